@@ -1,0 +1,56 @@
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+
+use super::{Digest, Platform};
+
+/// Annotation that marks an entry as an attestation: its value is then `attestation-manifest`.
+pub const REFERENCE_TYPE: &str = "vnd.docker.reference.type";
+/// Annotation of an attestation entry: the digest of the image that it speaks of.
+pub const REFERENCE_DIGEST: &str = "vnd.docker.reference.digest";
+
+/// Names content by media type, digest and size in bytes.
+///
+/// OCI image-spec, "Content Descriptors". Serialised in the field order of an OCI index entry.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Descriptor {
+    /// What the content is.
+    pub media_type: String,
+    /// Digest of the content.
+    pub digest: Digest,
+    /// Length of the content in bytes.
+    pub size: u64,
+    /// Other places that have the content. Never fetched.
+    #[serde(default, deserialize_with = "null_is_empty", skip_serializing_if = "Vec::is_empty")]
+    pub urls: Vec<String>,
+    /// Free key-value pairs.
+    #[serde(default, deserialize_with = "null_is_empty", skip_serializing_if = "BTreeMap::is_empty")]
+    pub annotations: BTreeMap<String, String>,
+    /// The content itself, in base64; passed on, never used.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub data: Option<String>,
+    /// What the content runs on.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub platform: Option<Platform>,
+    /// Type of an artifact.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub artifact_type: Option<String>,
+}
+
+impl Descriptor {
+    /// Whether this entry is an attestation manifest as BuildKit writes them, not an image.
+    #[must_use]
+    pub fn is_attestation(&self) -> bool {
+        self.annotations.get(REFERENCE_TYPE).is_some_and(|kind| kind == "attestation-manifest")
+    }
+}
+
+/// Go writes an absent list or map as `null` at times.
+pub(super) fn null_is_empty<'de, D, T>(deserializer: D) -> Result<T, D::Error>
+where
+    D: serde::Deserializer<'de>,
+    T: Default + Deserialize<'de>,
+{
+    Ok(Option::<T>::deserialize(deserializer)?.unwrap_or_default())
+}

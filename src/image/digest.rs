@@ -1,0 +1,116 @@
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
+use sha2::{Digest as _, Sha256, Sha512};
+
+/// A content digest, `sha256:HEX` or `sha512:HEX`, checked for form before it can get into a URL or a path.
+///
+/// OCI image-spec, "Descriptors: Digests".
+///
+/// ```
+/// use manifest_tool::image::Digest;
+/// let digest = Digest::sha256(b"");
+/// assert_eq!(digest.as_str(), "sha256:e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855");
+/// assert!(digest.matches(b""));
+/// assert!(Digest::parse("sha256:../../etc").is_err());
+/// ```
+#[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
+pub struct Digest(String);
+
+/// A text that is not a digest this tool can verify.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("invalid digest \"{0}\": expected sha256: and 64, or sha512: and 128, lowercase hexadecimal digits")]
+pub struct DigestError(String);
+
+impl Digest {
+    /// Reads a digest; anything but `sha256` and `sha512` with lowercase hexadecimal digits is an error.
+    pub fn parse(text: &str) -> Result<Self, DigestError> {
+        let digits = match text.split_once(':') {
+            Some(("sha256", hex)) if hex.len() == 64 => hex,
+            Some(("sha512", hex)) if hex.len() == 128 => hex,
+            _ => return Err(DigestError(text.chars().take(160).collect())),
+        };
+        if digits.bytes().all(|b| matches!(b, b'0'..=b'9' | b'a'..=b'f')) {
+            Ok(Self(text.to_owned()))
+        } else {
+            Err(DigestError(text.to_owned()))
+        }
+    }
+
+    /// The sha256 digest of `bytes`.
+    #[must_use]
+    pub fn sha256(bytes: &[u8]) -> Self {
+        Self(format!("sha256:{}", hex(&Sha256::digest(bytes))))
+    }
+
+    /// Whether `bytes` hash to this digest, by this digest's own algorithm.
+    #[must_use]
+    pub fn matches(&self, bytes: &[u8]) -> bool {
+        if self.0.starts_with("sha512:") {
+            self.0 == format!("sha512:{}", hex(&Sha512::digest(bytes)))
+        } else {
+            *self == Self::sha256(bytes)
+        }
+    }
+
+    /// The whole digest, algorithm included.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+fn hex(bytes: &[u8]) -> String {
+    use fmt::Write as _;
+    bytes.iter().fold(String::with_capacity(bytes.len() * 2), |mut out, byte| {
+        // Writing to a String cannot fail.
+        let _ = write!(out, "{byte:02x}");
+        out
+    })
+}
+
+impl fmt::Display for Digest {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl fmt::Debug for Digest {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl TryFrom<String> for Digest {
+    type Error = DigestError;
+    fn try_from(text: String) -> Result<Self, DigestError> {
+        Self::parse(&text)
+    }
+}
+
+impl From<Digest> for String {
+    fn from(digest: Digest) -> Self {
+        digest.0
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn forms() {
+        let sha512 = format!("sha512:{}", "a".repeat(128));
+        assert!(Digest::parse(&sha512).is_ok());
+        for bad in ["", "sha256", "sha256:", "sha256:abc", "md5:d41d8cd98f00b204e9800998ecf8427e", "SHA256:"] {
+            assert!(Digest::parse(bad).is_err(), "{bad}");
+        }
+        assert!(Digest::parse(&format!("sha256:{}", "A".repeat(64))).is_err(), "uppercase");
+        assert!(Digest::parse(&format!("sha256:{}", "g".repeat(64))).is_err(), "not hexadecimal");
+        assert!(!Digest::sha256(b"a").matches(b"b"));
+        let empty512 = "sha512:cf83e1357eefb8bdf1542850d66d8007d620e4050b5715dc83f4a921d36ce9ce\
+                        47d0d13c5d85f2b0ff8318d2877eec2f63b931bd47417a81a538327af927da3e";
+        assert!(Digest::parse(empty512).is_ok_and(|d| d.matches(b"") && !d.matches(b"x")));
+    }
+}

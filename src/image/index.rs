@@ -1,0 +1,137 @@
+use std::collections::BTreeMap;
+
+use serde::Serialize;
+
+use super::{Descriptor, Digest, Platform, media_type};
+
+/// Which of the two forms an index is written in.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum IndexKind {
+    /// Docker manifest list: no annotations of its own.
+    Docker,
+    /// OCI image index.
+    Oci,
+}
+
+impl IndexKind {
+    /// The media type it is pushed with.
+    #[must_use]
+    pub fn media_type(self) -> &'static str {
+        match self {
+            Self::Docker => media_type::DOCKER_LIST,
+            Self::Oci => media_type::OCI_INDEX,
+        }
+    }
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Written<'a, Entry> {
+    schema_version: u8,
+    media_type: &'static str,
+    manifests: Vec<Entry>,
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    annotations: &'a BTreeMap<String, String>,
+}
+
+/// Go's field order of a Docker manifest list entry.
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct DockerEntry<'a> {
+    media_type: &'a str,
+    size: u64,
+    digest: &'a Digest,
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    annotations: &'a BTreeMap<String, String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    platform: &'a Option<Platform>,
+}
+
+/// The exact bytes of an index, in the one byte form that manifest-tool 2.2.1 writes, so that a pipeline which
+/// changes tools keeps its digests: two-space indent, Go's field order, sorted annotation keys, Go's escapes,
+/// no newline at the end. Annotations are for [`IndexKind::Oci`] only; a Docker list has no place for them.
+pub fn index_bytes(
+    kind: IndexKind,
+    entries: &[Descriptor],
+    annotations: &BTreeMap<String, String>,
+) -> Result<Vec<u8>, serde_json::Error> {
+    let media_type = kind.media_type();
+    match kind {
+        IndexKind::Oci => {
+            go_json(&Written { schema_version: 2, media_type, manifests: entries.iter().collect(), annotations }, "  ")
+        }
+        IndexKind::Docker => {
+            let manifests = entries
+                .iter()
+                .map(|entry| DockerEntry {
+                    media_type: &entry.media_type,
+                    size: entry.size,
+                    digest: &entry.digest,
+                    annotations: &entry.annotations,
+                    platform: &entry.platform,
+                })
+                .collect();
+            go_json(&Written { schema_version: 2, media_type, manifests, annotations: &BTreeMap::new() }, "  ")
+        }
+    }
+}
+
+/// JSON as Go's `json.MarshalIndent` writes it: `<`, `>`, `&`, U+2028 and U+2029 are escaped.
+pub fn go_json(value: &impl Serialize, indent: &str) -> Result<Vec<u8>, serde_json::Error> {
+    let mut out = Vec::new();
+    let formatter = serde_json::ser::PrettyFormatter::with_indent(indent.as_bytes());
+    value.serialize(&mut serde_json::Serializer::with_formatter(&mut out, formatter))?;
+    // In valid JSON these characters occur inside strings only, so replacing them everywhere is exact.
+    let mut escaped = Vec::with_capacity(out.len());
+    let mut rest = out.as_slice();
+    while let Some((&first, tail)) = rest.split_first() {
+        let (text, taken): (&[u8], usize) = match (first, tail) {
+            (b'<', _) => (b"\\u003c", 0),
+            (b'>', _) => (b"\\u003e", 0),
+            (b'&', _) => (b"\\u0026", 0),
+            (0xe2, [0x80, 0xa8, ..]) => (b"\\u2028", 2),
+            (0xe2, [0x80, 0xa9, ..]) => (b"\\u2029", 2),
+            _ => (std::slice::from_ref(&first), 0),
+        };
+        escaped.extend_from_slice(text);
+        rest = tail.get(taken..).unwrap_or_default();
+    }
+    Ok(escaped)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn escapes_as_go_does() {
+        let bytes = go_json(&"a<b>&\u{2028}\u{2029}\u{2027}é𝄞\"\\\n\u{1}", "  ").unwrap();
+        let expected = "\"a\\u003cb\\u003e\\u0026\\u2028\\u2029\u{2027}é𝄞\\\"\\\\\\n\\u0001\"";
+        assert_eq!(String::from_utf8(bytes).unwrap(), expected);
+    }
+
+    #[test]
+    fn docker_entry_puts_size_before_digest_and_drops_what_a_list_has_no_place_for() {
+        let entry = Descriptor {
+            media_type: "m".into(),
+            digest: Digest::sha256(b""),
+            size: 3,
+            urls: vec!["u".into()],
+            annotations: BTreeMap::new(),
+            data: None,
+            platform: Some(Platform { os: "o".into(), architecture: "a".into(), ..Platform::default() }),
+            artifact_type: Some("t".into()),
+        };
+        let text = String::from_utf8(index_bytes(IndexKind::Docker, &[entry], &BTreeMap::new()).unwrap()).unwrap();
+        let digest = Digest::sha256(b"");
+        assert_eq!(
+            text,
+            format!(
+                "{{\n  \"schemaVersion\": 2,\n  \"mediaType\": \"{}\",\n  \"manifests\": [\n    {{\n      \
+                 \"mediaType\": \"m\",\n      \"size\": 3,\n      \"digest\": \"{digest}\",\n      \"platform\": {{\n        \
+                 \"architecture\": \"a\",\n        \"os\": \"o\"\n      }}\n    }}\n  ]\n}}",
+                media_type::DOCKER_LIST
+            )
+        );
+    }
+}

@@ -1,0 +1,183 @@
+use std::collections::BTreeMap;
+
+use serde::Deserialize;
+
+use super::descriptor::null_is_empty;
+use super::{Descriptor, Platform, media_type};
+
+/// A manifest as read: one image, or an index of several.
+#[derive(Debug, Clone)]
+pub enum Manifest {
+    /// One image (or an artifact in the form of one).
+    Image(ImageManifest),
+    /// A Docker manifest list or an OCI image index.
+    Index(Index),
+}
+
+/// An image manifest: its config and its layers.
+#[derive(Debug, Clone, Deserialize)]
+pub struct ImageManifest {
+    /// Where the image's config is.
+    pub config: Descriptor,
+    /// The layers, lowest first.
+    #[serde(default, deserialize_with = "null_is_empty")]
+    pub layers: Vec<Descriptor>,
+}
+
+/// A manifest list or index: its entries.
+#[derive(Debug, Clone, Deserialize)]
+pub struct Index {
+    /// The entries in their order.
+    #[serde(default, deserialize_with = "null_is_empty")]
+    pub manifests: Vec<Descriptor>,
+    /// Annotations of the index itself.
+    #[serde(default, deserialize_with = "null_is_empty")]
+    pub annotations: BTreeMap<String, String>,
+}
+
+/// The parts of an image config that tell what the image runs on.
+#[derive(Debug, Clone, Default, Deserialize)]
+pub struct ImageConfig {
+    /// os, architecture, variant, os.version and os.features.
+    #[serde(flatten)]
+    pub platform: Platform,
+}
+
+/// Why bytes are not a manifest this tool handles.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum ManifestError {
+    /// Not JSON, cut off, or a field of the wrong type.
+    #[error("not a valid manifest: {0}")]
+    Json(String),
+    /// Docker schema 1, which has no config and cannot be put into a list.
+    #[error(
+        "a schema 1 manifest, which cannot be part of a manifest list; build and push the image again with a current tool"
+    )]
+    Schema1,
+    /// A type that is neither an image nor an index.
+    #[error("media type \"{0}\" is neither an image manifest nor an index")]
+    MediaType(String),
+    /// The registry's Content-Type and the body disagree (CVE-2021-41190).
+    #[error("the registry calls it \"{content_type}\", the manifest itself \"{media_type}\"")]
+    Disagree {
+        /// The answer's Content-Type.
+        content_type: String,
+        /// The body's mediaType.
+        media_type: String,
+    },
+    /// Both an image and an index, depending on who reads it (CVE-2021-41190).
+    #[error("ambiguous: it has \"manifests\" together with \"layers\" or \"config\"")]
+    Ambiguous,
+    /// More entries than any index has.
+    #[error("{0} entries, more than the {MAX_ENTRIES} that are read")]
+    TooManyEntries(usize),
+}
+
+/// Entries of an index, or layers of an image, that are read at most.
+const MAX_ENTRIES: usize = 10_000;
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Shape {
+    #[serde(default)]
+    schema_version: u64,
+    #[serde(default, deserialize_with = "null_is_empty")]
+    media_type: String,
+    config: Option<serde::de::IgnoredAny>,
+    layers: Option<serde::de::IgnoredAny>,
+    manifests: Option<serde::de::IgnoredAny>,
+}
+
+/// Reads a manifest, and tells its media type: the body's own, which must agree with `content_type` where that
+/// names a manifest type at all; where neither does, the form tells.
+pub fn parse_manifest(bytes: &[u8], content_type: &str) -> Result<(Manifest, String), ManifestError> {
+    let json = |error: serde_json::Error| ManifestError::Json(error.to_string());
+    let content_type = content_type.split(';').next().unwrap_or_default().trim().to_ascii_lowercase();
+    let shape: Shape = serde_json::from_slice(bytes).map_err(json)?;
+    if shape.schema_version == 1 || content_type.starts_with("application/vnd.docker.distribution.manifest.v1+") {
+        return Err(ManifestError::Schema1);
+    }
+    if shape.manifests.is_some() && (shape.layers.is_some() || shape.config.is_some()) {
+        return Err(ManifestError::Ambiguous);
+    }
+    let known = |media_type: &str| media_type::is_index(media_type) || media_type::is_image(media_type);
+    let media_type = match (known(&content_type), shape.media_type.as_str()) {
+        (true, "") => content_type,
+        (true, own) if own != content_type => {
+            return Err(ManifestError::Disagree { content_type, media_type: own.to_owned() });
+        }
+        (false, "") if shape.manifests.is_some() => media_type::OCI_INDEX.to_owned(),
+        (false, "") if shape.config.is_some() => media_type::OCI_MANIFEST.to_owned(),
+        (false, "") => return Err(ManifestError::MediaType(content_type)),
+        (_, own) => own.to_owned(),
+    };
+    let manifest = if media_type::is_index(&media_type) {
+        let index: Index = serde_json::from_slice(bytes).map_err(json)?;
+        bounded(index.manifests.len())?;
+        Manifest::Index(index)
+    } else if media_type::is_image(&media_type) {
+        let image: ImageManifest = serde_json::from_slice(bytes).map_err(json)?;
+        bounded(image.layers.len())?;
+        Manifest::Image(image)
+    } else {
+        return Err(ManifestError::MediaType(media_type));
+    };
+    Ok((manifest, media_type))
+}
+
+fn bounded(entries: usize) -> Result<(), ManifestError> {
+    if entries > MAX_ENTRIES { Err(ManifestError::TooManyEntries(entries)) } else { Ok(()) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::image::Digest;
+
+    fn read(body: &str, content_type: &str) -> String {
+        match parse_manifest(body.as_bytes(), content_type) {
+            Ok((Manifest::Image(_), media_type)) => format!("image {media_type}"),
+            Ok((Manifest::Index(_), media_type)) => format!("index {media_type}"),
+            Err(error) => error.to_string(),
+        }
+    }
+
+    #[test]
+    fn table() {
+        let config = format!(r#"{{"mediaType":"c","digest":"{}","size":1}}"#, Digest::sha256(b"x"));
+        let image = format!(r#"{{"schemaVersion":2,"config":{config},"layers":null}}"#);
+        let oci = format!("image {}", media_type::OCI_MANIFEST);
+        assert_eq!(read(&image, media_type::OCI_MANIFEST), oci);
+        assert_eq!(read(&image, "application/vnd.oci.image.manifest.v1+json; charset=utf-8"), oci);
+        assert_eq!(read(&image, "text/plain"), oci, "the form tells");
+        assert_eq!(read(r#"{"manifests":[]}"#, ""), format!("index {}", media_type::OCI_INDEX));
+        let typed = format!(r#"{{"mediaType":"{}","config":{config}}}"#, media_type::DOCKER_MANIFEST);
+        assert_eq!(read(&typed, ""), format!("image {}", media_type::DOCKER_MANIFEST));
+        assert!(read(&typed, media_type::OCI_MANIFEST).contains("the registry calls it"));
+        assert!(read(&format!(r#"{{"manifests":[],"config":{config}}}"#), media_type::OCI_INDEX).contains("ambiguous"));
+        for (body, message) in [
+            ("", "not a valid manifest"),
+            ("<html>", "not a valid manifest"),
+            ("[]", "not a valid manifest"),
+            ("null", "not a valid manifest"),
+            ("{}", "neither an image manifest nor an index"),
+            (r#"{"schemaVersion":1,"fsLayers":[]}"#, "schema 1"),
+            (r#"{"schemaVersion":"2"}"#, "not a valid manifest"),
+            (r#"{"manifests":[{"digest":"sha256:x"}]}"#, "not a valid manifest"),
+            (r#"{"manifests":[{"mediaType":"m","digest":"../x","size":1}]}"#, "invalid digest"),
+            (r#"{"manifests":{"a":1}}"#, "not a valid manifest"),
+            (r#"{"mediaType":"application/x"}"#, "application/x"),
+        ] {
+            assert!(read(body, "").contains(message), "{body}: {}", read(body, ""));
+        }
+        let deep = "[".repeat(100_000);
+        assert!(read(&format!(r#"{{"config":{deep}"#), "").contains("not a valid manifest"));
+    }
+
+    proptest::proptest! {
+        #[test]
+        fn never_panics(bytes: Vec<u8>, content_type: String) {
+            let _ = parse_manifest(&bytes, &content_type);
+        }
+    }
+}

@@ -1,0 +1,49 @@
+//! The media types of manifests, indexes, configs and layers.
+//!
+//! OCI image-spec "Media Types"; Docker's "Image Manifest V 2, Schema 2".
+
+/// Docker image manifest.
+pub const DOCKER_MANIFEST: &str = "application/vnd.docker.distribution.manifest.v2+json";
+/// Docker manifest list.
+pub const DOCKER_LIST: &str = "application/vnd.docker.distribution.manifest.list.v2+json";
+/// OCI image manifest.
+pub const OCI_MANIFEST: &str = "application/vnd.oci.image.manifest.v1+json";
+/// OCI image index.
+pub const OCI_INDEX: &str = "application/vnd.oci.image.index.v1+json";
+/// Docker image config.
+pub const DOCKER_CONFIG: &str = "application/vnd.docker.container.image.v1+json";
+/// OCI image config.
+pub const OCI_CONFIG: &str = "application/vnd.oci.image.config.v1+json";
+
+/// What goes into `Accept` on every manifest request: leaving one out makes some registries
+/// convert the manifest, or answer with one child of it.
+pub const ACCEPT: &str = concat!(
+    "application/vnd.docker.distribution.manifest.v2+json, ",
+    "application/vnd.docker.distribution.manifest.list.v2+json, ",
+    "application/vnd.oci.image.manifest.v1+json, ",
+    "application/vnd.oci.image.index.v1+json"
+);
+
+/// Whether it names a manifest list or an index.
+#[must_use]
+pub fn is_index(media_type: &str) -> bool {
+    matches!(media_type, DOCKER_LIST | OCI_INDEX)
+}
+
+/// Whether it names an image manifest.
+#[must_use]
+pub fn is_image(media_type: &str) -> bool {
+    matches!(media_type, DOCKER_MANIFEST | OCI_MANIFEST)
+}
+
+/// Whether it names one of the two image configs.
+#[must_use]
+pub fn is_config(media_type: &str) -> bool {
+    matches!(media_type, DOCKER_CONFIG | OCI_CONFIG)
+}
+
+/// Whether a layer is not to be moved between repositories: foreign (Docker) or non-distributable (OCI).
+#[must_use]
+pub fn is_foreign(media_type: &str) -> bool {
+    media_type.contains("foreign") || media_type.contains("nondistributable")
+}

@@ -1,0 +1,18 @@
+//! The field's nouns: reference, digest, platform, descriptor, manifest and index.
+//!
+//! Pure code: nothing here reads a file, the environment or the network.
+
+mod descriptor;
+mod digest;
+mod index;
+mod manifest;
+pub mod media_type;
+mod platform;
+mod reference;
+
+pub use descriptor::{Descriptor, REFERENCE_DIGEST, REFERENCE_TYPE};
+pub use digest::{Digest, DigestError};
+pub use index::{IndexKind, go_json, index_bytes};
+pub use manifest::{ImageConfig, ImageManifest, Index, Manifest, ManifestError, parse_manifest};
+pub use platform::{Platform, is_known_platform};
+pub use reference::{Reference, ReferenceError, check_tag};

@@ -1,0 +1,143 @@
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
+
+/// What an image runs on, in the field order in which Go writes it.
+///
+/// OCI image-spec, "Image Index": `platform`. An empty string means that the field is absent.
+///
+/// ```
+/// use manifest_tool::image::Platform;
+/// let arm = Platform { os: "linux".into(), architecture: "arm".into(), variant: "v7".into(), ..Platform::default() };
+/// assert_eq!(arm.to_string(), "linux/arm/v7");
+/// ```
+#[derive(Debug, Clone, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Platform {
+    /// CPU architecture in Go's spelling, such as `amd64`.
+    pub architecture: String,
+    /// Operating system in Go's spelling, such as `linux`.
+    pub os: String,
+    /// Version of the operating system, used for Windows.
+    #[serde(rename = "os.version", skip_serializing_if = "String::is_empty")]
+    pub os_version: String,
+    /// Features that the operating system must have, used for Windows.
+    #[serde(rename = "os.features", skip_serializing_if = "Vec::is_empty")]
+    pub os_features: Vec<String>,
+    /// Variant of the CPU, such as `v7` of `arm`.
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub variant: String,
+}
+
+impl fmt::Display for Platform {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}/{}", self.os, self.architecture)?;
+        if !self.variant.is_empty() {
+            write!(f, "/{}", self.variant)?;
+        }
+        if !self.os_version.is_empty() {
+            write!(f, ":{}", self.os_version)?;
+        }
+        if !self.os_features.is_empty() {
+            write!(f, " [{}]", self.os_features.join(" "))?;
+        }
+        Ok(())
+    }
+}
+
+/// OS/ARCH pairs, as `go tool dist list` of Go 1.26 prints them, and `windows/arm`, which Go had until 1.25
+/// and manifest-tool 2.2.1 takes.
+const KNOWN: &[&str] = &[
+    "aix/ppc64",
+    "android/386",
+    "android/amd64",
+    "android/arm",
+    "android/arm64",
+    "darwin/amd64",
+    "darwin/arm64",
+    "dragonfly/amd64",
+    "freebsd/386",
+    "freebsd/amd64",
+    "freebsd/arm",
+    "freebsd/arm64",
+    "illumos/amd64",
+    "ios/amd64",
+    "ios/arm64",
+    "js/wasm",
+    "linux/386",
+    "linux/amd64",
+    "linux/arm",
+    "linux/arm64",
+    "linux/loong64",
+    "linux/mips",
+    "linux/mips64",
+    "linux/mips64le",
+    "linux/mipsle",
+    "linux/ppc64",
+    "linux/ppc64le",
+    "linux/riscv64",
+    "linux/s390x",
+    "netbsd/386",
+    "netbsd/amd64",
+    "netbsd/arm",
+    "netbsd/arm64",
+    "openbsd/386",
+    "openbsd/amd64",
+    "openbsd/arm",
+    "openbsd/arm64",
+    "openbsd/ppc64",
+    "openbsd/riscv64",
+    "plan9/386",
+    "plan9/amd64",
+    "plan9/arm",
+    "solaris/amd64",
+    "wasip1/wasm",
+    "windows/386",
+    "windows/amd64",
+    "windows/arm",
+    "windows/arm64",
+];
+
+/// OS/ARCH/VARIANT triples that manifest-tool 2.2.1 takes beside the plain pairs.
+const VARIANTS: &[&str] = &["linux/arm/v5", "linux/arm/v6", "linux/arm/v7", "linux/arm64/v8"];
+
+/// Whether os, architecture and variant are a combination that 2.2.1 puts into a list.
+#[must_use]
+pub fn is_known_platform(platform: &Platform) -> bool {
+    let pair = format!("{}/{}", platform.os, platform.architecture);
+    if platform.variant.is_empty() {
+        KNOWN.contains(&pair.as_str())
+    } else {
+        VARIANTS.contains(&format!("{pair}/{}", platform.variant).as_str())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn known() {
+        for (text, known) in [
+            ("linux/amd64/", true),
+            ("linux/arm/v7", true),
+            ("linux/arm64/v8", true),
+            ("windows/arm/", true),
+            ("linux/riscv64/", true),
+            ("linux/arm/v8", false),
+            ("linux/amd64/v3", false),
+            ("linux/amd65/", false),
+            ("//", false),
+        ] {
+            let parts: Vec<&str> = text.split('/').collect();
+            let [os, architecture, variant] = parts[..] else { panic!("{text}") };
+            let platform = Platform {
+                os: os.into(),
+                architecture: architecture.into(),
+                variant: variant.into(),
+                ..Platform::default()
+            };
+            assert_eq!(is_known_platform(&platform), known, "{text}");
+        }
+    }
+}

@@ -1,0 +1,273 @@
+use std::fmt;
+
+use super::Digest;
+
+/// Where an image is: registry, repository, and a tag or a digest or both.
+///
+/// Docker's grammar ("distribution/reference"): a first part without `.`, `:` and other than `localhost` is not a
+/// registry but a part of a repository on `docker.io`, where a single word is in `library/`. No tag is ever made up.
+///
+/// ```
+/// use manifest_tool::image::Reference;
+/// let reference: Reference = "alpine:3.20".parse()?;
+/// assert_eq!(reference.to_string(), "docker.io/library/alpine:3.20");
+/// assert!("localhost:5000/App:v1".parse::<Reference>().is_err());
+/// # Ok::<(), manifest_tool::image::ReferenceError>(())
+/// ```
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct Reference {
+    registry: String,
+    repository: String,
+    tag: Option<String>,
+    digest: Option<Digest>,
+}
+
+/// A text that is not a reference.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("invalid reference \"{text}\": {reason}")]
+pub struct ReferenceError {
+    text: String,
+    reason: String,
+}
+
+impl Reference {
+    /// The registry's `host[:port]`; `docker.io` for Docker Hub.
+    #[must_use]
+    pub fn registry(&self) -> &str {
+        &self.registry
+    }
+
+    /// The repository, `library/` included.
+    #[must_use]
+    pub fn repository(&self) -> &str {
+        &self.repository
+    }
+
+    /// The tag as written.
+    #[must_use]
+    pub fn tag(&self) -> Option<&str> {
+        self.tag.as_deref()
+    }
+
+    /// The digest as written.
+    #[must_use]
+    pub fn digest(&self) -> Option<&Digest> {
+        self.digest.as_ref()
+    }
+
+    /// What a manifest request asks for: the digest where there is one, else the tag.
+    #[must_use]
+    pub fn manifest_name(&self) -> Option<&str> {
+        self.digest.as_ref().map(Digest::as_str).or(self.tag.as_deref())
+    }
+
+    /// The same repository, by digest.
+    #[must_use]
+    pub fn with_digest(&self, digest: Digest) -> Self {
+        Self { tag: None, digest: Some(digest), ..self.clone() }
+    }
+
+    /// The same repository, by tag. The tag must have passed [`check_tag`].
+    #[must_use]
+    pub fn with_tag(&self, tag: &str) -> Self {
+        Self { tag: Some(tag.to_owned()), digest: None, ..self.clone() }
+    }
+
+    /// Whether both are in one repository of one registry.
+    #[must_use]
+    pub fn same_repository(&self, other: &Self) -> bool {
+        self.registry == other.registry && self.repository == other.repository
+    }
+}
+
+impl fmt::Display for Reference {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}/{}", self.registry, self.repository)?;
+        if let Some(tag) = &self.tag {
+            write!(f, ":{tag}")?;
+        }
+        if let Some(digest) = &self.digest {
+            write!(f, "@{digest}")?;
+        }
+        Ok(())
+    }
+}
+
+impl std::str::FromStr for Reference {
+    type Err = ReferenceError;
+
+    fn from_str(text: &str) -> Result<Self, ReferenceError> {
+        parse(text).map_err(|reason| ReferenceError { text: text.chars().take(300).collect(), reason })
+    }
+}
+
+fn parse(text: &str) -> Result<Reference, String> {
+    if text.is_empty() {
+        return Err("it is empty".into());
+    }
+    if let Some((scheme, _)) = text.split_once("://") {
+        return Err(format!("leave out the \"{scheme}://\""));
+    }
+    let (rest, digest) = match text.split_once('@') {
+        Some((rest, digest)) => (rest, Some(Digest::parse(digest).map_err(|error| error.to_string())?)),
+        None => (text, None),
+    };
+    let (name, tag) = match rest.rsplit_once(':') {
+        Some((name, tag)) if !tag.contains('/') => (name, Some(tag)),
+        _ => (rest, None),
+    };
+    if let Some(tag) = tag {
+        check_tag(tag)?;
+    }
+    let (registry, path) = match name.split_once('/') {
+        Some((first, path)) if is_registry(first) => (first, path.to_owned()),
+        _ => ("docker.io", name.to_owned()),
+    };
+    let registry = if registry == "index.docker.io" { "docker.io" } else { registry };
+    check_registry(registry)?;
+    let repository = if registry == "docker.io" && !path.contains('/') { format!("library/{path}") } else { path };
+    check_repository(&repository)?;
+    Ok(Reference { registry: registry.to_owned(), repository, tag: tag.map(str::to_owned), digest })
+}
+
+fn is_registry(first: &str) -> bool {
+    first == "localhost" || first.contains(['.', ':']) || first.chars().any(|c| c.is_ascii_uppercase())
+}
+
+fn check_registry(registry: &str) -> Result<(), String> {
+    let (host, port) = match registry.strip_prefix('[').and_then(|rest| rest.split_once(']')) {
+        Some((address, port)) => {
+            if !address.contains(':') || !address.bytes().all(|b| b.is_ascii_hexdigit() || b == b':' || b == b'.') {
+                return Err(format!("\"{address}\" is not an IPv6 address"));
+            }
+            ("ipv6", port.strip_prefix(':').or(if port.is_empty() { None } else { Some(port) }))
+        }
+        None => match registry.split_once(':') {
+            Some((host, port)) => (host, Some(port)),
+            None => (registry, None),
+        },
+    };
+    let label = |label: &str| {
+        !label.is_empty()
+            && !label.starts_with('-')
+            && !label.ends_with('-')
+            && label.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-')
+    };
+    if !host.split('.').all(label) {
+        return Err(format!("\"{registry}\" is not a registry host"));
+    }
+    match port {
+        Some(port) if !port.bytes().all(|b| b.is_ascii_digit()) || port.parse::<u16>().is_err() => {
+            Err(format!("\"{port}\" is not a port"))
+        }
+        _ => Ok(()),
+    }
+}
+
+fn check_repository(repository: &str) -> Result<(), String> {
+    if repository.len() > 255 {
+        return Err("the repository is longer than 255 characters".into());
+    }
+    if repository.chars().any(|c| c.is_ascii_uppercase()) {
+        return Err("the repository must be lowercase".into());
+    }
+    if !repository.split('/').all(is_path_part) {
+        return Err(format!(
+            "the repository \"{repository}\" may have only a-z and 0-9 in parts parted by \"/\", \
+             and between them \".\", \"_\", \"__\" or dashes"
+        ));
+    }
+    Ok(())
+}
+
+/// `[a-z0-9]+((\.|_|__|-+)[a-z0-9]+)*`, distribution-spec "Pulling manifests".
+fn is_path_part(part: &str) -> bool {
+    let alphanumeric = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit();
+    part.starts_with(alphanumeric)
+        && part.ends_with(alphanumeric)
+        && part
+            .split(alphanumeric)
+            .all(|between| matches!(between, "" | "." | "_" | "__") || between.bytes().all(|b| b == b'-'))
+}
+
+/// Checks a tag alone: up to 128 of letters, digits, `_`, `.` and `-`, not starting with `.` or `-`.
+///
+/// The error says what is wrong, without the tag.
+pub fn check_tag(tag: &str) -> Result<(), String> {
+    let word = |b: u8| b.is_ascii_alphanumeric() || b == b'_';
+    match tag.as_bytes() {
+        [] => Err("the tag is empty".into()),
+        bytes if bytes.len() > 128 => Err("the tag is longer than 128 characters".into()),
+        [first, rest @ ..] if word(*first) && rest.iter().all(|&b| word(b) || b == b'.' || b == b'-') => Ok(()),
+        _ => {
+            Err("a tag may have only letters, digits, \"_\", \".\" and \"-\", and starts with none of the last two"
+                .into())
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn good() {
+        for (text, normal) in [
+            ("a", "docker.io/library/a"),
+            ("a:1", "docker.io/library/a:1"),
+            ("a/b:1.10", "docker.io/a/b:1.10"),
+            ("index.docker.io/a:1", "docker.io/library/a:1"),
+            ("evildocker.io/a:1", "evildocker.io/a:1"),
+            ("localhost/a:1", "localhost/a:1"),
+            ("localhost:5000/a/b__c-d.e:v1", "localhost:5000/a/b__c-d.e:v1"),
+            ("[::1]:5000/a:1", "[::1]:5000/a:1"),
+            ("r.example/a--b:1", "r.example/a--b:1"),
+        ] {
+            assert_eq!(text.parse::<Reference>().map(|r| r.to_string()), Ok(normal.to_owned()), "{text}");
+        }
+        let digest = Digest::sha256(b"");
+        let both: Reference = format!("r.io/a:1@{digest}").parse().unwrap();
+        assert_eq!((both.tag(), both.manifest_name()), (Some("1"), Some(digest.as_str())));
+    }
+
+    #[test]
+    fn bad() {
+        for (text, reason) in [
+            ("", "empty"),
+            ("localhost:5000/App:v1", "lowercase"),
+            ("App:v1", "lowercase"),
+            ("r.io/a:", "tag is empty"),
+            ("r.io/a:.x", "a tag may have"),
+            ("r.io/a b:1", "may have only"),
+            ("r.io/a/:1", "may have only"),
+            ("r.io//a:1", "may have only"),
+            ("r.io/a___b:1", "may have only"),
+            ("r.io/../a:1", "may have only"),
+            ("r.io:port/a:1", "not a port"),
+            ("r.io:99999/a:1", "not a port"),
+            ("-r.io/a:1", "not a registry host"),
+            ("[::g]:1/a:1", "IPv6"),
+            ("r.io/a@sha256:1", "invalid digest"),
+            ("r.io/a@", "invalid digest"),
+            ("r.io/é:1", "may have only"),
+            ("http://r.io/a:1", "leave out"),
+        ] {
+            let error = text.parse::<Reference>().unwrap_err().to_string();
+            assert!(error.contains(reason), "{text}: {error}");
+        }
+    }
+
+    proptest::proptest! {
+        #[test]
+        fn what_parses_prints_and_parses_again(text in "[a-zA-Z0-9./:@_\\[\\]-]{0,40}") {
+            if let Ok(reference) = text.parse::<Reference>() {
+                proptest::prop_assert_eq!(reference.to_string().parse::<Reference>(), Ok(reference));
+            }
+        }
+
+        #[test]
+        fn never_panics(text: String) {
+            let _ = text.parse::<Reference>();
+        }
+    }
+}

@@ -1,0 +1,6 @@
+#![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing))]
+//! Puts one multi-platform reference, a Docker manifest list or an OCI image index, in front of images that were
+//! built per platform.
+
+pub mod image;
+pub mod spec;

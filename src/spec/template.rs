@@ -1,0 +1,203 @@
+use std::collections::BTreeMap;
+
+use super::{DOCKER_HAS_NO_ANNOTATIONS, Problem, Source, Spec, SpecError, extra_tag, source, target};
+use crate::image::{IndexKind, Platform};
+
+/// What `push from-args` was given.
+#[derive(Debug, Clone)]
+pub struct TemplateRequest<'a> {
+    /// `OS/ARCH[/VARIANT]` each.
+    pub platforms: &'a [String],
+    /// Reference with the placeholders `OS`, `ARCH` and `VARIANT`.
+    pub template: &'a str,
+    /// Reference of the index.
+    pub target: &'a str,
+    /// Extra tags.
+    pub tags: &'a [String],
+    /// `KEY=VALUE` each.
+    pub annotations: &'a [String],
+    /// Form of the index.
+    pub kind: IndexKind,
+}
+
+/// Makes a spec from platforms and a template, or says all that is wrong with them.
+pub fn from_template(request: &TemplateRequest<'_>) -> Result<Spec, SpecError> {
+    let mut problems = Vec::new();
+    let mut note = |message: String| problems.push(Problem { at: None, message });
+
+    let target = target(request.target).map_err(&mut note).ok();
+    let mut sources = Vec::new();
+    for text in request.platforms {
+        let platform = match parse_platform(text) {
+            Ok(platform) => platform,
+            Err(message) => {
+                note(message);
+                continue;
+            }
+        };
+        match source(&fill(request.template, &platform), target.as_ref()) {
+            Ok(reference) => sources.push(Source { reference, platform }),
+            Err(message) => note(format!("{text}: {message}")),
+        }
+    }
+    if request.platforms.is_empty() {
+        note("no platforms given".into());
+    }
+    let mut tags = Vec::new();
+    for tag in request.tags {
+        match extra_tag(tag, target.as_ref(), &tags) {
+            Ok(()) => tags.push(tag.clone()),
+            Err(message) => note(message),
+        }
+    }
+    let annotations = parse_annotations(request.annotations).map_err(&mut note).unwrap_or_default();
+    if request.kind == IndexKind::Docker && !annotations.is_empty() {
+        note(DOCKER_HAS_NO_ANNOTATIONS.into());
+    }
+    match target {
+        Some(target) if problems.is_empty() => Ok(Spec { target, tags, kind: request.kind, annotations, sources }),
+        _ => Err(SpecError { file: String::new(), problems }),
+    }
+}
+
+fn parse_platform(text: &str) -> Result<Platform, String> {
+    let parts: Vec<&str> = text.trim().split('/').collect();
+    let (os, architecture, variant) = match parts[..] {
+        [os, architecture] => (os, architecture, ""),
+        [os, architecture, variant] if !variant.is_empty() => (os, architecture, variant),
+        _ => ("", "", ""),
+    };
+    if os.is_empty() || architecture.is_empty() {
+        return Err(format!("invalid platform \"{text}\": expected OS/ARCH or OS/ARCH/VARIANT, such as linux/arm/v7"));
+    }
+    Ok(Platform { os: os.into(), architecture: architecture.into(), variant: variant.into(), ..Platform::default() })
+}
+
+/// Puts the platform into every placeholder in one pass, so that what was put in is not taken for a placeholder.
+fn fill(template: &str, platform: &Platform) -> String {
+    let values = [("ARCH", &platform.architecture), ("OS", &platform.os), ("VARIANT", &platform.variant)];
+    let mut out = String::with_capacity(template.len());
+    let mut rest = template;
+    while let Some(next) = rest.chars().next() {
+        match values.iter().find_map(|(name, value)| rest.strip_prefix(name).map(|tail| (tail, value))) {
+            Some((tail, value)) => {
+                out.push_str(value);
+                rest = tail;
+            }
+            None => {
+                out.push(next);
+                rest = rest.get(next.len_utf8()..).unwrap_or_default();
+            }
+        }
+    }
+    out
+}
+
+/// Reads `KEY=VALUE` arguments. One argument may hold several with commas between them, as in 2.2.1; a comma counts
+/// as such only where a `KEY=` follows it, so that a value may have commas, and `=` of its own.
+pub fn parse_annotations(arguments: &[String]) -> Result<BTreeMap<String, String>, String> {
+    let is_pair = |text: &str| text.split_once('=').is_some_and(|(key, _)| !key.is_empty() && !key.contains(' '));
+    let mut pairs: Vec<String> = Vec::new();
+    for argument in arguments {
+        let mut first = true;
+        for part in argument.split(',') {
+            match pairs.last_mut() {
+                Some(last) if !first && !is_pair(part) => {
+                    last.push(',');
+                    last.push_str(part);
+                }
+                _ => pairs.push(part.to_owned()),
+            }
+            first = false;
+        }
+    }
+    let mut annotations = BTreeMap::new();
+    for pair in pairs {
+        match pair.split_once('=') {
+            Some((key, value)) if !key.is_empty() => {
+                annotations.insert(key.to_owned(), value.to_owned());
+            }
+            _ => return Err(format!("invalid annotation \"{pair}\": expected KEY=VALUE")),
+        }
+    }
+    Ok(annotations)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn platform(text: &str) -> Platform {
+        parse_platform(text).unwrap()
+    }
+
+    #[test]
+    fn every_placeholder_is_filled_once() {
+        for (template, with, filled) in [
+            ("r/app-ARCH:v1", "linux/amd64", "r/app-amd64:v1"),
+            ("r/app-ARCHVARIANT:v1", "linux/arm/v7", "r/app-armv7:v1"),
+            ("r/app-ARCHVARIANT:v1", "linux/s390x", "r/app-s390x:v1"),
+            ("r/OS/app:ARCH-OS", "linux/amd64", "r/linux/app:amd64-linux"),
+            ("r/OS:ARCH", "ARCH/OS", "r/ARCH:OS"),
+            ("é/OS", "linux/x", "é/linux"),
+        ] {
+            assert_eq!(fill(template, &platform(with)), filled);
+        }
+    }
+
+    #[test]
+    fn annotations() {
+        let read = |arguments: &[&str]| {
+            let arguments: Vec<String> = arguments.iter().map(|&a| a.to_owned()).collect();
+            parse_annotations(&arguments)
+                .map(|map| map.into_iter().map(|(k, v)| format!("{k}|{v}")).collect::<Vec<_>>())
+        };
+        assert_eq!(read(&["a=b", "c=d"]).unwrap(), ["a|b", "c|d"]);
+        assert_eq!(read(&["a=b,c=d"]).unwrap(), ["a|b", "c|d"]);
+        assert_eq!(read(&["url=https://x/?q=1&r=2"]).unwrap(), ["url|https://x/?q=1&r=2"]);
+        assert_eq!(read(&["title=Hello, world"]).unwrap(), ["title|Hello, world"]);
+        assert_eq!(read(&["title=a, b = c"]).unwrap(), ["title|a, b = c"]);
+        assert_eq!(read(&["a="]).unwrap(), ["a|"]);
+        assert!(read(&["novalue"]).is_err() && read(&["=x"]).is_err());
+    }
+
+    #[test]
+    fn all_problems_at_once() {
+        let request = TemplateRequest {
+            platforms: &["linux".into(), "linux/amd64".into(), "linux//v1".into()],
+            template: "other.example/app-ARCH:v1",
+            target: "r.example/app:v1",
+            tags: &["v1".into(), "x".into(), "x".into(), "-bad".into()],
+            annotations: &["a=b".into()],
+            kind: IndexKind::Docker,
+        };
+        let error = from_template(&request).unwrap_err().to_string();
+        let lines: Vec<&str> = error.lines().collect();
+        assert_eq!(lines.len(), 7, "{error}");
+        for (line, part) in lines.iter().zip([
+            "invalid platform \"linux\"",
+            "copy the image there first",
+            "invalid platform \"linux//v1\"",
+            "the target already has it",
+            "duplicate tag \"x\"",
+            "invalid tag \"-bad\"",
+            "no annotations",
+        ]) {
+            assert!(line.contains(part), "{line} has not {part}");
+        }
+    }
+
+    proptest::proptest! {
+        #[test]
+        fn never_panics(template: String, platform: String, annotation: String) {
+            let _ = from_template(&TemplateRequest {
+                platforms: &[platform],
+                template: &template,
+                target: &template,
+                tags: &[],
+                annotations: &[annotation],
+                kind: IndexKind::Oci,
+            });
+        }
+    }
+}

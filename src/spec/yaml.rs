@@ -1,0 +1,385 @@
+use std::collections::BTreeMap;
+use std::fmt;
+
+use serde::de::{Deserialize, Deserializer, MapAccess, SeqAccess, Visitor};
+use serde_saphyr::{Location, Spanned};
+
+use super::{DOCKER_HAS_NO_ANNOTATIONS, Problem, Source, Spec, SpecError, extra_tag, source, target};
+use crate::image::{IndexKind, Platform, Reference};
+
+/// Reads a spec, or says all that is wrong with it, each with line and column. `file` is for messages.
+pub fn from_yaml(text: &str, file: &str, kind: IndexKind) -> Result<Spec, SpecError> {
+    let error = |problems| SpecError { file: file.to_owned(), problems };
+    let root: Spanned<Node> = serde_saphyr::from_str(text).map_err(|broken| error(vec![syntax_problem(&broken)]))?;
+    let mut reader = Reader { text, problems: Vec::new() };
+    match reader.spec(&root, kind) {
+        Some(spec) if reader.problems.is_empty() => Ok(spec),
+        _ => {
+            reader.problems.sort_by_key(|problem| problem.at);
+            Err(error(reader.problems))
+        }
+    }
+}
+
+fn syntax_problem(broken: &serde_saphyr::Error) -> Problem {
+    let plain = broken.without_snippet();
+    let message = plain.to_string();
+    Problem {
+        at: plain.location().map(|at| (at.line(), at.column())),
+        // The place is said once, in front.
+        message: format!("not valid YAML: {}", message.split(" at line ").next().unwrap_or(&message).trim()),
+    }
+}
+
+/// YAML as written: what a scalar means is for the spec's keys to say, so `386` and `1.10` keep their spelling.
+#[derive(Debug)]
+enum Node {
+    Null,
+    Text(String),
+    /// A plain scalar that YAML takes for a number or a boolean; its text is in the source.
+    Plain,
+    List(Vec<Spanned<Node>>),
+    Map(Vec<(Spanned<String>, Spanned<Node>)>),
+}
+
+impl<'de> Deserialize<'de> for Node {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_any(NodeVisitor)
+    }
+}
+
+struct NodeVisitor;
+
+impl<'de> Visitor<'de> for NodeVisitor {
+    type Value = Node;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("any YAML value")
+    }
+
+    fn visit_str<E>(self, text: &str) -> Result<Node, E> {
+        Ok(Node::Text(text.to_owned()))
+    }
+    fn visit_bool<E>(self, _: bool) -> Result<Node, E> {
+        Ok(Node::Plain)
+    }
+    fn visit_i64<E>(self, _: i64) -> Result<Node, E> {
+        Ok(Node::Plain)
+    }
+    fn visit_u64<E>(self, _: u64) -> Result<Node, E> {
+        Ok(Node::Plain)
+    }
+    fn visit_i128<E>(self, _: i128) -> Result<Node, E> {
+        Ok(Node::Plain)
+    }
+    fn visit_u128<E>(self, _: u128) -> Result<Node, E> {
+        Ok(Node::Plain)
+    }
+    fn visit_f64<E>(self, _: f64) -> Result<Node, E> {
+        Ok(Node::Plain)
+    }
+    fn visit_unit<E>(self) -> Result<Node, E> {
+        Ok(Node::Null)
+    }
+    fn visit_none<E>(self) -> Result<Node, E> {
+        Ok(Node::Null)
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut access: A) -> Result<Node, A::Error> {
+        let mut items = Vec::new();
+        while let Some(item) = access.next_element()? {
+            items.push(item);
+        }
+        Ok(Node::List(items))
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut access: A) -> Result<Node, A::Error> {
+        let mut entries = Vec::new();
+        while let Some(entry) = access.next_entry()? {
+            entries.push(entry);
+        }
+        Ok(Node::Map(entries))
+    }
+}
+
+const SPEC_KEYS: &[&str] = &["image", "tags", "manifests", "annotations"];
+const ENTRY_KEYS: &[&str] = &["image", "platform"];
+const PLATFORM_KEYS: &[&str] =
+    &["architecture", "os", "variant", "osversion", "os.version", "osfeatures", "os.features"];
+
+struct Reader<'a> {
+    text: &'a str,
+    problems: Vec<Problem>,
+}
+
+impl Reader<'_> {
+    fn note(&mut self, at: Location, message: impl Into<String>) {
+        self.problems.push(Problem { at: Some((at.line(), at.column())), message: message.into() });
+    }
+
+    /// The value of a good part; the problem of a bad one is noted where it is.
+    fn checked<T>(&mut self, at: Location, result: Result<T, String>) -> Option<T> {
+        result.map_err(|message| self.note(at, message)).ok()
+    }
+
+    fn spec(&mut self, root: &Spanned<Node>, kind: IndexKind) -> Option<Spec> {
+        let keys = self.keys(root, "a spec", SPEC_KEYS)?;
+        let get = |name: &str| keys.iter().find(|(key, _)| *key == name).map(|(_, value)| *value);
+
+        let target = match get("image") {
+            Some(node) => {
+                let text = self.scalar(node, "image");
+                text.and_then(|text| self.checked(node.referenced, target(&text)))
+            }
+            None => {
+                self.note(root.referenced, "\"image\" is missing: the reference of the index to push");
+                None
+            }
+        };
+        let mut tags = Vec::new();
+        for (text, at) in get("tags").map(|node| self.scalars(node, "tags")).unwrap_or_default() {
+            if self.checked(at, extra_tag(&text, target.as_ref(), &tags)).is_some() {
+                tags.push(text);
+            }
+        }
+        let annotations = get("annotations").map(|node| self.annotations(node, kind)).unwrap_or_default();
+        let sources = match get("manifests") {
+            Some(Spanned { value: Node::List(entries), .. }) if !entries.is_empty() => {
+                entries.iter().filter_map(|entry| self.entry(entry, target.as_ref())).collect()
+            }
+            Some(node @ Spanned { value: Node::List(_) | Node::Null, .. }) => {
+                self.note(node.referenced, "\"manifests\" is empty: an index needs at least one image");
+                Vec::new()
+            }
+            Some(node) => {
+                self.note(node.referenced, "\"manifests\" must be a list of entries with \"image\"");
+                Vec::new()
+            }
+            None => {
+                self.note(root.referenced, "\"manifests\" is missing: the list of images to put into the index");
+                Vec::new()
+            }
+        };
+        Some(Spec { target: target?, tags, kind, annotations, sources })
+    }
+
+    fn entry(&mut self, node: &Spanned<Node>, spec_target: Option<&Reference>) -> Option<Source> {
+        let keys = self.keys(node, "an entry of \"manifests\"", ENTRY_KEYS)?;
+        let get = |name: &str| keys.iter().find(|(key, _)| *key == name).map(|(_, value)| *value);
+        let platform = get("platform").map(|node| self.platform(node)).unwrap_or_default();
+        let Some(image) = get("image") else {
+            self.note(node.referenced, "\"image\" is missing: the reference of the image to put into the index");
+            return None;
+        };
+        let text = self.scalar(image, "image")?;
+        let reference = self.checked(image.referenced, source(&text, spec_target))?;
+        Some(Source { reference, platform })
+    }
+
+    fn platform(&mut self, node: &Spanned<Node>) -> Platform {
+        let mut platform = Platform::default();
+        if matches!(node.value, Node::Null) {
+            return platform;
+        }
+        for (key, value) in self.keys(node, "\"platform\"", PLATFORM_KEYS).unwrap_or_default() {
+            let field = match key {
+                "architecture" => &mut platform.architecture,
+                "os" => &mut platform.os,
+                "variant" => &mut platform.variant,
+                "osversion" | "os.version" => &mut platform.os_version,
+                _ => {
+                    let features = self.scalars(value, key);
+                    if !platform.os_features.is_empty() {
+                        self.note(value.referenced, format!("\"{key}\" is given twice, in both spellings"));
+                    }
+                    platform.os_features = features.into_iter().map(|(text, _)| text).collect();
+                    continue;
+                }
+            };
+            if !field.is_empty() {
+                self.note(value.referenced, format!("\"{key}\" is given twice, in both spellings"));
+            }
+            if let Some(text) = self.scalar(value, key) {
+                *field = text;
+            }
+        }
+        platform
+    }
+
+    fn annotations(&mut self, node: &Spanned<Node>, kind: IndexKind) -> BTreeMap<String, String> {
+        let mut annotations = BTreeMap::new();
+        match &node.value {
+            Node::Null => {}
+            Node::Map(entries) => {
+                for (key, value) in entries {
+                    if let Some(text) = self.scalar(value, &key.value) {
+                        annotations.insert(key.value.clone(), text);
+                    }
+                }
+                if kind == IndexKind::Docker && !annotations.is_empty() {
+                    self.note(node.referenced, DOCKER_HAS_NO_ANNOTATIONS);
+                }
+            }
+            _ => self.note(node.referenced, "\"annotations\" must be a mapping of keys to values"),
+        }
+        annotations
+    }
+
+    /// The entries of a mapping whose keys are known; unknown ones are noted with the nearest that is valid.
+    /// Keys that start with `x-` are the user's own.
+    fn keys<'n>(
+        &mut self,
+        node: &'n Spanned<Node>,
+        what: &str,
+        valid: &[&str],
+    ) -> Option<Vec<(&'n str, &'n Spanned<Node>)>> {
+        let Node::Map(entries) = &node.value else {
+            self.note(node.referenced, format!("{what} must be a mapping with the keys {}", valid.join(", ")));
+            return None;
+        };
+        let mut known = Vec::new();
+        for (key, value) in entries {
+            let name = key.value.as_str();
+            if valid.contains(&name) {
+                known.push((name, value));
+            } else if !name.starts_with("x-") {
+                self.note(key.referenced, format!("unknown key \"{name}\" in {what}; {}", suggestion(name, valid)));
+            }
+        }
+        Some(known)
+    }
+
+    fn scalars(&mut self, node: &Spanned<Node>, key: &str) -> Vec<(String, Location)> {
+        match &node.value {
+            Node::Null => Vec::new(),
+            Node::List(items) => {
+                items.iter().filter_map(|item| Some((self.scalar(item, key)?, item.referenced))).collect()
+            }
+            _ => {
+                self.note(node.referenced, format!("\"{key}\" must be a list"));
+                Vec::new()
+            }
+        }
+    }
+
+    /// A scalar as it is spelled in the file; null is empty, as in Go's YAML.
+    fn scalar(&mut self, node: &Spanned<Node>, key: &str) -> Option<String> {
+        match &node.value {
+            Node::Null => Some(String::new()),
+            Node::Text(text) => Some(text.clone()),
+            Node::Plain => {
+                let span = node.defined.span();
+                let spelled = span
+                    .byte_offset()
+                    .zip(span.byte_len())
+                    .and_then(|(from, length)| Some((usize::try_from(from).ok()?, usize::try_from(length).ok()?)))
+                    .and_then(|(from, length)| self.text.get(from..from.checked_add(length)?));
+                if spelled.is_none() {
+                    self.note(node.referenced, format!("the value of \"{key}\" cannot be read; put it in quotes"));
+                }
+                spelled.map(|text| text.trim().to_owned())
+            }
+            Node::List(_) | Node::Map(_) => {
+                self.note(node.referenced, format!("\"{key}\" must be a single value, not a list or mapping"));
+                None
+            }
+        }
+    }
+}
+
+fn suggestion(name: &str, valid: &[&str]) -> String {
+    let nearest = valid
+        .iter()
+        .map(|key| (strsim::damerau_levenshtein(&name.to_lowercase(), key), key))
+        .filter(|(distance, key)| *distance <= 1 + key.len() / 3)
+        .min();
+    match nearest {
+        Some((_, key)) => format!("did you mean \"{key}\"?"),
+        None => format!("valid keys are {}", valid.join(", ")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn problems(text: &str) -> Vec<String> {
+        match from_yaml(text, "s.yaml", IndexKind::Oci) {
+            Ok(spec) => vec![format!("good: {spec:?}")],
+            Err(error) => error.to_string().lines().map(str::to_owned).collect(),
+        }
+    }
+
+    #[test]
+    fn scalars_keep_their_spelling() {
+        let text = "image: r.io/app:1.10\n\
+            tags: [1.1, 1.20, 1, 0x1F, 1e3, true, \"2.0\", 'v', 1_0]\n\
+            annotations: {n: 007, empty: , date: 2026-01-02, text: \"a\\tb\"}\n\
+            manifests:\n\
+            - image: r.io/a:386\n  \
+              platform: {architecture: 386, os: linux, os.version: 10.0, os.features: [1, b]}\n";
+        let spec = from_yaml(text, "s.yaml", IndexKind::Oci).unwrap();
+        assert_eq!(spec.tags, ["1.1", "1.20", "1", "0x1F", "1e3", "true", "2.0", "v", "1_0"]);
+        let annotations: Vec<String> = spec.annotations.iter().map(|(k, v)| format!("{k}={v}")).collect();
+        assert_eq!(annotations, ["date=2026-01-02", "empty=", "n=007", "text=a\tb"]);
+        let platform = &spec.sources[0].platform;
+        assert_eq!(platform.to_string(), "linux/386:10.0 [1 b]");
+    }
+
+    #[test]
+    fn all_problems_with_their_places() {
+        let text = "image: r.io/App:v1\ntag: [x]\ntags: [a, a, -b]\nmanifests:\n  - image: r.io/a\n    platfrom: {}\n  \
+                    - platform: {arch: amd64}\n  - image: [1]\n";
+        assert_eq!(
+            problems(text),
+            [
+                "s.yaml:1:8: invalid reference \"r.io/App:v1\": the repository must be lowercase",
+                "s.yaml:2:1: unknown key \"tag\" in a spec; did you mean \"tags\"?",
+                "s.yaml:3:11: duplicate tag \"a\"",
+                "s.yaml:3:14: invalid tag \"-b\": a tag may have only letters, digits, \"_\", \".\" and \"-\", and starts with none of the last two",
+                "s.yaml:5:12: source \"r.io/a\" has no tag or digest; manifest-tool does not default to \"latest\"",
+                "s.yaml:6:5: unknown key \"platfrom\" in an entry of \"manifests\"; did you mean \"platform\"?",
+                "s.yaml:7:5: \"image\" is missing: the reference of the image to put into the index",
+                "s.yaml:7:16: unknown key \"arch\" in \"platform\"; valid keys are architecture, os, variant, osversion, os.version, osfeatures, os.features",
+                "s.yaml:8:12: \"image\" must be a single value, not a list or mapping",
+            ]
+        );
+    }
+
+    #[test]
+    fn shapes() {
+        for (text, part) in [
+            ("", "must be a mapping"),
+            ("[]", "must be a mapping"),
+            ("x", "must be a mapping"),
+            ("image: [unclosed", "s.yaml:1"),
+            ("image: r.io/a:1\nmanifests: []", "s.yaml:2:12: \"manifests\" is empty"),
+            ("image: r.io/a:1\nmanifests:", "\"manifests\" is empty"),
+            ("image: r.io/a:1", "\"manifests\" is missing"),
+            ("manifests: [{image: r.io/a:1}]", "\"image\" is missing"),
+            ("image: r.io/a:1\nimage: r.io/a:2", "s.yaml:2"),
+            ("image: r.io/a:1\nmanifests: x", "must be a list of entries"),
+            ("image: r.io/a:1\ntags: x\nmanifests: [{image: r.io/a:2}]", "\"tags\" must be a list"),
+            ("image: r.io/a\nmanifests: [{image: r.io/a:2}]", "no tag"),
+            ("image: r.io/a:1\nmanifests: [{image: other.io/a:2}]", "copy the image there first"),
+            ("a: &a [*a]", "s.yaml"),
+        ] {
+            let found = problems(text);
+            assert!(found.iter().any(|line| line.contains(part)), "{text:?}: {found:?}");
+        }
+        assert!(problems("x-own: 1\nimage: r.io/a:1\nmanifests: [{image: r.io/a:2, x-y: [z]}]")[0].starts_with("good"));
+    }
+
+    proptest::proptest! {
+        #[test]
+        fn never_panics(text: String) {
+            let _ = from_yaml(&text, "s.yaml", IndexKind::Docker);
+        }
+
+        #[test]
+        fn never_panics_on_cut_specs(cut in 0usize..120) {
+            let text = "image: r.io/a:1\ntags: [1, 'b']\nmanifests:\n- image: &x r.io/é:2\n  platform: {os: linux, architecture: 386}\n- *x\n";
+            let _ = from_yaml(text.get(..cut.min(text.len())).unwrap_or(text), "s.yaml", IndexKind::Docker);
+        }
+    }
+}
