@@ -3,4 +3,5 @@
 //! built per platform.
 
 pub mod image;
+pub mod registry;
 pub mod spec;

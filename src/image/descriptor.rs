@@ -39,6 +39,20 @@ pub struct Descriptor {
 }
 
 impl Descriptor {
+    /// A descriptor of nothing but type and digest, to be filled in.
+    pub(crate) fn new(media_type: &str, digest: Digest) -> Self {
+        Self {
+            media_type: media_type.to_owned(),
+            digest,
+            size: 0,
+            urls: Vec::new(),
+            annotations: BTreeMap::new(),
+            data: None,
+            platform: None,
+            artifact_type: None,
+        }
+    }
+
     /// Whether this entry is an attestation manifest as BuildKit writes them, not an image.
     #[must_use]
     pub fn is_attestation(&self) -> bool {

@@ -9,7 +9,7 @@ use super::{Descriptor, Platform, media_type};
 #[derive(Debug, Clone)]
 pub enum Manifest {
     /// One image (or an artifact in the form of one).
-    Image(ImageManifest),
+    Image(Box<ImageManifest>),
     /// A Docker manifest list or an OCI image index.
     Index(Index),
 }
@@ -116,7 +116,7 @@ pub fn parse_manifest(bytes: &[u8], content_type: &str) -> Result<(Manifest, Str
         bounded(index.manifests.len())?;
         Manifest::Index(index)
     } else if media_type::is_image(&media_type) {
-        let image: ImageManifest = serde_json::from_slice(bytes).map_err(json)?;
+        let image: Box<ImageManifest> = serde_json::from_slice(bytes).map_err(json)?;
         bounded(image.layers.len())?;
         Manifest::Image(image)
     } else {

@@ -1,0 +1,115 @@
+use bytes::Bytes;
+use reqwest::header::LOCATION;
+use reqwest::{Method, Response};
+
+use super::client::{Client, MAX_CONFIG, Request, read_body, read_error};
+use super::error::{Error, ErrorKind};
+use super::token::Scopes;
+use crate::image::{Descriptor, Digest, Reference};
+
+impl Client {
+    /// Fetches an image's config (or any small blob) and verifies digest and size (distribution-spec, "Pulling blobs").
+    ///
+    /// Errors: the registry's answer, other bytes than the descriptor names, or more than 8 MiB.
+    pub async fn fetch_config(
+        &self,
+        repository: &Reference,
+        config: &Descriptor,
+        push_to: Option<&Reference>,
+    ) -> Result<Bytes, Error> {
+        let subject = format!("config {}", repository.with_digest(config.digest.clone()));
+        if config.size > MAX_CONFIG as u64 {
+            return Err(Error::new(subject, ErrorKind::TooLarge { limit: MAX_CONFIG }));
+        }
+        let scopes = match push_to {
+            Some(target) if target.same_repository(repository) => Scopes::push(repository.repository()),
+            _ => Scopes::pull(repository.repository()),
+        };
+        self.fetch_blob(repository, config, scopes, MAX_CONFIG, subject).await
+    }
+
+    async fn fetch_blob(
+        &self,
+        repository: &Reference,
+        blob: &Descriptor,
+        scopes: Scopes,
+        limit: usize,
+        subject: String,
+    ) -> Result<Bytes, Error> {
+        let target = format!("v2/{}/blobs/{}", repository.repository(), blob.digest);
+        let request = Request { method: Method::GET, target, accept: None, content: None, scopes, subject };
+        let response = self.send_ok(repository.registry(), &request).await?;
+        let bytes = read_body(response, limit, &request.subject).await?;
+        if bytes.len() as u64 != blob.size {
+            let kind = ErrorKind::Size { expected: blob.size, actual: bytes.len() as u64 };
+            return Err(Error::new(request.subject, kind));
+        }
+        if !blob.digest.matches(&bytes) {
+            let (expected, actual) = (blob.digest.clone(), Digest::sha256(&bytes));
+            return Err(Error::new(request.subject, ErrorKind::Digest { expected, actual, named_by: "descriptor" }));
+        }
+        Ok(bytes)
+    }
+
+    /// Puts a blob of one repository into another of the same registry: mounted where the registry does that
+    /// (distribution-spec, "Mounting a blob from another repository"), else sent. Tells whether it was mounted.
+    pub async fn place_blob(&self, from: &Reference, to: &Reference, blob: &Descriptor) -> Result<bool, Error> {
+        let subject = format!("blob {}", to.with_digest(blob.digest.clone()));
+        let both = Scopes::push(to.repository()).and(from.repository(), &["pull"]);
+        let uploads = format!("v2/{}/blobs/uploads/", to.repository());
+        let mount = format!("{uploads}?mount={}&from={}", blob.digest, from.repository());
+        let post = |target: String, scopes: Scopes| Request {
+            method: Method::POST,
+            target,
+            accept: None,
+            content: None,
+            scopes,
+            subject: subject.clone(),
+        };
+        let response = self.send(to.registry(), &post(mount, both)).await?;
+        let session = match response.status().as_u16() {
+            201 => return Ok(true),
+            // Not mounted, and a session for an upload is open (distribution-spec).
+            202 => location(&response),
+            // Registries refuse a mount in all these ways where they would take the blob itself.
+            400 | 401 | 403 | 404 | 405 => None,
+            _ => return Err(read_error(response, &subject).await),
+        };
+        let session = match session {
+            Some(session) => session,
+            None => {
+                let request = post(uploads, Scopes::push(to.repository()));
+                let response = self.send_ok(to.registry(), &request).await?;
+                location(&response).ok_or_else(|| request.protocol("the upload session has no Location".into()))?
+            }
+        };
+        self.send_blob(from, to, blob, &session, subject).await.map(|()| false)
+    }
+
+    async fn send_blob(
+        &self,
+        from: &Reference,
+        to: &Reference,
+        blob: &Descriptor,
+        session: &str,
+        subject: String,
+    ) -> Result<(), Error> {
+        let limit = usize::try_from(blob.size).unwrap_or(usize::MAX);
+        let pull = Scopes::pull(from.repository());
+        let bytes = self.fetch_blob(from, blob, pull, limit, subject.clone()).await?;
+        let joint = if session.contains('?') { '&' } else { '?' };
+        let request = Request {
+            method: Method::PUT,
+            target: format!("{session}{joint}digest={}", blob.digest),
+            accept: None,
+            content: Some(("application/octet-stream".into(), bytes)),
+            scopes: Scopes::push(to.repository()),
+            subject,
+        };
+        self.send_ok(to.registry(), &request).await.map(|_| ())
+    }
+}
+
+fn location(response: &Response) -> Option<String> {
+    response.headers().get(LOCATION)?.to_str().ok().map(str::to_owned)
+}

@@ -1,0 +1,131 @@
+/// How a registry wants to be signed in to.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Challenge {
+    /// User and password with each request.
+    Basic,
+    /// A token from the token service at `realm` (Docker's token authentication).
+    Bearer {
+        /// URL of the token service, not checked yet.
+        realm: String,
+        /// What the token is for; may be absent.
+        service: Option<String>,
+    },
+}
+
+/// Reads all values of `WWW-Authenticate` (RFC 9110, section 11.6.1): several challenges in a value, names in any
+/// case, quoted values with commas and escapes, unquoted URLs. Bearer is preferred; schemes unknown here are skipped.
+pub(super) fn parse_challenges<'a>(values: impl IntoIterator<Item = &'a str>) -> Option<Challenge> {
+    let mut basic = false;
+    for value in values {
+        for (scheme, parameters) in split_challenges(value) {
+            if scheme.eq_ignore_ascii_case("basic") {
+                basic = true;
+            } else if scheme.eq_ignore_ascii_case("bearer") {
+                let get = |name: &str| {
+                    let found = parameters.iter().find(|(key, _)| key.eq_ignore_ascii_case(name));
+                    found.map(|(_, value)| value.clone()).filter(|value| !value.is_empty())
+                };
+                if let Some(realm) = get("realm") {
+                    return Some(Challenge::Bearer { realm, service: get("service") });
+                }
+            }
+        }
+    }
+    basic.then_some(Challenge::Basic)
+}
+
+/// A header value is at most this long; registries send a few hundred bytes.
+const MAX_VALUE: usize = 16 * 1024;
+
+type Parameters = Vec<(String, String)>;
+
+fn split_challenges(value: &str) -> Vec<(String, Parameters)> {
+    let mut challenges: Vec<(String, Parameters)> = Vec::new();
+    if value.len() > MAX_VALUE {
+        return challenges;
+    }
+    let mut rest = value;
+    loop {
+        rest = rest.trim_start_matches([' ', '\t', ',']);
+        let end = rest.find([' ', '\t', ',', '=']).unwrap_or(rest.len());
+        let (word, tail) = rest.split_at(end);
+        if word.is_empty() && tail.is_empty() {
+            return challenges;
+        }
+        let after = tail.trim_start_matches([' ', '\t']);
+        if let Some(from) = after.strip_prefix('=') {
+            let (text, next) = parameter_value(from.trim_start_matches([' ', '\t']));
+            if let Some((_, parameters)) = challenges.last_mut() {
+                parameters.push((word.to_owned(), text));
+            }
+            rest = next;
+        } else {
+            challenges.push((word.to_owned(), Vec::new()));
+            rest = after;
+        }
+    }
+}
+
+fn parameter_value(text: &str) -> (String, &str) {
+    let Some(quoted) = text.strip_prefix('"') else {
+        let end = text.find([',', ' ', '\t']).unwrap_or(text.len());
+        let (value, rest) = text.split_at(end);
+        return (value.to_owned(), rest);
+    };
+    let mut value = String::new();
+    let mut characters = quoted.char_indices();
+    while let Some((at, c)) = characters.next() {
+        match c {
+            '"' => return (value, quoted.get(at + 1..).unwrap_or_default()),
+            '\\' => value.extend(characters.next().map(|(_, escaped)| escaped)),
+            c => value.push(c),
+        }
+    }
+    (value, "")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn bearer(realm: &str, service: Option<&str>) -> Option<Challenge> {
+        Some(Challenge::Bearer { realm: realm.into(), service: service.map(str::to_owned) })
+    }
+
+    #[test]
+    fn forms() {
+        for (values, expected) in [
+            (
+                &[
+                    r#"Bearer realm="https://auth.docker.io/token",service="registry.docker.io",scope="repository:a:pull,push""#,
+                ][..],
+                bearer("https://auth.docker.io/token", Some("registry.docker.io")),
+            ),
+            (
+                &[r#"bearer REALM=https://r.io/token?x=1,Service="a, \"b\"""#],
+                bearer("https://r.io/token?x=1", Some("a, \"b\"")),
+            ),
+            (&[r#"Bearer realm = "https://r.io/t" , scope="""#], bearer("https://r.io/t", None)),
+            (&["Basic"], Some(Challenge::Basic)),
+            (&[r#"Basic realm="Registry Realm""#], Some(Challenge::Basic)),
+            (&[r#"Basic realm="x", Bearer realm="https://r.io/t",service="s""#], bearer("https://r.io/t", Some("s"))),
+            (&[r#"Bearer realm="https://r.io/t""#, r#"Basic realm="x""#], bearer("https://r.io/t", None)),
+            (&["Negotiate", "Basic"], Some(Challenge::Basic)),
+            (&["Negotiate abc=="], None),
+            (&["Bearer"], None),
+            (&[r#"Bearer realm="unclosed"#], bearer("unclosed", None)),
+            (&["", ",,,", "="], None),
+        ] {
+            assert_eq!(parse_challenges(values.iter().copied()), expected, "{values:?}");
+        }
+        let long = format!("Bearer {}", "a=b,".repeat(10_000));
+        assert_eq!(parse_challenges([long.as_str()]), None);
+    }
+
+    proptest::proptest! {
+        #[test]
+        fn never_panics_and_ends(value: String) {
+            let _ = parse_challenges([value.as_str()]);
+        }
+    }
+}

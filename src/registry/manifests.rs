@@ -1,0 +1,131 @@
+use bytes::Bytes;
+use reqwest::Method;
+use reqwest::header::CONTENT_TYPE;
+
+use super::client::{Client, MAX_MANIFEST, Request, header_digest, read_body, read_error};
+use super::error::{Error, ErrorKind};
+use super::token::Scopes;
+use crate::image::{Descriptor, Digest, Manifest, Reference, media_type, parse_manifest};
+
+/// A manifest as the registry holds it: the exact bytes, verified, and what they say.
+#[derive(Debug, Clone)]
+pub struct Fetched {
+    /// The bytes, never to be written anew.
+    pub bytes: Bytes,
+    /// Media type, digest and size of the bytes.
+    pub descriptor: Descriptor,
+    /// The bytes, read.
+    pub manifest: Manifest,
+}
+
+impl Client {
+    /// Fetches a manifest by digest or tag (distribution-spec, "Pulling manifests").
+    ///
+    /// The bytes are compared with the reference's digest and with the registry's header. `push_to` is the repository
+    /// that is written to later in this run, so that one token serves for both.
+    ///
+    /// Errors: the registry's answer ([`Error::is_missing`] for one that does not exist), other bytes than were asked
+    /// for, more than 8 MiB, or no manifest.
+    pub async fn fetch_manifest(&self, reference: &Reference, push_to: Option<&Reference>) -> Result<Fetched, Error> {
+        let subject = reference.to_string();
+        let request = Request {
+            method: Method::GET,
+            target: manifest_path(reference, reference.manifest_name().unwrap_or_default()),
+            accept: Some(media_type::ACCEPT),
+            content: None,
+            scopes: match push_to {
+                Some(target) if target.same_repository(reference) => Scopes::push(reference.repository()),
+                _ => Scopes::pull(reference.repository()),
+            },
+            subject: subject.clone(),
+        };
+        let response = self.send_ok(reference.registry(), &request).await?;
+        let named = header_digest(&response);
+        let content_type = response.headers().get(CONTENT_TYPE).and_then(|value| value.to_str().ok());
+        let content_type = content_type.unwrap_or_default().to_owned();
+        let bytes = read_body(response, MAX_MANIFEST, &subject).await?;
+        for (expected, named_by) in [(reference.digest(), "reference"), (named.as_ref(), "registry's header")] {
+            if let Some(expected) = expected.filter(|digest| !digest.matches(&bytes)) {
+                let (expected, actual) = (expected.clone(), Digest::sha256(&bytes));
+                return Err(Error::new(subject, ErrorKind::Digest { expected, actual, named_by }));
+            }
+        }
+        let digest = reference.digest().cloned().unwrap_or_else(|| Digest::sha256(&bytes));
+        let (manifest, media_type) =
+            parse_manifest(&bytes, &content_type).map_err(|error| Error::new(subject, ErrorKind::Manifest(error)))?;
+        let descriptor = Descriptor { size: bytes.len() as u64, ..Descriptor::new(&media_type, digest) };
+        Ok(Fetched { bytes, descriptor, manifest })
+    }
+
+    /// Fetches the manifest that a descriptor names, in `repository`'s repository, and compares size and media type
+    /// as well.
+    pub async fn fetch_child(
+        &self,
+        repository: &Reference,
+        child: &Descriptor,
+        push_to: Option<&Reference>,
+    ) -> Result<Fetched, Error> {
+        let reference = repository.with_digest(child.digest.clone());
+        let fetched = self.fetch_manifest(&reference, push_to).await?;
+        if fetched.descriptor.size != child.size {
+            let kind = ErrorKind::Size { expected: child.size, actual: fetched.descriptor.size };
+            return Err(Error::new(reference.to_string(), kind));
+        }
+        if fetched.descriptor.media_type != child.media_type {
+            let reason = format!("the index calls it {}, it is {}", child.media_type, fetched.descriptor.media_type);
+            return Err(Error::new(reference.to_string(), ErrorKind::Protocol(reason)));
+        }
+        Ok(fetched)
+    }
+
+    /// Writes a manifest under `reference`'s tag or digest (distribution-spec, "Pushing Manifests").
+    ///
+    /// Any of 200, 201, 202 and 204 is success, if the registry then has the digest: it says so in its answer, or is
+    /// asked with a HEAD.
+    pub async fn push_manifest(
+        &self,
+        reference: &Reference,
+        descriptor: &Descriptor,
+        bytes: &Bytes,
+    ) -> Result<(), Error> {
+        let request = Request {
+            method: Method::PUT,
+            target: manifest_path(reference, reference.manifest_name().unwrap_or_default()),
+            accept: None,
+            content: Some((descriptor.media_type.clone(), bytes.clone())),
+            scopes: Scopes::push(reference.repository()),
+            subject: reference.to_string(),
+        };
+        let response = self.send_ok(reference.registry(), &request).await?;
+        match (response.status().as_u16(), header_digest(&response)) {
+            (200 | 201 | 202 | 204, Some(digest)) if digest == descriptor.digest => Ok(()),
+            (200 | 201 | 202 | 204, _) => self.confirm(reference, &descriptor.digest).await,
+            _ => Err(read_error(response, &request.subject).await),
+        }
+    }
+
+    async fn confirm(&self, reference: &Reference, digest: &Digest) -> Result<(), Error> {
+        let request = Request {
+            method: Method::HEAD,
+            target: manifest_path(reference, reference.manifest_name().unwrap_or_default()),
+            accept: Some(media_type::ACCEPT),
+            content: None,
+            scopes: Scopes::push(reference.repository()),
+            subject: reference.to_string(),
+        };
+        let response = self.send_ok(reference.registry(), &request).await?;
+        let actual = match header_digest(&response) {
+            Some(digest) => digest,
+            None => self.fetch_manifest(reference, Some(reference)).await?.descriptor.digest,
+        };
+        if actual == *digest {
+            return Ok(());
+        }
+        let kind = ErrorKind::Digest { expected: digest.clone(), actual, named_by: "manifest that was pushed" };
+        Err(Error::new(request.subject, kind))
+    }
+}
+
+fn manifest_path(reference: &Reference, name: &str) -> String {
+    format!("v2/{}/manifests/{name}", reference.repository())
+}
