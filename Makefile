@@ -1,12 +1,21 @@
 CARGO ?= cargo
 
-.PHONY: help build test
+.PHONY: help build demo test lint
 
 help: ## List the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sort | sed 's/:.*## /\t/' | expand -t 12
 
-build: ## Build the release binary
+build: ## Build the release binary, target/release/manifest-tool
 	$(CARGO) build --release --locked
 
-test: ## Run every test
+demo: build ## Do the main job against a real registry (REGISTRY=host:port names one)
+	@integration/demo.sh
+
+test: ## Install docker-registry and skopeo where missing, and run every test
+	@integration/install-tools.sh docker-registry skopeo
+	$(CARGO) build --release --locked
 	$(CARGO) test --locked
+
+lint: ## Check formatting and lints
+	$(CARGO) fmt --check
+	$(CARGO) clippy --locked --all-targets -- -D warnings

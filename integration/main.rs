@@ -1,2 +1,11 @@
-//! x
-fn main() {}
+//! The real binary against a real registry.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing, clippy::print_stderr)]
+
+mod bad_answers;
+mod clients;
+mod compat;
+mod push;
+mod rooms;
+mod sign_in;
+mod support;
+mod usage;

@@ -2,6 +2,10 @@
 //! Puts one multi-platform reference, a Docker manifest list or an OCI image index, in front of images that were
 //! built per platform.
 
+pub mod assemble;
+pub mod cli;
 pub mod image;
+pub mod inspect;
+pub mod output;
 pub mod registry;
 pub mod spec;

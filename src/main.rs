@@ -1,2 +1,5 @@
-//! x
-fn main() {}
+//! The `manifest-tool` program.
+
+fn main() -> std::process::ExitCode {
+    manifest_tool::cli::main()
+}

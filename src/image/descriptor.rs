@@ -40,7 +40,8 @@ pub struct Descriptor {
 
 impl Descriptor {
     /// A descriptor of nothing but type and digest, to be filled in.
-    pub(crate) fn new(media_type: &str, digest: Digest) -> Self {
+    #[must_use]
+    pub fn new(media_type: &str, digest: Digest) -> Self {
         Self {
             media_type: media_type.to_owned(),
             digest,

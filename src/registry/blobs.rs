@@ -56,17 +56,15 @@ impl Client {
     pub async fn place_blob(&self, from: &Reference, to: &Reference, blob: &Descriptor) -> Result<bool, Error> {
         let subject = format!("blob {}", to.with_digest(blob.digest.clone()));
         let both = Scopes::push(to.repository()).and(from.repository(), &["pull"]);
-        let uploads = format!("v2/{}/blobs/uploads/", to.repository());
-        let mount = format!("{uploads}?mount={}&from={}", blob.digest, from.repository());
-        let post = |target: String, scopes: Scopes| Request {
+        let request = Request {
             method: Method::POST,
-            target,
+            target: format!("v2/{}/blobs/uploads/?mount={}&from={}", to.repository(), blob.digest, from.repository()),
             accept: None,
             content: None,
-            scopes,
+            scopes: both,
             subject: subject.clone(),
         };
-        let response = self.send(to.registry(), &post(mount, both)).await?;
+        let response = self.send(to.registry(), &request).await?;
         let session = match response.status().as_u16() {
             201 => return Ok(true),
             // Not mounted, and a session for an upload is open (distribution-spec).
@@ -75,32 +73,52 @@ impl Client {
             400 | 401 | 403 | 404 | 405 => None,
             _ => return Err(read_error(response, &subject).await),
         };
+        let limit = usize::try_from(blob.size).unwrap_or(usize::MAX);
+        let pull = Scopes::pull(from.repository());
+        let bytes = self.fetch_blob(from, blob, pull, limit, subject.clone()).await?;
         let session = match session {
             Some(session) => session,
-            None => {
-                let request = post(uploads, Scopes::push(to.repository()));
-                let response = self.send_ok(to.registry(), &request).await?;
-                location(&response).ok_or_else(|| request.protocol("the upload session has no Location".into()))?
-            }
+            None => self.open_session(to, &subject).await?,
         };
-        self.send_blob(from, to, blob, &session, subject).await.map(|()| false)
+        self.send_blob(to, &blob.digest, bytes, &session, subject).await.map(|()| false)
+    }
+
+    /// Pushes a small blob that is at hand, such as a config (distribution-spec, "Pushing a blob monolithically"),
+    /// and gives its descriptor with the media type asked for.
+    pub async fn push_blob(&self, to: &Reference, media_type: &str, bytes: Bytes) -> Result<Descriptor, Error> {
+        let digest = Digest::sha256(&bytes);
+        let subject = format!("blob {}", to.with_digest(digest.clone()));
+        let size = bytes.len() as u64;
+        let session = self.open_session(to, &subject).await?;
+        self.send_blob(to, &digest, bytes, &session, subject).await?;
+        Ok(Descriptor { size, ..Descriptor::new(media_type, digest) })
+    }
+
+    async fn open_session(&self, to: &Reference, subject: &str) -> Result<String, Error> {
+        let request = Request {
+            method: Method::POST,
+            target: format!("v2/{}/blobs/uploads/", to.repository()),
+            accept: None,
+            content: None,
+            scopes: Scopes::push(to.repository()),
+            subject: subject.to_owned(),
+        };
+        let response = self.send_ok(to.registry(), &request).await?;
+        location(&response).ok_or_else(|| request.protocol("the upload session has no Location".into()))
     }
 
     async fn send_blob(
         &self,
-        from: &Reference,
         to: &Reference,
-        blob: &Descriptor,
+        digest: &Digest,
+        bytes: Bytes,
         session: &str,
         subject: String,
     ) -> Result<(), Error> {
-        let limit = usize::try_from(blob.size).unwrap_or(usize::MAX);
-        let pull = Scopes::pull(from.repository());
-        let bytes = self.fetch_blob(from, blob, pull, limit, subject.clone()).await?;
         let joint = if session.contains('?') { '&' } else { '?' };
         let request = Request {
             method: Method::PUT,
-            target: format!("{session}{joint}digest={}", blob.digest),
+            target: format!("{session}{joint}digest={digest}"),
             accept: None,
             content: Some(("application/octet-stream".into(), bytes)),
             scopes: Scopes::push(to.repository()),

@@ -262,22 +262,24 @@ impl Reader<'_> {
         }
     }
 
+    /// The scalar's own text in the file.
+    fn spelled(&self, node: &Spanned<Node>) -> Option<&str> {
+        let span = node.defined.span();
+        let from = usize::try_from(span.byte_offset()?).ok()?;
+        self.text.get(from..from.checked_add(usize::try_from(span.byte_len()?).ok()?)?)
+    }
+
     /// A scalar as it is spelled in the file; null is empty, as in Go's YAML.
     fn scalar(&mut self, node: &Spanned<Node>, key: &str) -> Option<String> {
         match &node.value {
             Node::Null => Some(String::new()),
-            Node::Text(text) => Some(text.clone()),
+            Node::Text(text) => Some(fold_separators(text, self.spelled(node).unwrap_or_default())),
             Node::Plain => {
-                let span = node.defined.span();
-                let spelled = span
-                    .byte_offset()
-                    .zip(span.byte_len())
-                    .and_then(|(from, length)| Some((usize::try_from(from).ok()?, usize::try_from(length).ok()?)))
-                    .and_then(|(from, length)| self.text.get(from..from.checked_add(length)?));
+                let spelled = self.spelled(node).map(|text| text.trim().to_owned());
                 if spelled.is_none() {
                     self.note(node.referenced, format!("the value of \"{key}\" cannot be read; put it in quotes"));
                 }
-                spelled.map(|text| text.trim().to_owned())
+                spelled
             }
             Node::List(_) | Node::Map(_) => {
                 self.note(node.referenced, format!("\"{key}\" must be a single value, not a list or mapping"));
@@ -285,6 +287,27 @@ impl Reader<'_> {
             }
         }
     }
+}
+
+/// YAML 1.1, which Go reads, takes U+2028 and U+2029 for line breaks: blanks around one that is written out in a
+/// quoted or plain scalar do not count. YAML 1.2, which is read here, takes them for ordinary characters.
+fn fold_separators(text: &str, spelled: &str) -> String {
+    const SEPARATORS: [char; 2] = ['\u{2028}', '\u{2029}'];
+    if !spelled.contains(SEPARATORS) || spelled.starts_with(['|', '>']) {
+        return text.to_owned();
+    }
+    let mut out = String::with_capacity(text.len());
+    for piece in text.split_inclusive(SEPARATORS) {
+        let piece = if out.ends_with(SEPARATORS) { piece.trim_start_matches([' ', '\t']) } else { piece };
+        match piece.strip_suffix(SEPARATORS) {
+            Some(line) => {
+                out.push_str(line.trim_end_matches([' ', '\t']));
+                out.extend(piece.chars().last());
+            }
+            None => out.push_str(piece),
+        }
+    }
+    out
 }
 
 fn suggestion(name: &str, valid: &[&str]) -> String {
@@ -324,6 +347,20 @@ mod tests {
         assert_eq!(annotations, ["date=2026-01-02", "empty=", "n=007", "text=a\tb"]);
         let platform = &spec.sources[0].platform;
         assert_eq!(platform.to_string(), "linux/386:10.0 [1 b]");
+    }
+
+    #[test]
+    fn separators_are_line_breaks_as_in_yaml_1_1() {
+        for (written, value) in [
+            ("\"a \u{2028} b\"", "a\u{2028}b"),
+            ("'a \u{2028}\u{2029} b'", "a\u{2028}\u{2029}b"),
+            ("\"a \\u2028 b\"", "a \u{2028} b"),
+            ("\"a  b\"", "a  b"),
+        ] {
+            let text = format!("image: r.io/a:1\nannotations: {{k: {written}}}\nmanifests: [{{image: r.io/a:2}}]");
+            let spec = from_yaml(&text, "s.yaml", IndexKind::Oci).unwrap();
+            assert_eq!(spec.annotations["k"], value, "{written}");
+        }
     }
 
     #[test]

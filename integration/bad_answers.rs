@@ -1,0 +1,104 @@
+//! Answers that no honest registry gives: an error that names the reference, never a crash, and nothing is written.
+
+use crate::support::registry::sha256;
+use crate::support::scripted::{Answer, Asked};
+use crate::support::{Scripted, manifest_tool, manifest_tool_with_stdin};
+
+const OCI: &str = "application/vnd.oci.image.manifest.v1+json";
+
+fn manifest(status: u16, content_type: &str, body: &[u8]) -> Answer {
+    (status, vec![("Content-Type", content_type.to_owned())], body.to_vec())
+}
+
+/// Serves one manifest answer for every manifest, and tells what `inspect` and `push` say about it.
+fn said(answer: Answer) -> (String, String) {
+    let server =
+        Scripted::start(
+            move |asked: &Asked, _| {
+                if asked.line.contains("/manifests/") { answer.clone() } else { (200, vec![], vec![]) }
+            },
+        );
+    let work = tempfile::tempdir().unwrap();
+    let reference = format!("{}/app:x", server.host);
+    let shown = manifest_tool(work.path(), &["--plain-http", "inspect", &reference]);
+    assert_eq!((shown.exit, shown.stdout.as_str()), (1, ""), "{shown:?}");
+    let spec = format!("image: {}/app:v1\nmanifests: [{{image: \"{reference}\"}}]", server.host);
+    let pushed =
+        manifest_tool_with_stdin(work.path(), &["--plain-http", "push", "from-spec", "--ignore-missing", "-"], &spec);
+    assert_eq!((pushed.exit, pushed.stdout.as_str()), (1, ""), "{pushed:?}");
+    assert!(pushed.stderr.contains(&reference), "{pushed:?}");
+    for asked in server.asked() {
+        assert!(asked.line.starts_with("GET "), "something was written: {asked:?}");
+    }
+    (shown.stderr, pushed.stderr)
+}
+
+#[test]
+fn manifests_that_are_none() {
+    let empty = sha256(b"");
+    let deep = format!("{{\"config\":{}", "[".repeat(200_000));
+    let huge = vec![b' '; 9 << 20];
+    let both = format!(r#"{{"manifests":[],"config":{{"mediaType":"c","digest":"{empty}","size":0}}}}"#);
+    let cases: &[(&str, &[u8], &str)] = &[
+        (OCI, b"", "not a valid manifest"),
+        (OCI, b"{\"schemaVersion\":2,\"conf", "not a valid manifest"),
+        (OCI, b"<html></html>", "not a valid manifest"),
+        (OCI, b"\xff\xfe\x00", "not a valid manifest"),
+        (OCI, b"{\"config\":7}", "not a valid manifest"),
+        (OCI, b"{\"config\":{\"mediaType\":\"c\",\"digest\":\"sha256:../../x\",\"size\":0}}", "invalid digest"),
+        (OCI, b"{\"config\":{\"mediaType\":\"c\",\"digest\":\"x\",\"size\":-1}}", "not a valid manifest"),
+        (OCI, deep.as_bytes(), "not a valid manifest"),
+        (OCI, &huge, "longer than"),
+        (OCI, both.as_bytes(), "ambiguous"),
+        ("application/vnd.docker.distribution.manifest.v1+prettyjws", b"{\"schemaVersion\":1}", "schema 1"),
+        ("application/json", b"{\"schemaVersion\":1,\"fsLayers\":[]}", "schema 1"),
+        ("text/html", b"{}", "neither an image manifest nor an index"),
+        (
+            "application/vnd.oci.image.index.v1+json",
+            b"{\"mediaType\":\"application/vnd.oci.image.manifest.v1+json\"}",
+            "the registry calls it",
+        ),
+        ("application/vnd.oci.image.index.v1+json", b"{\"manifests\":[1,2]}", "not a valid manifest"),
+    ];
+    for (content_type, body, expected) in cases {
+        let (shown, pushed) = said(manifest(200, content_type, body));
+        assert!(shown.contains(expected) && pushed.contains(expected), "{expected}: {shown} {pushed}");
+    }
+}
+
+#[test]
+fn only_the_registrys_own_404_is_missing() {
+    let error = |code: &str| format!(r#"{{"errors":[{{"code":"{code}","message":"words\u001b[31m"}}]}}"#).into_bytes();
+    for (status, body) in [
+        (404, b"<html>proxy</html>".to_vec()),
+        (404, vec![]),
+        (500, error("UNKNOWN")),
+        (403, error("DENIED")),
+        (401, error("UNAUTHORIZED")),
+    ] {
+        let (_, pushed) = said(manifest(status, "application/json", &body));
+        assert!(pushed.contains(&format!("HTTP {status}")) && !pushed.contains("skipped"), "{pushed}");
+        assert!(!pushed.contains('\x1b'), "control characters are stripped: {pushed:?}");
+    }
+    let (_, pushed) = said(manifest(404, "application/json", &error("MANIFEST_UNKNOWN")));
+    assert!(pushed.contains("skipped") && pushed.contains("all sources are missing"), "{pushed}");
+}
+
+#[test]
+fn bytes_that_are_not_those_named() {
+    let body = b"{}".to_vec();
+    let header = vec![("Content-Type", OCI.to_owned()), ("Docker-Content-Digest", sha256(b"other"))];
+    let (shown, _) = said((200, header, body));
+    assert!(shown.contains("the registry's header says"), "{shown}");
+    let server = Scripted::start(|_, _| (200, vec![("Content-Type", OCI.to_owned())], b"{}".to_vec()));
+    let reference = format!("{}/app@{}", server.host, sha256(b"other"));
+    let shown = manifest_tool(&std::env::temp_dir(), &["--plain-http", "inspect", &reference]);
+    assert!(shown.exit == 1 && shown.stderr.contains("the reference says"), "{shown:?}");
+}
+
+#[test]
+fn a_registry_that_is_not_there() {
+    let outcome = manifest_tool(&std::env::temp_dir(), &["--plain-http", "inspect", "127.0.0.1:1/app:x"]);
+    assert_eq!(outcome.exit, 1);
+    assert!(outcome.stderr.starts_with("error: 127.0.0.1:1/app:x: no answer: Connection refused"), "{outcome:?}");
+}

@@ -1,0 +1,45 @@
+//! Runs the built `manifest-tool` as a user would, with nothing of this machine's Docker configuration.
+
+use std::io::Write as _;
+use std::path::Path;
+use std::process::{Command, Stdio};
+
+#[derive(Debug)]
+pub struct Outcome {
+    pub exit: i32,
+    pub stdout: String,
+    pub stderr: String,
+}
+
+pub fn manifest_tool(folder: &Path, args: &[&str]) -> Outcome {
+    run(command(folder, args), "")
+}
+
+pub fn manifest_tool_with_stdin(folder: &Path, args: &[&str], stdin: &str) -> Outcome {
+    run(command(folder, args), stdin)
+}
+
+pub fn command(folder: &Path, args: &[&str]) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_manifest-tool"));
+    command.args(args).current_dir(folder).env("HOME", folder).env_remove("DOCKER_CONFIG");
+    command
+}
+
+pub fn run(mut command: Command, stdin: &str) -> Outcome {
+    let mut child = command
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .expect("manifest-tool starts");
+    // A program that does not read its standard input closes it.
+    let _ = child.stdin.take().unwrap().write_all(stdin.as_bytes());
+    let output = child.wait_with_output().unwrap();
+    let outcome = Outcome {
+        exit: output.status.code().unwrap_or(-1),
+        stdout: String::from_utf8(output.stdout).unwrap(),
+        stderr: String::from_utf8(output.stderr).unwrap(),
+    };
+    assert!(!outcome.stderr.contains("panicked"), "{outcome:?}");
+    outcome
+}

@@ -1,0 +1,10 @@
+//! What the tests stand on: a real registry, the real binary, sample images, and a server for bad answers.
+
+pub mod binary;
+pub mod images;
+pub mod registry;
+pub mod scripted;
+
+pub use binary::{Outcome, command, manifest_tool, manifest_tool_with_stdin, run};
+pub use registry::Registry;
+pub use scripted::Scripted;

@@ -1,0 +1,136 @@
+use std::collections::{HashMap, HashSet};
+use std::fmt;
+
+use bytes::Bytes;
+
+use super::resolve::{Entry, Resolved};
+use crate::image::{Descriptor, Digest, Platform, Reference, index_bytes, media_type};
+use crate::spec::Spec;
+
+/// All that will be written, as a value: nothing is pushed before it exists.
+#[derive(Debug, Clone)]
+pub struct Plan {
+    /// Where the index goes.
+    pub target: Reference,
+    /// Extra tags, in their order.
+    pub tags: Vec<String>,
+    /// Type, digest and size of the index.
+    pub descriptor: Descriptor,
+    /// The index's exact bytes.
+    pub bytes: Bytes,
+    /// What has to be put into the target's repository before the index; each digest once.
+    pub children: Vec<Child>,
+}
+
+/// A child manifest that is in another repository of the target's registry.
+#[derive(Debug, Clone)]
+pub struct Child {
+    /// Where it is, by digest.
+    pub from: Reference,
+    /// Its type, digest and size.
+    pub descriptor: Descriptor,
+    /// Its exact bytes.
+    pub bytes: Bytes,
+    /// Config and layers, but for those that are not to be moved. Each digest once in a plan.
+    pub blobs: Vec<Descriptor>,
+}
+
+/// Why resolved sources do not make an index.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum PlanError {
+    /// Every source was skipped.
+    Empty {
+        /// The index that was to be made.
+        target: Reference,
+    },
+    /// Entries that a client could not choose between.
+    SamePlatform {
+        /// The index that was to be made.
+        target: Reference,
+        /// The platform, and the two entries by source and digest, for each clash.
+        clashes: Vec<(Platform, String, String)>,
+    },
+    /// The index cannot be written as JSON.
+    Unwritable(String),
+}
+
+impl Plan {
+    /// Makes the plan. Pure: the same sources give the same plan.
+    pub fn new(spec: &Spec, resolved: Resolved) -> Result<Self, PlanError> {
+        if resolved.images.is_empty() && resolved.attestations.is_empty() {
+            return Err(PlanError::Empty { target: spec.target.clone() });
+        }
+        check_platforms(spec, &resolved.images)?;
+        let entries: Vec<Entry> = resolved.images.into_iter().chain(resolved.attestations).collect();
+        let descriptors: Vec<Descriptor> = entries.iter().map(|entry| entry.descriptor.clone()).collect();
+        let bytes = index_bytes(spec.kind, &descriptors, &spec.annotations)
+            .map_err(|error| PlanError::Unwritable(error.to_string()))?;
+        let index = Descriptor::new(spec.kind.media_type(), Digest::sha256(&bytes));
+        Ok(Self {
+            target: spec.target.clone(),
+            tags: spec.tags.clone(),
+            descriptor: Descriptor { size: bytes.len() as u64, ..index },
+            bytes: bytes.into(),
+            children: children(&spec.target, entries),
+        })
+    }
+}
+
+fn check_platforms(spec: &Spec, images: &[Entry]) -> Result<(), PlanError> {
+    let name = |entry: &Entry| format!("{} ({})", entry.source, entry.descriptor.digest);
+    let mut seen: HashMap<&Platform, &Entry> = HashMap::new();
+    let mut clashes = Vec::new();
+    for entry in images {
+        let Some(platform) = &entry.descriptor.platform else { continue };
+        match seen.get(platform) {
+            Some(first) => clashes.push((platform.clone(), name(first), name(entry))),
+            None => {
+                seen.insert(platform, entry);
+            }
+        }
+    }
+    if clashes.is_empty() { Ok(()) } else { Err(PlanError::SamePlatform { target: spec.target.clone(), clashes }) }
+}
+
+fn children(target: &Reference, entries: Vec<Entry>) -> Vec<Child> {
+    let mut manifests = HashSet::new();
+    let mut blobs = HashSet::new();
+    let mut children = Vec::new();
+    for entry in entries {
+        if entry.reference.same_repository(target) || !manifests.insert(entry.descriptor.digest.clone()) {
+            continue;
+        }
+        let parts = std::iter::once(entry.manifest.config).chain(entry.manifest.layers);
+        children.push(Child {
+            blobs: parts
+                .filter(|blob| !media_type::is_foreign(&blob.media_type) && blobs.insert(blob.digest.clone()))
+                .collect(),
+            from: entry.reference,
+            descriptor: entry.descriptor,
+            bytes: entry.bytes,
+        });
+    }
+    children
+}
+
+impl fmt::Display for PlanError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Empty { target } => {
+                write!(f, "cannot assemble {target}: all sources are missing, there is nothing to push")
+            }
+            Self::SamePlatform { target, clashes } => {
+                write!(f, "cannot assemble {target}: ")?;
+                for (index, (platform, first, second)) in clashes.iter().enumerate() {
+                    let lead = if index == 0 { "" } else { "\n  " };
+                    write!(f, "{lead}two entries for platform {platform}: {first} and {second}")?;
+                }
+                Ok(())
+            }
+            Self::Unwritable(reason) => write!(f, "cannot write the index: {reason}"),
+        }
+    }
+}
+
+impl std::error::Error for PlanError {}

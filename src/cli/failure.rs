@@ -1,0 +1,57 @@
+use std::fmt;
+
+use crate::{assemble, registry, spec};
+
+/// What is printed when a command fails: the message, and what to do next.
+#[derive(Debug)]
+pub(super) struct Failure {
+    message: String,
+    hints: Vec<&'static str>,
+}
+
+impl Failure {
+    pub(super) fn new(message: impl Into<String>) -> Self {
+        Self { message: message.into(), hints: Vec::new() }
+    }
+
+    fn with_hints<'a>(message: String, errors: impl Iterator<Item = &'a registry::Error>) -> Self {
+        let mut hints: Vec<&'static str> = errors.filter_map(registry::Error::hint).collect();
+        hints.sort_unstable();
+        hints.dedup();
+        Self { message, hints }
+    }
+}
+
+impl fmt::Display for Failure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "error: {}", self.message)?;
+        self.hints.iter().try_for_each(|hint| write!(f, "\nhint: {hint}"))
+    }
+}
+
+impl From<registry::Error> for Failure {
+    fn from(error: registry::Error) -> Self {
+        Self::with_hints(error.to_string(), std::iter::once(&error))
+    }
+}
+
+impl From<spec::SpecError> for Failure {
+    fn from(error: spec::SpecError) -> Self {
+        Self::new(if error.problems.len() == 1 {
+            error.to_string()
+        } else {
+            format!("the spec is not usable\n{error}")
+        })
+    }
+}
+
+impl From<assemble::Error> for Failure {
+    fn from(error: assemble::Error) -> Self {
+        let message = error.to_string();
+        match &error {
+            assemble::Error::Resolve(error) => Self::with_hints(message, error.registry_errors()),
+            assemble::Error::Publish(error) => Self::with_hints(message, error.errors.iter()),
+            assemble::Error::Plan(_) => Self::new(message),
+        }
+    }
+}

@@ -1,0 +1,120 @@
+//! The command line: clap's types, a file per command, and the one place that turns errors into messages, hints and
+//! exit codes.
+#![allow(clippy::print_stdout, clippy::print_stderr, reason = "this is the room that talks")]
+
+mod failure;
+mod inspect;
+mod push;
+
+use std::io::{IsTerminal as _, Write as _};
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+use crate::registry::{Client, CredentialSources, Login, Options, Secret};
+use failure::Failure;
+
+/// Put one multi-platform reference in front of images that were built per platform
+#[derive(Debug, Parser)]
+#[command(name = "manifest-tool", version, propagate_version = true, arg_required_else_help = true)]
+#[command(
+    after_help = "Example:\n  manifest-tool push from-args --platforms linux/amd64,linux/arm64 \\\n      --template registry.example/app:v1-ARCH --target registry.example/app:v1"
+)]
+struct Cli {
+    #[command(flatten)]
+    global: Global,
+    #[command(subcommand)]
+    command: Command,
+}
+
+/// Flags of every command, taken before and after it.
+#[derive(Debug, clap::Args)]
+struct Global {
+    /// Tell on stderr what is done, a line for each request
+    #[arg(long, global = true)]
+    debug: bool,
+    /// Do not check the registry's certificate
+    #[arg(long, global = true)]
+    insecure: bool,
+    /// Speak HTTP without TLS
+    #[arg(long, global = true)]
+    plain_http: bool,
+    /// User name for the registry
+    #[arg(long, global = true, requires = "password")]
+    username: Option<String>,
+    /// Password for the registry
+    #[arg(long, global = true, requires = "username")]
+    password: Option<Secret>,
+    /// Docker configuration to take credentials from, as a folder with config.json in it or a file
+    #[arg(long, global = true, value_name = "DIR|FILE")]
+    docker_cfg: Option<PathBuf>,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    Inspect(inspect::Inspect),
+    Push(push::Push),
+}
+
+/// Runs the command line of this process; gives its exit code.
+pub fn main() -> ExitCode {
+    let cli = Cli::parse();
+    let outcome = match cli.command {
+        Command::Inspect(command) => command.run(&cli.global),
+        Command::Push(command) => command.run(&cli.global),
+    };
+    match outcome.and_then(|text| print(&text)) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(failure) => {
+            eprintln!("{failure}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// Prints a command's whole data. A reader that has seen enough, such as `head`, is no failure.
+fn print(text: &str) -> Result<(), Failure> {
+    let mut stdout = std::io::stdout().lock();
+    match stdout.write_all(text.as_bytes()).and_then(|()| stdout.flush()) {
+        Err(error) if error.kind() != std::io::ErrorKind::BrokenPipe => {
+            Err(Failure::new(format!("cannot write to stdout: {error}")))
+        }
+        _ => Ok(()),
+    }
+}
+
+impl Global {
+    /// The client of this run. User and password from the command line are for `registry` alone.
+    fn client(&self, registry: &str) -> Client {
+        let given = self.username.clone().zip(self.password.clone());
+        let given = given.map(|(user, password)| (registry.to_owned(), Login::Password { user, password }));
+        Client::new(Options {
+            plain_http: self.plain_http,
+            insecure: self.insecure,
+            credentials: CredentialSources { given, docker_config: self.docker_cfg.clone() },
+            trace: self.debug.then(|| Box::new(|line: &str| eprintln!("debug: {line}")) as crate::registry::Trace),
+        })
+    }
+}
+
+/// Runs the work of a command to its end.
+fn block_on<T>(work: impl Future<Output = T>) -> Result<T, Failure> {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+    let runtime = runtime.map_err(|error| Failure::new(format!("cannot start the runtime: {error}")))?;
+    let outcome = runtime.block_on(work);
+    // A name look-up that never came back must not hold up the exit.
+    runtime.shutdown_background();
+    Ok(outcome)
+}
+
+/// Colours are for a terminal whose user did not ask for none (no-color.org).
+fn colour() -> crate::output::Colour {
+    let refused = std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
+    let dumb = std::env::var_os("TERM").is_some_and(|value| value == "dumb");
+    if std::io::stdout().is_terminal() && !refused && !dumb {
+        crate::output::Colour::Always
+    } else {
+        crate::output::Colour::Never
+    }
+}

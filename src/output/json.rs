@@ -1,0 +1,43 @@
+use serde_json::{Map, Value, json};
+
+use crate::image::go_json;
+use crate::inspect::{Child, Content, Image, Inspection};
+
+/// The JSON of `inspect --raw`: for an image its manifest with name, digest, os and architecture; for an index the
+/// manifests of its children. With `expand_config`, configs stand where manifests name them.
+///
+/// Errors: a manifest or config that is no JSON object.
+pub fn inspection_json(name: &str, inspection: &Inspection, expand_config: bool) -> Result<String, serde_json::Error> {
+    let mut out = Map::new();
+    out.insert("name".into(), json!(name));
+    out.insert("digest".into(), json!(inspection.descriptor.digest));
+    match &inspection.content {
+        Content::Image(image) => {
+            let platform = image.platform();
+            for (key, value) in [("os", platform.os), ("architecture", platform.architecture)] {
+                if !value.is_empty() {
+                    out.insert(key.into(), json!(value));
+                }
+            }
+            out.extend(manifest(&inspection.bytes, image, expand_config)?);
+        }
+        Content::Index(index, children) => {
+            let mut own: Map<String, Value> = serde_json::from_slice(&inspection.bytes)?;
+            let entries = index.manifests.iter().zip(children).map(|(entry, child)| match child {
+                Child::Image(image, bytes) => manifest(bytes, image, expand_config).map(Value::Object),
+                Child::Other => serde_json::to_value(entry),
+            });
+            own.insert("manifests".into(), entries.collect::<Result<_, _>>()?);
+            out.extend(own);
+        }
+    }
+    Ok(String::from_utf8_lossy(&go_json(&out, "    ")?).into_owned())
+}
+
+fn manifest(bytes: &[u8], image: &Image, expand_config: bool) -> Result<Map<String, Value>, serde_json::Error> {
+    let mut manifest: Map<String, Value> = serde_json::from_slice(bytes)?;
+    if let Some(config) = image.config.as_ref().filter(|_| expand_config) {
+        manifest.insert("config".into(), serde_json::from_slice(config)?);
+    }
+    Ok(manifest)
+}

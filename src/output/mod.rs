@@ -1,0 +1,9 @@
+//! What is shown: text as manifest-tool 2.2.1 writes it, and JSON.
+//!
+//! Everything is made as a string first, so that an error half way leaves nothing on stdout.
+
+mod json;
+mod text;
+
+pub use json::inspection_json;
+pub use text::{Colour, inspection_text};
