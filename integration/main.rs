@@ -8,4 +8,5 @@ mod push;
 mod rooms;
 mod sign_in;
 mod support;
+mod tls;
 mod usage;

@@ -38,7 +38,7 @@ impl Registry {
         let host = format!("127.0.0.1:{port}");
         let config = format!(
             "version: 0.1\nlog: {{level: warn}}\nstorage:\n  filesystem: {{rootdirectory: {}}}\n  \
-             delete: {{enabled: true}}\nhttp: {{addr: \"{host}\"}}\n{extra}",
+             delete: {{enabled: true}}\nhttp:\n  addr: \"{host}\"\n{extra}",
             folder.path().join("storage").display()
         );
         let file = folder.path().join("config.yml");
@@ -66,7 +66,7 @@ impl Registry {
             if self.process.try_wait().unwrap().is_some() {
                 return false;
             }
-            if self.agent.get(format!("http://{}/v2/", self.host)).call().is_ok() {
+            if std::net::TcpStream::connect(&self.host).is_ok() {
                 return true;
             }
             std::thread::sleep(Duration::from_millis(20));

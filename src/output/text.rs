@@ -133,3 +133,26 @@ fn write_entry(out: &mut String, p: &Painter, n: usize, entry: &Descriptor, chil
     }
     writeln!(out)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::image::{Digest, Manifest, parse_manifest};
+
+    #[test]
+    fn colours_are_bold_and_a_server_cannot_send_its_own() {
+        let body = br#"{"mediaType":"application/vnd.oci.image.index.v1+json","manifests":[{"mediaType":"x\u001b[2Jy","digest":"DIGEST","size":7}]}"#;
+        let digest = Digest::sha256(b"");
+        let body = String::from_utf8_lossy(body).replace("DIGEST", digest.as_str());
+        let Ok((Manifest::Index(index), media_type)) = parse_manifest(body.as_bytes(), "") else { panic!("an index") };
+        let inspection = Inspection {
+            descriptor: Descriptor::new(&media_type, digest.clone()),
+            bytes: body.into(),
+            content: Content::Index(index, vec![Child::Other]),
+        };
+        let text = inspection_text("a:1", &inspection, Colour::Always);
+        assert!(text.starts_with("Name:   \x1b[1;32ma:1\x1b[0m (Type: "), "{text:?}");
+        assert!(text.contains("[1]     Type: \x1b[1;32mx[2Jy\x1b[0m\n"), "{text:?}");
+        assert!(!inspection_text("a:1", &inspection, Colour::Never).contains('\x1b'));
+    }
+}

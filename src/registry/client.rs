@@ -147,7 +147,7 @@ impl Client {
         let result = builder.headers(headers).send().await;
         self.trace(|| {
             let outcome = match &result {
-                Ok(response) => response.status().as_u16().to_string(),
+                Ok(response) => format!("{} {:?}", response.status().as_u16(), response.version()),
                 Err(error) => reason_of(error),
             };
             format!("{} {} -> {outcome} ({} ms)", request.method, redacted(url), started.elapsed().as_millis())
