@@ -4,6 +4,8 @@
 mod bad_answers;
 mod clients;
 mod compat;
+mod examples;
+mod mounts;
 mod push;
 mod rooms;
 mod sign_in;

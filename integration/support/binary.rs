@@ -22,6 +22,9 @@ pub fn manifest_tool_with_stdin(folder: &Path, args: &[&str], stdin: &str) -> Ou
 pub fn command(folder: &Path, args: &[&str]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_manifest-tool"));
     command.args(args).current_dir(folder).env("HOME", folder).env_remove("DOCKER_CONFIG");
+    for proxy in ["http_proxy", "https_proxy", "all_proxy", "HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY"] {
+        command.env_remove(proxy);
+    }
     command
 }
 

@@ -4,6 +4,8 @@ use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::net::{TcpListener, TcpStream};
 use std::sync::{Arc, Mutex};
 
+use super::Registry;
+
 pub struct Scripted {
     pub host: String,
     log: Arc<Mutex<Vec<Asked>>>,
@@ -14,6 +16,8 @@ pub struct Asked {
     /// Method and target, such as `GET /v2/`.
     pub line: String,
     pub authorization: Option<String>,
+    pub content_type: Option<String>,
+    pub body: Vec<u8>,
 }
 
 /// Status, headers, body.
@@ -35,9 +39,33 @@ impl Scripted {
         Self { host, log }
     }
 
+    /// Stands in front of a registry: what `fault` does not answer goes on to it.
+    pub fn before(registry: &Registry, fault: impl Fn(&Asked) -> Option<Answer> + Send + Sync + 'static) -> Self {
+        let behind = registry.host.clone();
+        Self::start(move |asked, host| fault(asked).unwrap_or_else(|| forward(asked, &behind, host)))
+    }
+
     pub fn asked(&self) -> Vec<Asked> {
         self.log.lock().unwrap().clone()
     }
+}
+
+fn forward(asked: &Asked, behind: &str, host: &str) -> Answer {
+    let (method, target) = asked.line.split_once(' ').unwrap();
+    let agent: ureq::Agent = ureq::Agent::config_builder().http_status_as_error(false).build().into();
+    let mut request = ureq::http::Request::builder().method(method).uri(format!("http://{behind}{target}"));
+    request = request.header("Accept", manifest_tool::image::media_type::ACCEPT);
+    if let Some(content_type) = &asked.content_type {
+        request = request.header("Content-Type", content_type);
+    }
+    let mut answer = agent.run(request.body(asked.body.clone()).unwrap()).unwrap();
+    let mut headers = Vec::new();
+    for name in ["Content-Type", "Location", "Docker-Content-Digest"] {
+        if let Some(value) = answer.headers().get(name) {
+            headers.push((name, value.to_str().unwrap().replace(behind, host)));
+        }
+    }
+    (answer.status().as_u16(), headers, answer.body_mut().read_to_vec().unwrap())
 }
 
 fn serve(
@@ -50,7 +78,12 @@ fn serve(
     loop {
         let mut line = String::new();
         reader.read_line(&mut line).ok().filter(|read| *read > 0)?;
-        let mut asked = Asked { line: line.rsplit_once(' ')?.0.to_owned(), authorization: None };
+        let mut asked = Asked {
+            line: line.rsplit_once(' ')?.0.to_owned(),
+            authorization: None,
+            content_type: None,
+            body: Vec::new(),
+        };
         let mut length = 0;
         loop {
             let mut header = String::new();
@@ -58,12 +91,13 @@ fn serve(
             let Some((name, value)) = header.trim().split_once(": ") else { break };
             match name.to_lowercase().as_str() {
                 "authorization" => asked.authorization = Some(value.to_owned()),
+                "content-type" => asked.content_type = Some(value.to_owned()),
                 "content-length" => length = value.parse().ok()?,
                 _ => {}
             }
         }
-        let mut body = vec![0; length];
-        reader.read_exact(&mut body).ok()?;
+        asked.body = vec![0; length];
+        reader.read_exact(&mut asked.body).ok()?;
         log.lock().unwrap().push(asked.clone());
         let (status, headers, body) = answer(&asked, host);
         let headers: String = headers.iter().map(|(name, value)| format!("{name}: {value}\r\n")).collect();

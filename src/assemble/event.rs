@@ -1,3 +1,5 @@
+use std::fmt;
+
 use crate::image::{Digest, Reference};
 
 /// Something that happened on the way, for whoever shows it.
@@ -39,3 +41,19 @@ pub enum Event {
 
 /// Where events go.
 pub type Reporter<'a> = &'a (dyn Fn(Event) + Sync);
+
+impl fmt::Display for Event {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::SkippedMissing { platform: Some(platform), reason } => write!(f, "{platform}: skipped: {reason}"),
+            Self::SkippedMissing { platform: None, reason } => write!(f, "skipped: {reason}"),
+            Self::Resolved { reference, digest } => write!(f, "{reference} is {digest}"),
+            Self::BlobPlaced { digest, mounted: true } => write!(f, "mounted blob {digest}"),
+            Self::BlobPlaced { digest, mounted: false } => {
+                write!(f, "sent blob {digest}, which the registry did not mount")
+            }
+            Self::ChildPushed { digest } => write!(f, "pushed manifest {digest}"),
+            Self::TagPushed { reference } => write!(f, "pushed {reference}"),
+        }
+    }
+}

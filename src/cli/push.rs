@@ -116,11 +116,8 @@ fn read_spec(path: &str, kind: IndexKind) -> Result<Spec, Failure> {
 
 fn report(event: &Event, debug: bool) {
     match event {
-        Event::SkippedMissing { platform: Some(platform), reason } => {
-            eprintln!("warning: {platform}: skipped: {reason}")
-        }
-        Event::SkippedMissing { platform: None, reason } => eprintln!("warning: skipped: {reason}"),
-        event if debug => eprintln!("debug: {event:?}"),
+        Event::SkippedMissing { .. } => eprintln!("warning: {event}"),
+        event if debug => eprintln!("debug: {event}"),
         _ => {}
     }
 }

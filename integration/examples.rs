@@ -1,0 +1,35 @@
+//! What the README and `examples/` show is true.
+
+use std::path::Path;
+
+use manifest_tool::image::IndexKind;
+use manifest_tool::spec::from_yaml;
+
+fn read(path: &str) -> String {
+    std::fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join(path)).unwrap()
+}
+
+#[test]
+fn every_example_spec_is_good() {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("examples");
+    let mut count = 0;
+    for entry in std::fs::read_dir(folder).unwrap() {
+        let path = entry.unwrap().path();
+        if path.extension().is_some_and(|extension| extension == "yaml") {
+            let text = std::fs::read_to_string(&path).unwrap();
+            from_yaml(&text, &path.display().to_string(), IndexKind::Docker).unwrap();
+            count += 1;
+        }
+    }
+    assert!(count > 0);
+}
+
+#[test]
+fn the_readme_s_specs_are_good() {
+    let readme = read("README.md");
+    let specs: Vec<&str> = readme.split("```yaml\n").skip(1).map(|rest| rest.split("```").next().unwrap()).collect();
+    assert_eq!(specs.len(), 1);
+    for spec in specs {
+        from_yaml(spec, "README.md", IndexKind::Oci).unwrap();
+    }
+}
