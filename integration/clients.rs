@@ -3,7 +3,7 @@
 use std::process::Command;
 
 use crate::support::images::push_image;
-use crate::support::{Registry, manifest_tool};
+use crate::support::{Registry, push_from_args};
 
 #[test]
 fn skopeo_reads_and_copies_what_was_pushed() {
@@ -13,28 +13,12 @@ fn skopeo_reads_and_copies_what_was_pushed() {
     }
     let work = tempfile::tempdir().unwrap();
     for kind in ["docker", "oci"] {
-        let (template, target) =
-            (format!("{}/parts/ARCH:v1", registry.host), format!("{}/whole:{kind}", registry.host));
+        let whole = format!("whole:{kind}");
         let platforms = "linux/amd64,linux/arm64,linux/s390x";
-        let outcome = manifest_tool(
-            work.path(),
-            &[
-                "--plain-http",
-                "push",
-                "--type",
-                kind,
-                "from-args",
-                "--platforms",
-                platforms,
-                "--template",
-                &template,
-                "--target",
-                &target,
-            ],
-        );
+        let outcome = push_from_args(&registry.host, platforms, "parts/ARCH:v1", &whole, &["--type", kind]);
         assert_eq!(outcome.exit, 0, "{outcome:?}");
 
-        let source = format!("docker://{target}");
+        let source = format!("docker://{}/{whole}", registry.host);
         let raw = Command::new("skopeo").args(["inspect", "--raw", "--tls-verify=false", &source]).output().unwrap();
         assert_eq!(raw.stdout, registry.manifest("whole", kind).unwrap().bytes, "{raw:?}");
 

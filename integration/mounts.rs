@@ -1,7 +1,7 @@
 //! Registries that do not mount: the blob is sent instead.
 
 use crate::support::images::push_image;
-use crate::support::{Registry, Scripted, manifest_tool};
+use crate::support::{Registry, Scripted, push_from_args};
 
 /// Pushes one image from another repository, past a server that answers every mount with `status`.
 fn push_past(status: u16) -> (Registry, Scripted) {
@@ -10,22 +10,7 @@ fn push_past(status: u16) -> (Registry, Scripted) {
     let front = Scripted::before(&registry, move |asked| {
         (asked.line.contains("?mount=")).then(|| (status, vec![], br#"{"errors":[{"code":"UNSUPPORTED"}]}"#.to_vec()))
     });
-    let folder = tempfile::tempdir().unwrap();
-    let (template, target) = (format!("{}/parts:ARCH", front.host), format!("{}/whole:v1", front.host));
-    let outcome = manifest_tool(
-        folder.path(),
-        &[
-            "--plain-http",
-            "push",
-            "from-args",
-            "--platforms",
-            "linux/amd64",
-            "--template",
-            &template,
-            "--target",
-            &target,
-        ],
-    );
+    let outcome = push_from_args(&front.host, "linux/amd64", "parts:ARCH", "whole:v1", &[]);
     assert_eq!(outcome.exit, i32::from(status >= 500), "{status}: {outcome:?}");
     (registry, front)
 }
@@ -56,24 +41,7 @@ fn children_come_first_then_the_target_then_the_tags_one_after_another() {
         push_image(&registry, "parts", architecture, architecture);
     }
     let front = Scripted::before(&registry, |_| None);
-    let folder = tempfile::tempdir().unwrap();
-    let (template, target) = (format!("{}/parts:ARCH", front.host), format!("{}/whole:v1", front.host));
-    let outcome = manifest_tool(
-        folder.path(),
-        &[
-            "--plain-http",
-            "push",
-            "from-args",
-            "--platforms",
-            "linux/amd64,linux/arm64",
-            "--template",
-            &template,
-            "--target",
-            &target,
-            "--tags",
-            "b,a",
-        ],
-    );
+    let outcome = push_from_args(&front.host, "linux/amd64,linux/arm64", "parts:ARCH", "whole:v1", &["--tags", "b,a"]);
     assert_eq!(outcome.exit, 0, "{outcome:?}");
     let writes: Vec<String> = front
         .asked()

@@ -7,7 +7,7 @@ use base64::prelude::BASE64_STANDARD;
 
 use crate::support::images::push_image;
 use crate::support::scripted::Asked;
-use crate::support::{Outcome, Registry, Scripted, command, run};
+use crate::support::{Outcome, Registry, Scripted, command, push_from_args, run};
 
 /// `htpasswd -nbB user secret-word`.
 const HTPASSWD: &str = "user:$2y$05$056i4UwkOkmr8a6t4JftYeoiDncHQkaKx132QyN.auDcEXhuVetuW\n";
@@ -78,28 +78,8 @@ fn pushing_signs_in_too() {
     let folder = tempfile::tempdir().unwrap();
     let registry = registry_with_htpasswd(&folder);
     push_image(&registry, "parts", "amd64", "amd64");
-    let (template, target) = (format!("{}/parts:ARCH", registry.host), format!("{}/whole:v1", registry.host));
-    let outcome = run(
-        command(
-            folder.path(),
-            &[
-                "--plain-http",
-                "--username",
-                "user",
-                "--password",
-                "secret-word",
-                "push",
-                "from-args",
-                "--platforms",
-                "linux/amd64",
-                "--template",
-                &template,
-                "--target",
-                &target,
-            ],
-        ),
-        "",
-    );
+    let login = ["--username", "user", "--password", "secret-word"];
+    let outcome = push_from_args(&registry.host, "linux/amd64", "parts:ARCH", "whole:v1", &login);
     assert_eq!(outcome.exit, 0, "{outcome:?}");
     assert!(registry.manifest("whole", "v1").is_some());
 }

@@ -19,6 +19,15 @@ pub fn manifest_tool_with_stdin(folder: &Path, args: &[&str], stdin: &str) -> Ou
     run(command(folder, args), stdin)
 }
 
+/// `push from-args` over plain HTTP, with sources named by `TEMPLATE` and `TARGET` at one host.
+pub fn push_from_args(host: &str, platforms: &str, template: &str, target: &str, more: &[&str]) -> Outcome {
+    let (template, target) = (format!("{host}/{template}"), format!("{host}/{target}"));
+    let args =
+        ["--plain-http", "push", "from-args", "--platforms", platforms, "--template", &template, "--target", &target];
+    let folder = tempfile::tempdir().unwrap();
+    manifest_tool(folder.path(), &args.iter().chain(more).copied().collect::<Vec<_>>())
+}
+
 pub fn command(folder: &Path, args: &[&str]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_manifest-tool"));
     command.args(args).current_dir(folder).env("HOME", folder).env_remove("DOCKER_CONFIG");

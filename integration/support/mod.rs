@@ -5,6 +5,6 @@ pub mod images;
 pub mod registry;
 pub mod scripted;
 
-pub use binary::{Outcome, command, manifest_tool, manifest_tool_with_stdin, run};
+pub use binary::{Outcome, command, manifest_tool, manifest_tool_with_stdin, push_from_args, run};
 pub use registry::Registry;
 pub use scripted::Scripted;

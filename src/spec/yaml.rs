@@ -2,7 +2,7 @@ use std::collections::BTreeMap;
 use std::fmt;
 
 use serde::de::{Deserialize, Deserializer, MapAccess, SeqAccess, Visitor};
-use serde_saphyr::{Location, Spanned};
+use serde_saphyr::{Location, MessageFormatter as _, Spanned, UserMessageFormatter};
 
 use super::{DOCKER_HAS_NO_ANNOTATIONS, Problem, Source, Spec, SpecError, extra_tag, source, target};
 use crate::image::{IndexKind, Platform, Reference};
@@ -23,11 +23,9 @@ pub fn from_yaml(text: &str, file: &str, kind: IndexKind) -> Result<Spec, SpecEr
 
 fn syntax_problem(broken: &serde_saphyr::Error) -> Problem {
     let plain = broken.without_snippet();
-    let message = plain.to_string();
     Problem {
         at: plain.location().map(|at| (at.line(), at.column())),
-        // The place is said once, in front.
-        message: format!("not valid YAML: {}", message.split(" at line ").next().unwrap_or(&message).trim()),
+        message: format!("not valid YAML: {}", UserMessageFormatter.format_message(plain)),
     }
 }
 
