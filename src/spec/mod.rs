@@ -67,16 +67,19 @@ fn source(text: &str, target: Option<&Reference>) -> Result<Reference, String> {
     }
 }
 
-/// Checks an extra tag against the grammar and those before it; the target's own tag is named once too often.
-fn extra_tag(tag: &str, target: Option<&Reference>, before: &[String]) -> Result<(), String> {
+/// Checks an extra tag against the grammar and those before it.
+fn extra_tag(tag: &str, before: &[String]) -> Result<(), String> {
     check_tag(tag).map_err(|reason| format!("invalid tag \"{tag}\": {reason}"))?;
     if before.iter().any(|earlier| earlier == tag) {
         return Err(format!("duplicate tag \"{tag}\""));
     }
-    if target.and_then(Reference::tag) == Some(tag) {
-        return Err(format!("duplicate tag \"{tag}\": the target already has it"));
-    }
     Ok(())
+}
+
+/// Specs for 2.2.1 name the target's own tag among the extra ones; it is written once.
+fn without_own(target: &Reference, mut tags: Vec<String>) -> Vec<String> {
+    tags.retain(|tag| target.tag() != Some(tag));
+    tags
 }
 
 const DOCKER_HAS_NO_ANNOTATIONS: &str =

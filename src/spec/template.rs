@@ -1,6 +1,6 @@
 use std::collections::BTreeMap;
 
-use super::{DOCKER_HAS_NO_ANNOTATIONS, Problem, Source, Spec, SpecError, extra_tag, source, target};
+use super::{DOCKER_HAS_NO_ANNOTATIONS, Problem, Source, Spec, SpecError, extra_tag, source, target, without_own};
 use crate::image::{IndexKind, Platform};
 
 /// What `push from-args` was given.
@@ -45,7 +45,7 @@ pub fn from_template(request: &TemplateRequest<'_>) -> Result<Spec, SpecError> {
     }
     let mut tags = Vec::new();
     for tag in request.tags {
-        match extra_tag(tag, target.as_ref(), &tags) {
+        match extra_tag(tag, &tags) {
             Ok(()) => tags.push(tag.clone()),
             Err(message) => note(message),
         }
@@ -55,7 +55,9 @@ pub fn from_template(request: &TemplateRequest<'_>) -> Result<Spec, SpecError> {
         note(DOCKER_HAS_NO_ANNOTATIONS.into());
     }
     match target {
-        Some(target) if problems.is_empty() => Ok(Spec { target, tags, kind: request.kind, annotations, sources }),
+        Some(target) if problems.is_empty() => {
+            Ok(Spec { tags: without_own(&target, tags), target, kind: request.kind, annotations, sources })
+        }
         _ => Err(SpecError { file: String::new(), problems }),
     }
 }
@@ -173,12 +175,11 @@ mod tests {
         };
         let error = from_template(&request).unwrap_err().to_string();
         let lines: Vec<&str> = error.lines().collect();
-        assert_eq!(lines.len(), 7, "{error}");
+        assert_eq!(lines.len(), 6, "{error}");
         for (line, part) in lines.iter().zip([
             "invalid platform \"linux\"",
             "copy the image there first",
             "invalid platform \"linux//v1\"",
-            "the target already has it",
             "duplicate tag \"x\"",
             "invalid tag \"-bad\"",
             "no annotations",

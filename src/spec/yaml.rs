@@ -4,7 +4,7 @@ use std::fmt;
 use serde::de::{Deserialize, Deserializer, MapAccess, SeqAccess, Visitor};
 use serde_saphyr::{Location, MessageFormatter as _, Spanned, UserMessageFormatter};
 
-use super::{DOCKER_HAS_NO_ANNOTATIONS, Problem, Source, Spec, SpecError, extra_tag, source, target};
+use super::{DOCKER_HAS_NO_ANNOTATIONS, Problem, Source, Spec, SpecError, extra_tag, source, target, without_own};
 use crate::image::{IndexKind, Platform, Reference};
 
 /// Reads a spec, or says all that is wrong with it, each with line and column. `file` is for messages.
@@ -136,7 +136,7 @@ impl Reader<'_> {
         };
         let mut tags = Vec::new();
         for (text, at) in get("tags").map(|node| self.scalars(node, "tags")).unwrap_or_default() {
-            if self.checked(at, extra_tag(&text, target.as_ref(), &tags)).is_some() {
+            if self.checked(at, extra_tag(&text, &tags)).is_some() {
                 tags.push(text);
             }
         }
@@ -158,7 +158,8 @@ impl Reader<'_> {
                 Vec::new()
             }
         };
-        Some(Spec { target: target?, tags, kind, annotations, sources })
+        let target = target?;
+        Some(Spec { tags: without_own(&target, tags), target, kind, annotations, sources })
     }
 
     fn entry(&mut self, node: &Spanned<Node>, spec_target: Option<&Reference>) -> Option<Source> {
@@ -334,7 +335,7 @@ mod tests {
     #[test]
     fn scalars_keep_their_spelling() {
         let text = "image: r.io/app:1.10\n\
-            tags: [1.1, 1.20, 1, 0x1F, 1e3, true, \"2.0\", 'v', 1_0]\n\
+            tags: [1.10, 1.1, 1.20, 1, 0x1F, 1e3, true, \"2.0\", 'v', 1_0]\n\
             annotations: {n: 007, empty: , date: 2026-01-02, text: \"a\\tb\"}\n\
             manifests:\n\
             - image: r.io/a:386\n  \
