@@ -39,6 +39,10 @@ fn manifests_that_are_none() {
     let deep = format!("{{\"config\":{}", "[".repeat(200_000));
     let huge = vec![b' '; 9 << 20];
     let both = format!(r#"{{"manifests":[],"config":{{"mediaType":"c","digest":"{empty}","size":0}}}}"#);
+    let entry = format!(r#"{{"mediaType":"{OCI}","digest":"{empty}","size":0}}"#);
+    let entries = vec![entry.as_str(); 10_001].join(",");
+    let many = format!(r#"{{"manifests":[{entries}]}}"#);
+    let layers = format!(r#"{{"config":{entry},"layers":[{entries}]}}"#);
     let cases: &[(&str, &[u8], &str)] = &[
         (OCI, b"", "not a valid manifest"),
         (OCI, b"{\"schemaVersion\":2,\"conf", "not a valid manifest"),
@@ -50,6 +54,8 @@ fn manifests_that_are_none() {
         (OCI, deep.as_bytes(), "not a valid manifest"),
         (OCI, &huge, "longer than"),
         (OCI, both.as_bytes(), "ambiguous"),
+        ("application/vnd.oci.image.index.v1+json", many.as_bytes(), "10001 entries, more than"),
+        (OCI, layers.as_bytes(), "10001 entries, more than"),
         ("application/vnd.docker.distribution.manifest.v1+prettyjws", b"{\"schemaVersion\":1}", "schema 1"),
         ("application/json", b"{\"schemaVersion\":1,\"fsLayers\":[]}", "schema 1"),
         ("text/html", b"{}", "neither an image manifest nor an index"),
@@ -101,4 +107,30 @@ fn a_registry_that_is_not_there() {
     let outcome = manifest_tool(&std::env::temp_dir(), &["--plain-http", "inspect", "127.0.0.1:1/app:x"]);
     assert_eq!(outcome.exit, 1);
     assert!(outcome.stderr.starts_with("error: 127.0.0.1:1/app:x: no answer: Connection refused"), "{outcome:?}");
+}
+
+#[test]
+fn tokens_and_errors_are_read_to_a_bound() {
+    let long = vec![b'x'; 3 << 20];
+    let (shown, _) = said(manifest(500, "text/plain", &long));
+    assert!(shown.contains("HTTP 500") && shown.len() < 1000, "{}", shown.len());
+    let config = format!(
+        r#"{{"config":{{"mediaType":"application/vnd.oci.image.config.v1+json","digest":"{}","size":8388609}},"layers":[]}}"#,
+        sha256(b"")
+    );
+    let server = Scripted::start(move |_, _| manifest(200, OCI, config.as_bytes()));
+    let reference = format!("{}/app:x", server.host);
+    let shown = manifest_tool(&std::env::temp_dir(), &["--plain-http", "inspect", &reference]);
+    assert!(shown.exit == 1 && shown.stderr.contains("longer than the 8388608 bytes"), "{shown:?}");
+    assert_eq!(server.asked().len(), 1, "not even asked for");
+    let token = format!(r#"{{"token":"{}"}}"#, "x".repeat(3 << 20)).into_bytes();
+    let server = Scripted::start(move |asked, host| {
+        if asked.line.starts_with("GET /token") {
+            return (200, vec![], token.clone());
+        }
+        (401, vec![("WWW-Authenticate", format!("Bearer realm=\"http://{host}/token\""))], vec![])
+    });
+    let reference = format!("{}/app:x", server.host);
+    let shown = manifest_tool(&std::env::temp_dir(), &["--plain-http", "inspect", &reference]);
+    assert!(shown.exit == 1 && shown.stderr.contains("longer than the 1048576 bytes"), "{shown:?}");
 }

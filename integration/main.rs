@@ -6,6 +6,7 @@ mod clients;
 mod compat;
 mod examples;
 mod mounts;
+mod proxies;
 mod push;
 mod rooms;
 mod sign_in;

@@ -1,34 +1,126 @@
-//! A registry behind TLS, with a certificate that this machine does not know.
+//! A registry behind TLS, certified by an authority that this machine does not know.
 
-use crate::support::{Registry, command, run};
+use crate::support::certificates::Authority;
+use crate::support::token_service::closed;
+use crate::support::{Outcome, Registry, TokenService, command, run};
+
+struct Scene {
+    folder: tempfile::TempDir,
+    authority: Authority,
+    registry: Registry,
+}
+
+impl Scene {
+    fn new(more: impl FnOnce(&tempfile::TempDir, &Authority) -> String) -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let authority = Authority::new(folder.path());
+        let more = more(&folder, &authority);
+        let registry = Registry::start_with(&(authority.registry_config(folder.path()) + &more), None);
+        Self { folder, authority, registry }
+    }
+
+    /// Asks for a tag that is not there: the answer shows that the registry was reached.
+    fn inspect(&self, args: &[&str], environment: &[(&str, &str)]) -> Outcome {
+        let reference = format!("{}/app:gone", self.registry.host);
+        let mut command = command(self.folder.path(), &[&["--debug", "inspect", &reference], args].concat());
+        command.envs(environment.iter().copied());
+        let outcome = run(command, "");
+        assert_eq!(outcome.exit, 1, "{outcome:?}");
+        outcome
+    }
+
+    #[track_caller]
+    fn reached(&self, args: &[&str], environment: &[(&str, &str)]) {
+        let outcome = self.inspect(args, environment);
+        let both = outcome.stderr.contains("-> 404 HTTP/2.0") && outcome.stderr.contains("MANIFEST_UNKNOWN");
+        assert!(both, "{args:?} {environment:?}: {outcome:?}");
+    }
+
+    fn certificate(&self) -> &str {
+        self.authority.certificate.to_str().unwrap()
+    }
+
+    /// A file in the user's own folder of certificates for the registry.
+    fn put(&self, name: &str, from: &str) {
+        let folder = self.folder.path().join(".config/docker/certs.d").join(&self.registry.host);
+        std::fs::create_dir_all(&folder).unwrap();
+        std::fs::copy(self.folder.path().join(from), folder.join(name)).unwrap();
+    }
+}
 
 #[test]
 fn the_certificate_is_checked_and_http_2_spoken() {
-    let folder = tempfile::tempdir().unwrap();
-    let certified = rcgen::generate_simple_self_signed(["localhost".to_owned(), "127.0.0.1".to_owned()]).unwrap();
-    let (certificate, key) = (folder.path().join("cert.pem"), folder.path().join("key.pem"));
-    std::fs::write(&certificate, certified.cert.pem()).unwrap();
-    std::fs::write(&key, certified.signing_key.serialize_pem()).unwrap();
-    let tls = format!("  tls: {{certificate: {}, key: {}}}\n", certificate.display(), key.display());
-    let registry = Registry::start_with(&tls, None);
-    let reference = format!("{}/app:gone", registry.host);
-    let inspect = |args: &[&str], trusted: bool| {
-        let args: Vec<&str> = ["--debug", "inspect", &reference].iter().chain(args).copied().collect();
-        let mut command = command(folder.path(), &args);
-        command.env_remove("SSL_CERT_DIR").env_remove("SSL_CERT_FILE");
-        if trusted {
-            command.env("SSL_CERT_FILE", &certificate);
-        }
-        let outcome = run(command, "");
-        assert_eq!(outcome.exit, 1, "{outcome:?}");
-        outcome.stderr
-    };
-    let unknown = inspect(&[], false);
-    assert!(unknown.contains("certificate") && unknown.contains("hint: --insecure"), "{unknown}");
+    let scene = Scene::new(|_, _| String::new());
+    let unknown = scene.inspect(&[], &[]).stderr;
+    assert!(unknown.contains("UnknownIssuer") && unknown.contains("hint: --ca-cert FILE"), "{unknown}");
     assert!(!unknown.contains("http://"), "no fall-back to plain HTTP: {unknown}");
-    for stderr in [inspect(&["--insecure"], false), inspect(&[], true)] {
-        assert!(stderr.contains("-> 404 HTTP/2.0") && stderr.contains("MANIFEST_UNKNOWN"), "{stderr}");
-    }
-    let plain = inspect(&["--plain-http"], false);
+    scene.reached(&["--insecure"], &[]);
+    scene.reached(&["--ca-cert", scene.certificate()], &[]);
+    scene.reached(&["--ca-cert", "server.cert", "--ca-cert", scene.certificate()], &[]);
+    scene.reached(&[], &[("SSL_CERT_FILE", scene.certificate())]);
+    // A system without any authority.
+    scene.reached(&["--ca-cert", scene.certificate()], &[("SSL_CERT_FILE", "/dev/null")]);
+    let none = scene.inspect(&[], &[("SSL_CERT_FILE", "/dev/null")]).stderr;
+    assert!(none.contains("UnknownIssuer"), "{none}");
+    let plain = scene.inspect(&["--plain-http"], &[]).stderr;
     assert!(plain.contains("HTTP 400") && !plain.contains("https://"), "{plain}");
+}
+
+#[test]
+fn a_file_of_certificates_that_cannot_be_used_is_named() {
+    let scene = Scene::new(|_, _| String::new());
+    std::fs::write(scene.folder.path().join("no.pem"), "hello").unwrap();
+    for (file, part) in [("gone.pem", "cannot read gone.pem: "), ("no.pem", "no.pem holds no PEM certificate")] {
+        let outcome = scene.inspect(&["--ca-cert", file], &[]);
+        assert!(outcome.stderr.contains(part), "{outcome:?}");
+    }
+}
+
+#[test]
+fn the_folder_of_a_host_in_dockers_form() {
+    let scene = Scene::new(|_, _| String::new());
+    scene.put("ca.crt", "authority.crt");
+    scene.reached(&[], &[]);
+    let other = Scene::new(|_, _| String::new());
+    let folder = scene.folder.path().join(".config");
+    let outcome = other.inspect(&[], &[("XDG_CONFIG_HOME", folder.to_str().unwrap())]);
+    assert!(outcome.stderr.contains("UnknownIssuer"), "for its host alone: {outcome:?}");
+}
+
+#[test]
+fn a_client_certificate_from_the_same_folder() {
+    let scene = Scene::new(|folder, authority| {
+        authority.certify(folder.path(), "client");
+        format!("    clientcas: [{}]\n", authority.certificate.display())
+    });
+    scene.put("ca.crt", "authority.crt");
+    let without = scene.inspect(&[], &[]).stderr;
+    assert!(without.contains("no answer"), "{without}");
+    scene.put("client.cert", "client.cert");
+    let half = scene.inspect(&[], &[]).stderr;
+    assert!(half.contains("client.key: No such file"), "{half}");
+    scene.put("client.key", "client.key");
+    scene.reached(&[], &[]);
+    scene.reached(&["--insecure"], &[]);
+}
+
+/// `--insecure` is for the registry that was named, and not for who it names as its token service.
+#[test]
+fn insecure_is_not_for_a_token_service_elsewhere() {
+    let elsewhere = Scene::new(|_, _| String::new());
+    let service = TokenService::start(closed, 300, |_| None);
+    let scene = Scene::new(|folder, _| {
+        let there = format!("https://{}/token", elsewhere.registry.host);
+        service.registry_config(folder.path()).replace(&format!("http://{}/token", service.server.host), &there)
+    });
+    let login = ["--username", "user", "--password", "secret-word"];
+    let outcome = scene.inspect(&[&["--insecure"][..], &login].concat(), &[]);
+    let part = format!("sign-in failed: token service https://{}/token", elsewhere.registry.host);
+    assert!(outcome.stderr.contains(&part) && outcome.stderr.contains("UnknownIssuer"), "{outcome:?}");
+    let log = || std::fs::read_to_string(elsewhere.registry.folder.path().join("registry.log")).unwrap();
+    assert!(!log().contains("/token"), "{}", log());
+    // Believed, it is asked: the test can fail.
+    let believed = ["--insecure", "--ca-cert", elsewhere.certificate()];
+    scene.inspect(&[&believed[..], &login].concat(), &[]);
+    assert!(log().contains("GET /token?account=user"), "{}", log());
 }

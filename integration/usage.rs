@@ -63,7 +63,7 @@ fn a_pipe_gets_no_colours_and_debug_goes_to_stderr() {
     assert!(!quiet.stdout.contains('\x1b') && quiet.stderr.is_empty(), "{quiet:?}");
     assert_eq!(quiet.stdout, loud.stdout);
     assert!(
-        loud.stderr.contains(&format!("debug: GET http://{}/v2/app/manifests/v1 -> 200 HTTP/1.1 (", registry.host)),
+        loud.stderr.contains(&format!("debug: GET http://{}/v2/app/manifests/v1 -> 200 HTTP/1.1, ", registry.host)),
         "{loud:?}"
     );
 }

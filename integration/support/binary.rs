@@ -28,11 +28,16 @@ pub fn push_from_args(host: &str, platforms: &str, template: &str, target: &str,
     manifest_tool(folder.path(), &args.iter().chain(more).copied().collect::<Vec<_>>())
 }
 
+/// Of this machine's environment nothing that says where credentials, certificates and proxies are.
 pub fn command(folder: &Path, args: &[&str]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_manifest-tool"));
-    command.args(args).current_dir(folder).env("HOME", folder).env_remove("DOCKER_CONFIG");
-    for proxy in ["http_proxy", "https_proxy", "all_proxy", "HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY"] {
-        command.env_remove(proxy);
+    command.args(args).current_dir(folder).env("HOME", folder);
+    for (name, _) in std::env::vars_os() {
+        let upper = name.to_string_lossy().to_uppercase();
+        let starts = ["DOCKER_", "MANIFEST_TOOL_", "REGISTRY_", "XDG_", "SSL_CERT_"];
+        if upper.ends_with("_PROXY") || starts.iter().any(|start| upper.starts_with(start)) {
+            command.env_remove(name);
+        }
     }
     command
 }

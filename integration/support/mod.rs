@@ -1,10 +1,13 @@
 //! What the tests stand on: a real registry, the real binary, sample images, and a server for bad answers.
 
 pub mod binary;
+pub mod certificates;
 pub mod images;
 pub mod registry;
 pub mod scripted;
+pub mod token_service;
 
 pub use binary::{Outcome, command, manifest_tool, manifest_tool_with_stdin, push_from_args, run};
 pub use registry::Registry;
 pub use scripted::Scripted;
+pub use token_service::TokenService;

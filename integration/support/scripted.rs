@@ -55,12 +55,14 @@ fn forward(asked: &Asked, behind: &str, host: &str) -> Answer {
     let agent: ureq::Agent = ureq::Agent::config_builder().http_status_as_error(false).build().into();
     let mut request = ureq::http::Request::builder().method(method).uri(format!("http://{behind}{target}"));
     request = request.header("Accept", manifest_tool::image::media_type::ACCEPT);
-    if let Some(content_type) = &asked.content_type {
-        request = request.header("Content-Type", content_type);
+    for (name, value) in [("Content-Type", &asked.content_type), ("Authorization", &asked.authorization)] {
+        if let Some(value) = value {
+            request = request.header(name, value);
+        }
     }
     let mut answer = agent.run(request.body(asked.body.clone()).unwrap()).unwrap();
     let mut headers = Vec::new();
-    for name in ["Content-Type", "Location", "Docker-Content-Digest"] {
+    for name in ["Content-Type", "Location", "Docker-Content-Digest", "WWW-Authenticate"] {
         if let Some(value) = answer.headers().get(name) {
             headers.push((name, value.to_str().unwrap().replace(behind, host)));
         }

@@ -88,9 +88,10 @@ impl fmt::Display for PublishError {
         let names =
             |references: &[Reference]| references.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ");
         write!(f, "cannot push {}: ", self.target)?;
-        for (index, error) in self.errors.iter().enumerate() {
-            write!(f, "{}{error}", if index == 0 { "" } else { "\n  " })?;
-        }
+        let mut reasons: Vec<String> = self.errors.iter().map(ToString::to_string).collect();
+        reasons.sort_unstable();
+        reasons.dedup();
+        f.write_str(&reasons.join("\n  "))?;
         if self.moved.is_empty() {
             f.write_str("\n  no tag was written")
         } else {

@@ -82,20 +82,33 @@ impl fmt::Display for SourceReason {
 impl fmt::Display for ResolveError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "cannot assemble {}: ", self.target)?;
-        if let [only] = self.problems.as_slice() {
-            return only.fmt(f);
+        // What is so for several sources, such as a refused password, is said once.
+        let mut reasons: Vec<(String, Vec<String>)> = Vec::new();
+        for problem in &self.problems {
+            let named = problem.platform != Platform::default();
+            let platform = if named { problem.platform.to_string() } else { String::new() };
+            let reason = problem.reason.to_string();
+            match reasons.iter_mut().find(|(known, _)| *known == reason) {
+                Some((_, platforms)) => platforms.push(platform),
+                None => reasons.push((reason, vec![platform])),
+            }
         }
-        write!(f, "{} sources cannot be used", self.problems.len())?;
-        self.problems.iter().try_for_each(|problem| write!(f, "\n  {problem}"))
-    }
-}
-
-impl fmt::Display for SourceProblem {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        if self.platform != Platform::default() {
-            write!(f, "{}: ", self.platform)?;
+        let write = |f: &mut fmt::Formatter<'_>, reason: &str, platforms: &[String]| {
+            let named: Vec<&str> =
+                platforms.iter().map(String::as_str).filter(|platform| !platform.is_empty()).collect();
+            if named.is_empty() { f.write_str(reason) } else { write!(f, "{}: {reason}", named.join(", ")) }
+        };
+        match (reasons.as_slice(), self.problems.len()) {
+            ([(reason, platforms)], 1) => write(f, reason, platforms),
+            ([(reason, _)], _) => f.write_str(reason),
+            (reasons, count) => {
+                write!(f, "{count} sources cannot be used")?;
+                reasons.iter().try_for_each(|(reason, platforms)| {
+                    f.write_str("\n  ")?;
+                    write(f, reason, platforms)
+                })
+            }
         }
-        self.reason.fmt(f)
     }
 }
 

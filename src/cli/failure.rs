@@ -1,4 +1,5 @@
 use std::fmt;
+use std::process::ExitCode;
 
 use crate::{assemble, registry, spec};
 
@@ -6,19 +7,29 @@ use crate::{assemble, registry, spec};
 #[derive(Debug)]
 pub(super) struct Failure {
     message: String,
-    hints: Vec<&'static str>,
+    hints: Vec<String>,
+    usage: bool,
 }
 
 impl Failure {
     pub(super) fn new(message: impl Into<String>) -> Self {
-        Self { message: message.into(), hints: Vec::new() }
+        Self { message: message.into(), hints: Vec::new(), usage: false }
+    }
+
+    /// What was asked for makes no sense, whatever the registry says.
+    pub(super) fn usage(message: impl Into<String>) -> Self {
+        Self { usage: true, ..Self::new(message) }
+    }
+
+    pub(super) fn exit_code(&self) -> ExitCode {
+        ExitCode::from(if self.usage { 2 } else { 1 })
     }
 
     fn with_hints<'a>(message: String, errors: impl Iterator<Item = &'a registry::Error>) -> Self {
-        let mut hints: Vec<&'static str> = errors.filter_map(registry::Error::hint).collect();
+        let mut hints: Vec<String> = errors.filter_map(registry::Error::hint).collect();
         hints.sort_unstable();
         hints.dedup();
-        Self { message, hints }
+        Self { message, hints, usage: false }
     }
 }
 

@@ -31,7 +31,7 @@ impl Inspect {
                 "\"{image}\" has no tag or digest; manifest-tool does not default to \"latest\""
             )));
         }
-        let client = global.client(reference.registry());
+        let client = global.client(reference.registry())?;
         let inspection = block_on(inspect::inspect(&client, &reference, self.expand_config))??;
         if self.raw {
             let json = output::inspection_json(&self.image, &inspection, self.expand_config);

@@ -3,17 +3,18 @@
 #![allow(clippy::print_stdout, clippy::print_stderr, reason = "this is the room that talks")]
 
 mod failure;
+mod global;
 mod inspect;
+mod login;
 mod push;
 
 use std::io::{IsTerminal as _, Write as _};
-use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 
-use crate::registry::{Client, CredentialSources, Login, Options, Secret};
 use failure::Failure;
+use global::Global;
 
 /// Put one multi-platform reference in front of images that were built per platform
 #[derive(Debug, Parser)]
@@ -28,32 +29,11 @@ struct Cli {
     command: Command,
 }
 
-/// Flags of every command, taken before and after it.
-#[derive(Debug, clap::Args)]
-struct Global {
-    /// Tell on stderr what is done, a line for each request
-    #[arg(long, global = true)]
-    debug: bool,
-    /// Do not check the registry's certificate
-    #[arg(long, global = true)]
-    insecure: bool,
-    /// Speak HTTP without TLS
-    #[arg(long, global = true)]
-    plain_http: bool,
-    /// User name for the registry
-    #[arg(long, global = true, requires = "password")]
-    username: Option<String>,
-    /// Password for the registry
-    #[arg(long, global = true, requires = "username")]
-    password: Option<Secret>,
-    /// Docker configuration to take credentials from, as a folder with config.json in it or a file
-    #[arg(long, global = true, value_name = "DIR|FILE")]
-    docker_cfg: Option<PathBuf>,
-}
-
 #[derive(Debug, Subcommand)]
 enum Command {
     Inspect(inspect::Inspect),
+    Login(login::Login),
+    Logout(login::Logout),
     Push(push::Push),
 }
 
@@ -62,13 +42,15 @@ pub fn main() -> ExitCode {
     let cli = Cli::parse();
     let outcome = match cli.command {
         Command::Inspect(command) => command.run(&cli.global),
+        Command::Login(command) => command.run(&cli.global),
+        Command::Logout(command) => command.run(&cli.global),
         Command::Push(command) => command.run(&cli.global),
     };
     match outcome.and_then(|text| print(&text)) {
         Ok(()) => ExitCode::SUCCESS,
         Err(failure) => {
             eprintln!("{failure}");
-            ExitCode::FAILURE
+            failure.exit_code()
         }
     }
 }
@@ -81,20 +63,6 @@ fn print(text: &str) -> Result<(), Failure> {
             Err(Failure::new(format!("cannot write to stdout: {error}")))
         }
         _ => Ok(()),
-    }
-}
-
-impl Global {
-    /// The client of this run. User and password from the command line are for `registry` alone.
-    fn client(&self, registry: &str) -> Client {
-        let given = self.username.clone().zip(self.password.clone());
-        let given = given.map(|(user, password)| (registry.to_owned(), Login::Password { user, password }));
-        Client::new(Options {
-            plain_http: self.plain_http,
-            insecure: self.insecure,
-            credentials: CredentialSources { given, docker_config: self.docker_cfg.clone() },
-            trace: self.debug.then(|| Box::new(|line: &str| eprintln!("debug: {line}")) as crate::registry::Trace),
-        })
     }
 }
 

@@ -76,6 +76,9 @@ impl Push {
             Kind::Docker => IndexKind::Docker,
             Kind::Oci => IndexKind::Oci,
         };
+        if global.password_stdin && matches!(&self.from, From::FromSpec(from) if from.spec == "-") {
+            return Err(Failure::usage("standard input cannot hold both the spec and the password"));
+        }
         let (spec, ignore_missing) = match self.from {
             From::FromSpec(from) => (read_spec(&from.spec, kind)?, from.ignore_missing),
             From::FromArgs(from) => {
@@ -90,7 +93,7 @@ impl Push {
                 (spec::from_template(&request)?, from.ignore_missing)
             }
         };
-        let client = global.client(spec.target.registry());
+        let client = global.client(spec.target.registry())?;
         let debug = global.debug;
         let reporter = move |event: Event| report(&event, debug);
         let report = block_on(assemble::push(&client, &spec, ignore_missing, &reporter))??;

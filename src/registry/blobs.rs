@@ -2,9 +2,10 @@ use bytes::Bytes;
 use reqwest::header::LOCATION;
 use reqwest::{Method, Response};
 
-use super::client::{Client, MAX_CONFIG, Request, read_body, read_error};
+use super::answer::{MAX_CONFIG, read_body, read_error};
+use super::client::{Client, Request};
 use super::error::{Error, ErrorKind};
-use super::token::Scopes;
+use super::scopes::Scopes;
 use crate::image::{Descriptor, Digest, Reference};
 
 impl Client {

@@ -9,6 +9,8 @@ pub(super) enum Challenge {
         realm: String,
         /// What the token is for; may be absent.
         service: Option<String>,
+        /// What the request that was refused would have needed, as the registry sees it; may be empty.
+        scope: String,
     },
 }
 
@@ -26,7 +28,8 @@ pub(super) fn parse_challenges<'a>(values: impl IntoIterator<Item = &'a str>) ->
                     found.map(|(_, value)| value.clone()).filter(|value| !value.is_empty())
                 };
                 if let Some(realm) = get("realm") {
-                    return Some(Challenge::Bearer { realm, service: get("service") });
+                    let scope = get("scope").unwrap_or_default();
+                    return Some(Challenge::Bearer { realm, service: get("service"), scope });
                 }
             }
         }
@@ -89,7 +92,12 @@ mod tests {
     use super::*;
 
     fn bearer(realm: &str, service: Option<&str>) -> Option<Challenge> {
-        Some(Challenge::Bearer { realm: realm.into(), service: service.map(str::to_owned) })
+        scoped(realm, service, "")
+    }
+
+    fn scoped(realm: &str, service: Option<&str>, scope: &str) -> Option<Challenge> {
+        let (service, scope) = (service.map(str::to_owned), scope.into());
+        Some(Challenge::Bearer { realm: realm.into(), service, scope })
     }
 
     #[test]
@@ -99,13 +107,19 @@ mod tests {
                 &[
                     r#"Bearer realm="https://auth.docker.io/token",service="registry.docker.io",scope="repository:a:pull,push""#,
                 ][..],
-                bearer("https://auth.docker.io/token", Some("registry.docker.io")),
+                scoped("https://auth.docker.io/token", Some("registry.docker.io"), "repository:a:pull,push"),
             ),
             (
                 &[r#"bearer REALM=https://r.io/token?x=1,Service="a, \"b\"""#],
                 bearer("https://r.io/token?x=1", Some("a, \"b\"")),
             ),
             (&[r#"Bearer realm = "https://r.io/t" , scope="""#], bearer("https://r.io/t", None)),
+            (
+                &[
+                    r#"Bearer realm="https://r.io/t",error="insufficient_scope",scope="repository:a:pull repository:b:pull""#,
+                ],
+                scoped("https://r.io/t", None, "repository:a:pull repository:b:pull"),
+            ),
             (&["Basic"], Some(Challenge::Basic)),
             (&[r#"Basic realm="Registry Realm""#], Some(Challenge::Basic)),
             (&[r#"Basic realm="x", Bearer realm="https://r.io/t",service="s""#], bearer("https://r.io/t", Some("s"))),
@@ -124,8 +138,8 @@ mod tests {
 
     proptest::proptest! {
         #[test]
-        fn never_panics_and_ends(value: String) {
-            let _ = parse_challenges([value.as_str()]);
+        fn never_panics_and_ends(value: String, like in r#"(Bearer|Basic|,|=| |"|\\|realm|a|é){0,40}"#) {
+            let _ = parse_challenges([value.as_str(), like.as_str()]);
         }
     }
 }

@@ -1,20 +1,22 @@
 use std::collections::HashMap;
-use std::error::Error as _;
-use std::sync::{Arc, Mutex, OnceLock, PoisonError};
-use std::time::{Duration, Instant};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Instant;
 
 use bytes::Bytes;
-use reqwest::header::{ACCEPT, AUTHORIZATION, CONTENT_LENGTH, CONTENT_TYPE, HeaderMap, HeaderValue, WWW_AUTHENTICATE};
+use reqwest::header::WWW_AUTHENTICATE;
 use reqwest::{Method, Response};
 use tokio::sync::OnceCell;
 use url::Url;
 
-use super::challenge::parse_challenges;
-use super::credentials::CredentialSources;
+use super::answer::read_error;
+use super::challenge::{Challenge, parse_challenges};
+use super::connections::{Connections, Tls, reason_of};
+use super::credentials::{CredentialSources, Credentials};
 use super::error::{Error, ErrorKind};
-use super::redact::{Secret, redacted};
-use super::token::{Scopes, SignIn, is_loopback};
-use crate::image::Digest;
+use super::exchange::{line, pointed_to};
+use super::realm::is_loopback;
+use super::scopes::Scopes;
+use super::sign_in::SignIn;
 
 /// Takes one line of debugging talk.
 pub type Trace = Box<dyn Fn(&str) + Send + Sync>;
@@ -24,26 +26,31 @@ pub type Trace = Box<dyn Fn(&str) + Send + Sync>;
 pub struct Options {
     /// Speak HTTP without TLS.
     pub plain_http: bool,
-    /// Take any certificate.
-    pub insecure: bool,
+    /// What certificates are believed.
+    pub tls: Tls,
     /// Where credentials come from.
     pub credentials: CredentialSources,
-    /// Gets a line for each request; nothing secret is in it.
+    /// Gets a line for each request, for each host's credentials and for each token asked for; nothing secret is in
+    /// them.
     pub trace: Option<Trace>,
 }
 
 /// A registry client: one for the process, so that connections, tokens and what is known of hosts are shared.
+///
+/// Proxies are taken from `HTTPS_PROXY`, `HTTP_PROXY` and `NO_PROXY`; a loopback registry is reached without one.
 pub struct Client {
-    options: Options,
-    registries: OnceLock<Result<reqwest::Client, String>>,
-    tokens: OnceLock<Result<reqwest::Client, String>>,
+    plain_http: bool,
+    connections: Connections,
+    credentials: Arc<Credentials>,
+    trace: Option<Trace>,
     hosts: Mutex<HashMap<String, Arc<Host>>>,
 }
 
 struct Host {
-    registry: String,
     api: OnceCell<Url>,
-    sign_in: tokio::sync::Mutex<SignIn>,
+    sign_in: SignIn,
+    /// What `GET /v2/` says of signing in.
+    ping: OnceCell<Option<Challenge>>,
 }
 
 /// One request to a registry's API. Everything in it can be sent again.
@@ -58,131 +65,116 @@ pub(super) struct Request {
     pub(super) subject: String,
 }
 
-/// Manifests larger than this are not read (4 MiB is what registries take).
-pub(super) const MAX_MANIFEST: usize = 8 << 20;
-/// Configs larger than this are not read.
-pub(super) const MAX_CONFIG: usize = 8 << 20;
-/// Tokens and error bodies larger than this are not read.
-const MAX_TALK: usize = 1 << 20;
-
 impl Client {
     /// A client; nothing is opened or read before the first request.
     #[must_use]
     pub fn new(options: Options) -> Self {
-        Self { options, registries: OnceLock::new(), tokens: OnceLock::new(), hosts: Mutex::default() }
+        Self {
+            plain_http: options.plain_http,
+            connections: Connections::new(options.tls),
+            credentials: Arc::new(Credentials::new(&options.credentials)),
+            trace: options.trace,
+            hosts: Mutex::default(),
+        }
     }
 
-    pub(super) fn credentials(&self) -> &CredentialSources {
-        &self.options.credentials
+    pub(super) fn credentials(&self) -> Arc<Credentials> {
+        Arc::clone(&self.credentials)
+    }
+
+    pub(super) fn connections(&self) -> &Connections {
+        &self.connections
     }
 
     pub(super) fn trace(&self, line: impl FnOnce() -> String) {
-        if let Some(trace) = &self.options.trace {
+        if let Some(trace) = &self.trace {
             trace(&line());
         }
     }
 
-    /// Sends a request, signing in when the registry asks for it. Answers of any status come back, but for a 401
-    /// that signing in did not mend.
+    /// Whether a registry takes this run's credentials: asks it, and its token service where it names one.
+    ///
+    /// `false` says that it wants none, so that they could not be checked. Errors: they are refused, or there is no
+    /// registry.
+    pub async fn check_login(&self, registry: &str) -> Result<bool, Error> {
+        let host = self.host(registry);
+        let api = host.api.get_or_try_init(|| self.find_api(registry)).await?;
+        let challenge = self.ping(&host, api).await?;
+        if challenge.is_some() {
+            host.sign_in.challenged(challenge, None, &Scopes::default()).await;
+        }
+        self.send_ok(registry, &ping_request(api)).await?;
+        Ok(host.sign_in.is_challenged())
+    }
+
+    /// Sends a request, signing in when the registry asks for it. Answers of any status come back.
     pub(super) async fn send(&self, registry: &str, request: &Request) -> Result<Response, Error> {
         let host = self.host(registry);
         let api = host.api.get_or_try_init(|| self.find_api(registry)).await?;
-        let url = api
-            .join(&request.target)
-            .map_err(|_| request.protocol(format!("the registry named \"{}\", which is no URL", request.target)))?;
-        if api.scheme() == "https" && url.scheme() != "https" {
-            return Err(request.protocol("the registry points from https to http".into()));
-        }
+        let url = pointed_to(api, api, &request.target).map_err(|reason| request.protocol(reason))?;
         // Credentials are for the registry's own origin alone.
         let own = url.origin() == api.origin();
-        let mut retried = false;
+        let mut attempt = 1;
         loop {
-            let authorization = if own { host.authorization(self, api, &request.scopes).await? } else { None };
-            let response = self.send_once(request, &url, authorization.as_ref()).await?;
-            if response.status() != 401 || !own {
-                return Ok(response);
+            let authorization = if own { host.sign_in.authorization(self, api, &request.scopes).await? } else { None };
+            let answered = self.exchange(request, api, &url, authorization.as_ref(), attempt).await?;
+            let status = answered.response.status().as_u16();
+            if authorization.is_some() && status < 400 {
+                host.sign_in.accepted();
             }
-            let values = response.headers().get_all(WWW_AUTHENTICATE);
-            let challenge = parse_challenges(values.iter().filter_map(|value| value.to_str().ok()));
-            let again = host.sign_in.lock().await.challenged(challenge, authorization.as_ref(), &request.scopes);
-            if retried || !again {
-                return Ok(response);
+            let wants_sign_in = match status {
+                401 => true,
+                // Some registries that anyone may read answer so to who may not write.
+                403 => authorization.is_none(),
+                _ => false,
+            };
+            if !wants_sign_in || !answered.at_home || attempt > 1 {
+                return Ok(answered.response);
             }
-            retried = true;
+            let mut challenge = challenge_of(&answered.response);
+            if challenge.is_none() && authorization.is_none() {
+                challenge = self.ping(&host, api).await?;
+            }
+            if !host.sign_in.challenged(challenge, authorization.as_ref(), &request.scopes).await {
+                return Ok(answered.response);
+            }
+            attempt += 1;
         }
     }
 
-    /// As [`Self::send`], and an answer of 400 and above is an error.
+    /// As [`Self::send`], and an answer of 400 and above is an error; one for want of rights says whose.
     pub(super) async fn send_ok(&self, registry: &str, request: &Request) -> Result<Response, Error> {
         let response = self.send(registry, request).await?;
-        if response.status().is_client_error() || response.status().is_server_error() {
-            return Err(read_error(response, &request.subject).await);
+        let status = response.status();
+        if !status.is_client_error() && !status.is_server_error() {
+            return Ok(response);
         }
-        Ok(response)
+        let error = read_error(response, &request.subject).await;
+        match error.kind {
+            ErrorKind::Answer { status: status @ (401 | 403), messages } => {
+                let sign_in = &self.host(registry).sign_in;
+                Err(sign_in.explain(self, &request.subject, &request.scopes, status, messages).await)
+            }
+            _ => Err(error),
+        }
     }
 
-    async fn send_once(&self, request: &Request, url: &Url, authorization: Option<&Secret>) -> Result<Response, Error> {
-        let client = registries(&self.registries, &self.options).map_err(|reason| request.transport(reason))?;
-        let mut headers = HeaderMap::new();
-        if let Some(accept) = request.accept {
-            headers.insert(ACCEPT, HeaderValue::from_static(accept));
-        }
-        if let Some(authorization) = authorization {
-            let mut value = HeaderValue::from_str(authorization.reveal())
-                .map_err(|_| request.protocol("the credentials have characters that cannot be sent".into()))?;
-            value.set_sensitive(true);
-            headers.insert(AUTHORIZATION, value);
-        }
-        let mut builder = client.request(request.method.clone(), url.clone());
-        if let Some((media_type, body)) = &request.content {
-            let value = HeaderValue::from_str(media_type)
-                .map_err(|_| request.protocol("the media type has characters that cannot be sent".into()))?;
-            headers.insert(CONTENT_TYPE, value);
-            builder = builder.body(body.clone());
-        } else if request.method == Method::POST {
-            // Some registries and proxies answer 411 to a POST that does not say that it is empty.
-            headers.insert(CONTENT_LENGTH, HeaderValue::from_static("0"));
-        }
-        let started = Instant::now();
-        let result = builder.headers(headers).send().await;
-        self.trace(|| {
-            let outcome = match &result {
-                Ok(response) => format!("{} {:?}", response.status().as_u16(), response.version()),
-                Err(error) => reason_of(error),
-            };
-            format!("{} {} -> {outcome} ({} ms)", request.method, redacted(url), started.elapsed().as_millis())
-        });
-        result.map_err(|error| request.transport(reason_of(&error)))
-    }
-
-    /// A GET at a token service: no redirects, and never with the certificate check off. Gives status and body.
-    pub(super) async fn get_token(&self, url: &Url, authorization: Option<&Secret>) -> Result<(u16, Bytes), Error> {
-        let subject = format!("token service {}", redacted(url));
-        let transport = |reason| Error::new(subject.as_str(), ErrorKind::Transport(reason));
-        let client = self.tokens.get_or_init(|| {
-            builder().redirect(reqwest::redirect::Policy::none()).build().map_err(|error| reason_of(&error))
-        });
-        let mut request = client.as_ref().map_err(|reason| transport(reason.clone()))?.get(url.clone());
-        if let Some(authorization) = authorization {
-            request = request.header(AUTHORIZATION, authorization.reveal());
-        }
-        let started = Instant::now();
-        let response = request.send().await.map_err(|error| transport(reason_of(&error)))?;
-        let status = response.status().as_u16();
-        self.trace(|| format!("GET {} -> {status} ({} ms)", redacted(url), started.elapsed().as_millis()));
-        Ok((status, read_body(response, MAX_TALK, &subject).await?))
+    /// Asks `GET /v2/`, once for a registry, for the challenge that another answer lacked.
+    async fn ping(&self, host: &Host, api: &Url) -> Result<Option<Challenge>, Error> {
+        let ask = async || {
+            let request = ping_request(api);
+            let url = pointed_to(api, api, &request.target).map_err(|reason| request.protocol(reason))?;
+            let answered = self.exchange(&request, api, &url, None, 1).await?;
+            // Whatever the status: a registry that anyone may read may answer 200 and still name its token service.
+            Ok(challenge_of(&answered.response).filter(|_| answered.at_home))
+        };
+        host.ping.get_or_try_init(ask).await.cloned()
     }
 
     fn host(&self, registry: &str) -> Arc<Host> {
         let mut hosts = self.hosts.lock().unwrap_or_else(PoisonError::into_inner);
-        let host = hosts.entry(registry.to_owned()).or_insert_with(|| {
-            Arc::new(Host {
-                registry: registry.to_owned(),
-                api: OnceCell::new(),
-                sign_in: tokio::sync::Mutex::default(),
-            })
-        });
-        Arc::clone(host)
+        let new = || Host { api: OnceCell::new(), sign_in: SignIn::new(registry), ping: OnceCell::new() };
+        Arc::clone(hosts.entry(registry.to_owned()).or_insert_with(|| Arc::new(new())))
     }
 
     /// The URL of a registry's API. A loopback registry is tried with HTTPS, and spoken to without TLS if its port
@@ -195,26 +187,28 @@ impl Client {
                 .map_err(|error| Error::new(registry, ErrorKind::Protocol(format!("not a registry host: {error}"))))
         };
         let https = parse("https")?;
-        if self.options.plain_http {
+        if self.plain_http {
             return parse("http");
         }
         if !is_loopback(&https) {
             return Ok(https);
         }
-        let client = registries(&self.registries, &self.options)
+        let client = self
+            .connections
+            .client(&https, true)
             .map_err(|reason| Error::new(registry, ErrorKind::Transport(reason)))?;
-        let probe = client.get(https.join("v2/").unwrap_or_else(|_| https.clone())).send().await;
+        let ping = https.join("v2/").unwrap_or_else(|_| https.clone());
+        let started = Instant::now();
+        let probe = client.get(ping.clone()).send().await;
+        self.trace(|| line(&Method::GET, &ping, None, &probe, started, 1));
+        // What a server without TLS does with a TLS greeting: it answers in plain text, or hangs up.
+        let no_tls = ["InvalidContentType", "handshake eof", "Connection reset"];
         match probe {
-            Err(error) if error.is_connect() && reason_of(&error).contains("InvalidContentType") => parse("http"),
+            Err(error) if error.is_connect() && no_tls.iter().any(|sign| reason_of(&error).contains(sign)) => {
+                parse("http")
+            }
             _ => Ok(https),
         }
-    }
-}
-
-impl Host {
-    async fn authorization(&self, client: &Client, api: &Url, scopes: &Scopes) -> Result<Option<Secret>, Error> {
-        // Held while a token is fetched, so that the others who want the same one wait for it.
-        self.sign_in.lock().await.header(client, &self.registry, api, scopes).await
     }
 }
 
@@ -223,77 +217,23 @@ impl Request {
         Error::new(self.subject.as_str(), ErrorKind::Protocol(reason))
     }
 
-    fn transport(&self, reason: String) -> Error {
+    pub(super) fn transport(&self, reason: String) -> Error {
         Error::new(self.subject.as_str(), ErrorKind::Transport(reason))
     }
 }
 
-fn registries<'a>(
-    cell: &'a OnceLock<Result<reqwest::Client, String>>,
-    options: &Options,
-) -> Result<&'a reqwest::Client, String> {
-    let client = cell.get_or_init(|| {
-        let downgrade = reqwest::redirect::Policy::custom(|attempt| {
-            let from_https = attempt.previous().last().is_some_and(|url| url.scheme() == "https");
-            if attempt.previous().len() > 5 {
-                attempt.error("more than 5 redirects")
-            } else if from_https && attempt.url().scheme() != "https" {
-                attempt.error("a redirect from https to http")
-            } else {
-                attempt.follow()
-            }
-        });
-        let builder = builder().redirect(downgrade).tls_danger_accept_invalid_certs(options.insecure);
-        builder.build().map_err(|error| reason_of(&error))
-    });
-    client.as_ref().map_err(Clone::clone)
-}
-
-fn builder() -> reqwest::ClientBuilder {
-    // Fails only when one is installed already, which is as good.
-    let _ = rustls::crypto::ring::default_provider().install_default();
-    reqwest::Client::builder()
-        .user_agent(concat!("manifest-tool/", env!("CARGO_PKG_VERSION")))
-        .connect_timeout(Duration::from_secs(30))
-        .read_timeout(Duration::from_secs(60))
-        .referer(false)
-}
-
-/// The innermost reason: the outer layers of an HTTP error only say that sending failed, and repeat the URL.
-fn reason_of(error: &reqwest::Error) -> String {
-    let mut reason = if error.is_timeout() { "timed out".to_owned() } else { error.to_string() };
-    let mut source = error.source();
-    while let Some(inner) = source {
-        reason = inner.to_string();
-        source = inner.source();
-    }
-    super::redact::clean(&reason)
-}
-
-/// Reads a whole body, up to `limit` bytes counted as they arrive, whatever Content-Length says.
-pub(super) async fn read_body(mut response: Response, limit: usize, subject: &str) -> Result<Bytes, Error> {
-    let mut body = Vec::new();
-    loop {
-        match response.chunk().await {
-            Ok(Some(chunk)) if body.len() + chunk.len() > limit => {
-                return Err(Error::new(subject, ErrorKind::TooLarge { limit }));
-            }
-            Ok(Some(chunk)) => body.extend_from_slice(&chunk),
-            Ok(None) => return Ok(body.into()),
-            Err(error) => return Err(Error::new(subject, ErrorKind::Transport(reason_of(&error)))),
-        }
+fn ping_request(api: &Url) -> Request {
+    Request {
+        method: Method::GET,
+        target: "v2/".into(),
+        accept: None,
+        content: None,
+        scopes: Scopes::default(),
+        subject: format!("{api}v2/"),
     }
 }
 
-/// What an answer of 400 and above says.
-pub(super) async fn read_error(response: Response, subject: &str) -> Error {
-    let status = response.status().as_u16();
-    let body = read_body(response, MAX_TALK, subject).await.unwrap_or_default();
-    Error::answer(subject, status, &body)
-}
-
-/// The digest that the registry names in `Docker-Content-Digest`, if it is one.
-pub(super) fn header_digest(response: &Response) -> Option<Digest> {
-    let value = response.headers().get("docker-content-digest")?.to_str().ok()?;
-    Digest::parse(value.trim()).ok()
+fn challenge_of(response: &Response) -> Option<Challenge> {
+    let values = response.headers().get_all(WWW_AUTHENTICATE);
+    parse_challenges(values.iter().filter_map(|value| value.to_str().ok()))
 }

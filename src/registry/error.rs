@@ -52,8 +52,54 @@ pub enum ErrorKind {
     Manifest(ManifestError),
     /// An answer that breaks the protocol.
     Protocol(String),
-    /// Signing in failed.
+    /// Signing in failed before the registry or its token service could judge.
     SignIn(String),
+    /// The registry or its token service does not let these credentials, or none, do this.
+    Denied(Box<Denied>),
+}
+
+/// Who was not let do something, and by whom.
+#[derive(Debug, Clone)]
+pub struct Denied {
+    /// The registry's host.
+    pub registry: String,
+    /// In the words of credentials.
+    pub denial: Denial,
+    /// HTTP status.
+    pub status: u16,
+    /// The registry's own codes and words.
+    pub messages: Vec<RegistryMessage>,
+}
+
+/// What is wrong with the credentials.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Denial {
+    /// There are none, and without them it is not allowed.
+    NoCredentials,
+    /// They are wrong.
+    Refused {
+        /// Who refused them.
+        by: String,
+        /// Where they came from.
+        source: String,
+    },
+    /// They are good, and the token service granted less than was asked for.
+    NotGranted {
+        /// For which repository.
+        repository: String,
+        /// Actions granted.
+        granted: Vec<String>,
+        /// Actions not granted.
+        lacking: Vec<String>,
+        /// Where the credentials came from.
+        source: String,
+    },
+    /// They are good, and not for this.
+    Forbidden {
+        /// Where the credentials came from.
+        source: String,
+    },
 }
 
 /// One entry of the registry's error body (distribution-spec, "Error Codes").
@@ -89,41 +135,47 @@ impl Error {
 
     /// What the user can do about it.
     #[must_use]
-    pub fn hint(&self) -> Option<&'static str> {
-        match &self.kind {
-            ErrorKind::Answer { status: 401, .. } | ErrorKind::SignIn(_) => {
-                Some("sign in with `docker login`, or give --username and --password")
-            }
-            ErrorKind::Answer { status: 403, .. } => Some("the user who is signed in may not do this"),
-            ErrorKind::Answer { status: 415, .. } => Some("this registry does not take the media type; try --type oci"),
+    pub fn hint(&self) -> Option<String> {
+        let hint = match &self.kind {
+            ErrorKind::Denied(denied) => match &denied.denial {
+                Denial::NoCredentials => return Some(format!("manifest-tool login {}", denied.registry)),
+                Denial::Refused { .. } => {
+                    return Some(format!("manifest-tool login {} checks other ones and stores them", denied.registry));
+                }
+                _ => "the user who is signed in may not do this",
+            },
+            ErrorKind::Answer { status: 401, .. } => "the registry names no way to sign in (WWW-Authenticate)",
+            ErrorKind::Answer { status: 415, .. } => "this registry does not take the media type; try --type oci",
             ErrorKind::Transport(reason) if reason.contains("certificate") => {
-                Some("--insecure skips the certificate check")
+                "--ca-cert FILE believes the authority in a PEM file; --insecure skips the check"
             }
             ErrorKind::Transport(reason)
                 if reason.contains("InvalidContentType") || reason.contains("corrupt message") =>
             {
-                Some("the registry does not speak TLS on this port; --plain-http goes without")
+                "the registry does not speak TLS on this port; --plain-http goes without"
             }
-            _ => None,
-        }
+            _ => return None,
+        };
+        Some(hint.to_owned())
     }
 }
 
 impl fmt::Display for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.subject)?;
         match &self.kind {
+            // What is so for the whole registry names it already.
+            ErrorKind::Denied(denied) if self.subject == denied.registry => {}
+            _ => f.write_str(&self.subject)?,
+        }
+        match &self.kind {
+            ErrorKind::Denied(denied) => {
+                f.write_str(if self.subject == denied.registry { "" } else { ": " })?;
+                denied.denial.write(f, &denied.registry)?;
+                write_answer(f, denied.status, &denied.messages)
+            }
             ErrorKind::Answer { status, messages } => {
                 f.write_str(if self.is_missing() { " not found" } else { ": refused by the registry" })?;
-                write!(f, " (HTTP {status}")?;
-                for RegistryMessage { code, message } in messages {
-                    match (code.as_str(), message.as_str()) {
-                        ("", message) => write!(f, "; registry says: {message}")?,
-                        (code, "") => write!(f, "; registry says: {code}")?,
-                        (code, message) => write!(f, "; registry says: {code}: {message}")?,
-                    }
-                }
-                f.write_str(")")
+                write_answer(f, *status, messages)
             }
             ErrorKind::Transport(reason) => write!(f, ": no answer: {reason}"),
             ErrorKind::TooLarge { limit } => write!(f, ": longer than the {limit} bytes that are read"),
@@ -140,10 +192,40 @@ impl fmt::Display for Error {
     }
 }
 
+impl Denial {
+    fn write(&self, f: &mut fmt::Formatter<'_>, registry: &str) -> fmt::Result {
+        match self {
+            Self::NoCredentials => write!(f, "no credentials for {registry}"),
+            Self::Refused { by, source } => write!(f, "{by} refused the credentials from {source}"),
+            Self::NotGranted { repository, granted, lacking, source } => {
+                let granted =
+                    if granted.is_empty() { String::new() } else { format!("granted {} but ", granted.join(" and ")) };
+                let not = if granted.is_empty() { "did not grant" } else { "not" };
+                write!(f, "token service {granted}{not} {} on {repository}", lacking.join(" and "))?;
+                write!(f, " to the credentials from {source}")
+            }
+            Self::Forbidden { source } => write!(f, "the credentials from {source} do not suffice"),
+        }
+    }
+}
+
+/// The status and, labelled as such, the registry's own words.
+fn write_answer(f: &mut fmt::Formatter<'_>, status: u16, messages: &[RegistryMessage]) -> fmt::Result {
+    write!(f, " (HTTP {status}")?;
+    for RegistryMessage { code, message } in messages {
+        match (code.as_str(), message.as_str()) {
+            ("", message) => write!(f, "; registry says: {message}")?,
+            (code, "") => write!(f, "; registry says: {code}")?,
+            (code, message) => write!(f, "; registry says: {code}: {message}")?,
+        }
+    }
+    f.write_str(")")
+}
+
 impl std::error::Error for Error {}
 
 /// Reads an error body in any form that is seen: `{"errors":[{"code","message"}]}`, `{"message"}`, plain text.
-fn registry_messages(body: &[u8]) -> Vec<RegistryMessage> {
+pub(super) fn registry_messages(body: &[u8]) -> Vec<RegistryMessage> {
     #[derive(Deserialize, Default)]
     #[serde(default)]
     struct Entry {
@@ -228,6 +310,60 @@ mod tests {
         ] {
             let error = Error::answer("r/a:1", status, body.as_bytes());
             assert_eq!((error.is_missing(), error.to_string().as_str()), (missing, text));
+        }
+    }
+
+    #[test]
+    fn denials() {
+        let messages = vec![RegistryMessage { code: "DENIED".into(), message: "no".into() }];
+        let source = || "/home/x/.docker/config.json".to_owned();
+        let not_granted = |granted: &[&str]| Denial::NotGranted {
+            repository: "team/app".into(),
+            granted: granted.iter().map(ToString::to_string).collect(),
+            lacking: vec!["push".into()],
+            source: source(),
+        };
+        for (subject, denial, text, hint) in [
+            (
+                "r.io",
+                Denial::NoCredentials,
+                "no credentials for r.io (HTTP 401; registry says: DENIED: no)",
+                "manifest-tool login r.io",
+            ),
+            (
+                "r.io/a:1",
+                Denial::NoCredentials,
+                "r.io/a:1: no credentials for r.io (HTTP 401; registry says: DENIED: no)",
+                "manifest-tool login r.io",
+            ),
+            (
+                "r.io",
+                Denial::Refused { by: "r.io".into(), source: source() },
+                "r.io refused the credentials from /home/x/.docker/config.json (HTTP 401; registry says: DENIED: no)",
+                "manifest-tool login r.io checks other ones and stores them",
+            ),
+            (
+                "r.io/a:1",
+                not_granted(&["pull"]),
+                "r.io/a:1: token service granted pull but not push on team/app to the credentials from /home/x/.docker/config.json (HTTP 401; registry says: DENIED: no)",
+                "the user who is signed in may not do this",
+            ),
+            (
+                "r.io/a:1",
+                not_granted(&[]),
+                "r.io/a:1: token service did not grant push on team/app to the credentials from /home/x/.docker/config.json (HTTP 401; registry says: DENIED: no)",
+                "the user who is signed in may not do this",
+            ),
+            (
+                "r.io/a:1",
+                Denial::Forbidden { source: source() },
+                "r.io/a:1: the credentials from /home/x/.docker/config.json do not suffice (HTTP 401; registry says: DENIED: no)",
+                "the user who is signed in may not do this",
+            ),
+        ] {
+            let denied = Denied { registry: "r.io".into(), denial, status: 401, messages: messages.clone() };
+            let error = Error::new(subject, ErrorKind::Denied(Box::new(denied)));
+            assert_eq!((error.to_string().as_str(), error.hint().as_deref()), (text, Some(hint)));
         }
     }
 

@@ -1,7 +1,8 @@
 use std::fmt;
 
 /// A password or token: readable on purpose only, and `****` wherever it is printed.
-#[derive(Clone, PartialEq, Eq)]
+#[derive(Clone, PartialEq, Eq, serde::Deserialize)]
+#[serde(transparent)]
 pub struct Secret(String);
 
 impl Secret {
@@ -29,16 +30,22 @@ impl fmt::Debug for Secret {
     }
 }
 
-/// A URL for logs and messages: no user info, and no query, where upload sessions and signed redirects keep secrets.
+/// What a query may show. Upload sessions and signed redirects keep secrets in others.
+const SHOWN: &[&str] = &["digest", "mount", "from", "scope", "service", "client_id", "account", "n", "last"];
+
+/// A URL for logs and messages: no user info, and in the query no values but known ones.
 pub(super) fn redacted(url: &url::Url) -> String {
-    let mut url = url.clone();
-    let _ = url.set_username("");
-    let _ = url.set_password(None);
-    if url.query().is_some() {
-        url.set_query(Some("****"));
-    }
-    url.set_fragment(None);
-    url.to_string()
+    let mut shown = url.clone();
+    let _ = shown.set_username("");
+    let _ = shown.set_password(None);
+    shown.set_fragment(None);
+    shown.set_query(None);
+    let pairs = url.query_pairs().map(|(key, value)| match SHOWN.contains(&key.as_ref()) {
+        true => format!("{key}={value}"),
+        false => format!("{key}=****"),
+    });
+    let query = pairs.collect::<Vec<_>>().join("&");
+    clean(&if query.is_empty() { shown.to_string() } else { format!("{shown}?{query}") })
 }
 
 /// A server's words, fit for a terminal and a log line: no control characters, at most 500 characters.
@@ -53,8 +60,20 @@ mod tests {
     #[test]
     fn nothing_secret_is_printed() {
         assert_eq!(format!("{:?}", Some(Secret::new("hunter2"))), "Some(****)");
-        let url = "https://u:p@r.io/v2/a/blobs/uploads/1?_state=s#f".parse().unwrap();
-        assert_eq!(redacted(&url), "https://r.io/v2/a/blobs/uploads/1?****");
+        for (url, shown) in [
+            (
+                "https://u:p@r.io/v2/a/blobs/uploads/1?_state=s&digest=sha256:1#f",
+                "https://r.io/v2/a/blobs/uploads/1?_state=****&digest=sha256:1",
+            ),
+            (
+                "https://r.io/token?scope=repository%3Aa%3Apull&scope=b",
+                "https://r.io/token?scope=repository:a:pull&scope=b",
+            ),
+            ("https://cdn.io/b?X-Amz-Signature=s&%64igest=%1b[2J", "https://cdn.io/b?X-Amz-Signature=****&digest= [2J"),
+            ("https://r.io/v2/", "https://r.io/v2/"),
+        ] {
+            assert_eq!(redacted(&url.parse().unwrap()), shown);
+        }
         assert_eq!(clean("a\x1b[31m\nb "), "a [31m b");
     }
 }

@@ -1,231 +1,272 @@
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::time::{Duration, Instant};
 
 use base64::Engine as _;
-use base64::prelude::BASE64_STANDARD;
+use base64::prelude::{BASE64_STANDARD, BASE64_URL_SAFE_NO_PAD};
+use bytes::Bytes;
+use reqwest::Method;
 use serde::Deserialize;
-use url::{Host, Url};
+use url::{Url, form_urlencoded};
 
-use super::challenge::Challenge;
 use super::client::Client;
 use super::credentials::Login;
 use super::error::{Error, ErrorKind};
 use super::redact::Secret;
+use super::scopes::Scopes;
 
-/// What a request wants to do, by repository: `pull`, or `pull` and `push`.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Hash)]
-pub(super) struct Scopes(BTreeMap<String, BTreeSet<&'static str>>);
+/// A token for some scopes at one registry.
+#[derive(Debug, Clone)]
+pub(super) struct Token {
+    /// The `Authorization` value.
+    pub(super) header: Secret,
+    /// When to fetch another; none for one that the user configured.
+    renew: Option<Instant>,
+    /// What it is good for, where that can be read.
+    pub(super) granted: Option<Scopes>,
+}
 
-impl Scopes {
-    pub(super) fn pull(repository: &str) -> Self {
-        Self::default().and(repository, &["pull"])
+impl Token {
+    pub(super) fn new(token: &Secret) -> Self {
+        let header = Secret::new(format!("Bearer {}", token.reveal()));
+        Self { header, renew: None, granted: granted(token.reveal()) }
     }
 
-    pub(super) fn push(repository: &str) -> Self {
-        Self::default().and(repository, &["pull", "push"])
-    }
-
-    pub(super) fn and(mut self, repository: &str, actions: &[&'static str]) -> Self {
-        self.0.entry(repository.to_owned()).or_default().extend(actions);
-        self
-    }
-
-    fn texts(&self) -> impl Iterator<Item = String> {
-        self.0.iter().map(|(repository, actions)| {
-            format!("repository:{repository}:{}", actions.iter().copied().collect::<Vec<_>>().join(","))
-        })
+    pub(super) fn is_fresh(&self, now: Instant) -> bool {
+        self.renew.is_none_or(|renew| now < renew)
     }
 }
 
-/// What is known about signing in to one registry, kept for the whole run.
-#[derive(Default)]
-pub(super) struct SignIn {
-    challenge: Option<Challenge>,
-    headers: HashMap<Scopes, Secret>,
-    login: Option<Option<Login>>,
+/// A token service, as a challenge names it; the realm has been checked.
+pub(super) struct TokenService<'a> {
+    pub(super) registry: &'a str,
+    pub(super) api: &'a Url,
+    pub(super) realm: Url,
+    pub(super) service: Option<String>,
 }
 
-impl SignIn {
-    /// The `Authorization` value for a request, if it is known by now that one is wanted.
-    pub(super) async fn header(
-        &mut self,
+/// Why there is no token.
+pub(super) enum TokenError {
+    /// The service answered with an error.
+    Answer(u16, Bytes),
+    /// Anything else.
+    Other(Error),
+}
+
+/// The name that token services log.
+const CLIENT_ID: &str = "manifest-tool";
+/// Services that name none mean this one (Docker's token authentication, "expires_in").
+const DEFAULT_LIFETIME: u64 = 60;
+/// A token is renewed so much before its end, but a quarter of its life at most.
+const MARGIN: Duration = Duration::from_secs(10);
+
+#[derive(Deserialize)]
+struct Answer {
+    #[serde(default)]
+    access_token: Option<Secret>,
+    #[serde(default)]
+    token: Option<Secret>,
+    // Of any type: what is not understood here must not cost the token.
+    #[serde(default)]
+    expires_in: serde_json::Value,
+    #[serde(default)]
+    scope: serde_json::Value,
+}
+
+impl TokenService<'_> {
+    /// Fetches a token: with user and password, with an identity token, or with nothing.
+    pub(super) async fn fetch(
+        &self,
         client: &Client,
-        registry: &str,
-        api: &Url,
         scopes: &Scopes,
-    ) -> Result<Option<Secret>, Error> {
-        let Some(challenge) = self.challenge.clone() else { return Ok(None) };
-        if let Some(header) = self.headers.get(scopes) {
-            return Ok(Some(header.clone()));
-        }
-        let failed = |reason: String| Error::new(registry, ErrorKind::SignIn(reason));
-        let login = match &self.login {
-            Some(login) => login.clone(),
-            None => {
-                let found = client.credentials().find(registry).map_err(failed)?;
-                client.trace(|| match &found {
-                    Some((_, source)) => format!("credentials for {registry}: from {source}"),
-                    None => format!("credentials for {registry}: none"),
-                });
-                self.login.insert(found.map(|(login, _)| login)).clone()
-            }
-        };
-        let header = match challenge {
-            Challenge::Basic => match login {
-                Some(Login::Password { user, password }) => basic(&user, &password),
-                Some(Login::IdentityToken(_)) => {
-                    return Err(failed("it wants user and password, and only an identity token is configured".into()));
-                }
-                None => return Err(failed("no credentials for it".into())),
+        login: Option<&Login>,
+    ) -> Result<Token, TokenError> {
+        let asked = Instant::now();
+        let (status, body) = match login {
+            None => self.get(client, scopes, None).await?,
+            Some(Login::Password { user, password }) => self.get(client, scopes, Some((user, password))).await?,
+            Some(Login::IdentityToken(token)) => match self.post(client, scopes, token).await? {
+                // A service without OAuth2.
+                (404 | 405, _) => self.get(client, scopes, Some(("<token>", token))).await?,
+                answer => answer,
             },
-            Challenge::Bearer { realm, service } => {
-                let realm = checked_realm(&realm, api).map_err(failed)?;
-                let token = fetch_token(client, registry, realm, service, scopes, login).await?;
-                Secret::new(format!("Bearer {}", token.reveal()))
-            }
+            Some(Login::RegistryToken(token)) => return Ok(Token::new(token)),
         };
-        self.headers.insert(scopes.clone(), header.clone());
-        Ok(Some(header))
+        if status != 200 {
+            return Err(TokenError::Answer(status, body));
+        }
+        self.read(&body, asked)
     }
 
-    /// Takes in a 401: `used` is what the refused request carried. Tells whether trying again makes sense.
-    pub(super) fn challenged(&mut self, challenge: Option<Challenge>, used: Option<&Secret>, scopes: &Scopes) -> bool {
-        if self.headers.get(scopes).is_some_and(|header| Some(header) != used) {
-            return true; // another request has signed in meanwhile
-        }
-        if used.is_some() {
-            self.headers.remove(scopes);
-            // Basic credentials do not get better with time; a token may have run out.
-            if self.challenge == Some(Challenge::Basic) {
-                return false;
+    fn read(&self, body: &[u8], asked: Instant) -> Result<Token, TokenError> {
+        let answer: Option<Answer> = serde_json::from_slice(body).ok();
+        let lifetime = answer.as_ref().and_then(|answer| answer.expires_in.as_u64()).filter(|seconds| *seconds > 0);
+        let said = answer.as_ref().and_then(|answer| answer.scope.as_str().map(str::to_owned));
+        let token = answer.and_then(|answer| {
+            [answer.access_token, answer.token].into_iter().flatten().find(|t| !t.reveal().is_empty())
+        });
+        let Some(token) = token else {
+            return Err(TokenError::Other(self.failed("the token service's answer holds no token")));
+        };
+        let said = said.filter(|scope| !scope.is_empty()).map(|scope| Scopes::default().with_challenge(&scope));
+        let mut token = Token::new(&token);
+        token.granted = token.granted.or(said);
+        // Far beyond any run; more would not fit the clock.
+        let lifetime = Duration::from_secs(lifetime.unwrap_or(DEFAULT_LIFETIME).min(365 * 24 * 3600));
+        token.renew = Some(asked + lifetime - MARGIN.min(lifetime / 4));
+        Ok(token)
+    }
+
+    /// Docker's token authentication: `GET realm` with Basic.
+    async fn get(
+        &self,
+        client: &Client,
+        scopes: &Scopes,
+        login: Option<(&str, &Secret)>,
+    ) -> Result<(u16, Bytes), TokenError> {
+        let mut url = self.realm.clone();
+        {
+            let mut query = url.query_pairs_mut();
+            if let Some((user, _)) = login {
+                query.append_pair("account", user);
+            }
+            query.append_pair("client_id", CLIENT_ID);
+            if let Some(service) = &self.service {
+                query.append_pair("service", service);
+            }
+            for scope in scopes.texts() {
+                query.append_pair("scope", &scope);
             }
         }
-        match challenge {
-            Some(challenge) => self.challenge = Some(challenge),
-            None => return self.challenge.is_some(),
+        let header = login.map(|(user, password)| basic(user, password));
+        self.send(client, Method::GET, &url, header.as_ref(), None, scopes).await
+    }
+
+    /// Docker's OAuth2 form: `POST realm` with the identity token as refresh token.
+    async fn post(&self, client: &Client, scopes: &Scopes, token: &Secret) -> Result<(u16, Bytes), TokenError> {
+        let mut form = form_urlencoded::Serializer::new(String::new());
+        form.append_pair("grant_type", "refresh_token").append_pair("refresh_token", token.reveal());
+        form.append_pair("client_id", CLIENT_ID);
+        if let Some(service) = &self.service {
+            form.append_pair("service", service);
         }
-        true
+        let scope = scopes.texts().collect::<Vec<_>>().join(" ");
+        if !scope.is_empty() {
+            form.append_pair("scope", &scope);
+        }
+        let form = Secret::new(form.finish());
+        self.send(client, Method::POST, &self.realm, None, Some(form), scopes).await
+    }
+
+    async fn send(
+        &self,
+        client: &Client,
+        method: Method,
+        url: &Url,
+        authorization: Option<&Secret>,
+        form: Option<Secret>,
+        scopes: &Scopes,
+    ) -> Result<(u16, Bytes), TokenError> {
+        client.trace(|| format!("token for {}: {}", self.registry, scopes.texts().collect::<Vec<_>>().join(" ")));
+        let sent = client.send_to_token_service(self.api, method, url, authorization, form).await;
+        let (status, body) = sent.map_err(|error| TokenError::Other(self.failed(error.to_string())))?;
+        if (300..400).contains(&status) {
+            let reason = format!("its token service answered with a redirect (HTTP {status}), which is not followed");
+            return Err(TokenError::Other(self.failed(reason)));
+        }
+        Ok((status, body))
+    }
+
+    fn failed(&self, reason: impl Into<String>) -> Error {
+        Error::new(self.registry, ErrorKind::SignIn(reason.into()))
     }
 }
 
-fn basic(user: &str, password: &Secret) -> Secret {
+/// The `Authorization` value for user and password (RFC 7617).
+pub(super) fn basic(user: &str, password: &Secret) -> Secret {
     Secret::new(format!("Basic {}", BASE64_STANDARD.encode(format!("{user}:{}", password.reveal()))))
 }
 
-/// Where credentials may go: no weaker scheme than the registry's, no user info, no link-local or metadata
-/// address, loopback only for a loopback registry.
-fn checked_realm(realm: &str, api: &Url) -> Result<Url, String> {
-    let refused =
-        |why: &str| Err(format!("its token service \"{}\" is not to be trusted: {why}", super::redact::clean(realm)));
-    let Ok(url) = realm.parse::<Url>() else { return refused("not a URL") };
-    match url.scheme() {
-        "https" => {}
-        "http" if api.scheme() == "http" => {}
-        _ => return refused("it is not https"),
+/// What a token grants, where it is a JWT in Docker's form (token authentication, "JWT"); others are opaque.
+fn granted(token: &str) -> Option<Scopes> {
+    #[derive(Deserialize)]
+    struct Claims {
+        access: Vec<Access>,
     }
-    if !url.username().is_empty() || url.password().is_some() {
-        return refused("it has user info");
+    #[derive(Deserialize)]
+    struct Access {
+        r#type: String,
+        name: String,
+        actions: Vec<String>,
     }
-    let link_local = match url.host() {
-        Some(Host::Ipv4(address)) => address.is_link_local() || address.is_unspecified(),
-        Some(Host::Ipv6(address)) => address.is_unicast_link_local() || address.is_unspecified(),
-        Some(Host::Domain(_)) => false,
-        None => return refused("it has no host"),
-    };
-    if link_local {
-        return refused("it is a link-local address");
-    }
-    if is_loopback(&url) && !is_loopback(api) {
-        return refused("it is a loopback address");
-    }
-    Ok(url)
-}
-
-/// Whether a URL's host is this machine.
-pub(super) fn is_loopback(url: &Url) -> bool {
-    match url.host() {
-        Some(Host::Ipv4(address)) => address.is_loopback(),
-        Some(Host::Ipv6(address)) => address.is_loopback() || address.to_ipv4_mapped().is_some_and(|a| a.is_loopback()),
-        Some(Host::Domain(name)) => name == "localhost" || name.ends_with(".localhost"),
-        None => false,
-    }
-}
-
-#[derive(Deserialize)]
-struct TokenAnswer {
-    #[serde(default)]
-    access_token: Option<String>,
-    #[serde(default)]
-    token: Option<String>,
-}
-
-async fn fetch_token(
-    client: &Client,
-    registry: &str,
-    mut realm: Url,
-    service: Option<String>,
-    scopes: &Scopes,
-    login: Option<Login>,
-) -> Result<Secret, Error> {
-    let failed = |reason: String| Error::new(registry, ErrorKind::SignIn(reason));
-    let header = match login {
-        Some(Login::Password { user, password }) => {
-            realm.query_pairs_mut().append_pair("account", &user);
-            Some(basic(&user, &password))
-        }
-        Some(Login::IdentityToken(_)) => {
-            return Err(failed("an identity token is configured, which is not supported yet".into()));
-        }
-        None => None,
-    };
-    {
-        let mut query = realm.query_pairs_mut();
-        query.append_pair("client_id", "manifest-tool");
-        if let Some(service) = &service {
-            query.append_pair("service", service);
-        }
-        for scope in scopes.texts() {
-            query.append_pair("scope", &scope);
-        }
-    }
-    client.trace(|| format!("token for {registry}: {}", scopes.texts().collect::<Vec<_>>().join(" ")));
-    let (status, body) = client.get_token(&realm, header.as_ref()).await.map_err(|error| failed(error.to_string()))?;
-    if status != 200 {
-        let said = Error::answer(format!("token service {}", super::redact::redacted(&realm)), status, &body);
-        return Err(failed(said.to_string()));
-    }
-    let answer: Result<TokenAnswer, _> = serde_json::from_slice(&body);
-    let token = answer
-        .ok()
-        .and_then(|answer| [answer.access_token, answer.token].into_iter().flatten().find(|token| !token.is_empty()));
-    token.map(Secret::new).ok_or_else(|| failed("the token service's answer holds no token".into()))
+    let mut parts = token.split('.');
+    let (_, payload, _) = (parts.next()?, parts.next()?, parts.next()?);
+    let payload = BASE64_URL_SAFE_NO_PAD.decode(payload.trim_end_matches('=')).ok()?;
+    let claims: Claims = serde_json::from_slice(&payload).ok()?;
+    let texts = claims.access.iter().map(|a| format!("{}:{}:{}", a.r#type, a.name, a.actions.join(",")));
+    Some(Scopes::default().with_challenge(&texts.collect::<Vec<_>>().join(" ")))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    #[test]
-    fn realms() {
-        for (realm, api, good) in [
-            ("https://auth.r.io/token", "https://r.io", true),
-            ("http://auth.r.io/token", "https://r.io", false),
-            ("http://auth.r.io/token", "http://r.io", true),
-            ("https://u:p@auth.r.io/token", "https://r.io", false),
-            ("https://169.254.169.254/token", "https://r.io", false),
-            ("https://[fe80::1]/token", "https://r.io", false),
-            ("https://127.0.0.1/token", "https://r.io", false),
-            ("https://localhost/token", "https://r.io", false),
-            ("http://localhost:5001/token", "http://127.0.0.1:5000", true),
-            ("file:///etc/passwd", "http://r.io", false),
-            ("token", "http://r.io", false),
-        ] {
-            assert_eq!(checked_realm(realm, &api.parse().unwrap()).is_ok(), good, "{realm} of {api}");
+    fn read(body: &str) -> Result<(String, u64, Option<Vec<String>>), String> {
+        let api = "https://r.io".parse().unwrap();
+        let realm = "https://r.io/token".parse().unwrap();
+        let service = TokenService { registry: "r.io", api: &api, realm, service: None };
+        let now = Instant::now();
+        match service.read(body.as_bytes(), now) {
+            Ok(token) => Ok((
+                token.header.reveal().to_owned(),
+                token.renew.unwrap().duration_since(now).as_secs(),
+                token.granted.map(|granted| granted.texts().collect()),
+            )),
+            Err(TokenError::Other(error)) => Err(error.to_string()),
+            Err(TokenError::Answer(status, _)) => Err(status.to_string()),
         }
     }
 
     #[test]
-    fn scopes_are_merged_per_repository() {
-        let scopes = Scopes::push("a").and("a", &["pull"]).and("b", &["pull"]);
-        assert_eq!(scopes.texts().collect::<Vec<_>>(), ["repository:a:pull,push", "repository:b:pull"]);
+    fn answers() {
+        let jwt = format!(
+            "x.{}.z",
+            BASE64_URL_SAFE_NO_PAD.encode(r#"{"access":[{"type":"repository","name":"a","actions":["pull"]}]}"#)
+        );
+        for (body, token, renewed_after) in [
+            (r#"{"token":"t"}"#, "t", 50),
+            (r#"{"token":"","access_token":"a","expires_in":300}"#, "a", 290),
+            (r#"{"token":"t","access_token":"a"}"#, "a", 50),
+            (r#"{"token":"t","access_token":"","expires_in":0}"#, "t", 50),
+            (r#"{"token":"t","expires_in":20,"issued_at":"yesterday"}"#, "t", 15),
+            (r#"{"token":"t","expires_in":"soon","scope":7}"#, "t", 50),
+            (r#"{"token":"t","expires_in":18446744073709551615}"#, "t", 365 * 24 * 3600 - 10),
+        ] {
+            assert_eq!(read(body), Ok((format!("Bearer {token}"), renewed_after, None)), "{body}");
+        }
+        for body in [r#"{"token":""}"#, "{}", "[]", "", "<html>", r#"{"token":7}"#] {
+            assert_eq!(
+                read(body).unwrap_err(),
+                "r.io: sign-in failed: the token service's answer holds no token",
+                "{body}"
+            );
+        }
+        let granted = |body: String| read(&body).unwrap().2.unwrap();
+        assert_eq!(granted(format!(r#"{{"token":"{jwt}"}}"#)), ["repository:a:pull"]);
+        assert_eq!(granted(r#"{"token":"t","scope":"repository:a:pull"}"#.into()), ["repository:a:pull"]);
+    }
+
+    #[test]
+    fn a_token_is_renewed_before_its_end() {
+        let now = Instant::now();
+        let mut token = Token::new(&Secret::new("t"));
+        assert!(token.is_fresh(now + Duration::from_secs(1 << 30)), "one from the configuration has no known end");
+        token.renew = Some(now + Duration::from_secs(5));
+        assert!(token.is_fresh(now + Duration::from_secs(4)) && !token.is_fresh(now + Duration::from_secs(5)));
+    }
+
+    proptest::proptest! {
+        #[test]
+        fn never_panics(token: String, payload: Vec<u8>) {
+            let _ = (granted(&token), granted(&format!("a.{}.b", BASE64_URL_SAFE_NO_PAD.encode(payload))));
+        }
     }
 }

@@ -1,0 +1,106 @@
+//! User and password given outright, for registries that take them with each request.
+
+use super::{LOGIN, registry_with_htpasswd, tool};
+use crate::support::images::push_image;
+use crate::support::{Registry, Scripted, push_from_args};
+
+const WARNING: &str = "warning: --password shows the password";
+
+#[test]
+fn from_flags_standard_input_and_environment() {
+    let folder = tempfile::tempdir().unwrap();
+    let registry = registry_with_htpasswd(&folder);
+    push_image(&registry, "app", "v1", "amd64");
+    let reference = format!("{}/app:v1", registry.host);
+    let user = [("MANIFEST_TOOL_USERNAME", "user")];
+    let password = [("MANIFEST_TOOL_PASSWORD", "secret-word")];
+    for (args, environment, stdin, source, warned) in [
+        (&LOGIN[..], vec![], "", "--username", true),
+        (&["--username", "user", "--password-stdin"], vec![], "secret-word\n", "--username", false),
+        (&["--username", "user", "--password-stdin"], vec![], "secret-word\r\n", "--username", false),
+        (&["--username", "user", "--password-stdin"], vec![], "secret-word", "--username", false),
+        (&[], [user, password].concat(), "", "MANIFEST_TOOL_USERNAME", false),
+        (&["--username", "user"], password.to_vec(), "", "--username", false),
+    ] {
+        let outcome = tool(&folder, &[&["inspect", &reference], args].concat(), &environment, stdin);
+        assert_eq!(outcome.exit, 0, "{args:?} {outcome:?}");
+        assert_eq!(outcome.stderr.contains(WARNING), warned, "{outcome:?}");
+        let line = format!("debug: credentials for {}: from {source}\n", registry.host);
+        assert!(outcome.stderr.contains(&line), "{outcome:?}");
+    }
+}
+
+#[test]
+fn half_of_user_and_password_is_bad_usage() {
+    let folder = tempfile::tempdir().unwrap();
+    for (args, environment, part) in [
+        (&["--username", "user"][..], vec![], "--username gives a user name, and no password"),
+        (&[], vec![("MANIFEST_TOOL_USERNAME", "user")], "MANIFEST_TOOL_USERNAME gives a user name, and no password"),
+        (&["--password", "secret-word"], vec![], "a password is given, and no user name"),
+        (&["--username", "user", "--password-stdin"], vec![], "standard input holds no password"),
+        (&["--username", "user", "--password", "p", "--password-stdin"], vec![], "cannot be used with"),
+    ] {
+        let outcome = tool(&folder, &[&["inspect", "r.invalid/app:v1"], args].concat(), &environment, "");
+        assert!(outcome.exit == 2 && outcome.stderr.contains(part), "{args:?} {outcome:?}");
+    }
+    let both = tool(&folder, &["push", "--username", "u", "--password-stdin", "from-spec", "-"], &[], "image: x");
+    assert!(both.exit == 2 && both.stderr.contains("both the spec and the password"), "{both:?}");
+}
+
+#[test]
+fn no_and_wrong_credentials_say_what_to_do() {
+    let folder = tempfile::tempdir().unwrap();
+    let registry = registry_with_htpasswd(&folder);
+    let host = registry.host.as_str();
+    for architecture in ["amd64", "arm64"] {
+        push_image(&registry, "app", architecture, architecture);
+    }
+    let (template, target) = (format!("{host}/app:ARCH"), format!("{host}/app:v1"));
+    let push =
+        ["push", "from-args", "--platforms", "linux/amd64,linux/arm64", "--template", &template, "--target", &target];
+    let none = tool(&folder, &push, &[], "");
+    let expected = format!(
+        "error: cannot assemble {target}: no credentials for {host} (HTTP 401)\nhint: manifest-tool login {host}\n"
+    );
+    assert!(none.exit == 1 && none.stderr.ends_with(&expected), "{none:?}");
+
+    let wrong = tool(&folder, &[&push[..], &["--username", "user", "--password", "wrong"]].concat(), &[], "");
+    let expected = format!(
+        "error: cannot assemble {target}: {host} refused the credentials from --username \
+         (HTTP 401; registry says: UNAUTHORIZED: authentication required)\n\
+         hint: manifest-tool login {host} checks other ones and stores them\n"
+    );
+    assert!(wrong.exit == 1 && wrong.stderr.ends_with(&expected), "{wrong:?}");
+}
+
+#[test]
+fn pushing_signs_in_too() {
+    let folder = tempfile::tempdir().unwrap();
+    let registry = registry_with_htpasswd(&folder);
+    push_image(&registry, "parts", "amd64", "amd64");
+    let outcome = push_from_args(&registry.host, "linux/amd64", "parts:ARCH", "whole:v1", &LOGIN);
+    assert_eq!(outcome.exit, 0, "{outcome:?}");
+    assert!(registry.manifest("whole", "v1").is_some());
+}
+
+/// A registry that anyone may read asks for credentials in the middle of a write (estesp/manifest-tool#159).
+#[test]
+fn a_write_that_is_challenged_is_sent_again_whole() {
+    let folder = tempfile::tempdir().unwrap();
+    let registry = Registry::start();
+    push_image(&registry, "app", "amd64", "amd64");
+    for (status, challenged_by) in [(401, "PUT"), (403, "GET /v2/")] {
+        let front = Scripted::before(&registry, move |asked| {
+            let challenge = || vec![("WWW-Authenticate", "Basic realm=x".to_owned())];
+            let put = asked.line.starts_with("PUT ") && asked.authorization.is_none();
+            let headers = if challenged_by == "PUT" { challenge() } else { vec![] };
+            let ping = asked.line == challenged_by;
+            if ping { Some((200, challenge(), vec![])) } else { put.then_some((status, headers, vec![])) }
+        });
+        let (template, target) = (format!("{}/app:ARCH", front.host), format!("{}/app:v{status}", front.host));
+        let push = ["push", "from-args", "--platforms", "linux/amd64", "--template", &template, "--target", &target];
+        let outcome = tool(&folder, &[&["--plain-http"], &push[..], &LOGIN].concat(), &[], "");
+        assert_eq!(outcome.exit, 0, "{status}: {outcome:?}");
+        assert!(registry.manifest("app", &format!("v{status}")).is_some());
+    }
+}

@@ -1,0 +1,138 @@
+use std::io::{BufRead as _, IsTerminal as _, Write as _};
+
+use clap::Args;
+
+use super::failure::Failure;
+use super::{Global, block_on};
+use crate::image::Reference;
+use crate::registry::{ErrorKind, Given, Login as Proof, Secret, Stored, erase, store};
+
+/// Check user and password against a registry, and store them as `docker login` does
+#[derive(Debug, Args)]
+#[command(
+    after_help = "Example:\n  manifest-tool login --username ci --password-stdin registry.example <token.txt\n\nAt a terminal it asks for what is not given."
+)]
+pub(super) struct Login {
+    /// The registry, as in references; docker.io is Docker Hub
+    host: String,
+}
+
+/// Remove a registry's stored credentials, as `docker logout` does
+#[derive(Debug, Args)]
+#[command(after_help = "Example:\n  manifest-tool logout registry.example")]
+pub(super) struct Logout {
+    /// The registry
+    host: String,
+}
+
+impl Login {
+    pub(super) fn run(self, global: &Global) -> Result<String, Failure> {
+        let registry = registry_of(&self.host)?;
+        let (user, password) = user_and_password(global, &registry)?;
+        let login = Proof::Password { user: user.clone(), password: password.clone() };
+        let given = Given { registry: registry.clone(), login, source: "this login".into() };
+        let client = global.client_with(Some(given));
+        let checked = block_on(client.check_login(&registry))?;
+        let asked = checked.map_err(|error| match error.kind {
+            // The hint would be to do what is being done.
+            ErrorKind::Denied(_) => Failure::new(error.to_string()),
+            _ => error.into(),
+        })?;
+        if !asked {
+            eprintln!("warning: {registry} asks for no credentials, so these could not be checked");
+        }
+        let stored = store(&global.sources(None), &registry, &user, &password).map_err(Failure::new)?;
+        let place = match stored {
+            Stored::Helper(program) => format!("stored by {program}"),
+            Stored::File(path) => format!("stored in {}, not encrypted", path.display()),
+        };
+        eprintln!("signed in to {registry} as {user}; {place}");
+        Ok(String::new())
+    }
+}
+
+impl Logout {
+    pub(super) fn run(self, global: &Global) -> Result<String, Failure> {
+        let registry = registry_of(&self.host)?;
+        let erased = erase(&global.sources(None), &registry).map_err(Failure::new)?;
+        for place in &erased {
+            match place {
+                Stored::Helper(program) => eprintln!("{program} was told to erase the credentials for {registry}"),
+                Stored::File(path) => eprintln!("removed the credentials for {registry} from {}", path.display()),
+            }
+        }
+        if erased.is_empty() {
+            eprintln!("no credentials for {registry} are stored");
+        }
+        Ok(String::new())
+    }
+}
+
+/// A host in any spelling that users have from elsewhere, such as `https://index.docker.io/v1/`.
+fn registry_of(host: &str) -> Result<String, Failure> {
+    let bare = host.strip_prefix("https://").or_else(|| host.strip_prefix("http://")).unwrap_or(host);
+    let bare = bare.strip_suffix("/v1/").or_else(|| bare.strip_suffix("/v2/")).unwrap_or(bare).trim_end_matches('/');
+    let bare = if bare == "registry-1.docker.io" { "docker.io" } else { bare };
+    let reference: Option<Reference> = format!("{bare}/x/x").parse().ok();
+    match reference {
+        Some(reference) if reference.repository() == "x/x" => Ok(reference.registry().to_owned()),
+        _ => Err(Failure::usage(format!("\"{host}\" is not a registry's HOST[:PORT]"))),
+    }
+}
+
+fn user_and_password(global: &Global, registry: &str) -> Result<(String, Secret), Failure> {
+    let terminal = std::io::stdin().is_terminal();
+    let failed = |error: std::io::Error| Failure::new(format!("cannot read from the terminal: {error}"));
+    let user = match global.user() {
+        Some((user, _)) => user,
+        None if terminal && !global.password_stdin => {
+            eprint!("user name for {registry}: ");
+            std::io::stderr().flush().map_err(failed)?;
+            let mut line = String::new();
+            std::io::stdin().lock().read_line(&mut line).map_err(failed)?;
+            line.trim().to_owned()
+        }
+        None => return Err(Failure::usage("no user name is given: --username U, or MANIFEST_TOOL_USERNAME")),
+    };
+    if user.is_empty() {
+        return Err(Failure::usage("the user name is empty"));
+    }
+    let password = match global.secret()? {
+        Some(password) => password,
+        None if terminal => {
+            let prompt = format!("password of {user} for {registry}: ");
+            Secret::new(rpassword::prompt_password(prompt).map_err(failed)?)
+        }
+        None => return Err(Failure::usage("no password is given: --password-stdin, or MANIFEST_TOOL_PASSWORD")),
+    };
+    if password == Secret::new("") {
+        return Err(Failure::usage("the password is empty"));
+    }
+    Ok((user, password))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn spellings_of_hosts() {
+        for (host, registry) in [
+            ("r.io", Some("r.io")),
+            ("https://r.io/", Some("r.io")),
+            ("localhost:5000", Some("localhost:5000")),
+            ("localhost", Some("localhost")),
+            ("docker.io", Some("docker.io")),
+            ("index.docker.io", Some("docker.io")),
+            ("registry-1.docker.io", Some("docker.io")),
+            ("https://index.docker.io/v1/", Some("docker.io")),
+            ("[::1]:5000", Some("[::1]:5000")),
+            ("ghcr", None),
+            ("r.io/team", None),
+            ("", None),
+            ("r.io:port", None),
+        ] {
+            assert_eq!(registry_of(host).ok().as_deref(), registry, "{host}");
+        }
+    }
+}

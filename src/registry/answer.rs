@@ -1,0 +1,41 @@
+use bytes::Bytes;
+use reqwest::Response;
+
+use super::connections::reason_of;
+use super::error::{Error, ErrorKind};
+use crate::image::Digest;
+
+/// Manifests larger than this are not read (4 MiB is what registries take).
+pub(super) const MAX_MANIFEST: usize = 8 << 20;
+/// Configs larger than this are not read.
+pub(super) const MAX_CONFIG: usize = 8 << 20;
+/// Tokens and error bodies larger than this are not read.
+pub(super) const MAX_TALK: usize = 1 << 20;
+
+/// Reads a whole body, up to `limit` bytes counted as they arrive, whatever Content-Length says.
+pub(super) async fn read_body(mut response: Response, limit: usize, subject: &str) -> Result<Bytes, Error> {
+    let mut body = Vec::new();
+    loop {
+        match response.chunk().await {
+            Ok(Some(chunk)) if body.len() + chunk.len() > limit => {
+                return Err(Error::new(subject, ErrorKind::TooLarge { limit }));
+            }
+            Ok(Some(chunk)) => body.extend_from_slice(&chunk),
+            Ok(None) => return Ok(body.into()),
+            Err(error) => return Err(Error::new(subject, ErrorKind::Transport(reason_of(&error)))),
+        }
+    }
+}
+
+/// What an answer of 400 and above says.
+pub(super) async fn read_error(response: Response, subject: &str) -> Error {
+    let status = response.status().as_u16();
+    let body = read_body(response, MAX_TALK, subject).await.unwrap_or_default();
+    Error::answer(subject, status, &body)
+}
+
+/// The digest that the registry names in `Docker-Content-Digest`, if it is one.
+pub(super) fn header_digest(response: &Response) -> Option<Digest> {
+    let value = response.headers().get("docker-content-digest")?.to_str().ok()?;
+    Digest::parse(value.trim()).ok()
+}

@@ -1,0 +1,174 @@
+use std::collections::HashMap;
+use std::error::Error as _;
+use std::path::{Path, PathBuf};
+use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
+
+use reqwest::{Certificate, Identity};
+use url::Url;
+
+use super::realm::is_loopback;
+use super::redact::clean;
+
+/// What certificates are believed, and where from.
+#[derive(Debug, Clone, Default)]
+pub struct Tls {
+    /// Take any certificate from the registries of this run's references, and from no other host.
+    pub insecure: bool,
+    /// PEM files of authorities to believe besides the system's. On Linux `SSL_CERT_FILE` and `SSL_CERT_DIR` take the
+    /// place of the system's.
+    pub ca_certs: Vec<PathBuf>,
+    /// Folders with a folder for each `HOST[:PORT]`, in Docker's form: `*.crt` are authorities to believe for that
+    /// host, `*.cert` with a `*.key` of the same name the client's own certificate. Docker's is `/etc/docker/certs.d`.
+    pub certs_folders: Vec<PathBuf>,
+}
+
+/// The connections of a run: one pool for each way to prove a host's identity.
+pub(super) struct Connections {
+    tls: Tls,
+    known: Mutex<Known>,
+}
+
+#[derive(Default)]
+struct Known {
+    profiles: HashMap<String, Profile>,
+    clients: HashMap<Profile, Result<reqwest::Client, String>>,
+}
+
+/// What has to be alike for two hosts to share a pool.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+struct Profile {
+    /// Loopback goes past proxies, as with Go's programs.
+    proxy: bool,
+    /// Without TLS nothing is loaded.
+    tls: bool,
+    /// Take any certificate.
+    unchecked: bool,
+    /// Folders of certificates that are there for the host.
+    folders: Vec<PathBuf>,
+}
+
+impl Connections {
+    /// Nothing is read or opened before the first request.
+    pub(super) fn new(tls: Tls) -> Self {
+        Self { tls, known: Mutex::default() }
+    }
+
+    /// The client for a URL. `own` says that its host is the registry of one of this run's references.
+    ///
+    /// Errors: files of certificates that cannot be read.
+    pub(super) fn client(&self, url: &Url, own: bool) -> Result<reqwest::Client, String> {
+        let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
+        let origin = format!("{own} {}", url.origin().ascii_serialization());
+        let profile = known.profiles.entry(origin).or_insert_with(|| self.profile(url, own)).clone();
+        known.clients.entry(profile.clone()).or_insert_with(|| self.build(&profile)).clone()
+    }
+
+    fn profile(&self, url: &Url, own: bool) -> Profile {
+        let tls = url.scheme() == "https";
+        let folders = if tls { self.folders(url) } else { Vec::new() };
+        Profile { proxy: !is_loopback(url), tls, unchecked: tls && own && self.tls.insecure, folders }
+    }
+
+    fn folders(&self, url: &Url) -> Vec<PathBuf> {
+        // A host is the name of a folder here, never a path.
+        let Some(host) = url.host_str().filter(|host| !host.starts_with('.') && !host.contains('/')) else {
+            return Vec::new();
+        };
+        let names = match url.port() {
+            Some(port) => vec![format!("{host}:{port}")],
+            None => vec![host.to_owned(), format!("{host}:443")],
+        };
+        let folders = self.tls.certs_folders.iter().flat_map(|folder| names.iter().map(move |name| folder.join(name)));
+        folders.filter(|folder| folder.is_dir()).collect()
+    }
+
+    fn build(&self, profile: &Profile) -> Result<reqwest::Client, String> {
+        if !profile.tls {
+            return builder(profile).tls_certs_only([]).build().map_err(|error| reason_of(&error));
+        }
+        let mut authorities = Vec::new();
+        for path in &self.tls.ca_certs {
+            authorities.extend(read_authorities(path)?);
+        }
+        let mut identity = None;
+        for folder in &profile.folders {
+            for path in files_with(folder, "crt")? {
+                authorities.extend(read_authorities(&path)?);
+            }
+            for path in files_with(folder, "cert")? {
+                identity = Some(read_identity(&path)?);
+            }
+        }
+        let builder = || match &identity {
+            Some(identity) => builder(profile).identity(identity.clone()),
+            None => builder(profile),
+        };
+        if profile.unchecked {
+            let unchecked = builder().tls_certs_only([]).tls_danger_accept_invalid_certs(true);
+            return unchecked.build().map_err(|error| reason_of(&error));
+        }
+        builder().tls_certs_merge(authorities).build().or_else(|error| match reason_of(&error) {
+            // A system without authorities, such as an empty container: a host that needs one will be refused, and
+            // one that does not speak TLS can be found out.
+            reason if reason.contains("No CA certificates") => {
+                builder().tls_certs_only([]).build().map_err(|error| reason_of(&error))
+            }
+            reason => Err(reason),
+        })
+    }
+}
+
+fn builder(profile: &Profile) -> reqwest::ClientBuilder {
+    // Fails only when one is installed already, which is as good.
+    let _ = rustls::crypto::ring::default_provider().install_default();
+    let builder = reqwest::Client::builder()
+        .user_agent(concat!("manifest-tool/", env!("CARGO_PKG_VERSION")))
+        .connect_timeout(Duration::from_secs(30))
+        .read_timeout(Duration::from_secs(60))
+        // Redirects are followed by `Client`, which knows who may get what.
+        .redirect(reqwest::redirect::Policy::none())
+        .referer(false);
+    if profile.proxy { builder } else { builder.no_proxy() }
+}
+
+/// The certificates of a PEM file.
+fn read_authorities(path: &Path) -> Result<Vec<Certificate>, String> {
+    let shown = path.display();
+    let bytes = std::fs::read(path).map_err(|error| format!("cannot read {shown}: {error}"))?;
+    let certificates = Certificate::from_pem_bundle(&bytes).map_err(|_| format!("{shown} is not a PEM file"))?;
+    if certificates.is_empty() { Err(format!("{shown} holds no PEM certificate")) } else { Ok(certificates) }
+}
+
+/// The client's own certificate with its key, which lies beside it.
+fn read_identity(certificate: &Path) -> Result<Identity, String> {
+    let key = certificate.with_extension("key");
+    let mut pem = Vec::new();
+    for path in [certificate, &key] {
+        pem.extend(std::fs::read(path).map_err(|error| format!("cannot read {}: {error}", path.display()))?);
+        pem.push(b'\n');
+    }
+    Identity::from_pem(&pem).map_err(|_| format!("{} and its .key are no certificate and key", certificate.display()))
+}
+
+fn files_with(folder: &Path, extension: &str) -> Result<Vec<PathBuf>, String> {
+    let entries = std::fs::read_dir(folder).map_err(|error| format!("cannot read {}: {error}", folder.display()))?;
+    let mut paths: Vec<PathBuf> = entries
+        .flatten()
+        .map(|entry| entry.path())
+        .filter(|path| path.extension().is_some_and(|found| found == extension))
+        .collect();
+    paths.sort();
+    Ok(paths)
+}
+
+/// The innermost reason: the outer layers of an HTTP error only say that sending failed, and repeat the URL.
+pub(super) fn reason_of(error: &reqwest::Error) -> String {
+    let mut reason = if error.is_timeout() { "timed out".to_owned() } else { error.to_string() };
+    let mut source = error.source();
+    while let Some(inner) = source {
+        reason = inner.to_string();
+        source = inner.source();
+    }
+    clean(&reason)
+}

@@ -1,0 +1,209 @@
+//! One request on the wire, with its redirects: who gets which header, and the line that `--debug` shows.
+
+use std::time::Instant;
+
+use bytes::Bytes;
+use reqwest::header::{ACCEPT, AUTHORIZATION, CONTENT_LENGTH, CONTENT_TYPE, HeaderMap, HeaderValue, LOCATION};
+use reqwest::{Method, Response};
+use url::Url;
+
+use super::answer::{MAX_TALK, read_body};
+use super::client::{Client, Request};
+use super::connections::reason_of;
+use super::error::{Error, ErrorKind};
+use super::realm::checked_address;
+use super::redact::{Secret, clean, redacted};
+
+/// A registry needs one, to where its blobs are.
+const MAX_REDIRECTS: usize = 5;
+
+/// An answer, and whether it is that of the host that was asked and not of one that it redirected to.
+pub(super) struct Answered {
+    pub(super) response: Response,
+    pub(super) at_home: bool,
+}
+
+impl Client {
+    /// Sends a request to `url` and follows redirects. `Authorization` stays with the origin of the registry's API: it
+    /// is dropped on any change of host, port or scheme, and not taken up again (CVE-2020-15157).
+    pub(super) async fn exchange(
+        &self,
+        request: &Request,
+        api: &Url,
+        url: &Url,
+        authorization: Option<&Secret>,
+        attempt: u32,
+    ) -> Result<Answered, Error> {
+        let mut url = url.clone();
+        let mut at_home = url.origin() == api.origin();
+        for _ in 0..=MAX_REDIRECTS {
+            let authorization = authorization.filter(|_| at_home);
+            let response = self.send_once(request, api, &url, authorization, attempt).await?;
+            let Some(location) = redirect(&request.method, &response) else {
+                return Ok(Answered { response, at_home });
+            };
+            let next = pointed_to(api, &url, &location).map_err(|reason| request.protocol(reason))?;
+            at_home = at_home && next.origin() == api.origin();
+            url = next;
+        }
+        Err(request.protocol(format!("more than {MAX_REDIRECTS} redirects")))
+    }
+
+    async fn send_once(
+        &self,
+        request: &Request,
+        api: &Url,
+        url: &Url,
+        authorization: Option<&Secret>,
+        attempt: u32,
+    ) -> Result<Response, Error> {
+        let own = url.origin() == api.origin();
+        let client = self.connections().client(url, own).map_err(|reason| request.transport(reason))?;
+        let mut headers = HeaderMap::new();
+        if let Some(accept) = request.accept {
+            headers.insert(ACCEPT, HeaderValue::from_static(accept));
+        }
+        if let Some(authorization) = authorization {
+            let value = secret_value(authorization);
+            let value =
+                value.ok_or_else(|| request.protocol("the credentials have characters that cannot be sent".into()))?;
+            headers.insert(AUTHORIZATION, value);
+        }
+        let mut builder = client.request(request.method.clone(), url.clone());
+        let mut sent = None;
+        if let Some((media_type, body)) = &request.content {
+            let value = HeaderValue::from_str(media_type)
+                .map_err(|_| request.protocol("the media type has characters that cannot be sent".into()))?;
+            headers.insert(CONTENT_TYPE, value);
+            sent = Some(body.len());
+            builder = builder.body(body.clone());
+        } else if request.method == Method::POST {
+            // Some registries and proxies answer 411 to a POST that does not say that it is empty.
+            headers.insert(CONTENT_LENGTH, HeaderValue::from_static("0"));
+        }
+        let started = Instant::now();
+        let result = builder.headers(headers).send().await;
+        self.trace(|| line(&request.method, url, sent, &result, started, attempt));
+        result.map_err(|error| request.transport(reason_of(&error)))
+    }
+
+    /// A request to a token service: no redirects, and any certificate only where the service is the registry itself.
+    /// Gives status and body.
+    pub(super) async fn send_to_token_service(
+        &self,
+        api: &Url,
+        method: Method,
+        url: &Url,
+        authorization: Option<&Secret>,
+        form: Option<Secret>,
+    ) -> Result<(u16, Bytes), Error> {
+        let subject = format!("token service {}", redacted(url));
+        let transport = |reason| Error::new(subject.as_str(), ErrorKind::Transport(reason));
+        let client = self.connections().client(url, url.origin() == api.origin()).map_err(transport)?;
+        let mut request = client.request(method.clone(), url.clone());
+        if let Some(authorization) = authorization {
+            let value = secret_value(authorization)
+                .ok_or_else(|| transport("the credentials have characters that cannot be sent".into()))?;
+            request = request.header(AUTHORIZATION, value);
+        }
+        let mut sent = None;
+        if let Some(form) = form {
+            let form = form.reveal().to_owned();
+            sent = Some(form.len());
+            request = request.header(CONTENT_TYPE, "application/x-www-form-urlencoded").body(form);
+        }
+        let started = Instant::now();
+        let result = request.send().await;
+        self.trace(|| line(&method, url, sent, &result, started, 1));
+        let response = result.map_err(|error| transport(reason_of(&error)))?;
+        let status = response.status().as_u16();
+        Ok((status, read_body(response, MAX_TALK, &subject).await?))
+    }
+}
+
+/// A header value that no `Debug` shows and HTTP/2 does not index.
+fn secret_value(secret: &Secret) -> Option<HeaderValue> {
+    let mut value = HeaderValue::from_str(secret.reveal()).ok()?;
+    value.set_sensitive(true);
+    Some(value)
+}
+
+/// Where an answer redirects to. A write is repeated elsewhere only when the answer says that it is to be the same
+/// request there (RFC 9110, sections 15.4.8 and 15.4.9).
+fn redirect(method: &Method, response: &Response) -> Option<String> {
+    let followed = match response.status().as_u16() {
+        307 | 308 => true,
+        301..=303 => *method == Method::GET || *method == Method::HEAD,
+        _ => false,
+    };
+    let location = response.headers().get(LOCATION).filter(|_| followed)?;
+    Some(String::from_utf8_lossy(location.as_bytes()).into_owned())
+}
+
+/// The URL that a registry points to, by redirect or `Location`, if it may: never from https to another scheme, nor
+/// from elsewhere to this machine or its metadata service. User info in it is dropped.
+pub(super) fn pointed_to(api: &Url, base: &Url, location: &str) -> Result<Url, String> {
+    let shown = || base.join(location).map_or_else(|_| clean(location), |url| redacted(&url));
+    let refused = |why: &str| Err(format!("the registry points to \"{}\", which is not followed: {why}", shown()));
+    let Ok(mut url) = base.join(location) else { return refused("it is no URL") };
+    if !matches!(url.scheme(), "http" | "https") {
+        return refused("it is not http or https");
+    }
+    if url.scheme() != "https" && (api.scheme() == "https" || base.scheme() == "https") {
+        return refused("it goes from https to http");
+    }
+    if let Err(why) = checked_address(&url, api) {
+        return refused(why);
+    }
+    let _ = url.set_username("");
+    let _ = url.set_password(None);
+    Ok(url)
+}
+
+/// What `--debug` shows of a request: bytes sent and bytes announced, milliseconds until the answer began.
+pub(super) fn line(
+    method: &Method,
+    url: &Url,
+    sent: Option<usize>,
+    result: &reqwest::Result<Response>,
+    started: Instant,
+    attempt: u32,
+) -> String {
+    let sent = sent.map(|bytes| format!(" ({bytes} bytes)")).unwrap_or_default();
+    let outcome = match result {
+        Ok(response) => {
+            let length = response.headers().get(CONTENT_LENGTH).and_then(|value| value.to_str().ok());
+            let length = clean(length.unwrap_or("?"));
+            format!("{} {:?}, {length} bytes", response.status().as_u16(), response.version())
+        }
+        Err(error) => reason_of(error),
+    };
+    format!("{method} {}{sent} -> {outcome}, {} ms, attempt {attempt}", redacted(url), started.elapsed().as_millis())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn where_a_registry_may_point() {
+        for (api, location, expected) in [
+            ("https://r.io", "/v2/x", Some("https://r.io/v2/x")),
+            ("https://r.io", "../x?y=1", Some("https://r.io/v2/x?y=1")),
+            ("https://r.io", "https://cdn.io/x", Some("https://cdn.io/x")),
+            ("https://r.io", "https://u:p@cdn.io/x", Some("https://cdn.io/x")),
+            ("https://r.io", "//cdn.io/x", Some("https://cdn.io/x")),
+            ("https://r.io", "http://r.io/x", None),
+            ("http://r.io", "http://cdn.io/x", Some("http://cdn.io/x")),
+            ("https://r.io", "https://127.0.0.1/x", None),
+            ("http://r.io", "http://169.254.169.254/latest", None),
+            ("http://127.0.0.1:5000", "http://localhost:80/x", Some("http://localhost/x")),
+            ("https://r.io", "file:///etc/passwd", None),
+            ("https://r.io", "https://", None),
+        ] {
+            let api: Url = api.parse().unwrap();
+            let pointed = pointed_to(&api, &api.join("v2/a/b").unwrap(), location).ok();
+            assert_eq!(pointed.as_ref().map(Url::as_str), expected, "{location} of {api}");
+        }
+    }
+}

@@ -1,0 +1,114 @@
+use url::{Host, Url};
+
+use super::redact::clean;
+
+/// Where credentials may go: the token service that a registry names, if it passes every rule here.
+///
+/// No weaker scheme than the registry's, no user info, no link-local or metadata address, loopback for a loopback
+/// registry alone. A registry without TLS is not known to be the registry, so the token service that it names must be
+/// on its own host.
+pub(super) fn checked_realm(realm: &str, api: &Url) -> Result<Url, String> {
+    let refused = |why: &str| Err(format!("its token service \"{}\" is not to be trusted: {why}", clean(realm)));
+    let Ok(url) = realm.parse::<Url>() else { return refused("not a URL") };
+    match url.scheme() {
+        "https" => {}
+        "http" if api.scheme() == "http" => {}
+        _ => return refused("it is not https"),
+    }
+    if !url.username().is_empty() || url.password().is_some() {
+        return refused("it has user info");
+    }
+    if let Err(why) = checked_address(&url, api) {
+        return refused(why);
+    }
+    let same_machine = url.host() == api.host() || (is_loopback(&url) && is_loopback(api));
+    if api.scheme() == "http" && !same_machine {
+        return refused("it is on another host, and without TLS nothing proves who named it");
+    }
+    Ok(url)
+}
+
+/// Where a realm, a redirect or a `Location` may point: not at this machine's surroundings, but for a registry there.
+pub(super) fn checked_address(url: &Url, api: &Url) -> Result<(), &'static str> {
+    if url.host().is_some() && url.host() == api.host() {
+        return Ok(());
+    }
+    let link_local = match url.host() {
+        None => return Err("it has no host"),
+        Some(Host::Domain(name)) => {
+            let name = name.trim_end_matches('.');
+            name == "metadata" || name == "metadata.google.internal"
+        }
+        Some(Host::Ipv4(address)) => is_metadata(address),
+        Some(Host::Ipv6(address)) => {
+            address.is_unicast_link_local()
+                || address.is_unspecified()
+                || address.segments() == [0xfd00, 0xec2, 0, 0, 0, 0, 0, 0x254]
+                || address.to_ipv4_mapped().is_some_and(is_metadata)
+        }
+    };
+    if link_local {
+        return Err("it is a link-local or metadata address");
+    }
+    if is_loopback(url) && !is_loopback(api) {
+        return Err("it is a loopback address");
+    }
+    Ok(())
+}
+
+/// Link-local, unspecified, and the one metadata service that is elsewhere (Alibaba's).
+fn is_metadata(address: std::net::Ipv4Addr) -> bool {
+    address.is_link_local() || address.is_unspecified() || address.octets() == [100, 100, 100, 200]
+}
+
+/// Whether a URL's host is this machine.
+pub(super) fn is_loopback(url: &Url) -> bool {
+    match url.host() {
+        Some(Host::Ipv4(address)) => address.is_loopback(),
+        Some(Host::Ipv6(address)) => address.is_loopback() || address.to_ipv4_mapped().is_some_and(|a| a.is_loopback()),
+        Some(Host::Domain(name)) => {
+            let name = name.trim_end_matches('.');
+            name == "localhost" || name.ends_with(".localhost")
+        }
+        None => false,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn realms() {
+        for (realm, api, good) in [
+            ("https://auth.r.io/token", "https://r.io", true),
+            ("https://auth.elsewhere.io/token?x=1", "https://r.io", true),
+            ("http://auth.r.io/token", "https://r.io", false),
+            ("http://r.io:8080/token", "http://r.io", true),
+            ("https://r.io/token", "http://r.io", true),
+            ("http://auth.r.io/token", "http://r.io", false),
+            ("https://auth.elsewhere.io/token", "http://r.io", false),
+            ("https://u:p@auth.r.io/token", "https://r.io", false),
+            ("https://:p@auth.r.io/token", "https://r.io", false),
+            ("https://169.254.169.254/token", "https://r.io", false),
+            ("https://[::ffff:169.254.169.254]/token", "https://r.io", false),
+            ("https://2852039166/token", "https://r.io", false),
+            ("https://100.100.100.200/token", "https://r.io", false),
+            ("https://0.0.0.0/token", "https://r.io", false),
+            ("https://[fe80::1]/token", "https://r.io", false),
+            ("https://[fd00:ec2::254]/token", "https://r.io", false),
+            ("https://metadata.google.internal./token", "https://r.io", false),
+            ("https://127.0.0.1/token", "https://r.io", false),
+            ("https://[::1]/token", "https://r.io", false),
+            ("https://[::ffff:127.0.0.1]/token", "https://r.io", false),
+            ("https://localhost./token", "https://r.io", false),
+            ("https://x.localhost/token", "https://r.io", false),
+            ("http://localhost:5001/token", "http://127.0.0.1:5000", true),
+            ("http://169.254.169.254/token", "http://127.0.0.1:5000", false),
+            ("file:///etc/passwd", "http://r.io", false),
+            ("token", "http://r.io", false),
+        ] {
+            assert_eq!(checked_realm(realm, &api.parse().unwrap()).is_ok(), good, "{realm} of {api}");
+        }
+    }
+}
