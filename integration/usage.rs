@@ -40,9 +40,14 @@ fn bad_specs_name_file_line_column_and_the_nearest_key() {
 #[test]
 fn help_is_on_stdout_and_every_command_has_an_example() {
     let folder = tempfile::tempdir().unwrap();
-    for args in
-        [&["--help"][..], &["inspect", "--help"], &["push", "from-spec", "--help"], &["push", "from-args", "--help"]]
-    {
+    for args in [
+        &["--help"][..],
+        &["inspect", "--help"],
+        &["push", "from-spec", "--help"],
+        &["push", "from-args", "--help"],
+        &["login", "--help"],
+        &["logout", "--help"],
+    ] {
         let outcome = manifest_tool(folder.path(), args);
         assert_eq!(outcome.exit, 0);
         assert!(outcome.stdout.contains("Example:\n  manifest-tool "), "{args:?}: {}", outcome.stdout);

@@ -5,7 +5,7 @@ use reqwest::{Method, Response};
 use super::answer::{MAX_CONFIG, read_body, read_error};
 use super::client::{Client, Request};
 use super::error::{Error, ErrorKind};
-use super::scopes::Scopes;
+use super::sign_in::scopes::Scopes;
 use crate::image::{Descriptor, Digest, Reference};
 
 impl Client {

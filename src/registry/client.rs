@@ -9,14 +9,14 @@ use tokio::sync::OnceCell;
 use url::Url;
 
 use super::answer::read_error;
-use super::challenge::{Challenge, parse_challenges};
 use super::connections::{Connections, Tls, reason_of};
-use super::credentials::{CredentialSources, Credentials};
 use super::error::{Error, ErrorKind};
 use super::exchange::{line, pointed_to};
-use super::realm::is_loopback;
-use super::scopes::Scopes;
 use super::sign_in::SignIn;
+use super::sign_in::challenge::{Challenge, parse_challenges};
+use super::sign_in::credentials::{CredentialSources, Credentials};
+use super::sign_in::realm::is_loopback;
+use super::sign_in::scopes::Scopes;
 
 /// Takes one line of debugging talk.
 pub type Trace = Box<dyn Fn(&str) + Send + Sync>;

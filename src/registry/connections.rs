@@ -7,8 +7,8 @@ use std::time::Duration;
 use reqwest::{Certificate, Identity};
 use url::Url;
 
-use super::realm::is_loopback;
 use super::redact::clean;
+use super::sign_in::realm::is_loopback;
 
 /// What certificates are believed, and where from.
 #[derive(Debug, Clone, Default)]

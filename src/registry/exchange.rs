@@ -11,8 +11,8 @@ use super::answer::{MAX_TALK, read_body};
 use super::client::{Client, Request};
 use super::connections::reason_of;
 use super::error::{Error, ErrorKind};
-use super::realm::checked_address;
 use super::redact::{Secret, clean, redacted};
+use super::sign_in::realm::checked_address;
 
 /// A registry needs one, to where its blobs are.
 const MAX_REDIRECTS: usize = 5;

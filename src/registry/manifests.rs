@@ -5,7 +5,7 @@ use reqwest::header::CONTENT_TYPE;
 use super::answer::{MAX_MANIFEST, header_digest, read_body, read_error};
 use super::client::{Client, Request};
 use super::error::{Error, ErrorKind};
-use super::scopes::Scopes;
+use super::sign_in::scopes::Scopes;
 use crate::image::{Descriptor, Digest, Manifest, Reference, media_type, parse_manifest};
 
 /// A manifest as the registry holds it: the exact bytes, verified, and what they say.

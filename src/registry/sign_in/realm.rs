@@ -1,13 +1,13 @@
 use url::{Host, Url};
 
-use super::redact::clean;
+use crate::registry::redact::clean;
 
 /// Where credentials may go: the token service that a registry names, if it passes every rule here.
 ///
 /// No weaker scheme than the registry's, no user info, no link-local or metadata address, loopback for a loopback
 /// registry alone. A registry without TLS is not known to be the registry, so the token service that it names must be
 /// on its own host.
-pub(super) fn checked_realm(realm: &str, api: &Url) -> Result<Url, String> {
+pub(in crate::registry) fn checked_realm(realm: &str, api: &Url) -> Result<Url, String> {
     let refused = |why: &str| Err(format!("its token service \"{}\" is not to be trusted: {why}", clean(realm)));
     let Ok(url) = realm.parse::<Url>() else { return refused("not a URL") };
     match url.scheme() {
@@ -29,7 +29,7 @@ pub(super) fn checked_realm(realm: &str, api: &Url) -> Result<Url, String> {
 }
 
 /// Where a realm, a redirect or a `Location` may point: not at this machine's surroundings, but for a registry there.
-pub(super) fn checked_address(url: &Url, api: &Url) -> Result<(), &'static str> {
+pub(in crate::registry) fn checked_address(url: &Url, api: &Url) -> Result<(), &'static str> {
     if url.host().is_some() && url.host() == api.host() {
         return Ok(());
     }
@@ -62,7 +62,7 @@ fn is_metadata(address: std::net::Ipv4Addr) -> bool {
 }
 
 /// Whether a URL's host is this machine.
-pub(super) fn is_loopback(url: &Url) -> bool {
+pub(in crate::registry) fn is_loopback(url: &Url) -> bool {
     match url.host() {
         Some(Host::Ipv4(address)) => address.is_loopback(),
         Some(Host::Ipv6(address)) => address.is_loopback() || address.to_ipv4_mapped().is_some_and(|a| a.is_loopback()),

@@ -1,20 +1,28 @@
+//! Signing in to one registry: challenges, tokens, and whose credentials are sent where.
+
+pub(in crate::registry) mod challenge;
+pub(in crate::registry) mod credentials;
+pub(in crate::registry) mod realm;
+pub(in crate::registry) mod scopes;
+mod token;
+
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
 use url::Url;
 
-use super::challenge::Challenge;
-use super::client::Client;
-use super::credentials::{Found, Login, Looked};
-use super::error::{Denial, Denied, Error, ErrorKind, RegistryMessage, registry_messages};
-use super::realm::checked_realm;
-use super::redact::{Secret, redacted};
-use super::scopes::Scopes;
-use super::token::{Token, TokenError, TokenService, basic};
+use crate::registry::client::Client;
+use crate::registry::error::{Denial, Denied, Error, ErrorKind, RegistryMessage, registry_messages};
+use crate::registry::redact::{Secret, redacted};
+use challenge::Challenge;
+use credentials::{Found, Login, Looked};
+use realm::checked_realm;
+use scopes::Scopes;
+use token::{Token, TokenError, TokenService, basic};
 
 /// What is known about signing in to one registry, kept for the whole run.
-pub(super) struct SignIn {
+pub(in crate::registry) struct SignIn {
     registry: String,
     known: Mutex<Known>,
     /// By repository. Locked while one is looked up: a helper is run once, however many wait for it.
@@ -43,7 +51,7 @@ struct Slot {
 }
 
 impl SignIn {
-    pub(super) fn new(registry: &str) -> Self {
+    pub(in crate::registry) fn new(registry: &str) -> Self {
         Self { registry: registry.to_owned(), known: Mutex::default(), logins: tokio::sync::Mutex::default() }
     }
 
@@ -52,12 +60,12 @@ impl SignIn {
     }
 
     /// Whether the registry has said by now that it wants to be signed in to.
-    pub(super) fn is_challenged(&self) -> bool {
+    pub(in crate::registry) fn is_challenged(&self) -> bool {
         self.known().challenge.is_some()
     }
 
     /// The `Authorization` value for a request, if it is known by now that one is wanted.
-    pub(super) async fn authorization(
+    pub(in crate::registry) async fn authorization(
         &self,
         client: &Client,
         api: &Url,
@@ -182,7 +190,7 @@ impl SignIn {
 
     /// Takes in a 401, or a 403 to a request without credentials. `used` is what the request carried. Tells whether
     /// trying again makes sense.
-    pub(super) async fn challenged(
+    pub(in crate::registry) async fn challenged(
         &self,
         challenge: Option<Challenge>,
         used: Option<&Secret>,
@@ -219,12 +227,12 @@ impl SignIn {
     }
 
     /// Takes in that a request with credentials went through.
-    pub(super) fn accepted(&self) {
+    pub(in crate::registry) fn accepted(&self) {
         self.known().accepted = true;
     }
 
     /// Why a request was refused although all was tried, in the words of credentials.
-    pub(super) async fn explain(
+    pub(in crate::registry) async fn explain(
         &self,
         client: &Client,
         subject: &str,

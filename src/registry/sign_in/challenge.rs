@@ -1,6 +1,6 @@
 /// How a registry wants to be signed in to.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) enum Challenge {
+pub(in crate::registry) enum Challenge {
     /// User and password with each request.
     Basic,
     /// A token from the token service at `realm` (Docker's token authentication).
@@ -16,7 +16,7 @@ pub(super) enum Challenge {
 
 /// Reads all values of `WWW-Authenticate` (RFC 9110, section 11.6.1): several challenges in a value, names in any
 /// case, quoted values with commas and escapes, unquoted URLs. Bearer is preferred; schemes unknown here are skipped.
-pub(super) fn parse_challenges<'a>(values: impl IntoIterator<Item = &'a str>) -> Option<Challenge> {
+pub(in crate::registry) fn parse_challenges<'a>(values: impl IntoIterator<Item = &'a str>) -> Option<Challenge> {
     let mut basic = false;
     for value in values {
         for (scheme, parameters) in split_challenges(value) {

@@ -3,7 +3,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 /// What a request wants to do, by repository: `pull`, or `pull` and `push` (Docker's token authentication, "Scope").
 #[derive(Debug, Clone, Default, PartialEq, Eq, Hash)]
-pub(super) struct Scopes {
+pub(in crate::registry) struct Scopes {
     /// The repository that the request is for: its credentials count, and its scope alone is asked for where a token
     /// service does not take two.
     repository: String,
@@ -15,11 +15,11 @@ pub(super) struct Scopes {
 const MAX_RESOURCES: usize = 16;
 
 impl Scopes {
-    pub(super) fn pull(repository: &str) -> Self {
+    pub(in crate::registry) fn pull(repository: &str) -> Self {
         Self::of(repository).and(repository, &["pull"])
     }
 
-    pub(super) fn push(repository: &str) -> Self {
+    pub(in crate::registry) fn push(repository: &str) -> Self {
         Self::of(repository).and(repository, &["pull", "push"])
     }
 
@@ -27,7 +27,7 @@ impl Scopes {
         Self { repository: repository.to_owned(), resources: BTreeMap::new() }
     }
 
-    pub(super) fn and(mut self, repository: &str, actions: &[&'static str]) -> Self {
+    pub(in crate::registry) fn and(mut self, repository: &str, actions: &[&'static str]) -> Self {
         let resource = self.resources.entry(format!("repository:{repository}")).or_default();
         resource.extend(actions.iter().copied().map(Cow::Borrowed));
         self
@@ -35,7 +35,7 @@ impl Scopes {
 
     /// With what a challenge asks for besides, such as `repository:a:pull,push registry:x:read`. Never `*`, which token
     /// services grant to administrators alone and answer with nothing to others.
-    pub(super) fn with_challenge(mut self, scope: &str) -> Self {
+    pub(in crate::registry) fn with_challenge(mut self, scope: &str) -> Self {
         for text in scope.split_whitespace() {
             // The name in the middle may hold a host with a port.
             let Some((resource, actions)) = text.rsplit_once(':').filter(|(resource, _)| resource.contains(':')) else {
@@ -53,12 +53,12 @@ impl Scopes {
         self
     }
 
-    pub(super) fn repository(&self) -> &str {
+    pub(in crate::registry) fn repository(&self) -> &str {
         &self.repository
     }
 
     /// The scopes of the request's own repository, where there are others besides.
-    pub(super) fn own_alone(&self) -> Option<Self> {
+    pub(in crate::registry) fn own_alone(&self) -> Option<Self> {
         let own = format!("repository:{}", self.repository);
         let actions = self.resources.get(&own).filter(|_| self.resources.len() > 1)?;
         Some(Self { repository: self.repository.clone(), resources: [(own, actions.clone())].into() })
@@ -66,7 +66,7 @@ impl Scopes {
 
     /// Whether a token for these scopes serves for `other` as well. One for several repositories serves for the same
     /// several alone: it may have been granted in part.
-    pub(super) fn cover(&self, other: &Self) -> bool {
+    pub(in crate::registry) fn cover(&self, other: &Self) -> bool {
         self == other
             || self.resources.len() == 1
                 && self.repository == other.repository
@@ -76,14 +76,14 @@ impl Scopes {
     }
 
     /// The form of requests: `repository:team/app:pull,push`.
-    pub(super) fn texts(&self) -> impl Iterator<Item = String> {
+    pub(in crate::registry) fn texts(&self) -> impl Iterator<Item = String> {
         self.resources.iter().map(|(resource, actions)| {
             format!("{resource}:{}", actions.iter().map(Cow::as_ref).collect::<Vec<_>>().join(","))
         })
     }
 
     /// The actions asked for that `granted` lacks, for the first resource that lacks any: resource, had, lacking.
-    pub(super) fn lacking(&self, granted: &Self) -> Option<(&str, Vec<String>, Vec<String>)> {
+    pub(in crate::registry) fn lacking(&self, granted: &Self) -> Option<(&str, Vec<String>, Vec<String>)> {
         self.resources.iter().find_map(|(resource, wanted)| {
             let none = BTreeSet::new();
             let had = granted.resources.get(resource).unwrap_or(&none);

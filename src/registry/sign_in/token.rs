@@ -7,44 +7,44 @@ use reqwest::Method;
 use serde::Deserialize;
 use url::{Url, form_urlencoded};
 
-use super::client::Client;
 use super::credentials::Login;
-use super::error::{Error, ErrorKind};
-use super::redact::Secret;
 use super::scopes::Scopes;
+use crate::registry::client::Client;
+use crate::registry::error::{Error, ErrorKind};
+use crate::registry::redact::Secret;
 
 /// A token for some scopes at one registry.
 #[derive(Debug, Clone)]
-pub(super) struct Token {
+pub(in crate::registry) struct Token {
     /// The `Authorization` value.
-    pub(super) header: Secret,
+    pub(in crate::registry) header: Secret,
     /// When to fetch another; none for one that the user configured.
     renew: Option<Instant>,
     /// What it is good for, where that can be read.
-    pub(super) granted: Option<Scopes>,
+    pub(in crate::registry) granted: Option<Scopes>,
 }
 
 impl Token {
-    pub(super) fn new(token: &Secret) -> Self {
+    pub(in crate::registry) fn new(token: &Secret) -> Self {
         let header = Secret::new(format!("Bearer {}", token.reveal()));
         Self { header, renew: None, granted: granted(token.reveal()) }
     }
 
-    pub(super) fn is_fresh(&self, now: Instant) -> bool {
+    pub(in crate::registry) fn is_fresh(&self, now: Instant) -> bool {
         self.renew.is_none_or(|renew| now < renew)
     }
 }
 
 /// A token service, as a challenge names it; the realm has been checked.
-pub(super) struct TokenService<'a> {
-    pub(super) registry: &'a str,
-    pub(super) api: &'a Url,
-    pub(super) realm: Url,
-    pub(super) service: Option<String>,
+pub(in crate::registry) struct TokenService<'a> {
+    pub(in crate::registry) registry: &'a str,
+    pub(in crate::registry) api: &'a Url,
+    pub(in crate::registry) realm: Url,
+    pub(in crate::registry) service: Option<String>,
 }
 
 /// Why there is no token.
-pub(super) enum TokenError {
+pub(in crate::registry) enum TokenError {
     /// The service answered with an error.
     Answer(u16, Bytes),
     /// Anything else.
@@ -73,7 +73,7 @@ struct Answer {
 
 impl TokenService<'_> {
     /// Fetches a token: with user and password, with an identity token, or with nothing.
-    pub(super) async fn fetch(
+    pub(in crate::registry) async fn fetch(
         &self,
         client: &Client,
         scopes: &Scopes,
@@ -181,7 +181,7 @@ impl TokenService<'_> {
 }
 
 /// The `Authorization` value for user and password (RFC 7617).
-pub(super) fn basic(user: &str, password: &Secret) -> Secret {
+pub(in crate::registry) fn basic(user: &str, password: &Secret) -> Secret {
     Secret::new(format!("Basic {}", BASE64_STANDARD.encode(format!("{user}:{}", password.reveal()))))
 }
 

@@ -9,7 +9,7 @@ use std::sync::{Mutex, PoisonError};
 use docker_credential::{CredentialRetrievalError, DockerCredential, get_credential_from_reader};
 use serde_json::{Map, Value, json};
 
-use super::redact::Secret;
+use crate::registry::redact::Secret;
 use file::{ConfigFile, Form, Located};
 pub use store::{Stored, erase, store};
 
@@ -56,16 +56,16 @@ pub struct CredentialSources {
 
 /// A login and what messages call its source.
 #[derive(Debug, Clone)]
-pub(super) struct Found {
-    pub(super) login: Login,
-    pub(super) source: String,
+pub(in crate::registry) struct Found {
+    pub(in crate::registry) login: Login,
+    pub(in crate::registry) source: String,
 }
 
 /// What came of looking for a login. `None` is that there is none.
-pub(super) type Looked = Result<Option<Found>, String>;
+pub(in crate::registry) type Looked = Result<Option<Found>, String>;
 
 /// The sources, opened as far as they were needed.
-pub(super) struct Credentials {
+pub(in crate::registry) struct Credentials {
     given: Option<Given>,
     files: Vec<ConfigFile>,
     /// Each helper is run once for a key.
@@ -74,7 +74,7 @@ pub(super) struct Credentials {
 
 impl Credentials {
     /// Nothing is read yet but the environment.
-    pub(super) fn new(sources: &CredentialSources) -> Self {
+    pub(in crate::registry) fn new(sources: &CredentialSources) -> Self {
         let mut files = Vec::new();
         files.extend(sources.docker_config.as_deref().map(|path| ConfigFile::required(config_in(path))));
         if let Some(json) = variable("DOCKER_AUTH_CONFIG") {
@@ -96,7 +96,7 @@ impl Credentials {
     /// The login for a repository of a registry; `None` means that no source has any. May run a helper, and wait.
     ///
     /// Errors: a configuration that cannot be read or a helper that fails, before a source that has one.
-    pub(super) fn find(&self, registry: &str, repository: &str) -> Looked {
+    pub(in crate::registry) fn find(&self, registry: &str, repository: &str) -> Looked {
         if let Some(given) = self.given.as_ref().filter(|given| given.registry == registry) {
             return Ok(Some(Found { login: given.login.clone(), source: given.source.clone() }));
         }
@@ -198,7 +198,10 @@ fn is_not_found(said: &str) -> bool {
 /// The program of a helper; its name comes from a file, and must not name any other program.
 fn helper_program(name: &str, file: &str) -> Result<String, String> {
     if !name.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_' | b'.')) {
-        return Err(format!("{file}: \"{}\" is not the name of a credential helper", super::redact::clean(name)));
+        return Err(format!(
+            "{file}: \"{}\" is not the name of a credential helper",
+            crate::registry::redact::clean(name)
+        ));
     }
     Ok(format!("docker-credential-{name}"))
 }
