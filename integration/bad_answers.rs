@@ -28,7 +28,8 @@ fn said(answer: Answer) -> (String, String) {
     assert_eq!((pushed.exit, pushed.stdout.as_str()), (1, ""), "{pushed:?}");
     assert!(pushed.stderr.contains(&reference), "{pushed:?}");
     for asked in server.asked() {
-        assert!(asked.line.starts_with("GET "), "something was written: {asked:?}");
+        let reads = asked.line.starts_with("GET ") || asked.line.starts_with("HEAD ");
+        assert!(reads, "something was written: {asked:?}");
     }
     (shown.stderr, pushed.stderr)
 }

@@ -1,7 +1,7 @@
 //! Reading one reference: an image with its config, or an index with all its children.
 
 use bytes::Bytes;
-use futures_util::stream::{self, StreamExt as _, TryStreamExt as _};
+use futures_util::future::try_join_all;
 
 use crate::image::{Descriptor, ImageConfig, ImageManifest, Index, Manifest, Reference, media_type};
 use crate::registry::{Client, Error, Fetched};
@@ -53,9 +53,6 @@ impl Image {
     }
 }
 
-/// Requests under way at once.
-const CONCURRENCY: usize = 16;
-
 /// Reads a reference. An image's config is always fetched, those of an index's children with `child_configs`.
 pub async fn inspect(client: &Client, reference: &Reference, child_configs: bool) -> Result<Inspection, Error> {
     let fetched = client.fetch_manifest(reference, None).await?;
@@ -63,11 +60,8 @@ pub async fn inspect(client: &Client, reference: &Reference, child_configs: bool
     let content = match fetched.manifest {
         Manifest::Image(manifest) => Content::Image(image(client, reference, manifest, true).await?),
         Manifest::Index(index) => {
-            let children = stream::iter(&index.manifests)
-                .map(|entry| child(client, reference, entry, child_configs))
-                .buffered(CONCURRENCY)
-                .try_collect()
-                .await?;
+            let children = index.manifests.iter().map(|entry| child(client, reference, entry, child_configs));
+            let children = try_join_all(children).await?;
             Content::Index(index, children)
         }
     };

@@ -71,6 +71,8 @@ fn ten_platforms_in_one_repository_take_one_token() {
         scene.push(&scene.registry.host, &TEN, "app:ARCH", "app:v1", &[&LOGIN[..], &["--tags", "a,b"]].concat());
     assert_eq!(outcome.exit, 0, "{outcome:?}");
     assert_eq!(scene.scopes_asked(), ["repository:app:pull,push"]);
+    // 2N + 2T, and the one that found out that sign-in is wanted, while the others waited.
+    assert_eq!(scene.registry.requests(0).len(), 2 * 10 + 2 * 3 + 1);
     let asked = &scene.service.token_requests()[0].line;
     assert!(
         asked.starts_with("GET /token?account=user&client_id=manifest-tool&service=the+registry&scope="),

@@ -121,6 +121,16 @@ impl Registry {
         Some(Found { digest: sha256(&bytes), media_type, bytes })
     }
 
+    /// The requests that manifest-tool sent since `mark` (0, or the length of an earlier answer), from the registry's
+    /// own access log, such as `GET /v2/app/manifests/v1`.
+    pub fn requests(&self, mark: usize) -> Vec<String> {
+        let log = std::fs::read_to_string(self.folder.path().join("registry.log")).unwrap();
+        let ours = log.lines().filter(|line| line.contains("\"manifest-tool/"));
+        ours.filter_map(|line| line.split('"').nth(1)?.strip_suffix(" HTTP/1.1").map(str::to_owned))
+            .skip(mark)
+            .collect()
+    }
+
     pub fn has_blob(&self, repository: &str, digest: &str) -> bool {
         let url = self.url(&format!("{repository}/blobs/{digest}"));
         self.authorized(self.agent.head(url)).call().unwrap().status() == 200

@@ -37,6 +37,11 @@ pub enum Event {
         /// The tag with its repository.
         reference: Reference,
     },
+    /// A tag pointed at the index before; it is not written.
+    TagUnchanged {
+        /// The tag with its repository.
+        reference: Reference,
+    },
 }
 
 /// Where events go.
@@ -54,6 +59,7 @@ impl fmt::Display for Event {
             }
             Self::ChildPushed { digest } => write!(f, "pushed manifest {digest}"),
             Self::TagPushed { reference } => write!(f, "pushed {reference}"),
+            Self::TagUnchanged { reference } => write!(f, "{reference} points at the index already"),
         }
     }
 }

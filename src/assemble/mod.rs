@@ -1,25 +1,33 @@
 //! The main job: resolve every source, make the plan, carry it out.
 
 mod event;
+mod gather;
+mod once;
+mod place;
 mod plan;
+mod problem;
 mod publish;
 mod resolve;
 
 pub use event::{Event, Reporter};
 pub use plan::{Child, Plan, PlanError};
+pub use problem::{ResolveError, SourceProblem, SourceReason};
 pub use publish::{PublishError, Report};
-pub use resolve::{Entry, ResolveError, Resolved, SourceProblem, SourceReason};
+pub use resolve::{Entry, Resolved};
 
+use futures_util::future::{join, join_all};
+
+use crate::image::{Digest, Reference};
 use crate::registry::Client;
 use crate::spec::Spec;
 
 /// Why an index was not assembled, or not wholly.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
-    /// Sources that cannot be used. The registry is untouched.
+    /// Sources that cannot be used. No manifest was written.
     #[error(transparent)]
     Resolve(#[from] ResolveError),
-    /// Sources that do not make an index together. The registry is untouched.
+    /// Sources that do not make an index together. No manifest was written.
     #[error(transparent)]
     Plan(#[from] PlanError),
     /// Writing failed; the error says what was done before.
@@ -27,12 +35,71 @@ pub enum Error {
     Publish(#[from] PublishError),
 }
 
-/// Assembles the index that `spec` describes and pushes it: children, then the target tag, then the extra tags.
-///
-/// Nothing is written before every source is fetched and checked. With `ignore_missing`, sources of which the
-/// registry says that they do not exist are left out, unless that leaves none.
-pub async fn push(client: &Client, spec: &Spec, ignore_missing: bool, reporter: Reporter<'_>) -> Result<Report, Error> {
-    let resolved = resolve::resolve(client, spec, ignore_missing, reporter).await?;
-    let plan = Plan::new(spec, resolved)?;
-    Ok(publish::publish(client, &plan, reporter).await?)
+/// How to push.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct PushOptions {
+    /// Leave out sources of which the registry says that they do not exist, unless that leaves none.
+    pub ignore_missing: bool,
+    /// Write tags that point at the index already.
+    pub force: bool,
+}
+
+/// Assembles the indexes of a run. What one of them found out, the others do not ask again.
+pub struct Assembler<'a> {
+    client: &'a Client,
+    options: PushOptions,
+    sources: gather::Sources,
+    configs: resolve::Configs,
+    placed: place::Placed,
+}
+
+impl<'a> Assembler<'a> {
+    /// For all of these specs, each of which is to be pushed once.
+    #[must_use]
+    pub fn new(client: &'a Client, specs: &[Spec], options: PushOptions) -> Self {
+        let sources = gather::Sources::of(specs);
+        Self { client, options, sources, configs: resolve::Configs::default(), placed: place::Placed::default() }
+    }
+
+    /// Assembles the index that `spec` describes and pushes it: children, then the target tag, then the extra tags.
+    ///
+    /// No manifest is written before every source is fetched and checked. Blobs of sources in other repositories are
+    /// placed while configs are fetched; nothing refers to them until then.
+    pub async fn push(&self, spec: &Spec, reporter: Reporter<'_>) -> Result<Report, Error> {
+        let outcome = self.assemble(spec, reporter).await;
+        self.sources.release(spec);
+        outcome
+    }
+
+    async fn assemble(&self, spec: &Spec, reporter: Reporter<'_>) -> Result<Report, Error> {
+        let client = self.client;
+        let gathering = resolve::gather(client, &self.sources, spec, self.options.ignore_missing, reporter);
+        let (gathered, current) = join(gathering, self.current(spec)).await;
+        let children = if gathered.problems.is_empty() { gathered.children(&spec.target) } else { Vec::new() };
+        let placing = self.placed.place_blobs(client, &spec.target, &children, reporter);
+        let (resolved, errors) = join(gathered.resolve(client, &self.configs, spec), placing).await;
+        let plan = Plan::new(spec, resolved?)?;
+        if !errors.is_empty() {
+            return Err(PublishError::before(&plan, errors).into());
+        }
+        Ok(publish::publish(client, &self.placed, &plan, &current, reporter).await?)
+    }
+
+    /// What the tags of an index point at now, as far as the registry says.
+    async fn current(&self, spec: &Spec) -> Vec<Option<Digest>> {
+        if self.options.force {
+            return Vec::new();
+        }
+        let tags = spec.tags.iter().map(|tag| spec.target.with_tag(tag));
+        let references: Vec<Reference> = std::iter::once(spec.target.clone()).chain(tags).collect();
+        // Where it cannot be told, the tag is written, and the answer to that says why.
+        let digests =
+            references.iter().map(async |reference| self.client.current_digest(reference).await.ok().flatten());
+        join_all(digests).await
+    }
+}
+
+/// Assembles and pushes one index; see [`Assembler::push`].
+pub async fn push(client: &Client, spec: &Spec, options: PushOptions, reporter: Reporter<'_>) -> Result<Report, Error> {
+    Assembler::new(client, std::slice::from_ref(spec), options).push(spec, reporter).await
 }

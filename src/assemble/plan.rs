@@ -4,7 +4,7 @@ use std::fmt;
 use bytes::Bytes;
 
 use super::resolve::{Entry, Resolved};
-use crate::image::{Descriptor, Digest, Platform, Reference, index_bytes, media_type};
+use crate::image::{Descriptor, Digest, ImageManifest, Platform, Reference, index_bytes, media_type};
 use crate::spec::Spec;
 
 /// All that will be written, as a value: nothing is pushed before it exists.
@@ -31,7 +31,7 @@ pub struct Child {
     pub descriptor: Descriptor,
     /// Its exact bytes.
     pub bytes: Bytes,
-    /// Config and layers, but for those that are not to be moved. Each digest once in a plan.
+    /// Config and layers, but for those that are not to be moved; each digest once.
     pub blobs: Vec<Descriptor>,
 }
 
@@ -63,6 +63,8 @@ impl Plan {
         }
         check_platforms(spec, &resolved.images)?;
         let entries: Vec<Entry> = resolved.images.into_iter().chain(resolved.attestations).collect();
+        let parts = entries.iter().map(|entry| (&entry.reference, &entry.descriptor, &entry.bytes, &*entry.manifest));
+        let children = children(&spec.target, parts);
         let descriptors: Vec<Descriptor> = entries.iter().map(|entry| entry.descriptor.clone()).collect();
         let bytes = index_bytes(spec.kind, &descriptors, &spec.annotations)
             .map_err(|error| PlanError::Unwritable(error.to_string()))?;
@@ -72,8 +74,15 @@ impl Plan {
             tags: spec.tags.clone(),
             descriptor: Descriptor { size: bytes.len() as u64, ..index },
             bytes: bytes.into(),
-            children: children(&spec.target, entries),
+            children,
         })
+    }
+}
+
+impl Plan {
+    /// The target's tag, then the extra tags, in the order in which they are written.
+    pub fn references(&self) -> impl Iterator<Item = Reference> {
+        std::iter::once(self.target.clone()).chain(self.tags.iter().map(|tag| self.target.with_tag(tag)))
     }
 }
 
@@ -93,22 +102,27 @@ fn check_platforms(spec: &Spec, images: &[Entry]) -> Result<(), PlanError> {
     if clashes.is_empty() { Ok(()) } else { Err(PlanError::SamePlatform { target: spec.target.clone(), clashes }) }
 }
 
-fn children(target: &Reference, entries: Vec<Entry>) -> Vec<Child> {
+/// The children that come from other repositories, each digest once.
+pub(super) fn children<'a>(
+    target: &Reference,
+    parts: impl Iterator<Item = (&'a Reference, &'a Descriptor, &'a Bytes, &'a ImageManifest)>,
+) -> Vec<Child> {
     let mut manifests = HashSet::new();
-    let mut blobs = HashSet::new();
     let mut children = Vec::new();
-    for entry in entries {
-        if entry.reference.same_repository(target) || !manifests.insert(entry.descriptor.digest.clone()) {
+    for (reference, descriptor, bytes, manifest) in parts {
+        if reference.same_repository(target) || !manifests.insert(descriptor.digest.clone()) {
             continue;
         }
-        let parts = std::iter::once(entry.manifest.config).chain(entry.manifest.layers);
+        let mut blobs = HashSet::new();
+        let moved = std::iter::once(&manifest.config).chain(&manifest.layers);
         children.push(Child {
-            blobs: parts
+            blobs: moved
                 .filter(|blob| !media_type::is_foreign(&blob.media_type) && blobs.insert(blob.digest.clone()))
+                .cloned()
                 .collect(),
-            from: entry.reference,
-            descriptor: entry.descriptor,
-            bytes: entry.bytes,
+            from: reference.clone(),
+            descriptor: descriptor.clone(),
+            bytes: bytes.clone(),
         });
     }
     children

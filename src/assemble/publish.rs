@@ -1,11 +1,10 @@
+use std::collections::VecDeque;
 use std::fmt;
 
-use futures_util::stream::{self, StreamExt as _};
-
 use super::event::{Event, Reporter};
-use super::plan::{Child, Plan};
-use super::resolve::CONCURRENCY;
-use crate::image::{Descriptor, Reference};
+use super::place::Placed;
+use super::plan::Plan;
+use crate::image::{Descriptor, Digest, Reference};
 use crate::registry::{Client, Error};
 
 /// What a push did.
@@ -13,8 +12,10 @@ use crate::registry::{Client, Error};
 pub struct Report {
     /// The index: type, digest and size.
     pub descriptor: Descriptor,
-    /// The target and the extra tags, all of which now point at it.
-    pub tags: Vec<Reference>,
+    /// The tags that were written, in their order.
+    pub moved: Vec<Reference>,
+    /// The tags that pointed at it already.
+    pub unchanged: Vec<Reference>,
 }
 
 /// What was written before it failed, and why it failed.
@@ -30,57 +31,52 @@ pub struct PublishError {
     pub unmoved: Vec<Reference>,
 }
 
-/// Carries the plan out: blobs, child manifests, the index under the target's tag, then the extra tags one after
-/// another (some registries fail when two tags of one manifest are written at once).
-pub(super) async fn publish(client: &Client, plan: &Plan, reporter: Reporter<'_>) -> Result<Report, PublishError> {
-    let mut unmoved: Vec<Reference> =
-        std::iter::once(plan.target.clone()).chain(plan.tags.iter().map(|tag| plan.target.with_tag(tag))).collect();
-    let mut moved = Vec::new();
-    let failed = |errors: Vec<Error>, moved: Vec<Reference>, unmoved: Vec<Reference>| PublishError {
-        target: plan.target.clone(),
-        errors,
-        moved,
-        unmoved,
-    };
-
-    let errors = place_children(client, plan, reporter).await;
+/// Carries the plan out: child manifests, the index under the target's tag, then the extra tags one after another
+/// (some registries fail when two tags of one manifest are written at once).
+///
+/// `current` is what each tag points at, as far as that is known: one that points at this index already is left alone,
+/// which immutable tags need.
+pub(super) async fn publish(
+    client: &Client,
+    placed: &Placed,
+    plan: &Plan,
+    current: &[Option<Digest>],
+    reporter: Reporter<'_>,
+) -> Result<Report, PublishError> {
+    let errors = placed.push_children(client, &plan.target, &plan.children, reporter).await;
+    let mut left: VecDeque<Reference> = plan.references().collect();
+    let mut report = Report { descriptor: plan.descriptor.clone(), moved: Vec::new(), unchanged: Vec::new() };
     if !errors.is_empty() {
-        return Err(failed(errors, moved, unmoved));
+        return Err(PublishError::new(plan, errors, report, left));
     }
-    while let Some(reference) = unmoved.first() {
-        if let Err(error) = client.push_manifest(reference, &plan.descriptor, &plan.bytes).await {
-            return Err(failed(vec![error], moved, unmoved));
+    let mut current = current.iter();
+    while let Some(reference) = left.pop_front() {
+        if current.next().is_some_and(|current| current.as_ref() == Some(&plan.descriptor.digest)) {
+            reporter(Event::TagUnchanged { reference: reference.clone() });
+            report.unchanged.push(reference);
+            continue;
+        }
+        if let Err(error) = client.push_manifest(&reference, &plan.descriptor, &plan.bytes).await {
+            left.push_front(reference);
+            return Err(PublishError::new(plan, vec![error], report, left));
         }
         reporter(Event::TagPushed { reference: reference.clone() });
-        moved.push(unmoved.remove(0));
+        report.moved.push(reference);
     }
-    Ok(Report { descriptor: plan.descriptor.clone(), tags: moved })
+    Ok(report)
 }
 
-/// All blobs of all children side by side, then all manifests: a manifest may share a blob with another child.
-async fn place_children(client: &Client, plan: &Plan, reporter: Reporter<'_>) -> Vec<Error> {
-    let blobs = plan.children.iter().flat_map(|child| child.blobs.iter().map(move |blob| (child, blob)));
-    let errors = failures(blobs.map(|(child, blob)| async move {
-        let mounted = client.place_blob(&child.from, &plan.target, blob).await?;
-        reporter(Event::BlobPlaced { digest: blob.digest.clone(), mounted });
-        Ok(())
-    }))
-    .await;
-    if !errors.is_empty() {
-        return errors;
+impl PublishError {
+    /// Nothing was written.
+    pub(super) fn before(plan: &Plan, errors: Vec<Error>) -> Self {
+        let report = Report { descriptor: plan.descriptor.clone(), moved: Vec::new(), unchanged: Vec::new() };
+        Self::new(plan, errors, report, plan.references().collect())
     }
-    failures(plan.children.iter().map(|child: &Child| async move {
-        let reference = plan.target.with_digest(child.descriptor.digest.clone());
-        client.push_manifest(&reference, &child.descriptor, &child.bytes).await?;
-        reporter(Event::ChildPushed { digest: child.descriptor.digest.clone() });
-        Ok(())
-    }))
-    .await
-}
 
-/// Runs all to their end, several at once, and gives the errors.
-async fn failures(work: impl Iterator<Item = impl Future<Output = Result<(), Error>>>) -> Vec<Error> {
-    stream::iter(work).buffer_unordered(CONCURRENCY).filter_map(|outcome| async move { outcome.err() }).collect().await
+    fn new(plan: &Plan, errors: Vec<Error>, report: Report, unmoved: VecDeque<Reference>) -> Self {
+        let pointing = [report.moved, report.unchanged].concat();
+        Self { target: plan.target.clone(), errors, moved: pointing, unmoved: unmoved.into() }
+    }
 }
 
 impl fmt::Display for PublishError {

@@ -2,7 +2,7 @@ use std::io::Read as _;
 use std::path::{Path, PathBuf};
 
 use super::failure::Failure;
-use crate::registry::{Client, CredentialSources, Given, Login, Options, Secret, Tls};
+use crate::registry::{Client, CredentialSources, DEFAULT_CONCURRENCY, Given, Login, Options, Secret, Tls};
 
 /// Flags of every command, taken before and after it.
 #[derive(Debug, clap::Args)]
@@ -19,6 +19,9 @@ pub(super) struct Global {
     /// Believe the authorities in a PEM file, besides the system's; may be given several times
     #[arg(long, global = true, value_name = "FILE")]
     ca_cert: Vec<PathBuf>,
+    /// Requests under way at once to one registry
+    #[arg(long, global = true, value_name = "N", default_value_t = DEFAULT_CONCURRENCY as u16, value_parser = clap::value_parser!(u16).range(1..=1000))]
+    concurrency: u16,
     /// User name for the target's registry, or MANIFEST_TOOL_USERNAME
     #[arg(long, global = true)]
     username: Option<String>,
@@ -63,6 +66,7 @@ impl Global {
             plain_http: self.plain_http,
             tls: Tls { insecure: self.insecure, ca_certs: self.ca_cert.clone(), certs_folders: certs_folders() },
             credentials: self.sources(given),
+            concurrency: self.concurrency.into(),
             trace: self.debug.then(|| Box::new(|line: &str| eprintln!("debug: {line}")) as crate::registry::Trace),
         })
     }

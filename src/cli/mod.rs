@@ -2,11 +2,13 @@
 //! exit codes.
 #![allow(clippy::print_stdout, clippy::print_stderr, reason = "this is the room that talks")]
 
+mod batch;
 mod failure;
 mod global;
 mod inspect;
 mod login;
 mod push;
+mod specs;
 
 use std::io::{IsTerminal as _, Write as _};
 use std::process::ExitCode;

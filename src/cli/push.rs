@@ -1,19 +1,28 @@
-use std::io::Read as _;
-
 use clap::{Args, Subcommand, ValueEnum};
 
+use super::Global;
+use super::batch::Batch;
 use super::failure::Failure;
-use super::{Global, block_on};
-use crate::assemble::{self, Event};
+use super::specs::read_specs;
+use crate::assemble::PushOptions;
 use crate::image::IndexKind;
-use crate::spec::{self, Spec, TemplateRequest};
+use crate::spec::{self, TemplateRequest};
 
-/// Assemble an index from images in a registry and push it
+/// Assemble indexes from images in a registry and push them
 #[derive(Debug, Args)]
 pub(super) struct Push {
     /// Form of the index: Docker manifest list, or OCI image index
     #[arg(long = "type", value_name = "TYPE", value_enum, default_value = "docker", global = true)]
     kind: Kind,
+    /// Write tags that point at the index already
+    #[arg(long, global = true)]
+    force: bool,
+    /// Say nothing on stderr but errors
+    #[arg(long, global = true)]
+    quiet: bool,
+    /// Show no progress on a terminal
+    #[arg(long, global = true)]
+    no_progress: bool,
     #[command(subcommand)]
     from: From,
 }
@@ -30,15 +39,21 @@ enum From {
     FromArgs(FromArgs),
 }
 
-/// Push the index that a YAML file describes
+/// Push the indexes that YAML files describe, one for each document
 #[derive(Debug, Args)]
-#[command(after_help = "Example:\n  manifest-tool push --type oci from-spec app.yaml")]
+#[command(
+    after_help = "Example:\n  manifest-tool push --type oci from-spec app.yaml\n  manifest-tool push from-spec --fail-fast specs/ more.yaml"
+)]
 struct FromSpec {
-    /// The file; - reads standard input
-    spec: String,
+    /// Files, folders with .yaml and .yml files in them; - reads standard input
+    #[arg(required = true, value_name = "SPEC")]
+    specs: Vec<String>,
     /// Leave out images that do not exist
     #[arg(long)]
     ignore_missing: bool,
+    /// After an index that failed, do not begin with others
+    #[arg(long)]
+    fail_fast: bool,
 }
 
 /// Push an index of images whose references follow a pattern
@@ -67,20 +82,19 @@ struct FromArgs {
     ignore_missing: bool,
 }
 
-/// A spec longer than this is not read: an index may not be larger than 4 MiB.
-const MAX_SPEC: u64 = 8 << 20;
-
 impl Push {
     pub(super) fn run(self, global: &Global) -> Result<String, Failure> {
         let kind = match self.kind {
             Kind::Docker => IndexKind::Docker,
             Kind::Oci => IndexKind::Oci,
         };
-        if global.password_stdin && matches!(&self.from, From::FromSpec(from) if from.spec == "-") {
+        if global.password_stdin
+            && matches!(&self.from, From::FromSpec(from) if from.specs.iter().any(|path| path == "-"))
+        {
             return Err(Failure::usage("standard input cannot hold both the spec and the password"));
         }
-        let (spec, ignore_missing) = match self.from {
-            From::FromSpec(from) => (read_spec(&from.spec, kind)?, from.ignore_missing),
+        let (specs, ignore_missing, fail_fast) = match self.from {
+            From::FromSpec(from) => (read_specs(&from.specs, kind)?, from.ignore_missing, from.fail_fast),
             From::FromArgs(from) => {
                 let request = TemplateRequest {
                     platforms: &from.platforms,
@@ -90,37 +104,17 @@ impl Push {
                     annotations: &from.annotations,
                     kind,
                 };
-                (spec::from_template(&request)?, from.ignore_missing)
+                (vec![spec::from_template(&request)?], from.ignore_missing, false)
             }
         };
-        let client = global.client(spec.target.registry())?;
-        let debug = global.debug;
-        let reporter = move |event: Event| report(&event, debug);
-        let report = block_on(assemble::push(&client, &spec, ignore_missing, &reporter))??;
-        Ok(format!("Digest: {} {}\n", report.descriptor.digest, report.descriptor.size))
-    }
-}
-
-fn read_spec(path: &str, kind: IndexKind) -> Result<Spec, Failure> {
-    let (name, opened): (&str, std::io::Result<Box<dyn std::io::Read>>) = if path == "-" {
-        ("<stdin>", Ok(Box::new(std::io::stdin().lock())))
-    } else {
-        (path, std::fs::File::open(path).map(|file| Box::new(file) as Box<dyn std::io::Read>))
-    };
-    let failed = |error: std::io::Error| Failure::new(format!("cannot read {name}: {error}"));
-    let mut bytes = Vec::new();
-    opened.map_err(failed)?.take(MAX_SPEC + 1).read_to_end(&mut bytes).map_err(failed)?;
-    if bytes.len() as u64 > MAX_SPEC {
-        return Err(Failure::new(format!("{name} is longer than {MAX_SPEC} bytes, no spec is")));
-    }
-    let text = String::from_utf8(bytes).map_err(|_| Failure::new(format!("{name} is not UTF-8 text")))?;
-    Ok(spec::from_yaml(&text, name, kind)?)
-}
-
-fn report(event: &Event, debug: bool) {
-    match event {
-        Event::SkippedMissing { .. } => eprintln!("warning: {event}"),
-        event if debug => eprintln!("debug: {event}"),
-        _ => {}
+        let batch = Batch {
+            options: PushOptions { ignore_missing, force: self.force },
+            fail_fast,
+            debug: global.debug,
+            quiet: self.quiet,
+            progress: !self.no_progress && !self.quiet,
+        };
+        batch.run(global, &specs)?;
+        Ok(String::new())
     }
 }

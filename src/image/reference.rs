@@ -73,6 +73,12 @@ impl Reference {
         Self { tag: Some(tag.to_owned()), digest: None, ..self.clone() }
     }
 
+    /// The repository alone.
+    #[must_use]
+    pub fn without_name(&self) -> Self {
+        Self { tag: None, digest: None, ..self.clone() }
+    }
+
     /// Whether both are in one repository of one registry.
     #[must_use]
     pub fn same_repository(&self, other: &Self) -> bool {

@@ -3,7 +3,9 @@
 //! Everything is made as a string first, so that an error half way leaves nothing on stdout.
 
 mod json;
+mod progress;
 mod text;
 
 pub use json::inspection_json;
+pub use progress::Progress;
 pub use text::{Colour, inspection_text};

@@ -1,5 +1,6 @@
 use bytes::Bytes;
 use reqwest::Response;
+use tokio::sync::OwnedSemaphorePermit;
 
 use super::connections::reason_of;
 use super::error::{Error, ErrorKind};
@@ -12,11 +13,25 @@ pub(super) const MAX_CONFIG: usize = 8 << 20;
 /// Tokens and error bodies larger than this are not read.
 pub(super) const MAX_TALK: usize = 1 << 20;
 
+/// A registry's answer. It counts as under way until its body is read or it is dropped.
+pub(super) struct Answer {
+    pub(super) response: Response,
+    pub(super) _permit: Option<OwnedSemaphorePermit>,
+}
+
+impl std::ops::Deref for Answer {
+    type Target = Response;
+
+    fn deref(&self) -> &Response {
+        &self.response
+    }
+}
+
 /// Reads a whole body, up to `limit` bytes counted as they arrive, whatever Content-Length says.
-pub(super) async fn read_body(mut response: Response, limit: usize, subject: &str) -> Result<Bytes, Error> {
+pub(super) async fn read_body(mut answer: Answer, limit: usize, subject: &str) -> Result<Bytes, Error> {
     let mut body = Vec::new();
     loop {
-        match response.chunk().await {
+        match answer.response.chunk().await {
             Ok(Some(chunk)) if body.len() + chunk.len() > limit => {
                 return Err(Error::new(subject, ErrorKind::TooLarge { limit }));
             }
@@ -28,9 +43,9 @@ pub(super) async fn read_body(mut response: Response, limit: usize, subject: &st
 }
 
 /// What an answer of 400 and above says.
-pub(super) async fn read_error(response: Response, subject: &str) -> Error {
-    let status = response.status().as_u16();
-    let body = read_body(response, MAX_TALK, subject).await.unwrap_or_default();
+pub(super) async fn read_error(answer: Answer, subject: &str) -> Error {
+    let status = answer.status().as_u16();
+    let body = read_body(answer, MAX_TALK, subject).await.unwrap_or_default();
     Error::answer(subject, status, &body)
 }
 

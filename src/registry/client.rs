@@ -1,14 +1,15 @@
 use std::collections::HashMap;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Instant;
 
 use bytes::Bytes;
 use reqwest::header::WWW_AUTHENTICATE;
 use reqwest::{Method, Response};
-use tokio::sync::OnceCell;
+use tokio::sync::{MutexGuard, OnceCell, Semaphore};
 use url::Url;
 
-use super::answer::read_error;
+use super::answer::{Answer, read_error};
 use super::connections::{Connections, Tls, reason_of};
 use super::error::{Error, ErrorKind};
 use super::exchange::{line, pointed_to};
@@ -21,6 +22,9 @@ use super::sign_in::scopes::Scopes;
 /// Takes one line of debugging talk.
 pub type Trace = Box<dyn Fn(&str) + Send + Sync>;
 
+/// Requests under way at once to one registry, unless told otherwise. Registries slow a client down that opens more.
+pub const DEFAULT_CONCURRENCY: usize = 16;
+
 /// How to reach registries.
 #[derive(Default)]
 pub struct Options {
@@ -30,6 +34,8 @@ pub struct Options {
     pub tls: Tls,
     /// Where credentials come from.
     pub credentials: CredentialSources,
+    /// Requests under way at once to one registry; [`DEFAULT_CONCURRENCY`] where it is 0.
+    pub concurrency: usize,
     /// Gets a line for each request, for each host's credentials and for each token asked for; nothing secret is in
     /// them.
     pub trace: Option<Trace>,
@@ -40,17 +46,52 @@ pub struct Options {
 /// Proxies are taken from `HTTPS_PROXY`, `HTTP_PROXY` and `NO_PROXY`; a loopback registry is reached without one.
 pub struct Client {
     plain_http: bool,
+    concurrency: usize,
     connections: Connections,
     credentials: Arc<Credentials>,
     trace: Option<Trace>,
     hosts: Mutex<HashMap<String, Arc<Host>>>,
+    traffic: TrafficCount,
+}
+
+/// What was sent so far.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Traffic {
+    /// Requests, those to token services and those sent again included.
+    pub requests: usize,
+    /// Requests that were sent again.
+    pub retries: usize,
+}
+
+#[derive(Default)]
+struct TrafficCount {
+    requests: AtomicUsize,
+    retries: AtomicUsize,
 }
 
 struct Host {
     api: OnceCell<Url>,
     sign_in: SignIn,
+    /// Bounds the requests under way.
+    slots: Arc<Semaphore>,
+    /// Whether a first answer has shown if sign-in is wanted.
+    answered: AtomicBool,
+    /// Locked by the request that finds out.
+    finding_out: tokio::sync::Mutex<()>,
     /// What `GET /v2/` says of signing in.
     ping: OnceCell<Option<Challenge>>,
+}
+
+/// Held until the first answer of a host, and what it says of signing in, are taken in.
+struct First<'a> {
+    host: &'a Host,
+    _guard: Option<MutexGuard<'a, ()>>,
+}
+
+impl Drop for First<'_> {
+    fn drop(&mut self) {
+        self.host.answered.store(true, Ordering::Release);
+    }
 }
 
 /// One request to a registry's API. Everything in it can be sent again.
@@ -71,11 +112,24 @@ impl Client {
     pub fn new(options: Options) -> Self {
         Self {
             plain_http: options.plain_http,
+            concurrency: if options.concurrency == 0 { DEFAULT_CONCURRENCY } else { options.concurrency },
             connections: Connections::new(options.tls),
             credentials: Arc::new(Credentials::new(&options.credentials)),
             trace: options.trace,
             hosts: Mutex::default(),
+            traffic: TrafficCount::default(),
         }
+    }
+
+    /// What was sent so far.
+    pub fn traffic(&self) -> Traffic {
+        let TrafficCount { requests, retries } = &self.traffic;
+        Traffic { requests: requests.load(Ordering::Relaxed), retries: retries.load(Ordering::Relaxed) }
+    }
+
+    pub(super) fn count(&self, attempt: u32) {
+        self.traffic.requests.fetch_add(1, Ordering::Relaxed);
+        self.traffic.retries.fetch_add(usize::from(attempt > 1), Ordering::Relaxed);
     }
 
     pub(super) fn credentials(&self) -> Arc<Credentials> {
@@ -108,17 +162,23 @@ impl Client {
     }
 
     /// Sends a request, signing in when the registry asks for it. Answers of any status come back.
-    pub(super) async fn send(&self, registry: &str, request: &Request) -> Result<Response, Error> {
+    pub(super) async fn send(&self, registry: &str, request: &Request) -> Result<Answer, Error> {
         let host = self.host(registry);
         let api = host.api.get_or_try_init(|| self.find_api(registry)).await?;
         let url = pointed_to(api, api, &request.target).map_err(|reason| request.protocol(reason))?;
         // Credentials are for the registry's own origin alone.
         let own = url.origin() == api.origin();
+        let mut finding_out = if own { self.find_out(registry, &host, &request.scopes).await } else { None };
         let mut attempt = 1;
         loop {
             let authorization = if own { host.sign_in.authorization(self, api, &request.scopes).await? } else { None };
-            let answered = self.exchange(request, api, &url, authorization.as_ref(), attempt).await?;
-            let status = answered.response.status().as_u16();
+            let permit = Arc::clone(&host.slots).acquire_owned().await.ok();
+            let exchanged = self.exchange(request, api, &url, authorization.as_ref(), attempt).await;
+            // Also where there was no answer: the others are not to fail one after another.
+            let finding_out = First { host: &host, _guard: finding_out.take() };
+            let answered = exchanged?;
+            let answer = Answer { response: answered.response, _permit: permit };
+            let status = answer.response.status().as_u16();
             if authorization.is_some() && status < 400 {
                 host.sign_in.accepted();
             }
@@ -129,21 +189,34 @@ impl Client {
                 _ => false,
             };
             if !wants_sign_in || !answered.at_home || attempt > 1 {
-                return Ok(answered.response);
+                return Ok(answer);
             }
-            let mut challenge = challenge_of(&answered.response);
+            let mut challenge = challenge_of(&answer.response);
             if challenge.is_none() && authorization.is_none() {
                 challenge = self.ping(&host, api).await?;
             }
-            if !host.sign_in.challenged(challenge, authorization.as_ref(), &request.scopes).await {
-                return Ok(answered.response);
+            let again = host.sign_in.challenged(challenge, authorization.as_ref(), &request.scopes).await;
+            drop(finding_out);
+            if !again {
+                return Ok(answer);
             }
             attempt += 1;
         }
     }
 
+    /// Where there are credentials for a registry, it is likely to want them, and each request sent before it says so
+    /// would be sent twice: the first goes alone, and the others wait here for its answer.
+    async fn find_out<'a>(&self, registry: &str, host: &'a Host, scopes: &Scopes) -> Option<MutexGuard<'a, ()>> {
+        let known = || host.answered.load(Ordering::Acquire);
+        if known() || !self.credentials.may_have(registry, scopes.repository()) {
+            return None;
+        }
+        let guard = host.finding_out.lock().await;
+        if known() { None } else { Some(guard) }
+    }
+
     /// As [`Self::send`], and an answer of 400 and above is an error; one for want of rights says whose.
-    pub(super) async fn send_ok(&self, registry: &str, request: &Request) -> Result<Response, Error> {
+    pub(super) async fn send_ok(&self, registry: &str, request: &Request) -> Result<Answer, Error> {
         let response = self.send(registry, request).await?;
         let status = response.status();
         if !status.is_client_error() && !status.is_server_error() {
@@ -173,7 +246,14 @@ impl Client {
 
     fn host(&self, registry: &str) -> Arc<Host> {
         let mut hosts = self.hosts.lock().unwrap_or_else(PoisonError::into_inner);
-        let new = || Host { api: OnceCell::new(), sign_in: SignIn::new(registry), ping: OnceCell::new() };
+        let new = || Host {
+            api: OnceCell::new(),
+            sign_in: SignIn::new(registry),
+            slots: Arc::new(Semaphore::new(self.concurrency)),
+            answered: AtomicBool::new(false),
+            finding_out: tokio::sync::Mutex::default(),
+            ping: OnceCell::new(),
+        };
         Arc::clone(hosts.entry(registry.to_owned()).or_insert_with(|| Arc::new(new())))
     }
 

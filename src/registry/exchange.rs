@@ -7,7 +7,7 @@ use reqwest::header::{ACCEPT, AUTHORIZATION, CONTENT_LENGTH, CONTENT_TYPE, Heade
 use reqwest::{Method, Response};
 use url::Url;
 
-use super::answer::{MAX_TALK, read_body};
+use super::answer::{Answer, MAX_TALK, read_body};
 use super::client::{Client, Request};
 use super::connections::reason_of;
 use super::error::{Error, ErrorKind};
@@ -81,6 +81,7 @@ impl Client {
             // Some registries and proxies answer 411 to a POST that does not say that it is empty.
             headers.insert(CONTENT_LENGTH, HeaderValue::from_static("0"));
         }
+        self.count(attempt);
         let started = Instant::now();
         let result = builder.headers(headers).send().await;
         self.trace(|| line(&request.method, url, sent, &result, started, attempt));
@@ -112,12 +113,14 @@ impl Client {
             sent = Some(form.len());
             request = request.header(CONTENT_TYPE, "application/x-www-form-urlencoded").body(form);
         }
+        self.count(1);
         let started = Instant::now();
         let result = request.send().await;
         self.trace(|| line(&method, url, sent, &result, started, 1));
         let response = result.map_err(|error| transport(reason_of(&error)))?;
         let status = response.status().as_u16();
-        Ok((status, read_body(response, MAX_TALK, &subject).await?))
+        let answer = Answer { response, _permit: None };
+        Ok((status, read_body(answer, MAX_TALK, &subject).await?))
     }
 }
 

@@ -105,7 +105,11 @@ impl Client {
         }
     }
 
-    async fn confirm(&self, reference: &Reference, digest: &Digest) -> Result<(), Error> {
+    /// The digest that a reference stands for now, `None` where there is none: a HEAD, and a GET where the answer to
+    /// that does not tell. It is asked with the right to push, as what is written next.
+    ///
+    /// Errors: the registry's answer, if it neither names a digest nor says that there is nothing.
+    pub async fn current_digest(&self, reference: &Reference) -> Result<Option<Digest>, Error> {
         let request = Request {
             method: Method::HEAD,
             target: manifest_path(reference, reference.manifest_name().unwrap_or_default()),
@@ -114,16 +118,30 @@ impl Client {
             scopes: Scopes::push(reference.repository()),
             subject: reference.to_string(),
         };
-        let response = self.send_ok(reference.registry(), &request).await?;
-        let actual = match header_digest(&response) {
-            Some(digest) => digest,
-            None => self.fetch_manifest(reference, Some(reference)).await?.descriptor.digest,
-        };
-        if actual == *digest {
-            return Ok(());
+        let answer = self.send(reference.registry(), &request).await?;
+        // The body that would say why is not in the answer to a HEAD, so a 404 is believed here: what follows from it
+        // is a write, which would fail.
+        match (answer.status().as_u16(), header_digest(&answer)) {
+            (200, Some(digest)) => return Ok(Some(digest)),
+            (404, _) => return Ok(None),
+            _ => drop(answer),
         }
-        let kind = ErrorKind::Digest { expected: digest.clone(), actual, named_by: "manifest that was pushed" };
-        Err(Error::new(request.subject, kind))
+        match self.fetch_manifest(reference, Some(reference)).await {
+            Ok(fetched) => Ok(Some(fetched.descriptor.digest)),
+            Err(error) if error.is_missing() => Ok(None),
+            Err(error) => Err(error),
+        }
+    }
+
+    async fn confirm(&self, reference: &Reference, digest: &Digest) -> Result<(), Error> {
+        let kind = match self.current_digest(reference).await? {
+            Some(actual) if actual == *digest => return Ok(()),
+            Some(actual) => {
+                ErrorKind::Digest { expected: digest.clone(), actual, named_by: "manifest that was pushed" }
+            }
+            None => ErrorKind::Protocol("the registry took the manifest and does not have it".into()),
+        };
+        Err(Error::new(reference.to_string(), kind))
     }
 }
 

@@ -12,7 +12,7 @@ mod manifests;
 mod redact;
 mod sign_in;
 
-pub use client::{Client, Options, Trace};
+pub use client::{Client, DEFAULT_CONCURRENCY, Options, Trace, Traffic};
 pub use connections::Tls;
 pub use error::{Denial, Denied, Error, ErrorKind, RegistryMessage};
 pub use manifests::Fetched;

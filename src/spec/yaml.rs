@@ -7,19 +7,27 @@ use serde_saphyr::{Location, MessageFormatter as _, Spanned, UserMessageFormatte
 use super::{DOCKER_HAS_NO_ANNOTATIONS, Problem, Source, Spec, SpecError, extra_tag, source, target, without_own};
 use crate::image::{IndexKind, Platform, Reference};
 
-/// Reads a spec, or says all that is wrong with it, each with line and column. `file` is for messages.
-pub fn from_yaml(text: &str, file: &str, kind: IndexKind) -> Result<Spec, SpecError> {
+/// Reads the specs of a file, one for each YAML document, or says all that is wrong with them, each with line and
+/// column. `file` is for messages.
+pub fn from_yaml(text: &str, file: &str, kind: IndexKind) -> Result<Vec<Spec>, SpecError> {
     let error = |problems| SpecError { file: file.to_owned(), problems };
-    let root: Spanned<Node> = serde_saphyr::from_str(text).map_err(|broken| error(vec![syntax_problem(&broken)]))?;
-    let mut reader = Reader { text, problems: Vec::new() };
-    match reader.spec(&root, kind) {
-        Some(spec) if reader.problems.is_empty() => Ok(spec),
-        _ => {
-            reader.problems.sort_by_key(|problem| problem.at);
-            Err(error(reader.problems))
-        }
+    let options = serde_saphyr::options! { budget: serde_saphyr::budget! { max_documents: MAX_DOCUMENTS, } };
+    let roots: Vec<Spanned<Node>> = serde_saphyr::from_multiple_with_options(text, options)
+        .map_err(|broken| error(vec![syntax_problem(&broken)]))?;
+    if roots.is_empty() {
+        return Err(error(vec![Problem { at: None, message: "it is empty".into() }]));
     }
+    let mut reader = Reader { text, problems: Vec::new() };
+    let specs: Vec<Spec> = roots.iter().filter_map(|root| reader.spec(root, kind)).collect();
+    if reader.problems.is_empty() {
+        return Ok(specs);
+    }
+    reader.problems.sort_by_key(|problem| problem.at);
+    Err(error(reader.problems))
 }
+
+/// No file has more.
+const MAX_DOCUMENTS: usize = 100_000;
 
 fn syntax_problem(broken: &serde_saphyr::Error) -> Problem {
     let plain = broken.without_snippet();
@@ -327,7 +335,7 @@ mod tests {
 
     fn problems(text: &str) -> Vec<String> {
         match from_yaml(text, "s.yaml", IndexKind::Oci) {
-            Ok(spec) => vec![format!("good: {spec:?}")],
+            Ok(specs) => vec![format!("good: {specs:?}")],
             Err(error) => error.to_string().lines().map(str::to_owned).collect(),
         }
     }
@@ -340,7 +348,7 @@ mod tests {
             manifests:\n\
             - image: r.io/a:386\n  \
               platform: {architecture: 386, os: linux, os.version: 10.0, os.features: [1, b]}\n";
-        let spec = from_yaml(text, "s.yaml", IndexKind::Oci).unwrap();
+        let spec = &from_yaml(text, "s.yaml", IndexKind::Oci).unwrap()[0];
         assert_eq!(spec.tags, ["1.1", "1.20", "1", "0x1F", "1e3", "true", "2.0", "v", "1_0"]);
         let annotations: Vec<String> = spec.annotations.iter().map(|(k, v)| format!("{k}={v}")).collect();
         assert_eq!(annotations, ["date=2026-01-02", "empty=", "n=007", "text=a\tb"]);
@@ -357,7 +365,7 @@ mod tests {
             ("\"a  b\"", "a  b"),
         ] {
             let text = format!("image: r.io/a:1\nannotations: {{k: {written}}}\nmanifests: [{{image: r.io/a:2}}]");
-            let spec = from_yaml(&text, "s.yaml", IndexKind::Oci).unwrap();
+            let spec = &from_yaml(&text, "s.yaml", IndexKind::Oci).unwrap()[0];
             assert_eq!(spec.annotations["k"], value, "{written}");
         }
     }
@@ -385,7 +393,8 @@ mod tests {
     #[test]
     fn shapes() {
         for (text, part) in [
-            ("", "must be a mapping"),
+            ("", "s.yaml: it is empty"),
+            ("---\n# nothing\n", "s.yaml: it is empty"),
             ("[]", "must be a mapping"),
             ("x", "must be a mapping"),
             ("image: [unclosed", "s.yaml:1"),
@@ -404,6 +413,21 @@ mod tests {
             assert!(found.iter().any(|line| line.contains(part)), "{text:?}: {found:?}");
         }
         assert!(problems("x-own: 1\nimage: r.io/a:1\nmanifests: [{image: r.io/a:2, x-y: [z]}]")[0].starts_with("good"));
+    }
+
+    #[test]
+    fn a_document_for_each_index() {
+        let one = |tag: &str| format!("image: r.io/a:{tag}\nmanifests: [{{image: r.io/b:1.10}}]\n");
+        let text = format!("---\n{}---\n---\n{}...\n", one("1.10"), one("2.20"));
+        let specs = from_yaml(&text, "s.yaml", IndexKind::Oci).unwrap();
+        let shown: Vec<String> =
+            specs.iter().map(|spec| format!("{} {}", spec.target, spec.sources[0].reference)).collect();
+        assert_eq!(shown, ["r.io/a:1.10 r.io/b:1.10", "r.io/a:2.20 r.io/b:1.10"]);
+        let text = format!("{}---\nimage: r.io/a:3\ntags: [1.10, 1.10]\nmanifests: [{{imag: r.io/b:1}}]\n", one("x"));
+        assert_eq!(problems(&text).len(), 3, "{:?}", problems(&text));
+        assert_eq!(problems(&text)[0], "s.yaml:5:14: duplicate tag \"1.10\"");
+        let many: String = (0..3000).map(|n| format!("---\n{}", one(&n.to_string()))).collect();
+        assert_eq!(from_yaml(&many, "s.yaml", IndexKind::Oci).unwrap().len(), 3000);
     }
 
     proptest::proptest! {

@@ -118,6 +118,12 @@ impl Credentials {
         Ok(None)
     }
 
+    /// Whether there may be credentials, as far as can be told without running a helper.
+    pub(in crate::registry) fn may_have(&self, registry: &str, repository: &str) -> bool {
+        self.given.as_ref().is_some_and(|given| given.registry == registry)
+            || self.files.iter().any(|file| matches!(file.locate(registry, repository), Ok(Some(_)) | Err(_)))
+    }
+
     fn ask_once(&self, key: String, name: String, file: &str) -> Looked {
         let asked = (key, name);
         if let Some(known) = self.asked.lock().unwrap_or_else(PoisonError::into_inner).get(&asked) {

@@ -1,0 +1,124 @@
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use bytes::Bytes;
+use futures_util::future::try_join_all;
+
+use super::once::Once;
+use super::problem::SourceReason;
+use crate::image::{Descriptor, ImageManifest, Index, Manifest, Reference, media_type};
+use crate::registry::{Client, Error, Fetched};
+use crate::spec::{Source, Spec};
+
+/// An image or attestation of a source: its manifest, fetched and verified.
+#[derive(Debug, Clone)]
+pub(super) struct Part {
+    /// Its own, or what the index that it came in says of it.
+    pub(super) descriptor: Descriptor,
+    pub(super) reference: Reference,
+    pub(super) bytes: Bytes,
+    pub(super) manifest: Arc<ImageManifest>,
+    /// It came in an index, which has the say over its platform.
+    pub(super) in_index: bool,
+}
+
+type Gathered = Result<Arc<Vec<Part>>, Error>;
+
+/// The sources of all indexes of a run. Each is fetched once, and kept as long as an index will want it.
+#[derive(Default)]
+pub(super) struct Sources {
+    once: Once<Reference, Gathered>,
+    uses: Mutex<HashMap<Reference, usize>>,
+}
+
+impl Sources {
+    pub(super) fn of(specs: &[Spec]) -> Self {
+        let mut uses = HashMap::new();
+        for source in specs.iter().flat_map(|spec| &spec.sources) {
+            *uses.entry(source.reference.clone()).or_default() += 1;
+        }
+        Self { uses: Mutex::new(uses), ..Self::default() }
+    }
+
+    /// The parts of a source. A registry's word that it does not exist is kept like an answer.
+    pub(super) async fn get(
+        &self,
+        client: &Client,
+        target: &Reference,
+        source: &Source,
+    ) -> Result<Arc<Vec<Part>>, SourceReason> {
+        let reference = &source.reference;
+        let fetch = async {
+            match client.fetch_manifest(reference, Some(target)).await {
+                Err(error) if error.is_missing() => Ok(Err(error)),
+                Err(error) => Err(SourceReason::Registry(error)),
+                Ok(fetched) => Ok(Ok(Arc::new(parts(client, target, reference, fetched).await?))),
+            }
+        };
+        self.once.get(reference, fetch).await?.map_err(SourceReason::Registry)
+    }
+
+    /// An index is done with its sources.
+    pub(super) fn release(&self, spec: &Spec) {
+        let mut uses = self.uses.lock().unwrap_or_else(PoisonError::into_inner);
+        for source in &spec.sources {
+            let Some(left) = uses.get_mut(&source.reference) else { continue };
+            *left -= 1;
+            if *left == 0 {
+                uses.remove(&source.reference);
+                self.once.forget(&source.reference);
+            }
+        }
+    }
+}
+
+/// An image is one part; an index counts as the images and attestations in it, and what it says of each is kept.
+async fn parts(
+    client: &Client,
+    target: &Reference,
+    source: &Reference,
+    fetched: Fetched,
+) -> Result<Vec<Part>, SourceReason> {
+    match fetched.manifest {
+        Manifest::Image(manifest) => {
+            let reference = source.with_digest(fetched.descriptor.digest.clone());
+            let (descriptor, bytes) = (fetched.descriptor, fetched.bytes);
+            Ok(vec![Part { descriptor, reference, bytes, manifest: Arc::new(*manifest), in_index: false }])
+        }
+        Manifest::Index(index) => children(client, target, source, &index).await,
+    }
+}
+
+async fn children(
+    client: &Client,
+    target: &Reference,
+    source: &Reference,
+    index: &Index,
+) -> Result<Vec<Part>, SourceReason> {
+    if index.manifests.is_empty() {
+        return Err(SourceReason::Unusable(format!("{source} is an index without entries")));
+    }
+    try_join_all(index.manifests.iter().map(async |child| {
+        if media_type::is_index(&child.media_type) {
+            let digest = &child.digest;
+            return Err(SourceReason::Unusable(format!(
+                "{source} holds another index, {digest}; name the images of that one as sources instead"
+            )));
+        }
+        let reference = source.with_digest(child.digest.clone());
+        let fetched = client.fetch_child(source, child, Some(target)).await?;
+        match fetched.manifest {
+            Manifest::Image(manifest) => Ok(Part {
+                descriptor: child.clone(),
+                reference,
+                bytes: fetched.bytes,
+                manifest: Arc::new(*manifest),
+                in_index: true,
+            }),
+            Manifest::Index(_) => {
+                Err(SourceReason::Unusable(format!("{reference} is an index where an image is expected")))
+            }
+        }
+    }))
+    .await
+}

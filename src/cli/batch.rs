@@ -1,0 +1,127 @@
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use futures_util::stream::{self, StreamExt as _};
+
+use super::failure::Failure;
+use super::global::Global;
+use super::{block_on, print};
+use crate::assemble::{Assembler, Error, Event, PushOptions, Report};
+use crate::output::Progress;
+use crate::registry::Client;
+use crate::spec::Spec;
+
+/// Indexes under way at once: enough to keep every connection busy, few enough that memory does not grow with a run.
+const INDEXES: usize = 32;
+
+/// How the indexes of a run are pushed and told of.
+pub(super) struct Batch {
+    pub(super) options: PushOptions,
+    pub(super) fail_fast: bool,
+    pub(super) debug: bool,
+    /// Errors alone are told.
+    pub(super) quiet: bool,
+    pub(super) progress: bool,
+}
+
+#[derive(Default)]
+struct Tally {
+    done: usize,
+    unchanged: usize,
+    failed: usize,
+    skipped: usize,
+}
+
+impl Batch {
+    /// Pushes all indexes; prints one line for each, in the order given, as soon as those before it are done.
+    pub(super) fn run(&self, global: &Global, specs: &[Spec]) -> Result<(), Failure> {
+        let Some(first) = specs.first() else { return Ok(()) };
+        let client = global.client(first.target.registry())?;
+        match specs {
+            [only] => block_on(self.push_one(&client, only))?,
+            _ => block_on(self.push_all(&client, specs))?,
+        }
+    }
+
+    async fn push_one(&self, client: &Client, spec: &Spec) -> Result<(), Failure> {
+        let assembler = Assembler::new(client, std::slice::from_ref(spec), self.options);
+        let report = assembler.push(spec, &|event| self.tell(&event, None)).await?;
+        print(&format!("Digest: {} {}\n", report.descriptor.digest, report.descriptor.size))
+    }
+
+    async fn push_all(&self, client: &Client, specs: &[Spec]) -> Result<(), Failure> {
+        let assembler = Assembler::new(client, specs, self.options);
+        let stop = AtomicBool::new(false);
+        let progress = self.progress.then(|| Progress::new(specs.len()));
+        let push = async |spec| {
+            if stop.load(Ordering::Relaxed) {
+                return None;
+            }
+            let reporter = |event: Event| match &progress {
+                Some(progress) => progress.aside(|| self.tell(&event, Some(spec))),
+                None => self.tell(&event, Some(spec)),
+            };
+            let outcome = assembler.push(spec, &reporter).await;
+            if outcome.is_err() && self.fail_fast {
+                stop.store(true, Ordering::Relaxed);
+            }
+            if let Some(progress) = &progress {
+                let traffic = client.traffic();
+                progress.done(traffic.requests, traffic.retries);
+            }
+            Some(outcome)
+        };
+        let mut tally = Tally::default();
+        let mut outcomes =
+            std::pin::pin!(stream::iter(specs).map(async |spec| (spec, push(spec).await)).buffered(INDEXES));
+        while let Some((spec, outcome)) = outcomes.next().await {
+            let say = || tally.take(spec, outcome);
+            match &progress {
+                Some(progress) => progress.aside(say)?,
+                None => say()?,
+            }
+        }
+        if let Some(progress) = &progress {
+            progress.finish();
+        }
+        match tally {
+            Tally { failed: 0, .. } => {
+                if !self.quiet {
+                    eprintln!("{}", tally.summary(specs.len()));
+                }
+                Ok(())
+            }
+            tally => Err(Failure::new(tally.summary(specs.len()))),
+        }
+    }
+
+    fn tell(&self, event: &Event, of: Option<&Spec>) {
+        let of = of.map(|spec| format!("{}: ", spec.target)).unwrap_or_default();
+        match event {
+            Event::SkippedMissing { .. } if !self.quiet => eprintln!("warning: {of}{event}"),
+            event if self.debug => eprintln!("debug: {of}{event}"),
+            _ => {}
+        }
+    }
+}
+
+impl Tally {
+    fn take(&mut self, spec: &Spec, outcome: Option<Result<Report, Error>>) -> Result<(), Failure> {
+        match outcome {
+            None => self.skipped += 1,
+            Some(Err(error)) => {
+                self.failed += 1;
+                eprintln!("{}", Failure::from(error));
+            }
+            Some(Ok(report)) => {
+                *if report.moved.is_empty() { &mut self.unchanged } else { &mut self.done } += 1;
+                print(&format!("Digest: {} {} {}\n", report.descriptor.digest, report.descriptor.size, spec.target))?;
+            }
+        }
+        Ok(())
+    }
+
+    fn summary(&self, total: usize) -> String {
+        let Self { done, unchanged, failed, skipped } = self;
+        format!("{total} indexes: {done} done, {unchanged} unchanged, {failed} failed, {skipped} skipped")
+    }
+}
