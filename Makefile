@@ -1,6 +1,6 @@
 CARGO ?= cargo
 
-.PHONY: help build demo test lint
+.PHONY: help build demo test bench lint
 
 help: ## List the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sort | sed 's/:.*## /\t/' | expand -t 12
@@ -15,6 +15,10 @@ test: ## Install docker-registry and skopeo where missing, and run every test
 	@integration/install-tools.sh docker-registry skopeo
 	$(CARGO) build --release --locked
 	$(CARGO) test --locked
+
+bench: ## Measure round trips, requests and memory, beside other programs on PATH
+	@integration/install-tools.sh docker-registry
+	$(CARGO) bench --locked --bench bench
 
 lint: ## Check formatting and lints
 	$(CARGO) fmt --check

@@ -131,6 +131,13 @@ impl Registry {
             .collect()
     }
 
+    /// How many requests anyone but these tests sent.
+    #[allow(dead_code, reason = "the benchmark's")]
+    pub fn all_requests(&self) -> usize {
+        let log = std::fs::read_to_string(self.folder.path().join("registry.log")).unwrap();
+        log.lines().filter(|line| line.contains(" HTTP/1.1\" ") && !line.contains("\"ureq/")).count()
+    }
+
     pub fn has_blob(&self, repository: &str, digest: &str) -> bool {
         let url = self.url(&format!("{repository}/blobs/{digest}"));
         self.authorized(self.agent.head(url)).call().unwrap().status() == 200

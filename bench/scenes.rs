@@ -1,0 +1,202 @@
+//! What is measured, and the registries that it is measured against.
+
+use std::path::Path;
+use std::process::Command;
+use std::time::Duration;
+
+use serde_json::json;
+
+use crate::measure::{Measured, run};
+use crate::peers::{Program, programs};
+use crate::proxy::Proxy;
+use crate::support::images::{OCI, descriptor};
+use crate::support::token_service::closed;
+use crate::support::{Registry, TokenService};
+
+/// One piece of work, for any program.
+pub struct Work<'a> {
+    pub host: &'a str,
+    pub what: What<'a>,
+    pub login: Option<(&'a str, &'a str)>,
+    /// A folder for a program's own files.
+    pub scratch: &'a str,
+}
+
+#[derive(Clone, Copy)]
+pub enum What<'a> {
+    /// Put `whole:v1` in front of the images that `template` names.
+    Assemble { template: &'a str, platforms: &'a [&'a str] },
+    /// Show `whole:v1`.
+    Inspect,
+    /// Push what a file of specs says.
+    Specs(&'a Path),
+}
+
+impl Work<'_> {
+    pub fn reference(&self, name: &str) -> String {
+        format!("{}/{name}", self.host)
+    }
+
+    pub fn target(&self) -> String {
+        self.reference("whole:v1")
+    }
+}
+
+/// Architectures that Go has for Linux; with their variants and a few more systems there are fifty platforms.
+pub const TEN: [&str; 10] =
+    ["386", "amd64", "arm64", "loong64", "mips", "mips64le", "mipsle", "ppc64le", "riscv64", "s390x"];
+
+/// Puts an image with three layers into a registry.
+fn image(registry: &Registry, repository: &str, tag: &str, architecture: &str) {
+    let blob = |media_type: &str, text: String| {
+        descriptor(media_type, &registry.push_blob(repository, text.as_bytes()), text.as_bytes())
+    };
+    let config = json!({"os": "linux", "architecture": architecture, "tag": tag}).to_string();
+    let config = blob("application/vnd.oci.image.config.v1+json", config);
+    let layers: Vec<_> = (0..3)
+        .map(|n| blob("application/vnd.oci.image.layer.v1.tar", format!("layer {n} of {repository}:{tag}")))
+        .collect();
+    let manifest = json!({"schemaVersion": 2, "mediaType": OCI, "config": config, "layers": layers}).to_string();
+    registry.push_manifest(repository, tag, OCI, manifest.as_bytes());
+}
+
+pub struct Row {
+    pub scene: String,
+    pub program: &'static str,
+    pub round_trip: Duration,
+    pub measured: Measured,
+    pub requests: usize,
+    pub connections: usize,
+}
+
+/// The registry, its token service where it has one, and the proxy in front of each.
+struct Stage {
+    registry: Registry,
+    service: Option<TokenService>,
+    proxies: Vec<Proxy>,
+    round_trip: Duration,
+    scratch: tempfile::TempDir,
+}
+
+impl Stage {
+    fn new(round_trip: Duration) -> Self {
+        let registry = Registry::start();
+        let proxies = vec![Proxy::before(&registry.host, round_trip)];
+        Self { registry, service: None, proxies, round_trip, scratch: tempfile::tempdir().unwrap() }
+    }
+
+    fn with_token_service(round_trip: Duration) -> Self {
+        let scratch = tempfile::tempdir().unwrap();
+        let service = TokenService::start(closed, 300, |_| None);
+        let before_service = Proxy::before(&service.server.host, round_trip);
+        let config = service.registry_config(scratch.path()).replace(&service.server.host, &before_service.host);
+        let registry = Registry::start_with(&config, Some(service.mint(&["whole"])));
+        let proxies = vec![Proxy::before(&registry.host, round_trip), before_service];
+        Self { registry, service: Some(service), proxies, round_trip, scratch }
+    }
+
+    fn counts(&self) -> (usize, usize) {
+        let tokens = self.service.as_ref().map_or(0, |service| service.token_requests().len());
+        (self.registry.all_requests() + tokens, self.proxies.iter().map(Proxy::connections).sum())
+    }
+
+    fn row(&self, scene: &str, program: &Program, what: What<'_>) -> Option<Row> {
+        let login = self.service.as_ref().map(|_| ("user", "secret-word"));
+        let scratch = self.scratch.path().to_str().unwrap();
+        let mut command: Command = (program.command)(&Work { host: &self.proxies[0].host, what, login, scratch })?;
+        command.env("HOME", self.scratch.path()).env_remove("DOCKER_CONFIG");
+        let before = self.counts();
+        let measured = run(&mut command);
+        let after = self.counts();
+        if !measured.success {
+            eprintln!("{} failed in \"{scene}\": {}", program.name, measured.stderr.trim());
+        }
+        Some(Row {
+            scene: scene.to_owned(),
+            program: program.name,
+            round_trip: self.round_trip,
+            measured,
+            requests: after.0 - before.0,
+            connections: after.1 - before.1,
+        })
+    }
+}
+
+const ONE_REPOSITORY: &str = "10 platforms, one repository";
+const INSPECT: &str = "inspect an index of 10";
+const OTHERS: &str = "10 platforms, other repositories";
+const AGAIN: &str = "the same again";
+const TOKEN: &str = "10 platforms behind a token service";
+
+/// Which scenes to run: those that have one of these words in their name; all, without words.
+pub struct Wanted<'a>(pub &'a [String]);
+
+impl Wanted<'_> {
+    fn any(&self, scenes: &[&str]) -> bool {
+        self.0.is_empty() || scenes.iter().any(|scene| self.0.iter().any(|word| scene.contains(word.as_str())))
+    }
+}
+
+/// The main job and its neighbours, by every program that can; a fresh registry for each, so that each is the first.
+pub fn against_peers(round_trip: Duration, wanted: &Wanted<'_>, mut emit: impl FnMut(Row)) {
+    for program in programs() {
+        let mut emit = |row: Option<Row>| row.into_iter().for_each(&mut emit);
+        if wanted.any(&[ONE_REPOSITORY, INSPECT]) {
+            let stage = Stage::new(round_trip);
+            TEN.iter().for_each(|name| image(&stage.registry, "whole", name, name));
+            let one = What::Assemble { template: "whole:ARCH", platforms: &TEN };
+            match stage.row(ONE_REPOSITORY, &program, one) {
+                // One that assembles nothing may still show what is there.
+                None => drop(stage.row(ONE_REPOSITORY, &programs()[0], one)),
+                row => emit(row),
+            }
+            emit(stage.row(INSPECT, &program, What::Inspect));
+        }
+        if wanted.any(&[OTHERS, AGAIN]) {
+            let stage = Stage::new(round_trip);
+            TEN.iter().for_each(|name| image(&stage.registry, &format!("parts/{name}"), "v1", name));
+            let others = What::Assemble { template: "parts/ARCH:v1", platforms: &TEN };
+            emit(stage.row(OTHERS, &program, others));
+            emit(stage.row(AGAIN, &program, others));
+        }
+        if wanted.any(&[TOKEN]) {
+            let stage = Stage::with_token_service(round_trip);
+            TEN.iter().for_each(|name| image(&stage.registry, "whole", name, name));
+            emit(stage.row(TOKEN, &program, What::Assemble { template: "whole:ARCH", platforms: &TEN }));
+        }
+    }
+}
+
+/// How cost grows with platforms and with indexes.
+pub fn growth(round_trip: Duration, wanted: &Wanted<'_>, mut emit: impl FnMut(Row)) {
+    let Some(this) = programs().into_iter().next() else { return };
+    let mut measure = |scene: String, prepare: &dyn Fn(&Stage) -> String| {
+        if wanted.any(&[&scene]) {
+            let stage = Stage::new(round_trip);
+            let file = stage.scratch.path().join("specs.yaml");
+            std::fs::write(&file, prepare(&stage)).unwrap();
+            stage.row(&scene, &this, What::Specs(&file)).into_iter().for_each(&mut emit);
+        }
+    };
+    for count in [1, 10, 50] {
+        measure(format!("{count} platforms, one index"), &|stage| {
+            let host = &stage.proxies[0].host;
+            let source = |n: usize| {
+                let (name, tag) = (TEN[n % TEN.len()], format!("n{n}"));
+                image(&stage.registry, "whole", &tag, name);
+                let platform = format!("{{os: linux, architecture: \"{name}\", os.version: \"{n}\"}}");
+                format!("- {{image: \"{host}/whole:{tag}\", platform: {platform}}}\n")
+            };
+            let sources: String = (0..count).map(source).collect();
+            format!("image: {host}/whole:v1\nmanifests:\n{sources}")
+        });
+    }
+    for count in [1, 10, 100, 1000] {
+        measure(format!("{count} indexes of the same 10"), &|stage| {
+            let host = &stage.proxies[0].host;
+            TEN.iter().for_each(|name| image(&stage.registry, "whole", name, name));
+            let sources: String = TEN.map(|name| format!("- image: \"{host}/whole:{name}\"\n")).concat();
+            (0..count).map(|n| format!("---\nimage: {host}/whole:v{n}\nmanifests:\n{sources}")).collect()
+        });
+    }
+}
