@@ -2,7 +2,7 @@
 
 use crate::support::certificates::Authority;
 use crate::support::token_service::closed;
-use crate::support::{Outcome, Registry, TokenService, command, run};
+use crate::support::{Outcome, Registry, Scripted, TokenService, command, run};
 
 struct Scene {
     folder: tempfile::TempDir,
@@ -72,7 +72,7 @@ fn a_file_of_certificates_that_cannot_be_used_is_named() {
     std::fs::write(scene.folder.path().join("no.pem"), "hello").unwrap();
     for (file, part) in [("gone.pem", "cannot read gone.pem: "), ("no.pem", "no.pem holds no PEM certificate")] {
         let outcome = scene.inspect(&["--ca-cert", file], &[]);
-        assert!(outcome.stderr.contains(part), "{outcome:?}");
+        assert!(outcome.stderr.contains(part) && !outcome.stderr.contains("no answer"), "{outcome:?}");
     }
 }
 
@@ -123,4 +123,23 @@ fn insecure_is_not_for_a_token_service_elsewhere() {
     let believed = ["--insecure", "--ca-cert", elsewhere.certificate()];
     scene.inspect(&[&believed[..], &login].concat(), &[]);
     assert!(log().contains("GET /token?account=user"), "{}", log());
+}
+
+/// Nor is it for where a registry redirects.
+#[test]
+fn insecure_is_not_for_where_a_registry_redirects() {
+    let elsewhere = Scene::new(|_, _| String::new());
+    let there = format!("https://{}/v2/app/manifests/x", elsewhere.registry.host);
+    let server = Scripted::start(move |_, _| (307, vec![("Location", there.clone())], vec![]));
+    let inspect = |more: &[&str]| {
+        let reference = format!("{}/app:x", server.host);
+        let args = [&["--plain-http", "--insecure", "inspect", &reference], more].concat();
+        run(command(elsewhere.folder.path(), &args), "").stderr
+    };
+    let said = inspect(&[]);
+    let named = format!("at {}, to which the registry redirects: ", elsewhere.registry.host);
+    assert!(said.contains(&named) && said.contains("UnknownIssuer"), "{said}");
+    assert!(said.ends_with("hint: --ca-cert FILE believes the authority in a PEM file\n"), "{said}");
+    let believed = inspect(&["--ca-cert", elsewhere.certificate()]);
+    assert!(believed.contains("MANIFEST_UNKNOWN"), "{believed}");
 }

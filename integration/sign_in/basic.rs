@@ -35,8 +35,8 @@ fn half_of_user_and_password_is_bad_usage() {
     let folder = tempfile::tempdir().unwrap();
     for (args, environment, part) in [
         (&["--username", "user"][..], vec![], "--username gives a user name, and no password"),
-        (&[], vec![("MANIFEST_TOOL_USERNAME", "user")], "MANIFEST_TOOL_USERNAME gives a user name, and no password"),
-        (&["--password", "secret-word"], vec![], "a password is given, and no user name"),
+        (&["-u", "user"], vec![], "--username gives a user name, and no password"),
+        (&["--password", "secret-word"], vec![], "--password gives a password, and no user name"),
         (&["--username", "user", "--password-stdin"], vec![], "standard input holds no password"),
         (&["--username", "user", "--password", "p", "--password-stdin"], vec![], "cannot be used with"),
     ] {
@@ -60,7 +60,7 @@ fn no_and_wrong_credentials_say_what_to_do() {
         ["push", "from-args", "--platforms", "linux/amd64,linux/arm64", "--template", &template, "--target", &target];
     let none = tool(&folder, &push, &[], "");
     let expected = format!(
-        "error: cannot assemble {target}: no credentials for {host} (HTTP 401)\nhint: manifest-tool login {host}\n"
+        "error: cannot assemble {target}: no credentials for {host} (HTTP 401; registry says: UNAUTHORIZED: authentication required)\nhint: manifest-tool login {host}\n"
     );
     assert!(none.exit == 1 && none.stderr.ends_with(&expected), "{none:?}");
 
@@ -71,6 +71,90 @@ fn no_and_wrong_credentials_say_what_to_do() {
          hint: manifest-tool login {host} checks other ones and stores them\n"
     );
     assert!(wrong.exit == 1 && wrong.stderr.ends_with(&expected), "{wrong:?}");
+}
+
+/// A pipeline may have one of the two for other jobs: what anyone may read is read.
+#[test]
+fn half_of_the_environments_pair_is_said_and_not_used() {
+    let (folder, registry) = (tempfile::tempdir().unwrap(), Registry::start());
+    push_image(&registry, "app", "v1", "amd64");
+    let reference = format!("{}/app:v1", registry.host);
+    for (set, other) in [("USERNAME", "PASSWORD"), ("PASSWORD", "USERNAME")] {
+        let name = format!("MANIFEST_TOOL_{set}");
+        let outcome = tool(&folder, &["inspect", &reference], &[(&name, "secret-word")], "");
+        let warning = format!("warning: {name} is set and MANIFEST_TOOL_{other} is not; neither is used\n");
+        assert!(outcome.exit == 0 && outcome.stderr.contains(&warning), "{outcome:?}");
+    }
+}
+
+/// More than one try could lock the account.
+#[test]
+fn wrong_credentials_are_tried_once() {
+    let folder = tempfile::tempdir().unwrap();
+    let registry = registry_with_htpasswd(&folder);
+    let front = Scripted::before(&registry, |_| None);
+    for template in ["app:ARCH", "app-ARCH:v1"] {
+        let (before, template) = (front.asked().len(), format!("{}/{template}", front.host));
+        let target = format!("{}/app:v1", front.host);
+        let push = [
+            "push",
+            "from-args",
+            "--platforms",
+            "linux/amd64,linux/arm64,linux/386",
+            "--template",
+            &template,
+            "--target",
+            &target,
+        ];
+        let wrong = ["--plain-http", "--username", "user", "--password", "wrong"];
+        let outcome = tool(&folder, &[&push[..], &wrong].concat(), &[], "");
+        assert!(outcome.exit == 1 && outcome.stderr.matches("refused the credentials").count() == 1, "{outcome:?}");
+        let tried = front.asked().iter().skip(before).filter(|asked| asked.authorization.is_some()).count();
+        assert_eq!(tried, 1, "{outcome:?}");
+    }
+}
+
+/// Credentials that are good elsewhere are not given up for one refusal.
+#[test]
+fn one_refusal_does_not_spoil_good_credentials() {
+    let folder = tempfile::tempdir().unwrap();
+    let registry = registry_with_htpasswd(&folder);
+    for architecture in ["amd64", "arm64"] {
+        push_image(&registry, "app", architecture, architecture);
+    }
+    let front = Scripted::before(&registry, |asked| {
+        (asked.line.ends_with("/app/manifests/386")).then(|| (401, vec![("WWW-Authenticate", "Basic".into())], vec![]))
+    });
+    let (template, target) = (format!("{}/app:ARCH", front.host), format!("{}/app:v1", front.host));
+    let push = [
+        "push",
+        "from-args",
+        "--platforms",
+        "linux/amd64,linux/386,linux/arm64",
+        "--template",
+        &template,
+        "--target",
+        &target,
+    ];
+    let outcome = tool(&folder, &[&["--plain-http"], &push[..], &LOGIN].concat(), &[], "");
+    let expected =
+        format!("{target}: linux/386: {0}/app:386: {0} refused the credentials from --username (HTTP 401)", front.host);
+    assert!(outcome.exit == 1 && outcome.stderr.contains(&expected), "{outcome:?}");
+}
+
+/// The registry's own words count for more than what signing in could not do.
+#[test]
+fn a_refusal_that_is_not_about_signing_in_keeps_its_words() {
+    let folder = tempfile::tempdir().unwrap();
+    let server = Scripted::start(|asked, _| match asked.line.as_str() {
+        "GET /v2/" => (401, vec![("WWW-Authenticate", "Basic realm=\"R\u{e9}gistre\"".into())], vec![]),
+        _ => (403, vec![], br#"{"errors":[{"code":"DENIED","message":"quarantined"}]}"#.to_vec()),
+    });
+    let reference = format!("{}/app:v1", server.host);
+    let outcome = tool(&folder, &["--plain-http", "inspect", &reference], &[], "");
+    let expected =
+        format!("{reference}: no credentials for {} (HTTP 403; registry says: DENIED: quarantined)", server.host);
+    assert!(outcome.exit == 1 && outcome.stderr.contains(&expected), "{outcome:?}");
 }
 
 #[test]

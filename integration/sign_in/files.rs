@@ -149,6 +149,24 @@ fn helpers() {
     let log = std::fs::read_to_string(scene.folder.path().join("helper.log")).unwrap();
     assert_eq!(log, format!("get {host}\n").repeat(2), "once in each run");
 
+    // One process for a host, however many repositories of it are asked for.
+    push_image(&scene.registry, "other/app", "v1", "arm64");
+    let (template, target) = (format!("{host}/OS/ARCH:v1"), format!("{host}/whole:v1"));
+    let push =
+        ["push", "from-args", "--platforms", "linux/amd64,linux/arm64", "--template", &template, "--target", &target];
+    tool(&scene.folder, &push, &environment, "");
+    let log = std::fs::read_to_string(scene.folder.path().join("helper.log")).unwrap();
+    assert_eq!(log, format!("get {host}\n").repeat(3));
+
+    // One that does not read its input: no error, however the two race.
+    let deaf = helper(&scene, "deaf", "");
+    let script = "#!/bin/sh\nexec <&-\necho '{\"Username\":\"user\",\"Secret\":\"secret-word\"}'\n";
+    std::fs::write(scene.folder.path().join("bin/docker-credential-deaf"), script).unwrap();
+    scene.write(".docker/config.json", r#"{"credsStore":"deaf"}"#);
+    for _ in 0..20 {
+        scene.works(&[], &[("PATH", deaf.as_str())], "docker-credential-deaf");
+    }
+
     // A helper that has nothing is no failure, and the next source is asked.
     let podman = scene.write(".config/containers/auth.json", &scene.good(&host));
     scene.write(".docker/config.json", r#"{"credsStore":"empty"}"#);
@@ -157,7 +175,7 @@ fn helpers() {
     for (name, part) in [
         ("bad", "docker-credential-bad, which "),
         ("odd", "gave an answer for"),
-        ("gone", "could not be run; is it on PATH?"),
+        ("gone", "is not on PATH"),
         ("../bin/good", "is not the name of a credential helper"),
     ] {
         scene.write(".docker/config.json", &format!(r#"{{"credsStore":"{name}"}}"#));

@@ -1,5 +1,6 @@
 //! `login` and `logout`: checked first, stored as Docker stores.
 
+use std::io::{Read as _, Write as _};
 use std::os::unix::fs::PermissionsExt as _;
 use std::process::Command;
 
@@ -98,6 +99,45 @@ fn all_else_in_the_file_stays_and_a_link_stays_a_link() {
     assert_eq!(config(&folder), expected);
 }
 
+/// Numbers and layout of what is not ours stay as they were written.
+#[test]
+fn the_bytes_of_other_parts_stay() {
+    let folder = tempfile::tempdir().unwrap();
+    let registry = registry_with_htpasswd(&folder);
+    std::fs::create_dir(folder.path().join(".docker")).unwrap();
+    let file = folder.path().join(".docker/config.json");
+    std::fs::write(&file, "{\n  \"n\": [ 1.10,123456789012345678901234567890 ],\n  \"auths\": {}\n}\n").unwrap();
+    assert_eq!(login(&folder, &registry.host, "secret-word").exit, 0);
+    let text = std::fs::read_to_string(&file).unwrap();
+    assert!(text.contains("\"n\": [ 1.10,123456789012345678901234567890 ],"), "{text}");
+    // A link to a file that is not there yet makes that file.
+    std::fs::remove_file(&file).unwrap();
+    std::os::unix::fs::symlink("../elsewhere.json", &file).unwrap();
+    assert_eq!(login(&folder, &registry.host, "secret-word").exit, 0);
+    assert!(std::fs::symlink_metadata(&file).unwrap().is_symlink() && folder.path().join("elsewhere.json").exists());
+    // A folder that is not there yet is made, as with `docker --config`.
+    let args = ["login", &registry.host, "-u", "user", "--password-stdin", "--docker-cfg", "new/folder"];
+    assert_eq!(tool(&folder, &args, &[], "secret-word").exit, 0);
+    assert!(folder.path().join("new/folder/config.json").is_file());
+}
+
+/// Where what was stored is not what will be used, or something else is still used, that is said.
+#[test]
+fn other_sources_are_pointed_out() {
+    let folder = tempfile::tempdir().unwrap();
+    let registry = registry_with_htpasswd(&folder);
+    let host = registry.host.as_str();
+    let other = format!(r#"{{"auths":{{"{host}":{{"auth":"eDp5"}}}}}}"#);
+    let environment = [("DOCKER_AUTH_CONFIG", other.as_str())];
+    let args = ["login", host, "--username", "user", "--password-stdin"];
+    let stored = tool(&folder, &args, &environment, "secret-word");
+    let warning = format!("warning: the credentials for {host} from DOCKER_AUTH_CONFIG come first\n");
+    assert!(stored.exit == 0 && stored.stderr.ends_with(&warning), "{stored:?}");
+    let out = tool(&folder, &["logout", host], &environment, "");
+    let warning = format!("warning: the credentials for {host} from DOCKER_AUTH_CONFIG are still used\n");
+    assert!(out.exit == 0 && out.stderr.ends_with(&warning), "{out:?}");
+}
+
 #[test]
 fn a_file_that_cannot_be_read_is_left_as_it_is() {
     let folder = tempfile::tempdir().unwrap();
@@ -192,38 +232,66 @@ fn without_a_terminal_nothing_is_asked() {
     }
 }
 
-/// At a terminal, which `script` makes, both are asked for, and the password is not shown.
+/// What a user at a terminal sees and types; `script` makes the terminal.
+struct Terminal {
+    child: std::process::Child,
+    shown: String,
+}
+
+impl Terminal {
+    fn start(folder: &tempfile::TempDir, command: &str) -> Self {
+        let child = Command::new("script")
+            .args(["-qec", command, "/dev/null"])
+            .env("HOME", folder.path())
+            .env_remove("DOCKER_CONFIG")
+            .stdin(std::process::Stdio::piped())
+            .stdout(std::process::Stdio::piped())
+            .spawn()
+            .unwrap();
+        Self { child, shown: String::new() }
+    }
+
+    fn read_until(&mut self, text: &str) {
+        let screen = self.child.stdout.as_mut().unwrap();
+        let mut byte = [0];
+        while !self.shown.ends_with(text) && screen.read(&mut byte).unwrap() == 1 {
+            self.shown.push(byte[0] as char);
+        }
+    }
+
+    fn type_in(&mut self, keys: &[u8]) {
+        // A prompt is written before the echo is off.
+        std::thread::sleep(std::time::Duration::from_millis(300));
+        self.child.stdin.as_mut().unwrap().write_all(keys).unwrap();
+    }
+}
+
 #[test]
 fn a_terminal_is_asked_and_does_not_echo() {
-    use std::io::{Read as _, Write as _};
     let folder = tempfile::tempdir().unwrap();
     let registry = registry_with_htpasswd(&folder);
-    let program = env!("CARGO_BIN_EXE_manifest-tool");
-    let mut child = Command::new("script")
-        .args(["-qec", &format!("{program} login {}", registry.host), "/dev/null"])
-        .env("HOME", folder.path())
-        .env_remove("DOCKER_CONFIG")
-        .stdin(std::process::Stdio::piped())
-        .stdout(std::process::Stdio::piped())
-        .spawn()
-        .unwrap();
-    let (mut keys, mut screen) = (child.stdin.take().unwrap(), child.stdout.take().unwrap());
-    let mut shown = String::new();
-    let mut read_until = |text: &str, shown: &mut String| {
-        let mut byte = [0];
-        while !shown.ends_with(text) && screen.read(&mut byte).unwrap() == 1 {
-            shown.push(byte[0] as char);
-        }
-    };
-    read_until(&format!("user name for {}: ", registry.host), &mut shown);
-    keys.write_all(b"user\n").unwrap();
-    read_until(&format!("password of user for {}: ", registry.host), &mut shown);
-    // Only when echo is off is it typed.
-    std::thread::sleep(std::time::Duration::from_millis(300));
-    keys.write_all(b"secret-word\n").unwrap();
-    read_until("not encrypted", &mut shown);
-    drop(keys);
-    assert!(child.wait().unwrap().success(), "{shown}");
+    let host = registry.host.as_str();
+    let mut terminal = Terminal::start(&folder, &format!("{} login {host}", env!("CARGO_BIN_EXE_manifest-tool")));
+    terminal.read_until(&format!("user name for {host}: "));
+    terminal.type_in(b"user\n");
+    terminal.read_until(&format!("password of user for {host}: "));
+    terminal.type_in(b"secret-word\n");
+    terminal.read_until("not encrypted");
+    let shown = &terminal.shown;
     assert!(shown.contains("signed in to ") && !shown.contains("secret-word"), "{shown}");
-    assert_eq!(config(&folder), json!({"auths": {registry.host.as_str(): {"auth": auth()}}}));
+    assert!(terminal.child.wait().unwrap().success());
+    assert_eq!(config(&folder), json!({"auths": {host: {"auth": auth()}}}));
+}
+
+#[test]
+fn ctrl_c_at_the_password_gives_the_echo_back() {
+    let folder = tempfile::tempdir().unwrap();
+    let program = env!("CARGO_BIN_EXE_manifest-tool");
+    let script = format!("sh -c 'trap : INT; {program} login -u user r.invalid; echo exit $?; stty -a'");
+    let mut terminal = Terminal::start(&folder, &script);
+    terminal.read_until("password of user for r.invalid: ");
+    terminal.type_in(b"\x03");
+    terminal.read_until("echoctl");
+    let shown = &terminal.shown;
+    assert!(shown.contains("exit 130") && shown.contains(" echo ") && !shown.contains("-echo "), "{shown}");
 }

@@ -193,17 +193,27 @@ fn a_challenge_with_ten_thousand_parameters() {
     assert!(nothing_stolen(&thief).is_empty());
 }
 
-/// Credentials of the command line and of one host's entry are for that host alone.
+/// Who is redirected to may not say where to sign in, nor is its refusal blamed on the user's credentials.
+#[test]
+fn a_challenge_from_where_a_registry_redirects() {
+    let thief = Scripted::start(|_, host| {
+        let challenge = format!("Bearer realm=\"http://{host}/token\"");
+        (401, vec![("WWW-Authenticate", challenge)], b"expired".to_vec())
+    });
+    let server = that_points_away(&thief, "/manifests/", 307);
+    let reference = format!("{}/app:v1", server.host);
+    let outcome = inspect(&reference, &[], &[]);
+    let expected = format!("at {}, to which the registry redirects", thief.host);
+    assert!(outcome.exit == 1 && outcome.stderr.contains(&expected), "{outcome:?}");
+    assert!(!outcome.stderr.contains("refused the credentials") && !outcome.stderr.contains("hint"), "{outcome:?}");
+    assert_eq!(nothing_stolen(&thief).len(), 1, "no token was asked of it");
+}
+
+/// Credentials of one host's entry are for that host alone. (Those of the command line: see `credentials::tests`.)
 #[test]
 fn another_registry_than_the_credentials_are_for() {
     let thief = Scripted::start(|_, _| (401, vec![("WWW-Authenticate", "Basic".into())], vec![]));
     let folder = tempfile::tempdir().unwrap();
-    let (source, target) = (format!("{}/app:ARCH", thief.host), "localhost:1/app:v1".to_owned());
-    let push =
-        ["--plain-http", "push", "from-args", "--platforms", "linux/amd64", "--template", &source, "--target", &target];
-    let outcome = tool(&folder, &[&push[..], &LOGIN].concat(), &[], "");
-    assert_eq!(outcome.exit, 1, "{outcome:?}");
-    nothing_stolen(&thief);
     let port = thief.host.rsplit(':').next().unwrap();
     let others =
         [format!("1{}", thief.host), format!("{}0", thief.host), format!("localhost:{port}"), "127.0.0.1".into()];

@@ -158,6 +158,51 @@ fn wrong_credentials_are_tried_once() {
 }
 
 #[test]
+fn wrong_credentials_for_many_repositories_are_tried_once_as_well() {
+    for status in [401, 403] {
+        let scene = Scene::new(closed, move |asked| {
+            let wrong = asked.authorization.is_some();
+            wrong.then(|| (status, vec![], br#"{"errors":[{"code":"DENIED","message":"denied"}]}"#.to_vec()))
+        });
+        let host = &scene.registry.host;
+        let outcome = scene.push(host, &TEN, "parts/ARCH:v1", "app:v1", &LOGIN);
+        let expected = format!(
+            "the token service of {host} refused the credentials from --username (HTTP {status}; registry says: DENIED: denied)\n"
+        );
+        assert!(outcome.exit == 1 && outcome.stderr.contains(&expected), "{outcome:?}");
+        assert_eq!(scene.service.token_requests().len(), 1);
+    }
+}
+
+/// Nor are good ones given up because of one repository.
+#[test]
+fn one_repository_that_is_refused_does_not_spoil_the_others() {
+    let refused = |asked: &Asked| asked.line.contains("other");
+    let scene = Scene::new(closed, move |asked| refused(asked).then(|| (401, vec![], vec![])));
+    push_image(&scene.registry, "app", "amd64", "amd64");
+    let host = &scene.registry.host;
+    let spec = format!("image: {host}/app:v1\nmanifests: [{{image: {host}/app:amd64}}, {{image: {host}/other:v1}}]\n");
+    std::fs::write(scene.folder.path().join("s.yaml"), spec).unwrap();
+    let outcome = tool(&scene.folder, &[&["push", "from-spec", "s.yaml"], &LOGIN[..]].concat(), &[], "");
+    let expected = format!(
+        "{host}/app:v1: {host}/other: the token service of {host} refused the credentials from --username (HTTP 401)"
+    );
+    assert!(outcome.exit == 1 && outcome.stderr.contains(&expected), "{outcome:?}");
+}
+
+/// A token service that is down is not a reason to sign in.
+#[test]
+fn a_token_service_that_fails_is_named() {
+    let scene = Scene::new(closed, |_| Some((503, vec![], b"busy".to_vec())));
+    let outcome = tool(&scene.folder, &["inspect", &format!("{}/app:v1", scene.registry.host)], &[], "");
+    let expected = format!(
+        "token service http://{}/token of {}: refused by the registry (HTTP 503; registry says: busy)\n",
+        scene.service.server.host, scene.registry.host
+    );
+    assert!(outcome.exit == 1 && outcome.stderr.ends_with(&expected), "{outcome:?}");
+}
+
+#[test]
 fn identity_tokens_are_posted() {
     let scene = Scene::new(closed, |_| None);
     push_image(&scene.registry, "app", "amd64", "amd64");

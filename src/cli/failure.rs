@@ -8,28 +8,33 @@ use crate::{assemble, registry, spec};
 pub(super) struct Failure {
     message: String,
     hints: Vec<String>,
-    usage: bool,
+    code: u8,
 }
 
 impl Failure {
     pub(super) fn new(message: impl Into<String>) -> Self {
-        Self { message: message.into(), hints: Vec::new(), usage: false }
+        Self { message: message.into(), hints: Vec::new(), code: 1 }
     }
 
     /// What was asked for makes no sense, whatever the registry says.
     pub(super) fn usage(message: impl Into<String>) -> Self {
-        Self { usage: true, ..Self::new(message) }
+        Self { code: 2, ..Self::new(message) }
+    }
+
+    /// Ended by Ctrl-C: 128 and the signal's number, as shells have it.
+    pub(super) fn interrupted() -> Self {
+        Self { code: 130, ..Self::new("interrupted") }
     }
 
     pub(super) fn exit_code(&self) -> ExitCode {
-        ExitCode::from(if self.usage { 2 } else { 1 })
+        ExitCode::from(self.code)
     }
 
     fn with_hints<'a>(message: String, errors: impl Iterator<Item = &'a registry::Error>) -> Self {
         let mut hints: Vec<String> = errors.filter_map(registry::Error::hint).collect();
         hints.sort_unstable();
         hints.dedup();
-        Self { message, hints, usage: false }
+        Self { message, hints, code: 1 }
     }
 }
 

@@ -1,5 +1,5 @@
 use std::io::Read as _;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use super::failure::Failure;
 use crate::registry::{Client, CredentialSources, DEFAULT_CONCURRENCY, Given, Login, Options, Secret, Tls};
@@ -23,10 +23,10 @@ pub(super) struct Global {
     #[arg(long, global = true, value_name = "N", default_value_t = DEFAULT_CONCURRENCY as u16, value_parser = clap::value_parser!(u16).range(1..=1000))]
     concurrency: u16,
     /// User name for the target's registry, or MANIFEST_TOOL_USERNAME
-    #[arg(long, global = true)]
+    #[arg(long, short, global = true)]
     username: Option<String>,
-    /// Password for it; visible to others, --password-stdin or MANIFEST_TOOL_PASSWORD is not
-    #[arg(long, global = true, conflicts_with = "password_stdin")]
+    /// Password for it; others can see it, --password-stdin and MANIFEST_TOOL_PASSWORD keep it from them
+    #[arg(long, short, global = true, conflicts_with = "password_stdin")]
     password: Option<Secret>,
     /// Read the password from standard input
     #[arg(long, global = true)]
@@ -42,20 +42,25 @@ const MAX_PASSWORD: u64 = 64 << 10;
 impl Global {
     /// The client of this run. User and password from the command line are for `registry` alone.
     pub(super) fn client(&self, registry: &str) -> Result<Client, Failure> {
-        let given = match (self.user(), self.secret()?) {
-            (Some((user, source)), Some(password)) => {
+        let given = match (self.user()?, self.secret()?) {
+            (Some((user, source)), Some((password, _))) => {
                 let login = Login::Password { user, password };
                 Some(Given { registry: registry.to_owned(), login, source: source.to_owned() })
             }
             (None, None) => None,
+            // A pipeline may have one of the two set for other jobs.
+            (Some((_, source @ USERNAME)), None) | (None, Some((_, source @ PASSWORD))) => {
+                let other = if source == USERNAME { PASSWORD } else { USERNAME };
+                eprintln!("warning: {source} is set and {other} is not; neither is used");
+                None
+            }
             (Some((_, source)), None) => {
                 let missing = "and no password: --password-stdin, MANIFEST_TOOL_PASSWORD or --password";
                 return Err(Failure::usage(format!("{source} gives a user name, {missing}")));
             }
-            (None, Some(_)) => {
-                return Err(Failure::usage(
-                    "a password is given, and no user name: --username, or MANIFEST_TOOL_USERNAME",
-                ));
+            (None, Some((_, source))) => {
+                let missing = "and no user name: --username, or MANIFEST_TOOL_USERNAME";
+                return Err(Failure::usage(format!("{source} gives a password, {missing}")));
             }
         };
         Ok(self.client_with(given))
@@ -76,44 +81,56 @@ impl Global {
     }
 
     /// The user name given, and by what.
-    pub(super) fn user(&self) -> Option<(String, &'static str)> {
+    pub(super) fn user(&self) -> Result<Option<(String, &'static str)>, Failure> {
         match &self.username {
-            Some(user) => Some((user.clone(), "--username")),
-            None => Some((variable("MANIFEST_TOOL_USERNAME")?, "MANIFEST_TOOL_USERNAME")),
+            Some(user) => Ok(Some((user.clone(), "--username"))),
+            None => Ok(variable(USERNAME)?.map(|user| (user, USERNAME))),
         }
     }
 
-    /// The password given, from the command line, standard input or the environment.
-    pub(super) fn secret(&self) -> Result<Option<Secret>, Failure> {
+    /// The password given, and by what: the command line, standard input or the environment.
+    pub(super) fn secret(&self) -> Result<Option<(Secret, &'static str)>, Failure> {
         if let Some(password) = &self.password {
             eprintln!(
                 "warning: --password shows the password to others on this machine and in shell histories; use --password-stdin or MANIFEST_TOOL_PASSWORD"
             );
-            return Ok(Some(password.clone()));
+            return Ok(Some((password.clone(), "--password")));
         }
         if !self.password_stdin {
-            return Ok(variable("MANIFEST_TOOL_PASSWORD").map(Secret::new));
+            return Ok(variable(PASSWORD)?.map(|password| (Secret::new(password), PASSWORD)));
         }
         let mut text = String::new();
-        let read = std::io::stdin().lock().take(MAX_PASSWORD).read_to_string(&mut text);
+        let read = std::io::stdin().lock().take(MAX_PASSWORD + 1).read_to_string(&mut text);
         read.map_err(|error| Failure::new(format!("cannot read the password from standard input: {error}")))?;
+        if text.len() as u64 > MAX_PASSWORD {
+            return Err(Failure::usage(format!(
+                "standard input is longer than the {MAX_PASSWORD} bytes of a password"
+            )));
+        }
         // The end of a line is not part of it; anything else is.
         let password = text.strip_suffix('\n').map_or(text.as_str(), |text| text.strip_suffix('\r').unwrap_or(text));
         if password.is_empty() {
             return Err(Failure::usage("standard input holds no password"));
         }
-        Ok(Some(Secret::new(password)))
+        Ok(Some((Secret::new(password), "--password-stdin")))
     }
 }
 
-fn variable(name: &str) -> Option<String> {
-    std::env::var(name).ok().filter(|value| !value.is_empty())
+const USERNAME: &str = "MANIFEST_TOOL_USERNAME";
+const PASSWORD: &str = "MANIFEST_TOOL_PASSWORD";
+
+fn variable(name: &str) -> Result<Option<String>, Failure> {
+    match std::env::var(name) {
+        Ok(value) => Ok(Some(value).filter(|value| !value.is_empty())),
+        Err(std::env::VarError::NotPresent) => Ok(None),
+        Err(std::env::VarError::NotUnicode(_)) => Err(Failure::usage(format!("{name} is not UTF-8 text"))),
+    }
 }
 
 /// Docker's folders of certificates, also without root, and Podman's.
 fn certs_folders() -> Vec<PathBuf> {
-    let config = variable("XDG_CONFIG_HOME").map(PathBuf::from);
-    let config = config.or_else(|| Some(Path::new(&variable("HOME")?).join(".config")));
+    let folder = |name: &str| std::env::var_os(name).filter(|value| !value.is_empty()).map(PathBuf::from);
+    let config = folder("XDG_CONFIG_HOME").or_else(|| Some(folder("HOME")?.join(".config")));
     let own = config.map(|folder| [folder.join("docker/certs.d"), folder.join("containers/certs.d")]);
     let system = ["/etc/docker/certs.d", "/etc/containers/certs.d"].map(PathBuf::from);
     own.into_iter().flatten().chain(system).collect()

@@ -3,6 +3,7 @@ use std::io::{BufRead as _, IsTerminal as _, Write as _};
 use clap::Args;
 
 use super::failure::Failure;
+use super::prompt::without_echo;
 use super::{Global, block_on};
 use crate::image::Reference;
 use crate::registry::{ErrorKind, Given, Login as Proof, Secret, Stored, erase, store};
@@ -10,7 +11,7 @@ use crate::registry::{ErrorKind, Given, Login as Proof, Secret, Stored, erase, s
 /// Check user and password against a registry, and store them as `docker login` does
 #[derive(Debug, Args)]
 #[command(
-    after_help = "Example:\n  manifest-tool login --username ci --password-stdin registry.example <token.txt\n\nAt a terminal it asks for what is not given."
+    after_help = "At a terminal it asks for what is not given. It stores in ~/.docker/config.json, $DOCKER_CONFIG/config.json or --docker-cfg, or with the helper that this names.\n\nExample:\n  manifest-tool login --username ci --password-stdin registry.example <token.txt"
 )]
 pub(super) struct Login {
     /// The registry, as in references; docker.io is Docker Hub
@@ -42,11 +43,16 @@ impl Login {
             eprintln!("warning: {registry} asks for no credentials, so these could not be checked");
         }
         let stored = store(&global.sources(None), &registry, &user, &password).map_err(Failure::new)?;
-        let place = match stored {
+        let place = match &stored {
             Stored::Helper(program) => format!("stored by {program}"),
             Stored::File(path) => format!("stored in {}, not encrypted", path.display()),
         };
         eprintln!("signed in to {registry} as {user}; {place}");
+        let stored = match stored {
+            Stored::Helper(program) => program,
+            Stored::File(path) => path.display().to_string(),
+        };
+        warn_of_others(global, &registry, Some(&stored), "come first");
         Ok(String::new())
     }
 }
@@ -64,14 +70,25 @@ impl Logout {
         if erased.is_empty() {
             eprintln!("no credentials for {registry} are stored");
         }
+        warn_of_others(global, &registry, None, "are still used");
         Ok(String::new())
+    }
+}
+
+/// Says that another source has credentials for the registry, where the user might think that none or these count.
+fn warn_of_others(global: &Global, registry: &str, stored: Option<&str>, what: &str) {
+    if let Ok(Some(source)) = global.sources(None).source_for(registry)
+        && stored != Some(source.as_str())
+    {
+        eprintln!("warning: the credentials for {registry} from {source} {what}");
     }
 }
 
 /// A host in any spelling that users have from elsewhere, such as `https://index.docker.io/v1/`.
 fn registry_of(host: &str) -> Result<String, Failure> {
     let bare = host.strip_prefix("https://").or_else(|| host.strip_prefix("http://")).unwrap_or(host);
-    let bare = bare.strip_suffix("/v1/").or_else(|| bare.strip_suffix("/v2/")).unwrap_or(bare).trim_end_matches('/');
+    let bare = bare.trim_end_matches('/');
+    let bare = bare.strip_suffix("/v1").or_else(|| bare.strip_suffix("/v2")).unwrap_or(bare).trim_end_matches('/');
     let bare = if bare == "registry-1.docker.io" { "docker.io" } else { bare };
     let reference: Option<Reference> = format!("{bare}/x/x").parse().ok();
     match reference {
@@ -83,7 +100,7 @@ fn registry_of(host: &str) -> Result<String, Failure> {
 fn user_and_password(global: &Global, registry: &str) -> Result<(String, Secret), Failure> {
     let terminal = std::io::stdin().is_terminal();
     let failed = |error: std::io::Error| Failure::new(format!("cannot read from the terminal: {error}"));
-    let user = match global.user() {
+    let user = match global.user()? {
         Some((user, _)) => user,
         None if terminal && !global.password_stdin => {
             eprint!("user name for {registry}: ");
@@ -98,10 +115,10 @@ fn user_and_password(global: &Global, registry: &str) -> Result<(String, Secret)
         return Err(Failure::usage("the user name is empty"));
     }
     let password = match global.secret()? {
-        Some(password) => password,
+        Some((password, _)) => password,
         None if terminal => {
             let prompt = format!("password of {user} for {registry}: ");
-            Secret::new(rpassword::prompt_password(prompt).map_err(failed)?)
+            Secret::new(without_echo(prompt)?)
         }
         None => return Err(Failure::usage("no password is given: --password-stdin, or MANIFEST_TOOL_PASSWORD")),
     };
@@ -126,6 +143,8 @@ mod tests {
             ("index.docker.io", Some("docker.io")),
             ("registry-1.docker.io", Some("docker.io")),
             ("https://index.docker.io/v1/", Some("docker.io")),
+            ("https://r.io/v2", Some("r.io")),
+            ("R.IO:443", Some("r.io:443")),
             ("[::1]:5000", Some("[::1]:5000")),
             ("ghcr", None),
             ("r.io/team", None),

@@ -7,6 +7,7 @@ mod failure;
 mod global;
 mod inspect;
 mod login;
+mod prompt;
 mod push;
 mod specs;
 

@@ -129,11 +129,13 @@ fn parse(text: &str) -> Result<Reference, String> {
         Some((first, path)) if is_registry(first) => (first, path.to_owned()),
         _ => ("docker.io", name.to_owned()),
     };
-    let registry = if registry == "index.docker.io" { "docker.io" } else { registry };
-    check_registry(registry)?;
+    // Names of hosts are the same in any case; keys of credentials are in lower case.
+    let registry = registry.to_ascii_lowercase();
+    let registry = if registry == "index.docker.io" { "docker.io".to_owned() } else { registry };
+    check_registry(&registry)?;
     let repository = if registry == "docker.io" && !path.contains('/') { format!("library/{path}") } else { path };
     check_repository(&repository)?;
-    Ok(Reference { registry: registry.to_owned(), repository, tag: tag.map(str::to_owned), digest })
+    Ok(Reference { registry, repository, tag: tag.map(str::to_owned), digest })
 }
 
 fn is_registry(first: &str) -> bool {

@@ -15,8 +15,25 @@ pub(super) const MAX_TALK: usize = 1 << 20;
 
 /// A registry's answer. It counts as under way until its body is read or it is dropped.
 pub(super) struct Answer {
-    pub(super) response: Response,
-    pub(super) _permit: Option<OwnedSemaphorePermit>,
+    response: Response,
+    /// The host that answered, where the registry redirected to another.
+    pub(super) elsewhere: Option<String>,
+    permit: Option<OwnedSemaphorePermit>,
+}
+
+impl Answer {
+    pub(super) fn new(response: Response, elsewhere: Option<String>) -> Self {
+        Self { response, elsewhere, permit: None }
+    }
+
+    pub(super) fn under(self, permit: Option<OwnedSemaphorePermit>) -> Self {
+        Self { permit, ..self }
+    }
+
+    /// It is kept for what it says; another request may be sent.
+    pub(super) fn release(&mut self) {
+        self.permit = None;
+    }
 }
 
 impl std::ops::Deref for Answer {
@@ -42,11 +59,21 @@ pub(super) async fn read_body(mut answer: Answer, limit: usize, subject: &str) -
     }
 }
 
+/// How messages name a host that the registry redirects to.
+pub(super) fn redirected(host: &str) -> String {
+    format!("at {host}, to which the registry redirects")
+}
+
 /// What an answer of 400 and above says.
 pub(super) async fn read_error(answer: Answer, subject: &str) -> Error {
-    let status = answer.status().as_u16();
+    let (status, elsewhere) = (answer.status().as_u16(), answer.elsewhere.clone());
     let body = read_body(answer, MAX_TALK, subject).await.unwrap_or_default();
-    Error::answer(subject, status, &body)
+    let error = Error::answer(subject, status, &body);
+    match elsewhere {
+        None => error,
+        // Not the registry's doing, and nothing that signing in would mend.
+        Some(host) => Error::new(subject, ErrorKind::Protocol(format!("{}: {error}", redirected(&host)))),
+    }
 }
 
 /// The digest that the registry names in `Docker-Content-Digest`, if it is one.

@@ -6,7 +6,7 @@ use std::time::Instant;
 use bytes::Bytes;
 use reqwest::header::WWW_AUTHENTICATE;
 use reqwest::{Method, Response};
-use tokio::sync::{MutexGuard, OnceCell, Semaphore};
+use tokio::sync::{MutexGuard, OnceCell, OwnedSemaphorePermit, Semaphore};
 use url::Url;
 
 use super::answer::{Answer, read_error};
@@ -82,15 +82,22 @@ struct Host {
     ping: OnceCell<Option<Challenge>>,
 }
 
-/// Held until the first answer of a host, and what it says of signing in, are taken in.
+/// Held by the first request of a host until its answer, and what it says of signing in, are taken in; or until it is
+/// clear that there is no answer, so that the others do not fail one after another.
 struct First<'a> {
     host: &'a Host,
-    _guard: Option<MutexGuard<'a, ()>>,
+    _guard: MutexGuard<'a, ()>,
 }
 
 impl Drop for First<'_> {
     fn drop(&mut self) {
         self.host.answered.store(true, Ordering::Release);
+    }
+}
+
+impl Host {
+    async fn permit(&self) -> Option<OwnedSemaphorePermit> {
+        Arc::clone(&self.slots).acquire_owned().await.ok()
     }
 }
 
@@ -166,70 +173,92 @@ impl Client {
         let host = self.host(registry);
         let api = host.api.get_or_try_init(|| self.find_api(registry)).await?;
         let url = pointed_to(api, api, &request.target).map_err(|reason| request.protocol(reason))?;
-        // Credentials are for the registry's own origin alone.
-        let own = url.origin() == api.origin();
-        let mut finding_out = if own { self.find_out(registry, &host, &request.scopes).await } else { None };
-        let mut attempt = 1;
-        loop {
-            let authorization = if own { host.sign_in.authorization(self, api, &request.scopes).await? } else { None };
-            let permit = Arc::clone(&host.slots).acquire_owned().await.ok();
-            let exchanged = self.exchange(request, api, &url, authorization.as_ref(), attempt).await;
-            // Also where there was no answer: the others are not to fail one after another.
-            let finding_out = First { host: &host, _guard: finding_out.take() };
-            let answered = exchanged?;
-            let answer = Answer { response: answered.response, _permit: permit };
-            let status = answer.response.status().as_u16();
-            if authorization.is_some() && status < 400 {
+        // Files of certificates that cannot be read are not the registry's doing.
+        self.connections.client(api, true).map_err(|reason| request.protocol(reason))?;
+        if url.origin() != api.origin() {
+            // Credentials are for the registry's own origin alone.
+            let permit = host.permit().await;
+            return self.exchange(request, api, &url, None, 1).await.map(|answer| answer.under(permit));
+        }
+        let mut first = self.first(registry, &host, &request.scopes).await;
+        let (mut bare_refused, mut signed_refused) = (false, false);
+        let mut refusal: Option<Answer> = None;
+        for attempt in 1.. {
+            let authorization = match (host.sign_in.authorization(self, api, &request.scopes).await, refusal.take()) {
+                (Ok(authorization), _) => authorization,
+                // The registry's own words say more than that there is nothing to sign in with.
+                (Err(error), Some(answer)) if answer.status() == 403 || error.is_want_of_credentials() => {
+                    return Ok(answer);
+                }
+                (Err(error), _) => return Err(error),
+            };
+            if attempt > 1 {
+                first = None; // those who wait have what they wait for
+            }
+            let permit = host.permit().await;
+            let header = authorization.as_ref().map(|authorization| &authorization.header);
+            let mut answer = self.exchange(request, api, &url, header, attempt).await?.under(permit);
+            let status = answer.status().as_u16();
+            if answer.elsewhere.is_some() {
+                return Ok(answer);
+            }
+            if header.is_some() && status != 401 {
                 host.sign_in.accepted();
             }
-            let wants_sign_in = match status {
-                401 => true,
-                // Some registries that anyone may read answer so to who may not write.
-                403 => authorization.is_none(),
-                _ => false,
-            };
-            if !wants_sign_in || !answered.at_home || attempt > 1 {
+            let seen = if header.is_some() { &mut signed_refused } else { &mut bare_refused };
+            // Some registries that anyone may read answer 403 to who may not write without signing in.
+            let refused = status == 401 || (status == 403 && header.is_none());
+            if !refused || std::mem::replace(seen, true) {
                 return Ok(answer);
             }
-            let mut challenge = challenge_of(&answer.response);
-            if challenge.is_none() && authorization.is_none() {
-                challenge = self.ping(&host, api).await?;
+            let mut challenge = challenge_of(&answer);
+            if challenge.is_none() && header.is_none() {
+                challenge = self.ping(&host, api).await.ok().flatten();
             }
-            let again = host.sign_in.challenged(challenge, authorization.as_ref(), &request.scopes).await;
-            drop(finding_out);
-            if !again {
+            if host.sign_in.challenged(challenge, header, &request.scopes).await {
+                answer.release();
+                refusal = Some(answer);
+            } else if authorization.as_ref().is_some_and(|authorization| authorization.proving.is_some()) {
+                // Before those who wait for it try the same.
+                return Err(self.refused(registry, request, answer).await);
+            } else {
                 return Ok(answer);
             }
-            attempt += 1;
+        }
+        drop(first);
+        Err(request.protocol("the registry does not settle on how to sign in".into()))
+    }
+
+    async fn refused(&self, registry: &str, request: &Request, answer: Answer) -> Error {
+        let at_home = answer.elsewhere.is_none();
+        let error = read_error(answer, &request.subject).await;
+        match error.kind {
+            ErrorKind::Answer { status: status @ (401 | 403), messages } if at_home => {
+                let sign_in = &self.host(registry).sign_in;
+                sign_in.explain(self, &request.subject, &request.scopes, status, messages).await
+            }
+            _ => error,
         }
     }
 
     /// Where there are credentials for a registry, it is likely to want them, and each request sent before it says so
     /// would be sent twice: the first goes alone, and the others wait here for its answer.
-    async fn find_out<'a>(&self, registry: &str, host: &'a Host, scopes: &Scopes) -> Option<MutexGuard<'a, ()>> {
+    async fn first<'a>(&self, registry: &str, host: &'a Host, scopes: &Scopes) -> Option<First<'a>> {
         let known = || host.answered.load(Ordering::Acquire);
         if known() || !self.credentials.may_have(registry, scopes.repository()) {
             return None;
         }
         let guard = host.finding_out.lock().await;
-        if known() { None } else { Some(guard) }
+        if known() { None } else { Some(First { host, _guard: guard }) }
     }
 
     /// As [`Self::send`], and an answer of 400 and above is an error; one for want of rights says whose.
     pub(super) async fn send_ok(&self, registry: &str, request: &Request) -> Result<Answer, Error> {
-        let response = self.send(registry, request).await?;
-        let status = response.status();
-        if !status.is_client_error() && !status.is_server_error() {
-            return Ok(response);
+        let answer = self.send(registry, request).await?;
+        if answer.status().is_client_error() || answer.status().is_server_error() {
+            return Err(self.refused(registry, request, answer).await);
         }
-        let error = read_error(response, &request.subject).await;
-        match error.kind {
-            ErrorKind::Answer { status: status @ (401 | 403), messages } => {
-                let sign_in = &self.host(registry).sign_in;
-                Err(sign_in.explain(self, &request.subject, &request.scopes, status, messages).await)
-            }
-            _ => Err(error),
-        }
+        Ok(answer)
     }
 
     /// Asks `GET /v2/`, once for a registry, for the challenge that another answer lacked.
@@ -237,9 +266,9 @@ impl Client {
         let ask = async || {
             let request = ping_request(api);
             let url = pointed_to(api, api, &request.target).map_err(|reason| request.protocol(reason))?;
-            let answered = self.exchange(&request, api, &url, None, 1).await?;
+            let answer = self.exchange(&request, api, &url, None, 1).await?;
             // Whatever the status: a registry that anyone may read may answer 200 and still name its token service.
-            Ok(challenge_of(&answered.response).filter(|_| answered.at_home))
+            Ok(challenge_of(&answer).filter(|_| answer.elsewhere.is_none()))
         };
         host.ping.get_or_try_init(ask).await.cloned()
     }
@@ -276,7 +305,7 @@ impl Client {
         let client = self
             .connections
             .client(&https, true)
-            .map_err(|reason| Error::new(registry, ErrorKind::Transport(reason)))?;
+            .map_err(|reason| Error::new(registry, ErrorKind::Protocol(reason)))?;
         let ping = https.join("v2/").unwrap_or_else(|_| https.clone());
         let started = Instant::now();
         let probe = client.get(ping.clone()).send().await;
@@ -315,5 +344,6 @@ fn ping_request(api: &Url) -> Request {
 
 fn challenge_of(response: &Response) -> Option<Challenge> {
     let values = response.headers().get_all(WWW_AUTHENTICATE);
-    parse_challenges(values.iter().filter_map(|value| value.to_str().ok()))
+    let values: Vec<_> = values.iter().map(|value| String::from_utf8_lossy(value.as_bytes())).collect();
+    parse_challenges(values.iter().map(AsRef::as_ref))
 }

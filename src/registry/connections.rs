@@ -172,3 +172,31 @@ pub(super) fn reason_of(error: &reqwest::Error) -> String {
     }
     clean(&reason)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_folder_of_a_host_is_for_it_alone() {
+        let certs = tempfile::tempdir().unwrap();
+        for name in ["r.io", "r.io:5000", "s.io:443", "..x"] {
+            std::fs::create_dir(certs.path().join(name)).unwrap();
+        }
+        let tls = Tls { certs_folders: vec![certs.path().to_owned()], ..Tls::default() };
+        let connections = Connections::new(tls);
+        for (url, folder) in [
+            ("https://r.io/v2/", Some("r.io")),
+            ("https://r.io:443/", Some("r.io")),
+            ("https://r.io:5000/", Some("r.io:5000")),
+            ("https://s.io/", Some("s.io:443")),
+            ("https://t.io/", None),
+            ("https://../", None),
+            ("https://..x/", None),
+        ] {
+            let Ok(url) = url.parse() else { continue };
+            let found = connections.folders(&url);
+            assert_eq!(found, folder.map(|name| certs.path().join(name)).into_iter().collect::<Vec<_>>(), "{url}");
+        }
+    }
+}

@@ -133,6 +133,10 @@ impl Error {
         }
     }
 
+    pub(super) fn is_want_of_credentials(&self) -> bool {
+        matches!(&self.kind, ErrorKind::Denied(denied) if denied.denial == Denial::NoCredentials)
+    }
+
     /// What the user can do about it.
     #[must_use]
     pub fn hint(&self) -> Option<String> {
@@ -142,10 +146,18 @@ impl Error {
                 Denial::Refused { .. } => {
                     return Some(format!("manifest-tool login {} checks other ones and stores them", denied.registry));
                 }
-                _ => "the user who is signed in may not do this",
+                Denial::NotGranted { .. } => "the user who is signed in may not do this",
+                // It may be the user's rights, a tag that must not change, a quota: the registry's words say it.
+                Denial::Forbidden { .. } => return None,
             },
             ErrorKind::Answer { status: 401, .. } => "the registry names no way to sign in (WWW-Authenticate)",
             ErrorKind::Answer { status: 415, .. } => "this registry does not take the media type; try --type oci",
+            ErrorKind::SignIn(reason) if reason.contains("certificate") => {
+                "--ca-cert FILE believes the authority in a PEM file"
+            }
+            ErrorKind::Transport(reason) if reason.contains("certificate") && reason.contains("redirects") => {
+                "--ca-cert FILE believes the authority in a PEM file"
+            }
             ErrorKind::Transport(reason) if reason.contains("certificate") => {
                 "--ca-cert FILE believes the authority in a PEM file; --insecure skips the check"
             }
@@ -204,7 +216,9 @@ impl Denial {
                 write!(f, "token service {granted}{not} {} on {repository}", lacking.join(" and "))?;
                 write!(f, " to the credentials from {source}")
             }
-            Self::Forbidden { source } => write!(f, "the credentials from {source} do not suffice"),
+            Self::Forbidden { source } => {
+                write!(f, "refused by the registry, signed in with the credentials from {source}")
+            }
         }
     }
 }
@@ -357,13 +371,13 @@ mod tests {
             (
                 "r.io/a:1",
                 Denial::Forbidden { source: source() },
-                "r.io/a:1: the credentials from /home/x/.docker/config.json do not suffice (HTTP 401; registry says: DENIED: no)",
-                "the user who is signed in may not do this",
+                "r.io/a:1: refused by the registry, signed in with the credentials from /home/x/.docker/config.json (HTTP 401; registry says: DENIED: no)",
+                "",
             ),
         ] {
             let denied = Denied { registry: "r.io".into(), denial, status: 401, messages: messages.clone() };
             let error = Error::new(subject, ErrorKind::Denied(Box::new(denied)));
-            assert_eq!((error.to_string().as_str(), error.hint().as_deref()), (text, Some(hint)));
+            assert_eq!((error.to_string().as_str(), error.hint().unwrap_or_default().as_str()), (text, hint));
         }
     }
 

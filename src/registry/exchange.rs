@@ -7,21 +7,15 @@ use reqwest::header::{ACCEPT, AUTHORIZATION, CONTENT_LENGTH, CONTENT_TYPE, Heade
 use reqwest::{Method, Response};
 use url::Url;
 
-use super::answer::{Answer, MAX_TALK, read_body};
+use super::answer::{Answer, MAX_TALK, read_body, redirected};
 use super::client::{Client, Request};
 use super::connections::reason_of;
 use super::error::{Error, ErrorKind};
-use super::redact::{Secret, clean, redacted};
+use super::redact::{Secret, clean, redacted, redacted_text};
 use super::sign_in::realm::checked_address;
 
 /// A registry needs one, to where its blobs are.
 const MAX_REDIRECTS: usize = 5;
-
-/// An answer, and whether it is that of the host that was asked and not of one that it redirected to.
-pub(super) struct Answered {
-    pub(super) response: Response,
-    pub(super) at_home: bool,
-}
 
 impl Client {
     /// Sends a request to `url` and follows redirects. `Authorization` stays with the origin of the registry's API: it
@@ -33,14 +27,22 @@ impl Client {
         url: &Url,
         authorization: Option<&Secret>,
         attempt: u32,
-    ) -> Result<Answered, Error> {
+    ) -> Result<Answer, Error> {
         let mut url = url.clone();
         let mut at_home = url.origin() == api.origin();
         for _ in 0..=MAX_REDIRECTS {
             let authorization = authorization.filter(|_| at_home);
-            let response = self.send_once(request, api, &url, authorization, attempt).await?;
+            let sent = self.send_once(request, api, &url, authorization, attempt).await;
+            let elsewhere = (!at_home).then(|| host_of(&url));
+            let response = match (sent, &elsewhere) {
+                (Ok(response), _) => response,
+                (Err(reason), None) => return Err(request.transport(reason)),
+                (Err(reason), Some(host)) => {
+                    return Err(request.transport(format!("{}: {reason}", redirected(host))));
+                }
+            };
             let Some(location) = redirect(&request.method, &response) else {
-                return Ok(Answered { response, at_home });
+                return Ok(Answer::new(response, elsewhere));
             };
             let next = pointed_to(api, &url, &location).map_err(|reason| request.protocol(reason))?;
             at_home = at_home && next.origin() == api.origin();
@@ -56,24 +58,22 @@ impl Client {
         url: &Url,
         authorization: Option<&Secret>,
         attempt: u32,
-    ) -> Result<Response, Error> {
+    ) -> Result<Response, String> {
         let own = url.origin() == api.origin();
-        let client = self.connections().client(url, own).map_err(|reason| request.transport(reason))?;
+        let client = self.connections().client(url, own)?;
         let mut headers = HeaderMap::new();
         if let Some(accept) = request.accept {
             headers.insert(ACCEPT, HeaderValue::from_static(accept));
         }
         if let Some(authorization) = authorization {
             let value = secret_value(authorization);
-            let value =
-                value.ok_or_else(|| request.protocol("the credentials have characters that cannot be sent".into()))?;
-            headers.insert(AUTHORIZATION, value);
+            headers.insert(AUTHORIZATION, value.ok_or("the credentials have characters that cannot be sent")?);
         }
         let mut builder = client.request(request.method.clone(), url.clone());
         let mut sent = None;
         if let Some((media_type, body)) = &request.content {
-            let value = HeaderValue::from_str(media_type)
-                .map_err(|_| request.protocol("the media type has characters that cannot be sent".into()))?;
+            let value =
+                HeaderValue::from_str(media_type).map_err(|_| "the media type has characters that cannot be sent")?;
             headers.insert(CONTENT_TYPE, value);
             sent = Some(body.len());
             builder = builder.body(body.clone());
@@ -85,7 +85,7 @@ impl Client {
         let started = Instant::now();
         let result = builder.headers(headers).send().await;
         self.trace(|| line(&request.method, url, sent, &result, started, attempt));
-        result.map_err(|error| request.transport(reason_of(&error)))
+        result.map_err(|error| reason_of(&error))
     }
 
     /// A request to a token service: no redirects, and any certificate only where the service is the registry itself.
@@ -119,9 +119,13 @@ impl Client {
         self.trace(|| line(&method, url, sent, &result, started, 1));
         let response = result.map_err(|error| transport(reason_of(&error)))?;
         let status = response.status().as_u16();
-        let answer = Answer { response, _permit: None };
-        Ok((status, read_body(answer, MAX_TALK, &subject).await?))
+        Ok((status, read_body(Answer::new(response, None), MAX_TALK, &subject).await?))
     }
+}
+
+fn host_of(url: &Url) -> String {
+    let host = url.host_str().unwrap_or_default();
+    clean(&url.port().map_or_else(|| host.to_owned(), |port| format!("{host}:{port}")))
 }
 
 /// A header value that no `Debug` shows and HTTP/2 does not index.
@@ -146,7 +150,7 @@ fn redirect(method: &Method, response: &Response) -> Option<String> {
 /// The URL that a registry points to, by redirect or `Location`, if it may: never from https to another scheme, nor
 /// from elsewhere to this machine or its metadata service. User info in it is dropped.
 pub(super) fn pointed_to(api: &Url, base: &Url, location: &str) -> Result<Url, String> {
-    let shown = || base.join(location).map_or_else(|_| clean(location), |url| redacted(&url));
+    let shown = || base.join(location).map_or_else(|_| redacted_text(location), |url| redacted(&url));
     let refused = |why: &str| Err(format!("the registry points to \"{}\", which is not followed: {why}", shown()));
     let Ok(mut url) = base.join(location) else { return refused("it is no URL") };
     if !matches!(url.scheme(), "http" | "https") {
@@ -187,6 +191,39 @@ pub(super) fn line(
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_secret_header_does_not_show() {
+        assert_eq!(format!("{:?}", secret_value(&Secret::new("Bearer x")).unwrap()), "Sensitive");
+        assert!(secret_value(&Secret::new("Bearer x\ny")).is_none());
+    }
+
+    #[test]
+    fn redirects_that_are_followed() {
+        for (method, status, followed) in [
+            (Method::GET, 301, true),
+            (Method::HEAD, 303, true),
+            (Method::PUT, 301, false),
+            (Method::POST, 302, false),
+            (Method::PUT, 307, true),
+            (Method::POST, 308, true),
+            (Method::GET, 200, false),
+            (Method::GET, 304, false),
+        ] {
+            let response = reqwest::Response::from(
+                http::Response::builder().status(status).header("location", "/x").body("").unwrap(),
+            );
+            assert_eq!(redirect(&method, &response).is_some(), followed, "{method} {status}");
+        }
+    }
+
+    #[test]
+    fn once_https_has_answered_nothing_goes_back_to_http() {
+        let (api, base) = ("http://r.io".parse().unwrap(), "https://cdn.io/x".parse().unwrap());
+        assert!(pointed_to(&api, &base, "http://cdn.io/y").unwrap_err().contains("from https to http"));
+        let said = pointed_to(&api, &base, "http://u:hidden@cdn.io/y?hidden").unwrap_err();
+        assert!(!said.contains("hidden"), "{said}");
+    }
 
     #[test]
     fn where_a_registry_may_point() {

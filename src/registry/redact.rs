@@ -42,10 +42,23 @@ pub(super) fn redacted(url: &url::Url) -> String {
     shown.set_query(None);
     let pairs = url.query_pairs().map(|(key, value)| match SHOWN.contains(&key.as_ref()) {
         true => format!("{key}={value}"),
+        // What stands alone may be the secret itself.
+        false if value.is_empty() => "****".to_owned(),
         false => format!("{key}=****"),
     });
     let query = pairs.collect::<Vec<_>>().join("&");
     clean(&if query.is_empty() { shown.to_string() } else { format!("{shown}?{query}") })
+}
+
+/// What was meant as a URL, for messages.
+pub(super) fn redacted_text(text: &str) -> String {
+    match text.parse() {
+        Ok(url) => redacted(&url),
+        Err(_) => {
+            let path = text.split(['?', '#']).next().unwrap_or_default();
+            clean(path.rsplit('@').next().unwrap_or_default())
+        }
+    }
 }
 
 /// A server's words, fit for a terminal and a log line: no control characters, at most 500 characters.
@@ -70,10 +83,13 @@ mod tests {
                 "https://r.io/token?scope=repository:a:pull&scope=b",
             ),
             ("https://cdn.io/b?X-Amz-Signature=s&%64igest=%1b[2J", "https://cdn.io/b?X-Amz-Signature=****&digest= [2J"),
+            ("https://r.io/x?secret", "https://r.io/x?****"),
             ("https://r.io/v2/", "https://r.io/v2/"),
         ] {
             assert_eq!(redacted(&url.parse().unwrap()), shown);
         }
+        assert_eq!(redacted_text("http://u:p@r.io:99999/x?secret"), "r.io:99999/x");
+        assert_eq!(redacted_text("http://u:p@r.io/x?secret"), "http://r.io/x?****");
         assert_eq!(clean("a\x1b[31m\nb "), "a [31m b");
     }
 }

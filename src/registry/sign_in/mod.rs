@@ -4,10 +4,11 @@ pub(in crate::registry) mod challenge;
 pub(in crate::registry) mod credentials;
 pub(in crate::registry) mod realm;
 pub(in crate::registry) mod scopes;
+mod slots;
 mod token;
 
 use std::collections::HashMap;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
 use url::Url;
@@ -19,40 +20,48 @@ use challenge::Challenge;
 use credentials::{Found, Login, Looked};
 use realm::checked_realm;
 use scopes::Scopes;
+use slots::Slots;
 use token::{Token, TokenError, TokenService, basic};
 
 /// What is known about signing in to one registry, kept for the whole run.
 pub(in crate::registry) struct SignIn {
     registry: String,
     known: Mutex<Known>,
+    slots: Slots,
     /// By repository. Locked while one is looked up: a helper is run once, however many wait for it.
     logins: tokio::sync::Mutex<HashMap<String, Looked>>,
+    /// Locked by who tries credentials that nothing has accepted yet: wrong ones are tried once, not by all at once,
+    /// which may lock an account.
+    proving: tokio::sync::Mutex<()>,
 }
 
 #[derive(Default)]
 struct Known {
     challenge: Option<Challenge>,
-    /// Tokens by what was asked of them. A slot is locked while its token is fetched, so that all who want the same
-    /// one wait for one request.
-    slots: HashMap<Scopes, Arc<tokio::sync::Mutex<Slot>>>,
-    /// What challenges asked for besides, by the request's own scopes.
-    asked_besides: HashMap<Scopes, Scopes>,
     /// The token service failed for two repositories, and not for one.
     one_at_a_time: bool,
-    /// A request with credentials went through.
+    /// The registry or its token service took the credentials, for whatever it was.
     accepted: bool,
-    /// The registry or its token service refused the credentials of a source: asking again may lock an account.
+    /// The registry or its token service refused the credentials of a source before it had accepted any.
     refused: HashMap<String, Error>,
 }
 
-#[derive(Default)]
-struct Slot {
-    token: Option<Token>,
+/// What a request carries to be let in.
+pub(in crate::registry) struct Authorization<'a> {
+    pub(in crate::registry) header: Secret,
+    /// Held while user and password are tried for the first time.
+    pub(in crate::registry) proving: Option<tokio::sync::MutexGuard<'a, ()>>,
 }
 
 impl SignIn {
     pub(in crate::registry) fn new(registry: &str) -> Self {
-        Self { registry: registry.to_owned(), known: Mutex::default(), logins: tokio::sync::Mutex::default() }
+        Self {
+            registry: registry.to_owned(),
+            known: Mutex::default(),
+            slots: Slots::default(),
+            logins: tokio::sync::Mutex::default(),
+            proving: tokio::sync::Mutex::default(),
+        }
     }
 
     fn known(&self) -> MutexGuard<'_, Known> {
@@ -64,26 +73,45 @@ impl SignIn {
         self.known().challenge.is_some()
     }
 
-    /// The `Authorization` value for a request, if it is known by now that one is wanted.
+    fn is_basic(&self) -> bool {
+        self.known().challenge == Some(Challenge::Basic)
+    }
+
+    /// Waits for whoever tries the credentials first.
+    async fn first_to_prove(&self) -> Option<tokio::sync::MutexGuard<'_, ()>> {
+        if self.known().accepted {
+            return None;
+        }
+        let proving = self.proving.lock().await;
+        if self.known().accepted { None } else { Some(proving) }
+    }
+
+    /// What a request is to carry, if it is known by now that anything is wanted.
     pub(in crate::registry) async fn authorization(
         &self,
         client: &Client,
         api: &Url,
         scopes: &Scopes,
-    ) -> Result<Option<Secret>, Error> {
+    ) -> Result<Option<Authorization<'_>>, Error> {
         let Some(challenge) = self.known().challenge.clone() else { return Ok(None) };
         let found = self.login(client, scopes.repository()).await?;
-        self.unless_refused(found.as_ref())?;
         match challenge {
-            Challenge::Basic => match found.map(|found| found.login) {
-                Some(Login::Password { user, password }) => Ok(Some(basic(&user, &password))),
-                Some(_) => Err(self.failed("it wants user and password, and only a token is configured".into())),
-                None => Err(self.denied(&self.registry, Denial::NoCredentials, 401, Vec::new())),
-            },
+            Challenge::Basic => {
+                let Some(found) = found else {
+                    return Err(self.denied(&self.registry, Denial::NoCredentials, 401, Vec::new()));
+                };
+                let Login::Password { user, password } = &found.login else {
+                    return Err(self.failed("it wants user and password, and only a token is configured".into()));
+                };
+                let proving = self.first_to_prove().await;
+                self.unless_refused(Some(&found))?;
+                Ok(Some(Authorization { header: basic(user, password), proving }))
+            }
             Challenge::Bearer { realm, service, .. } => {
                 let realm = checked_realm(&realm, api).map_err(|reason| self.failed(reason))?;
                 let service = TokenService { registry: &self.registry, api, realm, service };
-                self.token(client, &service, scopes, found.as_ref()).await.map(|token| Some(token.header))
+                let token = self.token(client, &service, scopes, found.as_ref()).await?;
+                Ok(Some(Authorization { header: token.header, proving: None }))
             }
         }
     }
@@ -101,25 +129,22 @@ impl SignIn {
         scopes: &Scopes,
         found: Option<&Found>,
     ) -> Result<Token, Error> {
-        let slot = self.slot(scopes);
+        let slot = self.slots.of(scopes);
         let mut slot = slot.lock().await;
         if let Some(token) = slot.token.as_ref().filter(|token| token.is_fresh(Instant::now())) {
             return Ok(token.clone());
         }
-        // Those who waited here while the credentials were refused do not ask again.
+        let _proving = if found.is_some() { self.first_to_prove().await } else { None };
         self.unless_refused(found)?;
-        let (wanted, one_at_a_time) = {
-            let known = self.known();
-            (known.asked_besides.get(scopes).unwrap_or(scopes).clone(), known.one_at_a_time)
-        };
         let login = found.map(|found| &found.login);
-        let own_alone = wanted.own_alone();
+        let (own_alone, one_at_a_time) = (slot.wanted.own_alone(), self.known().one_at_a_time);
         let result = match &own_alone {
             Some(own) if one_at_a_time => service.fetch(client, own, login).await,
-            _ => service.fetch(client, &wanted, login).await,
+            _ => service.fetch(client, &slot.wanted, login).await,
         };
         let result = match (result, own_alone) {
-            (Err(TokenError::Answer(..)), Some(own)) if !one_at_a_time => {
+            // Not for a 401: the same credentials would be tried once more.
+            (Err(TokenError::Answer(status, _)), Some(own)) if !one_at_a_time && status != 401 => {
                 let alone = service.fetch(client, &own, login).await;
                 self.known().one_at_a_time |= alone.is_ok();
                 alone
@@ -127,46 +152,49 @@ impl SignIn {
             (result, _) => result,
         };
         match result {
-            Ok(token) => Ok(slot.token.insert(token).clone()),
+            Ok(token) => {
+                self.known().accepted |= found.is_some();
+                Ok(slot.token.insert(token).clone())
+            }
             Err(TokenError::Other(error)) => Err(error),
             Err(TokenError::Answer(status, body)) => {
-                Err(self.no_token(&service.realm, &wanted, found, status, registry_messages(&body)))
+                Err(self.no_token(&service.realm, scopes.repository(), found, status, registry_messages(&body)))
             }
         }
-    }
-
-    fn slot(&self, scopes: &Scopes) -> Arc<tokio::sync::Mutex<Slot>> {
-        let mut known = self.known();
-        if let Some(slot) = known.slots.get(scopes) {
-            return Arc::clone(slot);
-        }
-        let wider = known.slots.iter().find(|(asked, _)| asked.cover(scopes)).map(|(_, slot)| Arc::clone(slot));
-        let slot = wider.unwrap_or_default();
-        known.slots.insert(scopes.clone(), Arc::clone(&slot));
-        slot
     }
 
     fn no_token(
         &self,
         realm: &Url,
-        wanted: &Scopes,
+        repository: &str,
         found: Option<&Found>,
         status: u16,
         messages: Vec<RegistryMessage>,
     ) -> Error {
-        let Some(source) = found.map(|found| found.source.clone()) else {
-            let subject = format!("{}/{}", self.registry, wanted.repository());
-            return self.denied(subject.trim_end_matches('/'), Denial::NoCredentials, status, messages);
-        };
-        if status != 401 {
+        if !matches!(status, 401 | 403) {
             let mut realm = realm.clone();
             realm.set_query(None);
             let subject = format!("token service {} of {}", redacted(&realm), self.registry);
             return Error::new(subject, ErrorKind::Answer { status, messages });
         }
+        let of_repository = format!("{}/{repository}", self.registry);
+        let of_repository = of_repository.trim_end_matches('/');
+        let Some(found) = found else {
+            return self.denied(of_repository, Denial::NoCredentials, status, messages);
+        };
         let by = format!("the token service of {}", self.registry);
-        let error = self.denied(&self.registry, Denial::Refused { by, source: source.clone() }, status, messages);
-        self.known().refused.insert(source, error.clone());
+        let refused = Denial::Refused { by, source: found.source.clone() };
+        if self.known().accepted {
+            // Good ones, but not for this repository.
+            return self.denied(of_repository, refused, status, messages);
+        }
+        self.refuse(found, refused, status, messages)
+    }
+
+    /// Notes that a source's credentials are wrong, for the whole run.
+    fn refuse(&self, found: &Found, denial: Denial, status: u16, messages: Vec<RegistryMessage>) -> Error {
+        let error = self.denied(&self.registry, denial, status, messages);
+        self.known().refused.insert(found.source.clone(), error.clone());
         error
     }
 
@@ -199,34 +227,29 @@ impl SignIn {
         if let Some(Challenge::Bearer { scope, .. }) = &challenge
             && !scope.is_empty()
         {
-            let mut known = self.known();
-            let wanted = known.asked_besides.entry(scopes.clone()).or_insert_with(|| scopes.clone());
-            *wanted = wanted.clone().with_challenge(scope);
+            let slot = self.slots.of(scopes);
+            let mut slot = slot.lock().await;
+            slot.wanted = slot.wanted.clone().with_challenge(scope);
         }
-        let Some(used) = used else {
-            let mut known = self.known();
-            if challenge.is_some() {
-                known.challenge = challenge;
-            }
-            return known.challenge.is_some();
-        };
-        if self.known().challenge == Some(Challenge::Basic) {
+        if used.is_some() && self.is_basic() {
             return false; // user and password do not get better with time
         }
-        // A token may have run out, or be for too little.
-        let slot = self.slot(scopes);
-        let mut slot = slot.lock().await;
-        if slot.token.as_ref().is_some_and(|token| token.header == *used) {
-            slot.token = None;
+        if let Some(used) = used {
+            // A token may have run out, or be for too little.
+            let slot = self.slots.of(scopes);
+            let mut slot = slot.lock().await;
+            if slot.token.as_ref().is_some_and(|token| token.header == *used) {
+                slot.token = None;
+            }
         }
-        drop(slot);
-        if let Some(challenge) = challenge {
-            self.known().challenge = Some(challenge);
+        let mut known = self.known();
+        if challenge.is_some() {
+            known.challenge = challenge;
         }
-        true
+        known.challenge.is_some()
     }
 
-    /// Takes in that a request with credentials went through.
+    /// Takes in that a request with credentials was answered by anything but a 401.
     pub(in crate::registry) fn accepted(&self) {
         self.known().accepted = true;
     }
@@ -250,33 +273,26 @@ impl SignIn {
         if let Err(error) = self.unless_refused(found.as_ref()) {
             return error;
         }
-        if let Some(found) = found.as_ref().filter(|_| status == 401 && self.are_refused()) {
-            let refused = Denial::Refused { by: self.registry.clone(), source: found.source.clone() };
-            let error = self.denied(&self.registry, refused, status, messages);
-            self.known().refused.insert(found.source.clone(), error.clone());
-            return error;
-        }
-        let slot = self.known().slots.get(scopes).cloned();
-        let token = match slot {
-            Some(slot) => slot.lock().await.token.clone(),
-            None => None,
+        let (basic, accepted) = (self.is_basic(), self.known().accepted);
+        let Some(found) = found else {
+            // Where the registry takes no one without, it is not about the reference.
+            let subject = if basic && status == 401 { &self.registry } else { subject };
+            return self.denied(subject, Denial::NoCredentials, status, messages);
         };
-        let granted = token.and_then(|token| token.granted);
-        let denial = match (found, granted.as_ref().and_then(|granted| scopes.lacking(granted))) {
-            (None, _) => Denial::NoCredentials,
-            (Some(found), Some((repository, granted, lacking))) => {
+        let refused = Denial::Refused { by: self.registry.clone(), source: found.source.clone() };
+        if basic && status == 401 && !accepted {
+            return self.refuse(&found, refused, status, messages);
+        }
+        let slot = self.slots.of(scopes);
+        let granted = slot.lock().await.token.as_ref().and_then(|token| token.granted.clone());
+        let denial = match granted.as_ref().and_then(|granted| scopes.lacking(granted)) {
+            Some((repository, granted, lacking)) => {
                 Denial::NotGranted { repository: repository.to_owned(), granted, lacking, source: found.source }
             }
-            (Some(found), None) if status == 401 => Denial::Refused { by: self.registry.clone(), source: found.source },
-            (Some(found), None) => Denial::Forbidden { source: found.source },
+            None if status == 401 => refused,
+            None => Denial::Forbidden { source: found.source },
         };
         self.denied(subject, denial, status, messages)
-    }
-
-    /// Whether a 401 means that user and password are wrong, and not that they are for something else.
-    fn are_refused(&self) -> bool {
-        let known = self.known();
-        known.challenge == Some(Challenge::Basic) && !known.accepted
     }
 
     fn denied(&self, subject: &str, denial: Denial, status: u16, messages: Vec<RegistryMessage>) -> Error {

@@ -1,6 +1,6 @@
 use url::{Host, Url};
 
-use crate::registry::redact::clean;
+use crate::registry::redact::redacted_text;
 
 /// Where credentials may go: the token service that a registry names, if it passes every rule here.
 ///
@@ -8,7 +8,8 @@ use crate::registry::redact::clean;
 /// registry alone. A registry without TLS is not known to be the registry, so the token service that it names must be
 /// on its own host.
 pub(in crate::registry) fn checked_realm(realm: &str, api: &Url) -> Result<Url, String> {
-    let refused = |why: &str| Err(format!("its token service \"{}\" is not to be trusted: {why}", clean(realm)));
+    let refused =
+        |why: &str| Err(format!("its token service \"{}\" is not to be trusted: {why}", redacted_text(realm)));
     let Ok(url) = realm.parse::<Url>() else { return refused("not a URL") };
     match url.scheme() {
         "https" => {}
@@ -79,6 +80,13 @@ mod tests {
     use super::*;
 
     #[test]
+    fn a_refused_realm_is_shown_without_what_it_keeps() {
+        let api = "https://r.io".parse().unwrap();
+        let said = checked_realm("https://svc:hidden@h.io/token?key=hidden", &api).unwrap_err();
+        assert!(!said.contains("hidden") && said.contains("h.io/token"), "{said}");
+    }
+
+    #[test]
     fn realms() {
         for (realm, api, good) in [
             ("https://auth.r.io/token", "https://r.io", true),
@@ -90,6 +98,7 @@ mod tests {
             ("https://auth.elsewhere.io/token", "http://r.io", false),
             ("https://u:p@auth.r.io/token", "https://r.io", false),
             ("https://:p@auth.r.io/token", "https://r.io", false),
+            ("https://u@auth.r.io/token", "https://r.io", false),
             ("https://169.254.169.254/token", "https://r.io", false),
             ("https://[::ffff:169.254.169.254]/token", "https://r.io", false),
             ("https://2852039166/token", "https://r.io", false),

@@ -201,7 +201,11 @@ fn granted(token: &str) -> Option<Scopes> {
     let (_, payload, _) = (parts.next()?, parts.next()?, parts.next()?);
     let payload = BASE64_URL_SAFE_NO_PAD.decode(payload.trim_end_matches('=')).ok()?;
     let claims: Claims = serde_json::from_slice(&payload).ok()?;
-    let texts = claims.access.iter().map(|a| format!("{}:{}:{}", a.r#type, a.name, a.actions.join(",")));
+    let texts = claims.access.iter().map(|access| {
+        let all = access.actions.iter().any(|action| action == "*");
+        let actions = if all { "delete,pull,push".to_owned() } else { access.actions.join(",") };
+        format!("{}:{}:{actions}", access.r#type, access.name)
+    });
     Some(Scopes::default().with_challenge(&texts.collect::<Vec<_>>().join(" ")))
 }
 
@@ -251,6 +255,8 @@ mod tests {
         }
         let granted = |body: String| read(&body).unwrap().2.unwrap();
         assert_eq!(granted(format!(r#"{{"token":"{jwt}"}}"#)), ["repository:a:pull"]);
+        let all = BASE64_URL_SAFE_NO_PAD.encode(r#"{"access":[{"type":"repository","name":"a","actions":["*"]}]}"#);
+        assert_eq!(granted(format!(r#"{{"token":"x.{all}.z"}}"#)), ["repository:a:delete,pull,push"]);
         assert_eq!(granted(r#"{"token":"t","scope":"repository:a:pull"}"#.into()), ["repository:a:pull"]);
     }
 

@@ -67,12 +67,17 @@ impl ConfigFile {
             From::Text(_, text) => text.clone().into_bytes(),
             From::Path(path) => match read_bounded(path) {
                 Ok(bytes) => bytes,
-                Err(error) if error.kind() == std::io::ErrorKind::NotFound && !self.required => return Ok(Map::new()),
+                // A folder that is none, such as with HOME=/dev/null, has no file either.
+                Err(error) if is_absent(&error) && !self.required => return Ok(Map::new()),
                 Err(error) => return Err(format!("cannot read {name}: {error}")),
             },
         };
         parse(&bytes).map_err(|reason| format!("{name} {reason}"))
     }
+}
+
+fn is_absent(error: &std::io::Error) -> bool {
+    matches!(error.kind(), std::io::ErrorKind::NotFound | std::io::ErrorKind::NotADirectory)
 }
 
 fn read_bounded(path: &std::path::Path) -> std::io::Result<Vec<u8>> {
@@ -165,7 +170,7 @@ mod tests {
         match locate(config.as_object().unwrap(), form, registry, repository) {
             None => "none".into(),
             Some(Located::Helper { key, name }) => format!("{name} for {key}"),
-            Some(Located::Auth { key, entry }) => match read_auth(&key, entry, "config.json".into()) {
+            Some(Located::Auth { key, entry }) => match read_auth(&key, &entry, "config.json".into()) {
                 Ok(Some(found)) => match found.login {
                     Login::Password { user, password } => format!("{user} {}", password.reveal()),
                     Login::IdentityToken(token) => format!("identity {}", token.reveal()),
@@ -252,6 +257,16 @@ mod tests {
         assert!(error.starts_with("is not valid JSON (line 1, column ") && !error.contains("hunter2"), "{error}");
     }
 
+    #[test]
+    fn a_file_is_read_to_a_bound() {
+        let file = tempfile::NamedTempFile::new().unwrap();
+        std::fs::write(file.path(), vec![b' '; 5 << 20]).unwrap();
+        let config = ConfigFile::optional(file.path().to_owned(), Form::Docker);
+        assert!(config.locate("r.io", "a").unwrap_err().ends_with("it is longer than any configuration"));
+        let absent = ConfigFile::optional("/dev/null/.docker/config.json".into(), Form::Docker);
+        assert_eq!(absent.locate("r.io", "a").unwrap(), None);
+    }
+
     proptest::proptest! {
         #[test]
         fn never_panics(bytes: Vec<u8>, entry: String, key in "(r.io|https://r.io/|/|docker.io)[a-z/:]{0,9}") {
@@ -264,7 +279,7 @@ mod tests {
                 let config = parse(text.as_bytes()).unwrap();
                 for form in [Form::Docker, Form::Podman] {
                     if let Some(Located::Auth { key, entry }) = locate(&config, form, "r.io", &entry) {
-                        let _ = read_auth(&key, entry, String::new());
+                        let _ = read_auth(&key, &entry, String::new());
                     }
                 }
             }

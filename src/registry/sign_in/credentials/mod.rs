@@ -1,4 +1,5 @@
 mod file;
+mod helper;
 mod store;
 
 use std::collections::HashMap;
@@ -6,8 +7,9 @@ use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
 
-use docker_credential::{CredentialRetrievalError, DockerCredential, get_credential_from_reader};
-use serde_json::{Map, Value, json};
+use base64::Engine as _;
+use base64::prelude::BASE64_STANDARD_NO_PAD;
+use serde_json::{Map, Value};
 
 use crate::registry::redact::Secret;
 use file::{ConfigFile, Form, Located};
@@ -52,6 +54,15 @@ pub struct CredentialSources {
     pub given: Option<Given>,
     /// A configuration file in Docker's form, or a folder with `config.json` in it. It must exist.
     pub docker_config: Option<PathBuf>,
+}
+
+impl CredentialSources {
+    /// What messages call the source that has credentials for a registry, if one has. May run a helper.
+    ///
+    /// Errors: a configuration that cannot be read, or a helper that fails.
+    pub fn source_for(&self, registry: &str) -> Result<Option<String>, String> {
+        Credentials::new(self).source(registry)
+    }
 }
 
 /// A login and what messages call its source.
@@ -107,7 +118,7 @@ impl Credentials {
                     // Entries for a part of a registry are told apart.
                     let part =
                         if key.starts_with(&format!("{registry}/")) { format!(" ({key})") } else { String::new() };
-                    read_auth(&key, entry, file.name() + &part)?
+                    read_auth(&key, &entry, file.name() + &part)?
                 }
                 Some(Located::Helper { key, name }) => self.ask_once(key, name, &file.name())?,
             };
@@ -116,6 +127,11 @@ impl Credentials {
             }
         }
         Ok(None)
+    }
+
+    /// What a registry's credentials are called that would be used, if there are any.
+    fn source(&self, registry: &str) -> Result<Option<String>, String> {
+        Ok(self.find(registry, "")?.map(|found| found.source))
     }
 
     /// Whether there may be credentials, as far as can be told without running a helper.
@@ -148,8 +164,10 @@ fn default_config() -> Option<PathBuf> {
     Some(variable("DOCKER_CONFIG").map(PathBuf::from).or_else(|| in_home(".docker"))?.join("config.json"))
 }
 
+/// A file, or the folder with `config.json` in it, also where neither is there yet.
 fn config_in(path: &Path) -> PathBuf {
-    if path.is_dir() { path.join("config.json") } else { path.to_owned() }
+    let is_file = path.is_file() || (!path.is_dir() && path.extension().is_some_and(|end| end == "json"));
+    if is_file { path.to_owned() } else { path.join("config.json") }
 }
 
 /// The key of a registry in configurations and helpers.
@@ -157,64 +175,77 @@ fn key_of(registry: &str) -> &str {
     if registry == "docker.io" { "https://index.docker.io/v1/" } else { registry }
 }
 
-/// One entry of `auths`. `docker_credential` decodes it; which of its fields count is decided here, as Docker does:
-/// `auth` over `username` and `password`, and empty ones, which Docker writes beside a `credsStore`, not at all.
-fn read_auth(key: &str, mut entry: Map<String, Value>, source: String) -> Looked {
-    entry.retain(|_, value| value.as_str().is_some_and(|text| !text.is_empty()));
-    if let Some(Value::String(token)) = entry.remove("registrytoken") {
-        return Ok(Some(Found { login: Login::RegistryToken(Secret::new(token)), source }));
-    }
-    if entry.contains_key("auth") {
-        entry.remove("username");
-        entry.remove("password");
-    }
-    match get_credential_from_reader(json!({"auths": {key: entry}}).to_string().as_bytes(), key) {
-        Ok(credential) => Ok(Some(Found { login: login(credential), source })),
-        Err(CredentialRetrievalError::NoCredentialConfigured) => Ok(None),
-        // Its own text is not passed on: it may hold a secret.
-        Err(_) => Err(format!("the entry for {key} in {source} cannot be read")),
-    }
+/// One entry of `auths`, as Docker reads it: a token before `auth`, `auth` before `username` and `password`; empty
+/// fields, which Docker writes beside a `credsStore`, count as absent.
+fn read_auth(key: &str, entry: &Map<String, Value>, source: String) -> Looked {
+    let field = |name: &str| entry.get(name).and_then(Value::as_str).filter(|text| !text.is_empty());
+    let login = if let Some(token) = field("registrytoken") {
+        Login::RegistryToken(Secret::new(token))
+    } else if let Some(token) = field("identitytoken") {
+        Login::IdentityToken(Secret::new(token))
+    } else if let Some(auth) = field("auth") {
+        // What is wrong with it is not said: it is a secret.
+        decode(auth).ok_or_else(|| format!("the entry for {key} in {source} cannot be read"))?
+    } else if let (Some(user), Some(password)) = (field("username"), field("password")) {
+        Login::Password { user: user.to_owned(), password: Secret::new(password) }
+    } else {
+        return Ok(None);
+    };
+    Ok(Some(Found { login, source }))
+}
+
+/// `USER:PASSWORD` in base64, with or without padding; Docker drops zero bytes at its end.
+fn decode(auth: &str) -> Option<Login> {
+    let bytes = BASE64_STANDARD_NO_PAD.decode(auth.trim_end_matches('=')).ok()?;
+    let text = String::from_utf8(bytes).ok()?;
+    let (user, password) = text.split_once(':')?;
+    Some(Login::Password { user: user.to_owned(), password: Secret::new(password.trim_end_matches('\0')) })
 }
 
 fn ask_helper(key: &str, name: &str, file: &str) -> Looked {
-    let helper = helper_program(name, file)?;
-    match get_credential_from_reader(json!({"credHelpers": {key: name}}).to_string().as_bytes(), key) {
-        // What a helper with nothing for the host gives at times.
-        Ok(DockerCredential::UsernamePassword(user, password)) if user.is_empty() && password.is_empty() => Ok(None),
-        Ok(credential) => Ok(Some(Found { login: login(credential), source: helper })),
+    #[derive(serde::Deserialize)]
+    #[serde(rename_all = "PascalCase")]
+    struct Answer {
+        username: String,
+        secret: Secret,
+    }
+    let answer = match helper::run(name, "get", key, file)? {
+        Ok(answer) => answer,
+        Err(said) if helper::is_not_found(&said) => return Ok(None),
         // What a helper says is not passed on: it may hold a secret.
-        Err(CredentialRetrievalError::HelperFailure { stdout, stderr, .. }) => {
-            if is_not_found(&stdout) || is_not_found(&stderr) {
-                return Ok(None);
-            }
-            Err(format!("{helper}, which {file} names, failed for {key}"))
+        Err(_) => return Err(format!("docker-credential-{name}, which {file} names, failed for {key}")),
+    };
+    let Answer { username, secret } = serde_json::from_str(&answer).map_err(|_| {
+        format!("docker-credential-{name}, which {file} names, gave an answer for {key} that cannot be read")
+    })?;
+    let login = match username.as_str() {
+        // What a helper with nothing for the host gives at times.
+        "" if secret.reveal().is_empty() => return Ok(None),
+        "<token>" => Login::IdentityToken(secret),
+        _ => Login::Password { user: username, password: secret },
+    };
+    Ok(Some(Found { login, source: format!("docker-credential-{name}") }))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_given_is_for_its_registry_alone() {
+        let login = Login::Password { user: "u".into(), password: Secret::new("p") };
+        let given = Given { registry: "r.io".into(), login, source: "--username".into() };
+        let folder = tempfile::tempdir().unwrap();
+        std::fs::write(folder.path().join("config.json"), "{}").unwrap();
+        let sources = CredentialSources { given: Some(given), docker_config: Some(folder.path().to_owned()) };
+        for (registry, expected) in
+            [("r.io", true), ("evilr.io", false), ("r.io.evil", false), ("r.io:5000", false), ("x.io", false)]
+        {
+            let credentials = Credentials::new(&sources);
+            let own = |source: &str| source == "--username";
+            assert_eq!(credentials.source(registry).unwrap().as_deref().is_some_and(own), expected, "{registry}");
+            assert!(!expected || credentials.may_have(registry, "a"));
         }
-        Err(CredentialRetrievalError::HelperCommunicationError) => {
-            Err(format!("{helper}, which {file} names, could not be run; is it on PATH?"))
-        }
-        Err(_) => Err(format!("{helper}, which {file} names, gave an answer for {key} that cannot be read")),
-    }
-}
-
-/// The words of a helper that has nothing for a host (docker-credential-helpers, "credentials not found").
-fn is_not_found(said: &str) -> bool {
-    said.contains("credentials not found")
-}
-
-/// The program of a helper; its name comes from a file, and must not name any other program.
-fn helper_program(name: &str, file: &str) -> Result<String, String> {
-    if !name.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_' | b'.')) {
-        return Err(format!(
-            "{file}: \"{}\" is not the name of a credential helper",
-            crate::registry::redact::clean(name)
-        ));
-    }
-    Ok(format!("docker-credential-{name}"))
-}
-
-fn login(credential: DockerCredential) -> Login {
-    match credential {
-        DockerCredential::UsernamePassword(user, password) => Login::Password { user, password: Secret::new(password) },
-        DockerCredential::IdentityToken(token) => Login::IdentityToken(Secret::new(token)),
+        assert!(!format!("{sources:?}").contains("\"p\""), "{sources:?}");
     }
 }

@@ -1,14 +1,15 @@
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
 
 use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
-use serde::Serialize as _;
+use serde::de::{Deserialize, Deserializer, MapAccess, Visitor};
+use serde::ser::{Serialize, Serializer};
+use serde_json::value::RawValue;
 use serde_json::{Map, Value, json};
 
-use super::file::{helper, host_of, is_part, parse};
-use super::{CredentialSources, Secret, config_in, default_config, helper_program, is_not_found, key_of};
+use super::file::{helper as helper_of, host_of, is_part, parse};
+use super::{CredentialSources, Secret, config_in, default_config, helper, key_of};
 
 /// Where a login was put.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -27,106 +28,181 @@ pub fn store(sources: &CredentialSources, registry: &str, user: &str, password: 
     if user.contains(':') {
         return Err("a user name with \":\" in it cannot be stored".into());
     }
-    let (path, mut config) = open(sources)?;
-    let (entry, stored) = match helper(&config, registry) {
+    let (config, values) = Config::open(sources)?;
+    let mut auths = auths(&config, &values)?;
+    let helper = helper_of(&values, registry);
+    let entry = match &helper {
         Some((key, name)) => {
-            let secret = json!({"ServerURL": key, "Username": user, "Secret": password.reveal()});
-            let program = run_helper(&name, "store", &secret.to_string(), &path)?
+            let secret = json!({"ServerURL": key, "Username": user, "Secret": password.reveal()}).to_string();
+            helper::run(name, "store", &secret, &config.path.display().to_string())?
                 .map_err(|_| format!("docker-credential-{name} did not store the credentials"))?;
             // Docker's mark that a helper has them.
-            (json!({}), Stored::Helper(program))
+            json!({})
         }
-        None => {
-            let auth = BASE64_STANDARD.encode(format!("{user}:{}", password.reveal()));
-            (json!({ "auth": auth }), Stored::File(path.clone()))
-        }
+        None => json!({"auth": BASE64_STANDARD.encode(format!("{user}:{}", password.reveal()))}),
     };
-    let auths = config.entry("auths").or_insert_with(|| json!({}));
-    let Value::Object(auths) = auths else { return Err(format!("\"auths\" in {} is not an object", path.display())) };
     auths.insert(key_of(registry).to_owned(), entry);
-    write(&path, &config)?;
-    Ok(stored)
+    let path = config.write(&auths)?;
+    Ok(helper.map_or(Stored::File(path), |(_, name)| Stored::Helper(format!("docker-credential-{name}"))))
 }
 
 /// Removes what is stored for a registry, as `docker logout` does. Tells where something was removed.
 ///
 /// Errors: as [`store`].
 pub fn erase(sources: &CredentialSources, registry: &str) -> Result<Vec<Stored>, String> {
-    let (path, mut config) = open(sources)?;
+    let (config, values) = Config::open(sources)?;
     let mut erased = Vec::new();
-    if let Some((key, name)) = helper(&config, registry) {
-        match run_helper(&name, "erase", &key, &path)? {
-            Ok(program) => erased.push(Stored::Helper(program)),
-            Err(said) if is_not_found(&said) => {}
+    if let Some((key, name)) = helper_of(&values, registry) {
+        match helper::run(&name, "erase", &key, &config.path.display().to_string())? {
+            Ok(_) => erased.push(Stored::Helper(format!("docker-credential-{name}"))),
+            Err(said) if helper::is_not_found(&said) => {}
             Err(_) => return Err(format!("docker-credential-{name} did not erase the credentials")),
         }
     }
-    if let Some(Value::Object(auths)) = config.get_mut("auths") {
-        let before = auths.len();
-        auths.retain(|key, _| is_part(key) || host_of(key) != host_of(key_of(registry)));
-        if auths.len() != before {
-            write(&path, &config)?;
-            erased.push(Stored::File(path));
-        }
+    let mut auths = auths(&config, &values)?;
+    let before = auths.len();
+    auths.retain(|key, _| is_part(key) || host_of(key) != host_of(key_of(registry)));
+    if auths.len() != before {
+        erased.push(Stored::File(config.write(&auths)?));
     }
     Ok(erased)
 }
 
-fn open(sources: &CredentialSources) -> Result<(PathBuf, Map<String, Value>), String> {
-    let path = sources.docker_config.as_deref().map(config_in).or_else(default_config);
-    let path = path.ok_or("there is no place to store credentials: neither HOME nor DOCKER_CONFIG is set")?;
-    // A link stays one; what it points to is written.
-    let path = path.canonicalize().unwrap_or(path);
-    match std::fs::read(&path) {
-        Ok(bytes) => {
-            let config = parse(&bytes).map_err(|reason| format!("{} {reason}", path.display()))?;
-            Ok((path, config))
-        }
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok((path, Map::new())),
-        Err(error) => Err(format!("cannot read {}: {error}", path.display())),
+fn auths(config: &Config, values: &Map<String, Value>) -> Result<Map<String, Value>, String> {
+    match values.get("auths") {
+        None | Some(Value::Null) => Ok(Map::new()),
+        Some(Value::Object(auths)) => Ok(auths.clone()),
+        Some(_) => Err(format!("\"auths\" in {} is not an object", config.path.display())),
     }
+}
+
+/// A configuration whose other parts stay as they are written, to the byte.
+struct Config {
+    path: PathBuf,
+    parts: Vec<(String, Box<RawValue>)>,
+}
+
+impl Config {
+    fn open(sources: &CredentialSources) -> Result<(Self, Map<String, Value>), String> {
+        let path = sources.docker_config.as_deref().map(config_in).or_else(default_config);
+        let path = path.ok_or("there is no place to store credentials: neither HOME nor DOCKER_CONFIG is set")?;
+        let path = followed(path);
+        let text = match std::fs::read(&path) {
+            Ok(text) => text,
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => Vec::new(),
+            Err(error) => return Err(format!("cannot read {}: {error}", path.display())),
+        };
+        let values = parse(&text).map_err(|reason| format!("{} {reason}", path.display()))?;
+        let parts =
+            if values.is_empty() { Parts(Vec::new()) } else { serde_json::from_slice(&text).unwrap_or_default() };
+        if parts.0.len() != values.len() {
+            return Err(format!("{} names a key twice", path.display()));
+        }
+        Ok((Self { path, parts: parts.0 }, values))
+    }
+
+    /// Writes the file with another `auths`.
+    fn write(mut self, auths: &Map<String, Value>) -> Result<PathBuf, String> {
+        let failed = |error: std::io::Error| format!("cannot write {}: {error}", self.path.display());
+        let raw = pretty(auths, "\t").and_then(RawValue::from_string).map_err(|error| failed(error.into()))?;
+        match self.parts.iter_mut().find(|(key, _)| key == "auths") {
+            Some((_, part)) => *part = raw,
+            None => self.parts.push(("auths".into(), raw)),
+        }
+        let text = pretty(&Parts(self.parts), "").map_err(|error| failed(error.into()))?;
+        write_beside(&self.path, &text).map_err(failed)?;
+        Ok(self.path)
+    }
+}
+
+/// The file that a chain of links ends at, whether it is there or not: a link stays one.
+fn followed(path: PathBuf) -> PathBuf {
+    let mut path = path;
+    for _ in 0..40 {
+        match std::fs::read_link(&path) {
+            Ok(next) => path = path.parent().map(|folder| folder.join(&next)).unwrap_or(next),
+            Err(_) => break,
+        }
+    }
+    path
+}
+
+/// An object's keys and values in their order, the values as they are written.
+#[derive(Default)]
+struct Parts(Vec<(String, Box<RawValue>)>);
+
+impl<'de> Deserialize<'de> for Parts {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Pairs;
+        impl<'de> Visitor<'de> for Pairs {
+            type Value = Parts;
+            fn expecting(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+                f.write_str("an object")
+            }
+            fn visit_map<A: MapAccess<'de>>(self, mut access: A) -> Result<Parts, A::Error> {
+                let mut parts = Vec::new();
+                while let Some(part) = access.next_entry()? {
+                    parts.push(part);
+                }
+                Ok(Parts(parts))
+            }
+        }
+        deserializer.deserialize_map(Pairs)
+    }
+}
+
+impl Serialize for Parts {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_map(self.0.iter().map(|(key, value)| (key, value)))
+    }
+}
+
+/// Docker's own form, indented by tabs; `outer` is the indent of the object itself.
+fn pretty(value: &impl Serialize, outer: &str) -> serde_json::Result<String> {
+    let mut text = Vec::new();
+    let indent = serde_json::ser::PrettyFormatter::with_indent(b"\t");
+    value.serialize(&mut serde_json::Serializer::with_formatter(&mut text, indent))?;
+    Ok(String::from_utf8_lossy(&text).replace('\n', &format!("\n{outer}")))
 }
 
 /// Writes a file beside, which no other user can read, and moves it into place.
-fn write(path: &Path, config: &Map<String, Value>) -> Result<(), String> {
-    let attempt = || -> std::io::Result<()> {
-        let folder = path.parent().unwrap_or(Path::new("."));
-        let mut builder = std::fs::DirBuilder::new();
-        #[cfg(unix)]
-        std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
-        builder.recursive(true).create(folder)?;
-        // Mode 0600, as tempfile makes them.
-        let mut file = tempfile::Builder::new().prefix(".config.json.").tempfile_in(folder)?;
-        // Docker's own form.
-        let indent = serde_json::ser::PrettyFormatter::with_indent(b"\t");
-        config.serialize(&mut serde_json::Serializer::with_formatter(&mut file, indent))?;
-        file.as_file().sync_all()?;
-        file.persist(path)?;
-        Ok(())
-    };
-    attempt().map_err(|error| format!("cannot write {}: {error}", path.display()))
+fn write_beside(path: &Path, text: &str) -> std::io::Result<()> {
+    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    let mut builder = std::fs::DirBuilder::new();
+    #[cfg(unix)]
+    std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
+    builder.recursive(true).create(folder)?;
+    // Mode 0600, as tempfile makes them.
+    let mut file = tempfile::Builder::new().prefix(".config.json.").tempfile_in(folder)?;
+    file.write_all(text.as_bytes())?;
+    file.as_file().sync_all()?;
+    file.persist(path)?;
+    Ok(())
 }
 
-/// Runs a helper's verb (docker-credential-helpers, "Development"); secrets go through its standard input. The inner
-/// result is the program's name, or what it said when it failed, which may hold a secret.
-fn run_helper(name: &str, verb: &str, input: &str, file: &Path) -> Result<Result<String, String>, String> {
-    let file = file.display().to_string();
-    let program = helper_program(name, &file)?;
-    let not_run = |error: std::io::Error| format!("{program}, which {file} names, could not be run: {error}");
-    let mut child = Command::new(&program)
-        .arg(verb)
-        .stdin(Stdio::piped())
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped())
-        .spawn()
-        .map_err(not_run)?;
-    if let Some(mut stdin) = child.stdin.take() {
-        // A helper that does not read closes the pipe, which is not an error of its own.
-        let _ = stdin.write_all(input.as_bytes());
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn docker_hub_has_a_key_of_its_own_and_parts_of_a_registry_stay() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("config.json");
+        let sources = CredentialSources { docker_config: Some(folder.path().to_owned()), ..Default::default() };
+        let read = || std::fs::read_to_string(&file).unwrap();
+        assert_eq!(store(&sources, "docker.io", "u", &Secret::new("p")).unwrap(), Stored::File(file.clone()));
+        let hub = "\t\t\"https://index.docker.io/v1/\": {\n\t\t\t\"auth\": \"dTpw\"\n\t\t}\n\t}\n}";
+        assert_eq!(read(), format!("{{\n\t\"auths\": {{\n{hub}"));
+        assert_eq!(sources.source_for("docker.io").unwrap().unwrap(), file.display().to_string());
+        std::fs::write(
+            &file,
+            r#"{"n": 1.10, "auths": {"r.io/team": {}, "evilr.io": {}, "https://r.io/v1/": {}, "r.io": {}}}"#,
+        )
+        .unwrap();
+        assert_eq!(erase(&sources, "r.io").unwrap(), [Stored::File(file.clone())]);
+        assert_eq!(read(), "{\n\t\"n\": 1.10,\n\t\"auths\": {\n\t\t\"r.io/team\": {},\n\t\t\"evilr.io\": {}\n\t}\n}");
+        assert_eq!(erase(&sources, "r.io").unwrap(), []);
+        std::fs::write(&file, r#"{"a": 1, "a": 2}"#).unwrap();
+        assert!(store(&sources, "r.io", "u", &Secret::new("p")).unwrap_err().ends_with("names a key twice"));
     }
-    let output = child.wait_with_output().map_err(not_run)?;
-    if output.status.success() {
-        return Ok(Ok(program));
-    }
-    Ok(Err(String::from_utf8_lossy(&[output.stdout, output.stderr].concat()).into_owned()))
 }
