@@ -15,7 +15,7 @@ pub use problem::{ResolveError, SourceProblem, SourceReason};
 pub use publish::{PublishError, Report};
 pub use resolve::{Entry, Resolved};
 
-use futures_util::future::{join, join_all};
+use futures_util::future::{join_all, join3};
 
 use crate::image::{Digest, Reference};
 use crate::registry::Client;
@@ -72,12 +72,14 @@ impl<'a> Assembler<'a> {
     }
 
     async fn assemble(&self, spec: &Spec, reporter: Reporter<'_>) -> Result<Report, Error> {
-        let client = self.client;
-        let gathering = resolve::gather(client, &self.sources, spec, self.options.ignore_missing, reporter);
-        let (gathered, current) = join(gathering, self.current(spec)).await;
-        let children = if gathered.problems.is_empty() { gathered.children(&spec.target) } else { Vec::new() };
-        let placing = self.placed.place_blobs(client, &spec.target, &children, reporter);
-        let (resolved, errors) = join(gathered.resolve(client, &self.configs, spec), placing).await;
+        let (client, ignore_missing) = (self.client, self.options.ignore_missing);
+        let gathering = resolve::gather(client, &self.sources, spec);
+        let resolving = resolve::resolve(client, &self.configs, &gathering, spec, ignore_missing, reporter);
+        let placing = async {
+            let children = resolve::children(&gathering, spec, ignore_missing).await;
+            self.placed.place_blobs(client, &spec.target, &children, reporter).await
+        };
+        let (resolved, errors, current) = join3(resolving, placing, self.current(spec)).await;
         let plan = Plan::new(spec, resolved?)?;
         if !errors.is_empty() {
             return Err(PublishError::before(&plan, errors).into());

@@ -22,7 +22,7 @@ pub struct SourceProblem {
 }
 
 /// Why a source cannot be used.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub enum SourceReason {
     /// The registry's doing.
     Registry(Error),

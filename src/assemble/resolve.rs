@@ -1,7 +1,7 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
-use futures_util::future::{join_all, try_join_all};
+use futures_util::future::{BoxFuture, FutureExt as _, Shared, join_all, try_join_all};
 
 use super::event::{Event, Reporter};
 use super::gather::{Part, Sources};
@@ -11,7 +11,7 @@ use super::problem::{ResolveError, SourceProblem, SourceReason};
 use crate::image::{
     Descriptor, Digest, ImageConfig, ImageManifest, Platform, Reference, is_known_platform, media_type,
 };
-use crate::registry::{Client, Error};
+use crate::registry::Client;
 use crate::spec::{Source, Spec};
 
 /// One image or attestation that goes into the index, fetched and verified.
@@ -41,80 +41,73 @@ pub struct Resolved {
 /// What configs say of platforms, by repository and digest, for all indexes of a run.
 pub(super) type Configs = Once<(Reference, Digest), Platform>;
 
-/// The sources of one index whose manifests are here; what their configs say is not.
-pub(super) struct Gathered<'a> {
-    /// Those that can be used so far, with their parts.
-    pub(super) found: Vec<(&'a Source, Arc<Vec<Part>>)>,
-    pub(super) problems: Vec<SourceProblem>,
+/// A source whose manifests are on their way, for all who wait for them.
+pub(super) type Gathering<'a> = Shared<BoxFuture<'a, Result<Arc<Vec<Part>>, SourceReason>>>;
+
+/// Begins with every source of an index.
+pub(super) fn gather<'a>(client: &'a Client, sources: &'a Sources, spec: &'a Spec) -> Vec<Gathering<'a>> {
+    spec.sources.iter().map(|source| sources.get(client, &spec.target, source).boxed().shared()).collect()
 }
 
-/// Fetches the manifests of every source, all at once.
-pub(super) async fn gather<'a>(
+/// What will have to be put into the target's repository, once all manifests are here; nothing, if one is not.
+pub(super) async fn children(gathering: &[Gathering<'_>], spec: &Spec, ignore_missing: bool) -> Vec<Child> {
+    let mut all: Vec<Arc<Vec<Part>>> = Vec::new();
+    for (source, outcome) in spec.sources.iter().zip(join_all(gathering.iter().cloned()).await) {
+        match outcome {
+            Ok(parts) => all.push(parts),
+            Err(reason) if skipped(source, &reason, ignore_missing).is_some() => {}
+            Err(_) => return Vec::new(),
+        }
+    }
+    let parts = all.iter().flat_map(|parts| parts.iter());
+    plan::children(&spec.target, parts.map(|part| (&part.reference, &part.descriptor, &part.bytes, &*part.manifest)))
+}
+
+/// Gives every image its platform, which may take its config, and reports all sources that fail together.
+pub(super) async fn resolve(
     client: &Client,
-    sources: &Sources,
-    spec: &'a Spec,
+    configs: &Configs,
+    gathering: &[Gathering<'_>],
+    spec: &Spec,
     ignore_missing: bool,
     reporter: Reporter<'_>,
-) -> Gathered<'a> {
-    let outcomes = join_all(spec.sources.iter().map(|source| sources.get(client, &spec.target, source))).await;
-    let mut gathered = Gathered { found: Vec::new(), problems: Vec::new() };
+) -> Result<Resolved, ResolveError> {
+    // A source's configs are fetched as soon as its own manifests are here.
+    let outcomes = join_all(spec.sources.iter().zip(gathering).map(async |(source, gathering)| {
+        let parts = gathering.clone().await?;
+        try_join_all(parts.iter().map(|part| entry(client, configs, spec, source, part))).await
+    }))
+    .await;
+    let mut problems = Vec::new();
+    let mut resolved = Resolved::default();
     for (source, outcome) in spec.sources.iter().zip(outcomes) {
         match outcome {
-            Ok(parts) => {
-                for part in parts.iter() {
-                    let (reference, digest) = (source.reference.clone(), part.descriptor.digest.clone());
+            Ok(entries) => {
+                for entry in entries {
+                    let (reference, digest) = (entry.source.clone(), entry.descriptor.digest.clone());
                     reporter(Event::Resolved { reference, digest });
+                    let attestation = entry.descriptor.is_attestation();
+                    if attestation { &mut resolved.attestations } else { &mut resolved.images }.push(entry);
                 }
-                gathered.found.push((source, parts));
             }
-            Err(SourceReason::Registry(error)) if ignore_missing && error.is_missing() && is_about(&error, source) => {
-                let platform = (source.platform != Platform::default()).then(|| source.platform.to_string());
-                reporter(Event::SkippedMissing { platform, reason: error.to_string() });
-            }
-            Err(reason) => gathered.problems.push(SourceProblem { platform: source.platform.clone(), reason }),
+            Err(reason) => match skipped(source, &reason, ignore_missing) {
+                Some(event) => reporter(event),
+                None => problems.push(SourceProblem { platform: source.platform.clone(), reason }),
+            },
         }
     }
-    gathered
+    if problems.is_empty() { Ok(resolved) } else { Err(ResolveError { target: spec.target.clone(), problems }) }
 }
 
-/// A source whose own manifest is there, but whose config or child is missing, is broken and not absent.
-fn is_about(error: &Error, source: &Source) -> bool {
-    error.subject == source.reference.to_string()
-}
-
-impl Gathered<'_> {
-    /// What will have to be put into the target's repository.
-    pub(super) fn children(&self, target: &Reference) -> Vec<Child> {
-        let parts = self.found.iter().flat_map(|(_, parts)| parts.iter());
-        plan::children(target, parts.map(|part| (&part.reference, &part.descriptor, &part.bytes, &*part.manifest)))
+/// Whether a source is left out for this reason. One whose own manifest is there, but whose config or child is
+/// missing, is broken and not absent.
+fn skipped(source: &Source, reason: &SourceReason, ignore_missing: bool) -> Option<Event> {
+    let SourceReason::Registry(error) = reason else { return None };
+    if !ignore_missing || !error.is_missing() || error.subject != source.reference.to_string() {
+        return None;
     }
-
-    /// Gives every image its platform, which may take its config, and reports all sources that fail together.
-    pub(super) async fn resolve(
-        self,
-        client: &Client,
-        configs: &Configs,
-        spec: &Spec,
-    ) -> Result<Resolved, ResolveError> {
-        let outcomes = join_all(self.found.iter().map(async |(source, parts)| {
-            try_join_all(parts.iter().map(|part| entry(client, configs, spec, source, part))).await
-        }))
-        .await;
-        let mut problems = self.problems;
-        let mut resolved = Resolved::default();
-        for ((source, _), outcome) in self.found.iter().zip(outcomes) {
-            match outcome {
-                Ok(entries) => {
-                    for entry in entries {
-                        let attestation = entry.descriptor.is_attestation();
-                        if attestation { &mut resolved.attestations } else { &mut resolved.images }.push(entry);
-                    }
-                }
-                Err(reason) => problems.push(SourceProblem { platform: source.platform.clone(), reason }),
-            }
-        }
-        if problems.is_empty() { Ok(resolved) } else { Err(ResolveError { target: spec.target.clone(), problems }) }
-    }
+    let platform = (source.platform != Platform::default()).then(|| source.platform.to_string());
+    Some(Event::SkippedMissing { platform, reason: error.to_string() })
 }
 
 async fn entry(

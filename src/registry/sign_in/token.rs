@@ -142,6 +142,11 @@ impl TokenService<'_> {
 
     /// Docker's OAuth2 form: `POST realm` with the identity token as refresh token.
     async fn post(&self, client: &Client, scopes: &Scopes, token: &Secret) -> Result<(u16, Bytes), TokenError> {
+        let form = Some(self.form(scopes, token));
+        self.send(client, Method::POST, &self.realm, None, form, scopes).await
+    }
+
+    fn form(&self, scopes: &Scopes, token: &Secret) -> Secret {
         let mut form = form_urlencoded::Serializer::new(String::new());
         form.append_pair("grant_type", "refresh_token").append_pair("refresh_token", token.reveal());
         form.append_pair("client_id", CLIENT_ID);
@@ -152,8 +157,7 @@ impl TokenService<'_> {
         if !scope.is_empty() {
             form.append_pair("scope", &scope);
         }
-        let form = Secret::new(form.finish());
-        self.send(client, Method::POST, &self.realm, None, Some(form), scopes).await
+        Secret::new(form.finish())
     }
 
     async fn send(
