@@ -1,6 +1,7 @@
 //! Token authentication: a real registry that verifies what a token service signs, and scripted ones for the rest.
 
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use super::{LOGIN, tool};
@@ -80,6 +81,28 @@ fn ten_platforms_in_one_repository_take_one_token() {
     );
     let line = format!("debug: token for {}: repository:app:pull,push\n", scene.registry.host);
     assert!(outcome.stderr.contains(&line), "{outcome:?}");
+}
+
+/// While the first request's token is fetched, those that wait for it get their connections; nothing is sent on them.
+#[test]
+fn connections_open_while_the_token_is_fetched() {
+    let front: Arc<OnceLock<Scripted>> = Arc::default();
+    let (opened, seen) = (Arc::clone(&front), Arc::new(AtomicUsize::new(0)));
+    let noted = Arc::clone(&seen);
+    let scene = Scene::new(closed, move |_| {
+        std::thread::sleep(Duration::from_millis(300));
+        let front = opened.get().unwrap();
+        noted.store(front.connections.load(Ordering::SeqCst) * 100 + front.asked().len(), Ordering::SeqCst);
+        None
+    });
+    for architecture in TEN {
+        push_image(&scene.registry, "app", architecture, architecture);
+    }
+    let front = front.get_or_init(|| Scripted::before(&scene.registry, |_| None));
+    let outcome = scene.push(&front.host, &TEN, "app:ARCH", "app:v1", &LOGIN);
+    assert_eq!(outcome.exit, 0, "{outcome:?}");
+    assert_eq!(seen.load(Ordering::SeqCst), 1101, "eleven connections, one request");
+    assert_eq!(front.asked().len(), 2 * 10 + 2 + 1);
 }
 
 #[test]

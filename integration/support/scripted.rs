@@ -2,6 +2,7 @@
 
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::net::{TcpListener, TcpStream};
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 
 use super::Registry;
@@ -9,6 +10,8 @@ use super::Registry;
 pub struct Scripted {
     pub host: String,
     log: Arc<Mutex<Vec<Asked>>>,
+    /// Connections that were opened so far.
+    pub connections: Arc<AtomicUsize>,
 }
 
 #[derive(Debug, Clone)]
@@ -30,13 +33,16 @@ impl Scripted {
         let host = listener.local_addr().unwrap().to_string();
         let log = Arc::new(Mutex::new(Vec::new()));
         let (own, kept, answer) = (host.clone(), Arc::clone(&log), Arc::new(answer));
+        let connections = Arc::new(AtomicUsize::new(0));
+        let count = Arc::clone(&connections);
         std::thread::spawn(move || {
             for stream in listener.incoming().flatten() {
+                count.fetch_add(1, Ordering::SeqCst);
                 let (own, kept, answer) = (own.clone(), Arc::clone(&kept), Arc::clone(&answer));
                 std::thread::spawn(move || serve(stream, &own, &kept, &*answer));
             }
         });
-        Self { host, log }
+        Self { host, log, connections }
     }
 
     /// Stands in front of a registry: what `fault` does not answer goes on to it.

@@ -78,6 +78,8 @@ struct Host {
     answered: AtomicBool,
     /// Locked by the request that finds out.
     finding_out: tokio::sync::Mutex<()>,
+    /// Requests that wait for it.
+    waiting: AtomicUsize,
     /// What `GET /v2/` says of signing in.
     ping: OnceCell<Option<Challenge>>,
 }
@@ -216,6 +218,11 @@ impl Client {
                 challenge = self.ping(&host, api).await.ok().flatten();
             }
             if host.sign_in.challenged(challenge, header, &request.scopes).await {
+                if first.is_some() && answer.version() == reqwest::Version::HTTP_11 {
+                    // Each of those who wait will want a connection.
+                    let waiting = host.waiting.load(Ordering::Relaxed);
+                    self.connections.open_ahead(api, waiting.min(self.concurrency - 1));
+                }
                 answer.release();
                 refusal = Some(answer);
             } else if authorization.as_ref().is_some_and(|authorization| authorization.proving.is_some()) {
@@ -248,7 +255,9 @@ impl Client {
         if known() || !self.credentials.may_have(registry, scopes.repository()) {
             return None;
         }
+        host.waiting.fetch_add(1, Ordering::Relaxed);
         let guard = host.finding_out.lock().await;
+        host.waiting.fetch_sub(1, Ordering::Relaxed);
         if known() { None } else { Some(First { host, _guard: guard }) }
     }
 
@@ -281,6 +290,7 @@ impl Client {
             slots: Arc::new(Semaphore::new(self.concurrency)),
             answered: AtomicBool::new(false),
             finding_out: tokio::sync::Mutex::default(),
+            waiting: AtomicUsize::new(0),
             ping: OnceCell::new(),
         };
         Arc::clone(hosts.entry(registry.to_owned()).or_insert_with(|| Arc::new(new())))

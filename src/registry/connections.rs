@@ -7,6 +7,7 @@ use std::time::Duration;
 use reqwest::{Certificate, Identity};
 use url::Url;
 
+use super::ahead::{Ahead, Kept};
 use super::redact::clean;
 use super::sign_in::realm::is_loopback;
 
@@ -33,11 +34,14 @@ pub(super) struct Connections {
 struct Known {
     profiles: HashMap<String, Profile>,
     clients: HashMap<Profile, Result<reqwest::Client, String>>,
+    kept: HashMap<String, Kept>,
 }
 
 /// What has to be alike for two hosts to share a pool.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 struct Profile {
+    /// A registry has a pool of its own, into which connections opened ahead for it go.
+    origin: Option<String>,
     /// Loopback goes past proxies, as with Go's programs.
     proxy: bool,
     /// Without TLS nothing is loaded.
@@ -61,13 +65,32 @@ impl Connections {
         let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
         let origin = format!("{own} {}", url.origin().ascii_serialization());
         let profile = known.profiles.entry(origin).or_insert_with(|| self.profile(url, own)).clone();
-        known.clients.entry(profile.clone()).or_insert_with(|| self.build(&profile)).clone()
+        let kept = profile.origin.as_ref().map(|origin| known.kept.entry(origin.clone()).or_default().takes());
+        known.clients.entry(profile.clone()).or_insert_with(|| self.build(&profile, kept)).clone()
+    }
+
+    /// Opens connections to a registry for requests that will be sent to it; gives up on any that fails.
+    pub(super) fn open_ahead(&self, url: &Url, count: usize) {
+        let opened = {
+            let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
+            let profile = self.profile(url, true);
+            let origin = profile.origin.clone().unwrap_or_default();
+            let opens = known.kept.entry(origin).or_default().opens();
+            self.build(&profile, Some(opens))
+        };
+        let Ok(client) = opened else { return };
+        let url = url.clone();
+        tokio::spawn(async move {
+            // Its connector fails each request once it has connected: nothing is sent.
+            futures_util::future::join_all((0..count).map(|_| client.get(url.clone()).send())).await
+        });
     }
 
     fn profile(&self, url: &Url, own: bool) -> Profile {
         let tls = url.scheme() == "https";
         let folders = if tls { self.folders(url) } else { Vec::new() };
-        Profile { proxy: !is_loopback(url), tls, unchecked: tls && own && self.tls.insecure, folders }
+        let origin = own.then(|| url.origin().ascii_serialization());
+        Profile { origin, proxy: !is_loopback(url), tls, unchecked: tls && own && self.tls.insecure, folders }
     }
 
     fn folders(&self, url: &Url) -> Vec<PathBuf> {
@@ -83,9 +106,13 @@ impl Connections {
         folders.filter(|folder| folder.is_dir()).collect()
     }
 
-    fn build(&self, profile: &Profile) -> Result<reqwest::Client, String> {
+    fn build(&self, profile: &Profile, ahead: Option<Ahead>) -> Result<reqwest::Client, String> {
+        let builder = || match &ahead {
+            Some(ahead) => builder(profile).connector_layer(ahead.clone()),
+            None => builder(profile),
+        };
         if !profile.tls {
-            return builder(profile).tls_certs_only([]).build().map_err(|error| reason_of(&error));
+            return builder().tls_certs_only([]).build().map_err(|error| reason_of(&error));
         }
         let mut authorities = Vec::new();
         for path in &self.tls.ca_certs {
@@ -101,8 +128,8 @@ impl Connections {
             }
         }
         let builder = || match &identity {
-            Some(identity) => builder(profile).identity(identity.clone()),
-            None => builder(profile),
+            Some(identity) => builder().identity(identity.clone()),
+            None => builder(),
         };
         if profile.unchecked {
             let unchecked = builder().tls_certs_only([]).tls_danger_accept_invalid_certs(true);
