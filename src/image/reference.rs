@@ -129,8 +129,10 @@ fn parse(text: &str) -> Result<Reference, String> {
         Some((first, path)) if is_registry(first) => (first, path.to_owned()),
         _ => ("docker.io", name.to_owned()),
     };
-    // Names of hosts are the same in any case; keys of credentials are in lower case.
-    let registry = registry.to_ascii_lowercase();
+    // Names of hosts are the same in any case, and keys of credentials are in lower case. A single word, which only
+    // its capitals show to be a host, keeps them.
+    let lower = registry.to_ascii_lowercase();
+    let registry = if is_registry(&lower) { lower } else { registry.to_owned() };
     let registry = if registry == "index.docker.io" { "docker.io".to_owned() } else { registry };
     check_registry(&registry)?;
     let repository = if registry == "docker.io" && !path.contains('/') { format!("library/{path}") } else { path };
@@ -230,6 +232,9 @@ mod tests {
             ("localhost:5000/a/b__c-d.e:v1", "localhost:5000/a/b__c-d.e:v1"),
             ("[::1]:5000/a:1", "[::1]:5000/a:1"),
             ("r.example/a--b:1", "r.example/a--b:1"),
+            ("LocalHost:5000/a:1", "localhost:5000/a:1"),
+            ("Docker.io/a:1", "docker.io/library/a:1"),
+            ("Host/a:1", "Host/a:1"),
         ] {
             assert_eq!(text.parse::<Reference>().map(|r| r.to_string()), Ok(normal.to_owned()), "{text}");
         }
