@@ -153,3 +153,34 @@ fn a_skipped_source_names_its_index() {
     let asked = registry.requests(0).iter().filter(|line| line.ends_with("/app/manifests/gone")).count();
     assert_eq!(asked, 1, "that it is missing is known for the run");
 }
+
+/// On a terminal, which `script` makes, a line tells how far a long run is; it is gone at the end.
+#[test]
+fn a_terminal_shows_progress() {
+    let (registry, folder) = (registry(), tempfile::tempdir().unwrap());
+    let host = registry.host.as_str();
+    // Slow enough for the line to be drawn.
+    let front = Scripted::before(&registry, |_| {
+        std::thread::sleep(std::time::Duration::from_millis(20));
+        None
+    });
+    let documents: Vec<String> = (0..60).map(|n| spec(&front.host, &format!("app:p{n}"), "app:amd64")).collect();
+    std::fs::write(folder.path().join("many.yaml"), documents.join("---\n")).unwrap();
+    let shown = |more: &str| {
+        let program = env!("CARGO_BIN_EXE_manifest-tool");
+        let command = format!("stty cols 120; {program} --plain-http push --force {more} from-spec many.yaml");
+        let mut script = std::process::Command::new("script");
+        script.args(["-qec", &command, "/dev/null"]).current_dir(folder.path()).env("HOME", folder.path());
+        let output = script.env("TERM", "xterm").stdin(std::process::Stdio::null()).output().unwrap();
+        assert!(output.status.success(), "{output:?}");
+        String::from_utf8_lossy(&output.stdout).into_owned()
+    };
+    let screen = shown("");
+    assert!(screen.contains("/60 indexes") && screen.contains(" requests, 0 sent again"), "{screen}");
+    assert!(screen.trim_end().ends_with("60 indexes: 60 done, 0 unchanged, 0 failed, 0 skipped"), "{screen}");
+    assert_eq!(screen.matches("Digest: sha256:").count(), 60);
+    for quiet in ["--no-progress", "--quiet"] {
+        assert!(!shown(quiet).contains("/60 indexes"), "{quiet}");
+    }
+    assert!(registry.manifest("app", "p59").is_some(), "{host}");
+}

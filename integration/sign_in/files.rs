@@ -183,3 +183,20 @@ fn helpers() {
         assert!(outcome.exit == 1 && outcome.stderr.contains(part), "{name}: {outcome:?}");
     }
 }
+
+/// Nothing is read or run before it is needed: who asks for no credentials does not start a helper, nor is a broken
+/// configuration in the way.
+#[test]
+fn a_registry_that_wants_none_starts_no_helper() {
+    let scene = Scene::new();
+    let open = Registry::start();
+    push_image(&open, "app", "v1", "amd64");
+    let path = helper(&scene, "good", "exit 1");
+    let reference = format!("{}/app:v1", open.host);
+    for config in [r#"{"credsStore":"good"}"#, "{broken"] {
+        scene.write(".docker/config.json", config);
+        let outcome = tool(&scene.folder, &["inspect", &reference], &[("PATH", &path)], "");
+        assert_eq!(outcome.exit, 0, "{config}: {outcome:?}");
+    }
+    assert!(!scene.folder.path().join("helper.log").exists());
+}
