@@ -20,11 +20,14 @@ fn said(answer: Answer) -> (String, String) {
         );
     let work = tempfile::tempdir().unwrap();
     let reference = format!("{}/app:x", server.host);
-    let shown = manifest_tool(work.path(), &["--plain-http", "inspect", &reference]);
+    let shown = manifest_tool(work.path(), &["--plain-http", "--retries", "0", "inspect", &reference]);
     assert_eq!((shown.exit, shown.stdout.as_str()), (1, ""), "{shown:?}");
     let spec = format!("image: {}/app:v1\nmanifests: [{{image: \"{reference}\"}}]", server.host);
-    let pushed =
-        manifest_tool_with_stdin(work.path(), &["--plain-http", "push", "from-spec", "--ignore-missing", "-"], &spec);
+    let pushed = manifest_tool_with_stdin(
+        work.path(),
+        &["--plain-http", "--retries", "0", "push", "from-spec", "--ignore-missing", "-"],
+        &spec,
+    );
     assert_eq!((pushed.exit, pushed.stdout.as_str()), (1, ""), "{pushed:?}");
     assert!(pushed.stderr.contains(&reference), "{pushed:?}");
     for asked in server.asked() {
@@ -99,13 +102,14 @@ fn bytes_that_are_not_those_named() {
     assert!(shown.contains("the registry's header says"), "{shown}");
     let server = Scripted::start(|_, _| (200, vec![("Content-Type", OCI.to_owned())], b"{}".to_vec()));
     let reference = format!("{}/app@{}", server.host, sha256(b"other"));
-    let shown = manifest_tool(&std::env::temp_dir(), &["--plain-http", "inspect", &reference]);
+    let shown = manifest_tool(&std::env::temp_dir(), &["--plain-http", "--retries", "0", "inspect", &reference]);
     assert!(shown.exit == 1 && shown.stderr.contains("the reference says"), "{shown:?}");
 }
 
 #[test]
 fn a_registry_that_is_not_there() {
-    let outcome = manifest_tool(&std::env::temp_dir(), &["--plain-http", "inspect", "127.0.0.1:1/app:x"]);
+    let outcome =
+        manifest_tool(&std::env::temp_dir(), &["--plain-http", "--retries", "0", "inspect", "127.0.0.1:1/app:x"]);
     assert_eq!(outcome.exit, 1);
     assert!(outcome.stderr.starts_with("error: 127.0.0.1:1/app:x: no answer: Connection refused"), "{outcome:?}");
 }
@@ -121,7 +125,7 @@ fn tokens_and_errors_are_read_to_a_bound() {
     );
     let server = Scripted::start(move |_, _| manifest(200, OCI, config.as_bytes()));
     let reference = format!("{}/app:x", server.host);
-    let shown = manifest_tool(&std::env::temp_dir(), &["--plain-http", "inspect", &reference]);
+    let shown = manifest_tool(&std::env::temp_dir(), &["--plain-http", "--retries", "0", "inspect", &reference]);
     assert!(shown.exit == 1 && shown.stderr.contains("longer than the 8388608 bytes"), "{shown:?}");
     assert_eq!(server.asked().len(), 1, "not even asked for");
     let token = format!(r#"{{"token":"{}"}}"#, "x".repeat(3 << 20)).into_bytes();
@@ -132,6 +136,6 @@ fn tokens_and_errors_are_read_to_a_bound() {
         (401, vec![("WWW-Authenticate", format!("Bearer realm=\"http://{host}/token\""))], vec![])
     });
     let reference = format!("{}/app:x", server.host);
-    let shown = manifest_tool(&std::env::temp_dir(), &["--plain-http", "inspect", &reference]);
+    let shown = manifest_tool(&std::env::temp_dir(), &["--plain-http", "--retries", "0", "inspect", &reference]);
     assert!(shown.exit == 1 && shown.stderr.contains("longer than the 1048576 bytes"), "{shown:?}");
 }

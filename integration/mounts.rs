@@ -10,7 +10,7 @@ fn push_past(status: u16) -> (Registry, Scripted) {
     let front = Scripted::before(&registry, move |asked| {
         (asked.line.contains("?mount=")).then(|| (status, vec![], br#"{"errors":[{"code":"UNSUPPORTED"}]}"#.to_vec()))
     });
-    let outcome = push_from_args(&front.host, "linux/amd64", "parts:ARCH", "whole:v1", &[]);
+    let outcome = push_from_args(&front.host, "linux/amd64", "parts:ARCH", "whole:v1", &["--retries", "0"]);
     assert_eq!(outcome.exit, i32::from(status >= 500), "{status}: {outcome:?}");
     (registry, front)
 }

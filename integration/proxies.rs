@@ -4,7 +4,7 @@ use crate::support::{Registry, Scripted, command, run};
 
 fn inspect(reference: &str, more: &[&str], environment: &[(&str, &str)]) -> String {
     let folder = tempfile::tempdir().unwrap();
-    let mut command = command(folder.path(), &[&["--debug", "inspect", reference], more].concat());
+    let mut command = command(folder.path(), &[&["--debug", "--retries", "0", "inspect", reference], more].concat());
     command.envs(environment.iter().copied());
     run(command, "").stderr
 }

@@ -217,7 +217,8 @@ fn one_repository_that_is_refused_does_not_spoil_the_others() {
 #[test]
 fn a_token_service_that_fails_is_named() {
     let scene = Scene::new(closed, |_| Some((503, vec![], b"busy".to_vec())));
-    let outcome = tool(&scene.folder, &["inspect", &format!("{}/app:v1", scene.registry.host)], &[], "");
+    let reference = format!("{}/app:v1", scene.registry.host);
+    let outcome = tool(&scene.folder, &["--retries", "0", "inspect", &reference], &[], "");
     let expected = format!(
         "token service http://{}/token of {}: refused by the registry (HTTP 503; registry says: busy)\n",
         scene.service.server.host, scene.registry.host

@@ -4,7 +4,7 @@ use futures_util::stream::{self, StreamExt as _};
 
 use super::failure::Failure;
 use super::global::Global;
-use super::{block_on, print};
+use super::print;
 use crate::assemble::{Assembler, Error, Event, PushOptions, Report};
 use crate::output::Progress;
 use crate::registry::Client;
@@ -37,8 +37,8 @@ impl Batch {
         let Some(first) = specs.first() else { return Ok(()) };
         let client = global.client(first.target.registry())?;
         match specs {
-            [only] => block_on(self.push_one(&client, only))?,
-            _ => block_on(self.push_all(&client, specs))?,
+            [only] => global.block_on(&client, self.push_one(&client, only))?,
+            _ => global.block_on(&client, self.push_all(&client, specs))?,
         }
     }
 
@@ -53,7 +53,7 @@ impl Batch {
         let stop = AtomicBool::new(false);
         let progress = self.progress.then(|| Progress::new(specs.len()));
         let push = async |spec| {
-            if stop.load(Ordering::Relaxed) {
+            if stop.load(Ordering::Relaxed) || client.stop().raised().is_some() {
                 return None;
             }
             let reporter = |event: Event| match &progress {
@@ -84,13 +84,13 @@ impl Batch {
             progress.finish();
         }
         match tally {
-            Tally { failed: 0, .. } => {
+            Tally { failed: 0, skipped: 0, .. } => {
                 if !self.quiet {
                     eprintln!("{}", tally.summary(specs.len()));
                 }
                 Ok(())
             }
-            tally => Err(Failure::new(tally.summary(specs.len()))),
+            tally => Err(Failure::new(tally.summary(specs.len())).stopped(client.stop().raised())),
         }
     }
 

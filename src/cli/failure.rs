@@ -1,6 +1,7 @@
 use std::fmt;
 use std::process::ExitCode;
 
+use crate::registry::{ErrorKind, StopReason};
 use crate::{assemble, registry, spec};
 
 /// What is printed when a command fails: the message, and what to do next.
@@ -30,11 +31,24 @@ impl Failure {
         ExitCode::from(self.code)
     }
 
+    /// With the exit code of what ended the run early.
+    pub(super) fn stopped(self, reason: Option<StopReason>) -> Self {
+        match reason {
+            Some(StopReason::Signal(number)) => Self { code: u8::try_from(128 + number).unwrap_or(1), ..self },
+            _ => self,
+        }
+    }
+
     fn with_hints<'a>(message: String, errors: impl Iterator<Item = &'a registry::Error>) -> Self {
-        let mut hints: Vec<String> = errors.filter_map(registry::Error::hint).collect();
+        let errors: Vec<&registry::Error> = errors.collect();
+        let stopped = errors.iter().find_map(|error| match error.kind {
+            ErrorKind::Stopped(reason) => Some(reason),
+            _ => None,
+        });
+        let mut hints: Vec<String> = errors.into_iter().filter_map(registry::Error::hint).collect();
         hints.sort_unstable();
         hints.dedup();
-        Self { message, hints, code: 1 }
+        Self { message, hints, code: 1 }.stopped(stopped)
     }
 }
 

@@ -2,9 +2,9 @@ use std::io::{BufRead as _, IsTerminal as _, Write as _};
 
 use clap::Args;
 
+use super::Global;
 use super::failure::Failure;
 use super::prompt::without_echo;
-use super::{Global, block_on};
 use crate::image::Reference;
 use crate::registry::{ErrorKind, Given, Login as Proof, Secret, Stored, erase, store};
 
@@ -33,7 +33,7 @@ impl Login {
         let login = Proof::Password { user: user.clone(), password: password.clone() };
         let given = Given { registry: registry.clone(), login, source: "this login".into() };
         let client = global.client_with(Some(given));
-        let checked = block_on(client.check_login(&registry))?;
+        let checked = global.block_on(&client, client.check_login(&registry))?;
         let asked = checked.map_err(|error| match error.kind {
             // The hint would be to do what is being done.
             ErrorKind::Denied(_) => Failure::new(error.to_string()),

@@ -69,16 +69,6 @@ fn print(text: &str) -> Result<(), Failure> {
     }
 }
 
-/// Runs the work of a command to its end.
-fn block_on<T>(work: impl Future<Output = T>) -> Result<T, Failure> {
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
-    let runtime = runtime.map_err(|error| Failure::new(format!("cannot start the runtime: {error}")))?;
-    let outcome = runtime.block_on(work);
-    // A name look-up that never came back must not hold up the exit.
-    runtime.shutdown_background();
-    Ok(outcome)
-}
-
 /// Colours are for a terminal whose user did not ask for none (no-color.org).
 fn colour() -> crate::output::Colour {
     let refused = std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());

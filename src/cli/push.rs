@@ -17,9 +17,6 @@ pub(super) struct Push {
     /// Write tags that point at the index already
     #[arg(long, global = true)]
     force: bool,
-    /// Say nothing on stderr but errors
-    #[arg(long, global = true)]
-    quiet: bool,
     /// Show no progress on a terminal
     #[arg(long, global = true)]
     no_progress: bool,
@@ -111,8 +108,8 @@ impl Push {
             options: PushOptions { ignore_missing, force: self.force },
             fail_fast,
             debug: global.debug,
-            quiet: self.quiet,
-            progress: !self.no_progress && !self.quiet,
+            quiet: global.quiet,
+            progress: !self.no_progress && !global.quiet,
         };
         batch.run(global, &specs)?;
         Ok(String::new())

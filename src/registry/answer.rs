@@ -1,6 +1,6 @@
 use bytes::Bytes;
-use reqwest::Response;
-use tokio::sync::OwnedSemaphorePermit;
+use reqwest::header::HeaderMap;
+use reqwest::{Response, Version};
 
 use super::connections::reason_of;
 use super::error::{Error, ErrorKind};
@@ -13,48 +13,81 @@ pub(super) const MAX_CONFIG: usize = 8 << 20;
 /// Tokens and error bodies larger than this are not read.
 pub(super) const MAX_TALK: usize = 1 << 20;
 
-/// A registry's answer. It counts as under way until its body is read or it is dropped.
+/// A registry's answer, its body read.
 pub(super) struct Answer {
-    response: Response,
+    pub(super) status: u16,
+    pub(super) version: Version,
+    pub(super) headers: HeaderMap,
+    pub(super) body: Bytes,
     /// The host that answered, where the registry redirected to another.
     pub(super) elsewhere: Option<String>,
-    permit: Option<OwnedSemaphorePermit>,
+}
+
+/// Why there is no answer, and whether another try may bring one.
+pub(super) struct Trouble {
+    pub(super) error: Error,
+    pub(super) transient: bool,
+}
+
+impl From<Error> for Trouble {
+    fn from(error: Error) -> Self {
+        Self { error, transient: false }
+    }
 }
 
 impl Answer {
-    pub(super) fn new(response: Response, elsewhere: Option<String>) -> Self {
-        Self { response, elsewhere, permit: None }
+    /// Reads the body, up to `limit` bytes; of one that says what is wrong, its beginning.
+    pub(super) async fn read(
+        mut response: Response,
+        limit: usize,
+        subject: &str,
+        elsewhere: Option<String>,
+    ) -> Result<Self, Trouble> {
+        let (status, version) = (response.status().as_u16(), response.version());
+        let headers = std::mem::take(response.headers_mut());
+        let limit = if status >= 400 { MAX_TALK } else { limit };
+        let body = match read_body(response, limit, subject).await {
+            Err(trouble) if status >= 400 && !trouble.transient => Bytes::new(),
+            body => body?,
+        };
+        Ok(Self { status, version, headers, body, elsewhere })
     }
 
-    pub(super) fn under(self, permit: Option<OwnedSemaphorePermit>) -> Self {
-        Self { permit, ..self }
+    pub(super) fn header(&self, name: &str) -> Option<&str> {
+        self.headers.get(name)?.to_str().ok()
     }
 
-    /// It is kept for what it says; another request may be sent.
-    pub(super) fn release(&mut self) {
-        self.permit = None;
+    /// The digest that the registry names in `Docker-Content-Digest`, if it is one.
+    pub(super) fn digest(&self) -> Option<Digest> {
+        Digest::parse(self.header("docker-content-digest")?.trim()).ok()
     }
-}
 
-impl std::ops::Deref for Answer {
-    type Target = Response;
-
-    fn deref(&self) -> &Response {
-        &self.response
+    /// What an answer of 400 and above says.
+    pub(super) fn error(&self, subject: &str) -> Error {
+        let error = Error::answer(subject, self.status, &self.body);
+        match &self.elsewhere {
+            None => error,
+            // Not the registry's doing, and nothing that signing in would mend.
+            Some(host) => Error::new(subject, ErrorKind::Protocol(format!("{}: {error}", redirected(host)))),
+        }
     }
 }
 
 /// Reads a whole body, up to `limit` bytes counted as they arrive, whatever Content-Length says.
-pub(super) async fn read_body(mut answer: Answer, limit: usize, subject: &str) -> Result<Bytes, Error> {
+async fn read_body(mut response: Response, limit: usize, subject: &str) -> Result<Bytes, Trouble> {
     let mut body = Vec::new();
     loop {
-        match answer.response.chunk().await {
+        match response.chunk().await {
             Ok(Some(chunk)) if body.len() + chunk.len() > limit => {
-                return Err(Error::new(subject, ErrorKind::TooLarge { limit }));
+                return Err(Error::new(subject, ErrorKind::TooLarge { limit }).into());
             }
             Ok(Some(chunk)) => body.extend_from_slice(&chunk),
             Ok(None) => return Ok(body.into()),
-            Err(error) => return Err(Error::new(subject, ErrorKind::Transport(reason_of(&error)))),
+            // It broke off.
+            Err(error) => {
+                let error = Error::new(subject, ErrorKind::Transport(reason_of(&error)));
+                return Err(Trouble { error, transient: true });
+            }
         }
     }
 }
@@ -62,22 +95,4 @@ pub(super) async fn read_body(mut answer: Answer, limit: usize, subject: &str) -
 /// How messages name a host that the registry redirects to.
 pub(super) fn redirected(host: &str) -> String {
     format!("at {host}, to which the registry redirects")
-}
-
-/// What an answer of 400 and above says.
-pub(super) async fn read_error(answer: Answer, subject: &str) -> Error {
-    let (status, elsewhere) = (answer.status().as_u16(), answer.elsewhere.clone());
-    let body = read_body(answer, MAX_TALK, subject).await.unwrap_or_default();
-    let error = Error::answer(subject, status, &body);
-    match elsewhere {
-        None => error,
-        // Not the registry's doing, and nothing that signing in would mend.
-        Some(host) => Error::new(subject, ErrorKind::Protocol(format!("{}: {error}", redirected(&host)))),
-    }
-}
-
-/// The digest that the registry names in `Docker-Content-Digest`, if it is one.
-pub(super) fn header_digest(response: &Response) -> Option<Digest> {
-    let value = response.headers().get("docker-content-digest")?.to_str().ok()?;
-    Digest::parse(value.trim()).ok()
 }

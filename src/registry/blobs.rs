@@ -1,8 +1,7 @@
 use bytes::Bytes;
-use reqwest::header::LOCATION;
-use reqwest::{Method, Response};
+use reqwest::Method;
 
-use super::answer::{MAX_CONFIG, read_body, read_error};
+use super::answer::{Answer, MAX_CONFIG, MAX_TALK};
 use super::client::{Client, Request};
 use super::error::{Error, ErrorKind};
 use super::sign_in::scopes::Scopes;
@@ -38,9 +37,8 @@ impl Client {
         subject: String,
     ) -> Result<Bytes, Error> {
         let target = format!("v2/{}/blobs/{}", repository.repository(), blob.digest);
-        let request = Request { method: Method::GET, target, accept: None, content: None, scopes, subject };
-        let response = self.send_ok(repository.registry(), &request).await?;
-        let bytes = read_body(response, limit, &request.subject).await?;
+        let request = Request { method: Method::GET, target, accept: None, content: None, scopes, limit, subject };
+        let bytes = self.send_ok(repository.registry(), &request).await?.body;
         if bytes.len() as u64 != blob.size {
             let kind = ErrorKind::Size { expected: blob.size, actual: bytes.len() as u64 };
             return Err(Error::new(request.subject, kind));
@@ -63,16 +61,17 @@ impl Client {
             accept: None,
             content: None,
             scopes: both,
+            limit: MAX_TALK,
             subject: subject.clone(),
         };
-        let response = self.send(to.registry(), &request).await?;
-        let session = match response.status().as_u16() {
+        let answer = self.send(to.registry(), &request).await?;
+        let session = match answer.status {
             201 => return Ok(true),
             // Not mounted, and a session for an upload is open (distribution-spec).
-            202 => location(&response),
+            202 => location(&answer),
             // Registries refuse a mount in all these ways where they would take the blob itself.
             400 | 401 | 403 | 404 | 405 => None,
-            _ => return Err(read_error(response, &subject).await),
+            _ => return Err(answer.error(&subject)),
         };
         let limit = usize::try_from(blob.size).unwrap_or(usize::MAX);
         let pull = Scopes::pull(from.repository());
@@ -102,10 +101,11 @@ impl Client {
             accept: None,
             content: None,
             scopes: Scopes::push(to.repository()),
+            limit: MAX_TALK,
             subject: subject.to_owned(),
         };
-        let response = self.send_ok(to.registry(), &request).await?;
-        location(&response).ok_or_else(|| request.protocol("the upload session has no Location".into()))
+        let answer = self.send_ok(to.registry(), &request).await?;
+        location(&answer).ok_or_else(|| request.protocol("the upload session has no Location".into()))
     }
 
     async fn send_blob(
@@ -123,12 +123,13 @@ impl Client {
             accept: None,
             content: Some(("application/octet-stream".into(), bytes)),
             scopes: Scopes::push(to.repository()),
+            limit: MAX_TALK,
             subject,
         };
         self.send_ok(to.registry(), &request).await.map(|_| ())
     }
 }
 
-fn location(response: &Response) -> Option<String> {
-    response.headers().get(LOCATION)?.to_str().ok().map(str::to_owned)
+fn location(answer: &Answer) -> Option<String> {
+    answer.header("location").map(str::to_owned)
 }

@@ -27,6 +27,8 @@ pub struct Tls {
 /// The connections of a run: one pool for each way to prove a host's identity.
 pub(super) struct Connections {
     tls: Tls,
+    /// How long a server may say nothing.
+    silence: Duration,
     known: Mutex<Known>,
 }
 
@@ -54,8 +56,8 @@ struct Profile {
 
 impl Connections {
     /// Nothing is read or opened before the first request.
-    pub(super) fn new(tls: Tls) -> Self {
-        Self { tls, known: Mutex::default() }
+    pub(super) fn new(tls: Tls, silence: Duration) -> Self {
+        Self { tls, silence, known: Mutex::default() }
     }
 
     /// The client for a URL. `own` says that its host is the registry of one of this run's references.
@@ -108,8 +110,8 @@ impl Connections {
 
     fn build(&self, profile: &Profile, ahead: Option<Ahead>) -> Result<reqwest::Client, String> {
         let builder = || match &ahead {
-            Some(ahead) => builder(profile).connector_layer(ahead.clone()),
-            None => builder(profile),
+            Some(ahead) => builder(profile, self.silence).connector_layer(ahead.clone()),
+            None => builder(profile, self.silence),
         };
         if !profile.tls {
             return builder().tls_certs_only([]).build().map_err(|error| reason_of(&error));
@@ -146,13 +148,13 @@ impl Connections {
     }
 }
 
-fn builder(profile: &Profile) -> reqwest::ClientBuilder {
+fn builder(profile: &Profile, silence: Duration) -> reqwest::ClientBuilder {
     // Fails only when one is installed already, which is as good.
     let _ = rustls::crypto::ring::default_provider().install_default();
     let builder = reqwest::Client::builder()
         .user_agent(concat!("manifest-tool/", env!("CARGO_PKG_VERSION")))
-        .connect_timeout(Duration::from_secs(30))
-        .read_timeout(Duration::from_secs(60))
+        .connect_timeout(silence)
+        .read_timeout(silence)
         // Redirects are followed by `Client`, which knows who may get what.
         .redirect(reqwest::redirect::Policy::none())
         .referer(false);
@@ -189,6 +191,21 @@ fn files_with(folder: &Path, extension: &str) -> Result<Vec<PathBuf>, String> {
     Ok(paths)
 }
 
+/// Whether another try may help: not where the two do not understand each other, as with a refused certificate, nor
+/// where the name is known to stand for nothing.
+pub(super) fn is_transient(error: &reqwest::Error) -> bool {
+    // getaddrinfo's EAI_NONAME, as glibc, musl and macOS word it; std gives no code for it.
+    let unknown_name = ["Name or service not known", "Name does not resolve", "nodename nor servname provided"];
+    let reason = reason_of(error);
+    !error.is_builder() && !is_of_tls(error) && !unknown_name.iter().any(|words| reason.contains(words))
+}
+
+fn is_of_tls(error: &(dyn std::error::Error + 'static)) -> bool {
+    // What an io::Error was made of is not its source, and the other way round.
+    let in_io = error.downcast_ref::<std::io::Error>().and_then(std::io::Error::get_ref);
+    error.is::<rustls::Error>() || in_io.is_some_and(|inner| is_of_tls(inner)) || error.source().is_some_and(is_of_tls)
+}
+
 /// The innermost reason: the outer layers of an HTTP error only say that sending failed, and repeat the URL.
 pub(super) fn reason_of(error: &reqwest::Error) -> String {
     let mut reason = if error.is_timeout() { "timed out".to_owned() } else { error.to_string() };
@@ -211,7 +228,7 @@ mod tests {
             std::fs::create_dir(certs.path().join(name)).unwrap();
         }
         let tls = Tls { certs_folders: vec![certs.path().to_owned()], ..Tls::default() };
-        let connections = Connections::new(tls);
+        let connections = Connections::new(tls, Duration::from_secs(1));
         for (url, folder) in [
             ("https://r.io/v2/", Some("r.io")),
             ("https://r.io:443/", Some("r.io")),

@@ -3,6 +3,7 @@ use std::fmt;
 use serde::Deserialize;
 
 use super::redact::clean;
+use super::stop::StopReason;
 use crate::image::{Digest, ManifestError};
 
 /// Why something at a registry did not work: for which reference, and what happened.
@@ -52,6 +53,8 @@ pub enum ErrorKind {
     Manifest(ManifestError),
     /// An answer that breaks the protocol.
     Protocol(String),
+    /// It was not sent, because the run was to end.
+    Stopped(StopReason),
     /// Signing in failed before the registry or its token service could judge.
     SignIn(String),
     /// The registry or its token service does not let these credentials, or none, do this.
@@ -199,6 +202,8 @@ impl fmt::Display for Error {
             }
             ErrorKind::Manifest(error) => write!(f, ": {error}"),
             ErrorKind::Protocol(reason) => write!(f, ": {reason}"),
+            ErrorKind::Stopped(StopReason::Signal(_)) => f.write_str(": not done, interrupted"),
+            ErrorKind::Stopped(StopReason::Deadline) => f.write_str(": not done, the deadline has passed"),
             ErrorKind::SignIn(reason) => write!(f, ": sign-in failed: {reason}"),
         }
     }

@@ -2,14 +2,13 @@
 
 use std::time::Instant;
 
-use bytes::Bytes;
-use reqwest::header::{ACCEPT, AUTHORIZATION, CONTENT_LENGTH, CONTENT_TYPE, HeaderMap, HeaderValue, LOCATION};
+use reqwest::header::{ACCEPT, AUTHORIZATION, CONTENT_LENGTH, CONTENT_TYPE, HeaderMap, HeaderValue, LOCATION, WARNING};
 use reqwest::{Method, Response};
 use url::Url;
 
-use super::answer::{Answer, MAX_TALK, read_body, redirected};
+use super::answer::{Answer, MAX_TALK, Trouble, redirected};
 use super::client::{Client, Request};
-use super::connections::reason_of;
+use super::connections::{is_transient, reason_of};
 use super::error::{Error, ErrorKind};
 use super::redact::{Secret, clean, redacted, redacted_text};
 use super::sign_in::realm::checked_address;
@@ -27,28 +26,41 @@ impl Client {
         url: &Url,
         authorization: Option<&Secret>,
         attempt: u32,
-    ) -> Result<Answer, Error> {
+    ) -> Result<Answer, Trouble> {
         let mut url = url.clone();
         let mut at_home = url.origin() == api.origin();
         for _ in 0..=MAX_REDIRECTS {
             let authorization = authorization.filter(|_| at_home);
-            let sent = self.send_once(request, api, &url, authorization, attempt).await;
             let elsewhere = (!at_home).then(|| host_of(&url));
-            let response = match (sent, &elsewhere) {
-                (Ok(response), _) => response,
-                (Err(reason), None) => return Err(request.transport(reason)),
-                (Err(reason), Some(host)) => {
-                    return Err(request.transport(format!("{}: {reason}", redirected(host))));
+            let response = match self.send_once(request, api, &url, authorization, attempt).await {
+                Ok(response) => response,
+                Err(NotSent { reason, transient }) => {
+                    let reason = match &elsewhere {
+                        Some(host) => format!("{}: {reason}", redirected(host)),
+                        None => reason,
+                    };
+                    return Err(Trouble { error: request.transport(reason), transient });
                 }
             };
             let Some(location) = redirect(&request.method, &response) else {
-                return Ok(Answer::new(response, elsewhere));
+                self.show_warnings(request, &response);
+                return Answer::read(response, request.limit, &request.subject, elsewhere).await;
             };
             let next = pointed_to(api, &url, &location).map_err(|reason| request.protocol(reason))?;
             at_home = at_home && next.origin() == api.origin();
             url = next;
         }
-        Err(request.protocol(format!("more than {MAX_REDIRECTS} redirects")))
+        Err(request.protocol(format!("more than {MAX_REDIRECTS} redirects")).into())
+    }
+
+    /// What a registry has to say to its users (distribution-spec, "Warnings").
+    fn show_warnings(&self, request: &Request, response: &Response) {
+        for value in response.headers().get_all(WARNING) {
+            let text = String::from_utf8_lossy(value.as_bytes());
+            if let Some(text) = text.trim().strip_prefix("299 - ") {
+                self.warn_once(format!("{}: registry says: {}", request.subject, clean(text.trim_matches('"'))));
+            }
+        }
     }
 
     async fn send_once(
@@ -58,7 +70,7 @@ impl Client {
         url: &Url,
         authorization: Option<&Secret>,
         attempt: u32,
-    ) -> Result<Response, String> {
+    ) -> Result<Response, NotSent> {
         let own = url.origin() == api.origin();
         let client = self.connections().client(url, own)?;
         let mut headers = HeaderMap::new();
@@ -85,21 +97,42 @@ impl Client {
         let started = Instant::now();
         let result = builder.headers(headers).send().await;
         self.trace(|| line(&request.method, url, sent, &result, started, attempt));
-        result.map_err(|error| reason_of(&error))
+        result.map_err(|error| NotSent { reason: reason_of(&error), transient: is_transient(&error) })
     }
 
     /// A request to a token service: no redirects, and any certificate only where the service is the registry itself.
-    /// Gives status and body.
     pub(super) async fn send_to_token_service(
         &self,
         api: &Url,
-        method: Method,
+        method: &Method,
         url: &Url,
         authorization: Option<&Secret>,
-        form: Option<Secret>,
-    ) -> Result<(u16, Bytes), Error> {
+        form: Option<&Secret>,
+    ) -> Result<Answer, Error> {
         let subject = format!("token service {}", redacted(url));
-        let transport = |reason| Error::new(subject.as_str(), ErrorKind::Transport(reason));
+        let mut failed = 0;
+        loop {
+            let outcome = self.ask_token_service(&subject, api, method, url, authorization, form, failed + 1).await;
+            failed += 1;
+            match self.wait_before_another(&subject, &outcome, failed) {
+                Some(wait) => tokio::time::sleep(wait.time).await,
+                None => return outcome.map_err(|trouble| trouble.error),
+            }
+        }
+    }
+
+    #[allow(clippy::too_many_arguments, reason = "one request's parts")]
+    async fn ask_token_service(
+        &self,
+        subject: &str,
+        api: &Url,
+        method: &Method,
+        url: &Url,
+        authorization: Option<&Secret>,
+        form: Option<&Secret>,
+        attempt: u32,
+    ) -> Result<Answer, Trouble> {
+        let transport = |reason| Error::new(subject, ErrorKind::Transport(reason));
         let client = self.connections().client(url, url.origin() == api.origin()).map_err(transport)?;
         let mut request = client.request(method.clone(), url.clone());
         if let Some(authorization) = authorization {
@@ -107,19 +140,31 @@ impl Client {
                 .ok_or_else(|| transport("the credentials have characters that cannot be sent".into()))?;
             request = request.header(AUTHORIZATION, value);
         }
-        let mut sent = None;
+        let sent = form.map(|form| form.reveal().len());
         if let Some(form) = form {
             let form = form.reveal().to_owned();
-            sent = Some(form.len());
             request = request.header(CONTENT_TYPE, "application/x-www-form-urlencoded").body(form);
         }
-        self.count(1);
+        self.count(attempt);
         let started = Instant::now();
         let result = request.send().await;
-        self.trace(|| line(&method, url, sent, &result, started, 1));
-        let response = result.map_err(|error| transport(reason_of(&error)))?;
-        let status = response.status().as_u16();
-        Ok((status, read_body(Answer::new(response, None), MAX_TALK, &subject).await?))
+        self.trace(|| line(method, url, sent, &result, started, attempt));
+        match result {
+            Ok(response) => Answer::read(response, MAX_TALK, subject, None).await,
+            Err(error) => Err(Trouble { transient: is_transient(&error), error: transport(reason_of(&error)) }),
+        }
+    }
+}
+
+/// Why a request was not sent, or not answered.
+struct NotSent {
+    reason: String,
+    transient: bool,
+}
+
+impl<T: Into<String>> From<T> for NotSent {
+    fn from(reason: T) -> Self {
+        Self { reason: reason.into(), transient: false }
     }
 }
 

@@ -1,8 +1,7 @@
 use bytes::Bytes;
 use reqwest::Method;
-use reqwest::header::CONTENT_TYPE;
 
-use super::answer::{MAX_MANIFEST, header_digest, read_body, read_error};
+use super::answer::{MAX_MANIFEST, MAX_TALK};
 use super::client::{Client, Request};
 use super::error::{Error, ErrorKind};
 use super::sign_in::scopes::Scopes;
@@ -38,13 +37,12 @@ impl Client {
                 Some(target) if target.same_repository(reference) => Scopes::push(reference.repository()),
                 _ => Scopes::pull(reference.repository()),
             },
+            limit: MAX_MANIFEST,
             subject: subject.clone(),
         };
-        let response = self.send_ok(reference.registry(), &request).await?;
-        let named = header_digest(&response);
-        let content_type = response.headers().get(CONTENT_TYPE).and_then(|value| value.to_str().ok());
-        let content_type = content_type.unwrap_or_default().to_owned();
-        let bytes = read_body(response, MAX_MANIFEST, &subject).await?;
+        let answer = self.send_ok(reference.registry(), &request).await?;
+        let (named, bytes) = (answer.digest(), answer.body.clone());
+        let content_type = answer.header("content-type").unwrap_or_default();
         for (expected, named_by) in [(reference.digest(), "reference"), (named.as_ref(), "registry's header")] {
             if let Some(expected) = expected.filter(|digest| !digest.matches(&bytes)) {
                 let (expected, actual) = (expected.clone(), Digest::sha256(&bytes));
@@ -53,7 +51,7 @@ impl Client {
         }
         let digest = reference.digest().cloned().unwrap_or_else(|| Digest::sha256(&bytes));
         let (manifest, media_type) =
-            parse_manifest(&bytes, &content_type).map_err(|error| Error::new(subject, ErrorKind::Manifest(error)))?;
+            parse_manifest(&bytes, content_type).map_err(|error| Error::new(subject, ErrorKind::Manifest(error)))?;
         let descriptor = Descriptor { size: bytes.len() as u64, ..Descriptor::new(&media_type, digest) };
         Ok(Fetched { bytes, descriptor, manifest })
     }
@@ -95,13 +93,14 @@ impl Client {
             accept: None,
             content: Some((descriptor.media_type.clone(), bytes.clone())),
             scopes: Scopes::push(reference.repository()),
+            limit: MAX_TALK,
             subject: reference.to_string(),
         };
-        let response = self.send_ok(reference.registry(), &request).await?;
-        match (response.status().as_u16(), header_digest(&response)) {
+        let answer = self.send_ok(reference.registry(), &request).await?;
+        match (answer.status, answer.digest()) {
             (200 | 201 | 202 | 204, Some(digest)) if digest == descriptor.digest => Ok(()),
             (200 | 201 | 202 | 204, _) => self.confirm(reference, &descriptor.digest).await,
-            _ => Err(read_error(response, &request.subject).await),
+            _ => Err(answer.error(&request.subject)),
         }
     }
 
@@ -116,15 +115,16 @@ impl Client {
             accept: Some(media_type::ACCEPT),
             content: None,
             scopes: Scopes::push(reference.repository()),
+            limit: MAX_TALK,
             subject: reference.to_string(),
         };
         let answer = self.send(reference.registry(), &request).await?;
         // The body that would say why is not in the answer to a HEAD, so a 404 is believed here: what follows from it
         // is a write, which would fail.
-        match (answer.status().as_u16(), header_digest(&answer)) {
+        match (answer.status, answer.digest()) {
             (200, Some(digest)) => return Ok(Some(digest)),
             (404, _) => return Ok(None),
-            _ => drop(answer),
+            _ => {}
         }
         match self.fetch_manifest(reference, Some(reference)).await {
             Ok(fetched) => Ok(Some(fetched.descriptor.digest)),

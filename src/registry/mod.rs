@@ -11,11 +11,15 @@ mod error;
 mod exchange;
 mod manifests;
 mod redact;
+mod retry;
 mod sign_in;
+mod stop;
 
-pub use client::{Client, DEFAULT_CONCURRENCY, Options, Trace, Traffic};
+pub use client::{Client, DEFAULT_CONCURRENCY, DEFAULT_SILENCE, Options, Trace, Traffic};
 pub use connections::Tls;
 pub use error::{Denial, Denied, Error, ErrorKind, RegistryMessage};
 pub use manifests::Fetched;
 pub use redact::Secret;
+pub use retry::RetryPolicy;
 pub use sign_in::credentials::{CredentialSources, Given, Login, Stored, erase, store};
+pub use stop::{Stop, StopReason};

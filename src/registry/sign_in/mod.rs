@@ -144,7 +144,7 @@ impl SignIn {
         };
         let result = match (result, own_alone) {
             // Not for a 401: the same credentials would be tried once more.
-            (Err(TokenError::Answer(status, _)), Some(own)) if !one_at_a_time && status != 401 => {
+            (Err(TokenError::Answer(answer)), Some(own)) if !one_at_a_time && answer.status != 401 => {
                 let alone = service.fetch(client, &own, login).await;
                 self.known().one_at_a_time |= alone.is_ok();
                 alone
@@ -157,8 +157,9 @@ impl SignIn {
                 Ok(slot.token.insert(token).clone())
             }
             Err(TokenError::Other(error)) => Err(error),
-            Err(TokenError::Answer(status, body)) => {
-                Err(self.no_token(&service.realm, scopes.repository(), found, status, registry_messages(&body)))
+            Err(TokenError::Answer(answer)) => {
+                let messages = registry_messages(&answer.body);
+                Err(self.no_token(&service.realm, scopes.repository(), found, answer.status, messages))
             }
         }
     }

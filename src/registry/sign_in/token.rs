@@ -2,13 +2,13 @@ use std::time::{Duration, Instant};
 
 use base64::Engine as _;
 use base64::prelude::{BASE64_STANDARD, BASE64_URL_SAFE_NO_PAD};
-use bytes::Bytes;
 use reqwest::Method;
 use serde::Deserialize;
 use url::{Url, form_urlencoded};
 
 use super::credentials::Login;
 use super::scopes::Scopes;
+use crate::registry::answer::Answer as TokenAnswer;
 use crate::registry::client::Client;
 use crate::registry::error::{Error, ErrorKind};
 use crate::registry::redact::Secret;
@@ -46,7 +46,7 @@ pub(in crate::registry) struct TokenService<'a> {
 /// Why there is no token.
 pub(in crate::registry) enum TokenError {
     /// The service answered with an error.
-    Answer(u16, Bytes),
+    Answer(Box<TokenAnswer>),
     /// Anything else.
     Other(Error),
 }
@@ -59,7 +59,7 @@ const DEFAULT_LIFETIME: u64 = 60;
 const MARGIN: Duration = Duration::from_secs(10);
 
 #[derive(Deserialize)]
-struct Answer {
+struct TokenBody {
     #[serde(default)]
     access_token: Option<Secret>,
     #[serde(default)]
@@ -80,24 +80,26 @@ impl TokenService<'_> {
         login: Option<&Login>,
     ) -> Result<Token, TokenError> {
         let asked = Instant::now();
-        let (status, body) = match login {
+        let answer = match login {
             None => self.get(client, scopes, None).await?,
             Some(Login::Password { user, password }) => self.get(client, scopes, Some((user, password))).await?,
             Some(Login::IdentityToken(token)) => match self.post(client, scopes, token).await? {
                 // A service without OAuth2.
-                (404 | 405, _) => self.get(client, scopes, Some(("<token>", token))).await?,
+                answer if matches!(answer.status, 404 | 405) => {
+                    self.get(client, scopes, Some(("<token>", token))).await?
+                }
                 answer => answer,
             },
             Some(Login::RegistryToken(token)) => return Ok(Token::new(token)),
         };
-        if status != 200 {
-            return Err(TokenError::Answer(status, body));
+        if answer.status != 200 {
+            return Err(TokenError::Answer(Box::new(answer)));
         }
-        self.read(&body, asked)
+        self.read(&answer.body, asked)
     }
 
     fn read(&self, body: &[u8], asked: Instant) -> Result<Token, TokenError> {
-        let answer: Option<Answer> = serde_json::from_slice(body).ok();
+        let answer: Option<TokenBody> = serde_json::from_slice(body).ok();
         let lifetime = answer.as_ref().and_then(|answer| answer.expires_in.as_u64()).filter(|seconds| *seconds > 0);
         let said = answer.as_ref().and_then(|answer| answer.scope.as_str().map(str::to_owned));
         let token = answer.and_then(|answer| {
@@ -121,7 +123,7 @@ impl TokenService<'_> {
         client: &Client,
         scopes: &Scopes,
         login: Option<(&str, &Secret)>,
-    ) -> Result<(u16, Bytes), TokenError> {
+    ) -> Result<TokenAnswer, TokenError> {
         let mut url = self.realm.clone();
         {
             let mut query = url.query_pairs_mut();
@@ -141,7 +143,7 @@ impl TokenService<'_> {
     }
 
     /// Docker's OAuth2 form: `POST realm` with the identity token as refresh token.
-    async fn post(&self, client: &Client, scopes: &Scopes, token: &Secret) -> Result<(u16, Bytes), TokenError> {
+    async fn post(&self, client: &Client, scopes: &Scopes, token: &Secret) -> Result<TokenAnswer, TokenError> {
         let form = Some(self.form(scopes, token));
         self.send(client, Method::POST, &self.realm, None, form, scopes).await
     }
@@ -168,15 +170,16 @@ impl TokenService<'_> {
         authorization: Option<&Secret>,
         form: Option<Secret>,
         scopes: &Scopes,
-    ) -> Result<(u16, Bytes), TokenError> {
+    ) -> Result<TokenAnswer, TokenError> {
         client.trace(|| format!("token for {}: {}", self.registry, scopes.texts().collect::<Vec<_>>().join(" ")));
-        let sent = client.send_to_token_service(self.api, method, url, authorization, form).await;
-        let (status, body) = sent.map_err(|error| TokenError::Other(self.failed(error.to_string())))?;
-        if (300..400).contains(&status) {
+        let sent = client.send_to_token_service(self.api, &method, url, authorization, form.as_ref()).await;
+        let answer = sent.map_err(|error| TokenError::Other(self.failed(error.to_string())))?;
+        if (300..400).contains(&answer.status) {
+            let status = answer.status;
             let reason = format!("its token service answered with a redirect (HTTP {status}), which is not followed");
             return Err(TokenError::Other(self.failed(reason)));
         }
-        Ok((status, body))
+        Ok(answer)
     }
 
     fn failed(&self, reason: impl Into<String>) -> Error {
@@ -229,7 +232,7 @@ mod tests {
                 token.granted.map(|granted| granted.texts().collect()),
             )),
             Err(TokenError::Other(error)) => Err(error.to_string()),
-            Err(TokenError::Answer(status, _)) => Err(status.to_string()),
+            Err(TokenError::Answer(answer)) => Err(answer.status.to_string()),
         }
     }
 
