@@ -111,7 +111,12 @@ fn a_registry_that_is_not_there() {
     let outcome =
         manifest_tool(&std::env::temp_dir(), &["--plain-http", "--retries", "0", "inspect", "127.0.0.1:1/app:x"]);
     assert_eq!(outcome.exit, 1);
-    assert!(outcome.stderr.starts_with("error: 127.0.0.1:1/app:x: no answer: Connection refused"), "{outcome:?}");
+    assert!(
+        outcome
+            .stderr
+            .starts_with("error: 127.0.0.1:1/app:x: no answer to GET /v2/app/manifests/x: Connection refused"),
+        "{outcome:?}"
+    );
 }
 
 #[test]

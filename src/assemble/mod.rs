@@ -18,7 +18,7 @@ pub use resolve::{Entry, Resolved};
 use futures_util::future::{join_all, join3};
 
 use crate::image::{Digest, Reference};
-use crate::registry::Client;
+use crate::registry::{self, Client, IfMatch};
 use crate::spec::Spec;
 
 /// Why an index was not assembled, or not wholly.
@@ -36,12 +36,16 @@ pub enum Error {
 }
 
 /// How to push.
-#[derive(Debug, Clone, Copy, Default)]
+#[derive(Debug, Clone, Default)]
 pub struct PushOptions {
     /// Leave out sources of which the registry says that they do not exist, unless that leaves none.
     pub ignore_missing: bool,
     /// Write tags that point at the index already.
     pub force: bool,
+    /// Write only if the target's tag points at this, or at the new index already.
+    pub if_match: Option<IfMatch>,
+    /// Be done only when every tag that was written reads back with the index's digest.
+    pub wait: bool,
 }
 
 /// Assembles the indexes of a run. What one of them found out, the others do not ask again.
@@ -84,20 +88,17 @@ impl<'a> Assembler<'a> {
         if !errors.is_empty() {
             return Err(PublishError::before(&plan, errors).into());
         }
-        Ok(publish::publish(client, &self.placed, &plan, &current, reporter).await?)
+        Ok(publish::publish(client, &self.placed, &plan, &current, &self.options, reporter).await?)
     }
 
     /// What the tags of an index point at now, as far as the registry says.
-    async fn current(&self, spec: &Spec) -> Vec<Option<Digest>> {
+    async fn current(&self, spec: &Spec) -> Vec<Result<Option<Digest>, registry::Error>> {
         if self.options.force {
             return Vec::new();
         }
         let tags = spec.tags.iter().map(|tag| spec.target.with_tag(tag));
         let references: Vec<Reference> = std::iter::once(spec.target.clone()).chain(tags).collect();
-        // Where it cannot be told, the tag is written, and the answer to that says why.
-        let digests =
-            references.iter().map(async |reference| self.client.current_digest(reference).await.ok().flatten());
-        join_all(digests).await
+        join_all(references.iter().map(|reference| self.client.current_digest(reference))).await
     }
 }
 

@@ -67,7 +67,7 @@ impl Placed {
             }
             let push = async {
                 let reference = target.with_digest(child.descriptor.digest.clone());
-                client.push_manifest(&reference, &child.descriptor, &child.bytes).await?;
+                client.push_manifest(&reference, &child.descriptor, &child.bytes, None).await?;
                 reporter(Event::ChildPushed { digest: child.descriptor.digest.clone() });
                 Ok(())
             };

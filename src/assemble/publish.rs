@@ -1,6 +1,9 @@
 use std::collections::VecDeque;
 use std::fmt;
 
+use futures_util::future::join_all;
+
+use super::PushOptions;
 use super::event::{Event, Reporter};
 use super::place::Placed;
 use super::plan::Plan;
@@ -29,6 +32,8 @@ pub struct PublishError {
     pub moved: Vec<Reference>,
     /// Tags that were not written.
     pub unmoved: Vec<Reference>,
+    /// A tag of which nobody knows, as the answer was lost and the registry cannot be asked.
+    pub unknown: Option<Reference>,
 }
 
 /// Carries the plan out: child manifests, the index under the target's tag, then the extra tags one after another
@@ -40,28 +45,47 @@ pub(super) async fn publish(
     client: &Client,
     placed: &Placed,
     plan: &Plan,
-    current: &[Option<Digest>],
+    current: &[Result<Option<Digest>, Error>],
+    options: &PushOptions,
     reporter: Reporter<'_>,
 ) -> Result<Report, PublishError> {
-    let errors = placed.push_children(client, &plan.target, &plan.children, reporter).await;
+    let digest = &plan.descriptor.digest;
     let mut left: VecDeque<Reference> = plan.references().collect();
     let mut report = Report { descriptor: plan.descriptor.clone(), moved: Vec::new(), unchanged: Vec::new() };
+    let mut if_match = options.if_match.as_ref();
+    // Before anything is written; once more just before the tag is.
+    if let (Some(if_match), Some(Ok(current))) = (if_match, current.first())
+        && current.as_ref() != Some(digest)
+        && let Err(error) = if_match.check(&plan.target, current.as_ref())
+    {
+        return Err(PublishError::before(plan, vec![error]));
+    }
+    let errors = placed.push_children(client, &plan.target, &plan.children, reporter).await;
     if !errors.is_empty() {
         return Err(PublishError::new(plan, errors, report, left));
     }
     let mut current = current.iter();
     while let Some(reference) = left.pop_front() {
-        if current.next().is_some_and(|current| current.as_ref() == Some(&plan.descriptor.digest)) {
+        let if_match = if_match.take(); // it is the target's, which is the first
+        // Where it is not known what a tag points at, it is written, and the answer to that says what is wrong.
+        if matches!(current.next(), Some(Ok(Some(current))) if current == digest) {
             reporter(Event::TagUnchanged { reference: reference.clone() });
             report.unchanged.push(reference);
             continue;
         }
-        if let Err(error) = client.push_manifest(&reference, &plan.descriptor, &plan.bytes).await {
+        if let Err(error) = client.push_manifest(&reference, &plan.descriptor, &plan.bytes, if_match).await {
             left.push_front(reference);
             return Err(PublishError::new(plan, vec![error], report, left));
         }
         reporter(Event::TagPushed { reference: reference.clone() });
         report.moved.push(reference);
+    }
+    if options.wait {
+        let reading = join_all(report.moved.iter().map(|tag| client.read_back(tag, digest))).await;
+        let errors: Vec<Error> = reading.into_iter().filter_map(Result::err).collect();
+        if !errors.is_empty() {
+            return Err(PublishError::new(plan, errors, report, left));
+        }
     }
     Ok(report)
 }
@@ -73,9 +97,11 @@ impl PublishError {
         Self::new(plan, errors, report, plan.references().collect())
     }
 
-    fn new(plan: &Plan, errors: Vec<Error>, report: Report, unmoved: VecDeque<Reference>) -> Self {
-        let pointing = [report.moved, report.unchanged].concat();
-        Self { target: plan.target.clone(), errors, moved: pointing, unmoved: unmoved.into() }
+    fn new(plan: &Plan, errors: Vec<Error>, report: Report, mut unmoved: VecDeque<Reference>) -> Self {
+        let moved = [report.moved, report.unchanged].concat();
+        // Tags are written one after another: it can be the first alone.
+        let unknown = if errors.iter().any(Error::is_unsettled) { unmoved.pop_front() } else { None };
+        Self { target: plan.target.clone(), errors, moved, unmoved: unmoved.into(), unknown }
     }
 }
 
@@ -88,11 +114,14 @@ impl fmt::Display for PublishError {
         reasons.sort_unstable();
         reasons.dedup();
         f.write_str(&reasons.join("\n  "))?;
-        if self.moved.is_empty() {
-            f.write_str("\n  no tag was written")
-        } else {
-            write!(f, "\n  written: {}; not written: {}", names(&self.moved), names(&self.unmoved))
+        if self.moved.is_empty() && self.unknown.is_none() {
+            return f.write_str("\n  no tag was written");
         }
+        let unknown: Vec<Reference> = self.unknown.iter().cloned().collect();
+        let states = [("written", &self.moved), ("not written", &self.unmoved), ("not known", &unknown)];
+        let states = states.iter().filter(|(_, tags)| !tags.is_empty());
+        let states: Vec<String> = states.map(|(state, tags)| format!("{state}: {}", names(tags))).collect();
+        write!(f, "\n  {}", states.join("; "))
     }
 }
 

@@ -29,6 +29,8 @@ struct Tally {
     unchanged: usize,
     failed: usize,
     skipped: usize,
+    /// The exit code that all failures have, if it is one.
+    code: Option<u8>,
 }
 
 impl Batch {
@@ -37,19 +39,19 @@ impl Batch {
         let Some(first) = specs.first() else { return Ok(()) };
         let client = global.client(first.target.registry())?;
         match specs {
-            [only] => global.block_on(&client, self.push_one(&client, only))?,
-            _ => global.block_on(&client, self.push_all(&client, specs))?,
+            [only] => global.block_on(&client, self.push_one(&client, only)),
+            _ => global.block_on(&client, self.push_all(&client, specs)),
         }
     }
 
     async fn push_one(&self, client: &Client, spec: &Spec) -> Result<(), Failure> {
-        let assembler = Assembler::new(client, std::slice::from_ref(spec), self.options);
+        let assembler = Assembler::new(client, std::slice::from_ref(spec), self.options.clone());
         let report = assembler.push(spec, &|event| self.tell(&event, None)).await?;
         print(&format!("Digest: {} {}\n", report.descriptor.digest, report.descriptor.size))
     }
 
     async fn push_all(&self, client: &Client, specs: &[Spec]) -> Result<(), Failure> {
-        let assembler = Assembler::new(client, specs, self.options);
+        let assembler = Assembler::new(client, specs, self.options.clone());
         let stop = AtomicBool::new(false);
         let progress = self.progress.then(|| Progress::new(specs.len()));
         let push = async |spec| {
@@ -90,7 +92,7 @@ impl Batch {
                 }
                 Ok(())
             }
-            tally => Err(Failure::new(tally.summary(specs.len())).stopped(client.stop().raised())),
+            tally => Err(tally.failure(specs.len())),
         }
     }
 
@@ -109,8 +111,11 @@ impl Tally {
         match outcome {
             None => self.skipped += 1,
             Some(Err(error)) => {
+                let failure = Failure::from(error);
+                let same = self.failed == 0 || self.code == Some(failure.code());
+                self.code = Some(failure.code()).filter(|_| same);
                 self.failed += 1;
-                eprintln!("{}", Failure::from(error));
+                eprintln!("{failure}");
             }
             Some(Ok(report)) => {
                 *if report.moved.is_empty() { &mut self.unchanged } else { &mut self.done } += 1;
@@ -120,8 +125,12 @@ impl Tally {
         Ok(())
     }
 
+    fn failure(&self, total: usize) -> Failure {
+        Failure::new(self.summary(total)).with_code(self.code.unwrap_or(1))
+    }
+
     fn summary(&self, total: usize) -> String {
-        let Self { done, unchanged, failed, skipped } = self;
+        let Self { done, unchanged, failed, skipped, .. } = self;
         format!("{total} indexes: {done} done, {unchanged} unchanged, {failed} failed, {skipped} skipped")
     }
 }

@@ -12,6 +12,9 @@ pub(super) struct Failure {
     code: u8,
 }
 
+/// The target was not what `--if-match` says.
+const CHANGED: u8 = 3;
+
 impl Failure {
     pub(super) fn new(message: impl Into<String>) -> Self {
         Self { message: message.into(), hints: Vec::new(), code: 1 }
@@ -27,6 +30,14 @@ impl Failure {
         Self { code: 130, ..Self::new("interrupted") }
     }
 
+    pub(super) fn code(&self) -> u8 {
+        self.code
+    }
+
+    pub(super) fn with_code(self, code: u8) -> Self {
+        Self { code, ..self }
+    }
+
     pub(super) fn exit_code(&self) -> ExitCode {
         ExitCode::from(self.code)
     }
@@ -34,21 +45,20 @@ impl Failure {
     /// With the exit code of what ended the run early.
     pub(super) fn stopped(self, reason: Option<StopReason>) -> Self {
         match reason {
-            Some(StopReason::Signal(number)) => Self { code: u8::try_from(128 + number).unwrap_or(1), ..self },
-            _ => self,
+            Some(StopReason::Signal(number)) => self.with_code(u8::try_from(128 + number).unwrap_or(1)),
+            // As with timeout(1).
+            Some(StopReason::Deadline) => self.with_code(124),
+            None => self,
         }
     }
 
     fn with_hints<'a>(message: String, errors: impl Iterator<Item = &'a registry::Error>) -> Self {
         let errors: Vec<&registry::Error> = errors.collect();
-        let stopped = errors.iter().find_map(|error| match error.kind {
-            ErrorKind::Stopped(reason) => Some(reason),
-            _ => None,
-        });
+        let changed = errors.iter().any(|error| matches!(error.kind, ErrorKind::Changed { .. }));
         let mut hints: Vec<String> = errors.into_iter().filter_map(registry::Error::hint).collect();
         hints.sort_unstable();
         hints.dedup();
-        Self { message, hints, code: 1 }.stopped(stopped)
+        Self { message, hints, code: if changed { CHANGED } else { 1 } }
     }
 }
 

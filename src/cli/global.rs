@@ -2,13 +2,10 @@ use std::io::Read as _;
 use std::path::PathBuf;
 use std::time::Duration;
 
-#[cfg(unix)]
-use tokio::signal::unix::{SignalKind, signal};
-
+use super::duration::duration;
 use super::failure::Failure;
 use crate::registry::{
-    Client, CredentialSources, DEFAULT_CONCURRENCY, Given, Login, Options, RetryPolicy, Secret, Stop, StopReason, Tls,
-    Trace,
+    Client, CredentialSources, DEFAULT_CONCURRENCY, Given, Login, Options, RetryPolicy, Secret, Stop, Tls, Trace,
 };
 
 /// Flags of every command, taken before and after it.
@@ -40,7 +37,7 @@ pub(super) struct Global {
     max_wait: Duration,
     /// Time for all of it; what is not done by then is not done
     #[arg(long, global = true, value_name = "TIME", value_parser = duration)]
-    deadline: Option<Duration>,
+    pub(super) deadline: Option<Duration>,
     /// Say nothing on stderr but errors
     #[arg(long, global = true)]
     pub(super) quiet: bool,
@@ -102,39 +99,6 @@ impl Global {
         })
     }
 
-    /// Runs the work of a command to its end, or until a signal or the deadline stops the client. A second signal does
-    /// not wait.
-    pub(super) fn block_on<T>(&self, client: &Client, work: impl Future<Output = T>) -> Result<T, Failure> {
-        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
-        let runtime = runtime.map_err(|error| Failure::new(format!("cannot start the runtime: {error}")))?;
-        let stop = client.stop();
-        let outcome = runtime.block_on(async {
-            #[cfg(unix)]
-            for kind in [SignalKind::interrupt(), SignalKind::terminate()] {
-                // Where signals cannot be heard they end the program, as without this.
-                let (Ok(mut signals), stop) = (signal(kind), stop.clone()) else { continue };
-                tokio::spawn(async move {
-                    signals.recv().await;
-                    stop.raise(StopReason::Signal(kind.as_raw_value()));
-                    eprintln!("stopping; what is being written is brought to its end");
-                    signals.recv().await;
-                    std::process::exit(128 + kind.as_raw_value());
-                });
-            }
-            if let Some(deadline) = self.deadline {
-                let stop = stop.clone();
-                tokio::spawn(async move {
-                    tokio::time::sleep(deadline).await;
-                    stop.raise(StopReason::Deadline);
-                });
-            }
-            work.await
-        });
-        // A name look-up that never came back must not hold up the exit.
-        runtime.shutdown_background();
-        Ok(outcome)
-    }
-
     pub(super) fn sources(&self, given: Option<Given>) -> CredentialSources {
         CredentialSources { given, docker_config: self.docker_cfg.clone() }
     }
@@ -178,23 +142,6 @@ impl Global {
 const USERNAME: &str = "MANIFEST_TOOL_USERNAME";
 const PASSWORD: &str = "MANIFEST_TOOL_PASSWORD";
 
-/// `30s`, `500ms`, `2m`, `1h`; a bare number is seconds.
-fn duration(text: &str) -> Result<Duration, String> {
-    let unit = text.trim_start_matches(|c: char| c.is_ascii_digit() || c == '.');
-    let number = text.strip_suffix(unit).unwrap_or(text).parse::<f64>();
-    let seconds = match (number, unit) {
-        (Ok(number), "" | "s") => number,
-        (Ok(number), "ms") => number / 1e3,
-        (Ok(number), "m") => number * 60.0,
-        (Ok(number), "h") => number * 3600.0,
-        _ => return Err("give a time such as 30s, 500ms, 2m or 1h".into()),
-    };
-    match Duration::try_from_secs_f64(seconds) {
-        Ok(time) if !time.is_zero() => Ok(time),
-        _ => Err("the time must be more than nothing".into()),
-    }
-}
-
 fn variable(name: &str) -> Result<Option<String>, Failure> {
     match std::env::var(name) {
         Ok(value) => Ok(Some(value).filter(|value| !value.is_empty())),
@@ -210,25 +157,4 @@ fn certs_folders() -> Vec<PathBuf> {
     let own = config.map(|folder| [folder.join("docker/certs.d"), folder.join("containers/certs.d")]);
     let system = ["/etc/docker/certs.d", "/etc/containers/certs.d"].map(PathBuf::from);
     own.into_iter().flatten().chain(system).collect()
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn durations() {
-        for (text, milliseconds) in [
-            ("30", Some(30_000)),
-            ("30s", Some(30_000)),
-            ("1.5m", Some(90_000)),
-            ("250ms", Some(250)),
-            ("1h", Some(3_600_000)),
-        ] {
-            assert_eq!(duration(text).ok().map(|time| time.as_millis()), milliseconds, "{text}");
-        }
-        for text in ["", "s", "-1", "0", "0s", "5d", "1m2s", "1e400", "..", "ten"] {
-            assert!(duration(text).is_err(), "{text}");
-        }
-    }
 }

@@ -32,7 +32,7 @@ impl Inspect {
             )));
         }
         let client = global.client(reference.registry())?;
-        let inspection = global.block_on(&client, inspect::inspect(&client, &reference, self.expand_config))??;
+        let inspection = global.block_on(&client, inspect::inspect(&client, &reference, self.expand_config))?;
         if self.raw {
             let json = output::inspection_json(&self.image, &inspection, self.expand_config);
             let json = json.map_err(|error| Failure::new(format!("{reference}: not a valid manifest: {error}")))?;

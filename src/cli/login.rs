@@ -33,12 +33,14 @@ impl Login {
         let login = Proof::Password { user: user.clone(), password: password.clone() };
         let given = Given { registry: registry.clone(), login, source: "this login".into() };
         let client = global.client_with(Some(given));
-        let checked = global.block_on(&client, client.check_login(&registry))?;
-        let asked = checked.map_err(|error| match error.kind {
-            // The hint would be to do what is being done.
-            ErrorKind::Denied(_) => Failure::new(error.to_string()),
-            _ => error.into(),
-        })?;
+        let checked = async {
+            client.check_login(&registry).await.map_err(|error| match error.kind {
+                // The hint would be to do what is being done.
+                ErrorKind::Denied(_) => Failure::new(error.to_string()),
+                _ => error.into(),
+            })
+        };
+        let asked = global.block_on(&client, checked)?;
         if !asked {
             eprintln!("warning: {registry} asks for no credentials, so these could not be checked");
         }

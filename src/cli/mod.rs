@@ -3,6 +3,7 @@
 #![allow(clippy::print_stdout, clippy::print_stderr, reason = "this is the room that talks")]
 
 mod batch;
+mod duration;
 mod failure;
 mod global;
 mod inspect;
@@ -10,6 +11,7 @@ mod login;
 mod prompt;
 mod push;
 mod specs;
+mod work;
 
 use std::io::{IsTerminal as _, Write as _};
 use std::process::ExitCode;

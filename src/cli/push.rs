@@ -5,7 +5,8 @@ use super::batch::Batch;
 use super::failure::Failure;
 use super::specs::read_specs;
 use crate::assemble::PushOptions;
-use crate::image::IndexKind;
+use crate::image::{Digest, IndexKind};
+use crate::registry::IfMatch;
 use crate::spec::{self, TemplateRequest};
 
 /// Assemble indexes from images in a registry and push them
@@ -17,6 +18,12 @@ pub(super) struct Push {
     /// Write tags that point at the index already
     #[arg(long, global = true)]
     force: bool,
+    /// Write only over this: a digest that the target's tag must point at, or "none"; else exit code 3
+    #[arg(long, global = true, value_name = "DIGEST|none", value_parser = if_match)]
+    if_match: Option<IfMatch>,
+    /// Return only when every tag reads back with the index's digest
+    #[arg(long, global = true)]
+    wait: bool,
     /// Show no progress on a terminal
     #[arg(long, global = true)]
     no_progress: bool,
@@ -104,8 +111,11 @@ impl Push {
                 (vec![spec::from_template(&request)?], from.ignore_missing, false)
             }
         };
+        if specs.len() > 1 && matches!(self.if_match, Some(IfMatch::Digest(_))) {
+            return Err(Failure::usage("--if-match with a digest is for one index, and the specs hold several"));
+        }
         let batch = Batch {
-            options: PushOptions { ignore_missing, force: self.force },
+            options: PushOptions { ignore_missing, force: self.force, if_match: self.if_match, wait: self.wait },
             fail_fast,
             debug: global.debug,
             quiet: global.quiet,
@@ -113,5 +123,12 @@ impl Push {
         };
         batch.run(global, &specs)?;
         Ok(String::new())
+    }
+}
+
+fn if_match(text: &str) -> Result<IfMatch, String> {
+    match text {
+        "none" => Ok(IfMatch::Nothing),
+        digest => Digest::parse(digest).map(IfMatch::Digest).map_err(|error| format!("{error}; or none")),
     }
 }

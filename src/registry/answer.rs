@@ -1,9 +1,11 @@
+use std::time::Duration;
+
 use bytes::Bytes;
 use reqwest::header::HeaderMap;
 use reqwest::{Response, Version};
 
 use super::connections::reason_of;
-use super::error::{Error, ErrorKind};
+use super::error::{Error, ErrorKind, RateLimit, Refusal};
 use crate::image::Digest;
 
 /// Manifests larger than this are not read (4 MiB is what registries take).
@@ -15,6 +17,8 @@ pub(super) const MAX_TALK: usize = 1 << 20;
 
 /// A registry's answer, its body read.
 pub(super) struct Answer {
+    /// Method and path of the request.
+    pub(super) request: String,
     pub(super) status: u16,
     pub(super) version: Version,
     pub(super) headers: HeaderMap,
@@ -24,6 +28,7 @@ pub(super) struct Answer {
 }
 
 /// Why there is no answer, and whether another try may bring one.
+#[derive(Debug)]
 pub(super) struct Trouble {
     pub(super) error: Error,
     pub(super) transient: bool,
@@ -35,22 +40,35 @@ impl From<Error> for Trouble {
     }
 }
 
+/// How a body is read.
+pub(super) struct Reading<'a> {
+    /// What errors are about.
+    pub(super) subject: &'a str,
+    /// Method and path of the request.
+    pub(super) request: String,
+    /// Bytes at most.
+    pub(super) limit: usize,
+    /// How long a server may say nothing.
+    pub(super) silence: Duration,
+    /// What is in it matters: not in the answer to a write that says that it is done.
+    pub(super) needed: bool,
+}
+
 impl Answer {
-    /// Reads the body, up to `limit` bytes; of one that says what is wrong, its beginning.
+    /// Reads the body; of one that says what is wrong, its beginning.
     pub(super) async fn read(
         mut response: Response,
-        limit: usize,
-        subject: &str,
+        reading: Reading<'_>,
         elsewhere: Option<String>,
     ) -> Result<Self, Trouble> {
         let (status, version) = (response.status().as_u16(), response.version());
         let headers = std::mem::take(response.headers_mut());
-        let limit = if status >= 400 { MAX_TALK } else { limit };
-        let body = match read_body(response, limit, subject).await {
+        let body = match read_body(response, if status >= 400 { MAX_TALK } else { reading.limit }, &reading).await {
+            Err(_) if status < 400 && !reading.needed => Bytes::new(),
             Err(trouble) if status >= 400 && !trouble.transient => Bytes::new(),
             body => body?,
         };
-        Ok(Self { status, version, headers, body, elsewhere })
+        Ok(Self { request: reading.request, status, version, headers, body, elsewhere })
     }
 
     pub(super) fn header(&self, name: &str) -> Option<&str> {
@@ -63,8 +81,14 @@ impl Answer {
     }
 
     /// What an answer of 400 and above says.
+    pub(super) fn refusal(&self) -> Refusal {
+        let rate_limit = RateLimit::from_headers(self.header("ratelimit-limit"), self.header("ratelimit-remaining"));
+        Refusal { rate_limit, ..Refusal::new(&self.request, self.status, &self.body) }
+    }
+
+    /// The error that an answer of 400 and above is.
     pub(super) fn error(&self, subject: &str) -> Error {
-        let error = Error::answer(subject, self.status, &self.body);
+        let error = Error::new(subject, ErrorKind::Answer(self.refusal().into()));
         match &self.elsewhere {
             None => error,
             // Not the registry's doing, and nothing that signing in would mend.
@@ -74,22 +98,30 @@ impl Answer {
 }
 
 /// Reads a whole body, up to `limit` bytes counted as they arrive, whatever Content-Length says.
-async fn read_body(mut response: Response, limit: usize, subject: &str) -> Result<Bytes, Trouble> {
+async fn read_body(mut response: Response, limit: usize, reading: &Reading<'_>) -> Result<Bytes, Trouble> {
+    let broke_off = |reason| {
+        let kind = ErrorKind::Transport { request: reading.request.clone(), reason };
+        Trouble { error: Error::new(reading.subject, kind), transient: true }
+    };
     let mut body = Vec::new();
     loop {
-        match response.chunk().await {
+        let Ok(chunk) = tokio::time::timeout(reading.silence, response.chunk()).await else {
+            return Err(broke_off(silent(reading.silence)));
+        };
+        match chunk {
             Ok(Some(chunk)) if body.len() + chunk.len() > limit => {
-                return Err(Error::new(subject, ErrorKind::TooLarge { limit }).into());
+                return Err(Error::new(reading.subject, ErrorKind::TooLarge { limit }).into());
             }
             Ok(Some(chunk)) => body.extend_from_slice(&chunk),
             Ok(None) => return Ok(body.into()),
-            // It broke off.
-            Err(error) => {
-                let error = Error::new(subject, ErrorKind::Transport(reason_of(&error)));
-                return Err(Trouble { error, transient: true });
-            }
+            Err(error) => return Err(broke_off(reason_of(&error))),
         }
     }
+}
+
+/// How messages say that a server said nothing.
+pub(super) fn silent(silence: Duration) -> String {
+    format!("nothing came for {} s", silence.as_secs_f64())
 }
 
 /// How messages name a host that the registry redirects to.

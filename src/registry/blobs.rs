@@ -1,9 +1,10 @@
 use bytes::Bytes;
 use reqwest::Method;
 
-use super::answer::{Answer, MAX_CONFIG, MAX_TALK};
-use super::client::{Client, Request};
+use super::answer::{Answer, MAX_CONFIG};
+use super::client::Client;
 use super::error::{Error, ErrorKind};
+use super::send::Request;
 use super::sign_in::scopes::Scopes;
 use crate::image::{Descriptor, Digest, Reference};
 
@@ -37,7 +38,7 @@ impl Client {
         subject: String,
     ) -> Result<Bytes, Error> {
         let target = format!("v2/{}/blobs/{}", repository.repository(), blob.digest);
-        let request = Request { method: Method::GET, target, accept: None, content: None, scopes, limit, subject };
+        let request = Request { limit, ..Request::new(Method::GET, target, scopes, subject) };
         let bytes = self.send_ok(repository.registry(), &request).await?.body;
         if bytes.len() as u64 != blob.size {
             let kind = ErrorKind::Size { expected: blob.size, actual: bytes.len() as u64 };
@@ -55,15 +56,8 @@ impl Client {
     pub async fn place_blob(&self, from: &Reference, to: &Reference, blob: &Descriptor) -> Result<bool, Error> {
         let subject = format!("blob {}", to.with_digest(blob.digest.clone()));
         let both = Scopes::push(to.repository()).and(from.repository(), &["pull"]);
-        let request = Request {
-            method: Method::POST,
-            target: format!("v2/{}/blobs/uploads/?mount={}&from={}", to.repository(), blob.digest, from.repository()),
-            accept: None,
-            content: None,
-            scopes: both,
-            limit: MAX_TALK,
-            subject: subject.clone(),
-        };
+        let target = format!("v2/{}/blobs/uploads/?mount={}&from={}", to.repository(), blob.digest, from.repository());
+        let request = Request::new(Method::POST, target, both, subject.clone());
         let answer = self.send(to.registry(), &request).await?;
         let session = match answer.status {
             201 => return Ok(true),
@@ -75,12 +69,22 @@ impl Client {
         };
         let limit = usize::try_from(blob.size).unwrap_or(usize::MAX);
         let pull = Scopes::pull(from.repository());
-        let bytes = self.fetch_blob(from, blob, pull, limit, subject.clone()).await?;
-        let session = match session {
-            Some(session) => session,
-            None => self.open_session(to, &subject).await?,
+        let bytes = match (self.fetch_blob(from, blob, pull, limit, subject.clone()).await, session.as_deref()) {
+            (Ok(bytes), _) => bytes,
+            (Err(error), None) => return Err(error),
+            (Err(error), Some(session)) => {
+                self.cancel(to, session).await;
+                return Err(error);
+            }
         };
-        self.send_blob(to, &blob.digest, bytes, &session, subject).await.map(|()| false)
+        self.send_blob(to, &blob.digest, bytes, session, subject).await.map(|()| false)
+    }
+
+    /// Ends an upload session that nothing will come into; a registry ends it some day as well.
+    async fn cancel(&self, to: &Reference, session: &str) {
+        let scopes = Scopes::push(to.repository());
+        let request = Request::new(Method::DELETE, session.to_owned(), scopes, to.to_string());
+        let _ = self.send_signed(to.registry(), &request, 0).await;
     }
 
     /// Pushes a small blob that is at hand, such as a config (distribution-spec, "Pushing a blob monolithically"),
@@ -89,44 +93,51 @@ impl Client {
         let digest = Digest::sha256(&bytes);
         let subject = format!("blob {}", to.with_digest(digest.clone()));
         let size = bytes.len() as u64;
-        let session = self.open_session(to, &subject).await?;
-        self.send_blob(to, &digest, bytes, &session, subject).await?;
+        self.send_blob(to, &digest, bytes, None, subject).await?;
         Ok(Descriptor { size, ..Descriptor::new(media_type, digest) })
     }
 
-    async fn open_session(&self, to: &Reference, subject: &str) -> Result<String, Error> {
-        let request = Request {
-            method: Method::POST,
-            target: format!("v2/{}/blobs/uploads/", to.repository()),
-            accept: None,
-            content: None,
-            scopes: Scopes::push(to.repository()),
-            limit: MAX_TALK,
-            subject: subject.to_owned(),
-        };
-        let answer = self.send_ok(to.registry(), &request).await?;
-        location(&answer).ok_or_else(|| request.protocol("the upload session has no Location".into()))
-    }
-
+    /// Sends a blob into an upload session: the one that is open, and at each further try a new one, as nobody knows
+    /// what became of the last.
     async fn send_blob(
         &self,
         to: &Reference,
         digest: &Digest,
         bytes: Bytes,
-        session: &str,
+        mut session: Option<String>,
         subject: String,
     ) -> Result<(), Error> {
-        let joint = if session.contains('?') { '&' } else { '?' };
-        let request = Request {
-            method: Method::PUT,
-            target: format!("{session}{joint}digest={digest}"),
-            accept: None,
-            content: Some(("application/octet-stream".into(), bytes)),
-            scopes: Scopes::push(to.repository()),
-            limit: MAX_TALK,
-            subject,
+        let (registry, scopes) = (to.registry(), Scopes::push(to.repository()));
+        let open = {
+            let target = format!("v2/{}/blobs/uploads/", to.repository());
+            Request::new(Method::POST, target, scopes.clone(), subject.clone())
         };
-        self.send_ok(to.registry(), &request).await.map(|_| ())
+        let mut tries = self.tries(registry, &open).await?;
+        let answer = loop {
+            let failed = tries.failed();
+            let sending = async {
+                let session = match session.take() {
+                    Some(session) => session,
+                    None => {
+                        let answer = self.send_signed(registry, &open, failed).await?;
+                        if answer.status >= 400 {
+                            return Ok(answer);
+                        }
+                        let missing = || open.protocol("the upload session has no Location".into());
+                        location(&answer).ok_or_else(missing)?
+                    }
+                };
+                let joint = if session.contains('?') { '&' } else { '?' };
+                let target = format!("{session}{joint}digest={digest}");
+                let content = Some(("application/octet-stream".into(), bytes.clone()));
+                let put = Request { content, ..Request::new(Method::PUT, target, scopes.clone(), subject.clone()) };
+                self.send_signed(registry, &put, failed).await
+            };
+            if let Some(outcome) = tries.outcome_of(sending).await {
+                break outcome?;
+            }
+        };
+        if answer.status >= 400 { Err(self.refused(registry, &open, &answer).await) } else { Ok(()) }
     }
 }
 

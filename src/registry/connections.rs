@@ -154,7 +154,6 @@ fn builder(profile: &Profile, silence: Duration) -> reqwest::ClientBuilder {
     let builder = reqwest::Client::builder()
         .user_agent(concat!("manifest-tool/", env!("CARGO_PKG_VERSION")))
         .connect_timeout(silence)
-        .read_timeout(silence)
         // Redirects are followed by `Client`, which knows who may get what.
         .redirect(reqwest::redirect::Policy::none())
         .referer(false);

@@ -3,15 +3,18 @@
 use std::time::Instant;
 
 use reqwest::header::{ACCEPT, AUTHORIZATION, CONTENT_LENGTH, CONTENT_TYPE, HeaderMap, HeaderValue, LOCATION, WARNING};
-use reqwest::{Method, Response};
+use reqwest::{Method, RequestBuilder, Response};
 use url::Url;
 
-use super::answer::{Answer, MAX_TALK, Trouble, redirected};
-use super::client::{Client, Request};
+use super::answer::{Answer, MAX_TALK, Reading, Trouble, redirected, silent};
+use super::client::Client;
 use super::connections::{is_transient, reason_of};
 use super::error::{Error, ErrorKind};
 use super::redact::{Secret, clean, redacted, redacted_text};
+use super::send::Request;
 use super::sign_in::realm::checked_address;
+use super::sign_in::scopes::Scopes;
+use super::silence::Progress;
 
 /// A registry needs one, to where its blobs are.
 const MAX_REDIRECTS: usize = 5;
@@ -44,7 +47,14 @@ impl Client {
             };
             let Some(location) = redirect(&request.method, &response) else {
                 self.show_warnings(request, &response);
-                return Answer::read(response, request.limit, &request.subject, elsewhere).await;
+                let reading = Reading {
+                    subject: &request.subject,
+                    request: request.name(),
+                    limit: request.limit,
+                    silence: self.silence(),
+                    needed: request.is_read(),
+                };
+                return Answer::read(response, reading, elsewhere).await;
             };
             let next = pointed_to(api, &url, &location).map_err(|reason| request.protocol(reason))?;
             at_home = at_home && next.origin() == api.origin();
@@ -81,79 +91,112 @@ impl Client {
             let value = secret_value(authorization);
             headers.insert(AUTHORIZATION, value.ok_or("the credentials have characters that cannot be sent")?);
         }
+        let progress = Progress::new();
         let mut builder = client.request(request.method.clone(), url.clone());
         let mut sent = None;
         if let Some((media_type, body)) = &request.content {
             let value =
                 HeaderValue::from_str(media_type).map_err(|_| "the media type has characters that cannot be sent")?;
             headers.insert(CONTENT_TYPE, value);
+            headers.insert(CONTENT_LENGTH, body.len().into());
             sent = Some(body.len());
-            builder = builder.body(body.clone());
+            builder = builder.body(progress.body(body.clone()));
         } else if request.method == Method::POST {
             // Some registries and proxies answer 411 to a POST that does not say that it is empty.
             headers.insert(CONTENT_LENGTH, HeaderValue::from_static("0"));
         }
-        self.count(attempt);
-        let started = Instant::now();
-        let result = builder.headers(headers).send().await;
-        self.trace(|| line(&request.method, url, sent, &result, started, attempt));
-        result.map_err(|error| NotSent { reason: reason_of(&error), transient: is_transient(&error) })
+        let sending = Sending { method: &request.method, url, sent, attempt };
+        self.dispatch(builder.headers(headers), &progress, &sending).await
     }
 
-    /// A request to a token service: no redirects, and any certificate only where the service is the registry itself.
-    pub(super) async fn send_to_token_service(
+    /// Puts a request on the wire, waits for the beginning of the answer, and shows both to `--debug`.
+    async fn dispatch(
         &self,
-        api: &Url,
-        method: &Method,
-        url: &Url,
-        authorization: Option<&Secret>,
-        form: Option<&Secret>,
-    ) -> Result<Answer, Error> {
-        let subject = format!("token service {}", redacted(url));
-        let mut failed = 0;
-        loop {
-            let outcome = self.ask_token_service(&subject, api, method, url, authorization, form, failed + 1).await;
-            failed += 1;
-            match self.wait_before_another(&subject, &outcome, failed) {
-                Some(wait) => tokio::time::sleep(wait.time).await,
-                None => return outcome.map_err(|trouble| trouble.error),
+        builder: RequestBuilder,
+        progress: &Progress,
+        sending: &Sending<'_>,
+    ) -> Result<Response, NotSent> {
+        let &Sending { method, url, sent, attempt } = sending;
+        self.count(attempt);
+        let started = Instant::now();
+        match progress.within(self.silence(), builder.send()).await {
+            Some(result) => {
+                self.trace(|| line(method, url, sent, &result, started, attempt));
+                result.map_err(|error| NotSent { reason: reason_of(&error), transient: is_transient(&error) })
+            }
+            None => {
+                let reason = silent(self.silence());
+                self.trace(|| format!("{method} {} -> {reason}, attempt {attempt}", redacted(url)));
+                Err(NotSent { reason, transient: true })
             }
         }
     }
 
-    #[allow(clippy::too_many_arguments, reason = "one request's parts")]
+    /// A request to a token service, and again where that may help. There are no redirects, and any certificate is
+    /// taken only where the service is the registry itself.
+    pub(super) async fn send_to_token_service(&self, asking: &TokenRequest<'_>) -> Result<Answer, Error> {
+        let subject = format!("token service {}", redacted(asking.url));
+        let request = Request::new(asking.method.clone(), String::new(), Scopes::default(), subject);
+        let mut failed = 0;
+        loop {
+            let outcome = self.ask_token_service(&request.subject, asking, failed + 1).await;
+            failed += 1;
+            let Some(wait) = self.wait_before_another(&request, &outcome, failed) else {
+                return outcome.map_err(|trouble| trouble.error);
+            };
+            self.warn(wait.why);
+            tokio::time::sleep(wait.time).await;
+        }
+    }
+
     async fn ask_token_service(
         &self,
         subject: &str,
-        api: &Url,
-        method: &Method,
-        url: &Url,
-        authorization: Option<&Secret>,
-        form: Option<&Secret>,
+        asking: &TokenRequest<'_>,
         attempt: u32,
     ) -> Result<Answer, Trouble> {
-        let transport = |reason| Error::new(subject, ErrorKind::Transport(reason));
+        let &TokenRequest { api, method, url, authorization, form } = asking;
+        let transport = |reason| Error::new(subject, ErrorKind::Transport { request: String::new(), reason });
         let client = self.connections().client(url, url.origin() == api.origin()).map_err(transport)?;
-        let mut request = client.request(method.clone(), url.clone());
+        let mut builder = client.request(method.clone(), url.clone());
         if let Some(authorization) = authorization {
             let value = secret_value(authorization)
                 .ok_or_else(|| transport("the credentials have characters that cannot be sent".into()))?;
-            request = request.header(AUTHORIZATION, value);
+            builder = builder.header(AUTHORIZATION, value);
         }
         let sent = form.map(|form| form.reveal().len());
         if let Some(form) = form {
             let form = form.reveal().to_owned();
-            request = request.header(CONTENT_TYPE, "application/x-www-form-urlencoded").body(form);
+            builder = builder.header(CONTENT_TYPE, "application/x-www-form-urlencoded").body(form);
         }
-        self.count(attempt);
-        let started = Instant::now();
-        let result = request.send().await;
-        self.trace(|| line(method, url, sent, &result, started, attempt));
-        match result {
-            Ok(response) => Answer::read(response, MAX_TALK, subject, None).await,
-            Err(error) => Err(Trouble { transient: is_transient(&error), error: transport(reason_of(&error)) }),
+        let sending = Sending { method, url, sent, attempt };
+        match self.dispatch(builder, &Progress::new(), &sending).await {
+            Ok(response) => {
+                let (request, silence) = (String::new(), self.silence());
+                let reading = Reading { subject, request, limit: MAX_TALK, silence, needed: true };
+                Answer::read(response, reading, None).await
+            }
+            Err(NotSent { reason, transient }) => Err(Trouble { error: transport(reason), transient }),
         }
     }
+}
+
+/// A request to a token service.
+pub(super) struct TokenRequest<'a> {
+    pub(super) api: &'a Url,
+    pub(super) method: &'a Method,
+    pub(super) url: &'a Url,
+    pub(super) authorization: Option<&'a Secret>,
+    pub(super) form: Option<&'a Secret>,
+}
+
+/// What `--debug` shows of a request before there is an answer.
+struct Sending<'a> {
+    method: &'a Method,
+    url: &'a Url,
+    /// Bytes of the body.
+    sent: Option<usize>,
+    attempt: u32,
 }
 
 /// Why a request was not sent, or not answered.

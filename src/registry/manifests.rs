@@ -1,9 +1,10 @@
 use bytes::Bytes;
 use reqwest::Method;
 
-use super::answer::{MAX_MANIFEST, MAX_TALK};
-use super::client::{Client, Request};
+use super::answer::MAX_MANIFEST;
+use super::client::Client;
 use super::error::{Error, ErrorKind};
+use super::send::Request;
 use super::sign_in::scopes::Scopes;
 use crate::image::{Descriptor, Digest, Manifest, Reference, media_type, parse_manifest};
 
@@ -28,17 +29,14 @@ impl Client {
     /// for, more than 8 MiB, or no manifest.
     pub async fn fetch_manifest(&self, reference: &Reference, push_to: Option<&Reference>) -> Result<Fetched, Error> {
         let subject = reference.to_string();
+        let scopes = match push_to {
+            Some(target) if target.same_repository(reference) => Scopes::push(reference.repository()),
+            _ => Scopes::pull(reference.repository()),
+        };
         let request = Request {
-            method: Method::GET,
-            target: manifest_path(reference, reference.manifest_name().unwrap_or_default()),
             accept: Some(media_type::ACCEPT),
-            content: None,
-            scopes: match push_to {
-                Some(target) if target.same_repository(reference) => Scopes::push(reference.repository()),
-                _ => Scopes::pull(reference.repository()),
-            },
             limit: MAX_MANIFEST,
-            subject: subject.clone(),
+            ..manifest_request(Method::GET, reference, scopes)
         };
         let answer = self.send_ok(reference.registry(), &request).await?;
         let (named, bytes) = (answer.digest(), answer.body.clone());
@@ -77,47 +75,12 @@ impl Client {
         Ok(fetched)
     }
 
-    /// Writes a manifest under `reference`'s tag or digest (distribution-spec, "Pushing Manifests").
-    ///
-    /// Any of 200, 201, 202 and 204 is success, if the registry then has the digest: it says so in its answer, or is
-    /// asked with a HEAD.
-    pub async fn push_manifest(
-        &self,
-        reference: &Reference,
-        descriptor: &Descriptor,
-        bytes: &Bytes,
-    ) -> Result<(), Error> {
-        let request = Request {
-            method: Method::PUT,
-            target: manifest_path(reference, reference.manifest_name().unwrap_or_default()),
-            accept: None,
-            content: Some((descriptor.media_type.clone(), bytes.clone())),
-            scopes: Scopes::push(reference.repository()),
-            limit: MAX_TALK,
-            subject: reference.to_string(),
-        };
-        let answer = self.send_ok(reference.registry(), &request).await?;
-        match (answer.status, answer.digest()) {
-            (200 | 201 | 202 | 204, Some(digest)) if digest == descriptor.digest => Ok(()),
-            (200 | 201 | 202 | 204, _) => self.confirm(reference, &descriptor.digest).await,
-            _ => Err(answer.error(&request.subject)),
-        }
-    }
-
     /// The digest that a reference stands for now, `None` where there is none: a HEAD, and a GET where the answer to
     /// that does not tell. It is asked with the right to push, as what is written next.
     ///
     /// Errors: the registry's answer, if it neither names a digest nor says that there is nothing.
     pub async fn current_digest(&self, reference: &Reference) -> Result<Option<Digest>, Error> {
-        let request = Request {
-            method: Method::HEAD,
-            target: manifest_path(reference, reference.manifest_name().unwrap_or_default()),
-            accept: Some(media_type::ACCEPT),
-            content: None,
-            scopes: Scopes::push(reference.repository()),
-            limit: MAX_TALK,
-            subject: reference.to_string(),
-        };
+        let request = head_request(reference);
         let answer = self.send(reference.registry(), &request).await?;
         // The body that would say why is not in the answer to a HEAD, so a 404 is believed here: what follows from it
         // is a write, which would fail.
@@ -132,19 +95,15 @@ impl Client {
             Err(error) => Err(error),
         }
     }
-
-    async fn confirm(&self, reference: &Reference, digest: &Digest) -> Result<(), Error> {
-        let kind = match self.current_digest(reference).await? {
-            Some(actual) if actual == *digest => return Ok(()),
-            Some(actual) => {
-                ErrorKind::Digest { expected: digest.clone(), actual, named_by: "manifest that was pushed" }
-            }
-            None => ErrorKind::Protocol("the registry took the manifest and does not have it".into()),
-        };
-        Err(Error::new(reference.to_string(), kind))
-    }
 }
 
-fn manifest_path(reference: &Reference, name: &str) -> String {
-    format!("v2/{}/manifests/{name}", reference.repository())
+pub(super) fn manifest_request(method: Method, reference: &Reference, scopes: Scopes) -> Request {
+    let name = reference.manifest_name().unwrap_or_default();
+    let target = format!("v2/{}/manifests/{name}", reference.repository());
+    Request::new(method, target, scopes, reference.to_string())
+}
+
+pub(super) fn head_request(reference: &Reference) -> Request {
+    let scopes = Scopes::push(reference.repository());
+    Request { accept: Some(media_type::ACCEPT), ..manifest_request(Method::HEAD, reference, scopes) }
 }

@@ -1,6 +1,10 @@
 use std::sync::Arc;
+use std::time::Duration;
 
 use tokio::sync::watch;
+
+/// How long a write that is under way may still take: who sends SIGTERM often kills ten seconds later.
+pub(super) const GRACE: Duration = Duration::from_secs(3);
 
 /// Why a run is to end before it is done.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -11,8 +15,8 @@ pub enum StopReason {
     Deadline,
 }
 
-/// Tells a [`Client`](super::Client) to send nothing more. What is being written is brought to its end; reads and waits
-/// are given up.
+/// Tells a [`Client`](super::Client) to send nothing more. What is being written has three seconds to come to its end;
+/// reads and waits are given up.
 #[derive(Debug, Clone)]
 pub struct Stop(Arc<watch::Sender<Option<StopReason>>>);
 
@@ -36,6 +40,15 @@ impl Stop {
     #[must_use]
     pub fn raised(&self) -> Option<StopReason> {
         *self.0.borrow()
+    }
+
+    /// Does the work, unless it is raised and the work is not done soon after.
+    pub(super) async fn or_soon<T>(&self, work: impl Future<Output = T>) -> Result<T, StopReason> {
+        let mut work = std::pin::pin!(work);
+        match self.or(work.as_mut()).await {
+            Err(reason) => tokio::time::timeout(GRACE, work).await.map_err(|_| reason),
+            done => done,
+        }
     }
 
     /// Does the work, unless it is raised before.

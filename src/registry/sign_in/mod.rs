@@ -14,7 +14,7 @@ use std::time::Instant;
 use url::Url;
 
 use crate::registry::client::Client;
-use crate::registry::error::{Denial, Denied, Error, ErrorKind, RegistryMessage, registry_messages};
+use crate::registry::error::{Denial, Denied, Error, ErrorKind, Refusal};
 use crate::registry::redact::{Secret, redacted};
 use challenge::Challenge;
 use credentials::{Found, Login, Looked};
@@ -98,7 +98,8 @@ impl SignIn {
         match challenge {
             Challenge::Basic => {
                 let Some(found) = found else {
-                    return Err(self.denied(&self.registry, Denial::NoCredentials, 401, Vec::new()));
+                    let refusal = Refusal { status: 401, ..Refusal::default() };
+                    return Err(self.denied(&self.registry, Denial::NoCredentials, refusal));
                 };
                 let Login::Password { user, password } = &found.login else {
                     return Err(self.failed("it wants user and password, and only a token is configured".into()));
@@ -158,43 +159,35 @@ impl SignIn {
             }
             Err(TokenError::Other(error)) => Err(error),
             Err(TokenError::Answer(answer)) => {
-                let messages = registry_messages(&answer.body);
-                Err(self.no_token(&service.realm, scopes.repository(), found, answer.status, messages))
+                Err(self.no_token(&service.realm, scopes.repository(), found, answer.refusal()))
             }
         }
     }
 
-    fn no_token(
-        &self,
-        realm: &Url,
-        repository: &str,
-        found: Option<&Found>,
-        status: u16,
-        messages: Vec<RegistryMessage>,
-    ) -> Error {
-        if !matches!(status, 401 | 403) {
+    fn no_token(&self, realm: &Url, repository: &str, found: Option<&Found>, refusal: Refusal) -> Error {
+        if !matches!(refusal.status, 401 | 403) {
             let mut realm = realm.clone();
             realm.set_query(None);
             let subject = format!("token service {} of {}", redacted(&realm), self.registry);
-            return Error::new(subject, ErrorKind::Answer { status, messages });
+            return Error::new(subject, ErrorKind::Answer(refusal.into()));
         }
         let of_repository = format!("{}/{repository}", self.registry);
         let of_repository = of_repository.trim_end_matches('/');
         let Some(found) = found else {
-            return self.denied(of_repository, Denial::NoCredentials, status, messages);
+            return self.denied(of_repository, Denial::NoCredentials, refusal);
         };
         let by = format!("the token service of {}", self.registry);
         let refused = Denial::Refused { by, source: found.source.clone() };
         if self.known().accepted {
             // Good ones, but not for this repository.
-            return self.denied(of_repository, refused, status, messages);
+            return self.denied(of_repository, refused, refusal);
         }
-        self.refuse(found, refused, status, messages)
+        self.refuse(found, refused, refusal)
     }
 
     /// Notes that a source's credentials are wrong, for the whole run.
-    fn refuse(&self, found: &Found, denial: Denial, status: u16, messages: Vec<RegistryMessage>) -> Error {
-        let error = self.denied(&self.registry, denial, status, messages);
+    fn refuse(&self, found: &Found, denial: Denial, refusal: Refusal) -> Error {
+        let error = self.denied(&self.registry, denial, refusal);
         self.known().refused.insert(found.source.clone(), error.clone());
         error
     }
@@ -261,11 +254,11 @@ impl SignIn {
         client: &Client,
         subject: &str,
         scopes: &Scopes,
-        status: u16,
-        messages: Vec<RegistryMessage>,
+        refusal: Refusal,
     ) -> Error {
+        let status = refusal.status;
         if !self.is_challenged() {
-            return Error::new(subject, ErrorKind::Answer { status, messages });
+            return Error::new(subject, ErrorKind::Answer(refusal.into()));
         }
         let found = match self.login(client, scopes.repository()).await {
             Ok(found) => found,
@@ -278,11 +271,11 @@ impl SignIn {
         let Some(found) = found else {
             // Where the registry takes no one without, it is not about the reference.
             let subject = if basic && status == 401 { &self.registry } else { subject };
-            return self.denied(subject, Denial::NoCredentials, status, messages);
+            return self.denied(subject, Denial::NoCredentials, refusal);
         };
         let refused = Denial::Refused { by: self.registry.clone(), source: found.source.clone() };
         if basic && status == 401 && !accepted {
-            return self.refuse(&found, refused, status, messages);
+            return self.refuse(&found, refused, refusal);
         }
         let slot = self.slots.of(scopes);
         let granted = slot.lock().await.token.as_ref().and_then(|token| token.granted.clone());
@@ -293,11 +286,11 @@ impl SignIn {
             None if status == 401 => refused,
             None => Denial::Forbidden { source: found.source },
         };
-        self.denied(subject, denial, status, messages)
+        self.denied(subject, denial, refusal)
     }
 
-    fn denied(&self, subject: &str, denial: Denial, status: u16, messages: Vec<RegistryMessage>) -> Error {
-        let denied = Denied { registry: self.registry.clone(), denial, status, messages };
+    fn denied(&self, subject: &str, denial: Denial, refusal: Refusal) -> Error {
+        let denied = Denied { registry: self.registry.clone(), denial, refusal };
         Error::new(subject, ErrorKind::Denied(Box::new(denied)))
     }
 

@@ -11,6 +11,7 @@ use super::scopes::Scopes;
 use crate::registry::answer::Answer as TokenAnswer;
 use crate::registry::client::Client;
 use crate::registry::error::{Error, ErrorKind};
+use crate::registry::exchange::TokenRequest;
 use crate::registry::redact::Secret;
 
 /// A token for some scopes at one registry.
@@ -172,7 +173,8 @@ impl TokenService<'_> {
         scopes: &Scopes,
     ) -> Result<TokenAnswer, TokenError> {
         client.trace(|| format!("token for {}: {}", self.registry, scopes.texts().collect::<Vec<_>>().join(" ")));
-        let sent = client.send_to_token_service(self.api, &method, url, authorization, form.as_ref()).await;
+        let asking = TokenRequest { api: self.api, method: &method, url, authorization, form: form.as_ref() };
+        let sent = client.send_to_token_service(&asking).await;
         let answer = sent.map_err(|error| TokenError::Other(self.failed(error.to_string())))?;
         if (300..400).contains(&answer.status) {
             let status = answer.status;

@@ -1,0 +1,76 @@
+use std::fmt;
+
+use super::Refusal;
+
+/// Who was not let do something, and by whom.
+#[derive(Debug, Clone)]
+pub struct Denied {
+    /// The registry's host.
+    pub registry: String,
+    /// In the words of credentials.
+    pub denial: Denial,
+    /// The registry's answer.
+    pub refusal: Refusal,
+}
+
+/// What is wrong with the credentials.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Denial {
+    /// There are none, and without them it is not allowed.
+    NoCredentials,
+    /// They are wrong.
+    Refused {
+        /// Who refused them.
+        by: String,
+        /// Where they came from.
+        source: String,
+    },
+    /// They are good, and the token service granted less than was asked for.
+    NotGranted {
+        /// For which repository.
+        repository: String,
+        /// Actions granted.
+        granted: Vec<String>,
+        /// Actions not granted.
+        lacking: Vec<String>,
+        /// Where the credentials came from.
+        source: String,
+    },
+    /// They are good, and not for this.
+    Forbidden {
+        /// Where the credentials came from.
+        source: String,
+    },
+}
+
+impl fmt::Display for Denied {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { registry, denial, refusal } = self;
+        denial.write(f, registry)?;
+        match denial {
+            Denial::Forbidden { .. } => write!(f, " {refusal}"),
+            // It is not about what was asked.
+            _ => write!(f, " {}", Refusal { request: String::new(), ..refusal.clone() }),
+        }
+    }
+}
+
+impl Denial {
+    fn write(&self, f: &mut fmt::Formatter<'_>, registry: &str) -> fmt::Result {
+        match self {
+            Self::NoCredentials => write!(f, "no credentials for {registry}"),
+            Self::Refused { by, source } => write!(f, "{by} refused the credentials from {source}"),
+            Self::NotGranted { repository, granted, lacking, source } => {
+                let granted =
+                    if granted.is_empty() { String::new() } else { format!("granted {} but ", granted.join(" and ")) };
+                let not = if granted.is_empty() { "did not grant" } else { "not" };
+                write!(f, "token service {granted}{not} {} on {repository}", lacking.join(" and "))?;
+                write!(f, " to the credentials from {source}")
+            }
+            Self::Forbidden { source } => {
+                write!(f, "refused by the registry, signed in with the credentials from {source}")
+            }
+        }
+    }
+}

@@ -1,0 +1,95 @@
+use super::{Denial, Error, ErrorKind, Refusal};
+
+impl Error {
+    /// What the user can do about it.
+    #[must_use]
+    pub fn hint(&self) -> Option<String> {
+        self.kind.hint()
+    }
+}
+
+impl ErrorKind {
+    fn hint(&self) -> Option<String> {
+        let hint = match self {
+            Self::Denied(denied) => match &denied.denial {
+                Denial::NoCredentials => return Some(format!("manifest-tool login {}", denied.registry)),
+                Denial::Refused { .. } => {
+                    return Some(format!("manifest-tool login {} checks other ones and stores them", denied.registry));
+                }
+                Denial::NotGranted { .. } => "the user who is signed in may not do this",
+                Denial::Forbidden { .. } => return denied.refusal.hint(),
+            },
+            Self::Answer(refusal) => return refusal.hint(),
+            Self::Unsettled(kind) => return kind.hint(),
+            Self::Immutable { .. } => "push to another tag, or let the registry move this one",
+            Self::SignIn(reason) if reason.contains("certificate") => {
+                "--ca-cert FILE believes the authority in a PEM file"
+            }
+            Self::Transport { reason, .. } if reason.contains("certificate") && reason.contains("redirects") => {
+                "--ca-cert FILE believes the authority in a PEM file"
+            }
+            Self::Transport { reason, .. } if reason.contains("certificate") => {
+                "--ca-cert FILE believes the authority in a PEM file; --insecure skips the check"
+            }
+            Self::Transport { reason, .. }
+                if reason.contains("InvalidContentType") || reason.contains("corrupt message") =>
+            {
+                "the registry does not speak TLS on this port; --plain-http goes without"
+            }
+            _ => return None,
+        };
+        Some(hint.to_owned())
+    }
+}
+
+impl Refusal {
+    fn hint(&self) -> Option<String> {
+        let (of_blob, of_write) = (self.request.contains("/blobs/"), self.request.starts_with('P'));
+        let hint = match self.status {
+            _ if self.says(&["NAME_INVALID"]) => {
+                "repositories have lower-case names, and some registries want a project before them (PROJECT/NAME)"
+            }
+            _ if of_write && self.says(&["NAME_UNKNOWN"]) => {
+                "create the repository first: this registry does not on a push"
+            }
+            401 => "the registry names no way to sign in (WWW-Authenticate)",
+            413 if of_blob => "a proxy in front of the registry may bound what it takes (nginx: client_max_body_size)",
+            413 => "the registry bounds manifests, and an index with fewer platforms or annotations is smaller",
+            415 => "this registry does not take the media type; try --type oci",
+            429 => {
+                "--max-wait waits longer, --concurrency asks for less at once; registries may allow more to who signs in"
+            }
+            403 if self.says(&["DENIED"]) => {
+                "check the repository's name, that it exists, and what the user may do: registries answer alike"
+            }
+            _ => return None,
+        };
+        Some(hint.to_owned())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn hints_for_answers() {
+        for (request, status, code, part) in [
+            ("PUT /v2/a/manifests/v1", 413, "SIZE_INVALID", "an index with fewer platforms"),
+            ("PUT /v2/a/blobs/uploads/1", 413, "", "client_max_body_size"),
+            ("PUT /v2/a/manifests/v1", 415, "", "try --type oci"),
+            ("PUT /v2/a/manifests/v1", 400, "NAME_INVALID", "PROJECT/NAME"),
+            ("POST /v2/a/blobs/uploads/", 404, "NAME_UNKNOWN", "create the repository first"),
+            ("GET /v2/a/manifests/v1", 404, "NAME_UNKNOWN", ""),
+            ("PUT /v2/a/manifests/v1", 403, "DENIED", "check the repository's name"),
+            ("PUT /v2/a/manifests/v1", 403, "", ""),
+            ("GET /v2/a/manifests/v1", 429, "TOOMANYREQUESTS", "--max-wait"),
+            ("GET /v2/a/manifests/v1", 500, "UNKNOWN", ""),
+        ] {
+            let body = serde_json::json!({"errors": [{"code": code}]}).to_string();
+            let refusal = Refusal::new(request, status, body.as_bytes());
+            let hint = Error::new("x", ErrorKind::Answer(refusal.into())).hint().unwrap_or_default();
+            assert!(hint.contains(part) && hint.is_empty() == part.is_empty(), "{request} {status} {code}: {hint}");
+        }
+    }
+}

@@ -1,0 +1,280 @@
+mod denied;
+mod hint;
+mod refusal;
+
+pub use denied::{Denial, Denied};
+pub use refusal::{RateLimit, Refusal, RegistryMessage};
+
+use std::fmt;
+
+use super::redact::clean;
+use super::stop::StopReason;
+use crate::image::{Digest, ManifestError};
+
+/// Why something at a registry did not work: for which reference, and what happened.
+#[derive(Debug, Clone)]
+pub struct Error {
+    /// The reference, blob or host that it is about.
+    pub subject: String,
+    /// What happened.
+    pub kind: ErrorKind,
+}
+
+/// The kinds of [`Error`].
+#[derive(Debug, Clone)]
+#[non_exhaustive]
+pub enum ErrorKind {
+    /// The registry answered with an error.
+    Answer(Box<Refusal>),
+    /// No answer: name, connection, certificate, or a body that broke off.
+    Transport {
+        /// Method and path of the request; may be empty.
+        request: String,
+        /// What failed.
+        reason: String,
+    },
+    /// The body is longer than is read.
+    TooLarge {
+        /// Bytes that are read at most.
+        limit: usize,
+    },
+    /// The bytes are not those that were named.
+    Digest {
+        /// What they should hash to.
+        expected: Digest,
+        /// What they hash to.
+        actual: Digest,
+        /// Who said what they should be.
+        named_by: &'static str,
+    },
+    /// The length is not the one that was named.
+    Size {
+        /// Bytes named by the descriptor.
+        expected: u64,
+        /// Bytes received.
+        actual: u64,
+    },
+    /// The bytes are no manifest that can be handled.
+    Manifest(ManifestError),
+    /// An answer that breaks the protocol.
+    Protocol(String),
+    /// It was not sent, because the run was to end.
+    Stopped(StopReason),
+    /// Signing in failed before the registry or its token service could judge.
+    SignIn(String),
+    /// The registry or its token service does not let these credentials, or none, do this.
+    Denied(Box<Denied>),
+    /// The tag points at something else, and the registry does not let it move.
+    Immutable {
+        /// What the tag points at.
+        current: Digest,
+        /// What it was to point at.
+        wanted: Digest,
+        /// The registry's answer.
+        refusal: Box<Refusal>,
+    },
+    /// The tag does not point at what it was said to point at; it was not written.
+    Changed {
+        /// What was said; nothing for a tag that is not there.
+        expected: Option<Digest>,
+        /// What it points at.
+        current: Option<Digest>,
+    },
+    /// Writing a tag failed, and the registry does not say either what it points at now.
+    Unsettled(Box<ErrorKind>),
+}
+
+impl Error {
+    pub(super) fn new(subject: impl Into<String>, kind: ErrorKind) -> Self {
+        Self { subject: subject.into(), kind }
+    }
+
+    /// Whether the registry says that the thing does not exist. Nothing else counts: not a 401, not a 500, and not
+    /// a 404 that is not the registry's own, such as a proxy's error page.
+    #[must_use]
+    pub fn is_missing(&self) -> bool {
+        matches!(&self.kind, ErrorKind::Answer(refusal) if refusal.is_missing())
+    }
+
+    /// Whether nobody knows if a tag was written.
+    #[must_use]
+    pub fn is_unsettled(&self) -> bool {
+        matches!(self.kind, ErrorKind::Unsettled(_))
+    }
+
+    pub(super) fn is_want_of_credentials(&self) -> bool {
+        matches!(&self.kind, ErrorKind::Denied(denied) if denied.denial == Denial::NoCredentials)
+    }
+}
+
+impl fmt::Display for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.kind {
+            // What is so for the whole registry names it already.
+            ErrorKind::Denied(denied) if self.subject == denied.registry => {}
+            _ => f.write_str(&self.subject)?,
+        }
+        self.kind.write(f, &self.subject)
+    }
+}
+
+impl ErrorKind {
+    /// What follows the subject.
+    fn write(&self, f: &mut fmt::Formatter<'_>, subject: &str) -> fmt::Result {
+        match self {
+            Self::Denied(denied) => {
+                f.write_str(if subject == denied.registry { "" } else { ": " })?;
+                write!(f, "{denied}")
+            }
+            Self::Answer(refusal) if refusal.is_missing() => write!(f, " not found {refusal}"),
+            Self::Answer(refusal) => write!(f, ": refused by the registry {refusal}"),
+            Self::Transport { request, reason } if request.is_empty() => write!(f, ": no answer: {reason}"),
+            Self::Transport { request, reason } => write!(f, ": no answer to {request}: {reason}"),
+            Self::TooLarge { limit } => write!(f, ": longer than the {limit} bytes that are read"),
+            Self::Digest { expected, actual, named_by } => {
+                write!(f, ": the bytes received have digest {actual}, the {named_by} says {expected}")
+            }
+            Self::Size { expected, actual } => {
+                write!(f, ": {actual} bytes received, the descriptor says {expected}")
+            }
+            Self::Manifest(error) => write!(f, ": {error}"),
+            Self::Protocol(reason) => write!(f, ": {reason}"),
+            Self::Stopped(StopReason::Signal(_)) => f.write_str(": not done, interrupted"),
+            Self::Stopped(StopReason::Deadline) => f.write_str(": not done, the deadline has passed"),
+            Self::SignIn(reason) => write!(f, ": sign-in failed: {reason}"),
+            Self::Immutable { current, wanted, refusal } => {
+                write!(f, " points at {current} and the registry does not let it move to {wanted} {refusal}")
+            }
+            Self::Changed { expected, current } => {
+                let name = |digest: &Option<Digest>| digest.as_ref().map_or("nothing".into(), ToString::to_string);
+                write!(f, " points at {}, and was to point at {}: not written", name(current), name(expected))
+            }
+            Self::Unsettled(kind) => {
+                kind.write(f, subject)?;
+                f.write_str("; whether it was written is not known")
+            }
+        }
+    }
+}
+
+impl std::error::Error for Error {}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn answers_and_what_counts_as_missing() {
+        for (status, body, missing, text) in [
+            (
+                404,
+                r#"{"errors":[{"code":"MANIFEST_UNKNOWN","message":"manifest unknown","detail":{"Tag":"x"}}]}"#,
+                true,
+                "r/a:1 not found (HTTP 404; registry says: MANIFEST_UNKNOWN: manifest unknown)",
+            ),
+            (
+                404,
+                r#"{"errors":[{"code":"NAME_UNKNOWN"}]}"#,
+                true,
+                "r/a:1 not found (HTTP 404; registry says: NAME_UNKNOWN)",
+            ),
+            (
+                404,
+                "<html>\nnope",
+                false,
+                "r/a:1: refused by the registry (GET /v2/a/manifests/1: HTTP 404; registry says: <html>)",
+            ),
+            (404, "", false, "r/a:1: refused by the registry (GET /v2/a/manifests/1: HTTP 404)"),
+            (
+                404,
+                r#"{"errors":[{"code":"DENIED"}]}"#,
+                false,
+                "r/a:1: refused by the registry (GET /v2/a/manifests/1: HTTP 404; registry says: DENIED)",
+            ),
+            (
+                500,
+                r#"{"errors":[{"code":"UNKNOWN"}]}"#,
+                false,
+                "r/a:1: refused by the registry (GET /v2/a/manifests/1: HTTP 500; registry says: UNKNOWN)",
+            ),
+            (
+                429,
+                r#"{"message":"too\u001b[2J many"}"#,
+                false,
+                "r/a:1: refused by the registry (GET /v2/a/manifests/1: HTTP 429; registry says: too [2J many)",
+            ),
+            (
+                400,
+                r#"{"errors":"x"}"#,
+                false,
+                "r/a:1: refused by the registry (GET /v2/a/manifests/1: HTTP 400; registry says: {\"errors\":\"x\"})",
+            ),
+        ] {
+            let error = Error::new(
+                "r/a:1",
+                ErrorKind::Answer(Refusal::new("GET /v2/a/manifests/1", status, body.as_bytes()).into()),
+            );
+            assert_eq!((error.is_missing(), error.to_string().as_str()), (missing, text));
+        }
+    }
+
+    #[test]
+    fn denials() {
+        let messages = vec![RegistryMessage { code: "DENIED".into(), message: "no".into() }];
+        let source = || "/home/x/.docker/config.json".to_owned();
+        let not_granted = |granted: &[&str]| Denial::NotGranted {
+            repository: "team/app".into(),
+            granted: granted.iter().map(ToString::to_string).collect(),
+            lacking: vec!["push".into()],
+            source: source(),
+        };
+        for (subject, denial, text, hint) in [
+            (
+                "r.io",
+                Denial::NoCredentials,
+                "no credentials for r.io (HTTP 401; registry says: DENIED: no)",
+                "manifest-tool login r.io",
+            ),
+            (
+                "r.io/a:1",
+                Denial::NoCredentials,
+                "r.io/a:1: no credentials for r.io (HTTP 401; registry says: DENIED: no)",
+                "manifest-tool login r.io",
+            ),
+            (
+                "r.io",
+                Denial::Refused { by: "r.io".into(), source: source() },
+                "r.io refused the credentials from /home/x/.docker/config.json (HTTP 401; registry says: DENIED: no)",
+                "manifest-tool login r.io checks other ones and stores them",
+            ),
+            (
+                "r.io/a:1",
+                not_granted(&["pull"]),
+                "r.io/a:1: token service granted pull but not push on team/app to the credentials from /home/x/.docker/config.json (HTTP 401; registry says: DENIED: no)",
+                "the user who is signed in may not do this",
+            ),
+            (
+                "r.io/a:1",
+                not_granted(&[]),
+                "r.io/a:1: token service did not grant push on team/app to the credentials from /home/x/.docker/config.json (HTTP 401; registry says: DENIED: no)",
+                "the user who is signed in may not do this",
+            ),
+            (
+                "r.io/a:1",
+                Denial::Forbidden { source: source() },
+                "r.io/a:1: refused by the registry, signed in with the credentials from /home/x/.docker/config.json (PUT /v2/a: HTTP 403; registry says: DENIED: no)",
+                "check the repository's name, that it exists, and what the user may do: registries answer alike",
+            ),
+        ] {
+            let refusal = Refusal {
+                request: "PUT /v2/a".into(),
+                status: if matches!(denial, Denial::Forbidden { .. }) { 403 } else { 401 },
+                messages: messages.clone(),
+                ..Refusal::default()
+            };
+            let denied = Denied { registry: "r.io".into(), denial, refusal };
+            let error = Error::new(subject, ErrorKind::Denied(Box::new(denied)));
+            assert_eq!((error.to_string().as_str(), error.hint().unwrap_or_default().as_str()), (text, hint));
+        }
+    }
+}

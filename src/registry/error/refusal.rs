@@ -1,0 +1,231 @@
+use std::fmt;
+
+use serde::Deserialize;
+
+use super::clean;
+
+/// An answer of 400 or above: what was asked, and what the registry says of it.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Refusal {
+    /// Method and path of the request, such as `PUT /v2/app/manifests/v1`.
+    pub request: String,
+    /// HTTP status.
+    pub status: u16,
+    /// The registry's own codes and words.
+    pub messages: Vec<RegistryMessage>,
+    /// How much the registry lets be asked, where it says so.
+    pub rate_limit: Option<RateLimit>,
+}
+
+/// One entry of the registry's error body (distribution-spec, "Error Codes").
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct RegistryMessage {
+    /// Such as `MANIFEST_UNKNOWN`; may be empty.
+    pub code: String,
+    /// The registry's words; may be empty.
+    pub message: String,
+}
+
+/// The headers `ratelimit-limit` and `ratelimit-remaining`, as Docker Hub sends them: `100;w=21600` is a hundred in six
+/// hours.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct RateLimit {
+    /// Requests that are allowed.
+    pub limit: Option<u64>,
+    /// In so many seconds.
+    pub window: Option<u64>,
+    /// Requests that are left.
+    pub remaining: Option<u64>,
+}
+
+impl RateLimit {
+    pub(in crate::registry) fn from_headers(limit: Option<&str>, remaining: Option<&str>) -> Option<Self> {
+        let number = |text: &str| text.split([';', ',']).next()?.trim().parse().ok();
+        let window = |text: &str| text.split(';').find_map(|part| part.trim().strip_prefix("w=")?.parse().ok());
+        let found = Self {
+            limit: limit.and_then(number),
+            window: limit.and_then(window).or(remaining.and_then(window)),
+            remaining: remaining.and_then(number),
+        };
+        (found.limit.is_some() || found.remaining.is_some()).then_some(found)
+    }
+}
+
+impl Refusal {
+    /// With what can be read from the answer's body.
+    pub(in crate::registry) fn new(request: impl Into<String>, status: u16, body: &[u8]) -> Self {
+        Self { request: request.into(), status, messages: registry_messages(body), rate_limit: None }
+    }
+
+    /// Whether the registry uses one of these codes.
+    pub(in crate::registry) fn says(&self, codes: &[&str]) -> bool {
+        self.messages.iter().any(|message| codes.contains(&message.code.as_str()))
+    }
+
+    /// Whether the registry says that the thing does not exist. Nothing else counts: not a 401, not a 500, and not
+    /// a 404 that is not the registry's own, such as a proxy's error page.
+    pub(super) fn is_missing(&self) -> bool {
+        self.status == 404 && self.says(&["NAME_UNKNOWN", "MANIFEST_UNKNOWN", "NOT_FOUND", "UNKNOWN"])
+    }
+
+    /// Whether a manifest may have been refused because what it refers to is not yet known everywhere in the registry.
+    /// Nexus says nothing with it.
+    pub(in crate::registry) fn is_unknown_content(&self) -> bool {
+        let codes = ["MANIFEST_BLOB_UNKNOWN", "BLOB_UNKNOWN", "MANIFEST_UNKNOWN"];
+        matches!(self.status, 400 | 404) && (self.says(&codes) || (self.status == 400 && self.messages.is_empty()))
+    }
+
+    /// Whether a tag was refused because it points at something already. Harbor answers 412, ECR 400, Docker Hub and
+    /// Artifactory 403, each with words of its own.
+    pub(in crate::registry) fn is_of_immutable_tag(&self) -> bool {
+        let of_it = |message: &RegistryMessage| {
+            let words = message.message.to_lowercase();
+            message.code == "TAG_INVALID"
+                || ["immutab", "already exist", "overwrit"].iter().any(|part| words.contains(part))
+        };
+        matches!(self.status, 409 | 412) || (matches!(self.status, 400 | 403) && self.messages.iter().any(of_it))
+    }
+}
+
+/// The status and, labelled as such, the registry's own words. What was asked is clear where a thing is missing.
+impl fmt::Display for Refusal {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.request {
+            request if request.is_empty() || self.is_missing() => write!(f, "(HTTP {}", self.status)?,
+            request => write!(f, "({request}: HTTP {}", self.status)?,
+        }
+        for RegistryMessage { code, message } in &self.messages {
+            match (code.as_str(), message.as_str()) {
+                ("", message) => write!(f, "; registry says: {message}")?,
+                (code, "") => write!(f, "; registry says: {code}")?,
+                (code, message) => write!(f, "; registry says: {code}: {message}")?,
+            }
+        }
+        if let Some(rate_limit) = &self.rate_limit {
+            write!(f, "; {rate_limit}")?;
+        }
+        f.write_str(")")
+    }
+}
+
+impl fmt::Display for RateLimit {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { limit, window, remaining } = self;
+        f.write_str("rate limit: ")?;
+        if let Some(limit) = limit {
+            write!(f, "{limit} requests")?;
+        }
+        if let Some(window) = window {
+            write!(f, " in {window} s")?;
+        }
+        match (limit, remaining) {
+            (Some(_), Some(left)) => write!(f, ", {left} left"),
+            (None, Some(left)) => write!(f, "{left} requests left"),
+            _ => Ok(()),
+        }
+    }
+}
+
+/// Reads an error body in any form that is seen: `{"errors":[{"code","message"}]}`, `{"message"}`, plain text.
+fn registry_messages(body: &[u8]) -> Vec<RegistryMessage> {
+    #[derive(Deserialize, Default)]
+    #[serde(default)]
+    struct Entry {
+        code: serde_json::Value,
+        message: serde_json::Value,
+    }
+    #[derive(Deserialize)]
+    struct Body {
+        #[serde(default)]
+        errors: Vec<Entry>,
+        #[serde(default)]
+        message: serde_json::Value,
+        #[serde(default)]
+        details: serde_json::Value,
+    }
+    let text = |value: &serde_json::Value| value.as_str().map(clean).unwrap_or_default();
+    let mut messages: Vec<RegistryMessage> = match serde_json::from_slice::<Body>(body) {
+        Ok(body) if body.errors.is_empty() => {
+            let message = [text(&body.message), text(&body.details)].into_iter().find(|m| !m.is_empty());
+            vec![RegistryMessage { code: String::new(), message: message.unwrap_or_default() }]
+        }
+        Ok(body) => body
+            .errors
+            .iter()
+            .take(20)
+            .map(|entry| RegistryMessage { code: text(&entry.code), message: text(&entry.message) })
+            .collect(),
+        Err(_) => {
+            let line = String::from_utf8_lossy(body.get(..200).unwrap_or(body)).into_owned();
+            vec![RegistryMessage { code: String::new(), message: clean(line.lines().next().unwrap_or_default()) }]
+        }
+    };
+    messages.retain(|message| *message != RegistryMessage::default());
+    messages
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn refusal(status: u16, code: &str, message: &str) -> Refusal {
+        let body = serde_json::json!({"errors": [{"code": code, "message": message}]}).to_string();
+        Refusal::new("PUT /v2/a/manifests/1", status, if code == "-" { b"" } else { body.as_bytes() })
+    }
+
+    #[test]
+    fn rate_limits() {
+        for (limit, remaining, shown) in [
+            (Some("100;w=21600"), Some("0;w=21600"), "rate limit: 100 requests in 21600 s, 0 left"),
+            (Some("100, 100;w=60"), None, "rate limit: 100 requests in 60 s"),
+            (None, Some("7"), "rate limit: 7 requests left"),
+            (Some("100"), Some("soon"), "rate limit: 100 requests"),
+        ] {
+            assert_eq!(RateLimit::from_headers(limit, remaining).unwrap().to_string(), shown);
+        }
+        assert_eq!(RateLimit::from_headers(Some("many"), None), None);
+    }
+
+    #[test]
+    fn content_that_is_not_known_yet() {
+        for (status, code, expected) in [
+            (400, "MANIFEST_BLOB_UNKNOWN", true),
+            (404, "MANIFEST_BLOB_UNKNOWN", true),
+            (404, "BLOB_UNKNOWN", true),
+            (404, "MANIFEST_UNKNOWN", true),
+            (400, "-", true),
+            (404, "-", false),
+            (400, "MANIFEST_INVALID", false),
+            (400, "NAME_INVALID", false),
+            (404, "NAME_UNKNOWN", false),
+            (403, "MANIFEST_UNKNOWN", false),
+        ] {
+            assert_eq!(refusal(status, code, "").is_unknown_content(), expected, "{status} {code}");
+        }
+    }
+
+    #[test]
+    fn tags_that_must_not_move() {
+        for (status, code, message, expected) in [
+            (412, "PRECONDITION", "configured as immutable, cannot be updated", true),
+            (409, "-", "", true),
+            (400, "TAG_INVALID", "The image tag 'v1' already exists and cannot be overwritten", true),
+            (403, "DENIED", "Tag is immutable", true),
+            (403, "DENIED", "Not enough permissions to overwrite artifact", true),
+            (403, "DENIED", "requested access to the resource is denied", false),
+            (400, "MANIFEST_INVALID", "manifest invalid", false),
+            (500, "UNKNOWN", "already exists", false),
+        ] {
+            assert_eq!(refusal(status, code, message).is_of_immutable_tag(), expected, "{status} {code} {message}");
+        }
+    }
+
+    proptest::proptest! {
+        #[test]
+        fn never_panics(body: Vec<u8>, limit: String, remaining: String) {
+            let mut refusal = Refusal::new("x", 500, &body);
+            refusal.rate_limit = RateLimit::from_headers(Some(&limit), Some(&remaining));
+            proptest::prop_assert!(!refusal.to_string().contains('\x1b'));
+        }
+    }
+}

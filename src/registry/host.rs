@@ -1,0 +1,146 @@
+//! What is known of a registry's host, and what all requests to it share.
+
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::{Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use reqwest::Method;
+use tokio::sync::{MutexGuard, OnceCell, Semaphore};
+use url::Url;
+
+use super::answer::{Trouble, silent};
+use super::client::Client;
+use super::connections::{is_transient, reason_of};
+use super::error::{Error, ErrorKind};
+use super::exchange::line;
+use super::sign_in::SignIn;
+use super::sign_in::challenge::Challenge;
+use super::sign_in::realm::is_loopback;
+use super::sign_in::scopes::Scopes;
+use super::silence::Progress;
+
+pub(super) struct Host {
+    /// The URL of its API, once it is found out.
+    pub(super) api: OnceCell<Url>,
+    pub(super) sign_in: SignIn,
+    /// Bounds the requests under way.
+    pub(super) slots: Semaphore,
+    /// Whether a first answer has shown if sign-in is wanted.
+    answered: AtomicBool,
+    /// Locked by the request that finds out.
+    finding_out: tokio::sync::Mutex<()>,
+    /// Requests that wait for it.
+    pub(super) waiting: AtomicUsize,
+    pub(super) pause: Pause,
+    /// What `GET /v2/` says of signing in.
+    pub(super) ping: OnceCell<Option<Challenge>>,
+}
+
+/// Held by the first request of a host until its answer, and what it says of signing in, are taken in; or until it is
+/// clear that there is no answer, so that the others do not fail one after another.
+pub(super) struct First<'a> {
+    host: &'a Host,
+    _guard: MutexGuard<'a, ()>,
+}
+
+impl Drop for First<'_> {
+    fn drop(&mut self) {
+        self.host.answered.store(true, Ordering::Release);
+    }
+}
+
+/// Until when a host is left alone.
+#[derive(Default)]
+pub(super) struct Pause(Mutex<Option<Instant>>);
+
+impl Pause {
+    /// Tells whether the host was not left alone already.
+    pub(super) fn begin(&self, time: Duration) -> bool {
+        let now = Instant::now();
+        let mut pause = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let before = pause.filter(|until| *until > now);
+        *pause = Some(before.map_or(now + time, |until| until.max(now + time)));
+        before.is_none()
+    }
+
+    pub(super) async fn over(&self) {
+        loop {
+            let until = *self.0.lock().unwrap_or_else(PoisonError::into_inner);
+            match until.and_then(|until| until.checked_duration_since(Instant::now())) {
+                Some(left) if !left.is_zero() => tokio::time::sleep(left).await,
+                _ => return,
+            }
+        }
+    }
+}
+
+impl Host {
+    pub(super) fn new(registry: &str, concurrency: usize) -> Self {
+        Self {
+            api: OnceCell::new(),
+            sign_in: SignIn::new(registry),
+            slots: Semaphore::new(concurrency),
+            answered: AtomicBool::new(false),
+            finding_out: tokio::sync::Mutex::default(),
+            waiting: AtomicUsize::new(0),
+            pause: Pause::default(),
+            ping: OnceCell::new(),
+        }
+    }
+}
+
+impl Client {
+    /// Where there are credentials for a registry, it is likely to want them, and each request sent before it says so
+    /// would be sent twice: the first goes alone, and the others wait here for its answer.
+    pub(super) async fn first<'a>(&self, registry: &str, host: &'a Host, scopes: &Scopes) -> Option<First<'a>> {
+        let known = || host.answered.load(Ordering::Acquire);
+        if known() || !self.credentials().may_have(registry, scopes.repository()) {
+            return None;
+        }
+        host.waiting.fetch_add(1, Ordering::Relaxed);
+        let guard = host.finding_out.lock().await;
+        host.waiting.fetch_sub(1, Ordering::Relaxed);
+        if known() { None } else { Some(First { host, _guard: guard }) }
+    }
+
+    /// The URL of a registry's API. A loopback registry is tried with HTTPS, and spoken to without TLS if its port
+    /// does not speak it; nothing secret is sent while finding out.
+    pub(super) async fn find_api(&self, registry: &str) -> Result<Url, Trouble> {
+        let host = if registry == "docker.io" { "registry-1.docker.io" } else { registry };
+        let parse = |scheme: &str| {
+            format!("{scheme}://{host}/")
+                .parse::<Url>()
+                .map_err(|error| Error::new(registry, ErrorKind::Protocol(format!("not a registry host: {error}"))))
+                .map_err(Trouble::from)
+        };
+        let https = parse("https")?;
+        if self.plain_http() {
+            return parse("http");
+        }
+        if !is_loopback(&https) {
+            return Ok(https);
+        }
+        let client = self
+            .connections()
+            .client(&https, true)
+            .map_err(|reason| Error::new(registry, ErrorKind::Protocol(reason)))?;
+        let ping = https.join("v2/").unwrap_or_else(|_| https.clone());
+        let started = Instant::now();
+        // There may be none at all yet; what it speaks is not known.
+        let unknown = |reason| {
+            let kind = ErrorKind::Transport { request: String::new(), reason };
+            Err(Trouble { error: Error::new(registry, kind), transient: true })
+        };
+        let Some(probe) = Progress::new().within(self.silence(), client.get(ping.clone()).send()).await else {
+            return unknown(silent(self.silence()));
+        };
+        self.trace(|| line(&Method::GET, &ping, None, &probe, started, 1));
+        // What a server without TLS does with a TLS greeting: it answers in plain text, or hangs up.
+        let no_tls = ["InvalidContentType", "handshake eof"];
+        match probe {
+            Err(error) if no_tls.iter().any(|sign| reason_of(&error).contains(sign)) => parse("http"),
+            Err(error) if is_transient(&error) => unknown(reason_of(&error)),
+            _ => Ok(https),
+        }
+    }
+}

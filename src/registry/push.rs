@@ -1,0 +1,172 @@
+//! Writing a manifest, and being sure of what became of it.
+
+use bytes::Bytes;
+use reqwest::Method;
+
+use super::client::Client;
+use super::error::{Error, ErrorKind};
+use super::manifests::{head_request, manifest_request};
+use super::send::Request;
+use super::sign_in::scopes::Scopes;
+use super::stop::GRACE;
+use crate::image::{Descriptor, Digest, Reference};
+
+impl Client {
+    /// Writes a manifest under `reference`'s tag or digest (distribution-spec, "Pushing Manifests").
+    ///
+    /// Any of 200, 201, 202 and 204 is success, if the registry then has the digest: it says so in its answer, or is
+    /// asked with a HEAD. Where a tag was refused, or the answer was lost, the tag is looked at: one that points at the
+    /// manifest is success, as with immutable tags. A registry that calls unknown what the manifest refers to is asked
+    /// again: what was written, here or by others, a moment ago may not be known everywhere in it.
+    ///
+    /// With `if_match` the tag is looked at before each try; another writer can still come between the look and the
+    /// write, for the time of a round trip.
+    ///
+    /// Errors, besides the registry's answer: [`ErrorKind::Changed`] for a tag that does not meet the condition,
+    /// [`ErrorKind::Immutable`], and [`ErrorKind::Unsettled`] where it cannot be found out whether it was written. With
+    /// any other the tag is what it was.
+    pub async fn push_manifest(
+        &self,
+        reference: &Reference,
+        descriptor: &Descriptor,
+        bytes: &Bytes,
+        if_match: Option<&IfMatch>,
+    ) -> Result<(), Error> {
+        let registry = reference.registry();
+        let request = Request {
+            content: Some((descriptor.media_type.clone(), bytes.clone())),
+            refers_to_new: true,
+            ..manifest_request(Method::PUT, reference, Scopes::push(reference.repository()))
+        };
+        let mut tries = self.tries(registry, &request).await?;
+        let mut sent_before = false;
+        let outcome = loop {
+            if let Some(if_match) = if_match {
+                match self.current_digest(reference).await {
+                    Ok(current) if current.as_ref() == Some(&descriptor.digest) => return Ok(()),
+                    Ok(current) => if_match.check(reference, current.as_ref())?,
+                    Err(error) => break Err(error),
+                }
+            }
+            if let Some(outcome) = tries.outcome_of(self.send_signed(registry, &request, tries.failed())).await {
+                break outcome;
+            }
+            sent_before = true;
+        };
+        let error = match outcome {
+            Ok(answer) if matches!(answer.status, 200 | 201 | 202 | 204) => {
+                let told = answer.digest().is_some_and(|digest| digest == descriptor.digest);
+                if told {
+                    return Ok(());
+                }
+                let read = self.read_back(reference, &descriptor.digest).await;
+                return read.map_err(|error| Error { kind: ErrorKind::Unsettled(Box::new(error.kind)), ..error });
+            }
+            Ok(answer) => self.refused(registry, &request, &answer).await,
+            Err(error) => error,
+        };
+        match &error.kind {
+            // Nothing was written, that is sure.
+            ErrorKind::Stopped(_) | ErrorKind::SignIn(_) if !sent_before => return Err(error),
+            ErrorKind::Denied(denied) if denied.refusal.status == 401 => return Err(error),
+            _ if reference.digest().is_some() => return Err(error),
+            _ => {}
+        }
+        match self.look(reference).await {
+            Some(Some(digest)) if digest == descriptor.digest => Ok(()),
+            Some(current) => Err(refused_over(error, current, &descriptor.digest)),
+            None => Err(Error { kind: unsettled(error.kind), ..error }),
+        }
+    }
+
+    /// Waits until a reference stands for `digest`, wherever in the registry one asks: as often and as long as requests
+    /// are tried again.
+    ///
+    /// Errors: it stands for something else, or nothing, to the end.
+    pub async fn read_back(&self, reference: &Reference, digest: &Digest) -> Result<(), Error> {
+        let subject = reference.to_string();
+        let mut failed = 0;
+        loop {
+            let current = self.current_digest(reference).await?;
+            if current.as_ref() == Some(digest) {
+                return Ok(());
+            }
+            failed += 1;
+            let Some(wait) = self.retry().wait(failed, None, 0.0) else {
+                let kind = match current {
+                    Some(actual) => {
+                        ErrorKind::Digest { expected: digest.clone(), actual, named_by: "manifest that was pushed" }
+                    }
+                    None => ErrorKind::Protocol("the registry took the manifest and does not have it".into()),
+                };
+                return Err(Error::new(subject, kind));
+            };
+            let waited = self.stop().or(tokio::time::sleep(wait)).await;
+            waited.map_err(|reason| Error::new(subject.as_str(), ErrorKind::Stopped(reason)))?;
+        }
+    }
+
+    /// What a tag points at, asked once, also when the run is to end: nothing where that cannot be found out.
+    async fn look(&self, reference: &Reference) -> Option<Option<Digest>> {
+        let request = head_request(reference);
+        let asking = self.send_signed(reference.registry(), &request, 0);
+        let answer = match self.stop().raised() {
+            Some(_) => tokio::time::timeout(GRACE, asking).await.ok()?.ok()?,
+            None => asking.await.ok()?,
+        };
+        match (answer.status, answer.digest()) {
+            (200, Some(digest)) => Some(Some(digest)),
+            (404, _) => Some(None),
+            _ => None,
+        }
+    }
+}
+
+/// What a tag must point at to be written.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum IfMatch {
+    /// It must not exist.
+    Nothing,
+    /// A manifest with this digest.
+    Digest(Digest),
+}
+
+impl IfMatch {
+    /// Compares with what a tag points at.
+    pub fn check(&self, reference: &Reference, current: Option<&Digest>) -> Result<(), Error> {
+        let expected = match self {
+            Self::Nothing => None,
+            Self::Digest(digest) => Some(digest),
+        };
+        if expected == current {
+            return Ok(());
+        }
+        let kind = ErrorKind::Changed { expected: expected.cloned(), current: current.cloned() };
+        Err(Error::new(reference.to_string(), kind))
+    }
+}
+
+/// An error of a write, with what the tag points at now.
+fn refused_over(error: Error, current: Option<Digest>, wanted: &Digest) -> Error {
+    let refusal = match &error.kind {
+        ErrorKind::Answer(refusal) => &**refusal,
+        ErrorKind::Denied(denied) => &denied.refusal,
+        _ => return error,
+    };
+    match current {
+        Some(current) if refusal.is_of_immutable_tag() => {
+            let kind = ErrorKind::Immutable { current, wanted: wanted.clone(), refusal: refusal.clone().into() };
+            Error { kind, ..error }
+        }
+        _ => error,
+    }
+}
+
+/// A refusal of 400 to 499 says that nothing was written; after anything else that is open.
+fn unsettled(kind: ErrorKind) -> ErrorKind {
+    match kind {
+        ErrorKind::Answer(refusal) if refusal.status < 500 => ErrorKind::Answer(refusal),
+        ErrorKind::Denied(_) => kind,
+        other => ErrorKind::Unsettled(Box::new(other)),
+    }
+}

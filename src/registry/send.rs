@@ -1,0 +1,203 @@
+//! A request from its beginning to its end: sign-in, and what is tried again.
+
+use std::sync::atomic::Ordering;
+
+use bytes::Bytes;
+use reqwest::Method;
+use reqwest::header::WWW_AUTHENTICATE;
+use url::Url;
+
+use super::answer::{Answer, MAX_TALK, Trouble};
+use super::client::Client;
+use super::error::{Error, ErrorKind};
+use super::exchange::pointed_to;
+use super::host::Host;
+use super::sign_in::challenge::{Challenge, parse_challenges};
+use super::sign_in::scopes::Scopes;
+use super::stop::StopReason;
+
+/// One request to a registry's API. Everything in it can be sent again.
+pub(super) struct Request {
+    pub(super) method: Method,
+    /// Path and query behind the host, or a whole URL that the registry named as `Location`.
+    pub(super) target: String,
+    pub(super) accept: Option<&'static str>,
+    pub(super) content: Option<(String, Bytes)>,
+    pub(super) scopes: Scopes,
+    /// Bytes of the answer's body that are read at most.
+    pub(super) limit: usize,
+    /// What its content refers to was written a moment ago: a registry may not know it everywhere yet.
+    pub(super) refers_to_new: bool,
+    /// What errors are about.
+    pub(super) subject: String,
+}
+
+impl Client {
+    /// Sends a request, signing in when the registry asks for it, and again where that may help. Answers of any
+    /// status come back.
+    pub(super) async fn send(&self, registry: &str, request: &Request) -> Result<Answer, Error> {
+        let mut tries = self.tries(registry, request).await?;
+        loop {
+            if let Some(outcome) = tries.outcome_of(self.send_signed(registry, request, tries.failed())).await {
+                return outcome;
+            }
+        }
+    }
+
+    /// As [`Self::send`], and an answer of 400 and above is an error; one for want of rights says whose.
+    pub(super) async fn send_ok(&self, registry: &str, request: &Request) -> Result<Answer, Error> {
+        let answer = self.send(registry, request).await?;
+        if answer.status >= 400 {
+            return Err(self.refused(registry, request, &answer).await);
+        }
+        Ok(answer)
+    }
+
+    /// Sends a request once, and once more for each step of signing in. `before` is how often it was sent already.
+    pub(super) async fn send_signed(&self, registry: &str, request: &Request, before: u32) -> Result<Answer, Trouble> {
+        let host = &self.host(registry);
+        let api = host.api.get_or_try_init(|| self.find_api(registry)).await?;
+        let url = pointed_to(api, api, &request.target).map_err(|reason| request.protocol(reason))?;
+        // Files of certificates that cannot be read are not the registry's doing.
+        self.connections().client(api, true).map_err(|reason| request.protocol(reason))?;
+        if url.origin() != api.origin() {
+            // Credentials are for the registry's own origin alone.
+            let _permit = host.slots.acquire().await;
+            return self.exchange(request, api, &url, None, before + 1).await;
+        }
+        let mut first = self.first(registry, host, &request.scopes).await;
+        let (mut bare_refused, mut signed_refused) = (false, false);
+        let mut refusal: Option<Answer> = None;
+        for attempt in before + 1.. {
+            let authorization = match (host.sign_in.authorization(self, api, &request.scopes).await, refusal.take()) {
+                (Ok(authorization), _) => authorization,
+                // The registry's own words say more than that there is nothing to sign in with.
+                (Err(error), Some(answer)) if answer.status == 403 || error.is_want_of_credentials() => {
+                    return Ok(answer);
+                }
+                (Err(error), _) => return Err(error.into()),
+            };
+            if bare_refused {
+                first = None; // those who wait have what they wait for
+            }
+            let header = authorization.as_ref().map(|authorization| &authorization.header);
+            let answer = {
+                let _permit = host.slots.acquire().await;
+                match self.stop().raised() {
+                    Some(reason) if !request.is_read() => return Err(request.stopped(reason).into()),
+                    _ => self.exchange(request, api, &url, header, attempt).await?,
+                }
+            };
+            if answer.elsewhere.is_some() {
+                return Ok(answer);
+            }
+            if header.is_some() && answer.status != 401 {
+                host.sign_in.accepted();
+            }
+            let seen = if header.is_some() { &mut signed_refused } else { &mut bare_refused };
+            // Some registries that anyone may read answer 403 to who may not write without signing in.
+            let refused = answer.status == 401 || (answer.status == 403 && header.is_none());
+            if !refused || std::mem::replace(seen, true) {
+                return Ok(answer);
+            }
+            let mut challenge = challenge_of(&answer);
+            if challenge.is_none() && header.is_none() {
+                challenge = self.ping(host, api).await.ok().flatten();
+            }
+            if host.sign_in.challenged(challenge, header, &request.scopes).await {
+                if first.is_some() && answer.version == reqwest::Version::HTTP_11 {
+                    // Each of those who wait will want a connection.
+                    let waiting = host.waiting.load(Ordering::Relaxed);
+                    self.connections().open_ahead(api, waiting.min(self.concurrency() - 1));
+                }
+                refusal = Some(answer);
+            } else if authorization.as_ref().is_some_and(|authorization| authorization.proving.is_some()) {
+                // Before those who wait for it try the same.
+                return Err(self.refused(registry, request, &answer).await.into());
+            } else {
+                return Ok(answer);
+            }
+        }
+        drop(first);
+        Err(request.protocol("the registry does not settle on how to sign in".into()).into())
+    }
+
+    /// The error that an answer is, in the words of credentials where it is about those.
+    pub(super) async fn refused(&self, registry: &str, request: &Request, answer: &Answer) -> Error {
+        if !matches!(answer.status, 401 | 403) || answer.elsewhere.is_some() {
+            return answer.error(&request.subject);
+        }
+        let host = self.host(registry);
+        host.sign_in.explain(self, &request.subject, &request.scopes, answer.refusal()).await
+    }
+
+    /// Asks `GET /v2/`, once for a registry, for the challenge that another answer lacked.
+    pub(super) async fn ping(&self, host: &Host, api: &Url) -> Result<Option<Challenge>, Trouble> {
+        let ask = async || {
+            let request = Request::ping(api);
+            let url = pointed_to(api, api, &request.target).map_err(|reason| request.protocol(reason))?;
+            let answer = self.exchange(&request, api, &url, None, 1).await?;
+            // Whatever the status: a registry that anyone may read may answer 200 and still name its token service.
+            Ok(challenge_of(&answer).filter(|_| answer.elsewhere.is_none()))
+        };
+        host.ping.get_or_try_init(ask).await.cloned()
+    }
+}
+
+impl Request {
+    pub(super) fn new(method: Method, target: String, scopes: Scopes, subject: String) -> Self {
+        Self { method, target, accept: None, content: None, scopes, limit: MAX_TALK, refers_to_new: false, subject }
+    }
+
+    /// For `GET /v2/`, which every registry has (distribution-spec, "Determining Support").
+    pub(super) fn ping(api: &Url) -> Self {
+        Self::new(Method::GET, "v2/".into(), Scopes::default(), format!("{api}v2/"))
+    }
+
+    pub(super) fn is_read(&self) -> bool {
+        self.method == Method::GET || self.method == Method::HEAD
+    }
+
+    /// Method and path, for messages: upload sessions keep secrets in their queries.
+    pub(super) fn name(&self) -> String {
+        let path = self.target.split('?').next().unwrap_or_default();
+        let path = path.split_once("://").map_or(path, |(_, rest)| rest.find('/').map_or("", |at| rest.split_at(at).1));
+        super::redact::clean(&format!("{} /{}", self.method, path.trim_start_matches('/')))
+    }
+
+    pub(super) fn stopped(&self, reason: StopReason) -> Error {
+        Error::new(self.subject.as_str(), ErrorKind::Stopped(reason))
+    }
+
+    pub(super) fn protocol(&self, reason: String) -> Error {
+        Error::new(self.subject.as_str(), ErrorKind::Protocol(reason))
+    }
+
+    pub(super) fn transport(&self, reason: String) -> Error {
+        Error::new(self.subject.as_str(), ErrorKind::Transport { request: self.name(), reason })
+    }
+}
+
+fn challenge_of(answer: &Answer) -> Option<Challenge> {
+    let values = answer.headers.get_all(WWW_AUTHENTICATE);
+    let values: Vec<_> = values.iter().map(|value| String::from_utf8_lossy(value.as_bytes())).collect();
+    parse_challenges(values.iter().map(AsRef::as_ref))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_of_requests() {
+        for (target, name) in [
+            ("v2/a/manifests/v1", "PUT /v2/a/manifests/v1"),
+            ("/v2/a/blobs/uploads/1?_state=secret", "PUT /v2/a/blobs/uploads/1"),
+            ("https://u:p@r.io/v2/a/blobs/uploads/1?_state=secret&x=http://y/z", "PUT /v2/a/blobs/uploads/1"),
+            ("https://r.io", "PUT /"),
+        ] {
+            let request = Request::new(Method::PUT, target.into(), Scopes::default(), String::new());
+            assert_eq!(request.name(), name);
+        }
+    }
+}

@@ -1,0 +1,106 @@
+//! A request that is sent again where that may help.
+
+use std::sync::Arc;
+use std::time::{Duration, SystemTime};
+
+use super::answer::{Answer, Trouble};
+use super::client::Client;
+use super::error::Error;
+use super::host::Host;
+use super::retry;
+use super::send::Request;
+
+/// The tries of one request.
+pub(super) struct Tries<'a> {
+    client: &'a Client,
+    registry: &'a str,
+    host: Arc<Host>,
+    request: &'a Request,
+    failed: u32,
+}
+
+/// A wait before a request is sent again.
+pub(super) struct Wait {
+    pub(super) time: Duration,
+    /// The whole host waits, and not this request alone.
+    for_all: bool,
+    /// What is told of it.
+    pub(super) why: String,
+}
+
+impl Client {
+    /// Begins, once the host is not to be left alone.
+    pub(super) async fn tries<'a>(&'a self, registry: &'a str, request: &'a Request) -> Result<Tries<'a>, Error> {
+        let host = self.host(registry);
+        self.stop().or(host.pause.over()).await.map_err(|reason| request.stopped(reason))?;
+        Ok(Tries { client: self, registry, host, request, failed: 0 })
+    }
+
+    /// Whether a request is to be sent again, and when. It is said, as the wait may be long.
+    pub(super) fn wait_before_another(
+        &self,
+        request: &Request,
+        outcome: &Result<Answer, Trouble>,
+        failed: u32,
+    ) -> Option<Wait> {
+        let (asked, for_all, why) = match outcome {
+            Ok(answer) if retry::is_transient(answer.status) => {
+                let asked = retry::asked_wait(answer.header("retry-after"), &answer.body, SystemTime::now());
+                (asked, retry::is_for_all(answer.status), answer.error(&request.subject))
+            }
+            Ok(answer) if request.refers_to_new && answer.refusal().is_unknown_content() => {
+                (None, false, answer.error(&request.subject))
+            }
+            Err(trouble) if trouble.transient => (None, false, trouble.error.clone()),
+            _ => return None,
+        };
+        let policy = self.retry();
+        let time = policy.wait(failed, asked, fastrand::f64())?;
+        let why = format!("{why}; trying again in {:.1} s ({failed} of {})", time.as_secs_f64(), policy.retries);
+        Some(Wait { time, for_all, why })
+    }
+}
+
+impl Tries<'_> {
+    /// How many failed so far.
+    pub(super) fn failed(&self) -> u32 {
+        self.failed
+    }
+
+    /// Sees one try through. Nothing comes back where there is to be another, once the wait for it is over.
+    pub(super) async fn outcome_of(
+        &mut self,
+        sending: impl Future<Output = Result<Answer, Trouble>>,
+    ) -> Option<Result<Answer, Error>> {
+        let (client, host, request) = (self.client, &self.host, self.request);
+        let outcome = if request.is_read() {
+            match client.stop().or(sending).await {
+                Ok(outcome) => outcome,
+                Err(reason) => return Some(Err(request.stopped(reason))),
+            }
+        } else {
+            // What becomes of it should be known.
+            let given_up = || Err(request.transport("given up, as the run is to end".into()).into());
+            client.stop().or_soon(sending).await.unwrap_or_else(|_| given_up())
+        };
+        self.failed += 1;
+        let Some(wait) = client.wait_before_another(request, &outcome, self.failed) else {
+            return Some(outcome.map_err(|trouble| trouble.error));
+        };
+        let waited = if wait.for_all {
+            if host.pause.begin(wait.time) {
+                client.warn(format!("all requests to {} wait: {}", self.registry, wait.why));
+            }
+            client.stop().or(host.pause.over()).await
+        } else {
+            client.warn(wait.why);
+            client.stop().or(tokio::time::sleep(wait.time)).await
+        };
+        match waited {
+            Ok(()) => None,
+            Err(reason) if request.is_read() => Some(Err(request.stopped(reason))),
+            // What became of a write is worth more than that there was no time for another try.
+            Err(_) => Some(outcome.map_err(|trouble| trouble.error)),
+        }
+    }
+}
