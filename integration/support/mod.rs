@@ -2,8 +2,10 @@
 
 pub mod binary;
 pub mod certificates;
+pub mod faults;
 pub mod images;
 pub mod registry;
+pub mod scene;
 pub mod scripted;
 pub mod token_service;
 

@@ -56,7 +56,8 @@ impl Scripted {
     }
 }
 
-fn forward(asked: &Asked, behind: &str, host: &str) -> Answer {
+/// Asks the registry behind, and makes it name `host` for its own.
+pub fn forward(asked: &Asked, behind: &str, host: &str) -> Answer {
     let (method, target) = asked.line.split_once(' ').unwrap();
     let agent: ureq::Agent = ureq::Agent::config_builder().http_status_as_error(false).build().into();
     let mut request = ureq::http::Request::builder().method(method).uri(format!("http://{behind}{target}"));
@@ -84,28 +85,7 @@ fn serve(
 ) -> Option<()> {
     let mut reader = BufReader::new(stream);
     loop {
-        let mut line = String::new();
-        reader.read_line(&mut line).ok().filter(|read| *read > 0)?;
-        let mut asked = Asked {
-            line: line.rsplit_once(' ')?.0.to_owned(),
-            authorization: None,
-            content_type: None,
-            body: Vec::new(),
-        };
-        let mut length = 0;
-        loop {
-            let mut header = String::new();
-            reader.read_line(&mut header).ok()?;
-            let Some((name, value)) = header.trim().split_once(": ") else { break };
-            match name.to_lowercase().as_str() {
-                "authorization" => asked.authorization = Some(value.to_owned()),
-                "content-type" => asked.content_type = Some(value.to_owned()),
-                "content-length" => length = value.parse().ok()?,
-                _ => {}
-            }
-        }
-        asked.body = vec![0; length];
-        reader.read_exact(&mut asked.body).ok()?;
+        let asked = read_request(&mut reader)?;
         log.lock().unwrap().push(asked.clone());
         let (status, headers, body) = answer(&asked, host);
         let headers: String = headers.iter().map(|(name, value)| format!("{name}: {value}\r\n")).collect();
@@ -115,4 +95,27 @@ fn serve(
             stream.write_all(&body).ok()?;
         }
     }
+}
+
+/// The next request of a connection, if there is one.
+pub fn read_request(reader: &mut BufReader<TcpStream>) -> Option<Asked> {
+    let mut line = String::new();
+    reader.read_line(&mut line).ok().filter(|read| *read > 0)?;
+    let line = line.rsplit_once(' ')?.0.to_owned();
+    let mut asked = Asked { line, authorization: None, content_type: None, body: Vec::new() };
+    let mut length = 0;
+    loop {
+        let mut header = String::new();
+        reader.read_line(&mut header).ok()?;
+        let Some((name, value)) = header.trim().split_once(": ") else { break };
+        match name.to_lowercase().as_str() {
+            "authorization" => asked.authorization = Some(value.to_owned()),
+            "content-type" => asked.content_type = Some(value.to_owned()),
+            "content-length" => length = value.parse().ok()?,
+            _ => {}
+        }
+    }
+    asked.body = vec![0; length];
+    reader.read_exact(&mut asked.body).ok()?;
+    Some(asked)
 }

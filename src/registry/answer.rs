@@ -40,6 +40,17 @@ impl From<Error> for Trouble {
     }
 }
 
+/// What a body must be.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Expected {
+    pub(super) digest: Option<Digest>,
+    /// Who named the digest.
+    pub(super) named_by: &'static str,
+    pub(super) size: Option<u64>,
+    /// A digest in the answer's header is that of its body, as with manifests.
+    pub(super) as_header_says: bool,
+}
+
 /// How a body is read.
 pub(super) struct Reading<'a> {
     /// What errors are about.
@@ -69,6 +80,28 @@ impl Answer {
             body => body?,
         };
         Ok(Self { request: reading.request, status, version, headers, body, elsewhere })
+    }
+
+    /// Compares the body of a success with what it must be. What is not may have been cut off, or mixed up on the way:
+    /// another try may bring the right bytes.
+    pub(super) fn verify(self, expected: &Expected, subject: &str) -> Result<Self, Trouble> {
+        if self.status != 200 {
+            return Ok(self);
+        }
+        let wrong = |kind| Err(Trouble { error: Error::new(subject, kind), transient: true });
+        let actual = self.body.len() as u64;
+        if let Some(expected) = expected.size.filter(|size| *size != actual) {
+            return wrong(ErrorKind::Size { expected, actual });
+        }
+        let of_header = if expected.as_header_says { self.digest() } else { None };
+        let named = [(expected.digest.clone(), expected.named_by), (of_header, "registry's header")];
+        for (digest, named_by) in named {
+            if let Some(expected) = digest.filter(|digest| !digest.matches(&self.body)) {
+                let actual = Digest::sha256(&self.body);
+                return wrong(ErrorKind::Digest { expected, actual, named_by });
+            }
+        }
+        Ok(self)
     }
 
     pub(super) fn header(&self, name: &str) -> Option<&str> {

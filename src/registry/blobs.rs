@@ -1,7 +1,7 @@
 use bytes::Bytes;
 use reqwest::Method;
 
-use super::answer::{Answer, MAX_CONFIG};
+use super::answer::{Answer, Expected, MAX_CONFIG};
 use super::client::Client;
 use super::error::{Error, ErrorKind};
 use super::send::Request;
@@ -38,17 +38,14 @@ impl Client {
         subject: String,
     ) -> Result<Bytes, Error> {
         let target = format!("v2/{}/blobs/{}", repository.repository(), blob.digest);
-        let request = Request { limit, ..Request::new(Method::GET, target, scopes, subject) };
-        let bytes = self.send_ok(repository.registry(), &request).await?.body;
-        if bytes.len() as u64 != blob.size {
-            let kind = ErrorKind::Size { expected: blob.size, actual: bytes.len() as u64 };
-            return Err(Error::new(request.subject, kind));
-        }
-        if !blob.digest.matches(&bytes) {
-            let (expected, actual) = (blob.digest.clone(), Digest::sha256(&bytes));
-            return Err(Error::new(request.subject, ErrorKind::Digest { expected, actual, named_by: "descriptor" }));
-        }
-        Ok(bytes)
+        let expected = Expected {
+            digest: Some(blob.digest.clone()),
+            named_by: "descriptor",
+            size: Some(blob.size),
+            as_header_says: false,
+        };
+        let request = Request { limit, expected, ..Request::new(Method::GET, target, scopes, subject) };
+        Ok(self.send_ok(repository.registry(), &request).await?.body)
     }
 
     /// Puts a blob of one repository into another of the same registry: mounted where the registry does that

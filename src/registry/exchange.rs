@@ -54,7 +54,8 @@ impl Client {
                     silence: self.silence(),
                     needed: request.is_read(),
                 };
-                return Answer::read(response, reading, elsewhere).await;
+                let answer = Answer::read(response, reading, elsewhere).await?;
+                return answer.verify(&request.expected, &request.subject);
             };
             let next = pointed_to(api, &url, &location).map_err(|reason| request.protocol(reason))?;
             at_home = at_home && next.origin() == api.origin();

@@ -1,7 +1,7 @@
 use bytes::Bytes;
 use reqwest::Method;
 
-use super::answer::MAX_MANIFEST;
+use super::answer::{Expected, MAX_MANIFEST};
 use super::client::Client;
 use super::error::{Error, ErrorKind};
 use super::send::Request;
@@ -36,17 +36,16 @@ impl Client {
         let request = Request {
             accept: Some(media_type::ACCEPT),
             limit: MAX_MANIFEST,
+            expected: Expected {
+                digest: reference.digest().cloned(),
+                named_by: "reference",
+                size: None,
+                as_header_says: true,
+            },
             ..manifest_request(Method::GET, reference, scopes)
         };
         let answer = self.send_ok(reference.registry(), &request).await?;
-        let (named, bytes) = (answer.digest(), answer.body.clone());
-        let content_type = answer.header("content-type").unwrap_or_default();
-        for (expected, named_by) in [(reference.digest(), "reference"), (named.as_ref(), "registry's header")] {
-            if let Some(expected) = expected.filter(|digest| !digest.matches(&bytes)) {
-                let (expected, actual) = (expected.clone(), Digest::sha256(&bytes));
-                return Err(Error::new(subject, ErrorKind::Digest { expected, actual, named_by }));
-            }
-        }
+        let (content_type, bytes) = (answer.header("content-type").unwrap_or_default(), answer.body.clone());
         let digest = reference.digest().cloned().unwrap_or_else(|| Digest::sha256(&bytes));
         let (manifest, media_type) =
             parse_manifest(&bytes, content_type).map_err(|error| Error::new(subject, ErrorKind::Manifest(error)))?;

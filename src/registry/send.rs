@@ -7,7 +7,7 @@ use reqwest::Method;
 use reqwest::header::WWW_AUTHENTICATE;
 use url::Url;
 
-use super::answer::{Answer, MAX_TALK, Trouble};
+use super::answer::{Answer, Expected, MAX_TALK, Trouble};
 use super::client::Client;
 use super::error::{Error, ErrorKind};
 use super::exchange::pointed_to;
@@ -26,6 +26,8 @@ pub(super) struct Request {
     pub(super) scopes: Scopes,
     /// Bytes of the answer's body that are read at most.
     pub(super) limit: usize,
+    /// What the answer's body must be.
+    pub(super) expected: Expected,
     /// What its content refers to was written a moment ago: a registry may not know it everywhere yet.
     pub(super) refers_to_new: bool,
     /// What errors are about.
@@ -146,7 +148,8 @@ impl Client {
 
 impl Request {
     pub(super) fn new(method: Method, target: String, scopes: Scopes, subject: String) -> Self {
-        Self { method, target, accept: None, content: None, scopes, limit: MAX_TALK, refers_to_new: false, subject }
+        let (limit, expected) = (MAX_TALK, Expected::default());
+        Self { method, target, accept: None, content: None, scopes, limit, expected, refers_to_new: false, subject }
     }
 
     /// For `GET /v2/`, which every registry has (distribution-spec, "Determining Support").
