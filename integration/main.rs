@@ -15,5 +15,6 @@ mod rooms;
 mod sign_in;
 mod stops;
 mod support;
+mod tags;
 mod tls;
 mod usage;

@@ -1,6 +1,9 @@
 //! Registries that do not mount: the blob is sent instead.
 
-use crate::support::images::push_image;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use crate::support::images::{push_image, push_image_with};
+use crate::support::scripted::forward;
 use crate::support::{Registry, Scripted, push_from_args};
 
 /// Pushes one image from another repository, past a server that answers every mount with `status`.
@@ -59,4 +62,68 @@ fn children_come_first_then_the_target_then_the_tags_one_after_another() {
         .collect();
     // Two configs and the two layers.
     assert_eq!(kinds, ["mount", "mount", "mount", "mount", "child", "child", "v1", "b", "a"], "{writes:?}");
+}
+
+fn lines(front: &Scripted, method: &str) -> Vec<String> {
+    front.asked().into_iter().map(|asked| asked.line).filter(|line| line.starts_with(method)).collect()
+}
+
+/// What became of an upload that failed nobody knows: the next try opens a session of its own.
+#[test]
+fn an_upload_that_fails_begins_anew() {
+    let registry = Registry::start();
+    push_image(&registry, "parts", "amd64", "amd64");
+    let failed = AtomicUsize::new(0);
+    let front = Scripted::before(&registry, move |asked| {
+        if asked.line.contains("?mount=") {
+            return Some((405, vec![], vec![]));
+        }
+        let first = asked.line.contains("digest=") && failed.fetch_add(1, Ordering::SeqCst) == 0;
+        first.then(|| (502, vec![], vec![]))
+    });
+    let outcome = push_from_args(&front.host, "linux/amd64", "parts:ARCH", "whole:v1", &[]);
+    assert_eq!(outcome.exit, 0, "{outcome:?}");
+    let sessions: Vec<String> = lines(&front, "PUT /v2/whole/blobs/uploads/");
+    let mut paths: Vec<&str> = sessions.iter().map(|line| line.split('?').next().unwrap()).collect();
+    paths.sort_unstable();
+    paths.dedup();
+    assert_eq!((sessions.len(), paths.len()), (3, 3), "two blobs, one of them twice: {sessions:?}");
+}
+
+/// A blob on a slow link is not silence.
+#[test]
+fn a_large_blob_may_take_longer_than_the_timeout() {
+    let registry = Registry::start();
+    let config = br#"{"os":"linux","architecture":"amd64"}"#;
+    push_image_with(&registry, "parts", "amd64", config, &vec![7; 24 << 20]);
+    let front = Scripted::before(&registry, |asked| asked.line.contains("?mount=").then(|| (405, vec![], vec![])));
+    // It takes 2.4 s to be read; what the connection itself holds of it, a part of that.
+    let more = ["--timeout", "1500ms", "--retries", "0"];
+    let outcome = push_from_args(&front.host, "linux/amd64", "parts:ARCH", "whole:v1", &more);
+    assert_eq!(outcome.exit, 0, "{outcome:?}");
+}
+
+/// A session that was opened in place of a mount, and into which nothing can be sent, is cancelled.
+#[test]
+fn a_session_without_use_is_cancelled() {
+    let registry = Registry::start();
+    push_image(&registry, "parts", "amd64", "amd64");
+    let (behind, pulls) = (registry.host.clone(), AtomicUsize::new(0));
+    let front = Scripted::start(move |asked, host| {
+        let mut asked = asked.clone();
+        if let Some(at) = asked.line.find("?mount=") {
+            asked.line.truncate(at);
+        }
+        // The config is read twice: to see its platform, and to be sent.
+        if asked.line.starts_with("GET /v2/parts/blobs/") && pulls.fetch_add(1, Ordering::SeqCst) > 0 {
+            return (404, vec![], br#"{"errors":[{"code":"BLOB_UNKNOWN"}]}"#.to_vec());
+        }
+        forward(&asked, &behind, host)
+    });
+    let outcome = push_from_args(&front.host, "linux/amd64", "parts:ARCH", "whole:v1", &[]);
+    assert!(outcome.exit == 1 && outcome.stderr.contains("no tag was written"), "{outcome:?}");
+    let cancelled = lines(&front, "DELETE /v2/whole/blobs/uploads/");
+    let sent = lines(&front, "PUT /v2/whole/blobs/uploads/");
+    assert!(!cancelled.is_empty() && cancelled.len() + sent.len() == 2, "{cancelled:?} {sent:?}");
+    assert!(lines(&front, "PUT /v2/whole/manifests/").is_empty());
 }

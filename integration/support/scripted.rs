@@ -4,6 +4,7 @@ use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::net::{TcpListener, TcpStream};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use super::Registry;
 
@@ -116,6 +117,11 @@ pub fn read_request(reader: &mut BufReader<TcpStream>) -> Option<Asked> {
         }
     }
     asked.body = vec![0; length];
-    reader.read_exact(&mut asked.body).ok()?;
+    for piece in asked.body.chunks_mut(1 << 20) {
+        reader.read_exact(piece).ok()?;
+        if length > 1 << 20 {
+            std::thread::sleep(Duration::from_millis(100)); // as on a slow link
+        }
+    }
     Some(asked)
 }

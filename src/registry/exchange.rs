@@ -46,7 +46,7 @@ impl Client {
                 }
             };
             let Some(location) = redirect(&request.method, &response) else {
-                self.show_warnings(request, &response);
+                self.show_warnings(&url, &response);
                 let reading = Reading {
                     subject: &request.subject,
                     request: request.name(),
@@ -65,11 +65,11 @@ impl Client {
     }
 
     /// What a registry has to say to its users (distribution-spec, "Warnings").
-    fn show_warnings(&self, request: &Request, response: &Response) {
+    fn show_warnings(&self, url: &Url, response: &Response) {
         for value in response.headers().get_all(WARNING) {
             let text = String::from_utf8_lossy(value.as_bytes());
             if let Some(text) = text.trim().strip_prefix("299 - ") {
-                self.warn_once(format!("{}: registry says: {}", request.subject, clean(text.trim_matches('"'))));
+                self.warn_once(format!("{} says: {}", host_of(url), clean(text.trim_matches('"'))));
             }
         }
     }
