@@ -75,7 +75,7 @@ pub fn forward(asked: &Asked, behind: &str, host: &str) -> Answer {
             headers.push((name, value.to_str().unwrap().replace(behind, host)));
         }
     }
-    (answer.status().as_u16(), headers, answer.body_mut().read_to_vec().unwrap())
+    (answer.status().as_u16(), headers, answer.body_mut().with_config().limit(64 << 20).read_to_vec().unwrap())
 }
 
 fn serve(
