@@ -1,3 +1,4 @@
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use futures_util::stream::{self, StreamExt as _};
@@ -5,6 +6,7 @@ use futures_util::stream::{self, StreamExt as _};
 use super::failure::Failure;
 use super::global::Global;
 use super::print;
+use super::talk::{self, say};
 use crate::assemble::{Assembler, Error, Event, PushOptions, Report};
 use crate::output::Progress;
 use crate::registry::Client;
@@ -53,16 +55,13 @@ impl Batch {
     async fn push_all(&self, client: &Client, specs: &[Spec]) -> Result<(), Failure> {
         let assembler = Assembler::new(client, specs, self.options.clone());
         let stop = AtomicBool::new(false);
-        let progress = self.progress.then(|| Progress::new(specs.len()));
+        let progress = self.progress.then(|| Arc::new(Progress::new(specs.len())));
+        talk::show(progress.clone());
         let push = async |spec| {
             if stop.load(Ordering::Relaxed) || client.stop().raised().is_some() {
                 return None;
             }
-            let reporter = |event: Event| match &progress {
-                Some(progress) => progress.aside(|| self.tell(&event, Some(spec))),
-                None => self.tell(&event, Some(spec)),
-            };
-            let outcome = assembler.push(spec, &reporter).await;
+            let outcome = assembler.push(spec, &|event| self.tell(&event, Some(spec))).await;
             if outcome.is_err() && self.fail_fast {
                 stop.store(true, Ordering::Relaxed);
             }
@@ -76,19 +75,16 @@ impl Batch {
         let mut outcomes =
             std::pin::pin!(stream::iter(specs).map(async |spec| (spec, push(spec).await)).buffered(INDEXES));
         while let Some((spec, outcome)) = outcomes.next().await {
-            let say = || tally.take(spec, outcome);
-            match &progress {
-                Some(progress) => progress.aside(say)?,
-                None => say()?,
-            }
+            tally.take(spec, outcome)?;
         }
         if let Some(progress) = &progress {
             progress.finish();
+            talk::show(None);
         }
         match tally {
             Tally { failed: 0, skipped: 0, .. } => {
                 if !self.quiet {
-                    eprintln!("{}", tally.summary(specs.len()));
+                    say(tally.summary(specs.len()));
                 }
                 Ok(())
             }
@@ -99,8 +95,8 @@ impl Batch {
     fn tell(&self, event: &Event, of: Option<&Spec>) {
         let of = of.map(|spec| format!("{}: ", spec.target)).unwrap_or_default();
         match event {
-            Event::SkippedMissing { .. } if !self.quiet => eprintln!("warning: {of}{event}"),
-            event if self.debug => eprintln!("debug: {of}{event}"),
+            Event::SkippedMissing { .. } if !self.quiet => say(format_args!("warning: {of}{event}")),
+            event if self.debug => say(format_args!("debug: {of}{event}")),
             _ => {}
         }
     }
@@ -115,7 +111,7 @@ impl Tally {
                 let same = self.failed == 0 || self.code == Some(failure.code());
                 self.code = Some(failure.code()).filter(|_| same);
                 self.failed += 1;
-                eprintln!("{failure}");
+                say(failure);
             }
             Some(Ok(report)) => {
                 *if report.moved.is_empty() { &mut self.unchanged } else { &mut self.done } += 1;

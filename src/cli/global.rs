@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use super::duration::duration;
 use super::failure::Failure;
+use super::talk::say;
 use crate::registry::{
     Client, CredentialSources, DEFAULT_CONCURRENCY, Given, Login, Options, RetryPolicy, Secret, Stop, Tls, Trace,
 };
@@ -70,7 +71,7 @@ impl Global {
             // A pipeline may have one of the two set for other jobs.
             (Some((_, source @ USERNAME)), None) | (None, Some((_, source @ PASSWORD))) => {
                 let other = if source == USERNAME { PASSWORD } else { USERNAME };
-                eprintln!("warning: {source} is set and {other} is not; neither is used");
+                say(format_args!("warning: {source} is set and {other} is not; neither is used"));
                 None
             }
             (Some((_, source)), None) => {
@@ -94,8 +95,8 @@ impl Global {
             retry: RetryPolicy { retries: self.retries, max_wait: self.max_wait },
             silence: self.timeout,
             stop: Stop::default(),
-            warn: (!self.quiet).then(|| Box::new(|line: &str| eprintln!("warning: {line}")) as Trace),
-            trace: self.debug.then(|| Box::new(|line: &str| eprintln!("debug: {line}")) as Trace),
+            warn: (!self.quiet).then(|| Box::new(|line: &str| say(format_args!("warning: {line}"))) as Trace),
+            trace: self.debug.then(|| Box::new(|line: &str| say(format_args!("debug: {line}"))) as Trace),
         })
     }
 
@@ -114,8 +115,8 @@ impl Global {
     /// The password given, and by what: the command line, standard input or the environment.
     pub(super) fn secret(&self) -> Result<Option<(Secret, &'static str)>, Failure> {
         if let Some(password) = &self.password {
-            eprintln!(
-                "warning: --password shows the password to others on this machine and in shell histories; use --password-stdin or MANIFEST_TOOL_PASSWORD"
+            say(
+                "warning: --password shows the password to others on this machine and in shell histories; use --password-stdin or MANIFEST_TOOL_PASSWORD",
             );
             return Ok(Some((password.clone(), "--password")));
         }

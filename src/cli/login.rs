@@ -5,6 +5,7 @@ use clap::Args;
 use super::Global;
 use super::failure::Failure;
 use super::prompt::without_echo;
+use super::talk::say;
 use crate::image::Reference;
 use crate::registry::{ErrorKind, Given, Login as Proof, Secret, Stored, erase, store};
 
@@ -42,14 +43,14 @@ impl Login {
         };
         let asked = global.block_on(&client, checked)?;
         if !asked {
-            eprintln!("warning: {registry} asks for no credentials, so these could not be checked");
+            say(format_args!("warning: {registry} asks for no credentials, so these could not be checked"));
         }
         let stored = store(&global.sources(None), &registry, &user, &password).map_err(Failure::new)?;
         let place = match &stored {
             Stored::Helper(program) => format!("stored by {program}"),
             Stored::File(path) => format!("stored in {}, not encrypted", path.display()),
         };
-        eprintln!("signed in to {registry} as {user}; {place}");
+        say(format_args!("signed in to {registry} as {user}; {place}"));
         let stored = match stored {
             Stored::Helper(program) => program,
             Stored::File(path) => path.display().to_string(),
@@ -65,12 +66,16 @@ impl Logout {
         let erased = erase(&global.sources(None), &registry).map_err(Failure::new)?;
         for place in &erased {
             match place {
-                Stored::Helper(program) => eprintln!("{program} was told to erase the credentials for {registry}"),
-                Stored::File(path) => eprintln!("removed the credentials for {registry} from {}", path.display()),
+                Stored::Helper(program) => {
+                    say(format_args!("{program} was told to erase the credentials for {registry}"))
+                }
+                Stored::File(path) => {
+                    say(format_args!("removed the credentials for {registry} from {}", path.display()))
+                }
             }
         }
         if erased.is_empty() {
-            eprintln!("no credentials for {registry} are stored");
+            say(format_args!("no credentials for {registry} are stored"));
         }
         warn_of_others(global, &registry, None, "are still used");
         Ok(String::new())
@@ -82,7 +87,7 @@ fn warn_of_others(global: &Global, registry: &str, stored: Option<&str>, what: &
     if let Ok(Some(source)) = global.sources(None).source_for(registry)
         && stored != Some(source.as_str())
     {
-        eprintln!("warning: the credentials for {registry} from {source} {what}");
+        say(format_args!("warning: the credentials for {registry} from {source} {what}"));
     }
 }
 

@@ -11,6 +11,7 @@ mod login;
 mod prompt;
 mod push;
 mod specs;
+mod talk;
 mod work;
 
 use std::io::{IsTerminal as _, Write as _};
@@ -54,7 +55,7 @@ pub fn main() -> ExitCode {
     match outcome.and_then(|text| print(&text)) {
         Ok(()) => ExitCode::SUCCESS,
         Err(failure) => {
-            eprintln!("{failure}");
+            talk::say(&failure);
             failure.exit_code()
         }
     }
@@ -62,8 +63,11 @@ pub fn main() -> ExitCode {
 
 /// Prints a command's whole data. A reader that has seen enough, such as `head`, is no failure.
 fn print(text: &str) -> Result<(), Failure> {
-    let mut stdout = std::io::stdout().lock();
-    match stdout.write_all(text.as_bytes()).and_then(|()| stdout.flush()) {
+    let written = talk::aside(|| {
+        let mut stdout = std::io::stdout().lock();
+        stdout.write_all(text.as_bytes()).and_then(|()| stdout.flush())
+    });
+    match written {
         Err(error) if error.kind() != std::io::ErrorKind::BrokenPipe => {
             Err(Failure::new(format!("cannot write to stdout: {error}")))
         }

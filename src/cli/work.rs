@@ -5,6 +5,7 @@ use tokio::signal::unix::{SignalKind, signal};
 
 use super::failure::Failure;
 use super::global::Global;
+use super::talk::say;
 use crate::registry::{Client, Stop, StopReason};
 
 /// An end that takes longer than this is told of.
@@ -29,7 +30,7 @@ impl Global {
                     tokio::time::sleep(deadline).await;
                     stop.raise(StopReason::Deadline);
                     tokio::time::sleep(AT_ONCE).await;
-                    eprintln!("the deadline has passed; a write that is under way has 3 s to come to its end");
+                    say("the deadline has passed; a write that is under way has 3 s to come to its end");
                 });
             }
             work.await
@@ -49,7 +50,7 @@ fn listen(kind: SignalKind, stop: Stop) {
         signals.recv().await;
         stop.raise(StopReason::Signal(kind.as_raw_value()));
         if tokio::time::timeout(AT_ONCE, signals.recv()).await.is_err() {
-            eprintln!("stopping; a write that is under way has 3 s to come to its end (a second signal does not wait)");
+            say("stopping; a write that is under way has 3 s to come to its end (a second signal does not wait)");
             signals.recv().await;
         }
         std::process::exit(128 + kind.as_raw_value());
