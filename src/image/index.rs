@@ -102,6 +102,7 @@ pub fn go_json(value: &impl Serialize, indent: &str) -> Result<Vec<u8>, serde_js
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::image::{Manifest, parse_manifest};
 
     #[test]
     fn escapes_as_go_does() {
@@ -133,5 +134,41 @@ mod tests {
                 media_type::DOCKER_LIST
             )
         );
+    }
+
+    proptest::proptest! {
+        #[test]
+        fn what_is_written_is_read_again(
+            entries in proptest::collection::vec(
+                (".*", 0u64.., ".*", proptest::option::of((".*", ".*")), "[<>&\u{2028}\u{2029}\"\\\\é]{0,9}"),
+                0..4,
+            ),
+            annotations in proptest::collection::btree_map(".*", ".*|[<>&\u{2028}\u{2029}]{0,9}", 0..4),
+        ) {
+            let entries: Vec<Descriptor> = entries
+                .into_iter()
+                .map(|(media_type, size, of, platform, note)| Descriptor {
+                    size,
+                    annotations: BTreeMap::from([(note.clone(), of.clone())]),
+                    platform: platform.map(|(os, architecture)| Platform {
+                        os,
+                        architecture,
+                        os_features: vec![note],
+                        ..Platform::default()
+                    }),
+                    ..Descriptor::new(&media_type, Digest::sha256(of.as_bytes()))
+                })
+                .collect();
+            for (kind, annotations) in [(IndexKind::Oci, annotations), (IndexKind::Docker, BTreeMap::new())] {
+                let bytes = index_bytes(kind, &entries, &annotations).unwrap();
+                let Ok((Manifest::Index(read), media_type)) = parse_manifest(&bytes, "") else {
+                    panic!("{}", String::from_utf8_lossy(&bytes))
+                };
+                assert_eq!((media_type.as_str(), &read.annotations), (kind.media_type(), &annotations));
+                assert_eq!(read.manifests, entries);
+                assert_eq!(index_bytes(kind, &read.manifests, &read.annotations).unwrap(), bytes);
+                assert!(!String::from_utf8(bytes).unwrap().contains(['<', '>', '&', '\u{2028}', '\u{2029}']));
+            }
+        }
     }
 }

@@ -66,7 +66,7 @@ pub enum ManifestError {
         media_type: String,
     },
     /// Both an image and an index, depending on who reads it (CVE-2021-41190).
-    #[error("ambiguous: it has \"manifests\" together with \"layers\" or \"config\"")]
+    #[error("ambiguous: it has \"manifests\", or the media type of an index, together with \"layers\" or \"config\"")]
     Ambiguous,
     /// More entries than any index has.
     #[error("{0} entries, more than the {MAX_ENTRIES} that are read")]
@@ -112,6 +112,9 @@ pub fn parse_manifest(bytes: &[u8], content_type: &str) -> Result<(Manifest, Str
         (_, own) => own.to_owned(),
     };
     let manifest = if media_type::is_index(&media_type) {
+        if shape.layers.is_some() || shape.config.is_some() {
+            return Err(ManifestError::Ambiguous);
+        }
         let index: Index = serde_json::from_slice(bytes).map_err(json)?;
         bounded(index.manifests.len())?;
         Manifest::Index(index)
@@ -155,6 +158,7 @@ mod tests {
         assert_eq!(read(&typed, ""), format!("image {}", media_type::DOCKER_MANIFEST));
         assert!(read(&typed, media_type::OCI_MANIFEST).contains("the registry calls it"));
         assert!(read(&format!(r#"{{"manifests":[],"config":{config}}}"#), media_type::OCI_INDEX).contains("ambiguous"));
+        assert!(read(&image, media_type::OCI_INDEX).contains("ambiguous"), "who goes by the form sees an image");
         for (body, message) in [
             ("", "not a valid manifest"),
             ("<html>", "not a valid manifest"),
@@ -178,6 +182,38 @@ mod tests {
         #[test]
         fn never_panics(bytes: Vec<u8>, content_type: String) {
             let _ = parse_manifest(&bytes, &content_type);
+        }
+
+        #[test]
+        fn what_is_read_is_of_one_kind(
+            fields in proptest::collection::vec(0usize..11, 0..7),
+            content_type in proptest::sample::select(vec!["", "text/plain", media_type::OCI_INDEX, media_type::DOCKER_MANIFEST]),
+        ) {
+            let descriptor = format!(r#"{{"mediaType":"c","digest":"{}","size":1}}"#, Digest::sha256(b"x"));
+            let choices = [
+                r#""schemaVersion":2"#.to_owned(),
+                r#""schemaVersion":1"#.to_owned(),
+                format!(r#""mediaType":"{}""#, media_type::OCI_INDEX),
+                format!(r#""mediaType":"{}""#, media_type::DOCKER_MANIFEST),
+                r#""mediaType":null"#.to_owned(),
+                format!(r#""config":{descriptor}"#),
+                format!(r#""layers":[{descriptor},{descriptor}]"#),
+                r#""layers":null"#.to_owned(),
+                format!(r#""manifests":[{descriptor}]"#),
+                r#""manifests":null"#.to_owned(),
+                r#""annotations":{"a":"b"}"#.to_owned(),
+            ];
+            let body = fields.iter().map(|&field| choices[field].as_str()).collect::<Vec<_>>().join(",");
+            let body = format!("{{{body}}}");
+            let Ok((manifest, media_type)) = parse_manifest(body.as_bytes(), content_type) else { return Ok(()) };
+            let index = matches!(manifest, Manifest::Index(_));
+            assert_eq!((media_type::is_index(&media_type), media_type::is_image(&media_type)), (index, !index), "{body}");
+            assert!(!body.contains(if index { "\"config\":{" } else { "\"manifests\":[" }), "{body}");
+            if content_type.contains("vnd") {
+                assert_eq!(media_type, content_type, "{body}");
+            }
+            let again = parse_manifest(body.as_bytes(), &media_type).unwrap();
+            assert_eq!(format!("{again:?}"), format!("{:?}", (manifest, media_type)), "{body}");
         }
     }
 }

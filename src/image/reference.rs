@@ -107,9 +107,17 @@ impl std::str::FromStr for Reference {
     }
 }
 
+/// The longest registry, repository, tag and digest together come to less.
+const MAX_LENGTH: usize = 1000;
+/// A name of 253 characters, as DNS has it, and a port.
+const MAX_REGISTRY: usize = 253 + 6;
+
 fn parse(text: &str) -> Result<Reference, String> {
     if text.is_empty() {
         return Err("it is empty".into());
+    }
+    if text.len() > MAX_LENGTH {
+        return Err(format!("it is longer than {MAX_LENGTH} characters"));
     }
     if let Some((scheme, _)) = text.split_once("://") {
         return Err(format!("leave out the \"{scheme}://\""));
@@ -145,12 +153,18 @@ fn is_registry(first: &str) -> bool {
 }
 
 fn check_registry(registry: &str) -> Result<(), String> {
+    if registry.len() > MAX_REGISTRY {
+        return Err(format!("the registry is longer than {MAX_REGISTRY} characters"));
+    }
     let (host, port) = match registry.strip_prefix('[').and_then(|rest| rest.split_once(']')) {
         Some((address, port)) => {
             if !address.contains(':') || !address.bytes().all(|b| b.is_ascii_hexdigit() || b == b':' || b == b'.') {
                 return Err(format!("\"{address}\" is not an IPv6 address"));
             }
-            ("ipv6", port.strip_prefix(':').or(if port.is_empty() { None } else { Some(port) }))
+            if !port.is_empty() && !port.starts_with(':') {
+                return Err(format!("\"{registry}\" is not a registry host"));
+            }
+            ("ipv6", port.strip_prefix(':'))
         }
         None => match registry.split_once(':') {
             Some((host, port)) => (host, Some(port)),
@@ -244,6 +258,16 @@ mod tests {
     }
 
     #[test]
+    fn the_longest_can_be_named_in_every_way() {
+        let digest = Digest::parse(&format!("sha512:{}", "a".repeat(128))).unwrap();
+        let repository = format!("{}:65535/{}", "r.".repeat(126) + "r", "b".repeat(255));
+        let longest: Reference = format!("{repository}:{}@{digest}", "c".repeat(128)).parse().unwrap();
+        assert_eq!(longest.to_string().parse().as_ref(), Ok(&longest));
+        let error = format!("{}/a:1", "r.".repeat(400) + "r").parse::<Reference>().unwrap_err().to_string();
+        assert!(error.contains("the registry is longer than 259"), "found by fuzzing: with a digest it was too long");
+    }
+
+    #[test]
     fn bad() {
         for (text, reason) in [
             ("", "empty"),
@@ -260,6 +284,8 @@ mod tests {
             ("r.io:99999/a:1", "not a port"),
             ("-r.io/a:1", "not a registry host"),
             ("[::g]:1/a:1", "IPv6"),
+            ("[::1]5000/a:1", "not a registry host"),
+            ("[::1]:/a:1", "not a port"),
             ("r.io/a@sha256:1", "invalid digest"),
             ("r.io/a@", "invalid digest"),
             ("r.io/é:1", "may have only"),
@@ -268,19 +294,26 @@ mod tests {
             let error = text.parse::<Reference>().unwrap_err().to_string();
             assert!(error.contains(reason), "{text}: {error}");
         }
+        let error = "a/".repeat(1_000_000).parse::<Reference>().unwrap_err().to_string();
+        assert!(error.len() < 500 && error.contains("longer than"), "a message of moderate length");
     }
 
     proptest::proptest! {
         #[test]
-        fn what_parses_prints_and_parses_again(text in "[a-zA-Z0-9./:@_\\[\\]-]{0,40}") {
-            if let Ok(reference) = text.parse::<Reference>() {
-                proptest::prop_assert_eq!(reference.to_string().parse::<Reference>(), Ok(reference));
+        fn what_parses_prints_and_parses_again(
+            text in ".*|[a-zA-Z0-9./:@_\\[\\]-]{0,40}|(localhost|Host|r.io|\\[::1\\]|:5000|/|a|--|__|:|@){0,12}",
+            digest: bool,
+        ) {
+            let text = if digest { format!("{text}@{}", Digest::sha256(b"")) } else { text };
+            let Ok(reference) = text.parse::<Reference>() else { return Ok(()) };
+            let printed = reference.to_string();
+            proptest::prop_assert_eq!(printed.parse::<Reference>(), Ok(reference.clone()));
+            // Nothing in it can lead a URL elsewhere.
+            let url = format!("https://{}/v2/{}/", reference.registry(), reference.repository());
+            if let Ok(url) = url.parse::<url::Url>() {
+                proptest::prop_assert_eq!(url.path(), format!("/v2/{}/", reference.repository()));
+                proptest::prop_assert_eq!((url.username(), url.query(), url.fragment()), ("", None, None));
             }
-        }
-
-        #[test]
-        fn never_panics(text: String) {
-            let _ = text.parse::<Reference>();
         }
     }
 }

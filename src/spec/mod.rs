@@ -6,7 +6,7 @@ mod problem;
 mod template;
 mod yaml;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 
 pub use problem::{Problem, SpecError};
 pub use template::{TemplateRequest, from_template, parse_annotations};
@@ -67,10 +67,10 @@ fn source(text: &str, target: Option<&Reference>) -> Result<Reference, String> {
     }
 }
 
-/// Checks an extra tag against the grammar and those before it.
-fn extra_tag(tag: &str, before: &[String]) -> Result<(), String> {
+/// Checks an extra tag against the grammar and those before it, which it joins.
+fn extra_tag(tag: &str, seen: &mut HashSet<String>) -> Result<(), String> {
     check_tag(tag).map_err(|reason| format!("invalid tag \"{tag}\": {reason}"))?;
-    if before.iter().any(|earlier| earlier == tag) {
+    if !seen.insert(tag.to_owned()) {
         return Err(format!("duplicate tag \"{tag}\""));
     }
     Ok(())

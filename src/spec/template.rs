@@ -1,4 +1,4 @@
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 
 use super::{DOCKER_HAS_NO_ANNOTATIONS, Problem, Source, Spec, SpecError, extra_tag, source, target, without_own};
 use crate::image::{IndexKind, Platform};
@@ -43,9 +43,9 @@ pub fn from_template(request: &TemplateRequest<'_>) -> Result<Spec, SpecError> {
     if request.platforms.is_empty() {
         note("no platforms given".into());
     }
-    let mut tags = Vec::new();
+    let (mut tags, mut seen) = (Vec::new(), HashSet::new());
     for tag in request.tags {
-        match extra_tag(tag, &tags) {
+        match extra_tag(tag, &mut seen) {
             Ok(()) => tags.push(tag.clone()),
             Err(message) => note(message),
         }
@@ -190,15 +190,32 @@ mod tests {
 
     proptest::proptest! {
         #[test]
-        fn never_panics(template: String, platform: String, annotation: String) {
-            let _ = from_template(&TemplateRequest {
-                platforms: &[platform],
-                template: &template,
-                target: &template,
-                tags: &[],
-                annotations: &[annotation],
-                kind: IndexKind::Oci,
-            });
+        fn what_is_accepted_is_valid(
+            template in ".*|r.io/(a|OS|ARCH|VARIANT|-){0,5}:(v|OS|ARCH|VARIANT|-){0,3}",
+            target in ".*|r.io/a:v[0-9]",
+            platforms in proptest::collection::vec(".*|(linux|OS|/){1,3}/(arm|ARCH)(/v7|/ARCH)?", 0..4),
+            tags in proptest::collection::vec(".*|v[0-9]", 0..4),
+            annotations in proptest::collection::vec(".*|[ab=, ]{0,9}", 0..4),
+        ) {
+            for kind in [IndexKind::Docker, IndexKind::Oci] {
+                let (platforms, tags, annotations) = (&platforms, &tags, &annotations);
+                let request = TemplateRequest { platforms, template: &template, target: &target, tags, annotations, kind };
+                let Ok(spec) = from_template(&request) else { continue };
+                assert!(kind == IndexKind::Oci || spec.annotations.is_empty());
+                assert_eq!(spec.sources.len(), platforms.len());
+                for (source, asked) in spec.sources.iter().zip(platforms) {
+                    assert_eq!(source.platform.to_string(), asked.trim());
+                    assert_eq!(source.reference.registry(), spec.target.registry());
+                    assert!(source.reference.manifest_name().is_some());
+                }
+                assert!(spec.tags.iter().all(|tag| tags.contains(tag) && spec.target.tag() != Some(tag)));
+            }
+        }
+
+        #[test]
+        fn annotations_come_back(pairs in proptest::collection::btree_map("[^=,]{1,9}", "[^,]{0,9}", 0..5)) {
+            let arguments: Vec<String> = pairs.iter().map(|(key, value)| format!("{key}={value}")).collect();
+            proptest::prop_assert_eq!(parse_annotations(&arguments), Ok(pairs));
         }
     }
 }

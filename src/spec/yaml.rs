@@ -1,8 +1,8 @@
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 use std::fmt;
 
 use serde::de::{Deserialize, Deserializer, MapAccess, SeqAccess, Visitor};
-use serde_saphyr::{Location, MessageFormatter as _, Spanned, UserMessageFormatter};
+use serde_saphyr::{Location, MessageFormatter as _, NonFiniteFloatPolicy, Spanned, UserMessageFormatter};
 
 use super::{DOCKER_HAS_NO_ANNOTATIONS, Problem, Source, Spec, SpecError, extra_tag, source, target, without_own};
 use crate::image::{IndexKind, Platform, Reference};
@@ -11,7 +11,11 @@ use crate::image::{IndexKind, Platform, Reference};
 /// column. `file` is for messages.
 pub fn from_yaml(text: &str, file: &str, kind: IndexKind) -> Result<Vec<Spec>, SpecError> {
     let error = |problems| SpecError { file: file.to_owned(), problems };
-    let options = serde_saphyr::options! { budget: serde_saphyr::budget! { max_documents: MAX_DOCUMENTS, } };
+    let options = serde_saphyr::options! {
+        budget: serde_saphyr::budget! { max_documents: MAX_DOCUMENTS, max_depth: MAX_DEPTH, },
+        // A tag such as 5e63527 is text, however large a number it would be.
+        non_finite_float_policy: NonFiniteFloatPolicy::PassThrough,
+    };
     let roots: Vec<Spanned<Node>> = serde_saphyr::from_multiple_with_options(text, options)
         .map_err(|broken| error(vec![syntax_problem(&broken)]))?;
     if roots.is_empty() {
@@ -28,6 +32,9 @@ pub fn from_yaml(text: &str, file: &str, kind: IndexKind) -> Result<Vec<Spec>, S
 
 /// No file has more.
 const MAX_DOCUMENTS: usize = 100_000;
+
+/// A spec has five levels; the rest is for `x-` keys. Each level takes tens of kilobytes of stack in a debug build.
+const MAX_DEPTH: usize = 32;
 
 fn syntax_problem(broken: &serde_saphyr::Error) -> Problem {
     let plain = broken.without_snippet();
@@ -142,9 +149,9 @@ impl Reader<'_> {
                 None
             }
         };
-        let mut tags = Vec::new();
+        let (mut tags, mut seen) = (Vec::new(), HashSet::new());
         for (text, at) in get("tags").map(|node| self.scalars(node, "tags")).unwrap_or_default() {
-            if self.checked(at, extra_tag(&text, &tags)).is_some() {
+            if self.checked(at, extra_tag(&text, &mut seen)).is_some() {
                 tags.push(text);
             }
         }
@@ -318,7 +325,9 @@ fn fold_separators(text: &str, spelled: &str) -> String {
 }
 
 fn suggestion(name: &str, valid: &[&str]) -> String {
-    let nearest = valid
+    // The distance takes memory for each character of one times each of the other: what is long is near to none.
+    let near = if name.len() > 64 { &[] } else { valid };
+    let nearest = near
         .iter()
         .map(|key| (strsim::damerau_levenshtein(&name.to_lowercase(), key), key))
         .filter(|(distance, key)| *distance <= 1 + key.len() / 3)
@@ -430,16 +439,82 @@ mod tests {
         assert_eq!(from_yaml(&many, "s.yaml", IndexKind::Oci).unwrap().len(), 3000);
     }
 
+    #[test]
+    fn deep_nesting_is_an_error_and_not_the_end_of_the_stack() {
+        for text in ["- ", "? ", "[", "{", "{a: ", "- ? "].map(|part| part.repeat(5000)) {
+            assert!(problems(&text)[0].starts_with("s.yaml:1:"), "{:.10}", text);
+        }
+        let text = format!("image: r.io/a:1\nmanifests: [{{image: r.io/a:2}}]\nx-own:\n{}x", "- ".repeat(20));
+        assert!(problems(&text)[0].starts_with("good"));
+    }
+
+    #[test]
+    fn a_tag_that_would_be_an_endless_number_is_text() {
+        let text = "image: r.io/a:1\ntags: [5e63527, 1e999]\nannotations: {a: .inf, b: -.INF, c: .nan}\n\
+                    manifests: [{image: r.io/a:2}]";
+        let spec = &from_yaml(text, "s.yaml", IndexKind::Oci).unwrap()[0];
+        assert_eq!(spec.tags, ["5e63527", "1e999"]);
+        assert_eq!(spec.annotations.values().collect::<Vec<_>>(), [".inf", "-.INF", ".nan"]);
+    }
+
+    #[test]
+    fn many_tags_and_long_keys_are_quick() {
+        let tags: String = (0..50_000).map(|n| format!("t{n}, ")).collect();
+        let text = format!("image: r.io/a:1\ntags: [{tags}t7]\n? {}\n: 1\n", "k".repeat(1_000_000));
+        let begun = std::time::Instant::now();
+        let found = problems(&text);
+        assert!(found.iter().any(|line| line.ends_with("duplicate tag \"t7\"")));
+        assert!(begun.elapsed() < std::time::Duration::from_secs(5), "{:?}", begun.elapsed());
+    }
+
+    /// What holds of every text that is read.
+    fn check(text: &str, kind: IndexKind) {
+        let specs = match from_yaml(text, "s.yaml", kind) {
+            Ok(specs) => specs,
+            Err(error) => {
+                assert!(!error.problems.is_empty());
+                return assert!(error.problems.is_sorted_by_key(|problem| problem.at));
+            }
+        };
+        assert!(!specs.is_empty());
+        for spec in specs {
+            assert!(spec.target.tag().is_some() && spec.target.digest().is_none() && !spec.sources.is_empty());
+            assert!(kind == IndexKind::Oci || spec.annotations.is_empty());
+            for source in &spec.sources {
+                assert!(source.reference.manifest_name().is_some());
+                assert_eq!(source.reference.registry(), spec.target.registry());
+                assert_eq!(source.reference.to_string().parse(), Ok(source.reference.clone()));
+            }
+            for (n, tag) in spec.tags.iter().enumerate() {
+                assert_eq!(crate::image::check_tag(tag), Ok(()));
+                assert!(!spec.tags[..n].contains(tag) && spec.target.tag() != Some(tag));
+            }
+        }
+    }
+
     proptest::proptest! {
         #[test]
-        fn never_panics(text: String) {
-            let _ = from_yaml(&text, "s.yaml", IndexKind::Docker);
+        fn what_is_accepted_is_valid(
+            text: String,
+            like in r#"(image: r.io/a:1|manifests:|tags:|platform:|image: |r.io/b:2|\n|\n- |\n  |\[|\]|\{|\}|, |---|&a |\*a|'|"|#|!!int |5|~|é){0,40}"#,
+            cut in 0usize..150,
+        ) {
+            let good = "image: r.io/a:1\ntags: [1, 'b']\nmanifests:\n- image: &x r.io/a:2\n  \
+                        platform: {os: linux, architecture: 386} # é\n- image: *x\n";
+            let (before, after) = good.split_at_checked(cut).unwrap_or((good, ""));
+            for text in [&text, &like, before, &format!("{before}{like}{after}")] {
+                check(text, IndexKind::Docker);
+                check(text, IndexKind::Oci);
+            }
         }
 
         #[test]
-        fn never_panics_on_cut_specs(cut in 0usize..120) {
-            let text = "image: r.io/a:1\ntags: [1, 'b']\nmanifests:\n- image: &x r.io/é:2\n  platform: {os: linux, architecture: 386}\n- *x\n";
-            let _ = from_yaml(text.get(..cut.min(text.len())).unwrap_or(text), "s.yaml", IndexKind::Docker);
+        fn plain_tags_keep_their_spelling(
+            tags in proptest::collection::hash_set("[A-Za-z0-9_][A-Za-z0-9_.-]{0,9}|[0-9]{1,3}[e._x][0-9]{1,6}", 1..9),
+        ) {
+            let tags: Vec<String> = tags.into_iter().filter(|tag| !tag.eq_ignore_ascii_case("null")).collect();
+            let text = format!("image: r.io/a:longer-than-those\ntags: [{}]\nmanifests: [{{image: r.io/a:1}}]", tags.join(", "));
+            proptest::prop_assert_eq!(&from_yaml(&text, "s.yaml", IndexKind::Oci).unwrap()[0].tags, &tags);
         }
     }
 }
