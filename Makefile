@@ -1,6 +1,7 @@
 CARGO ?= cargo
+FUZZ_SECONDS ?= 60
 
-.PHONY: help build demo test bench lint
+.PHONY: help build demo test bench fuzz lint
 
 help: ## List the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sort | sed 's/:.*## /\t/' | expand -t 12
@@ -20,6 +21,18 @@ bench: ## Measure round trips, requests and memory, beside other programs on PAT
 	@integration/install-tools.sh docker-registry
 	$(CARGO) bench --locked --bench bench
 
+fuzz: ## Run each target of fuzz/ for a minute (FUZZ_SECONDS), with cargo-fuzz and the nightly toolchain
+	@$(CARGO) +nightly --version >/dev/null 2>&1 || \
+	    { echo "no nightly toolchain: run 'rustup toolchain install nightly --profile minimal'" >&2; exit 1; }
+	@$(CARGO) fuzz --version >/dev/null 2>&1 || $(CARGO) install --locked cargo-fuzz
+	$(CARGO) +nightly fuzz build
+	@set -e; for target in $$($(CARGO) fuzz list); do \
+	    echo "fuzz: $$target"; mkdir -p fuzz/corpus/$$target; \
+	    $(CARGO) +nightly fuzz run $$target fuzz/corpus/$$target fuzz/seeds/$$target -- \
+	        -max_total_time=$(FUZZ_SECONDS) -timeout=10 -rss_limit_mb=2048 -print_final_stats=1; \
+	done
+
 lint: ## Check formatting and lints
 	$(CARGO) fmt --check
+	$(CARGO) fmt --check --manifest-path fuzz/Cargo.toml
 	$(CARGO) clippy --locked --all-targets -- -D warnings

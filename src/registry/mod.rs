@@ -9,6 +9,8 @@ mod client;
 mod connections;
 mod error;
 mod exchange;
+#[cfg(fuzzing)]
+pub mod fuzzing;
 mod host;
 mod manifests;
 mod push;

@@ -155,14 +155,37 @@ mod tests {
 
     proptest::proptest! {
         #[test]
-        fn never_panics(header: String, body: Vec<u8>, failed: u32, chance: f64, number: f64) {
-            let policy = RetryPolicy { retries: u32::MAX, ..RetryPolicy::default() };
-            for header in [header.clone(), number.to_string()] {
-                let asked = asked_wait(Some(&header), &body, SystemTime::now());
-                assert!(policy.wait(failed, asked, chance).unwrap() <= policy.max_wait);
+        fn waits_are_capped(
+            header in r"[\s\S]*|[-+]?[0-9.e]{0,9}|Sun, 06 Nov [0-9]{4} 0[0-9]:[0-9]{2}:37 GMT",
+            body: Vec<u8>,
+            duration in r"[\s\S]*|([0-9.]{1,9}(h|m|s|ms|us|µs|μs|ns|))*",
+            failed: u32,
+            chance: f64,
+            number: f64,
+            max_wait: std::time::Duration,
+        ) {
+            let policy = RetryPolicy { retries: u32::MAX, max_wait };
+            let now = SystemTime::UNIX_EPOCH + Duration::from_secs(784_111_777);
+            let bodies = [body, format!("retry-after: {duration}").into(), format!("Retry-After: {number}ms").into()];
+            for body in &bodies {
+                for header in [None, Some(header.as_str()), Some(&number.to_string())] {
+                    let asked = asked_wait(header, body, now);
+                    assert!(policy.wait(failed, asked, chance).unwrap() <= max_wait);
+                    assert_eq!(RetryPolicy { retries: 0, ..policy }.wait(failed.max(1), asked, chance), None);
+                }
             }
-            let _ = asked_wait(None, format!("retry-after: {header}").as_bytes(), SystemTime::now());
-            let _ = asked_wait(None, format!("retry-after: {number}ms").as_bytes(), SystemTime::now());
+        }
+
+        #[test]
+        fn what_is_asked_for_is_understood(seconds in 0u32..31_536_000) {
+            let now = SystemTime::UNIX_EPOCH + Duration::from_secs(784_111_777);
+            let asked = Some(Duration::from_secs(seconds.into()));
+            let date = httpdate::fmt_http_date(now + Duration::from_secs(seconds.into()));
+            let (hours, rest) = (seconds / 3600, seconds % 3600);
+            let body = format!("Retry-After: {hours}h{}m{}s, allowed", rest / 60, rest % 60);
+            assert_eq!(asked_wait(Some(&seconds.to_string()), b"", now), asked);
+            assert_eq!(asked_wait(Some(&date), b"", now), asked);
+            assert_eq!(asked_wait(None, body.as_bytes(), now), asked);
         }
     }
 }

@@ -138,8 +138,25 @@ mod tests {
 
     proptest::proptest! {
         #[test]
-        fn never_panics_and_ends(value: String, like in r#"(Bearer|Basic|,|=| |"|\\|realm|a|é){0,40}"#) {
-            let _ = parse_challenges([value.as_str(), like.as_str()]);
+        fn nothing_is_made_up(value: String, like in r#"(Bearer|Basic|,|=| |"|\\|realm|scope|a|é){0,40}"#) {
+            match parse_challenges([value.as_str(), like.as_str()]) {
+                Some(Challenge::Bearer { realm, service, scope }) => {
+                    assert!(!realm.is_empty() && service.as_ref().is_none_or(|service| !service.is_empty()));
+                    let said = realm.len() + service.unwrap_or_default().len() + scope.len();
+                    assert!(said <= value.len().max(like.len()));
+                }
+                Some(Challenge::Basic) => assert!(format!("{value}{like}").to_lowercase().contains("basic")),
+                None => {}
+            }
+        }
+
+        #[test]
+        fn quoted_values_come_back(realm in ".+", service in ".+", scope: String, before in "(Basic|Basic realm=x, |Foo)?,") {
+            let quoted = |text: &str| text.replace('\\', r"\\").replace('"', "\\\"");
+            let (quoted_realm, quoted_service, quoted_scope) = (quoted(&realm), quoted(&service), quoted(&scope));
+            let value =
+                format!(r#"{before}bearer Realm="{quoted_realm}" ,service = "{quoted_service}",scope="{quoted_scope}""#);
+            proptest::prop_assert_eq!(parse_challenges([value.as_str()]), scoped(&realm, Some(&service), &scope));
         }
     }
 }

@@ -1,0 +1,40 @@
+//! Indexes: one that is read, written and read again has the same entries, in bytes that are the same each time.
+
+#![no_main]
+
+use std::collections::BTreeMap;
+
+use libfuzzer_sys::fuzz_target;
+use manifest_tool::image::{Descriptor, Index, IndexKind, Manifest, index_bytes, media_type, parse_manifest};
+
+fuzz_target!(|bytes: &[u8]| {
+    let Ok((Manifest::Index(index), _)) =
+        parse_manifest(bytes, media_type::OCI_INDEX).or_else(|_| parse_manifest(bytes, media_type::DOCKER_LIST))
+    else {
+        return;
+    };
+    let written = write(IndexKind::Oci, &index.manifests, &index.annotations);
+    assert_eq!((&written.manifests, &written.annotations), (&index.manifests, &index.annotations));
+
+    let written = write(IndexKind::Docker, &index.manifests, &index.annotations);
+    assert!(written.annotations.is_empty());
+    let kept = index.manifests.into_iter().map(|entry| Descriptor {
+        urls: Vec::new(),
+        data: None,
+        artifact_type: None,
+        ..entry
+    });
+    assert!(written.manifests.into_iter().eq(kept));
+});
+
+fn write(kind: IndexKind, entries: &[Descriptor], annotations: &BTreeMap<String, String>) -> Index {
+    let bytes = index_bytes(kind, entries, annotations).expect("it can be written");
+    let text = std::str::from_utf8(&bytes).expect("it is text");
+    assert!(!text.contains(['<', '>', '&', '\u{2028}', '\u{2029}']));
+    let (Manifest::Index(read), media_type) = parse_manifest(&bytes, "").expect("it can be read") else {
+        panic!("an image")
+    };
+    assert_eq!(media_type, kind.media_type());
+    assert_eq!(index_bytes(kind, &read.manifests, &read.annotations).expect("it can be written"), bytes);
+    read
+}

@@ -1,0 +1,33 @@
+//! `Retry-After`: the first line is the header, the rest is the body. No wait is longer than the cap.
+
+#![no_main]
+
+use std::time::{Duration, SystemTime};
+
+use libfuzzer_sys::fuzz_target;
+use manifest_tool::registry::RetryPolicy;
+use manifest_tool::registry::fuzzing::{asked_wait, wait};
+
+fuzz_target!(|bytes: &[u8]| {
+    let end = bytes.iter().position(|byte| *byte == b'\n').unwrap_or(0);
+    let (first, body) = bytes.split_at(end);
+    let header = String::from_utf8_lossy(first);
+    let now = SystemTime::UNIX_EPOCH + Duration::from_secs(1_700_000_000);
+    let policy = RetryPolicy::default();
+    for header in [Some(&*header), None] {
+        let asked = asked_wait(header, body, now);
+        for failed in 0..=policy.retries {
+            let time = wait(policy, failed, asked, 0.5).expect("there are tries left");
+            assert!(time <= policy.max_wait);
+            assert!(asked.is_none_or(|asked| time == asked.min(policy.max_wait)));
+        }
+        assert_eq!(wait(policy, policy.retries + 1, asked, 0.5), None);
+        // A header that is understood counts, whatever the body says.
+        if header.is_some() && asked_wait(header, b"", now).is_some() {
+            assert_eq!(asked, asked_wait(header, b"", now));
+        }
+    }
+    if let Ok(seconds) = header.parse::<u16>() {
+        assert_eq!(asked_wait(Some(&header), body, now), Some(Duration::from_secs(seconds.into())));
+    }
+});

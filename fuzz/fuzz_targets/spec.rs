@@ -1,0 +1,57 @@
+//! Specs in YAML: one that is accepted is valid in every part, and means the same under a line more.
+
+#![no_main]
+
+use libfuzzer_sys::fuzz_target;
+use manifest_tool::image::{IndexKind, Reference, check_tag};
+use manifest_tool::spec::{Spec, SpecError, from_yaml};
+
+fuzz_target!(|text: &str| {
+    let oci = from_yaml(text, "spec.yaml", IndexKind::Oci);
+    let docker = from_yaml(text, "spec.yaml", IndexKind::Docker);
+    check(text, &oci);
+    check(text, &docker);
+    assert!(docker.is_err() || oci.is_ok());
+    for spec in docker.iter().flatten() {
+        assert!(spec.annotations.is_empty());
+    }
+    // Values are taken from their places in the text, which the line moves. A byte order mark is one at the start only.
+    if let Ok(specs) = oci
+        && !text.contains('\u{feff}')
+    {
+        let moved = from_yaml(&format!("# é\n{text}"), "spec.yaml", IndexKind::Oci);
+        assert_eq!(format!("{specs:?}"), format!("{:?}", moved.expect("it was accepted without the line")));
+    }
+});
+
+fn check(text: &str, read: &Result<Vec<Spec>, SpecError>) {
+    let specs = match read {
+        Ok(specs) => specs,
+        Err(error) => {
+            let lines = 1 + text.matches(['\n', '\r']).count() as u64;
+            assert!(!error.problems.is_empty());
+            assert!(error.problems.is_sorted_by_key(|problem| problem.at));
+            assert!(error.problems.iter().filter_map(|problem| problem.at).all(|(line, _)| line <= lines));
+            return;
+        }
+    };
+    assert!(!specs.is_empty());
+    for spec in specs {
+        check_reference(&spec.target);
+        assert!(spec.target.tag().is_some() && spec.target.digest().is_none());
+        assert!(!spec.sources.is_empty());
+        for source in &spec.sources {
+            check_reference(&source.reference);
+            assert!(source.reference.manifest_name().is_some());
+            assert_eq!(source.reference.registry(), spec.target.registry());
+        }
+        for (n, tag) in spec.tags.iter().enumerate() {
+            assert_eq!(check_tag(tag), Ok(()));
+            assert!(!spec.tags[..n].contains(tag) && spec.target.tag() != Some(tag));
+        }
+    }
+}
+
+fn check_reference(reference: &Reference) {
+    assert_eq!(reference.to_string().parse().as_ref(), Ok(reference));
+}

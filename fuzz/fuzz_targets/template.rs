@@ -1,0 +1,42 @@
+//! Arguments of `push from-args`, a line each: target, template, platforms, tags (both parted by blanks), and an
+//! annotation on each further line.
+
+#![no_main]
+
+use libfuzzer_sys::fuzz_target;
+use manifest_tool::image::{IndexKind, check_tag};
+use manifest_tool::spec::{TemplateRequest, from_template, parse_annotations};
+
+fuzz_target!(|text: &str| {
+    let mut lines = text.split('\n');
+    let mut line = || lines.next().unwrap_or_default();
+    let words = |text: &str| text.split(' ').filter(|word| !word.is_empty()).map(str::to_owned).collect::<Vec<_>>();
+    let (target, template, platforms, tags) = (line(), line(), words(line()), words(line()));
+    let annotations: Vec<String> = lines.map(str::to_owned).collect();
+    for kind in [IndexKind::Docker, IndexKind::Oci] {
+        let request =
+            TemplateRequest { platforms: &platforms, template, target, tags: &tags, annotations: &annotations, kind };
+        let spec = match from_template(&request) {
+            Ok(spec) => spec,
+            Err(error) => {
+                assert!(!error.problems.is_empty());
+                continue;
+            }
+        };
+        assert_eq!(spec.sources.len(), platforms.len());
+        for (source, asked) in spec.sources.iter().zip(&platforms) {
+            assert_eq!(source.platform.to_string(), asked.trim());
+            assert_eq!(source.reference.registry(), spec.target.registry());
+            assert!(source.reference.manifest_name().is_some());
+            assert_eq!(source.reference.to_string().parse().as_ref(), Ok(&source.reference));
+        }
+        assert_eq!(spec.target.to_string().parse().as_ref(), Ok(&spec.target));
+        assert!(spec.tags.iter().all(|tag| check_tag(tag).is_ok() && spec.target.tag() != Some(tag)));
+        assert!(kind == IndexKind::Oci || spec.annotations.is_empty());
+        assert_eq!(parse_annotations(&annotations).as_ref(), Ok(&spec.annotations));
+        // Each annotation by itself, one an argument, is read as it was among the others.
+        let alone: Vec<String> = spec.annotations.iter().map(|(key, value)| format!("{key}={value}")).collect();
+        let values_have_pairs = alone.iter().any(|pair| pair.split(',').skip(1).any(|part| part.contains('=')));
+        assert!(values_have_pairs || parse_annotations(&alone).as_ref() == Ok(&spec.annotations));
+    }
+});

@@ -1,0 +1,27 @@
+//! What the targets in `fuzz/` reach of this folder's own code. Built with `--cfg fuzzing` alone.
+
+use std::time::{Duration, SystemTime};
+
+use super::sign_in::challenge::{Challenge, parse_challenges};
+use super::{RetryPolicy, retry};
+
+/// Realm, service and scope of a Bearer challenge; empty texts for Basic.
+#[must_use]
+pub fn challenge(values: &[&str]) -> Option<[String; 3]> {
+    Some(match parse_challenges(values.iter().copied())? {
+        Challenge::Basic => Default::default(),
+        Challenge::Bearer { realm, service, scope } => [realm, service.unwrap_or_default(), scope],
+    })
+}
+
+/// What a registry asks for in `Retry-After` or in the body.
+#[must_use]
+pub fn asked_wait(header: Option<&str>, body: &[u8], now: SystemTime) -> Option<Duration> {
+    retry::asked_wait(header, body, now)
+}
+
+/// The wait that comes of it.
+#[must_use]
+pub fn wait(policy: RetryPolicy, failed: u32, asked: Option<Duration>, chance: f64) -> Option<Duration> {
+    policy.wait(failed, asked, chance)
+}
