@@ -122,7 +122,7 @@ fn a_manifest_and_a_blob_that_redirect() {
         for status in [301, 302, 303, 307, 308] {
             let thief = thief();
             let server = that_points_away(&thief, part, status);
-            let outcome = inspect(&format!("{}/app:v1", server.host), &[], &[]);
+            let outcome = inspect(&format!("{}/app:v1", server.host), &["--retries", "0"], &[]);
             assert_eq!(outcome.exit, 1, "{outcome:?}");
             assert_eq!(nothing_stolen(&thief).len(), 1, "the redirect is followed: {outcome:?}");
         }
