@@ -111,7 +111,16 @@ impl Registry {
     pub fn manifest(&self, repository: &str, name: &str) -> Option<Found> {
         let url = self.url(&format!("{repository}/manifests/{name}"));
         let accept = manifest_tool::image::media_type::ACCEPT;
-        let mut answer = self.authorized(self.agent.get(url)).header("Accept", accept).call().unwrap();
+        let ask = || self.authorized(self.agent.get(&url)).header("Accept", accept).call().unwrap();
+        let mut answer = ask();
+        // This registry writes a tag's file in two steps: who reads it between them is told of an error.
+        for _ in 0..20 {
+            if answer.status() != 500 {
+                break;
+            }
+            std::thread::sleep(Duration::from_millis(50));
+            answer = ask();
+        }
         if answer.status() == 404 {
             return None;
         }

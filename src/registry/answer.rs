@@ -27,19 +27,6 @@ pub(super) struct Answer {
     pub(super) elsewhere: Option<String>,
 }
 
-/// Why there is no answer, and whether another try may bring one.
-#[derive(Debug)]
-pub(super) struct Trouble {
-    pub(super) error: Error,
-    pub(super) transient: bool,
-}
-
-impl From<Error> for Trouble {
-    fn from(error: Error) -> Self {
-        Self { error, transient: false }
-    }
-}
-
 /// What a body must be.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Expected {
@@ -71,12 +58,12 @@ impl Answer {
         mut response: Response,
         reading: Reading<'_>,
         elsewhere: Option<String>,
-    ) -> Result<Self, Trouble> {
+    ) -> Result<Self, Error> {
         let (status, version) = (response.status().as_u16(), response.version());
         let headers = std::mem::take(response.headers_mut());
         let body = match read_body(response, if status >= 400 { MAX_TALK } else { reading.limit }, &reading).await {
             Err(_) if status < 400 && !reading.needed => Bytes::new(),
-            Err(trouble) if status >= 400 && !trouble.transient => Bytes::new(),
+            Err(error) if status >= 400 && !error.is_transient() => Bytes::new(),
             body => body?,
         };
         Ok(Self { request: reading.request, status, version, headers, body, elsewhere })
@@ -84,11 +71,11 @@ impl Answer {
 
     /// Compares the body of a success with what it must be. What is not may have been cut off, or mixed up on the way:
     /// another try may bring the right bytes.
-    pub(super) fn verify(self, expected: &Expected, subject: &str) -> Result<Self, Trouble> {
+    pub(super) fn verify(self, expected: &Expected, subject: &str) -> Result<Self, Error> {
         if self.status != 200 {
             return Ok(self);
         }
-        let wrong = |kind| Err(Trouble { error: Error::new(subject, kind), transient: true });
+        let wrong = |kind| Err(Error::transient(subject, kind));
         let actual = self.body.len() as u64;
         if let Some(expected) = expected.size.filter(|size| *size != actual) {
             return wrong(ErrorKind::Size { expected, actual });
@@ -131,10 +118,10 @@ impl Answer {
 }
 
 /// Reads a whole body, up to `limit` bytes counted as they arrive, whatever Content-Length says.
-async fn read_body(mut response: Response, limit: usize, reading: &Reading<'_>) -> Result<Bytes, Trouble> {
+async fn read_body(mut response: Response, limit: usize, reading: &Reading<'_>) -> Result<Bytes, Error> {
     let broke_off = |reason| {
         let kind = ErrorKind::Transport { request: reading.request.clone(), reason };
-        Trouble { error: Error::new(reading.subject, kind), transient: true }
+        Error::transient(reading.subject, kind)
     };
     let mut body = Vec::new();
     loop {
@@ -143,7 +130,7 @@ async fn read_body(mut response: Response, limit: usize, reading: &Reading<'_>) 
         };
         match chunk {
             Ok(Some(chunk)) if body.len() + chunk.len() > limit => {
-                return Err(Error::new(reading.subject, ErrorKind::TooLarge { limit }).into());
+                return Err(Error::new(reading.subject, ErrorKind::TooLarge { limit }));
             }
             Ok(Some(chunk)) => body.extend_from_slice(&chunk),
             Ok(None) => return Ok(body.into()),

@@ -167,8 +167,8 @@ impl Client {
     /// registry.
     pub async fn check_login(&self, registry: &str) -> Result<bool, Error> {
         let host = self.host(registry);
-        let api = host.api.get_or_try_init(|| self.find_api(registry)).await.map_err(|trouble| trouble.error)?;
-        let challenge = self.ping(&host, api).await.map_err(|trouble| trouble.error)?;
+        let api = host.api.get_or_try_init(|| self.find_api(registry)).await?;
+        let challenge = self.ping(&host, api).await?;
         if challenge.is_some() {
             host.sign_in.challenged(challenge, None, &Scopes::default()).await;
         }

@@ -6,7 +6,7 @@ use reqwest::header::{ACCEPT, AUTHORIZATION, CONTENT_LENGTH, CONTENT_TYPE, Heade
 use reqwest::{Method, RequestBuilder, Response};
 use url::Url;
 
-use super::answer::{Answer, MAX_TALK, Reading, Trouble, redirected, silent};
+use super::answer::{Answer, MAX_TALK, Reading, redirected, silent};
 use super::client::Client;
 use super::connections::{is_transient, reason_of};
 use super::error::{Error, ErrorKind};
@@ -29,7 +29,7 @@ impl Client {
         url: &Url,
         authorization: Option<&Secret>,
         attempt: u32,
-    ) -> Result<Answer, Trouble> {
+    ) -> Result<Answer, Error> {
         let mut url = url.clone();
         let mut at_home = url.origin() == api.origin();
         for _ in 0..=MAX_REDIRECTS {
@@ -42,7 +42,7 @@ impl Client {
                         Some(host) => format!("{}: {reason}", redirected(host)),
                         None => reason,
                     };
-                    return Err(Trouble { error: request.transport(reason), transient });
+                    return Err(request.transport(reason, transient));
                 }
             };
             let Some(location) = redirect(&request.method, &response) else {
@@ -61,7 +61,7 @@ impl Client {
             at_home = at_home && next.origin() == api.origin();
             url = next;
         }
-        Err(request.protocol(format!("more than {MAX_REDIRECTS} redirects")).into())
+        Err(request.protocol(format!("more than {MAX_REDIRECTS} redirects")))
     }
 
     /// What a registry has to say to its users (distribution-spec, "Warnings").
@@ -143,19 +143,14 @@ impl Client {
             let outcome = self.ask_token_service(&request.subject, asking, failed + 1).await;
             failed += 1;
             let Some(wait) = self.wait_before_another(&request, &outcome, failed) else {
-                return outcome.map_err(|trouble| trouble.error);
+                return outcome.map_err(Error::final_one);
             };
             self.warn(wait.why);
             tokio::time::sleep(wait.time).await;
         }
     }
 
-    async fn ask_token_service(
-        &self,
-        subject: &str,
-        asking: &TokenRequest<'_>,
-        attempt: u32,
-    ) -> Result<Answer, Trouble> {
+    async fn ask_token_service(&self, subject: &str, asking: &TokenRequest<'_>, attempt: u32) -> Result<Answer, Error> {
         let &TokenRequest { api, method, url, authorization, form } = asking;
         let transport = |reason| Error::new(subject, ErrorKind::Transport { request: String::new(), reason });
         let client = self.connections().client(url, url.origin() == api.origin()).map_err(transport)?;
@@ -177,7 +172,10 @@ impl Client {
                 let reading = Reading { subject, request, limit: MAX_TALK, silence, needed: true };
                 Answer::read(response, reading, None).await
             }
-            Err(NotSent { reason, transient }) => Err(Trouble { error: transport(reason), transient }),
+            Err(NotSent { reason, transient: true }) => {
+                Err(Error::transient(subject, ErrorKind::Transport { request: String::new(), reason }))
+            }
+            Err(NotSent { reason, .. }) => Err(transport(reason)),
         }
     }
 }

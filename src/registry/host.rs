@@ -8,7 +8,7 @@ use reqwest::Method;
 use tokio::sync::{MutexGuard, OnceCell, Semaphore};
 use url::Url;
 
-use super::answer::{Trouble, silent};
+use super::answer::silent;
 use super::client::Client;
 use super::connections::{is_transient, reason_of};
 use super::error::{Error, ErrorKind};
@@ -105,13 +105,12 @@ impl Client {
 
     /// The URL of a registry's API. A loopback registry is tried with HTTPS, and spoken to without TLS if its port
     /// does not speak it; nothing secret is sent while finding out.
-    pub(super) async fn find_api(&self, registry: &str) -> Result<Url, Trouble> {
+    pub(super) async fn find_api(&self, registry: &str) -> Result<Url, Error> {
         let host = if registry == "docker.io" { "registry-1.docker.io" } else { registry };
         let parse = |scheme: &str| {
             format!("{scheme}://{host}/")
                 .parse::<Url>()
                 .map_err(|error| Error::new(registry, ErrorKind::Protocol(format!("not a registry host: {error}"))))
-                .map_err(Trouble::from)
         };
         let https = parse("https")?;
         if self.plain_http() {
@@ -129,7 +128,7 @@ impl Client {
         // There may be none at all yet; what it speaks is not known.
         let unknown = |reason| {
             let kind = ErrorKind::Transport { request: String::new(), reason };
-            Err(Trouble { error: Error::new(registry, kind), transient: true })
+            Err(Error::transient(registry, kind))
         };
         let Some(probe) = Progress::new().within(self.silence(), client.get(ping.clone()).send()).await else {
             return unknown(silent(self.silence()));

@@ -60,7 +60,7 @@ impl Client {
                     return Ok(());
                 }
                 let read = self.read_back(reference, &descriptor.digest).await;
-                return read.map_err(|error| Error { kind: ErrorKind::Unsettled(Box::new(error.kind)), ..error });
+                return read.map_err(|error| Error::new(error.subject, ErrorKind::Unsettled(Box::new(error.kind))));
             }
             Ok(answer) => self.refused(registry, &request, &answer).await,
             Err(error) => error,
@@ -75,7 +75,7 @@ impl Client {
         match self.look(reference).await {
             Some(Some(digest)) if digest == descriptor.digest => Ok(()),
             Some(current) => Err(refused_over(error, current, &descriptor.digest)),
-            None => Err(Error { kind: unsettled(error.kind), ..error }),
+            None => Err(Error::new(error.subject, unsettled(error.kind))),
         }
     }
 
@@ -156,7 +156,7 @@ fn refused_over(error: Error, current: Option<Digest>, wanted: &Digest) -> Error
     match current {
         Some(current) if refusal.is_of_immutable_tag() => {
             let kind = ErrorKind::Immutable { current, wanted: wanted.clone(), refusal: refusal.clone().into() };
-            Error { kind, ..error }
+            Error::new(error.subject, kind)
         }
         _ => error,
     }

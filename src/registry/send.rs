@@ -7,7 +7,7 @@ use reqwest::Method;
 use reqwest::header::WWW_AUTHENTICATE;
 use url::Url;
 
-use super::answer::{Answer, Expected, MAX_TALK, Trouble};
+use super::answer::{Answer, Expected, MAX_TALK};
 use super::client::Client;
 use super::error::{Error, ErrorKind};
 use super::exchange::pointed_to;
@@ -56,7 +56,7 @@ impl Client {
     }
 
     /// Sends a request once, and once more for each step of signing in. `before` is how often it was sent already.
-    pub(super) async fn send_signed(&self, registry: &str, request: &Request, before: u32) -> Result<Answer, Trouble> {
+    pub(super) async fn send_signed(&self, registry: &str, request: &Request, before: u32) -> Result<Answer, Error> {
         let host = &self.host(registry);
         let api = host.api.get_or_try_init(|| self.find_api(registry)).await?;
         let url = pointed_to(api, api, &request.target).map_err(|reason| request.protocol(reason))?;
@@ -77,7 +77,7 @@ impl Client {
                 (Err(error), Some(answer)) if answer.status == 403 || error.is_want_of_credentials() => {
                     return Ok(answer);
                 }
-                (Err(error), _) => return Err(error.into()),
+                (Err(error), _) => return Err(error),
             };
             if bare_refused {
                 first = None; // those who wait have what they wait for
@@ -86,7 +86,7 @@ impl Client {
             let answer = {
                 let _permit = host.slots.acquire().await;
                 match self.stop().raised() {
-                    Some(reason) if !request.is_read() => return Err(request.stopped(reason).into()),
+                    Some(reason) if !request.is_read() => return Err(request.stopped(reason)),
                     _ => self.exchange(request, api, &url, header, attempt).await?,
                 }
             };
@@ -115,13 +115,13 @@ impl Client {
                 refusal = Some(answer);
             } else if authorization.as_ref().is_some_and(|authorization| authorization.proving.is_some()) {
                 // Before those who wait for it try the same.
-                return Err(self.refused(registry, request, &answer).await.into());
+                return Err(self.refused(registry, request, &answer).await);
             } else {
                 return Ok(answer);
             }
         }
         drop(first);
-        Err(request.protocol("the registry does not settle on how to sign in".into()).into())
+        Err(request.protocol("the registry does not settle on how to sign in".into()))
     }
 
     /// The error that an answer is, in the words of credentials where it is about those.
@@ -134,7 +134,7 @@ impl Client {
     }
 
     /// Asks `GET /v2/`, once for a registry, for the challenge that another answer lacked.
-    pub(super) async fn ping(&self, host: &Host, api: &Url) -> Result<Option<Challenge>, Trouble> {
+    pub(super) async fn ping(&self, host: &Host, api: &Url) -> Result<Option<Challenge>, Error> {
         let ask = async || {
             let request = Request::ping(api);
             let url = pointed_to(api, api, &request.target).map_err(|reason| request.protocol(reason))?;
@@ -176,8 +176,9 @@ impl Request {
         Error::new(self.subject.as_str(), ErrorKind::Protocol(reason))
     }
 
-    pub(super) fn transport(&self, reason: String) -> Error {
-        Error::new(self.subject.as_str(), ErrorKind::Transport { request: self.name(), reason })
+    pub(super) fn transport(&self, reason: String, transient: bool) -> Error {
+        let kind = ErrorKind::Transport { request: self.name(), reason };
+        if transient { Error::transient(self.subject.as_str(), kind) } else { Error::new(self.subject.as_str(), kind) }
     }
 }
 

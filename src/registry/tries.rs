@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
-use super::answer::{Answer, Trouble};
+use super::answer::Answer;
 use super::client::Client;
 use super::error::Error;
 use super::host::Host;
@@ -40,7 +40,7 @@ impl Client {
     pub(super) fn wait_before_another(
         &self,
         request: &Request,
-        outcome: &Result<Answer, Trouble>,
+        outcome: &Result<Answer, Error>,
         failed: u32,
     ) -> Option<Wait> {
         let (asked, for_all, why) = match outcome {
@@ -51,7 +51,7 @@ impl Client {
             Ok(answer) if request.refers_to_new && answer.refusal().is_unknown_content() => {
                 (None, false, answer.error(&request.subject))
             }
-            Err(trouble) if trouble.transient => (None, false, trouble.error.clone()),
+            Err(error) if error.is_transient() => (None, false, error.clone()),
             _ => return None,
         };
         let policy = self.retry();
@@ -70,7 +70,7 @@ impl Tries<'_> {
     /// Sees one try through. Nothing comes back where there is to be another, once the wait for it is over.
     pub(super) async fn outcome_of(
         &mut self,
-        sending: impl Future<Output = Result<Answer, Trouble>>,
+        sending: impl Future<Output = Result<Answer, Error>>,
     ) -> Option<Result<Answer, Error>> {
         let (client, host, request) = (self.client, &self.host, self.request);
         let outcome = if request.is_read() {
@@ -80,12 +80,12 @@ impl Tries<'_> {
             }
         } else {
             // What becomes of it should be known.
-            let given_up = || Err(request.transport("given up, as the run is to end".into()).into());
+            let given_up = || Err(request.transport("given up, as the run is to end".into(), false));
             client.stop().or_soon(sending).await.unwrap_or_else(|_| given_up())
         };
         self.failed += 1;
         let Some(wait) = client.wait_before_another(request, &outcome, self.failed) else {
-            return Some(outcome.map_err(|trouble| trouble.error));
+            return Some(outcome.map_err(Error::final_one));
         };
         let waited = if wait.for_all {
             if host.pause.begin(wait.time) {
@@ -100,7 +100,7 @@ impl Tries<'_> {
             Ok(()) => None,
             Err(reason) if request.is_read() => Some(Err(request.stopped(reason))),
             // What became of a write is worth more than that there was no time for another try.
-            Err(_) => Some(outcome.map_err(|trouble| trouble.error)),
+            Err(_) => Some(outcome.map_err(Error::final_one)),
         }
     }
 }

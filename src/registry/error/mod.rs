@@ -18,6 +18,8 @@ pub struct Error {
     pub subject: String,
     /// What happened.
     pub kind: ErrorKind,
+    /// Another try may help.
+    transient: bool,
 }
 
 /// The kinds of [`Error`].
@@ -86,7 +88,21 @@ pub enum ErrorKind {
 
 impl Error {
     pub(super) fn new(subject: impl Into<String>, kind: ErrorKind) -> Self {
-        Self { subject: subject.into(), kind }
+        Self { subject: subject.into(), kind, transient: false }
+    }
+
+    /// One after which another try may help.
+    pub(super) fn transient(subject: impl Into<String>, kind: ErrorKind) -> Self {
+        Self { transient: true, ..Self::new(subject, kind) }
+    }
+
+    pub(super) fn is_transient(&self) -> bool {
+        self.transient
+    }
+
+    /// All tries were made.
+    pub(super) fn final_one(self) -> Self {
+        Self { transient: false, ..self }
     }
 
     /// Whether the registry says that the thing does not exist. Nothing else counts: not a 401, not a 500, and not
