@@ -3,8 +3,8 @@
 use bytes::Bytes;
 use futures_util::future::try_join_all;
 
-use crate::image::{Descriptor, ImageConfig, ImageManifest, Index, Manifest, Reference, media_type};
-use crate::registry::{Client, Error, Fetched};
+use crate::image::{Descriptor, Fetched, ImageConfig, ImageManifest, Index, Location, Manifest, media_type};
+use crate::store::{Error, Store};
 
 /// What a reference points at.
 #[derive(Debug, Clone)]
@@ -54,13 +54,13 @@ impl Image {
 }
 
 /// Reads a reference. An image's config is always fetched, those of an index's children with `child_configs`.
-pub async fn inspect(client: &Client, reference: &Reference, child_configs: bool) -> Result<Inspection, Error> {
-    let fetched = client.fetch_manifest(reference, None).await?;
+pub async fn inspect(store: &Store<'_>, reference: &Location, child_configs: bool) -> Result<Inspection, Error> {
+    let fetched = store.fetch_manifest(reference, None).await?;
     let (descriptor, bytes) = (fetched.descriptor.clone(), fetched.bytes.clone());
     let content = match fetched.manifest {
-        Manifest::Image(manifest) => Content::Image(image(client, reference, manifest, true).await?),
+        Manifest::Image(manifest) => Content::Image(image(store, reference, manifest, true).await?),
         Manifest::Index(index) => {
-            let children = index.manifests.iter().map(|entry| child(client, reference, entry, child_configs));
+            let children = index.manifests.iter().map(|entry| child(store, reference, entry, child_configs));
             let children = try_join_all(children).await?;
             Content::Index(index, children)
         }
@@ -68,25 +68,25 @@ pub async fn inspect(client: &Client, reference: &Reference, child_configs: bool
     Ok(Inspection { descriptor, bytes, content })
 }
 
-async fn child(client: &Client, reference: &Reference, entry: &Descriptor, config: bool) -> Result<Child, Error> {
+async fn child(store: &Store<'_>, reference: &Location, entry: &Descriptor, config: bool) -> Result<Child, Error> {
     if !media_type::is_image(&entry.media_type) {
         return Ok(Child::Other);
     }
-    let Fetched { manifest, bytes, .. } = client.fetch_child(reference, entry, None).await?;
+    let Fetched { manifest, bytes, .. } = store.fetch_child(reference, entry, None).await?;
     match manifest {
-        Manifest::Image(manifest) => Ok(Child::Image(image(client, reference, manifest, config).await?, bytes)),
+        Manifest::Image(manifest) => Ok(Child::Image(image(store, reference, manifest, config).await?, bytes)),
         Manifest::Index(_) => Ok(Child::Other),
     }
 }
 
 async fn image(
-    client: &Client,
-    reference: &Reference,
+    store: &Store<'_>,
+    reference: &Location,
     manifest: Box<ImageManifest>,
     with_config: bool,
 ) -> Result<Image, Error> {
     let config = if with_config && media_type::is_config(&manifest.config.media_type) {
-        Some(client.fetch_config(reference, &manifest.config, None).await?)
+        Some(store.fetch_config(reference, &manifest.config, None).await?)
     } else {
         None
     };

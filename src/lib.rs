@@ -6,6 +6,8 @@ pub mod assemble;
 pub mod cli;
 pub mod image;
 pub mod inspect;
+pub mod layout;
 pub mod output;
 pub mod registry;
 pub mod spec;
+pub mod store;

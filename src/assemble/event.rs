@@ -1,6 +1,7 @@
 use std::fmt;
 
-use crate::image::{Digest, Reference};
+use crate::image::{Digest, Location};
+use crate::store::Step;
 
 /// Something that happened on the way, for whoever shows it.
 #[derive(Debug, Clone)]
@@ -16,31 +17,21 @@ pub enum Event {
     /// A source's manifest is fetched and verified.
     Resolved {
         /// Where it is.
-        reference: Reference,
+        reference: Location,
         /// What it is.
         digest: Digest,
     },
-    /// A blob is in the target's repository.
-    BlobPlaced {
-        /// Which one.
-        digest: Digest,
-        /// Whether it was mounted; else it was sent.
-        mounted: bool,
-    },
-    /// A child manifest is in the target's repository.
-    ChildPushed {
-        /// Which one.
-        digest: Digest,
-    },
+    /// Something that the index refers to came to be in its place.
+    Placed(Step),
     /// A tag points at the index.
     TagPushed {
         /// The tag with its repository.
-        reference: Reference,
+        reference: Location,
     },
     /// A tag pointed at the index before; it is not written.
     TagUnchanged {
         /// The tag with its repository.
-        reference: Reference,
+        reference: Location,
     },
 }
 
@@ -53,13 +44,15 @@ impl fmt::Display for Event {
             Self::SkippedMissing { platform: Some(platform), reason } => write!(f, "{platform}: skipped: {reason}"),
             Self::SkippedMissing { platform: None, reason } => write!(f, "skipped: {reason}"),
             Self::Resolved { reference, digest } => write!(f, "{reference} is {digest}"),
-            Self::BlobPlaced { digest, mounted: true } => write!(f, "mounted blob {digest}"),
-            Self::BlobPlaced { digest, mounted: false } => {
-                write!(f, "sent blob {digest}, which the registry did not mount")
-            }
-            Self::ChildPushed { digest } => write!(f, "pushed manifest {digest}"),
+            Self::Placed(step) => step.fmt(f),
             Self::TagPushed { reference } => write!(f, "pushed {reference}"),
             Self::TagUnchanged { reference } => write!(f, "{reference} points at the index already"),
         }
+    }
+}
+
+impl From<Step> for Event {
+    fn from(step: Step) -> Self {
+        Self::Placed(step)
     }
 }

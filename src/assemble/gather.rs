@@ -4,18 +4,17 @@ use std::sync::{Arc, Mutex, PoisonError};
 use bytes::Bytes;
 use futures_util::future::try_join_all;
 
-use super::once::Once;
 use super::problem::SourceReason;
-use crate::image::{Descriptor, ImageManifest, Index, Manifest, Reference, media_type};
-use crate::registry::{Client, Error, Fetched};
+use crate::image::{Descriptor, Fetched, ImageManifest, Index, Location, Manifest, media_type};
 use crate::spec::{Source, Spec};
+use crate::store::{Error, Once, Store};
 
 /// An image or attestation of a source: its manifest, fetched and verified.
 #[derive(Debug, Clone)]
 pub(super) struct Part {
     /// Its own, or what the index that it came in says of it.
     pub(super) descriptor: Descriptor,
-    pub(super) reference: Reference,
+    pub(super) reference: Location,
     pub(super) bytes: Bytes,
     pub(super) manifest: Arc<ImageManifest>,
     /// It came in an index, which has the say over its platform.
@@ -27,15 +26,15 @@ type Gathered = Result<Arc<Vec<Part>>, Error>;
 /// The sources of all indexes of a run. Each is fetched once, and kept as long as an index will want it.
 #[derive(Default)]
 pub(super) struct Sources {
-    once: Once<Reference, Gathered>,
-    uses: Mutex<HashMap<Reference, usize>>,
+    once: Once<Location, Gathered>,
+    uses: Mutex<HashMap<Location, usize>>,
 }
 
 impl Sources {
     pub(super) fn of(specs: &[Spec]) -> Self {
         let mut uses = HashMap::new();
         for source in specs.iter().flat_map(|spec| &spec.sources) {
-            *uses.entry(source.reference.clone()).or_default() += 1;
+            *uses.entry(source.location.clone()).or_default() += 1;
         }
         Self { uses: Mutex::new(uses), ..Self::default() }
     }
@@ -43,16 +42,16 @@ impl Sources {
     /// The parts of a source. A registry's word that it does not exist is kept like an answer.
     pub(super) async fn get(
         &self,
-        client: &Client,
-        target: &Reference,
+        store: &Store<'_>,
+        target: &Location,
         source: &Source,
     ) -> Result<Arc<Vec<Part>>, SourceReason> {
-        let reference = &source.reference;
+        let reference = &source.location;
         let fetch = async {
-            match client.fetch_manifest(reference, Some(target)).await {
+            match store.fetch_manifest(reference, Some(target)).await {
                 Err(error) if error.is_missing() => Ok(Err(error)),
                 Err(error) => Err(SourceReason::Registry(error)),
-                Ok(fetched) => Ok(Ok(Arc::new(parts(client, target, reference, fetched).await?))),
+                Ok(fetched) => Ok(Ok(Arc::new(parts(store, target, reference, fetched).await?))),
             }
         };
         self.once.get(reference, fetch).await?.map_err(SourceReason::Registry)
@@ -62,11 +61,11 @@ impl Sources {
     pub(super) fn release(&self, spec: &Spec) {
         let mut uses = self.uses.lock().unwrap_or_else(PoisonError::into_inner);
         for source in &spec.sources {
-            let Some(left) = uses.get_mut(&source.reference) else { continue };
+            let Some(left) = uses.get_mut(&source.location) else { continue };
             *left -= 1;
             if *left == 0 {
-                uses.remove(&source.reference);
-                self.once.forget(&source.reference);
+                uses.remove(&source.location);
+                self.once.forget(&source.location);
             }
         }
     }
@@ -74,9 +73,9 @@ impl Sources {
 
 /// An image is one part; an index counts as the images and attestations in it, and what it says of each is kept.
 async fn parts(
-    client: &Client,
-    target: &Reference,
-    source: &Reference,
+    store: &Store<'_>,
+    target: &Location,
+    source: &Location,
     fetched: Fetched,
 ) -> Result<Vec<Part>, SourceReason> {
     match fetched.manifest {
@@ -85,14 +84,14 @@ async fn parts(
             let (descriptor, bytes) = (fetched.descriptor, fetched.bytes);
             Ok(vec![Part { descriptor, reference, bytes, manifest: Arc::new(*manifest), in_index: false }])
         }
-        Manifest::Index(index) => children(client, target, source, &index).await,
+        Manifest::Index(index) => children(store, target, source, &index).await,
     }
 }
 
 async fn children(
-    client: &Client,
-    target: &Reference,
-    source: &Reference,
+    store: &Store<'_>,
+    target: &Location,
+    source: &Location,
     index: &Index,
 ) -> Result<Vec<Part>, SourceReason> {
     if index.manifests.is_empty() {
@@ -106,7 +105,7 @@ async fn children(
             )));
         }
         let reference = source.with_digest(child.digest.clone());
-        let fetched = client.fetch_child(source, child, Some(target)).await?;
+        let fetched = store.fetch_child(source, child, Some(target)).await?;
         match fetched.manifest {
             Manifest::Image(manifest) => Ok(Part {
                 descriptor: child.clone(),

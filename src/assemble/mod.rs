@@ -2,24 +2,23 @@
 
 mod event;
 mod gather;
-mod once;
-mod place;
 mod plan;
 mod problem;
 mod publish;
 mod resolve;
 
 pub use event::{Event, Reporter};
-pub use plan::{Child, Plan, PlanError};
+pub use plan::{Plan, PlanError};
 pub use problem::{ResolveError, SourceProblem, SourceReason};
 pub use publish::{PublishError, Report};
 pub use resolve::{Entry, Resolved};
 
 use futures_util::future::{join_all, join3};
 
-use crate::image::{Digest, Reference};
-use crate::registry::{self, Client, IfMatch};
+use crate::image::{Digest, Location};
+use crate::registry::IfMatch;
 use crate::spec::Spec;
+use crate::store::{self, Placed, Step, Store};
 
 /// Why an index was not assembled, or not wholly.
 #[derive(Debug, thiserror::Error)]
@@ -50,19 +49,19 @@ pub struct PushOptions {
 
 /// Assembles the indexes of a run. What one of them found out, the others do not ask again.
 pub struct Assembler<'a> {
-    client: &'a Client,
+    store: &'a Store<'a>,
     options: PushOptions,
     sources: gather::Sources,
     configs: resolve::Configs,
-    placed: place::Placed,
+    placed: Placed,
 }
 
 impl<'a> Assembler<'a> {
     /// For all of these specs, each of which is to be pushed once.
     #[must_use]
-    pub fn new(client: &'a Client, specs: &[Spec], options: PushOptions) -> Self {
+    pub fn new(store: &'a Store<'a>, specs: &[Spec], options: PushOptions) -> Self {
         let sources = gather::Sources::of(specs);
-        Self { client, options, sources, configs: resolve::Configs::default(), placed: place::Placed::default() }
+        Self { store, options, sources, configs: resolve::Configs::default(), placed: Placed::default() }
     }
 
     /// Assembles the index that `spec` describes and pushes it: children, then the target tag, then the extra tags.
@@ -76,33 +75,39 @@ impl<'a> Assembler<'a> {
     }
 
     async fn assemble(&self, spec: &Spec, reporter: Reporter<'_>) -> Result<Report, Error> {
-        let (client, ignore_missing) = (self.client, self.options.ignore_missing);
-        let gathering = resolve::gather(client, &self.sources, spec);
-        let resolving = resolve::resolve(client, &self.configs, &gathering, spec, ignore_missing, reporter);
+        let (store, ignore_missing) = (self.store, self.options.ignore_missing);
+        let gathering = resolve::gather(store, &self.sources, spec);
+        let resolving = resolve::resolve(store, &self.configs, &gathering, spec, ignore_missing, reporter);
         let placing = async {
             let children = resolve::children(&gathering, spec, ignore_missing).await;
-            self.placed.place_blobs(client, &spec.target, &children, reporter).await
+            let steps = |step: Step| reporter(step.into());
+            self.placed.place_blobs(store, &spec.target, &children, &steps).await
         };
         let (resolved, errors, current) = join3(resolving, placing, self.current(spec)).await;
         let plan = Plan::new(spec, resolved?)?;
         if !errors.is_empty() {
             return Err(PublishError::before(&plan, errors).into());
         }
-        Ok(publish::publish(client, &self.placed, &plan, &current, &self.options, reporter).await?)
+        Ok(publish::publish(store, &self.placed, &plan, &current, &self.options, reporter).await?)
     }
 
     /// What the tags of an index point at now, as far as the registry says.
-    async fn current(&self, spec: &Spec) -> Vec<Result<Option<Digest>, registry::Error>> {
+    async fn current(&self, spec: &Spec) -> Vec<Result<Option<Digest>, store::Error>> {
         if self.options.force {
             return Vec::new();
         }
         let tags = spec.tags.iter().map(|tag| spec.target.with_tag(tag));
-        let references: Vec<Reference> = std::iter::once(spec.target.clone()).chain(tags).collect();
-        join_all(references.iter().map(|reference| self.client.current_digest(reference))).await
+        let references: Vec<Location> = std::iter::once(spec.target.clone()).chain(tags).collect();
+        join_all(references.iter().map(|reference| self.store.current_digest(reference))).await
     }
 }
 
 /// Assembles and pushes one index; see [`Assembler::push`].
-pub async fn push(client: &Client, spec: &Spec, options: PushOptions, reporter: Reporter<'_>) -> Result<Report, Error> {
-    Assembler::new(client, std::slice::from_ref(spec), options).push(spec, reporter).await
+pub async fn push(
+    store: &Store<'_>,
+    spec: &Spec,
+    options: PushOptions,
+    reporter: Reporter<'_>,
+) -> Result<Report, Error> {
+    Assembler::new(store, std::slice::from_ref(spec), options).push(spec, reporter).await
 }

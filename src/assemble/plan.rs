@@ -4,14 +4,15 @@ use std::fmt;
 use bytes::Bytes;
 
 use super::resolve::{Entry, Resolved};
-use crate::image::{Descriptor, Digest, ImageManifest, Platform, Reference, index_bytes, media_type};
+use crate::image::{Descriptor, Digest, ImageManifest, Location, Platform, index_bytes, media_type};
 use crate::spec::Spec;
+use crate::store::Child;
 
 /// All that will be written, as a value: nothing is pushed before it exists.
 #[derive(Debug, Clone)]
 pub struct Plan {
     /// Where the index goes.
-    pub target: Reference,
+    pub target: Location,
     /// Extra tags, in their order.
     pub tags: Vec<String>,
     /// Type, digest and size of the index.
@@ -22,19 +23,6 @@ pub struct Plan {
     pub children: Vec<Child>,
 }
 
-/// A child manifest that is in another repository of the target's registry.
-#[derive(Debug, Clone)]
-pub struct Child {
-    /// Where it is, by digest.
-    pub from: Reference,
-    /// Its type, digest and size.
-    pub descriptor: Descriptor,
-    /// Its exact bytes.
-    pub bytes: Bytes,
-    /// Config and layers, but for those that are not to be moved; each digest once.
-    pub blobs: Vec<Descriptor>,
-}
-
 /// Why resolved sources do not make an index.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
@@ -42,12 +30,12 @@ pub enum PlanError {
     /// Every source was skipped.
     Empty {
         /// The index that was to be made.
-        target: Reference,
+        target: Location,
     },
-    /// Entries that a client could not choose between.
+    /// Entries that a store could not choose between.
     SamePlatform {
         /// The index that was to be made.
-        target: Reference,
+        target: Location,
         /// The platform, and the two entries by source and digest, for each clash.
         clashes: Vec<(Platform, String, String)>,
     },
@@ -81,7 +69,7 @@ impl Plan {
 
 impl Plan {
     /// The target's tag, then the extra tags, in the order in which they are written.
-    pub fn references(&self) -> impl Iterator<Item = Reference> {
+    pub fn references(&self) -> impl Iterator<Item = Location> {
         std::iter::once(self.target.clone()).chain(self.tags.iter().map(|tag| self.target.with_tag(tag)))
     }
 }
@@ -104,8 +92,8 @@ fn check_platforms(spec: &Spec, images: &[Entry]) -> Result<(), PlanError> {
 
 /// The children that come from other repositories, each digest once.
 pub(super) fn children<'a>(
-    target: &Reference,
-    parts: impl Iterator<Item = (&'a Reference, &'a Descriptor, &'a Bytes, &'a ImageManifest)>,
+    target: &Location,
+    parts: impl Iterator<Item = (&'a Location, &'a Descriptor, &'a Bytes, &'a ImageManifest)>,
 ) -> Vec<Child> {
     let mut manifests = HashSet::new();
     let mut children = Vec::new();

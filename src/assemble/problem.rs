@@ -1,13 +1,13 @@
 use std::fmt;
 
-use crate::image::{Platform, Reference};
-use crate::registry::Error;
+use crate::image::{Location, Platform};
+use crate::store::Error;
 
 /// All sources that cannot be used.
 #[derive(Debug)]
 pub struct ResolveError {
     /// The index that was to be made.
-    pub target: Reference,
+    pub target: Location,
     /// Each source with its reason; never empty.
     pub problems: Vec<SourceProblem>,
 }

@@ -5,14 +5,11 @@ use futures_util::future::{BoxFuture, FutureExt as _, Shared, join_all, try_join
 
 use super::event::{Event, Reporter};
 use super::gather::{Part, Sources};
-use super::once::Once;
-use super::plan::{self, Child};
+use super::plan;
 use super::problem::{ResolveError, SourceProblem, SourceReason};
-use crate::image::{
-    Descriptor, Digest, ImageConfig, ImageManifest, Platform, Reference, is_known_platform, media_type,
-};
-use crate::registry::Client;
+use crate::image::{Descriptor, Digest, ImageConfig, ImageManifest, Location, Platform, is_known_platform, media_type};
 use crate::spec::{Source, Spec};
+use crate::store::{Child, Once, Store};
 
 /// One image or attestation that goes into the index, fetched and verified.
 #[derive(Debug, Clone)]
@@ -20,9 +17,9 @@ pub struct Entry {
     /// As it goes into the index: type, digest, size, platform, annotations.
     pub descriptor: Descriptor,
     /// Where its manifest is, by digest.
-    pub reference: Reference,
+    pub reference: Location,
     /// The source that it came from, as given.
-    pub source: Reference,
+    pub source: Location,
     /// The manifest's exact bytes.
     pub bytes: Bytes,
     /// The manifest, read.
@@ -39,14 +36,14 @@ pub struct Resolved {
 }
 
 /// What configs say of platforms, by repository and digest, for all indexes of a run.
-pub(super) type Configs = Once<(Reference, Digest), Platform>;
+pub(super) type Configs = Once<(Location, Digest), Platform>;
 
 /// A source whose manifests are on their way, for all who wait for them.
 pub(super) type Gathering<'a> = Shared<BoxFuture<'a, Result<Arc<Vec<Part>>, SourceReason>>>;
 
 /// Begins with every source of an index.
-pub(super) fn gather<'a>(client: &'a Client, sources: &'a Sources, spec: &'a Spec) -> Vec<Gathering<'a>> {
-    spec.sources.iter().map(|source| sources.get(client, &spec.target, source).boxed().shared()).collect()
+pub(super) fn gather<'a>(store: &'a Store<'a>, sources: &'a Sources, spec: &'a Spec) -> Vec<Gathering<'a>> {
+    spec.sources.iter().map(|source| sources.get(store, &spec.target, source).boxed().shared()).collect()
 }
 
 /// What will have to be put into the target's repository, once all manifests are here; nothing, if one is not.
@@ -65,7 +62,7 @@ pub(super) async fn children(gathering: &[Gathering<'_>], spec: &Spec, ignore_mi
 
 /// Gives every image its platform, which may take its config, and reports all sources that fail together.
 pub(super) async fn resolve(
-    client: &Client,
+    store: &Store<'_>,
     configs: &Configs,
     gathering: &[Gathering<'_>],
     spec: &Spec,
@@ -75,7 +72,7 @@ pub(super) async fn resolve(
     // A source's configs are fetched as soon as its own manifests are here.
     let outcomes = join_all(spec.sources.iter().zip(gathering).map(async |(source, gathering)| {
         let parts = gathering.clone().await?;
-        try_join_all(parts.iter().map(|part| entry(client, configs, spec, source, part))).await
+        try_join_all(parts.iter().map(|part| entry(store, configs, spec, source, part))).await
     }))
     .await;
     let mut problems = Vec::new();
@@ -103,7 +100,7 @@ pub(super) async fn resolve(
 /// missing, is broken and not absent.
 fn skipped(source: &Source, reason: &SourceReason, ignore_missing: bool) -> Option<Event> {
     let SourceReason::Registry(error) = reason else { return None };
-    if !ignore_missing || !error.is_missing() || error.subject != source.reference.to_string() {
+    if !ignore_missing || !error.is_missing() || error.subject() != source.location.to_string() {
         return None;
     }
     let platform = (source.platform != Platform::default()).then(|| source.platform.to_string());
@@ -111,7 +108,7 @@ fn skipped(source: &Source, reason: &SourceReason, ignore_missing: bool) -> Opti
 }
 
 async fn entry(
-    client: &Client,
+    store: &Store<'_>,
     configs: &Configs,
     spec: &Spec,
     source: &Source,
@@ -119,14 +116,14 @@ async fn entry(
 ) -> Result<Entry, SourceReason> {
     let mut descriptor = part.descriptor.clone();
     if !part.in_index {
-        descriptor.platform = Some(platform(client, configs, spec, source, part, source.platform.clone()).await?);
+        descriptor.platform = Some(platform(store, configs, spec, source, part, source.platform.clone()).await?);
     } else if descriptor.platform.is_none() && !descriptor.is_attestation() {
-        descriptor.platform = Some(platform(client, configs, spec, source, part, Platform::default()).await?);
+        descriptor.platform = Some(platform(store, configs, spec, source, part, Platform::default()).await?);
     }
     Ok(Entry {
         descriptor,
         reference: part.reference.clone(),
-        source: source.reference.clone(),
+        source: source.location.clone(),
         bytes: part.bytes.clone(),
         manifest: Arc::clone(&part.manifest),
     })
@@ -135,7 +132,7 @@ async fn entry(
 /// What the spec left open comes from the image's config: os and architecture when both are blank, variant,
 /// os.version and os.features each when absent. The result must be a platform that Go knows, as in 2.2.1.
 async fn platform(
-    client: &Client,
+    store: &Store<'_>,
     configs: &Configs,
     spec: &Spec,
     source: &Source,
@@ -143,10 +140,10 @@ async fn platform(
     mut platform: Platform,
 ) -> Result<Platform, SourceReason> {
     let config = &part.manifest.config;
-    let source = &source.reference;
+    let source = &source.location;
     if media_type::is_config(&config.media_type) && is_open(&platform) {
         let fetch = async {
-            let bytes = client.fetch_config(source, config, Some(&spec.target)).await?;
+            let bytes = store.fetch_config(source, config, Some(&spec.target)).await?;
             let config: ImageConfig = serde_json::from_slice(&bytes).map_err(|error| {
                 SourceReason::Unusable(format!("{source}: its config {} is not valid: {error}", config.digest))
             })?;

@@ -9,8 +9,8 @@ use super::print;
 use super::talk::{self, say};
 use crate::assemble::{Assembler, Error, Event, PushOptions, Report};
 use crate::output::Progress;
-use crate::registry::Client;
 use crate::spec::Spec;
+use crate::store::Store;
 
 /// Indexes under way at once: enough to keep every connection busy, few enough that memory does not grow with a run.
 const INDEXES: usize = 32;
@@ -39,26 +39,28 @@ impl Batch {
     /// Pushes all indexes; prints one line for each, in the order given, as soon as those before it are done.
     pub(super) fn run(&self, global: &Global, specs: &[Spec]) -> Result<(), Failure> {
         let Some(first) = specs.first() else { return Ok(()) };
-        let client = global.client(first.target.registry())?;
+        let sources = first.sources.iter().map(|source| &source.location);
+        let client = global.client(std::iter::once(&first.target).chain(sources))?;
+        let store = Store::new(&client);
         match specs {
-            [only] => global.block_on(&client, self.push_one(&client, only)),
-            _ => global.block_on(&client, self.push_all(&client, specs)),
+            [only] => global.block_on(&client, self.push_one(&store, only)),
+            _ => global.block_on(&client, self.push_all(&store, specs)),
         }
     }
 
-    async fn push_one(&self, client: &Client, spec: &Spec) -> Result<(), Failure> {
-        let assembler = Assembler::new(client, std::slice::from_ref(spec), self.options.clone());
+    async fn push_one(&self, store: &Store<'_>, spec: &Spec) -> Result<(), Failure> {
+        let assembler = Assembler::new(store, std::slice::from_ref(spec), self.options.clone());
         let report = assembler.push(spec, &|event| self.tell(&event, None)).await?;
         print(&format!("Digest: {} {}\n", report.descriptor.digest, report.descriptor.size))
     }
 
-    async fn push_all(&self, client: &Client, specs: &[Spec]) -> Result<(), Failure> {
-        let assembler = Assembler::new(client, specs, self.options.clone());
+    async fn push_all(&self, store: &Store<'_>, specs: &[Spec]) -> Result<(), Failure> {
+        let assembler = Assembler::new(store, specs, self.options.clone());
         let stop = AtomicBool::new(false);
         let progress = self.progress.then(|| Arc::new(Progress::new(specs.len())));
         talk::show(progress.clone());
         let push = async |spec| {
-            if stop.load(Ordering::Relaxed) || client.stop().raised().is_some() {
+            if stop.load(Ordering::Relaxed) || store.client().stop().raised().is_some() {
                 return None;
             }
             let outcome = assembler.push(spec, &|event| self.tell(&event, Some(spec))).await;
@@ -66,7 +68,7 @@ impl Batch {
                 stop.store(true, Ordering::Relaxed);
             }
             if let Some(progress) = &progress {
-                let traffic = client.traffic();
+                let traffic = store.client().traffic();
                 progress.done(traffic.requests, traffic.retries);
             }
             Some(outcome)

@@ -1,8 +1,8 @@
 use std::fmt;
 use std::process::ExitCode;
 
-use crate::registry::{ErrorKind, StopReason};
-use crate::{assemble, registry, spec};
+use crate::registry::StopReason;
+use crate::{assemble, registry, spec, store};
 
 /// What is printed when a command fails: the message, and what to do next.
 #[derive(Debug)]
@@ -52,10 +52,10 @@ impl Failure {
         }
     }
 
-    fn with_hints<'a>(message: String, errors: impl Iterator<Item = &'a registry::Error>) -> Self {
-        let errors: Vec<&registry::Error> = errors.collect();
-        let changed = errors.iter().any(|error| matches!(error.kind, ErrorKind::Changed { .. }));
-        let mut hints: Vec<String> = errors.into_iter().filter_map(registry::Error::hint).collect();
+    fn with_hints<'a>(message: String, errors: impl Iterator<Item = &'a store::Error>) -> Self {
+        let errors: Vec<&store::Error> = errors.collect();
+        let changed = errors.iter().any(|error| error.is_changed());
+        let mut hints: Vec<String> = errors.into_iter().filter_map(store::Error::hint).collect();
         hints.sort_unstable();
         hints.dedup();
         Self { message, hints, code: if changed { CHANGED } else { 1 } }
@@ -69,9 +69,15 @@ impl fmt::Display for Failure {
     }
 }
 
+impl From<store::Error> for Failure {
+    fn from(error: store::Error) -> Self {
+        Self::with_hints(error.to_string(), std::iter::once(&error))
+    }
+}
+
 impl From<registry::Error> for Failure {
     fn from(error: registry::Error) -> Self {
-        Self::with_hints(error.to_string(), std::iter::once(&error))
+        store::Error::from(error).into()
     }
 }
 

@@ -5,6 +5,7 @@ use std::time::Duration;
 use super::duration::duration;
 use super::failure::Failure;
 use super::talk::say;
+use crate::image::{Location, Reference};
 use crate::registry::{
     Client, CredentialSources, DEFAULT_CONCURRENCY, Given, Login, Options, RetryPolicy, Secret, Stop, Tls, Trace,
 };
@@ -60,8 +61,10 @@ pub(super) struct Global {
 const MAX_PASSWORD: u64 = 64 << 10;
 
 impl Global {
-    /// The client of this run. User and password from the command line are for `registry` alone.
-    pub(super) fn client(&self, registry: &str) -> Result<Client, Failure> {
+    /// The client of this run. User and password from the command line are for the registry of the first of these
+    /// that is in one, and for no other.
+    pub(super) fn client<'l>(&self, mut locations: impl Iterator<Item = &'l Location>) -> Result<Client, Failure> {
+        let registry = locations.find_map(Location::reference).map_or("", Reference::registry);
         let given = match (self.user()?, self.secret()?) {
             (Some((user, source)), Some((password, _))) => {
                 let login = Login::Password { user, password };

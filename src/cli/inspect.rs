@@ -2,7 +2,8 @@ use clap::Args;
 
 use super::failure::Failure;
 use super::{Global, colour};
-use crate::image::Reference;
+use crate::image::Location;
+use crate::store::Store;
 use crate::{inspect, output};
 
 /// Show what a reference points at: an image, or an index with all its images
@@ -24,18 +25,19 @@ impl Inspect {
         if self.expand_config && !self.raw {
             return Err(Failure::new("--expand-config only goes with --raw"));
         }
-        let reference: Reference = self.image.parse().map_err(|error| Failure::new(format!("{error}")))?;
-        if reference.manifest_name().is_none() {
+        let location: Location = self.image.parse().map_err(|error| Failure::new(format!("{error}")))?;
+        if location.reference().is_some_and(|reference| reference.manifest_name().is_none()) {
             let image = &self.image;
             return Err(Failure::new(format!(
                 "\"{image}\" has no tag or digest; manifest-tool does not default to \"latest\""
             )));
         }
-        let client = global.client(reference.registry())?;
-        let inspection = global.block_on(&client, inspect::inspect(&client, &reference, self.expand_config))?;
+        let client = global.client(std::iter::once(&location))?;
+        let store = Store::new(&client);
+        let inspection = global.block_on(&client, inspect::inspect(&store, &location, self.expand_config))?;
         if self.raw {
             let json = output::inspection_json(&self.image, &inspection, self.expand_config);
-            let json = json.map_err(|error| Failure::new(format!("{reference}: not a valid manifest: {error}")))?;
+            let json = json.map_err(|error| Failure::new(format!("{location}: not a valid manifest: {error}")))?;
             return Ok(json + "\n");
         }
         Ok(output::inspection_text(&self.image, &inspection, colour()))

@@ -3,7 +3,7 @@ use std::io::Read as _;
 use std::path::{Path, PathBuf};
 
 use super::failure::Failure;
-use crate::image::{IndexKind, Reference};
+use crate::image::{IndexKind, Location};
 use crate::spec::{self, Spec};
 
 /// A file longer than this is not read: a thousand indexes of a hundred images are shorter.
@@ -80,7 +80,7 @@ fn read(file: &str) -> Result<String, String> {
 
 /// Which of two indexes a tag would point at in the end would be a matter of luck.
 fn written_twice(specs: &[(Spec, String)]) -> Vec<String> {
-    let mut seen: HashMap<Reference, &str> = HashMap::new();
+    let mut seen: HashMap<Location, &str> = HashMap::new();
     let mut problems = Vec::new();
     for (spec, file) in specs {
         let tags = spec.tags.iter().map(|tag| spec.target.with_tag(tag));

@@ -61,6 +61,56 @@ impl Digest {
     }
 }
 
+/// Compares content with a digest and a size while it passes by.
+pub struct Verifier {
+    digest: Digest,
+    size: u64,
+    seen: u64,
+    hasher: Hasher,
+}
+
+enum Hasher {
+    Sha256(Sha256),
+    Sha512(Sha512),
+}
+
+impl Verifier {
+    /// For content with this digest and so many bytes.
+    #[must_use]
+    pub fn new(digest: &Digest, size: u64) -> Self {
+        let hasher = match digest.0.starts_with("sha512:") {
+            true => Hasher::Sha512(Sha512::new()),
+            false => Hasher::Sha256(Sha256::new()),
+        };
+        Self { digest: digest.clone(), size, seen: 0, hasher }
+    }
+
+    /// Takes in the next bytes. The error says what is wrong: there are more than there should be.
+    pub fn update(&mut self, bytes: &[u8]) -> Result<(), String> {
+        self.seen += bytes.len() as u64;
+        if self.seen > self.size {
+            return Err(format!("more than the {} bytes that its descriptor says", self.size));
+        }
+        match &mut self.hasher {
+            Hasher::Sha256(hasher) => hasher.update(bytes),
+            Hasher::Sha512(hasher) => hasher.update(bytes),
+        }
+        Ok(())
+    }
+
+    /// Nothing more comes. The error says what is wrong.
+    pub fn finish(self) -> Result<(), String> {
+        if self.seen != self.size {
+            return Err(format!("{} bytes, its descriptor says {}", self.seen, self.size));
+        }
+        let actual = match self.hasher {
+            Hasher::Sha256(hasher) => format!("sha256:{}", hex(&hasher.finalize())),
+            Hasher::Sha512(hasher) => format!("sha512:{}", hex(&hasher.finalize())),
+        };
+        if actual == self.digest.0 { Ok(()) } else { Err(format!("its bytes have digest {actual}")) }
+    }
+}
+
 fn hex(bytes: &[u8]) -> String {
     use fmt::Write as _;
     bytes.iter().fold(String::with_capacity(bytes.len() * 2), |mut out, byte| {
@@ -98,6 +148,22 @@ impl From<Digest> for String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn verified_piece_by_piece() {
+        let sha512 = Digest::parse(&format!("sha512:{}", hex(&Sha512::digest(b"hello")))).unwrap();
+        for digest in [Digest::sha256(b"hello"), sha512] {
+            let check = |size: u64, pieces: &[&str]| {
+                let mut verifier = Verifier::new(&digest, size);
+                pieces.iter().try_for_each(|piece| verifier.update(piece.as_bytes()))?;
+                verifier.finish()
+            };
+            assert_eq!(check(5, &["he", "", "llo"]), Ok(()));
+            assert!(check(5, &["hel"]).unwrap_err().starts_with("3 bytes"));
+            assert!(check(5, &["hello", "!"]).unwrap_err().starts_with("more than"));
+            assert!(check(5, &["jello"]).unwrap_err().starts_with("its bytes have digest sha"));
+        }
+    }
 
     #[test]
     fn forms() {

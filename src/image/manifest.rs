@@ -1,5 +1,6 @@
 use std::collections::BTreeMap;
 
+use bytes::Bytes;
 use serde::Deserialize;
 
 use super::descriptor::null_is_empty;
@@ -12,6 +13,17 @@ pub enum Manifest {
     Image(Box<ImageManifest>),
     /// A Docker manifest list or an OCI image index.
     Index(Index),
+}
+
+/// A manifest as it is stored: the exact bytes, verified, and what they say.
+#[derive(Debug, Clone)]
+pub struct Fetched {
+    /// The bytes, never to be written anew.
+    pub bytes: Bytes,
+    /// Media type, digest and size of the bytes.
+    pub descriptor: Descriptor,
+    /// The bytes, read.
+    pub manifest: Manifest,
 }
 
 /// An image manifest: its config and its layers.

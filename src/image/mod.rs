@@ -5,14 +5,16 @@
 mod descriptor;
 mod digest;
 mod index;
+mod location;
 mod manifest;
 pub mod media_type;
 mod platform;
 mod reference;
 
 pub use descriptor::{Descriptor, REFERENCE_DIGEST, REFERENCE_TYPE};
-pub use digest::{Digest, DigestError};
+pub use digest::{Digest, DigestError, Verifier};
 pub use index::{IndexKind, go_json, index_bytes};
-pub use manifest::{ImageConfig, ImageManifest, Index, Manifest, ManifestError, parse_manifest};
+pub use location::{LayoutReference, Location, LocationError};
+pub use manifest::{Fetched, ImageConfig, ImageManifest, Index, Manifest, ManifestError, parse_manifest};
 pub use platform::{Platform, is_known_platform};
 pub use reference::{Reference, ReferenceError, check_tag};

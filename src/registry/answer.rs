@@ -23,6 +23,8 @@ pub(super) struct Answer {
     pub(super) version: Version,
     pub(super) headers: HeaderMap,
     pub(super) body: Bytes,
+    /// The body, where it is streamed.
+    pub(super) rest: Option<Response>,
     /// The host that answered, where the registry redirected to another.
     pub(super) elsewhere: Option<String>,
 }
@@ -48,6 +50,8 @@ pub(super) struct Reading<'a> {
     pub(super) limit: usize,
     /// How long a server may say nothing.
     pub(super) silence: Duration,
+    /// The body of a success is left for later.
+    pub(super) streamed: bool,
     /// What is in it matters: not in the answer to a write that says that it is done.
     pub(super) needed: bool,
 }
@@ -61,12 +65,16 @@ impl Answer {
     ) -> Result<Self, Error> {
         let (status, version) = (response.status().as_u16(), response.version());
         let headers = std::mem::take(response.headers_mut());
+        if reading.streamed && status == 200 {
+            let (request, body) = (reading.request, Bytes::new());
+            return Ok(Self { request, status, version, headers, body, rest: Some(response), elsewhere });
+        }
         let body = match read_body(response, if status >= 400 { MAX_TALK } else { reading.limit }, &reading).await {
             Err(_) if status < 400 && !reading.needed => Bytes::new(),
             Err(error) if status >= 400 && !error.is_transient() => Bytes::new(),
             body => body?,
         };
-        Ok(Self { request: reading.request, status, version, headers, body, elsewhere })
+        Ok(Self { request: reading.request, status, version, headers, body, rest: None, elsewhere })
     }
 
     /// Compares the body of a success with what it must be. What is not may have been cut off, or mixed up on the way:

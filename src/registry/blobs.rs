@@ -1,11 +1,16 @@
+use std::sync::Mutex;
+
 use bytes::Bytes;
+use futures_util::StreamExt as _;
+use futures_util::future::BoxFuture;
 use reqwest::Method;
 
 use super::answer::{Answer, Expected, MAX_CONFIG};
 use super::client::Client;
 use super::error::{Error, ErrorKind};
-use super::send::Request;
+use super::send::{Content, Request};
 use super::sign_in::scopes::Scopes;
+use super::stream::{BlobSource, BlobStream, Ended, verified};
 use crate::image::{Descriptor, Digest, Reference};
 
 impl Client {
@@ -48,33 +53,33 @@ impl Client {
         Ok(self.send_ok(repository.registry(), &request).await?.body)
     }
 
-    /// Puts a blob of one repository into another of the same registry: mounted where the registry does that
-    /// (distribution-spec, "Mounting a blob from another repository"), else sent. Tells whether it was mounted.
-    pub async fn place_blob(&self, from: &Reference, to: &Reference, blob: &Descriptor) -> Result<bool, Error> {
+    /// Asks whether a repository has a blob (distribution-spec, "Checking if content exists in the registry"). Where
+    /// the registry does not say, it has not.
+    pub async fn has_blob(&self, repository: &Reference, blob: &Descriptor) -> Result<bool, Error> {
+        let target = format!("v2/{}/blobs/{}", repository.repository(), blob.digest);
+        let scopes = Scopes::push(repository.repository());
+        let subject = format!("blob {}", repository.with_digest(blob.digest.clone()));
+        let answer = self.send(repository.registry(), &Request::new(Method::HEAD, target, scopes, subject)).await?;
+        Ok(answer.status == 200)
+    }
+
+    /// Mounts a blob of another repository of the same registry (distribution-spec, "Mounting a blob from another
+    /// repository"). Registries refuse that in many ways where they would take the blob itself: then there is the
+    /// session that was opened in its place, if one was.
+    ///
+    /// Errors: the registry's trouble.
+    pub async fn mount_blob(&self, from: &Reference, to: &Reference, blob: &Descriptor) -> Result<Mounting, Error> {
         let subject = format!("blob {}", to.with_digest(blob.digest.clone()));
         let both = Scopes::push(to.repository()).and(from.repository(), &["pull"]);
         let target = format!("v2/{}/blobs/uploads/?mount={}&from={}", to.repository(), blob.digest, from.repository());
         let request = Request::new(Method::POST, target, both, subject.clone());
         let answer = self.send(to.registry(), &request).await?;
-        let session = match answer.status {
-            201 => return Ok(true),
-            // Not mounted, and a session for an upload is open (distribution-spec).
-            202 => location(&answer),
-            // Registries refuse a mount in all these ways where they would take the blob itself.
-            400 | 401 | 403 | 404 | 405 => None,
-            _ => return Err(answer.error(&subject)),
-        };
-        let limit = usize::try_from(blob.size).unwrap_or(usize::MAX);
-        let pull = Scopes::pull(from.repository());
-        let bytes = match (self.fetch_blob(from, blob, pull, limit, subject.clone()).await, session.as_deref()) {
-            (Ok(bytes), _) => bytes,
-            (Err(error), None) => return Err(error),
-            (Err(error), Some(session)) => {
-                self.cancel(to, session).await;
-                return Err(error);
-            }
-        };
-        self.send_blob(to, &blob.digest, bytes, session, subject).await.map(|()| false)
+        match answer.status {
+            201 => Ok(Mounting::Mounted),
+            202 => Ok(Mounting::Refused(location(&answer).map(Session))),
+            400 | 401 | 403 | 404 | 405 => Ok(Mounting::Refused(None)),
+            _ => Err(answer.error(&subject)),
+        }
     }
 
     /// Ends an upload session that nothing will come into; a registry ends it some day as well.
@@ -84,31 +89,38 @@ impl Client {
         let _ = self.send_signed(to.registry(), &request, 0).await;
     }
 
-    /// Pushes a small blob that is at hand, such as a config (distribution-spec, "Pushing a blob monolithically"),
-    /// and gives its descriptor with the media type asked for.
+    /// Pushes a small blob that is at hand, such as a config, and gives its descriptor with the media type asked for.
     pub async fn push_blob(&self, to: &Reference, media_type: &str, bytes: Bytes) -> Result<Descriptor, Error> {
+        struct AtHand(Bytes);
+        impl BlobSource for AtHand {
+            fn open(&self) -> BoxFuture<'_, Result<BlobStream, Error>> {
+                let bytes = self.0.clone();
+                Box::pin(async { Ok(futures_util::stream::iter([Ok(bytes)]).boxed()) })
+            }
+        }
         let digest = Digest::sha256(&bytes);
-        let subject = format!("blob {}", to.with_digest(digest.clone()));
-        let size = bytes.len() as u64;
-        self.send_blob(to, &digest, bytes, None, subject).await?;
-        Ok(Descriptor { size, ..Descriptor::new(media_type, digest) })
+        let descriptor = Descriptor { size: bytes.len() as u64, ..Descriptor::new(media_type, digest) };
+        self.send_blob(to, &descriptor, &AtHand(bytes), None).await?;
+        Ok(descriptor)
     }
 
-    /// Sends a blob into an upload session: the one that is open, and at each further try a new one, as nobody knows
-    /// what became of the last.
-    async fn send_blob(
+    /// Sends a blob (distribution-spec, "Pushing a blob monolithically"): into the session that is open, and at each
+    /// further try from its beginning into a new one, as nobody knows what became of the last. It is compared with its
+    /// descriptor on the way.
+    pub async fn send_blob(
         &self,
         to: &Reference,
-        digest: &Digest,
-        bytes: Bytes,
-        mut session: Option<String>,
-        subject: String,
+        blob: &Descriptor,
+        source: &dyn BlobSource,
+        session: Option<Session>,
     ) -> Result<(), Error> {
         let (registry, scopes) = (to.registry(), Scopes::push(to.repository()));
+        let subject = format!("blob {}", to.with_digest(blob.digest.clone()));
         let open = {
             let target = format!("v2/{}/blobs/uploads/", to.repository());
             Request::new(Method::POST, target, scopes.clone(), subject.clone())
         };
+        let mut session = session.map(|Session(location)| location);
         let mut tries = self.tries(registry, &open).await?;
         let answer = loop {
             let failed = tries.failed();
@@ -124,11 +136,20 @@ impl Client {
                         location(&answer).ok_or_else(missing)?
                     }
                 };
+                let (ended, opened) = (Ended::default(), source.open().await);
+                let stream = match opened {
+                    Ok(stream) => ended.watch(verified(stream, subject.clone(), blob)),
+                    Err(error) => {
+                        self.cancel(to, &session).await;
+                        return Err(error);
+                    }
+                };
                 let joint = if session.contains('?') { '&' } else { '?' };
-                let target = format!("{session}{joint}digest={digest}");
-                let content = Some(("application/octet-stream".into(), bytes.clone()));
+                let target = format!("{session}{joint}digest={}", blob.digest);
+                let content = Some(Content::Stream(blob.size, Mutex::new(Some(stream))));
                 let put = Request { content, ..Request::new(Method::PUT, target, scopes.clone(), subject.clone()) };
-                self.send_signed(registry, &put, failed).await
+                let answer = self.send_signed(registry, &put, failed).await;
+                answer.map_err(|error| ended.error().unwrap_or(error))
             };
             if let Some(outcome) = tries.outcome_of(sending).await {
                 break outcome?;
@@ -137,6 +158,17 @@ impl Client {
         if answer.status >= 400 { Err(self.refused(registry, &open, &answer).await) } else { Ok(()) }
     }
 }
+
+/// What came of an attempt to mount.
+pub enum Mounting {
+    /// The blob is there.
+    Mounted,
+    /// It has to be sent, into this session if there is one.
+    Refused(Option<Session>),
+}
+
+/// An upload session that is open. Its URL may hold secrets.
+pub struct Session(String);
 
 fn location(answer: &Answer) -> Option<String> {
     answer.header("location").map(str::to_owned)

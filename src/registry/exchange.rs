@@ -1,5 +1,6 @@
 //! One request on the wire, with its redirects: who gets which header, and the line that `--debug` shows.
 
+use std::sync::PoisonError;
 use std::time::Instant;
 
 use reqwest::header::{ACCEPT, AUTHORIZATION, CONTENT_LENGTH, CONTENT_TYPE, HeaderMap, HeaderValue, LOCATION, WARNING};
@@ -11,7 +12,7 @@ use super::client::Client;
 use super::connections::{is_transient, reason_of};
 use super::error::{Error, ErrorKind};
 use super::redact::{Secret, clean, redacted, redacted_text};
-use super::send::Request;
+use super::send::{Content, Request};
 use super::sign_in::realm::checked_address;
 use super::sign_in::scopes::Scopes;
 use super::silence::Progress;
@@ -53,6 +54,7 @@ impl Client {
                     limit: request.limit,
                     silence: self.silence(),
                     needed: request.is_read(),
+                    streamed: request.streamed,
                 };
                 let answer = Answer::read(response, reading, elsewhere).await?;
                 return answer.verify(&request.expected, &request.subject);
@@ -95,16 +97,27 @@ impl Client {
         let progress = Progress::new();
         let mut builder = client.request(request.method.clone(), url.clone());
         let mut sent = None;
-        if let Some((media_type, body)) = &request.content {
-            let value =
-                HeaderValue::from_str(media_type).map_err(|_| "the media type has characters that cannot be sent")?;
-            headers.insert(CONTENT_TYPE, value);
-            headers.insert(CONTENT_LENGTH, body.len().into());
-            sent = Some(body.len());
-            builder = builder.body(progress.body(body.clone()));
-        } else if request.method == Method::POST {
+        match &request.content {
+            Some(Content::Bytes(media_type, body)) => {
+                let value = HeaderValue::from_str(media_type);
+                headers.insert(CONTENT_TYPE, value.map_err(|_| "the media type has characters that cannot be sent")?);
+                headers.insert(CONTENT_LENGTH, body.len().into());
+                sent = Some(body.len() as u64);
+                builder = builder.body(body.clone());
+            }
+            Some(Content::Stream(length, stream)) => {
+                let stream = stream.lock().unwrap_or_else(PoisonError::into_inner).take();
+                let again = || NotSent { reason: "the upload has to begin anew".into(), transient: true };
+                headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/octet-stream"));
+                headers.insert(CONTENT_LENGTH, (*length).into());
+                sent = Some(*length);
+                builder = builder.body(progress.body(stream.ok_or_else(again)?));
+            }
             // Some registries and proxies answer 411 to a POST that does not say that it is empty.
-            headers.insert(CONTENT_LENGTH, HeaderValue::from_static("0"));
+            None if request.method == Method::POST => {
+                headers.insert(CONTENT_LENGTH, HeaderValue::from_static("0"));
+            }
+            None => {}
         }
         let sending = Sending { method: &request.method, url, sent, attempt };
         self.dispatch(builder.headers(headers), &progress, &sending).await
@@ -160,7 +173,7 @@ impl Client {
                 .ok_or_else(|| transport("the credentials have characters that cannot be sent".into()))?;
             builder = builder.header(AUTHORIZATION, value);
         }
-        let sent = form.map(|form| form.reveal().len());
+        let sent = form.map(|form| form.reveal().len() as u64);
         if let Some(form) = form {
             let form = form.reveal().to_owned();
             builder = builder.header(CONTENT_TYPE, "application/x-www-form-urlencoded").body(form);
@@ -169,7 +182,7 @@ impl Client {
         match self.dispatch(builder, &Progress::new(), &sending).await {
             Ok(response) => {
                 let (request, silence) = (String::new(), self.silence());
-                let reading = Reading { subject, request, limit: MAX_TALK, silence, needed: true };
+                let reading = Reading { subject, request, limit: MAX_TALK, silence, needed: true, streamed: false };
                 Answer::read(response, reading, None).await
             }
             Err(NotSent { reason, transient: true }) => {
@@ -194,7 +207,7 @@ struct Sending<'a> {
     method: &'a Method,
     url: &'a Url,
     /// Bytes of the body.
-    sent: Option<usize>,
+    sent: Option<u64>,
     attempt: u32,
 }
 
@@ -258,7 +271,7 @@ pub(super) fn pointed_to(api: &Url, base: &Url, location: &str) -> Result<Url, S
 pub(super) fn line(
     method: &Method,
     url: &Url,
-    sent: Option<usize>,
+    sent: Option<u64>,
     result: &reqwest::Result<Response>,
     started: Instant,
     attempt: u32,

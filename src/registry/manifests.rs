@@ -1,4 +1,3 @@
-use bytes::Bytes;
 use reqwest::Method;
 
 use super::answer::{Expected, MAX_MANIFEST};
@@ -6,18 +5,7 @@ use super::client::Client;
 use super::error::{Error, ErrorKind};
 use super::send::Request;
 use super::sign_in::scopes::Scopes;
-use crate::image::{Descriptor, Digest, Manifest, Reference, media_type, parse_manifest};
-
-/// A manifest as the registry holds it: the exact bytes, verified, and what they say.
-#[derive(Debug, Clone)]
-pub struct Fetched {
-    /// The bytes, never to be written anew.
-    pub bytes: Bytes,
-    /// Media type, digest and size of the bytes.
-    pub descriptor: Descriptor,
-    /// The bytes, read.
-    pub manifest: Manifest,
-}
+use crate::image::{Descriptor, Digest, Fetched, Reference, media_type, parse_manifest};
 
 impl Client {
     /// Fetches a manifest by digest or tag (distribution-spec, "Pulling manifests").

@@ -20,14 +20,16 @@ mod send;
 mod sign_in;
 mod silence;
 mod stop;
+mod stream;
 mod tries;
 
+pub use blobs::{Mounting, Session};
 pub use client::{Client, DEFAULT_CONCURRENCY, DEFAULT_SILENCE, Options, Trace, Traffic};
 pub use connections::Tls;
 pub use error::{Denial, Denied, Error, ErrorKind, RateLimit, Refusal, RegistryMessage};
-pub use manifests::Fetched;
 pub use push::IfMatch;
 pub use redact::Secret;
 pub use retry::RetryPolicy;
 pub use sign_in::credentials::{CredentialSources, Given, Login, Stored, erase, store};
 pub use stop::{Stop, StopReason};
+pub use stream::{BlobSource, BlobStream, RegistryBlob, verified};

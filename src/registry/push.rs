@@ -6,7 +6,7 @@ use reqwest::Method;
 use super::client::Client;
 use super::error::{Error, ErrorKind};
 use super::manifests::{head_request, manifest_request};
-use super::send::Request;
+use super::send::{Content, Request};
 use super::sign_in::scopes::Scopes;
 use super::stop::GRACE;
 use crate::image::{Descriptor, Digest, Reference};
@@ -34,7 +34,7 @@ impl Client {
     ) -> Result<(), Error> {
         let registry = reference.registry();
         let request = Request {
-            content: Some((descriptor.media_type.clone(), bytes.clone())),
+            content: Some(Content::Bytes(descriptor.media_type.clone(), bytes.clone())),
             refers_to_new: true,
             ..manifest_request(Method::PUT, reference, Scopes::push(reference.repository()))
         };
@@ -44,7 +44,7 @@ impl Client {
             if let Some(if_match) = if_match {
                 match self.current_digest(reference).await {
                     Ok(current) if current.as_ref() == Some(&descriptor.digest) => return Ok(()),
-                    Ok(current) => if_match.check(reference, current.as_ref())?,
+                    Ok(current) => if_match.check(&request.subject, current.as_ref())?,
                     Err(error) => break Err(error),
                 }
             }
@@ -133,7 +133,7 @@ pub enum IfMatch {
 
 impl IfMatch {
     /// Compares with what a tag points at.
-    pub fn check(&self, reference: &Reference, current: Option<&Digest>) -> Result<(), Error> {
+    pub fn check(&self, tag: &str, current: Option<&Digest>) -> Result<(), Error> {
         let expected = match self {
             Self::Nothing => None,
             Self::Digest(digest) => Some(digest),
@@ -142,7 +142,7 @@ impl IfMatch {
             return Ok(());
         }
         let kind = ErrorKind::Changed { expected: expected.cloned(), current: current.cloned() };
-        Err(Error::new(reference.to_string(), kind))
+        Err(Error::new(tag, kind))
     }
 }
 

@@ -1,5 +1,6 @@
 //! A request from its beginning to its end: sign-in, and what is tried again.
 
+use std::sync::Mutex;
 use std::sync::atomic::Ordering;
 
 use bytes::Bytes;
@@ -15,6 +16,7 @@ use super::host::Host;
 use super::sign_in::challenge::{Challenge, parse_challenges};
 use super::sign_in::scopes::Scopes;
 use super::stop::StopReason;
+use super::stream::BlobStream;
 
 /// One request to a registry's API. Everything in it can be sent again.
 pub(super) struct Request {
@@ -22,16 +24,26 @@ pub(super) struct Request {
     /// Path and query behind the host, or a whole URL that the registry named as `Location`.
     pub(super) target: String,
     pub(super) accept: Option<&'static str>,
-    pub(super) content: Option<(String, Bytes)>,
+    pub(super) content: Option<Content>,
     pub(super) scopes: Scopes,
     /// Bytes of the answer's body that are read at most.
     pub(super) limit: usize,
     /// What the answer's body must be.
     pub(super) expected: Expected,
+    /// The body of a success is left for later.
+    pub(super) streamed: bool,
     /// What its content refers to was written a moment ago: a registry may not know it everywhere yet.
     pub(super) refers_to_new: bool,
     /// What errors are about.
     pub(super) subject: String,
+}
+
+/// What a request carries.
+pub(super) enum Content {
+    /// Of this media type.
+    Bytes(String, Bytes),
+    /// A blob of so many bytes, which can be sent once.
+    Stream(u64, Mutex<Option<BlobStream>>),
 }
 
 impl Client {
@@ -149,7 +161,18 @@ impl Client {
 impl Request {
     pub(super) fn new(method: Method, target: String, scopes: Scopes, subject: String) -> Self {
         let (limit, expected) = (MAX_TALK, Expected::default());
-        Self { method, target, accept: None, content: None, scopes, limit, expected, refers_to_new: false, subject }
+        Self {
+            method,
+            target,
+            accept: None,
+            content: None,
+            scopes,
+            limit,
+            expected,
+            streamed: false,
+            refers_to_new: false,
+            subject,
+        }
     }
 
     /// For `GET /v2/`, which every registry has (distribution-spec, "Determining Support").

@@ -4,16 +4,15 @@
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use bytes::Bytes;
+use futures_util::StreamExt as _;
 use futures_util::future::{Either, select};
 use tokio::time::Instant;
+
+use super::stream::BlobStream;
 
 /// When something of a request last went out.
 #[derive(Clone)]
 pub(super) struct Progress(Arc<Mutex<Instant>>);
-
-/// Bodies longer than this go out in pieces of this size, each of which counts; bytes.
-const PIECE: usize = 64 << 10;
 
 impl Progress {
     pub(super) fn new() -> Self {
@@ -28,17 +27,11 @@ impl Progress {
         *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Instant::now();
     }
 
-    /// A request's body. One in pieces does not know its length: `Content-Length` must be set.
-    pub(super) fn body(&self, bytes: Bytes) -> reqwest::Body {
-        if bytes.len() <= PIECE {
-            return bytes.into();
-        }
-        let (progress, mut left) = (self.clone(), bytes);
-        let pieces = std::iter::from_fn(move || {
-            progress.note();
-            (!left.is_empty()).then(|| Ok::<_, std::convert::Infallible>(left.split_to(PIECE.min(left.len()))))
-        });
-        reqwest::Body::wrap_stream(futures_util::stream::iter(pieces))
+    /// A request's body, of which each piece that is asked for counts. It does not know its length: `Content-Length`
+    /// must be set.
+    pub(super) fn body(&self, stream: BlobStream) -> reqwest::Body {
+        let progress = self.clone();
+        reqwest::Body::wrap_stream(stream.inspect(move |_| progress.note()))
     }
 
     /// Does the work, unless nothing goes out and nothing comes for so long.

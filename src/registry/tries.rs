@@ -29,6 +29,16 @@ pub(super) struct Wait {
 }
 
 impl Client {
+    /// Waits before work that ended in `error` is done again; gives the error back where it is not to be.
+    pub async fn wait_after(&self, error: &Error, failed: u32) -> Result<(), Error> {
+        let policy = self.retry();
+        let Some(time) = policy.wait(failed, None, fastrand::f64()).filter(|_| error.is_transient()) else {
+            return Err(error.clone().final_one());
+        };
+        self.warn(format!("{error}; trying again in {:.1} s ({failed} of {})", time.as_secs_f64(), policy.retries));
+        self.stop().or(tokio::time::sleep(time)).await.map_err(|_| error.clone().final_one())
+    }
+
     /// Begins, once the host is not to be left alone.
     pub(super) async fn tries<'a>(&'a self, registry: &'a str, request: &'a Request) -> Result<Tries<'a>, Error> {
         let host = self.host(registry);

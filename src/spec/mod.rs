@@ -12,13 +12,13 @@ pub use problem::{Problem, SpecError};
 pub use template::{TemplateRequest, from_template, parse_annotations};
 pub use yaml::from_yaml;
 
-use crate::image::{IndexKind, Platform, Reference, check_tag};
+use crate::image::{IndexKind, Location, Platform, check_tag};
 
 /// One index to assemble.
 #[derive(Debug, Clone)]
 pub struct Spec {
     /// Where the index goes; has a tag and no digest.
-    pub target: Reference,
+    pub target: Location,
     /// Further tags of the target's repository, without the target's own.
     pub tags: Vec<String>,
     /// The form of the index.
@@ -32,38 +32,32 @@ pub struct Spec {
 /// One image (or index) to put into the index.
 #[derive(Debug, Clone)]
 pub struct Source {
-    /// Where it is; has a tag or a digest.
-    pub reference: Reference,
+    /// Where it is; has a tag or a digest, but for a layout with a single image.
+    pub location: Location,
     /// What the user said of its platform; empty fields are filled from the image's config.
     pub platform: Platform,
 }
 
-/// Checks the target's reference: it must have a tag and no digest.
-fn target(text: &str) -> Result<Reference, String> {
-    let reference: Reference = text.parse().map_err(|error: crate::image::ReferenceError| error.to_string())?;
-    match (reference.tag(), reference.digest()) {
+/// Checks the target: it must have a tag and no digest.
+fn target(text: &str) -> Result<Location, String> {
+    let location: Location = text.parse().map_err(|error: crate::image::LocationError| error.to_string())?;
+    match (location.tag(), location.digest()) {
         (_, Some(_)) => {
             Err(format!("target \"{text}\" has a digest; name a tag instead, the digest is what comes out"))
         }
         (None, None) => Err(format!("target \"{text}\" has no tag; manifest-tool does not default to \"latest\"")),
-        (Some(_), None) => Ok(reference),
+        (Some(_), None) => Ok(location),
     }
 }
 
-/// Checks a source's reference: it must have a tag or a digest, and be in the target's registry.
-fn source(text: &str, target: Option<&Reference>) -> Result<Reference, String> {
-    let reference: Reference = text.parse().map_err(|error: crate::image::ReferenceError| error.to_string())?;
-    if reference.manifest_name().is_none() {
-        return Err(format!("source \"{text}\" has no tag or digest; manifest-tool does not default to \"latest\""));
-    }
-    match target {
-        Some(target) if target.registry() != reference.registry() => Err(format!(
-            "source \"{text}\" is in registry {}, the target in {}; copy the image there first, \
-             sources must be in the target's registry",
-            reference.registry(),
-            target.registry()
-        )),
-        _ => Ok(reference),
+/// Checks a source: in a registry it must have a tag or a digest.
+fn source(text: &str) -> Result<Location, String> {
+    let location: Location = text.parse().map_err(|error: crate::image::LocationError| error.to_string())?;
+    match location.reference() {
+        Some(reference) if reference.manifest_name().is_none() => {
+            Err(format!("source \"{text}\" has no tag or digest; manifest-tool does not default to \"latest\""))
+        }
+        _ => Ok(location),
     }
 }
 
@@ -77,7 +71,7 @@ fn extra_tag(tag: &str, seen: &mut HashSet<String>) -> Result<(), String> {
 }
 
 /// Specs for 2.2.1 name the target's own tag among the extra ones; it is written once.
-fn without_own(target: &Reference, mut tags: Vec<String>) -> Vec<String> {
+fn without_own(target: &Location, mut tags: Vec<String>) -> Vec<String> {
     tags.retain(|tag| target.tag() != Some(tag));
     tags
 }

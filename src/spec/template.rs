@@ -35,8 +35,8 @@ pub fn from_template(request: &TemplateRequest<'_>) -> Result<Spec, SpecError> {
                 continue;
             }
         };
-        match source(&fill(request.template, &platform), target.as_ref()) {
-            Ok(reference) => sources.push(Source { reference, platform }),
+        match source(&fill(request.template, &platform)) {
+            Ok(location) => sources.push(Source { location, platform }),
             Err(message) => note(format!("{text}: {message}")),
         }
     }
@@ -167,7 +167,7 @@ mod tests {
     fn all_problems_at_once() {
         let request = TemplateRequest {
             platforms: &["linux".into(), "linux/amd64".into(), "linux//v1".into()],
-            template: "other.example/app-ARCH:v1",
+            template: "other.example/app-ARCH",
             target: "r.example/app:v1",
             tags: &["v1".into(), "x".into(), "x".into(), "-bad".into()],
             annotations: &["a=b".into()],
@@ -178,7 +178,7 @@ mod tests {
         assert_eq!(lines.len(), 6, "{error}");
         for (line, part) in lines.iter().zip([
             "invalid platform \"linux\"",
-            "copy the image there first",
+            "has no tag or digest",
             "invalid platform \"linux//v1\"",
             "duplicate tag \"x\"",
             "invalid tag \"-bad\"",
@@ -205,8 +205,7 @@ mod tests {
                 assert_eq!(spec.sources.len(), platforms.len());
                 for (source, asked) in spec.sources.iter().zip(platforms) {
                     assert_eq!(source.platform.to_string(), asked.trim());
-                    assert_eq!(source.reference.registry(), spec.target.registry());
-                    assert!(source.reference.manifest_name().is_some());
+                    assert!(source.location.reference().is_none_or(|reference| reference.manifest_name().is_some()));
                 }
                 assert!(spec.tags.iter().all(|tag| tags.contains(tag) && spec.target.tag() != Some(tag)));
             }

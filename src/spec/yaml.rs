@@ -5,7 +5,7 @@ use serde::de::{Deserialize, Deserializer, MapAccess, SeqAccess, Visitor};
 use serde_saphyr::{Location, MessageFormatter as _, NonFiniteFloatPolicy, Spanned, UserMessageFormatter};
 
 use super::{DOCKER_HAS_NO_ANNOTATIONS, Problem, Source, Spec, SpecError, extra_tag, source, target, without_own};
-use crate::image::{IndexKind, Platform, Reference};
+use crate::image::{IndexKind, Platform};
 
 /// Reads the specs of a file, one for each YAML document, or says all that is wrong with them, each with line and
 /// column. `file` is for messages.
@@ -158,7 +158,7 @@ impl Reader<'_> {
         let annotations = get("annotations").map(|node| self.annotations(node, kind)).unwrap_or_default();
         let sources = match get("manifests") {
             Some(Spanned { value: Node::List(entries), .. }) if !entries.is_empty() => {
-                entries.iter().filter_map(|entry| self.entry(entry, target.as_ref())).collect()
+                entries.iter().filter_map(|entry| self.entry(entry)).collect()
             }
             Some(node @ Spanned { value: Node::List(_) | Node::Null, .. }) => {
                 self.note(node.referenced, "\"manifests\" is empty: an index needs at least one image");
@@ -177,7 +177,7 @@ impl Reader<'_> {
         Some(Spec { tags: without_own(&target, tags), target, kind, annotations, sources })
     }
 
-    fn entry(&mut self, node: &Spanned<Node>, spec_target: Option<&Reference>) -> Option<Source> {
+    fn entry(&mut self, node: &Spanned<Node>) -> Option<Source> {
         let keys = self.keys(node, "an entry of \"manifests\"", ENTRY_KEYS)?;
         let get = |name: &str| keys.iter().find(|(key, _)| *key == name).map(|(_, value)| *value);
         let platform = get("platform").map(|node| self.platform(node)).unwrap_or_default();
@@ -186,8 +186,8 @@ impl Reader<'_> {
             return None;
         };
         let text = self.scalar(image, "image")?;
-        let reference = self.checked(image.referenced, source(&text, spec_target))?;
-        Some(Source { reference, platform })
+        let location = self.checked(image.referenced, source(&text))?;
+        Some(Source { location, platform })
     }
 
     fn platform(&mut self, node: &Spanned<Node>) -> Platform {
@@ -415,7 +415,8 @@ mod tests {
             ("image: r.io/a:1\nmanifests: x", "must be a list of entries"),
             ("image: r.io/a:1\ntags: x\nmanifests: [{image: r.io/a:2}]", "\"tags\" must be a list"),
             ("image: r.io/a\nmanifests: [{image: r.io/a:2}]", "no tag"),
-            ("image: r.io/a:1\nmanifests: [{image: other.io/a:2}]", "copy the image there first"),
+            ("image: r.io/a:1\nmanifests: [{image: 'oci:'}]", "it has no path"),
+            ("image: oci:d\nmanifests: [{image: oci:e}]", "no tag"),
             ("a: &a [*a]", "s.yaml"),
         ] {
             let found = problems(text);
@@ -430,7 +431,7 @@ mod tests {
         let text = format!("---\n{}---\n---\n{}...\n", one("1.10"), one("2.20"));
         let specs = from_yaml(&text, "s.yaml", IndexKind::Oci).unwrap();
         let shown: Vec<String> =
-            specs.iter().map(|spec| format!("{} {}", spec.target, spec.sources[0].reference)).collect();
+            specs.iter().map(|spec| format!("{} {}", spec.target, spec.sources[0].location)).collect();
         assert_eq!(shown, ["r.io/a:1.10 r.io/b:1.10", "r.io/a:2.20 r.io/b:1.10"]);
         let text = format!("{}---\nimage: r.io/a:3\ntags: [1.10, 1.10]\nmanifests: [{{imag: r.io/b:1}}]\n", one("x"));
         assert_eq!(problems(&text).len(), 3, "{:?}", problems(&text));
@@ -481,9 +482,8 @@ mod tests {
             assert!(spec.target.tag().is_some() && spec.target.digest().is_none() && !spec.sources.is_empty());
             assert!(kind == IndexKind::Oci || spec.annotations.is_empty());
             for source in &spec.sources {
-                assert!(source.reference.manifest_name().is_some());
-                assert_eq!(source.reference.registry(), spec.target.registry());
-                assert_eq!(source.reference.to_string().parse(), Ok(source.reference.clone()));
+                assert!(source.location.reference().is_none_or(|reference| reference.manifest_name().is_some()));
+                assert_eq!(source.location.to_string().parse(), Ok(source.location.clone()));
             }
             for (n, tag) in spec.tags.iter().enumerate() {
                 assert_eq!(crate::image::check_tag(tag), Ok(()));

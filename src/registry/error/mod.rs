@@ -60,6 +60,8 @@ pub enum ErrorKind {
     Manifest(ManifestError),
     /// An answer that breaks the protocol.
     Protocol(String),
+    /// What was to be sent cannot be read where it comes from, which is not a registry.
+    Source(String),
     /// It was not sent, because the run was to end.
     Stopped(StopReason),
     /// Signing in failed before the registry or its token service could judge.
@@ -96,7 +98,15 @@ impl Error {
         Self { transient: true, ..Self::new(subject, kind) }
     }
 
-    pub(super) fn is_transient(&self) -> bool {
+    /// For a [`BlobSource`](super::BlobSource) that is not a registry.
+    #[must_use]
+    pub fn of_source(subject: impl Into<String>, reason: impl Into<String>) -> Self {
+        Self::new(subject, ErrorKind::Source(reason.into()))
+    }
+
+    /// Whether another try may help.
+    #[must_use]
+    pub fn is_transient(&self) -> bool {
         self.transient
     }
 
@@ -154,7 +164,7 @@ impl ErrorKind {
                 write!(f, ": {actual} bytes received, the descriptor says {expected}")
             }
             Self::Manifest(error) => write!(f, ": {error}"),
-            Self::Protocol(reason) => write!(f, ": {reason}"),
+            Self::Protocol(reason) | Self::Source(reason) => write!(f, ": {reason}"),
             Self::Stopped(StopReason::Signal(_)) => f.write_str(": not done, interrupted"),
             Self::Stopped(StopReason::Deadline) => f.write_str(": not done, the deadline has passed"),
             Self::SignIn(reason) => write!(f, ": sign-in failed: {reason}"),

@@ -4,7 +4,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 /// Work that is done once for a key, however many ask for it: they wait for the one who does it, and share the result.
 /// What failed is done again by the next who asks.
-pub(super) struct Once<K, V> {
+pub struct Once<K, V> {
     slots: Mutex<HashMap<K, Arc<tokio::sync::Mutex<Option<V>>>>>,
 }
 
@@ -15,7 +15,8 @@ impl<K, V> Default for Once<K, V> {
 }
 
 impl<K: Eq + Hash + Clone, V: Clone> Once<K, V> {
-    pub(super) async fn get<E>(&self, key: &K, work: impl Future<Output = Result<V, E>>) -> Result<V, E> {
+    /// The value of a key: from who has it, or from this work.
+    pub async fn get<E>(&self, key: &K, work: impl Future<Output = Result<V, E>>) -> Result<V, E> {
         let slot = {
             let mut slots = self.slots.lock().unwrap_or_else(PoisonError::into_inner);
             Arc::clone(slots.entry(key.clone()).or_default())
@@ -30,7 +31,7 @@ impl<K: Eq + Hash + Clone, V: Clone> Once<K, V> {
     }
 
     /// Lets go of a value that nobody will ask for again.
-    pub(super) fn forget(&self, key: &K) {
+    pub fn forget(&self, key: &K) {
         self.slots.lock().unwrap_or_else(PoisonError::into_inner).remove(key);
     }
 }

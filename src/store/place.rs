@@ -1,42 +1,79 @@
+use std::fmt;
+
+use bytes::Bytes;
 use futures_util::future::join_all;
 
-use super::event::{Event, Reporter};
 use super::once::Once;
-use super::plan::Child;
-use crate::image::{Digest, Reference};
-use crate::registry::{Client, Error};
+use super::{Error, Placing, Store};
+use crate::image::{Descriptor, Digest, Location};
 
-/// What is known to be in target repositories, for all indexes of a run.
-#[derive(Default)]
-pub(super) struct Placed {
-    /// By repository and digest: whether a child manifest was there, or only its blobs are there now.
-    children: Once<(Reference, Digest), bool>,
-    blobs: Once<(Reference, Digest), ()>,
-    pushed: Once<(Reference, Digest), ()>,
+/// A manifest that is to be in another repository or layout, with what it refers to.
+#[derive(Debug, Clone)]
+pub struct Child {
+    /// Where it is, by digest.
+    pub from: Location,
+    /// Its type, digest and size.
+    pub descriptor: Descriptor,
+    /// Its exact bytes.
+    pub bytes: Bytes,
+    /// Config and layers, but for those that are not to be moved; each digest once.
+    pub blobs: Vec<Descriptor>,
 }
+
+/// What is known to be in target repositories, for all of a run.
+#[derive(Default)]
+pub struct Placed {
+    /// By repository and digest: whether a child manifest was there, or only its blobs are there now.
+    children: Once<(Location, Digest), bool>,
+    blobs: Once<(Location, Digest), ()>,
+    pushed: Once<(Location, Digest), ()>,
+}
+
+/// Something that came to be in its place.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Step {
+    /// A blob.
+    Blob(Digest, Placing),
+    /// A manifest, by digest.
+    Manifest(Digest),
+}
+
+impl fmt::Display for Step {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Blob(digest, Placing::There) => write!(f, "blob {digest} is there"),
+            Self::Blob(digest, Placing::Mounted) => write!(f, "mounted blob {digest}"),
+            Self::Blob(digest, Placing::Sent) => write!(f, "sent blob {digest}"),
+            Self::Manifest(digest) => write!(f, "pushed manifest {digest}"),
+        }
+    }
+}
+
+/// Where steps go.
+pub type Steps<'a> = &'a (dyn Fn(Step) + Sync);
 
 impl Placed {
     /// Puts the blobs of children into the target's repository, but of those that are there already. No manifest is
     /// written, so that nothing becomes visible: this may run while configs are still checked.
-    pub(super) async fn place_blobs(
+    pub async fn place_blobs(
         &self,
-        client: &Client,
-        target: &Reference,
+        store: &Store<'_>,
+        target: &Location,
         children: &[Child],
-        reporter: Reporter<'_>,
+        steps: Steps<'_>,
     ) -> Vec<Error> {
         let repository = target.without_name();
         failures(children.iter().map(async |child| {
             let key = (repository.clone(), child.descriptor.digest.clone());
             let place = async {
-                let there = client.current_digest(&target.with_digest(child.descriptor.digest.clone())).await;
+                let there = store.current_digest(&target.with_digest(child.descriptor.digest.clone())).await;
                 if matches!(there, Ok(Some(digest)) if digest == child.descriptor.digest) {
                     return Ok(true);
                 }
                 let blobs = child.blobs.iter().map(async |blob| {
                     let place = async {
-                        let mounted = client.place_blob(&child.from, target, blob).await?;
-                        reporter(Event::BlobPlaced { digest: blob.digest.clone(), mounted });
+                        let placing = store.place_blob(&child.from, target, blob).await?;
+                        steps(Step::Blob(blob.digest.clone(), placing));
                         Ok(())
                     };
                     self.blobs.get(&(repository.clone(), blob.digest.clone()), place).await
@@ -52,12 +89,12 @@ impl Placed {
     }
 
     /// Writes the manifests of children that were not there.
-    pub(super) async fn push_children(
+    pub async fn push_children(
         &self,
-        client: &Client,
-        target: &Reference,
+        store: &Store<'_>,
+        target: &Location,
         children: &[Child],
-        reporter: Reporter<'_>,
+        steps: Steps<'_>,
     ) -> Vec<Error> {
         let repository = target.without_name();
         failures(children.iter().map(async |child| {
@@ -66,9 +103,9 @@ impl Placed {
                 return Ok(());
             }
             let push = async {
-                let reference = target.with_digest(child.descriptor.digest.clone());
-                client.push_manifest(&reference, &child.descriptor, &child.bytes, None).await?;
-                reporter(Event::ChildPushed { digest: child.descriptor.digest.clone() });
+                let at = target.with_digest(child.descriptor.digest.clone());
+                store.push_manifest(&at, &child.descriptor, &child.bytes, None).await?;
+                steps(Step::Manifest(child.descriptor.digest.clone()));
                 Ok(())
             };
             self.pushed.get(&key, push).await

@@ -1,0 +1,243 @@
+use std::fmt;
+
+use super::{Digest, Reference};
+
+/// Where an image is: in a registry, or in an OCI image layout on this machine, in skopeo's spelling.
+///
+/// `HOST/REPOSITORY:TAG`, which may have `docker://` before it; `oci:FOLDER[:NAME]` and `oci-archive:FILE[:NAME]`, where
+/// a digest (`@sha256:...`) may stand for the name. The first `:` parts the path from the name.
+///
+/// ```
+/// use manifest_tool::image::Location;
+/// let layout: Location = "oci:build/amd64:v1".parse()?;
+/// assert_eq!((layout.tag(), layout.to_string()), (Some("v1"), "oci:build/amd64:v1".to_owned()));
+/// # Ok::<(), manifest_tool::image::LocationError>(())
+/// ```
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub enum Location {
+    /// In a registry.
+    Registry(Reference),
+    /// In a layout.
+    Layout(LayoutReference),
+}
+
+/// An image in a layout, or a whole layout.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct LayoutReference {
+    /// A tar archive; else a folder.
+    pub archive: bool,
+    /// Of the folder or file, as given.
+    pub path: String,
+    /// `org.opencontainers.image.ref.name` in its index.json.
+    pub name: Option<String>,
+    /// The manifest's digest.
+    pub digest: Option<Digest>,
+}
+
+/// A text that is not a location.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{0}")]
+pub struct LocationError(String);
+
+impl Location {
+    /// The reference, if it is one.
+    #[must_use]
+    pub fn reference(&self) -> Option<&Reference> {
+        match self {
+            Self::Registry(reference) => Some(reference),
+            Self::Layout(_) => None,
+        }
+    }
+
+    /// The tag, or the name in a layout.
+    #[must_use]
+    pub fn tag(&self) -> Option<&str> {
+        match self {
+            Self::Registry(reference) => reference.tag(),
+            Self::Layout(layout) => layout.name.as_deref(),
+        }
+    }
+
+    /// The digest as written.
+    #[must_use]
+    pub fn digest(&self) -> Option<&Digest> {
+        match self {
+            Self::Registry(reference) => reference.digest(),
+            Self::Layout(layout) => layout.digest.as_ref(),
+        }
+    }
+
+    /// The same repository or layout, by digest.
+    #[must_use]
+    pub fn with_digest(&self, digest: Digest) -> Self {
+        match self {
+            Self::Registry(reference) => Self::Registry(reference.with_digest(digest)),
+            Self::Layout(layout) => {
+                Self::Layout(LayoutReference { name: None, digest: Some(digest), ..layout.clone() })
+            }
+        }
+    }
+
+    /// The same repository or layout, by tag. The tag must have passed [`check_tag`](super::check_tag).
+    #[must_use]
+    pub fn with_tag(&self, tag: &str) -> Self {
+        match self {
+            Self::Registry(reference) => Self::Registry(reference.with_tag(tag)),
+            Self::Layout(layout) => {
+                Self::Layout(LayoutReference { name: Some(tag.to_owned()), digest: None, ..layout.clone() })
+            }
+        }
+    }
+
+    /// The repository or layout alone.
+    #[must_use]
+    pub fn without_name(&self) -> Self {
+        match self {
+            Self::Registry(reference) => Self::Registry(reference.without_name()),
+            Self::Layout(layout) => Self::Layout(LayoutReference { name: None, digest: None, ..layout.clone() }),
+        }
+    }
+
+    /// Whether both are in one repository, or one layout.
+    #[must_use]
+    pub fn same_repository(&self, other: &Self) -> bool {
+        self.without_name() == other.without_name()
+    }
+}
+
+impl From<Reference> for Location {
+    fn from(reference: Reference) -> Self {
+        Self::Registry(reference)
+    }
+}
+
+impl fmt::Display for Location {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Registry(reference) => reference.fmt(f),
+            Self::Layout(layout) => layout.fmt(f),
+        }
+    }
+}
+
+impl fmt::Display for LayoutReference {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}:{}", if self.archive { "oci-archive" } else { "oci" }, self.path)?;
+        if let Some(name) = &self.name {
+            write!(f, ":{name}")?;
+        }
+        if let Some(digest) = &self.digest {
+            write!(f, "@{digest}")?;
+        }
+        Ok(())
+    }
+}
+
+impl std::str::FromStr for Location {
+    type Err = LocationError;
+
+    fn from_str(text: &str) -> Result<Self, LocationError> {
+        let layout = |archive, rest| {
+            let parsed = parse_layout(archive, rest);
+            parsed.map_err(|reason| LocationError(format!("invalid layout \"{}\": {reason}", shortened(text))))
+        };
+        match text.split_once(':') {
+            Some(("oci", rest)) if !is_port(rest) => layout(false, rest).map(Self::Layout),
+            Some(("oci-archive", rest)) if !is_port(rest) => layout(true, rest).map(Self::Layout),
+            _ => {
+                let reference = text.strip_prefix("docker://").unwrap_or(text).parse();
+                reference.map(Self::Registry).map_err(|error: super::ReferenceError| LocationError(error.to_string()))
+            }
+        }
+    }
+}
+
+/// A host may be called `oci`: `oci:5000/app:v1`.
+fn is_port(rest: &str) -> bool {
+    let port = rest.split('/').next().unwrap_or_default();
+    rest.contains('/') && !port.is_empty() && port.bytes().all(|b| b.is_ascii_digit())
+}
+
+fn parse_layout(archive: bool, rest: &str) -> Result<LayoutReference, &'static str> {
+    if rest.len() > MAX_LENGTH || rest.chars().any(char::is_control) {
+        return Err("a path and name have at most 4096 bytes, and no control characters");
+    }
+    let (rest, digest) = match rest.rsplit_once('@').map(|(rest, digest)| (rest, Digest::parse(digest))) {
+        Some((rest, Ok(digest))) => (rest, Some(digest)),
+        _ => (rest, None),
+    };
+    let (path, name) = rest.split_once(':').map_or((rest, None), |(path, name)| (path, Some(name)));
+    if path.is_empty() {
+        return Err("it has no path");
+    }
+    if name == Some("") {
+        return Err("the name after the path is empty");
+    }
+    Ok(LayoutReference { archive, path: path.to_owned(), name: name.map(str::to_owned), digest })
+}
+
+/// Linux's bound of a path; bytes.
+const MAX_LENGTH: usize = 4096;
+
+fn shortened(text: &str) -> String {
+    text.chars().filter(|c| !c.is_control()).take(300).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn good() {
+        let digest = Digest::sha256(b"");
+        for (text, normal) in [
+            ("a:1", "docker.io/library/a:1".to_owned()),
+            ("docker://r.io/a:1", "r.io/a:1".into()),
+            ("oci:5000/a:1", "oci:5000/a:1".into()),
+            ("oci:dir", "oci:dir".into()),
+            ("oci:./dir/x:v1", "oci:./dir/x:v1".into()),
+            ("oci:dir:docker.io/library/a:1", "oci:dir:docker.io/library/a:1".into()),
+            ("oci-archive:/tmp/a b.tar:v1", "oci-archive:/tmp/a b.tar:v1".into()),
+            (&format!("oci:dir@{digest}"), format!("oci:dir@{digest}")),
+            ("oci:d@x:v1", "oci:d@x:v1".into()),
+        ] {
+            let location: Location = text.parse().unwrap_or_else(|error| panic!("{text}: {error}"));
+            assert_eq!(location.to_string(), normal, "{text}");
+        }
+        assert!("oci:5000/a:1".parse::<Location>().unwrap().reference().is_some(), "a host with a port");
+        assert!("oci:5000:v1".parse::<Location>().unwrap().reference().is_none());
+    }
+
+    #[test]
+    fn bad() {
+        for (text, reason) in [
+            ("oci:", "it has no path"),
+            ("oci::v1", "it has no path"),
+            ("oci:dir:", "the name after the path is empty"),
+            ("oci-archive:a\nb", "no control characters"),
+            ("docker://r.io/A:1", "lowercase"),
+            ("http://r.io/a:1", "leave out"),
+        ] {
+            let error = text.parse::<Location>().unwrap_err().to_string();
+            assert!(error.contains(reason), "{text}: {error}");
+        }
+    }
+
+    #[test]
+    fn what_belongs_together() {
+        let a: Location = "oci:dir:a".parse().unwrap();
+        assert!(a.same_repository(&"oci:dir:b".parse().unwrap()));
+        assert!(!a.same_repository(&"oci-archive:dir:a".parse().unwrap()));
+        assert_eq!(a.with_tag("c").to_string(), "oci:dir:c");
+        assert_eq!(a.with_digest(Digest::sha256(b"")).tag(), None);
+    }
+
+    proptest::proptest! {
+        #[test]
+        fn what_parses_prints_and_parses_again(text in "(oci:|oci-archive:|docker://)?[a-z0-9./:@]{0,20}") {
+            if let Ok(location) = text.parse::<Location>() {
+                proptest::prop_assert_eq!(location.to_string().parse::<Location>(), Ok(location));
+            }
+        }
+    }
+}

@@ -1,0 +1,28 @@
+//! OCI image layouts on this machine, as folders and as tar archives (OCI image-spec, "Image Layout").
+//!
+//! Only `oci-layout`, `index.json` and `blobs/ALGORITHM/HEX` are ever opened, none of them by a link. What is read is
+//! compared with its digest and size; what is written becomes visible whole or not at all.
+
+mod archive;
+mod error;
+mod files;
+mod reader;
+mod writer;
+
+pub use error::Error;
+pub use reader::Layout;
+pub use writer::{BlobWriter, Writer};
+
+use crate::image::Digest;
+
+/// The name of an image in `index.json`.
+const REF_NAME: &str = "org.opencontainers.image.ref.name";
+/// What BuildKit calls an image, besides.
+const CONTAINERD_NAME: &str = "io.containerd.image.name";
+/// What `oci-layout` holds.
+const VERSION_FILE: &[u8] = br#"{"imageLayoutVersion":"1.0.0"}"#;
+
+/// Where a blob is in a layout.
+fn blob_path(digest: &Digest) -> String {
+    format!("blobs/{}", digest.as_str().replacen(':', "/", 1))
+}

@@ -1,0 +1,154 @@
+use std::fs::File;
+use std::io::Take;
+use std::path::{Path, PathBuf};
+
+use bytes::Bytes;
+use serde::Deserialize;
+
+use super::archive::Archive;
+use super::error::Error;
+use super::files::{Files, Unreadable};
+use super::{CONTAINERD_NAME, REF_NAME, blob_path};
+use crate::image::{Descriptor, Digest, Fetched, Index, LayoutReference, parse_manifest};
+
+/// A layout that is read.
+pub struct Layout {
+    /// Without a name.
+    at: LayoutReference,
+    files: Files,
+    index: Index,
+}
+
+/// Manifests and index.json longer than this are not read; bytes.
+const MAX_MANIFEST: u64 = 8 << 20;
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Version {
+    image_layout_version: String,
+}
+
+impl Layout {
+    /// Opens a folder or archive. Errors: it is not there, no layout of version 1, or an archive that is not sound.
+    pub fn open(at: &LayoutReference) -> Result<Self, Error> {
+        let at = LayoutReference { name: None, digest: None, ..at.clone() };
+        let failed = |reason: String| Error::new(&at, reason);
+        let path = PathBuf::from(&at.path);
+        let files = match (at.archive, path.is_dir()) {
+            (true, true) => return Err(failed("it is a folder, not an archive: oci: names that".into())),
+            (false, false) if path.is_file() => {
+                return Err(failed("it is a file, not a folder: oci-archive: names that".into()));
+            }
+            (true, false) => Files::Archive(Archive::scan(Path::new(&at.path)).map_err(failed)?),
+            (false, _) if !path.exists() => return Err(failed("there is no such folder".into())),
+            (false, _) => Files::Folder(path),
+        };
+        let read = |name| match files.read(name, MAX_MANIFEST) {
+            Ok(bytes) => Ok(bytes),
+            Err(Unreadable::Missing) => Err(failed(format!("it is no image layout: it has no {name}"))),
+            Err(Unreadable::Other(reason)) => Err(failed(reason)),
+        };
+        let invalid = |name, error| failed(format!("its {name} is not valid: {error}"));
+        let version: Version =
+            serde_json::from_slice(&read("oci-layout")?).map_err(|error| invalid("oci-layout", error))?;
+        if !version.image_layout_version.starts_with("1.") {
+            let version: String = version.image_layout_version.chars().filter(|c| !c.is_control()).take(40).collect();
+            return Err(failed(format!("it is an image layout of version \"{version}\", only 1 is read")));
+        }
+        let index = serde_json::from_slice(&read("index.json")?).map_err(|error| invalid("index.json", error))?;
+        Ok(Self { at, files, index })
+    }
+
+    /// What index.json has under a name or digest, or the only image where neither is given.
+    pub fn find(&self, at: &LayoutReference) -> Result<Descriptor, Error> {
+        let mut entries: Vec<&Descriptor> = match (&at.digest, &at.name) {
+            (Some(digest), _) => self.index.manifests.iter().filter(|entry| entry.digest == *digest).collect(),
+            (None, Some(name)) => {
+                let named = |key| {
+                    let is = |entry: &&Descriptor| entry.annotations.get(key).is_some_and(|found| found == name);
+                    self.index.manifests.iter().filter(is).collect::<Vec<_>>()
+                };
+                Some(named(REF_NAME)).filter(|found| !found.is_empty()).unwrap_or_else(|| named(CONTAINERD_NAME))
+            }
+            (None, None) => self.index.manifests.iter().collect(),
+        };
+        entries.dedup_by(|a, b| a.digest == b.digest);
+        match (entries.as_slice(), &at.digest) {
+            ([only], _) => Ok((*only).clone()),
+            // Children of an index are not listed.
+            ([], Some(digest)) => Ok(Descriptor::new("", digest.clone())),
+            ([], None) => Err(Error::missing(at, format!("not found in the layout; {}", self.held()))),
+            _ if at.name.is_some() => Err(Error::new(at, "the layout has several images of this name; give a digest")),
+            _ => Err(Error::new(at, format!("the layout holds several images, name one of them; {}", self.held()))),
+        }
+    }
+
+    /// What it holds, for messages.
+    fn held(&self) -> String {
+        let name = |entry: &Descriptor| {
+            let name = [REF_NAME, CONTAINERD_NAME].iter().find_map(|key| entry.annotations.get(*key));
+            let shown = name.map_or_else(|| format!("@{}", entry.digest), |name| format!(":{name}"));
+            shown.chars().filter(|c| !c.is_control()).take(200).collect::<String>()
+        };
+        let names: Vec<String> = self.index.manifests.iter().take(20).map(name).collect();
+        let more = if self.index.manifests.len() > names.len() { ", and more" } else { "" };
+        if names.is_empty() { "it is empty".into() } else { format!("it holds {}{more}", names.join(", ")) }
+    }
+
+    /// Reads a manifest, by name, by digest, or the only one.
+    pub fn fetch_manifest(&self, at: &LayoutReference) -> Result<Fetched, Error> {
+        let entry = self.find(at)?;
+        let bytes = self.read_blob(at, &entry.digest, MAX_MANIFEST)?;
+        let (manifest, media_type) =
+            parse_manifest(&bytes, &entry.media_type).map_err(|error| Error::new(at, error.to_string()))?;
+        let size = bytes.len() as u64;
+        if !entry.media_type.is_empty() && (entry.media_type != media_type || entry.size != size) {
+            let (said, of) = (&entry.media_type, entry.size);
+            let reason = format!("index.json calls it {said} of {of} bytes, it is {media_type} of {size}");
+            return Err(Error::new(at, reason));
+        }
+        Ok(Fetched { bytes, descriptor: Descriptor { size, ..Descriptor::new(&media_type, entry.digest) }, manifest })
+    }
+
+    /// Reads a small blob, such as a config, and compares it with its descriptor.
+    pub fn fetch_blob(&self, blob: &Descriptor, limit: u64) -> Result<Bytes, Error> {
+        let at = self.named(&blob.digest);
+        let bytes = self.read_blob(&at, &blob.digest, limit)?;
+        if bytes.len() as u64 == blob.size {
+            return Ok(bytes);
+        }
+        Err(Error::new(&at, format!("it has {} bytes, its descriptor says {}", bytes.len(), blob.size)))
+    }
+
+    fn named(&self, digest: &Digest) -> LayoutReference {
+        LayoutReference { digest: Some(digest.clone()), ..self.at.clone() }
+    }
+
+    fn read_blob(&self, at: &LayoutReference, digest: &Digest, limit: u64) -> Result<Bytes, Error> {
+        let bytes = self.files.read(&blob_path(digest), limit).map_err(|reason| unreadable(at, reason))?;
+        if digest.matches(&bytes) {
+            return Ok(bytes.into());
+        }
+        let actual = Digest::sha256(&bytes);
+        Err(Error::new(at, format!("the file of {digest} holds other bytes, with digest {actual}")))
+    }
+
+    /// Opens a blob. Who reads it compares it with its descriptor.
+    pub fn open_blob(&self, blob: &Descriptor) -> Result<Take<File>, Error> {
+        let at = self.named(&blob.digest);
+        let (file, _) = self.files.open(&blob_path(&blob.digest)).map_err(|reason| unreadable(&at, reason))?;
+        Ok(file)
+    }
+
+    /// What in index.json refers to a manifest: it is listed without a name, and says so itself.
+    pub fn unnamed(&self) -> impl Iterator<Item = &Descriptor> {
+        self.index.manifests.iter().filter(|entry| !entry.annotations.contains_key(REF_NAME))
+    }
+}
+
+fn unreadable(at: &LayoutReference, reason: Unreadable) -> Error {
+    match reason {
+        Unreadable::Missing => Error::missing(at, "the layout does not have it"),
+        Unreadable::Other(reason) => Error::new(at, reason),
+    }
+}

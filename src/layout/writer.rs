@@ -1,0 +1,176 @@
+use std::fs::File;
+use std::io::Write as _;
+use std::path::{Path, PathBuf};
+
+use bytes::Bytes;
+use serde_json::{Value, json};
+use tempfile::{NamedTempFile, TempDir};
+
+use super::error::Error;
+use super::{REF_NAME, VERSION_FILE, archive, blob_path};
+use crate::image::{Descriptor, LayoutReference, Verifier, media_type};
+
+/// A layout that is written. An archive is put together in a folder beside it, and replaces what was there at the end.
+pub struct Writer {
+    /// Without a name.
+    at: LayoutReference,
+    root: PathBuf,
+    /// Removed when this ends.
+    staging: Option<TempDir>,
+}
+
+/// A blob on its way into a layout; dropped before its end it leaves nothing.
+pub struct BlobWriter {
+    subject: String,
+    file: NamedTempFile,
+    to: PathBuf,
+    verifier: Verifier,
+}
+
+impl Writer {
+    /// For a folder that is a layout, or is empty, or is not there yet; or for an archive, whatever is there.
+    pub fn create(at: &LayoutReference) -> Result<Self, Error> {
+        let at = LayoutReference { name: None, digest: None, ..at.clone() };
+        let failed = |error: std::io::Error| Error::new(&at, format!("it cannot be written: {error}"));
+        let path = Path::new(&at.path);
+        let (root, staging) = if at.archive {
+            if path.is_dir() {
+                return Err(Error::new(&at, "it is a folder, not an archive: oci: names that"));
+            }
+            let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+            let staging = TempDir::with_prefix_in(".oci-archive-", folder).map_err(failed)?;
+            (staging.path().to_owned(), Some(staging))
+        } else {
+            std::fs::create_dir_all(path).map_err(failed)?;
+            let empty = std::fs::read_dir(path).map_err(failed)?.next().is_none();
+            if !empty && !path.join("oci-layout").exists() {
+                return Err(Error::new(&at, "the folder is neither empty nor an image layout"));
+            }
+            (path.to_owned(), None)
+        };
+        let writer = Self { at, root, staging };
+        let failed = |error: std::io::Error| Error::new(&writer.at, format!("it cannot be written: {error}"));
+        if !writer.root.join("oci-layout").exists() {
+            writer.replace("oci-layout", VERSION_FILE).map_err(failed)?;
+        }
+        Ok(writer)
+    }
+
+    /// Whether a blob is there, with its size.
+    #[must_use]
+    pub fn has_blob(&self, blob: &Descriptor) -> bool {
+        let found = std::fs::symlink_metadata(self.root.join(blob_path(&blob.digest)));
+        found.is_ok_and(|found| found.is_file() && found.len() == blob.size)
+    }
+
+    /// Begins a blob.
+    pub fn begin_blob(&self, blob: &Descriptor) -> Result<BlobWriter, Error> {
+        let to = self.root.join(blob_path(&blob.digest));
+        let at = LayoutReference { digest: Some(blob.digest.clone()), ..self.at.clone() };
+        let file = (|| {
+            let folder = to.parent().unwrap_or(&self.root);
+            std::fs::create_dir_all(folder)?;
+            readable_by_all(tempfile::Builder::new().prefix(".new-").tempfile_in(folder)?)
+        })();
+        let file = file.map_err(|error: std::io::Error| Error::new(&at, format!("it cannot be written: {error}")))?;
+        Ok(BlobWriter { subject: at.to_string(), file, to, verifier: Verifier::new(&blob.digest, blob.size) })
+    }
+
+    /// Writes a manifest.
+    pub fn put_manifest(&self, descriptor: &Descriptor, bytes: &Bytes) -> Result<(), Error> {
+        if self.has_blob(descriptor) {
+            return Ok(());
+        }
+        let mut blob = self.begin_blob(descriptor)?;
+        blob.write(bytes)?;
+        blob.finish()
+    }
+
+    /// Puts a manifest that is there into index.json, under a name, in place of what had that name; or without one, if
+    /// it is not listed.
+    pub fn list(&self, name: Option<&str>, descriptor: &Descriptor) -> Result<(), Error> {
+        let at = LayoutReference { name: name.map(str::to_owned), ..self.at.clone() };
+        let failed = |error: std::io::Error| Error::new(&at, format!("index.json cannot be written: {error}"));
+        // Others may write into the same layout; the lock goes with the handle.
+        let folder = File::open(&self.root).map_err(failed)?;
+        folder.lock().map_err(failed)?;
+        let mut index = match std::fs::read(self.root.join("index.json")) {
+            Ok(bytes) => serde_json::from_slice::<Value>(&bytes)
+                .map_err(|error| Error::new(&at, format!("its index.json is not valid: {error}")))?,
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
+                json!({"schemaVersion": 2, "mediaType": media_type::OCI_INDEX, "manifests": []})
+            }
+            Err(error) => return Err(failed(error)),
+        };
+        let Some(entries) = index.get_mut("manifests").and_then(Value::as_array_mut) else {
+            return Err(Error::new(&at, "its index.json has no list of manifests"));
+        };
+        let digest = descriptor.digest.as_str();
+        match name {
+            Some(name) => entries.retain(|entry| name_of(entry) != Some(name)),
+            None if entries.iter().any(|entry| entry.get("digest").is_some_and(|found| found == digest)) => {
+                return Ok(());
+            }
+            None => {}
+        }
+        let mut entry = descriptor.clone();
+        entry.annotations.remove(REF_NAME);
+        if let Some(name) = name {
+            entry.annotations.insert(REF_NAME.to_owned(), name.to_owned());
+        }
+        entries.push(serde_json::to_value(&entry).map_err(|error| Error::new(&at, error.to_string()))?);
+        let bytes = serde_json::to_vec(&index).map_err(|error| Error::new(&at, error.to_string()))?;
+        self.replace("index.json", &bytes).map_err(failed)
+    }
+
+    /// Puts an archive in its place; a folder is in its place already.
+    pub fn finish(&self) -> Result<(), Error> {
+        if self.staging.is_none() {
+            return Ok(());
+        }
+        let write = || {
+            let folder = self.root.parent().unwrap_or(Path::new("."));
+            let file = readable_by_all(tempfile::Builder::new().prefix(".oci-archive-").tempfile_in(folder)?)?;
+            archive::write(&self.root, file.as_file().try_clone()?)?;
+            file.persist(&self.at.path).map_err(|error| error.error)?;
+            Ok(())
+        };
+        write().map_err(|error: std::io::Error| Error::new(&self.at, format!("it cannot be written: {error}")))
+    }
+
+    fn replace(&self, name: &str, bytes: &[u8]) -> std::io::Result<()> {
+        let mut file = readable_by_all(tempfile::Builder::new().prefix(".new-").tempfile_in(&self.root)?)?;
+        file.write_all(bytes)?;
+        file.as_file().sync_all()?;
+        file.persist(self.root.join(name)).map_err(|error| error.error)?;
+        Ok(())
+    }
+}
+
+fn name_of(entry: &Value) -> Option<&str> {
+    entry.get("annotations")?.get(REF_NAME)?.as_str()
+}
+
+/// Temporary files are for their owner alone; what becomes a layout is as any other file.
+fn readable_by_all(file: NamedTempFile) -> std::io::Result<NamedTempFile> {
+    #[cfg(unix)]
+    file.as_file().set_permissions(std::os::unix::fs::PermissionsExt::from_mode(0o644))?;
+    Ok(file)
+}
+
+impl BlobWriter {
+    /// Takes in the next bytes.
+    pub fn write(&mut self, bytes: &[u8]) -> Result<(), Error> {
+        self.verifier.update(bytes).map_err(|reason| Error::new(&self.subject, reason))?;
+        let written = self.file.write_all(bytes);
+        written.map_err(|error| Error::new(&self.subject, format!("it cannot be written: {error}")))
+    }
+
+    /// Compares it with its descriptor and puts it in its place.
+    pub fn finish(self) -> Result<(), Error> {
+        let Self { subject, file, to, verifier } = self;
+        verifier.finish().map_err(|reason| Error::new(&subject, reason))?;
+        let placed = file.as_file().sync_data().and_then(|()| file.persist(&to).map_err(|error| error.error));
+        placed.map(|_| ()).map_err(|error| Error::new(&subject, format!("it cannot be written: {error}")))
+    }
+}

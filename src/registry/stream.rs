@@ -1,0 +1,125 @@
+//! Blobs on their way, never whole in memory.
+
+use std::sync::{Arc, Mutex, PoisonError};
+
+use bytes::Bytes;
+use futures_util::StreamExt as _;
+use futures_util::future::BoxFuture;
+use futures_util::stream::{self, BoxStream};
+use reqwest::Method;
+
+use super::answer::silent;
+use super::client::Client;
+use super::connections::reason_of;
+use super::error::{Error, ErrorKind};
+use super::send::Request;
+use super::sign_in::scopes::Scopes;
+use crate::image::{Descriptor, Reference, Verifier};
+
+/// The bytes of a blob. An error ends it.
+pub type BlobStream = BoxStream<'static, Result<Bytes, Error>>;
+
+/// Where a blob is, opened anew for each try to send it.
+pub trait BlobSource: Send + Sync {
+    /// The blob from its beginning.
+    fn open(&self) -> BoxFuture<'_, Result<BlobStream, Error>>;
+}
+
+/// A blob in a registry.
+pub struct RegistryBlob<'a> {
+    client: &'a Client,
+    repository: &'a Reference,
+    blob: &'a Descriptor,
+    /// The repository that is written to later in this run.
+    push_to: Option<&'a Reference>,
+}
+
+impl Client {
+    /// A blob of a repository (distribution-spec, "Pulling blobs"), as something that can be sent elsewhere.
+    #[must_use]
+    pub fn blob<'a>(
+        &'a self,
+        repository: &'a Reference,
+        blob: &'a Descriptor,
+        push_to: Option<&'a Reference>,
+    ) -> RegistryBlob<'a> {
+        RegistryBlob { client: self, repository, blob, push_to }
+    }
+}
+
+impl BlobSource for RegistryBlob<'_> {
+    fn open(&self) -> BoxFuture<'_, Result<BlobStream, Error>> {
+        Box::pin(async {
+            let Self { client, repository, blob, push_to } = *self;
+            let scopes = match push_to {
+                Some(target) if target.same_repository(repository) => Scopes::push(repository.repository()),
+                _ => Scopes::pull(repository.repository()),
+            };
+            let subject = format!("blob {}", repository.with_digest(blob.digest.clone()));
+            let target = format!("v2/{}/blobs/{}", repository.repository(), blob.digest);
+            let request = Request { streamed: true, ..Request::new(Method::GET, target, scopes, subject.clone()) };
+            let answer = client.send_ok(repository.registry(), &request).await?;
+            let Some(response) = answer.rest else { return Err(answer.error(&subject)) };
+            let (silence, name) = (client.silence(), request.name());
+            let pieces = stream::unfold(Some(response), move |response| {
+                let (subject, name) = (subject.clone(), name.clone());
+                async move {
+                    let mut response = response?;
+                    let broke_off = |reason| {
+                        let kind = ErrorKind::Transport { request: name, reason };
+                        Some((Err(Error::transient(subject, kind)), None))
+                    };
+                    match tokio::time::timeout(silence, response.chunk()).await {
+                        Err(_) => broke_off(silent(silence)),
+                        Ok(Err(error)) => broke_off(reason_of(&error)),
+                        Ok(Ok(None)) => None,
+                        Ok(Ok(Some(piece))) => Some((Ok(piece), Some(response))),
+                    }
+                }
+            });
+            Ok(pieces.boxed())
+        })
+    }
+}
+
+/// Compares a blob with its descriptor while it passes by; what is not right ends in an error, so that whoever takes it
+/// does not take it for whole.
+pub fn verified(stream: BlobStream, subject: String, blob: &Descriptor) -> BlobStream {
+    let verifier = Verifier::new(&blob.digest, blob.size);
+    let wrong = move |reason| Err(Error::transient(subject.clone(), ErrorKind::Protocol(reason)));
+    let checked = stream::unfold(Some((stream, verifier)), move |state| {
+        let wrong = wrong.clone();
+        async move {
+            let (mut stream, mut verifier) = state?;
+            match stream.next().await {
+                Some(Ok(piece)) => match verifier.update(&piece) {
+                    Ok(()) => Some((Ok(piece), Some((stream, verifier)))),
+                    Err(reason) => Some((wrong(reason), None)),
+                },
+                Some(Err(error)) => Some((Err(error), None)),
+                None => verifier.finish().err().map(|reason| (wrong(reason), None)),
+            }
+        }
+    });
+    checked.boxed()
+}
+
+/// Keeps the error that ends a stream: who sends it only learns that it ended.
+#[derive(Clone, Default)]
+pub(super) struct Ended(Arc<Mutex<Option<Error>>>);
+
+impl Ended {
+    pub(super) fn watch(&self, stream: BlobStream) -> BlobStream {
+        let ended = self.clone();
+        let note = move |piece: &Result<Bytes, Error>| {
+            if let Err(error) = piece {
+                *ended.0.lock().unwrap_or_else(PoisonError::into_inner) = Some(error.clone());
+            }
+        };
+        stream.inspect(note).boxed()
+    }
+
+    pub(super) fn error(&self) -> Option<Error> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).take()
+    }
+}

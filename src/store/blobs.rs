@@ -1,0 +1,130 @@
+use std::io::Read as _;
+
+use bytes::Bytes;
+use futures_util::StreamExt as _;
+use futures_util::future::BoxFuture;
+use futures_util::stream;
+
+use super::transfers::Begun;
+use super::{Error, Store, in_one_registry};
+use crate::image::{Descriptor, Location};
+use crate::layout::{Layout, Writer};
+use crate::registry::{self, BlobSource, BlobStream, Mounting};
+
+/// How a blob came to where it is wanted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Placing {
+    /// It was there.
+    There,
+    /// The registry took it from another of its repositories.
+    Mounted,
+    /// It was sent.
+    Sent,
+}
+
+/// Bytes of a file that are read at once.
+const PIECE: usize = 256 << 10;
+
+impl Store<'_> {
+    /// Puts a blob into another repository or layout: it is there already, or is mounted, or else sent, verified on the
+    /// way and never whole in memory.
+    pub async fn place_blob(&self, from: &Location, to: &Location, blob: &Descriptor) -> Result<Placing, Error> {
+        let mut session = None;
+        match (in_one_registry(from, to), to) {
+            (Some((from, to)), _) => match self.client.mount_blob(from, to, blob).await? {
+                Mounting::Mounted => return Ok(Placing::Mounted),
+                Mounting::Refused(opened) => session = opened,
+            },
+            (None, Location::Registry(to)) if self.client.has_blob(to, blob).await? => return Ok(Placing::There),
+            (None, Location::Layout(to)) if self.writer(to)?.has_blob(blob) => return Ok(Placing::There),
+            _ => {}
+        }
+        let _permit = self.slots.acquire().await;
+        let in_layout;
+        let in_registry;
+        let source: &dyn BlobSource = match from {
+            Location::Registry(from) => {
+                in_registry = self.client.blob(from, blob, to.reference());
+                &in_registry
+            }
+            Location::Layout(from) => {
+                in_layout = LayoutBlob { layout: self.layout(from)?, blob };
+                &in_layout
+            }
+        };
+        let source = &Counted { source, begun: self.transfers.begin(blob) };
+        match to {
+            Location::Registry(to) => self.client.send_blob(to, blob, source, session).await?,
+            Location::Layout(to) => self.write_blob(&*self.writer(to)?, blob, source).await?,
+        }
+        Ok(Placing::Sent)
+    }
+
+    /// Into a layout, again from the beginning where that may help.
+    async fn write_blob(&self, writer: &Writer, blob: &Descriptor, source: &dyn BlobSource) -> Result<(), Error> {
+        let mut failed = 0;
+        loop {
+            match write_once(writer, blob, source).await {
+                Err(Error::Registry(error)) if error.is_transient() => {
+                    failed += 1;
+                    self.client.wait_after(&error, failed).await?;
+                }
+                outcome => return outcome,
+            }
+        }
+    }
+}
+
+async fn write_once(writer: &Writer, blob: &Descriptor, source: &dyn BlobSource) -> Result<(), Error> {
+    let stream = source.open().await?;
+    let mut stream = registry::verified(stream, format!("blob {}", blob.digest), blob);
+    let mut written = writer.begin_blob(blob)?;
+    while let Some(piece) = stream.next().await {
+        written.write(&piece?)?;
+    }
+    Ok(written.finish()?)
+}
+
+/// A blob of which is known how much has been sent.
+struct Counted<'a> {
+    source: &'a dyn BlobSource,
+    begun: Begun,
+}
+
+impl BlobSource for Counted<'_> {
+    fn open(&self) -> BoxFuture<'_, Result<BlobStream, registry::Error>> {
+        Box::pin(async { Ok(self.begun.count(self.source.open().await?)) })
+    }
+}
+
+/// A blob in a layout.
+struct LayoutBlob<'a> {
+    layout: std::sync::Arc<Layout>,
+    blob: &'a Descriptor,
+}
+
+impl BlobSource for LayoutBlob<'_> {
+    fn open(&self) -> BoxFuture<'_, Result<BlobStream, registry::Error>> {
+        Box::pin(async {
+            let opened = self.layout.open_blob(self.blob);
+            let file = opened.map_err(|error| registry::Error::of_source(error.subject, error.reason))?;
+            let subject = format!("blob {}", self.blob.digest);
+            let pieces = stream::unfold(Some(file), move |file| {
+                let subject = subject.clone();
+                async move {
+                    let mut file = file?;
+                    let mut piece = vec![0; PIECE];
+                    match file.read(&mut piece) {
+                        Ok(0) => None,
+                        Ok(read) => {
+                            piece.truncate(read);
+                            Some((Ok(Bytes::from(piece)), Some(file)))
+                        }
+                        Err(error) => Some((Err(registry::Error::of_source(subject, error.to_string())), None)),
+                    }
+                }
+            });
+            Ok(pieces.boxed())
+        })
+    }
+}

@@ -1,0 +1,209 @@
+//! Registries and layouts in the same words: what jobs read from and write to.
+
+mod blobs;
+mod error;
+mod once;
+mod place;
+mod transfers;
+
+pub use blobs::Placing;
+pub use error::Error;
+pub use once::Once;
+pub use place::{Child, Placed, Step, Steps};
+pub use transfers::{Transfer, Transfers};
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use bytes::Bytes;
+use tokio::sync::Semaphore;
+
+use crate::image::{Descriptor, Digest, Fetched, LayoutReference, Location, Reference};
+use crate::layout::{Layout, Writer};
+use crate::registry::{Client, IfMatch};
+
+/// Configs longer than this are not read; bytes.
+const MAX_CONFIG: u64 = 8 << 20;
+
+/// Blobs on their way at once; each takes a connection at both ends.
+const TRANSFERS: usize = 16;
+
+/// What a run reads from and writes to.
+pub struct Store<'a> {
+    client: &'a Client,
+    layouts: Mutex<HashMap<LayoutReference, Arc<Layout>>>,
+    writers: Mutex<HashMap<LayoutReference, Arc<Writer>>>,
+    slots: Semaphore,
+    transfers: Transfers,
+}
+
+impl<'a> Store<'a> {
+    /// Over the registries that a client reaches, and the layouts of this machine.
+    #[must_use]
+    pub fn new(client: &'a Client) -> Self {
+        Self {
+            client,
+            layouts: Mutex::default(),
+            writers: Mutex::default(),
+            slots: Semaphore::new(TRANSFERS),
+            transfers: Transfers::default(),
+        }
+    }
+
+    /// The client of the registries.
+    #[must_use]
+    pub fn client(&self) -> &'a Client {
+        self.client
+    }
+
+    /// The blobs that are on their way.
+    #[must_use]
+    pub fn transfers(&self) -> &Transfers {
+        &self.transfers
+    }
+
+    fn layout(&self, at: &LayoutReference) -> Result<Arc<Layout>, Error> {
+        let mut layouts = self.layouts.lock().unwrap_or_else(PoisonError::into_inner);
+        let key = LayoutReference { name: None, digest: None, ..at.clone() };
+        if let Some(layout) = layouts.get(&key) {
+            return Ok(Arc::clone(layout));
+        }
+        let layout = Arc::new(Layout::open(&key)?);
+        layouts.insert(key, Arc::clone(&layout));
+        Ok(layout)
+    }
+
+    fn writer(&self, at: &LayoutReference) -> Result<Arc<Writer>, Error> {
+        let mut writers = self.writers.lock().unwrap_or_else(PoisonError::into_inner);
+        let key = LayoutReference { name: None, digest: None, ..at.clone() };
+        if let Some(writer) = writers.get(&key) {
+            return Ok(Arc::clone(writer));
+        }
+        let writer = Arc::new(Writer::create(&key)?);
+        writers.insert(key, Arc::clone(&writer));
+        Ok(writer)
+    }
+
+    /// Fetches a manifest by tag, name or digest, verified. `push_to` is what is written to later in this run.
+    pub async fn fetch_manifest(&self, at: &Location, push_to: Option<&Location>) -> Result<Fetched, Error> {
+        match at {
+            Location::Registry(reference) => {
+                let push_to = push_to.and_then(Location::reference);
+                Ok(self.client.fetch_manifest(reference, push_to).await?)
+            }
+            Location::Layout(layout) => Ok(self.layout(layout)?.fetch_manifest(layout)?),
+        }
+    }
+
+    /// Fetches the manifest that a descriptor names, from the same repository or layout.
+    pub async fn fetch_child(
+        &self,
+        parent: &Location,
+        child: &Descriptor,
+        push_to: Option<&Location>,
+    ) -> Result<Fetched, Error> {
+        let layout = match parent {
+            Location::Registry(reference) => {
+                let push_to = push_to.and_then(Location::reference);
+                return Ok(self.client.fetch_child(reference, child, push_to).await?);
+            }
+            Location::Layout(layout) => layout,
+        };
+        let at = LayoutReference { name: None, digest: Some(child.digest.clone()), ..layout.clone() };
+        let fetched = self.layout(layout)?.fetch_manifest(&at)?;
+        let Descriptor { media_type, size, .. } = &fetched.descriptor;
+        if (media_type, size) != (&child.media_type, &child.size) {
+            let said = format!("{} of {} bytes", child.media_type, child.size);
+            return Err(Error::layout(&at, format!("the index calls it {said}, it is {media_type} of {size}")));
+        }
+        Ok(fetched)
+    }
+
+    /// Fetches a config, verified.
+    pub async fn fetch_config(
+        &self,
+        of: &Location,
+        config: &Descriptor,
+        push_to: Option<&Location>,
+    ) -> Result<Bytes, Error> {
+        match of {
+            Location::Registry(reference) => {
+                let push_to = push_to.and_then(Location::reference);
+                Ok(self.client.fetch_config(reference, config, push_to).await?)
+            }
+            Location::Layout(layout) => Ok(self.layout(layout)?.fetch_blob(config, MAX_CONFIG)?),
+        }
+    }
+
+    /// What a tag or name points at now, or whether a digest is there. An archive is written anew whatever it holds,
+    /// and the blobs of a layout are looked at one by one: for these, nothing is there.
+    pub async fn current_digest(&self, at: &Location) -> Result<Option<Digest>, Error> {
+        match at {
+            Location::Registry(reference) => Ok(self.client.current_digest(reference).await?),
+            Location::Layout(LayoutReference { archive: true, .. } | LayoutReference { digest: Some(_), .. }) => {
+                Ok(None)
+            }
+            Location::Layout(layout) => {
+                if !std::path::Path::new(&layout.path).join("index.json").exists() {
+                    return Ok(None);
+                }
+                match Layout::open(layout)?.find(layout) {
+                    Ok(found) => Ok(Some(found.digest)),
+                    Err(error) if error.missing => Ok(None),
+                    Err(error) => Err(error.into()),
+                }
+            }
+        }
+    }
+
+    /// Writes a manifest, under a tag or name, or under its digest alone.
+    pub async fn push_manifest(
+        &self,
+        at: &Location,
+        descriptor: &Descriptor,
+        bytes: &Bytes,
+        if_match: Option<&IfMatch>,
+    ) -> Result<(), Error> {
+        let layout = match at {
+            Location::Registry(reference) => {
+                return Ok(self.client.push_manifest(reference, descriptor, bytes, if_match).await?);
+            }
+            Location::Layout(layout) => layout,
+        };
+        if let Some(if_match) = if_match {
+            if_match.check(&at.to_string(), self.current_digest(at).await?.as_ref())?;
+        }
+        let writer = self.writer(layout)?;
+        writer.put_manifest(descriptor, bytes)?;
+        if let Some(name) = &layout.name {
+            let entry = Descriptor {
+                size: descriptor.size,
+                ..Descriptor::new(&descriptor.media_type, descriptor.digest.clone())
+            };
+            writer.list(Some(name), &entry)?;
+        }
+        Ok(())
+    }
+
+    /// Waits until a tag reads back with a digest; in a layout it does at once.
+    pub async fn read_back(&self, at: &Location, digest: &Digest) -> Result<(), Error> {
+        match at {
+            Location::Registry(reference) => Ok(self.client.read_back(reference, digest).await?),
+            Location::Layout(_) => Ok(()),
+        }
+    }
+
+    /// All is written: an archive comes into its place.
+    pub fn finish(&self, target: &Location) -> Result<(), Error> {
+        match target {
+            Location::Registry(_) => Ok(()),
+            Location::Layout(layout) => Ok(self.writer(layout)?.finish()?),
+        }
+    }
+}
+
+/// Both in one registry, if they are.
+fn in_one_registry<'l>(from: &'l Location, to: &'l Location) -> Option<(&'l Reference, &'l Reference)> {
+    let (from, to) = (from.reference()?, to.reference()?);
+    (from.registry() == to.registry()).then_some((from, to))
+}
