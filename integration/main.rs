@@ -8,6 +8,7 @@ mod examples;
 mod faults;
 mod many;
 mod mounts;
+mod places;
 mod proxies;
 mod push;
 mod requests;
