@@ -4,9 +4,11 @@
 
 pub mod assemble;
 pub mod cli;
+pub mod copy;
 pub mod image;
 pub mod inspect;
 pub mod layout;
+mod once;
 pub mod output;
 pub mod registry;
 pub mod spec;

@@ -23,16 +23,6 @@ pub enum Event {
     },
     /// Something that the index refers to came to be in its place.
     Placed(Step),
-    /// A tag points at the index.
-    TagPushed {
-        /// The tag with its repository.
-        reference: Location,
-    },
-    /// A tag pointed at the index before; it is not written.
-    TagUnchanged {
-        /// The tag with its repository.
-        reference: Location,
-    },
 }
 
 /// Where events go.
@@ -45,8 +35,6 @@ impl fmt::Display for Event {
             Self::SkippedMissing { platform: None, reason } => write!(f, "skipped: {reason}"),
             Self::Resolved { reference, digest } => write!(f, "{reference} is {digest}"),
             Self::Placed(step) => step.fmt(f),
-            Self::TagPushed { reference } => write!(f, "pushed {reference}"),
-            Self::TagUnchanged { reference } => write!(f, "{reference} points at the index already"),
         }
     }
 }

@@ -6,8 +6,9 @@ use futures_util::future::try_join_all;
 
 use super::problem::SourceReason;
 use crate::image::{Descriptor, Fetched, ImageManifest, Index, Location, Manifest, media_type};
+use crate::once::Once;
 use crate::spec::{Source, Spec};
-use crate::store::{Error, Once, Store};
+use crate::store::{Error, Store};
 
 /// An image or attestation of a source: its manifest, fetched and verified.
 #[derive(Debug, Clone)]
@@ -26,7 +27,7 @@ type Gathered = Result<Arc<Vec<Part>>, Error>;
 /// The sources of all indexes of a run. Each is fetched once, and kept as long as an index will want it.
 #[derive(Default)]
 pub(super) struct Sources {
-    once: Once<Location, Gathered>,
+    once: Once<Location, Gathered, SourceReason>,
     uses: Mutex<HashMap<Location, usize>>,
 }
 

@@ -4,21 +4,19 @@ mod event;
 mod gather;
 mod plan;
 mod problem;
-mod publish;
 mod resolve;
 
 pub use event::{Event, Reporter};
 pub use plan::{Plan, PlanError};
 pub use problem::{ResolveError, SourceProblem, SourceReason};
-pub use publish::{PublishError, Report};
 pub use resolve::{Entry, Resolved};
 
-use futures_util::future::{join_all, join3};
+use futures_util::future::join3;
 
-use crate::image::{Digest, Location};
+use crate::image::Location;
 use crate::registry::IfMatch;
 use crate::spec::Spec;
-use crate::store::{self, Placed, Step, Store};
+use crate::store::{Placed, Publication, PublishError, Report, Step, Store};
 
 /// Why an index was not assembled, or not wholly.
 #[derive(Debug, thiserror::Error)]
@@ -76,29 +74,36 @@ impl<'a> Assembler<'a> {
 
     async fn assemble(&self, spec: &Spec, reporter: Reporter<'_>) -> Result<Report, Error> {
         let (store, ignore_missing) = (self.store, self.options.ignore_missing);
+        let steps = |step: Step| reporter(step.into());
         let gathering = resolve::gather(store, &self.sources, spec);
         let resolving = resolve::resolve(store, &self.configs, &gathering, spec, ignore_missing, reporter);
         let placing = async {
             let children = resolve::children(&gathering, spec, ignore_missing).await;
-            let steps = |step: Step| reporter(step.into());
             self.placed.place_blobs(store, &spec.target, &children, &steps).await
         };
-        let (resolved, errors, current) = join3(resolving, placing, self.current(spec)).await;
+        let tags: Vec<Location> = spec.tags.iter().map(|tag| spec.target.with_tag(tag)).collect();
+        let current = async {
+            if self.options.force {
+                return Vec::new();
+            }
+            store.current_digests(std::iter::once(&spec.target).chain(&tags)).await
+        };
+        let (resolved, errors, current) = join3(resolving, placing, current).await;
         let plan = Plan::new(spec, resolved?)?;
+        let publication = Publication {
+            target: &plan.target,
+            tags: &tags,
+            descriptor: &plan.descriptor,
+            bytes: &plan.bytes,
+            children: std::slice::from_ref(&plan.children),
+            current: &current,
+            if_match: self.options.if_match.as_ref(),
+            wait: self.options.wait,
+        };
         if !errors.is_empty() {
-            return Err(PublishError::before(&plan, errors).into());
+            return Err(publication.failed_before(errors).into());
         }
-        Ok(publish::publish(store, &self.placed, &plan, &current, &self.options, reporter).await?)
-    }
-
-    /// What the tags of an index point at now, as far as the registry says.
-    async fn current(&self, spec: &Spec) -> Vec<Result<Option<Digest>, store::Error>> {
-        if self.options.force {
-            return Vec::new();
-        }
-        let tags = spec.tags.iter().map(|tag| spec.target.with_tag(tag));
-        let references: Vec<Location> = std::iter::once(spec.target.clone()).chain(tags).collect();
-        join_all(references.iter().map(|reference| self.store.current_digest(reference))).await
+        Ok(store.publish(&publication, &self.placed, &steps).await?)
     }
 }
 

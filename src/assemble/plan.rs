@@ -67,13 +67,6 @@ impl Plan {
     }
 }
 
-impl Plan {
-    /// The target's tag, then the extra tags, in the order in which they are written.
-    pub fn references(&self) -> impl Iterator<Item = Location> {
-        std::iter::once(self.target.clone()).chain(self.tags.iter().map(|tag| self.target.with_tag(tag)))
-    }
-}
-
 fn check_platforms(spec: &Spec, images: &[Entry]) -> Result<(), PlanError> {
     let name = |entry: &Entry| format!("{} ({})", entry.source, entry.descriptor.digest);
     let mut seen: HashMap<&Platform, &Entry> = HashMap::new();

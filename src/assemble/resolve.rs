@@ -8,8 +8,9 @@ use super::gather::{Part, Sources};
 use super::plan;
 use super::problem::{ResolveError, SourceProblem, SourceReason};
 use crate::image::{Descriptor, Digest, ImageConfig, ImageManifest, Location, Platform, is_known_platform, media_type};
+use crate::once::Once;
 use crate::spec::{Source, Spec};
-use crate::store::{Child, Once, Store};
+use crate::store::{Child, Store};
 
 /// One image or attestation that goes into the index, fetched and verified.
 #[derive(Debug, Clone)]
@@ -36,7 +37,7 @@ pub struct Resolved {
 }
 
 /// What configs say of platforms, by repository and digest, for all indexes of a run.
-pub(super) type Configs = Once<(Location, Digest), Platform>;
+pub(super) type Configs = Once<(Location, Digest), Platform, SourceReason>;
 
 /// A source whose manifests are on their way, for all who wait for them.
 pub(super) type Gathering<'a> = Shared<BoxFuture<'a, Result<Arc<Vec<Part>>, SourceReason>>>;

@@ -7,10 +7,10 @@ use super::failure::Failure;
 use super::global::Global;
 use super::print;
 use super::talk::{self, say};
-use crate::assemble::{Assembler, Error, Event, PushOptions, Report};
+use crate::assemble::{Assembler, Error, Event, PushOptions};
 use crate::output::Progress;
 use crate::spec::Spec;
-use crate::store::Store;
+use crate::store::{Report, Store};
 
 /// Indexes under way at once: enough to keep every connection busy, few enough that memory does not grow with a run.
 const INDEXES: usize = 32;
@@ -73,15 +73,23 @@ impl Batch {
             }
             Some(outcome)
         };
-        let mut tally = Tally::default();
+        let (mut tally, mut unprinted) = (Tally::default(), None);
         let mut outcomes =
             std::pin::pin!(stream::iter(specs).map(async |spec| (spec, push(spec).await)).buffered(INDEXES));
         while let Some((spec, outcome)) = outcomes.next().await {
-            tally.take(spec, outcome)?;
+            if let Err(failure) = tally.take(spec, outcome) {
+                // What is under way comes to its end, and is told of on stderr.
+                stop.store(true, Ordering::Relaxed);
+                unprinted.get_or_insert(failure);
+            }
         }
         if let Some(progress) = &progress {
             progress.finish();
             talk::show(None);
+        }
+        if let Some(failure) = unprinted {
+            say(tally.summary(specs.len()));
+            return Err(failure);
         }
         match tally {
             Tally { failed: 0, skipped: 0, .. } => {
@@ -124,7 +132,9 @@ impl Tally {
     }
 
     fn failure(&self, total: usize) -> Failure {
-        Failure::new(self.summary(total)).with_code(self.code.unwrap_or(1))
+        // Who hears that nothing was moved must be able to believe it.
+        let code = self.code.filter(|_| self.done + self.unchanged + self.skipped == 0);
+        Failure::new(self.summary(total)).with_code(code.unwrap_or(1))
     }
 
     fn summary(&self, total: usize) -> String {

@@ -2,6 +2,7 @@
 //! progress on a terminal.
 
 use std::fmt::Display;
+use std::io::Write as _;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use crate::output::Progress;
@@ -13,9 +14,9 @@ pub(super) fn show(progress: Option<Arc<Progress>>) {
     *PROGRESS.lock().unwrap_or_else(PoisonError::into_inner) = progress;
 }
 
-/// Tells the user something.
+/// Tells the user something. A stderr that takes nothing must not end the work.
 pub(super) fn say(line: impl Display) {
-    aside(|| eprintln!("{line}"));
+    let _ = aside(|| writeln!(std::io::stderr(), "{line}"));
 }
 
 /// Writes with the line of progress out of the way.

@@ -1,5 +1,7 @@
 use std::time::Duration;
 
+use futures_util::future::{Either, select};
+
 #[cfg(unix)]
 use tokio::signal::unix::{SignalKind, signal};
 
@@ -21,9 +23,7 @@ impl Global {
         let runtime = runtime.map_err(|error| Failure::new(format!("cannot start the runtime: {error}")))?;
         let outcome = runtime.block_on(async {
             #[cfg(unix)]
-            for kind in [SignalKind::interrupt(), SignalKind::terminate()] {
-                listen(kind, client.stop().clone());
-            }
+            listen(client.stop().clone());
             if let Some(deadline) = self.deadline {
                 let stop = client.stop().clone();
                 tokio::spawn(async move {
@@ -41,18 +41,27 @@ impl Global {
     }
 }
 
-/// Stops the client at a signal; at the next one the program ends there and then.
+/// Stops the client at a signal; at the next one, of either kind, the program ends there and then.
 #[cfg(unix)]
-fn listen(kind: SignalKind, stop: Stop) {
+fn listen(stop: Stop) {
+    let (interrupt, terminate) = (SignalKind::interrupt(), SignalKind::terminate());
     // Where signals cannot be heard they end the program, as without this.
-    let Ok(mut signals) = signal(kind) else { return };
+    let (Ok(mut interrupts), Ok(mut terminations)) = (signal(interrupt), signal(terminate)) else { return };
+    let mut next =
+        async move || match select(std::pin::pin!(interrupts.recv()), std::pin::pin!(terminations.recv())).await {
+            Either::Left(_) => interrupt.as_raw_value(),
+            Either::Right(_) => terminate.as_raw_value(),
+        };
     tokio::spawn(async move {
-        signals.recv().await;
-        stop.raise(StopReason::Signal(kind.as_raw_value()));
-        if tokio::time::timeout(AT_ONCE, signals.recv()).await.is_err() {
-            say("stopping; a write that is under way has 3 s to come to its end (a second signal does not wait)");
-            signals.recv().await;
-        }
-        std::process::exit(128 + kind.as_raw_value());
+        let first = next().await;
+        stop.raise(StopReason::Signal(first));
+        let second = match tokio::time::timeout(AT_ONCE, next()).await {
+            Ok(second) => second,
+            Err(_) => {
+                say("stopping; a write that is under way has 3 s to come to its end (a second signal does not wait)");
+                next().await
+            }
+        };
+        std::process::exit(128 + second);
     });
 }

@@ -34,6 +34,20 @@ pub struct ImageManifest {
     /// The layers, lowest first.
     #[serde(default, deserialize_with = "null_is_empty")]
     pub layers: Vec<Descriptor>,
+    /// The manifest that this one refers to, as a signature does.
+    #[serde(default)]
+    pub subject: Option<Box<Descriptor>>,
+}
+
+impl Manifest {
+    /// The manifest that this one refers to, as a signature does.
+    #[must_use]
+    pub fn subject(&self) -> Option<&Descriptor> {
+        match self {
+            Self::Image(image) => image.subject.as_deref(),
+            Self::Index(index) => index.subject.as_deref(),
+        }
+    }
 }
 
 /// A manifest list or index: its entries.
@@ -45,6 +59,9 @@ pub struct Index {
     /// Annotations of the index itself.
     #[serde(default, deserialize_with = "null_is_empty")]
     pub annotations: BTreeMap<String, String>,
+    /// The manifest that this one refers to.
+    #[serde(default)]
+    pub subject: Option<Box<Descriptor>>,
 }
 
 /// The parts of an image config that tell what the image runs on.

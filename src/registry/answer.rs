@@ -40,6 +40,12 @@ pub(super) struct Expected {
     pub(super) as_header_says: bool,
 }
 
+impl Expected {
+    fn is_any(&self) -> bool {
+        self.digest.is_some() || self.size.is_some() || self.as_header_says
+    }
+}
+
 /// How a body is read.
 pub(super) struct Reading<'a> {
     /// What errors are about.
@@ -80,8 +86,11 @@ impl Answer {
     /// Compares the body of a success with what it must be. What is not may have been cut off, or mixed up on the way:
     /// another try may bring the right bytes.
     pub(super) fn verify(self, expected: &Expected, subject: &str) -> Result<Self, Error> {
-        if self.status != 200 {
+        if self.status >= 400 || !expected.is_any() {
             return Ok(self);
+        }
+        if self.status != 200 {
+            return Err(Error::protocol(subject, format!("answered with HTTP {}, which is no content", self.status)));
         }
         let wrong = |kind| Err(Error::transient(subject, kind));
         let actual = self.body.len() as u64;
@@ -128,7 +137,7 @@ impl Answer {
 /// Reads a whole body, up to `limit` bytes counted as they arrive, whatever Content-Length says.
 async fn read_body(mut response: Response, limit: usize, reading: &Reading<'_>) -> Result<Bytes, Error> {
     let broke_off = |reason| {
-        let kind = ErrorKind::Transport { request: reading.request.clone(), reason };
+        let kind = ErrorKind::Transport { request: reading.request.clone(), reason, unsent: false };
         Error::transient(reading.subject, kind)
     };
     let mut body = Vec::new();

@@ -86,7 +86,7 @@ impl Client {
     async fn cancel(&self, to: &Reference, session: &str) {
         let scopes = Scopes::push(to.repository());
         let request = Request::new(Method::DELETE, session.to_owned(), scopes, to.to_string());
-        let _ = self.send_signed(to.registry(), &request, 0).await;
+        let _ = self.stop().or_soon(self.send_signed(to.registry(), &request, 0)).await;
     }
 
     /// Pushes a small blob that is at hand, such as a config, and gives its descriptor with the media type asked for.
@@ -129,7 +129,7 @@ impl Client {
                     Some(session) => session,
                     None => {
                         let answer = self.send_signed(registry, &open, failed).await?;
-                        if answer.status >= 400 {
+                        if !is_done(&answer) {
                             return Ok(answer);
                         }
                         let missing = || open.protocol("the upload session has no Location".into());
@@ -149,13 +149,20 @@ impl Client {
                 let content = Some(Content::Stream(blob.size, Mutex::new(Some(stream))));
                 let put = Request { content, ..Request::new(Method::PUT, target, scopes.clone(), subject.clone()) };
                 let answer = self.send_signed(registry, &put, failed).await;
-                answer.map_err(|error| ended.error().unwrap_or(error))
+                let answer = answer.map_err(|error| ended.error().unwrap_or(error))?;
+                // The session was forgotten, or its content got mixed up: another may do.
+                let of_session = ["BLOB_UPLOAD_UNKNOWN", "BLOB_UPLOAD_INVALID", "DIGEST_INVALID", "SIZE_INVALID"];
+                if answer.status == 416 || answer.refusal().says(&of_session) {
+                    let kind = ErrorKind::Answer(answer.refusal().into());
+                    return Err(Error::transient(subject.as_str(), kind));
+                }
+                Ok(answer)
             };
             if let Some(outcome) = tries.outcome_of(sending).await {
                 break outcome?;
             }
         };
-        if answer.status >= 400 { Err(self.refused(registry, &open, &answer).await) } else { Ok(()) }
+        if is_done(&answer) { Ok(()) } else { Err(self.refused(registry, &open, &answer).await) }
     }
 }
 
@@ -169,6 +176,11 @@ pub enum Mounting {
 
 /// An upload session that is open. Its URL may hold secrets.
 pub struct Session(String);
+
+/// A redirect that is not followed, to a page for signing in, is no success.
+fn is_done(answer: &Answer) -> bool {
+    matches!(answer.status, 200..=299)
+}
 
 fn location(answer: &Answer) -> Option<String> {
     answer.header("location").map(str::to_owned)

@@ -4,7 +4,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use super::connections::{Connections, Tls};
-use super::error::Error;
+use super::error::{Error, ErrorKind};
 use super::host::Host;
 use super::retry::RetryPolicy;
 use super::send::Request;
@@ -167,12 +167,15 @@ impl Client {
     /// registry.
     pub async fn check_login(&self, registry: &str) -> Result<bool, Error> {
         let host = self.host(registry);
-        let api = host.api.get_or_try_init(|| self.find_api(registry)).await?;
-        let challenge = self.ping(&host, api).await?;
-        if challenge.is_some() {
-            host.sign_in.challenged(challenge, None, &Scopes::default()).await;
-        }
-        self.send_ok(registry, &Request::ping(api)).await?;
+        let checking = async {
+            let api = &self.api(registry, &host).await?;
+            if let Some(challenge) = self.ping(&host, api).await? {
+                host.sign_in.challenged(Some(challenge), None, &Scopes::default()).await;
+            }
+            self.send_ok(registry, &Request::ping(api)).await
+        };
+        let stopped = |reason| Error::new(registry, ErrorKind::Stopped(reason));
+        self.stop.or(checking).await.map_err(stopped)??;
         Ok(host.sign_in.is_challenged())
     }
 

@@ -38,12 +38,12 @@ impl Client {
             let elsewhere = (!at_home).then(|| host_of(&url));
             let response = match self.send_once(request, api, &url, authorization, attempt).await {
                 Ok(response) => response,
-                Err(NotSent { reason, transient }) => {
+                Err(NotSent { reason, transient, unsent }) => {
                     let reason = match &elsewhere {
                         Some(host) => format!("{}: {reason}", redirected(host)),
                         None => reason,
                     };
-                    return Err(request.transport(reason, transient));
+                    return Err(request.transport(reason, transient, unsent));
                 }
             };
             let Some(location) = redirect(&request.method, &response) else {
@@ -107,7 +107,7 @@ impl Client {
             }
             Some(Content::Stream(length, stream)) => {
                 let stream = stream.lock().unwrap_or_else(PoisonError::into_inner).take();
-                let again = || NotSent { reason: "the upload has to begin anew".into(), transient: true };
+                let again = || NotSent { reason: "the upload has to begin anew".into(), transient: true, unsent: true };
                 headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/octet-stream"));
                 headers.insert(CONTENT_LENGTH, (*length).into());
                 sent = Some(*length);
@@ -136,12 +136,15 @@ impl Client {
         match progress.within(self.silence(), builder.send()).await {
             Some(result) => {
                 self.trace(|| line(method, url, sent, &result, started, attempt));
-                result.map_err(|error| NotSent { reason: reason_of(&error), transient: is_transient(&error) })
+                result.map_err(|error| {
+                    let unsent = error.is_connect() || error.is_builder();
+                    NotSent { reason: reason_of(&error), transient: is_transient(&error), unsent }
+                })
             }
             None => {
                 let reason = silent(self.silence());
                 self.trace(|| format!("{method} {} -> {reason}, attempt {attempt}", redacted(url)));
-                Err(NotSent { reason, transient: true })
+                Err(NotSent { reason, transient: true, unsent: false })
             }
         }
     }
@@ -165,7 +168,8 @@ impl Client {
 
     async fn ask_token_service(&self, subject: &str, asking: &TokenRequest<'_>, attempt: u32) -> Result<Answer, Error> {
         let &TokenRequest { api, method, url, authorization, form } = asking;
-        let transport = |reason| Error::new(subject, ErrorKind::Transport { request: String::new(), reason });
+        let transport =
+            |reason| Error::new(subject, ErrorKind::Transport { request: String::new(), reason, unsent: false });
         let client = self.connections().client(url, url.origin() == api.origin()).map_err(transport)?;
         let mut builder = client.request(method.clone(), url.clone());
         if let Some(authorization) = authorization {
@@ -185,8 +189,8 @@ impl Client {
                 let reading = Reading { subject, request, limit: MAX_TALK, silence, needed: true, streamed: false };
                 Answer::read(response, reading, None).await
             }
-            Err(NotSent { reason, transient: true }) => {
-                Err(Error::transient(subject, ErrorKind::Transport { request: String::new(), reason }))
+            Err(NotSent { reason, transient: true, .. }) => {
+                Err(Error::transient(subject, ErrorKind::Transport { request: String::new(), reason, unsent: false }))
             }
             Err(NotSent { reason, .. }) => Err(transport(reason)),
         }
@@ -215,11 +219,13 @@ struct Sending<'a> {
 struct NotSent {
     reason: String,
     transient: bool,
+    /// Nothing of it went out.
+    unsent: bool,
 }
 
 impl<T: Into<String>> From<T> for NotSent {
     fn from(reason: T) -> Self {
-        Self { reason: reason.into(), transient: false }
+        Self { reason: reason.into(), transient: false, unsent: true }
     }
 }
 

@@ -5,7 +5,7 @@ use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use reqwest::Method;
-use tokio::sync::{MutexGuard, OnceCell, Semaphore};
+use tokio::sync::{AcquireError, MutexGuard, OnceCell, Semaphore, SemaphorePermit};
 use url::Url;
 
 use super::answer::silent;
@@ -13,15 +13,20 @@ use super::client::Client;
 use super::connections::{is_transient, reason_of};
 use super::error::{Error, ErrorKind};
 use super::exchange::line;
+use super::send::Request;
 use super::sign_in::SignIn;
 use super::sign_in::challenge::Challenge;
 use super::sign_in::realm::is_loopback;
 use super::sign_in::scopes::Scopes;
 use super::silence::Progress;
+use crate::once::Once;
+
+/// Held while a request is under way.
+pub(super) type Slot<'a> = Result<SemaphorePermit<'a>, AcquireError>;
 
 pub(super) struct Host {
     /// The URL of its API, once it is found out.
-    pub(super) api: OnceCell<Url>,
+    api: Once<(), Url, Error>,
     pub(super) sign_in: SignIn,
     /// Bounds the requests under way.
     pub(super) slots: Semaphore,
@@ -49,18 +54,25 @@ impl Drop for First<'_> {
     }
 }
 
+/// A pause that becomes longer by this is told of again.
+const NEWS: Duration = Duration::from_secs(1);
+
 /// Until when a host is left alone.
 #[derive(Default)]
 pub(super) struct Pause(Mutex<Option<Instant>>);
 
 impl Pause {
-    /// Tells whether the host was not left alone already.
+    /// Tells whether that is news: the host was not left alone already, or not for so long.
     pub(super) fn begin(&self, time: Duration) -> bool {
         let now = Instant::now();
         let mut pause = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let before = pause.filter(|until| *until > now);
         *pause = Some(before.map_or(now + time, |until| until.max(now + time)));
-        before.is_none()
+        before.is_none_or(|until| until + NEWS < now + time)
+    }
+
+    fn is_over(&self) -> bool {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).is_none_or(|until| until <= Instant::now())
     }
 
     pub(super) async fn over(&self) {
@@ -77,7 +89,7 @@ impl Pause {
 impl Host {
     pub(super) fn new(registry: &str, concurrency: usize) -> Self {
         Self {
-            api: OnceCell::new(),
+            api: Once::default(),
             sign_in: SignIn::new(registry),
             slots: Semaphore::new(concurrency),
             answered: AtomicBool::new(false),
@@ -90,6 +102,28 @@ impl Host {
 }
 
 impl Client {
+    /// Room for one request, once the host is not left alone: who waited for room may have missed that it is. When the
+    /// run is to end no write begins any more.
+    pub(super) async fn slot<'h>(&self, host: &'h Host, request: &Request) -> Result<Slot<'h>, Error> {
+        loop {
+            if self.stop().raised().is_none() {
+                // Who looks at what became of a write does not wait.
+                let _ = self.stop().or(host.pause.over()).await;
+            }
+            let permit = host.slots.acquire().await;
+            match self.stop().raised() {
+                Some(reason) if !request.is_read() => return Err(request.stopped(reason)),
+                None if !host.pause.is_over() => {}
+                _ => return Ok(permit),
+            }
+        }
+    }
+
+    /// The URL of a registry's API, found out once.
+    pub(super) async fn api(&self, registry: &str, host: &Host) -> Result<Url, Error> {
+        host.api.get(&(), self.find_api(registry)).await
+    }
+
     /// Where there are credentials for a registry, it is likely to want them, and each request sent before it says so
     /// would be sent twice: the first goes alone, and the others wait here for its answer.
     pub(super) async fn first<'a>(&self, registry: &str, host: &'a Host, scopes: &Scopes) -> Option<First<'a>> {
@@ -105,7 +139,7 @@ impl Client {
 
     /// The URL of a registry's API. A loopback registry is tried with HTTPS, and spoken to without TLS if its port
     /// does not speak it; nothing secret is sent while finding out.
-    pub(super) async fn find_api(&self, registry: &str) -> Result<Url, Error> {
+    async fn find_api(&self, registry: &str) -> Result<Url, Error> {
         let host = if registry == "docker.io" { "registry-1.docker.io" } else { registry };
         let parse = |scheme: &str| {
             format!("{scheme}://{host}/")
@@ -127,7 +161,7 @@ impl Client {
         let started = Instant::now();
         // There may be none at all yet; what it speaks is not known.
         let unknown = |reason| {
-            let kind = ErrorKind::Transport { request: String::new(), reason };
+            let kind = ErrorKind::Transport { request: String::new(), reason, unsent: true };
             Err(Error::transient(registry, kind))
         };
         let Some(probe) = Progress::new().within(self.silence(), client.get(ping.clone()).send()).await else {

@@ -17,21 +17,7 @@ impl Client {
     /// for, more than 8 MiB, or no manifest.
     pub async fn fetch_manifest(&self, reference: &Reference, push_to: Option<&Reference>) -> Result<Fetched, Error> {
         let subject = reference.to_string();
-        let scopes = match push_to {
-            Some(target) if target.same_repository(reference) => Scopes::push(reference.repository()),
-            _ => Scopes::pull(reference.repository()),
-        };
-        let request = Request {
-            accept: Some(media_type::ACCEPT),
-            limit: MAX_MANIFEST,
-            expected: Expected {
-                digest: reference.digest().cloned(),
-                named_by: "reference",
-                size: None,
-                as_header_says: true,
-            },
-            ..manifest_request(Method::GET, reference, scopes)
-        };
+        let request = get_request(reference, push_to);
         let answer = self.send_ok(reference.registry(), &request).await?;
         let (content_type, bytes) = (answer.header("content-type").unwrap_or_default(), answer.body.clone());
         let digest = reference.digest().cloned().unwrap_or_else(|| Digest::sha256(&bytes));
@@ -88,6 +74,17 @@ pub(super) fn manifest_request(method: Method, reference: &Reference, scopes: Sc
     let name = reference.manifest_name().unwrap_or_default();
     let target = format!("v2/{}/manifests/{name}", reference.repository());
     Request::new(method, target, scopes, reference.to_string())
+}
+
+pub(super) fn get_request(reference: &Reference, push_to: Option<&Reference>) -> Request {
+    let scopes = match push_to {
+        Some(target) if target.same_repository(reference) => Scopes::push(reference.repository()),
+        _ => Scopes::pull(reference.repository()),
+    };
+    let expected =
+        Expected { digest: reference.digest().cloned(), named_by: "reference", size: None, as_header_says: true };
+    let request = manifest_request(Method::GET, reference, scopes);
+    Request { accept: Some(media_type::ACCEPT), limit: MAX_MANIFEST, expected, ..request }
 }
 
 pub(super) fn head_request(reference: &Reference) -> Request {

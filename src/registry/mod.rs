@@ -12,6 +12,7 @@ mod exchange;
 #[cfg(fuzzing)]
 pub mod fuzzing;
 mod host;
+mod lists;
 mod manifests;
 mod push;
 mod redact;

@@ -5,10 +5,9 @@ use reqwest::Method;
 
 use super::client::Client;
 use super::error::{Error, ErrorKind};
-use super::manifests::{head_request, manifest_request};
+use super::manifests::{get_request, head_request, manifest_request};
 use super::send::{Content, Request};
 use super::sign_in::scopes::Scopes;
-use super::stop::GRACE;
 use crate::image::{Descriptor, Digest, Reference};
 
 impl Client {
@@ -23,8 +22,8 @@ impl Client {
     /// write, for the time of a round trip.
     ///
     /// Errors, besides the registry's answer: [`ErrorKind::Changed`] for a tag that does not meet the condition,
-    /// [`ErrorKind::Immutable`], and [`ErrorKind::Unsettled`] where it cannot be found out whether it was written. With
-    /// any other the tag is what it was.
+    /// [`ErrorKind::Immutable`], and [`ErrorKind::Unsettled`] where it is not known whether it was written, or will be:
+    /// the answer to a try was lost. With any other this has not moved the tag.
     pub async fn push_manifest(
         &self,
         reference: &Reference,
@@ -39,11 +38,12 @@ impl Client {
             ..manifest_request(Method::PUT, reference, Scopes::push(reference.repository()))
         };
         let mut tries = self.tries(registry, &request).await?;
-        let mut sent_before = false;
         let outcome = loop {
             if let Some(if_match) = if_match {
-                match self.current_digest(reference).await {
-                    Ok(current) if current.as_ref() == Some(&descriptor.digest) => return Ok(()),
+                match self.exact_digest(reference).await {
+                    // An earlier try did it.
+                    Ok(current) if tries.failed() > 0 && current.as_ref() == Some(&descriptor.digest) => return Ok(()),
+                    Ok(current) if current.as_ref() == Some(&descriptor.digest) => {}
                     Ok(current) => if_match.check(&request.subject, current.as_ref())?,
                     Err(error) => break Err(error),
                 }
@@ -51,31 +51,30 @@ impl Client {
             if let Some(outcome) = tries.outcome_of(self.send_signed(registry, &request, tries.failed())).await {
                 break outcome;
             }
-            sent_before = true;
         };
+        let (answered, is_tag) = (outcome.is_ok(), reference.digest().is_none());
+        let unsettled = |error: Error| Error::new(error.subject, ErrorKind::Unsettled(Box::new(error.kind)));
         let error = match outcome {
             Ok(answer) if matches!(answer.status, 200 | 201 | 202 | 204) => {
-                let told = answer.digest().is_some_and(|digest| digest == descriptor.digest);
-                if told {
+                if answer.digest().is_some_and(|digest| digest == descriptor.digest) {
                     return Ok(());
                 }
                 let read = self.read_back(reference, &descriptor.digest).await;
-                return read.map_err(|error| Error::new(error.subject, ErrorKind::Unsettled(Box::new(error.kind))));
+                return read.map_err(|error| if is_tag { unsettled(error) } else { error });
             }
             Ok(answer) => self.refused(registry, &request, &answer).await,
             Err(error) => error,
         };
-        match &error.kind {
-            // Nothing was written, that is sure.
-            ErrorKind::Stopped(_) | ErrorKind::SignIn(_) if !sent_before => return Err(error),
-            ErrorKind::Denied(denied) if denied.refusal.status == 401 => return Err(error),
-            _ if reference.digest().is_some() => return Err(error),
-            _ => {}
+        // Where no try was sent, or none was carried out, there is nothing to look at.
+        if !is_tag || (!tries.left_open() && !answered) {
+            return Err(error);
         }
         match self.look(reference).await {
             Some(Some(digest)) if digest == descriptor.digest => Ok(()),
+            // What is under way may come to its end after the look.
+            _ if tries.left_open() => Err(unsettled(error)),
             Some(current) => Err(refused_over(error, current, &descriptor.digest)),
-            None => Err(Error::new(error.subject, unsettled(error.kind))),
+            None => Err(error),
         }
     }
 
@@ -101,24 +100,44 @@ impl Client {
                 };
                 return Err(Error::new(subject, kind));
             };
+            let seconds = wait.as_secs_f64();
+            self.warn(format!("{subject} does not read back with {digest} yet; looking again in {seconds:.1} s"));
             let waited = self.stop().or(tokio::time::sleep(wait)).await;
             waited.map_err(|reason| Error::new(subject.as_str(), ErrorKind::Stopped(reason)))?;
         }
     }
 
+    /// What a tag points at, of which a bare 404 is no proof that it does not exist.
+    async fn exact_digest(&self, reference: &Reference) -> Result<Option<Digest>, Error> {
+        if let Some(digest) = self.current_digest(reference).await? {
+            return Ok(Some(digest));
+        }
+        match self.fetch_manifest(reference, Some(reference)).await {
+            Ok(fetched) => Ok(Some(fetched.descriptor.digest)),
+            Err(error) if error.is_missing() => Ok(None),
+            Err(error) => Err(error),
+        }
+    }
+
     /// What a tag points at, asked once, also when the run is to end: nothing where that cannot be found out.
     async fn look(&self, reference: &Reference) -> Option<Option<Digest>> {
-        let request = head_request(reference);
-        let asking = self.send_signed(reference.registry(), &request, 0);
-        let answer = match self.stop().raised() {
-            Some(_) => tokio::time::timeout(GRACE, asking).await.ok()?.ok()?,
-            None => asking.await.ok()?,
+        let asking = async {
+            let answer = self.send_signed(reference.registry(), &head_request(reference), 0).await.ok()?;
+            match (answer.status, answer.digest()) {
+                (200, Some(digest)) => return Some(Some(digest)),
+                (404, _) => return Some(None),
+                _ => {}
+            }
+            // As in `current_digest`: the manifest itself tells.
+            let answer =
+                self.send_signed(reference.registry(), &get_request(reference, Some(reference)), 0).await.ok()?;
+            match answer.status {
+                200 => Some(Some(Digest::sha256(&answer.body))),
+                404 => Some(None),
+                _ => None,
+            }
         };
-        match (answer.status, answer.digest()) {
-            (200, Some(digest)) => Some(Some(digest)),
-            (404, _) => Some(None),
-            _ => None,
-        }
+        self.stop().or_soon(asking).await.ok()?
     }
 }
 
@@ -159,14 +178,5 @@ fn refused_over(error: Error, current: Option<Digest>, wanted: &Digest) -> Error
             Error::new(error.subject, kind)
         }
         _ => error,
-    }
-}
-
-/// A refusal of 400 to 499 says that nothing was written; after anything else that is open.
-fn unsettled(kind: ErrorKind) -> ErrorKind {
-    match kind {
-        ErrorKind::Answer(refusal) if refusal.status < 500 => ErrorKind::Answer(refusal),
-        ErrorKind::Denied(_) => kind,
-        other => ErrorKind::Unsettled(Box::new(other)),
     }
 }

@@ -63,7 +63,13 @@ pub(super) fn redacted_text(text: &str) -> String {
 
 /// A server's words, fit for a terminal and a log line: no control characters, at most 500 characters.
 pub(super) fn clean(text: &str) -> String {
-    text.chars().map(|c| if c.is_control() { ' ' } else { c }).take(500).collect::<String>().trim().to_owned()
+    // Nor what changes the order of others or does not show.
+    let hidden = |c: char| {
+        c.is_control()
+            || matches!(c, '\u{ad}' | '\u{61c}' | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}')
+            || matches!(c, '\u{2060}'..='\u{206f}' | '\u{feff}')
+    };
+    text.chars().map(|c| if hidden(c) { ' ' } else { c }).take(500).collect::<String>().trim().to_owned()
 }
 
 #[cfg(test)]
@@ -91,5 +97,6 @@ mod tests {
         assert_eq!(redacted_text("http://u:p@r.io:99999/x?secret"), "r.io:99999/x");
         assert_eq!(redacted_text("http://u:p@r.io/x?secret"), "http://r.io/x?****");
         assert_eq!(clean("a\x1b[31m\nb "), "a [31m b");
+        assert_eq!(clean("a\u{202e}b\u{200b}c\u{feff}"), "a b c");
     }
 }

@@ -26,15 +26,15 @@ const FIRST: Duration = Duration::from_millis(250);
 
 impl RetryPolicy {
     /// How long to wait after the failure that is number `failed` (from 1), or none to give up. `asked` is what the
-    /// registry asks for; without it waits grow, with `chance` (0 to 1) taking up to half off, so that clients that
+    /// registry asks for at least; waits grow besides, with `chance` (0 to 1) taking up to half off, so that clients that
     /// failed together do not come back together.
     pub(super) fn wait(&self, failed: u32, asked: Option<Duration>, chance: f64) -> Option<Duration> {
         if failed > self.retries {
             return None;
         }
         let grown = FIRST.saturating_mul(2u32.saturating_pow(failed.saturating_sub(1)));
-        let wait = asked.unwrap_or_else(|| grown.mul_f64(1.0 - chance.clamp(0.0, 1.0) / 2.0));
-        Some(wait.min(self.max_wait))
+        let grown = grown.mul_f64(1.0 - chance.clamp(0.0, 1.0) / 2.0);
+        Some(asked.unwrap_or_default().max(grown).min(self.max_wait))
     }
 }
 
@@ -120,9 +120,11 @@ mod tests {
         let waits = |chance: f64| (1..=5).map(|n| Some(policy.wait(n, None, chance)?.as_millis())).collect::<Vec<_>>();
         assert_eq!(waits(0.0), [Some(250), Some(500), Some(1000), Some(1000), None]);
         assert_eq!(waits(1.0), [Some(125), Some(250), Some(500), Some(1000), None]);
-        assert_eq!(policy.wait(1, Some(Duration::from_millis(12)), 0.9), Some(Duration::from_millis(12)));
+        assert_eq!(policy.wait(1, Some(Duration::from_millis(700)), 0.9), Some(Duration::from_millis(700)));
+        let short = Some(Duration::from_millis(12));
+        assert_eq!(policy.wait(1, short, 0.0), Some(Duration::from_millis(250)), "nor all tries at once");
         assert_eq!(policy.wait(1, Some(Duration::from_secs(3600)), 0.0), Some(Duration::from_secs(1)), "capped");
-        assert_eq!(policy.wait(1, Some(Duration::ZERO), 0.0), Some(Duration::ZERO));
+        assert_eq!(policy.wait(2, Some(Duration::ZERO), 0.0), Some(Duration::from_millis(500)));
         assert_eq!(RetryPolicy { retries: 0, ..policy }.wait(1, None, 0.0), None);
         assert_eq!(policy.wait(u32::MAX, None, f64::NAN), None);
     }

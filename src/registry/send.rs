@@ -70,13 +70,13 @@ impl Client {
     /// Sends a request once, and once more for each step of signing in. `before` is how often it was sent already.
     pub(super) async fn send_signed(&self, registry: &str, request: &Request, before: u32) -> Result<Answer, Error> {
         let host = &self.host(registry);
-        let api = host.api.get_or_try_init(|| self.find_api(registry)).await?;
+        let api = &self.api(registry, host).await?;
         let url = pointed_to(api, api, &request.target).map_err(|reason| request.protocol(reason))?;
         // Files of certificates that cannot be read are not the registry's doing.
         self.connections().client(api, true).map_err(|reason| request.protocol(reason))?;
         if url.origin() != api.origin() {
             // Credentials are for the registry's own origin alone.
-            let _permit = host.slots.acquire().await;
+            let _slot = self.slot(host, request).await?;
             return self.exchange(request, api, &url, None, before + 1).await;
         }
         let mut first = self.first(registry, host, &request.scopes).await;
@@ -96,11 +96,8 @@ impl Client {
             }
             let header = authorization.as_ref().map(|authorization| &authorization.header);
             let answer = {
-                let _permit = host.slots.acquire().await;
-                match self.stop().raised() {
-                    Some(reason) if !request.is_read() => return Err(request.stopped(reason)),
-                    _ => self.exchange(request, api, &url, header, attempt).await?,
-                }
+                let _slot = self.slot(host, request).await?;
+                self.exchange(request, api, &url, header, attempt).await?
             };
             if answer.elsewhere.is_some() {
                 return Ok(answer);
@@ -199,8 +196,8 @@ impl Request {
         Error::new(self.subject.as_str(), ErrorKind::Protocol(reason))
     }
 
-    pub(super) fn transport(&self, reason: String, transient: bool) -> Error {
-        let kind = ErrorKind::Transport { request: self.name(), reason };
+    pub(super) fn transport(&self, reason: String, transient: bool, unsent: bool) -> Error {
+        let kind = ErrorKind::Transport { request: self.name(), reason, unsent };
         if transient { Error::transient(self.subject.as_str(), kind) } else { Error::new(self.subject.as_str(), kind) }
     }
 }

@@ -66,7 +66,7 @@ impl BlobSource for RegistryBlob<'_> {
                 async move {
                     let mut response = response?;
                     let broke_off = |reason| {
-                        let kind = ErrorKind::Transport { request: name, reason };
+                        let kind = ErrorKind::Transport { request: name, reason, unsent: false };
                         Some((Err(Error::transient(subject, kind)), None))
                     };
                     match tokio::time::timeout(silence, response.chunk()).await {

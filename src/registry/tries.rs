@@ -17,6 +17,8 @@ pub(super) struct Tries<'a> {
     host: Arc<Host>,
     request: &'a Request,
     failed: u32,
+    /// A try was sent whose end is not known.
+    left_open: bool,
 }
 
 /// A wait before a request is sent again.
@@ -43,7 +45,7 @@ impl Client {
     pub(super) async fn tries<'a>(&'a self, registry: &'a str, request: &'a Request) -> Result<Tries<'a>, Error> {
         let host = self.host(registry);
         self.stop().or(host.pause.over()).await.map_err(|reason| request.stopped(reason))?;
-        Ok(Tries { client: self, registry, host, request, failed: 0 })
+        Ok(Tries { client: self, registry, host, request, failed: 0, left_open: false })
     }
 
     /// Whether a request is to be sent again, and when. It is said, as the wait may be long.
@@ -77,6 +79,11 @@ impl Tries<'_> {
         self.failed
     }
 
+    /// Whether one of them may still come to its end in the registry: its answer was lost, or a gateway gave up on it.
+    pub(super) fn left_open(&self) -> bool {
+        self.left_open
+    }
+
     /// Sees one try through. Nothing comes back where there is to be another, once the wait for it is over.
     pub(super) async fn outcome_of(
         &mut self,
@@ -90,10 +97,14 @@ impl Tries<'_> {
             }
         } else {
             // What becomes of it should be known.
-            let given_up = || Err(request.transport("given up, as the run is to end".into(), false));
+            let given_up = || Err(request.transport("given up, as the run is to end".into(), false, false));
             client.stop().or_soon(sending).await.unwrap_or_else(|_| given_up())
         };
         self.failed += 1;
+        self.left_open |= match &outcome {
+            Ok(answer) => matches!(answer.status, 408 | 502 | 504),
+            Err(error) => error.is_lost_answer(),
+        };
         let Some(wait) = client.wait_before_another(request, &outcome, self.failed) else {
             return Some(outcome.map_err(Error::final_one));
         };
@@ -108,8 +119,7 @@ impl Tries<'_> {
         };
         match waited {
             Ok(()) => None,
-            Err(reason) if request.is_read() => Some(Err(request.stopped(reason))),
-            // What became of a write is worth more than that there was no time for another try.
+            // What went wrong is worth more than that there was no time for another try.
             Err(_) => Some(outcome.map_err(Error::final_one)),
         }
     }

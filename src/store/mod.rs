@@ -2,20 +2,21 @@
 
 mod blobs;
 mod error;
-mod once;
 mod place;
+mod publish;
 mod transfers;
 
 pub use blobs::Placing;
 pub use error::Error;
-pub use once::Once;
 pub use place::{Child, Placed, Step, Steps};
+pub use publish::{Publication, PublishError, Report};
 pub use transfers::{Transfer, Transfers};
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use bytes::Bytes;
+use futures_util::future::join_all;
 use tokio::sync::Semaphore;
 
 use crate::image::{Descriptor, Digest, Fetched, LayoutReference, Location, Reference};
@@ -175,14 +176,20 @@ impl<'a> Store<'a> {
         }
         let writer = self.writer(layout)?;
         writer.put_manifest(descriptor, bytes)?;
-        if let Some(name) = &layout.name {
+        // What has a digest alone is part of something else.
+        if layout.name.is_some() || layout.digest.is_none() {
             let entry = Descriptor {
                 size: descriptor.size,
                 ..Descriptor::new(&descriptor.media_type, descriptor.digest.clone())
             };
-            writer.list(Some(name), &entry)?;
+            writer.list(layout.name.as_deref(), &entry)?;
         }
         Ok(())
+    }
+
+    /// What several tags point at, each as [`Self::current_digest`] says.
+    pub async fn current_digests(&self, tags: impl Iterator<Item = &Location>) -> Vec<Result<Option<Digest>, Error>> {
+        join_all(tags.map(|tag| self.current_digest(tag))).await
     }
 
     /// Waits until a tag reads back with a digest; in a layout it does at once.
@@ -191,6 +198,28 @@ impl<'a> Store<'a> {
             Location::Registry(reference) => Ok(self.client.read_back(reference, digest).await?),
             Location::Layout(_) => Ok(()),
         }
+    }
+
+    /// What a layout's index.json lists without a name and which refers to a manifest.
+    pub fn unnamed_referrers(&self, at: &Location, subject: &Digest) -> Result<Vec<Descriptor>, Error> {
+        let Location::Layout(layout) = at else { return Ok(Vec::new()) };
+        let opened = self.layout(layout)?;
+        let mut referrers = Vec::new();
+        for entry in opened.unnamed() {
+            let at = LayoutReference { name: None, digest: Some(entry.digest.clone()), ..layout.clone() };
+            let fetched = opened.fetch_manifest(&at)?;
+            if fetched.manifest.subject().is_some_and(|found| found.digest == *subject) {
+                referrers.push(entry.clone());
+            }
+        }
+        Ok(referrers)
+    }
+
+    /// Lists manifests that are in a layout in its index.json, without names.
+    pub fn list_unnamed(&self, at: &Location, entries: &[Descriptor]) -> Result<(), Error> {
+        let Location::Layout(layout) = at else { return Ok(()) };
+        let writer = self.writer(layout)?;
+        Ok(entries.iter().try_for_each(|entry| writer.list(None, entry))?)
     }
 
     /// All is written: an archive comes into its place.

@@ -3,9 +3,9 @@ use std::fmt;
 use bytes::Bytes;
 use futures_util::future::join_all;
 
-use super::once::Once;
 use super::{Error, Placing, Store};
 use crate::image::{Descriptor, Digest, Location};
+use crate::once::Once;
 
 /// A manifest that is to be in another repository or layout, with what it refers to.
 #[derive(Debug, Clone)]
@@ -24,9 +24,9 @@ pub struct Child {
 #[derive(Default)]
 pub struct Placed {
     /// By repository and digest: whether a child manifest was there, or only its blobs are there now.
-    children: Once<(Location, Digest), bool>,
-    blobs: Once<(Location, Digest), ()>,
-    pushed: Once<(Location, Digest), ()>,
+    children: Once<(Location, Digest), bool, Error>,
+    blobs: Once<(Location, Digest), (), Error>,
+    pushed: Once<(Location, Digest), (), Error>,
 }
 
 /// Something that came to be in its place.
@@ -36,6 +36,10 @@ pub enum Step {
     Blob(Digest, Placing),
     /// A manifest, by digest.
     Manifest(Digest),
+    /// A tag, which points at what is published now.
+    Tag(Location),
+    /// A tag that pointed at it before; it is not written.
+    TagUnchanged(Location),
 }
 
 impl fmt::Display for Step {
@@ -45,6 +49,8 @@ impl fmt::Display for Step {
             Self::Blob(digest, Placing::Mounted) => write!(f, "mounted blob {digest}"),
             Self::Blob(digest, Placing::Sent) => write!(f, "sent blob {digest}"),
             Self::Manifest(digest) => write!(f, "pushed manifest {digest}"),
+            Self::Tag(tag) => write!(f, "pushed {tag}"),
+            Self::TagUnchanged(tag) => write!(f, "{tag} is up to date"),
         }
     }
 }

@@ -34,6 +34,8 @@ pub enum ErrorKind {
         request: String,
         /// What failed.
         reason: String,
+        /// The request did not get there.
+        unsent: bool,
     },
     /// The body is longer than is read.
     TooLarge {
@@ -98,6 +100,25 @@ impl Error {
         Self { transient: true, ..Self::new(subject, kind) }
     }
 
+    /// Whether a request may have been carried out, as nothing is known of its answer.
+    pub(super) fn is_lost_answer(&self) -> bool {
+        matches!(&self.kind, ErrorKind::Transport { unsent: false, .. })
+    }
+
+    pub(super) fn protocol(subject: &str, reason: String) -> Self {
+        Self::new(subject, ErrorKind::Protocol(reason))
+    }
+
+    /// The HTTP status of an answer that is an error.
+    #[must_use]
+    pub fn status(&self) -> Option<u16> {
+        match &self.kind {
+            ErrorKind::Answer(refusal) => Some(refusal.status),
+            ErrorKind::Denied(denied) => Some(denied.refusal.status),
+            _ => None,
+        }
+    }
+
     /// For a [`BlobSource`](super::BlobSource) that is not a registry.
     #[must_use]
     pub fn of_source(subject: impl Into<String>, reason: impl Into<String>) -> Self {
@@ -137,25 +158,22 @@ impl fmt::Display for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match &self.kind {
             // What is so for the whole registry names it already.
-            ErrorKind::Denied(denied) if self.subject == denied.registry => {}
+            ErrorKind::Denied(denied) if self.subject == denied.registry => return write!(f, "{denied}"),
             _ => f.write_str(&self.subject)?,
         }
-        self.kind.write(f, &self.subject)
+        self.kind.write(f)
     }
 }
 
 impl ErrorKind {
     /// What follows the subject.
-    fn write(&self, f: &mut fmt::Formatter<'_>, subject: &str) -> fmt::Result {
+    fn write(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Denied(denied) => {
-                f.write_str(if subject == denied.registry { "" } else { ": " })?;
-                write!(f, "{denied}")
-            }
+            Self::Denied(denied) => write!(f, ": {denied}"),
             Self::Answer(refusal) if refusal.is_missing() => write!(f, " not found {refusal}"),
             Self::Answer(refusal) => write!(f, ": refused by the registry {refusal}"),
-            Self::Transport { request, reason } if request.is_empty() => write!(f, ": no answer: {reason}"),
-            Self::Transport { request, reason } => write!(f, ": no answer to {request}: {reason}"),
+            Self::Transport { request, reason, .. } if request.is_empty() => write!(f, ": no answer: {reason}"),
+            Self::Transport { request, reason, .. } => write!(f, ": no answer to {request}: {reason}"),
             Self::TooLarge { limit } => write!(f, ": longer than the {limit} bytes that are read"),
             Self::Digest { expected, actual, named_by } => {
                 write!(f, ": the bytes received have digest {actual}, the {named_by} says {expected}")
@@ -176,7 +194,10 @@ impl ErrorKind {
                 write!(f, " points at {}, and was to point at {}: not written", name(current), name(expected))
             }
             Self::Unsettled(kind) => {
-                kind.write(f, subject)?;
+                match &**kind {
+                    Self::Stopped(_) => f.write_str(": interrupted while it was read back")?,
+                    kind => kind.write(f)?,
+                }
                 f.write_str("; whether it was written is not known")
             }
         }

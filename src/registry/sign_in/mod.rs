@@ -130,8 +130,8 @@ impl SignIn {
         scopes: &Scopes,
         found: Option<&Found>,
     ) -> Result<Token, Error> {
-        let slot = self.slots.of(scopes);
-        let mut slot = slot.lock().await;
+        let locked = self.slots.of(scopes);
+        let mut slot = locked.lock_or_failure().await?;
         if let Some(token) = slot.token.as_ref().filter(|token| token.is_fresh(Instant::now())) {
             return Ok(token.clone());
         }
@@ -157,9 +157,15 @@ impl SignIn {
                 self.known().accepted |= found.is_some();
                 Ok(slot.token.insert(token).clone())
             }
-            Err(TokenError::Other(error)) => Err(error),
-            Err(TokenError::Answer(answer)) => {
-                Err(self.no_token(&service.realm, scopes.repository(), found, answer.refusal()))
+            Err(error) => {
+                let error = match error {
+                    TokenError::Other(error) => error,
+                    TokenError::Answer(answer) => {
+                        self.no_token(&service.realm, scopes.repository(), found, answer.refusal())
+                    }
+                };
+                locked.failed(&mut slot, &error);
+                Err(error)
             }
         }
     }

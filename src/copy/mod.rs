@@ -1,0 +1,194 @@
+//! Copying an image, or a whole index with all its children, byte for byte.
+
+mod referrers;
+mod tree;
+
+use futures_util::future::try_join_all;
+
+use crate::image::{Fetched, ImageConfig, Location, Manifest, Platform, media_type};
+use crate::store::{Error as StoreError, Placed, Publication, PublishError, Report, Steps, Store};
+
+/// What to copy, and how.
+#[derive(Debug, Clone, Default)]
+pub struct CopyOptions {
+    /// The image of this platform alone, out of an index.
+    pub platform: Option<Platform>,
+    /// What refers to it as well: signatures, SBOMs, attestations.
+    pub referrers: bool,
+    /// Be done only when every tag that was written reads back.
+    pub wait: bool,
+}
+
+/// Why something was not copied, or not wholly.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// What is to be copied cannot be read, or not as asked for.
+    #[error("cannot copy {from}: {reason}")]
+    Source {
+        /// What is to be copied.
+        from: Box<Location>,
+        /// Why.
+        reason: Box<Reason>,
+    },
+    /// Writing failed; the error says what was done before.
+    #[error(transparent)]
+    Publish(Box<PublishError>),
+}
+
+impl From<PublishError> for Error {
+    fn from(error: PublishError) -> Self {
+        Self::Publish(Box::new(error))
+    }
+}
+
+/// What is wrong with what is to be copied.
+#[derive(Debug, Clone, thiserror::Error)]
+pub enum Reason {
+    /// The registry's or layout's doing.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// It does not hold what was asked for.
+    #[error("{0}")]
+    Unusable(String),
+}
+
+/// Copies `from` to `to` and further tags of it. Where `to` has neither tag nor digest it takes those of `from`.
+///
+/// `placed` is what earlier copies of this run found out.
+pub async fn copy(
+    store: &Store<'_>,
+    placed: &Placed,
+    from: &Location,
+    to: &Location,
+    tags: &[Location],
+    options: &CopyOptions,
+    steps: Steps<'_>,
+) -> Result<Report, Error> {
+    let unreadable = |reason: Reason| Error::Source { from: Box::new(from.clone()), reason: Box::new(reason) };
+    let root = root(store, from, to, options.platform.as_ref()).await.map_err(unreadable)?;
+    let tree = tree::tree(store, from, to, &root).await.map_err(unreadable)?;
+    let target = target(from, to, &root);
+    let current = store.current_digests(std::iter::once(&target).chain(tags)).await;
+    let mut publication = Publication {
+        target: &target,
+        tags,
+        descriptor: &root.descriptor,
+        bytes: &root.bytes,
+        children: &[],
+        current: &current,
+        if_match: None,
+        wait: options.wait,
+    };
+    // The root's own blobs are placed with those of the others; its manifest is the one that the tags point at.
+    let errors = placed.place_blobs(store, to, &tree.concat(), steps).await;
+    if !errors.is_empty() {
+        return Err(publication.failed_before(errors).into());
+    }
+    publication.children = tree.split_last().map_or(&[], |(_, below)| below);
+    if options.referrers {
+        // Before the tags: who sees the image finds its signatures.
+        for level in publication.children {
+            let errors = placed.push_children(store, to, level, steps).await;
+            if !errors.is_empty() {
+                return Err(publication.failed_before(errors).into());
+            }
+        }
+        let subjects: Vec<_> = tree.iter().flatten().map(|child| child.descriptor.digest.clone()).collect();
+        let copied = referrers::copy(store, placed, from, to, &subjects, steps).await;
+        copied.map_err(|error| publication.failed_before(vec![error]))?;
+    }
+    Ok(store.publish(&publication, placed, steps).await?)
+}
+
+/// Where it goes: `to`, with the name of `from` if it has none.
+fn target(from: &Location, to: &Location, root: &Fetched) -> Location {
+    match (to, from.tag()) {
+        _ if to.tag().is_some() || to.digest().is_some() => to.clone(),
+        (Location::Registry(_), Some(tag)) if crate::image::check_tag(tag).is_ok() => to.with_tag(tag),
+        (Location::Registry(_), _) => to.with_digest(root.descriptor.digest.clone()),
+        (Location::Layout(_), Some(tag)) => to.with_tag(tag),
+        (Location::Layout(_), None) => to.clone(),
+    }
+}
+
+/// What is copied: what `from` names, or the image of a platform in it.
+async fn root(
+    store: &Store<'_>,
+    from: &Location,
+    to: &Location,
+    platform: Option<&Platform>,
+) -> Result<Fetched, Reason> {
+    let fetched = store.fetch_manifest(from, Some(to)).await?;
+    let Some(wanted) = platform else { return Ok(fetched) };
+    let index = match &fetched.manifest {
+        Manifest::Index(index) => index,
+        Manifest::Image(image) => {
+            let config = match media_type::is_config(&image.config.media_type) {
+                true => store.fetch_config(from, &image.config, Some(to)).await?,
+                false => bytes::Bytes::new(),
+            };
+            let found = serde_json::from_slice::<ImageConfig>(&config).unwrap_or_default().platform;
+            return match matches(&found, wanted) {
+                true => Ok(fetched),
+                false => Err(Reason::Unusable(format!("it is one image, for {found} and not for {wanted}"))),
+            };
+        }
+    };
+    let of_platform = |entry: &&crate::image::Descriptor| {
+        !entry.is_attestation() && entry.platform.as_ref().is_some_and(|found| matches(found, wanted))
+    };
+    let found: Vec<_> = index.manifests.iter().filter(of_platform).collect();
+    match found.as_slice() {
+        [entry] => Ok(store.fetch_child(from, entry, Some(to)).await?),
+        found => {
+            let held = index.manifests.iter().filter_map(|entry| entry.platform.as_ref()).map(ToString::to_string);
+            let held = held.collect::<Vec<_>>().join(", ");
+            let count = if found.is_empty() { "no image".to_owned() } else { format!("{} images", found.len()) };
+            Err(Reason::Unusable(format!("it holds {count} for {wanted}; it holds {held}")))
+        }
+    }
+}
+
+/// A variant that was not asked for may be any; `linux/arm64` is `linux/arm64/v8` as well.
+fn matches(found: &Platform, wanted: &Platform) -> bool {
+    found.os == wanted.os
+        && found.architecture == wanted.architecture
+        && (wanted.variant.is_empty() || found.variant == wanted.variant)
+}
+
+/// The tags of a repository that match any of these patterns, in the registry's order; `*` and `?` stand for others.
+/// A tag that is spelled out must be there.
+///
+/// Errors: the registry's, or which of them match nothing.
+pub async fn select_tags(store: &Store<'_>, from: &Location, patterns: &[String]) -> Result<Vec<String>, Error> {
+    let unreadable = |reason: Reason| Error::Source { from: Box::new(from.clone()), reason: Box::new(reason) };
+    let Some(repository) = from.reference() else {
+        return Err(unreadable(Reason::Unusable("patterns of tags are for a repository in a registry".into())));
+    };
+    let tags = store.client().tags(repository).await.map_err(|error| unreadable(StoreError::from(error).into()))?;
+    let matching = |pattern: &String| {
+        let pattern = wildmatch::WildMatch::new(pattern);
+        tags.iter().filter(move |tag| pattern.matches(tag)).collect::<Vec<_>>()
+    };
+    let unmatched: Vec<&str> =
+        patterns.iter().filter(|pattern| matching(pattern).is_empty()).map(String::as_str).collect();
+    if !unmatched.is_empty() {
+        let reason = format!("no tag matches {}", unmatched.join(", "));
+        return Err(unreadable(Reason::Unusable(reason)));
+    }
+    let chosen: Vec<&String> = patterns.iter().flat_map(matching).collect();
+    Ok(tags.iter().filter(|tag| chosen.contains(tag)).cloned().collect())
+}
+
+/// What each of these is, without copying anything.
+pub async fn look(
+    store: &Store<'_>,
+    pairs: &[(Location, Location)],
+    options: &CopyOptions,
+) -> Result<Vec<Fetched>, Error> {
+    try_join_all(pairs.iter().map(async |(from, to)| {
+        let found = root(store, from, to, options.platform.as_ref()).await;
+        found.map_err(|reason| Error::Source { from: Box::new(from.clone()), reason: Box::new(reason) })
+    }))
+    .await
+}

@@ -1,0 +1,152 @@
+//! What refers to a manifest: signatures, SBOMs, attestations.
+
+use std::collections::HashSet;
+
+use super::{Reason, tree};
+use crate::image::{Descriptor, Digest, IndexKind, Location, Manifest, index_bytes};
+use crate::registry::{Error as RegistryError, ErrorKind, IfMatch};
+use crate::store::{Error, Placed, Steps, Store};
+
+/// A signature of an SBOM of an image; nobody goes further.
+const MAX_DEPTH: usize = 3;
+/// Where cosign keeps what it does not keep as referrers.
+const COSIGN: [&str; 3] = ["sig", "att", "sbom"];
+/// Times that the list of referrers in a tag is written again when others write it as well.
+const TRIES: usize = 5;
+
+/// Copies what refers to these manifests, and what refers to that.
+pub(super) async fn copy(
+    store: &Store<'_>,
+    placed: &Placed,
+    from: &Location,
+    to: &Location,
+    subjects: &[Digest],
+    steps: Steps<'_>,
+) -> Result<(), Error> {
+    let mut seen: HashSet<Digest> = subjects.iter().cloned().collect();
+    let mut subjects = subjects.to_vec();
+    for _ in 0..MAX_DEPTH {
+        let mut next = Vec::new();
+        for subject in &subjects {
+            let referrers = of(store, from, subject).await?;
+            for referrer in &referrers {
+                if seen.insert(referrer.digest.clone()) {
+                    whole(store, placed, &from.with_digest(referrer.digest.clone()), to, steps).await?;
+                    next.push(referrer.digest.clone());
+                }
+            }
+            list(store, to, subject, &referrers).await?;
+            for end in COSIGN {
+                tagged(store, placed, from, to, &format!("{}.{end}", tag_of(subject)), steps).await?;
+            }
+        }
+        subjects = next;
+    }
+    Ok(())
+}
+
+/// The tag that stands for the referrers of a manifest (distribution-spec, "Referrers Tag Schema").
+fn tag_of(subject: &Digest) -> String {
+    subject.as_str().replacen(':', "-", 1).chars().take(128).collect()
+}
+
+/// What refers to a manifest: the registry's list, or the tag's; in a layout what its index.json lists.
+async fn of(store: &Store<'_>, at: &Location, subject: &Digest) -> Result<Vec<Descriptor>, Error> {
+    let Location::Registry(reference) = at else { return store.unnamed_referrers(at, subject) };
+    if let Some(listed) = store.client().referrers(reference, subject).await? {
+        return Ok(listed);
+    }
+    match store.fetch_manifest(&at.with_tag(&tag_of(subject)), None).await {
+        Ok(fetched) => match fetched.manifest {
+            Manifest::Index(index) => Ok(index.manifests),
+            Manifest::Image(_) => Ok(Vec::new()),
+        },
+        Err(error) if error.is_missing() => Ok(Vec::new()),
+        Err(error) => Err(error),
+    }
+}
+
+/// A manifest with all below it, by digest.
+async fn whole(
+    store: &Store<'_>,
+    placed: &Placed,
+    from: &Location,
+    to: &Location,
+    steps: Steps<'_>,
+) -> Result<(), Error> {
+    let root = store.fetch_manifest(from, Some(to)).await?;
+    let tree = tree::tree(store, from, to, &root).await.map_err(|reason| match reason {
+        Reason::Store(error) => error,
+        Reason::Unusable(reason) => RegistryError::of_source(from.to_string(), reason).into(),
+    })?;
+    let failed = placed.place_blobs(store, to, &tree.concat(), steps).await;
+    if let Some(error) = failed.into_iter().next() {
+        return Err(error);
+    }
+    for level in &tree {
+        if let Some(error) = placed.push_children(store, to, level, steps).await.into_iter().next() {
+            return Err(error);
+        }
+    }
+    Ok(())
+}
+
+async fn tagged(
+    store: &Store<'_>,
+    placed: &Placed,
+    from: &Location,
+    to: &Location,
+    tag: &str,
+    steps: Steps<'_>,
+) -> Result<(), Error> {
+    let from = from.with_tag(tag);
+    let root = match store.fetch_manifest(&from, Some(to)).await {
+        Ok(root) => root,
+        Err(error) if error.is_missing() => return Ok(()),
+        Err(error) => return Err(error),
+    };
+    let target = to.with_tag(tag);
+    if matches!(store.current_digest(&target).await, Ok(Some(digest)) if digest == root.descriptor.digest) {
+        return Ok(());
+    }
+    whole(store, placed, &from, to, steps).await?;
+    store.push_manifest(&target, &root.descriptor, &root.bytes, None).await
+}
+
+/// Makes the referrers known where the registry does not do that by itself: in the tag of the subject, with those that
+/// it holds already; in a layout, in index.json.
+async fn list(store: &Store<'_>, to: &Location, subject: &Digest, referrers: &[Descriptor]) -> Result<(), Error> {
+    if referrers.is_empty() {
+        return Ok(());
+    }
+    let Location::Registry(reference) = to else { return store.list_unnamed(to, referrers) };
+    if store.client().referrers(reference, subject).await?.is_some() {
+        return Ok(());
+    }
+    let tag = to.with_tag(&tag_of(subject));
+    for last in (0..TRIES).rev() {
+        let (mut entries, before) = match store.fetch_manifest(&tag, Some(to)).await {
+            Ok(fetched) => match fetched.manifest {
+                Manifest::Index(index) => (index.manifests, IfMatch::Digest(fetched.descriptor.digest)),
+                Manifest::Image(_) => (Vec::new(), IfMatch::Digest(fetched.descriptor.digest)),
+            },
+            Err(error) if error.is_missing() => (Vec::new(), IfMatch::Nothing),
+            Err(error) => return Err(error),
+        };
+        let known: HashSet<Digest> = entries.iter().map(|entry| entry.digest.clone()).collect();
+        let new: Vec<_> = referrers.iter().filter(|entry| !known.contains(&entry.digest)).cloned().collect();
+        if new.is_empty() {
+            return Ok(());
+        }
+        entries.extend(new);
+        let bytes = index_bytes(IndexKind::Oci, &entries, &std::collections::BTreeMap::new())
+            .map_err(|error| RegistryError::of_source(tag.to_string(), error.to_string()))?;
+        let digest = Digest::sha256(&bytes);
+        let index = Descriptor { size: bytes.len() as u64, ..Descriptor::new(IndexKind::Oci.media_type(), digest) };
+        match store.push_manifest(&tag, &index, &bytes.into(), Some(&before)).await {
+            Err(Error::Registry(error)) if last > 0 && matches!(error.kind, ErrorKind::Changed { .. }) => {}
+            outcome => return outcome,
+        }
+    }
+    Ok(())
+}
