@@ -4,6 +4,7 @@
 mod bad_answers;
 mod clients;
 mod compat;
+mod copy;
 mod examples;
 mod faults;
 mod many;

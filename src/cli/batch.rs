@@ -1,4 +1,3 @@
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use futures_util::stream::{self, StreamExt as _};
@@ -8,7 +7,6 @@ use super::global::Global;
 use super::print;
 use super::talk::{self, say};
 use crate::assemble::{Assembler, Error, Event, PushOptions};
-use crate::output::Progress;
 use crate::spec::Spec;
 use crate::store::{Report, Store};
 
@@ -42,9 +40,10 @@ impl Batch {
         let sources = first.sources.iter().map(|source| &source.location);
         let client = global.client(std::iter::once(&first.target).chain(sources))?;
         let store = Store::new(&client);
+        let shown = self.progress.then_some((specs.len(), "indexes"));
         match specs {
-            [only] => global.block_on(&client, self.push_one(&store, only)),
-            _ => global.block_on(&client, self.push_all(&store, specs)),
+            [only] => global.block_on(&client, talk::with_progress(&store, shown, self.push_one(&store, only))),
+            _ => global.block_on(&client, talk::with_progress(&store, shown, self.push_all(&store, specs))),
         }
     }
 
@@ -57,8 +56,6 @@ impl Batch {
     async fn push_all(&self, store: &Store<'_>, specs: &[Spec]) -> Result<(), Failure> {
         let assembler = Assembler::new(store, specs, self.options.clone());
         let stop = AtomicBool::new(false);
-        let progress = self.progress.then(|| Arc::new(Progress::new(specs.len())));
-        talk::show(progress.clone());
         let push = async |spec| {
             if stop.load(Ordering::Relaxed) || store.client().stop().raised().is_some() {
                 return None;
@@ -67,10 +64,8 @@ impl Batch {
             if outcome.is_err() && self.fail_fast {
                 stop.store(true, Ordering::Relaxed);
             }
-            if let Some(progress) = &progress {
-                let traffic = store.client().traffic();
-                progress.done(traffic.requests, traffic.retries);
-            }
+            let traffic = store.client().traffic();
+            talk::done(traffic.requests, traffic.retries);
             Some(outcome)
         };
         let (mut tally, mut unprinted) = (Tally::default(), None);
@@ -82,10 +77,6 @@ impl Batch {
                 stop.store(true, Ordering::Relaxed);
                 unprinted.get_or_insert(failure);
             }
-        }
-        if let Some(progress) = &progress {
-            progress.finish();
-            talk::show(None);
         }
         if let Some(failure) = unprinted {
             say(tally.summary(specs.len()));

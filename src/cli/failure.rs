@@ -2,7 +2,7 @@ use std::fmt;
 use std::process::ExitCode;
 
 use crate::registry::StopReason;
-use crate::{assemble, registry, spec, store};
+use crate::{assemble, copy, registry, spec, store};
 
 /// What is printed when a command fails: the message, and what to do next.
 #[derive(Debug)]
@@ -88,6 +88,19 @@ impl From<spec::SpecError> for Failure {
         } else {
             format!("the spec is not usable\n{error}")
         })
+    }
+}
+
+impl From<copy::Error> for Failure {
+    fn from(error: copy::Error) -> Self {
+        let message = error.to_string();
+        match &error {
+            copy::Error::Source { reason, .. } => match &**reason {
+                copy::Reason::Store(error) => Self::with_hints(message, std::iter::once(error)),
+                copy::Reason::Unusable(_) => Self::new(message),
+            },
+            copy::Error::Publish(error) => Self::with_hints(message, error.errors.iter()),
+        }
     }
 }
 

@@ -3,6 +3,7 @@
 #![allow(clippy::print_stdout, clippy::print_stderr, reason = "this is the room that talks")]
 
 mod batch;
+mod copy;
 mod duration;
 mod failure;
 mod global;
@@ -37,6 +38,7 @@ struct Cli {
 
 #[derive(Debug, Subcommand)]
 enum Command {
+    Copy(copy::Copy),
     Inspect(inspect::Inspect),
     Login(login::Login),
     Logout(login::Logout),
@@ -47,6 +49,7 @@ enum Command {
 pub fn main() -> ExitCode {
     let cli = Cli::parse();
     let outcome = match cli.command {
+        Command::Copy(command) => command.run(&cli.global),
         Command::Inspect(command) => command.run(&cli.global),
         Command::Login(command) => command.run(&cli.global),
         Command::Logout(command) => command.run(&cli.global),

@@ -2,15 +2,20 @@
 //! progress on a terminal.
 
 use std::fmt::Display;
-use std::io::Write as _;
+use std::io::{IsTerminal as _, Write as _};
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 use crate::output::Progress;
+use crate::store::Store;
+
+/// Blobs are looked at so often.
+const TICK: Duration = Duration::from_millis(200);
 
 static PROGRESS: Mutex<Option<Arc<Progress>>> = Mutex::new(None);
 
 /// The line that is shown from now on.
-pub(super) fn show(progress: Option<Arc<Progress>>) {
+fn show(progress: Option<Arc<Progress>>) {
     *PROGRESS.lock().unwrap_or_else(PoisonError::into_inner) = progress;
 }
 
@@ -26,4 +31,36 @@ pub(super) fn aside<T>(write: impl FnOnce() -> T) -> T {
         Some(progress) => progress.aside(write),
         None => write(),
     }
+}
+
+/// One more of those that are counted is done.
+pub(super) fn done(requests: usize, sent_again: usize) {
+    let progress = PROGRESS.lock().unwrap_or_else(PoisonError::into_inner).clone();
+    if let Some(progress) = progress {
+        progress.done(requests, sent_again);
+    }
+}
+
+/// Does the work, and shows it on a terminal if it is so many things of a kind: nothing where it is nothing.
+pub(super) async fn with_progress<T>(
+    store: &Store<'_>,
+    shown: Option<(usize, &str)>,
+    work: impl Future<Output = T>,
+) -> T {
+    let Some((count, kind)) = shown.filter(|_| std::io::stderr().is_terminal()) else { return work.await };
+    let progress = Arc::new(Progress::new(count, kind));
+    show(Some(Arc::clone(&progress)));
+    let mut work = std::pin::pin!(work);
+    let outcome = loop {
+        match tokio::time::timeout(TICK, work.as_mut()).await {
+            Ok(outcome) => break outcome,
+            Err(_) => {
+                let (running, arrived) = store.transfers().now();
+                progress.show(&running, arrived);
+            }
+        }
+    };
+    progress.finish();
+    show(None);
+    outcome
 }

@@ -156,7 +156,7 @@ fn matches(found: &Platform, wanted: &Platform) -> bool {
         && (wanted.variant.is_empty() || found.variant == wanted.variant)
 }
 
-/// The tags of a repository that match any of these patterns, in the registry's order; `*` and `?` stand for others.
+/// The tags of a repository that match any of these patterns, sorted; `*` and `?` stand for others.
 /// A tag that is spelled out must be there.
 ///
 /// Errors: the registry's, or which of them match nothing.
@@ -177,7 +177,10 @@ pub async fn select_tags(store: &Store<'_>, from: &Location, patterns: &[String]
         return Err(unreadable(Reason::Unusable(reason)));
     }
     let chosen: Vec<&String> = patterns.iter().flat_map(matching).collect();
-    Ok(tags.iter().filter(|tag| chosen.contains(tag)).cloned().collect())
+    let mut selected: Vec<String> = tags.iter().filter(|tag| chosen.contains(tag)).cloned().collect();
+    selected.sort_unstable();
+    selected.dedup();
+    Ok(selected)
 }
 
 /// What each of these is, without copying anything.

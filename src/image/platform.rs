@@ -112,6 +112,26 @@ pub fn is_known_platform(platform: &Platform) -> bool {
     }
 }
 
+impl std::str::FromStr for Platform {
+    type Err = String;
+
+    /// Reads `OS/ARCH` or `OS/ARCH/VARIANT`.
+    fn from_str(text: &str) -> Result<Self, String> {
+        let parts: Vec<&str> = text.trim().split('/').collect();
+        let (os, architecture, variant) = match parts[..] {
+            [os, architecture] => (os, architecture, ""),
+            [os, architecture, variant] if !variant.is_empty() => (os, architecture, variant),
+            _ => ("", "", ""),
+        };
+        if os.is_empty() || architecture.is_empty() {
+            return Err(format!(
+                "invalid platform \"{text}\": expected OS/ARCH or OS/ARCH/VARIANT, such as linux/arm/v7"
+            ));
+        }
+        Ok(Self { os: os.into(), architecture: architecture.into(), variant: variant.into(), ..Self::default() })
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -1,36 +1,95 @@
+use std::collections::HashMap;
+use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
-use indicatif::{ProgressBar, ProgressStyle};
+use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
 
-/// One line at the bottom of a terminal for a run of several indexes.
+use crate::image::Digest;
+use crate::store::Transfer;
+
+/// The lines at the bottom of a terminal: one for each blob on its way, one for all of them, and in a run of several
+/// indexes or tags one for these. Nothing is drawn where stderr is not a terminal.
 pub struct Progress {
-    bar: ProgressBar,
+    lines: MultiProgress,
+    items: Option<ProgressBar>,
+    blobs: Mutex<Blobs>,
 }
 
+#[derive(Default)]
+struct Blobs {
+    running: HashMap<Digest, ProgressBar>,
+    total: Option<ProgressBar>,
+}
+
+/// Lines are drawn again so often.
+const TICK: Duration = Duration::from_millis(200);
+
 impl Progress {
-    /// For so many indexes. Nothing is drawn where stderr is not a terminal.
+    /// For a run of so many things of a kind, such as 12 indexes; of a single one only blobs are shown.
     #[must_use]
-    pub fn new(indexes: usize) -> Self {
-        let bar = ProgressBar::new(indexes as u64);
-        let plain = ProgressStyle::default_bar();
-        bar.set_style(ProgressStyle::with_template("{pos}/{len} indexes {wide_bar} {msg}").unwrap_or(plain));
-        bar.enable_steady_tick(Duration::from_millis(200));
-        Self { bar }
+    pub fn new(count: usize, kind: &str) -> Self {
+        let lines = MultiProgress::new();
+        let items = (count > 1).then(|| {
+            let bar = lines.add(ProgressBar::new(count as u64));
+            bar.set_style(style(&format!("{{pos}}/{{len}} {kind} {{wide_bar}} {{msg}}")));
+            bar.enable_steady_tick(TICK);
+            bar
+        });
+        Self { lines, items, blobs: Mutex::default() }
     }
 
-    /// One more index is done, with so many requests in all, and so many of them sent again.
+    /// One more is done, with so many requests in all, and so many of them sent again.
     pub fn done(&self, requests: usize, sent_again: usize) {
-        self.bar.inc(1);
-        self.bar.set_message(format!("{requests} requests, {sent_again} sent again"));
+        if let Some(items) = &self.items {
+            items.inc(1);
+            items.set_message(format!("{requests} requests, {sent_again} sent again"));
+        }
+    }
+
+    /// Shows the blobs that are on their way now, and the bytes of those that have arrived.
+    pub fn show(&self, running: &[Transfer], arrived: u64) {
+        let mut blobs = self.blobs.lock().unwrap_or_else(PoisonError::into_inner);
+        let gone = |digest: &Digest| running.iter().all(|transfer| transfer.digest != *digest);
+        blobs.running.retain(|digest, bar| {
+            let gone = gone(digest);
+            if gone {
+                bar.finish_and_clear();
+                self.lines.remove(bar);
+            }
+            !gone
+        });
+        for transfer in running {
+            let bar = blobs.running.entry(transfer.digest.clone()).or_insert_with(|| {
+                let bar = self.lines.insert(0, ProgressBar::new(transfer.size));
+                bar.set_style(style("{msg} {bytes:>11} of {total_bytes:>11} {bytes_per_sec:>13} {eta:>4} left"));
+                bar.set_message(transfer.digest.as_str().chars().take(19).collect::<String>());
+                bar
+            });
+            bar.set_position(transfer.sent);
+        }
+        if !running.is_empty() || blobs.total.is_some() {
+            let total = blobs.total.get_or_insert_with(|| {
+                let bar = self.lines.add(ProgressBar::new_spinner());
+                bar.set_style(style("all blobs           {bytes:>11} {bytes_per_sec:>32}"));
+                bar
+            });
+            total.set_position(arrived + running.iter().map(|transfer| transfer.sent).sum::<u64>());
+        }
     }
 
     /// Lets something else be written to the terminal.
     pub fn aside<T>(&self, write: impl FnOnce() -> T) -> T {
-        self.bar.suspend(write)
+        self.lines.suspend(write)
     }
 
-    /// Takes the line away.
+    /// Takes the lines away.
     pub fn finish(&self) {
-        self.bar.finish_and_clear();
+        let blobs = std::mem::take(&mut *self.blobs.lock().unwrap_or_else(PoisonError::into_inner));
+        blobs.running.values().chain(&blobs.total).chain(&self.items).for_each(ProgressBar::finish_and_clear);
+        let _ = self.lines.clear();
     }
+}
+
+fn style(template: &str) -> ProgressStyle {
+    ProgressStyle::with_template(template).unwrap_or_else(|_| ProgressStyle::default_bar())
 }

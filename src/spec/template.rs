@@ -28,7 +28,7 @@ pub fn from_template(request: &TemplateRequest<'_>) -> Result<Spec, SpecError> {
     let target = target(request.target).map_err(&mut note).ok();
     let mut sources = Vec::new();
     for text in request.platforms {
-        let platform = match parse_platform(text) {
+        let platform = match text.parse::<Platform>() {
             Ok(platform) => platform,
             Err(message) => {
                 note(message);
@@ -60,19 +60,6 @@ pub fn from_template(request: &TemplateRequest<'_>) -> Result<Spec, SpecError> {
         }
         _ => Err(SpecError { file: String::new(), problems }),
     }
-}
-
-fn parse_platform(text: &str) -> Result<Platform, String> {
-    let parts: Vec<&str> = text.trim().split('/').collect();
-    let (os, architecture, variant) = match parts[..] {
-        [os, architecture] => (os, architecture, ""),
-        [os, architecture, variant] if !variant.is_empty() => (os, architecture, variant),
-        _ => ("", "", ""),
-    };
-    if os.is_empty() || architecture.is_empty() {
-        return Err(format!("invalid platform \"{text}\": expected OS/ARCH or OS/ARCH/VARIANT, such as linux/arm/v7"));
-    }
-    Ok(Platform { os: os.into(), architecture: architecture.into(), variant: variant.into(), ..Platform::default() })
 }
 
 /// Puts the platform into every placeholder in one pass, so that what was put in is not taken for a placeholder.
@@ -130,7 +117,7 @@ mod tests {
     use super::*;
 
     fn platform(text: &str) -> Platform {
-        parse_platform(text).unwrap()
+        text.parse::<Platform>().unwrap()
     }
 
     #[test]
