@@ -28,6 +28,7 @@ fn main() {
         if times.is_empty() || times.contains(&milliseconds.to_string()) {
             let round_trip = Duration::from_millis(milliseconds);
             scenes::against_peers(round_trip, &Wanted(&names), print);
+            scenes::copies(round_trip, &Wanted(&names), print);
             scenes::growth(round_trip, &Wanted(&names), print);
         }
     }

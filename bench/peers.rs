@@ -41,7 +41,7 @@ fn this(work: &Work) -> Option<Command> {
 
 fn go(work: &Work) -> Option<Command> {
     match work.what {
-        What::Specs(_) => None,
+        What::Specs(_) | What::Copy(_) => None,
         _ => manifest_tool("manifest-tool", work),
     }
 }
@@ -59,6 +59,9 @@ fn manifest_tool(program: &str, work: &Work) -> Option<Command> {
         }
         What::Inspect => {
             command.args(["inspect", &work.target()]);
+        }
+        What::Copy(from) => {
+            command.args(["copy", from, &work.target()]);
         }
         What::Specs(file) => {
             command.args(["push", "--type", "oci", "from-spec"]).arg(file);
@@ -92,6 +95,7 @@ fn regctl(work: &Work) -> Option<Command> {
 fn buildx(work: &Work) -> Option<Command> {
     match work.what {
         What::Inspect => Some(with("docker-buildx", &["imagetools", "inspect", &work.target()])),
+        What::Copy(_) => None,
         _ => {
             let mut command = with("docker-buildx", &["imagetools", "create", "--tag", &work.target()]);
             command.args(sources(work)?);
@@ -113,11 +117,21 @@ fn buildah(work: &Work) -> Option<Command> {
     Some(with("sh", &["-c", &script]))
 }
 
-/// Skopeo assembles nothing; it shows one image of an index.
+/// Skopeo assembles nothing; it shows one image of an index, and copies.
 fn skopeo(work: &Work) -> Option<Command> {
     match work.what {
         What::Inspect => {
             Some(with("skopeo", &["inspect", "--tls-verify=false", &format!("docker://{}", work.target())]))
+        }
+        What::Copy(from) => {
+            let from = if from.starts_with("oci:") { from.to_owned() } else { format!("docker://{from}") };
+            let insecure = ["--insecure-policy", "copy", "--all", "--quiet", "--dest-tls-verify=false"];
+            let mut command = with("skopeo", &insecure);
+            if from.starts_with("docker:") {
+                command.arg("--src-tls-verify=false");
+            }
+            command.args([from, format!("docker://{}", work.target())]);
+            Some(command)
         }
         _ => None,
     }

@@ -4,12 +4,13 @@ use std::path::Path;
 use std::process::Command;
 use std::time::Duration;
 
-use serde_json::json;
+use serde_json::{Value, json};
 
 use crate::measure::{Measured, run};
 use crate::peers::{Program, programs};
 use crate::proxy::Proxy;
-use crate::support::images::{OCI, descriptor};
+use crate::support::images::{OCI, OCI_INDEX, descriptor};
+use crate::support::registry::sha256;
 use crate::support::token_service::closed;
 use crate::support::{Registry, TokenService};
 
@@ -30,6 +31,8 @@ pub enum What<'a> {
     Inspect,
     /// Push what a file of specs says.
     Specs(&'a Path),
+    /// Copy the index here, with all its images, into `whole:v1`.
+    Copy(&'a str),
 }
 
 impl Work<'_> {
@@ -165,6 +168,50 @@ pub fn against_peers(round_trip: Duration, wanted: &Wanted<'_>, mut emit: impl F
             emit(stage.row(TOKEN, &program, What::Assemble { template: "whole:ARCH", platforms: &TEN }));
         }
     }
+}
+
+const SEND: &str = "150 MB from a folder";
+const COPY: &str = "150 MB between two registries";
+
+/// Ten platforms of three layers of 5 MB: what it takes to send them once, from a folder, and from registry to registry.
+pub fn copies(round_trip: Duration, wanted: &Wanted<'_>, mut emit: impl FnMut(Row)) {
+    if !wanted.any(&[SEND, COPY]) {
+        return;
+    }
+    let from = Stage::new(round_trip);
+    let entries: Vec<_> = TEN.iter().map(|name| large_image(&from.registry, name)).collect();
+    let index = json!({"schemaVersion": 2, "mediaType": OCI_INDEX, "manifests": entries}).to_string();
+    from.registry.push_manifest("whole", "v1", OCI_INDEX, index.as_bytes());
+    let layout = format!("oci:{}/layout:v1", from.scratch.path().display());
+    let source = format!("{}/whole:v1", from.registry.host);
+    let made =
+        Command::new(env!("CARGO_BIN_EXE_manifest-tool")).args(["--plain-http", "copy", &source, &layout]).status();
+    assert!(made.is_ok_and(|made| made.success()));
+    let there = format!("{}/whole:v1", from.proxies[0].host);
+    for program in programs() {
+        for (scene, source) in [(SEND, layout.as_str()), (COPY, &there)] {
+            // A registry of its own for each, so that nothing is there.
+            let to = Stage::new(round_trip);
+            to.row(scene, &program, What::Copy(source)).into_iter().for_each(&mut emit);
+        }
+    }
+}
+
+fn large_image(registry: &Registry, architecture: &str) -> Value {
+    let config = json!({"os": "linux", "architecture": architecture}).to_string();
+    let config_type = "application/vnd.oci.image.config.v1+json";
+    let config = descriptor(config_type, &registry.push_blob("whole", config.as_bytes()), config.as_bytes());
+    let layers: Vec<_> = (0..3)
+        .map(|_| {
+            let bytes: Vec<u8> = std::iter::repeat_with(|| fastrand::u8(..)).take(5_000_000).collect();
+            descriptor("application/vnd.oci.image.layer.v1.tar", &registry.push_blob("whole", &bytes), &bytes)
+        })
+        .collect();
+    let manifest = json!({"schemaVersion": 2, "mediaType": OCI, "config": config, "layers": layers}).to_string();
+    registry.push_manifest("whole", architecture, OCI, manifest.as_bytes());
+    let mut entry = descriptor(OCI, &sha256(manifest.as_bytes()), manifest.as_bytes());
+    entry["platform"] = json!({"os": "linux", "architecture": architecture});
+    entry
 }
 
 /// How cost grows with platforms and with indexes.

@@ -78,6 +78,7 @@ impl Batch {
                 unprinted.get_or_insert(failure);
             }
         }
+        talk::finish();
         if let Some(failure) = unprinted {
             say(tally.summary(specs.len()));
             return Err(failure);

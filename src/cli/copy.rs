@@ -129,6 +129,7 @@ async fn copy_all(global: &Global, store: &Store<'_>, pairs: &[Pair], options: &
             }
         }
     }
+    talk::finish();
     let summary = format!("{} tags: {} done, {failed} failed", pairs.len(), pairs.len() - failed);
     if failed > 0 {
         return Err(Failure::new(summary));

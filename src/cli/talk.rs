@@ -14,11 +14,6 @@ const TICK: Duration = Duration::from_millis(200);
 
 static PROGRESS: Mutex<Option<Arc<Progress>>> = Mutex::new(None);
 
-/// The line that is shown from now on.
-fn show(progress: Option<Arc<Progress>>) {
-    *PROGRESS.lock().unwrap_or_else(PoisonError::into_inner) = progress;
-}
-
 /// Tells the user something. A stderr that takes nothing must not end the work.
 pub(super) fn say(line: impl Display) {
     let _ = aside(|| writeln!(std::io::stderr(), "{line}"));
@@ -49,7 +44,7 @@ pub(super) async fn with_progress<T>(
 ) -> T {
     let Some((count, kind)) = shown.filter(|_| std::io::stderr().is_terminal()) else { return work.await };
     let progress = Arc::new(Progress::new(count, kind));
-    show(Some(Arc::clone(&progress)));
+    *PROGRESS.lock().unwrap_or_else(PoisonError::into_inner) = Some(Arc::clone(&progress));
     let mut work = std::pin::pin!(work);
     let outcome = loop {
         match tokio::time::timeout(TICK, work.as_mut()).await {
@@ -60,7 +55,14 @@ pub(super) async fn with_progress<T>(
             }
         }
     };
-    progress.finish();
-    show(None);
+    finish();
     outcome
+}
+
+/// Takes the line away: what is said next is the end.
+pub(super) fn finish() {
+    let progress = PROGRESS.lock().unwrap_or_else(PoisonError::into_inner).take();
+    if let Some(progress) = progress {
+        progress.finish();
+    }
 }
