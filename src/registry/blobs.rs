@@ -2,7 +2,7 @@ use std::sync::Mutex;
 
 use bytes::Bytes;
 use futures_util::StreamExt as _;
-use futures_util::future::BoxFuture;
+use futures_util::future::{BoxFuture, join};
 use reqwest::Method;
 
 use super::answer::{Answer, Expected, MAX_CONFIG};
@@ -125,25 +125,19 @@ impl Client {
         let answer = loop {
             let failed = tries.failed();
             let sending = async {
-                let session = match session.take() {
-                    Some(session) => session,
-                    None => {
-                        let answer = self.send_signed(registry, &open, failed).await?;
-                        if !is_done(&answer) {
-                            return Ok(answer);
-                        }
-                        let missing = || open.protocol("the upload session has no Location".into());
-                        location(&answer).ok_or_else(missing)?
-                    }
-                };
-                let (ended, opened) = (Ended::default(), source.open().await);
-                let stream = match opened {
-                    Ok(stream) => ended.watch(verified(stream, subject.clone(), blob)),
-                    Err(error) => {
+                // Side by side: each is a round trip.
+                let (session, opened) =
+                    join(self.session(registry, &open, session.take(), failed), source.open()).await;
+                let (session, stream) = match (session?, opened) {
+                    (Err(refused), _) => return Ok(refused),
+                    (Ok(session), Ok(stream)) => (session, stream),
+                    (Ok(session), Err(error)) => {
                         self.cancel(to, &session).await;
                         return Err(error);
                     }
                 };
+                let ended = Ended::default();
+                let stream = ended.watch(verified(stream, subject.clone(), blob));
                 let joint = if session.contains('?') { '&' } else { '?' };
                 let target = format!("{session}{joint}digest={}", blob.digest);
                 let content = Some(Content::Stream(blob.size, Mutex::new(Some(stream))));
@@ -163,6 +157,27 @@ impl Client {
             }
         };
         if is_done(&answer) { Ok(()) } else { Err(self.refused(registry, &open, &answer).await) }
+    }
+}
+
+impl Client {
+    /// The session that is open, or one that `open` opens; or the answer that refuses it.
+    async fn session(
+        &self,
+        registry: &str,
+        open: &Request,
+        session: Option<String>,
+        failed: u32,
+    ) -> Result<Result<String, Answer>, Error> {
+        if let Some(session) = session {
+            return Ok(Ok(session));
+        }
+        let answer = self.send_signed(registry, open, failed).await?;
+        if !is_done(&answer) {
+            return Ok(Err(answer));
+        }
+        let missing = || open.protocol("the upload session has no Location".into());
+        location(&answer).map(Ok).ok_or_else(missing)
     }
 }
 
