@@ -9,7 +9,7 @@ trap '[ -z "$registry_pid" ] || kill "$registry_pid" 2>/dev/null; rm -rf "$work"
 trap 'exit 130' INT TERM
 
 say() { printf '\n\033[1m%s\033[0m\n' "$*"; }
-run() { printf '$ %s\n' "$(echo "$*" | sed "s|$tool|manifest-tool|; s|$work/||")"; "$@"; }
+run() { printf '$ %s\n' "$(echo "$*" | sed "s|$tool|manifest-tool|; s|$work/||g")"; "$@"; }
 
 start_registry() {
     # A few ports are tried: one may be taken.
