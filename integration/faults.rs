@@ -56,6 +56,15 @@ struct Case {
     must_pass: bool,
 }
 
+impl Case {
+    /// The tag whose write may be carried out although nobody hears of it: there is no truth but that it is not known.
+    fn left_open(&self) -> Option<&'static str> {
+        let lost = ["refused", "reset before", "answer lost", "reset in the middle", "stall", "truncated", "502"];
+        let tag = TAGS.into_iter().find(|tag| self.request == format!("PUT /v2/whole/manifests/{tag}"));
+        tag.filter(|_| lost.contains(&self.name))
+    }
+}
+
 type Counts = BTreeMap<(&'static str, bool), Count>;
 
 #[derive(Default)]
@@ -180,7 +189,7 @@ fn run(scene: &Scene, case: &Case) -> Result<bool, String> {
     if case.must_pass && outcome.exit != 0 {
         return fail("it should have been done");
     }
-    match scene.check(&repository, &outcome) {
+    match scene.check_but(&repository, &outcome, case.left_open()) {
         Ok(()) => Ok(outcome.exit == 0),
         Err(what) => fail(&what),
     }

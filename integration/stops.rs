@@ -1,12 +1,11 @@
 //! Runs that end before they are done: killed, interrupted, out of time.
 
-use std::process::{Child, Stdio};
+use std::process::Child;
 use std::time::{Duration, Instant};
 
 use crate::support::faults::{Fault, Faulty};
 use crate::support::scene::{Scene, TAGS};
-use crate::support::scripted::Asked;
-use crate::support::{Outcome, command};
+use crate::support::{command, end, signal, start};
 
 fn args(host: &str, repository: &str) -> Vec<String> {
     let (template, target) = (format!("{host}/parts:ARCH"), format!("{host}/{repository}:{}", TAGS[0]));
@@ -15,25 +14,10 @@ fn args(host: &str, repository: &str) -> Vec<String> {
     push.into_iter().chain(["--template", &template, "--target", &target]).map(str::to_owned).collect()
 }
 
-fn start(host: &str, repository: &str, more: &[&str]) -> Child {
+fn push(host: &str, repository: &str, more: &[&str]) -> Child {
     let args = args(host, repository);
     let args: Vec<&str> = args.iter().map(String::as_str).chain(more.iter().copied()).collect();
-    let mut command = command(&std::env::temp_dir(), &args);
-    command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap()
-}
-
-fn end(child: Child) -> Outcome {
-    let output = child.wait_with_output().unwrap();
-    Outcome {
-        exit: output.status.code().unwrap_or(-1),
-        stdout: String::from_utf8(output.stdout).unwrap(),
-        stderr: String::from_utf8(output.stderr).unwrap(),
-    }
-}
-
-fn signal(child: &Child, name: &str) {
-    let sent = std::process::Command::new("kill").args(["-s", name, &child.id().to_string()]).status().unwrap();
-    assert!(sent.success());
+    start(command(&std::env::temp_dir(), &args))
 }
 
 /// Every request takes a few milliseconds, so that there is time to be killed in.
@@ -49,7 +33,7 @@ fn killed_at_fifty_moments() {
     let scene = Scene::new();
     let repository = scene.new_target();
     let began = Instant::now();
-    let outcome = end(start(&slow(&scene).host, &repository, &[]));
+    let outcome = end(push(&slow(&scene).host, &repository, &[]));
     let whole = began.elapsed();
     assert_eq!(outcome.exit, 0, "{outcome:?}");
     let seed = fastrand::get_seed();
@@ -57,30 +41,17 @@ fn killed_at_fifty_moments() {
     for _ in 0..50 {
         let repository = scene.new_target();
         let front = slow(&scene);
-        let mut child = start(&front.host, &repository, &[]);
+        let mut child = push(&front.host, &repository, &[]);
         std::thread::sleep(whole.mul_f64(fastrand::f64()));
         child.kill().unwrap();
         killed += usize::from(!child.wait().unwrap().success());
         let moved = scene.moved(&repository).unwrap_or_else(|what| panic!("seed {seed}: {what}"));
         partly += usize::from(moved.contains(&true) && moved.contains(&false));
-        let again = end(start(&front.host, &repository, &[]));
+        let again = end(push(&front.host, &repository, &[]));
         assert_eq!(again.exit, 0, "seed {seed}: {again:?}");
         scene.check(&repository, &again).unwrap();
     }
     assert!(killed >= 10, "{killed} of 50 were killed before they were done ({partly} between two tags)");
-}
-
-/// Waits until the front has been asked for something.
-fn until_asked(front: &Faulty, of: impl Fn(&Asked) -> bool) {
-    let until = Instant::now() + Duration::from_secs(10);
-    while !front.asked().iter().any(&of) {
-        assert!(Instant::now() < until, "{:?}", front.asked());
-        std::thread::sleep(Duration::from_millis(2));
-    }
-}
-
-fn puts(asked: &Asked, name: &str) -> bool {
-    asked.line.starts_with("PUT ") && asked.line.ends_with(&format!("/manifests/{name}"))
 }
 
 /// Between two tags: the write that is under way comes to its end, and the report says which moved.
@@ -90,13 +61,13 @@ fn a_signal_stops_between_writes() {
     for (name, code) in [("INT", 130), ("TERM", 143)] {
         let repository = scene.new_target();
         let front = scene.front(|asked| {
-            if puts(asked, TAGS[0]) {
+            if asked.puts(TAGS[0]) {
                 std::thread::sleep(Duration::from_millis(600));
             }
             None
         });
-        let child = start(&front.host, &repository, &[]);
-        until_asked(&front, |asked| puts(asked, TAGS[0]));
+        let child = push(&front.host, &repository, &[]);
+        front.until_asked(1, |asked| asked.puts(TAGS[0]));
         signal(&child, name);
         let outcome = end(child);
         assert_eq!((outcome.exit, outcome.stdout.as_str()), (code, ""), "{outcome:?}");
@@ -114,8 +85,8 @@ fn a_signal_ends_reads_at_once() {
     let scene = Scene::new();
     let repository = scene.new_target();
     let front = scene.front(|asked| asked.line.contains("/parts/manifests/amd64").then_some(Fault::Stall));
-    let child = start(&front.host, &repository, &[]);
-    until_asked(&front, |asked| asked.line.contains("/parts/manifests/amd64"));
+    let child = push(&front.host, &repository, &[]);
+    front.until_asked(1, |asked| asked.line.contains("/parts/manifests/amd64"));
     let began = Instant::now();
     signal(&child, "INT");
     let outcome = end(child);
@@ -130,9 +101,9 @@ fn a_signal_ends_reads_at_once() {
 fn a_signal_during_a_write_that_stalls() {
     let scene = Scene::new();
     let repository = scene.new_target();
-    let front = scene.front(|asked| puts(asked, TAGS[0]).then_some(Fault::Stall));
-    let child = start(&front.host, &repository, &[]);
-    until_asked(&front, |asked| puts(asked, TAGS[0]));
+    let front = scene.front(|asked| asked.puts(TAGS[0]).then_some(Fault::Stall));
+    let child = push(&front.host, &repository, &[]);
+    front.until_asked(1, |asked| asked.puts(TAGS[0]));
     signal(&child, "TERM");
     let outcome = end(child);
     assert_eq!(outcome.exit, 143, "{outcome:?}");
@@ -145,9 +116,9 @@ fn a_signal_during_a_write_that_stalls() {
 fn a_second_signal_does_not_wait() {
     let scene = Scene::new();
     let repository = scene.new_target();
-    let front = scene.front(|asked| puts(asked, TAGS[0]).then_some(Fault::Stall));
-    let child = start(&front.host, &repository, &[]);
-    until_asked(&front, |asked| puts(asked, TAGS[0]));
+    let front = scene.front(|asked| asked.puts(TAGS[0]).then_some(Fault::Stall));
+    let child = push(&front.host, &repository, &[]);
+    front.until_asked(1, |asked| asked.puts(TAGS[0]));
     let began = Instant::now();
     signal(&child, "INT");
     std::thread::sleep(Duration::from_millis(100));
@@ -162,9 +133,9 @@ fn a_deadline_ends_the_run() {
     let scene = Scene::new();
     let repository = scene.new_target();
     let busy = Fault::Instead(503, vec![("Retry-After", "30".into())], "");
-    let front = scene.front(move |asked| puts(asked, TAGS[1]).then_some(busy.clone()));
+    let front = scene.front(move |asked| asked.puts(TAGS[1]).then_some(busy.clone()));
     let began = Instant::now();
-    let outcome = end(start(&front.host, &repository, &["--deadline", "1.5s"]));
+    let outcome = end(push(&front.host, &repository, &["--deadline", "1.5s"]));
     assert_eq!(outcome.exit, 124, "{outcome:?}");
     assert!(began.elapsed() < Duration::from_secs(15), "30 s were asked for");
     assert!(outcome.stderr.contains(&format!("written: {}/{repository}:v1; not written", front.host)), "{outcome:?}");

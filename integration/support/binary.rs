@@ -2,7 +2,7 @@
 
 use std::io::Write as _;
 use std::path::Path;
-use std::process::{Command, Stdio};
+use std::process::{Child, Command, Stdio};
 
 #[derive(Debug)]
 pub struct Outcome {
@@ -51,6 +51,16 @@ pub fn run(mut command: Command, stdin: &str) -> Outcome {
         .expect("manifest-tool starts");
     // A program that does not read its standard input closes it.
     let _ = child.stdin.take().unwrap().write_all(stdin.as_bytes());
+    end(child)
+}
+
+/// Starts it, so that something can happen to it on its way.
+pub fn start(mut command: Command) -> Child {
+    command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap()
+}
+
+/// Waits until it has ended.
+pub fn end(child: Child) -> Outcome {
     let output = child.wait_with_output().unwrap();
     let outcome = Outcome {
         exit: output.status.code().unwrap_or(-1),
@@ -59,4 +69,10 @@ pub fn run(mut command: Command, stdin: &str) -> Outcome {
     };
     assert!(!outcome.stderr.contains("panicked"), "{outcome:?}");
     outcome
+}
+
+/// Sends a signal, such as `TERM`.
+pub fn signal(child: &Child, name: &str) {
+    let sent = Command::new("kill").args(["-s", name, &child.id().to_string()]).status().unwrap();
+    assert!(sent.success());
 }

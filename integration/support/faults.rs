@@ -70,6 +70,20 @@ impl Faulty {
     pub fn asked(&self) -> Vec<Asked> {
         self.asked.lock().unwrap().clone()
     }
+
+    /// How often it was asked for something.
+    pub fn count(&self, of: impl Fn(&Asked) -> bool) -> usize {
+        self.asked().iter().filter(|asked| of(asked)).count()
+    }
+
+    /// Waits until it has been asked for something so often.
+    pub fn until_asked(&self, times: usize, of: impl Fn(&Asked) -> bool) {
+        let until = Instant::now() + Duration::from_secs(20);
+        while self.count(&of) < times {
+            assert!(Instant::now() < until, "{:?}", self.asked());
+            std::thread::sleep(Duration::from_millis(2));
+        }
+    }
 }
 
 impl Drop for Faulty {

@@ -24,6 +24,13 @@ pub struct Asked {
     pub body: Vec<u8>,
 }
 
+impl Asked {
+    /// Whether it writes a manifest under a tag or digest.
+    pub fn puts(&self, name: &str) -> bool {
+        self.line.starts_with("PUT ") && self.line.ends_with(&format!("/manifests/{name}"))
+    }
+}
+
 /// Status, headers, body.
 pub type Answer = (u16, Vec<(&'static str, String)>, Vec<u8>);
 
