@@ -83,6 +83,10 @@ impl Client {
         let (mut bare_refused, mut signed_refused) = (false, false);
         let mut refusal: Option<Answer> = None;
         for attempt in before + 1.. {
+            if bare_refused {
+                // Those who wait know what they waited for, and share a token, or that there is none.
+                first = None;
+            }
             let authorization = match (host.sign_in.authorization(self, api, &request.scopes).await, refusal.take()) {
                 (Ok(authorization), _) => authorization,
                 // The registry's own words say more than that there is nothing to sign in with.
@@ -91,9 +95,6 @@ impl Client {
                 }
                 (Err(error), _) => return Err(error),
             };
-            if bare_refused {
-                first = None; // those who wait have what they wait for
-            }
             let header = authorization.as_ref().map(|authorization| &authorization.header);
             let answer = {
                 let _slot = self.slot(host, request).await?;
