@@ -155,10 +155,9 @@ fn a_child_that_does_not_read_back_says_nothing_of_the_tag() {
             let is_put = puts_child(asked);
             written.fetch_or(is_put, Ordering::SeqCst);
             let is_look = !is_put && asked.line.contains(&of) && written.load(Ordering::SeqCst);
-            (is_put || is_look).then(|| if is_put { (201, "") } else { (status, body) }).map(|(status, body)| {
-                let headers = vec![("Content-Type", "application/json".into())];
-                Fault::Instead(status, headers, body)
-            })
+            let (status, body) = if is_put { (201, "") } else { (status, body) };
+            let headers = vec![("Content-Type", "application/json".into())];
+            (is_put || is_look).then_some(Fault::Instead(status, headers, body))
         });
         let outcome = push(&front, &repository, &["--retries", "1"]);
         nothing_was_written(&scene, &repository, &outcome);
