@@ -249,6 +249,30 @@ fn referrers_go_along() {
     scene.copied(&["FROM/app:v1", "TO/app:v1", "--referrers"]);
 }
 
+/// Registries that list referrers themselves: the list is read from the source, and the target needs no tag for it.
+#[test]
+fn referrers_that_registries_list() {
+    let scene = Scene::new();
+    let signature = push_image(&scene.from, "app", "signature", "amd64");
+    let digest = scene.from.manifest("app", "v1").unwrap().digest;
+    let (listed, of) = (index(std::slice::from_ref(&signature)), format!("/v2/app/referrers/{digest}"));
+    let answer = |body: String| (200, vec![("Content-Type", OCI_INDEX.to_owned())], body.into_bytes());
+    let from = Scripted::before(&scene.from, move |asked| {
+        let body = if asked.line.ends_with(&of) { listed.clone() } else { index(&[]) };
+        asked.line.contains("/referrers/").then(|| answer(body))
+    });
+    let to = Scripted::before(&scene.to, move |asked| asked.line.contains("/referrers/").then(|| answer(index(&[]))));
+    let (source, target) = (format!("{}/app:v1", from.host), format!("{}/app:v1", to.host));
+    scene.copied(&[&source, &target, "--referrers"]);
+    whole(&scene.to, "app", signature["digest"].as_str().unwrap());
+    let tags: Vec<_> = to
+        .asked()
+        .into_iter()
+        .filter(|asked| asked.line.starts_with("PUT ") && asked.line.contains("/sha256-"))
+        .collect();
+    assert!(tags.is_empty(), "{tags:?}");
+}
+
 /// Layers pass by: they are never whole in memory.
 #[test]
 fn large_layers_take_little_memory() {

@@ -3,7 +3,7 @@
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 
-use super::{auth, registry_with_htpasswd, tool};
+use super::{LOGIN, auth, registry_with_htpasswd, tool};
 use crate::support::images::push_image;
 use crate::support::{Outcome, Registry};
 
@@ -199,4 +199,31 @@ fn a_registry_that_wants_none_starts_no_helper() {
         assert_eq!(outcome.exit, 0, "{config}: {outcome:?}");
     }
     assert!(!scene.folder.path().join("helper.log").exists());
+}
+
+/// Source and target are in registries of their own: each gets the credentials that are its own.
+#[test]
+fn two_registries_two_logins() {
+    let folder = tempfile::tempdir().unwrap();
+    let (from, to) = (registry_with_htpasswd(&folder), registry_with_htpasswd(&folder));
+    push_image(&from, "parts", "amd64", "amd64");
+    let configure = |hosts: &[&str]| {
+        let entries: Vec<String> = hosts.iter().map(|host| format!(r#""{host}":{{"auth":"{}"}}"#, auth())).collect();
+        std::fs::create_dir_all(folder.path().join(".docker")).unwrap();
+        let config = format!(r#"{{"auths":{{{}}}}}"#, entries.join(","));
+        std::fs::write(folder.path().join(".docker/config.json"), config).unwrap();
+    };
+    let (source, target) = (format!("{}/parts:ARCH", from.host), format!("{}/whole:v1", to.host));
+    let push = ["push", "from-args", "--platforms", "linux/amd64", "--template", &source, "--target", &target];
+    configure(&[&from.host, &to.host]);
+    let outcome = tool(&folder, &[&["--plain-http"], &push[..]].concat(), &[], "");
+    assert_eq!(outcome.exit, 0, "{outcome:?}");
+    // From the command line, for the target alone.
+    configure(&[&from.host]);
+    let outcome = tool(&folder, &[&["--plain-http"], &push[..], &LOGIN].concat(), &[], "");
+    assert_eq!(outcome.exit, 0, "{outcome:?}");
+    configure(&[]);
+    let outcome = tool(&folder, &[&["--plain-http"], &push[..], &LOGIN].concat(), &[], "");
+    let part = format!("no credentials for {}", from.host);
+    assert!(outcome.exit == 1 && outcome.stderr.contains(&part), "not for the source: {outcome:?}");
 }

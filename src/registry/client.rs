@@ -120,7 +120,9 @@ impl Client {
         self.plain_http
     }
 
-    pub(super) fn concurrency(&self) -> usize {
+    /// Requests under way at once to one registry.
+    #[must_use]
+    pub fn concurrency(&self) -> usize {
         self.concurrency
     }
 

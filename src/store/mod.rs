@@ -26,7 +26,7 @@ use crate::registry::{Client, IfMatch};
 /// Configs longer than this are not read; bytes.
 const MAX_CONFIG: u64 = 8 << 20;
 
-/// Blobs on their way at once; each takes a connection at both ends.
+/// Blobs on their way at once, at most; each takes a connection at both ends.
 const TRANSFERS: usize = 16;
 
 /// What a run reads from and writes to.
@@ -46,7 +46,7 @@ impl<'a> Store<'a> {
             client,
             layouts: Mutex::default(),
             writers: Mutex::default(),
-            slots: Semaphore::new(TRANSFERS),
+            slots: Semaphore::new(TRANSFERS.min(client.concurrency())),
             transfers: Transfers::default(),
         }
     }
