@@ -1,7 +1,10 @@
 //! `copy`: byte for byte, from everywhere to everywhere.
 
+use std::sync::atomic::{AtomicUsize, Ordering};
+
 use serde_json::{Value, json};
 
+use crate::support::faults::{Fault, Faulty};
 use crate::support::images::{DOCKER, OCI, OCI_INDEX, descriptor, push_image, push_image_with};
 use crate::support::registry::sha256;
 use crate::support::{Outcome, Registry, Scripted, command, manifest_tool};
@@ -247,6 +250,39 @@ fn referrers_go_along() {
     whole(&scene.to, "app", &cosign);
     // Again, with another referrer that is there already: it stays.
     scene.copied(&["FROM/app:v1", "TO/app:v1", "--referrers"]);
+}
+
+/// A blob that breaks off, or comes with other bytes, is fetched again from its beginning; one that always does is an
+/// error, and nothing that refers to it is written.
+#[test]
+fn blobs_that_break_off() {
+    let scene = Scene::new();
+    for (fault, once) in [
+        (Fault::Truncated, true),
+        (Fault::ResetMiddle, true),
+        (Fault::WrongBody, true),
+        (Fault::Truncated, false),
+        (Fault::WrongBody, false),
+        (Fault::Endless, false),
+    ] {
+        for to in ["TO/NAME:v1", "oci:out-NAME:v1", "oci-archive:NAME.tar:v1"] {
+            let shown = format!("{fault:?} {once} {to}");
+            let name = format!("n{}", &sha256(shown.as_bytes())[7..15]);
+            let (fault, fired) = (fault.clone(), AtomicUsize::new(0));
+            let front = Faulty::before(&scene.from, Clone::clone, move |asked| {
+                let wanted = asked.line.starts_with("GET /v2/app/blobs/");
+                (wanted && (fired.fetch_add(1, Ordering::SeqCst) == 0 || !once)).then(|| fault.clone())
+            });
+            let to = to.replace("NAME", &name);
+            let args = [&format!("{}/app:amd64", front.host), to.as_str(), "--retries", "2", "--max-wait", "50ms"];
+            let outcome = scene.copy(&args);
+            assert_eq!(outcome.exit, i32::from(!once), "{shown}: {outcome:?}");
+            let place = to.replace("TO", &scene.to.host);
+            let read = manifest_tool(scene.folder.path(), &["--plain-http", "inspect", &place]);
+            assert_eq!(read.exit, i32::from(!once), "{shown}: {read:?}");
+            assert!(once || outcome.stderr.contains("no tag was written"), "{shown}: {outcome:?}");
+        }
+    }
 }
 
 /// Registries that list referrers themselves: the list is read from the source, and the target needs no tag for it.
