@@ -23,7 +23,7 @@ pub struct CopyOptions {
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     /// What is to be copied cannot be read, or not as asked for.
-    #[error("cannot copy {from}: {reason}")]
+    #[error("cannot copy {}", about(.from, .reason))]
     Source {
         /// What is to be copied.
         from: Box<Location>,
@@ -38,6 +38,14 @@ pub enum Error {
 impl From<PublishError> for Error {
     fn from(error: PublishError) -> Self {
         Self::Publish(Box::new(error))
+    }
+}
+
+/// A reason that names the source itself needs no other name before it.
+fn about(from: &Location, reason: &Reason) -> String {
+    match reason {
+        Reason::Store(error) if error.subject() == from.to_string() => reason.to_string(),
+        _ => format!("{from}: {reason}"),
     }
 }
 

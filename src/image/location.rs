@@ -146,10 +146,19 @@ impl std::str::FromStr for Location {
             Some(("oci-archive", rest)) if !is_port(rest) => layout(true, rest).map(Self::Layout),
             _ => {
                 let reference = text.strip_prefix("docker://").unwrap_or(text).parse();
-                reference.map(Self::Registry).map_err(|error: super::ReferenceError| LocationError(error.to_string()))
+                reference.map(Self::Registry).map_err(|error: super::ReferenceError| {
+                    let meant = if is_path(text) { "; a layout is oci:FOLDER or oci-archive:FILE" } else { "" };
+                    LocationError(format!("{error}{meant}"))
+                })
             }
         }
     }
+}
+
+/// A path on this machine, or one in the words of skopeo for what is not read here.
+fn is_path(text: &str) -> bool {
+    let others = ["dir:", "docker-archive:", "docker-daemon:", "containers-storage:", "file:"];
+    text.starts_with(['/', '.', '~']) || others.iter().any(|start| text.starts_with(start))
 }
 
 /// A host may be called `oci`: `oci:5000/app:v1`.
@@ -217,6 +226,8 @@ mod tests {
             ("oci-archive:a\nb", "no control characters"),
             ("docker://r.io/A:1", "lowercase"),
             ("http://r.io/a:1", "leave out"),
+            ("/tmp/x", "a layout is oci:FOLDER or oci-archive:FILE"),
+            ("dir:/tmp/x", "a layout is oci:FOLDER or oci-archive:FILE"),
         ] {
             let error = text.parse::<Location>().unwrap_err().to_string();
             assert!(error.contains(reason), "{text}: {error}");

@@ -63,7 +63,8 @@ impl Client {
             Ok(answer) if request.refers_to_new && answer.refusal().is_unknown_content() => {
                 (None, false, answer.error(&request.subject))
             }
-            Err(error) if error.is_transient() => (None, false, error.clone()),
+            // Who takes no connection takes none from the others either.
+            Err(error) if error.is_transient() => (None, error.is_unsent(), error.clone()),
             _ => return None,
         };
         let policy = self.retry();

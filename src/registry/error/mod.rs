@@ -100,6 +100,11 @@ impl Error {
         Self { transient: true, ..Self::new(subject, kind) }
     }
 
+    /// Whether there was no connection.
+    pub(super) fn is_unsent(&self) -> bool {
+        matches!(&self.kind, ErrorKind::Transport { unsent: true, .. })
+    }
+
     /// Whether a request may have been carried out, as nothing is known of its answer.
     pub(super) fn is_lost_answer(&self) -> bool {
         matches!(&self.kind, ErrorKind::Transport { unsent: false, .. })
