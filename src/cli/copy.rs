@@ -1,7 +1,7 @@
 use clap::Args;
-use futures_util::stream::{self, StreamExt as _};
 
 use super::failure::Failure;
+use super::many::Many;
 use super::{Global, print, talk};
 use crate::copy::{self, CopyOptions};
 use crate::image::{Location, Platform, check_tag};
@@ -52,25 +52,9 @@ struct Pair {
 impl Copy {
     pub(super) fn run(self, global: &Global) -> Result<String, Failure> {
         let (from, to) = (location(&self.from)?, location(&self.to)?);
-        let named = from.tag().is_some() || from.digest().is_some();
-        let many = from.reference().is_some() && !named;
-        if many && self.tags.is_empty() {
-            let hint = "name a tag, or choose tags of it with --tags 'v1.*'";
-            return Err(Failure::usage(format!("source \"{}\" has no tag or digest; {hint}", self.from)));
-        }
-        if many && (to.tag().is_some() || to.digest().is_some()) {
-            let why = "with a repository as source the tags stay as they are";
-            return Err(Failure::usage(format!("target \"{}\" has a tag or digest; {why}", self.to)));
-        }
-        if !many {
-            for tag in &self.tags {
-                check_tag(tag).map_err(|reason| Failure::usage(format!("invalid tag \"{tag}\": {reason}")))?;
-            }
-        }
-        if !many && from.tag().is_none() && to.tag().is_none() && to.reference().is_some() && from.reference().is_none()
-        {
-            return Err(Failure::usage(format!("target \"{}\" has no tag, and the source has none either", self.to)));
-        }
+        // A repository stands for tags of it.
+        let many = from.reference().is_some() && from.tag().is_none() && from.digest().is_none();
+        self.check(&from, &to, many)?;
         let platform = self.platform.as_deref().map(platform).transpose()?;
         let options = CopyOptions { platform, referrers: self.referrers, wait: self.wait };
         // Given on the command line, user and password are for the target.
@@ -82,14 +66,33 @@ impl Copy {
             if self.dry_run {
                 return tell(&store, &pairs, &options).await;
             }
-            talk::with_progress(
-                &store,
-                show.then_some((pairs.len(), "tags")),
-                copy_all(global, &store, &pairs, &options),
-            )
-            .await
+            let shown = show.then_some((pairs.len(), "tags"));
+            talk::with_progress(&store, shown, copy_all(global, &store, &pairs, &options)).await
         })?;
         Ok(String::new())
+    }
+
+    /// What makes no sense, whatever the registries hold.
+    fn check(&self, from: &Location, to: &Location, many: bool) -> Result<(), Failure> {
+        let (source, target) = (&self.from, &self.to);
+        let named = |location: &Location| location.tag().is_some() || location.digest().is_some();
+        if many && self.tags.is_empty() {
+            let hint = "name a tag, or choose tags of it with --tags 'v1.*'";
+            return Err(Failure::usage(format!("source \"{source}\" has no tag or digest; {hint}")));
+        }
+        if many && named(to) {
+            let why = "with a repository as source the tags stay as they are";
+            return Err(Failure::usage(format!("target \"{target}\" has a tag or digest; {why}")));
+        }
+        if many {
+            return Ok(());
+        }
+        if from.reference().is_none() && from.tag().is_none() && to.reference().is_some() && !named(to) {
+            return Err(Failure::usage(format!("target \"{target}\" has no tag, and the source has none either")));
+        }
+        self.tags.iter().try_for_each(|tag| {
+            check_tag(tag).map_err(|reason| Failure::usage(format!("invalid tag \"{tag}\": {reason}")))
+        })
     }
 
     async fn pairs(&self, store: &Store<'_>, from: Location, to: Location, many: bool) -> Result<Vec<Pair>, Failure> {
@@ -114,30 +117,8 @@ async fn copy_all(global: &Global, store: &Store<'_>, pairs: &[Pair], options: &
         let Report { descriptor, .. } = one(pair).await?;
         return print(&format!("Digest: {} {}\n", descriptor.digest, descriptor.size));
     }
-    let mut failed = 0;
-    let mut outcomes = std::pin::pin!(stream::iter(pairs).map(async |pair| (pair, one(pair).await)).buffered(TAGS));
-    while let Some((pair, outcome)) = outcomes.next().await {
-        let traffic = store.client().traffic();
-        talk::done(traffic.requests, traffic.retries);
-        match outcome {
-            Ok(Report { descriptor, .. }) => {
-                print(&format!("Digest: {} {} {}\n", descriptor.digest, descriptor.size, pair.to))?;
-            }
-            Err(error) => {
-                failed += 1;
-                talk::say(Failure::from(error));
-            }
-        }
-    }
-    talk::finish();
-    let summary = format!("{} tags: {} done, {failed} failed", pairs.len(), pairs.len() - failed);
-    if failed > 0 {
-        return Err(Failure::new(summary));
-    }
-    if !global.quiet {
-        talk::say(summary);
-    }
-    Ok(())
+    let many = Many { store, kind: "tags", at_once: TAGS, fail_fast: false, quiet: global.quiet };
+    many.run(pairs, |pair| &pair.to, async |pair| Ok(one(pair).await?)).await
 }
 
 /// What would be copied, a line each.

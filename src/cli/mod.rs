@@ -9,6 +9,7 @@ mod failure;
 mod global;
 mod inspect;
 mod login;
+mod many;
 mod prompt;
 mod push;
 mod specs;

@@ -1,0 +1,111 @@
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use futures_util::stream::{self, StreamExt as _};
+
+use super::failure::Failure;
+use super::print;
+use super::talk::{self, say};
+use crate::image::Location;
+use crate::store::{Report, Store};
+
+/// A run of several things of a kind.
+pub(super) struct Many<'s> {
+    pub(super) store: &'s Store<'s>,
+    /// What they are called, such as `indexes`.
+    pub(super) kind: &'static str,
+    /// So many are under way at once.
+    pub(super) at_once: usize,
+    /// After one that failed no other is begun.
+    pub(super) fail_fast: bool,
+    /// Errors alone are told.
+    pub(super) quiet: bool,
+}
+
+#[derive(Default)]
+struct Tally {
+    done: usize,
+    unchanged: usize,
+    failed: usize,
+    skipped: usize,
+    /// The exit code that all failures have, if it is one.
+    code: Option<u8>,
+}
+
+impl Many<'_> {
+    /// Does them all; prints a line for each, in the order given, as soon as those before it are done, and tells what
+    /// came of them in the end.
+    pub(super) async fn run<T>(
+        &self,
+        items: &[T],
+        target: impl Fn(&T) -> &Location,
+        work: impl AsyncFn(&T) -> Result<Report, Failure>,
+    ) -> Result<(), Failure> {
+        let stop = AtomicBool::new(false);
+        let one = async |item| {
+            if stop.load(Ordering::Relaxed) || self.store.client().stop().raised().is_some() {
+                return None;
+            }
+            let outcome = work(item).await;
+            if outcome.is_err() && self.fail_fast {
+                stop.store(true, Ordering::Relaxed);
+            }
+            let traffic = self.store.client().traffic();
+            talk::done(traffic.requests, traffic.retries);
+            Some(outcome)
+        };
+        let (mut tally, mut unprinted) = (Tally::default(), None);
+        let begun = stream::iter(items).map(async |item| (item, one(item).await));
+        let mut outcomes = std::pin::pin!(begun.buffered(self.at_once));
+        while let Some((item, outcome)) = outcomes.next().await {
+            if let Err(failure) = tally.take(target(item), outcome) {
+                // What is under way comes to its end, and is told of on stderr.
+                stop.store(true, Ordering::Relaxed);
+                unprinted.get_or_insert(failure);
+            }
+        }
+        talk::finish();
+        let summary = tally.summary(items.len(), self.kind);
+        match (unprinted, &tally) {
+            (Some(failure), _) => {
+                say(summary);
+                Err(failure)
+            }
+            (None, Tally { failed: 0, skipped: 0, .. }) => {
+                if !self.quiet {
+                    say(summary);
+                }
+                Ok(())
+            }
+            (None, tally) => Err(Failure::new(summary).with_code(tally.code())),
+        }
+    }
+}
+
+impl Tally {
+    fn take(&mut self, target: &Location, outcome: Option<Result<Report, Failure>>) -> Result<(), Failure> {
+        match outcome {
+            None => self.skipped += 1,
+            Some(Err(failure)) => {
+                let same = self.failed == 0 || self.code == Some(failure.code());
+                self.code = Some(failure.code()).filter(|_| same);
+                self.failed += 1;
+                say(failure);
+            }
+            Some(Ok(report)) => {
+                *if report.moved.is_empty() { &mut self.unchanged } else { &mut self.done } += 1;
+                print(&format!("Digest: {} {} {target}\n", report.descriptor.digest, report.descriptor.size))?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Who hears by the exit code that nothing was moved must be able to believe it.
+    fn code(&self) -> u8 {
+        self.code.filter(|_| self.done + self.unchanged + self.skipped == 0).unwrap_or(1)
+    }
+
+    fn summary(&self, total: usize, kind: &str) -> String {
+        let Self { done, unchanged, failed, skipped, .. } = self;
+        format!("{total} {kind}: {done} done, {unchanged} unchanged, {failed} failed, {skipped} skipped")
+    }
+}
