@@ -7,14 +7,13 @@ use reqwest::header::{ACCEPT, AUTHORIZATION, CONTENT_LENGTH, CONTENT_TYPE, Heade
 use reqwest::{Method, RequestBuilder, Response};
 use url::Url;
 
-use super::answer::{Answer, MAX_TALK, Reading, redirected, silent};
+use super::answer::{Answer, Reading, redirected, silent};
 use super::client::Client;
 use super::connections::{is_transient, reason_of};
-use super::error::{Error, ErrorKind};
+use super::error::Error;
 use super::redact::{Secret, clean, redacted, redacted_text};
 use super::send::{Content, Request};
 use super::sign_in::realm::checked_address;
-use super::sign_in::scopes::Scopes;
 use super::silence::Progress;
 
 /// A registry needs one, to where its blobs are.
@@ -124,7 +123,7 @@ impl Client {
     }
 
     /// Puts a request on the wire, waits for the beginning of the answer, and shows both to `--debug`.
-    async fn dispatch(
+    pub(super) async fn dispatch(
         &self,
         builder: RequestBuilder,
         progress: &Progress,
@@ -148,79 +147,23 @@ impl Client {
             }
         }
     }
-
-    /// A request to a token service, and again where that may help. There are no redirects, and any certificate is
-    /// taken only where the service is the registry itself.
-    pub(super) async fn send_to_token_service(&self, asking: &TokenRequest<'_>) -> Result<Answer, Error> {
-        let subject = format!("token service {}", redacted(asking.url));
-        let request = Request::new(asking.method.clone(), String::new(), Scopes::default(), subject);
-        let mut failed = 0;
-        loop {
-            let outcome = self.ask_token_service(&request.subject, asking, failed + 1).await;
-            failed += 1;
-            let Some(wait) = self.wait_before_another(&request, &outcome, failed) else {
-                return outcome.map_err(Error::final_one);
-            };
-            self.warn(wait.why);
-            tokio::time::sleep(wait.time).await;
-        }
-    }
-
-    async fn ask_token_service(&self, subject: &str, asking: &TokenRequest<'_>, attempt: u32) -> Result<Answer, Error> {
-        let &TokenRequest { api, method, url, authorization, form } = asking;
-        let transport =
-            |reason| Error::new(subject, ErrorKind::Transport { request: String::new(), reason, unsent: false });
-        let client = self.connections().client(url, url.origin() == api.origin()).map_err(transport)?;
-        let mut builder = client.request(method.clone(), url.clone());
-        if let Some(authorization) = authorization {
-            let value = secret_value(authorization)
-                .ok_or_else(|| transport("the credentials have characters that cannot be sent".into()))?;
-            builder = builder.header(AUTHORIZATION, value);
-        }
-        let sent = form.map(|form| form.reveal().len() as u64);
-        if let Some(form) = form {
-            let form = form.reveal().to_owned();
-            builder = builder.header(CONTENT_TYPE, "application/x-www-form-urlencoded").body(form);
-        }
-        let sending = Sending { method, url, sent, attempt };
-        match self.dispatch(builder, &Progress::new(), &sending).await {
-            Ok(response) => {
-                let (request, silence) = (String::new(), self.silence());
-                let reading = Reading { subject, request, limit: MAX_TALK, silence, needed: true, streamed: false };
-                Answer::read(response, reading, None).await
-            }
-            Err(NotSent { reason, transient: true, .. }) => {
-                Err(Error::transient(subject, ErrorKind::Transport { request: String::new(), reason, unsent: false }))
-            }
-            Err(NotSent { reason, .. }) => Err(transport(reason)),
-        }
-    }
-}
-
-/// A request to a token service.
-pub(super) struct TokenRequest<'a> {
-    pub(super) api: &'a Url,
-    pub(super) method: &'a Method,
-    pub(super) url: &'a Url,
-    pub(super) authorization: Option<&'a Secret>,
-    pub(super) form: Option<&'a Secret>,
 }
 
 /// What `--debug` shows of a request before there is an answer.
-struct Sending<'a> {
-    method: &'a Method,
-    url: &'a Url,
+pub(super) struct Sending<'a> {
+    pub(super) method: &'a Method,
+    pub(super) url: &'a Url,
     /// Bytes of the body.
-    sent: Option<u64>,
-    attempt: u32,
+    pub(super) sent: Option<u64>,
+    pub(super) attempt: u32,
 }
 
 /// Why a request was not sent, or not answered.
-struct NotSent {
-    reason: String,
-    transient: bool,
+pub(super) struct NotSent {
+    pub(super) reason: String,
+    pub(super) transient: bool,
     /// Nothing of it went out.
-    unsent: bool,
+    pub(super) unsent: bool,
 }
 
 impl<T: Into<String>> From<T> for NotSent {
@@ -235,7 +178,7 @@ fn host_of(url: &Url) -> String {
 }
 
 /// A header value that no `Debug` shows and HTTP/2 does not index.
-fn secret_value(secret: &Secret) -> Option<HeaderValue> {
+pub(super) fn secret_value(secret: &Secret) -> Option<HeaderValue> {
     let mut value = HeaderValue::from_str(secret.reveal()).ok()?;
     value.set_sensitive(true);
     Some(value)

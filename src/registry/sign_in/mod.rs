@@ -1,5 +1,6 @@
 //! Signing in to one registry: challenges, tokens, and whose credentials are sent where.
 
+mod ask;
 pub(in crate::registry) mod challenge;
 pub(in crate::registry) mod credentials;
 pub(in crate::registry) mod realm;

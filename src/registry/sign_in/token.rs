@@ -6,12 +6,12 @@ use reqwest::Method;
 use serde::Deserialize;
 use url::{Url, form_urlencoded};
 
+use super::ask::TokenRequest;
 use super::credentials::Login;
 use super::scopes::Scopes;
 use crate::registry::answer::Answer as TokenAnswer;
 use crate::registry::client::Client;
 use crate::registry::error::{Error, ErrorKind};
-use crate::registry::exchange::TokenRequest;
 use crate::registry::redact::Secret;
 
 /// A token for some scopes at one registry.

@@ -1,0 +1,72 @@
+//! A request to a token service, and again where that may help.
+
+use reqwest::Method;
+use reqwest::header::{AUTHORIZATION, CONTENT_TYPE};
+use url::Url;
+
+use super::scopes::Scopes;
+use crate::registry::answer::{Answer, MAX_TALK, Reading};
+use crate::registry::client::Client;
+use crate::registry::error::{Error, ErrorKind};
+use crate::registry::exchange::{NotSent, Sending, secret_value};
+use crate::registry::redact::{Secret, redacted};
+use crate::registry::send::Request;
+use crate::registry::silence::Progress;
+
+/// A request to a token service.
+pub(in crate::registry) struct TokenRequest<'a> {
+    pub(in crate::registry) api: &'a Url,
+    pub(in crate::registry) method: &'a Method,
+    pub(in crate::registry) url: &'a Url,
+    pub(in crate::registry) authorization: Option<&'a Secret>,
+    pub(in crate::registry) form: Option<&'a Secret>,
+}
+
+impl Client {
+    /// There are no redirects, and any certificate is
+    /// taken only where the service is the registry itself.
+    pub(in crate::registry) async fn send_to_token_service(&self, asking: &TokenRequest<'_>) -> Result<Answer, Error> {
+        let subject = format!("token service {}", redacted(asking.url));
+        let request = Request::new(asking.method.clone(), String::new(), Scopes::default(), subject);
+        let mut failed = 0;
+        loop {
+            let outcome = self.ask_token_service(&request.subject, asking, failed + 1).await;
+            failed += 1;
+            let Some(wait) = self.wait_before_another(&request, &outcome, failed) else {
+                return outcome.map_err(Error::final_one);
+            };
+            self.warn(wait.why);
+            tokio::time::sleep(wait.time).await;
+        }
+    }
+
+    async fn ask_token_service(&self, subject: &str, asking: &TokenRequest<'_>, attempt: u32) -> Result<Answer, Error> {
+        let &TokenRequest { api, method, url, authorization, form } = asking;
+        let transport =
+            |reason| Error::new(subject, ErrorKind::Transport { request: String::new(), reason, unsent: false });
+        let client = self.connections().client(url, url.origin() == api.origin()).map_err(transport)?;
+        let mut builder = client.request(method.clone(), url.clone());
+        if let Some(authorization) = authorization {
+            let value = secret_value(authorization)
+                .ok_or_else(|| transport("the credentials have characters that cannot be sent".into()))?;
+            builder = builder.header(AUTHORIZATION, value);
+        }
+        let sent = form.map(|form| form.reveal().len() as u64);
+        if let Some(form) = form {
+            let form = form.reveal().to_owned();
+            builder = builder.header(CONTENT_TYPE, "application/x-www-form-urlencoded").body(form);
+        }
+        let sending = Sending { method, url, sent, attempt };
+        match self.dispatch(builder, &Progress::new(), &sending).await {
+            Ok(response) => {
+                let (request, silence) = (String::new(), self.silence());
+                let reading = Reading { subject, request, limit: MAX_TALK, silence, needed: true, streamed: false };
+                Answer::read(response, reading, None).await
+            }
+            Err(NotSent { reason, transient: true, .. }) => {
+                Err(Error::transient(subject, ErrorKind::Transport { request: String::new(), reason, unsent: false }))
+            }
+            Err(NotSent { reason, .. }) => Err(transport(reason)),
+        }
+    }
+}
