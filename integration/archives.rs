@@ -71,7 +71,8 @@ fn said_in(folder: &Path, at: &str) -> String {
     let to = format!("oci:{}:v1", target.display());
     let copied = manifest_tool(folder, &["copy", at, &to]);
     assert_eq!((shown.exit, copied.exit), (1, 1), "{shown:?} {copied:?}");
-    assert!(!target.join("index.json").exists(), "nothing is listed: {copied:?}");
+    let index = std::fs::read_to_string(target.join("index.json")).unwrap_or_default();
+    assert!(index.is_empty() || index.contains(r#""manifests":[]"#), "nothing is listed: {copied:?}");
     assert!(!folder.parent().unwrap().join("escaped").exists());
     format!("{}{}", shown.stderr, copied.stderr)
 }

@@ -64,6 +64,8 @@ impl<'a> Assembler<'a> {
 
     /// Assembles the index that `spec` describes and pushes it: children, then the target tag, then the extra tags.
     ///
+    /// Archives are in their places after [`Store::finish`] alone.
+    ///
     /// No manifest is written before every source is fetched and checked. Blobs of sources in other repositories are
     /// placed while configs are fetched; nothing refers to them until then.
     pub async fn push(&self, spec: &Spec, reporter: Reporter<'_>) -> Result<Report, Error> {
@@ -114,5 +116,9 @@ pub async fn push(
     options: PushOptions,
     reporter: Reporter<'_>,
 ) -> Result<Report, Error> {
-    Assembler::new(store, std::slice::from_ref(spec), options).push(spec, reporter).await
+    let report = Assembler::new(store, std::slice::from_ref(spec), options).push(spec, reporter).await?;
+    match store.finish().await {
+        Ok(()) => Ok(report),
+        Err(error) => Err(PublishError::of_archive(report, error).into()),
+    }
 }

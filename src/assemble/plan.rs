@@ -4,7 +4,7 @@ use std::fmt;
 use bytes::Bytes;
 
 use super::resolve::{Entry, Resolved};
-use crate::image::{Descriptor, Digest, ImageManifest, Location, Platform, index_bytes, media_type};
+use crate::image::{Descriptor, Digest, ImageManifest, Location, Platform, index_bytes};
 use crate::spec::Spec;
 use crate::store::Child;
 
@@ -94,13 +94,8 @@ pub(super) fn children<'a>(
         if reference.same_repository(target) || !manifests.insert(descriptor.digest.clone()) {
             continue;
         }
-        let mut blobs = HashSet::new();
-        let moved = std::iter::once(&manifest.config).chain(&manifest.layers);
         children.push(Child {
-            blobs: moved
-                .filter(|blob| !media_type::is_foreign(&blob.media_type) && blobs.insert(blob.digest.clone()))
-                .cloned()
-                .collect(),
+            blobs: manifest.blobs(),
             from: reference.clone(),
             descriptor: descriptor.clone(),
             bytes: bytes.clone(),

@@ -35,6 +35,7 @@ impl Batch {
         let assembler = Assembler::new(store, specs, self.options.clone());
         if let [only] = specs {
             let report = assembler.push(only, &|event| self.tell(&event, None)).await?;
+            store.finish().await?;
             return print(&format!("Digest: {} {}\n", report.descriptor.digest, report.descriptor.size));
         }
         let (fail_fast, quiet) = (self.fail_fast, self.quiet);

@@ -108,13 +108,16 @@ impl Copy {
 async fn copy_all(global: &Global, store: &Store<'_>, pairs: &[Pair], options: &CopyOptions) -> Result<(), Failure> {
     let placed = Placed::default();
     let steps = |step: Step| {
-        if global.debug {
+        if matches!(step, Step::Left(_)) && !global.quiet {
+            talk::say(format_args!("warning: {step}"));
+        } else if global.debug {
             talk::say(format_args!("debug: {step}"));
         }
     };
     let one = async |pair: &Pair| copy::copy(store, &placed, &pair.from, &pair.to, &pair.tags, options, &steps).await;
     if let [pair] = pairs {
         let Report { descriptor, .. } = one(pair).await?;
+        store.finish().await?;
         return print(&format!("Digest: {} {}\n", descriptor.digest, descriptor.size));
     }
     let many = Many { store, kind: "tags", at_once: TAGS, fail_fast: false, quiet: global.quiet };
@@ -125,15 +128,15 @@ async fn copy_all(global: &Global, store: &Store<'_>, pairs: &[Pair], options: &
 async fn tell(store: &Store<'_>, pairs: &[Pair], options: &CopyOptions) -> Result<(), Failure> {
     let places: Vec<_> = pairs.iter().map(|pair| (pair.from.clone(), pair.to.clone())).collect();
     let found = copy::look(store, &places, options).await?;
-    for (pair, found) in pairs.iter().zip(found) {
-        let to: Vec<String> = std::iter::once(&pair.to).chain(&pair.tags).map(ToString::to_string).collect();
+    for (pair, (found, target)) in pairs.iter().zip(found) {
+        let to: Vec<String> = std::iter::once(&target).chain(&pair.tags).map(ToString::to_string).collect();
         print(&format!("{} {} -> {}\n", found.descriptor.digest, pair.from, to.join(", ")))?;
     }
     Ok(())
 }
 
 fn location(text: &str) -> Result<Location, Failure> {
-    text.parse().map_err(|error: crate::image::LocationError| Failure::new(error.to_string()))
+    text.parse().map_err(|error: crate::image::LocationError| Failure::usage(error.to_string()))
 }
 
 fn platform(text: &str) -> Result<Platform, Failure> {

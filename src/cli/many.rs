@@ -63,6 +63,13 @@ impl Many<'_> {
                 unprinted.get_or_insert(failure);
             }
         }
+        if tally.failed + tally.skipped > 0 || unprinted.is_some() {
+            for archive in self.store.unfinished() {
+                say(format_args!("{archive} is not written, as not all of it is done"));
+            }
+        } else {
+            self.store.finish().await?;
+        }
         talk::finish();
         let summary = tally.summary(items.len(), self.kind);
         match (unprinted, &tally) {

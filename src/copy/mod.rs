@@ -75,7 +75,7 @@ pub async fn copy(
     let unreadable = |reason: Reason| Error::Source { from: Box::new(from.clone()), reason: Box::new(reason) };
     let root = root(store, from, to, options.platform.as_ref()).await.map_err(unreadable)?;
     let tree = tree::tree(store, from, to, &root).await.map_err(unreadable)?;
-    let target = target(from, to, &root);
+    let target = target(from, to, &root).map_err(unreadable)?;
     let current = store.current_digests(std::iter::once(&target).chain(tags)).await;
     let mut publication = Publication {
         target: &target,
@@ -109,13 +109,18 @@ pub async fn copy(
 }
 
 /// Where it goes: `to`, with the name of `from` if it has none.
-fn target(from: &Location, to: &Location, root: &Fetched) -> Location {
-    match (to, from.tag()) {
-        _ if to.tag().is_some() || to.digest().is_some() => to.clone(),
-        (Location::Registry(_), Some(tag)) if crate::image::check_tag(tag).is_ok() => to.with_tag(tag),
-        (Location::Registry(_), _) => to.with_digest(root.descriptor.digest.clone()),
-        (Location::Layout(_), Some(tag)) => to.with_tag(tag),
-        (Location::Layout(_), None) => to.clone(),
+fn target(from: &Location, to: &Location, root: &Fetched) -> Result<Location, Reason> {
+    let digest = &root.descriptor.digest;
+    match (to, to.digest(), from.tag()) {
+        (_, Some(wanted), _) if wanted != digest => Err(Reason::Unusable(format!("it is {digest}, not {wanted}"))),
+        // A layout lists what has no name as well.
+        (Location::Layout(_), Some(_), _) => Ok(to.without_name()),
+        (_, Some(_), _) => Ok(to.clone()),
+        _ if to.tag().is_some() => Ok(to.clone()),
+        (Location::Registry(_), None, Some(tag)) if crate::image::check_tag(tag).is_ok() => Ok(to.with_tag(tag)),
+        (Location::Registry(_), None, _) => Ok(to.with_digest(digest.clone())),
+        (Location::Layout(_), None, Some(tag)) => Ok(to.with_tag(tag)),
+        (Location::Layout(_), None, None) => Ok(to.clone()),
     }
 }
 
@@ -145,7 +150,14 @@ async fn root(
     let of_platform = |entry: &&crate::image::Descriptor| {
         !entry.is_attestation() && entry.platform.as_ref().is_some_and(|found| matches(found, wanted))
     };
-    let found: Vec<_> = index.manifests.iter().filter(of_platform).collect();
+    let mut found: Vec<_> = index.manifests.iter().filter(of_platform).collect();
+    found.dedup_by(|a, b| a.digest == b.digest);
+    let exact = |entry: &&&crate::image::Descriptor| {
+        entry.platform.as_ref().is_some_and(|found| variant(found) == variant(wanted))
+    };
+    if found.len() > 1 && found.iter().filter(exact).count() == 1 {
+        found.retain(|entry| exact(&entry));
+    }
     match found.as_slice() {
         [entry] => Ok(store.fetch_child(from, entry, Some(to)).await?),
         found => {
@@ -157,11 +169,19 @@ async fn root(
     }
 }
 
-/// A variant that was not asked for may be any; `linux/arm64` is `linux/arm64/v8` as well.
+/// A variant that was not asked for may be any.
 fn matches(found: &Platform, wanted: &Platform) -> bool {
     found.os == wanted.os
         && found.architecture == wanted.architecture
-        && (wanted.variant.is_empty() || found.variant == wanted.variant)
+        && (wanted.variant.is_empty() || variant(found) == variant(wanted))
+}
+
+/// `linux/arm64` is `linux/arm64/v8` as well.
+fn variant(platform: &Platform) -> &str {
+    match (platform.architecture.as_str(), platform.variant.as_str()) {
+        ("arm64", "v8") => "",
+        (_, variant) => variant,
+    }
 }
 
 /// The tags of a repository that match any of these patterns, sorted; `*` and `?` stand for others.
@@ -191,15 +211,19 @@ pub async fn select_tags(store: &Store<'_>, from: &Location, patterns: &[String]
     Ok(selected)
 }
 
-/// What each of these is, without copying anything.
+/// What each of these is, and where it would go, without copying anything.
 pub async fn look(
     store: &Store<'_>,
     pairs: &[(Location, Location)],
     options: &CopyOptions,
-) -> Result<Vec<Fetched>, Error> {
+) -> Result<Vec<(Fetched, Location)>, Error> {
     try_join_all(pairs.iter().map(async |(from, to)| {
-        let found = root(store, from, to, options.platform.as_ref()).await;
-        found.map_err(|reason| Error::Source { from: Box::new(from.clone()), reason: Box::new(reason) })
+        let found = async {
+            let root = root(store, from, to, options.platform.as_ref()).await?;
+            let target = target(from, to, &root)?;
+            Ok((root, target))
+        };
+        found.await.map_err(|reason| Error::Source { from: Box::new(from.clone()), reason: Box::new(reason) })
     }))
     .await
 }

@@ -5,10 +5,10 @@ use std::collections::HashSet;
 use super::{Reason, tree};
 use crate::image::{Descriptor, Digest, IndexKind, Location, Manifest, index_bytes};
 use crate::registry::{Error as RegistryError, ErrorKind, IfMatch};
-use crate::store::{Error, Placed, Steps, Store};
+use crate::store::{Error, Placed, Step, Steps, Store};
 
-/// A signature of an SBOM of an image; nobody goes further.
-const MAX_DEPTH: usize = 3;
+/// A signature of an SBOM of an image is as far as anyone goes.
+const MAX_DEPTH: usize = 16;
 /// Where cosign keeps what it does not keep as referrers.
 const COSIGN: [&str; 3] = ["sig", "att", "sbom"];
 /// Times that the list of referrers in a tag is written again when others write it as well.
@@ -40,9 +40,13 @@ pub(super) async fn copy(
                 tagged(store, placed, from, to, &format!("{}.{end}", tag_of(subject)), steps).await?;
             }
         }
+        if next.is_empty() {
+            return Ok(());
+        }
         subjects = next;
     }
-    Ok(())
+    let reason = format!("referrers refer to one another more than {MAX_DEPTH} deep");
+    Err(RegistryError::of_source(from.to_string(), reason).into())
 }
 
 /// The tag that stands for the referrers of a manifest (distribution-spec, "Referrers Tag Schema").
@@ -106,11 +110,17 @@ async fn tagged(
         Err(error) => return Err(error),
     };
     let target = to.with_tag(tag);
-    if matches!(store.current_digest(&target).await, Ok(Some(digest)) if digest == root.descriptor.digest) {
-        return Ok(());
+    match store.current_digest(&target).await? {
+        Some(digest) if digest == root.descriptor.digest => return Ok(()),
+        // Signatures of the target's own, which are not to be lost.
+        Some(_) => {
+            steps(Step::Left(target));
+            return Ok(());
+        }
+        None => {}
     }
     whole(store, placed, &from, to, steps).await?;
-    store.push_manifest(&target, &root.descriptor, &root.bytes, None).await
+    store.push_manifest(&target, &root.descriptor, &root.bytes, Some(&IfMatch::Nothing)).await
 }
 
 /// Makes the referrers known where the registry does not do that by itself: in the tag of the subject, with those that

@@ -1,80 +1,91 @@
-use std::collections::HashSet;
+use std::collections::HashMap;
 
-use futures_util::future::{BoxFuture, try_join_all};
+use futures_util::future::try_join_all;
 
 use super::Reason;
-use crate::image::{Descriptor, Digest, Fetched, ImageManifest, Location, Manifest, media_type};
+use crate::image::{Descriptor, Digest, Fetched, Location, Manifest, media_type};
 use crate::store::{Child, Store};
 
 /// An index in an index in an index is as deep as anyone goes.
 const MAX_DEPTH: usize = 4;
+/// Manifests below one that are copied at most.
+const MAX_MANIFESTS: usize = 10_000;
 
-/// A manifest and all that is below it, in levels: what a manifest refers to is on a level before its own.
+struct Node {
+    child: Child,
+    below: Vec<Digest>,
+}
+
+/// A manifest and all that is below it, each once, in levels: what a manifest refers to is on a level before its own.
 pub(super) async fn tree(
     store: &Store<'_>,
     from: &Location,
     to: &Location,
     root: &Fetched,
 ) -> Result<Vec<Vec<Child>>, Reason> {
-    let mut levels = Vec::new();
-    let mut seen = HashSet::new();
-    let depth = gather(store, from, to, root, 0).await?;
-    flatten(depth, &mut seen, &mut levels);
-    Ok(levels)
-}
-
-struct Node {
-    child: Child,
-    below: Vec<Node>,
-}
-
-fn gather<'f>(
-    store: &'f Store<'_>,
-    from: &'f Location,
-    to: &'f Location,
-    fetched: &'f Fetched,
-    depth: usize,
-) -> BoxFuture<'f, Result<Node, Reason>> {
-    Box::pin(async move {
-        let (mut blobs, mut below) = (Vec::new(), Vec::new());
-        match &fetched.manifest {
-            Manifest::Image(image) => blobs = blobs_of(image),
-            Manifest::Index(_) if depth >= MAX_DEPTH => {
-                return Err(Reason::Unusable(format!("indexes lie in one another more than {MAX_DEPTH} deep")));
+    let mut nodes: HashMap<Digest, Node> = HashMap::new();
+    let mut front = vec![root.clone()];
+    for _ in 0..=MAX_DEPTH {
+        let mut next: HashMap<Digest, Descriptor> = HashMap::new();
+        for fetched in front {
+            let entries = match &fetched.manifest {
+                Manifest::Image(_) => &[][..],
+                Manifest::Index(index) => &index.manifests,
+            };
+            for entry in entries {
+                check_type(entry)?;
+                next.insert(entry.digest.clone(), entry.clone());
             }
-            Manifest::Index(index) => {
-                let mut seen: HashSet<&Digest> = HashSet::new();
-                let entries = index.manifests.iter().filter(|entry| seen.insert(&entry.digest));
-                below = try_join_all(entries.map(async |entry| {
-                    let fetched = store.fetch_child(from, entry, Some(to)).await?;
-                    gather(store, from, to, &fetched, depth + 1).await
-                }))
-                .await?;
-            }
+            let below = entries.iter().map(|entry| entry.digest.clone()).collect();
+            nodes.insert(fetched.descriptor.digest.clone(), Node { child: child(from, &fetched), below });
         }
-        let (descriptor, bytes) = (fetched.descriptor.clone(), fetched.bytes.clone());
-        let from = from.with_digest(descriptor.digest.clone());
-        Ok(Node { child: Child { from, descriptor, bytes, blobs }, below })
-    })
+        next.retain(|digest, _| !nodes.contains_key(digest));
+        if next.is_empty() {
+            return Ok(levels(nodes, &root.descriptor.digest));
+        }
+        if nodes.len() + next.len() > MAX_MANIFESTS {
+            return Err(Reason::Unusable(format!("it holds more than {MAX_MANIFESTS} manifests")));
+        }
+        front = try_join_all(next.values().map(|entry| store.fetch_child(from, entry, Some(to)))).await?;
+    }
+    Err(Reason::Unusable(format!("indexes lie in one another more than {MAX_DEPTH} deep")))
 }
 
-/// Config and layers, each once, but for those that are not to be moved.
-fn blobs_of(image: &ImageManifest) -> Vec<Descriptor> {
-    let mut seen = HashSet::new();
-    let all = std::iter::once(&image.config).chain(&image.layers);
-    all.filter(|blob| !media_type::is_foreign(&blob.media_type) && seen.insert(blob.digest.clone())).cloned().collect()
+fn check_type(entry: &Descriptor) -> Result<(), Reason> {
+    let kind = &entry.media_type;
+    if media_type::is_image(kind) || media_type::is_index(kind) {
+        return Ok(());
+    }
+    let kind: String = kind.chars().filter(|c| !c.is_control()).take(100).collect();
+    Err(Reason::Unusable(format!("it holds {}, which is neither an image nor an index but {kind}", entry.digest)))
 }
 
-/// Puts a node on the level after the highest of what is below it; gives that level's number.
-fn flatten(node: Node, seen: &mut HashSet<Digest>, levels: &mut Vec<Vec<Child>>) -> usize {
-    let level = node.below.into_iter().map(|below| flatten(below, seen, levels) + 1).max().unwrap_or(0);
-    if levels.len() <= level {
-        levels.resize_with(level + 1, Vec::new);
+fn child(from: &Location, fetched: &Fetched) -> Child {
+    let blobs = match &fetched.manifest {
+        Manifest::Image(image) => image.blobs(),
+        Manifest::Index(_) => Vec::new(),
+    };
+    let (descriptor, bytes) = (fetched.descriptor.clone(), fetched.bytes.clone());
+    Child { from: from.with_digest(descriptor.digest.clone()), descriptor, bytes, blobs }
+}
+
+/// Takes away again and again what refers to nothing that is left; no manifest can refer to itself, as it would have
+/// to hold its own digest.
+fn levels(mut nodes: HashMap<Digest, Node>, root: &Digest) -> Vec<Vec<Child>> {
+    let mut levels = Vec::new();
+    while !nodes.is_empty() {
+        let free = |node: &Node| node.below.iter().all(|digest| !nodes.contains_key(digest));
+        let mut level: Vec<Digest> =
+            nodes.iter().filter(|(_, node)| free(node)).map(|(digest, _)| digest.clone()).collect();
+        if level.is_empty() {
+            break;
+        }
+        level.sort_unstable();
+        // The root comes last, alone.
+        if nodes.len() > 1 {
+            level.retain(|digest| digest != root);
+        }
+        levels.push(level.iter().filter_map(|digest| nodes.remove(digest)).map(|node| node.child).collect());
     }
-    if seen.insert(node.child.descriptor.digest.clone())
-        && let Some(level) = levels.get_mut(level)
-    {
-        level.push(node.child);
-    }
-    level
+    levels
 }

@@ -161,18 +161,21 @@ fn is_path(text: &str) -> bool {
     text.starts_with(['/', '.', '~']) || others.iter().any(|start| text.starts_with(start))
 }
 
-/// A host may be called `oci`: `oci:5000/app:v1`.
+/// A host may be called `oci`: `oci:5000/app:v1`. A folder that is called like a port is `oci:./5000/app`.
 fn is_port(rest: &str) -> bool {
     let port = rest.split('/').next().unwrap_or_default();
-    rest.contains('/') && !port.is_empty() && port.bytes().all(|b| b.is_ascii_digit())
+    rest.contains('/') && port.bytes().all(|b| b.is_ascii_digit()) && port.parse::<u16>().is_ok()
 }
 
 fn parse_layout(archive: bool, rest: &str) -> Result<LayoutReference, &'static str> {
     if rest.len() > MAX_LENGTH || rest.chars().any(char::is_control) {
         return Err("a path and name have at most 4096 bytes, and no control characters");
     }
-    let (rest, digest) = match rest.rsplit_once('@').map(|(rest, digest)| (rest, Digest::parse(digest))) {
-        Some((rest, Ok(digest))) => (rest, Some(digest)),
+    let (rest, digest) = match rest.rsplit_once('@') {
+        Some((rest, digest)) if digest.starts_with("sha256:") || digest.starts_with("sha512:") => {
+            let digest = Digest::parse(digest).map_err(|_| "what follows the @ is not a whole digest")?;
+            (rest, Some(digest))
+        }
         _ => (rest, None),
     };
     let (path, name) = rest.split_once(':').map_or((rest, None), |(path, name)| (path, Some(name)));
@@ -220,6 +223,7 @@ mod tests {
     #[test]
     fn bad() {
         for (text, reason) in [
+            ("oci:dir@sha256:abc", "not a whole digest"),
             ("oci:", "it has no path"),
             ("oci::v1", "it has no path"),
             ("oci:dir:", "the name after the path is empty"),

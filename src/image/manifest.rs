@@ -1,4 +1,4 @@
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 
 use bytes::Bytes;
 use serde::Deserialize;
@@ -37,6 +37,17 @@ pub struct ImageManifest {
     /// The manifest that this one refers to, as a signature does.
     #[serde(default)]
     pub subject: Option<Box<Descriptor>>,
+}
+
+impl ImageManifest {
+    /// Config and layers, each once, but for those that stay where they are.
+    #[must_use]
+    pub fn blobs(&self) -> Vec<Descriptor> {
+        let mut seen = HashSet::new();
+        let stays = |blob: &Descriptor| media_type::is_foreign(&blob.media_type) && !blob.urls.is_empty();
+        let all = std::iter::once(&self.config).chain(&self.layers);
+        all.filter(|blob| !stays(blob) && seen.insert(&blob.digest)).cloned().collect()
+    }
 }
 
 impl Manifest {

@@ -42,7 +42,8 @@ pub fn is_config(media_type: &str) -> bool {
     matches!(media_type, DOCKER_CONFIG | OCI_CONFIG)
 }
 
-/// Whether a layer is not to be moved between repositories: foreign (Docker) or non-distributable (OCI).
+/// Whether a layer may be one that is not to be moved between repositories: foreign (Docker) or non-distributable
+/// (OCI). Such a layer names where else it is.
 #[must_use]
 pub fn is_foreign(media_type: &str) -> bool {
     media_type.contains("foreign") || media_type.contains("nondistributable")

@@ -18,11 +18,12 @@ const MAX_HEADERS: u64 = 16 << 20;
 impl Archive {
     /// Reads the headers. The error says what is wrong with the archive.
     pub(super) fn scan(path: &Path) -> Result<Self, String> {
-        let file = File::open(path).map_err(|error| error.to_string())?;
-        let metadata = file.metadata().map_err(|error| error.to_string())?;
-        if !metadata.is_file() {
+        // To open what is no file, such as a pipe, may take for ever.
+        if !std::fs::metadata(path).map_err(|error| error.to_string())?.is_file() {
             return Err("not a file".into());
         }
+        let file = File::open(path).map_err(|error| error.to_string())?;
+        let metadata = file.metadata().map_err(|error| error.to_string())?;
         let mut tar = tar::Archive::new(Bounded { file, left: MAX_HEADERS });
         let mut entries = BTreeMap::new();
         let broken = |error: Error| format!("not a tar archive that can be read: {error}");
@@ -119,7 +120,7 @@ fn files_below(root: &Path, folder: &str, names: &mut Vec<String>) -> std::io::R
         let path = if folder.is_empty() { name } else { format!("{folder}/{name}") };
         if entry.file_type()?.is_dir() {
             files_below(root, &path, names)?;
-        } else {
+        } else if is_of_layout(&path) {
             names.push(path);
         }
     }

@@ -9,7 +9,7 @@ use super::archive::Archive;
 use super::error::Error;
 use super::files::{Files, Unreadable};
 use super::{CONTAINERD_NAME, REF_NAME, blob_path};
-use crate::image::{Descriptor, Digest, Fetched, Index, LayoutReference, parse_manifest};
+use crate::image::{Descriptor, Digest, Fetched, Index, LayoutReference, media_type, parse_manifest};
 
 /// A layout that is read.
 pub struct Layout {
@@ -72,6 +72,11 @@ impl Layout {
             }
             (None, None) => self.index.manifests.iter().collect(),
         };
+        // Referrers have no names.
+        let named = |entry: &&Descriptor| entry.annotations.contains_key(REF_NAME);
+        if at.digest.is_none() && entries.iter().filter(|entry| named(entry)).count() == 1 {
+            entries.retain(named);
+        }
         entries.dedup_by(|a, b| a.digest == b.digest);
         match (entries.as_slice(), &at.digest) {
             ([only], _) => Ok((*only).clone()),
@@ -140,9 +145,11 @@ impl Layout {
         Ok(file)
     }
 
-    /// What in index.json refers to a manifest: it is listed without a name, and says so itself.
+    /// The manifests that index.json lists without a name; those that refer to others are among them.
     pub fn unnamed(&self) -> impl Iterator<Item = &Descriptor> {
-        self.index.manifests.iter().filter(|entry| !entry.annotations.contains_key(REF_NAME))
+        let is_manifest =
+            |entry: &&Descriptor| media_type::is_image(&entry.media_type) || media_type::is_index(&entry.media_type);
+        self.index.manifests.iter().filter(|entry| !entry.annotations.contains_key(REF_NAME)).filter(is_manifest)
     }
 }
 

@@ -1,6 +1,7 @@
-use std::fs::File;
-use std::io::Write as _;
+use std::fs::{File, TryLockError};
+use std::io::{Read as _, Write as _};
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use bytes::Bytes;
 use serde_json::{Value, json};
@@ -9,6 +10,17 @@ use tempfile::{NamedTempFile, TempDir};
 use super::error::Error;
 use super::{REF_NAME, VERSION_FILE, archive, blob_path};
 use crate::image::{Descriptor, LayoutReference, Verifier, media_type};
+
+/// Files that are not whole yet begin with it.
+const NEW: &str = ".new-";
+/// What index.json is before anything is in it.
+const EMPTY_INDEX: &[u8] =
+    br#"{"schemaVersion":2,"mediaType":"application/vnd.oci.image.index.v1+json","manifests":[]}"#;
+/// Bytes that are read at once.
+const PIECE: usize = 256 << 10;
+/// Another process has the lock for as long as it takes to write index.json.
+const LOCK_TRIES: u32 = 600;
+const LOCK_WAIT: Duration = Duration::from_millis(50);
 
 /// A layout that is written. An archive is put together in a folder beside it, and replaces what was there at the end.
 pub struct Writer {
@@ -42,7 +54,9 @@ impl Writer {
             (staging.path().to_owned(), Some(staging))
         } else {
             std::fs::create_dir_all(path).map_err(failed)?;
-            let empty = std::fs::read_dir(path).map_err(failed)?.next().is_none();
+            // Others may be making the same layout, or may have failed to.
+            let is_new = |entry: std::fs::DirEntry| entry.file_name().to_string_lossy().starts_with(NEW);
+            let empty = std::fs::read_dir(path).map_err(failed)?.flatten().all(is_new);
             if !empty && !path.join("oci-layout").exists() {
                 return Err(Error::new(&at, "the folder is neither empty nor an image layout"));
             }
@@ -50,17 +64,43 @@ impl Writer {
         };
         let writer = Self { at, root, staging };
         let failed = |error: std::io::Error| Error::new(&writer.at, format!("it cannot be written: {error}"));
-        if !writer.root.join("oci-layout").exists() {
-            writer.replace("oci-layout", VERSION_FILE).map_err(failed)?;
+        for (name, bytes) in [("index.json", EMPTY_INDEX), ("oci-layout", VERSION_FILE)] {
+            if !writer.root.join(name).exists() {
+                writer.replace(name, bytes).map_err(failed)?;
+            }
         }
         Ok(writer)
     }
 
-    /// Whether a blob is there, with its size.
+    /// Whether a blob is there, whole: a machine that lost power may have left anything under its name.
     #[must_use]
     pub fn has_blob(&self, blob: &Descriptor) -> bool {
-        let found = std::fs::symlink_metadata(self.root.join(blob_path(&blob.digest)));
-        found.is_ok_and(|found| found.is_file() && found.len() == blob.size)
+        let path = self.root.join(blob_path(&blob.digest));
+        let found = std::fs::symlink_metadata(&path);
+        if !found.is_ok_and(|found| found.is_file() && found.len() == blob.size) {
+            return false;
+        }
+        let Ok(mut file) = File::open(&path) else { return false };
+        let (mut verifier, mut piece) = (Verifier::new(&blob.digest, blob.size), vec![0; PIECE]);
+        loop {
+            match file.read(&mut piece) {
+                Ok(0) => return verifier.finish().is_ok(),
+                Ok(read) if verifier.update(piece.get(..read).unwrap_or_default()).is_ok() => {}
+                _ => return false,
+            }
+        }
+    }
+
+    /// The folder of a blob, made if it is not there; links are not followed.
+    fn folder_of(&self, blob: &Path) -> std::io::Result<()> {
+        let folder = blob.parent().unwrap_or(&self.root);
+        std::fs::create_dir_all(folder)?;
+        for part in folder.ancestors().take_while(|part| *part != self.root) {
+            if !std::fs::symlink_metadata(part)?.is_dir() {
+                return Err(std::io::Error::other(format!("{} is not a plain folder", part.display())));
+            }
+        }
+        Ok(())
     }
 
     /// Begins a blob.
@@ -68,9 +108,9 @@ impl Writer {
         let to = self.root.join(blob_path(&blob.digest));
         let at = LayoutReference { digest: Some(blob.digest.clone()), ..self.at.clone() };
         let file = (|| {
+            self.folder_of(&to)?;
             let folder = to.parent().unwrap_or(&self.root);
-            std::fs::create_dir_all(folder)?;
-            readable_by_all(tempfile::Builder::new().prefix(".new-").tempfile_in(folder)?)
+            readable_by_all(tempfile::Builder::new().prefix(NEW).tempfile_in(folder)?)
         })();
         let file = file.map_err(|error: std::io::Error| Error::new(&at, format!("it cannot be written: {error}")))?;
         Ok(BlobWriter { subject: at.to_string(), file, to, verifier: Verifier::new(&blob.digest, blob.size) })
@@ -91,9 +131,8 @@ impl Writer {
     pub fn list(&self, name: Option<&str>, descriptor: &Descriptor) -> Result<(), Error> {
         let at = LayoutReference { name: name.map(str::to_owned), ..self.at.clone() };
         let failed = |error: std::io::Error| Error::new(&at, format!("index.json cannot be written: {error}"));
-        // Others may write into the same layout; the lock goes with the handle.
-        let folder = File::open(&self.root).map_err(failed)?;
-        folder.lock().map_err(failed)?;
+        let _lock = self.lock().map_err(failed)?;
+        self.sync().map_err(failed)?;
         let mut index = match std::fs::read(self.root.join("index.json")) {
             Ok(bytes) => serde_json::from_slice::<Value>(&bytes)
                 .map_err(|error| Error::new(&at, format!("its index.json is not valid: {error}")))?,
@@ -107,7 +146,11 @@ impl Writer {
         };
         let digest = descriptor.digest.as_str();
         match name {
-            Some(name) => entries.retain(|entry| name_of(entry) != Some(name)),
+            // One without a name would be a second image.
+            Some(name) => entries.retain(|entry| match name_of(entry) {
+                Some(found) => found != name,
+                None => entry.get("digest").is_none_or(|found| found != digest),
+            }),
             None if entries.iter().any(|entry| entry.get("digest").is_some_and(|found| found == digest)) => {
                 return Ok(());
             }
@@ -119,8 +162,24 @@ impl Writer {
             entry.annotations.insert(REF_NAME.to_owned(), name.to_owned());
         }
         entries.push(serde_json::to_value(&entry).map_err(|error| Error::new(&at, error.to_string()))?);
+        if self.staging.is_some() {
+            // The same content, the same bytes, in whatever order it came.
+            entries.sort_by_key(|entry| (name_of(entry).map(str::to_owned), entry.to_string()));
+        }
         let bytes = serde_json::to_vec(&index).map_err(|error| Error::new(&at, error.to_string()))?;
         self.replace("index.json", &bytes).map_err(failed)
+    }
+
+    /// Whether it has to be finished.
+    #[must_use]
+    pub fn is_archive(&self) -> bool {
+        self.staging.is_some()
+    }
+
+    /// The layout, as the user spells it.
+    #[must_use]
+    pub fn at(&self) -> &LayoutReference {
+        &self.at
     }
 
     /// Puts an archive in its place; a folder is in its place already.
@@ -138,8 +197,29 @@ impl Writer {
         write().map_err(|error: std::io::Error| Error::new(&self.at, format!("it cannot be written: {error}")))
     }
 
+    /// Others may write into the same layout. The lock goes with the handle.
+    fn lock(&self) -> std::io::Result<File> {
+        let folder = File::open(&self.root)?;
+        for _ in 0..LOCK_TRIES {
+            match folder.try_lock() {
+                Ok(()) => return Ok(folder),
+                Err(TryLockError::WouldBlock) => std::thread::sleep(LOCK_WAIT),
+                Err(TryLockError::Error(error)) => return Err(error),
+            }
+        }
+        Err(std::io::Error::other("another process has locked the layout for half a minute"))
+    }
+
+    /// Makes sure that blobs are found where index.json will point, also by a machine that loses power now.
+    fn sync(&self) -> std::io::Result<()> {
+        for folder in std::fs::read_dir(self.root.join("blobs"))? {
+            File::open(folder?.path())?.sync_all()?;
+        }
+        Ok(())
+    }
+
     fn replace(&self, name: &str, bytes: &[u8]) -> std::io::Result<()> {
-        let mut file = readable_by_all(tempfile::Builder::new().prefix(".new-").tempfile_in(&self.root)?)?;
+        let mut file = readable_by_all(tempfile::Builder::new().prefix(NEW).tempfile_in(&self.root)?)?;
         file.write_all(bytes)?;
         file.as_file().sync_all()?;
         file.persist(self.root.join(name)).map_err(|error| error.error)?;

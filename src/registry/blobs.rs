@@ -137,7 +137,7 @@ impl Client {
                     }
                 };
                 let ended = Ended::default();
-                let stream = ended.watch(verified(stream, subject.clone(), blob));
+                let stream = ended.watch(verified(stream, subject.clone(), blob, source.is_lasting()));
                 let joint = if session.contains('?') { '&' } else { '?' };
                 let target = format!("{session}{joint}digest={}", blob.digest);
                 let content = Some(Content::Stream(blob.size, Mutex::new(Some(stream))));

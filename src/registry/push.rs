@@ -56,7 +56,7 @@ impl Client {
         let unsettled = |error: Error| Error::new(error.subject, ErrorKind::Unsettled(Box::new(error.kind)));
         let error = match outcome {
             Ok(answer) if matches!(answer.status, 200 | 201 | 202 | 204) => {
-                if answer.digest().is_some_and(|digest| digest == descriptor.digest) {
+                if answer.digest().is_some_and(|digest| digest.matches(bytes)) {
                     return Ok(());
                 }
                 let read = self.read_back(reference, &descriptor.digest).await;

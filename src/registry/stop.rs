@@ -43,7 +43,7 @@ impl Stop {
     }
 
     /// Does the work, unless it is raised and the work is not done soon after.
-    pub(super) async fn or_soon<T>(&self, work: impl Future<Output = T>) -> Result<T, StopReason> {
+    pub async fn or_soon<T>(&self, work: impl Future<Output = T>) -> Result<T, StopReason> {
         let mut work = std::pin::pin!(work);
         match self.or(work.as_mut()).await {
             Err(reason) => tokio::time::timeout(GRACE, work).await.map_err(|_| reason),
@@ -52,7 +52,7 @@ impl Stop {
     }
 
     /// Does the work, unless it is raised before.
-    pub(super) async fn or<T>(&self, work: impl Future<Output = T>) -> Result<T, StopReason> {
+    pub async fn or<T>(&self, work: impl Future<Output = T>) -> Result<T, StopReason> {
         let mut receiver = self.0.subscribe();
         let raised = std::pin::pin!(async move {
             match receiver.wait_for(Option::is_some).await {

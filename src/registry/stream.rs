@@ -23,6 +23,11 @@ pub type BlobStream = BoxStream<'static, Result<Bytes, Error>>;
 pub trait BlobSource: Send + Sync {
     /// The blob from its beginning.
     fn open(&self) -> BoxFuture<'_, Result<BlobStream, Error>>;
+
+    /// Whether wrong bytes stay wrong, however often they are read: not from a network.
+    fn is_lasting(&self) -> bool {
+        false
+    }
 }
 
 /// A blob in a registry.
@@ -60,20 +65,21 @@ impl BlobSource for RegistryBlob<'_> {
             let request = Request { streamed: true, ..Request::new(Method::GET, target, scopes, subject.clone()) };
             let answer = client.send_ok(repository.registry(), &request).await?;
             let Some(response) = answer.rest else { return Err(answer.error(&subject)) };
-            let (silence, name) = (client.silence(), request.name());
+            let (silence, name, stop) = (client.silence(), request.name(), client.stop().clone());
             let pieces = stream::unfold(Some(response), move |response| {
-                let (subject, name) = (subject.clone(), name.clone());
+                let (subject, name, stop) = (subject.clone(), name.clone(), stop.clone());
                 async move {
                     let mut response = response?;
                     let broke_off = |reason| {
                         let kind = ErrorKind::Transport { request: name, reason, unsent: false };
-                        Some((Err(Error::transient(subject, kind)), None))
+                        Some((Err(Error::transient(subject.as_str(), kind)), None))
                     };
-                    match tokio::time::timeout(silence, response.chunk()).await {
-                        Err(_) => broke_off(silent(silence)),
-                        Ok(Err(error)) => broke_off(reason_of(&error)),
-                        Ok(Ok(None)) => None,
-                        Ok(Ok(Some(piece))) => Some((Ok(piece), Some(response))),
+                    match stop.or_soon(tokio::time::timeout(silence, response.chunk())).await {
+                        Err(reason) => Some((Err(Error::stopped(subject, reason)), None)),
+                        Ok(Err(_)) => broke_off(silent(silence)),
+                        Ok(Ok(Err(error))) => broke_off(reason_of(&error)),
+                        Ok(Ok(Ok(None))) => None,
+                        Ok(Ok(Ok(Some(piece)))) => Some((Ok(piece), Some(response))),
                     }
                 }
             });
@@ -84,9 +90,12 @@ impl BlobSource for RegistryBlob<'_> {
 
 /// Compares a blob with its descriptor while it passes by; what is not right ends in an error, so that whoever takes it
 /// does not take it for whole.
-pub fn verified(stream: BlobStream, subject: String, blob: &Descriptor) -> BlobStream {
+pub fn verified(stream: BlobStream, subject: String, blob: &Descriptor, lasting: bool) -> BlobStream {
     let verifier = Verifier::new(&blob.digest, blob.size);
-    let wrong = move |reason| Err(Error::transient(subject.clone(), ErrorKind::Protocol(reason)));
+    let wrong = move |reason| {
+        let kind = ErrorKind::Protocol(reason);
+        Err(if lasting { Error::new(subject.clone(), kind) } else { Error::transient(subject.clone(), kind) })
+    };
     let checked = stream::unfold(Some((stream, verifier)), move |state| {
         let wrong = wrong.clone();
         async move {

@@ -60,11 +60,23 @@ impl Store<'_> {
         Ok(Placing::Sent)
     }
 
+    async fn write_once(&self, writer: &Writer, blob: &Descriptor, source: &dyn BlobSource) -> Result<(), Error> {
+        let (stop, subject) = (self.client.stop(), format!("blob {}", blob.digest));
+        let stopped = |reason| registry::Error::stopped(subject.as_str(), reason);
+        let stream = source.open().await?;
+        let mut stream = registry::verified(stream, subject.clone(), blob, source.is_lasting());
+        let mut written = writer.begin_blob(blob)?;
+        while let Some(piece) = stop.or(stream.next()).await.map_err(stopped)? {
+            written.write(&piece?)?;
+        }
+        Ok(written.finish()?)
+    }
+
     /// Into a layout, again from the beginning where that may help.
     async fn write_blob(&self, writer: &Writer, blob: &Descriptor, source: &dyn BlobSource) -> Result<(), Error> {
         let mut failed = 0;
         loop {
-            match write_once(writer, blob, source).await {
+            match self.write_once(writer, blob, source).await {
                 Err(Error::Registry(error)) if error.is_transient() => {
                     failed += 1;
                     self.client.wait_after(&error, failed).await?;
@@ -73,16 +85,6 @@ impl Store<'_> {
             }
         }
     }
-}
-
-async fn write_once(writer: &Writer, blob: &Descriptor, source: &dyn BlobSource) -> Result<(), Error> {
-    let stream = source.open().await?;
-    let mut stream = registry::verified(stream, format!("blob {}", blob.digest), blob);
-    let mut written = writer.begin_blob(blob)?;
-    while let Some(piece) = stream.next().await {
-        written.write(&piece?)?;
-    }
-    Ok(written.finish()?)
 }
 
 /// A blob of which is known how much has been sent.
@@ -95,6 +97,10 @@ impl BlobSource for Counted<'_> {
     fn open(&self) -> BoxFuture<'_, Result<BlobStream, registry::Error>> {
         Box::pin(async { Ok(self.begun.count(self.source.open().await?)) })
     }
+
+    fn is_lasting(&self) -> bool {
+        self.source.is_lasting()
+    }
 }
 
 /// A blob in a layout.
@@ -104,6 +110,10 @@ struct LayoutBlob<'a> {
 }
 
 impl BlobSource for LayoutBlob<'_> {
+    fn is_lasting(&self) -> bool {
+        true
+    }
+
     fn open(&self) -> BoxFuture<'_, Result<BlobStream, registry::Error>> {
         Box::pin(async {
             let opened = self.layout.open_blob(self.blob);
@@ -114,6 +124,8 @@ impl BlobSource for LayoutBlob<'_> {
                 async move {
                     let mut file = file?;
                     let mut piece = vec![0; PIECE];
+                    // Files are read without waiting: others, and signals, are to have their turn.
+                    tokio::task::yield_now().await;
                     match file.read(&mut piece) {
                         Ok(0) => None,
                         Ok(read) => {

@@ -13,6 +13,7 @@ pub use publish::{Publication, PublishError, Report};
 pub use transfers::{Transfer, Transfers};
 
 use std::collections::HashMap;
+use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use bytes::Bytes;
@@ -21,7 +22,7 @@ use tokio::sync::Semaphore;
 
 use crate::image::{Descriptor, Digest, Fetched, LayoutReference, Location, Reference};
 use crate::layout::{Layout, Writer};
-use crate::registry::{Client, IfMatch};
+use crate::registry::{self, Client, IfMatch};
 
 /// Configs longer than this are not read; bytes.
 const MAX_CONFIG: u64 = 8 << 20;
@@ -65,22 +66,25 @@ impl<'a> Store<'a> {
 
     fn layout(&self, at: &LayoutReference) -> Result<Arc<Layout>, Error> {
         let mut layouts = self.layouts.lock().unwrap_or_else(PoisonError::into_inner);
-        let key = LayoutReference { name: None, digest: None, ..at.clone() };
+        let key = key(at);
         if let Some(layout) = layouts.get(&key) {
             return Ok(Arc::clone(layout));
         }
-        let layout = Arc::new(Layout::open(&key)?);
+        let layout = Arc::new(Layout::open(at)?);
         layouts.insert(key, Arc::clone(&layout));
         Ok(layout)
     }
 
     fn writer(&self, at: &LayoutReference) -> Result<Arc<Writer>, Error> {
         let mut writers = self.writers.lock().unwrap_or_else(PoisonError::into_inner);
-        let key = LayoutReference { name: None, digest: None, ..at.clone() };
+        let key = key(at);
         if let Some(writer) = writers.get(&key) {
             return Ok(Arc::clone(writer));
         }
-        let writer = Arc::new(Writer::create(&key)?);
+        if at.archive && self.layouts.lock().unwrap_or_else(PoisonError::into_inner).contains_key(&key) {
+            return Err(Error::layout(at, "the archive is a source as well, and would be replaced; write another"));
+        }
+        let writer = Arc::new(Writer::create(at)?);
         writers.insert(key, Arc::clone(&writer));
         Ok(writer)
     }
@@ -149,7 +153,8 @@ impl<'a> Store<'a> {
                     return Ok(None);
                 }
                 match Layout::open(layout)?.find(layout) {
-                    Ok(found) => Ok(Some(found.digest)),
+                    // Listed, and lost: it is to be written again.
+                    Ok(found) => Ok(self.writer(layout)?.has_blob(&found).then_some(found.digest)),
                     Err(error) if error.missing => Ok(None),
                     Err(error) => Err(error.into()),
                 }
@@ -174,17 +179,19 @@ impl<'a> Store<'a> {
         if let Some(if_match) = if_match {
             if_match.check(&at.to_string(), self.current_digest(at).await?.as_ref())?;
         }
-        let writer = self.writer(layout)?;
-        writer.put_manifest(descriptor, bytes)?;
-        // What has a digest alone is part of something else.
-        if layout.name.is_some() || layout.digest.is_none() {
-            let entry = Descriptor {
-                size: descriptor.size,
-                ..Descriptor::new(&descriptor.media_type, descriptor.digest.clone())
-            };
-            writer.list(layout.name.as_deref(), &entry)?;
-        }
-        Ok(())
+        let (writer, layout, bytes) = (self.writer(layout)?, layout.clone(), bytes.clone());
+        let (size, digest) = (descriptor.size, descriptor.digest.clone());
+        let entry = Descriptor { size, ..Descriptor::new(&descriptor.media_type, digest) };
+        // Another process may hold the layout's lock, and signals are to be heard.
+        let writing = tokio::task::spawn_blocking(move || {
+            writer.put_manifest(&entry, &bytes)?;
+            // What has a digest alone is part of something else.
+            let listed = layout.name.is_some() || layout.digest.is_none();
+            if listed { writer.list(layout.name.as_deref(), &entry) } else { Ok(()) }
+        });
+        let stopped = |reason| registry::Error::stopped(at.to_string(), reason);
+        let written = self.client.stop().or_soon(writing).await.map_err(stopped)?;
+        Ok(written.map_err(|error| registry::Error::of_source(at.to_string(), error.to_string()))??)
     }
 
     /// What several tags point at, each as [`Self::current_digest`] says.
@@ -222,13 +229,37 @@ impl<'a> Store<'a> {
         Ok(entries.iter().try_for_each(|entry| writer.list(None, entry))?)
     }
 
-    /// All is written: an archive comes into its place.
-    pub fn finish(&self, target: &Location) -> Result<(), Error> {
-        match target {
-            Location::Registry(_) => Ok(()),
-            Location::Layout(layout) => Ok(self.writer(layout)?.finish()?),
+    /// All is written: archives come into their places. Without this they stay what they were.
+    pub async fn finish(&self) -> Result<(), Error> {
+        let writers: Vec<_> = self.archives();
+        for writer in writers {
+            // It may take long, and signals are to be heard.
+            let finishing = tokio::task::spawn_blocking(move || writer.finish());
+            finishing.await.map_err(|error| registry::Error::of_source("archive", error.to_string()))??;
         }
+        Ok(())
     }
+
+    /// The archives of this run, as the user spells them, which nothing is in before [`Self::finish`].
+    pub fn unfinished(&self) -> Vec<String> {
+        self.archives().iter().map(|writer| writer.at().to_string()).collect()
+    }
+
+    fn archives(&self) -> Vec<Arc<Writer>> {
+        let writers = self.writers.lock().unwrap_or_else(PoisonError::into_inner);
+        writers.values().filter(|writer| writer.is_archive()).cloned().collect()
+    }
+}
+
+/// One layout, however its path is spelled.
+fn key(at: &LayoutReference) -> LayoutReference {
+    let path = Path::new(&at.path);
+    let whole = std::fs::canonicalize(path).or_else(|_| {
+        let parent = path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
+        Ok::<_, std::io::Error>(std::fs::canonicalize(parent)?.join(path.file_name().unwrap_or_default()))
+    });
+    let path = whole.map_or_else(|_| at.path.clone(), |path| path.to_string_lossy().into_owned());
+    LayoutReference { archive: at.archive, path, name: None, digest: None }
 }
 
 /// Both in one registry, if they are.

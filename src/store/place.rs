@@ -40,6 +40,8 @@ pub enum Step {
     Tag(Location),
     /// A tag that pointed at it before; it is not written.
     TagUnchanged(Location),
+    /// A tag of signatures that holds others at the target; it is left as it is.
+    Left(Location),
 }
 
 impl fmt::Display for Step {
@@ -51,6 +53,7 @@ impl fmt::Display for Step {
             Self::Manifest(digest) => write!(f, "pushed manifest {digest}"),
             Self::Tag(tag) => write!(f, "pushed {tag}"),
             Self::TagUnchanged(tag) => write!(f, "{tag} is up to date"),
+            Self::Left(tag) => write!(f, "{tag} holds other signatures than the source's, and is left as it is"),
         }
     }
 }

@@ -5,7 +5,7 @@ use bytes::Bytes;
 use futures_util::future::join_all;
 
 use super::{Child, Error, Placed, Step, Steps, Store};
-use crate::image::{Descriptor, Digest, Location};
+use crate::image::{Descriptor, Digest, LayoutReference, Location};
 use crate::registry::IfMatch;
 
 /// A manifest that is to be known under some tags, when all that it refers to is in its place.
@@ -100,9 +100,6 @@ impl Store<'_> {
             steps(Step::Tag(location.clone()));
             report.moved.push(location);
         }
-        if let Err(error) = self.finish(target) {
-            return Err(publication.failed_before(vec![error]));
-        }
         if publication.wait {
             let reading = join_all(report.moved.iter().map(|tag| self.read_back(tag, digest))).await;
             let errors: Vec<Error> = reading.into_iter().filter_map(Result::err).collect();
@@ -128,12 +125,28 @@ impl Publication<'_> {
     }
 
     fn failed(&self, errors: Vec<Error>, report: Report, mut unmoved: VecDeque<Location>) -> PublishError {
-        let moved = [report.moved, report.unchanged].concat();
+        let mut moved = [report.moved, report.unchanged].concat();
+        if matches!(self.target, Location::Layout(layout) if layout.archive) {
+            // It is written when all is done, which this is not.
+            moved.drain(..).rev().for_each(|tag| unmoved.push_front(tag));
+        }
         // Tags are written one after another: of those left it can be the first alone.
         let first = unmoved.front().map(ToString::to_string);
         let is_first = |error: &Error| error.is_unsettled() && Some(error.subject()) == first.as_deref();
         let unknown = if errors.iter().any(is_first) { unmoved.pop_front() } else { None };
         PublishError { target: self.target.clone(), errors, moved, unmoved: unmoved.into(), unknown }
+    }
+}
+
+impl PublishError {
+    /// All was put together, and the archive could not be put in its place.
+    #[must_use]
+    pub fn of_archive(report: Report, error: Error) -> Self {
+        let unmoved = [report.moved, report.unchanged].concat();
+        let target = unmoved.first().cloned();
+        let empty = || LayoutReference { archive: true, path: String::new(), name: None, digest: None };
+        let target = target.unwrap_or_else(|| Location::Layout(empty()));
+        Self { target, errors: vec![error], moved: Vec::new(), unmoved, unknown: None }
     }
 }
 

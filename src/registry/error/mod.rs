@@ -100,6 +100,12 @@ impl Error {
         Self { transient: true, ..Self::new(subject, kind) }
     }
 
+    /// For work that a [`Stop`](super::Stop) ended.
+    #[must_use]
+    pub fn stopped(subject: impl Into<String>, reason: StopReason) -> Self {
+        Self::new(subject, ErrorKind::Stopped(reason))
+    }
+
     /// Whether there was no connection.
     pub(super) fn is_unsent(&self) -> bool {
         matches!(&self.kind, ErrorKind::Transport { unsent: true, .. })
