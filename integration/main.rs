@@ -8,6 +8,7 @@ mod compat;
 mod copy;
 mod examples;
 mod faults;
+mod layouts;
 mod many;
 mod mounts;
 mod patience;
