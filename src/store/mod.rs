@@ -179,6 +179,10 @@ impl<'a> Store<'a> {
         if let Some(if_match) = if_match {
             if_match.check(&at.to_string(), self.current_digest(at).await?.as_ref())?;
         }
+        let stopped = |reason| registry::Error::stopped(at.to_string(), reason);
+        if let Some(reason) = self.client.stop().raised() {
+            return Err(stopped(reason).into());
+        }
         let (writer, layout, bytes) = (self.writer(layout)?, layout.clone(), bytes.clone());
         let (size, digest) = (descriptor.size, descriptor.digest.clone());
         let entry = Descriptor { size, ..Descriptor::new(&descriptor.media_type, digest) };
@@ -189,7 +193,6 @@ impl<'a> Store<'a> {
             let listed = layout.name.is_some() || layout.digest.is_none();
             if listed { writer.list(layout.name.as_deref(), &entry) } else { Ok(()) }
         });
-        let stopped = |reason| registry::Error::stopped(at.to_string(), reason);
         let written = self.client.stop().or_soon(writing).await.map_err(stopped)?;
         Ok(written.map_err(|error| registry::Error::of_source(at.to_string(), error.to_string()))??)
     }
