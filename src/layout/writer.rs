@@ -45,22 +45,24 @@ impl Writer {
         let at = LayoutReference { name: None, digest: None, ..at.clone() };
         let failed = |error: std::io::Error| Error::new(&at, format!("it cannot be written: {error}"));
         let path = Path::new(&at.path);
-        let (root, staging) = if at.archive {
+        // Others may be making the same layout, or write into it: what is not there now is made under the lock.
+        let (root, staging, _lock) = if at.archive {
             if path.is_dir() {
                 return Err(Error::new(&at, "it is a folder, not an archive: oci: names that"));
             }
             let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
             let staging = TempDir::with_prefix_in(".oci-archive-", folder).map_err(failed)?;
-            (staging.path().to_owned(), Some(staging))
+            (staging.path().to_owned(), Some(staging), None)
         } else {
             std::fs::create_dir_all(path).map_err(failed)?;
-            // Others may be making the same layout, or may have failed to.
+            let is_whole = ["index.json", "oci-layout"].iter().all(|name| path.join(name).exists());
+            let lock = if is_whole { None } else { Some(lock(path).map_err(failed)?) };
             let is_new = |entry: std::fs::DirEntry| entry.file_name().to_string_lossy().starts_with(NEW);
             let empty = std::fs::read_dir(path).map_err(failed)?.flatten().all(is_new);
             if !empty && !path.join("oci-layout").exists() {
                 return Err(Error::new(&at, "the folder is neither empty nor an image layout"));
             }
-            (path.to_owned(), None)
+            (path.to_owned(), None, lock)
         };
         let writer = Self { at, root, staging };
         let failed = |error: std::io::Error| Error::new(&writer.at, format!("it cannot be written: {error}"));
@@ -131,7 +133,7 @@ impl Writer {
     pub fn list(&self, name: Option<&str>, descriptor: &Descriptor) -> Result<(), Error> {
         let at = LayoutReference { name: name.map(str::to_owned), ..self.at.clone() };
         let failed = |error: std::io::Error| Error::new(&at, format!("index.json cannot be written: {error}"));
-        let _lock = self.lock().map_err(failed)?;
+        let _lock = lock(&self.root).map_err(failed)?;
         self.sync().map_err(failed)?;
         let mut index = match std::fs::read(self.root.join("index.json")) {
             Ok(bytes) => serde_json::from_slice::<Value>(&bytes)
@@ -197,19 +199,6 @@ impl Writer {
         write().map_err(|error: std::io::Error| Error::new(&self.at, format!("it cannot be written: {error}")))
     }
 
-    /// Others may write into the same layout. The lock goes with the handle.
-    fn lock(&self) -> std::io::Result<File> {
-        let folder = File::open(&self.root)?;
-        for _ in 0..LOCK_TRIES {
-            match folder.try_lock() {
-                Ok(()) => return Ok(folder),
-                Err(TryLockError::WouldBlock) => std::thread::sleep(LOCK_WAIT),
-                Err(TryLockError::Error(error)) => return Err(error),
-            }
-        }
-        Err(std::io::Error::other("another process has locked the layout for half a minute"))
-    }
-
     /// Makes sure that blobs are found where index.json will point, also by a machine that loses power now.
     fn sync(&self) -> std::io::Result<()> {
         for folder in std::fs::read_dir(self.root.join("blobs"))? {
@@ -225,6 +214,19 @@ impl Writer {
         file.persist(self.root.join(name)).map_err(|error| error.error)?;
         Ok(())
     }
+}
+
+/// Others may write into the same layout. The lock goes with the handle.
+fn lock(root: &Path) -> std::io::Result<File> {
+    let folder = File::open(root)?;
+    for _ in 0..LOCK_TRIES {
+        match folder.try_lock() {
+            Ok(()) => return Ok(folder),
+            Err(TryLockError::WouldBlock) => std::thread::sleep(LOCK_WAIT),
+            Err(TryLockError::Error(error)) => return Err(error),
+        }
+    }
+    Err(std::io::Error::other("another process has locked the layout for half a minute"))
 }
 
 fn name_of(entry: &Value) -> Option<&str> {
