@@ -19,7 +19,7 @@ fuzz_target!(|bytes: &[u8]| {
         for failed in 0..=policy.retries {
             let time = wait(policy, failed, asked, 0.5).expect("there are tries left");
             assert!(time <= policy.max_wait);
-            assert!(asked.is_none_or(|asked| time == asked.min(policy.max_wait)));
+            assert!(asked.is_none_or(|asked| time >= asked.min(policy.max_wait)));
         }
         assert_eq!(wait(policy, policy.retries + 1, asked, 0.5), None);
         // A header that is understood counts, whatever the body says.
