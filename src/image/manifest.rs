@@ -26,6 +26,18 @@ pub struct Fetched {
     pub manifest: Manifest,
 }
 
+impl Fetched {
+    /// Compares type and size with what refers to the manifest. The error says what differs.
+    pub fn check(&self, by: &Descriptor) -> Result<(), String> {
+        let Descriptor { media_type, size, .. } = &self.descriptor;
+        if (media_type, size) == (&by.media_type, &by.size) {
+            return Ok(());
+        }
+        let (said, of) = (&by.media_type, by.size);
+        Err(format!("the index calls it {said} of {of} bytes, it is {media_type} of {size}"))
+    }
+}
+
 /// An image manifest: its config and its layers.
 #[derive(Debug, Clone, Deserialize)]
 pub struct ImageManifest {
@@ -112,6 +124,11 @@ pub enum ManifestError {
     #[error("{0} entries, more than the {MAX_ENTRIES} that are read")]
     TooManyEntries(usize),
 }
+
+/// Manifests longer than this are not read (4 MiB is what registries take); bytes.
+pub const MAX_MANIFEST: u64 = 8 << 20;
+/// Configs longer than this are not read; bytes.
+pub const MAX_CONFIG: u64 = 8 << 20;
 
 /// Entries of an index, or layers of an image, that are read at most.
 const MAX_ENTRIES: usize = 10_000;

@@ -15,6 +15,8 @@ pub use descriptor::{Descriptor, REFERENCE_DIGEST, REFERENCE_TYPE};
 pub use digest::{Digest, DigestError, Verifier};
 pub use index::{IndexKind, go_json, index_bytes};
 pub use location::{LayoutReference, Location, LocationError};
-pub use manifest::{Fetched, ImageConfig, ImageManifest, Index, Manifest, ManifestError, parse_manifest};
+pub use manifest::{
+    Fetched, ImageConfig, ImageManifest, Index, MAX_CONFIG, MAX_MANIFEST, Manifest, ManifestError, parse_manifest,
+};
 pub use platform::{Platform, is_known_platform};
 pub use reference::{Reference, ReferenceError, check_tag};

@@ -8,12 +8,8 @@ use super::connections::reason_of;
 use super::error::{Error, ErrorKind, RateLimit, Refusal};
 use crate::image::Digest;
 
-/// Manifests larger than this are not read (4 MiB is what registries take).
-pub(super) const MAX_MANIFEST: usize = 8 << 20;
-/// Configs larger than this are not read.
-pub(super) const MAX_CONFIG: usize = 8 << 20;
-/// Tokens and error bodies larger than this are not read.
-pub(super) const MAX_TALK: usize = 1 << 20;
+/// Tokens and error bodies larger than this are not read; bytes.
+pub(super) const MAX_TALK: u64 = 1 << 20;
 
 /// A registry's answer, its body read.
 pub(super) struct Answer {
@@ -53,7 +49,7 @@ pub(super) struct Reading<'a> {
     /// Method and path of the request.
     pub(super) request: String,
     /// Bytes at most.
-    pub(super) limit: usize,
+    pub(super) limit: u64,
     /// How long a server may say nothing.
     pub(super) silence: Duration,
     /// The body of a success is left for later.
@@ -135,7 +131,7 @@ impl Answer {
 }
 
 /// Reads a whole body, up to `limit` bytes counted as they arrive, whatever Content-Length says.
-async fn read_body(mut response: Response, limit: usize, reading: &Reading<'_>) -> Result<Bytes, Error> {
+async fn read_body(mut response: Response, limit: u64, reading: &Reading<'_>) -> Result<Bytes, Error> {
     let broke_off = |reason| {
         let kind = ErrorKind::Transport { request: reading.request.clone(), reason, unsent: false };
         Error::transient(reading.subject, kind)
@@ -146,7 +142,7 @@ async fn read_body(mut response: Response, limit: usize, reading: &Reading<'_>) 
             return Err(broke_off(silent(reading.silence)));
         };
         match chunk {
-            Ok(Some(chunk)) if body.len() + chunk.len() > limit => {
+            Ok(Some(chunk)) if (body.len() + chunk.len()) as u64 > limit => {
                 return Err(Error::new(reading.subject, ErrorKind::TooLarge { limit }));
             }
             Ok(Some(chunk)) => body.extend_from_slice(&chunk),

@@ -5,13 +5,13 @@ use futures_util::StreamExt as _;
 use futures_util::future::{BoxFuture, join};
 use reqwest::Method;
 
-use super::answer::{Answer, Expected, MAX_CONFIG};
+use super::answer::{Answer, Expected};
 use super::client::Client;
 use super::error::{Error, ErrorKind};
 use super::send::{Content, Request};
 use super::sign_in::scopes::Scopes;
 use super::stream::{BlobSource, BlobStream, Ended, verified};
-use crate::image::{Descriptor, Digest, Reference};
+use crate::image::{Descriptor, Digest, MAX_CONFIG, Reference};
 
 impl Client {
     /// Fetches an image's config (or any small blob) and verifies digest and size (distribution-spec, "Pulling blobs").
@@ -23,43 +23,25 @@ impl Client {
         config: &Descriptor,
         push_to: Option<&Reference>,
     ) -> Result<Bytes, Error> {
-        let subject = format!("config {}", repository.with_digest(config.digest.clone()));
-        if config.size > MAX_CONFIG as u64 {
-            return Err(Error::new(subject, ErrorKind::TooLarge { limit: MAX_CONFIG }));
+        let mut request = blob_request(Method::GET, repository, config, Scopes::to_read(repository, push_to));
+        if config.size > MAX_CONFIG {
+            return Err(Error::new(request.subject, ErrorKind::TooLarge { limit: MAX_CONFIG }));
         }
-        let scopes = match push_to {
-            Some(target) if target.same_repository(repository) => Scopes::push(repository.repository()),
-            _ => Scopes::pull(repository.repository()),
-        };
-        self.fetch_blob(repository, config, scopes, MAX_CONFIG, subject).await
-    }
-
-    async fn fetch_blob(
-        &self,
-        repository: &Reference,
-        blob: &Descriptor,
-        scopes: Scopes,
-        limit: usize,
-        subject: String,
-    ) -> Result<Bytes, Error> {
-        let target = format!("v2/{}/blobs/{}", repository.repository(), blob.digest);
-        let expected = Expected {
-            digest: Some(blob.digest.clone()),
+        request.limit = MAX_CONFIG;
+        request.expected = Expected {
+            digest: Some(config.digest.clone()),
             named_by: "descriptor",
-            size: Some(blob.size),
+            size: Some(config.size),
             as_header_says: false,
         };
-        let request = Request { limit, expected, ..Request::new(Method::GET, target, scopes, subject) };
         Ok(self.send_ok(repository.registry(), &request).await?.body)
     }
 
     /// Asks whether a repository has a blob (distribution-spec, "Checking if content exists in the registry"). Where
     /// the registry does not say, it has not.
     pub async fn has_blob(&self, repository: &Reference, blob: &Descriptor) -> Result<bool, Error> {
-        let target = format!("v2/{}/blobs/{}", repository.repository(), blob.digest);
-        let scopes = Scopes::push(repository.repository());
-        let subject = format!("blob {}", repository.with_digest(blob.digest.clone()));
-        let answer = self.send(repository.registry(), &Request::new(Method::HEAD, target, scopes, subject)).await?;
+        let request = blob_request(Method::HEAD, repository, blob, Scopes::push(repository.repository()));
+        let answer = self.send(repository.registry(), &request).await?;
         Ok(answer.status == 200)
     }
 
@@ -69,16 +51,15 @@ impl Client {
     ///
     /// Errors: the registry's trouble.
     pub async fn mount_blob(&self, from: &Reference, to: &Reference, blob: &Descriptor) -> Result<Mounting, Error> {
-        let subject = format!("blob {}", to.with_digest(blob.digest.clone()));
         let both = Scopes::push(to.repository()).and(from.repository(), &["pull"]);
-        let target = format!("v2/{}/blobs/uploads/?mount={}&from={}", to.repository(), blob.digest, from.repository());
-        let request = Request::new(Method::POST, target, both, subject.clone());
+        let mount = format!("?mount={}&from={}", blob.digest, from.repository());
+        let request = upload_request(to, &mount, both, blob_name(to, blob));
         let answer = self.send(to.registry(), &request).await?;
         match answer.status {
             201 => Ok(Mounting::Mounted),
             202 => Ok(Mounting::Refused(location(&answer).map(Session))),
             400 | 401 | 403 | 404 | 405 => Ok(Mounting::Refused(None)),
-            _ => Err(answer.error(&subject)),
+            _ => Err(answer.error(&request.subject)),
         }
     }
 
@@ -115,11 +96,8 @@ impl Client {
         session: Option<Session>,
     ) -> Result<(), Error> {
         let (registry, scopes) = (to.registry(), Scopes::push(to.repository()));
-        let subject = format!("blob {}", to.with_digest(blob.digest.clone()));
-        let open = {
-            let target = format!("v2/{}/blobs/uploads/", to.repository());
-            Request::new(Method::POST, target, scopes.clone(), subject.clone())
-        };
+        let open = upload_request(to, "", scopes.clone(), blob_name(to, blob));
+        let subject = &open.subject;
         let mut session = session.map(|Session(location)| location);
         let mut tries = self.tries(registry, &open).await?;
         let answer = loop {
@@ -158,9 +136,7 @@ impl Client {
         };
         if is_done(&answer) { Ok(()) } else { Err(self.refused(registry, &open, &answer).await) }
     }
-}
 
-impl Client {
     /// The session that is open, or one that `open` opens; or the answer that refuses it.
     async fn session(
         &self,
@@ -179,6 +155,21 @@ impl Client {
         let missing = || open.protocol("the upload session has no Location".into());
         location(&answer).map(Ok).ok_or_else(missing)
     }
+}
+
+/// What messages call a blob.
+fn blob_name(repository: &Reference, blob: &Descriptor) -> String {
+    format!("blob {}", repository.with_digest(blob.digest.clone()))
+}
+
+pub(super) fn blob_request(method: Method, repository: &Reference, blob: &Descriptor, scopes: Scopes) -> Request {
+    let target = format!("v2/{}/blobs/{}", repository.repository(), blob.digest);
+    Request::new(method, target, scopes, blob_name(repository, blob))
+}
+
+fn upload_request(repository: &Reference, query: &str, scopes: Scopes, subject: String) -> Request {
+    let target = format!("v2/{}/blobs/uploads/{query}", repository.repository());
+    Request::new(Method::POST, target, scopes, subject)
 }
 
 /// What came of an attempt to mount.

@@ -29,7 +29,7 @@ pub(super) struct Host {
     api: Once<(), Url, Error>,
     pub(super) sign_in: SignIn,
     /// Bounds the requests under way.
-    pub(super) slots: Semaphore,
+    slots: Semaphore,
     /// Whether a first answer has shown if sign-in is wanted.
     answered: AtomicBool,
     /// Locked by the request that finds out.

@@ -5,13 +5,13 @@ use reqwest::header::LINK;
 use serde::Deserialize;
 use url::Url;
 
-use super::answer::{Answer, MAX_MANIFEST};
+use super::answer::Answer;
 use super::client::Client;
 use super::error::Error;
 use super::exchange::pointed_to;
 use super::send::Request;
 use super::sign_in::scopes::Scopes;
-use crate::image::{Descriptor, Digest, Index, Reference, check_tag, media_type};
+use crate::image::{Descriptor, Digest, Index, MAX_MANIFEST, Reference, check_tag, media_type};
 
 /// No repository has more; a registry that goes on is broken.
 const MAX_PAGES: usize = 10_000;

@@ -1,11 +1,11 @@
 use reqwest::Method;
 
-use super::answer::{Expected, MAX_MANIFEST};
+use super::answer::Expected;
 use super::client::Client;
 use super::error::{Error, ErrorKind};
 use super::send::Request;
 use super::sign_in::scopes::Scopes;
-use crate::image::{Descriptor, Digest, Fetched, Reference, media_type, parse_manifest};
+use crate::image::{Descriptor, Digest, Fetched, MAX_MANIFEST, Reference, media_type, parse_manifest};
 
 impl Client {
     /// Fetches a manifest by digest or tag (distribution-spec, "Pulling manifests").
@@ -37,14 +37,8 @@ impl Client {
     ) -> Result<Fetched, Error> {
         let reference = repository.with_digest(child.digest.clone());
         let fetched = self.fetch_manifest(&reference, push_to).await?;
-        if fetched.descriptor.size != child.size {
-            let kind = ErrorKind::Size { expected: child.size, actual: fetched.descriptor.size };
-            return Err(Error::new(reference.to_string(), kind));
-        }
-        if fetched.descriptor.media_type != child.media_type {
-            let reason = format!("the index calls it {}, it is {}", child.media_type, fetched.descriptor.media_type);
-            return Err(Error::new(reference.to_string(), ErrorKind::Protocol(reason)));
-        }
+        let differs = |reason| Error::new(reference.to_string(), ErrorKind::Protocol(reason));
+        fetched.check(child).map_err(differs)?;
         Ok(fetched)
     }
 
@@ -77,10 +71,7 @@ pub(super) fn manifest_request(method: Method, reference: &Reference, scopes: Sc
 }
 
 pub(super) fn get_request(reference: &Reference, push_to: Option<&Reference>) -> Request {
-    let scopes = match push_to {
-        Some(target) if target.same_repository(reference) => Scopes::push(reference.repository()),
-        _ => Scopes::pull(reference.repository()),
-    };
+    let scopes = Scopes::to_read(reference, push_to);
     let expected =
         Expected { digest: reference.digest().cloned(), named_by: "reference", size: None, as_header_says: true };
     let request = manifest_request(Method::GET, reference, scopes);

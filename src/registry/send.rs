@@ -27,7 +27,7 @@ pub(super) struct Request {
     pub(super) content: Option<Content>,
     pub(super) scopes: Scopes,
     /// Bytes of the answer's body that are read at most.
-    pub(super) limit: usize,
+    pub(super) limit: u64,
     /// What the answer's body must be.
     pub(super) expected: Expected,
     /// The body of a success is left for later.

@@ -56,7 +56,7 @@ mod tests {
 
     #[test]
     fn what_goes_on_is_not_silent() {
-        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build().unwrap();
         let silence = Duration::from_millis(100);
         runtime.block_on(async {
             let progress = Progress::new();

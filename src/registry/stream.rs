@@ -9,6 +9,7 @@ use futures_util::stream::{self, BoxStream};
 use reqwest::Method;
 
 use super::answer::silent;
+use super::blobs::blob_request;
 use super::client::Client;
 use super::connections::reason_of;
 use super::error::{Error, ErrorKind};
@@ -56,13 +57,9 @@ impl BlobSource for RegistryBlob<'_> {
     fn open(&self) -> BoxFuture<'_, Result<BlobStream, Error>> {
         Box::pin(async {
             let Self { client, repository, blob, push_to } = *self;
-            let scopes = match push_to {
-                Some(target) if target.same_repository(repository) => Scopes::push(repository.repository()),
-                _ => Scopes::pull(repository.repository()),
-            };
-            let subject = format!("blob {}", repository.with_digest(blob.digest.clone()));
-            let target = format!("v2/{}/blobs/{}", repository.repository(), blob.digest);
-            let request = Request { streamed: true, ..Request::new(Method::GET, target, scopes, subject.clone()) };
+            let scopes = Scopes::to_read(repository, push_to);
+            let request = Request { streamed: true, ..blob_request(Method::GET, repository, blob, scopes) };
+            let subject = request.subject.clone();
             let answer = client.send_ok(repository.registry(), &request).await?;
             let Some(response) = answer.rest else { return Err(answer.error(&subject)) };
             let (silence, name, stop) = (client.silence(), request.name(), client.stop().clone());

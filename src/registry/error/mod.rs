@@ -40,7 +40,7 @@ pub enum ErrorKind {
     /// The body is longer than is read.
     TooLarge {
         /// Bytes that are read at most.
-        limit: usize,
+        limit: u64,
     },
     /// The bytes are not those that were named.
     Digest {

@@ -23,8 +23,7 @@ pub(in crate::registry) struct TokenRequest<'a> {
 }
 
 impl Client {
-    /// There are no redirects, and any certificate is
-    /// taken only where the service is the registry itself.
+    /// There are no redirects, and any certificate is taken only where the service is the registry itself.
     pub(in crate::registry) async fn send_to_token_service(&self, asking: &TokenRequest<'_>) -> Result<Answer, Error> {
         let subject = format!("token service {}", redacted(asking.url));
         let request = Request::new(asking.method.clone(), String::new(), Scopes::default(), subject);
