@@ -2,8 +2,7 @@
 
 use std::path::Path;
 
-use manifest_tool::image::IndexKind;
-use manifest_tool::spec::from_yaml;
+use manifest_tool::spec::{Form, YamlRequest, from_yaml};
 
 fn read(path: &str) -> String {
     std::fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join(path)).unwrap()
@@ -17,7 +16,8 @@ fn every_example_spec_is_good() {
         let path = entry.unwrap().path();
         if path.extension().is_some_and(|extension| extension == "yaml") {
             let text = std::fs::read_to_string(&path).unwrap();
-            from_yaml(&text, &path.display().to_string(), IndexKind::Docker).unwrap();
+            from_yaml(&YamlRequest { text: &text, file: &path.display().to_string(), ..YamlRequest::default() })
+                .unwrap();
             count += 1;
         }
     }
@@ -30,6 +30,7 @@ fn the_readme_s_specs_are_good() {
     let specs: Vec<&str> = readme.split("```yaml\n").skip(1).map(|rest| rest.split("```").next().unwrap()).collect();
     assert_eq!(specs.len(), 1);
     for spec in specs {
-        from_yaml(spec, "README.md", IndexKind::Oci).unwrap();
+        from_yaml(&YamlRequest { text: spec, file: "README.md", form: Some(Form::Oci), ..YamlRequest::default() })
+            .unwrap();
     }
 }

@@ -3,23 +3,29 @@
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
-use manifest_tool::image::{IndexKind, Location, check_tag};
-use manifest_tool::spec::{Spec, SpecError, from_yaml};
+use manifest_tool::image::{Location, check_tag};
+use manifest_tool::spec::{Form, Spec, SpecError, YamlRequest, from_yaml};
 
 fuzz_target!(|text: &str| {
-    let oci = from_yaml(text, "spec.yaml", IndexKind::Oci);
-    let docker = from_yaml(text, "spec.yaml", IndexKind::Docker);
+    let read = |form| {
+        from_yaml(&YamlRequest { text, file: "spec.yaml", form: Some(form), ..YamlRequest::default() })
+    };
+    let (oci, docker) = (read(Form::Oci), read(Form::Docker));
     check(text, &oci);
     check(text, &docker);
+    let lookup = |name: &str| (name.len() < 9).then(|| name.to_owned());
+    let filled = from_yaml(&YamlRequest { text, append: true, variables: Some(&lookup), ..YamlRequest::default() });
+    check(text, &filled);
     assert!(docker.is_err() || oci.is_ok());
     for spec in docker.iter().flatten() {
-        assert!(spec.annotations.is_empty());
+        assert!(spec.annotations.is_empty() && spec.artifact_type.is_none() && spec.subject.is_none());
     }
     // Values are taken from their places in the text, which the line moves. A byte order mark is one at the start only.
     if let Ok(specs) = oci
         && !text.contains('\u{feff}')
     {
-        let moved = from_yaml(&format!("# é\n{text}"), "spec.yaml", IndexKind::Oci);
+        let text = &format!("# é\n{text}");
+        let moved = from_yaml(&YamlRequest { text, form: Some(Form::Oci), ..YamlRequest::default() });
         assert_eq!(format!("{specs:?}"), format!("{:?}", moved.expect("it was accepted without the line")));
     }
 });

@@ -4,8 +4,8 @@
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
-use manifest_tool::image::{IndexKind, check_tag};
-use manifest_tool::spec::{TemplateRequest, from_template, parse_annotations};
+use manifest_tool::image::check_tag;
+use manifest_tool::spec::{Form, TemplateRequest, from_template, parse_annotations};
 
 fuzz_target!(|text: &str| {
     let mut lines = text.split('\n');
@@ -13,9 +13,17 @@ fuzz_target!(|text: &str| {
     let words = |text: &str| text.split(' ').filter(|word| !word.is_empty()).map(str::to_owned).collect::<Vec<_>>();
     let (target, template, platforms, tags) = (line(), line(), words(line()), words(line()));
     let annotations: Vec<String> = lines.map(str::to_owned).collect();
-    for kind in [IndexKind::Docker, IndexKind::Oci] {
-        let request =
-            TemplateRequest { platforms: &platforms, template, target, tags: &tags, annotations: &annotations, kind };
+    for form in [Form::Docker, Form::Oci, Form::Auto] {
+        let request = TemplateRequest {
+            platforms: &platforms,
+            template,
+            target,
+            tags: &tags,
+            annotations: &annotations,
+            entry_annotations: &[],
+            form: Some(form),
+            append: false,
+        };
         let spec = match from_template(&request) {
             Ok(spec) => spec,
             Err(error) => {
@@ -31,7 +39,7 @@ fuzz_target!(|text: &str| {
         }
         assert_eq!(spec.target.to_string().parse().as_ref(), Ok(&spec.target));
         assert!(spec.tags.iter().all(|tag| check_tag(tag).is_ok() && spec.target.tag() != Some(tag)));
-        assert!(kind == IndexKind::Oci || spec.annotations.is_empty());
+        assert!(form != Form::Docker || spec.annotations.is_empty());
         assert_eq!(parse_annotations(&annotations).as_ref(), Ok(&spec.annotations));
         // Each annotation by itself, one an argument, is read as it was among the others.
         let alone: Vec<String> = spec.annotations.iter().map(|(key, value)| format!("{key}={value}")).collect();

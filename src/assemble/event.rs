@@ -1,5 +1,7 @@
 use std::fmt;
 
+use super::check::Warning;
+use super::outcome::Skipped;
 use crate::image::{Digest, Location};
 use crate::store::Step;
 
@@ -8,12 +10,9 @@ use crate::store::Step;
 #[non_exhaustive]
 pub enum Event {
     /// A source does not exist and is left out.
-    SkippedMissing {
-        /// The platform asked for, where one was.
-        platform: Option<String>,
-        /// What the registry said.
-        reason: String,
-    },
+    Skipped(Skipped),
+    /// Something is likely to be a mistake.
+    Warning(Warning),
     /// A source's manifest is fetched and verified.
     Resolved {
         /// Where it is.
@@ -23,18 +22,34 @@ pub enum Event {
     },
     /// Something that the index refers to came to be in its place.
     Placed(Step),
+    /// Another writer moved the target's tag, and the change is made to what that one wrote.
+    StartedOver(Location),
 }
 
 /// Where events go.
 pub type Reporter<'a> = &'a (dyn Fn(Event) + Sync);
 
+impl Event {
+    /// Whether the user is to hear of it in any case.
+    #[must_use]
+    pub fn is_warning(&self) -> bool {
+        matches!(self, Self::Skipped(_) | Self::Warning(_) | Self::StartedOver(_))
+    }
+}
+
 impl fmt::Display for Event {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::SkippedMissing { platform: Some(platform), reason } => write!(f, "{platform}: skipped: {reason}"),
-            Self::SkippedMissing { platform: None, reason } => write!(f, "skipped: {reason}"),
+            Self::Skipped(Skipped { platform: Some(platform), reason, .. }) => {
+                write!(f, "{platform}: skipped: {reason}")
+            }
+            Self::Skipped(Skipped { platform: None, reason, .. }) => write!(f, "skipped: {reason}"),
+            Self::Warning(warning) => warning.fmt(f),
             Self::Resolved { reference, digest } => write!(f, "{reference} is {digest}"),
             Self::Placed(step) => step.fmt(f),
+            Self::StartedOver(target) => {
+                write!(f, "{target}: another writer moved it; starting over from what it holds")
+            }
         }
     }
 }

@@ -1,11 +1,18 @@
 use std::collections::{HashMap, HashSet};
-use std::fmt;
 
 use bytes::Bytes;
 
+use super::amend;
+use super::change::{Change, compare};
+use super::check::{self, Warning};
+use super::held::{Held, HeldManifest};
+use super::problem::PlanError;
 use super::resolve::{Entry, Resolved};
-use crate::image::{Descriptor, Digest, ImageManifest, Location, Platform, index_bytes};
-use crate::spec::Spec;
+use crate::image::{
+    Descriptor, Digest, ImageManifest, Index, IndexKind, Location, MAX_PUSHED_MANIFEST, Platform, index_bytes,
+    media_type,
+};
+use crate::spec::{Form, Spec};
 use crate::store::Child;
 
 /// All that will be written, as a value: nothing is pushed before it exists.
@@ -13,57 +20,133 @@ use crate::store::Child;
 pub struct Plan {
     /// Where the index goes.
     pub target: Location,
-    /// Extra tags, in their order.
-    pub tags: Vec<String>,
     /// Type, digest and size of the index.
     pub descriptor: Descriptor,
     /// The index's exact bytes.
     pub bytes: Bytes,
+    /// The index, read.
+    pub index: Index,
+    /// The source of each entry, as given; of those that the target holds already, none.
+    pub sources: Vec<Option<Location>>,
     /// What has to be put into the target's repository before the index; each digest once.
     pub children: Vec<Child>,
+    /// Compared with what the target holds, if that was read.
+    pub difference: Option<Difference>,
+    /// What is likely to be a mistake.
+    pub warnings: Vec<Warning>,
 }
 
-/// Why resolved sources do not make an index.
-#[derive(Debug, Clone, PartialEq, Eq)]
-#[non_exhaustive]
-pub enum PlanError {
-    /// Every source was skipped.
-    Empty {
-        /// The index that was to be made.
-        target: Location,
-    },
-    /// Entries that a store could not choose between.
-    SamePlatform {
-        /// The index that was to be made.
-        target: Location,
-        /// The platform, and the two entries by source and digest, for each clash.
-        clashes: Vec<(Platform, String, String)>,
-    },
-    /// The index cannot be written as JSON.
-    Unwritable(String),
+/// What an index changes at its target.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Difference {
+    /// What becomes of each entry.
+    pub changes: Vec<Change>,
+    /// Entries that the target holds, and that nothing takes the place of.
+    pub removed: Vec<Descriptor>,
 }
 
 impl Plan {
-    /// Makes the plan. Pure: the same sources give the same plan.
-    pub fn new(spec: &Spec, resolved: Resolved) -> Result<Self, PlanError> {
+    /// Makes the plan. Pure: the same sources, and the same `held` where the spec appends, give the same plan.
+    pub fn new(spec: &Spec, resolved: &Resolved, held: &Held) -> Result<Self, PlanError> {
+        let target = &spec.target;
         if resolved.images.is_empty() && resolved.attestations.is_empty() {
-            return Err(PlanError::Empty { target: spec.target.clone() });
+            return Err(PlanError::Empty { target: target.clone() });
         }
         check_platforms(spec, &resolved.images)?;
-        let entries: Vec<Entry> = resolved.images.into_iter().chain(resolved.attestations).collect();
-        let parts = entries.iter().map(|entry| (&entry.reference, &entry.descriptor, &entry.bytes, &*entry.manifest));
-        let children = children(&spec.target, parts);
-        let descriptors: Vec<Descriptor> = entries.iter().map(|entry| entry.descriptor.clone()).collect();
-        let bytes = index_bytes(spec.kind, &descriptors, &spec.annotations)
-            .map_err(|error| PlanError::Unwritable(error.to_string()))?;
-        let index = Descriptor::new(spec.kind.media_type(), Digest::sha256(&bytes));
-        Ok(Self {
-            target: spec.target.clone(),
-            tags: spec.tags.clone(),
-            descriptor: Descriptor { size: bytes.len() as u64, ..index },
-            bytes: bytes.into(),
-            children,
-        })
+        let entries = || resolved.images.iter().chain(&resolved.attestations);
+        let parts = entries().map(|entry| (&entry.reference, &entry.descriptor, &entry.bytes, &*entry.manifest));
+        let children = children(target, parts);
+        let mut index = Index {
+            artifact_type: spec.artifact_type.clone(),
+            manifests: entries().map(|entry| entry.descriptor.clone()).collect(),
+            subject: resolved.subject.clone().map(Box::new),
+            annotations: spec.annotations.clone(),
+        };
+        if let (true, Some(held)) = (spec.append, held.manifest()) {
+            index = amend::append(&held.index, &index);
+        }
+        if spec.attestations == crate::spec::Attestations::Drop {
+            index.manifests.retain(|entry| !entry.is_attestation());
+        }
+        let of: HashMap<&Digest, &Location> =
+            entries().map(|entry| (&entry.descriptor.digest, &entry.source)).collect();
+        let sources = index.manifests.iter().map(|entry| of.get(&entry.digest).copied().cloned()).collect();
+        let mut warnings = check::other_platforms(&resolved.images);
+        warnings.extend(check::of_entries(&index.manifests));
+        let kind = kind(spec.form, held, &index.manifests);
+        Self::of_index(target, kind, index, held, spec.append).map(|plan| Self { sources, children, warnings, ..plan })
+    }
+
+    /// The plan to make this index of what the target holds.
+    pub(super) fn of_index(
+        target: &Location,
+        kind: IndexKind,
+        index: Index,
+        held: &Held,
+        amends: bool,
+    ) -> Result<Self, PlanError> {
+        let missing = [
+            ("annotations", index.annotations.is_empty()),
+            ("artifactType", index.artifact_type.is_none()),
+            ("subject", index.subject.is_none()),
+        ];
+        if let (IndexKind::Docker, Some((what, _))) = (kind, missing.iter().find(|(_, none)| !none)) {
+            return Err(PlanError::NotDockers { target: target.clone(), what });
+        }
+        let (descriptor, bytes) = match held.manifest() {
+            // In whatever way another program wrote it: there is nothing to change.
+            Some(HeldManifest { descriptor, bytes, index: before, kind: before_kind, is_index: true })
+                if amends && (before, *before_kind) == (&index, kind) =>
+            {
+                (descriptor.clone(), bytes.clone())
+            }
+            _ => {
+                let bytes: Bytes = index_bytes(kind, &index)
+                    .map_err(|error| PlanError::Unwritable { target: target.clone(), reason: error.to_string() })?
+                    .into();
+                let size = bytes.len() as u64;
+                if size > MAX_PUSHED_MANIFEST {
+                    return Err(PlanError::TooLong { target: target.clone(), size });
+                }
+                (Descriptor { size, ..Descriptor::new(kind.media_type(), Digest::sha256(&bytes)) }, bytes)
+            }
+        };
+        let mut plan = Self {
+            target: target.clone(),
+            descriptor,
+            bytes,
+            sources: vec![None; index.manifests.len()],
+            index,
+            children: Vec::new(),
+            difference: None,
+            warnings: Vec::new(),
+        };
+        plan.compare_with(held);
+        Ok(plan)
+    }
+
+    /// Tells the difference to what the target holds, or held.
+    pub(super) fn compare_with(&mut self, held: &Held) {
+        let before: &[Descriptor] = match held {
+            Held::Unread => return,
+            Held::Nothing => &[],
+            Held::Manifest(held) => &held.index.manifests,
+        };
+        let (changes, removed) = compare(before, &self.index.manifests);
+        self.difference = Some(Difference { changes, removed });
+    }
+}
+
+/// Which form an index takes.
+fn kind(form: Form, held: &Held, entries: &[Descriptor]) -> IndexKind {
+    let is_docker =
+        |entry: &Descriptor| matches!(&*entry.media_type, media_type::DOCKER_MANIFEST | media_type::DOCKER_LIST);
+    match (form, held.manifest()) {
+        (Form::Docker, _) | (Form::Target, None) => IndexKind::Docker,
+        (Form::Oci, _) => IndexKind::Oci,
+        (Form::Target, Some(held)) => held.kind,
+        (Form::Auto, _) if entries.iter().all(is_docker) => IndexKind::Docker,
+        (Form::Auto, _) => IndexKind::Oci,
     }
 }
 
@@ -103,24 +186,3 @@ pub(super) fn children<'a>(
     }
     children
 }
-
-impl fmt::Display for PlanError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Empty { target } => {
-                write!(f, "cannot assemble {target}: all sources are missing, there is nothing to push")
-            }
-            Self::SamePlatform { target, clashes } => {
-                write!(f, "cannot assemble {target}: ")?;
-                for (index, (platform, first, second)) in clashes.iter().enumerate() {
-                    let lead = if index == 0 { "" } else { "\n  " };
-                    write!(f, "{lead}two entries for platform {platform}: {first} and {second}")?;
-                }
-                Ok(())
-            }
-            Self::Unwritable(reason) => write!(f, "cannot write the index: {reason}"),
-        }
-    }
-}
-
-impl std::error::Error for PlanError {}

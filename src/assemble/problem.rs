@@ -1,7 +1,88 @@
 use std::fmt;
 
+use super::check::Warning;
 use crate::image::{Location, Platform};
 use crate::store::Error;
+
+/// Why resolved sources do not make an index.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum PlanError {
+    /// Every source was skipped.
+    Empty {
+        /// The index that was to be made.
+        target: Location,
+    },
+    /// Entries that a store could not choose between.
+    SamePlatform {
+        /// The index that was to be made.
+        target: Location,
+        /// The platform, and the two entries by source and digest, for each clash.
+        clashes: Vec<(Platform, String, String)>,
+    },
+    /// A Docker manifest list has no place for something that the index is to have.
+    NotDockers {
+        /// The index that was to be made.
+        target: Location,
+        /// What that is.
+        what: &'static str,
+    },
+    /// The index is longer than what registries take, 4 MiB.
+    TooLong {
+        /// The index that was to be made.
+        target: Location,
+        /// Bytes.
+        size: u64,
+    },
+    /// What the target holds cannot be changed as asked for.
+    Unamendable {
+        /// The index that was to be changed.
+        target: Location,
+        /// Why; never empty.
+        reasons: Vec<String>,
+    },
+    /// What is likely to be a mistake was to be an error.
+    Strict {
+        /// The index that was to be made.
+        target: Location,
+        /// What that is; never empty.
+        warnings: Vec<Warning>,
+    },
+    /// The index cannot be written as JSON.
+    Unwritable {
+        /// The index that was to be made.
+        target: Location,
+        /// Why.
+        reason: String,
+    },
+}
+
+impl fmt::Display for PlanError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (target, reasons) = match self {
+            Self::Empty { target } => (target, vec!["all sources are missing, there is nothing to push".to_owned()]),
+            Self::SamePlatform { target, clashes } => {
+                let clash = |(platform, first, second): &(Platform, String, String)| {
+                    format!("two entries for platform {platform}: {first} and {second}")
+                };
+                (target, clashes.iter().map(clash).collect())
+            }
+            Self::NotDockers { target, what } => {
+                let reason = format!("it would be a Docker manifest list, which has no {what}; with --type oci it has");
+                (target, vec![reason])
+            }
+            Self::TooLong { target, size } => {
+                (target, vec![format!("the index has {size} bytes, more than the 4 MiB that registries take")])
+            }
+            Self::Unamendable { target, reasons } => (target, reasons.clone()),
+            Self::Strict { target, warnings } => (target, warnings.iter().map(ToString::to_string).collect()),
+            Self::Unwritable { target, reason } => (target, vec![format!("cannot write the index: {reason}")]),
+        };
+        write!(f, "cannot assemble {target}: {}", reasons.join("\n  "))
+    }
+}
+
+impl std::error::Error for PlanError {}
 
 /// All sources that cannot be used.
 #[derive(Debug)]

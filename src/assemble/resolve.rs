@@ -1,15 +1,17 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
-use futures_util::future::{BoxFuture, FutureExt as _, Shared, join_all, try_join_all};
+use futures_util::future::{BoxFuture, FutureExt as _, Shared, join, join_all, try_join_all};
 
-use super::event::{Event, Reporter};
+use super::PushOptions;
+use super::event::Event;
 use super::gather::{Part, Sources};
+use super::outcome::{Log, Skipped};
 use super::plan;
 use super::problem::{ResolveError, SourceProblem, SourceReason};
 use crate::image::{Descriptor, Digest, ImageConfig, ImageManifest, Location, Platform, is_known_platform, media_type};
 use crate::once::Once;
-use crate::spec::{Source, Spec};
+use crate::spec::{Attestations, Source, Spec};
 use crate::store::{Child, Store};
 
 /// One image or attestation that goes into the index, fetched and verified.
@@ -25,6 +27,8 @@ pub struct Entry {
     pub bytes: Bytes,
     /// The manifest, read.
     pub manifest: Arc<ImageManifest>,
+    /// What its config says that it runs on, where that was read.
+    pub config: Option<Platform>,
 }
 
 /// All sources, in the order of the index: images first, then the attestations that came with them.
@@ -34,6 +38,8 @@ pub struct Resolved {
     pub images: Vec<Entry>,
     /// The attestation manifests.
     pub attestations: Vec<Entry>,
+    /// The manifest that the index refers to.
+    pub subject: Option<Descriptor>,
 }
 
 /// What configs say of platforms, by repository and digest, for all indexes of a run.
@@ -57,8 +63,13 @@ pub(super) async fn children(gathering: &[Gathering<'_>], spec: &Spec, ignore_mi
             Err(_) => return Vec::new(),
         }
     }
-    let parts = all.iter().flat_map(|parts| parts.iter());
+    let parts = all.iter().flat_map(|parts| parts.iter()).filter(|part| !is_dropped(spec, part));
     plan::children(&spec.target, parts.map(|part| (&part.reference, &part.descriptor, &part.bytes, &*part.manifest)))
+}
+
+/// Whether it does not go into the index.
+fn is_dropped(spec: &Spec, part: &Part) -> bool {
+    spec.attestations == Attestations::Drop && part.descriptor.is_attestation()
 }
 
 /// Gives every image its platform, which may take its config, and reports all sources that fail together.
@@ -67,29 +78,42 @@ pub(super) async fn resolve(
     configs: &Configs,
     gathering: &[Gathering<'_>],
     spec: &Spec,
-    ignore_missing: bool,
-    reporter: Reporter<'_>,
+    options: &PushOptions,
+    log: &Log<'_>,
 ) -> Result<Resolved, ResolveError> {
     // A source's configs are fetched as soon as its own manifests are here.
     let outcomes = join_all(spec.sources.iter().zip(gathering).map(async |(source, gathering)| {
         let parts = gathering.clone().await?;
-        try_join_all(parts.iter().map(|part| entry(store, configs, spec, source, part))).await
-    }))
-    .await;
+        let parts = parts.iter().filter(|part| !is_dropped(spec, part));
+        try_join_all(parts.map(|part| entry(store, configs, spec, source, part, options.strict))).await
+    }));
+    let subject = async {
+        match &spec.subject {
+            Some(subject) => Ok(Some(store.fetch_manifest(subject, Some(&spec.target)).await?.descriptor)),
+            None => Ok(None),
+        }
+    };
+    let (outcomes, subject) = join(outcomes, subject).await;
     let mut problems = Vec::new();
     let mut resolved = Resolved::default();
+    match subject {
+        Ok(subject) => resolved.subject = subject,
+        Err(error) => {
+            problems.push(SourceProblem { platform: Platform::default(), reason: SourceReason::Registry(error) });
+        }
+    }
     for (source, outcome) in spec.sources.iter().zip(outcomes) {
         match outcome {
             Ok(entries) => {
                 for entry in entries {
                     let (reference, digest) = (entry.source.clone(), entry.descriptor.digest.clone());
-                    reporter(Event::Resolved { reference, digest });
+                    log.event(Event::Resolved { reference, digest });
                     let attestation = entry.descriptor.is_attestation();
                     if attestation { &mut resolved.attestations } else { &mut resolved.images }.push(entry);
                 }
             }
-            Err(reason) => match skipped(source, &reason, ignore_missing) {
-                Some(event) => reporter(event),
+            Err(reason) => match skipped(source, &reason, options.ignore_missing) {
+                Some(event) => log.event(event),
                 None => problems.push(SourceProblem { platform: source.platform.clone(), reason }),
             },
         }
@@ -105,7 +129,7 @@ fn skipped(source: &Source, reason: &SourceReason, ignore_missing: bool) -> Opti
         return None;
     }
     let platform = (source.platform != Platform::default()).then(|| source.platform.to_string());
-    Some(Event::SkippedMissing { platform, reason: error.to_string() })
+    Some(Event::Skipped(Skipped { platform, reference: source.location.clone(), reason: error.to_string() }))
 }
 
 async fn entry(
@@ -114,12 +138,24 @@ async fn entry(
     spec: &Spec,
     source: &Source,
     part: &Part,
+    strict: bool,
 ) -> Result<Entry, SourceReason> {
     let mut descriptor = part.descriptor.clone();
-    if !part.in_index {
-        descriptor.platform = Some(platform(store, configs, spec, source, part, source.platform.clone()).await?);
-    } else if descriptor.platform.is_none() && !descriptor.is_attestation() {
-        descriptor.platform = Some(platform(store, configs, spec, source, part, Platform::default()).await?);
+    let mut config = None;
+    if !descriptor.is_attestation() {
+        let given = match (part.in_index, &descriptor.platform) {
+            (false, _) => Some(source.platform.clone()),
+            (true, None) => Some(Platform::default()),
+            // The index has the say.
+            (true, Some(_)) => None,
+        };
+        if given.is_some() || strict {
+            config = config_of(store, configs, spec, source, part, given.as_ref()).await?;
+        }
+        if let Some(given) = given {
+            descriptor.platform = Some(platform(source, given, config.clone())?);
+        }
+        descriptor.annotations.extend(source.annotations.clone());
     }
     Ok(Entry {
         descriptor,
@@ -127,30 +163,51 @@ async fn entry(
         source: source.location.clone(),
         bytes: part.bytes.clone(),
         manifest: Arc::clone(&part.manifest),
+        config,
     })
 }
 
-/// What the spec left open comes from the image's config: os and architecture when both are blank, variant,
-/// os.version and os.features each when absent. The result must be a platform that Go knows, as in 2.2.1.
-async fn platform(
+/// What an image's config says of its platform. One that cannot be read matters where it has to fill something in.
+async fn config_of(
     store: &Store<'_>,
     configs: &Configs,
     spec: &Spec,
     source: &Source,
     part: &Part,
-    mut platform: Platform,
-) -> Result<Platform, SourceReason> {
+    given: Option<&Platform>,
+) -> Result<Option<Platform>, SourceReason> {
     let config = &part.manifest.config;
+    if !media_type::is_config(&config.media_type) {
+        return Ok(None);
+    }
+    let fetch = config_platform(store, &source.location, config, &spec.target);
+    match configs.get(&(source.location.without_name(), config.digest.clone()), fetch).await {
+        Ok(platform) => Ok(Some(platform)),
+        Err(reason) if given.is_some_and(is_open) => Err(reason),
+        Err(_) => Ok(None),
+    }
+}
+
+/// Reads what a config says of its platform.
+pub(super) async fn config_platform(
+    store: &Store<'_>,
+    source: &Location,
+    config: &Descriptor,
+    target: &Location,
+) -> Result<Platform, SourceReason> {
+    let bytes = store.fetch_config(source, config, Some(target)).await?;
+    let config: ImageConfig = serde_json::from_slice(&bytes).map_err(|error| {
+        SourceReason::Unusable(format!("{source}: its config {} is not valid: {error}", config.digest))
+    })?;
+    Ok(config.platform)
+}
+
+/// What the spec left open comes from the image's config: os and architecture when both are blank, variant,
+/// os.version and os.features each when absent. The result must be a platform that Go knows, as in 2.2.1.
+fn platform(source: &Source, mut platform: Platform, config: Option<Platform>) -> Result<Platform, SourceReason> {
     let source = &source.location;
-    if media_type::is_config(&config.media_type) && is_open(&platform) {
-        let fetch = async {
-            let bytes = store.fetch_config(source, config, Some(&spec.target)).await?;
-            let config: ImageConfig = serde_json::from_slice(&bytes).map_err(|error| {
-                SourceReason::Unusable(format!("{source}: its config {} is not valid: {error}", config.digest))
-            })?;
-            Ok::<_, SourceReason>(config.platform)
-        };
-        fill(&mut platform, configs.get(&(source.without_name(), config.digest.clone()), fetch).await?);
+    if let Some(config) = config {
+        fill(&mut platform, config);
     }
     if is_known_platform(&platform) {
         return Ok(platform);

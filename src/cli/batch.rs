@@ -1,9 +1,13 @@
+use serde_json::{Value, json};
+
 use super::failure::Failure;
 use super::global::Global;
-use super::many::Many;
+use super::many::{Came, Many, Moved};
 use super::print;
+use super::results::{Files, Results, pretty};
 use super::talk::{self, say};
-use crate::assemble::{Assembler, Event, PushOptions};
+use crate::assemble::{Assembler, Event, Outcome, PushOptions};
+use crate::output;
 use crate::spec::Spec;
 use crate::store::Store;
 
@@ -11,45 +15,118 @@ use crate::store::Store;
 const INDEXES: usize = 32;
 
 /// How the indexes of a run are pushed and told of.
-pub(super) struct Batch {
+pub(super) struct Batch<'a> {
     pub(super) options: PushOptions,
+    pub(super) global: &'a Global,
+    pub(super) files: &'a Files,
     pub(super) fail_fast: bool,
-    pub(super) debug: bool,
-    /// Errors alone are told.
-    pub(super) quiet: bool,
+    /// A dry run ends with a code of its own where something would change.
+    pub(super) exit_code: bool,
     pub(super) progress: bool,
 }
 
-impl Batch {
+/// Something would change, and the exit code was to say so.
+pub(super) const WOULD_CHANGE: u8 = 4;
+
+impl Moved for Outcome {
+    fn has_moved(&self) -> bool {
+        Self::has_moved(self)
+    }
+}
+
+/// What is told of indexes as they are done, and kept for the document of all.
+struct Told<'a> {
+    keeps: bool,
+    prints: bool,
+    is_one: bool,
+    documents: Vec<Value>,
+    changed: bool,
+    digest: Option<String>,
+    batch: &'a Batch<'a>,
+}
+
+impl Batch<'_> {
     /// Pushes all indexes.
-    pub(super) fn run(&self, global: &Global, specs: &[Spec]) -> Result<(), Failure> {
-        let Some(first) = specs.first() else { return Ok(()) };
+    pub(super) fn run(&self, specs: &[Spec]) -> Result<Results, Failure> {
+        let Some(first) = specs.first() else { return Ok(Results::default()) };
+        if specs.len() > 1 && self.files.wants_digest() {
+            return Err(Failure::usage("--digest-file is for one index, and the specs hold several"));
+        }
         let sources = first.sources.iter().map(|source| &source.location);
-        let client = global.client(std::iter::once(&first.target).chain(sources))?;
+        let client = self.global.client(std::iter::once(&first.target).chain(sources))?;
         let store = Store::new(&client);
         let shown = self.progress.then_some((specs.len(), "indexes"));
-        global.block_on(&client, talk::with_progress(&store, shown, self.push(&store, specs)))
+        let json = self.global.is_json();
+        let mut told = Told {
+            keeps: json || self.files.wants_metadata(),
+            prints: !json,
+            is_one: specs.len() == 1,
+            documents: Vec::new(),
+            changed: false,
+            digest: None,
+            batch: self,
+        };
+        let pushing = talk::with_progress(&store, shown, self.push(&store, specs, &mut told));
+        let outcome = self.global.block_on(&client, pushing);
+        let document = output::document("push", json!({"dryRun": self.options.dry_run, "indexes": told.documents}));
+        outcome.map_err(|failure| failure.with_document(document.clone()))?;
+        self.files.write(&document, told.digest.as_deref())?;
+        let code = if self.exit_code && told.changed { WOULD_CHANGE } else { 0 };
+        Ok(Results { text: if json { pretty(&document) } else { String::new() }, code })
     }
 
-    async fn push(&self, store: &Store<'_>, specs: &[Spec]) -> Result<(), Failure> {
+    async fn push(&self, store: &Store<'_>, specs: &[Spec], told: &mut Told<'_>) -> Result<(), Failure> {
         let assembler = Assembler::new(store, specs, self.options.clone());
         if let [only] = specs {
-            let report = assembler.push(only, &|event| self.tell(&event, None)).await?;
-            store.finish().await?;
-            return print(&format!("Digest: {} {}\n", report.descriptor.digest, report.descriptor.size));
+            let outcome = match assembler.push(only, &|event| self.tell(&event, None)).await {
+                Ok(outcome) => store.finish().await.map(|()| outcome).map_err(Failure::from),
+                Err(error) => Err(error.into()),
+            };
+            return match outcome {
+                Ok(outcome) => told.tell(only, Came::Done(&outcome)),
+                Err(failure) => told.tell(only, Came::Failed(&failure)).and(Err(failure)),
+            };
         }
-        let (fail_fast, quiet) = (self.fail_fast, self.quiet);
+        let (fail_fast, quiet) = (self.fail_fast, self.global.quiet);
         let many = Many { store, kind: "indexes", at_once: INDEXES, fail_fast, quiet };
         let push = async |spec: &Spec| Ok(assembler.push(spec, &|event| self.tell(&event, Some(spec))).await?);
-        many.run(specs, |spec| &spec.target, push).await
+        many.run(specs, push, |spec, came| told.tell(spec, came)).await
     }
 
     fn tell(&self, event: &Event, of: Option<&Spec>) {
         let of = of.map(|spec| format!("{}: ", spec.target)).unwrap_or_default();
-        match event {
-            Event::SkippedMissing { .. } if !self.quiet => say(format_args!("warning: {of}{event}")),
-            event if self.debug => say(format_args!("debug: {of}{event}")),
-            _ => {}
+        if event.is_warning() && !self.global.quiet {
+            say(format_args!("warning: {of}{event}"));
+        } else if self.global.debug {
+            say(format_args!("debug: {of}{event}"));
+        }
+    }
+}
+
+impl Told<'_> {
+    fn tell(&mut self, spec: &Spec, came: Came<'_, Outcome>) -> Result<(), Failure> {
+        if self.keeps {
+            self.documents.push(match &came {
+                Came::Done(outcome) => output::index_json(outcome),
+                Came::Failed(failure) => failure.part_of(&spec.target),
+                Came::NotBegun => json!({
+                    "reference": spec.target.to_string(),
+                    "changed": false,
+                    "error": {"message": "not begun, as the run had ended"},
+                }),
+            });
+        }
+        let Came::Done(outcome) = came else { return Ok(()) };
+        let descriptor = &outcome.plan.descriptor;
+        self.changed |= outcome.has_moved();
+        self.digest = Some(descriptor.digest.to_string());
+        match (self.prints, self.batch.options.dry_run, self.is_one) {
+            (false, _, _) => Ok(()),
+            (true, true, _) => print(&output::plan_text(outcome)),
+            (true, false, true) => print(&format!("Digest: {} {}\n", descriptor.digest, descriptor.size)),
+            (true, false, false) => {
+                print(&format!("Digest: {} {} {}\n", descriptor.digest, descriptor.size, spec.target))
+            }
         }
     }
 }

@@ -1,11 +1,15 @@
 use clap::Args;
 
+use serde_json::{Value, json};
+
 use super::failure::Failure;
-use super::many::Many;
+use super::many::{Came, Many, Moved};
+use super::results::{Files, Results, pretty};
 use super::{Global, print, talk};
 use crate::copy::{self, CopyOptions};
 use crate::image::{Location, Platform, check_tag};
-use crate::store::{Placed, Report, Step, Store};
+use crate::output;
+use crate::store::{Placed, Publication, Report, Step, Store};
 
 /// Tags on their way at once: enough that none waits for the round trips of another.
 const TAGS: usize = 8;
@@ -37,6 +41,8 @@ pub(super) struct Copy {
     /// Return only when every tag reads back with the digest
     #[arg(long)]
     wait: bool,
+    #[command(flatten)]
+    files: Files,
     /// Show no progress on a terminal
     #[arg(long)]
     no_progress: bool,
@@ -50,7 +56,7 @@ struct Pair {
 }
 
 impl Copy {
-    pub(super) fn run(self, global: &Global) -> Result<String, Failure> {
+    pub(super) fn run(self, global: &Global) -> Result<Results, Failure> {
         let (from, to) = (location(&self.from)?, location(&self.to)?);
         // A repository stands for tags of it.
         let many = from.reference().is_some() && from.tag().is_none() && from.digest().is_none();
@@ -61,15 +67,26 @@ impl Copy {
         let client = global.client([&to, &from].into_iter())?;
         let store = Store::new(&client);
         let show = !self.no_progress && !global.quiet && !self.dry_run;
-        global.block_on(&client, async {
+        let mut told = Told {
+            keeps: global.is_json() || self.files.wants_metadata(),
+            prints: !global.is_json(),
+            ..Told::default()
+        };
+        let outcome = global.block_on(&client, async {
             let pairs = self.pairs(&store, from, to, many).await?;
+            if pairs.len() > 1 && self.files.wants_digest() {
+                return Err(Failure::usage("--digest-file is for one image or index, and there are several tags"));
+            }
             if self.dry_run {
-                return tell(&store, &pairs, &options).await;
+                return tell(&store, &pairs, &options, &mut told).await;
             }
             let shown = show.then_some((pairs.len(), "tags"));
-            talk::with_progress(&store, shown, copy_all(global, &store, &pairs, &options)).await
-        })?;
-        Ok(String::new())
+            talk::with_progress(&store, shown, copy_all(global, &store, &pairs, &options, &mut told)).await
+        });
+        let document = output::document("copy", json!({"dryRun": self.dry_run, "copies": told.documents}));
+        outcome.map_err(|failure| failure.with_document(document.clone()))?;
+        self.files.write(&document, told.digest.as_deref())?;
+        Ok(if global.is_json() { pretty(&document) } else { String::new() }.into())
     }
 
     /// What makes no sense, whatever the registries hold.
@@ -105,7 +122,59 @@ impl Copy {
     }
 }
 
-async fn copy_all(global: &Global, store: &Store<'_>, pairs: &[Pair], options: &CopyOptions) -> Result<(), Failure> {
+/// What is told of copies as they are done, and kept for the document of all.
+#[derive(Default)]
+struct Told {
+    keeps: bool,
+    prints: bool,
+    documents: Vec<Value>,
+    digest: Option<String>,
+}
+
+impl Moved for Report {
+    fn has_moved(&self) -> bool {
+        Self::has_moved(self)
+    }
+}
+
+impl Told {
+    /// A line, and a part of the document.
+    fn tell(&mut self, pair: &Pair, came: Came<'_, Report>, line: impl Fn(&Report) -> String) -> Result<(), Failure> {
+        if self.keeps {
+            let mut part = json!({"source": pair.from.to_string()});
+            output::merge(
+                &mut part,
+                match &came {
+                    Came::Done(report) => {
+                        let mut part = json!({"reference": report.tags.first().map(|tag| tag.location.to_string())});
+                        output::merge(&mut part, output::descriptor_json(&report.descriptor));
+                        let tags = output::tags_json(&report.tags);
+                        output::merge(&mut part, json!({"changed": report.has_moved(), "tags": tags}));
+                        part
+                    }
+                    Came::Failed(failure) => failure.part_of(&pair.to),
+                    Came::NotBegun => json!({
+                        "reference": pair.to.to_string(),
+                        "changed": false,
+                        "error": {"message": "not begun, as the run had ended"},
+                    }),
+                },
+            );
+            self.documents.push(part);
+        }
+        let Came::Done(report) = came else { return Ok(()) };
+        self.digest = Some(report.descriptor.digest.to_string());
+        if self.prints { print(&line(report)) } else { Ok(()) }
+    }
+}
+
+async fn copy_all(
+    global: &Global,
+    store: &Store<'_>,
+    pairs: &[Pair],
+    options: &CopyOptions,
+    told: &mut Told,
+) -> Result<(), Failure> {
     let placed = Placed::default();
     let steps = |step: Step| {
         if matches!(step, Step::Left(_)) && !global.quiet {
@@ -115,22 +184,45 @@ async fn copy_all(global: &Global, store: &Store<'_>, pairs: &[Pair], options: &
         }
     };
     let one = async |pair: &Pair| copy::copy(store, &placed, &pair.from, &pair.to, &pair.tags, options, &steps).await;
+    let line = |Report { descriptor, .. }: &Report| format!("Digest: {} {}", descriptor.digest, descriptor.size);
     if let [pair] = pairs {
-        let Report { descriptor, .. } = one(pair).await?;
-        store.finish().await?;
-        return print(&format!("Digest: {} {}\n", descriptor.digest, descriptor.size));
+        let outcome = match one(pair).await {
+            Ok(report) => store.finish().await.map(|()| report).map_err(Failure::from),
+            Err(error) => Err(error.into()),
+        };
+        return match outcome {
+            Ok(report) => told.tell(pair, Came::Done(&report), |report| line(report) + "\n"),
+            Err(failure) => told.tell(pair, Came::Failed(&failure), line).and(Err(failure)),
+        };
     }
     let many = Many { store, kind: "tags", at_once: TAGS, fail_fast: false, quiet: global.quiet };
-    many.run(pairs, |pair| &pair.to, async |pair| Ok(one(pair).await?)).await
+    let tell =
+        |pair: &Pair, came: Came<'_, Report>| told.tell(pair, came, |report| format!("{} {}\n", line(report), pair.to));
+    many.run(pairs, async |pair| Ok(one(pair).await?), tell).await
 }
 
 /// What would be copied, a line each.
-async fn tell(store: &Store<'_>, pairs: &[Pair], options: &CopyOptions) -> Result<(), Failure> {
+async fn tell(store: &Store<'_>, pairs: &[Pair], options: &CopyOptions, told: &mut Told) -> Result<(), Failure> {
     let places: Vec<_> = pairs.iter().map(|pair| (pair.from.clone(), pair.to.clone())).collect();
     let found = copy::look(store, &places, options).await?;
     for (pair, (found, target)) in pairs.iter().zip(found) {
-        let to: Vec<String> = std::iter::once(&target).chain(&pair.tags).map(ToString::to_string).collect();
-        print(&format!("{} {} -> {}\n", found.descriptor.digest, pair.from, to.join(", ")))?;
+        let locations: Vec<Location> = std::iter::once(target).chain(pair.tags.iter().cloned()).collect();
+        let current = store.current_digests(locations.iter()).await;
+        let publication = Publication {
+            target: locations.first().unwrap_or(&pair.to),
+            tags: locations.get(1..).unwrap_or_default(),
+            descriptor: &found.descriptor,
+            bytes: &found.bytes,
+            children: &[],
+            current: &current,
+            if_match: None,
+            wait: false,
+        };
+        let line = |report: &Report| {
+            let to: Vec<String> = locations.iter().map(ToString::to_string).collect();
+            format!("{} {} -> {}\n", report.descriptor.digest, pair.from, to.join(", "))
+        };
+        told.tell(pair, Came::Done(&publication.foreseen()), line)?;
     }
     Ok(())
 }

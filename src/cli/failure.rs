@@ -1,8 +1,12 @@
 use std::fmt;
 use std::process::ExitCode;
 
+use serde_json::{Value, json};
+
+use crate::image::Location;
 use crate::registry::StopReason;
-use crate::{assemble, copy, registry, spec, store};
+use crate::store::PublishError;
+use crate::{assemble, copy, output, registry, spec, store};
 
 /// What is printed when a command fails: the message, and what to do next.
 #[derive(Debug)]
@@ -10,6 +14,10 @@ pub(super) struct Failure {
     message: String,
     hints: Vec<String>,
     code: u8,
+    /// What became of tags before it failed, for programs.
+    parts: Option<Box<Value>>,
+    /// What the command has for programs to read.
+    document: Option<Box<Value>>,
 }
 
 /// The target was not what `--if-match` says.
@@ -17,7 +25,7 @@ const CHANGED: u8 = 3;
 
 impl Failure {
     pub(super) fn new(message: impl Into<String>) -> Self {
-        Self { message: message.into(), hints: Vec::new(), code: 1 }
+        Self { message: message.into(), hints: Vec::new(), code: 1, parts: None, document: None }
     }
 
     /// What was asked for makes no sense, whatever the registry says.
@@ -58,7 +66,41 @@ impl Failure {
         let mut hints: Vec<String> = errors.into_iter().filter_map(store::Error::hint).collect();
         hints.sort_unstable();
         hints.dedup();
-        Self { message, hints, code: if changed { CHANGED } else { 1 } }
+        Self { hints, code: if changed { CHANGED } else { 1 }, ..Self::new(message) }
+    }
+
+    fn of_publishing(message: String, error: &PublishError) -> Self {
+        let mut parts = output::descriptor_json(&error.descriptor);
+        let changed = error.tags.iter().any(|tag| tag.outcome.is_written());
+        output::merge(&mut parts, json!({"changed": changed, "tags": output::tags_json(&error.tags)}));
+        Self { parts: Some(Box::new(parts)), ..Self::with_hints(message, error.errors.iter()) }
+    }
+
+    /// With what the command has for programs to read, in spite of it.
+    pub(super) fn with_document(self, document: Value) -> Self {
+        Self { document: Some(Box::new(document)), ..self }
+    }
+
+    /// For programs: what became of one of several things.
+    pub(super) fn part_of(&self, target: &Location) -> Value {
+        let mut part = json!({"reference": target.to_string(), "changed": false});
+        if let Some(parts) = &self.parts {
+            output::merge(&mut part, (**parts).clone());
+        }
+        output::merge(&mut part, json!({"error": self.error()}));
+        part
+    }
+
+    /// For programs: the whole document of a command that failed.
+    pub(super) fn document(&self, command: &str) -> Value {
+        let known = self.document.as_ref().map(|document| (**document).clone());
+        let mut document = known.unwrap_or_else(|| output::document(command, json!({})));
+        output::merge(&mut document, json!({"error": self.error()}));
+        document
+    }
+
+    fn error(&self) -> Value {
+        json!({"message": self.message, "hints": self.hints, "exitCode": self.code})
     }
 }
 
@@ -99,7 +141,7 @@ impl From<copy::Error> for Failure {
                 copy::Reason::Store(error) => Self::with_hints(message, std::iter::once(error)),
                 copy::Reason::Unusable(_) => Self::new(message),
             },
-            copy::Error::Publish(error) => Self::with_hints(message, error.errors.iter()),
+            copy::Error::Publish(error) => Self::of_publishing(message, error),
         }
     }
 }
@@ -109,8 +151,9 @@ impl From<assemble::Error> for Failure {
         let message = error.to_string();
         match &error {
             assemble::Error::Resolve(error) => Self::with_hints(message, error.registry_errors()),
-            assemble::Error::Publish(error) => Self::with_hints(message, error.errors.iter()),
-            assemble::Error::Plan(_) => Self::new(message),
+            assemble::Error::Target(error) => Self::with_hints(message, std::iter::once(error)),
+            assemble::Error::Publish(error) => Self::of_publishing(message, error),
+            assemble::Error::Plan(_) | assemble::Error::Contended { .. } => Self::new(message),
         }
     }
 }

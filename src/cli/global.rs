@@ -16,6 +16,9 @@ pub(super) struct Global {
     /// Tell on stderr what is done, a line for each request
     #[arg(long, global = true)]
     pub(super) debug: bool,
+    /// How results are printed on stdout: as text, or as one JSON document
+    #[arg(long, global = true, value_name = "FORM", value_enum, default_value = "text")]
+    output: Output,
     /// Do not check the certificates of the registries named
     #[arg(long, global = true)]
     insecure: bool,
@@ -57,10 +60,22 @@ pub(super) struct Global {
     docker_cfg: Option<PathBuf>,
 }
 
+/// How results are printed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+enum Output {
+    Text,
+    Json,
+}
+
 /// No password is longer; bytes.
 const MAX_PASSWORD: u64 = 64 << 10;
 
 impl Global {
+    /// Results are one JSON document on stdout.
+    pub(super) fn is_json(&self) -> bool {
+        self.output == Output::Json
+    }
+
     /// The client of this run. User and password from the command line are for the registry of the first of these
     /// that is in one, and for no other.
     pub(super) fn client<'l>(&self, mut locations: impl Iterator<Item = &'l Location>) -> Result<Client, Failure> {

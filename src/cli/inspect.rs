@@ -1,6 +1,7 @@
 use clap::Args;
 
 use super::failure::Failure;
+use super::results::pretty;
 use super::{Global, colour};
 use crate::image::Location;
 use crate::store::Store;
@@ -25,6 +26,9 @@ impl Inspect {
         if self.expand_config && !self.raw {
             return Err(Failure::new("--expand-config only goes with --raw"));
         }
+        if self.raw && global.is_json() {
+            return Err(Failure::usage("--raw is another form of JSON than --output json; use one of them"));
+        }
         let location: Location = self.image.parse().map_err(|error| Failure::new(format!("{error}")))?;
         if location.reference().is_some_and(|reference| reference.manifest_name().is_none()) {
             let image = &self.image;
@@ -39,6 +43,9 @@ impl Inspect {
             let json = output::inspection_json(&self.image, &inspection, self.expand_config);
             let json = json.map_err(|error| Failure::new(format!("{location}: not a valid manifest: {error}")))?;
             return Ok(json + "\n");
+        }
+        if global.is_json() {
+            return Ok(pretty(&output::document("inspect", output::inspection_parts(&self.image, &inspection))));
         }
         Ok(output::inspection_text(&self.image, &inspection, colour()))
     }

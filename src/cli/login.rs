@@ -1,12 +1,15 @@
 use std::io::{BufRead as _, IsTerminal as _, Write as _};
 
 use clap::Args;
+use serde_json::json;
 
 use super::Global;
 use super::failure::Failure;
 use super::prompt::without_echo;
+use super::results::pretty;
 use super::talk::say;
 use crate::image::Reference;
+use crate::output;
 use crate::registry::{ErrorKind, Given, Login as Proof, Secret, Stored, erase, store};
 
 /// Check user and password against a registry, and store them as `docker login` does
@@ -51,12 +54,10 @@ impl Login {
             Stored::File(path) => format!("stored in {}, not encrypted", path.display()),
         };
         say(format_args!("signed in to {registry} as {user}; {place}"));
-        let stored = match stored {
-            Stored::Helper(program) => program,
-            Stored::File(path) => path.display().to_string(),
-        };
-        warn_of_others(global, &registry, Some(&stored), "come first");
-        Ok(String::new())
+        let place = place_of(&stored);
+        warn_of_others(global, &registry, Some(&place), "come first");
+        let parts = json!({"registry": registry, "username": user, "stored": place, "checked": asked});
+        Ok(if global.is_json() { pretty(&output::document("login", parts)) } else { String::new() })
     }
 }
 
@@ -78,7 +79,17 @@ impl Logout {
             say(format_args!("no credentials for {registry} are stored"));
         }
         warn_of_others(global, &registry, None, "are still used");
-        Ok(String::new())
+        let places: Vec<String> = erased.iter().map(place_of).collect();
+        let parts = json!({"registry": registry, "removed": places});
+        Ok(if global.is_json() { pretty(&output::document("logout", parts)) } else { String::new() })
+    }
+}
+
+/// The file or helper, by its name.
+fn place_of(stored: &Stored) -> String {
+    match stored {
+        Stored::Helper(program) => program.clone(),
+        Stored::File(path) => path.display().to_string(),
     }
 }
 

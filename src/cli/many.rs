@@ -3,10 +3,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use futures_util::stream::{self, StreamExt as _};
 
 use super::failure::Failure;
-use super::print;
 use super::talk::{self, say};
-use crate::image::Location;
-use crate::store::{Report, Store};
+use crate::store::Store;
 
 /// A run of several things of a kind.
 pub(super) struct Many<'s> {
@@ -21,6 +19,19 @@ pub(super) struct Many<'s> {
     pub(super) quiet: bool,
 }
 
+/// What came of one of them.
+pub(super) enum Came<'r, R> {
+    Done(&'r R),
+    Failed(&'r Failure),
+    NotBegun,
+}
+
+/// What something that is done is, for the summary.
+pub(super) trait Moved {
+    /// Whether anything was written.
+    fn has_moved(&self) -> bool;
+}
+
 #[derive(Default)]
 struct Tally {
     done: usize,
@@ -32,13 +43,13 @@ struct Tally {
 }
 
 impl Many<'_> {
-    /// Does them all; prints a line for each, in the order given, as soon as those before it are done, and tells what
-    /// came of them in the end.
-    pub(super) async fn run<T>(
+    /// Does them all; tells of each, in the order given, as soon as those before it are done, and what came of all in
+    /// the end.
+    pub(super) async fn run<T, R: Moved>(
         &self,
         items: &[T],
-        target: impl Fn(&T) -> &Location,
-        work: impl AsyncFn(&T) -> Result<Report, Failure>,
+        work: impl AsyncFn(&T) -> Result<R, Failure>,
+        mut tell: impl FnMut(&T, Came<'_, R>) -> Result<(), Failure>,
     ) -> Result<(), Failure> {
         let stop = AtomicBool::new(false);
         let one = async |item| {
@@ -57,7 +68,13 @@ impl Many<'_> {
         let begun = stream::iter(items).map(async |item| (item, one(item).await));
         let mut outcomes = std::pin::pin!(begun.buffered(self.at_once));
         while let Some((item, outcome)) = outcomes.next().await {
-            if let Err(failure) = tally.take(target(item), outcome) {
+            let told = match &outcome {
+                Some(Ok(done)) => tell(item, Came::Done(done)),
+                Some(Err(failure)) => tell(item, Came::Failed(failure)),
+                None => tell(item, Came::NotBegun),
+            };
+            tally.take(outcome);
+            if let Err(failure) = told {
                 // What is under way comes to its end, and is told of on stderr.
                 stop.store(true, Ordering::Relaxed);
                 unprinted.get_or_insert(failure);
@@ -89,7 +106,7 @@ impl Many<'_> {
 }
 
 impl Tally {
-    fn take(&mut self, target: &Location, outcome: Option<Result<Report, Failure>>) -> Result<(), Failure> {
+    fn take<R: Moved>(&mut self, outcome: Option<Result<R, Failure>>) {
         match outcome {
             None => self.skipped += 1,
             Some(Err(failure)) => {
@@ -98,12 +115,8 @@ impl Tally {
                 self.failed += 1;
                 say(failure);
             }
-            Some(Ok(report)) => {
-                *if report.moved.is_empty() { &mut self.unchanged } else { &mut self.done } += 1;
-                print(&format!("Digest: {} {} {target}\n", report.descriptor.digest, report.descriptor.size))?;
-            }
+            Some(Ok(done)) => *if done.has_moved() { &mut self.done } else { &mut self.unchanged } += 1,
         }
-        Ok(())
     }
 
     /// Who hears by the exit code that nothing was moved must be able to believe it.

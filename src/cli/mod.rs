@@ -8,10 +8,14 @@ mod duration;
 mod failure;
 mod global;
 mod inspect;
+mod lint;
 mod login;
 mod many;
 mod prompt;
 mod push;
+mod remove;
+mod results;
+mod schema;
 mod specs;
 mod talk;
 mod work;
@@ -23,6 +27,7 @@ use clap::{Parser, Subcommand};
 
 use failure::Failure;
 use global::Global;
+use results::Results;
 
 /// Put one multi-platform reference in front of images that were built per platform
 #[derive(Debug, Parser)]
@@ -41,25 +46,55 @@ struct Cli {
 enum Command {
     Copy(copy::Copy),
     Inspect(inspect::Inspect),
+    Lint(lint::Lint),
     Login(login::Login),
     Logout(login::Logout),
     Push(push::Push),
+    Remove(remove::Remove),
+    Schema(schema::Schema),
+}
+
+impl Command {
+    fn name(&self) -> &'static str {
+        match self {
+            Self::Copy(_) => "copy",
+            Self::Inspect(_) => "inspect",
+            Self::Lint(_) => "lint",
+            Self::Login(_) => "login",
+            Self::Logout(_) => "logout",
+            Self::Push(_) => "push",
+            Self::Remove(_) => "remove",
+            Self::Schema(_) => "schema",
+        }
+    }
+
+    fn run(self, global: &Global) -> Result<Results, Failure> {
+        match self {
+            Self::Copy(command) => command.run(global),
+            Self::Inspect(command) => command.run(global).map(Results::from),
+            Self::Lint(command) => command.run(global).map(Results::from),
+            Self::Login(command) => command.run(global).map(Results::from),
+            Self::Logout(command) => command.run(global).map(Results::from),
+            Self::Push(command) => command.run(global),
+            Self::Remove(command) => command.run(global),
+            Self::Schema(command) => Ok(command.run().into()),
+        }
+    }
 }
 
 /// Runs the command line of this process; gives its exit code.
 pub fn main() -> ExitCode {
     let cli = Cli::parse();
-    let outcome = match cli.command {
-        Command::Copy(command) => command.run(&cli.global),
-        Command::Inspect(command) => command.run(&cli.global),
-        Command::Login(command) => command.run(&cli.global),
-        Command::Logout(command) => command.run(&cli.global),
-        Command::Push(command) => command.run(&cli.global),
-    };
-    match outcome.and_then(|text| print(&text)) {
-        Ok(()) => ExitCode::SUCCESS,
+    let (name, is_json) = (cli.command.name(), cli.global.is_json());
+    let outcome = cli.command.run(&cli.global);
+    match outcome.and_then(|results| print(&results.text).map(|()| results.code)) {
+        Ok(code) => ExitCode::from(code),
         Err(failure) => {
             talk::say(&failure);
+            // Whoever reads stdout gets a document in any case; that it cannot be written is known already.
+            if is_json {
+                let _ = print(&results::pretty(&failure.document(name)));
+            }
             failure.exit_code()
         }
     }

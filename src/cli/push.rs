@@ -1,20 +1,34 @@
-use clap::{Args, Subcommand, ValueEnum};
+use std::time::Duration;
+
+use clap::{Args, Subcommand};
 
 use super::Global;
 use super::batch::Batch;
+use super::duration::duration;
 use super::failure::Failure;
-use super::specs::read_specs;
+use super::results::{Files, Results};
+use super::specs::{Given, Variables, read_specs};
 use crate::assemble::PushOptions;
-use crate::image::{Digest, IndexKind};
+use crate::image::Digest;
 use crate::registry::IfMatch;
-use crate::spec::{self, TemplateRequest};
+use crate::spec::{self, Form, TemplateRequest};
 
 /// Assemble indexes from images in a registry and push them
 #[derive(Debug, Args)]
 pub(super) struct Push {
-    /// Form of the index: Docker manifest list, or OCI image index
-    #[arg(long = "type", value_name = "TYPE", value_enum, default_value = "docker", global = true)]
-    kind: Kind,
+    /// Form of the index: docker (manifest list), oci (image index), or auto: docker where every image is Docker's
+    /// [default: the spec's, else docker]
+    #[arg(long = "type", value_name = "docker|oci|auto", global = true, value_parser = ["docker", "oci", "auto"])]
+    form: Option<String>,
+    /// Start from what the target holds: an image for the same platform is replaced, the others stay
+    #[arg(long, global = true)]
+    append: bool,
+    /// Tell what would be done, and write nothing
+    #[arg(long, global = true)]
+    dry_run: bool,
+    /// With --dry-run: exit code 4 when something would change
+    #[arg(long, global = true, requires = "dry_run")]
+    exit_code: bool,
     /// Write tags that point at the index already
     #[arg(long, global = true)]
     force: bool,
@@ -24,17 +38,19 @@ pub(super) struct Push {
     /// Return only when every tag reads back with the index's digest
     #[arg(long, global = true)]
     wait: bool,
+    /// With --append: how long others may take to write over the tag what they had begun; it is read back after that
+    #[arg(long, global = true, value_name = "TIME", default_value = "1s", value_parser = duration)]
+    settle: Duration,
+    /// Take warnings about the index for errors
+    #[arg(long, global = true)]
+    strict: bool,
+    #[command(flatten)]
+    files: Files,
     /// Show no progress on a terminal
     #[arg(long, global = true)]
     no_progress: bool,
     #[command(subcommand)]
     from: From,
-}
-
-#[derive(Debug, Clone, Copy, ValueEnum)]
-enum Kind {
-    Docker,
-    Oci,
 }
 
 #[derive(Debug, Subcommand)]
@@ -52,6 +68,8 @@ struct FromSpec {
     /// Files, folders with .yaml and .yml files in them; - reads standard input
     #[arg(required = true, value_name = "SPEC")]
     specs: Vec<String>,
+    #[command(flatten)]
+    variables: Variables,
     /// Leave out images that do not exist
     #[arg(long)]
     ignore_missing: bool,
@@ -81,24 +99,28 @@ struct FromArgs {
     /// Annotation of the index (OCI only); may be given several times
     #[arg(long, value_name = "KEY=VALUE")]
     annotations: Vec<String>,
+    /// Annotation of the entry of a platform; may be given several times
+    #[arg(long, value_name = "PLATFORM:KEY=VALUE")]
+    annotation_platform: Vec<String>,
     /// Leave out images that do not exist
     #[arg(long)]
     ignore_missing: bool,
 }
 
 impl Push {
-    pub(super) fn run(self, global: &Global) -> Result<String, Failure> {
-        let kind = match self.kind {
-            Kind::Docker => IndexKind::Docker,
-            Kind::Oci => IndexKind::Oci,
-        };
+    pub(super) fn run(self, global: &Global) -> Result<Results, Failure> {
+        let form = self.form.as_deref().map(str::parse::<Form>).transpose().map_err(Failure::usage)?;
+        let append = self.append;
         if global.password_stdin
             && matches!(&self.from, From::FromSpec(from) if from.specs.iter().any(|path| path == "-"))
         {
             return Err(Failure::usage("standard input cannot hold both the spec and the password"));
         }
         let (specs, ignore_missing, fail_fast) = match self.from {
-            From::FromSpec(from) => (read_specs(&from.specs, kind)?, from.ignore_missing, from.fail_fast),
+            From::FromSpec(from) => {
+                let given = Given { form, append, variables: from.variables };
+                (read_specs(&from.specs, &given)?, from.ignore_missing, from.fail_fast)
+            }
             From::FromArgs(from) => {
                 let request = TemplateRequest {
                     platforms: &from.platforms,
@@ -106,7 +128,9 @@ impl Push {
                     target: &from.target,
                     tags: &from.tags,
                     annotations: &from.annotations,
-                    kind,
+                    entry_annotations: &from.annotation_platform,
+                    form,
+                    append,
                 };
                 (vec![spec::from_template(&request)?], from.ignore_missing, false)
             }
@@ -114,19 +138,22 @@ impl Push {
         if specs.len() > 1 && matches!(self.if_match, Some(IfMatch::Digest(_))) {
             return Err(Failure::usage("--if-match with a digest is for one index, and the specs hold several"));
         }
-        let batch = Batch {
-            options: PushOptions { ignore_missing, force: self.force, if_match: self.if_match, wait: self.wait },
-            fail_fast,
-            debug: global.debug,
-            quiet: global.quiet,
-            progress: !self.no_progress && !global.quiet,
+        let options = PushOptions {
+            ignore_missing,
+            force: self.force,
+            if_match: self.if_match,
+            wait: self.wait,
+            strict: self.strict,
+            dry_run: self.dry_run,
+            settle: self.settle,
         };
-        batch.run(global, &specs)?;
-        Ok(String::new())
+        let progress = !self.no_progress && !global.quiet;
+        let batch = Batch { options, global, files: &self.files, fail_fast, exit_code: self.exit_code, progress };
+        batch.run(&specs)
     }
 }
 
-fn if_match(text: &str) -> Result<IfMatch, String> {
+pub(super) fn if_match(text: &str) -> Result<IfMatch, String> {
     match text {
         "none" => Ok(IfMatch::Nothing),
         digest => Digest::parse(digest).map(IfMatch::Digest).map_err(|error| format!("{error}; or none")),

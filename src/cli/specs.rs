@@ -3,25 +3,58 @@ use std::io::Read as _;
 use std::path::{Path, PathBuf};
 
 use super::failure::Failure;
-use crate::image::{IndexKind, Location};
-use crate::spec::{self, Spec};
+use crate::image::Location;
+use crate::spec::{self, Form, Lookup, Spec, YamlRequest};
+
+/// What is said of specs on the command line.
+pub(super) struct Given {
+    /// The form of every index, whatever the specs say.
+    pub(super) form: Option<Form>,
+    /// Start from what the targets hold.
+    pub(super) append: bool,
+    pub(super) variables: Variables,
+}
+
+/// Where the values of variables in specs come from.
+#[derive(Debug, clap::Args)]
+pub(super) struct Variables {
+    /// Fill ${NAME} in specs from the environment; a variable that is not set, or is empty, is an error
+    #[arg(long)]
+    env: bool,
+    /// Fill ${KEY} in specs with a value; may be given several times, and comes before --env
+    #[arg(long, value_name = "KEY=VALUE", value_parser = pair)]
+    set: Vec<(String, String)>,
+}
+
+fn pair(text: &str) -> Result<(String, String), String> {
+    match text.split_once('=') {
+        Some((key, value)) if !key.is_empty() => Ok((key.to_owned(), value.to_owned())),
+        _ => Err("expected KEY=VALUE".into()),
+    }
+}
+
+impl Variables {
+    fn are_wanted(&self) -> bool {
+        self.env || !self.set.is_empty()
+    }
+
+    fn value(&self, name: &str) -> Option<String> {
+        let set = self.set.iter().rev().find(|(key, _)| key == name).map(|(_, value)| value.clone());
+        let environment = || std::env::var(name).ok().filter(|value| self.env && !value.is_empty());
+        set.or_else(environment)
+    }
+}
+
+/// A spec, and the file that it is from.
+pub(super) type Named = (Spec, String);
 
 /// A file longer than this is not read: a thousand indexes of a hundred images are shorter.
 const MAX_LENGTH: u64 = 64 << 20;
 
 /// Reads and checks the specs of all files, folders and standard input (`-`), in that order. All that is wrong with
 /// any of them is one failure: nothing is asked of a registry before all are good.
-pub(super) fn read_specs(paths: &[String], kind: IndexKind) -> Result<Vec<Spec>, Failure> {
-    let mut specs: Vec<(Spec, String)> = Vec::new();
-    let mut problems = Vec::new();
-    for file in files(paths, &mut problems) {
-        match read(&file).and_then(|text| spec::from_yaml(&text, name(&file), kind).map_err(|error| error.to_string()))
-        {
-            Ok(found) => specs.extend(found.into_iter().map(|spec| (spec, name(&file).to_owned()))),
-            Err(problem) => problems.push(problem),
-        }
-    }
-    problems.extend(written_twice(&specs));
+pub(super) fn read_specs(paths: &[String], given: &Given) -> Result<Vec<Spec>, Failure> {
+    let (specs, problems) = read_all(paths, given);
     match problems.as_slice() {
         [] => Ok(specs.into_iter().map(|(spec, _)| spec).collect()),
         [only] if !only.contains('\n') => Err(Failure::new(only.clone())),
@@ -30,6 +63,27 @@ pub(super) fn read_specs(paths: &[String], kind: IndexKind) -> Result<Vec<Spec>,
             Err(Failure::new(format!("{what}\n{}", problems.join("\n"))))
         }
     }
+}
+
+/// The specs that are good, and all that is wrong with the others.
+pub(super) fn read_all(paths: &[String], given: &Given) -> (Vec<Named>, Vec<String>) {
+    let mut specs: Vec<Named> = Vec::new();
+    let mut problems = Vec::new();
+    let lookup = |name: &str| given.variables.value(name);
+    let variables = given.variables.are_wanted().then_some(&lookup as Lookup<'_>);
+    for path in files(paths, &mut problems) {
+        let file = name(&path);
+        let parse = |text: String| {
+            let request = YamlRequest { text: &text, file, form: given.form, append: given.append, variables };
+            spec::from_yaml(&request).map_err(|error| error.to_string())
+        };
+        match read(&path).and_then(parse) {
+            Ok(found) => specs.extend(found.into_iter().map(|spec| (spec, file.to_owned()))),
+            Err(problem) => problems.push(problem),
+        }
+    }
+    problems.extend(written_twice(&specs));
+    (specs, problems)
 }
 
 /// The files that are meant: a folder means the `.yaml` and `.yml` files in it, by name.
@@ -79,12 +133,11 @@ fn read(file: &str) -> Result<String, String> {
 }
 
 /// Which of two indexes a tag would point at in the end would be a matter of luck.
-fn written_twice(specs: &[(Spec, String)]) -> Vec<String> {
+fn written_twice(specs: &[Named]) -> Vec<String> {
     let mut seen: HashMap<Location, &str> = HashMap::new();
     let mut problems = Vec::new();
     for (spec, file) in specs {
-        let tags = spec.tags.iter().map(|tag| spec.target.with_tag(tag));
-        for reference in std::iter::once(spec.target.clone()).chain(tags) {
+        for reference in spec.locations() {
             match seen.get(&reference) {
                 Some(first) if *first == file => {
                     problems.push(format!("{file}: {reference} is written by two indexes of it"));

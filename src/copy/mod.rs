@@ -141,19 +141,19 @@ async fn root(
                 false => bytes::Bytes::new(),
             };
             let found = serde_json::from_slice::<ImageConfig>(&config).unwrap_or_default().platform;
-            return match matches(&found, wanted) {
+            return match found.matches(wanted) {
                 true => Ok(fetched),
                 false => Err(Reason::Unusable(format!("it is one image, for {found} and not for {wanted}"))),
             };
         }
     };
     let of_platform = |entry: &&crate::image::Descriptor| {
-        !entry.is_attestation() && entry.platform.as_ref().is_some_and(|found| matches(found, wanted))
+        !entry.is_attestation() && entry.platform.as_ref().is_some_and(|found| found.matches(wanted))
     };
     let mut found: Vec<_> = index.manifests.iter().filter(of_platform).collect();
     found.dedup_by(|a, b| a.digest == b.digest);
     let exact = |entry: &&&crate::image::Descriptor| {
-        entry.platform.as_ref().is_some_and(|found| variant(found) == variant(wanted))
+        entry.platform.as_ref().is_some_and(|found| found.own_variant() == wanted.own_variant())
     };
     if found.len() > 1 && found.iter().filter(exact).count() == 1 {
         found.retain(|entry| exact(&entry));
@@ -166,21 +166,6 @@ async fn root(
             let count = if found.is_empty() { "no image".to_owned() } else { format!("{} images", found.len()) };
             Err(Reason::Unusable(format!("it holds {count} for {wanted}; it holds {held}")))
         }
-    }
-}
-
-/// A variant that was not asked for may be any.
-fn matches(found: &Platform, wanted: &Platform) -> bool {
-    found.os == wanted.os
-        && found.architecture == wanted.architecture
-        && (wanted.variant.is_empty() || variant(found) == variant(wanted))
-}
-
-/// `linux/arm64` is `linux/arm64/v8` as well.
-fn variant(platform: &Platform) -> &str {
-    match (platform.architecture.as_str(), platform.variant.as_str()) {
-        ("arm64", "v8") => "",
-        (_, variant) => variant,
     }
 }
 

@@ -3,16 +3,14 @@
 use std::collections::HashSet;
 
 use super::{Reason, tree};
-use crate::image::{Descriptor, Digest, IndexKind, Location, Manifest, index_bytes};
-use crate::registry::{Error as RegistryError, ErrorKind, IfMatch};
-use crate::store::{Error, Placed, Step, Steps, Store};
+use crate::image::{Descriptor, Digest, Location, Manifest};
+use crate::registry::{Error as RegistryError, IfMatch};
+use crate::store::{Error, Placed, Step, Steps, Store, referrers_tag};
 
 /// A signature of an SBOM of an image is as far as anyone goes.
 const MAX_DEPTH: usize = 16;
 /// Where cosign keeps what it does not keep as referrers.
 const COSIGN: [&str; 3] = ["sig", "att", "sbom"];
-/// Times that the list of referrers in a tag is written again when others write it as well.
-const TRIES: usize = 5;
 
 /// Copies what refers to these manifests, and what refers to that.
 pub(super) async fn copy(
@@ -35,9 +33,9 @@ pub(super) async fn copy(
                     next.push(referrer.digest.clone());
                 }
             }
-            list(store, to, subject, &referrers).await?;
+            store.list_referrers(to, subject, &referrers).await?;
             for end in COSIGN {
-                tagged(store, placed, from, to, &format!("{}.{end}", tag_of(subject)), steps).await?;
+                tagged(store, placed, from, to, &format!("{}.{end}", referrers_tag(subject)), steps).await?;
             }
         }
         if next.is_empty() {
@@ -49,18 +47,13 @@ pub(super) async fn copy(
     Err(RegistryError::of_source(from.to_string(), reason).into())
 }
 
-/// The tag that stands for the referrers of a manifest (distribution-spec, "Referrers Tag Schema").
-fn tag_of(subject: &Digest) -> String {
-    subject.as_str().replacen(':', "-", 1).chars().take(128).collect()
-}
-
 /// What refers to a manifest: the registry's list, or the tag's; in a layout what its index.json lists.
 async fn of(store: &Store<'_>, at: &Location, subject: &Digest) -> Result<Vec<Descriptor>, Error> {
     let Location::Registry(reference) = at else { return store.unnamed_referrers(at, subject) };
     if let Some(listed) = store.client().referrers(reference, subject).await? {
         return Ok(listed);
     }
-    match store.fetch_manifest(&at.with_tag(&tag_of(subject)), None).await {
+    match store.fetch_manifest(&at.with_tag(&referrers_tag(subject)), None).await {
         Ok(fetched) => match fetched.manifest {
             Manifest::Index(index) => Ok(index.manifests),
             Manifest::Image(_) => Ok(Vec::new()),
@@ -121,42 +114,4 @@ async fn tagged(
     }
     whole(store, placed, &from, to, steps).await?;
     store.push_manifest(&target, &root.descriptor, &root.bytes, Some(&IfMatch::Nothing)).await
-}
-
-/// Makes the referrers known where the registry does not do that by itself: in the tag of the subject, with those that
-/// it holds already; in a layout, in index.json.
-async fn list(store: &Store<'_>, to: &Location, subject: &Digest, referrers: &[Descriptor]) -> Result<(), Error> {
-    if referrers.is_empty() {
-        return Ok(());
-    }
-    let Location::Registry(reference) = to else { return store.list_unnamed(to, referrers) };
-    if store.client().referrers(reference, subject).await?.is_some() {
-        return Ok(());
-    }
-    let tag = to.with_tag(&tag_of(subject));
-    for last in (0..TRIES).rev() {
-        let (mut entries, before) = match store.fetch_manifest(&tag, Some(to)).await {
-            Ok(fetched) => match fetched.manifest {
-                Manifest::Index(index) => (index.manifests, IfMatch::Digest(fetched.descriptor.digest)),
-                Manifest::Image(_) => (Vec::new(), IfMatch::Digest(fetched.descriptor.digest)),
-            },
-            Err(error) if error.is_missing() => (Vec::new(), IfMatch::Nothing),
-            Err(error) => return Err(error),
-        };
-        let known: HashSet<Digest> = entries.iter().map(|entry| entry.digest.clone()).collect();
-        let new: Vec<_> = referrers.iter().filter(|entry| !known.contains(&entry.digest)).cloned().collect();
-        if new.is_empty() {
-            return Ok(());
-        }
-        entries.extend(new);
-        let bytes = index_bytes(IndexKind::Oci, &entries, &std::collections::BTreeMap::new())
-            .map_err(|error| RegistryError::of_source(tag.to_string(), error.to_string()))?;
-        let digest = Digest::sha256(&bytes);
-        let index = Descriptor { size: bytes.len() as u64, ..Descriptor::new(IndexKind::Oci.media_type(), digest) };
-        match store.push_manifest(&tag, &index, &bytes.into(), Some(&before)).await {
-            Err(Error::Registry(error)) if last > 0 && matches!(error.kind, ErrorKind::Changed { .. }) => {}
-            outcome => return outcome,
-        }
-    }
-    Ok(())
 }

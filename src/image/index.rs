@@ -1,8 +1,9 @@
 use std::collections::BTreeMap;
+use std::fmt;
 
 use serde::Serialize;
 
-use super::{Descriptor, Digest, Platform, media_type};
+use super::{Descriptor, Digest, Index, Platform, media_type};
 
 /// Which of the two forms an index is written in.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -24,14 +25,36 @@ impl IndexKind {
     }
 }
 
+impl fmt::Display for IndexKind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Docker => "Docker manifest list",
+            Self::Oci => "OCI image index",
+        })
+    }
+}
+
+/// Field order of Go's `v1.Index`.
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
-struct Written<'a, Entry> {
+struct OciIndex<'a> {
     schema_version: u8,
     media_type: &'static str,
-    manifests: Vec<Entry>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    artifact_type: &'a Option<String>,
+    manifests: &'a [Descriptor],
+    #[serde(skip_serializing_if = "Option::is_none")]
+    subject: &'a Option<Box<Descriptor>>,
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     annotations: &'a BTreeMap<String, String>,
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct DockerList<'a> {
+    schema_version: u8,
+    media_type: &'static str,
+    manifests: Vec<DockerEntry<'a>>,
 }
 
 /// Go's field order of a Docker manifest list entry.
@@ -49,19 +72,16 @@ struct DockerEntry<'a> {
 
 /// The exact bytes of an index, in the one byte form that manifest-tool 2.2.1 writes, so that a pipeline which
 /// changes tools keeps its digests: two-space indent, Go's field order, sorted annotation keys, Go's escapes,
-/// no newline at the end. Annotations are for [`IndexKind::Oci`] only; a Docker list has no place for them.
-pub fn index_bytes(
-    kind: IndexKind,
-    entries: &[Descriptor],
-    annotations: &BTreeMap<String, String>,
-) -> Result<Vec<u8>, serde_json::Error> {
-    let media_type = kind.media_type();
+/// no newline at the end. Of a Docker list the entries alone are written: it has no place for anything else.
+pub fn index_bytes(kind: IndexKind, index: &Index) -> Result<Vec<u8>, serde_json::Error> {
+    let (schema_version, media_type) = (2, kind.media_type());
+    let Index { artifact_type, manifests, subject, annotations } = index;
     match kind {
         IndexKind::Oci => {
-            go_json(&Written { schema_version: 2, media_type, manifests: entries.iter().collect(), annotations }, "  ")
+            go_json(&OciIndex { schema_version, media_type, artifact_type, manifests, subject, annotations }, "  ")
         }
         IndexKind::Docker => {
-            let manifests = entries
+            let manifests = manifests
                 .iter()
                 .map(|entry| DockerEntry {
                     media_type: &entry.media_type,
@@ -71,7 +91,7 @@ pub fn index_bytes(
                     platform: &entry.platform,
                 })
                 .collect();
-            go_json(&Written { schema_version: 2, media_type, manifests, annotations: &BTreeMap::new() }, "  ")
+            go_json(&DockerList { schema_version, media_type, manifests }, "  ")
         }
     }
 }
@@ -123,7 +143,8 @@ mod tests {
             platform: Some(Platform { os: "o".into(), architecture: "a".into(), ..Platform::default() }),
             artifact_type: Some("t".into()),
         };
-        let text = String::from_utf8(index_bytes(IndexKind::Docker, &[entry], &BTreeMap::new()).unwrap()).unwrap();
+        let index = Index { manifests: vec![entry], ..Index::default() };
+        let text = String::from_utf8(index_bytes(IndexKind::Docker, &index).unwrap()).unwrap();
         let digest = Digest::sha256(b"");
         assert_eq!(
             text,
@@ -159,14 +180,17 @@ mod tests {
                     ..Descriptor::new(&media_type, Digest::sha256(of.as_bytes()))
                 })
                 .collect();
-            for (kind, annotations) in [(IndexKind::Oci, annotations), (IndexKind::Docker, BTreeMap::new())] {
-                let bytes = index_bytes(kind, &entries, &annotations).unwrap();
+            let bare = Index { manifests: entries, ..Index::default() };
+            let artifact_type = bare.manifests.first().map(|entry| entry.media_type.clone());
+            let subject = bare.manifests.last().cloned().map(Box::new);
+            let whole = Index { annotations, artifact_type, subject, ..bare.clone() };
+            for (kind, index) in [(IndexKind::Oci, whole), (IndexKind::Docker, bare)] {
+                let bytes = index_bytes(kind, &index).unwrap();
                 let Ok((Manifest::Index(read), media_type)) = parse_manifest(&bytes, "") else {
                     panic!("{}", String::from_utf8_lossy(&bytes))
                 };
-                assert_eq!((media_type.as_str(), &read.annotations), (kind.media_type(), &annotations));
-                assert_eq!(read.manifests, entries);
-                assert_eq!(index_bytes(kind, &read.manifests, &read.annotations).unwrap(), bytes);
+                assert_eq!((media_type.as_str(), &read), (kind.media_type(), &index));
+                assert_eq!(index_bytes(kind, &read).unwrap(), bytes);
                 assert!(!String::from_utf8(bytes).unwrap().contains(['<', '>', '&', '\u{2028}', '\u{2029}']));
             }
         }

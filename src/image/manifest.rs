@@ -74,8 +74,12 @@ impl Manifest {
 }
 
 /// A manifest list or index: its entries.
-#[derive(Debug, Clone, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "camelCase")]
 pub struct Index {
+    /// What it is, where it is an artifact.
+    #[serde(default)]
+    pub artifact_type: Option<String>,
     /// The entries in their order.
     #[serde(default, deserialize_with = "null_is_empty")]
     pub manifests: Vec<Descriptor>,
@@ -125,6 +129,8 @@ pub enum ManifestError {
     TooManyEntries(usize),
 }
 
+/// Registries take no longer manifest than this (distribution-spec, "Pushing Manifests"); bytes.
+pub const MAX_PUSHED_MANIFEST: u64 = 4 << 20;
 /// Manifests longer than this are not read (4 MiB is what registries take); bytes.
 pub const MAX_MANIFEST: u64 = 8 << 20;
 /// Configs longer than this are not read; bytes.

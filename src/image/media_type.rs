@@ -48,3 +48,13 @@ pub fn is_config(media_type: &str) -> bool {
 pub fn is_foreign(media_type: &str) -> bool {
     media_type.contains("foreign") || media_type.contains("nondistributable")
 }
+
+/// Whether a text has the form of a media type (RFC 6838, section 4.2).
+#[must_use]
+pub fn is_well_formed(text: &str) -> bool {
+    let is_name = |name: &str| {
+        let rest = |b: u8| b.is_ascii_alphanumeric() || b"!#$&-^_.+".contains(&b);
+        name.len() <= 127 && name.starts_with(|c: char| c.is_ascii_alphanumeric()) && name.bytes().all(rest)
+    };
+    text.split_once('/').is_some_and(|(kind, name)| is_name(kind) && is_name(name))
+}

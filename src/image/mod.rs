@@ -16,7 +16,8 @@ pub use digest::{Digest, DigestError, Verifier};
 pub use index::{IndexKind, go_json, index_bytes};
 pub use location::{LayoutReference, Location, LocationError};
 pub use manifest::{
-    Fetched, ImageConfig, ImageManifest, Index, MAX_CONFIG, MAX_MANIFEST, Manifest, ManifestError, parse_manifest,
+    Fetched, ImageConfig, ImageManifest, Index, MAX_CONFIG, MAX_MANIFEST, MAX_PUSHED_MANIFEST, Manifest, ManifestError,
+    parse_manifest,
 };
-pub use platform::{Platform, is_known_platform};
+pub use platform::{Platform, is_known_platform, known_architectures, known_systems, known_variants};
 pub use reference::{Reference, ReferenceError, check_tag};

@@ -29,6 +29,39 @@ pub struct Platform {
     pub variant: String,
 }
 
+impl Platform {
+    /// The variant, but for the only one of an architecture: `linux/arm64` is `linux/arm64/v8` as well.
+    #[must_use]
+    pub fn own_variant(&self) -> &str {
+        match (self.architecture.as_str(), self.variant.as_str()) {
+            ("arm64", "v8") => "",
+            (_, variant) => variant,
+        }
+    }
+
+    /// Whether this is for an os and architecture, and for a variant where one is `wanted`.
+    #[must_use]
+    pub fn matches(&self, wanted: &Self) -> bool {
+        self.os == wanted.os
+            && self.architecture == wanted.architecture
+            && (wanted.variant.is_empty() || self.own_variant() == wanted.own_variant())
+    }
+
+    /// Whether a machine that runs one runs the other: of Windows the build counts, not its revision.
+    #[must_use]
+    pub fn is_same(&self, other: &Self) -> bool {
+        fn build(platform: &Platform) -> Vec<&str> {
+            let parts = if platform.os == "windows" { 3 } else { usize::MAX };
+            platform.os_version.split('.').take(parts).collect()
+        }
+        self.os == other.os
+            && self.architecture == other.architecture
+            && self.own_variant() == other.own_variant()
+            && build(self) == build(other)
+            && self.os_features == other.os_features
+    }
+}
+
 impl fmt::Display for Platform {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}/{}", self.os, self.architecture)?;
@@ -101,6 +134,32 @@ const KNOWN: &[&str] = &[
 /// OS/ARCH/VARIANT triples that manifest-tool 2.2.1 takes beside the plain pairs.
 const VARIANTS: &[&str] = &["linux/arm/v5", "linux/arm/v6", "linux/arm/v7", "linux/arm64/v8"];
 
+/// Each once, sorted.
+fn parts(of: impl Iterator<Item = &'static str>) -> Vec<&'static str> {
+    let mut parts: Vec<&str> = of.collect();
+    parts.sort_unstable();
+    parts.dedup();
+    parts
+}
+
+/// The operating systems of all platforms that are known.
+#[must_use]
+pub fn known_systems() -> Vec<&'static str> {
+    parts(KNOWN.iter().filter_map(|pair| Some(pair.split_once('/')?.0)))
+}
+
+/// The architectures of all platforms that are known.
+#[must_use]
+pub fn known_architectures() -> Vec<&'static str> {
+    parts(KNOWN.iter().filter_map(|pair| Some(pair.split_once('/')?.1)))
+}
+
+/// The variants of all platforms that are known.
+#[must_use]
+pub fn known_variants() -> Vec<&'static str> {
+    parts(VARIANTS.iter().filter_map(|triple| Some(triple.rsplit_once('/')?.1)))
+}
+
 /// Whether os, architecture and variant are a combination that 2.2.1 puts into a list.
 #[must_use]
 pub fn is_known_platform(platform: &Platform) -> bool {
@@ -135,6 +194,26 @@ impl std::str::FromStr for Platform {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn same() {
+        let platform = |text: &str| {
+            let (name, version) = text.split_once(' ').unwrap_or((text, ""));
+            Platform { os_version: version.into(), ..name.parse().unwrap() }
+        };
+        for (one, other, same) in [
+            ("linux/arm64", "linux/arm64/v8", true),
+            ("linux/arm/v6", "linux/arm/v7", false),
+            ("linux/arm", "linux/arm/v7", false),
+            ("windows/amd64 10.0.20348.9", "windows/amd64 10.0.20348.10", true),
+            ("windows/amd64 10.0.20348.9", "windows/amd64 10.0.17763.9", false),
+            ("windows/amd64 10.0.20348.9", "windows/amd64", false),
+            ("linux/amd64 1.2.3.4", "linux/amd64 1.2.3.5", false),
+        ] {
+            assert_eq!(platform(one).is_same(&platform(other)), same, "{one} {other}");
+            assert_eq!(platform(other).is_same(&platform(one)), same, "{other} {one}");
+        }
+    }
 
     #[test]
     fn known() {

@@ -9,7 +9,7 @@ use super::archive::Archive;
 use super::error::Error;
 use super::files::{Files, Unreadable};
 use super::{CONTAINERD_NAME, REF_NAME, blob_path};
-use crate::image::{Descriptor, Digest, Fetched, Index, LayoutReference, media_type, parse_manifest};
+use crate::image::{Descriptor, Digest, Fetched, Index, LayoutReference, MAX_MANIFEST, media_type, parse_manifest};
 
 /// A layout that is read.
 pub struct Layout {
@@ -18,9 +18,6 @@ pub struct Layout {
     files: Files,
     index: Index,
 }
-
-/// Manifests and index.json longer than this are not read; bytes.
-const MAX_MANIFEST: u64 = 8 << 20;
 
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
@@ -57,6 +54,12 @@ impl Layout {
         }
         let index = serde_json::from_slice(&read("index.json")?).map_err(|error| invalid("index.json", error))?;
         Ok(Self { at, files, index })
+    }
+
+    /// Opens a folder to see what it holds now: nothing where it is no layout yet, or an archive, which is written anew.
+    pub fn current(at: &LayoutReference) -> Result<Option<Self>, Error> {
+        let is_there = !at.archive && Path::new(&at.path).join("index.json").exists();
+        is_there.then(|| Self::open(at)).transpose()
     }
 
     /// What index.json has under a name or digest, or the only image where neither is given.

@@ -74,23 +74,10 @@ impl Writer {
         Ok(writer)
     }
 
-    /// Whether a blob is there, whole: a machine that lost power may have left anything under its name.
+    /// Whether a blob is there, whole.
     #[must_use]
     pub fn has_blob(&self, blob: &Descriptor) -> bool {
-        let path = self.root.join(blob_path(&blob.digest));
-        let found = std::fs::symlink_metadata(&path);
-        if !found.is_ok_and(|found| found.is_file() && found.len() == blob.size) {
-            return false;
-        }
-        let Ok(mut file) = File::open(&path) else { return false };
-        let (mut verifier, mut piece) = (Verifier::new(&blob.digest, blob.size), vec![0; PIECE]);
-        loop {
-            match file.read(&mut piece) {
-                Ok(0) => return verifier.finish().is_ok(),
-                Ok(read) if verifier.update(piece.get(..read).unwrap_or_default()).is_ok() => {}
-                _ => return false,
-            }
-        }
+        is_whole(&self.root, blob)
     }
 
     /// The folder of a blob, made if it is not there; links are not followed.
@@ -213,6 +200,30 @@ impl Writer {
         file.as_file().sync_all()?;
         file.persist(self.root.join(name)).map_err(|error| error.error)?;
         Ok(())
+    }
+}
+
+/// Whether a blob is in a folder, whole; never in an archive, which is written anew.
+#[must_use]
+pub fn has_blob(at: &LayoutReference, blob: &Descriptor) -> bool {
+    !at.archive && is_whole(Path::new(&at.path), blob)
+}
+
+/// Whether a file is there and is what it is called: a machine that lost power may have left anything under its name.
+fn is_whole(root: &Path, blob: &Descriptor) -> bool {
+    let path = root.join(blob_path(&blob.digest));
+    let found = std::fs::symlink_metadata(&path);
+    if !found.is_ok_and(|found| found.is_file() && found.len() == blob.size) {
+        return false;
+    }
+    let Ok(mut file) = File::open(&path) else { return false };
+    let (mut verifier, mut piece) = (Verifier::new(&blob.digest, blob.size), vec![0; PIECE]);
+    loop {
+        match file.read(&mut piece) {
+            Ok(0) => return verifier.finish().is_ok(),
+            Ok(read) if verifier.update(piece.get(..read).unwrap_or_default()).is_ok() => {}
+            _ => return false,
+        }
     }
 }
 

@@ -1,11 +1,15 @@
-//! What is shown: text as manifest-tool 2.2.1 writes it, and JSON.
+//! What is shown: text as manifest-tool 2.2.1 writes it, plans, and JSON.
 //!
 //! Everything is made as a string first, so that an error half way leaves nothing on stdout.
 
+mod document;
 mod json;
+mod plan;
 mod progress;
 mod text;
 
+pub use document::{descriptor_json, document, index_json, inspection_parts, merge, tags_json};
 pub use json::inspection_json;
+pub use plan::plan_text;
 pub use progress::Progress;
 pub use text::{Colour, inspection_text};

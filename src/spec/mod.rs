@@ -2,17 +2,22 @@
 //!
 //! Pure code: reading the file is the caller's part.
 
+mod node;
 mod problem;
+mod schema;
 mod template;
+mod variables;
 mod yaml;
 
 use std::collections::{BTreeMap, HashSet};
 
 pub use problem::{Problem, SpecError};
+pub use schema::schema;
 pub use template::{TemplateRequest, from_template, parse_annotations};
-pub use yaml::from_yaml;
+pub use variables::Lookup;
+pub use yaml::{YamlRequest, from_yaml};
 
-use crate::image::{IndexKind, Location, Platform, check_tag};
+use crate::image::{Digest, Location, Platform, check_tag, is_known_platform};
 
 /// One index to assemble.
 #[derive(Debug, Clone)]
@@ -22,9 +27,17 @@ pub struct Spec {
     /// Further tags of the target's repository, without the target's own.
     pub tags: Vec<String>,
     /// The form of the index.
-    pub kind: IndexKind,
-    /// Annotations of the index; empty for [`IndexKind::Docker`].
+    pub form: Form,
+    /// Start from what the target holds.
+    pub append: bool,
+    /// Annotations of the index; empty for [`Form::Docker`].
     pub annotations: BTreeMap<String, String>,
+    /// What the index is, where it is an artifact; not for [`Form::Docker`].
+    pub artifact_type: Option<String>,
+    /// The manifest that the index refers to, in the target's repository or layout; not for [`Form::Docker`].
+    pub subject: Option<Location>,
+    /// Whether attestations go into the index.
+    pub attestations: Attestations,
     /// What goes into the index, in this order. Never empty.
     pub sources: Vec<Source>,
 }
@@ -36,6 +49,95 @@ pub struct Source {
     pub location: Location,
     /// What the user said of its platform; empty fields are filled from the image's config.
     pub platform: Platform,
+    /// Annotations of its entry, or entries where it is an index.
+    pub annotations: BTreeMap<String, String>,
+}
+
+/// Which of the two forms an index is to have.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Form {
+    /// Docker manifest list.
+    Docker,
+    /// OCI image index.
+    Oci,
+    /// Docker's where every image is Docker's, else OCI's.
+    Auto,
+    /// That of what the target holds; Docker's where it holds nothing.
+    Target,
+}
+
+/// Whether attestations that came with an image go into the index.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Attestations {
+    /// They do.
+    #[default]
+    Keep,
+    /// The index has none.
+    Drop,
+}
+
+/// The words for [`Form`] in a spec and on the command line.
+const FORMS: &[&str] = &["docker", "oci", "auto"];
+/// The words for [`Attestations`].
+const ATTESTATIONS: &[&str] = &["keep", "drop"];
+
+impl std::str::FromStr for Form {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        match text {
+            "docker" => Ok(Self::Docker),
+            "oci" => Ok(Self::Oci),
+            "auto" => Ok(Self::Auto),
+            _ => Err(format!("expected {}", FORMS.join(", "))),
+        }
+    }
+}
+
+impl std::fmt::Display for Form {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(match self {
+            Self::Docker => "docker",
+            Self::Oci => "oci",
+            Self::Auto => "auto",
+            Self::Target => "as the target",
+        })
+    }
+}
+
+impl Form {
+    /// What is not said: Docker's, as in 2.2.1, but where the target has a form already.
+    fn unless_given(given: Option<Self>, append: bool) -> Self {
+        given.unwrap_or(if append { Self::Target } else { Self::Docker })
+    }
+}
+
+impl Spec {
+    /// The target, then the further tags of it.
+    pub fn locations(&self) -> impl Iterator<Item = Location> {
+        std::iter::once(self.target.clone()).chain(self.tags.iter().map(|tag| self.target.with_tag(tag)))
+    }
+
+    /// What a push would find wrong with it whatever the registry holds, besides what keeps it from being a spec.
+    #[must_use]
+    pub fn faults(&self) -> Vec<String> {
+        let mut faults = Vec::new();
+        let mut seen: HashSet<&Platform> = HashSet::new();
+        for Source { location, platform, .. } in &self.sources {
+            if platform.os.is_empty() || platform.architecture.is_empty() {
+                continue;
+            }
+            if !is_known_platform(platform) {
+                faults.push(format!("{location}: unsupported platform {platform}"));
+            }
+            // What else there may be is the config's to say.
+            let is_whole = platform.os != "windows" && !platform.architecture.starts_with("arm");
+            if (is_whole || !platform.variant.is_empty()) && !seen.insert(platform) {
+                faults.push(format!("{location}: another entry is for platform {platform} as well"));
+            }
+        }
+        faults
+    }
 }
 
 /// Checks the target: it must have a tag and no digest.
@@ -70,11 +172,40 @@ fn extra_tag(tag: &str, seen: &mut HashSet<String>) -> Result<(), String> {
     Ok(())
 }
 
+/// Checks the subject: a manifest by tag or digest, where the index is to be.
+fn subject(text: &str, target: &Location) -> Result<Location, String> {
+    if let Ok(digest) = Digest::parse(text) {
+        return Ok(target.with_digest(digest));
+    }
+    let location: Location = text.parse().map_err(|error: crate::image::LocationError| error.to_string())?;
+    if location.tag().is_none() && location.digest().is_none() {
+        return Err(format!("subject \"{text}\" has no tag or digest"));
+    }
+    if !location.same_repository(target) {
+        return Err(format!(
+            "subject \"{text}\" is not where the index goes; a registry lists what refers to it there alone"
+        ));
+    }
+    Ok(location)
+}
+
+/// An archive is written anew whatever it holds.
+fn check_append(target: &Location) -> Result<(), String> {
+    match target {
+        Location::Layout(layout) if layout.archive => {
+            Err(format!("{target}: nothing can be appended to an archive, which is written anew; use a folder (oci:)"))
+        }
+        _ => Ok(()),
+    }
+}
+
 /// Specs for 2.2.1 name the target's own tag among the extra ones; it is written once.
 fn without_own(target: &Location, mut tags: Vec<String>) -> Vec<String> {
     tags.retain(|tag| target.tag() != Some(tag));
     tags
 }
 
-const DOCKER_HAS_NO_ANNOTATIONS: &str =
-    "a Docker manifest list has no annotations; use --type oci, or leave the annotations out";
+/// What a Docker manifest list has no place for.
+fn not_dockers(what: &str) -> String {
+    format!("a Docker manifest list has no {what}; use --type oci, or leave the {what} out")
+}

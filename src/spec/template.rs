@@ -1,10 +1,13 @@
 use std::collections::{BTreeMap, HashSet};
 
-use super::{DOCKER_HAS_NO_ANNOTATIONS, Problem, Source, Spec, SpecError, extra_tag, source, target, without_own};
-use crate::image::{IndexKind, Platform};
+use super::{
+    Attestations, Form, Problem, Source, Spec, SpecError, check_append, extra_tag, not_dockers, source, target,
+    without_own,
+};
+use crate::image::Platform;
 
 /// What `push from-args` was given.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Default)]
 pub struct TemplateRequest<'a> {
     /// `OS/ARCH[/VARIANT]` each.
     pub platforms: &'a [String],
@@ -16,8 +19,12 @@ pub struct TemplateRequest<'a> {
     pub tags: &'a [String],
     /// `KEY=VALUE` each.
     pub annotations: &'a [String],
+    /// `OS/ARCH[/VARIANT]:KEY=VALUE` each: annotations of the entries of a platform.
+    pub entry_annotations: &'a [String],
     /// Form of the index.
-    pub kind: IndexKind,
+    pub form: Option<Form>,
+    /// Start from what the target holds.
+    pub append: bool,
 }
 
 /// Makes a spec from platforms and a template, or says all that is wrong with them.
@@ -28,17 +35,7 @@ pub fn from_template(request: &TemplateRequest<'_>) -> Result<Spec, SpecError> {
     let target = target(request.target).map_err(&mut note).ok();
     let mut sources = Vec::new();
     for text in request.platforms {
-        let platform = match text.parse::<Platform>() {
-            Ok(platform) => platform,
-            Err(message) => {
-                note(message);
-                continue;
-            }
-        };
-        match source(&fill(request.template, &platform)) {
-            Ok(location) => sources.push(Source { location, platform }),
-            Err(message) => note(format!("{text}: {message}")),
-        }
+        sources.extend(sources_of(text, request.template).map_err(&mut note));
     }
     if request.platforms.is_empty() {
         note("no platforms given".into());
@@ -51,15 +48,56 @@ pub fn from_template(request: &TemplateRequest<'_>) -> Result<Spec, SpecError> {
         }
     }
     let annotations = parse_annotations(request.annotations).map_err(&mut note).unwrap_or_default();
-    if request.kind == IndexKind::Docker && !annotations.is_empty() {
-        note(DOCKER_HAS_NO_ANNOTATIONS.into());
+    for argument in request.entry_annotations {
+        if let Err(message) = annotate(&mut sources, argument) {
+            note(message);
+        }
+    }
+    let form = Form::unless_given(request.form, request.append);
+    if form == Form::Docker && !annotations.is_empty() {
+        note(not_dockers("annotations"));
+    }
+    if let (true, Some(target)) = (request.append, &target) {
+        check_append(target).map_err(&mut note).ok();
     }
     match target {
-        Some(target) if problems.is_empty() => {
-            Ok(Spec { tags: without_own(&target, tags), target, kind: request.kind, annotations, sources })
-        }
+        Some(target) if problems.is_empty() => Ok(Spec {
+            tags: without_own(&target, tags),
+            target,
+            form,
+            append: request.append,
+            annotations,
+            artifact_type: None,
+            subject: None,
+            attestations: Attestations::Keep,
+            sources,
+        }),
         _ => Err(SpecError { file: String::new(), problems }),
     }
+}
+
+/// The source that a platform, as the user wrote it, makes of a template.
+pub(super) fn sources_of(text: &str, template: &str) -> Result<Source, String> {
+    let platform = text.parse::<Platform>()?;
+    match source(&fill(template, &platform)) {
+        Ok(location) => Ok(Source { location, platform, annotations: BTreeMap::new() }),
+        Err(message) => Err(format!("{text}: {message}")),
+    }
+}
+
+/// Puts the annotations of `PLATFORM:KEY=VALUE` to the sources of that platform.
+fn annotate(sources: &mut [Source], argument: &str) -> Result<(), String> {
+    let (name, pairs) = argument
+        .split_once(':')
+        .ok_or_else(|| format!("invalid annotation \"{argument}\": expected PLATFORM:KEY=VALUE"))?;
+    let platform = name.parse::<Platform>()?;
+    let annotations = parse_annotations(&[pairs.to_owned()])?;
+    let mut found = sources.iter_mut().filter(|source| source.platform == platform).peekable();
+    if found.peek().is_none() {
+        return Err(format!("annotation \"{argument}\" is for a platform that is not among those given"));
+    }
+    found.for_each(|source| source.annotations.extend(annotations.clone()));
+    Ok(())
 }
 
 /// Puts the platform into every placeholder in one pass, so that what was put in is not taken for a placeholder.
@@ -158,17 +196,21 @@ mod tests {
             target: "r.example/app:v1",
             tags: &["v1".into(), "x".into(), "x".into(), "-bad".into()],
             annotations: &["a=b".into()],
-            kind: IndexKind::Docker,
+            entry_annotations: &["linux/amd64:novalue".into(), "linux/arm:a=b".into(), "a=b".into()],
+            ..TemplateRequest::default()
         };
         let error = from_template(&request).unwrap_err().to_string();
         let lines: Vec<&str> = error.lines().collect();
-        assert_eq!(lines.len(), 6, "{error}");
+        assert_eq!(lines.len(), 9, "{error}");
         for (line, part) in lines.iter().zip([
             "invalid platform \"linux\"",
             "has no tag or digest",
             "invalid platform \"linux//v1\"",
             "duplicate tag \"x\"",
             "invalid tag \"-bad\"",
+            "invalid annotation \"novalue\"",
+            "\"linux/arm:a=b\" is for a platform that is not among those given",
+            "expected PLATFORM:KEY=VALUE",
             "no annotations",
         ]) {
             assert!(line.contains(part), "{line} has not {part}");
@@ -184,11 +226,19 @@ mod tests {
             tags in proptest::collection::vec(".*|v[0-9]", 0..4),
             annotations in proptest::collection::vec(".*|[ab=, ]{0,9}", 0..4),
         ) {
-            for kind in [IndexKind::Docker, IndexKind::Oci] {
+            for form in [Form::Docker, Form::Oci, Form::Auto] {
                 let (platforms, tags, annotations) = (&platforms, &tags, &annotations);
-                let request = TemplateRequest { platforms, template: &template, target: &target, tags, annotations, kind };
+                let request = TemplateRequest {
+                    platforms,
+                    template: &template,
+                    target: &target,
+                    tags,
+                    annotations,
+                    form: Some(form),
+                    ..TemplateRequest::default()
+                };
                 let Ok(spec) = from_template(&request) else { continue };
-                assert!(kind == IndexKind::Oci || spec.annotations.is_empty());
+                assert!(form != Form::Docker || spec.annotations.is_empty());
                 assert_eq!(spec.sources.len(), platforms.len());
                 for (source, asked) in spec.sources.iter().zip(platforms) {
                     assert_eq!(source.platform.to_string(), asked.trim());

@@ -1,16 +1,37 @@
 use std::collections::{BTreeMap, HashSet};
-use std::fmt;
 
-use serde::de::{Deserialize, Deserializer, MapAccess, SeqAccess, Visitor};
 use serde_saphyr::{Location, MessageFormatter as _, NonFiniteFloatPolicy, Spanned, UserMessageFormatter};
 
-use super::{DOCKER_HAS_NO_ANNOTATIONS, Problem, Source, Spec, SpecError, extra_tag, source, target, without_own};
-use crate::image::{IndexKind, Platform};
+use super::node::Node;
+use super::schema::{ENTRY_KEYS, PLATFORM_KEYS, SPEC_KEYS};
+use super::template::sources_of;
+use super::variables::{self, Lookup};
+use super::{
+    Attestations, Form, Problem, Source, Spec, SpecError, check_append, extra_tag, not_dockers, source, subject,
+    target, without_own,
+};
+use crate::image::{self, Platform};
+
+/// A file of specs, and what is said of them besides.
+#[derive(Clone, Copy, Default)]
+pub struct YamlRequest<'a> {
+    /// The file's text.
+    pub text: &'a str,
+    /// Its name, for messages.
+    pub file: &'a str,
+    /// The form of every index, whatever the specs say.
+    pub form: Option<Form>,
+    /// Start from what the targets hold, whatever the specs say.
+    pub append: bool,
+    /// What `${NAME}` stands for; without it that is text as any other.
+    pub variables: Option<Lookup<'a>>,
+}
 
 /// Reads the specs of a file, one for each YAML document, or says all that is wrong with them, each with line and
-/// column. `file` is for messages.
-pub fn from_yaml(text: &str, file: &str, kind: IndexKind) -> Result<Vec<Spec>, SpecError> {
-    let error = |problems| SpecError { file: file.to_owned(), problems };
+/// column.
+pub fn from_yaml(request: &YamlRequest<'_>) -> Result<Vec<Spec>, SpecError> {
+    let text = request.text;
+    let error = |problems| SpecError { file: request.file.to_owned(), problems };
     let options = serde_saphyr::options! {
         budget: serde_saphyr::budget! { max_documents: MAX_DOCUMENTS, max_depth: MAX_DEPTH, },
         // A tag such as 5e63527 is text, however large a number it would be.
@@ -21,8 +42,8 @@ pub fn from_yaml(text: &str, file: &str, kind: IndexKind) -> Result<Vec<Spec>, S
     if roots.is_empty() {
         return Err(error(vec![Problem { at: None, message: "it is empty".into() }]));
     }
-    let mut reader = Reader { text, problems: Vec::new() };
-    let specs: Vec<Spec> = roots.iter().filter_map(|root| reader.spec(root, kind)).collect();
+    let mut reader = Reader { request, problems: Vec::new() };
+    let specs: Vec<Spec> = roots.iter().filter_map(|root| reader.spec(root)).collect();
     if reader.problems.is_empty() {
         return Ok(specs);
     }
@@ -44,85 +65,23 @@ fn syntax_problem(broken: &serde_saphyr::Error) -> Problem {
     }
 }
 
-/// YAML as written: what a scalar means is for the spec's keys to say, so `386` and `1.10` keep their spelling.
-#[derive(Debug)]
-enum Node {
-    Null,
-    Text(String),
-    /// A plain scalar that YAML takes for a number or a boolean; its text is in the source.
-    Plain,
-    List(Vec<Spanned<Node>>),
-    Map(Vec<(Spanned<String>, Spanned<Node>)>),
-}
-
-impl<'de> Deserialize<'de> for Node {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        deserializer.deserialize_any(NodeVisitor)
-    }
-}
-
-struct NodeVisitor;
-
-impl<'de> Visitor<'de> for NodeVisitor {
-    type Value = Node;
-
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("any YAML value")
-    }
-
-    fn visit_str<E>(self, text: &str) -> Result<Node, E> {
-        Ok(Node::Text(text.to_owned()))
-    }
-    fn visit_bool<E>(self, _: bool) -> Result<Node, E> {
-        Ok(Node::Plain)
-    }
-    fn visit_i64<E>(self, _: i64) -> Result<Node, E> {
-        Ok(Node::Plain)
-    }
-    fn visit_u64<E>(self, _: u64) -> Result<Node, E> {
-        Ok(Node::Plain)
-    }
-    fn visit_i128<E>(self, _: i128) -> Result<Node, E> {
-        Ok(Node::Plain)
-    }
-    fn visit_u128<E>(self, _: u128) -> Result<Node, E> {
-        Ok(Node::Plain)
-    }
-    fn visit_f64<E>(self, _: f64) -> Result<Node, E> {
-        Ok(Node::Plain)
-    }
-    fn visit_unit<E>(self) -> Result<Node, E> {
-        Ok(Node::Null)
-    }
-    fn visit_none<E>(self) -> Result<Node, E> {
-        Ok(Node::Null)
-    }
-
-    fn visit_seq<A: SeqAccess<'de>>(self, mut access: A) -> Result<Node, A::Error> {
-        let mut items = Vec::new();
-        while let Some(item) = access.next_element()? {
-            items.push(item);
-        }
-        Ok(Node::List(items))
-    }
-
-    fn visit_map<A: MapAccess<'de>>(self, mut access: A) -> Result<Node, A::Error> {
-        let mut entries = Vec::new();
-        while let Some(entry) = access.next_entry()? {
-            entries.push(entry);
-        }
-        Ok(Node::Map(entries))
-    }
-}
-
-const SPEC_KEYS: &[&str] = &["image", "tags", "manifests", "annotations"];
-const ENTRY_KEYS: &[&str] = &["image", "platform"];
-const PLATFORM_KEYS: &[&str] =
-    &["architecture", "os", "variant", "osversion", "os.version", "osfeatures", "os.features"];
-
 struct Reader<'a> {
-    text: &'a str,
+    request: &'a YamlRequest<'a>,
     problems: Vec<Problem>,
+}
+
+/// The known keys of a mapping, with their values.
+struct Keys<'n>(Vec<(&'n str, &'n Spanned<Node>)>);
+
+impl<'n> Keys<'n> {
+    fn get(&self, name: &str) -> Option<&'n Spanned<Node>> {
+        self.0.iter().find(|(key, _)| *key == name).map(|(_, value)| *value)
+    }
+
+    /// But for what has no value.
+    fn filled(&self, name: &str) -> Option<&'n Spanned<Node>> {
+        self.get(name).filter(|node| !matches!(node.value, Node::Null))
+    }
 }
 
 impl Reader<'_> {
@@ -135,59 +94,102 @@ impl Reader<'_> {
         result.map_err(|message| self.note(at, message)).ok()
     }
 
-    fn spec(&mut self, root: &Spanned<Node>, kind: IndexKind) -> Option<Spec> {
-        let keys = self.keys(root, "a spec", SPEC_KEYS)?;
-        let get = |name: &str| keys.iter().find(|(key, _)| *key == name).map(|(_, value)| *value);
+    /// The scalar of a key, read as what it is to be.
+    fn read<T>(&mut self, node: &Spanned<Node>, key: &str, read: impl Fn(&str) -> Result<T, String>) -> Option<T> {
+        let text = self.scalar(node, key)?;
+        let hint = if text.contains("${") { "; --env and --set fill variables" } else { "" };
+        self.checked(node.referenced, read(&text).map_err(|message| message + hint))
+    }
 
-        let target = match get("image") {
-            Some(node) => {
-                let text = self.scalar(node, "image");
-                text.and_then(|text| self.checked(node.referenced, target(&text)))
-            }
+    fn spec(&mut self, root: &Spanned<Node>) -> Option<Spec> {
+        let keys = self.keys(root, "a spec", &SPEC_KEYS)?;
+        let target = match keys.get("image") {
+            Some(node) => self.read(node, "image", target),
             None => {
                 self.note(root.referenced, "\"image\" is missing: the reference of the index to push");
                 None
             }
         };
         let (mut tags, mut seen) = (Vec::new(), HashSet::new());
-        for (text, at) in get("tags").map(|node| self.scalars(node, "tags")).unwrap_or_default() {
+        for (text, at) in keys.get("tags").map(|node| self.scalars(node, "tags")).unwrap_or_default() {
             if self.checked(at, extra_tag(&text, &mut seen)).is_some() {
                 tags.push(text);
             }
         }
-        let annotations = get("annotations").map(|node| self.annotations(node, kind)).unwrap_or_default();
-        let sources = match get("manifests") {
-            Some(Spanned { value: Node::List(entries), .. }) if !entries.is_empty() => {
-                entries.iter().filter_map(|entry| self.entry(entry)).collect()
+        let append = keys.filled("append").and_then(|node| self.read(node, "append", flag)).unwrap_or_default();
+        let append = append || self.request.append;
+        if let (true, Some(target)) = (append, &target) {
+            self.checked(root.referenced, check_append(target));
+        }
+        let said =
+            keys.filled("type").and_then(|node| self.read(node, "type", |text| word("type", text.parse::<Form>())));
+        let form = Form::unless_given(self.request.form.or(said), append);
+        let attestations = keys.filled("attestations").and_then(|node| self.read(node, "attestations", attestations));
+        let annotations = keys.get("annotations").map(|node| self.annotations(node)).unwrap_or_default();
+        let artifact_type = keys.filled("artifactType").and_then(|node| self.read(node, "artifactType", media_type));
+        let subject = keys.filled("subject").and_then(|node| {
+            let target = target.as_ref()?;
+            self.read(node, "subject", |text| subject(text, target))
+        });
+        let of_oci = [
+            ("annotations", !annotations.is_empty()),
+            ("artifactType", artifact_type.is_some()),
+            ("subject", subject.is_some()),
+        ];
+        for (key, _) in of_oci.iter().filter(|(_, given)| *given && form == Form::Docker) {
+            if let Some(node) = keys.get(key) {
+                self.note(node.referenced, not_dockers(key));
             }
+        }
+        let sources = self.sources(root, &keys);
+        let (target, attestations) = (target?, attestations.unwrap_or_default());
+        let tags = without_own(&target, tags);
+        Some(Spec { target, tags, form, append, annotations, artifact_type, subject, attestations, sources })
+    }
+
+    /// What goes into the index: the images of the template, then the entries.
+    fn sources(&mut self, root: &Spanned<Node>, keys: &Keys<'_>) -> Vec<Source> {
+        let mut sources = Vec::new();
+        match (keys.filled("platforms"), keys.filled("template")) {
+            (Some(platforms), Some(template)) => {
+                let names = self.scalars(platforms, "platforms");
+                if names.is_empty() {
+                    self.note(platforms.referenced, "\"platforms\" is empty");
+                }
+                let template = self.scalar(template, "template").unwrap_or_default();
+                for (name, at) in names {
+                    sources.extend(self.checked(at, sources_of(&name, &template)));
+                }
+            }
+            (Some(node), None) => self.note(node.referenced, "\"platforms\" needs a \"template\" to put them into"),
+            (None, Some(node)) => self.note(node.referenced, "\"template\" needs \"platforms\" to be filled with"),
+            (None, None) => {}
+        }
+        let is_templated = keys.filled("platforms").is_some() || keys.filled("template").is_some();
+        match keys.get("manifests") {
+            Some(Spanned { value: Node::List(entries), .. }) if !entries.is_empty() => {
+                sources.extend(entries.iter().filter_map(|entry| self.entry(entry)));
+            }
+            Some(Spanned { value: Node::List(_) | Node::Null, .. }) | None if is_templated => {}
             Some(node @ Spanned { value: Node::List(_) | Node::Null, .. }) => {
                 self.note(node.referenced, "\"manifests\" is empty: an index needs at least one image");
-                Vec::new()
             }
-            Some(node) => {
-                self.note(node.referenced, "\"manifests\" must be a list of entries with \"image\"");
-                Vec::new()
-            }
-            None => {
-                self.note(root.referenced, "\"manifests\" is missing: the list of images to put into the index");
-                Vec::new()
-            }
-        };
-        let target = target?;
-        Some(Spec { tags: without_own(&target, tags), target, kind, annotations, sources })
+            Some(node) => self.note(node.referenced, "\"manifests\" must be a list of entries with \"image\""),
+            None => self.note(root.referenced, "\"manifests\" is missing: the list of images to put into the index"),
+        }
+        sources
     }
 
     fn entry(&mut self, node: &Spanned<Node>) -> Option<Source> {
-        let keys = self.keys(node, "an entry of \"manifests\"", ENTRY_KEYS)?;
-        let get = |name: &str| keys.iter().find(|(key, _)| *key == name).map(|(_, value)| *value);
-        let platform = get("platform").map(|node| self.platform(node)).unwrap_or_default();
-        let Some(image) = get("image") else {
+        let keys = self.keys(node, "an entry of \"manifests\"", &ENTRY_KEYS)?;
+        let platform = keys.get("platform").map(|node| self.platform(node)).unwrap_or_default();
+        let annotations = keys.get("annotations").map(|node| self.annotations(node)).unwrap_or_default();
+        let Some(image) = keys.get("image") else {
             self.note(node.referenced, "\"image\" is missing: the reference of the image to put into the index");
             return None;
         };
-        let text = self.scalar(image, "image")?;
-        let location = self.checked(image.referenced, source(&text))?;
-        Some(Source { location, platform })
+        let location = self.read(image, "image", source)?;
+        Some(Source { location, platform, annotations })
     }
 
     fn platform(&mut self, node: &Spanned<Node>) -> Platform {
@@ -195,7 +197,8 @@ impl Reader<'_> {
         if matches!(node.value, Node::Null) {
             return platform;
         }
-        for (key, value) in self.keys(node, "\"platform\"", PLATFORM_KEYS).unwrap_or_default() {
+        let keys = self.keys(node, "\"platform\"", &PLATFORM_KEYS);
+        for (key, value) in keys.map(|Keys(keys)| keys).unwrap_or_default() {
             let field = match key {
                 "architecture" => &mut platform.architecture,
                 "os" => &mut platform.os,
@@ -220,7 +223,7 @@ impl Reader<'_> {
         platform
     }
 
-    fn annotations(&mut self, node: &Spanned<Node>, kind: IndexKind) -> BTreeMap<String, String> {
+    fn annotations(&mut self, node: &Spanned<Node>) -> BTreeMap<String, String> {
         let mut annotations = BTreeMap::new();
         match &node.value {
             Node::Null => {}
@@ -230,9 +233,6 @@ impl Reader<'_> {
                         annotations.insert(key.value.clone(), text);
                     }
                 }
-                if kind == IndexKind::Docker && !annotations.is_empty() {
-                    self.note(node.referenced, DOCKER_HAS_NO_ANNOTATIONS);
-                }
             }
             _ => self.note(node.referenced, "\"annotations\" must be a mapping of keys to values"),
         }
@@ -241,12 +241,7 @@ impl Reader<'_> {
 
     /// The entries of a mapping whose keys are known; unknown ones are noted with the nearest that is valid.
     /// Keys that start with `x-` are the user's own.
-    fn keys<'n>(
-        &mut self,
-        node: &'n Spanned<Node>,
-        what: &str,
-        valid: &[&str],
-    ) -> Option<Vec<(&'n str, &'n Spanned<Node>)>> {
+    fn keys<'n>(&mut self, node: &'n Spanned<Node>, what: &str, valid: &[String]) -> Option<Keys<'n>> {
         let Node::Map(entries) = &node.value else {
             self.note(node.referenced, format!("{what} must be a mapping with the keys {}", valid.join(", ")));
             return None;
@@ -254,13 +249,13 @@ impl Reader<'_> {
         let mut known = Vec::new();
         for (key, value) in entries {
             let name = key.value.as_str();
-            if valid.contains(&name) {
+            if valid.contains(&key.value) {
                 known.push((name, value));
             } else if !name.starts_with("x-") {
                 self.note(key.referenced, format!("unknown key \"{name}\" in {what}; {}", suggestion(name, valid)));
             }
         }
-        Some(known)
+        Some(Keys(known))
     }
 
     fn scalars(&mut self, node: &Spanned<Node>, key: &str) -> Vec<(String, Location)> {
@@ -280,11 +275,19 @@ impl Reader<'_> {
     fn spelled(&self, node: &Spanned<Node>) -> Option<&str> {
         let span = node.defined.span();
         let from = usize::try_from(span.byte_offset()?).ok()?;
-        self.text.get(from..from.checked_add(usize::try_from(span.byte_len()?).ok()?)?)
+        self.request.text.get(from..from.checked_add(usize::try_from(span.byte_len()?).ok()?)?)
     }
 
-    /// A scalar as it is spelled in the file; null is empty, as in Go's YAML.
+    /// A scalar as it is spelled in the file, with its variables filled; null is empty, as in Go's YAML.
     fn scalar(&mut self, node: &Spanned<Node>, key: &str) -> Option<String> {
+        let text = self.written(node, key)?;
+        match self.request.variables {
+            Some(lookup) => self.checked(node.referenced, variables::fill(&text, lookup)),
+            None => Some(text),
+        }
+    }
+
+    fn written(&mut self, node: &Spanned<Node>, key: &str) -> Option<String> {
         match &node.value {
             Node::Null => Some(String::new()),
             Node::Text(text) => Some(fold_separators(text, self.spelled(node).unwrap_or_default())),
@@ -300,6 +303,31 @@ impl Reader<'_> {
                 None
             }
         }
+    }
+}
+
+fn flag(text: &str) -> Result<bool, String> {
+    text.parse().map_err(|_| format!("\"append\" is \"{text}\"; expected true or false"))
+}
+
+fn word<T>(key: &str, read: Result<T, String>) -> Result<T, String> {
+    read.map_err(|expected| format!("\"{key}\" is none of its words; {expected}"))
+}
+
+fn attestations(text: &str) -> Result<Attestations, String> {
+    match text {
+        "keep" => Ok(Attestations::Keep),
+        "drop" => Ok(Attestations::Drop),
+        _ => word("attestations", Err(format!("expected {}", super::ATTESTATIONS.join(", ")))),
+    }
+}
+
+fn media_type(text: &str) -> Result<String, String> {
+    let is_type = image::media_type::is_well_formed(text);
+    if is_type {
+        Ok(text.to_owned())
+    } else {
+        Err(format!("\"{text}\" is not a media type, such as application/vnd.example.v1"))
     }
 }
 
@@ -324,12 +352,12 @@ fn fold_separators(text: &str, spelled: &str) -> String {
     out
 }
 
-fn suggestion(name: &str, valid: &[&str]) -> String {
+fn suggestion(name: &str, valid: &[String]) -> String {
     // The distance takes memory for each character of one times each of the other: what is long is near to none.
     let near = if name.len() > 64 { &[] } else { valid };
     let nearest = near
         .iter()
-        .map(|key| (strsim::damerau_levenshtein(&name.to_lowercase(), key), key))
+        .map(|key| (strsim::damerau_levenshtein(&name.to_lowercase(), &key.to_lowercase()), key))
         .filter(|(distance, key)| *distance <= 1 + key.len() / 3)
         .min();
     match nearest {
@@ -342,8 +370,12 @@ fn suggestion(name: &str, valid: &[&str]) -> String {
 mod tests {
     use super::*;
 
+    fn read(text: &str) -> Result<Vec<Spec>, SpecError> {
+        from_yaml(&YamlRequest { text, file: "s.yaml", form: Some(Form::Oci), ..YamlRequest::default() })
+    }
+
     fn problems(text: &str) -> Vec<String> {
-        match from_yaml(text, "s.yaml", IndexKind::Oci) {
+        match read(text) {
             Ok(specs) => vec![format!("good: {specs:?}")],
             Err(error) => error.to_string().lines().map(str::to_owned).collect(),
         }
@@ -357,12 +389,109 @@ mod tests {
             manifests:\n\
             - image: r.io/a:386\n  \
               platform: {architecture: 386, os: linux, os.version: 10.0, os.features: [1, b]}\n";
-        let spec = &from_yaml(text, "s.yaml", IndexKind::Oci).unwrap()[0];
+        let spec = &read(text).unwrap()[0];
         assert_eq!(spec.tags, ["1.1", "1.20", "1", "0x1F", "1e3", "true", "2.0", "v", "1_0"]);
         let annotations: Vec<String> = spec.annotations.iter().map(|(k, v)| format!("{k}={v}")).collect();
         assert_eq!(annotations, ["date=2026-01-02", "empty=", "n=007", "text=a\tb"]);
         let platform = &spec.sources[0].platform;
         assert_eq!(platform.to_string(), "linux/386:10.0 [1 b]");
+    }
+
+    /// A spec in JSON, which is YAML as well.
+    fn of(more: &str) -> String {
+        format!(r#"{{"image": "r.io/a:1", {more}}}"#)
+    }
+
+    #[test]
+    fn what_2_2_1_does_not_have() {
+        let text = "image: r.io/a:1\ntype: oci\nappend: true\nannotations: {k: v}\nartifactType: application/vnd.x+json\n\
+                    subject: r.io/a:0\nattestations: drop\nplatforms: [linux/amd64, linux/arm/v7]\n\
+                    template: r.io/b:ARCHVARIANT\nmanifests: [{image: r.io/c:1, annotations: {e: 1.10}}]\n";
+        let request = YamlRequest { text, ..YamlRequest::default() };
+        let [spec] = &from_yaml(&request).unwrap()[..] else { panic!("one") };
+        assert_eq!((spec.form, spec.append, spec.attestations), (Form::Oci, true, Attestations::Drop));
+        assert_eq!(spec.artifact_type.as_deref(), Some("application/vnd.x+json"));
+        assert_eq!(spec.subject.as_ref().unwrap().to_string(), "r.io/a:0");
+        let sources: Vec<String> = spec.sources.iter().map(|source| source.location.to_string()).collect();
+        assert_eq!(sources, ["r.io/b:amd64", "r.io/b:armv7", "r.io/c:1"]);
+        assert_eq!(spec.sources[1].platform.to_string(), "linux/arm/v7");
+        assert_eq!(spec.sources[2].annotations["e"], "1.10");
+        let docker = from_yaml(&YamlRequest { form: Some(Form::Docker), ..request }).unwrap_err().to_string();
+        assert_eq!(docker.matches("a Docker manifest list has no").count(), 3, "{docker}");
+    }
+
+    #[test]
+    fn which_form() {
+        for (more, given, append, form) in [
+            ("", None, false, Form::Docker),
+            ("", None, true, Form::Target),
+            (r#""type": "auto","#, None, true, Form::Auto),
+            (r#""type": "oci","#, None, false, Form::Oci),
+            (r#""type": "oci","#, Some(Form::Docker), false, Form::Docker),
+            (r#""type": null,"#, None, false, Form::Docker),
+        ] {
+            let text = of(&format!(r#"{more} "manifests": [{{"image": "r.io/a:2"}}]"#));
+            let request = YamlRequest { text: &text, form: given, append, ..YamlRequest::default() };
+            assert_eq!(from_yaml(&request).unwrap()[0].form, form, "{more} {given:?}");
+        }
+    }
+
+    #[test]
+    fn what_makes_no_sense() {
+        let digest = "a".repeat(64);
+        for (more, part) in [
+            (r#""type": "OCI""#, "\"type\" is none of its words; expected docker, oci, auto"),
+            (r#""append": "maybe""#, "expected true or false"),
+            (r#""attestations": "some""#, "expected keep, drop"),
+            (r#""artifactType": "json""#, "not a media type"),
+            (r#""subject": "r.io/other:1""#, "is not where the index goes"),
+            (r#""subject": "r.io/a""#, "has no tag or digest"),
+            (r#""platforms": ["linux/amd64"]"#, "needs a \"template\""),
+            (r#""template": "r.io/a:ARCH""#, "needs \"platforms\""),
+            (r#""platforms": [], "template": "r.io/a:ARCH""#, "\"platforms\" is empty"),
+            (r#""platforms": ["linux"], "template": "r.io/a:ARCH""#, "invalid platform \"linux\""),
+            (
+                r#""platforms": ["linux/amd64"], "template": "r.io/ARCH""#,
+                "linux/amd64: source \"r.io/amd64\" has no tag",
+            ),
+        ] {
+            let found = problems(&of(&format!(r#""manifests": [{{"image": "r.io/a:2"}}], {more}"#)));
+            assert!(found.iter().any(|line| line.contains(part)), "{more}: {found:?}");
+        }
+        let text = "image: oci-archive:a.tar:v1\nappend: true\nmanifests: [{image: r.io/a:2}]";
+        assert!(problems(text)[0].contains("nothing can be appended to an archive"), "{:?}", problems(text));
+        let text = of(&format!(r#""subject": "sha256:{digest}", "manifests": [{{"image": "r.io/a:2"}}]"#));
+        assert_eq!(read(&text).unwrap()[0].subject.as_ref().unwrap().to_string(), format!("r.io/a@sha256:{digest}"));
+    }
+
+    #[test]
+    fn variables_are_filled_where_they_are_wanted() {
+        let text = "image: r.io/a:${V}\ntags: [\"${V}-x\", '$${V}']\nannotations: {k: \"a: ${Q}\", l: '$${V}'}\n\
+                    manifests: [{image: r.io/b:1, platform: {architecture: \"${A}\", os: linux}}]";
+        let lookup = |name: &str| match name {
+            "V" => Some("1.10".to_owned()),
+            "A" => Some("386".to_owned()),
+            "Q" => Some("{} # ]".to_owned()),
+            _ => None,
+        };
+        let request = YamlRequest { text, file: "s.yaml", form: Some(Form::Oci), ..YamlRequest::default() };
+        let with = |lookup: Lookup<'_>| from_yaml(&YamlRequest { variables: Some(lookup), ..request });
+        let error = with(&lookup).unwrap_err().to_string();
+        assert_eq!(error.lines().count(), 1, "{error}");
+        assert!(error.starts_with("s.yaml:2:18: invalid tag \"${V}\""), "{error}");
+        let text = text.replace(", '$${V}'", "");
+        let spec = &from_yaml(&YamlRequest { text: &text, variables: Some(&lookup), ..request }).unwrap()[0];
+        assert_eq!((spec.target.to_string(), &spec.tags[..]), ("r.io/a:1.10".into(), &["1.10-x".to_owned()][..]));
+        let annotations: Vec<&String> = spec.annotations.values().collect();
+        assert_eq!(annotations, ["a: {} # ]", "${V}"]);
+        assert_eq!(spec.sources[0].platform.to_string(), "linux/386");
+        let error = with(&|_| None).unwrap_err().to_string();
+        assert_eq!(error.matches("is not set, or is empty").count(), 4, "{error}");
+        // In 2.2.1 they are text as any other.
+        let error = from_yaml(&YamlRequest { text: &text, ..request }).unwrap_err().to_string();
+        assert!(error.contains("s.yaml:1:8: ") && error.contains("--env and --set fill variables"), "{error}");
+        let text = "image: r.io/a:1\nannotations: {k: '${V}'}\nmanifests: [{image: r.io/b:1}]";
+        assert_eq!(read(text).unwrap()[0].annotations["k"], "${V}");
     }
 
     #[test]
@@ -374,7 +503,7 @@ mod tests {
             ("\"a  b\"", "a  b"),
         ] {
             let text = format!("image: r.io/a:1\nannotations: {{k: {written}}}\nmanifests: [{{image: r.io/a:2}}]");
-            let spec = &from_yaml(&text, "s.yaml", IndexKind::Oci).unwrap()[0];
+            let spec = &read(&text).unwrap()[0];
             assert_eq!(spec.annotations["k"], value, "{written}");
         }
     }
@@ -429,7 +558,7 @@ mod tests {
     fn a_document_for_each_index() {
         let one = |tag: &str| format!("image: r.io/a:{tag}\nmanifests: [{{image: r.io/b:1.10}}]\n");
         let text = format!("---\n{}---\n---\n{}...\n", one("1.10"), one("2.20"));
-        let specs = from_yaml(&text, "s.yaml", IndexKind::Oci).unwrap();
+        let specs = read(&text).unwrap();
         let shown: Vec<String> =
             specs.iter().map(|spec| format!("{} {}", spec.target, spec.sources[0].location)).collect();
         assert_eq!(shown, ["r.io/a:1.10 r.io/b:1.10", "r.io/a:2.20 r.io/b:1.10"]);
@@ -437,7 +566,7 @@ mod tests {
         assert_eq!(problems(&text).len(), 3, "{:?}", problems(&text));
         assert_eq!(problems(&text)[0], "s.yaml:5:14: duplicate tag \"1.10\"");
         let many: String = (0..3000).map(|n| format!("---\n{}", one(&n.to_string()))).collect();
-        assert_eq!(from_yaml(&many, "s.yaml", IndexKind::Oci).unwrap().len(), 3000);
+        assert_eq!(read(&many).unwrap().len(), 3000);
     }
 
     #[test]
@@ -453,7 +582,7 @@ mod tests {
     fn a_tag_that_would_be_an_endless_number_is_text() {
         let text = "image: r.io/a:1\ntags: [5e63527, 1e999]\nannotations: {a: .inf, b: -.INF, c: .nan}\n\
                     manifests: [{image: r.io/a:2}]";
-        let spec = &from_yaml(text, "s.yaml", IndexKind::Oci).unwrap()[0];
+        let spec = &read(text).unwrap()[0];
         assert_eq!(spec.tags, ["5e63527", "1e999"]);
         assert_eq!(spec.annotations.values().collect::<Vec<_>>(), [".inf", "-.INF", ".nan"]);
     }
@@ -469,8 +598,10 @@ mod tests {
     }
 
     /// What holds of every text that is read.
-    fn check(text: &str, kind: IndexKind) {
-        let specs = match from_yaml(text, "s.yaml", kind) {
+    fn check(text: &str, form: Option<Form>) {
+        let lookup = |name: &str| (name != "NO").then(|| name.to_owned());
+        let variables = form.is_none().then_some(&lookup as Lookup<'_>);
+        let specs = match from_yaml(&YamlRequest { text, file: "s.yaml", form, append: false, variables }) {
             Ok(specs) => specs,
             Err(error) => {
                 assert!(!error.problems.is_empty());
@@ -480,7 +611,7 @@ mod tests {
         assert!(!specs.is_empty());
         for spec in specs {
             assert!(spec.target.tag().is_some() && spec.target.digest().is_none() && !spec.sources.is_empty());
-            assert!(kind == IndexKind::Oci || spec.annotations.is_empty());
+            assert!(spec.form != Form::Docker || (spec.annotations.is_empty() && spec.subject.is_none()));
             for source in &spec.sources {
                 assert!(source.location.reference().is_none_or(|reference| reference.manifest_name().is_some()));
                 assert_eq!(source.location.to_string().parse(), Ok(source.location.clone()));
@@ -496,15 +627,16 @@ mod tests {
         #[test]
         fn what_is_accepted_is_valid(
             text: String,
-            like in r#"(image: r.io/a:1|manifests:|tags:|platform:|image: |r.io/b:2|\n|\n- |\n  |\[|\]|\{|\}|, |---|&a |\*a|'|"|#|!!int |5|~|é){0,40}"#,
+            like in r#"(image: r.io/a:1|manifests:|tags:|platform:|image: |r.io/b:2|type: auto|append: true|subject: |template: |r.io/OS|\$\{A\}|\$\{|\n|\n- |\n  |\[|\]|\{|\}|, |---|&a |\*a|'|"|#|!!int |5|~|é){0,40}"#,
             cut in 0usize..150,
         ) {
             let good = "image: r.io/a:1\ntags: [1, 'b']\nmanifests:\n- image: &x r.io/a:2\n  \
                         platform: {os: linux, architecture: 386} # é\n- image: *x\n";
             let (before, after) = good.split_at_checked(cut).unwrap_or((good, ""));
             for text in [&text, &like, before, &format!("{before}{like}{after}")] {
-                check(text, IndexKind::Docker);
-                check(text, IndexKind::Oci);
+                check(text, Some(Form::Docker));
+                check(text, Some(Form::Oci));
+                check(text, None);
             }
         }
 
@@ -514,7 +646,7 @@ mod tests {
         ) {
             let tags: Vec<String> = tags.into_iter().filter(|tag| !tag.eq_ignore_ascii_case("null")).collect();
             let text = format!("image: r.io/a:longer-than-those\ntags: [{}]\nmanifests: [{{image: r.io/a:1}}]", tags.join(", "));
-            proptest::prop_assert_eq!(&from_yaml(&text, "s.yaml", IndexKind::Oci).unwrap()[0].tags, &tags);
+            proptest::prop_assert_eq!(&read(&text).unwrap()[0].tags, &tags);
         }
     }
 }

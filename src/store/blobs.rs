@@ -8,7 +8,7 @@ use futures_util::stream;
 use super::transfers::Begun;
 use super::{Error, Store, in_one_registry};
 use crate::image::{Descriptor, Location};
-use crate::layout::{Layout, Writer};
+use crate::layout::{self, Layout, Writer};
 use crate::registry::{self, BlobSource, BlobStream, Mounting};
 
 /// How a blob came to where it is wanted.
@@ -58,6 +58,35 @@ impl Store<'_> {
             Location::Layout(to) => self.write_blob(&*self.writer(to)?, blob, source).await?,
         }
         Ok(Placing::Sent)
+    }
+
+    /// How [`Self::place_blob`] would go; nothing is written.
+    pub(super) async fn foresee_blob(
+        &self,
+        from: &Location,
+        to: &Location,
+        blob: &Descriptor,
+    ) -> Result<Placing, Error> {
+        let there = match to {
+            Location::Registry(to) => self.client.has_blob(to, blob).await?,
+            Location::Layout(to) => layout::has_blob(to, blob),
+        };
+        Ok(match in_one_registry(from, to) {
+            _ if there => Placing::There,
+            Some(_) => Placing::Mounted,
+            None => Placing::Sent,
+        })
+    }
+
+    /// Whether a manifest is in a repository or layout; nothing is written.
+    pub(super) async fn has_manifest(&self, at: &Location, manifest: &Descriptor) -> Result<bool, Error> {
+        match at {
+            Location::Registry(_) => {
+                let current = self.current_digest(&at.with_digest(manifest.digest.clone())).await?;
+                Ok(current.as_ref() == Some(&manifest.digest))
+            }
+            Location::Layout(layout) => Ok(layout::has_blob(layout, manifest)),
+        }
     }
 
     async fn write_once(&self, writer: &Writer, blob: &Descriptor, source: &dyn BlobSource) -> Result<(), Error> {

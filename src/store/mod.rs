@@ -4,12 +4,14 @@ mod blobs;
 mod error;
 mod place;
 mod publish;
+mod referrers;
 mod transfers;
 
 pub use blobs::Placing;
 pub use error::Error;
 pub use place::{Child, Placed, Step, Steps};
-pub use publish::{Publication, PublishError, Report};
+pub use publish::{Publication, PublishError, Report, TagOutcome, TagReport};
+pub use referrers::referrers_tag;
 pub use transfers::{Transfer, Transfers};
 
 use std::collections::HashMap;
@@ -20,12 +22,9 @@ use bytes::Bytes;
 use futures_util::future::join_all;
 use tokio::sync::Semaphore;
 
-use crate::image::{Descriptor, Digest, Fetched, LayoutReference, Location, Reference};
-use crate::layout::{Layout, Writer};
+use crate::image::{Descriptor, Digest, Fetched, LayoutReference, Location, MAX_CONFIG, Reference};
+use crate::layout::{self, Layout, Writer};
 use crate::registry::{self, Client, IfMatch};
-
-/// Configs longer than this are not read; bytes.
-const MAX_CONFIG: u64 = 8 << 20;
 
 /// Blobs on their way at once, at most; each takes a connection at both ends.
 const TRANSFERS: usize = 16;
@@ -100,6 +99,22 @@ impl<'a> Store<'a> {
         }
     }
 
+    /// Fetches what a tag or name of a target points at now, if it is anything.
+    pub async fn fetch_current(&self, at: &Location) -> Result<Option<Fetched>, Error> {
+        let fetched = match at {
+            Location::Registry(_) => self.fetch_manifest(at, Some(at)).await,
+            Location::Layout(layout) => match Layout::current(layout)? {
+                Some(current) => current.fetch_manifest(layout).map_err(Error::from),
+                None => return Ok(None),
+            },
+        };
+        match fetched {
+            Ok(fetched) => Ok(Some(fetched)),
+            Err(error) if error.is_missing() => Ok(None),
+            Err(error) => Err(error),
+        }
+    }
+
     /// Fetches the manifest that a descriptor names, from the same repository or layout.
     pub async fn fetch_child(
         &self,
@@ -116,11 +131,7 @@ impl<'a> Store<'a> {
         };
         let at = LayoutReference { name: None, digest: Some(child.digest.clone()), ..layout.clone() };
         let fetched = self.layout(layout)?.fetch_manifest(&at)?;
-        let Descriptor { media_type, size, .. } = &fetched.descriptor;
-        if (media_type, size) != (&child.media_type, &child.size) {
-            let said = format!("{} of {} bytes", child.media_type, child.size);
-            return Err(Error::layout(&at, format!("the index calls it {said}, it is {media_type} of {size}")));
-        }
+        fetched.check(child).map_err(|reason| Error::layout(&at, reason))?;
         Ok(fetched)
     }
 
@@ -149,12 +160,10 @@ impl<'a> Store<'a> {
                 Ok(None)
             }
             Location::Layout(layout) => {
-                if !std::path::Path::new(&layout.path).join("index.json").exists() {
-                    return Ok(None);
-                }
-                match Layout::open(layout)?.find(layout) {
+                let Some(current) = Layout::current(layout)? else { return Ok(None) };
+                match current.find(layout) {
                     // Listed, and lost: it is to be written again.
-                    Ok(found) => Ok(self.writer(layout)?.has_blob(&found).then_some(found.digest)),
+                    Ok(found) => Ok(layout::has_blob(layout, &found).then_some(found.digest)),
                     Err(error) if error.missing => Ok(None),
                     Err(error) => Err(error.into()),
                 }

@@ -1,3 +1,4 @@
+use std::collections::HashSet;
 use std::fmt;
 
 use bytes::Bytes;
@@ -32,8 +33,8 @@ pub struct Placed {
 /// Something that came to be in its place.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Step {
-    /// A blob.
-    Blob(Digest, Placing),
+    /// A blob of so many bytes.
+    Blob(Digest, u64, Placing),
     /// A manifest, by digest.
     Manifest(Digest),
     /// A tag, which points at what is published now.
@@ -47,9 +48,9 @@ pub enum Step {
 impl fmt::Display for Step {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Blob(digest, Placing::There) => write!(f, "blob {digest} is there"),
-            Self::Blob(digest, Placing::Mounted) => write!(f, "mounted blob {digest}"),
-            Self::Blob(digest, Placing::Sent) => write!(f, "sent blob {digest}"),
+            Self::Blob(digest, _, Placing::There) => write!(f, "blob {digest} is there"),
+            Self::Blob(digest, _, Placing::Mounted) => write!(f, "mounted blob {digest}"),
+            Self::Blob(digest, _, Placing::Sent) => write!(f, "sent blob {digest}"),
             Self::Manifest(digest) => write!(f, "pushed manifest {digest}"),
             Self::Tag(tag) => write!(f, "pushed {tag}"),
             Self::TagUnchanged(tag) => write!(f, "{tag} is up to date"),
@@ -82,7 +83,7 @@ impl Placed {
                 let blobs = child.blobs.iter().map(async |blob| {
                     let place = async {
                         let placing = store.place_blob(&child.from, target, blob).await?;
-                        steps(Step::Blob(blob.digest.clone(), placing));
+                        steps(Step::Blob(blob.digest.clone(), blob.size, placing));
                         Ok(())
                     };
                     self.blobs.get(&(repository.clone(), blob.digest.clone()), place).await
@@ -120,6 +121,34 @@ impl Placed {
             self.pushed.get(&key, push).await
         }))
         .await
+    }
+}
+
+impl Store<'_> {
+    /// What [`Placed::place_blobs`] and [`Placed::push_children`] would do, as far as it can be known: a registry may
+    /// not mount what it is asked to mount. Nothing is written.
+    pub async fn survey(&self, target: &Location, children: &[Child]) -> Result<Vec<Step>, Vec<Error>> {
+        let surveys = join_all(children.iter().map(async |child| {
+            if self.has_manifest(target, &child.descriptor).await? {
+                return Ok(Vec::new());
+            }
+            let blobs = join_all(child.blobs.iter().map(async |blob| {
+                let placing = self.foresee_blob(&child.from, target, blob).await?;
+                Ok(Step::Blob(blob.digest.clone(), blob.size, placing))
+            }));
+            let mut steps = blobs.await.into_iter().collect::<Result<Vec<_>, Error>>()?;
+            steps.push(Step::Manifest(child.descriptor.digest.clone()));
+            Ok(steps)
+        }));
+        let (mut steps, mut errors, mut seen) = (Vec::new(), Vec::new(), HashSet::new());
+        for survey in surveys.await {
+            match survey {
+                Ok(found) => steps.extend(found),
+                Err(error) => errors.push(error),
+            }
+        }
+        steps.retain(|step| !matches!(step, Step::Blob(digest, ..) if !seen.insert(digest.clone())));
+        if errors.is_empty() { Ok(steps) } else { Err(errors) }
     }
 }
 

@@ -1,11 +1,10 @@
-use std::collections::VecDeque;
 use std::fmt;
 
 use bytes::Bytes;
 use futures_util::future::join_all;
 
 use super::{Child, Error, Placed, Step, Steps, Store};
-use crate::image::{Descriptor, Digest, LayoutReference, Location};
+use crate::image::{Descriptor, Digest, Location};
 use crate::registry::IfMatch;
 
 /// A manifest that is to be known under some tags, when all that it refers to is in its place.
@@ -31,15 +30,57 @@ pub struct Publication<'p> {
     pub wait: bool,
 }
 
-/// What was published.
+/// What was published, or would be.
 #[derive(Debug, Clone)]
 pub struct Report {
     /// Type, digest and size of the manifest.
     pub descriptor: Descriptor,
-    /// The tags that were written, in their order.
-    pub moved: Vec<Location>,
-    /// The tags that pointed at it already.
-    pub unchanged: Vec<Location>,
+    /// What became of each tag, the target's first.
+    pub tags: Vec<TagReport>,
+}
+
+/// What became of a tag.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TagReport {
+    /// The tag.
+    pub location: Location,
+    /// What became of it.
+    pub outcome: TagOutcome,
+    /// What it pointed at before, where that is known.
+    pub was: Option<Digest>,
+}
+
+/// What became of a tag.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum TagOutcome {
+    /// It did not exist before.
+    Created,
+    /// It pointed at something else before.
+    Updated,
+    /// It was written, and not looked at before.
+    Written,
+    /// It pointed at the manifest already.
+    Unchanged,
+    /// It was not written.
+    Failed,
+    /// The answer was lost, and the registry cannot be asked.
+    Unknown,
+}
+
+impl TagOutcome {
+    /// Whether it was written.
+    #[must_use]
+    pub fn is_written(self) -> bool {
+        matches!(self, Self::Created | Self::Updated | Self::Written)
+    }
+}
+
+impl Report {
+    /// Whether any tag was written.
+    #[must_use]
+    pub fn has_moved(&self) -> bool {
+        self.tags.iter().any(|tag| tag.outcome.is_written())
+    }
 }
 
 /// What was written before it failed, and why it failed.
@@ -47,14 +88,12 @@ pub struct Report {
 pub struct PublishError {
     /// Where it was to be.
     pub target: Location,
+    /// Type, digest and size of what was to be there.
+    pub descriptor: Descriptor,
     /// Why; never empty.
     pub errors: Vec<Error>,
-    /// Tags that point at the new manifest.
-    pub moved: Vec<Location>,
-    /// Tags that were not written.
-    pub unmoved: Vec<Location>,
-    /// A tag of which nobody knows, as the answer was lost and the registry cannot be asked.
-    pub unknown: Option<Location>,
+    /// What became of each tag.
+    pub tags: Vec<TagReport>,
 }
 
 impl Store<'_> {
@@ -82,29 +121,30 @@ impl Store<'_> {
                 return Err(publication.failed_before(errors));
             }
         }
-        let mut left: VecDeque<Location> = publication.locations().collect();
-        let mut report = Report { descriptor: descriptor.clone(), moved: Vec::new(), unchanged: Vec::new() };
-        let mut current = publication.current.iter();
-        while let Some(location) = left.pop_front() {
+        let mut report = publication.nothing_yet();
+        for at in 0..report.tags.len() {
             let if_match = if_match.take(); // it is the target's, which is the first
-            // Where it is not known what a tag points at, it is written, and the answer to that says what is wrong.
-            if matches!(current.next(), Some(Ok(Some(current))) if current == digest) {
-                steps(Step::TagUnchanged(location.clone()));
-                report.unchanged.push(location);
-                continue;
+            let Some(tag) = report.tags.get_mut(at) else { break };
+            let foreseen = publication.foreseen_of(at);
+            if foreseen == TagOutcome::Unchanged {
+                steps(Step::TagUnchanged(tag.location.clone()));
+            } else if let Err(error) = self.push_manifest(&tag.location, descriptor, bytes, if_match).await {
+                // Tags are written one after another: it can be of this one alone that nobody knows.
+                if error.is_unsettled() && error.subject() == tag.location.to_string() {
+                    tag.outcome = TagOutcome::Unknown;
+                }
+                return Err(publication.failed(vec![error], report));
+            } else {
+                steps(Step::Tag(tag.location.clone()));
             }
-            if let Err(error) = self.push_manifest(&location, descriptor, bytes, if_match).await {
-                left.push_front(location);
-                return Err(publication.failed(vec![error], report, left));
-            }
-            steps(Step::Tag(location.clone()));
-            report.moved.push(location);
+            tag.outcome = foreseen;
         }
         if publication.wait {
-            let reading = join_all(report.moved.iter().map(|tag| self.read_back(tag, digest))).await;
+            let written = report.tags.iter().filter(|tag| tag.outcome.is_written());
+            let reading = join_all(written.map(|tag| self.read_back(&tag.location, digest))).await;
             let errors: Vec<Error> = reading.into_iter().filter_map(Result::err).collect();
             if !errors.is_empty() {
-                return Err(publication.failed(errors, report, left));
+                return Err(publication.failed(errors, report));
             }
         }
         Ok(report)
@@ -112,59 +152,90 @@ impl Store<'_> {
 }
 
 impl Publication<'_> {
-    /// The target, then the other tags, in the order in which they are written.
-    fn locations(&self) -> impl Iterator<Item = Location> {
-        std::iter::once(self.target).chain(self.tags).cloned()
+    /// What would become of each tag.
+    #[must_use]
+    pub fn foreseen(&self) -> Report {
+        let mut report = self.nothing_yet();
+        report.tags.iter_mut().enumerate().for_each(|(at, tag)| tag.outcome = self.foreseen_of(at));
+        report
+    }
+
+    /// What becomes of the target's tag, or of the others after it. Where it is not known what a tag points at, it is
+    /// written, and the answer to that says what is wrong.
+    fn foreseen_of(&self, tag: usize) -> TagOutcome {
+        match self.current.get(tag) {
+            Some(Ok(Some(current))) if *current == self.descriptor.digest => TagOutcome::Unchanged,
+            Some(Ok(Some(_))) => TagOutcome::Updated,
+            Some(Ok(None)) => TagOutcome::Created,
+            Some(Err(_)) | None => TagOutcome::Written,
+        }
+    }
+
+    /// The target, then the other tags, in the order in which they are written; none is.
+    fn nothing_yet(&self) -> Report {
+        let was = |at| {
+            self.current.get(at).and_then(|current: &Result<Option<Digest>, Error>| current.as_ref().ok()?.clone())
+        };
+        let locations = std::iter::once(self.target).chain(self.tags).cloned().enumerate();
+        let tags = locations.map(|(at, location)| TagReport { location, outcome: TagOutcome::Failed, was: was(at) });
+        Report { descriptor: self.descriptor.clone(), tags: tags.collect() }
     }
 
     /// No tag was written.
     #[must_use]
     pub fn failed_before(&self, errors: Vec<Error>) -> PublishError {
-        let report = Report { descriptor: self.descriptor.clone(), moved: Vec::new(), unchanged: Vec::new() };
-        self.failed(errors, report, self.locations().collect())
+        self.failed(errors, self.nothing_yet())
     }
 
-    fn failed(&self, errors: Vec<Error>, report: Report, mut unmoved: VecDeque<Location>) -> PublishError {
-        let mut moved = [report.moved, report.unchanged].concat();
-        if matches!(self.target, Location::Layout(layout) if layout.archive) {
-            // It is written when all is done, which this is not.
-            moved.drain(..).rev().for_each(|tag| unmoved.push_front(tag));
+    fn failed(&self, errors: Vec<Error>, report: Report) -> PublishError {
+        // An archive is written when all is done, which this is not.
+        let is_archive = matches!(self.target, Location::Layout(layout) if layout.archive);
+        if is_archive {
+            return PublishError { errors, ..PublishError::of_archive(self.target, report, None) };
         }
-        // Tags are written one after another: of those left it can be the first alone.
-        let first = unmoved.front().map(ToString::to_string);
-        let is_first = |error: &Error| error.is_unsettled() && Some(error.subject()) == first.as_deref();
-        let unknown = if errors.iter().any(is_first) { unmoved.pop_front() } else { None };
-        PublishError { target: self.target.clone(), errors, moved, unmoved: unmoved.into(), unknown }
+        let Report { descriptor, tags } = report;
+        PublishError { target: self.target.clone(), descriptor, errors, tags }
     }
 }
 
 impl PublishError {
-    /// All was put together, and the archive could not be put in its place.
+    /// All was put together, and the archive is not in its place.
     #[must_use]
-    pub fn of_archive(report: Report, error: Error) -> Self {
-        let unmoved = [report.moved, report.unchanged].concat();
-        let target = unmoved.first().cloned();
-        let empty = || LayoutReference { archive: true, path: String::new(), name: None, digest: None };
-        let target = target.unwrap_or_else(|| Location::Layout(empty()));
-        Self { target, errors: vec![error], moved: Vec::new(), unmoved, unknown: None }
+    pub fn of_archive(target: &Location, report: Report, error: Option<Error>) -> Self {
+        let Report { descriptor, mut tags } = report;
+        tags.iter_mut().for_each(|tag| tag.outcome = TagOutcome::Failed);
+        Self { target: target.clone(), descriptor, errors: error.into_iter().collect(), tags }
+    }
+
+    /// Why the first of the tags is not as wanted, if that is all there is.
+    #[must_use]
+    pub fn is_changed(&self) -> bool {
+        self.errors.iter().all(Error::is_changed)
     }
 }
 
 impl fmt::Display for PublishError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let names = |references: &[Location]| references.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ");
         write!(f, "cannot push {}: ", self.target)?;
         let mut reasons: Vec<String> = self.errors.iter().map(ToString::to_string).collect();
         reasons.sort_unstable();
         reasons.dedup();
         f.write_str(&reasons.join("\n  "))?;
-        if self.moved.is_empty() && self.unknown.is_none() {
+        let tags = |state: fn(TagOutcome) -> bool| {
+            let tags = self.tags.iter().filter(|tag| state(tag.outcome));
+            tags.map(|tag| tag.location.to_string()).collect::<Vec<_>>().join(", ")
+        };
+        let unwritten = |outcome| outcome == TagOutcome::Failed;
+        if self.tags.iter().all(|tag| unwritten(tag.outcome)) {
             return f.write_str("\n  no tag was written");
         }
-        let unknown: Vec<Location> = self.unknown.iter().cloned().collect();
-        let states = [("written", &self.moved), ("not written", &self.unmoved), ("not known", &unknown)];
+        let states = [
+            ("written", tags(|outcome| outcome.is_written() || outcome == TagOutcome::Unchanged)),
+            ("not written", tags(unwritten)),
+            ("not known", tags(|outcome| outcome == TagOutcome::Unknown)),
+        ];
         let states = states.iter().filter(|(_, tags)| !tags.is_empty());
-        let states: Vec<String> = states.map(|(state, tags)| format!("{state}: {}", names(tags))).collect();
+        let states: Vec<String> = states.map(|(state, tags)| format!("{state}: {tags}")).collect();
         write!(f, "\n  {}", states.join("; "))
     }
 }

@@ -1,0 +1,68 @@
+use bytes::Bytes;
+
+use super::problem::SourceReason;
+use super::resolve::config_platform;
+use crate::image::{Descriptor, Digest, Index, IndexKind, Location, Manifest, Platform, media_type};
+use crate::store::{Error, Store};
+
+/// What the target's tag points at before it is written.
+#[derive(Debug, Clone)]
+pub enum Held {
+    /// Nobody looked.
+    Unread,
+    /// It does not exist.
+    Nothing,
+    /// An index, or an image.
+    Manifest(Box<HeldManifest>),
+}
+
+/// A manifest that a tag points at, as an index.
+#[derive(Debug, Clone)]
+pub struct HeldManifest {
+    /// Type, digest and size.
+    pub descriptor: Descriptor,
+    /// The exact bytes.
+    pub bytes: Bytes,
+    /// The form of the index; of an image, that of its kind.
+    pub kind: IndexKind,
+    /// The index; of an image, one of that image alone.
+    pub index: Index,
+    /// Whether it is an index.
+    pub is_index: bool,
+}
+
+impl Held {
+    /// Reads what a tag points at.
+    pub(super) async fn read(store: &Store<'_>, target: &Location) -> Result<Self, Error> {
+        let Some(fetched) = store.fetch_current(target).await? else { return Ok(Self::Nothing) };
+        let (index, is_index) = match fetched.manifest {
+            Manifest::Index(index) => (index, true),
+            Manifest::Image(image) => {
+                let platform = config_platform(store, target, &image.config, target).await;
+                let platform = platform.unwrap_or_else(|_: SourceReason| Platform::default());
+                let entry = Descriptor { platform: Some(platform), ..fetched.descriptor.clone() };
+                (Index { manifests: vec![entry], ..Index::default() }, false)
+            }
+        };
+        let docker = [media_type::DOCKER_LIST, media_type::DOCKER_MANIFEST];
+        let is_docker = docker.contains(&fetched.descriptor.media_type.as_str());
+        let kind = if is_docker { IndexKind::Docker } else { IndexKind::Oci };
+        let (descriptor, bytes) = (fetched.descriptor, fetched.bytes);
+        Ok(Self::Manifest(Box::new(HeldManifest { descriptor, bytes, kind, index, is_index })))
+    }
+
+    /// The digest of what it is, if it is anything.
+    #[must_use]
+    pub fn digest(&self) -> Option<&Digest> {
+        self.manifest().map(|held| &held.descriptor.digest)
+    }
+
+    /// What it is, if it is anything.
+    #[must_use]
+    pub fn manifest(&self) -> Option<&HeldManifest> {
+        match self {
+            Self::Manifest(held) => Some(held),
+            Self::Unread | Self::Nothing => None,
+        }
+    }
+}

@@ -1,0 +1,57 @@
+use clap::Args;
+use serde_json::json;
+
+use super::Global;
+use super::failure::Failure;
+use super::results::pretty;
+use super::specs::{Given, Named, Variables, read_all};
+use crate::output;
+use crate::spec::Form;
+
+/// Check specs without a network
+#[derive(Debug, Args)]
+#[command(after_help = "Example:\n  manifest-tool lint --set VERSION=1.2 specs/ app.yaml")]
+pub(super) struct Lint {
+    /// Files, folders with .yaml and .yml files in them; - reads standard input
+    #[arg(required = true, value_name = "SPEC")]
+    specs: Vec<String>,
+    /// The --type that they will be pushed with
+    #[arg(long = "type", value_name = "docker|oci|auto", value_parser = ["docker", "oci", "auto"])]
+    form: Option<String>,
+    /// They will be pushed with --append
+    #[arg(long)]
+    append: bool,
+    #[command(flatten)]
+    variables: Variables,
+}
+
+impl Lint {
+    pub(super) fn run(self, global: &Global) -> Result<String, Failure> {
+        let form = self.form.as_deref().map(str::parse::<Form>).transpose().map_err(Failure::usage)?;
+        let given = Given { form, append: self.append, variables: self.variables };
+        let (specs, mut problems) = read_all(&self.specs, &given);
+        for (spec, file) in &specs {
+            problems.extend(spec.faults().into_iter().map(|fault| format!("{file}: {}: {fault}", spec.target)));
+        }
+        let part = |(spec, file): &Named| {
+            let tags: Vec<String> = spec.locations().map(|tag| tag.to_string()).collect();
+            let sources: Vec<String> = spec.sources.iter().map(|source| source.location.to_string()).collect();
+            json!({"file": file, "reference": spec.target.to_string(), "tags": tags, "type": spec.form.to_string(), "sources": sources})
+        };
+        let parts: Vec<_> = specs.iter().map(part).collect();
+        let lines: Vec<&str> = problems.iter().flat_map(|problem| problem.lines()).collect();
+        let document = output::document("lint", json!({"specs": parts, "problems": lines}));
+        if !problems.is_empty() {
+            let count = if lines.len() == 1 { "a problem".to_owned() } else { format!("{} problems", lines.len()) };
+            return Err(Failure::new(format!("{count} found\n{}", lines.join("\n"))).with_document(document));
+        }
+        if global.is_json() {
+            return Ok(pretty(&document));
+        }
+        let line = |(spec, file): &Named| {
+            let count = spec.sources.len();
+            format!("{file}: {}: {count} image{}\n", spec.target, if count == 1 { "" } else { "s" })
+        };
+        Ok(specs.iter().map(line).collect())
+    }
+}

@@ -1,0 +1,102 @@
+use std::time::Duration;
+
+use clap::Args;
+use serde_json::json;
+
+use super::Global;
+use super::batch::WOULD_CHANGE;
+use super::duration::duration;
+use super::failure::Failure;
+use super::push::if_match;
+use super::results::{Files, Results, pretty};
+use super::talk::say;
+use crate::assemble::{self, Event, PushOptions, Selector};
+use crate::image::{Digest, Location, Platform};
+use crate::output;
+use crate::registry::IfMatch;
+use crate::store::Store;
+
+/// Take images out of an index, with their attestations
+#[derive(Debug, Args)]
+#[command(
+    after_help = "The images stay in the registry; the tag points at an index without them.\n\nExample:\n  manifest-tool remove registry.example/app:v1 --platform linux/s390x,linux/arm/v6"
+)]
+pub(super) struct Remove {
+    /// The index, with a tag
+    #[arg(value_name = "REF")]
+    index: String,
+    /// Platforms whose images go, with commas between them
+    #[arg(long, value_delimiter = ',', value_name = "OS/ARCH[/VARIANT]", required_unless_present = "digest")]
+    platform: Vec<Platform>,
+    /// Digests of images or attestations that go, with commas between them
+    #[arg(long, value_delimiter = ',', value_name = "DIGEST", value_parser = digest)]
+    digest: Vec<Digest>,
+    /// Tell what would be done, and write nothing
+    #[arg(long)]
+    dry_run: bool,
+    /// With --dry-run: exit code 4 when something would change
+    #[arg(long, requires = "dry_run")]
+    exit_code: bool,
+    /// Write only over this: a digest that the tag must point at; else exit code 3
+    #[arg(long, value_name = "DIGEST", value_parser = if_match)]
+    if_match: Option<IfMatch>,
+    /// How long others may take to write over the tag what they had begun; it is read back after that
+    #[arg(long, value_name = "TIME", default_value = "1s", value_parser = duration)]
+    settle: Duration,
+    #[command(flatten)]
+    files: Files,
+}
+
+impl Remove {
+    pub(super) fn run(self, global: &Global) -> Result<Results, Failure> {
+        let target = target(&self.index)?;
+        let platforms = self.platform.into_iter().map(Selector::Platform);
+        let selectors: Vec<Selector> = platforms.chain(self.digest.into_iter().map(Selector::Digest)).collect();
+        let (dry_run, settle) = (self.dry_run, self.settle);
+        let options = PushOptions { if_match: self.if_match, dry_run, settle, ..PushOptions::default() };
+        let client = global.client(std::iter::once(&target))?;
+        let store = Store::new(&client);
+        let tell = |event: Event| match event.is_warning() {
+            true if !global.quiet => say(format_args!("warning: {event}")),
+            _ if global.debug => say(format_args!("debug: {event}")),
+            _ => {}
+        };
+        let document = |index| output::document("remove", json!({"dryRun": dry_run, "indexes": [index]}));
+        let removing = assemble::remove(&store, &target, &selectors, &options, &tell);
+        let outcome = global.block_on(&client, removing);
+        let outcome = outcome.map_err(|failure| {
+            let document = document(failure.part_of(&target));
+            failure.with_document(document)
+        })?;
+        let descriptor = &outcome.plan.descriptor;
+        let document = document(output::index_json(&outcome));
+        self.files.write(&document, Some(descriptor.digest.as_str()))?;
+        let text = match (global.is_json(), dry_run) {
+            (true, _) => pretty(&document),
+            (false, true) => output::plan_text(&outcome),
+            (false, false) => format!("Digest: {} {}\n", descriptor.digest, descriptor.size),
+        };
+        Ok(Results { text, code: if self.exit_code && outcome.has_moved() { WOULD_CHANGE } else { 0 } })
+    }
+}
+
+fn target(text: &str) -> Result<Location, Failure> {
+    let target: Location =
+        text.parse().map_err(|error: crate::image::LocationError| Failure::usage(error.to_string()))?;
+    match &target {
+        Location::Layout(layout) if layout.archive => Err(Failure::usage(format!(
+            "{target}: an archive is written anew, and not changed; copy it to a folder (oci:)"
+        ))),
+        _ if target.digest().is_some() => {
+            Err(Failure::usage(format!("\"{text}\" has a digest, which no other index can have; name a tag")))
+        }
+        _ if target.tag().is_none() => {
+            Err(Failure::usage(format!("\"{text}\" has no tag; manifest-tool does not default to \"latest\"")))
+        }
+        _ => Ok(target),
+    }
+}
+
+fn digest(text: &str) -> Result<Digest, String> {
+    Digest::parse(text).map_err(|error| error.to_string())
+}

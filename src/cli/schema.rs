@@ -1,0 +1,18 @@
+use clap::Args;
+
+use super::results::pretty;
+use crate::spec;
+
+/// Print the JSON Schema of specs, for editors
+#[derive(Debug, Args)]
+#[command(
+    after_help = "Example:\n  manifest-tool schema >spec.schema.json\n\nThe first line of a spec then is\n  # yaml-language-server: $schema=spec.schema.json"
+)]
+pub(super) struct Schema {}
+
+impl Schema {
+    #[allow(clippy::unused_self, reason = "as every command")]
+    pub(super) fn run(self) -> String {
+        pretty(&spec::schema())
+    }
+}

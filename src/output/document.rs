@@ -1,0 +1,180 @@
+//! Results for programs: the parts of the JSON documents that `--output json` prints. The README describes them; a key
+//! that is there stays, in its meaning, as long as `version` is 1.
+
+use serde_json::{Map, Value, json};
+
+use crate::assemble::{Change, Outcome, Skipped, Volume};
+use crate::image::{Descriptor, REFERENCE_DIGEST};
+use crate::inspect::{Child, Content, Image, Inspection};
+use crate::store::{TagOutcome, TagReport};
+
+/// A document of a command.
+#[must_use]
+pub fn document(command: &str, parts: Value) -> Value {
+    let mut out = json!({"version": 1, "command": command});
+    merge(&mut out, parts);
+    out
+}
+
+/// Puts the keys of one object to those of another.
+pub fn merge(into: &mut Value, parts: Value) {
+    if let (Some(into), Value::Object(parts)) = (into.as_object_mut(), parts) {
+        into.extend(parts);
+    }
+}
+
+/// Type, digest and size.
+#[must_use]
+pub fn descriptor_json(descriptor: &Descriptor) -> Value {
+    json!({"digest": descriptor.digest, "size": descriptor.size, "mediaType": descriptor.media_type})
+}
+
+/// What became of tags.
+#[must_use]
+pub fn tags_json(tags: &[TagReport]) -> Value {
+    let tag = |report: &TagReport| {
+        let mut tag = json!({
+            "reference": report.location.to_string(),
+            "tag": report.location.tag(),
+            "state": state(report.outcome),
+        });
+        if let Some(was) = &report.was {
+            merge(&mut tag, json!({"was": was}));
+        }
+        tag
+    };
+    tags.iter().map(tag).collect()
+}
+
+/// The word for what became of a tag.
+pub(super) fn state(outcome: TagOutcome) -> &'static str {
+    match outcome {
+        TagOutcome::Created => "created",
+        TagOutcome::Updated => "updated",
+        TagOutcome::Written => "written",
+        TagOutcome::Unchanged => "unchanged",
+        TagOutcome::Failed => "failed",
+        TagOutcome::Unknown => "unknown",
+    }
+}
+
+/// An index that was pushed, or would be.
+#[must_use]
+pub fn index_json(outcome: &Outcome) -> Value {
+    let plan = &outcome.plan;
+    let mut out = json!({"reference": plan.target.to_string()});
+    merge(&mut out, descriptor_json(&plan.descriptor));
+    let changes = plan.difference.as_ref().map(|difference| &difference.changes);
+    let entries = plan.index.manifests.iter().zip(&plan.sources).enumerate();
+    let entries = entries.map(|(at, (entry, source))| {
+        let mut out = entry_json(entry);
+        let is_pushed = outcome.moves.manifests.contains(&entry.digest);
+        let source = source.as_ref().map(ToString::to_string);
+        merge(&mut out, json!({"source": source, "manifest": if is_pushed { "pushed" } else { "there" }}));
+        if let Some(change) = changes.and_then(|changes| changes.get(at)) {
+            merge(&mut out, change_json(change));
+        }
+        out
+    });
+    let moves = &outcome.moves;
+    merge(
+        &mut out,
+        json!({
+            "changed": outcome.has_moved(),
+            "tags": tags_json(&outcome.tags),
+            "entries": entries.collect::<Vec<_>>(),
+            "skipped": outcome.skipped.iter().map(skipped_json).collect::<Vec<_>>(),
+            "warnings": plan.warnings.iter().map(ToString::to_string).collect::<Vec<_>>(),
+            "blobs": {
+                "there": volume_json(moves.there),
+                "mounted": volume_json(moves.mounted),
+                "sent": volume_json(moves.sent),
+            },
+        }),
+    );
+    if let Some(difference) = &plan.difference {
+        merge(&mut out, json!({"removed": difference.removed.iter().map(entry_json).collect::<Vec<_>>()}));
+    }
+    out
+}
+
+fn volume_json(volume: Volume) -> Value {
+    json!({"count": volume.blobs, "bytes": volume.bytes})
+}
+
+fn skipped_json(skipped: &Skipped) -> Value {
+    let Skipped { platform, reference, reason } = skipped;
+    json!({"platform": platform, "reference": reference.to_string(), "reason": reason})
+}
+
+fn change_json(change: &Change) -> Value {
+    match change {
+        Change::Added => json!({"change": "added"}),
+        Change::Replaced(digest) => json!({"change": "replaced", "replaces": digest}),
+        Change::Unchanged => json!({"change": "unchanged"}),
+    }
+}
+
+/// An entry of an index.
+fn entry_json(entry: &Descriptor) -> Value {
+    let mut out = json!({"platform": entry.platform});
+    merge(&mut out, descriptor_json(entry));
+    if entry.is_attestation() {
+        merge(&mut out, json!({"attests": entry.annotations.get(REFERENCE_DIGEST)}));
+    }
+    if !entry.annotations.is_empty() {
+        merge(&mut out, json!({"annotations": entry.annotations}));
+    }
+    out
+}
+
+/// What `inspect` found.
+#[must_use]
+pub fn inspection_parts(name: &str, inspection: &Inspection) -> Value {
+    let mut out = json!({"reference": name});
+    merge(&mut out, descriptor_json(&inspection.descriptor));
+    let parts = match &inspection.content {
+        Content::Image(image) => {
+            let mut parts = json!({"platform": image.platform()});
+            merge(&mut parts, image_json(image));
+            parts
+        }
+        Content::Index(index, children) => {
+            let children = index.manifests.iter().zip(children).map(|(entry, child)| {
+                let mut out = entry_json(entry);
+                if let Child::Image(image, _) = child {
+                    merge(&mut out, image_json(image));
+                }
+                out
+            });
+            let mut parts = json!({"entries": children.collect::<Vec<_>>()});
+            if let Some(kind) = &index.artifact_type {
+                merge(&mut parts, json!({"artifactType": kind}));
+            }
+            if !index.annotations.is_empty() {
+                merge(&mut parts, json!({"annotations": index.annotations}));
+            }
+            parts
+        }
+    };
+    merge(&mut out, parts);
+    if let Some(subject) = subject(inspection) {
+        merge(&mut out, json!({"subject": descriptor_json(subject)}));
+    }
+    out
+}
+
+fn subject(inspection: &Inspection) -> Option<&Descriptor> {
+    match &inspection.content {
+        Content::Image(image) => image.manifest.subject.as_deref(),
+        Content::Index(index, _) => index.subject.as_deref(),
+    }
+}
+
+fn image_json(image: &Image) -> Value {
+    let layers: Vec<Value> = image.manifest.layers.iter().map(descriptor_json).collect();
+    let mut out = Map::new();
+    out.insert("config".into(), descriptor_json(&image.manifest.config));
+    out.insert("layers".into(), layers.into());
+    Value::Object(out)
+}

@@ -1,0 +1,68 @@
+/// What a variable of a spec stands for; nothing where it is not known.
+pub type Lookup<'a> = &'a dyn Fn(&str) -> Option<String>;
+
+/// Puts the values of variables, `${NAME}`, into a text; `$${` stands for `${` itself. What a value holds is not looked
+/// at again.
+///
+/// Errors: the first variable that is not known, or is none.
+pub(super) fn fill(text: &str, lookup: Lookup<'_>) -> Result<String, String> {
+    let mut out = String::with_capacity(text.len());
+    let mut rest = text;
+    while let Some((before, after)) = rest.split_once("${") {
+        if let Some(before) = before.strip_suffix('$') {
+            out.push_str(before);
+            out.push_str("${");
+            rest = after;
+            continue;
+        }
+        out.push_str(before);
+        let (name, tail) = after.split_once('}').ok_or("\"${\" has no end; \"$${\" stands for itself")?;
+        if !is_name(name) {
+            let name: String = name.chars().take(60).collect();
+            return Err(format!("\"${{{name}}}\" is not a variable: a name has letters, digits and \"_\""));
+        }
+        match lookup(name) {
+            Some(value) => out.push_str(&value),
+            None => return Err(format!("${{{name}}} is not set, or is empty; --set {name}=VALUE gives it a value")),
+        }
+        rest = tail;
+    }
+    out.push_str(rest);
+    Ok(out)
+}
+
+/// Whether a variable may be called so.
+fn is_name(name: &str) -> bool {
+    let word = |c: char| c.is_ascii_alphanumeric() || c == '_';
+    name.chars().all(word) && name.starts_with(|c: char| !c.is_ascii_digit())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn variables() {
+        let lookup = |name: &str| match name {
+            "V" => Some("1.2".to_owned()),
+            "NESTED" => Some("${V}".to_owned()),
+            "EMPTY" => Some(String::new()),
+            _ => None,
+        };
+        for (text, filled) in [
+            ("app:${V}", Ok("app:1.2")),
+            ("${V}${V}-${EMPTY}x", Ok("1.21.2-x")),
+            ("${NESTED}", Ok("${V}")),
+            ("$V $ {V} $5", Ok("$V $ {V} $5")),
+            ("$${V} $$${V}", Ok("${V} $${V}")),
+            ("no", Ok("no")),
+            ("${NO}", Err("${NO} is not set, or is empty; --set NO=VALUE gives it a value")),
+            ("${V", Err("\"${\" has no end; \"$${\" stands for itself")),
+            ("${V:-x}", Err("\"${V:-x}\" is not a variable: a name has letters, digits and \"_\"")),
+            ("${}", Err("\"${}\" is not a variable: a name has letters, digits and \"_\"")),
+            ("${1a}", Err("\"${1a}\" is not a variable: a name has letters, digits and \"_\"")),
+        ] {
+            assert_eq!(fill(text, &lookup), filled.map(str::to_owned).map_err(str::to_owned), "{text}");
+        }
+    }
+}
