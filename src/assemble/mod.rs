@@ -136,7 +136,7 @@ impl<'a> Assembler<'a> {
         let looks = options.dry_run || spec.append;
         let holding = async { if looks { Held::read(store, &spec.target).await } else { Ok(Held::Unread) } };
         let looking = async {
-            if options.force || spec.append {
+            if !options.dry_run && (options.force || spec.append) {
                 return Vec::new();
             }
             // What the target holds is read whole.

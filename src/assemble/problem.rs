@@ -78,7 +78,8 @@ impl fmt::Display for PlanError {
             Self::Strict { target, warnings } => (target, warnings.iter().map(ToString::to_string).collect()),
             Self::Unwritable { target, reason } => (target, vec![format!("cannot write the index: {reason}")]),
         };
-        write!(f, "cannot assemble {target}: {}", reasons.join("\n  "))
+        let what = if matches!(self, Self::Unamendable { .. }) { "change" } else { "assemble" };
+        write!(f, "cannot {what} {target}: {}", reasons.join("\n  "))
     }
 }
 

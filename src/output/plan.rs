@@ -21,19 +21,23 @@ fn write(out: &mut String, outcome: &Outcome) -> fmt::Result {
     let entries = &plan.index.manifests;
     let no_changes = Vec::new();
     let changes = plan.difference.as_ref().map_or(&no_changes, |difference| &difference.changes);
+    let mut lines: Vec<(&str, String, String)> = Vec::new();
     for (entry, change) in entries.iter().zip(changes) {
-        let name = name(entry, entries);
-        match change {
-            Change::Added => writeln!(out, "  added      {name} {}", entry.digest)?,
-            Change::Unchanged => writeln!(out, "  unchanged  {name} {}", entry.digest)?,
-            Change::Replaced(before) if *before == entry.digest => {
-                writeln!(out, "  replaced   {name} {} (the same, described otherwise)", entry.digest)?;
-            }
-            Change::Replaced(before) => writeln!(out, "  replaced   {name} {before} -> {}", entry.digest)?,
-        }
+        let digest = &entry.digest;
+        let (what, digests) = match change {
+            Change::Added => ("added", digest.to_string()),
+            Change::Unchanged => ("unchanged", digest.to_string()),
+            Change::Replaced(before) if before == digest => ("replaced", format!("{digest} (described otherwise)")),
+            Change::Replaced(before) => ("replaced", format!("{before} -> {digest}")),
+        };
+        lines.push((what, name(entry, entries), digests));
     }
     for entry in plan.difference.iter().flat_map(|difference| &difference.removed) {
-        writeln!(out, "  removed    {} {}", name(entry, &[]), entry.digest)?;
+        lines.push(("removed", name(entry, &[]), entry.digest.to_string()));
+    }
+    let width = lines.iter().map(|(_, name, _)| name.chars().count()).max().unwrap_or_default();
+    for (what, name, digests) in lines {
+        writeln!(out, "  {what:<10} {name:<width$} {digests}")?;
     }
     for (what, Volume { blobs, bytes }) in [("mounted", outcome.moves.mounted), ("sent", outcome.moves.sent)] {
         if blobs > 0 {
