@@ -24,3 +24,4 @@ mod support;
 mod tags;
 mod tls;
 mod usage;
+mod writers;
