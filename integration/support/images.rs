@@ -27,3 +27,34 @@ pub fn push_image_with(registry: &Registry, repository: &str, tag: &str, config:
 pub fn descriptor(media_type: &str, digest: &str, bytes: &[u8]) -> Value {
     json!({"mediaType": media_type, "digest": digest, "size": bytes.len()})
 }
+
+/// An index of an image and the attestation of it, as BuildKit pushes them.
+pub struct Attested {
+    pub index: String,
+    pub image: String,
+    pub attestation: String,
+}
+
+/// Pushes an index for `linux/ARCHITECTURE` with an attestation under a tag.
+pub fn push_attested(registry: &Registry, repository: &str, tag: &str, architecture: &str) -> Attested {
+    let mut image = push_image(registry, repository, &format!("{tag}-image"), architecture);
+    image["platform"] = json!({"architecture": architecture, "os": "linux"});
+    let of = image["digest"].as_str().unwrap().to_owned();
+    let statement = format!(r#"{{"subject": "{of}"}}"#);
+    let mut attestation =
+        push_image_with(registry, repository, &format!("{tag}-attestation"), b"{}", statement.as_bytes());
+    attestation["platform"] = json!({"architecture": "unknown", "os": "unknown"});
+    attestation["annotations"] =
+        json!({"vnd.docker.reference.digest": of, "vnd.docker.reference.type": "attestation-manifest"});
+    let name = |entry: &Value| entry["digest"].as_str().unwrap().to_owned();
+    let (image_digest, attestation_digest) = (name(&image), name(&attestation));
+    let index = push_index(registry, repository, tag, &[image, attestation]);
+    Attested { index, image: image_digest, attestation: attestation_digest }
+}
+
+/// Pushes an OCI index of these entries under a tag; gives its digest.
+pub fn push_index(registry: &Registry, repository: &str, tag: &str, entries: &[Value]) -> String {
+    let index = json!({"schemaVersion": 2, "mediaType": OCI_INDEX, "manifests": entries}).to_string();
+    registry.push_manifest(repository, tag, OCI_INDEX, index.as_bytes());
+    sha256(index.as_bytes())
+}

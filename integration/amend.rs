@@ -1,0 +1,337 @@
+//! Changing a published index: `push --append` and `remove`.
+
+use std::process::Command;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use serde_json::{Value, json};
+
+use crate::support::images::{OCI_INDEX, push_attested, push_image, push_image_with, push_index};
+use crate::support::registry::sha256;
+use crate::support::scripted::Scripted;
+use crate::support::{Outcome, Registry, manifest_tool, push_from_args};
+
+/// `push --append` of images `parts:ARCH` to `whole:v1`.
+fn append(host: &str, platforms: &str, more: &[&str]) -> Outcome {
+    push_from_args(host, platforms, "parts:ARCH", "whole:v1", &[&["--append", "--settle", "20ms"], more].concat())
+}
+
+fn remove(host: &str, more: &[&str]) -> Outcome {
+    let folder = tempfile::tempdir().unwrap();
+    let index = format!("{host}/whole:v1");
+    manifest_tool(folder.path(), &[&["--plain-http", "remove", &index, "--settle", "20ms"], more].concat())
+}
+
+fn index(registry: &Registry, tag: &str) -> Value {
+    serde_json::from_slice(&registry.manifest("whole", tag).unwrap().bytes).unwrap()
+}
+
+/// Platform and digest of each entry; of an attestation what it attests.
+fn entries(registry: &Registry, tag: &str) -> Vec<(String, String)> {
+    let entry = |entry: &Value| {
+        let name = |value: &Value| value.as_str().unwrap_or_default().to_owned();
+        let of = name(&entry["annotations"]["vnd.docker.reference.digest"]);
+        let platform = if of.is_empty() { name(&entry["platform"]["architecture"]) } else { of };
+        (platform, name(&entry["digest"]))
+    };
+    index(registry, tag)["manifests"].as_array().unwrap().iter().map(entry).collect()
+}
+
+fn done(outcome: &Outcome) {
+    assert_eq!(outcome.exit, 0, "{outcome:?}");
+}
+
+fn failed(outcome: &Outcome, part: &str) {
+    assert!(outcome.exit == 1 && outcome.stderr.contains(part) && outcome.stdout.is_empty(), "{outcome:?}\n{part}");
+}
+
+/// Another client reads it, with all that is in it.
+fn read_by_skopeo(registry: &Registry, tag: &str) {
+    let to = tempfile::tempdir().unwrap();
+    let (from, to) = (format!("docker://{}/whole:{tag}", registry.host), format!("dir:{}", to.path().display()));
+    let args = ["--insecure-policy", "copy", "--all", "--preserve-digests", "--src-tls-verify=false", &from, &to];
+    let copied = Command::new("skopeo").args(args).output().unwrap();
+    assert!(copied.status.success(), "{copied:?}");
+    let manifest = std::fs::read(format!("{}/manifest.json", to.trim_start_matches("dir:"))).unwrap();
+    assert_eq!(sha256(&manifest), registry.manifest("whole", tag).unwrap().digest);
+}
+
+#[test]
+fn what_is_appended_takes_its_place_and_the_rest_stays() {
+    let registry = Registry::start();
+    let [amd64, arm64] = ["amd64", "arm64"].map(|arch| push_attested(&registry, "whole", &format!("old-{arch}"), arch));
+    let parts = [&amd64, &arm64].map(|attested| &attested.index);
+    let spec = format!(
+        "image: {host}/whole:v1\ntype: oci\nannotations: {{kept: a, changed: b}}\nmanifests:\n\
+         - image: {host}/whole@{}\n- image: {host}/whole@{}\n",
+        parts[0],
+        parts[1],
+        host = registry.host
+    );
+    let folder = tempfile::tempdir().unwrap();
+    std::fs::write(folder.path().join("spec.yaml"), spec).unwrap();
+    done(&manifest_tool(folder.path(), &["--plain-http", "push", "from-spec", "spec.yaml"]));
+    let name = |attested: &crate::support::images::Attested, arch: &str| {
+        let (image, attestation) = (attested.image.clone(), attested.attestation.clone());
+        [(arch.to_owned(), image.clone()), (image, attestation)]
+    };
+    let [image, attestation] = name(&amd64, "amd64");
+    let [other_image, other_attestation] = name(&arm64, "arm64");
+    let before = [image, other_image.clone(), attestation, other_attestation.clone()];
+    assert_eq!(entries(&registry, "v1"), before);
+    read_by_skopeo(&registry, "v1");
+
+    // A new image for amd64 comes with an attestation of its own; s390x is new.
+    push_image(&registry, "parts", "s390x", "s390x");
+    let new = push_attested(&registry, "whole", "new", "amd64");
+    let spec = format!(
+        "image: {host}/whole:v1\nappend: true\nannotations: {{changed: c}}\nmanifests:\n\
+         - image: {host}/parts:s390x\n- image: {host}/whole:new\n",
+        host = registry.host
+    );
+    std::fs::write(folder.path().join("more.yaml"), spec).unwrap();
+    done(&manifest_tool(folder.path(), &["--plain-http", "push", "from-spec", "more.yaml"]));
+    let [image, attestation] = name(&new, "amd64");
+    let s390x = ("s390x".to_owned(), registry.manifest("parts", "s390x").unwrap().digest);
+    assert_eq!(
+        entries(&registry, "v1"),
+        [image, other_image.clone(), s390x.clone(), other_attestation, attestation.clone()]
+    );
+    // The form and what is said of the index stay, but for what is said anew.
+    let held = index(&registry, "v1");
+    assert_eq!((&held["mediaType"], &held["annotations"]), (&json!(OCI_INDEX), &json!({"kept": "a", "changed": "c"})));
+    read_by_skopeo(&registry, "v1");
+
+    let outcome = remove(&registry.host, &["--platform", "linux/amd64/", "--digest", &arm64.attestation]);
+    assert_eq!(outcome.exit, 2, "a variant is not nothing: {outcome:?}");
+    done(&remove(&registry.host, &["--platform", "linux/amd64", "--digest", &arm64.attestation]));
+    assert_eq!(entries(&registry, "v1"), [other_image.clone(), s390x.clone()]);
+    assert_eq!(index(&registry, "v1")["annotations"], held["annotations"]);
+    read_by_skopeo(&registry, "v1");
+    done(&remove(&registry.host, &["--digest", &arm64.image]));
+    assert_eq!(entries(&registry, "v1"), [s390x]);
+    failed(&remove(&registry.host, &["--platform", "linux/s390x"]), "no image would be left in it; delete the tag");
+}
+
+#[test]
+fn what_there_is_to_append_to() {
+    let registry = Registry::start();
+    for arch in ["amd64", "arm64"] {
+        push_image(&registry, "parts", arch, arch);
+    }
+    // Nothing: a Docker manifest list, as without --append.
+    done(&append(&registry.host, "linux/amd64", &[]));
+    let made = registry.manifest("whole", "v1").unwrap();
+    assert!(made.media_type.contains("manifest.list.v2"), "{}", made.media_type);
+    // What holds it already, in whatever bytes another program wrote it: no write.
+    let compact = serde_json::from_slice::<Value>(&made.bytes).unwrap().to_string();
+    registry.push_manifest("whole", "v1", &made.media_type, compact.as_bytes());
+    let mark = registry.requests(0).len();
+    let outcome = append(&registry.host, "linux/amd64", &[]);
+    done(&outcome);
+    assert_eq!(outcome.stdout, format!("Digest: {} {}\n", sha256(compact.as_bytes()), compact.len()));
+    let requests = registry.requests(mark);
+    assert!(requests.iter().all(|line| line.starts_with("GET ") || line.starts_with("HEAD ")), "{requests:?}");
+    // One image counts as an index of it.
+    push_image(&registry, "whole", "v1", "arm64");
+    done(&append(&registry.host, "linux/amd64", &[]));
+    let names: Vec<String> = entries(&registry, "v1").into_iter().map(|(name, _)| name).collect();
+    assert_eq!(
+        (names, &index(&registry, "v1")["mediaType"]),
+        (vec!["arm64".into(), "amd64".into()], &json!(OCI_INDEX))
+    );
+    // A form of its own.
+    done(&append(&registry.host, "linux/amd64", &["--type", "docker"]));
+    assert!(index(&registry, "v1")["mediaType"].as_str().unwrap().contains("manifest.list.v2"));
+}
+
+#[test]
+fn layouts_are_changed_and_archives_are_not() {
+    let (registry, folder) = (Registry::start(), tempfile::tempdir().unwrap());
+    for arch in ["amd64", "arm64", "s390x"] {
+        push_image(&registry, "parts", arch, arch);
+    }
+    let template = format!("{}/parts:ARCH", registry.host);
+    let push = |platforms: &str, target: &str, more: &[&str]| {
+        let from = ["from-args", "--platforms", platforms, "--template", &template, "--target", target];
+        let args = [&["--plain-http", "push", "--type", "oci", "--settle", "10ms"], more, &from].concat();
+        manifest_tool(folder.path(), &args)
+    };
+    done(&push("linux/amd64,linux/arm64", "oci:built:v1", &[]));
+    done(&push("linux/s390x", "oci:built:v1", &["--append"]));
+    let args = ["remove", "oci:built:v1", "--platform", "linux/arm64", "--settle", "10ms"];
+    done(&manifest_tool(folder.path(), &args));
+    let outcome = manifest_tool(folder.path(), &["inspect", "oci:built:v1", "--output", "json"]);
+    let found: Value = serde_json::from_str(&outcome.stdout).unwrap();
+    let names: Vec<&Value> =
+        found["entries"].as_array().unwrap().iter().map(|e| &e["platform"]["architecture"]).collect();
+    assert_eq!(names, ["amd64", "s390x"]);
+    let read = Command::new("skopeo").args(["inspect", "--raw", "oci:built:v1"]).current_dir(folder.path()).output();
+    assert_eq!(found["digest"], sha256(&read.unwrap().stdout));
+
+    failed(&push("linux/amd64", "oci-archive:a.tar:v1", &["--append"]), "nothing can be appended to an archive");
+    let outcome = manifest_tool(folder.path(), &["remove", "oci-archive:a.tar:v1", "--platform", "linux/amd64"]);
+    assert!(outcome.exit == 2 && outcome.stderr.contains("written anew"), "{outcome:?}");
+}
+
+#[test]
+fn what_cannot_be_removed() {
+    let registry = Registry::start();
+    let variant = |tag: &str, variant: &str| {
+        let config = json!({"os": "linux", "architecture": "arm", "variant": variant}).to_string();
+        let mut entry = push_image_with(&registry, "whole", tag, config.as_bytes(), tag.as_bytes());
+        entry["platform"] = json!({"os": "linux", "architecture": "arm", "variant": variant});
+        entry
+    };
+    push_index(&registry, "whole", "v1", &[variant("six", "v6"), variant("seven", "v7")]);
+    let before = registry.snapshot();
+    failed(
+        &remove(&registry.host, &["--platform", "linux/arm"]),
+        "it holds 2 images for linux/arm; --digest names one",
+    );
+    let outcome = remove(&registry.host, &["--platform", "linux/arm/v5,linux/s390x", "--digest", &sha256(b"")]);
+    for part in ["no entry for linux/arm/v5", "no entry for linux/s390x", "no entry with digest sha256:e3b0"] {
+        failed(&outcome, part);
+    }
+    let digest = registry.manifest("whole", "v1").unwrap().digest;
+    let usage = |args: &[&str], part: &str| {
+        let outcome = manifest_tool(std::path::Path::new("/"), &[&["--plain-http", "remove"], args].concat());
+        assert!(outcome.exit == 2 && outcome.stderr.contains(part), "{outcome:?}\n{part}");
+    };
+    usage(&["r.example/a:1"], "--platform");
+    usage(&["r.example/a", "--platform", "linux/arm"], "has no tag");
+    usage(&[&format!("r.example/a@{digest}"), "--platform", "linux/arm"], "name a tag");
+    usage(&["r.example/a:1", "--platform", "arm"], "invalid platform");
+    usage(&["r.example/a:1", "--digest", "abc"], "invalid digest");
+    usage(&["r.example/a:1", "--digest", &digest, "--exit-code"], "--dry-run");
+    assert_eq!(registry.snapshot(), before);
+    // The variant that is named exactly, of several.
+    done(&remove(&registry.host, &["--platform", "linux/arm/v6"]));
+    registry.push_manifest(
+        "whole",
+        "v1",
+        crate::support::images::OCI,
+        &registry.manifest("whole", "six").unwrap().bytes,
+    );
+    failed(&remove(&registry.host, &["--platform", "linux/arm"]), "it is one image, not an index");
+}
+
+/// What another writer wrote between the first look and the write is in the index as well.
+#[test]
+fn a_tag_that_moves_before_the_write() {
+    let registry = Arc::new(Registry::start());
+    for arch in ["amd64", "arm64", "s390x"] {
+        push_image(&registry, "parts", arch, arch);
+    }
+    done(&append(&registry.host, "linux/amd64", &[]));
+    let (other, moves) = (Arc::clone(&registry), AtomicUsize::new(0));
+    let front = Scripted::before(&registry, move |asked| {
+        if asked.line == "HEAD /v2/whole/manifests/v1" && moves.fetch_add(1, Ordering::SeqCst) == 0 {
+            done(&append(&other.host, "linux/s390x", &[]));
+        }
+        None
+    });
+    let outcome = append(&front.host, "linux/arm64", &[]);
+    done(&outcome);
+    assert!(outcome.stderr.contains("another writer moved it; starting over from what it holds"), "{outcome:?}");
+    let names: Vec<String> = entries(&registry, "v1").into_iter().map(|(name, _)| name).collect();
+    assert_eq!(names, ["amd64", "s390x", "arm64"]);
+    let writes = front.asked().iter().filter(|asked| asked.puts("v1")).count();
+    assert_eq!(writes, 1, "nothing was written over the other's");
+}
+
+/// Another writer had looked before, and writes afterwards: what was written is gone, and is written again.
+#[test]
+fn a_tag_that_is_written_over() {
+    let registry = Arc::new(Registry::start());
+    for arch in ["amd64", "arm64", "s390x"] {
+        push_image(&registry, "parts", arch, arch);
+    }
+    done(&append(&registry.host, "linux/amd64,linux/s390x", &[]));
+    let others = registry.manifest("whole", "v1").unwrap();
+    done(&remove(&registry.host, &["--platform", "linux/s390x"]));
+    for job in ["append", "remove"] {
+        let (other, bytes, media_type) = (Arc::clone(&registry), others.bytes.clone(), others.media_type.clone());
+        let (written, over) = (AtomicUsize::new(0), AtomicUsize::new(0));
+        let front = Scripted::before(&registry, move |asked| {
+            written.fetch_add(usize::from(asked.puts("v1")), Ordering::SeqCst);
+            let is_look = asked.line == "GET /v2/whole/manifests/v1" && written.load(Ordering::SeqCst) == 1;
+            if is_look && over.fetch_add(1, Ordering::SeqCst) == 0 {
+                other.push_manifest("whole", "v1", &media_type, &bytes);
+            }
+            None
+        });
+        let (outcome, expected) = match job {
+            "append" => (append(&front.host, "linux/arm64", &["--tags", "latest"]), vec!["amd64", "s390x", "arm64"]),
+            _ => (remove(&front.host, &["--platform", "linux/amd64"]), vec!["s390x"]),
+        };
+        done(&outcome);
+        assert!(outcome.stderr.contains("starting over"), "{outcome:?}");
+        assert_eq!(entries(&registry, "v1").iter().map(|(name, _)| name.as_str()).collect::<Vec<_>>(), expected);
+        assert_eq!(front.asked().iter().filter(|asked| asked.puts("v1")).count(), 2);
+        if job == "append" {
+            assert_eq!(entries(&registry, "latest"), entries(&registry, "v1"), "further tags are written last");
+            assert_eq!(front.asked().iter().filter(|asked| asked.puts("latest")).count(), 1);
+        }
+    }
+}
+
+/// The target moves on while the further tags are written: they follow.
+#[test]
+fn further_tags_follow_the_target() {
+    let registry = Arc::new(Registry::start());
+    for arch in ["amd64", "arm64"] {
+        push_image(&registry, "parts", arch, arch);
+    }
+    let (other, moves) = (Arc::clone(&registry), AtomicUsize::new(0));
+    let front = Scripted::before(&registry, move |asked| {
+        if asked.puts("latest") && moves.fetch_add(1, Ordering::SeqCst) == 0 {
+            done(&append(&other.host, "linux/arm64", &["--tags", "latest"]));
+        }
+        None
+    });
+    let outcome = append(&front.host, "linux/amd64", &["--tags", "latest"]);
+    done(&outcome);
+    let [v1, latest] = ["v1", "latest"].map(|tag| registry.manifest("whole", tag).unwrap());
+    assert_eq!(v1.digest, latest.digest);
+    assert_eq!(entries(&registry, "latest").len(), 2);
+    assert_eq!(outcome.stdout, format!("Digest: {} {}\n", v1.digest, v1.bytes.len()), "what the tags point at");
+}
+
+/// A registry that forgets each write, and other failures: never success, and no word that is not so.
+#[test]
+fn a_change_that_does_not_stay_is_no_success() {
+    let registry = Registry::start();
+    for arch in ["amd64", "arm64"] {
+        push_image(&registry, "parts", arch, arch);
+    }
+    done(&append(&registry.host, "linux/amd64", &[]));
+    let before = registry.manifest("whole", "v1").unwrap().digest;
+    let forgetful = Scripted::before(&registry, |asked| {
+        let digest = sha256(&asked.body);
+        asked.puts("v1").then(|| (201, vec![("Docker-Content-Digest", digest)], vec![]))
+    });
+    let outcome = append(&forgetful.host, "linux/arm64", &["--deadline", "2s", "--tags", "latest"]);
+    assert_eq!(outcome.exit, 124, "{outcome:?}");
+    assert!(outcome.stderr.contains("not known: ") && !outcome.stderr.contains("  written: "), "{outcome:?}");
+    assert!(registry.manifest("whole", "latest").is_none());
+    let outcome = append(&forgetful.host, "linux/arm64", &[]);
+    failed(&outcome, "/whole:v1: other writers undid the change 50 times; when they are done, run this again");
+
+    let condition = |digest: &str| append(&registry.host, "linux/arm64", &["--if-match", digest]);
+    let outcome = condition(&sha256(b""));
+    assert!(outcome.exit == 3 && outcome.stderr.contains("no tag was written"), "{outcome:?}");
+    assert_eq!(registry.manifest("whole", "v1").unwrap().digest, before);
+    done(&condition(&before));
+    let outcome = remove(&registry.host, &["--if-match", &before, "--platform", "linux/arm64"]);
+    assert_eq!(outcome.exit, 3, "{outcome:?}");
+
+    // What the target holds cannot be read: nothing is taken for nothing.
+    let blind = Scripted::before(&registry, |asked| {
+        let is_look = asked.line == "GET /v2/whole/manifests/v1";
+        is_look.then(|| (403, vec![], br#"{"errors":[{"code":"DENIED"}]}"#.to_vec()))
+    });
+    let outcome = append(&blind.host, "linux/arm64", &[]);
+    failed(&outcome, "DENIED");
+    assert!(!blind.asked().iter().any(|asked| asked.line.starts_with("PUT ")), "{:?}", blind.asked());
+}
