@@ -12,8 +12,8 @@ build: ## Build the release binary, target/release/manifest-tool
 demo: build ## Do the main job against a real registry (REGISTRY=host:port names one)
 	@integration/demo.sh
 
-test: ## Install docker-registry and skopeo where missing, and run every test
-	@integration/install-tools.sh docker-registry skopeo
+test: ## Install docker-registry, skopeo and jq where missing, and run every test
+	@integration/install-tools.sh docker-registry skopeo jq
 	$(CARGO) build --release --locked
 	$(CARGO) test --locked
 

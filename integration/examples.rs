@@ -28,9 +28,10 @@ fn every_example_spec_is_good() {
 fn the_readme_s_specs_are_good() {
     let readme = read("README.md");
     let specs: Vec<&str> = readme.split("```yaml\n").skip(1).map(|rest| rest.split("```").next().unwrap()).collect();
-    assert_eq!(specs.len(), 1);
-    for spec in specs {
-        from_yaml(&YamlRequest { text: spec, file: "README.md", form: Some(Form::Oci), ..YamlRequest::default() })
-            .unwrap();
+    assert_eq!(specs.len(), 2);
+    let lookup = |_: &str| Some("1.2".to_owned());
+    for text in specs {
+        let (file, form) = ("README.md", Some(Form::Oci));
+        from_yaml(&YamlRequest { text, file, form, variables: Some(&lookup), ..YamlRequest::default() }).unwrap();
     }
 }

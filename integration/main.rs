@@ -17,6 +17,7 @@ mod places;
 mod proxies;
 mod push;
 mod requests;
+mod results;
 mod rooms;
 mod settled;
 mod sign_in;
