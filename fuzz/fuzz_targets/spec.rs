@@ -7,9 +7,7 @@ use manifest_tool::image::{Location, check_tag};
 use manifest_tool::spec::{Form, Spec, SpecError, YamlRequest, from_yaml};
 
 fuzz_target!(|text: &str| {
-    let read = |form| {
-        from_yaml(&YamlRequest { text, file: "spec.yaml", form: Some(form), ..YamlRequest::default() })
-    };
+    let read = |form| from_yaml(&YamlRequest { text, file: "spec.yaml", form: Some(form), ..YamlRequest::default() });
     let (oci, docker) = (read(Form::Oci), read(Form::Docker));
     check(text, &oci);
     check(text, &docker);
