@@ -140,6 +140,8 @@ fn what_there_is_to_append_to() {
         (names, &index(&registry, "v1")["mediaType"]),
         (vec!["arm64".into(), "amd64".into()], &json!(OCI_INDEX))
     );
+    let outcome = push_from_args(&registry.host, "linux/amd64", "parts:ARCH", "whole:v1", &["--settle", "1s"]);
+    assert!(outcome.exit == 2 && outcome.stderr.contains("--settle is for --append"), "{outcome:?}");
     // A form of its own.
     done(&append(&registry.host, "linux/amd64", &["--type", "docker"]));
     assert!(index(&registry, "v1")["mediaType"].as_str().unwrap().contains("manifest.list.v2"));
@@ -154,11 +156,11 @@ fn layouts_are_changed_and_archives_are_not() {
     let template = format!("{}/parts:ARCH", registry.host);
     let push = |platforms: &str, target: &str, more: &[&str]| {
         let from = ["from-args", "--platforms", platforms, "--template", &template, "--target", target];
-        let args = [&["--plain-http", "push", "--type", "oci", "--settle", "10ms"], more, &from].concat();
+        let args = [&["--plain-http", "push", "--type", "oci"], more, &from].concat();
         manifest_tool(folder.path(), &args)
     };
     done(&push("linux/amd64,linux/arm64", "oci:built:v1", &[]));
-    done(&push("linux/s390x", "oci:built:v1", &["--append"]));
+    done(&push("linux/s390x", "oci:built:v1", &["--append", "--settle", "10ms"]));
     let args = ["remove", "oci:built:v1", "--platform", "linux/arm64", "--settle", "10ms"];
     done(&manifest_tool(folder.path(), &args));
     let outcome = manifest_tool(folder.path(), &["inspect", "oci:built:v1", "--output", "json"]);

@@ -10,7 +10,7 @@ use super::problem::PlanError;
 use super::{Error, PushOptions};
 use crate::image::Location;
 use crate::registry::{self, IfMatch};
-use crate::store::{Error as StoreError, Placed, Publication, PublishError, Report, Store, TagOutcome};
+use crate::store::{Error as StoreError, Placed, Publication, PublishError, Report, Store, TagOutcome, TagReport};
 
 /// Times that a change is made anew when others undo it.
 const TRIES: u32 = 50;
@@ -54,16 +54,14 @@ impl Amendment<'_> {
                 }
                 continue;
             }
-            let mut done = report.take();
-            let written = self.write(&plan, &held).await?;
+            let written = self.write(&plan, &held).await.map_err(|error| with_history(error, report.as_ref()))?;
             let moved = written.tags.iter().skip(1).any(|tag| tag.outcome.is_written());
-            done = Some(merged(done, written));
+            let done = merged(report, written);
             if !moved || self.store.current_digest(self.target).await.ok().flatten().as_ref() == held.digest() {
-                let report = done.unwrap_or_else(|| Report { descriptor: plan.descriptor.clone(), tags: Vec::new() });
-                return Ok((plan, report));
+                return Ok((plan, done));
             }
-            report = done;
-            held = self.read(&plan, report.as_ref()).await?;
+            held = self.read(&plan, Some(&done)).await?;
+            report = Some(done);
         }
         Err(Error::Contended { target: self.target.clone(), times: TRIES })
     }
@@ -140,16 +138,27 @@ impl Amendment<'_> {
     }
 }
 
-/// What became of each tag in all: the first that it was, and that it was written at any time.
+/// What became of each tag in all: it was written if it was at any time, over what it was at first.
 fn merged(before: Option<Report>, now: Report) -> Report {
     let Some(before) = before else { return now };
     let mut tags = now.tags;
-    for tag in &mut tags {
+    with_first(&mut tags, &before);
+    Report { descriptor: now.descriptor, tags }
+}
+
+fn with_history(mut error: PublishError, before: Option<&Report>) -> PublishError {
+    if let Some(before) = before {
+        with_first(&mut error.tags, before);
+    }
+    error
+}
+
+fn with_first(tags: &mut [TagReport], before: &Report) {
+    for tag in tags {
         let Some(first) = before.tags.iter().find(|first| first.location == tag.location) else { continue };
         tag.was.clone_from(&first.was);
-        if first.outcome.is_written() {
+        if first.outcome.is_written() && tag.outcome != TagOutcome::Failed {
             tag.outcome = first.outcome;
         }
     }
-    Report { descriptor: now.descriptor, tags }
 }

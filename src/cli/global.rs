@@ -12,6 +12,7 @@ use crate::registry::{
 
 /// Flags of every command, taken before and after it.
 #[derive(Debug, clap::Args)]
+#[command(next_help_heading = "Options of every command")]
 pub(super) struct Global {
     /// Tell on stderr what is done, a line for each request
     #[arg(long, global = true)]

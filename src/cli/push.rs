@@ -13,6 +13,9 @@ use crate::image::Digest;
 use crate::registry::IfMatch;
 use crate::spec::{self, Form, TemplateRequest};
 
+/// A write that others have begun is over by then, but on a bad day.
+pub(super) const SETTLE: Duration = Duration::from_secs(1);
+
 /// Assemble indexes from images in a registry and push them
 #[derive(Debug, Args)]
 pub(super) struct Push {
@@ -30,7 +33,7 @@ pub(super) struct Push {
     #[arg(long, global = true, requires = "dry_run")]
     exit_code: bool,
     /// Write tags that point at the index already
-    #[arg(long, global = true)]
+    #[arg(long, global = true, conflicts_with = "append")]
     force: bool,
     /// Write only over this: a digest that the target's tag must point at, or "none"; else exit code 3
     #[arg(long, global = true, value_name = "DIGEST|none", value_parser = if_match)]
@@ -39,8 +42,9 @@ pub(super) struct Push {
     #[arg(long, global = true)]
     wait: bool,
     /// With --append: how long others may take to write over the tag what they had begun; it is read back after that
-    #[arg(long, global = true, value_name = "TIME", default_value = "1s", value_parser = duration)]
-    settle: Duration,
+    /// [default: 1s]
+    #[arg(long, global = true, value_name = "TIME", value_parser = duration)]
+    settle: Option<Duration>,
     /// Take warnings about the index for errors
     #[arg(long, global = true)]
     strict: bool,
@@ -138,6 +142,9 @@ impl Push {
         if specs.len() > 1 && matches!(self.if_match, Some(IfMatch::Digest(_))) {
             return Err(Failure::usage("--if-match with a digest is for one index, and the specs hold several"));
         }
+        if self.settle.is_some() && !specs.iter().any(|spec| spec.append) {
+            return Err(Failure::usage("--settle is for --append: any other push replaces what the tag holds"));
+        }
         let options = PushOptions {
             ignore_missing,
             force: self.force,
@@ -145,7 +152,7 @@ impl Push {
             wait: self.wait,
             strict: self.strict,
             dry_run: self.dry_run,
-            settle: self.settle,
+            settle: self.settle.unwrap_or(SETTLE),
         };
         let progress = !self.no_progress && !global.quiet;
         let batch = Batch { options, global, files: &self.files, fail_fast, exit_code: self.exit_code, progress };

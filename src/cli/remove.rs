@@ -7,7 +7,7 @@ use super::Global;
 use super::batch::WOULD_CHANGE;
 use super::duration::duration;
 use super::failure::Failure;
-use super::push::if_match;
+use super::push::{SETTLE, if_match};
 use super::results::{Files, Results, pretty};
 use super::talk::say;
 use crate::assemble::{self, Event, PushOptions, Selector};
@@ -40,9 +40,9 @@ pub(super) struct Remove {
     /// Write only over this: a digest that the tag must point at; else exit code 3
     #[arg(long, value_name = "DIGEST", value_parser = if_match)]
     if_match: Option<IfMatch>,
-    /// How long others may take to write over the tag what they had begun; it is read back after that
-    #[arg(long, value_name = "TIME", default_value = "1s", value_parser = duration)]
-    settle: Duration,
+    /// How long others may take to write over the tag what they had begun; it is read back after that [default: 1s]
+    #[arg(long, value_name = "TIME", value_parser = duration)]
+    settle: Option<Duration>,
     #[command(flatten)]
     files: Files,
 }
@@ -52,7 +52,7 @@ impl Remove {
         let target = target(&self.index)?;
         let platforms = self.platform.into_iter().map(Selector::Platform);
         let selectors: Vec<Selector> = platforms.chain(self.digest.into_iter().map(Selector::Digest)).collect();
-        let (dry_run, settle) = (self.dry_run, self.settle);
+        let (dry_run, settle) = (self.dry_run, self.settle.unwrap_or(SETTLE));
         let options = PushOptions { if_match: self.if_match, dry_run, settle, ..PushOptions::default() };
         let client = global.client(std::iter::once(&target))?;
         let store = Store::new(&client);

@@ -21,8 +21,7 @@ struct Document {
     image: Target,
     /// Further tags of the index
     tags: Option<Tags>,
-    /// Form of the index; --type on the command line counts more. Docker where neither is given, and with `append` what
-    /// the target is
+    /// Form of the index; --type counts more. If neither is given docker, or with `append` what the target is
     r#type: Option<Form>,
     /// Start from what the target holds: an entry for the same platform is replaced, the others stay
     append: Option<Flag>,
@@ -159,7 +158,14 @@ fn sources(schema: &mut Schema) {
 #[must_use]
 pub fn schema() -> Value {
     let settings = SchemaSettings::draft2020_12().with(|settings| settings.meta_schema = META.map(Cow::Borrowed));
-    settings.into_generator().into_root_schema_for::<Document>().to_value()
+    let mut schema = settings.into_generator().into_root_schema_for::<Document>().to_value();
+    // What it is comes first.
+    let mut out = serde_json::Map::new();
+    for key in ["$schema", "title", "description"] {
+        out.extend(schema.as_object_mut().and_then(|keys| keys.shift_remove_entry(key)));
+    }
+    out.extend(schema.as_object().cloned().unwrap_or_default());
+    Value::Object(out)
 }
 
 const META: Option<&str> = Some("https://json-schema.org/draft/2020-12/schema");
