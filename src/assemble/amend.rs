@@ -57,7 +57,7 @@ pub(super) fn without(held: &Index, selectors: &[Selector], may_be_gone: bool) -
                     Selector::Platform(platform) => format!("for {platform}"),
                     Selector::Digest(digest) => format!("with digest {digest}"),
                 };
-                problems.push(format!("it holds no entry {wanted}; it holds {}", platforms(held)));
+                problems.push(format!("it holds no entry {wanted}; it holds {}", held.held()));
             }
             Ok(found) => out.extend(found),
             Err(problem) => problems.push(problem),
@@ -97,33 +97,17 @@ pub(super) fn is_same_platform(one: &Descriptor, other: &Descriptor) -> bool {
 
 /// Where in the index the entries are that a selector stands for.
 fn select(held: &Index, selector: &Selector) -> Result<Vec<usize>, String> {
-    let entries = held.manifests.iter().enumerate();
-    let wanted = match selector {
+    match selector {
         Selector::Digest(digest) => {
-            return Ok(entries.filter(|(_, entry)| entry.digest == *digest).map(|(at, _)| at).collect());
+            let entries = held.manifests.iter().enumerate();
+            Ok(entries.filter(|(_, entry)| entry.digest == *digest).map(|(at, _)| at).collect())
         }
-        Selector::Platform(wanted) => wanted,
-    };
-    let images = entries.filter(|(_, entry)| !entry.is_attestation());
-    let named = images.filter_map(|(at, entry)| Some((at, entry.platform.as_ref()?)));
-    let mut found: Vec<(usize, &Platform)> = named.filter(|(_, platform)| platform.matches(wanted)).collect();
-    let exact = |(_, platform): &(usize, &Platform)| platform.own_variant() == wanted.own_variant();
-    if found.iter().filter(|found| exact(found)).count() == 1 {
-        found.retain(exact);
+        Selector::Platform(wanted) => match held.images_for(wanted).as_slice() {
+            found @ ([] | [_]) => Ok(found.iter().map(|(at, _)| *at).collect()),
+            found => {
+                let names: Vec<&str> = found.iter().map(|(_, entry)| entry.digest.as_str()).collect();
+                Err(format!("it holds {} images for {wanted}; --digest names one of {}", found.len(), names.join(", ")))
+            }
+        },
     }
-    if found.len() > 1 {
-        let count = found.len();
-        return Err(format!("it holds {count} images for {wanted}; --digest names one of {}", platforms(held)));
-    }
-    Ok(found.into_iter().map(|(at, _)| at).collect())
-}
-
-/// What an index holds, for messages.
-fn platforms(held: &Index) -> String {
-    let name = |entry: &Descriptor| match &entry.platform {
-        Some(platform) => format!("{platform} ({})", entry.digest),
-        None => entry.digest.to_string(),
-    };
-    let names: Vec<String> = held.manifests.iter().filter(|entry| !entry.is_attestation()).map(name).collect();
-    names.join(", ").chars().filter(|c| !c.is_control()).collect()
 }

@@ -147,26 +147,8 @@ async fn root(
             };
         }
     };
-    let of_platform = |entry: &&crate::image::Descriptor| {
-        !entry.is_attestation() && entry.platform.as_ref().is_some_and(|found| found.matches(wanted))
-    };
-    let mut found: Vec<_> = index.manifests.iter().filter(of_platform).collect();
-    found.dedup_by(|a, b| a.digest == b.digest);
-    let exact = |entry: &&&crate::image::Descriptor| {
-        entry.platform.as_ref().is_some_and(|found| found.own_variant() == wanted.own_variant())
-    };
-    if found.len() > 1 && found.iter().filter(exact).count() == 1 {
-        found.retain(|entry| exact(&entry));
-    }
-    match found.as_slice() {
-        [entry] => Ok(store.fetch_child(from, entry, Some(to)).await?),
-        found => {
-            let held = index.manifests.iter().filter_map(|entry| entry.platform.as_ref()).map(ToString::to_string);
-            let held = held.collect::<Vec<_>>().join(", ");
-            let count = if found.is_empty() { "no image".to_owned() } else { format!("{} images", found.len()) };
-            Err(Reason::Unusable(format!("it holds {count} for {wanted}; it holds {held}")))
-        }
-    }
+    let entry = index.image_for(wanted).map_err(Reason::Unusable)?;
+    Ok(store.fetch_child(from, entry, Some(to)).await?)
 }
 
 /// The tags of a repository that match any of these patterns, sorted; `*` and `?` stand for others.
@@ -179,18 +161,15 @@ pub async fn select_tags(store: &Store<'_>, from: &Location, patterns: &[String]
         return Err(unreadable(Reason::Unusable("patterns of tags are for a repository in a registry".into())));
     };
     let tags = store.client().tags(repository).await.map_err(|error| unreadable(StoreError::from(error).into()))?;
-    let matching = |pattern: &String| {
-        let pattern = wildmatch::WildMatch::new(pattern);
-        tags.iter().filter(move |tag| pattern.matches(tag)).collect::<Vec<_>>()
-    };
-    let unmatched: Vec<&str> =
-        patterns.iter().filter(|pattern| matching(pattern).is_empty()).map(String::as_str).collect();
-    if !unmatched.is_empty() {
-        let reason = format!("no tag matches {}", unmatched.join(", "));
-        return Err(unreadable(Reason::Unusable(reason)));
+    let patterns: Vec<(&String, wildmatch::WildMatch)> =
+        patterns.iter().map(|pattern| (pattern, wildmatch::WildMatch::new(pattern))).collect();
+    let mut unmatched = patterns.iter().filter(|(_, pattern)| !tags.iter().any(|tag| pattern.matches(tag))).peekable();
+    if unmatched.peek().is_some() {
+        let names: Vec<&str> = unmatched.map(|(name, _)| name.as_str()).collect();
+        return Err(unreadable(Reason::Unusable(format!("no tag matches {}", names.join(", ")))));
     }
-    let chosen: Vec<&String> = patterns.iter().flat_map(matching).collect();
-    let mut selected: Vec<String> = tags.iter().filter(|tag| chosen.contains(tag)).cloned().collect();
+    let mut selected: Vec<String> =
+        tags.into_iter().filter(|tag| patterns.iter().any(|(_, pattern)| pattern.matches(tag))).collect();
     selected.sort_unstable();
     selected.dedup();
     Ok(selected)

@@ -10,6 +10,7 @@ mod manifest;
 pub mod media_type;
 mod platform;
 mod reference;
+mod selection;
 
 pub use descriptor::{Descriptor, REFERENCE_DIGEST, REFERENCE_TYPE};
 pub use digest::{Digest, DigestError, Verifier};

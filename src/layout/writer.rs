@@ -8,8 +8,9 @@ use serde_json::{Value, json};
 use tempfile::{NamedTempFile, TempDir};
 
 use super::error::Error;
+use super::files::{Files, Unreadable};
 use super::{REF_NAME, VERSION_FILE, archive, blob_path};
-use crate::image::{Descriptor, LayoutReference, Verifier, media_type};
+use crate::image::{Descriptor, LayoutReference, MAX_MANIFEST, Verifier, media_type};
 
 /// Files that are not whole yet begin with it.
 const NEW: &str = ".new-";
@@ -115,42 +116,42 @@ impl Writer {
         blob.finish()
     }
 
-    /// Puts a manifest that is there into index.json, under a name, in place of what had that name; or without one, if
-    /// it is not listed.
-    pub fn list(&self, name: Option<&str>, descriptor: &Descriptor) -> Result<(), Error> {
+    /// Puts manifests that are there into index.json: under a name, in place of what had that name; or without one, but
+    /// for those that are listed.
+    pub fn list(&self, name: Option<&str>, descriptors: &[Descriptor]) -> Result<(), Error> {
         let at = LayoutReference { name: name.map(str::to_owned), ..self.at.clone() };
         let failed = |error: std::io::Error| Error::new(&at, format!("index.json cannot be written: {error}"));
+        let invalid = |reason: String| Error::new(&at, format!("its index.json is not valid: {reason}"));
         let _lock = lock(&self.root).map_err(failed)?;
         self.sync().map_err(failed)?;
-        let mut index = match std::fs::read(self.root.join("index.json")) {
-            Ok(bytes) => serde_json::from_slice::<Value>(&bytes)
-                .map_err(|error| Error::new(&at, format!("its index.json is not valid: {error}")))?,
-            Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
+        let mut index: Value = match Files::Folder(self.root.clone()).read("index.json", MAX_MANIFEST) {
+            Ok(bytes) => serde_json::from_slice(&bytes).map_err(|error| invalid(error.to_string()))?,
+            Err(Unreadable::Missing) => {
                 json!({"schemaVersion": 2, "mediaType": media_type::OCI_INDEX, "manifests": []})
             }
-            Err(error) => return Err(failed(error)),
+            Err(Unreadable::Other(reason)) => return Err(invalid(reason)),
         };
-        let Some(entries) = index.get_mut("manifests").and_then(Value::as_array_mut) else {
-            return Err(Error::new(&at, "its index.json has no list of manifests"));
-        };
-        let digest = descriptor.digest.as_str();
-        match name {
-            // One without a name would be a second image.
-            Some(name) => entries.retain(|entry| match name_of(entry) {
-                Some(found) => found != name,
-                None => entry.get("digest").is_none_or(|found| found != digest),
-            }),
-            None if entries.iter().any(|entry| entry.get("digest").is_some_and(|found| found == digest)) => {
-                return Ok(());
+        let entries = index.get_mut("manifests").and_then(Value::as_array_mut);
+        let entries = entries.ok_or_else(|| invalid("it has no list of manifests".into()))?;
+        for descriptor in descriptors {
+            let has_digest =
+                |entry: &Value| entry.get("digest").is_some_and(|found| found == descriptor.digest.as_str());
+            match name {
+                // One without a name would be a second image.
+                Some(name) => entries.retain(|entry| match name_of(entry) {
+                    Some(found) => found != name,
+                    None => !has_digest(entry),
+                }),
+                None if entries.iter().any(has_digest) => continue,
+                None => {}
             }
-            None => {}
+            let mut entry = descriptor.clone();
+            entry.annotations.remove(REF_NAME);
+            if let Some(name) = name {
+                entry.annotations.insert(REF_NAME.to_owned(), name.to_owned());
+            }
+            entries.push(serde_json::to_value(&entry).map_err(|error| Error::new(&at, error.to_string()))?);
         }
-        let mut entry = descriptor.clone();
-        entry.annotations.remove(REF_NAME);
-        if let Some(name) = name {
-            entry.annotations.insert(REF_NAME.to_owned(), name.to_owned());
-        }
-        entries.push(serde_json::to_value(&entry).map_err(|error| Error::new(&at, error.to_string()))?);
         if self.staging.is_some() {
             // The same content, the same bytes, in whatever order it came.
             entries.sort_by_key(|entry| (name_of(entry).map(str::to_owned), entry.to_string()));

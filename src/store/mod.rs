@@ -188,20 +188,32 @@ impl<'a> Store<'a> {
         if let Some(if_match) = if_match {
             if_match.check(&at.to_string(), self.current_digest(at).await?.as_ref())?;
         }
+        let (size, digest) = (descriptor.size, descriptor.digest.clone());
+        let entry = Descriptor { size, ..Descriptor::new(&descriptor.media_type, digest) };
+        // What has a digest alone is part of something else.
+        let listed = layout.name.is_some() || layout.digest.is_none();
+        let (name, bytes) = (layout.name.clone(), bytes.clone());
+        self.write_layout(layout, at, move |writer| {
+            writer.put_manifest(&entry, &bytes)?;
+            if listed { writer.list(name.as_deref(), std::slice::from_ref(&entry)) } else { Ok(()) }
+        })
+        .await
+    }
+
+    /// Writes into a layout, unless the run is to end. Another process may hold the layout's lock, and signals are to be
+    /// heard.
+    async fn write_layout(
+        &self,
+        layout: &LayoutReference,
+        at: &Location,
+        write: impl FnOnce(&Writer) -> Result<(), layout::Error> + Send + 'static,
+    ) -> Result<(), Error> {
         let stopped = |reason| registry::Error::stopped(at.to_string(), reason);
         if let Some(reason) = self.client.stop().raised() {
             return Err(stopped(reason).into());
         }
-        let (writer, layout, bytes) = (self.writer(layout)?, layout.clone(), bytes.clone());
-        let (size, digest) = (descriptor.size, descriptor.digest.clone());
-        let entry = Descriptor { size, ..Descriptor::new(&descriptor.media_type, digest) };
-        // Another process may hold the layout's lock, and signals are to be heard.
-        let writing = tokio::task::spawn_blocking(move || {
-            writer.put_manifest(&entry, &bytes)?;
-            // What has a digest alone is part of something else.
-            let listed = layout.name.is_some() || layout.digest.is_none();
-            if listed { writer.list(layout.name.as_deref(), &entry) } else { Ok(()) }
-        });
+        let writer = self.writer(layout)?;
+        let writing = tokio::task::spawn_blocking(move || write(&writer));
         let written = self.client.stop().or_soon(writing).await.map_err(stopped)?;
         Ok(written.map_err(|error| registry::Error::of_source(at.to_string(), error.to_string()))??)
     }
@@ -235,10 +247,10 @@ impl<'a> Store<'a> {
     }
 
     /// Lists manifests that are in a layout in its index.json, without names.
-    pub fn list_unnamed(&self, at: &Location, entries: &[Descriptor]) -> Result<(), Error> {
+    pub async fn list_unnamed(&self, at: &Location, entries: &[Descriptor]) -> Result<(), Error> {
         let Location::Layout(layout) = at else { return Ok(()) };
-        let writer = self.writer(layout)?;
-        Ok(entries.iter().try_for_each(|entry| writer.list(None, entry))?)
+        let entries = entries.to_vec();
+        self.write_layout(layout, at, move |writer| writer.list(None, &entries)).await
     }
 
     /// All is written: archives come into their places. Without this they stay what they were.

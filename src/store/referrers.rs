@@ -24,7 +24,7 @@ impl Store<'_> {
         if referrers.is_empty() {
             return Ok(());
         }
-        let Location::Registry(reference) = to else { return self.list_unnamed(to, referrers) };
+        let Location::Registry(reference) = to else { return self.list_unnamed(to, referrers).await };
         if self.client.referrers(reference, subject).await?.is_some() {
             return Ok(());
         }

@@ -1,0 +1,87 @@
+use super::{Descriptor, Index, Platform};
+
+impl Index {
+    /// The images for a platform, by their places: of several the one with exactly its variant, where there is one.
+    #[must_use]
+    pub fn images_for(&self, wanted: &Platform) -> Vec<(usize, &Descriptor)> {
+        let fits = |(_, entry): &(usize, &Descriptor)| {
+            !entry.is_attestation() && entry.platform.as_ref().is_some_and(|platform| platform.matches(wanted))
+        };
+        let exact = |(_, entry): &(usize, &Descriptor)| {
+            entry.platform.as_ref().is_some_and(|platform| platform.own_variant() == wanted.own_variant())
+        };
+        let mut found: Vec<(usize, &Descriptor)> = self.manifests.iter().enumerate().filter(fits).collect();
+        if found.iter().filter(|found| exact(found)).count() == 1 {
+            found.retain(exact);
+        }
+        found
+    }
+
+    /// The only image for a platform. The error says what there is instead.
+    pub fn image_for(&self, wanted: &Platform) -> Result<&Descriptor, String> {
+        let found = self.images_for(wanted);
+        match found.as_slice() {
+            [(_, first), rest @ ..] if rest.iter().all(|(_, other)| other.digest == first.digest) => Ok(first),
+            [] => Err(format!("it holds no image for {wanted}; it holds {}", self.held())),
+            found => Err(format!("it holds {} images for {wanted}; it holds {}", found.len(), self.held())),
+        }
+    }
+
+    /// The platforms of its images, for messages.
+    #[must_use]
+    pub fn held(&self) -> String {
+        let images = self.manifests.iter().filter(|entry| !entry.is_attestation());
+        let names: Vec<String> = images.filter_map(|entry| Some(entry.platform.as_ref()?.to_string())).collect();
+        if names.is_empty() {
+            return "none".into();
+        }
+        names.join(", ").chars().filter(|c| !c.is_control()).collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::image::{Digest, REFERENCE_TYPE};
+
+    fn index(platforms: &[&str]) -> Index {
+        let entry = |name: &&str| {
+            let mut entry = Descriptor::new("m", Digest::sha256(name.as_bytes()));
+            if name.starts_with("of ") {
+                entry.annotations.insert(REFERENCE_TYPE.into(), "attestation-manifest".into());
+            }
+            let (name, version) = name.trim_start_matches("of ").split_once(' ').unwrap_or((name, ""));
+            entry.platform =
+                Some(Platform { os_version: version.into(), ..name.trim_start_matches("of ").parse().unwrap() });
+            entry
+        };
+        Index { manifests: platforms.iter().map(entry).collect(), ..Index::default() }
+    }
+
+    #[test]
+    fn one_of_several() {
+        for (held, wanted, found) in [
+            (&["linux/amd64", "linux/arm64/v8"][..], "linux/arm64", &[1][..]),
+            (&["linux/amd64", "linux/arm64"], "linux/arm64/v8", &[1]),
+            (&["linux/arm/v6", "linux/arm/v7"], "linux/arm/v7", &[1]),
+            (&["linux/arm/v6", "linux/arm/v7"], "linux/arm", &[0, 1]),
+            (&["linux/arm/v6", "linux/arm"], "linux/arm", &[1]),
+            (&["linux/arm/v7"], "linux/arm", &[0]),
+            (&["linux/arm/v7"], "linux/arm/v6", &[]),
+            (&["windows/amd64 10.0.1", "windows/amd64 10.0.2"], "windows/amd64", &[0, 1]),
+            (&["of linux/amd64"], "linux/amd64", &[]),
+            (&[], "linux/amd64", &[]),
+        ] {
+            let index = index(held);
+            let wanted: Platform = wanted.parse().unwrap();
+            let places: Vec<usize> = index.images_for(&wanted).into_iter().map(|(at, _)| at).collect();
+            assert_eq!(places, found, "{held:?} {wanted}");
+            let chosen = index.image_for(&wanted).ok().map(|entry| &entry.digest);
+            assert_eq!(chosen, (found.len() == 1).then(|| &index.manifests[found[0]].digest), "{held:?} {wanted}");
+        }
+        let twice = index(&["linux/amd64", "linux/amd64"]);
+        assert!(twice.image_for(&"linux/amd64".parse().unwrap()).is_ok(), "one image, listed twice");
+        let error = index(&[]).image_for(&"linux/amd64".parse().unwrap()).unwrap_err();
+        assert_eq!(error, "it holds no image for linux/amd64; it holds none");
+    }
+}
