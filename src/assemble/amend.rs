@@ -14,26 +14,32 @@ pub enum Selector {
 }
 
 /// Puts the entries of `new` into `held`: an image takes the place of that for the same platform, or follows the
-/// others; attestations come last, and those whose image is gone go with it. What `new` says of the index itself
-/// counts more.
+/// others. Attestations come last; those of an image that is gone, or that comes with others, are gone as well. What
+/// `new` says of the index itself counts more.
 pub(super) fn append(held: &Index, new: &Index) -> Index {
-    let mut images: Vec<(Descriptor, bool)> =
-        held.manifests.iter().filter(|entry| !entry.is_attestation()).map(|entry| (entry.clone(), true)).collect();
-    for entry in new.manifests.iter().filter(|entry| !entry.is_attestation()) {
-        let is_same = |(old, is_old): &(Descriptor, bool)| *is_old && is_same_platform(old, entry);
-        match images.iter().position(is_same) {
-            Some(at) => {
-                if let Some(place) = images.get_mut(at) {
-                    *place = (entry.clone(), false);
-                }
-                images.retain(|old| !is_same(old));
+    let (new_attestations, new_images): (Vec<_>, Vec<_>) =
+        new.manifests.iter().partition(|entry| entry.is_attestation());
+    let mut used = vec![false; new_images.len()];
+    let mut manifests: Vec<Descriptor> = Vec::new();
+    for old in held.manifests.iter().filter(|entry| !entry.is_attestation()) {
+        let exact = new_images.iter().position(|image| image.platform == old.platform);
+        let place = exact.or_else(|| new_images.iter().position(|image| is_in_place_of(image, old)));
+        match place.and_then(|at| Some((*new_images.get(at)?, used.get_mut(at)?))) {
+            Some((image, used)) if !*used => {
+                *used = true;
+                manifests.push(image.clone());
             }
-            None => images.push((entry.clone(), false)),
+            // Another one for the same machines.
+            Some(_) => {}
+            None => manifests.push(old.clone()),
         }
     }
-    let attestations = held.manifests.iter().chain(&new.manifests).filter(|entry| entry.is_attestation());
-    let mut manifests: Vec<Descriptor> = images.into_iter().map(|(entry, _)| entry).collect();
-    attach(&mut manifests, attestations);
+    let rest = new_images.iter().zip(&used).filter(|(_, used)| !**used);
+    manifests.extend(rest.map(|(image, _)| (*image).clone()));
+    let renewed: HashSet<&String> = new_attestations.iter().filter_map(|entry| image_of(entry)).collect();
+    let old = held.manifests.iter().filter(|entry| entry.is_attestation());
+    let kept = old.filter(|entry| image_of(entry).is_none_or(|image| !renewed.contains(image)));
+    attach(&mut manifests, kept.chain(new_attestations.iter().copied()));
     let mut annotations = held.annotations.clone();
     annotations.extend(new.annotations.clone());
     Index {
@@ -44,48 +50,87 @@ pub(super) fn append(held: &Index, new: &Index) -> Index {
     }
 }
 
-/// The index without the entries that are selected, and without the attestations of them.
+/// Whether an image runs where another one did, or is the one of which nobody said where.
+fn is_in_place_of(image: &Descriptor, old: &Descriptor) -> bool {
+    is_same_platform(image, old) || (old.platform.is_none() && image.digest == old.digest)
+}
+
+/// An entry that is taken out, wherever it is by then.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Chosen {
+    /// The images for exactly this platform.
+    Platform(Platform),
+    /// All with a digest.
+    Digest(Digest),
+}
+
+/// What the selectors stand for in an index.
 ///
-/// Errors: selectors that stand for nothing, unless that `may_be_gone`, or for several images of one platform; nothing
-/// but attestations would be left.
-pub(super) fn without(held: &Index, selectors: &[Selector], may_be_gone: bool) -> Result<Index, Vec<String>> {
-    let (mut out, mut problems) = (HashSet::new(), Vec::new());
+/// Errors: those that stand for nothing, or for several images.
+pub(super) fn choose(held: &Index, selectors: &[Selector]) -> Result<Vec<Chosen>, Vec<String>> {
+    let (mut chosen, mut problems) = (Vec::new(), Vec::new());
     for selector in selectors {
-        match select(held, selector) {
-            Ok(found) if found.is_empty() && !may_be_gone => {
-                let wanted = match selector {
-                    Selector::Platform(platform) => format!("for {platform}"),
-                    Selector::Digest(digest) => format!("with digest {digest}"),
-                };
-                problems.push(format!("it holds no entry {wanted}; it holds {}", held.held()));
-            }
-            Ok(found) => out.extend(found),
+        match choose_one(held, selector) {
+            Ok(found) => chosen.push(found),
             Err(problem) => problems.push(problem),
         }
     }
-    if !problems.is_empty() {
-        return Err(problems);
+    if problems.is_empty() { Ok(chosen) } else { Err(problems) }
+}
+
+fn choose_one(held: &Index, selector: &Selector) -> Result<Chosen, String> {
+    match selector {
+        Selector::Digest(digest) => match held.manifests.iter().any(|entry| entry.digest == *digest) {
+            true => Ok(Chosen::Digest(digest.clone())),
+            false => Err(format!("it holds no entry with digest {digest}")),
+        },
+        Selector::Platform(wanted) => match held.images_for(wanted).as_slice() {
+            [] => Err(format!("it holds no entry for {wanted}; it holds {}", held.held())),
+            [(_, entry)] => Ok(Chosen::Platform(entry.platform.clone().unwrap_or_default())),
+            found => {
+                let names: Vec<&str> = found.iter().map(|(_, entry)| entry.digest.as_str()).collect();
+                Err(format!("it holds {} images for {wanted}; --digest names one of {}", found.len(), names.join(", ")))
+            }
+        },
     }
-    let left: Vec<Descriptor> =
-        held.manifests.iter().enumerate().filter(|(at, _)| !out.contains(at)).map(|(_, entry)| entry.clone()).collect();
-    let (attestations, mut manifests): (Vec<_>, Vec<_>) = left.into_iter().partition(Descriptor::is_attestation);
+}
+
+/// The index without what was chosen, as far as it is there, and without the attestations of that; nothing if no image
+/// would be left.
+pub(super) fn without(held: &Index, chosen: &[Chosen]) -> Option<Index> {
+    let goes = |entry: &Descriptor| {
+        chosen.iter().any(|chosen| match chosen {
+            Chosen::Digest(digest) => entry.digest == *digest,
+            Chosen::Platform(platform) => !entry.is_attestation() && entry.platform.as_ref() == Some(platform),
+        })
+    };
+    if !held.manifests.iter().any(goes) {
+        return Some(held.clone());
+    }
+    let left = held.manifests.iter().filter(|entry| !goes(entry));
+    let (attestations, images): (Vec<_>, Vec<_>) = left.partition(|entry| entry.is_attestation());
+    let mut manifests: Vec<Descriptor> = images.into_iter().cloned().collect();
     if manifests.is_empty() {
-        return Err(vec!["no image would be left in it; delete the tag instead".into()]);
+        return None;
     }
-    attach(&mut manifests, attestations.iter());
-    Ok(Index { manifests, ..held.clone() })
+    attach(&mut manifests, attestations.into_iter());
+    Some(Index { manifests, ..held.clone() })
 }
 
 /// Adds the attestations of these images, each once.
 fn attach<'a>(images: &mut Vec<Descriptor>, attestations: impl Iterator<Item = &'a Descriptor>) {
     let here: HashSet<String> = images.iter().map(|image| image.digest.to_string()).collect();
-    let mut seen: HashSet<Digest> = HashSet::new();
+    let mut seen: HashSet<&Digest> = HashSet::new();
     for entry in attestations {
-        let has_image = entry.annotations.get(REFERENCE_DIGEST).is_none_or(|of| here.contains(of));
-        if has_image && seen.insert(entry.digest.clone()) {
+        if image_of(entry).is_none_or(|image| here.contains(image)) && seen.insert(&entry.digest) {
             images.push(entry.clone());
         }
     }
+}
+
+/// The digest of the image that an attestation speaks of.
+fn image_of(attestation: &Descriptor) -> Option<&String> {
+    attestation.annotations.get(REFERENCE_DIGEST)
 }
 
 pub(super) fn is_same_platform(one: &Descriptor, other: &Descriptor) -> bool {
@@ -95,19 +140,369 @@ pub(super) fn is_same_platform(one: &Descriptor, other: &Descriptor) -> bool {
     }
 }
 
-/// Where in the index the entries are that a selector stands for.
-fn select(held: &Index, selector: &Selector) -> Result<Vec<usize>, String> {
-    match selector {
-        Selector::Digest(digest) => {
-            let entries = held.manifests.iter().enumerate();
-            Ok(entries.filter(|(_, entry)| entry.digest == *digest).map(|(at, _)| at).collect())
-        }
-        Selector::Platform(wanted) => match held.images_for(wanted).as_slice() {
-            found @ ([] | [_]) => Ok(found.iter().map(|(at, _)| *at).collect()),
-            found => {
-                let names: Vec<&str> = found.iter().map(|(_, entry)| entry.digest.as_str()).collect();
-                Err(format!("it holds {} images for {wanted}; --digest names one of {}", found.len(), names.join(", ")))
+#[cfg(test)]
+pub(super) mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::image::{REFERENCE_TYPE, media_type};
+
+    /// A digest that is shown as `name`, some hexadecimal digits.
+    pub fn digest(name: &str) -> Digest {
+        Digest::parse(&format!("sha256:{name:0>64}")).unwrap()
+    }
+
+    pub fn name(digest: &str) -> &str {
+        digest.trim_start_matches("sha256:").trim_start_matches('0')
+    }
+
+    /// `OS/ARCH[/VARIANT][:OS.VERSION][ [OS.FEATURES]]`, as platforms are shown.
+    pub fn platform(text: &str) -> Platform {
+        let (text, features) = text.split_once(" [").unwrap_or((text, "]"));
+        let (name, version) = text.split_once(':').unwrap_or((text, ""));
+        let os_features = features.trim_end_matches(']').split_whitespace().map(str::to_owned).collect();
+        Platform { os_version: version.into(), os_features, ..name.parse().unwrap() }
+    }
+
+    /// Images and attestations: `a1 linux/arm64, a2 windows/amd64:10.0.1.2 [f g], a3, f1 of a1`.
+    pub fn entries(text: &str) -> Vec<Descriptor> {
+        let entry = |text: &str| {
+            let (name, rest) = text.split_once(' ').unwrap_or((text, ""));
+            let mut entry = Descriptor::new(media_type::OCI_MANIFEST, digest(name));
+            let shown = match rest.strip_prefix("of ") {
+                Some(image) => {
+                    entry.annotations.insert(REFERENCE_TYPE.into(), "attestation-manifest".into());
+                    entry.annotations.insert(REFERENCE_DIGEST.into(), digest(image).to_string());
+                    "unknown/unknown"
+                }
+                None => rest,
+            };
+            entry.platform = (!shown.is_empty()).then(|| platform(shown));
+            entry
+        };
+        text.split(", ").filter(|text| !text.is_empty()).map(entry).collect()
+    }
+
+    /// The other way round.
+    pub fn shown(entries: &[Descriptor]) -> String {
+        let show = |entry: &Descriptor| {
+            let name_of = name(entry.digest.as_str());
+            match (entry.annotations.get(REFERENCE_DIGEST), &entry.platform) {
+                (Some(image), _) => format!("{name_of} of {}", name(image)),
+                (None, Some(platform)) => format!("{name_of} {platform}"),
+                (None, None) => name_of.to_owned(),
             }
-        },
+        };
+        entries.iter().map(show).collect::<Vec<_>>().join(", ")
+    }
+
+    pub fn index(entries: &[Descriptor]) -> Index {
+        Index { manifests: entries.to_vec(), ..Index::default() }
+    }
+
+    /// Up to eight images and attestations in any order, among them attestations of images that are not there.
+    pub fn any_entries() -> impl Strategy<Value = Vec<Descriptor>> {
+        let platforms: &[&str] = &[
+            "linux/amd64",
+            "linux/amd64/v3",
+            "linux/arm",
+            "linux/arm/v7",
+            "linux/arm64",
+            "linux/arm64/v8",
+            "windows/amd64",
+            "windows/amd64:10.0.17763.1",
+            "windows/amd64:10.0.20348.1",
+            "windows/amd64:10.0.20348.2",
+            "windows/amd64:10.0.20348.2 [win32k]",
+        ];
+        let image = ("[ab][1-5]", proptest::sample::select(platforms).prop_map(str::to_owned));
+        let image = image.prop_map(|(name, platform)| format!("{name} {platform}"));
+        let attestation = ("[ef]", "[ab][1-5]").prop_map(|(name, image)| format!("{name}{image} of {image}"));
+        let texts = proptest::collection::vec(prop_oneof![3 => image, 2 => attestation], 0..9);
+        texts.prop_map(|texts| entries(&texts.join(", ")))
+    }
+
+    /// The same, with no two images for exactly one platform.
+    fn any_distinct_entries() -> impl Strategy<Value = Vec<Descriptor>> {
+        any_entries().prop_map(|all| {
+            let is_first = |at: usize, entry: &Descriptor| !all[..at].iter().any(|old| old.platform == entry.platform);
+            let kept = all.iter().enumerate().filter(|(at, entry)| entry.is_attestation() || is_first(*at, entry));
+            kept.map(|(_, entry)| entry.clone()).collect()
+        })
+    }
+
+    /// The same, with one image for each platform.
+    pub fn any_new_entries() -> impl Strategy<Value = Vec<Descriptor>> {
+        any_entries().prop_map(|all| {
+            let is_first = |at: usize, entry: &Descriptor| !all[..at].iter().any(|old| is_same_platform(old, entry));
+            let kept = all.iter().enumerate().filter(|(at, entry)| entry.is_attestation() || is_first(*at, entry));
+            kept.map(|(_, entry)| entry.clone()).collect()
+        })
+    }
+
+    fn images(entries: &[Descriptor]) -> Vec<Descriptor> {
+        entries.iter().filter(|entry| !entry.is_attestation()).cloned().collect()
+    }
+
+    /// Images first, then attestations, each once, of these images alone.
+    fn check_order(entries: &[Descriptor]) {
+        let (images, attestations) = entries.split_at(images(entries).len());
+        let mut seen = HashSet::new();
+        for entry in attestations {
+            let of = &entry.annotations[REFERENCE_DIGEST];
+            assert!(entry.is_attestation() && seen.insert(&entry.digest), "{}", shown(entries));
+            assert!(images.iter().any(|image| image.digest.as_str() == of), "{}", shown(entries));
+        }
+    }
+
+    fn check_append(held: &str, new: &str, expected: &str) {
+        let new_index = index(&entries(new));
+        let appended = append(&index(&entries(held)), &new_index);
+        assert_eq!(shown(&appended.manifests), expected, "{held} + {new}");
+        assert_eq!(append(&appended, &new_index), appended, "{held} + {new}, again");
+    }
+
+    #[test]
+    fn append_puts_images_in_the_place_of_those_for_their_platforms() {
+        for (held, new, expected) in [
+            ("", "a1 linux/arm64, a2 linux/amd64", "a1 linux/arm64, a2 linux/amd64"),
+            (
+                "a1 linux/amd64, a2 linux/arm64, a3 linux/s390x",
+                "b2 linux/arm64/v8",
+                "a1 linux/amd64, b2 linux/arm64/v8, a3 linux/s390x",
+            ),
+            ("a1 linux/arm64/v8, a2 linux/386", "b1 linux/arm64", "b1 linux/arm64, a2 linux/386"),
+            ("a1 linux/arm/v6", "b1 linux/arm/v7", "a1 linux/arm/v6, b1 linux/arm/v7"),
+            ("a1 linux/arm", "b1 linux/arm/v7", "a1 linux/arm, b1 linux/arm/v7"),
+            ("a1 linux/amd64", "b1 freebsd/amd64", "a1 linux/amd64, b1 freebsd/amd64"),
+            (
+                "a1 linux/amd64, a2 linux/386",
+                "b3 linux/s390x, b2 linux/386, b4 linux/arm",
+                "a1 linux/amd64, b2 linux/386, b3 linux/s390x, b4 linux/arm",
+            ),
+            (
+                "a1 windows/amd64:10.0.17763.9, a2 windows/amd64:10.0.20348.9",
+                "b1 windows/amd64:10.0.17763.10",
+                "b1 windows/amd64:10.0.17763.10, a2 windows/amd64:10.0.20348.9",
+            ),
+            ("a1 windows/amd64:10.0.1.9", "b1 windows/amd64", "a1 windows/amd64:10.0.1.9, b1 windows/amd64"),
+            (
+                "a1 windows/amd64:10.0.1.9 [win32k]",
+                "b1 windows/amd64:10.0.1.9",
+                "a1 windows/amd64:10.0.1.9 [win32k], b1 windows/amd64:10.0.1.9",
+            ),
+            ("a1 linux/amd64:1.2.3.4", "b1 linux/amd64:1.2.3.5", "a1 linux/amd64:1.2.3.4, b1 linux/amd64:1.2.3.5"),
+            ("a1, a2 linux/386", "b1 linux/386", "a1, b1 linux/386"),
+            ("a1, a2 linux/386", "a1 linux/amd64", "a1 linux/amd64, a2 linux/386"),
+            (
+                "a1 linux/amd64",
+                "b1 linux/arm64, b2 linux/arm64/v8, b3 linux/386",
+                "a1 linux/amd64, b1 linux/arm64, b2 linux/arm64/v8, b3 linux/386",
+            ),
+            ("a1 linux/arm64/v8", "b1 linux/arm64, b2 linux/arm64/v8", "b2 linux/arm64/v8, b1 linux/arm64"),
+            (
+                "a1 linux/arm64, a2 linux/amd64, a3 linux/arm64/v8",
+                "b1 linux/arm64/v8",
+                "b1 linux/arm64/v8, a2 linux/amd64",
+            ),
+            ("a1 linux/amd64, a2 linux/386", "a1 linux/amd64", "a1 linux/amd64, a2 linux/386"),
+        ] {
+            check_append(held, new, expected);
+        }
+    }
+
+    #[test]
+    fn attestations_go_with_their_image() {
+        for (held, new, expected) in [
+            (
+                "a1 linux/amd64, f1 of a1, a2 linux/arm64, f2 of a2",
+                "b1 linux/amd64, e1 of b1",
+                "b1 linux/amd64, a2 linux/arm64, f2 of a2, e1 of b1",
+            ),
+            (
+                "a1 linux/amd64, a2 linux/386, f1 of a1, f2 of a2",
+                "b1 linux/amd64",
+                "b1 linux/amd64, a2 linux/386, f2 of a2",
+            ),
+            ("a1 linux/amd64, f1 of a1", "b1 linux/386, e1 of b1", "a1 linux/amd64, b1 linux/386, f1 of a1, e1 of b1"),
+            ("a1 linux/amd64, f1 of a1", "a1 linux/amd64, f1 of a1", "a1 linux/amd64, f1 of a1"),
+            ("a1 linux/amd64, f1 of a1", "a1 linux/amd64", "a1 linux/amd64, f1 of a1"),
+            ("a1 linux/amd64, f1 of a1", "a1 linux/amd64, f2 of a1", "a1 linux/amd64, f2 of a1"),
+            ("a1 linux/amd64, f1 of a9", "b1 linux/386, e1 of b9", "a1 linux/amd64, b1 linux/386"),
+            ("a1 linux/amd64, f1 of a1", "b1 linux/386, e1 of f1, e2 of a1", "a1 linux/amd64, b1 linux/386, e2 of a1"),
+            (
+                "a1 linux/arm/v6, a1 linux/arm/v7, f1 of a1",
+                "b1 linux/arm/v6",
+                "b1 linux/arm/v6, a1 linux/arm/v7, f1 of a1",
+            ),
+        ] {
+            check_append(held, new, expected);
+        }
+    }
+
+    #[test]
+    fn what_an_index_says_of_itself() {
+        let subject = |name| Some(Box::new(Descriptor::new(media_type::OCI_MANIFEST, digest(name))));
+        let say = |pairs: &[(&str, &str)], artifact_type: Option<&str>, subject, manifests| Index {
+            annotations: pairs.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned())).collect(),
+            artifact_type: artifact_type.map(str::to_owned),
+            subject,
+            manifests: entries(manifests),
+        };
+        let held = say(&[("a", "1"), ("b", "2")], Some("x/old"), subject("c1"), "a1 linux/amd64, a2 linux/386");
+        let silent = say(&[], None, None, "b1 linux/amd64");
+        let given = say(&[("b", "3"), ("c", "")], Some("x/new"), subject("c2"), "b1 linux/amd64");
+        let manifests = "b1 linux/amd64, a2 linux/386";
+        assert_eq!(append(&held, &silent), Index { manifests: entries(manifests), ..held.clone() });
+        let expected = say(&[("a", "1"), ("b", "3"), ("c", "")], Some("x/new"), subject("c2"), manifests);
+        assert_eq!(append(&held, &given), expected);
+        assert_eq!(append(&silent, &given), given);
+        let without_one = take_out(&held, &[Selector::Digest(digest("a1"))]).unwrap();
+        assert_eq!(without_one, Index { manifests: entries("a2 linux/386"), ..held });
+    }
+
+    /// As a run does it: chosen at the first look, taken out, and found to be gone at the next.
+    fn take_out(held: &Index, selectors: &[Selector]) -> Result<Index, Vec<String>> {
+        let chosen = choose(held, selectors)?;
+        let left = without(held, &chosen).ok_or_else(|| vec!["no image would be left".to_owned()])?;
+        assert_eq!(without(&left, &chosen).as_ref(), Some(&left), "again");
+        Ok(left)
+    }
+
+    /// Platforms and names of digests, parted by spaces.
+    fn selectors(text: &str) -> Vec<Selector> {
+        let selector = |text: &str| match text.contains('/') {
+            true => Selector::Platform(platform(text)),
+            false => Selector::Digest(digest(text)),
+        };
+        text.split_whitespace().map(selector).collect()
+    }
+
+    #[test]
+    fn what_is_taken_out() {
+        let two = "a1 linux/amd64, a2 linux/arm64/v8, f1 of a1, f2 of a2";
+        let arms = "a1 linux/arm, a2 linux/arm/v6, a3 linux/arm/v7";
+        let mixed = "f1 of a1, a1 linux/amd64, f2 of a2, a2 linux/386, a3 linux/arm";
+        let shared = "a1 linux/arm/v6, a1 linux/arm/v7, f1 of a1";
+        let windows = "a1 windows/amd64:10.0.1.1, a2 windows/amd64:10.0.2.1, a3 linux/amd64";
+        for (held, out, expected) in [
+            (two, "linux/arm64", Ok("a1 linux/amd64, f1 of a1")),
+            (two, "linux/arm64/v8", Ok("a1 linux/amd64, f1 of a1")),
+            (two, "linux/amd64", Ok("a2 linux/arm64/v8, f2 of a2")),
+            (two, "a1", Ok("a2 linux/arm64/v8, f2 of a2")),
+            (two, "f1", Ok("a1 linux/amd64, a2 linux/arm64/v8, f2 of a2")),
+            (two, "a1 linux/amd64 f2", Ok("a2 linux/arm64/v8")),
+            ("a1 linux/arm64, a2 linux/386", "linux/arm64/v8", Ok("a2 linux/386")),
+            ("a1 linux/arm64/v9, a2 linux/arm64/v8", "linux/arm64", Ok("a1 linux/arm64/v9")),
+            (mixed, "linux/amd64", Ok("a2 linux/386, a3 linux/arm, f2 of a2")),
+            (mixed, "linux/386 a1", Ok("a3 linux/arm")),
+            (arms, "linux/arm", Ok("a2 linux/arm/v6, a3 linux/arm/v7")),
+            (arms, "linux/arm/v7", Ok("a1 linux/arm, a2 linux/arm/v6")),
+            (shared, "linux/arm/v6", Ok("a1 linux/arm/v7, f1 of a1")),
+            (shared, "a1", Err("no image would be left")),
+            ("a1 linux/arm/v6, a2 linux/arm/v7, a3 linux/386", "linux/arm", Err("2 images for linux/arm;")),
+            (windows, "windows/amd64", Err("2 images for windows/amd64;")),
+            (windows, "a1", Ok("a2 windows/amd64:10.0.2.1, a3 linux/amd64")),
+            (arms, "linux/arm/v8", Err("no entry for linux/arm/v8;")),
+            (arms, "windows/arm", Err("no entry for windows/arm;")),
+            (two, "unknown/unknown", Err("no entry for unknown/unknown;")),
+            (two, "b1", Err("no entry with digest sha256:0")),
+            (two, "linux/amd64 a2", Err("no image would be left")),
+            ("f1 of a1, f2 of a2, a1 linux/amd64, e1 of a9", "linux/amd64", Err("no image would be left")),
+        ] {
+            match (take_out(&index(&entries(held)), &selectors(out)), expected) {
+                (Ok(left), Ok(expected)) => assert_eq!(shown(&left.manifests), expected, "{held} - {out}"),
+                (Err(problems), Err(part)) => assert!(problems[0].contains(part), "{held} - {out}: {problems:?}"),
+                (found, _) => panic!("{held} - {out}: {found:?}"),
+            }
+        }
+        let problems = take_out(&index(&entries(two)), &selectors("linux/386 a1 b1 linux/arm")).unwrap_err();
+        assert_eq!(problems.len(), 3, "all at once: {problems:?}");
+        assert!(problems[0].ends_with("; it holds linux/amd64, linux/arm64/v8"), "{problems:?}");
+        let error = take_out(&index(&entries(windows)), &selectors("windows/amd64")).unwrap_err();
+        assert!(error[0].ends_with(&format!("--digest names one of {}, {}", digest("a1"), digest("a2"))), "{error:?}");
+    }
+
+    #[test]
+    fn what_was_chosen_and_is_gone() {
+        let two = "a1 linux/amd64, f9 of a9, a2 linux/arm64";
+        let platform = |text| Chosen::Platform(platform(text));
+        for (held, chosen, expected) in [
+            (two, vec![platform("linux/386"), Chosen::Digest(digest("b1"))], Some(two)),
+            (two, vec![platform("linux/arm64/v8")], Some(two)),
+            (two, vec![platform("linux/amd64"), platform("linux/386")], Some("a2 linux/arm64")),
+            (two, vec![platform("linux/amd64"), Chosen::Digest(digest("a2"))], None),
+            ("a2 linux/arm/v7, a3 linux/386", vec![platform("linux/arm")], Some("a2 linux/arm/v7, a3 linux/386")),
+        ] {
+            let left = without(&index(&entries(held)), &chosen);
+            assert_eq!(left.map(|left| shown(&left.manifests)).as_deref(), expected, "{held} - {chosen:?}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn append_keeps_the_rest_and_changes_nothing_twice(held in any_entries(), new in any_distinct_entries()) {
+            let appended = append(&index(&held), &index(&new));
+            check_order(&appended.manifests);
+            prop_assert_eq!(&append(&appended, &index(&new)), &appended);
+            let (old, fresh, now) = (images(&held), images(&new), images(&appended.manifests));
+            prop_assert!(fresh.iter().all(|image| now.contains(image)), "{}", shown(&now));
+            let gives_way = |image: &Descriptor| fresh.iter().any(|new| is_same_platform(image, new));
+            let kept: Vec<&Descriptor> = old.iter().filter(|image| !gives_way(image)).collect();
+            let rest: Vec<&Descriptor> = now.iter().filter(|image| !gives_way(image)).collect();
+            prop_assert_eq!(rest, kept);
+            prop_assert_eq!(now.len(), fresh.len() + old.iter().filter(|image| !gives_way(image)).count());
+            for entry in held.iter().chain(&new).filter(|entry| entry.is_attestation()) {
+                let of = &entry.annotations[REFERENCE_DIGEST];
+                let has_image = now.iter().any(|image| image.digest.as_str() == of);
+                // An image that comes with attestations of its own has no others.
+                let is_of = |new: &Descriptor| new.annotations.get(REFERENCE_DIGEST) == Some(of);
+                let stays = has_image && (new.contains(entry) || !new.iter().any(is_of));
+                prop_assert_eq!(appended.manifests.contains(entry), stays, "{}", shown(&appended.manifests));
+            }
+        }
+
+        #[test]
+        fn append_leaves_each_platform_where_it_was(held in any_new_entries(), new in any_new_entries()) {
+            let (old, fresh) = (images(&held), images(&new));
+            let instead = |old: &Descriptor| fresh.iter().find(|new| is_same_platform(old, new)).unwrap_or(old).clone();
+            let is_added = |new: &&Descriptor| !old.iter().any(|old| is_same_platform(old, new));
+            let expected: Vec<Descriptor> =
+                old.iter().map(instead).chain(fresh.iter().filter(is_added).cloned()).collect();
+            let appended = append(&index(&held), &index(&new));
+            prop_assert_eq!(shown(&images(&appended.manifests)), shown(&expected));
+        }
+
+        #[test]
+        fn only_what_is_selected_is_taken_out(
+            held in any_entries(),
+            out in "(([ef]?[ab][1-5]|linux/(amd64|arm64|arm)(/v[378])?|windows/amd64) ){1,3}",
+        ) {
+            let out = selectors(&out);
+            let Ok(left) = take_out(&index(&held), &out) else { return Ok(()) };
+            check_order(&left.manifests);
+            let (before, after) = (images(&held), images(&left.manifests));
+            let is_for = |entry: &Descriptor, wanted: &Platform| {
+                !entry.is_attestation() && entry.platform.as_ref().is_some_and(|own| own.matches(wanted))
+            };
+            let is_selected = |entry: &Descriptor, selector: &Selector| match selector {
+                Selector::Digest(digest) => entry.digest == *digest,
+                Selector::Platform(wanted) => is_for(entry, wanted),
+            };
+            let mut rest = after.iter().peekable();
+            let gone: Vec<&Descriptor> = before.iter().filter(|image| rest.next_if_eq(image).is_none()).collect();
+            prop_assert!(rest.next().is_none() && !after.is_empty(), "{}", shown(&after));
+            let is_wanted = |image: &&Descriptor| out.iter().any(|selector| is_selected(image, selector));
+            prop_assert!(gone.iter().all(is_wanted), "{}", shown(&after));
+            for selector in &out {
+                prop_assert!(held.iter().any(|entry| is_selected(entry, selector)), "{:?}", selector);
+                let stays = left.manifests.iter().any(|entry| match selector {
+                    Selector::Digest(digest) => entry.digest == *digest,
+                    // Another variant may stay, where one was exactly that.
+                    Selector::Platform(wanted) => entry.platform.as_ref().unwrap().is_same(wanted),
+                });
+                prop_assert!(!stays, "{:?}: {}", selector, shown(&left.manifests));
+            }
+        }
     }
 }

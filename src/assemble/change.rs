@@ -33,10 +33,12 @@ pub(super) fn compare(old: &[Descriptor], new: &[Descriptor]) -> (Vec<Change>, V
         },
         _ => false,
     };
-    for (entry, change) in new.iter().zip(&mut changes).filter(|(_, change)| change.is_none()) {
-        let before =
-            take(&|old| old.digest == entry.digest && pairs(old, entry)).or_else(|| take(&|old| pairs(old, entry)));
-        *change = Some(before.map_or(Change::Added, |before| Change::Replaced(before.digest.clone())));
+    // One that is described otherwise, before one that takes the place of another.
+    for same_digest in [true, false] {
+        for (entry, change) in new.iter().zip(&mut changes).filter(|(_, change)| change.is_none()) {
+            let before = take(&|old| (!same_digest || old.digest == entry.digest) && pairs(old, entry));
+            *change = before.map(|before| Change::Replaced(before.digest.clone()));
+        }
     }
     let changes = changes.into_iter().map(|change| change.unwrap_or(Change::Added)).collect();
     (changes, left.into_iter().cloned().collect())
@@ -46,4 +48,113 @@ pub(super) fn compare(old: &[Descriptor], new: &[Descriptor]) -> (Vec<Change>, V
 pub(super) fn image_of<'a>(attestation: &Descriptor, among: &'a [Descriptor]) -> Option<&'a Descriptor> {
     let of = attestation.annotations.get(REFERENCE_DIGEST)?;
     among.iter().find(|entry| entry.digest.as_str() == of)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use proptest::prelude::*;
+
+    use super::super::amend::tests::{any_entries, entries, name, shown};
+    use super::*;
+
+    /// `=` is unchanged, `+` added, and a name that of the old digest.
+    fn signs(changes: &[Change]) -> String {
+        let sign = |change: &Change| match change {
+            Change::Added => "+".to_owned(),
+            Change::Unchanged => "=".to_owned(),
+            Change::Replaced(digest) => name(digest.as_str()).to_owned(),
+        };
+        changes.iter().map(sign).collect::<Vec<_>>().join(" ")
+    }
+
+    #[test]
+    fn what_becomes_of_entries() {
+        for (old, new, changes, removed) in [
+            ("", "", "", ""),
+            ("", "a1 linux/amd64, f1 of a1", "+ +", ""),
+            ("a1 linux/amd64, f1 of a1", "", "", "a1 linux/amd64, f1 of a1"),
+            ("a1 linux/amd64, a2 linux/arm64", "b1 linux/amd64, a2 linux/arm64, b3 linux/386", "a1 = +", ""),
+            ("a1 linux/amd64, a2 linux/arm64", "a2 linux/arm64, a1 linux/amd64", "= =", ""),
+            ("a1 linux/amd64, a2 linux/386, a3", "b1 linux/amd64, b3", "a1 +", "a2 linux/386, a3"),
+            ("a1 linux/amd64", "a1 linux/386", "+", "a1 linux/amd64"),
+            ("a1 linux/arm64", "a1 linux/arm64/v8", "a1", ""),
+            ("a1 linux/arm/v6", "b1 linux/arm/v7", "+", "a1 linux/arm/v6"),
+            ("a1 windows/amd64:10.0.1.1", "b1 windows/amd64:10.0.1.2", "a1", ""),
+            ("a1 windows/amd64:10.0.1.1", "b1 windows/amd64:10.0.2.1", "+", "a1 windows/amd64:10.0.1.1"),
+            ("a1 linux/amd64", "a1 linux/amd64, a1 linux/amd64", "= +", ""),
+            ("a1 linux/amd64, a1 linux/amd64", "b1 linux/amd64", "a1", "a1 linux/amd64"),
+            ("a1 linux/arm64, a2 linux/arm64/v8", "b1 linux/arm64, a1 linux/arm64", "a2 =", ""),
+            ("a1 linux/arm64, a2 linux/arm64", "a2 linux/arm64/v8, b1 linux/arm64", "a2 a1", ""),
+            ("a1 linux/amd64, f1 of a1", "b1 linux/amd64, e1 of b1", "a1 f1", ""),
+            ("a1 linux/amd64, f1 of a1", "a1 linux/amd64, e1 of a1", "= f1", ""),
+            (
+                "a1 linux/amd64, a2 linux/386, f1 of a1, f2 of a2",
+                "b2 linux/386, b1 linux/amd64, e2 of b2, e1 of b1",
+                "a2 a1 f2 f1",
+                "",
+            ),
+            ("a1 linux/amd64, f1 of a1", "b1 linux/386, e1 of b1", "+ +", "a1 linux/amd64, f1 of a1"),
+            ("a1 linux/amd64, f1 of a9", "a1 linux/amd64, e1 of a9", "= +", "f1 of a9"),
+            ("a1 linux/amd64, f1 of a9", "a1 linux/amd64, f1 of a9", "= =", ""),
+            ("a1 unknown/unknown", "f1 of a1", "+", "a1 unknown/unknown"),
+        ] {
+            let (found, left) = compare(&entries(old), &entries(new));
+            assert_eq!((signs(&found).as_str(), shown(&left).as_str()), (changes, removed), "{old} -> {new}");
+        }
+        let old = entries("a1 linux/amd64, a2 linux/386");
+        let mut new = old.clone();
+        new[1].annotations = BTreeMap::from([("k".into(), "v".into())]);
+        assert_eq!(signs(&compare(&old, &new).0), "= a2", "an annotation of an entry");
+    }
+
+    #[test]
+    fn images_of_attestations() {
+        let all = entries("a1 linux/amd64, a2 linux/386, f2 of a2, f9 of a9");
+        let images: Vec<String> = all
+            .iter()
+            .map(|entry| image_of(entry, &all).map_or(String::new(), |image| shown(std::slice::from_ref(image))))
+            .collect();
+        assert_eq!(images, ["", "", "a2 linux/386", ""]);
+    }
+
+    proptest! {
+        #[test]
+        fn each_old_entry_is_accounted_for_once(old in any_entries(), new in any_entries()) {
+            let (changes, removed) = compare(&old, &new);
+            prop_assert_eq!(changes.len(), new.len());
+            let platform_of = |entry: &Descriptor, among: &[Descriptor]| match entry.is_attestation() {
+                true => image_of(entry, among).cloned(),
+                false => Some(entry.clone()),
+            };
+            let alike = |before: &Descriptor, now: &Descriptor| {
+                let platforms = (platform_of(before, &old), platform_of(now, &new));
+                before.is_attestation() == now.is_attestation()
+                    && matches!(platforms, (Some(before), Some(now)) if is_same_platform(&before, &now))
+            };
+            let mut accounted: Vec<&Digest> = removed.iter().map(|entry| &entry.digest).collect();
+            for (entry, change) in new.iter().zip(&changes) {
+                match change {
+                    Change::Unchanged => {
+                        prop_assert!(old.contains(entry));
+                        accounted.push(&entry.digest);
+                    }
+                    Change::Replaced(digest) => {
+                        prop_assert!(old.iter().any(|before| before.digest == *digest && alike(before, entry)));
+                        accounted.push(digest);
+                    }
+                    Change::Added => {
+                        prop_assert!(!removed.iter().any(|before| before == entry || alike(before, entry)));
+                    }
+                }
+            }
+            accounted.sort();
+            let mut before: Vec<&Digest> = old.iter().map(|entry| &entry.digest).collect();
+            before.sort();
+            prop_assert_eq!(accounted, before);
+            let (same, none) = compare(&new, &new);
+            prop_assert!(none.is_empty() && same.iter().all(|change| *change == Change::Unchanged));
+        }
+    }
 }

@@ -73,11 +73,14 @@ pub(super) fn other_platforms(images: &[Entry]) -> Vec<Warning> {
 /// Whether an entry says what the config says; what the config leaves open, anything may be said of.
 fn agree(entry: &Platform, config: &Platform) -> bool {
     let same = |entry: &str, config: &str| config.is_empty() || entry == config;
-    let variants = config.variant.is_empty() || entry.own_variant() == config.own_variant();
+    // Where the config leaves the architecture open, its variant is one of the entry's.
+    let architecture = if config.architecture.is_empty() { &entry.architecture } else { &config.architecture };
+    let config_variant = Platform { architecture: architecture.clone(), ..config.clone() };
     same(&entry.os, &config.os)
         && same(&entry.architecture, &config.architecture)
+        && (config.variant.is_empty() || entry.own_variant() == config_variant.own_variant())
         && same(&entry.os_version, &config.os_version)
-        && variants
+        && (config.os_features.is_empty() || entry.os_features == config.os_features)
 }
 
 /// What is odd about the entries of an index together.
@@ -96,4 +99,115 @@ pub(super) fn of_entries(entries: &[Descriptor]) -> Vec<Warning> {
         warnings.push(Warning::MixedTypes { docker, oci });
     }
     warnings
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::super::amend::tests::{any_new_entries, digest, entries, platform};
+    use super::super::plan::tests::entry;
+    use super::*;
+
+    fn built_for(platform: &Platform, config: Option<Platform>) -> Entry {
+        let [descriptor] = &entries("a1")[..] else { panic!("one") };
+        Entry { config, ..entry(Descriptor { platform: Some(platform.clone()), ..descriptor.clone() }) }
+    }
+
+    #[test]
+    fn images_of_other_platforms() {
+        let part = |os: &str, architecture: &str| Platform {
+            os: os.into(),
+            architecture: architecture.into(),
+            ..Platform::default()
+        };
+        for (entry, config, odd) in [
+            ("linux/amd64", platform("linux/amd64"), false),
+            ("linux/amd64", platform("linux/386"), true),
+            ("linux/amd64", platform("windows/amd64"), true),
+            ("linux/amd64", Platform::default(), false),
+            ("linux/amd64", part("linux", ""), false),
+            ("linux/amd64", part("", "386"), true),
+            ("linux/arm/v7", platform("linux/arm"), false),
+            ("linux/arm/v7", platform("linux/arm/v6"), true),
+            ("linux/arm", platform("linux/arm/v7"), true),
+            ("linux/arm64", platform("linux/arm64/v8"), false),
+            ("linux/arm64/v8", platform("linux/arm64"), false),
+            ("linux/arm64/v8", platform("linux/arm64/v9"), true),
+            ("windows/amd64:10.0.1.1", platform("windows/amd64"), false),
+            ("windows/amd64:10.0.1.1", platform("windows/amd64:10.0.2.1"), true),
+        ] {
+            let image = built_for(&platform(entry), Some(config.clone()));
+            let expected = odd.then(|| Warning::OtherPlatform {
+                source: Box::new(image.source.clone()),
+                digest: digest("a1"),
+                entry: Box::new(platform(entry)),
+                config: Box::new(config.clone()),
+            });
+            assert_eq!(other_platforms(&[image]), Vec::from_iter(expected), "{entry}, {config}");
+        }
+        let unread = built_for(&platform("linux/amd64"), None);
+        let wrong = built_for(&platform("linux/amd64"), Some(platform("linux/386")));
+        let warnings = other_platforms(&[unread, wrong.clone(), wrong]);
+        let text = format!("r.io/from:a1: its entry says linux/amd64, the image's config linux/386 ({})", digest("a1"));
+        assert_eq!(warnings.iter().map(Warning::to_string).collect::<Vec<_>>(), [text.clone(), text]);
+    }
+
+    #[test]
+    fn windows_without_versions() {
+        for (images, odd) in [
+            ("a1 windows/amd64", &[][..]),
+            ("a1 windows/amd64, a2 windows/arm64", &["a1", "a2"]),
+            ("a1 windows/amd64, a2 windows/amd64:10.0.1.1", &[]),
+            ("a1 windows/amd64:10.0.1.1, a2 windows/amd64:10.0.2.1", &[]),
+            ("a1 windows/amd64 [x], a2 linux/amd64, a3 windows/amd64:10.0.1.1, a4 windows/amd64", &["a1", "a4"]),
+            ("a1 linux/amd64, a2 linux/386, a3", &[]),
+        ] {
+            let digests: Vec<Digest> = odd.iter().map(|name| digest(name)).collect();
+            let expected = (!odd.is_empty()).then_some(Warning::NoWindowsVersion { digests });
+            assert_eq!(of_entries(&entries(images)), Vec::from_iter(expected), "{images}");
+        }
+        let text = of_entries(&entries("a1 windows/amd64, a2 windows/arm64"))[0].to_string();
+        assert!(text.starts_with("2 entries for Windows have no os.version"), "{text}");
+        assert!(text.ends_with(&format!("{}, {}", digest("a1"), digest("a2"))), "{text}");
+    }
+
+    #[test]
+    fn images_of_both_kinds() {
+        use media_type::{DOCKER_MANIFEST as DOCKER, OCI_MANIFEST as OCI};
+        for (types, odd) in [
+            ([OCI, OCI, OCI, OCI], None),
+            ([DOCKER, DOCKER, DOCKER, DOCKER], None),
+            ([DOCKER, OCI, OCI, OCI], Some((1, 2))),
+            ([DOCKER, OCI, DOCKER, DOCKER], Some((2, 1))),
+            ([DOCKER, DOCKER, DOCKER, OCI], None),
+            ([OCI, OCI, OCI, DOCKER], None),
+        ] {
+            let mut all = entries("a1 linux/amd64, a2 linux/386, a3, f1 of a1");
+            all.iter_mut().zip(types).for_each(|(entry, kind)| entry.media_type = kind.to_owned());
+            let expected = odd.map(|(docker, oci)| Warning::MixedTypes { docker, oci });
+            assert_eq!(of_entries(&all), Vec::from_iter(expected), "{types:?}");
+        }
+        let text = Warning::MixedTypes { docker: 2, oci: 1 }.to_string();
+        assert!(text.starts_with("2 of the images are Docker's and 1 are OCI's"), "{text}");
+    }
+
+    proptest! {
+        #[test]
+        fn what_a_config_leaves_open_is_no_difference(entries in any_new_entries(), open in [proptest::bool::ANY; 5]) {
+            for platform in entries.into_iter().filter_map(|entry| entry.platform) {
+                let [os, architecture, variant, version, features] = open;
+                let left = |is_open: bool, field: &str| if is_open { String::new() } else { field.to_owned() };
+                let config = Platform {
+                    os: left(os, &platform.os),
+                    architecture: left(architecture, &platform.architecture),
+                    variant: left(architecture || variant, &platform.variant),
+                    os_version: left(version, &platform.os_version),
+                    os_features: platform.os_features.iter().filter(|_| !features).cloned().collect(),
+                };
+                let image = built_for(&platform, Some(config.clone()));
+                prop_assert_eq!(other_platforms(&[image]), [], "{}, {}", platform, config);
+            }
+        }
+    }
 }

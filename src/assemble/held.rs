@@ -35,7 +35,7 @@ impl Held {
     /// Reads what a tag points at.
     pub(super) async fn read(store: &Store<'_>, target: &Location) -> Result<Self, Error> {
         let Some(fetched) = store.fetch_current(target).await? else { return Ok(Self::Nothing) };
-        let (index, is_index) = match fetched.manifest {
+        let (mut index, is_index) = match fetched.manifest {
             Manifest::Index(index) => (index, true),
             Manifest::Image(image) => {
                 let platform = config_platform(store, target, &image.config, target).await;
@@ -47,6 +47,11 @@ impl Held {
         let docker = [media_type::DOCKER_LIST, media_type::DOCKER_MANIFEST];
         let is_docker = docker.contains(&fetched.descriptor.media_type.as_str());
         let kind = if is_docker { IndexKind::Docker } else { IndexKind::Oci };
+        if kind == IndexKind::Docker {
+            // Nothing that a Docker manifest list has, whoever wrote it there.
+            index = Index { manifests: index.manifests, ..Index::default() };
+            index.manifests.iter_mut().for_each(Descriptor::keep_what_docker_has);
+        }
         let (descriptor, bytes) = (fetched.descriptor, fetched.bytes);
         Ok(Self::Manifest(Box::new(HeldManifest { descriptor, bytes, kind, index, is_index })))
     }

@@ -1,4 +1,4 @@
-use super::amend::{self, Selector};
+use super::amend::{self, Chosen, Selector};
 use super::event::Reporter;
 use super::held::Held;
 use super::outcome::{Log, Moves, Outcome};
@@ -23,44 +23,34 @@ pub async fn remove(
 ) -> Result<Outcome, Error> {
     let log = Log::new(reporter);
     let held = Held::read(store, target).await.map_err(Error::Target)?;
-    let plan_of = |held: &Held, first| plan(target, held, selectors, first);
+    let unamendable = |reasons| PlanError::Unamendable { target: target.clone(), reasons };
+    let chosen = match held.manifest() {
+        Some(found) if found.is_index => amend::choose(&found.index, selectors).map_err(unamendable)?,
+        Some(_) => return Err(unamendable(vec!["it is one image, not an index".into()]).into()),
+        None => return Err(unamendable(vec!["it does not exist".into()]).into()),
+    };
+    let plan_of = |held: &Held| plan(target, held, &chosen);
     let (plan, tags) = if options.dry_run {
-        let plan = plan_of(&held, true)?;
+        let plan = plan_of(&held)?;
         let current = [Ok(held.digest().cloned())];
-        let publication = Publication {
-            target,
-            tags: &[],
-            descriptor: &plan.descriptor,
-            bytes: &plan.bytes,
-            children: &[],
-            current: &current,
-            if_match: None,
-            wait: false,
-        };
+        let publication = Publication::new(target, &[], &plan.descriptor, &plan.bytes);
+        let publication = Publication { current: &current, if_match: options.if_match.as_ref(), ..publication };
+        publication.check().map_err(|error| publication.failed_before(vec![error]))?;
         let tags = publication.foreseen().tags;
         (plan, tags)
     } else {
-        let placed = Placed::default();
-        let amendment = Amendment { store, placed: &placed, options, target, tags: &[], plan_of: &plan_of, log: &log };
+        let placed = &Placed::default();
+        let amendment = Amendment { store, placed, options, target, tags: &[], plan_of: &plan_of, log: &log };
         let (plan, report) = amendment.carry_out(held.clone()).await?;
-        (compared(plan, &held), report.tags)
+        (plan.compared_with(&held), report.tags)
     };
     Ok(Outcome { plan, tags, skipped: Vec::new(), moves: Moves::default(), dry_run: options.dry_run })
 }
 
-fn plan(target: &Location, held: &Held, selectors: &[Selector], first: bool) -> Result<Plan, PlanError> {
-    let unamendable = |reasons| PlanError::Unamendable { target: target.clone(), reasons };
-    let held_manifest = match held.manifest() {
-        Some(found) if found.is_index => found,
-        Some(_) => return Err(unamendable(vec!["it is one image, not an index".into()])),
-        None => return Err(unamendable(vec!["it does not exist".into()])),
-    };
-    let index = amend::without(&held_manifest.index, selectors, !first).map_err(unamendable)?;
-    Plan::of_index(target, held_manifest.kind, index, held, true)
-}
-
-/// The plan, compared with what the target held at the first look.
-pub(super) fn compared(mut plan: Plan, first: &Held) -> Plan {
-    plan.compare_with(first);
-    plan
+fn plan(target: &Location, held: &Held, chosen: &[Chosen]) -> Result<Plan, PlanError> {
+    let unamendable = |reason: &str| PlanError::Unamendable { target: target.clone(), reasons: vec![reason.into()] };
+    let found = held.manifest().ok_or_else(|| unamendable("it does not exist any more"))?;
+    let index = amend::without(&found.index, chosen);
+    let index = index.ok_or_else(|| unamendable("no image would be left in it; delete the tag instead"))?;
+    Plan::of_index(target, found.kind, index, held, true)
 }

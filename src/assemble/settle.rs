@@ -25,8 +25,8 @@ pub(super) struct Amendment<'a> {
     pub(super) target: &'a Location,
     /// Further tags, which follow the target.
     pub(super) tags: &'a [Location],
-    /// The plan for what the target holds; whether this is the first look.
-    pub(super) plan_of: &'a (dyn Fn(&Held, bool) -> Result<Plan, PlanError> + Sync),
+    /// The plan for what the target holds.
+    pub(super) plan_of: &'a (dyn Fn(&Held) -> Result<Plan, PlanError> + Sync),
     pub(super) log: &'a Log<'a>,
 }
 
@@ -36,7 +36,7 @@ impl Amendment<'_> {
     pub(super) async fn carry_out(&self, mut held: Held) -> Result<(Plan, Report), Error> {
         let mut report: Option<Report> = None;
         for attempt in 0..TRIES {
-            let plan = (self.plan_of)(&held, attempt == 0)?;
+            let plan = (self.plan_of)(&held)?;
             if held.digest() != Some(&plan.descriptor.digest) {
                 self.check_condition(&plan, &held, report.as_ref())?;
                 match self.write(&plan, &held).await {
@@ -48,7 +48,7 @@ impl Amendment<'_> {
                     Err(error) => return Err(error.into()),
                 }
                 held = self.settled(&plan, report.as_ref()).await?;
-                let again = (self.plan_of)(&held, false)?;
+                let again = (self.plan_of)(&held)?;
                 if held.digest() != Some(&again.descriptor.digest) {
                     held = self.start_over(attempt, &plan, report.as_ref()).await?;
                 }
@@ -81,14 +81,11 @@ impl Amendment<'_> {
         current.extend(self.store.current_digests(tags.iter()).await);
         let before = held.digest().map_or(IfMatch::Nothing, |digest| IfMatch::Digest(digest.clone()));
         let publication = Publication {
-            target: self.target,
-            tags,
-            descriptor: &plan.descriptor,
-            bytes: &plan.bytes,
             children: std::slice::from_ref(&plan.children),
             current: &current,
             if_match: Some(&before),
             wait: self.options.wait && is_written,
+            ..Publication::new(self.target, tags, &plan.descriptor, &plan.bytes)
         };
         self.store.publish(&publication, self.placed, &|step| self.log.step(step)).await
     }
@@ -119,16 +116,7 @@ impl Amendment<'_> {
 
     /// With what is known of the tags: one that was written and not read back since may be lost to another writer.
     fn failed(&self, plan: &Plan, report: Option<&Report>, error: StoreError) -> Error {
-        let none = Publication {
-            target: self.target,
-            tags: self.tags,
-            descriptor: &plan.descriptor,
-            bytes: &plan.bytes,
-            children: &[],
-            current: &[],
-            if_match: None,
-            wait: false,
-        };
+        let none = Publication::new(self.target, self.tags, &plan.descriptor, &plan.bytes);
         let mut failed = none.failed_before(vec![error]);
         let written = report.is_some_and(Report::has_moved);
         if let (true, Some(target)) = (written, failed.tags.first_mut()) {

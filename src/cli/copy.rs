@@ -208,16 +208,9 @@ async fn tell(store: &Store<'_>, pairs: &[Pair], options: &CopyOptions, told: &m
     for (pair, (found, target)) in pairs.iter().zip(found) {
         let locations: Vec<Location> = std::iter::once(target).chain(pair.tags.iter().cloned()).collect();
         let current = store.current_digests(locations.iter()).await;
-        let publication = Publication {
-            target: locations.first().unwrap_or(&pair.to),
-            tags: locations.get(1..).unwrap_or_default(),
-            descriptor: &found.descriptor,
-            bytes: &found.bytes,
-            children: &[],
-            current: &current,
-            if_match: None,
-            wait: false,
-        };
+        let (target, tags) = (locations.first().unwrap_or(&pair.to), locations.get(1..).unwrap_or_default());
+        let publication = Publication::new(target, tags, &found.descriptor, &found.bytes);
+        let publication = Publication { current: &current, ..publication };
         let line = |report: &Report| {
             let to: Vec<String> = locations.iter().map(ToString::to_string).collect();
             format!("{} {} -> {}\n", report.descriptor.digest, pair.from, to.join(", "))

@@ -77,16 +77,8 @@ pub async fn copy(
     let tree = tree::tree(store, from, to, &root).await.map_err(unreadable)?;
     let target = target(from, to, &root).map_err(unreadable)?;
     let current = store.current_digests(std::iter::once(&target).chain(tags)).await;
-    let mut publication = Publication {
-        target: &target,
-        tags,
-        descriptor: &root.descriptor,
-        bytes: &root.bytes,
-        children: &[],
-        current: &current,
-        if_match: None,
-        wait: options.wait,
-    };
+    let publication = Publication::new(&target, tags, &root.descriptor, &root.bytes);
+    let mut publication = Publication { current: &current, wait: options.wait, ..publication };
     // The root's own blobs are placed with those of the others; its manifest is the one that the tags point at.
     let errors = placed.place_blobs(store, to, &tree.concat(), steps).await;
     if !errors.is_empty() {

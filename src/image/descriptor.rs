@@ -54,6 +54,13 @@ impl Descriptor {
         }
     }
 
+    /// Drops what an entry of a Docker manifest list has no place for.
+    pub fn keep_what_docker_has(&mut self) {
+        self.urls.clear();
+        self.data = None;
+        self.artifact_type = None;
+    }
+
     /// Whether this entry is an attestation manifest as BuildKit writes them, not an image.
     #[must_use]
     pub fn is_attestation(&self) -> bool {

@@ -1,18 +1,21 @@
 use super::{Descriptor, Index, Platform};
 
 impl Index {
-    /// The images for a platform, by their places: of several the one with exactly its variant, where there is one.
+    /// The images for a platform, by their places: of several the one that is spelled so, or has
+    /// exactly its variant, where there is one.
     #[must_use]
     pub fn images_for(&self, wanted: &Platform) -> Vec<(usize, &Descriptor)> {
         let fits = |(_, entry): &(usize, &Descriptor)| {
             !entry.is_attestation() && entry.platform.as_ref().is_some_and(|platform| platform.matches(wanted))
         };
-        let exact = |(_, entry): &(usize, &Descriptor)| {
-            entry.platform.as_ref().is_some_and(|platform| platform.own_variant() == wanted.own_variant())
-        };
         let mut found: Vec<(usize, &Descriptor)> = self.manifests.iter().enumerate().filter(fits).collect();
-        if found.iter().filter(|found| exact(found)).count() == 1 {
-            found.retain(exact);
+        let spelled = |platform: &Platform| platform.variant == wanted.variant;
+        let exact = |platform: &Platform| platform.own_variant() == wanted.own_variant();
+        for is in [&spelled as &dyn Fn(&Platform) -> bool, &exact] {
+            let is = |(_, entry): &(usize, &Descriptor)| entry.platform.as_ref().is_some_and(is);
+            if found.iter().filter(|found| is(found)).count() == 1 {
+                found.retain(is);
+            }
         }
         found
     }
@@ -68,6 +71,8 @@ mod tests {
             (&["linux/arm/v6", "linux/arm"], "linux/arm", &[1]),
             (&["linux/arm/v7"], "linux/arm", &[0]),
             (&["linux/arm/v7"], "linux/arm/v6", &[]),
+            (&["linux/arm64", "linux/arm64/v8"], "linux/arm64/v8", &[1]),
+            (&["linux/arm64", "linux/arm64/v8"], "linux/arm64", &[0]),
             (&["windows/amd64 10.0.1", "windows/amd64 10.0.2"], "windows/amd64", &[0, 1]),
             (&["of linux/amd64"], "linux/amd64", &[]),
             (&[], "linux/amd64", &[]),

@@ -4,6 +4,7 @@
 
 mod node;
 mod problem;
+mod reader;
 mod schema;
 mod template;
 mod variables;

@@ -109,12 +109,7 @@ impl Store<'_> {
         let digest = &descriptor.digest;
         let mut if_match = publication.if_match;
         // Before anything is written; once more just before the tag is.
-        if let (Some(if_match), Some(Ok(current))) = (if_match, publication.current.first())
-            && current.as_ref() != Some(digest)
-            && let Err(error) = if_match.check(&target.to_string(), current.as_ref())
-        {
-            return Err(publication.failed_before(vec![error.into()]));
-        }
+        publication.check().map_err(|error| publication.failed_before(vec![error]))?;
         for level in publication.children {
             let errors = placed.push_children(self, target, level, steps).await;
             if !errors.is_empty() {
@@ -151,7 +146,23 @@ impl Store<'_> {
     }
 }
 
-impl Publication<'_> {
+impl<'p> Publication<'p> {
+    /// Of a manifest with nothing below it, of whose tags nothing is known.
+    #[must_use]
+    pub fn new(target: &'p Location, tags: &'p [Location], descriptor: &'p Descriptor, bytes: &'p Bytes) -> Self {
+        Self { target, tags, descriptor, bytes, children: &[], current: &[], if_match: None, wait: false }
+    }
+
+    /// Whether the target is what it must be, as far as that is known: the condition, or the manifest already.
+    pub fn check(&self) -> Result<(), Error> {
+        match (self.if_match, self.current.first()) {
+            (Some(if_match), Some(Ok(current))) if current.as_ref() != Some(&self.descriptor.digest) => {
+                Ok(if_match.check(&self.target.to_string(), current.as_ref())?)
+            }
+            _ => Ok(()),
+        }
+    }
+
     /// What would become of each tag.
     #[must_use]
     pub fn foreseen(&self) -> Report {
@@ -241,3 +252,153 @@ impl fmt::Display for PublishError {
 }
 
 impl std::error::Error for PublishError {}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::registry::{self, ErrorKind};
+
+    fn at(text: &str) -> Location {
+        text.parse().unwrap()
+    }
+
+    fn descriptor() -> Descriptor {
+        Descriptor::new("application/x", Digest::sha256(b"new"))
+    }
+
+    fn failure(subject: &str, reason: &str) -> Error {
+        registry::Error::of_source(subject, reason).into()
+    }
+
+    fn publication<'p>(
+        target: &'p Location,
+        tags: &'p [Location],
+        descriptor: &'p Descriptor,
+        current: &'p [Result<Option<Digest>, Error>],
+    ) -> Publication<'p> {
+        static BYTES: Bytes = Bytes::from_static(b"new");
+        Publication { target, tags, descriptor, bytes: &BYTES, children: &[], current, if_match: None, wait: false }
+    }
+
+    #[test]
+    fn what_would_become_of_each_tag() {
+        let (new, old) = (Digest::sha256(b"new"), Digest::sha256(b"old"));
+        let known = [
+            (Ok(Some(new.clone())), TagOutcome::Unchanged, Some(new)),
+            (Ok(Some(old.clone())), TagOutcome::Updated, Some(old)),
+            (Ok(None), TagOutcome::Created, None),
+            (Err(failure("r.io/a:3", "no")), TagOutcome::Written, None),
+        ];
+        let (target, descriptor) = (at("r.io/a:0"), descriptor());
+        let tags: Vec<Location> = (1..5).map(|n| at(&format!("r.io/a:{n}"))).collect();
+        for first in 0..known.len() {
+            let mut known = known.clone();
+            known.rotate_left(first);
+            let current: Vec<_> = known.iter().map(|(current, ..)| current.clone()).collect();
+            let report = publication(&target, &tags, &descriptor, &current).foreseen();
+            let nobody_looked = (Ok(None), TagOutcome::Written, None);
+            let locations = std::iter::once(&target).chain(&tags);
+            let expected: Vec<TagReport> = locations
+                .zip(known.iter().chain([&nobody_looked]))
+                .map(|(tag, (_, outcome, was))| TagReport {
+                    location: tag.clone(),
+                    outcome: *outcome,
+                    was: was.clone(),
+                })
+                .collect();
+            assert_eq!((&report.tags, &report.descriptor), (&expected, &descriptor));
+            let failed = publication(&target, &tags, &descriptor, &current).failed_before(vec![failure("x", "y")]);
+            let failures = expected.into_iter().map(|tag| TagReport { outcome: TagOutcome::Failed, ..tag });
+            assert_eq!(failed.tags, failures.collect::<Vec<_>>());
+        }
+        for (outcome, moved) in [
+            (TagOutcome::Created, true),
+            (TagOutcome::Updated, true),
+            (TagOutcome::Written, true),
+            (TagOutcome::Unchanged, false),
+            (TagOutcome::Failed, false),
+            (TagOutcome::Unknown, false),
+        ] {
+            let tag = |outcome| TagReport { location: target.clone(), outcome, was: None };
+            let tags = vec![tag(TagOutcome::Unchanged), tag(outcome)];
+            assert_eq!(Report { descriptor: descriptor.clone(), tags }.has_moved(), moved, "{outcome:?}");
+        }
+    }
+
+    fn failed(outcomes: &[TagOutcome], errors: &[(&str, &str)]) -> PublishError {
+        let tag = |(n, outcome): (usize, &TagOutcome)| {
+            let location = at(&format!("r.io/a:{n}"));
+            TagReport { location, outcome: *outcome, was: None }
+        };
+        PublishError {
+            target: at("r.io/a:0"),
+            descriptor: descriptor(),
+            errors: errors.iter().map(|(subject, reason)| failure(subject, reason)).collect(),
+            tags: outcomes.iter().enumerate().map(tag).collect(),
+        }
+    }
+
+    #[test]
+    fn what_a_failure_says() {
+        use TagOutcome::{Created, Failed, Unchanged, Unknown, Updated, Written};
+        for (outcomes, errors, text) in [
+            (&[Failed][..], &[("x", "no")][..], "x: no\n  no tag was written"),
+            (&[Failed, Failed], &[("x", "no")], "x: no\n  no tag was written"),
+            (&[Created, Failed, Failed], &[("x", "no")], "x: no\n  written: r.io/a:0; not written: r.io/a:1, r.io/a:2"),
+            (&[Unchanged, Failed], &[("x", "no")], "x: no\n  written: r.io/a:0; not written: r.io/a:1"),
+            (&[Unknown], &[("x", "no")], "x: no\n  not known: r.io/a:0"),
+            (
+                &[Updated, Unknown, Failed],
+                &[("x", "no")],
+                "x: no\n  written: r.io/a:0; not written: r.io/a:2; not known: r.io/a:1",
+            ),
+            (&[Written, Created], &[("x", "no")], "x: no\n  written: r.io/a:0, r.io/a:1"),
+            (
+                &[Failed],
+                &[("y", "no"), ("x", "no"), ("y", "no"), ("x", "but")],
+                "x: but\n  x: no\n  y: no\n  no tag was written",
+            ),
+        ] {
+            let expected = format!("cannot push r.io/a:0: {text}");
+            assert_eq!(failed(outcomes, errors).to_string(), expected, "{outcomes:?}");
+        }
+        let all = [Created, Updated, Written, Unchanged, Failed, Unknown];
+        for (one, other) in all.iter().flat_map(|one| all.map(|other| (*one, other))) {
+            let text = failed(&[one, other], &[("x", "no")]).to_string();
+            let (_, last) = text.rsplit_once('\n').unwrap();
+            let times = usize::from((one, other) != (Failed, Failed));
+            assert!(["r.io/a:0", "r.io/a:1"].iter().all(|tag| last.matches(tag).count() == times), "{text}");
+        }
+    }
+
+    #[test]
+    fn an_archive_that_failed_has_nothing() {
+        let outcomes = [TagOutcome::Created, TagOutcome::Unchanged, TagOutcome::Unknown];
+        for (target, kept) in [("r.io/a:0", true), ("oci:dir:0", true), ("oci-archive:a.tar:0", false)] {
+            let (target, descriptor) = (at(target), descriptor());
+            let report = || Report { descriptor: descriptor.clone(), tags: failed(&outcomes, &[]).tags };
+            let error = publication(&target, &[], &descriptor, &[]).failed(vec![failure("x", "no")], report());
+            let found: Vec<TagOutcome> = error.tags.iter().map(|tag| tag.outcome).collect();
+            assert_eq!(found, if kept { outcomes } else { [TagOutcome::Failed; 3] }, "{target}");
+            assert!(error.to_string().starts_with(&format!("cannot push {target}: x: no\n")), "{error}");
+            let unfinished = PublishError::of_archive(&target, report(), Some(failure("x", "no")));
+            assert_eq!(unfinished.to_string(), format!("cannot push {target}: x: no\n  no tag was written"));
+        }
+    }
+
+    #[test]
+    fn changed_is_what_others_wrote_and_nothing_else() {
+        let changed = || Error::from(IfMatch::Nothing.check("r.io/a:0", Some(&Digest::sha256(b"old"))).unwrap_err());
+        let mut unsettled = registry::Error::of_source("r.io/a:0", "no");
+        unsettled.kind = ErrorKind::Unsettled(Box::new(unsettled.kind));
+        for (errors, expected) in [
+            (vec![changed()], true),
+            (vec![failure("x", "no")], false),
+            (vec![changed(), failure("x", "no")], false),
+            (vec![unsettled.into()], false),
+        ] {
+            let error = PublishError { errors, ..failed(&[TagOutcome::Failed], &[]) };
+            assert_eq!(error.is_changed(), expected, "{error}");
+        }
+    }
+}

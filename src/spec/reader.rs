@@ -1,0 +1,150 @@
+use serde_saphyr::{Location, Spanned};
+
+use super::Problem;
+use super::node::Node;
+use super::variables;
+use super::yaml::YamlRequest;
+
+/// Reads the parts of a file, and notes what is wrong with them.
+pub(super) struct Reader<'a> {
+    pub(super) request: &'a YamlRequest<'a>,
+    pub(super) problems: Vec<Problem>,
+}
+
+/// The known keys of a mapping, with their values.
+pub(super) struct Keys<'n>(pub(super) Vec<(&'n str, &'n Spanned<Node>)>);
+
+impl<'n> Keys<'n> {
+    pub(super) fn get(&self, name: &str) -> Option<&'n Spanned<Node>> {
+        self.0.iter().find(|(key, _)| *key == name).map(|(_, value)| *value)
+    }
+
+    /// But for what has no value.
+    pub(super) fn filled(&self, name: &str) -> Option<&'n Spanned<Node>> {
+        self.get(name).filter(|node| !matches!(node.value, Node::Null))
+    }
+}
+
+impl Reader<'_> {
+    pub(super) fn note(&mut self, at: Location, message: impl Into<String>) {
+        self.problems.push(Problem { at: Some((at.line(), at.column())), message: message.into() });
+    }
+
+    /// The value of a good part; the problem of a bad one is noted where it is.
+    pub(super) fn checked<T>(&mut self, at: Location, result: Result<T, String>) -> Option<T> {
+        result.map_err(|message| self.note(at, message)).ok()
+    }
+
+    /// The scalar of a key, read as what it is to be.
+    pub(super) fn read<T>(
+        &mut self,
+        node: &Spanned<Node>,
+        key: &str,
+        read: impl Fn(&str) -> Result<T, String>,
+    ) -> Option<T> {
+        let text = self.scalar(node, key)?;
+        let hint = if text.contains("${") { "; --env and --set fill variables" } else { "" };
+        self.checked(node.referenced, read(&text).map_err(|message| message + hint))
+    }
+
+    /// The entries of a mapping whose keys are known; unknown ones are noted with the nearest that is valid.
+    /// Keys that start with `x-` are the user's own.
+    pub(super) fn keys<'n>(&mut self, node: &'n Spanned<Node>, what: &str, valid: &[String]) -> Option<Keys<'n>> {
+        let Node::Map(entries) = &node.value else {
+            self.note(node.referenced, format!("{what} must be a mapping with the keys {}", valid.join(", ")));
+            return None;
+        };
+        let mut known = Vec::new();
+        for (key, value) in entries {
+            let name = key.value.as_str();
+            if valid.contains(&key.value) {
+                known.push((name, value));
+            } else if !name.starts_with("x-") {
+                self.note(key.referenced, format!("unknown key \"{name}\" in {what}; {}", suggestion(name, valid)));
+            }
+        }
+        Some(Keys(known))
+    }
+
+    pub(super) fn scalars(&mut self, node: &Spanned<Node>, key: &str) -> Vec<(String, Location)> {
+        match &node.value {
+            Node::Null => Vec::new(),
+            Node::List(items) => {
+                items.iter().filter_map(|item| Some((self.scalar(item, key)?, item.referenced))).collect()
+            }
+            _ => {
+                self.note(node.referenced, format!("\"{key}\" must be a list"));
+                Vec::new()
+            }
+        }
+    }
+
+    /// The scalar's own text in the file.
+    fn spelled(&self, node: &Spanned<Node>) -> Option<&str> {
+        let span = node.defined.span();
+        let from = usize::try_from(span.byte_offset()?).ok()?;
+        self.request.text.get(from..from.checked_add(usize::try_from(span.byte_len()?).ok()?)?)
+    }
+
+    /// A scalar as it is spelled in the file, with its variables filled; null is empty, as in Go's YAML.
+    pub(super) fn scalar(&mut self, node: &Spanned<Node>, key: &str) -> Option<String> {
+        let text = self.written(node, key)?;
+        match self.request.variables {
+            Some(lookup) => self.checked(node.referenced, variables::fill(&text, lookup)),
+            None => Some(text),
+        }
+    }
+
+    fn written(&mut self, node: &Spanned<Node>, key: &str) -> Option<String> {
+        match &node.value {
+            Node::Null => Some(String::new()),
+            Node::Text(text) => Some(fold_separators(text, self.spelled(node).unwrap_or_default())),
+            Node::Plain => {
+                let spelled = self.spelled(node).map(|text| text.trim().to_owned());
+                if spelled.is_none() {
+                    self.note(node.referenced, format!("the value of \"{key}\" cannot be read; put it in quotes"));
+                }
+                spelled
+            }
+            Node::List(_) | Node::Map(_) => {
+                self.note(node.referenced, format!("\"{key}\" must be a single value, not a list or mapping"));
+                None
+            }
+        }
+    }
+}
+
+/// YAML 1.1, which Go reads, takes U+2028 and U+2029 for line breaks: blanks around one that is written out in a
+/// quoted or plain scalar do not count. YAML 1.2, which is read here, takes them for ordinary characters.
+fn fold_separators(text: &str, spelled: &str) -> String {
+    const SEPARATORS: [char; 2] = ['\u{2028}', '\u{2029}'];
+    if !spelled.contains(SEPARATORS) || spelled.starts_with(['|', '>']) {
+        return text.to_owned();
+    }
+    let mut out = String::with_capacity(text.len());
+    for piece in text.split_inclusive(SEPARATORS) {
+        let piece = if out.ends_with(SEPARATORS) { piece.trim_start_matches([' ', '\t']) } else { piece };
+        match piece.strip_suffix(SEPARATORS) {
+            Some(line) => {
+                out.push_str(line.trim_end_matches([' ', '\t']));
+                out.extend(piece.chars().last());
+            }
+            None => out.push_str(piece),
+        }
+    }
+    out
+}
+
+fn suggestion(name: &str, valid: &[String]) -> String {
+    // The distance takes memory for each character of one times each of the other: what is long is near to none.
+    let near = if name.len() > 64 { &[] } else { valid };
+    let nearest = near
+        .iter()
+        .map(|key| (strsim::damerau_levenshtein(&name.to_lowercase(), &key.to_lowercase()), key))
+        .filter(|(distance, key)| *distance <= 1 + key.len() / 3)
+        .min();
+    match nearest {
+        Some((_, key)) => format!("did you mean \"{key}\"?"),
+        None => format!("valid keys are {}", valid.join(", ")),
+    }
+}
