@@ -19,6 +19,7 @@ mod push;
 mod requests;
 mod results;
 mod rooms;
+mod schema;
 mod settled;
 mod sign_in;
 mod stops;
