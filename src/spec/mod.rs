@@ -18,7 +18,7 @@ pub use template::{TemplateRequest, from_template, parse_annotations};
 pub use variables::Lookup;
 pub use yaml::{YamlRequest, from_yaml};
 
-use crate::image::{Digest, Location, Platform, check_tag, is_known_platform};
+use crate::image::{Digest, Location, Platform, check_tag, is_known_platform, known_variants};
 
 /// One index to assemble.
 #[derive(Debug, Clone)]
@@ -101,7 +101,7 @@ impl std::fmt::Display for Form {
             Self::Docker => "docker",
             Self::Oci => "oci",
             Self::Auto => "auto",
-            Self::Target => "as the target",
+            Self::Target => "target",
         })
     }
 }
@@ -119,21 +119,26 @@ impl Spec {
         std::iter::once(self.target.clone()).chain(self.tags.iter().map(|tag| self.target.with_tag(tag)))
     }
 
-    /// What a push would find wrong with it whatever the registry holds, besides what keeps it from being a spec.
+    /// What a push would find wrong with the platforms of images. A source that is an index, which has the say over its
+    /// platforms, would be pushed: only a registry knows which is one.
     #[must_use]
     pub fn faults(&self) -> Vec<String> {
         let mut faults = Vec::new();
         let mut seen: HashSet<&Platform> = HashSet::new();
         for Source { location, platform, .. } in &self.sources {
-            if platform.os.is_empty() || platform.architecture.is_empty() {
-                continue;
-            }
-            if !is_known_platform(platform) {
+            let Platform { os, architecture, variant, .. } = platform;
+            let is_known = match (os.is_empty(), architecture.is_empty()) {
+                // The config says both.
+                (true, true) => variant.is_empty() || known_variants().contains(&variant.as_str()),
+                (false, false) => is_known_platform(platform),
+                _ => false,
+            };
+            if !is_known {
                 faults.push(format!("{location}: unsupported platform {platform}"));
             }
             // What else there may be is the config's to say.
-            let is_whole = platform.os != "windows" && !platform.architecture.starts_with("arm");
-            if (is_whole || !platform.variant.is_empty()) && !seen.insert(platform) {
+            let is_whole = !os.is_empty() && os != "windows" && !architecture.starts_with("arm");
+            if (is_whole || !variant.is_empty()) && !seen.insert(platform) {
                 faults.push(format!("{location}: another entry is for platform {platform} as well"));
             }
         }

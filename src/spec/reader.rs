@@ -12,6 +12,7 @@ pub(super) struct Reader<'a> {
 }
 
 /// The known keys of a mapping, with their values.
+#[derive(Default)]
 pub(super) struct Keys<'n>(pub(super) Vec<(&'n str, &'n Spanned<Node>)>);
 
 impl<'n> Keys<'n> {
@@ -27,7 +28,10 @@ impl<'n> Keys<'n> {
 
 impl Reader<'_> {
     pub(super) fn note(&mut self, at: Location, message: impl Into<String>) {
-        self.problems.push(Problem { at: Some((at.line(), at.column())), message: message.into() });
+        // What is quoted may hold anything; a problem is a line.
+        let shown = |c: char| if c.is_control() { c.escape_default().collect() } else { String::from(c) };
+        let message = message.into().chars().map(shown).collect();
+        self.problems.push(Problem { at: Some((at.line(), at.column())), message });
     }
 
     /// The value of a good part; the problem of a bad one is noted where it is.
@@ -43,7 +47,8 @@ impl Reader<'_> {
         read: impl Fn(&str) -> Result<T, String>,
     ) -> Option<T> {
         let text = self.scalar(node, key)?;
-        let hint = if text.contains("${") { "; --env and --set fill variables" } else { "" };
+        let unfilled = self.request.variables.is_none() && text.contains("${");
+        let hint = if unfilled { "; --env and --set fill variables" } else { "" };
         self.checked(node.referenced, read(&text).map_err(|message| message + hint))
     }
 

@@ -28,13 +28,13 @@ struct Document {
     /// Annotations of the index (OCI only)
     annotations: Option<BTreeMap<String, Scalar>>,
     /// What the index is, where it is an artifact: a media type (OCI only)
-    artifact_type: Option<Text>,
+    artifact_type: Option<MediaType>,
     /// Manifest in the target's repository that the index refers to: a reference or a digest (OCI only)
     subject: Option<Text>,
     /// Whether attestations that came with an image go into the index
     attestations: Option<Attestations>,
     /// Platforms to fill the template with
-    platforms: Option<Vec<PlatformName>>,
+    platforms: Option<PlatformNames>,
     /// Reference of the images of `platforms`; OS, ARCH and VARIANT in it stand for the platform's
     template: Option<Text>,
     /// Images to put into the index, after those of `platforms`
@@ -55,7 +55,7 @@ struct Entry {
 
 /// What an image runs on
 #[derive(JsonSchema)]
-#[schemars(rename = "Platform", deny_unknown_fields, transform = own_keys)]
+#[schemars(rename = "Platform", deny_unknown_fields, transform = own_keys, transform = spellings)]
 struct PlatformKeys {
     /// Architecture in Go's spelling
     architecture: Option<Architecture>,
@@ -95,11 +95,19 @@ macro_rules! described {
 }
 
 /// Where a variable stands, all is possible.
-const VARIABLE: &str = r"\$\{[A-Za-z_][A-Za-z0-9_]*\}";
-const REPOSITORY: &str =
-    r"(docker://)?([A-Za-z0-9.-]+(:[0-9]+)?/|\[[0-9a-fA-F:]+\](:[0-9]+)?/)?[a-z0-9]+([._/-]+[a-z0-9]+)*";
+const VARIABLE: &str = r"(^|[^$])\$\{[A-Za-z_][A-Za-z0-9_]*\}";
+/// A word before the first colon that stands for no host.
+const NO_LAYOUT: &str = r"(?!oci(-archive)?:(?![0-9]+/))";
+const HOST: &str = r"([A-Za-z0-9]([A-Za-z0-9.-]*[A-Za-z0-9])?|\[[0-9a-fA-F:.]+\])(:[0-9]{1,5})?/";
+const PATH: &str = r"[a-z0-9]+((\.|_|__|-+)[a-z0-9]+)*";
 const TAG: &str = r"[A-Za-z0-9_][A-Za-z0-9._-]{0,127}";
 const DIGEST: &str = r"@sha(256:[0-9a-f]{64}|512:[0-9a-f]{128})";
+const LAYOUT: &str = r"oci(-archive)?:[^:]+";
+const MEDIA_TYPE: &str = r"[A-Za-z0-9][A-Za-z0-9!#$&^_.+-]{0,126}/[A-Za-z0-9][A-Za-z0-9!#$&^_.+-]{0,126}";
+
+fn repository() -> String {
+    format!("{NO_LAYOUT}(docker://)?({HOST})?{PATH}(/{PATH})*")
+}
 
 fn text(pattern: &str) -> Schema {
     json_schema!({"type": "string", "anyOf": [{"pattern": format!("^({pattern})$")}, {"pattern": VARIABLE}]})
@@ -116,16 +124,25 @@ fn open_to(words: &[&str]) -> Schema {
     json_schema!({"anyOf": [{"enum": words}, {"enum": ["", null]}, {"type": "string", "pattern": VARIABLE}]})
 }
 
+/// `OS/ARCH[/VARIANT]`, of those that are known.
+fn platform_name() -> Schema {
+    let any = |words: Vec<&str>| words.join("|");
+    let (systems, architectures) = (any(known_systems()), any(known_architectures()));
+    text(&format!(r"\s*({systems})/({architectures})(/({}))?\s*", any(known_variants())))
+}
+
 described! {
-    Target => text(&format!(r"{REPOSITORY}:{TAG}|oci(-archive)?:.+:[^:/]+"));
-    Source => text(&format!(r"{REPOSITORY}(:{TAG})?{DIGEST}|{REPOSITORY}:{TAG}|oci(-archive)?:.+"));
+    Target => text(&format!(r"{}:{TAG}|{LAYOUT}:(?!.*@sha(256|512):).+", repository()));
+    Source => text(&format!(r"{repository}(:{TAG})?{DIGEST}|{repository}:{TAG}|{LAYOUT}(:.+)?", repository = repository()));
     Text => json_schema!({"type": "string", "minLength": 1});
+    MediaType => text(MEDIA_TYPE);
     Scalar => json_schema!({"type": ["string", "number", "boolean", "null"]});
-    Flag => json_schema!({"anyOf": [{"type": "boolean"}, {"type": "string", "pattern": VARIABLE}]});
-    Tags => json_schema!({"type": "array", "uniqueItems": true, "items": {"anyOf": [
-        {"type": ["number", "boolean"]}, text(TAG)
+    Flag => json_schema!({"anyOf": [{"type": "boolean"}, text("true|True|TRUE|false|False|FALSE")]});
+    // 1.10 and 1.1 are one number, and two tags.
+    Tags => json_schema!({"type": "array", "items": {"anyOf": [
+        {"type": "number", "minimum": 0}, {"type": "boolean"}, text(TAG)
     ]}});
-    PlatformName => text(r"\s*[^/\s]+/[^/\s]+(/[^/\s]+)?\s*");
+    PlatformNames => json_schema!({"type": "array", "minItems": 1, "items": platform_name()});
     Form => one_of(super::FORMS);
     Attestations => one_of(super::ATTESTATIONS);
     Architecture => open_to(&known_architectures());
@@ -138,12 +155,23 @@ fn own_keys(schema: &mut Schema) {
     schema.insert("patternProperties".into(), serde_json::json!({"^x-": true}));
 }
 
-/// There must be at least one source.
+/// One spelling of a key is enough.
+fn spellings(schema: &mut Schema) {
+    let both = |key: &str| serde_json::json!({"not": {"required": [format!("os.{key}"), format!("os{key}")]}});
+    schema.insert("allOf".into(), serde_json::json!([both("version"), both("features")]));
+}
+
+/// There must be at least one source, and nothing that is half said.
 fn sources(schema: &mut Schema) {
+    for (key, kind) in [("platforms", "array"), ("template", "string")] {
+        if let Some(property) = schema.get_mut("properties").and_then(|properties| properties.get_mut(key)) {
+            property["type"] = kind.into(); // and not nothing
+        }
+    }
     let filled = serde_json::json!({"type": "array", "minItems": 1});
     let choice = serde_json::json!([
         {"required": ["manifests"], "properties": {"manifests": filled}},
-        {"required": ["platforms", "template"], "properties": {"platforms": filled}},
+        {"required": ["platforms", "template"]},
     ]);
     schema.insert("anyOf".into(), choice);
     let together = serde_json::json!({"platforms": ["template"], "template": ["platforms"]});

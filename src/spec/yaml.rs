@@ -116,7 +116,7 @@ impl Reader<'_> {
     /// What goes into the index: the images of the template, then the entries.
     fn sources(&mut self, root: &Spanned<Node>, keys: &Keys<'_>) -> Vec<Source> {
         let mut sources = Vec::new();
-        match (keys.filled("platforms"), keys.filled("template")) {
+        match (keys.get("platforms"), keys.get("template")) {
             (Some(platforms), Some(template)) => {
                 let names = self.scalars(platforms, "platforms");
                 if names.is_empty() {
@@ -131,7 +131,7 @@ impl Reader<'_> {
             (None, Some(node)) => self.note(node.referenced, "\"template\" needs \"platforms\" to be filled with"),
             (None, None) => {}
         }
-        let is_templated = keys.filled("platforms").is_some() || keys.filled("template").is_some();
+        let is_templated = keys.get("platforms").is_some() || keys.get("template").is_some();
         match keys.get("manifests") {
             Some(Spanned { value: Node::List(entries), .. }) if !entries.is_empty() => {
                 sources.extend(entries.iter().filter_map(|entry| self.entry(entry)));
@@ -163,25 +163,27 @@ impl Reader<'_> {
         if matches!(node.value, Node::Null) {
             return platform;
         }
-        let keys = self.keys(node, "\"platform\"", &PLATFORM_KEYS);
-        for (key, value) in keys.map(|Keys(keys)| keys).unwrap_or_default() {
+        let keys = self.keys(node, "\"platform\"", &PLATFORM_KEYS).unwrap_or_default();
+        for (one, other) in [("os.version", "osversion"), ("os.features", "osfeatures")] {
+            if let (Some(one_node), Some(other_node)) = (keys.get(one), keys.get(other)) {
+                let second = [one_node, other_node]
+                    .into_iter()
+                    .max_by_key(|node| (node.referenced.line(), node.referenced.column()));
+                let at = second.map_or(node.referenced, |node| node.referenced);
+                self.note(at, format!("\"{one}\" is given twice, in both spellings"));
+            }
+        }
+        for (key, value) in keys.0 {
             let field = match key {
                 "architecture" => &mut platform.architecture,
                 "os" => &mut platform.os,
                 "variant" => &mut platform.variant,
                 "osversion" | "os.version" => &mut platform.os_version,
                 _ => {
-                    let features = self.scalars(value, key);
-                    if !platform.os_features.is_empty() {
-                        self.note(value.referenced, format!("\"{key}\" is given twice, in both spellings"));
-                    }
-                    platform.os_features = features.into_iter().map(|(text, _)| text).collect();
+                    platform.os_features = self.scalars(value, key).into_iter().map(|(text, _)| text).collect();
                     continue;
                 }
             };
-            if !field.is_empty() {
-                self.note(value.referenced, format!("\"{key}\" is given twice, in both spellings"));
-            }
             if let Some(text) = self.scalar(value, key) {
                 *field = text;
             }
@@ -207,7 +209,11 @@ impl Reader<'_> {
 }
 
 fn flag(text: &str) -> Result<bool, String> {
-    text.parse().map_err(|_| format!("\"append\" is \"{text}\"; expected true or false"))
+    match text {
+        "true" | "True" | "TRUE" => Ok(true),
+        "false" | "False" | "FALSE" => Ok(false),
+        _ => Err(format!("\"append\" is \"{text}\"; expected true or false")),
+    }
 }
 
 fn word<T>(key: &str, read: Result<T, String>) -> Result<T, String> {
