@@ -65,6 +65,12 @@ run "$tool" push --type oci from-args --platforms linux/amd64,linux/arm64/v8 \
     --template "$REGISTRY/hello:v1-ARCH" --target "$REGISTRY/team/hello:v1" \
     --annotations org.opencontainers.image.title=hello
 
+say "Planning a change of it, and adding a platform to what is there"
+run "$tool" push --dry-run --append from-args --platforms linux/arm/v7 \
+    --template "$REGISTRY/hello:v1-armv7" --target "$REGISTRY/team/hello:v1"
+run "$tool" push --append from-args --platforms linux/arm/v7 \
+    --template "$REGISTRY/hello:v1-armv7" --target "$REGISTRY/team/hello:v1"
+
 say "Looking at the result"
 run "$tool" inspect "$REGISTRY/hello:latest"
 run "$tool" inspect "$REGISTRY/team/hello:v1"

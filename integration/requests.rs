@@ -49,6 +49,33 @@ fn one_repository() {
     assert_eq!((count(&forced, "HEAD "), count(&forced, "PUT ")), (0, 3), "{forced:?}");
 }
 
+/// A change costs a read of the target before, a look at the write, and a read after.
+#[test]
+fn a_change_of_an_index() {
+    let registry = Registry::start();
+    for architecture in TEN {
+        push_image(&registry, "app", architecture, architecture);
+    }
+    let push = |platforms: &str, more: &[&str]| {
+        let mark = registry.requests(0).len();
+        good(&push_from_args(&registry.host, platforms, "app:ARCH", "app:v1", more));
+        registry.requests(mark)
+    };
+    push(&platforms().replace(",linux/s390x", ""), &[]);
+    let append = ["--append", "--settle", "1ms"];
+    let planned = push("linux/s390x", &["--append", "--dry-run"]);
+    assert_eq!((planned.len(), count(&planned, "GET ")), (3, 3), "source, config, target: {planned:?}");
+    let added = push("linux/s390x", &append);
+    assert_eq!((count(&added, "GET "), count(&added, "HEAD "), count(&added, "PUT ")), (4, 1, 1), "{added:?}");
+    let again = push("linux/s390x", &append);
+    assert_eq!((again.len(), count(&again, "GET ")), (3, 3), "{again:?}");
+    // Two more for each further tag, and one more look at the target.
+    let tagged = push("linux/s390x", &[&append[..], &["--tags", "a,b"]].concat());
+    assert_eq!((count(&tagged, "HEAD "), count(&tagged, "PUT ")), (3, 2), "{tagged:?}");
+    let planned = push(&platforms(), &["--dry-run", "--tags", "a,b"]);
+    assert_eq!((count(&planned, "GET "), planned.len()), (21, 23), "{planned:?}");
+}
+
 /// Ten images of three layers, in ten repositories.
 fn ten_repositories(registry: &Registry) {
     for architecture in TEN {

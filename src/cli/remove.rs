@@ -1,6 +1,6 @@
 use std::time::Duration;
 
-use clap::Args;
+use clap::{ArgGroup, Args};
 use serde_json::json;
 
 use super::Global;
@@ -18,6 +18,7 @@ use crate::store::Store;
 
 /// Take images out of an index, with their attestations
 #[derive(Debug, Args)]
+#[command(group(ArgGroup::new("what").required(true).multiple(true).args(["platform", "digest"])))]
 #[command(
     after_help = "The images stay in the registry; the tag points at an index without them.\n\nExample:\n  manifest-tool remove registry.example/app:v1 --platform linux/s390x,linux/arm/v6"
 )]
@@ -26,7 +27,7 @@ pub(super) struct Remove {
     #[arg(value_name = "REF")]
     index: String,
     /// Platforms whose images go, with commas between them
-    #[arg(long, value_delimiter = ',', value_name = "OS/ARCH[/VARIANT]", required_unless_present = "digest")]
+    #[arg(long, value_delimiter = ',', value_name = "OS/ARCH[/VARIANT]")]
     platform: Vec<Platform>,
     /// Digests of images or attestations that go, with commas between them
     #[arg(long, value_delimiter = ',', value_name = "DIGEST", value_parser = digest)]
