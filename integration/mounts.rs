@@ -1,5 +1,6 @@
 //! Registries that do not mount: the blob is sent instead.
 
+use std::process::{Command, Stdio};
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use crate::support::images::{push_image, push_image_with};
@@ -102,6 +103,24 @@ fn a_large_blob_may_take_longer_than_the_timeout() {
     let more = ["--timeout", "4s"];
     let outcome = push_from_args(&front.host, "linux/amd64", "parts:ARCH", "whole:v1", &more);
     assert_eq!(outcome.exit, 0, "{outcome:?}");
+}
+
+/// On a terminal, which `script` makes, a blob on its way has a line, and all of them one.
+#[test]
+fn a_terminal_shows_blobs() {
+    let (registry, folder) = (Registry::start(), tempfile::tempdir().unwrap());
+    let config = br#"{"os":"linux","architecture":"amd64"}"#;
+    push_image_with(&registry, "parts", "amd64", config, &vec![7; 16 << 20]);
+    let front = Scripted::before(&registry, |asked| asked.line.contains("?mount=").then(|| (405, vec![], vec![])));
+    let (program, host) = (env!("CARGO_BIN_EXE_manifest-tool"), &front.host);
+    let command = format!("stty cols 120; {program} --plain-http copy {host}/parts:amd64 {host}/whole:v1");
+    let mut script = Command::new("script");
+    script.args(["-qec", &command, "/dev/null"]).current_dir(folder.path()).env("HOME", folder.path());
+    let output = script.env("TERM", "xterm").stdin(Stdio::null()).output().unwrap();
+    let screen = String::from_utf8_lossy(&output.stdout);
+    assert!(output.status.success() && screen.contains("all blobs  "), "{screen}");
+    assert!(screen.contains("16.00 MiB") && screen.contains(" left"), "{screen}");
+    assert_eq!(screen.matches("Digest: sha256:").count(), 1, "{screen}");
 }
 
 /// A session that was opened in place of a mount, and into which nothing can be sent, is cancelled.
