@@ -235,7 +235,10 @@ fn a_tag_that_moves_before_the_write() {
     });
     let outcome = append(&front.host, "linux/arm64", &[]);
     done(&outcome);
-    assert!(outcome.stderr.contains("another writer moved it; starting over from what it holds"), "{outcome:?}");
+    assert!(
+        outcome.stderr.contains("/whole:v1 changed meanwhile; starting over from what it holds now"),
+        "{outcome:?}"
+    );
     let names: Vec<String> = entries(&registry, "v1").into_iter().map(|(name, _)| name).collect();
     assert_eq!(names, ["amd64", "s390x", "arm64"]);
     let writes = front.asked().iter().filter(|asked| asked.puts("v1")).count();
@@ -318,7 +321,10 @@ fn a_change_that_does_not_stay_is_no_success() {
     assert!(outcome.stderr.contains("not known: ") && !outcome.stderr.contains("  written: "), "{outcome:?}");
     assert!(registry.manifest("whole", "latest").is_none());
     let outcome = append(&forgetful.host, "linux/arm64", &[]);
-    failed(&outcome, "/whole:v1: other writers undid the change 50 times; when they are done, run this again");
+    failed(
+        &outcome,
+        "/whole:v1: written 50 times, and written over by others each time; run this again when they are done",
+    );
 
     let condition = |digest: &str| append(&registry.host, "linux/arm64", &["--if-match", digest]);
     let outcome = condition(&sha256(b""));

@@ -22,7 +22,7 @@ pub enum Event {
     },
     /// Something that the index refers to came to be in its place.
     Placed(Step),
-    /// Another writer moved the target's tag, and the change is made to what that one wrote.
+    /// The target's tag is not what it was, or was to be, and the change is made to what it holds now.
     StartedOver(Location),
 }
 
@@ -48,7 +48,7 @@ impl fmt::Display for Event {
             Self::Resolved { reference, digest } => write!(f, "{reference} is {digest}"),
             Self::Placed(step) => step.fmt(f),
             Self::StartedOver(target) => {
-                write!(f, "{target}: another writer moved it; starting over from what it holds")
+                write!(f, "{target} changed meanwhile; starting over from what it holds now")
             }
         }
     }

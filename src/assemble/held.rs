@@ -1,8 +1,7 @@
 use bytes::Bytes;
 
-use super::problem::SourceReason;
 use super::resolve::config_platform;
-use crate::image::{Descriptor, Digest, Index, IndexKind, Location, Manifest, Platform, media_type};
+use crate::image::{Descriptor, Digest, Index, IndexKind, Location, Manifest, is_known_platform, media_type};
 use crate::store::{Error, Store};
 
 /// What the target's tag points at before it is written.
@@ -29,19 +28,31 @@ pub struct HeldManifest {
     pub index: Index,
     /// Whether it is an index.
     pub is_index: bool,
+    /// Of an image, why it is not known what platform it is for.
+    pub no_platform: Option<String>,
 }
 
 impl Held {
     /// Reads what a tag points at.
     pub(super) async fn read(store: &Store<'_>, target: &Location) -> Result<Self, Error> {
         let Some(fetched) = store.fetch_current(target).await? else { return Ok(Self::Nothing) };
+        let mut no_platform = None;
         let (mut index, is_index) = match fetched.manifest {
             Manifest::Index(index) => (index, true),
             Manifest::Image(image) => {
-                let platform = config_platform(store, target, &image.config, target).await;
-                let platform = platform.unwrap_or_else(|_: SourceReason| Platform::default());
-                let entry = Descriptor { platform: Some(platform), ..fetched.descriptor.clone() };
-                (Index { manifests: vec![entry], ..Index::default() }, false)
+                let platform = match config_platform(store, target, &image.config, target).await {
+                    Ok(platform) if is_known_platform(&platform) => Ok(platform),
+                    Ok(platform) => Err(format!("its config says {platform}")),
+                    Err(reason) => Err(reason.to_string()),
+                };
+                let platform = platform.map_err(|reason| no_platform = Some(reason)).ok();
+                (
+                    Index {
+                        manifests: vec![Descriptor { platform, ..fetched.descriptor.clone() }],
+                        ..Index::default()
+                    },
+                    false,
+                )
             }
         };
         let docker = [media_type::DOCKER_LIST, media_type::DOCKER_MANIFEST];
@@ -53,7 +64,7 @@ impl Held {
             index.manifests.iter_mut().for_each(Descriptor::keep_what_docker_has);
         }
         let (descriptor, bytes) = (fetched.descriptor, fetched.bytes);
-        Ok(Self::Manifest(Box::new(HeldManifest { descriptor, bytes, kind, index, is_index })))
+        Ok(Self::Manifest(Box::new(HeldManifest { descriptor, bytes, kind, index, is_index, no_platform })))
     }
 
     /// The digest of what it is, if it is anything.

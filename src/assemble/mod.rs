@@ -28,7 +28,6 @@ pub use resolve::{Entry, Resolved};
 
 use std::time::Duration;
 
-use crate::image::Location;
 use crate::registry::IfMatch;
 use crate::store::{Error as StoreError, PublishError};
 
@@ -47,14 +46,22 @@ pub enum Error {
     /// Writing failed; the error says what was done before.
     #[error(transparent)]
     Publish(Box<PublishError>),
-    /// Others kept writing the tag, so that the change was lost each time.
-    #[error("{target}: other writers undid the change {times} times; when they are done, run this again")]
+    /// Others kept writing over the tag, so that the change was lost each time.
+    #[error("{}", contended(.times, .written))]
     Contended {
-        /// The tag.
-        target: Location,
-        /// Times that it was tried.
+        /// Times that it was written.
         times: u32,
+        /// The tag, and what became of it; without errors.
+        written: Box<PublishError>,
     },
+}
+
+fn contended(times: &u32, written: &PublishError) -> String {
+    let times = if *times == 1 { "once".to_owned() } else { format!("{times} times") };
+    format!(
+        "{}: written {times}, and written over by others each time; run this again when they are done",
+        written.target
+    )
 }
 
 impl From<PlanError> for Error {

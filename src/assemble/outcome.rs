@@ -1,9 +1,10 @@
 use std::sync::{Mutex, PoisonError};
 
+use super::check::Warning;
 use super::event::{Event, Reporter};
 use super::plan::Plan;
 use crate::image::{Digest, Location};
-use crate::store::{Placing, Step, TagReport};
+use crate::store::{Placing, Report, Step, TagReport};
 
 /// What came of an index, or would come of it.
 #[derive(Debug, Clone)]
@@ -86,35 +87,38 @@ impl Moves {
 /// Passes events on, and keeps what the outcome tells of them.
 pub(super) struct Log<'a> {
     reporter: Reporter<'a>,
+    /// Steps are not done, and are not told.
+    dry_run: bool,
     steps: Mutex<Vec<Step>>,
     skipped: Mutex<Vec<Skipped>>,
 }
 
 impl<'a> Log<'a> {
-    pub(super) fn new(reporter: Reporter<'a>) -> Self {
-        Self { reporter, steps: Mutex::default(), skipped: Mutex::default() }
+    pub(super) fn new(reporter: Reporter<'a>, dry_run: bool) -> Self {
+        Self { reporter, dry_run, steps: Mutex::default(), skipped: Mutex::default() }
     }
 
     pub(super) fn event(&self, event: Event) {
-        match &event {
-            Event::Placed(step) => self.steps.lock().unwrap_or_else(PoisonError::into_inner).push(step.clone()),
-            Event::Skipped(skipped) => {
-                self.skipped.lock().unwrap_or_else(PoisonError::into_inner).push(skipped.clone());
-            }
-            _ => {}
+        if let Event::Skipped(skipped) = &event {
+            self.skipped.lock().unwrap_or_else(PoisonError::into_inner).push(skipped.clone());
         }
         (self.reporter)(event);
     }
 
+    pub(super) fn warn<'w>(&self, warnings: impl IntoIterator<Item = &'w Warning>) {
+        warnings.into_iter().for_each(|warning| self.event(Event::Warning(warning.clone())));
+    }
+
     pub(super) fn step(&self, step: Step) {
-        self.event(step.into());
+        self.steps.lock().unwrap_or_else(PoisonError::into_inner).push(step.clone());
+        if !self.dry_run {
+            (self.reporter)(step.into());
+        }
     }
 
-    pub(super) fn moves(&self) -> Moves {
-        Moves::of(&*self.steps.lock().unwrap_or_else(PoisonError::into_inner))
-    }
-
-    pub(super) fn skipped(&self) -> Vec<Skipped> {
-        self.skipped.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    pub(super) fn outcome(&self, plan: Plan, report: Report, dry_run: bool) -> Outcome {
+        let moves = Moves::of(&*self.steps.lock().unwrap_or_else(PoisonError::into_inner));
+        let skipped = self.skipped.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        Outcome { plan, tags: report.tags, skipped, moves, dry_run }
     }
 }

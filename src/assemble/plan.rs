@@ -54,13 +54,11 @@ impl Plan {
             return Err(empty());
         }
         check_platforms(spec, &resolved.images)?;
-        let entries = || resolved.images.iter().chain(&resolved.attestations);
-        let mut index = Index {
-            artifact_type: spec.artifact_type.clone(),
-            manifests: entries().map(|entry| entry.descriptor.clone()).collect(),
-            subject: resolved.subject.clone().map(Box::new),
-            annotations: spec.annotations.clone(),
-        };
+        let mut index = Self::given(spec, resolved);
+        if let (true, Some(HeldManifest { no_platform: Some(reason), .. })) = (spec.append, held.manifest()) {
+            let reason = format!("it holds one image, of which nobody can say what platform it is for: {reason}");
+            return Err(PlanError::Unamendable { target: target.clone(), reasons: vec![reason] });
+        }
         if spec.append {
             let nothing = Index::default();
             index = amend::append(held.manifest().map_or(&nothing, |held| &held.index), &index);
@@ -75,14 +73,38 @@ impl Plan {
         warnings.extend(check::of_entries(&index.manifests));
         let kind = kind(spec.form, held, &index.manifests);
         let plan = Self::of_index(target, kind, index, held, spec.append)?;
+        Ok(Self { warnings, ..plan }.with_sources(resolved))
+    }
+
+    /// The plan of what a target holds, as it is.
+    pub(super) fn as_it_is(target: &Location, held: &Held) -> Result<Self, PlanError> {
+        let found = held.manifest().ok_or_else(|| PlanError::Empty { target: target.clone() })?;
+        let plan = Self::of_index(target, found.kind, found.index.clone(), held, true)?;
+        Ok(Self { warnings: check::of_entries(&found.index.manifests), ..plan })
+    }
+
+    /// With where its entries come from, and what of that has to be put into the target's repository.
+    pub(super) fn with_sources(self, resolved: &Resolved) -> Self {
+        let entries = || resolved.images.iter().chain(&resolved.attestations);
         let key = |entry: &Descriptor| (entry.digest.clone(), entry.platform.clone());
         let of: HashMap<_, &Location> = entries().map(|entry| (key(&entry.descriptor), &entry.source)).collect();
-        let sources = plan.index.manifests.iter().map(|entry| of.get(&key(entry)).copied().cloned()).collect();
-        let here: HashSet<&Digest> = plan.index.manifests.iter().map(|entry| &entry.digest).collect();
+        let sources = self.index.manifests.iter().map(|entry| of.get(&key(entry)).copied().cloned()).collect();
+        let here: HashSet<&Digest> = self.index.manifests.iter().map(|entry| &entry.digest).collect();
         let parts = entries().filter(|entry| here.contains(&entry.descriptor.digest));
         let parts = parts.map(|entry| (&entry.reference, &entry.descriptor, &entry.bytes, &*entry.manifest));
-        let children = children(target, parts);
-        Ok(Self { sources, children, warnings, ..plan })
+        let children = children(&self.target, parts);
+        Self { sources, children, ..self }
+    }
+
+    /// What the spec and its sources say of the index, whatever the target holds.
+    pub(super) fn given(spec: &Spec, resolved: &Resolved) -> Index {
+        let entries = resolved.images.iter().chain(&resolved.attestations);
+        Index {
+            artifact_type: spec.artifact_type.clone(),
+            manifests: entries.map(|entry| entry.descriptor.clone()).collect(),
+            subject: resolved.subject.clone().map(Box::new),
+            annotations: spec.annotations.clone(),
+        }
     }
 
     /// The plan to make this index of what the target holds.
@@ -106,7 +128,7 @@ impl Plan {
         }
         let (descriptor, bytes) = match held.manifest() {
             // In whatever way another program wrote it: there is nothing to change.
-            Some(HeldManifest { descriptor, bytes, index: before, kind: before_kind, is_index: true })
+            Some(HeldManifest { descriptor, bytes, index: before, kind: before_kind, is_index: true, .. })
                 if amends && (before, *before_kind) == (&index, kind) =>
             {
                 (descriptor.clone(), bytes.clone())
@@ -253,7 +275,7 @@ pub(super) mod tests {
         let bytes = Bytes::from(written.to_string());
         let descriptor = Descriptor::new(kind.media_type(), Digest::sha256(&bytes));
         let descriptor = Descriptor { size: bytes.len() as u64, ..descriptor };
-        HeldManifest { descriptor, bytes, kind, index: index.clone(), is_index: true }
+        HeldManifest { descriptor, bytes, kind, index: index.clone(), is_index: true, no_platform: None }
     }
 
     fn held(held: HeldManifest) -> Held {
@@ -468,6 +490,7 @@ pub(super) mod tests {
                 kind,
                 index: plan.index.clone(),
                 is_index: true,
+                no_platform: None,
             };
             let again = Plan::new(&given, &new, &held(read)).unwrap();
             prop_assert_eq!((&again.descriptor, &again.bytes), (&plan.descriptor, &plan.bytes));

@@ -1,15 +1,16 @@
-use futures_util::future::join4;
+use futures_util::future::{join, join3};
 
-use super::event::{Event, Reporter};
+use super::event::Reporter;
 use super::held::Held;
-use super::outcome::{Log, Moves, Outcome};
+use super::outcome::{Log, Outcome};
 use super::plan::Plan;
 use super::problem::PlanError;
-use super::settle::Amendment;
-use super::{Error, PushOptions, gather, resolve};
+use super::resolve::Resolved;
+use super::settle::{Amendment, Change};
+use super::{Error, PushOptions, amend, gather, resolve};
 use crate::image::{Descriptor, Digest, Location};
 use crate::spec::Spec;
-use crate::store::{Error as StoreError, Placed, Publication, PublishError, Report, Store};
+use crate::store::{Error as StoreError, Placed, Publication, PublishError, Report, Store, TagReport};
 
 /// Assembles the indexes of a run. What one of them found out, the others do not ask again.
 pub struct Assembler<'a> {
@@ -24,8 +25,9 @@ impl<'a> Assembler<'a> {
     /// For all of these specs, each of which is to be pushed once.
     #[must_use]
     pub fn new(store: &'a Store<'a>, specs: &[Spec], options: PushOptions) -> Self {
-        let sources = gather::Sources::of(specs);
-        Self { store, options, sources, configs: resolve::Configs::default(), placed: Placed::default() }
+        let (sources, configs) = (gather::Sources::of(specs), resolve::Configs::default());
+        let placed = if options.dry_run { Placed::foreseen() } else { Placed::default() };
+        Self { store, options, sources, configs, placed }
     }
 
     /// Assembles the index that `spec` describes and pushes it: children, then the target tag, then the extra tags.
@@ -35,7 +37,7 @@ impl<'a> Assembler<'a> {
     /// No manifest is written before every source is fetched and checked. Blobs of sources in other repositories are
     /// placed while configs are fetched; nothing refers to them until then.
     pub async fn push(&self, spec: &Spec, reporter: Reporter<'_>) -> Result<Outcome, Error> {
-        let outcome = self.assemble(spec, &Log::new(reporter)).await;
+        let outcome = self.assemble(spec, &Log::new(reporter, self.options.dry_run)).await;
         self.sources.release(spec);
         outcome
     }
@@ -45,37 +47,15 @@ impl<'a> Assembler<'a> {
         let gathering = resolve::gather(store, &self.sources, spec);
         let resolving = resolve::resolve(store, &self.configs, &gathering, spec, options, log);
         let placing = async {
-            if options.dry_run {
-                return Vec::new();
-            }
             let children = resolve::children(&gathering, spec, options.ignore_missing).await;
             self.placed.place_blobs(store, &spec.target, &children, &|step| log.step(step)).await
         };
-        let looks = options.dry_run || spec.append;
-        let holding = async { if looks { Held::read(store, &spec.target).await } else { Ok(Held::Unread) } };
-        let looking = async {
-            if !options.dry_run && (options.force || spec.append) {
-                return Vec::new();
-            }
-            // What the target holds is read whole.
-            store.current_digests(spec.locations().collect::<Vec<_>>().iter().skip(usize::from(looks))).await
-        };
-        let (resolved, errors, held, mut current) = join4(resolving, placing, holding, looking).await;
-        let (resolved, held) = (resolved?, held.map_err(Error::Target)?);
-        let plan = Plan::new(spec, &resolved, &held)?;
-        for warning in &plan.warnings {
-            if !options.strict {
-                log.event(Event::Warning(warning.clone()));
-            }
-        }
-        if options.strict && !plan.warnings.is_empty() {
-            return Err(PlanError::Strict { target: plan.target, warnings: plan.warnings }.into());
-        }
+        let (resolved, errors, (held, current)) = join3(resolving, placing, self.look(spec)).await;
+        let (resolved, held) = (resolved?, held?);
+        let addition = Addition { spec, resolved: &resolved, strict: options.strict };
+        let plan = addition.plan(&held)?;
+        log.warn(&plan.warnings);
         let tags: Vec<Location> = spec.locations().skip(1).collect();
-        if options.dry_run {
-            current.insert(0, Ok(held.digest().cloned()));
-            return self.foresee(plan, &tags, &current, log).await;
-        }
         let publication = Publication {
             children: std::slice::from_ref(&plan.children),
             current: &current,
@@ -86,55 +66,100 @@ impl<'a> Assembler<'a> {
         if !errors.is_empty() {
             return Err(publication.failed_before(errors).into());
         }
-        let (plan, report) = if spec.append {
-            let plan_of = |held: &Held| Plan::new(spec, &resolved, held);
-            let (placed, target, plan_of) = (&self.placed, &spec.target, &plan_of);
-            let amendment = Amendment { store, placed, options, target, tags: &tags, plan_of, log };
-            let (plan, report) = amendment.carry_out(held.clone()).await?;
-            (plan.compared_with(&held), report)
-        } else {
+        if options.dry_run {
+            let report = self.foresee(&publication, log).await?;
+            return Ok(log.outcome(plan, report, true));
+        }
+        if !spec.append {
             let report = store.publish(&publication, &self.placed, &|step| log.step(step)).await?;
-            (plan, report)
-        };
-        self.refer(&plan, &report).await?;
-        Ok(Outcome { plan, tags: report.tags, skipped: log.skipped(), moves: log.moves(), dry_run: false })
+            refer(store, &plan, &report.tags).await?;
+            return Ok(log.outcome(plan, report, false));
+        }
+        let (placed, target) = (&self.placed, &spec.target);
+        let amendment = Amendment { store, placed, options, target, tags: &tags, change: &addition, log };
+        let (last, report) = amendment.carry_out(held.clone()).await?;
+        // What others wrote meanwhile may go ill with it.
+        log.warn(last.warnings.iter().filter(|warning| !plan.warnings.contains(warning)));
+        refer(store, &last, &report.tags).await?;
+        Ok(log.outcome(last.compared_with(&held), report, false))
     }
 
-    /// What a push would do.
-    async fn foresee(
-        &self,
-        plan: Plan,
-        tags: &[Location],
-        current: &[Result<Option<Digest>, StoreError>],
-        log: &Log<'_>,
-    ) -> Result<Outcome, Error> {
-        let publication = Publication::new(&plan.target, tags, &plan.descriptor, &plan.bytes);
-        let publication = Publication { current, if_match: self.options.if_match.as_ref(), ..publication };
-        let mut errors: Vec<StoreError> = current.iter().filter_map(|current| current.clone().err()).collect();
+    /// What the target holds, where that is to be compared or changed, and what the tags point at, as far as it is known
+    /// and wanted.
+    async fn look(&self, spec: &Spec) -> (Result<Held, Error>, Vec<Result<Option<Digest>, StoreError>>) {
+        let PushOptions { dry_run, force, .. } = self.options;
+        let (store, target) = (self.store, &spec.target);
+        let tags: Vec<Location> = spec.locations().skip(1).collect();
+        if !dry_run && !spec.append {
+            let current = if force { Vec::new() } else { store.current_digests(spec.locations()).await };
+            return (Ok(Held::Unread), current);
+        }
+        let looking = async { if dry_run { store.current_digests(tags).await } else { Vec::new() } };
+        let (held, mut current) = join(Held::read(store, target), looking).await;
+        let (held, first) = match held {
+            // A plan can do without what is there, as a push does, where that is no manifest; a change cannot.
+            Err(_) if !spec.append => (Ok(Held::Unread), store.current_digest(target).await),
+            Err(error) => return (Err(Error::Target(error)), current),
+            Ok(held) => (Ok(held.clone()), Ok(held.digest().cloned())),
+        };
+        current.insert(0, first);
+        (held, current)
+    }
+
+    /// What would become of the tags.
+    async fn foresee(&self, publication: &Publication<'_>, log: &Log<'_>) -> Result<Report, Error> {
+        let mut errors: Vec<StoreError> =
+            publication.current.iter().filter_map(|current| current.clone().err()).collect();
         errors.extend(publication.check().err());
-        let steps = match self.store.survey(&plan.target, &plan.children).await {
-            Ok(steps) if errors.is_empty() => steps,
-            Ok(_) => return Err(publication.failed_before(errors).into()),
-            Err(more) => return Err(publication.failed_before([errors, more].concat()).into()),
-        };
-        let tags = publication.foreseen().tags;
-        Ok(Outcome { tags, skipped: log.skipped(), moves: Moves::of(&steps), dry_run: true, plan })
+        errors.extend(self.store.check_target(publication.target).err());
+        for level in publication.children {
+            let pushed = self.placed.push_children(self.store, publication.target, level, &|step| log.step(step)).await;
+            errors.extend(pushed);
+        }
+        if errors.is_empty() { Ok(publication.foreseen()) } else { Err(publication.failed_before(errors).into()) }
+    }
+}
+
+/// Images that come to those that a target holds, or take their places.
+struct Addition<'a> {
+    spec: &'a Spec,
+    resolved: &'a Resolved,
+    /// Warnings are errors.
+    strict: bool,
+}
+
+impl Change for Addition<'_> {
+    fn plan(&self, held: &Held) -> Result<Plan, PlanError> {
+        let plan = Plan::new(self.spec, self.resolved, held)?;
+        if self.strict && !plan.warnings.is_empty() {
+            return Err(PlanError::Strict { target: plan.target, warnings: plan.warnings });
+        }
+        Ok(plan)
     }
 
-    /// Makes the index known as something that refers to its subject.
-    async fn refer(&self, plan: &Plan, report: &Report) -> Result<(), Error> {
-        let Some(subject) = &plan.index.subject else { return Ok(()) };
-        let referrer = Descriptor {
-            artifact_type: plan.index.artifact_type.clone(),
-            annotations: plan.index.annotations.clone(),
-            ..plan.descriptor.clone()
-        };
-        let listed = self.store.list_referrers(&plan.target, &subject.digest, &[referrer]).await;
-        listed.map_err(|error| {
-            let (target, descriptor) = (plan.target.clone(), report.descriptor.clone());
-            PublishError { target, descriptor, errors: vec![error], tags: report.tags.clone() }.into()
-        })
+    fn stands(&self, held: &Held) -> bool {
+        let given = Plan::given(self.spec, self.resolved);
+        held.manifest().is_some_and(|held| amend::holds(&held.index, &given))
     }
+
+    fn plan_as_it_is(&self, held: &Held) -> Result<Plan, PlanError> {
+        Ok(Plan::as_it_is(&self.spec.target, held)?.with_sources(self.resolved))
+    }
+}
+
+/// Makes an index known as something that refers to its subject.
+pub(super) async fn refer(store: &Store<'_>, plan: &Plan, tags: &[TagReport]) -> Result<(), Error> {
+    let Some(subject) = &plan.index.subject else { return Ok(()) };
+    let referrer = Descriptor {
+        artifact_type: plan.index.artifact_type.clone(),
+        annotations: plan.index.annotations.clone(),
+        ..plan.descriptor.clone()
+    };
+    let listed = store.list_referrers(&plan.target, &subject.digest, &[referrer]).await;
+    listed.map_err(|error| {
+        let (target, descriptor) = (plan.target.clone(), plan.descriptor.clone());
+        PublishError { target, descriptor, errors: vec![error], tags: tags.to_vec() }.into()
+    })
 }
 
 /// Assembles and pushes one index; see [`Assembler::push`].

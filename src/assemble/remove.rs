@@ -1,10 +1,11 @@
 use super::amend::{self, Chosen, Selector};
 use super::event::Reporter;
 use super::held::Held;
-use super::outcome::{Log, Moves, Outcome};
+use super::outcome::{Log, Outcome};
 use super::plan::Plan;
 use super::problem::PlanError;
-use super::settle::Amendment;
+use super::push::refer;
+use super::settle::{Amendment, Change};
 use super::{Error, PushOptions};
 use crate::image::Location;
 use crate::store::{Placed, Publication, Store};
@@ -21,7 +22,7 @@ pub async fn remove(
     options: &PushOptions,
     reporter: Reporter<'_>,
 ) -> Result<Outcome, Error> {
-    let log = Log::new(reporter);
+    let log = Log::new(reporter, options.dry_run);
     let held = Held::read(store, target).await.map_err(Error::Target)?;
     let unamendable = |reasons| PlanError::Unamendable { target: target.clone(), reasons };
     let chosen = match held.manifest() {
@@ -29,28 +30,45 @@ pub async fn remove(
         Some(_) => return Err(unamendable(vec!["it is one image, not an index".into()]).into()),
         None => return Err(unamendable(vec!["it does not exist".into()]).into()),
     };
-    let plan_of = |held: &Held| plan(target, held, &chosen);
-    let (plan, tags) = if options.dry_run {
-        let plan = plan_of(&held)?;
+    let removal = Removal { target, chosen: &chosen };
+    if options.dry_run {
+        let plan = removal.plan(&held)?;
         let current = [Ok(held.digest().cloned())];
         let publication = Publication::new(target, &[], &plan.descriptor, &plan.bytes);
         let publication = Publication { current: &current, if_match: options.if_match.as_ref(), ..publication };
         publication.check().map_err(|error| publication.failed_before(vec![error]))?;
-        let tags = publication.foreseen().tags;
-        (plan, tags)
-    } else {
-        let placed = &Placed::default();
-        let amendment = Amendment { store, placed, options, target, tags: &[], plan_of: &plan_of, log: &log };
-        let (plan, report) = amendment.carry_out(held.clone()).await?;
-        (plan.compared_with(&held), report.tags)
-    };
-    Ok(Outcome { plan, tags, skipped: Vec::new(), moves: Moves::default(), dry_run: options.dry_run })
+        let report = publication.foreseen();
+        return Ok(log.outcome(plan, report, true));
+    }
+    let placed = &Placed::default();
+    let amendment = Amendment { store, placed, options, target, tags: &[], change: &removal, log: &log };
+    let (plan, report) = amendment.carry_out(held.clone()).await?;
+    refer(store, &plan, &report.tags).await?;
+    Ok(log.outcome(plan.compared_with(&held), report, false))
 }
 
-fn plan(target: &Location, held: &Held, chosen: &[Chosen]) -> Result<Plan, PlanError> {
-    let unamendable = |reason: &str| PlanError::Unamendable { target: target.clone(), reasons: vec![reason.into()] };
-    let found = held.manifest().ok_or_else(|| unamendable("it does not exist any more"))?;
-    let index = amend::without(&found.index, chosen);
-    let index = index.ok_or_else(|| unamendable("no image would be left in it; delete the tag instead"))?;
-    Plan::of_index(target, found.kind, index, held, true)
+/// Images that go.
+struct Removal<'a> {
+    target: &'a Location,
+    chosen: &'a [Chosen],
+}
+
+impl Change for Removal<'_> {
+    fn plan(&self, held: &Held) -> Result<Plan, PlanError> {
+        let target = self.target;
+        let unamendable =
+            |reason: &str| PlanError::Unamendable { target: target.clone(), reasons: vec![reason.into()] };
+        let found = held.manifest().ok_or_else(|| unamendable("it does not exist any more"))?;
+        let index = amend::without(&found.index, self.chosen);
+        let index = index.ok_or_else(|| unamendable("no image would be left in it; delete the tag instead"))?;
+        Plan::of_index(target, found.kind, index, held, true)
+    }
+
+    fn stands(&self, held: &Held) -> bool {
+        held.manifest().is_some_and(|held| amend::lacks(&held.index, self.chosen))
+    }
+
+    fn plan_as_it_is(&self, held: &Held) -> Result<Plan, PlanError> {
+        Plan::as_it_is(self.target, held)
+    }
 }

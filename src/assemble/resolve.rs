@@ -150,7 +150,8 @@ async fn entry(
             (true, Some(_)) => None,
         };
         if given.is_some() || strict {
-            config = config_of(store, configs, spec, source, part, given.as_ref()).await?;
+            let needed = strict || given.as_ref().is_some_and(is_open);
+            config = config_of(store, configs, spec, source, part, needed).await?;
         }
         if let Some(given) = given {
             descriptor.platform = Some(platform(source, given, config.clone())?);
@@ -167,14 +168,14 @@ async fn entry(
     })
 }
 
-/// What an image's config says of its platform. One that cannot be read matters where it has to fill something in.
+/// What an image's config says of its platform. One that cannot be read matters where it is needed.
 async fn config_of(
     store: &Store<'_>,
     configs: &Configs,
     spec: &Spec,
     source: &Source,
     part: &Part,
-    given: Option<&Platform>,
+    needed: bool,
 ) -> Result<Option<Platform>, SourceReason> {
     let config = &part.manifest.config;
     if !media_type::is_config(&config.media_type) {
@@ -183,7 +184,7 @@ async fn config_of(
     let fetch = config_platform(store, &source.location, config, &spec.target);
     match configs.get(&(source.location.without_name(), config.digest.clone()), fetch).await {
         Ok(platform) => Ok(Some(platform)),
-        Err(reason) if given.is_some_and(is_open) => Err(reason),
+        Err(reason) if needed => Err(reason),
         Err(_) => Ok(None),
     }
 }

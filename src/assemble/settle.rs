@@ -12,12 +12,24 @@ use crate::image::Location;
 use crate::registry::{self, IfMatch};
 use crate::store::{Error as StoreError, Placed, Publication, PublishError, Report, Store, TagOutcome, TagReport};
 
-/// Times that a change is made anew when others undo it.
+/// Times that a change is written when others undo it.
 const TRIES: u32 = 50;
 /// Writers that collided wait for a moment of their own, of about this length where there is no settling time.
 const JITTER: Duration = Duration::from_millis(100);
 
-/// A change of what the target holds.
+/// What is to become of what a tag holds.
+pub(super) trait Change {
+    /// The plan to make the change; of what it is already, where there is nothing to change.
+    fn plan(&self, held: &Held) -> Result<Plan, PlanError>;
+
+    /// Whether the change stands, once it was made: others may have put something of theirs in its place.
+    fn stands(&self, held: &Held) -> bool;
+
+    /// The plan of what the tag holds as it is.
+    fn plan_as_it_is(&self, held: &Held) -> Result<Plan, PlanError>;
+}
+
+/// A change of a tag, and of others that follow it.
 pub(super) struct Amendment<'a> {
     pub(super) store: &'a Store<'a>,
     pub(super) placed: &'a Placed,
@@ -25,58 +37,72 @@ pub(super) struct Amendment<'a> {
     pub(super) target: &'a Location,
     /// Further tags, which follow the target.
     pub(super) tags: &'a [Location],
-    /// The plan for what the target holds.
-    pub(super) plan_of: &'a (dyn Fn(&Held) -> Result<Plan, PlanError> + Sync),
+    pub(super) change: &'a (dyn Change + Sync),
     pub(super) log: &'a Log<'a>,
 }
 
 impl Amendment<'_> {
-    /// Writes the change, until the target holds it a settling time later; then the further tags, until the target is
-    /// still what they point at.
+    /// Writes the change, until it stands a settling time later; then the further tags, until the target is still what
+    /// they point at. Where there is nothing to change that is seen a settling time later as well: another writer may
+    /// be about to undo what is there.
     pub(super) async fn carry_out(&self, mut held: Held) -> Result<(Plan, Report), Error> {
-        let mut report: Option<Report> = None;
-        for attempt in 0..TRIES {
-            let plan = (self.plan_of)(&held)?;
-            if held.digest() != Some(&plan.descriptor.digest) {
-                self.check_condition(&plan, &held, report.as_ref())?;
-                match self.write(&plan, &held).await {
-                    Ok(written) => report = Some(merged(report, written)),
+        let mut history = History::default();
+        let (mut writes, mut is_settled) = (0, false);
+        loop {
+            let mut plan = self.change.plan(&held)?;
+            let is_done = held.digest() == Some(&plan.descriptor.digest);
+            if !is_done && writes > 0 && self.change.stands(&held) {
+                plan = self.change.plan_as_it_is(&held)?;
+            } else if !is_done {
+                self.may_write(&plan, &held, writes, &history)?;
+                match self.write(&plan, &held, &[]).await {
+                    Ok(report) => {
+                        history.add(&report);
+                        writes += 1;
+                    }
                     Err(error) if error.is_changed() && self.options.if_match.is_none() => {
-                        held = self.start_over(attempt, &plan, report.as_ref()).await?;
+                        held = self.start_over(writes, &plan, &history).await?;
                         continue;
                     }
-                    Err(error) => return Err(error.into()),
+                    Err(error) => return Err(history.of(error).into()),
                 }
-                held = self.settled(&plan, report.as_ref()).await?;
-                let again = (self.plan_of)(&held)?;
-                if held.digest() != Some(&again.descriptor.digest) {
-                    held = self.start_over(attempt, &plan, report.as_ref()).await?;
+                held = self.settled(&plan, &history).await?;
+                is_settled = true;
+                if !self.change.stands(&held) {
+                    held = self.start_over(writes, &plan, &history).await?;
+                    is_settled = false;
                 }
                 continue;
             }
-            let written = self.write(&plan, &held).await.map_err(|error| with_history(error, report.as_ref()))?;
-            let moved = written.tags.iter().skip(1).any(|tag| tag.outcome.is_written());
-            let done = merged(report, written);
-            if !moved || self.store.current_digest(self.target).await.ok().flatten().as_ref() == held.digest() {
-                return Ok((plan, done));
+            if !is_settled {
+                held = self.settled(&plan, &history).await?;
+                is_settled = true;
+                continue;
             }
-            held = self.read(&plan, Some(&done)).await?;
-            report = Some(done);
+            let report = self.write(&plan, &held, self.tags).await.map_err(|error| history.of(error))?;
+            let has_moved = report.tags.iter().skip(1).any(|tag| tag.outcome.is_written());
+            history.add(&report);
+            if !has_moved || self.store.current_digest(self.target).await.ok().flatten().as_ref() == held.digest() {
+                return Ok((plan, history.report(report)));
+            }
+            held = self.read(&plan, &history).await?;
         }
-        Err(Error::Contended { target: self.target.clone(), times: TRIES })
     }
 
-    /// What the target must point at, unless this run has written it.
-    fn check_condition(&self, plan: &Plan, held: &Held, report: Option<&Report>) -> Result<(), Error> {
-        let Some(if_match) = &self.options.if_match else { return Ok(()) };
+    /// Whether the target may be written: not for ever, and only over what it must be.
+    fn may_write(&self, plan: &Plan, held: &Held, writes: u32, history: &History) -> Result<(), Error> {
+        let Some(if_match) = &self.options.if_match else {
+            return if writes < TRIES { Ok(()) } else { Err(self.contended(plan, writes, history)) };
+        };
+        if writes > 0 {
+            return Err(self.contended(plan, writes, history));
+        }
         let checked = if_match.check(&self.target.to_string(), held.digest());
-        checked.map_err(|error| self.failed(plan, report, error.into()))
+        checked.map_err(|error| self.failed(plan, history, error.into()))
     }
 
-    /// Writes the target, where it is not the index yet; else the further tags.
-    async fn write(&self, plan: &Plan, held: &Held) -> Result<Report, PublishError> {
-        let is_written = held.digest() == Some(&plan.descriptor.digest);
-        let tags = if is_written { self.tags } else { &[] };
+    /// Writes the target, where it is not the index yet, and then these tags.
+    async fn write(&self, plan: &Plan, held: &Held, tags: &[Location]) -> Result<Report, PublishError> {
         let mut current = vec![Ok(held.digest().cloned())];
         current.extend(self.store.current_digests(tags.iter()).await);
         let before = held.digest().map_or(IfMatch::Nothing, |digest| IfMatch::Digest(digest.clone()));
@@ -84,69 +110,84 @@ impl Amendment<'_> {
             children: std::slice::from_ref(&plan.children),
             current: &current,
             if_match: Some(&before),
-            wait: self.options.wait && is_written,
+            wait: self.options.wait && !tags.is_empty(),
             ..Publication::new(self.target, tags, &plan.descriptor, &plan.bytes)
         };
         self.store.publish(&publication, self.placed, &|step| self.log.step(step)).await
     }
 
     /// What the target holds when others have had the time to end what they had begun.
-    async fn settled(&self, plan: &Plan, report: Option<&Report>) -> Result<Held, Error> {
-        self.sleep(self.options.settle, plan, report).await?;
-        self.read(plan, report).await
+    async fn settled(&self, plan: &Plan, history: &History) -> Result<Held, Error> {
+        self.sleep(self.options.settle, plan, history).await?;
+        self.read(plan, history).await
     }
 
     /// What the target holds after a moment that is another one for each writer.
-    async fn start_over(&self, attempt: u32, plan: &Plan, report: Option<&Report>) -> Result<Held, Error> {
+    async fn start_over(&self, writes: u32, plan: &Plan, history: &History) -> Result<Held, Error> {
         self.log.event(Event::StartedOver(self.target.clone()));
-        let longest = self.options.settle.max(JITTER) * (attempt + 1).min(4);
-        self.sleep(longest.mul_f64(fastrand::f64()), plan, report).await?;
-        self.read(plan, report).await
+        let longest = self.options.settle.max(JITTER) * (writes + 1).min(4);
+        self.sleep(longest.mul_f64(fastrand::f64()), plan, history).await?;
+        self.read(plan, history).await
     }
 
-    async fn sleep(&self, time: Duration, plan: &Plan, report: Option<&Report>) -> Result<(), Error> {
+    async fn sleep(&self, time: Duration, plan: &Plan, history: &History) -> Result<(), Error> {
         let slept = self.store.client().stop().or(tokio::time::sleep(time)).await;
         let stopped = |reason| registry::Error::stopped(self.target.to_string(), reason);
-        slept.map_err(|reason| self.failed(plan, report, stopped(reason).into()))
+        slept.map_err(|reason| self.failed(plan, history, stopped(reason).into()))
     }
 
-    async fn read(&self, plan: &Plan, report: Option<&Report>) -> Result<Held, Error> {
-        Held::read(self.store, self.target).await.map_err(|error| self.failed(plan, report, error))
+    async fn read(&self, plan: &Plan, history: &History) -> Result<Held, Error> {
+        Held::read(self.store, self.target).await.map_err(|error| self.failed(plan, history, error))
     }
 
-    /// With what is known of the tags: one that was written and not read back since may be lost to another writer.
-    fn failed(&self, plan: &Plan, report: Option<&Report>, error: StoreError) -> Error {
+    fn failed(&self, plan: &Plan, history: &History, error: StoreError) -> Error {
         let none = Publication::new(self.target, self.tags, &plan.descriptor, &plan.bytes);
-        let mut failed = none.failed_before(vec![error]);
-        let written = report.is_some_and(Report::has_moved);
-        if let (true, Some(target)) = (written, failed.tags.first_mut()) {
-            target.outcome = TagOutcome::Unknown;
-        }
-        failed.into()
+        history.of(none.failed_before(vec![error])).into()
+    }
+
+    fn contended(&self, plan: &Plan, times: u32, history: &History) -> Error {
+        let none = Publication::new(self.target, self.tags, &plan.descriptor, &plan.bytes).failed_before(Vec::new());
+        Error::Contended { times, written: Box::new(history.of(none)) }
     }
 }
 
-/// What became of each tag in all: it was written if it was at any time, over what it was at first.
-fn merged(before: Option<Report>, now: Report) -> Report {
-    let Some(before) = before else { return now };
-    let mut tags = now.tags;
-    with_first(&mut tags, &before);
-    Report { descriptor: now.descriptor, tags }
-}
+/// What became of tags in the writes so far.
+#[derive(Default)]
+struct History(Vec<TagReport>);
 
-fn with_history(mut error: PublishError, before: Option<&Report>) -> PublishError {
-    if let Some(before) = before {
-        with_first(&mut error.tags, before);
-    }
-    error
-}
-
-fn with_first(tags: &mut [TagReport], before: &Report) {
-    for tag in tags {
-        let Some(first) = before.tags.iter().find(|first| first.location == tag.location) else { continue };
-        tag.was.clone_from(&first.was);
-        if first.outcome.is_written() && tag.outcome != TagOutcome::Failed {
-            tag.outcome = first.outcome;
+impl History {
+    fn add(&mut self, report: &Report) {
+        for tag in &report.tags {
+            match self.0.iter_mut().find(|known| known.location == tag.location) {
+                Some(known) if known.outcome.is_written() => {}
+                // What it was at first is what it was before this run.
+                Some(known) => known.outcome = tag.outcome,
+                None => self.0.push(tag.clone()),
+            }
         }
+    }
+
+    /// With what became of each tag in all.
+    fn report(&self, mut report: Report) -> Report {
+        for tag in &mut report.tags {
+            if let Some(known) = self.0.iter().find(|known| known.location == tag.location) {
+                tag.clone_from(known);
+            }
+        }
+        report
+    }
+
+    /// A tag that was written, and not read back since, may be lost to another writer.
+    fn of(&self, mut error: PublishError) -> PublishError {
+        for tag in &mut error.tags {
+            let Some(known) = self.0.iter().find(|known| known.location == tag.location) else { continue };
+            tag.was.clone_from(&known.was);
+            match (known.outcome.is_written(), tag.outcome) {
+                (true, TagOutcome::Failed) => tag.outcome = TagOutcome::Unknown,
+                (true, TagOutcome::Unchanged) => tag.outcome = known.outcome,
+                _ => {}
+            }
+        }
+        error
     }
 }

@@ -2,9 +2,9 @@ use serde_json::{Value, json};
 
 use super::failure::Failure;
 use super::global::Global;
-use super::many::{Came, Many, Moved};
+use super::many::{Came, Many, Moved, not_begun};
 use super::print;
-use super::results::{Files, Results, pretty};
+use super::results::{Files, Results, pretty, take_back_archives};
 use super::talk::{self, say};
 use crate::assemble::{Assembler, Event, Outcome, PushOptions};
 use crate::output;
@@ -52,6 +52,7 @@ impl Batch<'_> {
         if specs.len() > 1 && self.files.wants_digest() {
             return Err(Failure::usage("--digest-file is for one index, and the specs hold several"));
         }
+        let files = self.files.begin(self.options.dry_run)?;
         let sources = first.sources.iter().map(|source| &source.location);
         let client = self.global.client(std::iter::once(&first.target).chain(sources))?;
         let store = Store::new(&client);
@@ -68,9 +69,12 @@ impl Batch<'_> {
         };
         let pushing = talk::with_progress(&store, shown, self.push(&store, specs, &mut told));
         let outcome = self.global.block_on(&client, pushing);
+        if outcome.is_err() {
+            take_back_archives(&mut told.documents);
+        }
         let document = output::document("push", json!({"dryRun": self.options.dry_run, "indexes": told.documents}));
         outcome.map_err(|failure| failure.with_document(document.clone()))?;
-        self.files.write(&document, told.digest.as_deref())?;
+        files.end(&document, told.digest.as_deref())?;
         let code = if self.exit_code && told.changed { WOULD_CHANGE } else { 0 };
         Ok(Results { text: if json { pretty(&document) } else { String::new() }, code })
     }
@@ -88,7 +92,8 @@ impl Batch<'_> {
             };
         }
         let (fail_fast, quiet) = (self.fail_fast, self.global.quiet);
-        let many = Many { store, kind: "indexes", at_once: INDEXES, fail_fast, quiet };
+        let done = if self.options.dry_run { "would change" } else { "done" };
+        let many = Many { store, kind: "indexes", done, at_once: INDEXES, fail_fast, quiet };
         let push = async |spec: &Spec| Ok(assembler.push(spec, &|event| self.tell(&event, Some(spec))).await?);
         many.run(specs, push, |spec, came| told.tell(spec, came)).await
     }
@@ -109,11 +114,7 @@ impl Told<'_> {
             self.documents.push(match &came {
                 Came::Done(outcome) => output::index_json(outcome),
                 Came::Failed(failure) => failure.part_of(&spec.target),
-                Came::NotBegun => json!({
-                    "reference": spec.target.to_string(),
-                    "changed": false,
-                    "error": {"message": "not begun, as the run had ended"},
-                }),
+                Came::NotBegun => not_begun().part_of(&spec.target),
             });
         }
         let Came::Done(outcome) = came else { return Ok(()) };

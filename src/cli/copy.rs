@@ -3,8 +3,8 @@ use clap::Args;
 use serde_json::{Value, json};
 
 use super::failure::Failure;
-use super::many::{Came, Many, Moved};
-use super::results::{Files, Results, pretty};
+use super::many::{Came, Many, Moved, not_begun};
+use super::results::{Files, Results, pretty, take_back_archives};
 use super::{Global, print, talk};
 use crate::copy::{self, CopyOptions};
 use crate::image::{Location, Platform, check_tag};
@@ -64,6 +64,7 @@ impl Copy {
         let platform = self.platform.as_deref().map(platform).transpose()?;
         let options = CopyOptions { platform, referrers: self.referrers, wait: self.wait };
         // Given on the command line, user and password are for the target.
+        let files = self.files.begin(self.dry_run)?;
         let client = global.client([&to, &from].into_iter())?;
         let store = Store::new(&client);
         let show = !self.no_progress && !global.quiet && !self.dry_run;
@@ -83,9 +84,12 @@ impl Copy {
             let shown = show.then_some((pairs.len(), "tags"));
             talk::with_progress(&store, shown, copy_all(global, &store, &pairs, &options, &mut told)).await
         });
+        if outcome.is_err() {
+            take_back_archives(&mut told.documents);
+        }
         let document = output::document("copy", json!({"dryRun": self.dry_run, "copies": told.documents}));
         outcome.map_err(|failure| failure.with_document(document.clone()))?;
-        self.files.write(&document, told.digest.as_deref())?;
+        files.end(&document, told.digest.as_deref())?;
         Ok(if global.is_json() { pretty(&document) } else { String::new() }.into())
     }
 
@@ -153,11 +157,7 @@ impl Told {
                         part
                     }
                     Came::Failed(failure) => failure.part_of(&pair.to),
-                    Came::NotBegun => json!({
-                        "reference": pair.to.to_string(),
-                        "changed": false,
-                        "error": {"message": "not begun, as the run had ended"},
-                    }),
+                    Came::NotBegun => not_begun().part_of(&pair.to),
                 },
             );
             self.documents.push(part);
@@ -195,7 +195,7 @@ async fn copy_all(
             Err(failure) => told.tell(pair, Came::Failed(&failure), line).and(Err(failure)),
         };
     }
-    let many = Many { store, kind: "tags", at_once: TAGS, fail_fast: false, quiet: global.quiet };
+    let many = Many { store, kind: "tags", done: "done", at_once: TAGS, fail_fast: false, quiet: global.quiet };
     let tell =
         |pair: &Pair, came: Came<'_, Report>| told.tell(pair, came, |report| format!("{} {}\n", line(report), pair.to));
     many.run(pairs, async |pair| Ok(one(pair).await?), tell).await

@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 
 use crate::image::Location;
 use crate::registry::StopReason;
-use crate::store::PublishError;
+use crate::store::{PublishError, TagOutcome, TagReport};
 use crate::{assemble, copy, output, registry, spec, store};
 
 /// What is printed when a command fails: the message, and what to do next.
@@ -71,7 +71,9 @@ impl Failure {
 
     fn of_publishing(message: String, error: &PublishError) -> Self {
         let mut parts = output::descriptor_json(&error.descriptor);
-        let changed = error.tags.iter().any(|tag| tag.outcome.is_written());
+        // Of what nobody knows it may be so.
+        let moved = |tag: &TagReport| tag.outcome.is_written() || tag.outcome == TagOutcome::Unknown;
+        let changed = error.tags.iter().any(moved);
         output::merge(&mut parts, json!({"changed": changed, "tags": output::tags_json(&error.tags)}));
         Self { parts: Some(Box::new(parts)), ..Self::with_hints(message, error.errors.iter()) }
     }
@@ -83,11 +85,18 @@ impl Failure {
 
     /// For programs: what became of one of several things.
     pub(super) fn part_of(&self, target: &Location) -> Value {
-        let mut part = json!({"reference": target.to_string(), "changed": false});
+        let mut part = json!({
+            "reference": target.to_string(),
+            "changed": false,
+            "tags": [],
+            "entries": [],
+            "skipped": [],
+            "warnings": [],
+        });
         if let Some(parts) = &self.parts {
             output::merge(&mut part, (**parts).clone());
         }
-        output::merge(&mut part, json!({"error": self.error()}));
+        output::merge(&mut part, json!({"error": {"message": self.message, "hints": self.hints}}));
         part
     }
 
@@ -95,12 +104,9 @@ impl Failure {
     pub(super) fn document(&self, command: &str) -> Value {
         let known = self.document.as_ref().map(|document| (**document).clone());
         let mut document = known.unwrap_or_else(|| output::document(command, json!({})));
-        output::merge(&mut document, json!({"error": self.error()}));
+        let error = json!({"message": self.message, "hints": self.hints, "exitCode": self.code});
+        output::merge(&mut document, json!({"error": error}));
         document
-    }
-
-    fn error(&self) -> Value {
-        json!({"message": self.message, "hints": self.hints, "exitCode": self.code})
     }
 }
 
@@ -153,7 +159,8 @@ impl From<assemble::Error> for Failure {
             assemble::Error::Resolve(error) => Self::with_hints(message, error.registry_errors()),
             assemble::Error::Target(error) => Self::with_hints(message, std::iter::once(error)),
             assemble::Error::Publish(error) => Self::of_publishing(message, error),
-            assemble::Error::Plan(_) | assemble::Error::Contended { .. } => Self::new(message),
+            assemble::Error::Contended { written, .. } => Self::of_publishing(message, written),
+            assemble::Error::Plan(_) => Self::new(message),
         }
     }
 }

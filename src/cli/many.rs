@@ -11,6 +11,8 @@ pub(super) struct Many<'s> {
     pub(super) store: &'s Store<'s>,
     /// What they are called, such as `indexes`.
     pub(super) kind: &'static str,
+    /// What came of those that moved, such as `done`.
+    pub(super) done: &'static str,
     /// So many are under way at once.
     pub(super) at_once: usize,
     /// After one that failed no other is begun.
@@ -24,6 +26,11 @@ pub(super) enum Came<'r, R> {
     Done(&'r R),
     Failed(&'r Failure),
     NotBegun,
+}
+
+/// Why one of them was not begun.
+pub(super) fn not_begun() -> Failure {
+    Failure::new("not begun, as the run had ended")
 }
 
 /// What something that is done is, for the summary.
@@ -88,7 +95,7 @@ impl Many<'_> {
             self.store.finish().await?;
         }
         talk::finish();
-        let summary = tally.summary(items.len(), self.kind);
+        let summary = tally.summary(items.len(), self.kind, self.done);
         match (unprinted, &tally) {
             (Some(failure), _) => {
                 say(summary);
@@ -124,8 +131,8 @@ impl Tally {
         self.code.filter(|_| self.done + self.unchanged + self.skipped == 0).unwrap_or(1)
     }
 
-    fn summary(&self, total: usize, kind: &str) -> String {
+    fn summary(&self, total: usize, kind: &str, word: &str) -> String {
         let Self { done, unchanged, failed, skipped, .. } = self;
-        format!("{total} {kind}: {done} done, {unchanged} unchanged, {failed} failed, {skipped} skipped")
+        format!("{total} {kind}: {done} {word}, {unchanged} unchanged, {failed} failed, {skipped} skipped")
     }
 }

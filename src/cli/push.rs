@@ -30,10 +30,10 @@ pub(super) struct Push {
     #[arg(long, global = true)]
     dry_run: bool,
     /// With --dry-run: exit code 4 when something would change
-    #[arg(long, global = true, requires = "dry_run")]
+    #[arg(long, global = true)]
     exit_code: bool,
     /// Write tags that point at the index already
-    #[arg(long, global = true, conflicts_with = "append")]
+    #[arg(long, global = true)]
     force: bool,
     /// Write only over this: a digest that the target's tag must point at, or "none"; else exit code 3
     #[arg(long, global = true, value_name = "DIGEST|none", value_parser = if_match)]
@@ -142,6 +142,13 @@ impl Push {
         if specs.len() > 1 && matches!(self.if_match, Some(IfMatch::Digest(_))) {
             return Err(Failure::usage("--if-match with a digest is for one index, and the specs hold several"));
         }
+        // Not for clap, which does not see that a flag stands before the command and another after it.
+        if self.exit_code && !self.dry_run {
+            return Err(Failure::usage("--exit-code is for --dry-run"));
+        }
+        if self.force && specs.iter().any(|spec| spec.append) {
+            return Err(Failure::usage("--force and --append do not go together: what is appended to is compared"));
+        }
         if self.settle.is_some() && !specs.iter().any(|spec| spec.append) {
             return Err(Failure::usage("--settle is for --append: any other push replaces what the tag holds"));
         }
@@ -160,7 +167,7 @@ impl Push {
     }
 }
 
-pub(super) fn if_match(text: &str) -> Result<IfMatch, String> {
+fn if_match(text: &str) -> Result<IfMatch, String> {
     match text {
         "none" => Ok(IfMatch::Nothing),
         digest => Digest::parse(digest).map(IfMatch::Digest).map_err(|error| format!("{error}; or none")),

@@ -7,7 +7,7 @@ use super::Global;
 use super::batch::WOULD_CHANGE;
 use super::duration::duration;
 use super::failure::Failure;
-use super::push::{SETTLE, if_match};
+use super::push::SETTLE;
 use super::results::{Files, Results, pretty};
 use super::talk::say;
 use crate::assemble::{self, Event, PushOptions, Selector};
@@ -39,8 +39,8 @@ pub(super) struct Remove {
     #[arg(long, requires = "dry_run")]
     exit_code: bool,
     /// Write only over this: a digest that the tag must point at; else exit code 3
-    #[arg(long, value_name = "DIGEST", value_parser = if_match)]
-    if_match: Option<IfMatch>,
+    #[arg(long, value_name = "DIGEST", value_parser = digest)]
+    if_match: Option<Digest>,
     /// How long others may take to write over the tag what they had begun; it is read back after that [default: 1s]
     #[arg(long, value_name = "TIME", value_parser = duration)]
     settle: Option<Duration>,
@@ -54,7 +54,9 @@ impl Remove {
         let platforms = self.platform.into_iter().map(Selector::Platform);
         let selectors: Vec<Selector> = platforms.chain(self.digest.into_iter().map(Selector::Digest)).collect();
         let (dry_run, settle) = (self.dry_run, self.settle.unwrap_or(SETTLE));
-        let options = PushOptions { if_match: self.if_match, dry_run, settle, ..PushOptions::default() };
+        let options =
+            PushOptions { if_match: self.if_match.map(IfMatch::Digest), dry_run, settle, ..PushOptions::default() };
+        let files = self.files.begin(dry_run)?;
         let client = global.client(std::iter::once(&target))?;
         let store = Store::new(&client);
         let tell = |event: Event| match event.is_warning() {
@@ -71,7 +73,7 @@ impl Remove {
         })?;
         let descriptor = &outcome.plan.descriptor;
         let document = document(output::index_json(&outcome));
-        self.files.write(&document, Some(descriptor.digest.as_str()))?;
+        files.end(&document, Some(descriptor.digest.as_str()))?;
         let text = match (global.is_json(), dry_run) {
             (true, _) => pretty(&document),
             (false, true) => output::plan_text(&outcome),

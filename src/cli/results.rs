@@ -4,7 +4,8 @@ use std::io::Write as _;
 use std::path::{Path, PathBuf};
 
 use clap::Args;
-use serde_json::Value;
+use serde_json::{Value, json};
+use tempfile::NamedTempFile;
 
 use super::failure::Failure;
 
@@ -30,8 +31,21 @@ pub(super) struct Files {
     #[arg(long, global = true, value_name = "FILE")]
     metadata_file: Option<PathBuf>,
     /// Write the digest to a file, when all is done; for one index or image
-    #[arg(long, global = true, value_name = "FILE", conflicts_with = "dry_run")]
+    #[arg(long, global = true, value_name = "FILE")]
     digest_file: Option<PathBuf>,
+}
+
+/// The same, begun beside their places: who cannot write them hears of it before anything is done.
+pub(super) struct Begun {
+    metadata: Option<Place>,
+    digest: Option<Place>,
+}
+
+/// A file that is to take its place.
+struct Place {
+    path: PathBuf,
+    /// Nothing where there is no plain file, such as a pipe or /dev/stdout: that is written as it is.
+    beside: Option<NamedTempFile>,
 }
 
 impl Files {
@@ -43,41 +57,83 @@ impl Files {
         self.metadata_file.is_some()
     }
 
-    /// Writes the files that are wanted. `digest` is that of the only index or image.
-    pub(super) fn write(&self, document: &Value, digest: Option<&str>) -> Result<(), Failure> {
-        if let Some(path) = &self.metadata_file {
-            replace(path, &pretty(document))?;
+    pub(super) fn begin(&self, dry_run: bool) -> Result<Begun, Failure> {
+        if dry_run && self.wants_digest() {
+            return Err(Failure::usage("--digest-file is not for --dry-run: nothing has that digest"));
         }
-        if let (Some(path), Some(digest)) = (&self.digest_file, digest) {
-            replace(path, digest)?;
+        if self.wants_digest() && self.digest_file == self.metadata_file {
+            return Err(Failure::usage("--digest-file and --metadata-file are one file; give two"));
         }
-        Ok(())
+        let begin = |path: &Option<PathBuf>| path.as_deref().map(Place::begin).transpose();
+        Ok(Begun { metadata: begin(&self.metadata_file)?, digest: begin(&self.digest_file)? })
+    }
+}
+
+impl Begun {
+    /// Puts the files in their places. `digest` is that of the only index or image.
+    pub(super) fn end(self, document: &Value, digest: Option<&str>) -> Result<(), Failure> {
+        let ended = match self.metadata {
+            Some(place) => place.end(&pretty(document)),
+            None => Ok(()),
+        };
+        let ended = ended.and_then(|()| match (self.digest, digest) {
+            (Some(place), Some(digest)) => place.end(digest),
+            _ => Ok(()),
+        });
+        ended.map_err(|failure| failure.with_document(document.clone()))
+    }
+}
+
+impl Place {
+    fn begin(path: &Path) -> Result<Self, Failure> {
+        // What a link leads to is replaced, and the link stays.
+        let target = std::fs::canonicalize(path).unwrap_or_else(|_| path.to_owned());
+        if std::fs::metadata(&target).is_ok_and(|found| !found.is_file() && !found.is_dir()) {
+            return Ok(Self { path: target, beside: None });
+        }
+        let begin = || {
+            if target.is_dir() {
+                return Err(std::io::Error::from(std::io::ErrorKind::IsADirectory));
+            }
+            let folder = target.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+            std::fs::metadata(folder)?;
+            let mut builder = tempfile::Builder::new();
+            // As any other file, but for what the user's umask takes away.
+            #[cfg(unix)]
+            builder.permissions(std::os::unix::fs::PermissionsExt::from_mode(0o666));
+            builder.tempfile_in(folder)
+        };
+        let file = begin().map_err(|error| Failure::new(format!("cannot write {}: {error}", path.display())))?;
+        Ok(Self { path: target, beside: Some(file) })
+    }
+
+    fn end(self, text: &str) -> Result<(), Failure> {
+        let Self { path, beside } = self;
+        let written = match beside {
+            None => std::fs::write(&path, text),
+            Some(mut file) => file
+                .write_all(text.as_bytes())
+                .and_then(|()| file.as_file().sync_all())
+                .and_then(|()| file.persist(&path).map(drop).map_err(|error| error.error)),
+        };
+        written.map_err(|error| Failure::new(format!("all is done, but {} cannot be written: {error}", path.display())))
+    }
+}
+
+/// Of a run that failed: archives that were told of as done are not in their places.
+pub(super) fn take_back_archives(parts: &mut [Value]) {
+    for part in parts {
+        let is_archive = part["reference"].as_str().is_some_and(|reference| reference.starts_with("oci-archive:"));
+        if !is_archive || part["error"].is_object() {
+            continue;
+        }
+        part["changed"] = false.into();
+        part["tags"].as_array_mut().into_iter().flatten().for_each(|tag| tag["state"] = "failed".into());
+        part["error"] = json!({"message": "the archive is not written, as not all of the run is done", "hints": []});
     }
 }
 
 /// JSON as it is printed.
 pub(super) fn pretty(document: &Value) -> String {
     format!("{document:#}\n")
-}
-
-/// Puts a file in its place in one step; what follows a link is replaced, and the link stays.
-fn replace(path: &Path, text: &str) -> Result<(), Failure> {
-    let write = || {
-        let target = std::fs::canonicalize(path).unwrap_or_else(|_| path.to_owned());
-        // Such as /dev/stdout, or a pipe.
-        if std::fs::metadata(&target).is_ok_and(|found| !found.is_file()) {
-            return std::fs::write(&target, text);
-        }
-        let folder = target.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
-        let mut file = tempfile::NamedTempFile::new_in(folder)?;
-        #[cfg(unix)]
-        file.as_file().set_permissions(std::os::unix::fs::PermissionsExt::from_mode(0o644))?;
-        file.write_all(text.as_bytes())?;
-        file.as_file().sync_all()?;
-        file.persist(&target)?;
-        Ok(())
-    };
-    write().map_err(|error: std::io::Error| {
-        Failure::new(format!("all is done, but {} cannot be written: {error}", path.display()))
-    })
 }

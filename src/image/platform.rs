@@ -2,6 +2,8 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
+use super::descriptor::null_is_empty;
+
 /// What an image runs on, in the field order in which Go writes it.
 ///
 /// OCI image-spec, "Image Index": `platform`. An empty string means that the field is absent.
@@ -15,17 +17,19 @@ use serde::{Deserialize, Serialize};
 #[serde(default)]
 pub struct Platform {
     /// CPU architecture in Go's spelling, such as `amd64`.
+    #[serde(deserialize_with = "null_is_empty")]
     pub architecture: String,
     /// Operating system in Go's spelling, such as `linux`.
+    #[serde(deserialize_with = "null_is_empty")]
     pub os: String,
     /// Version of the operating system, used for Windows.
-    #[serde(rename = "os.version", skip_serializing_if = "String::is_empty")]
+    #[serde(rename = "os.version", deserialize_with = "null_is_empty", skip_serializing_if = "String::is_empty")]
     pub os_version: String,
     /// Features that the operating system must have, used for Windows.
-    #[serde(rename = "os.features", skip_serializing_if = "Vec::is_empty")]
+    #[serde(rename = "os.features", deserialize_with = "null_is_empty", skip_serializing_if = "Vec::is_empty")]
     pub os_features: Vec<String>,
     /// Variant of the CPU, such as `v7` of `arm`.
-    #[serde(skip_serializing_if = "String::is_empty")]
+    #[serde(deserialize_with = "null_is_empty", skip_serializing_if = "String::is_empty")]
     pub variant: String,
 }
 

@@ -11,7 +11,7 @@ mod writer;
 
 pub use error::Error;
 pub use reader::Layout;
-pub use writer::{BlobWriter, Writer, has_blob};
+pub use writer::{BlobWriter, Writer, check_target, has_blob};
 
 use crate::image::Digest;
 

@@ -48,21 +48,14 @@ impl Writer {
         let path = Path::new(&at.path);
         // Others may be making the same layout, or write into it: what is not there now is made under the lock.
         let (root, staging, _lock) = if at.archive {
-            if path.is_dir() {
-                return Err(Error::new(&at, "it is a folder, not an archive: oci: names that"));
-            }
-            let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
-            let staging = TempDir::with_prefix_in(".oci-archive-", folder).map_err(failed)?;
+            check_target(&at)?;
+            let staging = TempDir::with_prefix_in(".oci-archive-", folder_of(path)).map_err(failed)?;
             (staging.path().to_owned(), Some(staging), None)
         } else {
             std::fs::create_dir_all(path).map_err(failed)?;
             let is_whole = ["index.json", "oci-layout"].iter().all(|name| path.join(name).exists());
             let lock = if is_whole { None } else { Some(lock(path).map_err(failed)?) };
-            let is_new = |entry: std::fs::DirEntry| entry.file_name().to_string_lossy().starts_with(NEW);
-            let empty = std::fs::read_dir(path).map_err(failed)?.flatten().all(is_new);
-            if !empty && !path.join("oci-layout").exists() {
-                return Err(Error::new(&at, "the folder is neither empty nor an image layout"));
-            }
+            check_target(&at)?;
             (path.to_owned(), None, lock)
         };
         let writer = Self { at, root, staging };
@@ -202,6 +195,32 @@ impl Writer {
         file.persist(self.root.join(name)).map_err(|error| error.error)?;
         Ok(())
     }
+}
+
+/// Whether a layout can be where it is wanted: a folder that is one, is empty, or is not there; an archive in a folder.
+pub fn check_target(at: &LayoutReference) -> Result<(), Error> {
+    let path = Path::new(&at.path);
+    let failed = |error: std::io::Error| Error::new(at, format!("it cannot be written: {error}"));
+    if at.archive {
+        if path.is_dir() {
+            return Err(Error::new(at, "it is a folder, not an archive: oci: names that"));
+        }
+        return std::fs::metadata(folder_of(path)).map(drop).map_err(failed);
+    }
+    if !path.exists() {
+        return Ok(());
+    }
+    let is_new = |entry: std::fs::DirEntry| entry.file_name().to_string_lossy().starts_with(NEW);
+    let empty = std::fs::read_dir(path).map_err(failed)?.flatten().all(is_new);
+    if empty || path.join("oci-layout").exists() {
+        return Ok(());
+    }
+    Err(Error::new(at, "the folder is neither empty nor an image layout"))
+}
+
+/// The folder that something is in.
+fn folder_of(path: &Path) -> &Path {
+    path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."))
 }
 
 /// Whether a blob is in a folder, whole; never in an archive, which is written anew.

@@ -32,8 +32,10 @@ fn write(out: &mut String, outcome: &Outcome) -> fmt::Result {
         };
         lines.push((what, name(entry, entries), digests));
     }
-    for entry in plan.difference.iter().flat_map(|difference| &difference.removed) {
-        lines.push(("removed", name(entry, &[]), entry.digest.to_string()));
+    let removed: &[Descriptor] = plan.difference.as_ref().map_or(&[], |difference| &difference.removed);
+    for entry in removed {
+        // Its image may be gone as well.
+        lines.push(("removed", name(entry, &[removed, entries].concat()), entry.digest.to_string()));
     }
     let width = lines.iter().map(|(_, name, _)| name.chars().count()).max().unwrap_or_default();
     for (what, name, digests) in lines {

@@ -5,7 +5,7 @@ use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use reqwest::Method;
-use tokio::sync::{AcquireError, MutexGuard, OnceCell, Semaphore, SemaphorePermit};
+use tokio::sync::{MutexGuard, OnceCell, Semaphore, SemaphorePermit};
 use url::Url;
 
 use super::answer::silent;
@@ -22,7 +22,7 @@ use super::silence::Progress;
 use crate::once::Once;
 
 /// Held while a request is under way.
-pub(super) type Slot<'a> = Result<SemaphorePermit<'a>, AcquireError>;
+pub(super) type Slot<'a> = Option<SemaphorePermit<'a>>;
 
 pub(super) struct Host {
     /// The URL of its API, once it is found out.
@@ -110,7 +110,7 @@ impl Client {
                 // Who looks at what became of a write does not wait.
                 let _ = self.stop().or(host.pause.over()).await;
             }
-            let permit = host.slots.acquire().await;
+            let permit = if request.has_room { None } else { host.slots.acquire().await.ok() };
             match self.stop().raised() {
                 Some(reason) if !request.is_read() => return Err(request.stopped(reason)),
                 None if !host.pause.is_over() => {}

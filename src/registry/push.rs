@@ -1,5 +1,7 @@
 //! Writing a manifest, and being sure of what became of it.
 
+use std::time::{Duration, Instant};
+
 use bytes::Bytes;
 use reqwest::Method;
 
@@ -9,6 +11,11 @@ use super::manifests::{get_request, head_request, manifest_request};
 use super::send::{Content, Request};
 use super::sign_in::scopes::Scopes;
 use crate::image::{Descriptor, Digest, Reference};
+
+/// A write that is to meet a condition is sent so soon after the look, or is looked for again.
+const AT_ONCE: Duration = Duration::from_millis(300);
+/// Times that it is looked for again for that.
+const LOOKS: u32 = 20;
 
 impl Client {
     /// Writes a manifest under `reference`'s tag or digest (distribution-spec, "Pushing Manifests").
@@ -37,10 +44,17 @@ impl Client {
             refers_to_new: true,
             ..manifest_request(Method::PUT, reference, Scopes::push(reference.repository()))
         };
-        let mut tries = self.tries(registry, &request).await?;
+        let host = self.host(registry);
+        // Nothing else of this run comes between the look and the write.
+        let room = if if_match.is_some() { self.slot(&host, &request).await? } else { None };
+        let request = Request { has_room: if_match.is_some(), ..request };
+        let (mut tries, mut late) = (self.tries(registry, &request).await?, 0);
         let outcome = loop {
+            let mut until = None;
             if let Some(if_match) = if_match {
-                match self.exact_digest(reference).await {
+                let looked = self.exact_digest(reference).await;
+                until = Some(Instant::now() + AT_ONCE);
+                match looked {
                     // An earlier try did it.
                     Ok(current) if tries.failed() > 0 && current.as_ref() == Some(&descriptor.digest) => return Ok(()),
                     Ok(current) if current.as_ref() == Some(&descriptor.digest) => {}
@@ -48,10 +62,15 @@ impl Client {
                     Err(error) => break Err(error),
                 }
             }
-            if let Some(outcome) = tries.outcome_of(self.send_signed(registry, &request, tries.failed())).await {
-                break outcome;
+            let sending = self.send_signed_until(registry, &request, tries.failed(), until);
+            match tries.outcome_of(sending).await {
+                // A token was to be had first, or another request found the host to be left alone.
+                Some(Err(Error { kind: ErrorKind::Late, .. })) if late < LOOKS => late += 1,
+                Some(outcome) => break outcome,
+                None => {}
             }
         };
+        drop(room);
         let (answered, is_tag) = (outcome.is_ok(), reference.digest().is_none());
         let unsettled = |error: Error| Error::new(error.subject, ErrorKind::Unsettled(Box::new(error.kind)));
         let error = match outcome {
@@ -107,13 +126,16 @@ impl Client {
         }
     }
 
-    /// What a tag points at, of which a bare 404 is no proof that it does not exist.
+    /// What a tag points at, of which a bare 404 is no proof that it does not exist. The caller holds a slot.
     async fn exact_digest(&self, reference: &Reference) -> Result<Option<Digest>, Error> {
-        if let Some(digest) = self.current_digest(reference).await? {
+        let head = Request { has_room: true, ..head_request(reference) };
+        let answer = self.send(reference.registry(), &head).await?;
+        if let (200, Some(digest)) = (answer.status, answer.digest()) {
             return Ok(Some(digest));
         }
-        match self.fetch_manifest(reference, Some(reference)).await {
-            Ok(fetched) => Ok(Some(fetched.descriptor.digest)),
+        let get = Request { has_room: true, ..get_request(reference, Some(reference)) };
+        match self.send_ok(reference.registry(), &get).await {
+            Ok(answer) => Ok(Some(Digest::sha256(&answer.body))),
             Err(error) if error.is_missing() => Ok(None),
             Err(error) => Err(error),
         }

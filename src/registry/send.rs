@@ -2,6 +2,7 @@
 
 use std::sync::Mutex;
 use std::sync::atomic::Ordering;
+use std::time::Instant;
 
 use bytes::Bytes;
 use reqwest::Method;
@@ -34,6 +35,8 @@ pub(super) struct Request {
     pub(super) streamed: bool,
     /// What its content refers to was written a moment ago: a registry may not know it everywhere yet.
     pub(super) refers_to_new: bool,
+    /// Who sends it holds a slot for it.
+    pub(super) has_room: bool,
     /// What errors are about.
     pub(super) subject: String,
 }
@@ -69,6 +72,18 @@ impl Client {
 
     /// Sends a request once, and once more for each step of signing in. `before` is how often it was sent already.
     pub(super) async fn send_signed(&self, registry: &str, request: &Request, before: u32) -> Result<Answer, Error> {
+        self.send_signed_until(registry, request, before, None).await
+    }
+
+    /// As [`Self::send_signed`], but not later than this: an error, [`ErrorKind::Late`], where a token or a host that is
+    /// to be left alone took longer.
+    pub(super) async fn send_signed_until(
+        &self,
+        registry: &str,
+        request: &Request,
+        before: u32,
+        until: Option<Instant>,
+    ) -> Result<Answer, Error> {
         let host = &self.host(registry);
         let api = &self.api(registry, host).await?;
         let url = pointed_to(api, api, &request.target).map_err(|reason| request.protocol(reason))?;
@@ -98,6 +113,9 @@ impl Client {
             let header = authorization.as_ref().map(|authorization| &authorization.header);
             let answer = {
                 let _slot = self.slot(host, request).await?;
+                if until.is_some_and(|until| until < Instant::now()) {
+                    return Err(Error::new(request.subject.as_str(), ErrorKind::Late));
+                }
                 self.exchange(request, api, &url, header, attempt).await?
             };
             if answer.elsewhere.is_some() {
@@ -169,6 +187,7 @@ impl Request {
             expected,
             streamed: false,
             refers_to_new: false,
+            has_room: false,
             subject,
         }
     }

@@ -94,13 +94,19 @@ impl Reader<'_> {
     /// A scalar as it is spelled in the file, with its variables filled; null is empty, as in Go's YAML.
     pub(super) fn scalar(&mut self, node: &Spanned<Node>, key: &str) -> Option<String> {
         let text = self.written(node, key)?;
+        self.filled(node.referenced, &text)
+    }
+
+    /// A text with its variables filled, where that is wanted.
+    pub(super) fn filled(&mut self, at: Location, text: &str) -> Option<String> {
         match self.request.variables {
-            Some(lookup) => self.checked(node.referenced, variables::fill(&text, lookup)),
-            None => Some(text),
+            Some(lookup) => self.checked(at, variables::fill(text, lookup)),
+            None => Some(text.to_owned()),
         }
     }
 
-    fn written(&mut self, node: &Spanned<Node>, key: &str) -> Option<String> {
+    /// A scalar as it is spelled in the file.
+    pub(super) fn written(&mut self, node: &Spanned<Node>, key: &str) -> Option<String> {
         match &node.value {
             Node::Null => Some(String::new()),
             Node::Text(text) => Some(fold_separators(text, self.spelled(node).unwrap_or_default())),

@@ -1,5 +1,6 @@
 use std::collections::{BTreeMap, HashSet};
 
+use super::variables::{Lookup, Piece, pieces};
 use super::{
     Attestations, Form, Problem, Source, Spec, SpecError, check_append, extra_tag, not_dockers, source, target,
     without_own,
@@ -35,7 +36,7 @@ pub fn from_template(request: &TemplateRequest<'_>) -> Result<Spec, SpecError> {
     let target = target(request.target).map_err(&mut note).ok();
     let mut sources = Vec::new();
     for text in request.platforms {
-        sources.extend(sources_of(text, request.template).map_err(&mut note));
+        sources.extend(sources_of(text, request.template, None).map_err(&mut note));
     }
     if request.platforms.is_empty() {
         note("no platforms given".into());
@@ -77,9 +78,14 @@ pub fn from_template(request: &TemplateRequest<'_>) -> Result<Spec, SpecError> {
 }
 
 /// The source that a platform, as the user wrote it, makes of a template.
-pub(super) fn sources_of(text: &str, template: &str) -> Result<Source, String> {
+pub(super) fn sources_of(text: &str, template: &str, variables: Option<Lookup<'_>>) -> Result<Source, String> {
     let platform = text.parse::<Platform>()?;
-    match source(&fill(template, &platform)) {
+    let part = |piece| match piece {
+        Piece::Text(text) => fill(text, &platform),
+        Piece::Value(value) => value,
+    };
+    let filled: String = pieces(template, variables)?.into_iter().map(part).collect();
+    match source(&filled) {
         Ok(location) => Ok(Source { location, platform, annotations: BTreeMap::new() }),
         Err(message) => Err(format!("{text}: {message}")),
     }

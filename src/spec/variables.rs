@@ -1,33 +1,47 @@
 /// What a variable of a spec stands for; nothing where it is not known.
 pub type Lookup<'a> = &'a dyn Fn(&str) -> Option<String>;
 
-/// Puts the values of variables, `${NAME}`, into a text; `$${` stands for `${` itself. What a value holds is not looked
-/// at again.
+/// A part of a text.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Piece<'t> {
+    /// As it is written.
+    Text(&'t str),
+    /// What a variable stands for. What is in it is not looked at again.
+    Value(String),
+}
+
+/// Puts the values of variables, `${NAME}`, into a text; `$${` stands for `${` itself.
 ///
 /// Errors: the first variable that is not known, or is none.
 pub(super) fn fill(text: &str, lookup: Lookup<'_>) -> Result<String, String> {
-    let mut out = String::with_capacity(text.len());
-    let mut rest = text;
+    let part = |piece| match piece {
+        Piece::Text(text) => text.to_owned(),
+        Piece::Value(value) => value,
+    };
+    Ok(pieces(text, Some(lookup))?.into_iter().map(part).collect())
+}
+
+/// The pieces of a text; without a lookup, one.
+pub(super) fn pieces<'t>(text: &'t str, lookup: Option<Lookup<'_>>) -> Result<Vec<Piece<'t>>, String> {
+    let (mut out, mut rest) = (Vec::new(), text);
+    let Some(lookup) = lookup else { return Ok(vec![Piece::Text(text)]) };
     while let Some((before, after)) = rest.split_once("${") {
         if let Some(before) = before.strip_suffix('$') {
-            out.push_str(before);
-            out.push_str("${");
+            out.extend([Piece::Text(before), Piece::Value("${".into())]);
             rest = after;
             continue;
         }
-        out.push_str(before);
         let (name, tail) = after.split_once('}').ok_or("\"${\" has no end; \"$${\" stands for itself")?;
         if !is_name(name) {
             let name: String = name.chars().take(60).collect();
             return Err(format!("\"${{{name}}}\" is not a variable: a name has letters, digits and \"_\""));
         }
-        match lookup(name) {
-            Some(value) => out.push_str(&value),
-            None => return Err(format!("${{{name}}} is not set, or is empty; --set {name}=VALUE gives it a value")),
-        }
+        let value = lookup(name)
+            .ok_or_else(|| format!("${{{name}}} is not set, or is empty; --set {name}=VALUE gives it a value"))?;
+        out.extend([Piece::Text(before), Piece::Value(value)]);
         rest = tail;
     }
-    out.push_str(rest);
+    out.push(Piece::Text(rest));
     Ok(out)
 }
 

@@ -122,9 +122,9 @@ impl Reader<'_> {
                 if names.is_empty() {
                     self.note(platforms.referenced, "\"platforms\" is empty");
                 }
-                let template = self.scalar(template, "template").unwrap_or_default();
+                let template = self.written(template, "template").unwrap_or_default();
                 for (name, at) in names {
-                    sources.extend(self.checked(at, sources_of(&name, &template)));
+                    sources.extend(self.checked(at, sources_of(&name, &template, self.request.variables)));
                 }
             }
             (Some(node), None) => self.note(node.referenced, "\"platforms\" needs a \"template\" to put them into"),
@@ -197,8 +197,11 @@ impl Reader<'_> {
             Node::Null => {}
             Node::Map(entries) => {
                 for (key, value) in entries {
-                    if let Some(text) = self.scalar(value, &key.value) {
-                        annotations.insert(key.value.clone(), text);
+                    let name = self.filled(key.referenced, &key.value);
+                    if let (Some(name), Some(text)) = (name, self.scalar(value, &key.value))
+                        && annotations.insert(name.clone(), text).is_some()
+                    {
+                        self.note(key.referenced, format!("annotation \"{name}\" is given twice"));
                     }
                 }
             }
@@ -358,8 +361,24 @@ mod tests {
         assert_eq!(spec.sources[0].platform.to_string(), "linux/386");
         let error = with(&|_| None).unwrap_err().to_string();
         assert_eq!(error.matches("is not set, or is empty").count(), 4, "{error}");
+        // A value is neither a placeholder nor a key's end.
+        let text =
+            "image: r.io/a:1\nplatforms: [linux/amd64]\ntemplate: r.io/${P}:${P}-ARCH\nannotations: {\"${K}\": v}";
+        let spec = |value: &str| {
+            let lookup = |name: &str| Some(if name == "K" { "a: b" } else { value }.to_owned());
+            from_yaml(&YamlRequest { text, variables: Some(&lookup), ..request })
+        };
+        let found = spec("ARCH");
+        assert!(found.as_ref().unwrap_err().to_string().contains("r.io/ARCH:ARCH-amd64"), "{found:?}");
+        let found = &spec("xos").unwrap()[0];
+        assert_eq!(found.sources[0].location.to_string(), "r.io/xos:xos-amd64");
+        assert_eq!(found.annotations["a: b"], "v");
+        let twice = text.replace("v}", "v, x: w}");
+        let error = from_yaml(&YamlRequest { text: &twice, variables: Some(&|_| Some("x".into())), ..request });
+        assert!(error.unwrap_err().to_string().contains("annotation \"x\" is given twice"));
+        let text = "image: r.io/a:${V}\nmanifests: [{image: r.io/b:1}]";
         // In 2.2.1 they are text as any other.
-        let error = from_yaml(&YamlRequest { text: &text, ..request }).unwrap_err().to_string();
+        let error = from_yaml(&YamlRequest { text, ..request }).unwrap_err().to_string();
         assert!(error.contains("s.yaml:1:8: ") && error.contains("--env and --set fill variables"), "{error}");
         let text = "image: r.io/a:1\nannotations: {k: '${V}'}\nmanifests: [{image: r.io/b:1}]";
         assert_eq!(read(text).unwrap()[0].annotations["k"], "${V}");

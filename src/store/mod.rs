@@ -14,6 +14,7 @@ pub use publish::{Publication, PublishError, Report, TagOutcome, TagReport};
 pub use referrers::referrers_tag;
 pub use transfers::{Transfer, Transfers};
 
+use std::borrow::Borrow;
 use std::collections::HashMap;
 use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -28,6 +29,8 @@ use crate::registry::{self, Client, IfMatch};
 
 /// Blobs on their way at once, at most; each takes a connection at both ends.
 const TRANSFERS: usize = 16;
+
+const ARCHIVE_IS_READ: &str = "the archive is a source as well, and would be replaced; write another";
 
 /// What a run reads from and writes to.
 pub struct Store<'a> {
@@ -81,11 +84,20 @@ impl<'a> Store<'a> {
             return Ok(Arc::clone(writer));
         }
         if at.archive && self.layouts.lock().unwrap_or_else(PoisonError::into_inner).contains_key(&key) {
-            return Err(Error::layout(at, "the archive is a source as well, and would be replaced; write another"));
+            return Err(Error::layout(at, ARCHIVE_IS_READ));
         }
         let writer = Arc::new(Writer::create(at)?);
         writers.insert(key, Arc::clone(&writer));
         Ok(writer)
+    }
+
+    /// Whether something can be written there, as far as that can be known without writing. Of a registry nothing can.
+    pub fn check_target(&self, at: &Location) -> Result<(), Error> {
+        let Location::Layout(layout) = at else { return Ok(()) };
+        if layout.archive && self.layouts.lock().unwrap_or_else(PoisonError::into_inner).contains_key(&key(layout)) {
+            return Err(Error::layout(layout, ARCHIVE_IS_READ));
+        }
+        Ok(layout::check_target(layout)?)
     }
 
     /// Fetches a manifest by tag, name or digest, verified. `push_to` is what is written to later in this run.
@@ -219,8 +231,11 @@ impl<'a> Store<'a> {
     }
 
     /// What several tags point at, each as [`Self::current_digest`] says.
-    pub async fn current_digests(&self, tags: impl Iterator<Item = &Location>) -> Vec<Result<Option<Digest>, Error>> {
-        join_all(tags.map(|tag| self.current_digest(tag))).await
+    pub async fn current_digests(
+        &self,
+        tags: impl IntoIterator<Item = impl Borrow<Location>>,
+    ) -> Vec<Result<Option<Digest>, Error>> {
+        join_all(tags.into_iter().map(async |tag| self.current_digest(tag.borrow()).await)).await
     }
 
     /// Waits until a tag reads back with a digest; in a layout it does at once.

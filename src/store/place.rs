@@ -1,4 +1,3 @@
-use std::collections::HashSet;
 use std::fmt;
 
 use bytes::Bytes;
@@ -28,6 +27,8 @@ pub struct Placed {
     children: Once<(Location, Digest), bool, Error>,
     blobs: Once<(Location, Digest), (), Error>,
     pushed: Once<(Location, Digest), (), Error>,
+    /// Nothing is written.
+    is_dry: bool,
 }
 
 /// Something that came to be in its place.
@@ -63,6 +64,22 @@ impl fmt::Display for Step {
 pub type Steps<'a> = &'a (dyn Fn(Step) + Sync);
 
 impl Placed {
+    /// For a run that writes nothing: steps are those that would be taken, as far as that can be known. A registry may
+    /// not mount what it is asked to mount.
+    #[must_use]
+    pub fn foreseen() -> Self {
+        Self { is_dry: true, ..Self::default() }
+    }
+
+    /// Whether a child's manifest is there. Where that cannot be found out it is written.
+    async fn is_there(&self, store: &Store<'_>, target: &Location, child: &Child) -> Result<bool, Error> {
+        if self.is_dry {
+            return store.has_manifest(target, &child.descriptor).await;
+        }
+        let there = store.current_digest(&target.with_digest(child.descriptor.digest.clone())).await;
+        Ok(matches!(there, Ok(Some(digest)) if digest == child.descriptor.digest))
+    }
+
     /// Puts the blobs of children into the target's repository, but of those that are there already. No manifest is
     /// written, so that nothing becomes visible: this may run while configs are still checked.
     pub async fn place_blobs(
@@ -76,13 +93,15 @@ impl Placed {
         failures(children.iter().map(async |child| {
             let key = (repository.clone(), child.descriptor.digest.clone());
             let place = async {
-                let there = store.current_digest(&target.with_digest(child.descriptor.digest.clone())).await;
-                if matches!(there, Ok(Some(digest)) if digest == child.descriptor.digest) {
+                if self.is_there(store, target, child).await? {
                     return Ok(true);
                 }
                 let blobs = child.blobs.iter().map(async |blob| {
                     let place = async {
-                        let placing = store.place_blob(&child.from, target, blob).await?;
+                        let placing = match self.is_dry {
+                            true => store.foresee_blob(&child.from, target, blob).await?,
+                            false => store.place_blob(&child.from, target, blob).await?,
+                        };
                         steps(Step::Blob(blob.digest.clone(), blob.size, placing));
                         Ok(())
                     };
@@ -114,41 +133,15 @@ impl Placed {
             }
             let push = async {
                 let at = target.with_digest(child.descriptor.digest.clone());
-                store.push_manifest(&at, &child.descriptor, &child.bytes, None).await?;
+                if !self.is_dry {
+                    store.push_manifest(&at, &child.descriptor, &child.bytes, None).await?;
+                }
                 steps(Step::Manifest(child.descriptor.digest.clone()));
                 Ok(())
             };
             self.pushed.get(&key, push).await
         }))
         .await
-    }
-}
-
-impl Store<'_> {
-    /// What [`Placed::place_blobs`] and [`Placed::push_children`] would do, as far as it can be known: a registry may
-    /// not mount what it is asked to mount. Nothing is written.
-    pub async fn survey(&self, target: &Location, children: &[Child]) -> Result<Vec<Step>, Vec<Error>> {
-        let surveys = join_all(children.iter().map(async |child| {
-            if self.has_manifest(target, &child.descriptor).await? {
-                return Ok(Vec::new());
-            }
-            let blobs = join_all(child.blobs.iter().map(async |blob| {
-                let placing = self.foresee_blob(&child.from, target, blob).await?;
-                Ok(Step::Blob(blob.digest.clone(), blob.size, placing))
-            }));
-            let mut steps = blobs.await.into_iter().collect::<Result<Vec<_>, Error>>()?;
-            steps.push(Step::Manifest(child.descriptor.digest.clone()));
-            Ok(steps)
-        }));
-        let (mut steps, mut errors, mut seen) = (Vec::new(), Vec::new(), HashSet::new());
-        for survey in surveys.await {
-            match survey {
-                Ok(found) => steps.extend(found),
-                Err(error) => errors.push(error),
-            }
-        }
-        steps.retain(|step| !matches!(step, Step::Blob(digest, ..) if !seen.insert(digest.clone())));
-        if errors.is_empty() { Ok(steps) } else { Err(errors) }
     }
 }
 

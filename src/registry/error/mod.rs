@@ -86,6 +86,8 @@ pub enum ErrorKind {
         /// What it points at.
         current: Option<Digest>,
     },
+    /// A write that was to follow a look at once could not be sent so soon. Nothing was sent.
+    Late,
     /// Writing a tag failed, and the registry does not say either what it points at now.
     Unsettled(Box<ErrorKind>),
 }
@@ -204,6 +206,7 @@ impl ErrorKind {
                 let name = |digest: &Option<Digest>| digest.as_ref().map_or("nothing".into(), ToString::to_string);
                 write!(f, " points at {}, and was to point at {}: not written", name(current), name(expected))
             }
+            Self::Late => f.write_str("the write could not be sent at once after the look; too much else is under way"),
             Self::Unsettled(kind) => {
                 match &**kind {
                     Self::Stopped(_) => f.write_str(": interrupted while it was read back")?,
