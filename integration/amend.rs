@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use serde_json::{Value, json};
 
-use crate::support::images::{OCI_INDEX, push_attested, push_image, push_image_with, push_index};
+use crate::support::images::{DOCKER, OCI_INDEX, push_attested, push_image, push_image_with, push_index};
 use crate::support::registry::sha256;
 use crate::support::scripted::Scripted;
 use crate::support::{Outcome, Registry, manifest_tool, push_from_args};
@@ -342,4 +342,187 @@ fn a_change_that_does_not_stay_is_no_success() {
     let outcome = append(&blind.host, "linux/arm64", &[]);
     failed(&outcome, "DENIED");
     assert!(!blind.asked().iter().any(|asked| asked.line.starts_with("PUT ")), "{:?}", blind.asked());
+}
+
+/// In a run of many indexes the look at a tag and its write are not parted by the run's own requests.
+#[test]
+fn nothing_of_a_run_comes_between_a_look_and_its_write() {
+    let (registry, folder) = (Registry::start(), tempfile::tempdir().unwrap());
+    push_image(&registry, "parts", "amd64", "amd64");
+    let front = Scripted::before(&registry, |_| {
+        std::thread::sleep(std::time::Duration::from_millis(15));
+        None
+    });
+    let spec = |n: u32| {
+        let host = &front.host;
+        format!("---\nimage: {host}/whole:t{n}\nappend: true\nmanifests: [{{image: \"{host}/parts:amd64\"}}]\n")
+    };
+    std::fs::write(folder.path().join("many.yaml"), (0..12).map(spec).collect::<String>()).unwrap();
+    let args = ["--plain-http", "--concurrency", "1", "push", "--settle", "50ms", "from-spec", "many.yaml"];
+    let outcome = manifest_tool(folder.path(), &args);
+    done(&outcome);
+    let asked = front.asked();
+    let writes: Vec<usize> =
+        (0..asked.len()).filter(|at| asked[*at].line.starts_with("PUT /v2/whole/manifests/t")).collect();
+    assert_eq!(writes.len(), 12, "{outcome:?}");
+    for at in writes {
+        let name = asked[at].line.trim_start_matches("PUT ");
+        // A tag that is not there is looked at with a GET as well.
+        let before: Vec<&str> = asked[at - 2..at].iter().map(|asked| asked.line.as_str()).collect();
+        assert_eq!(before, [format!("HEAD {name}"), format!("GET {name}")]);
+    }
+}
+
+/// What others write meanwhile, by what a front sees: `at` the so-manieth request of a kind.
+fn meanwhile(
+    registry: &Arc<Registry>,
+    line: &'static str,
+    at: usize,
+    write: impl Fn(&Registry) + Send + Sync + 'static,
+) -> Scripted {
+    let (other, seen) = (Arc::clone(registry), AtomicUsize::new(0));
+    Scripted::before(registry, move |asked| {
+        if asked.line == line && seen.fetch_add(1, Ordering::SeqCst) + 1 == at {
+            write(&other);
+        }
+        None
+    })
+}
+
+const LOOK: &str = "GET /v2/whole/manifests/v1";
+
+fn writes(front: &Scripted) -> usize {
+    front.asked().iter().filter(|asked| asked.puts("v1")).count()
+}
+
+/// What is there already may be undone by a writer who looked before: that is waited for as well.
+#[test]
+fn what_is_there_is_read_back_too() {
+    let registry = Arc::new(Registry::start());
+    for arch in ["amd64", "arm64"] {
+        push_image(&registry, "parts", arch, arch);
+    }
+    done(&append(&registry.host, "linux/amd64", &[]));
+    let without = registry.manifest("whole", "v1").unwrap();
+    done(&append(&registry.host, "linux/arm64", &[]));
+    let front = meanwhile(&registry, LOOK, 2, move |registry| {
+        registry.push_manifest("whole", "v1", &without.media_type, &without.bytes);
+    });
+    done(&append(&front.host, "linux/arm64", &[]));
+    assert_eq!((entries(&registry, "v1").len(), writes(&front)), (2, 1));
+}
+
+/// Another image for the platform, or other words for the index, are a later writer's: nobody fights for them.
+#[test]
+fn what_others_put_in_its_place_is_theirs() {
+    let registry = Arc::new(Registry::start());
+    for arch in ["amd64", "arm64", "s390x"] {
+        push_image(&registry, "parts", arch, arch);
+    }
+    push_image(&registry, "whole", "later", "arm64");
+    done(&append(&registry.host, "linux/amd64", &["--type", "oci", "--annotations", "by=nobody"]));
+    let front = meanwhile(&registry, LOOK, 2, |registry| {
+        let (host, more) = (&registry.host, ["--append", "--settle", "1ms", "--annotations", "by=other"]);
+        done(&push_from_args(host, "linux/arm64", "whole:later", "whole:v1", &more));
+    });
+    let outcome =
+        append(&front.host, "linux/arm64", &["--annotations", "by=this", "--tags", "latest", "--output", "json"]);
+    done(&outcome);
+    assert_eq!((writes(&front), &index(&registry, "v1")["annotations"]["by"]), (1, &json!("other")));
+    let held = registry.manifest("whole", "v1").unwrap().digest;
+    let told: Value = serde_json::from_str(&outcome.stdout).unwrap();
+    assert_eq!(told["indexes"][0]["digest"], held, "what the tag points at, and not what was written over");
+    assert_eq!(registry.manifest("whole", "latest").unwrap().digest, held);
+    let sources: Vec<&Value> = told["indexes"][0]["entries"].as_array().unwrap().iter().map(|e| &e["source"]).collect();
+    assert_eq!(sources, [&Value::Null, &Value::Null]);
+}
+
+/// Written, and written over: that is no success, and it is said that it was written.
+#[test]
+fn a_change_that_was_written_over_for_good() {
+    let registry = Arc::new(Registry::start());
+    for arch in ["amd64", "arm64"] {
+        push_image(&registry, "parts", arch, arch);
+    }
+    done(&append(&registry.host, "linux/amd64", &[]));
+    let old = registry.manifest("whole", "v1").unwrap();
+    let undo = |at| {
+        let (media_type, bytes) = (old.media_type.clone(), old.bytes.clone());
+        meanwhile(&registry, LOOK, at, move |registry| registry.push_manifest("whole", "v1", &media_type, &bytes))
+    };
+    let front = undo(2);
+    let outcome = append(&front.host, "linux/arm64", &["--if-match", &old.digest, "--output", "json"]);
+    assert_eq!(outcome.exit, 1, "3 would say that nothing was moved: {outcome:?}");
+    assert!(outcome.stderr.contains("written once, and written over by others"), "{outcome:?}");
+    let told: Value = serde_json::from_str(&outcome.stdout).unwrap();
+    let tag = &told["indexes"][0]["tags"][0];
+    assert_eq!(
+        (&tag["state"], &tag["was"], &told["indexes"][0]["changed"]),
+        (&json!("unknown"), &json!(old.digest), &json!(true))
+    );
+
+    let (puts, undone) = (AtomicUsize::new(0), undo(2));
+    let front = Scripted::start(move |asked, host| {
+        let refused = asked.puts("v1") && puts.fetch_add(1, Ordering::SeqCst) == 1;
+        let denied = || (403, vec![], br#"{"errors":[{"code":"DENIED"}]}"#.to_vec());
+        if refused { denied() } else { crate::support::scripted::forward(asked, &undone.host, host) }
+    });
+    let outcome = append(&front.host, "linux/arm64", &[]);
+    assert!(outcome.exit == 1 && outcome.stderr.contains("not known: "), "{outcome:?}");
+}
+
+/// Warnings are errors with --strict, also for what is there only when the change is made.
+#[test]
+fn a_change_of_what_others_wrote_is_checked_as_well() {
+    let registry = Arc::new(Registry::start());
+    push_image(&registry, "parts", "amd64", "amd64");
+    let config = json!({"os": "linux", "architecture": "s390x"}).to_string();
+    let config = json!({"mediaType": "application/vnd.docker.container.image.v1+json", "size": config.len(),
+        "digest": registry.push_blob("parts", config.as_bytes())});
+    let docker = json!({"schemaVersion": 2, "mediaType": DOCKER, "config": config, "layers": []}).to_string();
+    registry.push_manifest("parts", "s390x", DOCKER, docker.as_bytes());
+    for more in [&["--strict"][..], &[]] {
+        let tag = if more.is_empty() { "whole:loose" } else { "whole:v1" };
+        let look = if more.is_empty() { "HEAD /v2/whole/manifests/loose" } else { "HEAD /v2/whole/manifests/v1" };
+        let front = meanwhile(&registry, look, 1, move |registry| {
+            done(&push_from_args(&registry.host, "linux/amd64", "parts:ARCH", tag, &["--type", "docker"]));
+        });
+        let more = [&["--append", "--settle", "1ms"], more].concat();
+        let outcome = push_from_args(&front.host, "linux/s390x", "parts:ARCH", tag, &more);
+        assert_eq!(outcome.exit, i32::from(more.contains(&"--strict")), "{outcome:?}");
+        assert!(outcome.stderr.contains("1 of the images are Docker's and 1 are OCI's"), "{outcome:?}");
+    }
+}
+
+/// One image of which nobody can say what it is for is not put into an index.
+#[test]
+fn an_image_without_a_platform_is_not_appended_to() {
+    let registry = Registry::start();
+    push_image(&registry, "parts", "arm64", "arm64");
+    push_image_with(&registry, "whole", "v1", b"{}", b"layer");
+    let before = registry.manifest("whole", "v1").unwrap().digest;
+    failed(&append(&registry.host, "linux/arm64", &[]), "it holds one image, of which nobody can say what platform");
+    assert_eq!(registry.manifest("whole", "v1").unwrap().digest, before);
+    // A plain push replaces it, whatever it is.
+    done(&push_from_args(&registry.host, "linux/arm64", "parts:ARCH", "whole:v1", &[]));
+}
+
+/// An index with a subject is a referrer after a change as well.
+#[test]
+fn a_changed_index_is_listed_with_its_subject() {
+    let (registry, folder) = (Registry::start(), tempfile::tempdir().unwrap());
+    let subject = push_image(&registry, "whole", "amd64", "amd64")["digest"].as_str().unwrap().to_owned();
+    push_image(&registry, "whole", "arm64", "arm64");
+    let host = &registry.host;
+    let spec = format!(
+        "image: {host}/whole:v1\ntype: oci\nsubject: {subject}\nplatforms: [linux/amd64, linux/arm64]\ntemplate: {host}/whole:ARCH\n"
+    );
+    std::fs::write(folder.path().join("spec.yaml"), spec).unwrap();
+    done(&manifest_tool(folder.path(), &["--plain-http", "push", "from-spec", "spec.yaml"]));
+    done(&remove(host, &["--platform", "linux/arm64"]));
+    let list = registry.manifest("whole", &subject.replace(':', "-")).unwrap();
+    let list: Value = serde_json::from_slice(&list.bytes).unwrap();
+    let listed: Vec<&Value> = list["manifests"].as_array().unwrap().iter().map(|entry| &entry["digest"]).collect();
+    assert_eq!(listed.len(), 2);
+    assert_eq!(listed[1], &json!(registry.manifest("whole", "v1").unwrap().digest));
 }

@@ -490,3 +490,131 @@ fn the_readme_s_lines_for_jq() {
         assert_eq!((ran.status.code(), stdout), (Some(exit), text), "{line}");
     }
 }
+
+/// Flags that do not go together, wherever they stand.
+#[test]
+fn flags_before_and_after_the_command() {
+    let scene = Scene::new();
+    let push = |before: &[&str], after: &[&str]| {
+        let spec = ["from-spec", "--ignore-missing", "spec.yaml"];
+        run(scene.folder.path(), &[&["push"], before, &spec, after].concat())
+    };
+    let before = scene.registry.snapshot();
+    for (one, other, part) in [
+        (&["--digest-file", "f"][..], &["--dry-run"][..], "--digest-file is not for --dry-run"),
+        (&["--force"], &["--append"], "--force and --append do not go together"),
+        (&["--exit-code"], &[], "--exit-code is for --dry-run"),
+        (&["--digest-file", "f"], &["--metadata-file", "f"], "are one file; give two"),
+    ] {
+        for outcome in [push(one, other), push(other, one)] {
+            assert!(outcome.exit == 2 && outcome.stderr.contains(part), "{one:?} {other:?} {outcome:?}");
+        }
+    }
+    assert_eq!(push(&["--exit-code"], &["--dry-run"]).exit, 4);
+    assert_eq!(push(&["--dry-run"], &["--exit-code"]).exit, 4);
+    assert_eq!(scene.registry.snapshot(), before);
+}
+
+/// Who cannot have the result hears of it before anything is written; and the file is as any other.
+#[test]
+fn files_for_results() {
+    let scene = Scene::new();
+    let before = scene.registry.snapshot();
+    for bad in ["none/meta.json", "."] {
+        let outcome = scene.push(&["--metadata-file", bad, "--output", "json"]);
+        assert!(outcome.exit == 1 && outcome.stderr.contains(&format!("error: cannot write {bad}: ")), "{outcome:?}");
+        assert!(!outcome.stderr.contains(".tmp"), "{outcome:?}");
+    }
+    assert_eq!(scene.registry.snapshot(), before);
+    let folder = scene.folder.path();
+    std::fs::write(folder.join("real"), "old").unwrap();
+    std::os::unix::fs::symlink("real", folder.join("link")).unwrap();
+    let program = env!("CARGO_BIN_EXE_manifest-tool");
+    let line = format!(
+        "umask 027; {program} --plain-http push --metadata-file /dev/stdout --digest-file link from-spec \
+         --ignore-missing spec.yaml"
+    );
+    let ran = Command::new("sh").args(["-c", &line]).current_dir(folder).env("HOME", folder).output().unwrap();
+    assert!(ran.status.success(), "{ran:?}");
+    let digest = scene.registry.manifest("whole", "v1").unwrap().digest;
+    assert_eq!(std::fs::read_to_string(folder.join("real")).unwrap(), digest);
+    assert!(std::fs::symlink_metadata(folder.join("link")).unwrap().is_symlink());
+    let mode = std::os::unix::fs::PermissionsExt::mode(&std::fs::metadata(folder.join("real")).unwrap().permissions());
+    assert_eq!(mode & 0o777, 0o640);
+    let stdout = String::from_utf8(ran.stdout).unwrap();
+    assert!(stdout.contains("\"version\": 1") && stdout.contains("Digest: sha256:"), "{stdout}");
+}
+
+/// Archives come into their places when all is done: till then nothing is told of them.
+#[test]
+fn an_archive_that_is_not_written() {
+    let scene = Scene::new();
+    let host = &scene.registry.host;
+    let spec = |name: &str, source: &str| {
+        format!("---\nimage: oci-archive:x.tar:{name}\ntype: oci\nmanifests: [{{image: \"{host}/{source}\"}}]\n")
+    };
+    let text = [spec("one", "whole:amd64"), spec("two", "whole:none")].concat();
+    std::fs::write(scene.folder.path().join("spec.yaml"), text).unwrap();
+    let outcome = run(scene.folder.path(), &["push", "from-spec", "spec.yaml", "--output", "json"]);
+    let result = document(&outcome);
+    let one = &result["indexes"][0];
+    assert_eq!((&one["changed"], &one["tags"][0]["state"]), (&json!(false), &json!("failed")), "{outcome:?}");
+    assert!(one["error"]["message"].as_str().unwrap().contains("not written"), "{one}");
+    assert!(!scene.folder.path().join("x.tar").exists());
+}
+
+/// A plan of many indexes asks what a push of them would ask, and counts what comes for several once.
+#[test]
+fn a_plan_of_many() {
+    let scene = Scene::new();
+    let (host, folder) = (&scene.registry.host, scene.folder.path());
+    let spec = |n: u32| format!("---\nimage: {host}/new:t{n}\nmanifests: [{{image: \"{host}/whole:amd64\"}}]\n");
+    std::fs::write(folder.join("many.yaml"), (0..20).map(spec).collect::<String>()).unwrap();
+    let mark = scene.registry.requests(0).len();
+    let outcome = run(folder, &["push", "--dry-run", "from-spec", "many.yaml", "--output", "json"]);
+    let result = document(&outcome);
+    assert!(outcome.stderr.contains("20 indexes: 20 would change, 0 unchanged"), "{outcome:?}");
+    let sum = |key: &str| {
+        result["indexes"].as_array().unwrap().iter().map(|i| i["blobs"][key]["count"].as_u64().unwrap()).sum::<u64>()
+    };
+    assert_eq!((sum("mounted"), sum("sent"), sum("there")), (2, 0, 0));
+    // The image, its config, a look for it and its blobs; a look at each target.
+    let requests = scene.registry.requests(mark);
+    assert_eq!(requests.len(), 2 + 3 + 20, "{requests:?}");
+}
+
+/// A plan finds what would keep a layout from being written.
+#[test]
+fn a_plan_for_a_place_that_is_none() {
+    let scene = Scene::new();
+    let (template, folder) = (format!("{}/whole:ARCH", scene.registry.host), scene.folder.path());
+    std::fs::create_dir(folder.join("full")).unwrap();
+    std::fs::write(folder.join("full/file"), "").unwrap();
+    for (target, part) in [
+        ("oci:full:v1", "neither empty nor an image layout"),
+        ("oci-archive:full:v1", "it is a folder"),
+        ("oci-archive:none/x.tar:v1", "it cannot be written"),
+    ] {
+        let from = ["from-args", "--platforms", "linux/amd64", "--template", &template, "--target", target];
+        for more in [&["--dry-run"][..], &[]] {
+            let outcome = run(folder, &[&["push", "--type", "oci"], more, &from[..]].concat());
+            assert!(outcome.exit == 1 && outcome.stderr.contains(part), "{target} {more:?} {outcome:?}");
+        }
+    }
+}
+
+/// What a tag holds need not be a manifest to be replaced.
+#[test]
+fn a_plan_over_something_else() {
+    let scene = Scene::new();
+    let front = Scripted::before(&scene.registry, |asked| {
+        let is_look = asked.line == "GET /v2/whole/manifests/v1";
+        is_look.then(|| (200, vec![("Content-Type", "text/plain".into())], b"{}".to_vec()))
+    });
+    let outcome = push_from_args(&front.host, "linux/amd64", "whole:ARCH", "whole:v1", &["--dry-run"]);
+    assert!(outcome.exit == 0 && outcome.stdout.contains("  updated    "), "{outcome:?}");
+    let wrong = sha256(b"");
+    let index = format!("{}/whole:v1", scene.registry.host);
+    let args = ["remove", &index, "--platform", "linux/arm64", "--dry-run", "--if-match", &wrong];
+    assert_eq!(run(scene.folder.path(), &args).exit, 3);
+}
