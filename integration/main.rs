@@ -16,6 +16,7 @@ mod patience;
 mod places;
 mod proxies;
 mod push;
+mod reading;
 mod requests;
 mod results;
 mod rooms;

@@ -10,6 +10,7 @@ pub mod inspect;
 pub mod layout;
 mod once;
 pub mod output;
+pub mod query;
 pub mod registry;
 pub mod spec;
 pub mod store;

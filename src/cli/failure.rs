@@ -83,6 +83,11 @@ impl Failure {
         Self { document: Some(Box::new(document)), ..self }
     }
 
+    /// For programs: that one of several references could not be looked at.
+    pub(super) fn part(&self, name: &str) -> Value {
+        json!({"reference": name, "error": {"message": self.message, "hints": self.hints}})
+    }
+
     /// For programs: what became of one of several things.
     pub(super) fn part_of(&self, target: &Location) -> Value {
         let mut part = json!({

@@ -4,6 +4,7 @@
 
 mod batch;
 mod copy;
+mod digest;
 mod duration;
 mod failure;
 mod global;
@@ -13,10 +14,13 @@ mod login;
 mod many;
 mod prompt;
 mod push;
+mod query;
 mod remove;
 mod results;
 mod schema;
+mod several;
 mod specs;
+mod tags;
 mod talk;
 mod work;
 
@@ -45,39 +49,48 @@ struct Cli {
 #[derive(Debug, Subcommand)]
 enum Command {
     Copy(copy::Copy),
+    Digest(digest::Digest),
     Inspect(inspect::Inspect),
     Lint(lint::Lint),
     Login(login::Login),
     Logout(login::Logout),
     Push(push::Push),
+    Query(query::Query),
     Remove(remove::Remove),
     Schema(schema::Schema),
+    Tags(tags::Tags),
 }
 
 impl Command {
     fn name(&self) -> &'static str {
         match self {
             Self::Copy(_) => "copy",
+            Self::Digest(_) => "digest",
             Self::Inspect(_) => "inspect",
             Self::Lint(_) => "lint",
             Self::Login(_) => "login",
             Self::Logout(_) => "logout",
             Self::Push(_) => "push",
+            Self::Query(_) => "query",
             Self::Remove(_) => "remove",
             Self::Schema(_) => "schema",
+            Self::Tags(_) => "tags",
         }
     }
 
     fn run(self, global: &Global) -> Result<Results, Failure> {
         match self {
             Self::Copy(command) => command.run(global),
+            Self::Digest(command) => command.run(global),
             Self::Inspect(command) => command.run(global).map(Results::from),
             Self::Lint(command) => command.run(global).map(Results::from),
             Self::Login(command) => command.run(global).map(Results::from),
             Self::Logout(command) => command.run(global).map(Results::from),
             Self::Push(command) => command.run(global),
+            Self::Query(command) => command.run(global),
             Self::Remove(command) => command.run(global),
             Self::Schema(command) => Ok(command.run().into()),
+            Self::Tags(command) => command.run(global),
         }
     }
 }

@@ -152,7 +152,11 @@ pub async fn select_tags(store: &Store<'_>, from: &Location, patterns: &[String]
     let Some(repository) = from.reference() else {
         return Err(unreadable(Reason::Unusable("patterns of tags are for a repository in a registry".into())));
     };
-    let tags = store.client().tags(repository).await.map_err(|error| unreadable(StoreError::from(error).into()))?;
+    let tags = store
+        .client()
+        .tags(repository, usize::MAX)
+        .await
+        .map_err(|error| unreadable(StoreError::from(error).into()))?;
     let patterns: Vec<(&String, wildmatch::WildMatch)> =
         patterns.iter().map(|pattern| (pattern, wildmatch::WildMatch::new(pattern))).collect();
     let mut unmatched = patterns.iter().filter(|(_, pattern)| !tags.iter().any(|tag| pattern.matches(tag))).peekable();

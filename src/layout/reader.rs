@@ -148,6 +148,14 @@ impl Layout {
         Ok(file)
     }
 
+    /// The names that index.json has, in its order.
+    pub fn names(&self) -> impl Iterator<Item = &str> {
+        self.index.manifests.iter().filter_map(|entry| {
+            let keys = [REF_NAME, CONTAINERD_NAME];
+            keys.iter().find_map(|key| entry.annotations.get(*key)).map(String::as_str)
+        })
+    }
+
     /// The manifests that index.json lists without a name; those that refer to others are among them.
     pub fn unnamed(&self) -> impl Iterator<Item = &Descriptor> {
         let is_manifest =

@@ -6,6 +6,7 @@ use serde_json::{Map, Value, json};
 use crate::assemble::{Change, Outcome, Skipped, Volume};
 use crate::image::{Descriptor, REFERENCE_DIGEST};
 use crate::inspect::{Child, Content, Image, Inspection};
+use crate::query::Query;
 use crate::store::{TagOutcome, TagReport};
 
 /// A document of a command.
@@ -125,6 +126,15 @@ fn entry_json(entry: &Descriptor) -> Value {
     if !entry.annotations.is_empty() {
         merge(&mut out, json!({"annotations": entry.annotations}));
     }
+    out
+}
+
+/// What `query` found.
+#[must_use]
+pub fn query_json(name: &str, query: &Query) -> Value {
+    let mut out = json!({"reference": name});
+    merge(&mut out, descriptor_json(&query.descriptor));
+    merge(&mut out, json!({"index": query.is_index, "platforms": query.platforms}));
     out
 }
 

@@ -6,10 +6,12 @@ mod document;
 mod json;
 mod plan;
 mod progress;
+mod query;
 mod text;
 
-pub use document::{descriptor_json, document, index_json, inspection_parts, merge, tags_json};
+pub use document::{descriptor_json, document, index_json, inspection_parts, merge, query_json, tags_json};
 pub use json::inspection_json;
 pub use plan::plan_text;
 pub use progress::Progress;
+pub use query::query_text;
 pub use text::{Colour, inspection_text};

@@ -23,15 +23,18 @@ struct Tags {
 }
 
 impl Client {
-    /// The tags of a repository, in the registry's order (distribution-spec, "Listing Tags").
-    pub async fn tags(&self, repository: &Reference) -> Result<Vec<String>, Error> {
+    /// The tags of a repository, in the registry's order (distribution-spec, "Listing Tags"): so many at most.
+    pub async fn tags(&self, repository: &Reference, limit: usize) -> Result<Vec<String>, Error> {
         let request = list_request(repository, "tags/list", format!("tags of {}", repository.without_name()));
-        let mut tags = Vec::new();
-        for answer in self.pages(repository.registry(), request).await? {
-            let page: Tags = read(&answer)?;
+        let mut tags: Vec<String> = Vec::new();
+        let take = |answer: &Answer| {
+            let page: Tags = read(answer)?;
             // What is no tag could not be asked for, and must not get into a URL.
             tags.extend(page.tags.unwrap_or_default().into_iter().filter(|tag| check_tag(tag).is_ok()));
-        }
+            Ok(tags.len() >= limit)
+        };
+        self.pages(repository.registry(), request, take).await?;
+        tags.truncate(limit);
         Ok(tags)
     }
 
@@ -41,29 +44,32 @@ impl Client {
         let subject = format!("referrers of {}", repository.with_digest(digest.clone()));
         let mut request = list_request(repository, &format!("referrers/{digest}"), subject);
         request.accept = Some(media_type::OCI_INDEX);
-        match self.pages(repository.registry(), request).await {
-            Ok(pages) => {
-                let pages: Result<Vec<Index>, Error> = pages.iter().map(read).collect();
-                Ok(Some(pages?.into_iter().flat_map(|page| page.manifests).collect()))
-            }
+        let mut referrers = Vec::new();
+        let take = |answer: &Answer| {
+            referrers.extend(read::<Index>(answer)?.manifests);
+            Ok(false)
+        };
+        match self.pages(repository.registry(), request, take).await {
+            Ok(()) => Ok(Some(referrers)),
             Err(error) if error.status() == Some(404) || error.status() == Some(405) => Ok(None),
             Err(error) => Err(error),
         }
     }
 
-    /// A list from its first page to its last.
-    async fn pages(&self, registry: &str, mut request: Request) -> Result<Vec<Answer>, Error> {
-        let mut pages = Vec::new();
+    /// A list from its first page to its last, or until enough is taken.
+    async fn pages(
+        &self,
+        registry: &str,
+        mut request: Request,
+        mut take: impl FnMut(&Answer) -> Result<bool, Error>,
+    ) -> Result<(), Error> {
         for _ in 0..MAX_PAGES {
             let answer = self.send_ok(registry, &request).await?;
             let next = match next_page(&answer) {
+                _ if take(&answer)? => return Ok(()),
                 Some(next) if answer.elsewhere.is_none() => next,
-                _ => {
-                    pages.push(answer);
-                    return Ok(pages);
-                }
+                _ => return Ok(()),
             };
-            pages.push(answer);
             let host = self.host(registry);
             let api = self.api(registry, &host).await?;
             request.target = same_origin(&api, &request.target, &next).map_err(|reason| request.protocol(reason))?;

@@ -42,6 +42,19 @@ impl Client {
         Ok(fetched)
     }
 
+    /// The digest that a reference stands for: a HEAD, and a GET where the answer to that does not tell.
+    ///
+    /// Errors: as of [`Self::fetch_manifest`].
+    pub async fn digest(&self, reference: &Reference) -> Result<Digest, Error> {
+        let request = Request { scopes: Scopes::to_read(reference, None), ..head_request(reference) };
+        let answer = self.send(reference.registry(), &request).await?;
+        match (answer.status, answer.digest()) {
+            (200, Some(digest)) => Ok(digest),
+            // The body, which an answer to a HEAD does not have, says why.
+            _ => Ok(self.fetch_manifest(reference, None).await?.descriptor.digest),
+        }
+    }
+
     /// The digest that a reference stands for now, `None` where there is none: a HEAD, and a GET where the answer to
     /// that does not tell. It is asked with the right to push, as what is written next.
     ///

@@ -163,6 +163,23 @@ impl<'a> Store<'a> {
         }
     }
 
+    /// The digest that a tag, a name or a digest stands for.
+    pub async fn digest(&self, at: &Location) -> Result<Digest, Error> {
+        match at {
+            Location::Registry(reference) => Ok(self.client.digest(reference).await?),
+            // Listed, and there.
+            Location::Layout(layout) => Ok(self.layout(layout)?.fetch_manifest(layout)?.descriptor.digest),
+        }
+    }
+
+    /// The tags of a repository, or the names in a layout: so many at most.
+    pub async fn tags(&self, at: &Location, limit: usize) -> Result<Vec<String>, Error> {
+        match at {
+            Location::Registry(reference) => Ok(self.client.tags(reference, limit).await?),
+            Location::Layout(layout) => Ok(self.layout(layout)?.names().take(limit).map(str::to_owned).collect()),
+        }
+    }
+
     /// What a tag or name points at now, or whether a digest is there. An archive is written anew whatever it holds,
     /// and the blobs of a layout are looked at one by one: for these, nothing is there.
     pub async fn current_digest(&self, at: &Location) -> Result<Option<Digest>, Error> {

@@ -1,0 +1,49 @@
+use clap::Args;
+use serde_json::json;
+
+use super::failure::Failure;
+use super::results::{Results, pretty};
+use super::several::look_at;
+use super::{Global, print};
+use crate::image::Platform;
+use crate::{output, query};
+
+/// Show what platforms images are for
+#[derive(Debug, Args)]
+#[command(
+    after_help = "Example:\n  manifest-tool query registry.example/app:v1\n  manifest-tool query --platform linux/arm64 registry.example/app:v1 && echo offered"
+)]
+pub(super) struct Query {
+    /// Images or indexes, with a tag or a digest
+    #[arg(required = true, value_name = "IMAGE")]
+    images: Vec<String>,
+    /// Exit code 3 when one of them has no image for this platform
+    #[arg(long, value_name = "OS/ARCH[/VARIANT]")]
+    platform: Option<Platform>,
+}
+
+/// A platform is not offered.
+const NOT_OFFERED: u8 = 3;
+
+impl Query {
+    pub(super) fn run(self, global: &Global) -> Result<Results, Failure> {
+        let (mut parts, mut is_offered) = (Vec::new(), true);
+        let looked = look_at(global, &self.images, query::query, |name, found| {
+            match &found {
+                Ok(found) => {
+                    is_offered &= self.platform.as_ref().is_none_or(|wanted| found.offers(wanted));
+                    if !global.is_json() {
+                        return print(&output::query_text(name, found));
+                    }
+                    parts.push(output::query_json(name, found));
+                }
+                Err(failure) => parts.push(failure.part(name)),
+            }
+            Ok(())
+        });
+        let document = output::document("query", json!({"images": parts}));
+        looked.map_err(|failure| failure.with_document(document.clone()))?;
+        let text = if global.is_json() { pretty(&document) } else { String::new() };
+        Ok(Results { text, code: if is_offered { 0 } else { NOT_OFFERED } })
+    }
+}

@@ -1,0 +1,65 @@
+use futures_util::stream::{self, StreamExt as _};
+
+use super::failure::Failure;
+use super::global::Global;
+use super::talk::say;
+use crate::image::Location;
+use crate::store::{Error, Store};
+
+/// References looked at at once.
+const AT_ONCE: usize = 16;
+
+/// Looks at several references, which a user named, and tells of each in the order given.
+pub(super) fn look_at<T>(
+    global: &Global,
+    names: &[String],
+    look: impl AsyncFn(&Store<'_>, &Location) -> Result<T, Error>,
+    tell: impl FnMut(&str, Result<T, &Failure>) -> Result<(), Failure>,
+) -> Result<(), Failure> {
+    let locations =
+        names.iter().map(|name| Ok((name.clone(), location(name)?))).collect::<Result<Vec<_>, Failure>>()?;
+    let client = global.client(locations.iter().map(|(_, location)| location))?;
+    let store = Store::new(&client);
+    global.block_on(&client, look_at_all(&store, &locations, look, tell))
+}
+
+/// The same of references with their names. One that cannot be looked at does not keep the others from it.
+pub(super) async fn look_at_all<T>(
+    store: &Store<'_>,
+    locations: &[(String, Location)],
+    look: impl AsyncFn(&Store<'_>, &Location) -> Result<T, Error>,
+    mut tell: impl FnMut(&str, Result<T, &Failure>) -> Result<(), Failure>,
+) -> Result<(), Failure> {
+    let all = stream::iter(locations).map(async |(name, at)| (name, look(store, at).await)).buffered(AT_ONCE);
+    let (mut all, mut failed) = (std::pin::pin!(all), Vec::new());
+    while let Some((name, found)) = all.next().await {
+        match found {
+            Ok(found) => tell(name, Ok(found))?,
+            Err(error) => {
+                let failure = Failure::from(error);
+                tell(name, Err(&failure))?;
+                failed.push(failure);
+            }
+        }
+    }
+    match failed.len() {
+        0 => Ok(()),
+        // It is told of as any command's failure.
+        1 if locations.len() == 1 => Err(failed.remove(0)),
+        count => {
+            failed.iter().for_each(say);
+            Err(Failure::new(format!("{count} of {} references cannot be looked at", locations.len())))
+        }
+    }
+}
+
+/// A reference that is to be read: in a registry it must have a tag or a digest.
+fn location(name: &str) -> Result<Location, Failure> {
+    let location: Location = name.parse().map_err(|error| Failure::new(format!("{error}")))?;
+    if location.reference().is_some_and(|reference| reference.manifest_name().is_none()) {
+        return Err(Failure::new(format!(
+            "\"{name}\" has no tag or digest; manifest-tool does not default to \"latest\""
+        )));
+    }
+    Ok(location)
+}

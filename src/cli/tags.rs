@@ -1,0 +1,68 @@
+use clap::Args;
+use serde_json::{Value, json};
+
+use super::failure::Failure;
+use super::results::{Results, pretty};
+use super::several::look_at_all;
+use super::{Global, print};
+use crate::image::{Location, Platform};
+use crate::store::Store;
+use crate::{output, query};
+
+/// List the tags of a repository, or the names in a layout
+#[derive(Debug, Args)]
+#[command(after_help = "Example:\n  manifest-tool tags --platforms registry.example/app")]
+pub(super) struct Tags {
+    /// A repository, without a tag; or oci:FOLDER, oci-archive:FILE
+    repository: String,
+    /// So many at most, as the registry orders them
+    #[arg(long, value_name = "N", default_value_t = usize::MAX, hide_default_value = true)]
+    limit: usize,
+    /// The platforms of each
+    #[arg(long)]
+    platforms: bool,
+}
+
+impl Tags {
+    pub(super) fn run(self, global: &Global) -> Result<Results, Failure> {
+        let at: Location =
+            self.repository.parse().map_err(|error: crate::image::LocationError| Failure::usage(error.to_string()))?;
+        if at.tag().is_some() || at.digest().is_some() {
+            let repository = &self.repository;
+            return Err(Failure::usage(format!("\"{repository}\" has a tag or digest; name the repository alone")));
+        }
+        let client = global.client(std::iter::once(&at))?;
+        let store = Store::new(&client);
+        let mut parts: Vec<Value> = Vec::new();
+        let listing = async {
+            let tags = store.tags(&at, self.limit).await?;
+            if !self.platforms {
+                parts.extend(tags.iter().map(|tag| json!({"tag": tag})));
+                let lines: String = tags.iter().map(|tag| format!("{tag}\n")).collect();
+                return if global.is_json() { Ok(()) } else { print(&lines) };
+            }
+            let width = tags.iter().map(|tag| tag.chars().count()).max().unwrap_or_default();
+            let locations: Vec<(String, Location)> = tags.iter().map(|tag| (tag.clone(), at.with_tag(tag))).collect();
+            look_at_all(&store, &locations, query::query, |tag, found| {
+                match found {
+                    Ok(found) if !global.is_json() => {
+                        let names: Vec<String> = found.platforms.iter().map(Platform::to_string).collect();
+                        return print(&format!("{tag:<width$} {}\n", names.join(", ")));
+                    }
+                    Ok(found) => {
+                        let mut part = json!({"tag": tag});
+                        output::merge(&mut part, output::query_json(&at.with_tag(tag).to_string(), &found));
+                        parts.push(part);
+                    }
+                    Err(failure) => parts.push(failure.part(&at.with_tag(tag).to_string())),
+                }
+                Ok(())
+            })
+            .await
+        };
+        let listed = global.block_on(&client, listing);
+        let document = output::document("tags", json!({"repository": self.repository, "tags": parts}));
+        listed.map_err(|failure| failure.with_document(document.clone()))?;
+        Ok(if global.is_json() { pretty(&document) } else { String::new() }.into())
+    }
+}

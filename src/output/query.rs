@@ -1,0 +1,66 @@
+use crate::image::Platform;
+use crate::query::Query;
+
+/// The text of `query`, to the byte that of mquery. `name` is the reference as the user wrote it.
+#[must_use]
+pub fn query_text(name: &str, query: &Query) -> String {
+    let platforms = query.platforms.iter().map(shown);
+    let (list, platforms) = if query.is_index {
+        (
+            "Yes",
+            " * Supported platforms:\n".to_owned()
+                + &platforms.map(|name| format!("   - {name}\n")).collect::<String>(),
+        )
+    } else {
+        ("No", platforms.map(|name| format!(" * Supports: {name}\n")).collect())
+    };
+    let (digest, kind) = (&query.descriptor.digest, &query.descriptor.media_type);
+    let text =
+        format!("Image: {name} (digest: {digest})\n * Manifest List: {list} (Image type: {kind})\n{platforms}\n");
+    text.chars().filter(|c| *c == '\n' || !c.is_control()).collect()
+}
+
+fn shown(platform: &Platform) -> String {
+    let Platform { os, architecture, variant, os_version, .. } = platform;
+    let variant = if variant.is_empty() { String::new() } else { format!("/{variant}") };
+    let version = if os == "windows" && !os_version.is_empty() { format!(":{os_version}") } else { String::new() };
+    format!("{os}/{architecture}{variant}{version}")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::image::{Descriptor, Digest, media_type};
+
+    #[test]
+    fn as_mquery_has_it() {
+        let platform = |name: &str, version: &str| Platform { os_version: version.into(), ..name.parse().unwrap() };
+        let query = |kind, is_index, platforms| Query {
+            descriptor: Descriptor::new(kind, Digest::sha256(b"")),
+            is_index,
+            platforms,
+        };
+        let list = vec![
+            platform("linux/amd64", "6.1"),
+            platform("linux/arm/v7", ""),
+            platform("windows/amd64", "10.0.20348.9"),
+            platform("windows/arm64", ""),
+        ];
+        let digest = Digest::sha256(b"");
+        assert_eq!(
+            query_text("a:1", &query(media_type::DOCKER_LIST, true, list)),
+            format!(
+                "Image: a:1 (digest: {digest})\n * Manifest List: Yes (Image type: {})\n * Supported platforms:\n   - \
+                 linux/amd64\n   - linux/arm/v7\n   - windows/amd64:10.0.20348.9\n   - windows/arm64\n\n",
+                media_type::DOCKER_LIST
+            )
+        );
+        assert_eq!(
+            query_text("a:1", &query(media_type::OCI_MANIFEST, false, vec![platform("linux/arm64/v8", "")])),
+            format!(
+                "Image: a:1 (digest: {digest})\n * Manifest List: No (Image type: {})\n * Supports: linux/arm64/v8\n\n",
+                media_type::OCI_MANIFEST
+            )
+        );
+    }
+}

@@ -1,0 +1,58 @@
+//! Which platforms a reference is for.
+
+use futures_util::future::try_join_all;
+
+use crate::image::{Descriptor, ImageConfig, ImageManifest, Location, Manifest, Platform, media_type};
+use crate::store::{Error, Store};
+
+/// What a reference is, and what it runs on.
+#[derive(Debug, Clone)]
+pub struct Query {
+    /// Type, digest and size.
+    pub descriptor: Descriptor,
+    /// It is an index, and not one image.
+    pub is_index: bool,
+    /// The platforms of its images, in their order, attestations left out. Of what does not say what it is for, an empty
+    /// one.
+    pub platforms: Vec<Platform>,
+}
+
+impl Query {
+    /// Whether there is an image for a platform; a variant that is not wanted may be any.
+    #[must_use]
+    pub fn offers(&self, wanted: &Platform) -> bool {
+        self.platforms.iter().any(|platform| platform.matches(wanted))
+    }
+}
+
+/// Reads a reference. Configs are read where nothing else says what an image is for.
+pub async fn query(store: &Store<'_>, reference: &Location) -> Result<Query, Error> {
+    let fetched = store.fetch_manifest(reference, None).await?;
+    let (is_index, platforms) = match &fetched.manifest {
+        Manifest::Image(image) => (false, vec![of_config(store, reference, image).await?]),
+        Manifest::Index(index) => {
+            let images = index.manifests.iter().filter(|entry| !entry.is_attestation());
+            (true, try_join_all(images.map(|entry| of_entry(store, reference, entry))).await?)
+        }
+    };
+    Ok(Query { descriptor: fetched.descriptor, is_index, platforms })
+}
+
+async fn of_entry(store: &Store<'_>, reference: &Location, entry: &Descriptor) -> Result<Platform, Error> {
+    match &entry.platform {
+        Some(platform) => Ok(platform.clone()),
+        None if !media_type::is_image(&entry.media_type) => Ok(Platform::default()),
+        None => match store.fetch_child(reference, entry, None).await?.manifest {
+            Manifest::Image(image) => of_config(store, reference, &image).await,
+            Manifest::Index(_) => Ok(Platform::default()),
+        },
+    }
+}
+
+async fn of_config(store: &Store<'_>, reference: &Location, image: &ImageManifest) -> Result<Platform, Error> {
+    if !media_type::is_config(&image.config.media_type) {
+        return Ok(Platform::default());
+    }
+    let bytes = store.fetch_config(reference, &image.config, None).await?;
+    Ok(serde_json::from_slice::<ImageConfig>(&bytes).unwrap_or_default().platform)
+}
