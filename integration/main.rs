@@ -23,6 +23,7 @@ mod rooms;
 mod schema;
 mod settled;
 mod sign_in;
+mod snapshots;
 mod stops;
 mod support;
 mod tags;

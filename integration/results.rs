@@ -618,3 +618,29 @@ fn a_plan_over_something_else() {
     let args = ["remove", &index, "--platform", "linux/arm64", "--dry-run", "--if-match", &wrong];
     assert_eq!(run(scene.folder.path(), &args).exit, 3);
 }
+
+/// Attestations that are not wanted are neither in the index nor brought along; another client reads the rest.
+#[test]
+fn an_index_without_attestations() {
+    let scene = Scene::new();
+    let host = &scene.registry.host;
+    let spec = |attestations: &str| {
+        let more = "platforms: [linux/arm64]\ntype: ${TYPE}\n";
+        format!("image: {host}/bare:{attestations}\nattestations: {attestations}\ntemplate: {host}/parts:ARCH\n{more}")
+    };
+    for (attestations, entries) in [("drop", 1), ("keep", 2)] {
+        std::fs::write(scene.folder.path().join("spec.yaml"), spec(attestations)).unwrap();
+        let push = ["push", "from-spec", "spec.yaml", "--env"];
+        assert_eq!(run(scene.folder.path(), &push).exit, 1, "TYPE is not set");
+        let outcome = run(scene.folder.path(), &[&push[..], &["--set", "TYPE=oci"]].concat());
+        assert_eq!(outcome.exit, 0, "{outcome:?}");
+        let index = scene.registry.manifest("bare", attestations).unwrap();
+        let read: Value = serde_json::from_slice(&index.bytes).unwrap();
+        assert_eq!(read["manifests"].as_array().unwrap().len(), entries);
+        let attestation = &scene.digests[2].0;
+        assert_eq!(scene.registry.manifest("bare", attestation).is_some(), entries == 2);
+        let source = format!("docker://{host}/bare:{attestations}");
+        let raw = Command::new("skopeo").args(["inspect", "--raw", "--tls-verify=false", &source]).output().unwrap();
+        assert_eq!(raw.stdout, index.bytes);
+    }
+}
