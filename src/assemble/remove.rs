@@ -64,7 +64,7 @@ impl Change for Removal<'_> {
         Plan::of_index(target, found.kind, index, held, true)
     }
 
-    fn stands(&self, held: &Held) -> bool {
+    fn stands(&self, held: &Held, _: &Held) -> bool {
         held.manifest().is_some_and(|held| amend::lacks(&held.index, self.chosen))
     }
 

@@ -2,13 +2,15 @@
 
 use std::time::Duration;
 
+use bytes::Bytes;
+
 use super::event::Event;
 use super::held::Held;
 use super::outcome::Log;
 use super::plan::Plan;
 use super::problem::PlanError;
 use super::{Error, PushOptions};
-use crate::image::Location;
+use crate::image::{Descriptor, Location};
 use crate::registry::{self, IfMatch};
 use crate::store::{Error as StoreError, Placed, Publication, PublishError, Report, Store, TagOutcome, TagReport};
 
@@ -22,8 +24,9 @@ pub(super) trait Change {
     /// The plan to make the change; of what it is already, where there is nothing to change.
     fn plan(&self, held: &Held) -> Result<Plan, PlanError>;
 
-    /// Whether the change stands, once it was made: others may have put something of theirs in its place.
-    fn stands(&self, held: &Held) -> bool;
+    /// Whether the change stands, once it was written over `before`: others may have put something of theirs in its place,
+    /// but not what was there before, which is what one writes who looked too early.
+    fn stands(&self, held: &Held, before: &Held) -> bool;
 
     /// The plan of what the tag holds as it is.
     fn plan_as_it_is(&self, held: &Held) -> Result<Plan, PlanError>;
@@ -47,31 +50,29 @@ impl Amendment<'_> {
     /// be about to undo what is there.
     pub(super) async fn carry_out(&self, mut held: Held) -> Result<(Plan, Report), Error> {
         let mut history = History::default();
-        let (mut writes, mut is_settled) = (0, false);
+        // What the last write was made over.
+        let mut before: Option<Held> = None;
+        let (mut attempts, mut is_settled) = (0, false);
         loop {
-            let mut plan = self.change.plan(&held)?;
-            let is_done = held.digest() == Some(&plan.descriptor.digest);
-            if !is_done && writes > 0 && self.change.stands(&held) {
-                plan = self.change.plan_as_it_is(&held)?;
-            } else if !is_done {
-                self.may_write(&plan, &held, writes, &history)?;
+            attempts += 1;
+            let stands = before.as_ref().is_some_and(|before| self.change.stands(&held, before));
+            let planned = if stands { self.change.plan_as_it_is(&held) } else { self.change.plan(&held) };
+            let plan = planned.map_err(|error| self.unplanned(error, &history))?;
+            if held.digest() != Some(&plan.descriptor.digest) {
+                self.may_write(&plan, &held, attempts, &history)?;
                 match self.write(&plan, &held, &[]).await {
-                    Ok(report) => {
-                        history.add(&report);
-                        writes += 1;
-                    }
+                    Ok(report) => history.add(&report),
                     Err(error) if error.is_changed() && self.options.if_match.is_none() => {
-                        held = self.start_over(writes, &plan, &history).await?;
+                        held = self.start_over(attempts, &plan, &history).await?;
+                        is_settled = false;
                         continue;
                     }
                     Err(error) => return Err(history.of(error).into()),
                 }
-                held = self.settled(&plan, &history).await?;
-                is_settled = true;
-                if !self.change.stands(&held) {
-                    held = self.start_over(writes, &plan, &history).await?;
-                    is_settled = false;
-                }
+                let now = self.settled(&plan, &history).await?;
+                is_settled = self.change.stands(&now, &held);
+                before = Some(held);
+                held = if is_settled { now } else { self.start_over(attempts, &plan, &history).await? };
                 continue;
             }
             if !is_settled {
@@ -85,18 +86,19 @@ impl Amendment<'_> {
             if !has_moved || self.store.current_digest(self.target).await.ok().flatten().as_ref() == held.digest() {
                 return Ok((plan, history.report(report)));
             }
+            if attempts > TRIES {
+                return Err(self.contended(&plan, &history));
+            }
             held = self.read(&plan, &history).await?;
         }
     }
 
     /// Whether the target may be written: not for ever, and only over what it must be.
-    fn may_write(&self, plan: &Plan, held: &Held, writes: u32, history: &History) -> Result<(), Error> {
-        let Some(if_match) = &self.options.if_match else {
-            return if writes < TRIES { Ok(()) } else { Err(self.contended(plan, writes, history)) };
-        };
-        if writes > 0 {
-            return Err(self.contended(plan, writes, history));
+    fn may_write(&self, plan: &Plan, held: &Held, attempts: u32, history: &History) -> Result<(), Error> {
+        if attempts > TRIES || (self.options.if_match.is_some() && history.writes > 0) {
+            return Err(self.contended(plan, history));
         }
+        let Some(if_match) = &self.options.if_match else { return Ok(()) };
         let checked = if_match.check(&self.target.to_string(), held.digest());
         checked.map_err(|error| self.failed(plan, history, error.into()))
     }
@@ -123,9 +125,9 @@ impl Amendment<'_> {
     }
 
     /// What the target holds after a moment that is another one for each writer.
-    async fn start_over(&self, writes: u32, plan: &Plan, history: &History) -> Result<Held, Error> {
+    async fn start_over(&self, attempts: u32, plan: &Plan, history: &History) -> Result<Held, Error> {
         self.log.event(Event::StartedOver(self.target.clone()));
-        let longest = self.options.settle.max(JITTER) * (writes + 1).min(4);
+        let longest = self.options.settle.max(JITTER) * attempts.min(4);
         self.sleep(longest.mul_f64(fastrand::f64()), plan, history).await?;
         self.read(plan, history).await
     }
@@ -145,24 +147,41 @@ impl Amendment<'_> {
         history.of(none.failed_before(vec![error])).into()
     }
 
-    fn contended(&self, plan: &Plan, times: u32, history: &History) -> Error {
+    fn contended(&self, plan: &Plan, history: &History) -> Error {
         let none = Publication::new(self.target, self.tags, &plan.descriptor, &plan.bytes).failed_before(Vec::new());
-        Error::Contended { times, written: Box::new(history.of(none)) }
+        Error::Contended { times: history.writes, written: Box::new(history.of(none)) }
+    }
+
+    /// There is no plan for what the target holds now.
+    fn unplanned(&self, error: PlanError, history: &History) -> Error {
+        let Some(descriptor) = history.descriptor.clone() else { return error.into() };
+        let none = Publication::new(self.target, self.tags, &descriptor, &Bytes::new()).failed_before(Vec::new());
+        Error::Unplanned { error: Box::new(error), written: Box::new(history.of(none)) }
     }
 }
 
 /// What became of tags in the writes so far.
 #[derive(Default)]
-struct History(Vec<TagReport>);
+struct History {
+    tags: Vec<TagReport>,
+    /// Times that the target was written.
+    writes: u32,
+    /// What was written last.
+    descriptor: Option<Descriptor>,
+}
 
 impl History {
     fn add(&mut self, report: &Report) {
+        if report.tags.first().is_some_and(|target| target.outcome.is_written()) {
+            self.writes += 1;
+            self.descriptor = Some(report.descriptor.clone());
+        }
         for tag in &report.tags {
-            match self.0.iter_mut().find(|known| known.location == tag.location) {
+            match self.tags.iter_mut().find(|known| known.location == tag.location) {
                 Some(known) if known.outcome.is_written() => {}
                 // What it was at first is what it was before this run.
                 Some(known) => known.outcome = tag.outcome,
-                None => self.0.push(tag.clone()),
+                None => self.tags.push(tag.clone()),
             }
         }
     }
@@ -170,7 +189,7 @@ impl History {
     /// With what became of each tag in all.
     fn report(&self, mut report: Report) -> Report {
         for tag in &mut report.tags {
-            if let Some(known) = self.0.iter().find(|known| known.location == tag.location) {
+            if let Some(known) = self.tags.iter().find(|known| known.location == tag.location) {
                 tag.clone_from(known);
             }
         }
@@ -180,7 +199,7 @@ impl History {
     /// A tag that was written, and not read back since, may be lost to another writer.
     fn of(&self, mut error: PublishError) -> PublishError {
         for tag in &mut error.tags {
-            let Some(known) = self.0.iter().find(|known| known.location == tag.location) else { continue };
+            let Some(known) = self.tags.iter().find(|known| known.location == tag.location) else { continue };
             tag.was.clone_from(&known.was);
             match (known.outcome.is_written(), tag.outcome) {
                 (true, TagOutcome::Failed) => tag.outcome = TagOutcome::Unknown,

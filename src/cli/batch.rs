@@ -69,7 +69,7 @@ impl Batch<'_> {
         };
         let pushing = talk::with_progress(&store, shown, self.push(&store, specs, &mut told));
         let outcome = self.global.block_on(&client, pushing);
-        if outcome.is_err() {
+        if outcome.is_err() && !self.options.dry_run {
             take_back_archives(&mut told.documents);
         }
         let document = output::document("push", json!({"dryRun": self.options.dry_run, "indexes": told.documents}));

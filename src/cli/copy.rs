@@ -84,7 +84,7 @@ impl Copy {
             let shown = show.then_some((pairs.len(), "tags"));
             talk::with_progress(&store, shown, copy_all(global, &store, &pairs, &options, &mut told)).await
         });
-        if outcome.is_err() {
+        if outcome.is_err() && !self.dry_run {
             take_back_archives(&mut told.documents);
         }
         let document = output::document("copy", json!({"dryRun": self.dry_run, "copies": told.documents}));

@@ -164,7 +164,9 @@ impl From<assemble::Error> for Failure {
             assemble::Error::Resolve(error) => Self::with_hints(message, error.registry_errors()),
             assemble::Error::Target(error) => Self::with_hints(message, std::iter::once(error)),
             assemble::Error::Publish(error) => Self::of_publishing(message, error),
-            assemble::Error::Contended { written, .. } => Self::of_publishing(message, written),
+            assemble::Error::Contended { written, .. } | assemble::Error::Unplanned { written, .. } => {
+                Self::of_publishing(message, written)
+            }
             assemble::Error::Plan(_) => Self::new(message),
         }
     }

@@ -61,11 +61,14 @@ impl Files {
         if dry_run && self.wants_digest() {
             return Err(Failure::usage("--digest-file is not for --dry-run: nothing has that digest"));
         }
-        if self.wants_digest() && self.digest_file == self.metadata_file {
-            return Err(Failure::usage("--digest-file and --metadata-file are one file; give two"));
-        }
         let begin = |path: &Option<PathBuf>| path.as_deref().map(Place::begin).transpose();
-        Ok(Begun { metadata: begin(&self.metadata_file)?, digest: begin(&self.digest_file)? })
+        let begun = Begun { metadata: begin(&self.metadata_file)?, digest: begin(&self.digest_file)? };
+        match &begun {
+            Begun { metadata: Some(one), digest: Some(other) } if one.path == other.path => {
+                Err(Failure::usage("--digest-file and --metadata-file are one file; give two"))
+            }
+            _ => Ok(begun),
+        }
     }
 }
 
@@ -87,7 +90,8 @@ impl Begun {
 impl Place {
     fn begin(path: &Path) -> Result<Self, Failure> {
         // What a link leads to is replaced, and the link stays.
-        let target = std::fs::canonicalize(path).unwrap_or_else(|_| path.to_owned());
+        let target = std::path::absolute(path).unwrap_or_else(|_| path.to_owned());
+        let target = std::fs::canonicalize(&target).unwrap_or(target);
         if std::fs::metadata(&target).is_ok_and(|found| !found.is_file() && !found.is_dir()) {
             return Ok(Self { path: target, beside: None });
         }
@@ -98,6 +102,7 @@ impl Place {
             let folder = target.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
             std::fs::metadata(folder)?;
             let mut builder = tempfile::Builder::new();
+            builder.prefix(".manifest-tool-");
             // As any other file, but for what the user's umask takes away.
             #[cfg(unix)]
             builder.permissions(std::os::unix::fs::PermissionsExt::from_mode(0o666));

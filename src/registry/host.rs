@@ -110,7 +110,7 @@ impl Client {
                 // Who looks at what became of a write does not wait.
                 let _ = self.stop().or(host.pause.over()).await;
             }
-            let permit = if request.has_room { None } else { host.slots.acquire().await.ok() };
+            let permit = if request.at_once { None } else { host.slots.acquire().await.ok() };
             match self.stop().raised() {
                 Some(reason) if !request.is_read() => return Err(request.stopped(reason)),
                 None if !host.pause.is_over() => {}

@@ -42,12 +42,9 @@ impl Client {
         let request = Request {
             content: Some(Content::Bytes(descriptor.media_type.clone(), bytes.clone())),
             refers_to_new: true,
+            at_once: if_match.is_some(),
             ..manifest_request(Method::PUT, reference, Scopes::push(reference.repository()))
         };
-        let host = self.host(registry);
-        // Nothing else of this run comes between the look and the write.
-        let room = if if_match.is_some() { self.slot(&host, &request).await? } else { None };
-        let request = Request { has_room: if_match.is_some(), ..request };
         let (mut tries, mut late) = (self.tries(registry, &request).await?, 0);
         let outcome = loop {
             let mut until = None;
@@ -70,7 +67,6 @@ impl Client {
                 None => {}
             }
         };
-        drop(room);
         let (answered, is_tag) = (outcome.is_ok(), reference.digest().is_none());
         let unsettled = |error: Error| Error::new(error.subject, ErrorKind::Unsettled(Box::new(error.kind)));
         let error = match outcome {
@@ -126,14 +122,14 @@ impl Client {
         }
     }
 
-    /// What a tag points at, of which a bare 404 is no proof that it does not exist. The caller holds a slot.
+    /// What a tag points at, of which a bare 404 is no proof that it does not exist.
     async fn exact_digest(&self, reference: &Reference) -> Result<Option<Digest>, Error> {
-        let head = Request { has_room: true, ..head_request(reference) };
+        let head = head_request(reference);
         let answer = self.send(reference.registry(), &head).await?;
         if let (200, Some(digest)) = (answer.status, answer.digest()) {
             return Ok(Some(digest));
         }
-        let get = Request { has_room: true, ..get_request(reference, Some(reference)) };
+        let get = get_request(reference, Some(reference));
         match self.send_ok(reference.registry(), &get).await {
             Ok(answer) => Ok(Some(Digest::sha256(&answer.body))),
             Err(error) if error.is_missing() => Ok(None),

@@ -35,8 +35,9 @@ pub(super) struct Request {
     pub(super) streamed: bool,
     /// What its content refers to was written a moment ago: a registry may not know it everywhere yet.
     pub(super) refers_to_new: bool,
-    /// Who sends it holds a slot for it.
-    pub(super) has_room: bool,
+    /// It follows another request at once, and waits for no slot. Who held one while waiting for a token could wait for
+    /// who waits for a slot with that token.
+    pub(super) at_once: bool,
     /// What errors are about.
     pub(super) subject: String,
 }
@@ -187,7 +188,7 @@ impl Request {
             expected,
             streamed: false,
             refers_to_new: false,
-            has_room: false,
+            at_once: false,
             subject,
         }
     }

@@ -5,7 +5,7 @@ use std::time::{Duration, SystemTime};
 
 use super::answer::Answer;
 use super::client::Client;
-use super::error::Error;
+use super::error::{Error, ErrorKind};
 use super::host::Host;
 use super::retry;
 use super::send::Request;
@@ -101,6 +101,9 @@ impl Tries<'_> {
             let given_up = || Err(request.transport("given up, as the run is to end".into(), false, false));
             client.stop().or_soon(sending).await.unwrap_or_else(|_| given_up())
         };
+        if matches!(&outcome, Err(error) if matches!(error.kind, ErrorKind::Late)) {
+            return Some(outcome); // nothing was sent
+        }
         self.failed += 1;
         self.left_open |= match &outcome {
             Ok(answer) => matches!(answer.status, 408 | 502 | 504),
