@@ -526,3 +526,66 @@ fn a_changed_index_is_listed_with_its_subject() {
     assert_eq!(listed.len(), 2);
     assert_eq!(listed[1], &json!(registry.manifest("whole", "v1").unwrap().digest));
 }
+
+/// A registry whose answers to a HEAD and a GET differ for ever: it is given up, and not silently.
+#[test]
+fn a_tag_that_is_never_what_it_was() {
+    let registry = Registry::start();
+    for arch in ["amd64", "arm64"] {
+        push_image(&registry, "parts", arch, arch);
+    }
+    done(&append(&registry.host, "linux/amd64", &[]));
+    let liar = Scripted::before(&registry, |asked| {
+        let other = sha256(b"what a replica has");
+        let is_head = asked.line == "HEAD /v2/whole/manifests/v1";
+        is_head.then(|| (200, vec![("Docker-Content-Digest", other), ("Content-Length", "0".into())], vec![]))
+    });
+    let outcome = append(&liar.host, "linux/arm64", &["--quiet"]);
+    failed(&outcome, "/whole:v1: changed by others each time that it was to be written; run this again");
+    assert_eq!(entries(&registry, "v1").len(), 1);
+}
+
+/// What was removed is gone, whatever others put there since.
+#[test]
+fn what_others_put_there_after_a_removal() {
+    let registry = Arc::new(Registry::start());
+    for arch in ["amd64", "arm64"] {
+        push_image(&registry, "parts", arch, arch);
+    }
+    push_image(&registry, "whole", "later", "arm64");
+    push_image(&registry, "whole", "single", "s390x");
+    for (later, held) in [("index", "arm64"), ("image", "s390x")] {
+        done(&push_from_args(&registry.host, "linux/amd64,linux/arm64", "parts:ARCH", "whole:v1", &[]));
+        let front = meanwhile(&registry, LOOK, 2, move |registry| match later {
+            "index" => done(&push_from_args(&registry.host, "linux/arm64", "whole:later", "whole:v1", &[])),
+            _ => {
+                let single = registry.manifest("whole", "single").unwrap();
+                registry.push_manifest("whole", "v1", &single.media_type, &single.bytes);
+            }
+        });
+        let outcome = remove(&front.host, &["--platform", "linux/arm64", "--output", "json"]);
+        done(&outcome);
+        let now = registry.manifest("whole", "v1").unwrap();
+        let told: Value = serde_json::from_str(&outcome.stdout).unwrap();
+        assert_eq!((&told["indexes"][0]["digest"], writes(&front)), (&json!(now.digest), 1), "{later} {held}");
+    }
+}
+
+/// What cannot be made again after it was written over is told of as written.
+#[test]
+fn a_change_that_cannot_be_made_again() {
+    let registry = Arc::new(Registry::start());
+    for arch in ["amd64", "arm64"] {
+        push_image(&registry, "parts", arch, arch);
+    }
+    done(&push_from_args(&registry.host, "linux/amd64,linux/arm64", "parts:ARCH", "whole:v1", &[]));
+    let front = meanwhile(&registry, LOOK, 2, |registry| {
+        done(&push_from_args(&registry.host, "linux/arm64", "parts:ARCH", "whole:v1", &[]));
+    });
+    let outcome = remove(&front.host, &["--platform", "linux/arm64", "--output", "json"]);
+    let told: Value = serde_json::from_str(&outcome.stdout).unwrap();
+    let index = &told["indexes"][0];
+    assert_eq!((outcome.exit, &index["changed"], &index["tags"][0]["state"]), (1, &json!(true), &json!("unknown")));
+    assert!(outcome.stderr.contains("no image would be left in it"), "{outcome:?}");
+    assert!(outcome.stderr.contains("it was written, and then written over by others"), "{outcome:?}");
+}

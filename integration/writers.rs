@@ -8,8 +8,8 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use serde_json::Value;
 
-use crate::support::images::push_image;
-use crate::support::{Outcome, Registry, command, end, start};
+use crate::support::images::{push_image, push_image_with};
+use crate::support::{Outcome, Registry, command, end, push_from_args, start};
 
 const ROUNDS: usize = 100;
 /// Rounds at once, each with a tag of its own: most of the time they wait.
@@ -34,7 +34,7 @@ fn ten_writers_a_hundred_times() {
                         break;
                     }
                     let target = format!("whole:round{round}");
-                    let outcomes = append_all(&registry, &target);
+                    let outcomes = append_all(&registry, "parts", &target);
                     let held = architectures(&registry, &target);
                     for (architecture, outcome) in ARCHITECTURES.iter().zip(outcomes) {
                         over.fetch_add(outcome.stderr.matches("starting over").count(), Ordering::SeqCst);
@@ -64,9 +64,42 @@ fn ten_writers_a_hundred_times() {
     assert!(failed.is_empty(), "{failed:#?}");
 }
 
-fn append_all(registry: &Registry, target: &str) -> Vec<Outcome> {
+/// A nightly build of ten platforms: each pipeline replaces its own image in what the others write as well.
+#[test]
+fn ten_writers_that_replace() {
+    let registry = Registry::start();
+    for architecture in ARCHITECTURES {
+        push_image(&registry, "parts", architecture, architecture);
+        let config = format!(r#"{{"os": "linux", "architecture": "{architecture}"}}"#);
+        push_image_with(&registry, "new", architecture, config.as_bytes(), b"layer of tonight");
+    }
+    let news: Vec<String> =
+        ARCHITECTURES.iter().map(|architecture| registry.manifest("new", architecture).unwrap().digest).collect();
+    std::thread::scope(|scope| {
+        for round in 0..10 {
+            let (registry, news) = (&registry, &news);
+            scope.spawn(move || {
+                let target = format!("whole:night{round}");
+                let platforms = ARCHITECTURES.map(|architecture| format!("linux/{architecture}")).join(",");
+                let begun = push_from_args(&registry.host, &platforms, "parts:ARCH", &target, &[]);
+                assert_eq!(begun.exit, 0, "{begun:?}");
+                for outcome in append_all(registry, "new", &target) {
+                    assert_eq!(outcome.exit, 0, "{outcome:?}");
+                }
+                let (repository, tag) = target.split_once(':').unwrap();
+                let held = registry.manifest(repository, tag).unwrap();
+                let index: Value = serde_json::from_slice(&held.bytes).unwrap();
+                let digests: Vec<&Value> =
+                    index["manifests"].as_array().unwrap().iter().map(|entry| &entry["digest"]).collect();
+                assert_eq!(digests, news.iter().collect::<Vec<_>>(), "{target}");
+            });
+        }
+    });
+}
+
+fn append_all(registry: &Registry, parts: &str, target: &str) -> Vec<Outcome> {
     let folder = tempfile::tempdir().unwrap();
-    let (template, target) = (format!("{}/parts:ARCH", registry.host), format!("{}/{target}", registry.host));
+    let (template, target) = (format!("{}/{parts}:ARCH", registry.host), format!("{}/{target}", registry.host));
     let begin = |architecture: &&str| {
         let platform = format!("linux/{architecture}");
         // What a busy machine may take between a look and a write: twice the settling time that is the default.

@@ -188,3 +188,34 @@ fn a_write_that_is_challenged_is_sent_again_whole() {
         assert!(registry.manifest("app", &format!("v{status}")).is_some());
     }
 }
+
+/// Writes that follow a look and writes that do not wait for one proof of the credentials, and not for each other.
+#[test]
+fn writes_of_every_kind_wait_for_one_proof() {
+    let folder = tempfile::tempdir().unwrap();
+    let registry = Registry::start();
+    push_image(&registry, "app", "amd64", "amd64");
+    push_image(&registry, "parts", "amd64", "amd64");
+    let front = Scripted::before(&registry, |asked| {
+        let is_read = asked.line.starts_with("GET ") || asked.line.starts_with("HEAD ");
+        let challenge = vec![("WWW-Authenticate", "Basic realm=x".to_owned())];
+        (!is_read && asked.authorization.is_none()).then_some((401, challenge, vec![]))
+    });
+    let host = &front.host;
+    let spec = |n: usize, source: &str| {
+        let source = format!("manifests: [{{image: \"{host}/{source}\"}}]");
+        format!("---\nimage: {host}/app:t{n}\nappend: true\n{source}\n")
+    };
+    for order in [["app:none", "parts:amd64", "app:amd64"], ["app:none", "app:amd64", "parts:amd64"]] {
+        let text: String = order.iter().enumerate().map(|(n, source)| spec(n, source)).collect();
+        std::fs::write(folder.path().join("many.yaml"), text).unwrap();
+        for concurrency in ["1", "2", "16"] {
+            let push = ["push", "--concurrency", concurrency, "--settle", "1ms", "--deadline", "60s", "from-spec"];
+            let outcome = tool(&folder, &[&["--plain-http"], &push[..], &["many.yaml"], &LOGIN].concat(), &[], "");
+            let summary = "2 done, 0 unchanged, 1 failed";
+            let again = "0 done, 2 unchanged, 1 failed";
+            let ended = outcome.stderr.contains(summary) || outcome.stderr.contains(again);
+            assert!(outcome.exit == 1 && ended, "{order:?} {concurrency} {outcome:?}");
+        }
+    }
+}
