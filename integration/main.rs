@@ -29,4 +29,5 @@ mod support;
 mod tags;
 mod tls;
 mod usage;
+mod verify;
 mod writers;

@@ -5,13 +5,14 @@ use std::path::{Path, PathBuf};
 /// A room and the rooms and crates that it may name. `*` is any crate from outside.
 const ALLOWED: &[(&str, &[&str])] = &[
     ("main.rs", &["cli", "*"]),
-    ("cli", &["assemble", "copy", "inspect", "query", "output", "store", "registry", "spec", "image", "*"]),
+    ("cli", &["assemble", "copy", "inspect", "query", "verify", "output", "store", "registry", "spec", "image", "*"]),
     ("once.rs", &["*"]),
     ("assemble", &["once", "store", "registry", "spec", "image", "*"]),
     ("copy", &["store", "registry", "image", "*"]),
     ("inspect.rs", &["store", "image", "*"]),
     ("query.rs", &["store", "image", "*"]),
-    ("output", &["assemble", "inspect", "query", "store", "image", "*"]),
+    ("verify", &["once", "store", "registry", "image", "*"]),
+    ("output", &["assemble", "inspect", "query", "verify", "store", "image", "*"]),
     ("store", &["once", "registry", "layout", "image", "*"]),
     ("layout", &["image", "*"]),
     ("registry", &["once", "image", "*"]),

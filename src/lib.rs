@@ -14,3 +14,4 @@ pub mod query;
 pub mod registry;
 pub mod spec;
 pub mod store;
+pub mod verify;

@@ -58,7 +58,7 @@ impl fmt::Display for Warning {
 /// The images that are not what their entries say.
 pub(super) fn other_platforms(images: &[Entry]) -> Vec<Warning> {
     let differs = |image: &&Entry| match (&image.descriptor.platform, &image.config) {
-        (Some(entry), Some(config)) => !agree(entry, config),
+        (Some(entry), Some(config)) => !entry.agrees_with(config),
         _ => false,
     };
     let warning = |image: &Entry| Warning::OtherPlatform {
@@ -68,19 +68,6 @@ pub(super) fn other_platforms(images: &[Entry]) -> Vec<Warning> {
         config: Box::new(image.config.clone().unwrap_or_default()),
     };
     images.iter().filter(differs).map(warning).collect()
-}
-
-/// Whether an entry says what the config says; what the config leaves open, anything may be said of.
-fn agree(entry: &Platform, config: &Platform) -> bool {
-    let same = |entry: &str, config: &str| config.is_empty() || entry == config;
-    // Where the config leaves the architecture open, its variant is one of the entry's.
-    let architecture = if config.architecture.is_empty() { &entry.architecture } else { &config.architecture };
-    let config_variant = Platform { architecture: architecture.clone(), ..config.clone() };
-    same(&entry.os, &config.os)
-        && same(&entry.architecture, &config.architecture)
-        && (config.variant.is_empty() || entry.own_variant() == config_variant.own_variant())
-        && same(&entry.os_version, &config.os_version)
-        && (config.os_features.is_empty() || entry.os_features == config.os_features)
 }
 
 /// What is odd about the entries of an index together.

@@ -3,6 +3,7 @@ use std::process::ExitCode;
 
 use serde_json::{Value, json};
 
+use super::talk::say;
 use crate::image::Location;
 use crate::registry::StopReason;
 use crate::store::{PublishError, TagOutcome, TagReport};
@@ -67,6 +68,26 @@ impl Failure {
         hints.sort_unstable();
         hints.dedup();
         Self { hints, code: if changed { CHANGED } else { 1 }, ..Self::new(message) }
+    }
+
+    /// What could not be checked of a reference, if there is anything.
+    pub(super) fn unchecked(name: &str, errors: &[store::Error]) -> Option<Self> {
+        let mut lines: Vec<String> = errors.iter().map(|error| format!("\n  {error}")).collect();
+        lines.dedup();
+        let message = format!("{name}: not all of it can be checked{}", lines.concat());
+        (!errors.is_empty()).then(|| Self::with_hints(message, errors.iter()))
+    }
+
+    /// Of so many references; the only one of one reference is told of as any command's failure.
+    pub(super) fn all(mut failed: Vec<Self>, what: &str, of: usize) -> Result<(), Self> {
+        match failed.len() {
+            0 => Ok(()),
+            1 if of == 1 => Err(failed.remove(0)),
+            count => {
+                failed.iter().for_each(say);
+                Err(Self::new(format!("{count} of {of} references {what}")))
+            }
+        }
     }
 
     fn of_publishing(message: String, error: &PublishError) -> Self {

@@ -22,6 +22,7 @@ mod several;
 mod specs;
 mod tags;
 mod talk;
+mod verify;
 mod work;
 
 use std::io::{IsTerminal as _, Write as _};
@@ -59,6 +60,7 @@ enum Command {
     Remove(remove::Remove),
     Schema(schema::Schema),
     Tags(tags::Tags),
+    Verify(verify::Verify),
 }
 
 impl Command {
@@ -75,6 +77,7 @@ impl Command {
             Self::Remove(_) => "remove",
             Self::Schema(_) => "schema",
             Self::Tags(_) => "tags",
+            Self::Verify(_) => "verify",
         }
     }
 
@@ -91,6 +94,7 @@ impl Command {
             Self::Remove(command) => command.run(global),
             Self::Schema(command) => Ok(command.run().into()),
             Self::Tags(command) => command.run(global),
+            Self::Verify(command) => command.run(global),
         }
     }
 }

@@ -2,7 +2,6 @@ use futures_util::stream::{self, StreamExt as _};
 
 use super::failure::Failure;
 use super::global::Global;
-use super::talk::say;
 use crate::image::Location;
 use crate::store::{Error, Store};
 
@@ -16,8 +15,7 @@ pub(super) fn look_at<T>(
     look: impl AsyncFn(&Store<'_>, &Location) -> Result<T, Error>,
     tell: impl FnMut(&str, Result<T, &Failure>) -> Result<(), Failure>,
 ) -> Result<(), Failure> {
-    let locations =
-        names.iter().map(|name| Ok((name.clone(), location(name)?))).collect::<Result<Vec<_>, Failure>>()?;
+    let locations = locations(names)?;
     let client = global.client(locations.iter().map(|(_, location)| location))?;
     let store = Store::new(&client);
     global.block_on(&client, look_at_all(&store, &locations, look, tell))
@@ -42,19 +40,16 @@ pub(super) async fn look_at_all<T>(
             }
         }
     }
-    match failed.len() {
-        0 => Ok(()),
-        // It is told of as any command's failure.
-        1 if locations.len() == 1 => Err(failed.remove(0)),
-        count => {
-            failed.iter().for_each(say);
-            Err(Failure::new(format!("{count} of {} references cannot be looked at", locations.len())))
-        }
-    }
+    Failure::all(failed, "cannot be looked at", locations.len())
 }
 
-/// A reference that is to be read: in a registry it must have a tag or a digest.
-fn location(name: &str) -> Result<Location, Failure> {
+/// References that are to be read, with their names.
+pub(super) fn locations(names: &[String]) -> Result<Vec<(String, Location)>, Failure> {
+    names.iter().map(|name| Ok((name.clone(), location(name)?))).collect()
+}
+
+/// In a registry it must have a tag or a digest.
+pub(super) fn location(name: &str) -> Result<Location, Failure> {
     let location: Location = name.parse().map_err(|error| Failure::new(format!("{error}")))?;
     if location.reference().is_some_and(|reference| reference.manifest_name().is_none()) {
         return Err(Failure::new(format!(

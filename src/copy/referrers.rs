@@ -3,7 +3,7 @@
 use std::collections::HashSet;
 
 use super::{Reason, tree};
-use crate::image::{Descriptor, Digest, Location, Manifest};
+use crate::image::{Digest, Location};
 use crate::registry::{Error as RegistryError, IfMatch};
 use crate::store::{Error, Placed, Step, Steps, Store, referrers_tag};
 
@@ -26,7 +26,7 @@ pub(super) async fn copy(
     for _ in 0..MAX_DEPTH {
         let mut next = Vec::new();
         for subject in &subjects {
-            let referrers = of(store, from, subject).await?;
+            let referrers = store.referrers(from, subject).await?;
             for referrer in &referrers {
                 if seen.insert(referrer.digest.clone()) {
                     whole(store, placed, &from.with_digest(referrer.digest.clone()), to, steps).await?;
@@ -45,22 +45,6 @@ pub(super) async fn copy(
     }
     let reason = format!("referrers refer to one another more than {MAX_DEPTH} deep");
     Err(RegistryError::of_source(from.to_string(), reason).into())
-}
-
-/// What refers to a manifest: the registry's list, or the tag's; in a layout what its index.json lists.
-async fn of(store: &Store<'_>, at: &Location, subject: &Digest) -> Result<Vec<Descriptor>, Error> {
-    let Location::Registry(reference) = at else { return store.unnamed_referrers(at, subject) };
-    if let Some(listed) = store.client().referrers(reference, subject).await? {
-        return Ok(listed);
-    }
-    match store.fetch_manifest(&at.with_tag(&referrers_tag(subject)), None).await {
-        Ok(fetched) => match fetched.manifest {
-            Manifest::Index(index) => Ok(index.manifests),
-            Manifest::Image(_) => Ok(Vec::new()),
-        },
-        Err(error) if error.is_missing() => Ok(Vec::new()),
-        Err(error) => Err(error),
-    }
 }
 
 /// A manifest with all below it, by digest.

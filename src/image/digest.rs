@@ -69,20 +69,47 @@ pub struct Verifier {
     hasher: Hasher,
 }
 
-enum Hasher {
+/// Makes the digest of content that comes in pieces.
+pub struct Hasher(Algorithm);
+
+enum Algorithm {
     Sha256(Sha256),
     Sha512(Sha512),
+}
+
+impl Hasher {
+    /// With the algorithm of a digest, to compare with it.
+    #[must_use]
+    pub fn like(digest: &Digest) -> Self {
+        Self(match digest.0.starts_with("sha512:") {
+            true => Algorithm::Sha512(Sha512::new()),
+            false => Algorithm::Sha256(Sha256::new()),
+        })
+    }
+
+    /// Takes in the next bytes.
+    pub fn update(&mut self, bytes: &[u8]) {
+        match &mut self.0 {
+            Algorithm::Sha256(hasher) => hasher.update(bytes),
+            Algorithm::Sha512(hasher) => hasher.update(bytes),
+        }
+    }
+
+    /// Of all that came.
+    #[must_use]
+    pub fn finish(self) -> Digest {
+        Digest(match self.0 {
+            Algorithm::Sha256(hasher) => format!("sha256:{}", hex(&hasher.finalize())),
+            Algorithm::Sha512(hasher) => format!("sha512:{}", hex(&hasher.finalize())),
+        })
+    }
 }
 
 impl Verifier {
     /// For content with this digest and so many bytes.
     #[must_use]
     pub fn new(digest: &Digest, size: u64) -> Self {
-        let hasher = match digest.0.starts_with("sha512:") {
-            true => Hasher::Sha512(Sha512::new()),
-            false => Hasher::Sha256(Sha256::new()),
-        };
-        Self { digest: digest.clone(), size, seen: 0, hasher }
+        Self { digest: digest.clone(), size, seen: 0, hasher: Hasher::like(digest) }
     }
 
     /// Takes in the next bytes. The error says what is wrong: there are more than there should be.
@@ -91,10 +118,7 @@ impl Verifier {
         if self.seen > self.size {
             return Err(format!("more than the {} bytes that its descriptor says", self.size));
         }
-        match &mut self.hasher {
-            Hasher::Sha256(hasher) => hasher.update(bytes),
-            Hasher::Sha512(hasher) => hasher.update(bytes),
-        }
+        self.hasher.update(bytes);
         Ok(())
     }
 
@@ -103,11 +127,8 @@ impl Verifier {
         if self.seen != self.size {
             return Err(format!("{} bytes, its descriptor says {}", self.seen, self.size));
         }
-        let actual = match self.hasher {
-            Hasher::Sha256(hasher) => format!("sha256:{}", hex(&hasher.finalize())),
-            Hasher::Sha512(hasher) => format!("sha512:{}", hex(&hasher.finalize())),
-        };
-        if actual == self.digest.0 { Ok(()) } else { Err(format!("its bytes have digest {actual}")) }
+        let actual = self.hasher.finish();
+        if actual == self.digest { Ok(()) } else { Err(format!("its bytes have digest {actual}")) }
     }
 }
 

@@ -49,6 +49,39 @@ pub fn is_foreign(media_type: &str) -> bool {
     media_type.contains("foreign") || media_type.contains("nondistributable")
 }
 
+/// How the tar archive of a layer is packed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Packing {
+    /// As it is.
+    Tar,
+    /// gzip (RFC 1952).
+    Gzip,
+    /// Zstandard (RFC 8878).
+    Zstd,
+}
+
+impl std::fmt::Display for Packing {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(match self {
+            Self::Tar => "not compressed",
+            Self::Gzip => "gzip",
+            Self::Zstd => "zstd",
+        })
+    }
+}
+
+/// How a layer is packed, by its media type (OCI image-spec, "Layer"; Docker's has a dot in place of the plus). `None`
+/// for what is no tar archive, such as an attestation, or one that is encrypted.
+#[must_use]
+pub fn packing(layer: &str) -> Option<Packing> {
+    match layer.rsplit_once(".tar")?.1 {
+        "" => Some(Packing::Tar),
+        "+gzip" | ".gzip" => Some(Packing::Gzip),
+        "+zstd" | ".zstd" => Some(Packing::Zstd),
+        _ => None,
+    }
+}
+
 /// Whether a text has the form of a media type (RFC 6838, section 4.2).
 #[must_use]
 pub fn is_well_formed(text: &str) -> bool {
@@ -57,4 +90,27 @@ pub fn is_well_formed(text: &str) -> bool {
         name.len() <= 127 && name.starts_with(|c: char| c.is_ascii_alphanumeric()) && name.bytes().all(rest)
     };
     text.split_once('/').is_some_and(|(kind, name)| is_name(kind) && is_name(name))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn packings() {
+        for (layer, found) in [
+            ("application/vnd.oci.image.layer.v1.tar", Some(Packing::Tar)),
+            ("application/vnd.oci.image.layer.v1.tar+gzip", Some(Packing::Gzip)),
+            ("application/vnd.oci.image.layer.v1.tar+zstd", Some(Packing::Zstd)),
+            ("application/vnd.oci.image.layer.nondistributable.v1.tar+gzip", Some(Packing::Gzip)),
+            ("application/vnd.docker.image.rootfs.diff.tar.gzip", Some(Packing::Gzip)),
+            ("application/vnd.docker.image.rootfs.diff.tar.zstd", Some(Packing::Zstd)),
+            ("application/vnd.docker.image.rootfs.diff.tar", Some(Packing::Tar)),
+            ("application/vnd.oci.image.layer.v1.tar+gzip+encrypted", None),
+            ("application/vnd.in-toto+json", None),
+            ("", None),
+        ] {
+            assert_eq!(packing(layer), found, "{layer}");
+        }
+    }
 }

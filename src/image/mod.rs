@@ -13,7 +13,7 @@ mod reference;
 mod selection;
 
 pub use descriptor::{Descriptor, REFERENCE_DIGEST, REFERENCE_TYPE};
-pub use digest::{Digest, DigestError, Verifier};
+pub use digest::{Digest, DigestError, Hasher, Verifier};
 pub use index::{IndexKind, go_json, index_bytes};
 pub use location::{LayoutReference, Location, LocationError};
 pub use manifest::{

@@ -51,6 +51,20 @@ impl Platform {
             && (wanted.variant.is_empty() || self.own_variant() == wanted.own_variant())
     }
 
+    /// Whether an index's entry says what its image's config says; what the config leaves open, anything may be said of.
+    #[must_use]
+    pub fn agrees_with(&self, config: &Self) -> bool {
+        let same = |entry: &str, config: &str| config.is_empty() || entry == config;
+        // Where the config leaves the architecture open, its variant is one of the entry's.
+        let architecture = if config.architecture.is_empty() { &self.architecture } else { &config.architecture };
+        let config_variant = Self { architecture: architecture.clone(), ..config.clone() };
+        same(&self.os, &config.os)
+            && same(&self.architecture, &config.architecture)
+            && (config.variant.is_empty() || self.own_variant() == config_variant.own_variant())
+            && same(&self.os_version, &config.os_version)
+            && (config.os_features.is_empty() || self.os_features == config.os_features)
+    }
+
     /// Whether a machine that runs one runs the other: of Windows the build counts, not its revision.
     #[must_use]
     pub fn is_same(&self, other: &Self) -> bool {

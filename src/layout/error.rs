@@ -7,17 +7,46 @@ pub struct Error {
     pub subject: String,
     /// What is wrong.
     pub reason: String,
+    /// What it comes from.
+    pub kind: ErrorKind,
+}
+
+/// The kinds of [`Error`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum ErrorKind {
     /// The layout is there, and what was asked for is not in it.
-    pub missing: bool,
+    Missing,
+    /// What is there is not what it is said to be.
+    Wrong,
+    /// Nor has it as many bytes.
+    Size {
+        /// Bytes named by the descriptor.
+        expected: u64,
+        /// Bytes that are there.
+        actual: u64,
+    },
+    /// Anything else, such as a folder that cannot be read.
+    Other,
 }
 
 impl Error {
-    pub(super) fn new(subject: impl fmt::Display, reason: impl Into<String>) -> Self {
-        Self { subject: subject.to_string(), reason: reason.into(), missing: false }
+    /// One of no kind of its own.
+    pub fn new(subject: impl fmt::Display, reason: impl Into<String>) -> Self {
+        Self { subject: subject.to_string(), reason: reason.into(), kind: ErrorKind::Other }
     }
 
     pub(super) fn missing(subject: impl fmt::Display, reason: impl Into<String>) -> Self {
-        Self { missing: true, ..Self::new(subject, reason) }
+        Self { kind: ErrorKind::Missing, ..Self::new(subject, reason) }
+    }
+
+    pub(super) fn size(subject: impl fmt::Display, expected: u64, actual: u64) -> Self {
+        let reason = format!("it has {actual} bytes, its descriptor says {expected}");
+        Self { kind: ErrorKind::Size { expected, actual }, ..Self::new(subject, reason) }
+    }
+
+    pub(super) fn wrong(subject: impl fmt::Display, reason: impl Into<String>) -> Self {
+        Self { kind: ErrorKind::Wrong, ..Self::new(subject, reason) }
     }
 }
 

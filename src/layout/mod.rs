@@ -9,7 +9,7 @@ mod files;
 mod reader;
 mod writer;
 
-pub use error::Error;
+pub use error::{Error, ErrorKind};
 pub use reader::Layout;
 pub use writer::{BlobWriter, Writer, check_target, has_blob};
 

@@ -108,12 +108,12 @@ impl Layout {
         let entry = self.find(at)?;
         let bytes = self.read_blob(at, &entry.digest, MAX_MANIFEST)?;
         let (manifest, media_type) =
-            parse_manifest(&bytes, &entry.media_type).map_err(|error| Error::new(at, error.to_string()))?;
+            parse_manifest(&bytes, &entry.media_type).map_err(|error| Error::wrong(at, error.to_string()))?;
         let size = bytes.len() as u64;
         if !entry.media_type.is_empty() && (entry.media_type != media_type || entry.size != size) {
             let (said, of) = (&entry.media_type, entry.size);
             let reason = format!("index.json calls it {said} of {of} bytes, it is {media_type} of {size}");
-            return Err(Error::new(at, reason));
+            return Err(Error::wrong(at, reason));
         }
         Ok(Fetched { bytes, descriptor: Descriptor { size, ..Descriptor::new(&media_type, entry.digest) }, manifest })
     }
@@ -125,7 +125,7 @@ impl Layout {
         if bytes.len() as u64 == blob.size {
             return Ok(bytes);
         }
-        Err(Error::new(&at, format!("it has {} bytes, its descriptor says {}", bytes.len(), blob.size)))
+        Err(Error::size(&at, blob.size, bytes.len() as u64))
     }
 
     fn named(&self, digest: &Digest) -> LayoutReference {
@@ -138,14 +138,13 @@ impl Layout {
             return Ok(bytes.into());
         }
         let actual = Digest::sha256(&bytes);
-        Err(Error::new(at, format!("the file of {digest} holds other bytes, with digest {actual}")))
+        Err(Error::wrong(at, format!("the file of {digest} holds other bytes, with digest {actual}")))
     }
 
-    /// Opens a blob. Who reads it compares it with its descriptor.
-    pub fn open_blob(&self, blob: &Descriptor) -> Result<Take<File>, Error> {
+    /// Opens a blob, and tells its length. Who reads it compares it with its descriptor.
+    pub fn open_blob(&self, blob: &Descriptor) -> Result<(Take<File>, u64), Error> {
         let at = self.named(&blob.digest);
-        let (file, _) = self.files.open(&blob_path(&blob.digest)).map_err(|reason| unreadable(&at, reason))?;
-        Ok(file)
+        self.files.open(&blob_path(&blob.digest)).map_err(|reason| unreadable(&at, reason))
     }
 
     /// The names that index.json has, in its order.

@@ -8,6 +8,7 @@ mod plan;
 mod progress;
 mod query;
 mod text;
+mod verify;
 
 pub use document::{descriptor_json, document, index_json, inspection_parts, merge, query_json, tags_json};
 pub use json::inspection_json;
@@ -15,3 +16,4 @@ pub use plan::plan_text;
 pub use progress::Progress;
 pub use query::query_text;
 pub use text::{Colour, inspection_text};
+pub use verify::{verification_json, verification_text};

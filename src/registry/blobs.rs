@@ -45,6 +45,21 @@ impl Client {
         Ok(answer.status == 200)
     }
 
+    /// Looks for a blob to read it: a HEAD, and a GET whose body is left where the answer to that does not tell.
+    ///
+    /// Errors: the registry's answer, [`Error::is_missing_content`] for one that is not there.
+    pub async fn find_blob(&self, repository: &Reference, blob: &Descriptor) -> Result<FoundBlob, Error> {
+        let request = blob_request(Method::HEAD, repository, blob, Scopes::pull(repository.repository()));
+        let length = |answer: &Answer| answer.header("content-length").and_then(|length| length.trim().parse().ok());
+        let mut answer = self.send(repository.registry(), &request).await?;
+        // Not every server has the length of what it does not send.
+        if answer.status != 200 || length(&answer).is_some_and(|length: u64| length != blob.size) {
+            let request = Request { method: Method::GET, streamed: true, ..request };
+            answer = self.send_ok(repository.registry(), &request).await?;
+        }
+        Ok(FoundBlob { size: length(&answer) })
+    }
+
     /// Mounts a blob of another repository of the same registry (distribution-spec, "Mounting a blob from another
     /// repository"). Registries refuse that in many ways where they would take the blob itself: then there is the
     /// session that was opened in its place, if one was.
@@ -155,6 +170,13 @@ impl Client {
         let missing = || open.protocol("the upload session has no Location".into());
         location(&answer).map(Ok).ok_or_else(missing)
     }
+}
+
+/// A blob that is there.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct FoundBlob {
+    /// Its length in bytes, where that is known without reading it.
+    pub size: Option<u64>,
 }
 
 /// What messages call a blob.

@@ -24,7 +24,7 @@ mod stop;
 mod stream;
 mod tries;
 
-pub use blobs::{Mounting, Session};
+pub use blobs::{FoundBlob, Mounting, Session};
 pub use client::{Client, DEFAULT_CONCURRENCY, DEFAULT_SILENCE, Options, Trace, Traffic};
 pub use connections::Tls;
 pub use error::{Denial, Denied, Error, ErrorKind, RateLimit, Refusal, RegistryMessage};

@@ -9,7 +9,7 @@ use super::transfers::Begun;
 use super::{Error, Store, in_one_registry};
 use crate::image::{Descriptor, Location};
 use crate::layout::{self, Layout, Writer};
-use crate::registry::{self, BlobSource, BlobStream, Mounting};
+use crate::registry::{self, BlobSource, BlobStream, FoundBlob, Mounting};
 
 /// How a blob came to where it is wanted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -40,24 +40,51 @@ impl Store<'_> {
             _ => {}
         }
         let _permit = self.slots.acquire().await;
-        let in_layout;
-        let in_registry;
-        let source: &dyn BlobSource = match from {
-            Location::Registry(from) => {
-                in_registry = self.client.blob(from, blob, to.reference());
-                &in_registry
-            }
-            Location::Layout(from) => {
-                in_layout = LayoutBlob { layout: self.layout(from)?, blob };
-                &in_layout
-            }
-        };
-        let source = &Counted { source, begun: self.transfers.begin(blob) };
+        let source = &Counted { source: self.source(from, blob, Some(to))?, begun: self.transfers.begin(blob) };
         match to {
             Location::Registry(to) => self.client.send_blob(to, blob, source, session).await?,
             Location::Layout(to) => self.write_blob(&*self.writer(to)?, blob, source).await?,
         }
         Ok(Placing::Sent)
+    }
+
+    /// A blob, to be read where it is.
+    fn source<'a>(
+        &'a self,
+        from: &'a Location,
+        blob: &'a Descriptor,
+        push_to: Option<&'a Location>,
+    ) -> Result<Box<dyn BlobSource + 'a>, Error> {
+        Ok(match from {
+            Location::Registry(from) => Box::new(self.client.blob(from, blob, push_to.and_then(Location::reference))),
+            Location::Layout(from) => Box::new(LayoutBlob { layout: self.layout(from)?, blob }),
+        })
+    }
+
+    /// Looks for a blob, to read it. Errors: [`Error::is_missing_content`] where it is not there.
+    pub async fn find_blob(&self, at: &Location, blob: &Descriptor) -> Result<FoundBlob, Error> {
+        match at {
+            Location::Registry(reference) => Ok(self.client.find_blob(reference, blob).await?),
+            Location::Layout(layout) => Ok(FoundBlob { size: Some(self.layout(layout)?.open_blob(blob)?.1) }),
+        }
+    }
+
+    /// Reads a blob, piece by piece; again from its beginning where that may help. It is not compared with its
+    /// descriptor. Errors: as of [`Self::find_blob`].
+    pub async fn read_blob<T>(
+        &self,
+        from: &Location,
+        blob: &Descriptor,
+        read: impl AsyncFn(BlobStream) -> Result<T, registry::Error>,
+    ) -> Result<T, Error> {
+        if let Location::Layout(layout) = from {
+            self.layout(layout)?.open_blob(blob)?;
+        }
+        let _permit = self.slots.acquire().await;
+        let source = Counted { source: self.source(from, blob, None)?, begun: self.transfers.begin(blob) };
+        let stopped = |reason| registry::Error::stopped(format!("blob {}", blob.digest), reason);
+        let once = async || Ok(self.client.stop().or(read(source.open().await?)).await.map_err(stopped)??);
+        self.again(once).await
     }
 
     /// How [`Self::place_blob`] would go; nothing is written.
@@ -103,9 +130,14 @@ impl Store<'_> {
 
     /// Into a layout, again from the beginning where that may help.
     async fn write_blob(&self, writer: &Writer, blob: &Descriptor, source: &dyn BlobSource) -> Result<(), Error> {
+        self.again(async || self.write_once(writer, blob, source).await).await
+    }
+
+    /// Work with a blob that comes from a registry, as often as requests are tried.
+    async fn again<T>(&self, work: impl AsyncFn() -> Result<T, Error>) -> Result<T, Error> {
         let mut failed = 0;
         loop {
-            match self.write_once(writer, blob, source).await {
+            match work().await {
                 Err(Error::Registry(error)) if error.is_transient() => {
                     failed += 1;
                     self.client.wait_after(&error, failed).await?;
@@ -118,7 +150,7 @@ impl Store<'_> {
 
 /// A blob of which is known how much has been sent.
 struct Counted<'a> {
-    source: &'a dyn BlobSource,
+    source: Box<dyn BlobSource + 'a>,
     begun: Begun,
 }
 
@@ -146,7 +178,7 @@ impl BlobSource for LayoutBlob<'_> {
     fn open(&self) -> BoxFuture<'_, Result<BlobStream, registry::Error>> {
         Box::pin(async {
             let opened = self.layout.open_blob(self.blob);
-            let file = opened.map_err(|error| registry::Error::of_source(error.subject, error.reason))?;
+            let (file, _) = opened.map_err(|error| registry::Error::of_source(error.subject, error.reason))?;
             let subject = format!("blob {}", self.blob.digest);
             let pieces = stream::unfold(Some(file), move |file| {
                 let subject = subject.clone();

@@ -22,7 +22,7 @@ impl From<registry::Error> for Error {
 
 impl Error {
     pub(super) fn layout(at: &LayoutReference, reason: impl fmt::Display) -> Self {
-        Self::Layout(layout::Error { subject: at.to_string(), reason: reason.to_string(), missing: false })
+        Self::Layout(layout::Error::new(at, reason.to_string()))
     }
 
     /// What it is about.
@@ -39,8 +39,49 @@ impl Error {
     pub fn is_missing(&self) -> bool {
         match self {
             Self::Registry(error) => error.is_missing(),
-            Self::Layout(error) => error.missing,
+            Self::Layout(error) => error.kind == layout::ErrorKind::Missing,
         }
+    }
+
+    /// As [`Self::is_missing`], of what a manifest names: a blob, or a manifest.
+    #[must_use]
+    pub fn is_missing_content(&self) -> bool {
+        match self {
+            Self::Registry(error) => error.is_missing_content(),
+            Self::Layout(_) => self.is_missing(),
+        }
+    }
+
+    /// Whether what is there is not what it is said to be: other bytes, or none that make sense.
+    #[must_use]
+    pub fn is_wrong_content(&self) -> bool {
+        match self {
+            Self::Registry(error) => {
+                matches!(error.kind, registry::ErrorKind::Digest { .. } | registry::ErrorKind::Manifest(_))
+            }
+            Self::Layout(error) => error.kind == layout::ErrorKind::Wrong,
+        }
+    }
+
+    /// The bytes that were named and those that there are, where these differ.
+    #[must_use]
+    pub fn sizes(&self) -> Option<(u64, u64)> {
+        match self {
+            Self::Registry(error) => match error.kind {
+                registry::ErrorKind::Size { expected, actual } => Some((expected, actual)),
+                _ => None,
+            },
+            Self::Layout(error) => match error.kind {
+                layout::ErrorKind::Size { expected, actual } => Some((expected, actual)),
+                _ => None,
+            },
+        }
+    }
+
+    /// Whether it was not done because the run was to end.
+    #[must_use]
+    pub fn is_stopped(&self) -> bool {
+        matches!(self, Self::Registry(error) if matches!(error.kind, registry::ErrorKind::Stopped(_)))
     }
 
     /// Whether nobody knows if a tag was written.

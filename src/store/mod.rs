@@ -193,7 +193,7 @@ impl<'a> Store<'a> {
                 match current.find(layout) {
                     // Listed, and lost: it is to be written again.
                     Ok(found) => Ok(layout::has_blob(layout, &found).then_some(found.digest)),
-                    Err(error) if error.missing => Ok(None),
+                    Err(error) if error.kind == layout::ErrorKind::Missing => Ok(None),
                     Err(error) => Err(error.into()),
                 }
             }
@@ -264,7 +264,7 @@ impl<'a> Store<'a> {
     }
 
     /// What a layout's index.json lists without a name and which refers to a manifest.
-    pub fn unnamed_referrers(&self, at: &Location, subject: &Digest) -> Result<Vec<Descriptor>, Error> {
+    fn unnamed_referrers(&self, at: &Location, subject: &Digest) -> Result<Vec<Descriptor>, Error> {
         let Location::Layout(layout) = at else { return Ok(Vec::new()) };
         let opened = self.layout(layout)?;
         let mut referrers = Vec::new();

@@ -1,4 +1,4 @@
-//! Making known what refers to a manifest, where the registry does not do that by itself.
+//! What refers to a manifest, and making it known where the registry does not do that by itself.
 
 use std::collections::HashSet;
 
@@ -18,6 +18,22 @@ pub fn referrers_tag(subject: &Digest) -> String {
 }
 
 impl Store<'_> {
+    /// What refers to a manifest: the registry's list, or the tag's; in a layout what its index.json lists.
+    pub async fn referrers(&self, at: &Location, subject: &Digest) -> Result<Vec<Descriptor>, Error> {
+        let Location::Registry(reference) = at else { return self.unnamed_referrers(at, subject) };
+        if let Some(listed) = self.client.referrers(reference, subject).await? {
+            return Ok(listed);
+        }
+        match self.fetch_manifest(&at.with_tag(&referrers_tag(subject)), None).await {
+            Ok(fetched) => match fetched.manifest {
+                Manifest::Index(index) => Ok(index.manifests),
+                Manifest::Image(_) => Ok(Vec::new()),
+            },
+            Err(error) if error.is_missing() => Ok(Vec::new()),
+            Err(error) => Err(error),
+        }
+    }
+
     /// Makes the referrers known where the registry does not do that by itself: in the tag of the subject, with those that
     /// it holds already; in a layout, in index.json.
     pub async fn list_referrers(&self, to: &Location, subject: &Digest, referrers: &[Descriptor]) -> Result<(), Error> {

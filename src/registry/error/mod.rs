@@ -156,6 +156,12 @@ impl Error {
         matches!(&self.kind, ErrorKind::Answer(refusal) if refusal.is_missing())
     }
 
+    /// As [`Self::is_missing`], of what a manifest names: a blob, or a manifest.
+    #[must_use]
+    pub fn is_missing_content(&self) -> bool {
+        matches!(&self.kind, ErrorKind::Answer(refusal) if refusal.is_missing_content())
+    }
+
     /// Whether nobody knows if a tag was written.
     #[must_use]
     pub fn is_unsettled(&self) -> bool {

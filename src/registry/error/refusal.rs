@@ -68,6 +68,11 @@ impl Refusal {
         self.status == 404 && self.says(&["NAME_UNKNOWN", "MANIFEST_UNKNOWN", "NOT_FOUND", "UNKNOWN"])
     }
 
+    /// The same of content, which a manifest names: blobs have a code of their own.
+    pub(super) fn is_missing_content(&self) -> bool {
+        self.is_missing() || (self.status == 404 && self.says(&["BLOB_UNKNOWN", "MANIFEST_BLOB_UNKNOWN"]))
+    }
+
     /// Whether a manifest may have been refused because what it refers to is not yet known everywhere in the registry.
     /// Nexus says nothing with it.
     pub(in crate::registry) fn is_unknown_content(&self) -> bool {

@@ -1,0 +1,72 @@
+use clap::Args;
+use serde_json::json;
+
+use super::failure::Failure;
+use super::results::{Results, pretty};
+use super::several::{locations, look_at_all};
+use super::{Global, print, talk};
+use crate::image::Location;
+use crate::store::Store;
+use crate::{output, verify};
+
+/// Check that images and indexes are sound: all of it is there, and is what it is said to be
+#[derive(Debug, Args)]
+#[command(
+    after_help = "Exit code 5 when something is wrong; all of it is told of.\n\nExample:\n  manifest-tool verify registry.example/app:v1\n  manifest-tool verify --layers oci-archive:app.tar"
+)]
+pub(super) struct Verify {
+    /// Images or indexes, with a tag or a digest
+    #[arg(required = true, value_name = "IMAGE")]
+    images: Vec<String>,
+    /// Read every layer, and compare it with its digest, as it is stored and unpacked
+    #[arg(long)]
+    layers: bool,
+    /// Show no progress on a terminal
+    #[arg(long)]
+    no_progress: bool,
+}
+
+/// Something is wrong with one of them.
+const UNSOUND: u8 = 5;
+
+impl Verify {
+    pub(super) fn run(self, global: &Global) -> Result<Results, Failure> {
+        let locations = locations(&self.images)?;
+        let client = global.client(locations.iter().map(|(_, location)| location))?;
+        let store = Store::new(&client);
+        let (mut parts, mut is_unsound, mut unchecked) = (Vec::new(), false, Vec::new());
+        let look = async |store: &Store<'_>, at: &Location| {
+            let found = verify::verify(store, at, self.layers).await;
+            let traffic = store.client().traffic();
+            talk::done(traffic.requests, traffic.retries);
+            found
+        };
+        let looking = look_at_all(&store, &locations, look, |name, found| {
+            match found {
+                Ok(found) => {
+                    is_unsound |= !found.findings.is_empty();
+                    unchecked.extend(Failure::unchecked(name, &found.unchecked));
+                    if !global.is_json() {
+                        return print(&output::verification_text(name, &found));
+                    }
+                    parts.push(output::verification_json(name, &found));
+                }
+                Err(failure) => parts.push(failure.part(name)),
+            }
+            Ok(())
+        });
+        let shown = (self.layers && !self.no_progress && !global.quiet).then_some((locations.len(), "images"));
+        let looked = global.block_on(&client, talk::with_progress(&store, shown, looking));
+        let looked = looked.and_then(|()| Failure::all(unchecked, "cannot be checked wholly", locations.len()));
+        let document = output::document("verify", json!({"images": parts}));
+        let text = if global.is_json() { pretty(&document) } else { String::new() };
+        match looked {
+            Ok(()) => Ok(Results { text, code: if is_unsound { UNSOUND } else { 0 } }),
+            // That is known, whatever else there is to know.
+            Err(failure) if is_unsound && failure.code() == 1 => {
+                Err(failure.with_code(UNSOUND).with_document(document))
+            }
+            Err(failure) => Err(failure.with_document(document)),
+        }
+    }
+}

@@ -1,0 +1,151 @@
+//! What the entries of an index say of each other and of their images. Pure.
+
+use std::collections::{HashMap, HashSet};
+
+use super::{Fault, Node, Part};
+use crate::image::{Digest, Platform, REFERENCE_DIGEST};
+
+/// Podman puts an image into an index once for each compression, and marks those that not every client reads.
+const COMPRESSION: &str = "io.github.containers.compression.";
+
+/// Checks the entries of every index that was read.
+pub(super) fn entries(nodes: &mut [Node]) {
+    let images: HashSet<(Option<usize>, String)> = nodes
+        .iter()
+        .filter(|node| !node.entry.is_attestation())
+        .map(|node| (node.parent, node.entry.digest.to_string()))
+        .collect();
+    let mut first: HashMap<Choice, Digest> = HashMap::new();
+    for node in nodes {
+        let mut faults = Vec::new();
+        if node.entry.is_attestation() {
+            let of = node.entry.annotations.get(REFERENCE_DIGEST).cloned();
+            if of.as_ref().is_none_or(|of| !images.contains(&(node.parent, of.clone()))) {
+                faults.push(Fault::Dangling { of });
+            }
+        } else {
+            if let (Some(entry), Some(config)) = (&node.entry.platform, &node.config)
+                && !entry.agrees_with(config)
+            {
+                let (entry, config) = (Box::new(entry.clone()), Box::new(config.clone()));
+                faults.push(Fault::Platform { entry, config });
+            }
+            if let Some(choice) = choice(node) {
+                let other = first.entry(choice).or_insert_with(|| node.entry.digest.clone());
+                if *other != node.entry.digest {
+                    faults.push(Fault::Ambiguous { other: other.clone() });
+                }
+            }
+        }
+        node.faults.extend(faults.into_iter().map(|fault| (Part::Manifest, fault)));
+    }
+}
+
+/// What a client chooses an image of an index by.
+#[derive(PartialEq, Eq, Hash)]
+struct Choice {
+    index: Option<usize>,
+    platform: Platform,
+    compressions: Vec<(String, String)>,
+}
+
+/// Nothing for what nobody chooses: what does not say what it is for, and artifacts, wherever they say that they belong.
+fn choice(node: &Node) -> Option<Choice> {
+    let platform = node.platform().filter(|platform| !matches!(platform.os.as_str(), "" | "unknown"))?;
+    if node.entry.artifact_type.is_some() {
+        return None;
+    }
+    let is_of_it = |(key, _): &(&String, &String)| key.starts_with(COMPRESSION);
+    let compressions = node.entry.annotations.iter().filter(is_of_it);
+    Some(Choice {
+        index: node.parent,
+        platform: Platform { variant: platform.own_variant().to_owned(), ..platform.clone() },
+        compressions: compressions.map(|(key, value)| (key.clone(), value.clone())).collect(),
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::image::{Descriptor, REFERENCE_TYPE};
+
+    fn platform(text: &str) -> Option<Platform> {
+        let (name, version) = text.split_once(' ').unwrap_or((text, ""));
+        (!name.is_empty()).then(|| Platform { os_version: version.into(), ..name.parse().unwrap() })
+    }
+
+    /// An entry of the index at a place, for a platform, with what its config says.
+    fn node(parent: usize, name: &str, entry: &str, config: &str) -> Node {
+        let descriptor = Descriptor::new("m", Digest::sha256(name.as_bytes()));
+        let descriptor = Descriptor { platform: platform(entry), ..descriptor };
+        Node { config: platform(config), ..Node::new(descriptor, Some(parent)) }
+    }
+
+    fn attestation(of: Option<&str>) -> Node {
+        let mut node = node(0, "attestation", "unknown/unknown", "");
+        node.entry.annotations.insert(REFERENCE_TYPE.into(), "attestation-manifest".into());
+        if let Some(of) = of {
+            node.entry.annotations.insert(REFERENCE_DIGEST.into(), Digest::sha256(of.as_bytes()).to_string());
+        }
+        node
+    }
+
+    fn words(mut nodes: Vec<Node>) -> String {
+        entries(&mut nodes);
+        let words: Vec<&str> = nodes.iter().flat_map(|node| &node.faults).map(|(_, fault)| fault.word()).collect();
+        words.join(" ")
+    }
+
+    #[test]
+    fn platforms_of_configs() {
+        for (entry, config, fault) in [
+            ("linux/amd64", "linux/amd64", ""),
+            ("linux/amd64", "linux/arm64", "platform"),
+            ("linux/amd64", "windows/amd64", "platform"),
+            ("linux/arm/v7", "linux/arm/v6", "platform"),
+            ("linux/arm/v7", "linux/arm", ""),
+            ("linux/arm64", "linux/arm64/v8", ""),
+            ("windows/amd64 10.0.1.1", "windows/amd64 10.0.2.1", "platform"),
+            ("windows/amd64", "windows/amd64 10.0.2.1", "platform"),
+            ("", "linux/amd64", ""),
+            ("linux/amd64", "", ""),
+        ] {
+            assert_eq!(words(vec![node(0, "a", entry, config)]), fault, "{entry} {config}");
+        }
+    }
+
+    #[test]
+    fn images_for_one_platform() {
+        for (one, other, fault) in [
+            ("linux/amd64", "linux/amd64", "ambiguous"),
+            ("linux/arm64", "linux/arm64/v8", "ambiguous"),
+            ("linux/arm/v6", "linux/arm/v7", ""),
+            ("linux/arm", "linux/arm/v7", ""),
+            ("windows/amd64 10.0.1.1", "windows/amd64 10.0.1.2", ""),
+            ("unknown/unknown", "unknown/unknown", ""),
+            ("", "", ""),
+        ] {
+            assert_eq!(words(vec![node(0, "a", one, ""), node(0, "b", other, "")]), fault, "{one} {other}");
+            assert_eq!(words(vec![node(0, "a", one, ""), node(0, "a", other, "")]), "", "one image, listed twice");
+            assert_eq!(words(vec![node(0, "a", one, ""), node(1, "b", other, "")]), "", "in two indexes");
+        }
+        // Where an entry says nothing the config does.
+        assert_eq!(words(vec![node(0, "a", "", "linux/amd64"), node(0, "b", "linux/amd64", "")]), "ambiguous");
+        let (one, mut other) = (node(0, "a", "linux/amd64", ""), node(0, "b", "linux/amd64", ""));
+        other.entry.annotations.insert(format!("{COMPRESSION}zstd"), "true".into());
+        assert_eq!(words(vec![one, other]), "", "another compression");
+        let (one, mut other) = (node(0, "a", "linux/amd64", ""), node(0, "b", "linux/amd64", ""));
+        other.entry.artifact_type = Some("application/x".into());
+        assert_eq!(words(vec![one, other]), "", "an artifact");
+    }
+
+    #[test]
+    fn attestations_of_images() {
+        let image = || node(0, "a", "linux/amd64", "");
+        for (of, fault) in [(Some("a"), ""), (Some("b"), "attestation"), (None, "attestation")] {
+            assert_eq!(words(vec![image(), attestation(of)]), fault, "{of:?}");
+        }
+        assert_eq!(words(vec![attestation(Some("attestation"))]), "attestation", "of itself");
+        assert_eq!(words(vec![node(1, "a", "linux/amd64", ""), attestation(Some("a"))]), "attestation");
+    }
+}

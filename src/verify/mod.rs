@@ -1,0 +1,153 @@
+//! Whether an image or an index is sound: all of it is there, and is what it is said to be.
+
+mod check;
+mod finding;
+mod layers;
+mod manifests;
+mod unpack;
+
+pub use finding::{Fault, Finding, Part};
+
+use std::collections::HashSet;
+
+use futures_util::future::join_all;
+
+use crate::image::{Descriptor, Digest, Fetched, ImageManifest, Location, Manifest, Platform, media_type};
+use crate::once::Once;
+use crate::registry::FoundBlob;
+use crate::store::{Error, Store};
+use unpack::Contents;
+
+/// What was found out about a reference.
+#[derive(Debug, Clone, Default)]
+pub struct Verification {
+    /// Type, digest and size of what it points at; nothing where that cannot be read.
+    pub descriptor: Option<Descriptor>,
+    /// Images that are not attestations.
+    pub images: usize,
+    /// Attestations of images.
+    pub attestations: usize,
+    /// Entries that are neither image nor index, which are not opened.
+    pub others: usize,
+    /// Configs and layers, each once.
+    pub blobs: usize,
+    /// Their bytes, as their descriptors have them.
+    pub bytes: u64,
+    /// Everything that is wrong, in the order of the index.
+    pub findings: Vec<Finding>,
+    /// What could not be checked, for the registry's or the network's reasons.
+    pub unchecked: Vec<Error>,
+}
+
+impl Verification {
+    /// Whether all of it was checked, and nothing is wrong.
+    #[must_use]
+    pub fn is_sound(&self) -> bool {
+        self.findings.is_empty() && self.unchecked.is_empty()
+    }
+}
+
+/// A manifest that is checked.
+struct Node {
+    /// What names it; of the reference itself, what was found.
+    entry: Descriptor,
+    /// The place of the index that it is an entry of.
+    parent: Option<usize>,
+    /// Nothing where it cannot be read.
+    fetched: Option<Fetched>,
+    /// What its config says that it is for.
+    config: Option<Platform>,
+    faults: Vec<(Part, Fault)>,
+}
+
+/// One reference that is verified, and what was looked at already: images share layers.
+struct Work<'s> {
+    store: &'s Store<'s>,
+    at: &'s Location,
+    manifests: Once<Digest, Fetched, Error>,
+    blobs: Once<Digest, FoundBlob, Error>,
+    contents: Once<(Digest, u64, bool), Contents, Error>,
+}
+
+/// Verifies a reference: its manifests and configs are read and every blob is looked for; with `layers` these are read
+/// as well.
+///
+/// Errors: the reference does not exist or cannot be read, or the run was to end. What is wrong with it is no error.
+pub async fn verify(store: &Store<'_>, reference: &Location, layers: bool) -> Result<Verification, Error> {
+    let root = match store.fetch_manifest(reference, None).await {
+        Ok(root) => root,
+        Err(error) => {
+            let Some(fault) = Fault::of(&error).filter(|_| !error.is_missing()) else { return Err(error) };
+            return Ok(Verification { findings: vec![Finding::of_reference(fault)], ..Verification::default() });
+        }
+    };
+    let work =
+        Work { store, at: reference, manifests: Once::default(), blobs: Once::default(), contents: Once::default() };
+    let descriptor = root.descriptor.clone();
+    let (mut nodes, mut unchecked) = manifests::read(&work, root).await;
+    let checked = join_all(nodes.iter().map(async |node| match node.image() {
+        Some(image) => layers::check(&work, node, image, layers).await,
+        None => layers::Checked::default(),
+    }));
+    let checked = checked.await;
+    for (node, mut found) in nodes.iter_mut().zip(checked) {
+        node.config = found.platform;
+        node.faults.append(&mut found.faults);
+        unchecked.append(&mut found.unchecked);
+    }
+    if let Some(stopped) = unchecked.iter().find(|error| error.is_stopped()) {
+        return Err(stopped.clone());
+    }
+    check::entries(&mut nodes);
+    Ok(sum_up(descriptor, nodes, unchecked))
+}
+
+impl Node {
+    fn new(entry: Descriptor, parent: Option<usize>) -> Self {
+        Self { entry, parent, fetched: None, config: None, faults: Vec::new() }
+    }
+
+    fn image(&self) -> Option<&ImageManifest> {
+        match &self.fetched.as_ref()?.manifest {
+            Manifest::Image(image) => Some(image),
+            Manifest::Index(_) => None,
+        }
+    }
+
+    /// What it is for, by its entry or else by its config.
+    fn platform(&self) -> Option<&Platform> {
+        self.entry.platform.as_ref().or(self.config.as_ref())
+    }
+}
+
+fn sum_up(descriptor: Descriptor, nodes: Vec<Node>, unchecked: Vec<Error>) -> Verification {
+    let mut sum = Verification { descriptor: Some(descriptor), unchecked, ..Verification::default() };
+    let mut seen = HashSet::new();
+    for node in nodes {
+        for blob in node.image().map(ImageManifest::blobs).unwrap_or_default() {
+            if seen.insert(blob.digest) {
+                sum.blobs += 1;
+                sum.bytes = sum.bytes.saturating_add(blob.size);
+            }
+        }
+        match &node {
+            node if node.entry.is_attestation() => sum.attestations += 1,
+            node if media_type::is_index(&node.entry.media_type) => {}
+            node if manifests::is_known(&node.entry) => sum.images += 1,
+            _ => sum.others += 1,
+        }
+        let (platform, is_attestation) = (node.platform().cloned(), node.entry.is_attestation());
+        sum.findings.extend(node.faults.into_iter().map(|(part, fault)| Finding {
+            platform: platform.clone(),
+            is_attestation,
+            manifest: Some(node.entry.digest.clone()),
+            digest: Some(match &part {
+                Part::Manifest => node.entry.digest.clone(),
+                Part::Config(digest) | Part::Layer(_, digest) => digest.clone(),
+            }),
+            part,
+            fault,
+        }));
+    }
+    sum
+}

@@ -1,0 +1,223 @@
+//! Hashing a layer as it is stored and as it is unpacked, in one pass. Blocking.
+
+use std::io::{self, BufRead, BufReader, Cursor, Read, Write};
+
+use bytes::{Buf as _, Bytes};
+use flate2::bufread::MultiGzDecoder;
+use ruzstd::decoding::errors::{FrameDecoderError, ReadFrameHeaderError};
+use ruzstd::decoding::{FrameDecoder, StreamingDecoder};
+use tokio::sync::mpsc;
+
+use crate::image::media_type::Packing;
+use crate::image::{Digest, Hasher};
+
+/// What zstd itself takes without being asked to take more: bytes of a window, which are kept in memory.
+const MAX_WINDOW: u64 = 128 << 20;
+/// Bytes that are unpacked at once.
+const PIECE: usize = 128 << 10;
+
+/// What a blob's bytes are.
+#[derive(Debug, Clone)]
+pub(super) struct Contents {
+    /// As it is stored, in bytes.
+    pub(super) size: u64,
+    /// As it is stored.
+    pub(super) digest: Digest,
+    /// How it is packed, by its first bytes.
+    pub(super) packing: Packing,
+    /// Its digest when it is unpacked, or why it cannot be; nothing where that was not asked for.
+    pub(super) unpacked: Option<Result<Digest, String>>,
+}
+
+/// Reads a blob to its end. Errors: of the reader.
+pub(super) fn read(mut blob: impl BufRead, digest: &Digest, unpacks: bool) -> io::Result<Contents> {
+    let mut first = Vec::new();
+    blob.by_ref().take(4).read_to_end(&mut first)?;
+    let packing = match first.as_slice() {
+        [0x1f, 0x8b, ..] => Packing::Gzip,
+        // A frame, or one that is to be skipped (RFC 8878, sections 3.1.1 and 3.1.2).
+        [0x28, 0xb5, 0x2f, 0xfd] | [0x50..=0x5f, 0x2a, 0x4d, 0x18] => Packing::Zstd,
+        _ => Packing::Tar,
+    };
+    let mut blob = Hashed { inner: Read::chain(Cursor::new(first), blob), hasher: Hasher::like(digest), size: 0 };
+    let unpacked = unpacks.then(|| {
+        let mut out = Sink(Hasher::like(digest));
+        let outcome = match packing {
+            Packing::Tar => io::copy(&mut blob, &mut out).map(drop),
+            Packing::Gzip => copy(MultiGzDecoder::new(&mut blob), &mut out),
+            Packing::Zstd => unpack_zstd(&mut blob, &mut out),
+        };
+        outcome.map(|()| out.0.finish()).map_err(|error| error.to_string())
+    });
+    // What is behind an error belongs to the blob as well.
+    io::copy(&mut blob, &mut io::sink())?;
+    Ok(Contents { size: blob.size, digest: blob.hasher.finish(), packing, unpacked })
+}
+
+fn copy(from: impl Read, to: &mut Sink) -> io::Result<()> {
+    io::copy(&mut BufReader::with_capacity(PIECE, from), to).map(drop)
+}
+
+/// Frame by frame: the decoder knows one alone, and there may be many, as in zstd:chunked.
+fn unpack_zstd(mut from: impl BufRead, to: &mut Sink) -> io::Result<()> {
+    let mut decoder = FrameDecoder::new();
+    decoder.set_max_window_size(MAX_WINDOW);
+    while !from.fill_buf()?.is_empty() {
+        match StreamingDecoder::new_with_decoder(&mut from, &mut decoder) {
+            Ok(frame) => copy(frame, to)?,
+            Err(FrameDecoderError::ReadFrameHeaderError(ReadFrameHeaderError::SkipFrame { length, .. })) => {
+                if io::copy(&mut from.by_ref().take(length.into()), &mut io::sink())? < length.into() {
+                    return Err(io::ErrorKind::UnexpectedEof.into());
+                }
+            }
+            Err(error) => return Err(io::Error::other(error)),
+        }
+    }
+    Ok(())
+}
+
+/// Hashes what is read through it.
+struct Hashed<R> {
+    inner: R,
+    hasher: Hasher,
+    size: u64,
+}
+
+impl<R: BufRead> Read for Hashed<R> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let read = self.fill_buf()?.read(buffer)?;
+        self.consume(read);
+        Ok(read)
+    }
+}
+
+impl<R: BufRead> BufRead for Hashed<R> {
+    fn fill_buf(&mut self) -> io::Result<&[u8]> {
+        self.inner.fill_buf()
+    }
+
+    fn consume(&mut self, amount: usize) {
+        // It is filled, and gives what it gave.
+        if let Some(taken) = self.inner.fill_buf().ok().and_then(|buffer| buffer.get(..amount)) {
+            self.hasher.update(taken);
+            self.size += taken.len() as u64;
+        }
+        self.inner.consume(amount);
+    }
+}
+
+/// Hashes what is written to it.
+struct Sink(Hasher);
+
+impl Write for Sink {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.0.update(bytes);
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+/// Pieces from another task, which comes to its end when that lets go.
+pub(super) struct Pieces {
+    receiver: mpsc::Receiver<Bytes>,
+    piece: Bytes,
+}
+
+impl Pieces {
+    pub(super) fn new(receiver: mpsc::Receiver<Bytes>) -> Self {
+        Self { receiver, piece: Bytes::new() }
+    }
+}
+
+impl Read for Pieces {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let read = self.fill_buf()?.read(buffer)?;
+        self.consume(read);
+        Ok(read)
+    }
+}
+
+impl BufRead for Pieces {
+    fn fill_buf(&mut self) -> io::Result<&[u8]> {
+        while self.piece.is_empty() {
+            match self.receiver.blocking_recv() {
+                Some(piece) => self.piece = piece,
+                None => break,
+            }
+        }
+        Ok(&self.piece)
+    }
+
+    fn consume(&mut self, amount: usize) {
+        self.piece.advance(amount.min(self.piece.len()));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use flate2::Compression;
+    use flate2::write::GzEncoder;
+
+    use super::*;
+
+    fn gzip(bytes: &[u8]) -> Vec<u8> {
+        let mut out = GzEncoder::new(Vec::new(), Compression::fast());
+        out.write_all(bytes).unwrap();
+        out.finish().unwrap()
+    }
+
+    /// A frame of one block that is not compressed (RFC 8878, sections 3.1.1.1 and 3.1.1.2).
+    fn zstd(bytes: &[u8]) -> Vec<u8> {
+        let length = u32::try_from(bytes.len()).unwrap();
+        let header = [&[0x28, 0xb5, 0x2f, 0xfd, 0b1010_0000][..], &length.to_le_bytes()].concat();
+        let block = (length << 3 | 1).to_le_bytes();
+        [&header, &block[..3], bytes].concat()
+    }
+
+    fn skippable(length: u32, bytes: &[u8]) -> Vec<u8> {
+        [&[0x5a, 0x2a, 0x4d, 0x18][..], &length.to_le_bytes(), bytes].concat()
+    }
+
+    #[test]
+    fn what_layers_are() {
+        let (one, two) = (b"one ".repeat(50_000), b"two".to_vec());
+        let (both, small) = ([&one[..], &two[..]].concat(), &one[..200]);
+        for (name, bytes, packing, unpacked) in [
+            ("tar", one.clone(), Packing::Tar, Some(&one[..])),
+            ("empty", vec![], Packing::Tar, Some(&[])),
+            ("a byte", vec![0x1f], Packing::Tar, Some(&[0x1f])),
+            ("gzip", gzip(&one), Packing::Gzip, Some(&one)),
+            ("two members", [gzip(&one), gzip(&two)].concat(), Packing::Gzip, Some(&both)),
+            ("gzip cut off", gzip(&one)[..gzip(&one).len() - 9].to_vec(), Packing::Gzip, None),
+            ("gzip and more", [gzip(&one), b"more".to_vec()].concat(), Packing::Gzip, None),
+            ("zstd", zstd(small), Packing::Zstd, Some(small)),
+            ("two frames", [zstd(&two), zstd(&two)].concat(), Packing::Zstd, Some(b"twotwo")),
+            (
+                "frames to skip",
+                [skippable(3, b"abc"), zstd(&two), skippable(0, b"")].concat(),
+                Packing::Zstd,
+                Some(&two),
+            ),
+            ("a frame to skip, cut off", [zstd(&two), skippable(9, b"abc")].concat(), Packing::Zstd, None),
+            ("zstd cut off", zstd(&two)[..10].to_vec(), Packing::Zstd, None),
+            ("zstd and more", [zstd(&two), b"more".to_vec()].concat(), Packing::Zstd, None),
+        ] {
+            // In pieces, as they come from a network.
+            for piece in [1, 7, 100_000] {
+                let (sender, receiver) = mpsc::channel(bytes.len() + 1);
+                bytes.chunks(piece).for_each(|piece| sender.try_send(Bytes::copy_from_slice(piece)).unwrap());
+                drop(sender);
+                let contents = read(Pieces::new(receiver), &Digest::sha256(b""), true).unwrap();
+                assert_eq!((contents.size, contents.digest), (bytes.len() as u64, Digest::sha256(&bytes)), "{name}");
+                assert_eq!(contents.packing, packing, "{name}");
+                let found = contents.unpacked.unwrap();
+                assert_eq!(found.as_ref().ok(), unpacked.map(Digest::sha256).as_ref(), "{name}: {found:?}");
+            }
+        }
+        let contents = read(&gzip(&one)[..], &Digest::sha256(b""), false).unwrap();
+        assert!(contents.unpacked.is_none() && contents.digest == Digest::sha256(&gzip(&one)));
+    }
+}
