@@ -9,6 +9,7 @@ mod compat;
 mod copy;
 mod examples;
 mod faults;
+mod inspect;
 mod layouts;
 mod many;
 mod mounts;

@@ -1,9 +1,9 @@
 //! Reading one reference: an image with its config, or an index with all its children.
 
 use bytes::Bytes;
-use futures_util::future::try_join_all;
+use futures_util::future::{join, try_join_all};
 
-use crate::image::{Descriptor, Fetched, ImageConfig, ImageManifest, Index, Location, Manifest, media_type};
+use crate::image::{Descriptor, Fetched, ImageConfig, ImageManifest, Index, Location, Manifest, Platform, media_type};
 use crate::store::{Error, Store};
 
 /// What a reference points at.
@@ -15,6 +15,19 @@ pub struct Inspection {
     pub bytes: Bytes,
     /// What it is.
     pub content: Content,
+    /// What refers to it, such as signatures; nothing where nobody asked, or the registry does not tell.
+    pub referrers: Option<Vec<Descriptor>>,
+}
+
+/// What to read.
+#[derive(Debug, Clone, Default)]
+pub struct InspectOptions {
+    /// The image of this platform alone, out of an index.
+    pub platform: Option<Platform>,
+    /// The configs of an index's images. An image's own is always read.
+    pub child_configs: bool,
+    /// What refers to it.
+    pub referrers: bool,
 }
 
 /// An image or an index.
@@ -47,25 +60,71 @@ pub enum Child {
 impl Image {
     /// What the config says the image runs on; empty where there is no config or it is not one of an image.
     #[must_use]
-    pub fn platform(&self) -> crate::image::Platform {
+    pub fn platform(&self) -> Platform {
         let config = self.config.as_deref().and_then(|bytes| serde_json::from_slice::<ImageConfig>(bytes).ok());
         config.unwrap_or_default().platform
     }
 }
 
-/// Reads a reference. An image's config is always fetched, those of an index's children with `child_configs`.
-pub async fn inspect(store: &Store<'_>, reference: &Location, child_configs: bool) -> Result<Inspection, Error> {
-    let fetched = store.fetch_manifest(reference, None).await?;
+/// Reads a reference.
+pub async fn inspect(store: &Store<'_>, reference: &Location, options: &InspectOptions) -> Result<Inspection, Error> {
+    let fetched = fetch(store, reference, options.platform.as_ref()).await?;
     let (descriptor, bytes) = (fetched.descriptor.clone(), fetched.bytes.clone());
-    let content = match fetched.manifest {
-        Manifest::Image(manifest) => Content::Image(image(store, reference, manifest, true).await?),
-        Manifest::Index(index) => {
-            let children = index.manifests.iter().map(|entry| child(store, reference, entry, child_configs));
-            let children = try_join_all(children).await?;
-            Content::Index(index, children)
+    let content = async {
+        Ok::<_, Error>(match fetched.manifest {
+            Manifest::Image(manifest) => Content::Image(image(store, reference, manifest, true).await?),
+            Manifest::Index(index) => {
+                let children =
+                    index.manifests.iter().map(|entry| child(store, reference, entry, options.child_configs));
+                let children = try_join_all(children).await?;
+                Content::Index(index, children)
+            }
+        })
+    };
+    let referrers = async {
+        match options.referrers {
+            true => store.referrers(reference, &descriptor.digest).await.map(Some),
+            false => Ok(None),
         }
     };
-    Ok(Inspection { descriptor, bytes, content })
+    let (content, referrers) = join(content, referrers).await;
+    let referrers = match referrers {
+        // A registry that has no such list may say so in many ways.
+        Err(error) if error.is_refusal() => None,
+        referrers => referrers?,
+    };
+    Ok(Inspection { content: content?, descriptor, bytes, referrers })
+}
+
+/// The manifest of a reference, or of the image for a platform in it.
+pub async fn fetch(store: &Store<'_>, reference: &Location, platform: Option<&Platform>) -> Result<Fetched, Error> {
+    match platform {
+        Some(platform) => store.fetch_image(reference, platform, None).await,
+        None => store.fetch_manifest(reference, None).await,
+    }
+}
+
+/// The config of an image, byte for byte; of an index, that of its image for a platform, which is `own` where none is
+/// wanted.
+pub async fn config(
+    store: &Store<'_>,
+    reference: &Location,
+    wanted: Option<&Platform>,
+    own: &Platform,
+) -> Result<Bytes, Error> {
+    let fetched = store.fetch_manifest(reference, None).await?;
+    let is_index = matches!(fetched.manifest, Manifest::Index(_));
+    let fetched = match wanted.or(is_index.then_some(own)) {
+        Some(platform) => store.choose_image(reference, fetched, platform, None).await?,
+        None => fetched,
+    };
+    match fetched.manifest {
+        Manifest::Image(image) => store.fetch_config(reference, &image.config, None).await,
+        Manifest::Index(_) => {
+            let reason = "what it holds for that platform is an index; name it by its digest".to_owned();
+            Err(Error::Unsuitable { subject: reference.to_string(), reason })
+        }
+    }
 }
 
 async fn child(store: &Store<'_>, reference: &Location, entry: &Descriptor, config: bool) -> Result<Child, Error> {

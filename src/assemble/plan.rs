@@ -248,7 +248,13 @@ pub(super) mod tests {
             reference: source.with_digest(descriptor.digest.clone()),
             source,
             bytes: Bytes::from(descriptor.digest.to_string()),
-            manifest: Arc::new(ImageManifest { config, layers: Vec::new(), subject: None }),
+            manifest: Arc::new(ImageManifest {
+                artifact_type: None,
+                config,
+                layers: Vec::new(),
+                annotations: BTreeMap::new(),
+                subject: None,
+            }),
             config: None,
             descriptor,
         }

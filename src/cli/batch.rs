@@ -123,10 +123,10 @@ impl Told<'_> {
         self.digest = Some(descriptor.digest.to_string());
         match (self.prints, self.batch.options.dry_run, self.is_one) {
             (false, _, _) => Ok(()),
-            (true, true, _) => print(&output::plan_text(outcome)),
-            (true, false, true) => print(&format!("Digest: {} {}\n", descriptor.digest, descriptor.size)),
+            (true, true, _) => print(output::plan_text(outcome)),
+            (true, false, true) => print(format!("Digest: {} {}\n", descriptor.digest, descriptor.size)),
             (true, false, false) => {
-                print(&format!("Digest: {} {} {}\n", descriptor.digest, descriptor.size, spec.target))
+                print(format!("Digest: {} {} {}\n", descriptor.digest, descriptor.size, spec.target))
             }
         }
     }

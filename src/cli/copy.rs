@@ -164,7 +164,7 @@ impl Told {
         }
         let Came::Done(report) = came else { return Ok(()) };
         self.digest = Some(report.descriptor.digest.to_string());
-        if self.prints { print(&line(report)) } else { Ok(()) }
+        if self.prints { print(line(report)) } else { Ok(()) }
     }
 }
 

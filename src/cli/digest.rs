@@ -33,7 +33,7 @@ impl Digest {
         let mut parts = Vec::new();
         let mut tell = |name: &str, found: Result<Hash, &Failure>| {
             match found {
-                Ok(digest) if !global.is_json() => return print(&format!("{digest}\n")),
+                Ok(digest) if !global.is_json() => return print(format!("{digest}\n")),
                 Ok(digest) => parts.push(json!({"reference": name, "digest": digest})),
                 Err(failure) => parts.push(failure.part(name)),
             }

@@ -85,7 +85,7 @@ impl Command {
         match self {
             Self::Copy(command) => command.run(global),
             Self::Digest(command) => command.run(global),
-            Self::Inspect(command) => command.run(global).map(Results::from),
+            Self::Inspect(command) => command.run(global),
             Self::Lint(command) => command.run(global).map(Results::from),
             Self::Login(command) => command.run(global).map(Results::from),
             Self::Logout(command) => command.run(global).map(Results::from),
@@ -110,7 +110,7 @@ pub fn main() -> ExitCode {
             talk::say(&failure);
             // Whoever reads stdout gets a document in any case; that it cannot be written is known already.
             if is_json {
-                let _ = print(&results::pretty(&failure.document(name)));
+                let _ = print(results::pretty(&failure.document(name)));
             }
             failure.exit_code()
         }
@@ -118,10 +118,10 @@ pub fn main() -> ExitCode {
 }
 
 /// Prints a command's whole data. A reader that has seen enough, such as `head`, is no failure.
-fn print(text: &str) -> Result<(), Failure> {
+fn print(text: impl AsRef<[u8]>) -> Result<(), Failure> {
     let written = talk::aside(|| {
         let mut stdout = std::io::stdout().lock();
-        stdout.write_all(text.as_bytes()).and_then(|()| stdout.flush())
+        stdout.write_all(text.as_ref()).and_then(|()| stdout.flush())
     });
     match written {
         Err(error) if error.kind() != std::io::ErrorKind::BrokenPipe => {

@@ -33,7 +33,7 @@ impl Query {
                 Ok(found) => {
                     is_offered &= self.platform.as_ref().is_none_or(|wanted| found.offers(wanted));
                     if !global.is_json() {
-                        return print(&output::query_text(name, found));
+                        return print(output::query_text(name, found));
                     }
                     parts.push(output::query_json(name, found));
                 }

@@ -39,7 +39,7 @@ impl Tags {
             if !self.platforms {
                 parts.extend(tags.iter().map(|tag| json!({"tag": tag})));
                 let lines: String = tags.iter().map(|tag| format!("{tag}\n")).collect();
-                return if global.is_json() { Ok(()) } else { print(&lines) };
+                return if global.is_json() { Ok(()) } else { print(lines) };
             }
             let width = tags.iter().map(|tag| tag.chars().count()).max().unwrap_or_default();
             let locations: Vec<(String, Location)> = tags.iter().map(|tag| (tag.clone(), at.with_tag(tag))).collect();
@@ -47,7 +47,7 @@ impl Tags {
                 match found {
                     Ok(found) if !global.is_json() => {
                         let names: Vec<String> = found.platforms.iter().map(Platform::to_string).collect();
-                        return print(&format!("{tag:<width$} {}\n", names.join(", ")));
+                        return print(format!("{tag:<width$} {}\n", names.join(", ")));
                     }
                     Ok(found) => {
                         let mut part = json!({"tag": tag});

@@ -47,7 +47,7 @@ impl Verify {
                     is_unsound |= !found.findings.is_empty();
                     unchecked.extend(Failure::unchecked(name, &found.unchecked));
                     if !global.is_json() {
-                        return print(&output::verification_text(name, &found));
+                        return print(output::verification_text(name, &found));
                     }
                     parts.push(output::verification_json(name, &found));
                 }

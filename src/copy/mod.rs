@@ -5,7 +5,7 @@ mod tree;
 
 use futures_util::future::try_join_all;
 
-use crate::image::{Fetched, ImageConfig, Location, Manifest, Platform, media_type};
+use crate::image::{Fetched, Location, Platform};
 use crate::store::{Error as StoreError, Placed, Publication, PublishError, Report, Steps, Store};
 
 /// What to copy, and how.
@@ -123,24 +123,10 @@ async fn root(
     to: &Location,
     platform: Option<&Platform>,
 ) -> Result<Fetched, Reason> {
-    let fetched = store.fetch_manifest(from, Some(to)).await?;
-    let Some(wanted) = platform else { return Ok(fetched) };
-    let index = match &fetched.manifest {
-        Manifest::Index(index) => index,
-        Manifest::Image(image) => {
-            let config = match media_type::is_config(&image.config.media_type) {
-                true => store.fetch_config(from, &image.config, Some(to)).await?,
-                false => bytes::Bytes::new(),
-            };
-            let found = serde_json::from_slice::<ImageConfig>(&config).unwrap_or_default().platform;
-            return match found.matches(wanted) {
-                true => Ok(fetched),
-                false => Err(Reason::Unusable(format!("it is one image, for {found} and not for {wanted}"))),
-            };
-        }
-    };
-    let entry = index.image_for(wanted).map_err(Reason::Unusable)?;
-    Ok(store.fetch_child(from, entry, Some(to)).await?)
+    Ok(match platform {
+        Some(wanted) => store.fetch_image(from, wanted, Some(to)).await?,
+        None => store.fetch_manifest(from, Some(to)).await?,
+    })
 }
 
 /// The tags of a repository that match any of these patterns, sorted; `*` and `?` stand for others.

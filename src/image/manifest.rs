@@ -40,12 +40,19 @@ impl Fetched {
 
 /// An image manifest: its config and its layers.
 #[derive(Debug, Clone, Deserialize)]
+#[serde(rename_all = "camelCase")]
 pub struct ImageManifest {
+    /// What it is, where it is an artifact.
+    #[serde(default)]
+    pub artifact_type: Option<String>,
     /// Where the image's config is.
     pub config: Descriptor,
     /// The layers, lowest first.
     #[serde(default, deserialize_with = "null_is_empty")]
     pub layers: Vec<Descriptor>,
+    /// Annotations of the image.
+    #[serde(default, deserialize_with = "null_is_empty")]
+    pub annotations: BTreeMap<String, String>,
     /// The manifest that this one refers to, as a signature does.
     #[serde(default)]
     pub subject: Option<Box<Descriptor>>,

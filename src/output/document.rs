@@ -1,13 +1,18 @@
 //! Results for programs: the parts of the JSON documents that `--output json` prints. The README describes them; a key
 //! that is there stays, in its meaning, as long as `version` is 1.
 
-use serde_json::{Map, Value, json};
+use std::collections::BTreeMap;
+
+use serde_json::{Value, json};
 
 use crate::assemble::{Change, Outcome, Skipped, Volume};
 use crate::image::{Descriptor, REFERENCE_DIGEST};
 use crate::inspect::{Child, Content, Image, Inspection};
 use crate::query::Query;
 use crate::store::{TagOutcome, TagReport};
+
+/// Annotation of an in-toto statement (BuildKit, "Attestation storage").
+const PREDICATE_TYPE: &str = "in-toto.io/predicate-type";
 
 /// A document of a command.
 #[must_use]
@@ -147,6 +152,7 @@ pub fn inspection_parts(name: &str, inspection: &Inspection) -> Value {
         Content::Image(image) => {
             let mut parts = json!({"platform": image.platform()});
             merge(&mut parts, image_json(image));
+            merge(&mut parts, of_manifest(image.manifest.artifact_type.as_ref(), &image.manifest.annotations));
             parts
         }
         Content::Index(index, children) => {
@@ -154,16 +160,14 @@ pub fn inspection_parts(name: &str, inspection: &Inspection) -> Value {
                 let mut out = entry_json(entry);
                 if let Child::Image(image, _) = child {
                     merge(&mut out, image_json(image));
+                    if entry.is_attestation() {
+                        merge(&mut out, json!({"predicateTypes": predicate_types(image)}));
+                    }
                 }
                 out
             });
             let mut parts = json!({"entries": children.collect::<Vec<_>>()});
-            if let Some(kind) = &index.artifact_type {
-                merge(&mut parts, json!({"artifactType": kind}));
-            }
-            if !index.annotations.is_empty() {
-                merge(&mut parts, json!({"annotations": index.annotations}));
-            }
+            merge(&mut parts, of_manifest(index.artifact_type.as_ref(), &index.annotations));
             parts
         }
     };
@@ -171,7 +175,32 @@ pub fn inspection_parts(name: &str, inspection: &Inspection) -> Value {
     if let Some(subject) = subject(inspection) {
         merge(&mut out, json!({"subject": descriptor_json(subject)}));
     }
+    let referrers = inspection.referrers.as_ref().map(|all| all.iter().map(referrer_json).collect::<Vec<_>>());
+    merge(&mut out, json!({"referrers": referrers}));
     out
+}
+
+/// What a manifest says of itself, where it says anything.
+fn of_manifest(artifact_type: Option<&String>, annotations: &BTreeMap<String, String>) -> Value {
+    let mut out = json!({});
+    if let Some(kind) = artifact_type {
+        merge(&mut out, json!({"artifactType": kind}));
+    }
+    if !annotations.is_empty() {
+        merge(&mut out, json!({"annotations": annotations}));
+    }
+    out
+}
+
+fn referrer_json(referrer: &Descriptor) -> Value {
+    let mut out = descriptor_json(referrer);
+    merge(&mut out, of_manifest(referrer.artifact_type.as_ref(), &referrer.annotations));
+    out
+}
+
+/// What the statements of an attestation are about, as BuildKit writes it to their layers.
+fn predicate_types(image: &Image) -> Vec<&String> {
+    image.manifest.layers.iter().filter_map(|layer| layer.annotations.get(PREDICATE_TYPE)).collect()
 }
 
 fn subject(inspection: &Inspection) -> Option<&Descriptor> {
@@ -182,9 +211,12 @@ fn subject(inspection: &Inspection) -> Option<&Descriptor> {
 }
 
 fn image_json(image: &Image) -> Value {
+    let mut config = descriptor_json(&image.manifest.config);
+    if let Some(bytes) = &image.config {
+        // One that is no JSON is none of an image.
+        let content: Option<Value> = serde_json::from_slice(bytes).ok();
+        merge(&mut config, json!({"content": content}));
+    }
     let layers: Vec<Value> = image.manifest.layers.iter().map(descriptor_json).collect();
-    let mut out = Map::new();
-    out.insert("config".into(), descriptor_json(&image.manifest.config));
-    out.insert("layers".into(), layers.into());
-    Value::Object(out)
+    json!({"config": config, "layers": layers})
 }

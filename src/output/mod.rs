@@ -15,5 +15,5 @@ pub use json::inspection_json;
 pub use plan::plan_text;
 pub use progress::Progress;
 pub use query::query_text;
-pub use text::{Colour, inspection_text};
+pub use text::{Colour, Shown, inspection_text};
 pub use verify::{verification_json, verification_text};

@@ -1,6 +1,7 @@
+use std::collections::{BTreeMap, HashMap};
 use std::fmt::{self, Display, Write as _};
 
-use crate::image::{Descriptor, Index, REFERENCE_DIGEST};
+use crate::image::{Descriptor, Digest, Index, Platform, REFERENCE_DIGEST};
 use crate::inspect::{Child, Content, Image, Inspection};
 
 /// Whether text is coloured: for a person at a terminal, never in a pipe.
@@ -10,6 +11,17 @@ pub enum Colour {
     Always,
     /// Plain text.
     Never,
+}
+
+/// What `inspect` shows.
+#[derive(Debug, Clone, Copy)]
+pub struct Shown {
+    /// Whether it is coloured.
+    pub colour: Colour,
+    /// The sizes of layers, and all of them together.
+    pub layers: bool,
+    /// Annotations, where there are any.
+    pub annotations: bool,
 }
 
 struct Painter(Colour);
@@ -36,108 +48,162 @@ impl Painter {
     }
 }
 
-/// The text of `inspect`, to the byte that of 2.2.1. `name` is the reference as the user wrote it.
+/// The text of `inspect`, to the byte that of 2.2.1, but for what it does not have and is asked for. `name` is the
+/// reference as the user wrote it.
 #[must_use]
-pub fn inspection_text(name: &str, inspection: &Inspection, colour: Colour) -> String {
-    let mut out = String::new();
+pub fn inspection_text(name: &str, inspection: &Inspection, shown: Shown) -> String {
+    let mut text = Text { out: String::new(), p: Painter(shown.colour), shown };
     // Writing to a String cannot fail.
     let _ = match &inspection.content {
-        Content::Image(image) => write_image(&mut out, &Painter(colour), name, inspection, image),
-        Content::Index(index, children) => write_index(&mut out, &Painter(colour), name, inspection, index, children),
+        Content::Image(image) => text.write_image(name, inspection, image),
+        Content::Index(index, children) => text.write_index(name, inspection, index, children),
     };
-    out
+    text.out
 }
 
-fn write_image(out: &mut String, p: &Painter, name: &str, inspection: &Inspection, image: &Image) -> fmt::Result {
-    let platform = image.platform();
-    writeln!(out, "Name: {} (Type: {})", p.green(name), p.green(&inspection.descriptor.media_type))?;
-    writeln!(out, "      Digest: {}", p.yellow(&inspection.descriptor.digest))?;
-    writeln!(out, "        Size: {}", p.blue(inspection.descriptor.size))?;
-    writeln!(out, "          OS: {}", p.green(platform.os))?;
-    writeln!(out, "        Arch: {}", p.green(platform.architecture))?;
-    writeln!(out, "    # Layers: {}", p.red(image.manifest.layers.len()))?;
-    for (number, layer) in (1..).zip(&image.manifest.layers) {
-        writeln!(out, "      layer {}: digest = {}", p.red(format!("{number:02}")), p.yellow(&layer.digest))?;
-    }
-    Ok(())
+struct Text {
+    out: String,
+    p: Painter,
+    shown: Shown,
 }
 
-fn write_index(
-    out: &mut String,
-    p: &Painter,
-    name: &str,
-    inspection: &Inspection,
-    index: &Index,
-    children: &[Child],
-) -> fmt::Result {
-    let total = index.manifests.len();
-    let attestations = index.manifests.iter().filter(|entry| entry.is_attestation()).count();
-    let images = total - attestations;
-    let plural = |count: usize| if count > 1 { "s" } else { "" };
-    writeln!(out, "Name:   {} (Type: {})", p.green(name), p.green(&inspection.descriptor.media_type))?;
-    writeln!(out, "Digest: {}", p.yellow(&inspection.descriptor.digest))?;
-    writeln!(
-        out,
-        " * Contains {} manifest references ({} image{}, {} attestation{}):",
-        p.red(total),
-        p.red(images),
-        plural(images),
-        p.red(attestations),
-        plural(attestations)
-    )?;
-    for (number, (entry, child)) in (1..).zip(index.manifests.iter().zip(children)) {
-        write_entry(out, p, number, entry, child)?;
-    }
-    Ok(())
-}
-
-fn write_entry(out: &mut String, p: &Painter, n: usize, entry: &Descriptor, child: &Child) -> fmt::Result {
-    let note = if entry.is_attestation() { " (vnd.docker.reference.type=attestation-manifest)" } else { "" };
-    let note = if note.is_empty() { String::new() } else { p.green(note) };
-    writeln!(out, "[{n}]     Type: {}{note}", p.green(&entry.media_type))?;
-    writeln!(out, "[{n}]   Digest: {}", p.yellow(&entry.digest))?;
-    writeln!(out, "[{n}]   Length: {}", p.blue(entry.size))?;
-    let Child::Image(image, _) = child else {
-        // 2.2.1's words.
-        return writeln!(
-            out,
-            "Unknown media type for further display: {}",
-            Painter(Colour::Never).green(&entry.media_type)
-        );
-    };
-    if entry.is_attestation() {
-        let of = entry.annotations.get(REFERENCE_DIGEST).map(String::as_str).unwrap_or_default();
-        return writeln!(out, "[{n}]       >>> Attestation for digest: {}\n", p.yellow(of));
-    }
-    writeln!(out, "[{n}] Platform:")?;
-    match &entry.platform {
-        Some(platform) => {
-            writeln!(out, "[{n}]    -      OS: {}", p.green(&platform.os))?;
-            if !platform.os_version.is_empty() {
-                writeln!(out, "[{n}]    - OS Vers: {}", p.green(&platform.os_version))?;
-            }
-            if !platform.os_features.is_empty() {
-                writeln!(out, "[{n}]    - OS Feat: {}", p.green(format!("[{}]", platform.os_features.join(" "))))?;
-            }
-            writeln!(out, "[{n}]    -    Arch: {}", p.green(&platform.architecture))?;
-            if !platform.variant.is_empty() {
-                writeln!(out, "[{n}]    - Variant: {}", p.green(&platform.variant))?;
+impl Text {
+    fn write_image(&mut self, name: &str, inspection: &Inspection, image: &Image) -> fmt::Result {
+        let Self { out, p, .. } = self;
+        let platform = image.platform();
+        writeln!(out, "Name: {} (Type: {})", p.green(name), p.green(&inspection.descriptor.media_type))?;
+        writeln!(out, "      Digest: {}", p.yellow(&inspection.descriptor.digest))?;
+        writeln!(out, "        Size: {}", p.blue(inspection.descriptor.size))?;
+        writeln!(out, "          OS: {}", p.green(platform.os))?;
+        writeln!(out, "        Arch: {}", p.green(platform.architecture))?;
+        self.write_annotations(" Annotations:", "      ", &image.manifest.annotations)?;
+        let Self { out, p, .. } = self;
+        writeln!(out, "    # Layers: {}", p.red(image.manifest.layers.len()))?;
+        for (number, layer) in (1..).zip(&image.manifest.layers) {
+            writeln!(out, "      layer {}: digest = {}", p.red(format!("{number:02}")), p.yellow(&layer.digest))?;
+            if self.shown.layers {
+                writeln!(out, "                  size = {}", p.blue(layer.size))?;
             }
         }
-        None => writeln!(out, "[{n}]    -      (no platform specified)")?,
+        if self.shown.layers {
+            writeln!(out, "       Total: {}", p.blue(total(&image.manifest.layers)))?;
+        }
+        Ok(())
     }
-    writeln!(out, "[{n}] # Layers: {}", p.red(image.manifest.layers.len()))?;
-    for (number, layer) in (1..).zip(&image.manifest.layers) {
-        writeln!(out, "     layer {}: digest = {}", p.red(format!("{number:02}")), p.yellow(&layer.digest))?;
-        writeln!(out, "                 type = {}", p.green(&layer.media_type))?;
+
+    fn write_index(&mut self, name: &str, inspection: &Inspection, index: &Index, children: &[Child]) -> fmt::Result {
+        let Self { out, p, .. } = self;
+        let total = index.manifests.len();
+        let attestations = index.manifests.iter().filter(|entry| entry.is_attestation()).count();
+        let images = total - attestations;
+        let plural = |count: usize| if count > 1 { "s" } else { "" };
+        writeln!(out, "Name:   {} (Type: {})", p.green(name), p.green(&inspection.descriptor.media_type))?;
+        writeln!(out, "Digest: {}", p.yellow(&inspection.descriptor.digest))?;
+        self.write_annotations(" * Annotations:", "   ", &index.annotations)?;
+        let Self { out, p, .. } = self;
+        writeln!(
+            out,
+            " * Contains {} manifest references ({} image{}, {} attestation{}):",
+            p.red(total),
+            p.red(images),
+            plural(images),
+            p.red(attestations),
+            plural(attestations)
+        )?;
+        for (number, (entry, child)) in (1..).zip(index.manifests.iter().zip(children)) {
+            self.write_entry(number, entry, child)?;
+        }
+        if self.shown.layers {
+            let images = children.iter().filter_map(|child| match child {
+                Child::Image(image, _) => Some(&image.manifest.layers),
+                Child::Other => None,
+            });
+            let layers: Vec<Descriptor> = images.flatten().cloned().collect();
+            writeln!(self.out, " * Total: {}", self.p.blue(self::total(&layers)))?;
+        }
+        Ok(())
     }
-    writeln!(out)
+
+    fn write_annotations(&mut self, title: &str, indent: &str, all: &BTreeMap<String, String>) -> fmt::Result {
+        let Self { out, p, shown } = self;
+        if all.is_empty() || !shown.annotations {
+            return Ok(());
+        }
+        writeln!(out, "{title}")?;
+        all.iter().try_for_each(|(key, value)| writeln!(out, "{indent}- {} = {}", p.green(key), p.green(value)))
+    }
+
+    fn write_entry(&mut self, n: usize, entry: &Descriptor, child: &Child) -> fmt::Result {
+        let Self { out, p, .. } = self;
+        let note = if entry.is_attestation() { " (vnd.docker.reference.type=attestation-manifest)" } else { "" };
+        let note = if note.is_empty() { String::new() } else { p.green(note) };
+        writeln!(out, "[{n}]     Type: {}{note}", p.green(&entry.media_type))?;
+        writeln!(out, "[{n}]   Digest: {}", p.yellow(&entry.digest))?;
+        writeln!(out, "[{n}]   Length: {}", p.blue(entry.size))?;
+        self.write_annotations(&format!("[{n}] Annotations:"), &format!("[{n}]    "), &entry.annotations)?;
+        let Self { out, p, .. } = self;
+        let Child::Image(image, _) = child else {
+            // 2.2.1's words.
+            return writeln!(
+                out,
+                "Unknown media type for further display: {}",
+                Painter(Colour::Never).green(&entry.media_type)
+            );
+        };
+        if entry.is_attestation() {
+            let of = entry.annotations.get(REFERENCE_DIGEST).map(String::as_str).unwrap_or_default();
+            return writeln!(out, "[{n}]       >>> Attestation for digest: {}\n", p.yellow(of));
+        }
+        writeln!(out, "[{n}] Platform:")?;
+        if let Some(platform) = &entry.platform {
+            self.write_platform(n, platform)?;
+        } else {
+            writeln!(out, "[{n}]    -      (no platform specified)")?;
+        }
+        let Self { out, p, .. } = self;
+        writeln!(out, "[{n}] # Layers: {}", p.red(image.manifest.layers.len()))?;
+        for (number, layer) in (1..).zip(&image.manifest.layers) {
+            writeln!(out, "     layer {}: digest = {}", p.red(format!("{number:02}")), p.yellow(&layer.digest))?;
+            writeln!(out, "                 type = {}", p.green(&layer.media_type))?;
+            if self.shown.layers {
+                writeln!(out, "                 size = {}", p.blue(layer.size))?;
+            }
+        }
+        if self.shown.layers {
+            writeln!(out, "[{n}]    Total: {}", p.blue(total(&image.manifest.layers)))?;
+        }
+        writeln!(out)
+    }
+
+    fn write_platform(&mut self, n: usize, platform: &Platform) -> fmt::Result {
+        let Self { out, p, .. } = self;
+        writeln!(out, "[{n}]    -      OS: {}", p.green(&platform.os))?;
+        if !platform.os_version.is_empty() {
+            writeln!(out, "[{n}]    - OS Vers: {}", p.green(&platform.os_version))?;
+        }
+        if !platform.os_features.is_empty() {
+            writeln!(out, "[{n}]    - OS Feat: {}", p.green(format!("[{}]", platform.os_features.join(" "))))?;
+        }
+        writeln!(out, "[{n}]    -    Arch: {}", p.green(&platform.architecture))?;
+        if !platform.variant.is_empty() {
+            writeln!(out, "[{n}]    - Variant: {}", p.green(&platform.variant))?;
+        }
+        Ok(())
+    }
+}
+
+/// Layers, and their bytes with each counted once.
+fn total(layers: &[Descriptor]) -> String {
+    let once: HashMap<&Digest, u64> = layers.iter().map(|layer| (&layer.digest, layer.size)).collect();
+    let bytes = once.values().fold(0u64, |sum, size| sum.saturating_add(*size));
+    let layers = once.len();
+    format!("{layers} layer{}, {bytes} bytes", if layers == 1 { "" } else { "s" })
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::image::{Digest, Manifest, parse_manifest};
+    use crate::image::{Manifest, parse_manifest};
 
     #[test]
     fn colours_are_bold_and_a_server_cannot_send_its_own() {
@@ -149,10 +215,12 @@ mod tests {
             descriptor: Descriptor::new(&media_type, digest.clone()),
             bytes: body.into(),
             content: Content::Index(index, vec![Child::Other]),
+            referrers: None,
         };
-        let text = inspection_text("a:1", &inspection, Colour::Always);
+        let shown = |colour| Shown { colour, layers: false, annotations: false };
+        let text = inspection_text("a:1", &inspection, shown(Colour::Always));
         assert!(text.starts_with("Name:   \x1b[1;32ma:1\x1b[0m (Type: "), "{text:?}");
         assert!(text.contains("[1]     Type: \x1b[1;32mx[2Jy\x1b[0m\n"), "{text:?}");
-        assert!(!inspection_text("a:1", &inspection, Colour::Never).contains('\x1b'));
+        assert!(!inspection_text("a:1", &inspection, shown(Colour::Never)).contains('\x1b'));
     }
 }

@@ -12,6 +12,14 @@ pub enum Error {
     /// In a layout.
     #[error(transparent)]
     Layout(#[from] layout::Error),
+    /// It can be read, and does not hold what was asked for.
+    #[error("{subject}: {reason}")]
+    Unsuitable {
+        /// What was read, as the user spells it.
+        subject: String,
+        /// What it holds instead.
+        reason: String,
+    },
 }
 
 impl From<registry::Error> for Error {
@@ -31,6 +39,7 @@ impl Error {
         match self {
             Self::Registry(error) => &error.subject,
             Self::Layout(error) => &error.subject,
+            Self::Unsuitable { subject, .. } => subject,
         }
     }
 
@@ -40,6 +49,7 @@ impl Error {
         match self {
             Self::Registry(error) => error.is_missing(),
             Self::Layout(error) => error.kind == layout::ErrorKind::Missing,
+            Self::Unsuitable { .. } => false,
         }
     }
 
@@ -48,7 +58,7 @@ impl Error {
     pub fn is_missing_content(&self) -> bool {
         match self {
             Self::Registry(error) => error.is_missing_content(),
-            Self::Layout(_) => self.is_missing(),
+            Self::Layout(_) | Self::Unsuitable { .. } => self.is_missing(),
         }
     }
 
@@ -60,6 +70,7 @@ impl Error {
                 matches!(error.kind, registry::ErrorKind::Digest { .. } | registry::ErrorKind::Manifest(_))
             }
             Self::Layout(error) => error.kind == layout::ErrorKind::Wrong,
+            Self::Unsuitable { .. } => false,
         }
     }
 
@@ -75,6 +86,7 @@ impl Error {
                 layout::ErrorKind::Size { expected, actual } => Some((expected, actual)),
                 _ => None,
             },
+            Self::Unsuitable { .. } => None,
         }
     }
 
@@ -82,6 +94,12 @@ impl Error {
     #[must_use]
     pub fn is_stopped(&self) -> bool {
         matches!(self, Self::Registry(error) if matches!(error.kind, registry::ErrorKind::Stopped(_)))
+    }
+
+    /// Whether the registry answered that it does not do that, or not for this user: 400 to 499.
+    #[must_use]
+    pub fn is_refusal(&self) -> bool {
+        matches!(self, Self::Registry(error) if error.status().is_some_and(|status| (400..500).contains(&status)))
     }
 
     /// Whether nobody knows if a tag was written.
@@ -101,7 +119,7 @@ impl Error {
     pub fn hint(&self) -> Option<String> {
         match self {
             Self::Registry(error) => error.hint(),
-            Self::Layout(_) => None,
+            Self::Layout(_) | Self::Unsuitable { .. } => None,
         }
     }
 }

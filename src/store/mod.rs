@@ -23,7 +23,10 @@ use bytes::Bytes;
 use futures_util::future::join_all;
 use tokio::sync::Semaphore;
 
-use crate::image::{Descriptor, Digest, Fetched, LayoutReference, Location, MAX_CONFIG, Reference};
+use crate::image::{
+    Descriptor, Digest, Fetched, ImageConfig, LayoutReference, Location, MAX_CONFIG, Manifest, Platform, Reference,
+    media_type,
+};
 use crate::layout::{self, Layout, Writer};
 use crate::registry::{self, Client, IfMatch};
 
@@ -109,6 +112,45 @@ impl<'a> Store<'a> {
             }
             Location::Layout(layout) => Ok(self.layout(layout)?.fetch_manifest(layout)?),
         }
+    }
+
+    /// Fetches the image for a platform: that of an index, or the only one there is.
+    ///
+    /// Errors: as of [`Self::fetch_manifest`], and [`Error::Unsuitable`] where there is none, or not one alone.
+    pub async fn fetch_image(
+        &self,
+        at: &Location,
+        wanted: &Platform,
+        push_to: Option<&Location>,
+    ) -> Result<Fetched, Error> {
+        self.choose_image(at, self.fetch_manifest(at, push_to).await?, wanted, push_to).await
+    }
+
+    /// The same, out of what was fetched from there.
+    pub async fn choose_image(
+        &self,
+        at: &Location,
+        fetched: Fetched,
+        wanted: &Platform,
+        push_to: Option<&Location>,
+    ) -> Result<Fetched, Error> {
+        let unsuitable = |reason| Error::Unsuitable { subject: at.to_string(), reason };
+        let image = match &fetched.manifest {
+            Manifest::Index(index) => {
+                let entry = index.image_for(wanted).map_err(unsuitable)?;
+                return self.fetch_child(at, entry, push_to).await;
+            }
+            Manifest::Image(image) => image,
+        };
+        let config = match media_type::is_config(&image.config.media_type) {
+            true => self.fetch_config(at, &image.config, push_to).await?,
+            false => Bytes::new(),
+        };
+        let found = serde_json::from_slice::<ImageConfig>(&config).unwrap_or_default().platform;
+        if found.matches(wanted) {
+            return Ok(fetched);
+        }
+        Err(unsuitable(format!("it is one image, for {found} and not for {wanted}")))
     }
 
     /// Fetches what a tag or name of a target points at now, if it is anything.
