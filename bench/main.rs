@@ -29,6 +29,10 @@ fn main() {
             let round_trip = Duration::from_millis(milliseconds);
             scenes::against_peers(round_trip, &Wanted(&names), print);
             scenes::copies(round_trip, &Wanted(&names), print);
+            // Those who look one by one take minutes already.
+            if milliseconds < 100 {
+                scenes::tags(round_trip, &Wanted(&names), print);
+            }
             scenes::growth(round_trip, &Wanted(&names), print);
         }
     }

@@ -41,8 +41,8 @@ fn this(work: &Work) -> Option<Command> {
 
 fn go(work: &Work) -> Option<Command> {
     match work.what {
-        What::Specs(_) | What::Copy(_) => None,
-        _ => manifest_tool("manifest-tool", work),
+        What::Assemble { .. } | What::Inspect => manifest_tool("manifest-tool", work),
+        _ => None,
     }
 }
 
@@ -59,6 +59,15 @@ fn manifest_tool(program: &str, work: &Work) -> Option<Command> {
         }
         What::Inspect => {
             command.args(["inspect", &work.target()]);
+        }
+        What::Query => {
+            command.args(["query", &work.target()]);
+        }
+        What::Verify => {
+            command.args(["verify", &work.target()]);
+        }
+        What::Tags(_) => {
+            command.args(["tags", "--platforms", &work.reference("whole")]);
         }
         What::Copy(from) => {
             command.args(["copy", from, &work.target()]);
@@ -95,7 +104,7 @@ fn regctl(work: &Work) -> Option<Command> {
 fn buildx(work: &Work) -> Option<Command> {
     match work.what {
         What::Inspect => Some(with("docker-buildx", &["imagetools", "inspect", &work.target()])),
-        What::Copy(_) => None,
+        What::Copy(_) | What::Query | What::Verify | What::Tags(_) => None,
         _ => {
             let mut command = with("docker-buildx", &["imagetools", "create", "--tag", &work.target()]);
             command.args(sources(work)?);
@@ -117,9 +126,16 @@ fn buildah(work: &Work) -> Option<Command> {
     Some(with("sh", &["-c", &script]))
 }
 
-/// Skopeo assembles nothing; it shows one image of an index, and copies.
+/// Skopeo assembles nothing; it shows one image of an index, or the index itself, and copies.
 fn skopeo(work: &Work) -> Option<Command> {
     match work.what {
+        What::Query => {
+            Some(with("skopeo", &["inspect", "--raw", "--tls-verify=false", &format!("docker://{}", work.target())]))
+        }
+        What::Tags(tags) => {
+            let one = format!("skopeo inspect --raw --tls-verify=false docker://{}:$tag", work.reference("whole"));
+            Some(with("sh", &["-ec", &format!("for tag in {}; do {one}; done", tags.join(" "))]))
+        }
         What::Inspect => {
             Some(with("skopeo", &["inspect", "--tls-verify=false", &format!("docker://{}", work.target())]))
         }

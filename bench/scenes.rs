@@ -29,6 +29,12 @@ pub enum What<'a> {
     Assemble { template: &'a str, platforms: &'a [&'a str] },
     /// Show `whole:v1`.
     Inspect,
+    /// Show what platforms `whole:v1` is for.
+    Query,
+    /// Look whether all of `whole:v1` is there.
+    Verify,
+    /// Show what platforms each of these tags of `whole` is for.
+    Tags(&'a [String]),
     /// Push what a file of specs says.
     Specs(&'a Path),
     /// Copy the index here, with all its images, into `whole:v1`.
@@ -54,11 +60,12 @@ fn image(registry: &Registry, repository: &str, tag: &str, architecture: &str) {
     let blob = |media_type: &str, text: String| {
         descriptor(media_type, &registry.push_blob(repository, text.as_bytes()), text.as_bytes())
     };
-    let config = json!({"os": "linux", "architecture": architecture, "tag": tag}).to_string();
+    let texts: Vec<String> = (0..3).map(|n| format!("layer {n} of {repository}:{tag}")).collect();
+    let diff_ids: Vec<String> = texts.iter().map(|text| sha256(text.as_bytes())).collect();
+    let rootfs = json!({"type": "layers", "diff_ids": diff_ids});
+    let config = json!({"os": "linux", "architecture": architecture, "tag": tag, "rootfs": rootfs}).to_string();
     let config = blob("application/vnd.oci.image.config.v1+json", config);
-    let layers: Vec<_> = (0..3)
-        .map(|n| blob("application/vnd.oci.image.layer.v1.tar", format!("layer {n} of {repository}:{tag}")))
-        .collect();
+    let layers: Vec<_> = texts.into_iter().map(|text| blob("application/vnd.oci.image.layer.v1.tar", text)).collect();
     let manifest = json!({"schemaVersion": 2, "mediaType": OCI, "config": config, "layers": layers}).to_string();
     registry.push_manifest(repository, tag, OCI, manifest.as_bytes());
 }
@@ -127,6 +134,9 @@ impl Stage {
 
 const ONE_REPOSITORY: &str = "10 platforms, one repository";
 const INSPECT: &str = "inspect an index of 10";
+const QUERY: &str = "query an index of 10";
+const VERIFY: &str = "verify an index of 10 with 3 layers each";
+const TAGS: &str = "platforms of 500 tags";
 const OTHERS: &str = "10 platforms, other repositories";
 const AGAIN: &str = "the same again";
 const TOKEN: &str = "10 platforms behind a token service";
@@ -144,7 +154,7 @@ impl Wanted<'_> {
 pub fn against_peers(round_trip: Duration, wanted: &Wanted<'_>, mut emit: impl FnMut(Row)) {
     for program in programs() {
         let mut emit = |row: Option<Row>| row.into_iter().for_each(&mut emit);
-        if wanted.any(&[ONE_REPOSITORY, INSPECT]) {
+        if wanted.any(&[ONE_REPOSITORY, INSPECT, QUERY, VERIFY]) {
             let stage = Stage::new(round_trip);
             TEN.iter().for_each(|name| image(&stage.registry, "whole", name, name));
             let one = What::Assemble { template: "whole:ARCH", platforms: &TEN };
@@ -154,6 +164,8 @@ pub fn against_peers(round_trip: Duration, wanted: &Wanted<'_>, mut emit: impl F
                 row => emit(row),
             }
             emit(stage.row(INSPECT, &program, What::Inspect));
+            emit(stage.row(QUERY, &program, What::Query));
+            emit(stage.row(VERIFY, &program, What::Verify));
         }
         if wanted.any(&[OTHERS, AGAIN]) {
             let stage = Stage::new(round_trip);
@@ -168,6 +180,34 @@ pub fn against_peers(round_trip: Duration, wanted: &Wanted<'_>, mut emit: impl F
             emit(stage.row(TOKEN, &program, What::Assemble { template: "whole:ARCH", platforms: &TEN }));
         }
     }
+}
+
+/// What each of many tags is for; one after another takes minutes.
+pub fn tags(round_trip: Duration, wanted: &Wanted<'_>, mut emit: impl FnMut(Row)) {
+    if !wanted.any(&[TAGS]) {
+        return;
+    }
+    let stage = Stage::new(round_trip);
+    let entries: Vec<Value> = TEN.map(|name| small_entry(&stage.registry, name)).into();
+    let tags: Vec<String> = (0..500).map(|n| format!("v{n}")).collect();
+    for tag in &tags {
+        let annotations = json!({"tag": tag});
+        let index =
+            json!({"schemaVersion": 2, "mediaType": OCI_INDEX, "manifests": entries, "annotations": annotations});
+        stage.registry.push_manifest("whole", tag, OCI_INDEX, index.to_string().as_bytes());
+    }
+    programs().iter().filter_map(|program| stage.row(TAGS, program, What::Tags(&tags))).for_each(&mut emit);
+}
+
+fn small_entry(registry: &Registry, architecture: &str) -> Value {
+    let config = json!({"os": "linux", "architecture": architecture}).to_string();
+    let config_type = "application/vnd.oci.image.config.v1+json";
+    let config = descriptor(config_type, &registry.push_blob("whole", config.as_bytes()), config.as_bytes());
+    let manifest = json!({"schemaVersion": 2, "mediaType": OCI, "config": config, "layers": []}).to_string();
+    registry.push_manifest("whole", &sha256(manifest.as_bytes()), OCI, manifest.as_bytes());
+    let mut entry = descriptor(OCI, &sha256(manifest.as_bytes()), manifest.as_bytes());
+    entry["platform"] = json!({"os": "linux", "architecture": architecture});
+    entry
 }
 
 const SEND: &str = "150 MB from a folder";
@@ -185,8 +225,8 @@ pub fn copies(round_trip: Duration, wanted: &Wanted<'_>, mut emit: impl FnMut(Ro
     let layout = format!("oci:{}/layout:v1", from.scratch.path().display());
     let source = format!("{}/whole:v1", from.registry.host);
     let made =
-        Command::new(env!("CARGO_BIN_EXE_manifest-tool")).args(["--plain-http", "copy", &source, &layout]).status();
-    assert!(made.is_ok_and(|made| made.success()));
+        Command::new(env!("CARGO_BIN_EXE_manifest-tool")).args(["--plain-http", "copy", &source, &layout]).output();
+    assert!(made.is_ok_and(|made| made.status.success()));
     let there = format!("{}/whole:v1", from.proxies[0].host);
     for program in programs() {
         for (scene, source) in [(SEND, layout.as_str()), (COPY, &there)] {

@@ -7,6 +7,7 @@ mod bad_answers;
 mod clients;
 mod compat;
 mod copy;
+mod delete;
 mod examples;
 mod faults;
 mod inspect;

@@ -162,3 +162,30 @@ fn a_thousand_indexes_over_ten_sources() {
     assert_eq!(requests.len(), 1020);
     assert_eq!(outcome.stderr, "1000 indexes: 0 done, 1000 unchanged, 0 failed, 0 skipped\n");
 }
+
+/// What is read of an index of ten, each thing once: a manifest, its configs, and a look at each layer.
+#[test]
+fn reading_an_index() {
+    let registry = Registry::start();
+    for architecture in TEN {
+        push_image(&registry, "app", architecture, architecture);
+    }
+    good(&push_from_args(&registry.host, &platforms(), "app:ARCH", "app:v1", &[]));
+    let image = format!("{}/app:v1", registry.host);
+    for (args, requests) in [
+        (&["query"][..], 1),
+        (&["digest"], 1),
+        (&["inspect", "--manifest"], 1),
+        (&["inspect", "--config", "--platform", "linux/s390x"], 3),
+        (&["inspect"], 11),
+        // With the list of referrers, and the tag that stands for it.
+        (&["inspect", "--output", "json"], 23),
+        (&["verify"], 31),
+        (&["verify", "--layers"], 31),
+    ] {
+        let mark = registry.requests(0).len();
+        let args = [&["--plain-http"], args, &[&image]].concat();
+        good(&manifest_tool(std::path::Path::new("/"), &args));
+        assert_eq!(registry.requests(mark).len(), requests, "{args:?}");
+    }
+}

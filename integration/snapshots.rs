@@ -78,6 +78,10 @@ fn what_commands_print() {
     scene.check("remove-nothing.json", &[&remove[..], &["--output", "json"]].concat());
     scene.check("inspect-index.json", &["inspect", "HOST/app:latest", "--output", "json"]);
     scene.check("inspect-image.json", &["inspect", "HOST/parts:arm", "--output", "json"]);
+    scene.check("inspect-layers.txt", &["inspect", "--layers", "--annotations", "HOST/app:latest"]);
+    scene.check("inspect-platform.txt", &["inspect", "--platform", "linux/arm/v7", "--layers", "HOST/app:v1"]);
+    scene.check("inspect-platform-missing.txt", &["inspect", "--platform", "linux/s390x", "HOST/app:v1"]);
+    scene.check("inspect-manifest.txt", &["inspect", "--manifest", "HOST/parts:arm"]);
     scene.check("inspect-missing.json", &["inspect", "HOST/app:none", "--output", "json"]);
     let copy = ["copy", "HOST/app:v1", "HOST/copied:v1", "--tags", "latest"];
     scene.check("copy-dry-run.txt", &[&copy[..], &["--dry-run"]].concat());
@@ -88,6 +92,11 @@ fn what_commands_print() {
     assert_eq!(scene.run(&["copy", "HOST/app:v1", "HOST/one:v1"]).exit, 0);
     scene.check("tags.json", &["tags", "HOST/one", "--platforms", "--output", "json"]);
     scene.check("digest.json", &["digest", "HOST/app:v1", "--output", "json"]);
+    scene.check("verify.txt", &["verify", "HOST/one:v1"]);
+    scene.check("verify.json", &["verify", "--layers", "HOST/one:v1", "HOST/app:amd64", "--output", "json"]);
+    scene.check("delete.txt", &["delete", "HOST/app:v1"]);
+    scene.check("delete.json", &["delete", "HOST/app:v1", "--output", "json"]);
+    scene.check("delete-yes.json", &["delete", "--yes", "HOST/app:v1", "--output", "json"]);
     scene.check("lint.txt", &["lint", "--set", "TITLE=an app", "app.yaml"]);
     scene.check("lint.json", &["lint", "--set", "TITLE=an app", "app.yaml", "--output", "json"]);
     scene.check("lint-bad.txt", &["lint", "bad.yaml"]);

@@ -5,6 +5,7 @@
 pub mod assemble;
 pub mod cli;
 pub mod copy;
+pub mod delete;
 pub mod image;
 pub mod inspect;
 pub mod layout;

@@ -11,8 +11,10 @@ pub const OCI_INDEX: &str = "application/vnd.oci.image.index.v1+json";
 
 /// Pushes an image for `linux/ARCHITECTURE` under a tag; gives its descriptor.
 pub fn push_image(registry: &Registry, repository: &str, tag: &str, architecture: &str) -> Value {
-    let config = json!({"os": "linux", "architecture": architecture, "rootfs": {"type": "layers", "diff_ids": []}});
-    push_image_with(registry, repository, tag, config.to_string().as_bytes(), format!("layer of {tag}").as_bytes())
+    let layer = format!("layer of {tag}");
+    let rootfs = json!({"type": "layers", "diff_ids": [sha256(layer.as_bytes())]});
+    let config = json!({"os": "linux", "architecture": architecture, "rootfs": rootfs});
+    push_image_with(registry, repository, tag, config.to_string().as_bytes(), layer.as_bytes())
 }
 
 pub fn push_image_with(registry: &Registry, repository: &str, tag: &str, config: &[u8], layer: &[u8]) -> Value {

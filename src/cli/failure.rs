@@ -61,6 +61,11 @@ impl Failure {
         }
     }
 
+    pub(super) fn with_hint(mut self, hint: String) -> Self {
+        self.hints.push(hint);
+        self
+    }
+
     fn with_hints<'a>(message: String, errors: impl Iterator<Item = &'a store::Error>) -> Self {
         let errors: Vec<&store::Error> = errors.collect();
         let changed = errors.iter().any(|error| error.is_changed());

@@ -4,6 +4,7 @@
 
 mod batch;
 mod copy;
+mod delete;
 mod digest;
 mod duration;
 mod failure;
@@ -50,6 +51,7 @@ struct Cli {
 #[derive(Debug, Subcommand)]
 enum Command {
     Copy(copy::Copy),
+    Delete(delete::Delete),
     Digest(digest::Digest),
     Inspect(inspect::Inspect),
     Lint(lint::Lint),
@@ -67,6 +69,7 @@ impl Command {
     fn name(&self) -> &'static str {
         match self {
             Self::Copy(_) => "copy",
+            Self::Delete(_) => "delete",
             Self::Digest(_) => "digest",
             Self::Inspect(_) => "inspect",
             Self::Lint(_) => "lint",
@@ -84,6 +87,7 @@ impl Command {
     fn run(self, global: &Global) -> Result<Results, Failure> {
         match self {
             Self::Copy(command) => command.run(global),
+            Self::Delete(command) => command.run(global),
             Self::Digest(command) => command.run(global),
             Self::Inspect(command) => command.run(global),
             Self::Lint(command) => command.run(global).map(Results::from),

@@ -4,11 +4,13 @@
 //! compared with its digest and size; what is written becomes visible whole or not at all.
 
 mod archive;
+mod delete;
 mod error;
 mod files;
 mod reader;
 mod writer;
 
+pub use delete::delete;
 pub use error::{Error, ErrorKind};
 pub use reader::Layout;
 pub use writer::{BlobWriter, Writer, check_target, has_blob};

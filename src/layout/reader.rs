@@ -128,7 +128,23 @@ impl Layout {
         Err(Error::size(&at, blob.size, bytes.len() as u64))
     }
 
-    fn named(&self, digest: &Digest) -> LayoutReference {
+    /// What index.json lists.
+    pub(super) fn entries(&self) -> impl Iterator<Item = &Descriptor> {
+        self.index.manifests.iter()
+    }
+
+    /// index.json as it is.
+    pub(super) fn index_bytes(&self) -> Result<Vec<u8>, Error> {
+        self.files.read("index.json", MAX_MANIFEST).map_err(|reason| unreadable(&self.at, reason))
+    }
+
+    /// Whether a blob is there.
+    pub(super) fn has(&self, digest: &Digest) -> bool {
+        self.files.open(&blob_path(digest)).is_ok()
+    }
+
+    /// By digest, as messages have it.
+    pub(super) fn named(&self, digest: &Digest) -> LayoutReference {
         LayoutReference { digest: Some(digest.clone()), ..self.at.clone() }
     }
 

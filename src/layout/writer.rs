@@ -113,8 +113,57 @@ impl Writer {
     /// for those that are listed.
     pub fn list(&self, name: Option<&str>, descriptors: &[Descriptor]) -> Result<(), Error> {
         let at = LayoutReference { name: name.map(str::to_owned), ..self.at.clone() };
-        let failed = |error: std::io::Error| Error::new(&at, format!("index.json cannot be written: {error}"));
-        let invalid = |reason: String| Error::new(&at, format!("its index.json is not valid: {reason}"));
+        self.change_index(&at, |entries| {
+            for descriptor in descriptors {
+                let has_digest =
+                    |entry: &Value| entry.get("digest").is_some_and(|found| found == descriptor.digest.as_str());
+                match name {
+                    // One without a name would be a second image.
+                    Some(name) => entries.retain(|entry| match name_of(entry) {
+                        Some(found) => found != name,
+                        None => !has_digest(entry),
+                    }),
+                    None if entries.iter().any(has_digest) => continue,
+                    None => {}
+                }
+                let mut entry = descriptor.clone();
+                entry.annotations.remove(REF_NAME);
+                if let Some(name) = name {
+                    entry.annotations.insert(REF_NAME.to_owned(), name.to_owned());
+                }
+                entries.push(serde_json::to_value(&entry).map_err(|error| Error::new(&at, error.to_string()))?);
+            }
+            Ok(())
+        })
+    }
+
+    /// Takes entries out of index.json.
+    pub(super) fn unlist(&self, at: &LayoutReference, goes: impl Fn(&Value) -> bool) -> Result<(), Error> {
+        self.change_index(at, |entries| {
+            let before = entries.len();
+            entries.retain(|entry| !goes(entry));
+            if entries.len() < before {
+                Ok(())
+            } else {
+                Err(Error::missing(at, "index.json does not list it any more"))
+            }
+        })
+    }
+
+    /// Writes index.json anew.
+    pub(super) fn write_index(&self, bytes: Vec<u8>) -> Result<(), Error> {
+        let failed = |error: std::io::Error| Error::new(&self.at, format!("index.json cannot be written: {error}"));
+        self.replace("index.json", &bytes).map_err(failed)
+    }
+
+    /// Changes the list in index.json, of which nobody else writes another meanwhile. What it does not know stays.
+    fn change_index(
+        &self,
+        at: &LayoutReference,
+        change: impl FnOnce(&mut Vec<Value>) -> Result<(), Error>,
+    ) -> Result<(), Error> {
+        let failed = |error: std::io::Error| Error::new(at, format!("index.json cannot be written: {error}"));
+        let invalid = |reason: String| Error::new(at, format!("its index.json is not valid: {reason}"));
         let _lock = lock(&self.root).map_err(failed)?;
         self.sync().map_err(failed)?;
         let mut index: Value = match Files::Folder(self.root.clone()).read("index.json", MAX_MANIFEST) {
@@ -126,30 +175,12 @@ impl Writer {
         };
         let entries = index.get_mut("manifests").and_then(Value::as_array_mut);
         let entries = entries.ok_or_else(|| invalid("it has no list of manifests".into()))?;
-        for descriptor in descriptors {
-            let has_digest =
-                |entry: &Value| entry.get("digest").is_some_and(|found| found == descriptor.digest.as_str());
-            match name {
-                // One without a name would be a second image.
-                Some(name) => entries.retain(|entry| match name_of(entry) {
-                    Some(found) => found != name,
-                    None => !has_digest(entry),
-                }),
-                None if entries.iter().any(has_digest) => continue,
-                None => {}
-            }
-            let mut entry = descriptor.clone();
-            entry.annotations.remove(REF_NAME);
-            if let Some(name) = name {
-                entry.annotations.insert(REF_NAME.to_owned(), name.to_owned());
-            }
-            entries.push(serde_json::to_value(&entry).map_err(|error| Error::new(&at, error.to_string()))?);
-        }
+        change(entries)?;
         if self.staging.is_some() {
             // The same content, the same bytes, in whatever order it came.
             entries.sort_by_key(|entry| (name_of(entry).map(str::to_owned), entry.to_string()));
         }
-        let bytes = serde_json::to_vec(&index).map_err(|error| Error::new(&at, error.to_string()))?;
+        let bytes = serde_json::to_vec(&index).map_err(|error| Error::new(at, error.to_string()))?;
         self.replace("index.json", &bytes).map_err(failed)
     }
 
@@ -182,7 +213,11 @@ impl Writer {
 
     /// Makes sure that blobs are found where index.json will point, also by a machine that loses power now.
     fn sync(&self) -> std::io::Result<()> {
-        for folder in std::fs::read_dir(self.root.join("blobs"))? {
+        let folders = match std::fs::read_dir(self.root.join("blobs")) {
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(()),
+            folders => folders?,
+        };
+        for folder in folders {
             File::open(folder?.path())?.sync_all()?;
         }
         Ok(())

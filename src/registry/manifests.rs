@@ -55,6 +55,28 @@ impl Client {
         }
     }
 
+    /// Deletes a tag, or by digest a manifest with every tag of it (distribution-spec, "Content Management"). What is gone
+    /// afterwards counts as deleted, whoever did it.
+    ///
+    /// Errors: the registry's answer. Many delete no tags ([`Error::is_unsupported`]), and some nothing at all.
+    pub async fn delete_manifest(&self, reference: &Reference) -> Result<(), Error> {
+        let repository = reference.repository();
+        // Docker's registry wants a right of its own; others ask for what they want.
+        let scopes = Scopes::pull(repository).and(repository, &["delete"]);
+        let request = manifest_request(Method::DELETE, reference, scopes);
+        let answer = self.send(reference.registry(), &request).await?;
+        match answer.status {
+            200 | 202 | 204 => Ok(()),
+            // The answer to an earlier try may have been lost.
+            404 | 410 if self.is_gone(reference).await => Ok(()),
+            _ => Err(self.refused(reference.registry(), &request, &answer).await),
+        }
+    }
+
+    async fn is_gone(&self, reference: &Reference) -> bool {
+        matches!(self.digest(reference).await, Err(error) if error.is_missing())
+    }
+
     /// The digest that a reference stands for now, `None` where there is none: a HEAD, and a GET where the answer to
     /// that does not tell. It is asked with the right to push, as what is written next.
     ///

@@ -43,6 +43,13 @@ impl Error {
         }
     }
 
+    /// The message without what it is about.
+    #[must_use]
+    pub fn reason(&self) -> String {
+        let text = self.to_string();
+        text.strip_prefix(self.subject()).unwrap_or(&text).trim_start_matches([':', ' ']).to_owned()
+    }
+
     /// Whether the thing does not exist, on the word of the registry or layout.
     #[must_use]
     pub fn is_missing(&self) -> bool {
@@ -100,6 +107,12 @@ impl Error {
     #[must_use]
     pub fn is_refusal(&self) -> bool {
         matches!(self, Self::Registry(error) if error.status().is_some_and(|status| (400..500).contains(&status)))
+    }
+
+    /// Whether the registry answered that it does not do that: not for anybody.
+    #[must_use]
+    pub fn is_unsupported(&self) -> bool {
+        matches!(self, Self::Registry(error) if error.is_unsupported())
     }
 
     /// Whether nobody knows if a tag was written.

@@ -327,6 +327,20 @@ impl<'a> Store<'a> {
         self.write_layout(layout, at, move |writer| writer.list(None, &entries)).await
     }
 
+    /// Deletes a tag or a name, or by digest a manifest with every tag of it; in a layout it is no longer listed.
+    ///
+    /// Errors: [`Error::is_unsupported`] where the registry does not do that.
+    pub async fn delete(&self, at: &Location) -> Result<(), Error> {
+        let layout = match at {
+            Location::Registry(reference) => return Ok(self.client.delete_manifest(reference).await?),
+            Location::Layout(layout) => layout.clone(),
+        };
+        // What was read of it is so no longer.
+        self.layouts.lock().unwrap_or_else(PoisonError::into_inner).remove(&key(&layout));
+        let deleting = tokio::task::spawn_blocking(move || layout::delete(&layout));
+        Ok(deleting.await.map_err(|error| registry::Error::of_source(at.to_string(), error.to_string()))??)
+    }
+
     /// All is written: archives come into their places. Without this they stay what they were.
     pub async fn finish(&self) -> Result<(), Error> {
         let writers: Vec<_> = self.archives();

@@ -108,11 +108,7 @@ impl Fault {
         if let Some((said, found)) = error.sizes() {
             return Some(Self::Size { said, found });
         }
-        error.is_wrong_content().then(|| {
-            let text = error.to_string();
-            let reason = text.strip_prefix(error.subject()).unwrap_or(&text);
-            Self::Content(reason.trim_start_matches([':', ' ']).to_owned())
-        })
+        error.is_wrong_content().then(|| Self::Content(error.reason()))
     }
 
     /// A word for programs.

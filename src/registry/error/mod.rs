@@ -162,6 +162,12 @@ impl Error {
         matches!(&self.kind, ErrorKind::Answer(refusal) if refusal.is_missing_content())
     }
 
+    /// Whether the registry answered that it does not do that: not for anybody.
+    #[must_use]
+    pub fn is_unsupported(&self) -> bool {
+        matches!(self.status(), Some(400 | 404 | 405 | 501))
+    }
+
     /// Whether nobody knows if a tag was written.
     #[must_use]
     pub fn is_unsettled(&self) -> bool {

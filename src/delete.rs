@@ -1,0 +1,124 @@
+//! Deleting a tag, or a manifest with every tag of it.
+
+use std::fmt;
+
+use futures_util::stream::{self, StreamExt as _};
+
+use crate::image::{Digest, Location, Manifest};
+use crate::store::{self, Store};
+
+/// Tags looked at at once.
+const AT_ONCE: usize = 16;
+
+/// What was deleted.
+#[derive(Debug, Clone)]
+pub struct Deleted {
+    /// The tag, or by its digest the manifest, with every tag of it.
+    pub location: Location,
+    /// What the tag pointed at.
+    pub digest: Digest,
+}
+
+/// Why nothing was deleted.
+#[derive(Debug, Clone, thiserror::Error)]
+pub enum Error {
+    /// The registry's or layout's doing.
+    #[error(transparent)]
+    Store(#[from] store::Error),
+    /// More would go than was named, and nobody agreed to that.
+    #[error("{0}")]
+    TakesMore(Box<TakesMore>),
+}
+
+/// What deleting a manifest takes along.
+#[derive(Debug, Clone)]
+pub struct TakesMore {
+    /// What was to be deleted.
+    pub named: Location,
+    /// The manifest that would go.
+    pub digest: Digest,
+    /// Why the tag alone cannot be deleted; nothing where a digest was named.
+    pub refusal: Option<store::Error>,
+    /// What else there is of it; nothing where the registry does not tell.
+    pub uses: Option<Uses>,
+}
+
+/// Where a manifest is used in its repository.
+#[derive(Debug, Clone, Default)]
+pub struct Uses {
+    /// The tags that point at it, sorted.
+    pub tags: Vec<String>,
+    /// The tags of indexes that hold it, sorted.
+    pub held_by: Vec<String>,
+}
+
+impl fmt::Display for TakesMore {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { named, digest, refusal, uses } = self;
+        write!(f, "{named}: not deleted")?;
+        if let Some(refusal) = refusal {
+            write!(f, ": the tag alone cannot be, {}", refusal.reason())?;
+        }
+        write!(f, "\n  deleting {digest} would take ")?;
+        match uses {
+            Some(Uses { tags, .. }) if tags.is_empty() => f.write_str("no tag")?,
+            Some(Uses { tags, .. }) => write!(f, "every tag of it: {}", tags.join(", "))?,
+            None => f.write_str("every tag of it; the registry does not tell which these are")?,
+        }
+        match uses {
+            Some(Uses { held_by, .. }) if !held_by.is_empty() => {
+                write!(f, "\n  and break the indexes that hold it: {}", held_by.join(", "))
+            }
+            _ => Ok(()),
+        }
+    }
+}
+
+/// Deletes what a reference names. A tag is deleted alone where the registry does that; where it does not, and for a
+/// digest, the manifest is, which takes all its tags along: not without `agreed`, if there may be any.
+pub async fn delete(store: &Store<'_>, named: &Location, agreed: bool) -> Result<Deleted, Error> {
+    let digest = store.digest(named).await?;
+    let mut refusal = None;
+    if named.tag().is_some() && named.digest().is_none() {
+        match store.delete(named).await {
+            Ok(()) => return Ok(Deleted { location: named.clone(), digest }),
+            Err(error) if error.is_unsupported() => refusal = Some(error),
+            Err(error) => return Err(error.into()),
+        }
+    }
+    let location = named.with_digest(digest.clone());
+    if !agreed {
+        let uses = uses(store, named, &digest).await;
+        let is_free = uses.as_ref().is_some_and(|uses| uses.tags.is_empty() && uses.held_by.is_empty());
+        if refusal.is_some() || !is_free {
+            return Err(Error::TakesMore(Box::new(TakesMore { named: named.clone(), digest, refusal, uses })));
+        }
+    }
+    store.delete(&location).await?;
+    Ok(Deleted { location, digest })
+}
+
+/// Looks at all tags of a repository. Nothing where these, or one of them, cannot be read.
+async fn uses(store: &Store<'_>, at: &Location, digest: &Digest) -> Option<Uses> {
+    let all = store.tags(&at.without_name(), usize::MAX).await.ok()?;
+    let look = async |tag: String| (store.fetch_manifest(&at.with_tag(&tag), None).await, tag);
+    let mut looked = std::pin::pin!(stream::iter(all).map(look).buffer_unordered(AT_ONCE));
+    let mut uses = Uses::default();
+    while let Some((found, tag)) = looked.next().await {
+        match found {
+            Ok(found) if found.descriptor.digest == *digest => uses.tags.push(tag),
+            Ok(found) => {
+                let Manifest::Index(index) = found.manifest else { continue };
+                if index.manifests.iter().any(|entry| entry.digest == *digest) {
+                    uses.held_by.push(tag);
+                }
+            }
+            // Listed, and gone; or nothing that is known here.
+            Err(error) if error.is_missing() || error.is_wrong_content() => {}
+            Err(_) => return None,
+        }
+    }
+    uses.tags.sort_unstable();
+    uses.held_by.sort_unstable();
+    Some(uses)
+}

@@ -1,0 +1,78 @@
+use std::collections::BTreeSet;
+use std::io::Read as _;
+
+use serde_json::Value;
+
+use super::error::Error;
+use super::reader::Layout;
+use super::writer::Writer;
+use super::{CONTAINERD_NAME, REF_NAME};
+use crate::image::{Descriptor, Digest, LayoutReference, Manifest, media_type};
+
+/// Bytes that are read at once.
+const PIECE: usize = 256 << 10;
+
+/// Takes a name, or every name of a digest, out of index.json. In a folder blobs stay, as others may be writing what
+/// refers to them; an archive is written anew, without what nothing in it refers to any more.
+///
+/// Errors: it is not there, or cannot be written.
+pub fn delete(at: &LayoutReference) -> Result<(), Error> {
+    let layout = Layout::open(at)?;
+    let found = layout.find(at)?;
+    if !layout.entries().any(|entry| entry.digest == found.digest) {
+        return Err(Error::new(at, "index.json does not list it, as it is part of something else"));
+    }
+    let is_named = layout.entries().any(|entry| entry.annotations.get(REF_NAME) == at.name.as_ref());
+    let key = if is_named { REF_NAME } else { CONTAINERD_NAME };
+    let goes = |entry: &Value| match &at.name {
+        Some(name) => text(entry, key).is_some_and(|found| found == name),
+        None => entry.get("digest").is_some_and(|digest| digest == found.digest.as_str()),
+    };
+    let writer = Writer::create(at)?;
+    if at.archive {
+        for digest in reachable(&layout, goes)? {
+            copy(&layout, &writer, &digest)?;
+        }
+        writer.write_index(layout.index_bytes()?)?;
+    }
+    writer.unlist(at, goes)?;
+    writer.finish()
+}
+
+/// An annotation of an entry of index.json.
+fn text<'e>(entry: &'e Value, key: &str) -> Option<&'e str> {
+    entry.get("annotations")?.get(key)?.as_str()
+}
+
+/// What the entries that stay refer to, and what that refers to, as far as it is there.
+fn reachable(layout: &Layout, goes: impl Fn(&Value) -> bool) -> Result<BTreeSet<Digest>, Error> {
+    let stays = |entry: &&Descriptor| serde_json::to_value(entry).is_ok_and(|entry| !goes(&entry));
+    let mut next: Vec<Descriptor> = layout.entries().filter(stays).cloned().collect();
+    let mut seen = BTreeSet::new();
+    while let Some(entry) = next.pop() {
+        if !layout.has(&entry.digest) || !seen.insert(entry.digest.clone()) {
+            continue;
+        }
+        if !media_type::is_image(&entry.media_type) && !media_type::is_index(&entry.media_type) {
+            continue;
+        }
+        match layout.fetch_manifest(&layout.named(&entry.digest))?.manifest {
+            Manifest::Index(index) => next.extend(index.manifests),
+            Manifest::Image(image) => next.extend(image.layers.into_iter().chain([image.config])),
+        }
+    }
+    Ok(seen)
+}
+
+fn copy(layout: &Layout, writer: &Writer, digest: &Digest) -> Result<(), Error> {
+    let (mut file, size) = layout.open_blob(&Descriptor::new("", digest.clone()))?;
+    let mut blob = writer.begin_blob(&Descriptor { size, ..Descriptor::new("", digest.clone()) })?;
+    let mut piece = vec![0; PIECE];
+    loop {
+        let read = file.read(&mut piece).map_err(|error| Error::new(layout.named(digest), error.to_string()))?;
+        match piece.get(..read) {
+            Some([]) | None => return blob.finish(),
+            Some(read) => blob.write(read)?,
+        }
+    }
+}
