@@ -93,6 +93,20 @@ impl Scene {
         push_index(&self.registry, "app", tag, &entries);
     }
 
+    /// An index that the registry would not take, written into its storage in the place of another.
+    fn write_index(&self, tag: &str, entries: &[Value]) {
+        let index = json!({"schemaVersion": 2, "mediaType": OCI_INDEX, "manifests": entries}).to_string();
+        let digest = self.registry.push_blob("app", index.as_bytes());
+        let hex = digest.strip_prefix("sha256:").unwrap();
+        push_index(&self.registry, "app", tag, &self.entries[..1]);
+        let tag = format!("repositories/app/_manifests/tags/{tag}/current/link");
+        for link in [format!("repositories/app/_manifests/revisions/sha256/{hex}/link"), tag] {
+            let link = self.storage(&link);
+            std::fs::create_dir_all(link.parent().unwrap()).unwrap();
+            std::fs::write(link, &digest).unwrap();
+        }
+    }
+
     fn storage(&self, path: &str) -> PathBuf {
         self.registry.folder.path().join("storage/docker/registry/v2").join(path)
     }
@@ -327,12 +341,17 @@ fn layouts_are_verified_likewise() {
         ("linux/amd64 layer 3", &*scene.layer(0, 2), "missing: it is not there"),
         ("linux/arm64/v8 layer 2", &scene.layer(1, 1), "content: its bytes have digest"),
         ("linux/arm/v7 layer 3", &scene.layer(2, 2), "size: it has 5 bytes"),
-        ("linux/arm/v7 layer 3", &scene.layer(2, 2), "content: its bytes have digest"),
         ("linux/arm/v7 config", config, "content: the file of"),
     ] {
         assert!(outcome.stdout.contains(&format!("  {part} {digest}: {fault}")), "{part} {fault}: {outcome:?}");
     }
-    assert_eq!((outcome.exit, outcome.stdout.lines().count()), (5, 6), "{outcome:?}");
+    assert_eq!((outcome.exit, outcome.stdout.lines().count()), (5, 5), "{outcome:?}");
+    // Listed, and lost.
+    std::fs::remove_file(file(&scene.registry.manifest("app", "v1").unwrap().digest)).unwrap();
+    let outcome = manifest_tool(folder.path(), &["verify", "oci:out:v1"]);
+    assert!(outcome.exit == 5 && outcome.stdout.contains("  manifest: missing: it is not there\n"), "{outcome:?}");
+    let outcome = manifest_tool(folder.path(), &["verify", "oci:out:v2"]);
+    assert!(outcome.exit == 1 && outcome.stdout.is_empty(), "{outcome:?}");
 }
 
 /// What nobody could look at is no finding, and does not hide one.
@@ -375,4 +394,117 @@ fn indexes_in_indexes_and_other_types() {
     scene.lose(&scene.layer(1, 1));
     let line = format!("linux/arm64/v8 layer 2 {}: missing: it is not there", scene.layer(1, 1));
     scene.check("outer", &[], &[line]);
+}
+
+/// What is listed a thousand times is read once, and what is wrong with it said once.
+#[test]
+fn one_image_in_many_entries() {
+    let scene = Scene::new();
+    let many = vec![scene.entries[0].clone(); 1000];
+    push_index(&scene.registry, "app", "many", &many);
+    let mark = scene.registry.requests(0).len();
+    scene.check("many", &[], &[]);
+    assert_eq!(scene.registry.requests(mark).len(), 1 + 1 + 4);
+    scene.lose(&scene.layer(0, 1));
+    let line = format!("linux/amd64 layer 2 {}: missing: it is not there", scene.layer(0, 1));
+    scene.check("many", &["--layers"], &[line]);
+}
+
+/// Artifacts call their files tar, and are for a platform that they do not run on.
+#[test]
+fn artifacts_are_no_images() {
+    let mut scene = Scene::new();
+    let registry = &scene.registry;
+    let blob = |kind: &str, bytes: &[u8]| descriptor(kind, &registry.push_blob("app", bytes), bytes);
+    let file = blob(LAYER, &gzip("a file").packed);
+    let typed = blob("application/vnd.example.config.v1+json", b"{}");
+    let bare = blob("application/vnd.oci.image.config.v1+json", b"{}");
+    let manifests =
+        [&typed, &bare].map(|config| json!({"schemaVersion": 2, "mediaType": OCI, "config": config, "layers": [file]}));
+    let mut entries = manifests.map(|manifest| scene.push_manifest(&manifest));
+    push_index(&scene.registry, "app", "bare", &entries);
+    scene.check("bare", &["--layers"], &[]);
+    entries.iter_mut().for_each(|entry| entry["platform"] = json!({"architecture": "amd64", "os": "linux"}));
+    push_index(&scene.registry, "app", "artifacts", &[scene.entries[0].clone(), entries[0].clone()]);
+    scene.check("artifacts", &["--layers"], &[]);
+
+    // What is not opened is looked for.
+    let other = json!({"mediaType": "application/vnd.example.other", "digest": file["digest"], "size": file["size"]});
+    let image = scene.entries[0].clone();
+    let mut gone = other.clone();
+    gone["digest"] = sha256(b"gone").into();
+    scene.write_index("others", &[image, other, gone]);
+    let line = format!("manifest {}: missing: it is not there", sha256(b"gone"));
+    scene.check("others", &[], &[line]);
+    assert!(scene.verify("others", &[]).stdout.contains(", 2 of another type, not opened"));
+}
+
+/// A registry's words are no lines of ours.
+#[test]
+fn a_forged_verdict() {
+    let scene = Scene::new();
+    scene.index_with("forged", |entries| entries[0]["platform"]["os"] = "linux\nHOST/app:v1: sound (1 image)\n".into());
+    let outcome = scene.verify("forged", &[]);
+    assert!(outcome.exit == 5 && !outcome.stdout.contains("\nHOST/app"), "{outcome:?}");
+    assert_eq!(outcome.stdout.lines().count(), 2, "{outcome:?}");
+}
+
+#[test]
+fn a_deadline_while_it_waits_for_another_try() {
+    use crate::support::Scripted;
+    let scene = Scene::new();
+    let front =
+        Scripted::before(&scene.registry, |asked| asked.line.contains("/blobs/").then(|| (503, vec![], vec![])));
+    let image = format!("{}/app:v1", front.host);
+    for layers in [&[][..], &["--layers"]] {
+        let args = ["--plain-http", "--deadline", "700ms", "verify", &image];
+        let outcome = manifest_tool(Path::new("/"), &[&args[..], layers].concat());
+        assert_eq!(outcome.exit, 124, "{outcome:?}");
+    }
+    // Reasons are told, whatever becomes of others.
+    let none = image.replace(":v1", ":none");
+    let args = ["--plain-http", "--retries", "0", "verify", &none, &image];
+    let outcome = manifest_tool(Path::new("/"), &args);
+    assert!(outcome.exit == 1 && outcome.stderr.contains("not all of it can be checked"), "{outcome:?}");
+    assert!(outcome.stderr.contains("app:none not found") && outcome.stderr.contains("HTTP 503"), "{outcome:?}");
+}
+
+/// The registry redirects to a storage service, which has lost a layer.
+#[test]
+fn what_is_lost_behind_a_redirect() {
+    use crate::support::Scripted;
+    let scene = Scene::new();
+    let body = b"<?xml version=\"1.0\"?>\n<Error><Code>NoSuchKey</Code><Message>The specified key does not exist.</Message></Error>";
+    let storage = Scripted::start(move |_, _| (404, vec![], body.to_vec()));
+    let digest = scene.layer(1, 1);
+    let (wanted, to) = (format!("/blobs/{digest}"), format!("http://{}/bucket/x", storage.host));
+    let front = Scripted::before(&scene.registry, move |asked| {
+        asked.line.contains(&wanted).then(|| (307, vec![("Location", to.clone())], vec![]))
+    });
+    for more in [&[][..], &["--layers"]] {
+        let image = format!("{}/app:v1", front.host);
+        let args = [&["--plain-http", "--retries", "0", "verify", &image], more].concat();
+        let outcome = manifest_tool(Path::new("/"), &args);
+        let line = format!("  linux/arm64/v8 layer 2 {digest}: missing: it is not there\n");
+        assert!(outcome.exit == 5 && outcome.stdout.ends_with(&line), "{outcome:?}");
+    }
+}
+
+/// What is mixed up on the way once is no finding.
+#[test]
+fn a_layer_that_comes_wrong_once() {
+    use std::sync::atomic::{AtomicBool, Ordering};
+
+    use crate::support::Scripted;
+    let scene = Scene::new();
+    let (digest, first) = (scene.layer(1, 1), AtomicBool::new(true));
+    let mut bytes = std::fs::read(scene.file(&digest)).unwrap();
+    bytes[20] ^= 1;
+    let wanted = format!("GET /v2/app/blobs/{digest}");
+    let front = Scripted::before(&scene.registry, move |asked| {
+        (asked.line == wanted && first.swap(false, Ordering::SeqCst)).then(|| (200, vec![], bytes.clone()))
+    });
+    let outcome =
+        manifest_tool(Path::new("/"), &["--plain-http", "verify", "--layers", &format!("{}/app:v1", front.host)]);
+    assert!(outcome.exit == 0, "{outcome:?}");
 }

@@ -57,7 +57,16 @@ impl Verify {
         });
         let shown = (self.layers && !self.no_progress && !global.quiet).then_some((locations.len(), "images"));
         let looked = global.block_on(&client, talk::with_progress(&store, shown, looking));
-        let looked = looked.and_then(|()| Failure::all(unchecked, "cannot be checked wholly", locations.len()));
+        // Told of whatever became of the others; and who was stopped while waiting for another try was stopped.
+        let unchecked = Failure::all(unchecked, "cannot be checked wholly", locations.len())
+            .map_err(|failure| failure.stopped(client.stop().raised()));
+        let looked = match (looked, unchecked) {
+            (Err(failure), Err(unchecked)) => {
+                talk::say(&unchecked);
+                Err(failure)
+            }
+            (looked, unchecked) => looked.and(unchecked),
+        };
         let document = output::document("verify", json!({"images": parts}));
         let text = if global.is_json() { pretty(&document) } else { String::new() };
         match looked {

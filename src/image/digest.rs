@@ -54,6 +54,12 @@ impl Digest {
         }
     }
 
+    /// `sha256` or `sha512`.
+    #[must_use]
+    pub fn algorithm(&self) -> &str {
+        self.0.split_once(':').map_or("", |(algorithm, _)| algorithm)
+    }
+
     /// The whole digest, algorithm included.
     #[must_use]
     pub fn as_str(&self) -> &str {

@@ -17,6 +17,8 @@ pub struct Error {
 pub enum ErrorKind {
     /// The layout is there, and what was asked for is not in it.
     Missing,
+    /// Its index.json lists it, and it is not in it.
+    Lost,
     /// What is there is not what it is said to be.
     Wrong,
     /// Nor has it as many bytes.
@@ -38,6 +40,12 @@ impl Error {
 
     pub(super) fn missing(subject: impl fmt::Display, reason: impl Into<String>) -> Self {
         Self { kind: ErrorKind::Missing, ..Self::new(subject, reason) }
+    }
+
+    /// The same of what index.json lists.
+    pub(super) fn of_listed(self) -> Self {
+        let kind = if self.kind == ErrorKind::Missing { ErrorKind::Lost } else { self.kind };
+        Self { kind, ..self }
     }
 
     pub(super) fn size(subject: impl fmt::Display, expected: u64, actual: u64) -> Self {

@@ -106,7 +106,9 @@ impl Layout {
     /// Reads a manifest, by name, by digest, or the only one.
     pub fn fetch_manifest(&self, at: &LayoutReference) -> Result<Fetched, Error> {
         let entry = self.find(at)?;
-        let bytes = self.read_blob(at, &entry.digest, MAX_MANIFEST)?;
+        let read = self.read_blob(at, &entry.digest, MAX_MANIFEST);
+        let is_listed = !entry.media_type.is_empty();
+        let bytes = read.map_err(|error| if is_listed { error.of_listed() } else { error })?;
         let (manifest, media_type) =
             parse_manifest(&bytes, &entry.media_type).map_err(|error| Error::wrong(at, error.to_string()))?;
         let size = bytes.len() as u64;

@@ -21,9 +21,14 @@ pub fn verification_text(name: &str, found: &Verification) -> String {
     if found.others > 0 {
         parts.push(format!("{} of another type, not opened", found.others));
     }
-    let findings = found.findings.iter().map(|finding| format!("  {finding}\n")).collect::<String>();
-    let text = format!("{name}: {verdict} ({})\n{findings}", parts.join(", "));
-    text.chars().filter(|c| *c == '\n' || !c.is_control()).collect()
+    if found.elsewhere > 0 {
+        parts.push(format!("{} elsewhere, not looked for", counted(found.elsewhere, "foreign layer")));
+    }
+    let plain = |line: String| line.chars().filter(|c| !c.is_control()).chain(['\n']).collect::<String>();
+    let mut text = plain(format!("{name}: {verdict} ({})", parts.join(", ")));
+    // What a registry says must not look like a line of ours.
+    text.extend(found.findings.iter().map(|finding| plain(format!("  {finding}"))));
+    text
 }
 
 fn counted_bytes(bytes: u64) -> String {
@@ -45,6 +50,7 @@ pub fn verification_json(name: &str, found: &Verification) -> Value {
             "images": found.images,
             "attestations": found.attestations,
             "others": found.others,
+            "elsewhere": found.elsewhere,
             "blobs": {"count": found.blobs, "bytes": found.bytes},
             "findings": found.findings.iter().map(finding_json).collect::<Vec<_>>(),
             "unchecked": unchecked,

@@ -121,12 +121,13 @@ impl Answer {
 
     /// The error that an answer of 400 and above is.
     pub(super) fn error(&self, subject: &str) -> Error {
-        let error = Error::new(subject, ErrorKind::Answer(self.refusal().into()));
-        match &self.elsewhere {
-            None => error,
+        let refusal = Box::new(self.refusal());
+        let kind = match self.elsewhere.clone() {
+            None => ErrorKind::Answer(refusal),
             // Not the registry's doing, and nothing that signing in would mend.
-            Some(host) => Error::new(subject, ErrorKind::Protocol(format!("{}: {error}", redirected(host)))),
-        }
+            Some(host) => ErrorKind::Elsewhere { host, refusal },
+        };
+        Error::new(subject, kind)
     }
 }
 

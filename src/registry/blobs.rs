@@ -8,6 +8,7 @@ use reqwest::Method;
 use super::answer::{Answer, Expected};
 use super::client::Client;
 use super::error::{Error, ErrorKind};
+use super::manifests::manifest_request;
 use super::send::{Content, Request};
 use super::sign_in::scopes::Scopes;
 use super::stream::{BlobSource, BlobStream, Ended, verified};
@@ -50,10 +51,23 @@ impl Client {
     /// Errors: the registry's answer, [`Error::is_missing_content`] for one that is not there.
     pub async fn find_blob(&self, repository: &Reference, blob: &Descriptor) -> Result<FoundBlob, Error> {
         let request = blob_request(Method::HEAD, repository, blob, Scopes::pull(repository.repository()));
+        self.find(repository, request, blob.size).await
+    }
+
+    /// Looks likewise for a manifest, of whatever type.
+    pub async fn find_manifest(&self, repository: &Reference, manifest: &Descriptor) -> Result<FoundBlob, Error> {
+        let (at, scopes) = (repository.with_digest(manifest.digest.clone()), Scopes::pull(repository.repository()));
+        self.find(repository, manifest_request(Method::HEAD, &at, scopes), manifest.size).await
+    }
+
+    async fn find(&self, repository: &Reference, request: Request, size: u64) -> Result<FoundBlob, Error> {
         let length = |answer: &Answer| answer.header("content-length").and_then(|length| length.trim().parse().ok());
         let mut answer = self.send(repository.registry(), &request).await?;
+        if matches!(answer.status, 408 | 429 | 500..) {
+            return Err(self.refused(repository.registry(), &request, &answer).await);
+        }
         // Not every server has the length of what it does not send.
-        if answer.status != 200 || length(&answer).is_some_and(|length: u64| length != blob.size) {
+        if answer.status != 200 || length(&answer).is_some_and(|length: u64| length != size) {
             let request = Request { method: Method::GET, streamed: true, ..request };
             answer = self.send_ok(repository.registry(), &request).await?;
         }
@@ -172,7 +186,7 @@ impl Client {
     }
 }
 
-/// A blob that is there.
+/// A blob, or manifest, that is there.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct FoundBlob {
     /// Its length in bytes, where that is known without reading it.

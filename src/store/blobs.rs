@@ -69,6 +69,14 @@ impl Store<'_> {
         }
     }
 
+    /// Looks for a manifest, of whatever type. Errors: as of [`Self::find_blob`].
+    pub async fn find_manifest(&self, at: &Location, manifest: &Descriptor) -> Result<FoundBlob, Error> {
+        match at {
+            Location::Registry(reference) => Ok(self.client.find_manifest(reference, manifest).await?),
+            Location::Layout(_) => self.find_blob(at, manifest).await,
+        }
+    }
+
     /// Reads a blob, piece by piece; again from its beginning where that may help. It is not compared with its
     /// descriptor. Errors: as of [`Self::find_blob`].
     pub async fn read_blob<T>(

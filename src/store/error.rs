@@ -55,7 +55,7 @@ impl Error {
     pub fn is_missing(&self) -> bool {
         match self {
             Self::Registry(error) => error.is_missing(),
-            Self::Layout(error) => error.kind == layout::ErrorKind::Missing,
+            Self::Layout(error) => matches!(error.kind, layout::ErrorKind::Missing | layout::ErrorKind::Lost),
             Self::Unsuitable { .. } => false,
         }
     }
@@ -67,6 +67,12 @@ impl Error {
             Self::Registry(error) => error.is_missing_content(),
             Self::Layout(_) | Self::Unsuitable { .. } => self.is_missing(),
         }
+    }
+
+    /// Whether a layout lists it, and does not have it.
+    #[must_use]
+    pub fn is_lost(&self) -> bool {
+        matches!(self, Self::Layout(error) if error.kind == layout::ErrorKind::Lost)
     }
 
     /// Whether what is there is not what it is said to be: other bytes, or none that make sense.

@@ -3,7 +3,7 @@
 use std::collections::{HashMap, HashSet};
 
 use super::{Fault, Node, Part};
-use crate::image::{Digest, Platform, REFERENCE_DIGEST};
+use crate::image::{Digest, ImageManifest, Platform, REFERENCE_DIGEST, media_type};
 
 /// Podman puts an image into an index once for each compression, and marks those that not every client reads.
 const COMPRESSION: &str = "io.github.containers.compression.";
@@ -52,7 +52,8 @@ struct Choice {
 /// Nothing for what nobody chooses: what does not say what it is for, and artifacts, wherever they say that they belong.
 fn choice(node: &Node) -> Option<Choice> {
     let platform = node.platform().filter(|platform| !matches!(platform.os.as_str(), "" | "unknown"))?;
-    if node.entry.artifact_type.is_some() {
+    let is_artifact = |image: &ImageManifest| !media_type::is_config(&image.config.media_type);
+    if node.entry.artifact_type.is_some() || node.image().is_some_and(is_artifact) {
         return None;
     }
     let is_of_it = |(key, _): &(&String, &String)| key.starts_with(COMPRESSION);
@@ -142,10 +143,10 @@ mod tests {
     #[test]
     fn attestations_of_images() {
         let image = || node(0, "a", "linux/amd64", "");
-        for (of, fault) in [(Some("a"), ""), (Some("b"), "attestation"), (None, "attestation")] {
+        for (of, fault) in [(Some("a"), ""), (Some("b"), "dangling"), (None, "dangling")] {
             assert_eq!(words(vec![image(), attestation(of)]), fault, "{of:?}");
         }
-        assert_eq!(words(vec![attestation(Some("attestation"))]), "attestation", "of itself");
-        assert_eq!(words(vec![node(1, "a", "linux/amd64", ""), attestation(Some("a"))]), "attestation");
+        assert_eq!(words(vec![attestation(Some("attestation"))]), "dangling", "of itself");
+        assert_eq!(words(vec![node(1, "a", "linux/amd64", ""), attestation(Some("a"))]), "dangling");
     }
 }

@@ -159,8 +159,8 @@ impl fmt::Display for Finding {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match &self.platform {
             _ if self.is_attestation => f.write_str("attestation ")?,
-            Some(platform) => write!(f, "{platform} ")?,
-            None => {}
+            Some(platform) if *platform != Platform::default() => write!(f, "{platform} ")?,
+            _ => {}
         }
         match &self.part {
             Part::Manifest => f.write_str("manifest")?,

@@ -1,14 +1,12 @@
 //! The config and the layers of an image.
 
-use std::collections::HashSet;
-
-use futures_util::StreamExt as _;
-use futures_util::future::{join, join_all};
+use futures_util::future::join;
+use futures_util::stream::{self, StreamExt as _};
 use serde::Deserialize;
 use tokio::sync::mpsc;
 
 use super::unpack::{Contents, Pieces};
-use super::{Fault, Node, Part, Work, unpack};
+use super::{AT_ONCE, Fault, Node, Part, Work, unpack};
 use crate::image::media_type::{self, packing};
 use crate::image::{Descriptor, Digest, ImageConfig, ImageManifest, Platform};
 use crate::registry::{BlobStream, Error as RegistryError};
@@ -35,59 +33,73 @@ struct Config {
 
 /// Reads the config and looks for the layers; with `read` these are read as well.
 pub(super) async fn check(work: &Work<'_>, node: &Node, image: &ImageManifest, read: bool) -> Checked {
-    // Foreign layers stay where they are, and are not looked for here.
-    let here: HashSet<Digest> = image.blobs().into_iter().map(|blob| blob.digest).collect();
-    let layers = || (1..).zip(&image.layers).filter(|(_, layer)| here.contains(&layer.digest));
-    let of_layer = |(number, layer): (usize, &Descriptor)| Part::Layer(number, layer.digest.clone());
-    let looked = layers().map(async |(_, layer)| if read { Ok(None) } else { look(work, layer).await });
-    let (config, looked) = join(config(work, image, read), join_all(looked)).await;
+    // Foreign layers stay where they are.
+    let layers = || (1..).zip(&image.layers).filter(|(_, layer)| !ImageManifest::is_elsewhere(layer));
+    let looks = layers().map(async |(_, layer)| if read { Ok(None) } else { look(work, layer).await });
+    let looks = stream::iter(looks).buffered(AT_ONCE).collect::<Vec<_>>();
+    let (config, looks) = join(config(work, image, read), looks).await;
 
     let mut checked = Checked::default();
-    let mut diff_ids = None;
-    let of_config = Part::Config(image.config.digest.clone());
-    match config {
-        Err(error) => checked.fail(of_config, error),
-        Ok(Err(fault)) => checked.faults.push((of_config, fault)),
-        Ok(Ok(None)) => {}
-        Ok(Ok(Some(config))) => {
-            let (found, wanted) = (config.diff_ids.len(), image.layers.len());
-            // What an attestation is unpacked matters to nobody.
-            if !node.entry.is_attestation() && found == wanted {
-                diff_ids = Some(config.diff_ids);
-            } else if !node.entry.is_attestation() {
-                checked.faults.push((of_config, Fault::Layers { config: found, manifest: wanted }));
-            }
-            checked.platform = Some(config.platform);
-        }
-    }
-    for (layer, looked) in layers().zip(looked) {
-        match looked {
-            Ok(fault) => checked.faults.extend(fault.map(|fault| (of_layer(layer), fault))),
-            Err(error) => checked.fail(of_layer(layer), error),
-        }
+    let diff_ids = checked.config(node, image, config);
+    for ((number, layer), look) in layers().zip(looks) {
+        checked.take(Part::Layer(number, layer.digest.clone()), look.map(Vec::from_iter));
     }
     if read {
-        let contents = join_all(layers().map(|(_, layer)| contents(work, layer))).await;
-        for ((number, layer), contents) in layers().zip(contents) {
-            let diff_id = diff_ids.as_ref().and_then(|ids: &Vec<String>| ids.get(number - 1));
-            match contents {
-                Ok(contents) => {
-                    let faults = of_contents(layer, &contents, diff_id);
-                    checked.faults.extend(faults.into_iter().map(|fault| (of_layer((number, layer)), fault)));
-                }
-                Err(error) => checked.fail(of_layer((number, layer)), error),
-            }
+        let reads = layers().map(async |(number, layer): (usize, &Descriptor)| {
+            let diff_id = diff_ids.get(number - 1).map(String::as_str);
+            Ok(of_contents(layer, &contents(work, layer, diff_id).await?, diff_id))
+        });
+        let reads: Vec<_> = stream::iter(reads).buffered(AT_ONCE).collect().await;
+        for ((number, layer), found) in layers().zip(reads) {
+            checked.take(Part::Layer(number, layer.digest.clone()), found);
         }
     }
     checked
 }
 
 impl Checked {
-    fn fail(&mut self, part: Part, error: Error) {
-        match Fault::of(&error) {
-            Some(fault) => self.faults.push((part, fault)),
-            None => self.unchecked.push(error),
+    fn take(&mut self, part: Part, found: Result<Vec<Fault>, Error>) {
+        match found {
+            Ok(faults) => self.faults.extend(faults.into_iter().map(|fault| (part.clone(), fault))),
+            Err(error) => match Fault::of(&error) {
+                Some(fault) => self.faults.push((part, fault)),
+                None => self.unchecked.push(error),
+            },
         }
+    }
+
+    /// Takes in what became of the config; gives the digests of layers to compare with, if it has any.
+    fn config(
+        &mut self,
+        node: &Node,
+        image: &ImageManifest,
+        config: Result<Result<Option<Config>, Fault>, Error>,
+    ) -> Vec<String> {
+        let part = Part::Config(image.config.digest.clone());
+        let config = match config {
+            Ok(Ok(config)) => config,
+            Ok(Err(fault)) => {
+                self.faults.push((part, fault));
+                return Vec::new();
+            }
+            Err(error) => {
+                self.take(part, Err(error));
+                return Vec::new();
+            }
+        };
+        let Some(Config { platform, diff_ids }) = config else { return Vec::new() };
+        // Nobody unpacks an attestation, or an artifact that only calls its config that of an image.
+        let is_image = !node.entry.is_attestation() && (platform != Platform::default() || !diff_ids.is_empty());
+        self.platform = Some(platform);
+        if !is_image {
+            return Vec::new();
+        }
+        let (config, manifest) = (diff_ids.len(), image.layers.len());
+        if config == manifest {
+            return diff_ids;
+        }
+        self.faults.push((part, Fault::Layers { config, manifest }));
+        Vec::new()
     }
 }
 
@@ -98,6 +110,7 @@ async fn config(work: &Work<'_>, image: &ImageManifest, read: bool) -> Result<Re
         diff_ids: Option<Vec<String>>,
     }
     #[derive(Deserialize)]
+    #[serde(expecting = "a JSON object")]
     struct Whole {
         #[serde(flatten)]
         config: ImageConfig,
@@ -106,7 +119,7 @@ async fn config(work: &Work<'_>, image: &ImageManifest, read: bool) -> Result<Re
     let config = &image.config;
     if !media_type::is_config(&config.media_type) {
         let fault = match read {
-            true => of_contents(config, &contents(work, config).await?, None).into_iter().next(),
+            true => of_contents(config, &contents(work, config, None).await?, None).into_iter().next(),
             false => look(work, config).await?,
         };
         return Ok(fault.map_or(Ok(None), Err));
@@ -128,53 +141,68 @@ async fn look(work: &Work<'_>, blob: &Descriptor) -> Result<Option<Fault>, Error
     Ok(found.size.filter(|found| *found != said).map(|found| Fault::Size { said, found }))
 }
 
-/// Reads a blob: its bytes are hashed on another thread, as they come and, where it is a layer, unpacked.
-async fn contents(work: &Work<'_>, blob: &Descriptor) -> Result<Contents, Error> {
-    let unpacks = packing(&blob.media_type).is_some();
-    let read = async |mut stream: BlobStream| {
-        let (sender, receiver) = mpsc::channel(PIECES);
-        let digest = blob.digest.clone();
-        let hashing = tokio::task::spawn_blocking(move || unpack::read(Pieces::new(receiver), &digest, unpacks));
-        let mut taken = 0;
-        while let Some(piece) = stream.next().await {
-            let piece = piece?;
-            taken += piece.len() as u64;
-            // There may be no end to it.
-            if sender.send(piece).await.is_err() || taken > blob.size {
-                break;
-            }
+/// Reads a blob: its bytes are hashed on another thread, as they come and, where there is something to compare that with,
+/// unpacked. Wrong bytes from a registry may have been mixed up on the way: they are read once more.
+async fn contents(work: &Work<'_>, blob: &Descriptor, diff_id: Option<&str>) -> Result<Contents, Error> {
+    // One of another algorithm is compared all the same, and is not equal.
+    let like = diff_id.filter(|_| packing(&blob.media_type).is_some());
+    let like = like.map(|diff_id| Digest::parse(diff_id).unwrap_or_else(|_| blob.digest.clone()));
+    let read = async |stream: BlobStream| hash(stream, blob, like.clone()).await;
+    let reading = async {
+        let _permit = match &like {
+            Some(_) => work.unpackers.acquire().await.ok(),
+            None => None,
+        };
+        let contents = work.store.read_blob(work.at, blob, read).await?;
+        match contents.digest == blob.digest || contents.size > blob.size || work.at.reference().is_none() {
+            true => Ok(contents),
+            false => work.store.read_blob(work.at, blob, read).await,
         }
-        drop(sender);
-        let failed = |reason: String| RegistryError::of_source(format!("blob {}", blob.digest), reason);
-        hashing.await.map_err(|error| failed(error.to_string()))?.map_err(|error| failed(error.to_string()))
     };
-    let key = (blob.digest.clone(), blob.size, unpacks);
-    work.contents.get(&key, work.store.read_blob(work.at, blob, read)).await
+    let key = (blob.digest.clone(), blob.size, like.as_ref().map(|like| like.algorithm().to_owned()));
+    work.contents.get(&key, reading).await
+}
+
+async fn hash(mut stream: BlobStream, blob: &Descriptor, like: Option<Digest>) -> Result<Contents, RegistryError> {
+    let (sender, receiver) = mpsc::channel(PIECES);
+    let digest = blob.digest.clone();
+    let hashing = tokio::task::spawn_blocking(move || unpack::read(Pieces::new(receiver), &digest, like.as_ref()));
+    let mut taken = 0;
+    while let Some(piece) = stream.next().await {
+        let piece = piece?;
+        taken += piece.len() as u64;
+        // There may be no end to it.
+        if sender.send(piece).await.is_err() || taken > blob.size {
+            break;
+        }
+    }
+    drop(sender);
+    let failed = |reason: String| RegistryError::of_source(format!("blob {}", blob.digest), reason);
+    hashing.await.map_err(|error| failed(error.to_string()))?.map_err(|error| failed(error.to_string()))
 }
 
 /// What is wrong with a blob that was read.
-fn of_contents(blob: &Descriptor, contents: &Contents, diff_id: Option<&String>) -> Vec<Fault> {
+fn of_contents(blob: &Descriptor, contents: &Contents, diff_id: Option<&str>) -> Vec<Fault> {
     let (said, found) = (blob.size, contents.size);
+    // What else is wrong with it follows from that.
     if found > said {
         return vec![Fault::Longer { said }];
     }
-    let mut faults = Vec::new();
     if found != said {
-        faults.push(Fault::Size { said, found });
+        return vec![Fault::Size { said, found }];
     }
     if contents.digest != blob.digest {
-        // What it would be unpacked says nothing more.
-        faults.push(Fault::Content(format!("its bytes have digest {}", contents.digest)));
-        return faults;
+        return vec![Fault::Content(format!("its bytes have digest {}", contents.digest))];
     }
-    let Some(unpacked) = &contents.unpacked else { return faults };
+    let Some(unpacked) = &contents.unpacked else { return Vec::new() };
+    let mut faults = Vec::new();
     if let Some(said) = packing(&blob.media_type).filter(|said| *said != contents.packing) {
         faults.push(Fault::Packing { said, found: contents.packing });
     }
     match (unpacked, diff_id) {
         (Err(reason), _) => faults.push(Fault::Content(format!("it cannot be unpacked: {reason}"))),
         (Ok(found), Some(said)) if found.as_str() != said => {
-            faults.push(Fault::DiffId { said: said.clone(), found: found.clone() });
+            faults.push(Fault::DiffId { said: said.to_owned(), found: found.clone() });
         }
         _ => {}
     }
@@ -208,7 +236,8 @@ mod tests {
         assert_eq!(words("tar", good.clone()), "mediaType");
         assert_eq!(words("tar+gzip", Contents { size: 6, ..good.clone() }), "size");
         assert_eq!(words("tar+gzip", Contents { size: 8, digest: digest("x"), ..good.clone() }), "size");
-        assert_eq!(words("tar+gzip", Contents { size: 6, digest: digest("x"), ..good.clone() }), "size content");
+        assert_eq!(words("tar+gzip", Contents { size: 6, digest: digest("x"), ..good.clone() }), "size");
+        assert_eq!(words("tar+gzip", Contents { digest: digest("x"), ..good.clone() }), "content");
         assert_eq!(words("tar+gzip", Contents { unpacked: Some(Ok(digest("x"))), ..good.clone() }), "diffId");
         assert_eq!(words("tar+gzip", Contents { unpacked: Some(Err("cut off".into())), ..good.clone() }), "content");
         assert_eq!(words("spdx+json", Contents { unpacked: None, ..good }), "");

@@ -1,8 +1,10 @@
 //! Reading all manifests below one.
 
-use futures_util::future::join_all;
+use std::sync::Arc;
 
-use super::{Fault, Node, Part, Work};
+use futures_util::stream::{self, StreamExt as _};
+
+use super::{AT_ONCE, Fault, Node, Part, Work};
 use crate::image::{Descriptor, Fetched, Manifest, media_type};
 use crate::registry::Error as RegistryError;
 use crate::store::Error;
@@ -11,6 +13,8 @@ use crate::store::Error;
 const MAX_DEPTH: usize = 4;
 /// Manifests that are read at most.
 const MAX_MANIFESTS: usize = 10_000;
+/// Their bytes; each is kept until all are checked.
+const MAX_BYTES: u64 = 256 << 20;
 
 /// Whether it is opened.
 pub(super) fn is_known(entry: &Descriptor) -> bool {
@@ -20,7 +24,7 @@ pub(super) fn is_known(entry: &Descriptor) -> bool {
 /// All manifests from the root on, level by level, compared with what names them; and what could not be read.
 pub(super) async fn read(work: &Work<'_>, root: Fetched) -> (Vec<Node>, Vec<Error>) {
     let (mut nodes, mut unchecked) = (vec![Node::new(root.descriptor.clone(), None)], Vec::new());
-    let mut front = vec![(0, root)];
+    let (mut front, mut bytes) = (vec![(0, Arc::new(root))], 0);
     for depth in 0.. {
         let mut entries: Vec<(usize, Descriptor)> = Vec::new();
         for (place, fetched) in front.drain(..) {
@@ -31,44 +35,56 @@ pub(super) async fn read(work: &Work<'_>, root: Fetched) -> (Vec<Node>, Vec<Erro
                 node.fetched = Some(fetched);
             }
         }
-        let too_much = if depth >= MAX_DEPTH {
-            format!("indexes lie in one another more than {MAX_DEPTH} deep")
-        } else {
-            format!("it holds more than {MAX_MANIFESTS} manifests")
-        };
         if entries.is_empty() {
             break;
         }
         if depth >= MAX_DEPTH || nodes.len() + entries.len() > MAX_MANIFESTS {
-            unchecked.push(RegistryError::of_source(work.at.to_string(), too_much).into());
+            let reason = format!("more than {MAX_MANIFESTS} manifests, or {MAX_DEPTH} indexes in one another");
+            unchecked.push(too_much(work, reason));
             break;
         }
-        let found = join_all(entries.iter().map(|(_, entry)| fetch(work, entry))).await;
-        for ((parent, entry), found) in entries.into_iter().zip(found) {
-            let mut node = Node::new(entry, Some(parent));
+        let found = stream::iter(&entries).map(async |(_, entry)| fetch(work, entry).await).buffered(AT_ONCE);
+        let mut found = std::pin::pin!(found.zip(stream::iter(&entries)));
+        while let Some((found, (parent, entry))) = found.next().await {
+            let mut node = Node::new(entry.clone(), Some(*parent));
             match found {
-                None => {}
-                Some(Ok(fetched)) => {
-                    node.faults.extend(differences(&node.entry, &fetched).map(|fault| (Part::Manifest, fault)));
+                Ok(Some(fetched)) => {
+                    bytes += fetched.descriptor.size;
+                    node.faults.extend(differences(entry, &fetched).map(|fault| (Part::Manifest, fault)));
                     front.push((nodes.len(), fetched));
                 }
-                Some(Err(error)) => match Fault::of(&error) {
+                Ok(None) => {}
+                Err(error) => match Fault::of(&error) {
                     Some(fault) => node.faults.push((Part::Manifest, fault)),
                     None => unchecked.push(error),
                 },
             }
             nodes.push(node);
+            if bytes > MAX_BYTES {
+                unchecked.push(too_much(work, format!("more than {MAX_BYTES} bytes of manifests")));
+                return (nodes, unchecked);
+            }
         }
     }
     (nodes, unchecked)
 }
 
-async fn fetch(work: &Work<'_>, entry: &Descriptor) -> Option<Result<Fetched, Error>> {
-    if !is_known(entry) {
-        return None;
+fn too_much(work: &Work<'_>, reason: String) -> Error {
+    RegistryError::of_source(work.at.to_string(), format!("it holds {reason}, which are not read")).into()
+}
+
+/// Reads what is known here; of anything else nothing but whether it is there, as a manifest or a blob.
+async fn fetch(work: &Work<'_>, entry: &Descriptor) -> Result<Option<Arc<Fetched>>, Error> {
+    if is_known(entry) {
+        let at = work.at.with_digest(entry.digest.clone());
+        let fetch = async { work.store.fetch_manifest(&at, None).await.map(Arc::new) };
+        return work.manifests.get(&entry.digest, fetch).await.map(Some);
     }
-    let at = work.at.with_digest(entry.digest.clone());
-    Some(work.manifests.get(&entry.digest, work.store.fetch_manifest(&at, None)).await)
+    // As a blob first, as in a cache of BuildKit's: registries fail at a blob that is asked for as a manifest.
+    match work.store.find_blob(work.at, entry).await {
+        Err(error) if error.is_missing_content() => work.store.find_manifest(work.at, entry).await.map(|_| None),
+        found => found.map(|_| None),
+    }
 }
 
 fn differences(entry: &Descriptor, fetched: &Fetched) -> impl Iterator<Item = Fault> {

@@ -8,15 +8,20 @@ mod unpack;
 
 pub use finding::{Fault, Finding, Part};
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
+use std::sync::Arc;
 
-use futures_util::future::join_all;
+use futures_util::stream::{self, StreamExt as _};
+use tokio::sync::Semaphore;
 
 use crate::image::{Descriptor, Digest, Fetched, ImageManifest, Location, Manifest, Platform, media_type};
 use crate::once::Once;
 use crate::registry::FoundBlob;
 use crate::store::{Error, Store};
 use unpack::Contents;
+
+/// Images, and blobs of one, that are looked at at once; each takes memory.
+const AT_ONCE: usize = 32;
 
 /// What was found out about a reference.
 #[derive(Debug, Clone, Default)]
@@ -27,8 +32,10 @@ pub struct Verification {
     pub images: usize,
     /// Attestations of images.
     pub attestations: usize,
-    /// Entries that are neither image nor index, which are not opened.
+    /// Entries that are neither image nor index, which are looked for and not opened.
     pub others: usize,
+    /// Foreign layers, which are elsewhere and not looked for.
+    pub elsewhere: usize,
     /// Configs and layers, each once.
     pub blobs: usize,
     /// Their bytes, as their descriptors have them.
@@ -54,7 +61,7 @@ struct Node {
     /// The place of the index that it is an entry of.
     parent: Option<usize>,
     /// Nothing where it cannot be read.
-    fetched: Option<Fetched>,
+    fetched: Option<Arc<Fetched>>,
     /// What its config says that it is for.
     config: Option<Platform>,
     faults: Vec<(Part, Fault)>,
@@ -64,10 +71,14 @@ struct Node {
 struct Work<'s> {
     store: &'s Store<'s>,
     at: &'s Location,
-    manifests: Once<Digest, Fetched, Error>,
+    manifests: Once<Digest, Arc<Fetched>, Error>,
     blobs: Once<Digest, FoundBlob, Error>,
-    contents: Once<(Digest, u64, bool), Contents, Error>,
+    contents: Once<(Digest, u64, Option<String>), Contents, Error>,
+    unpackers: Semaphore,
 }
+
+/// Layers that are unpacked at once: zstd may want 128 MiB for each.
+const UNPACKERS: usize = 8;
 
 /// Verifies a reference: its manifests and configs are read and every blob is looked for; with `layers` these are read
 /// as well.
@@ -77,29 +88,49 @@ pub async fn verify(store: &Store<'_>, reference: &Location, layers: bool) -> Re
     let root = match store.fetch_manifest(reference, None).await {
         Ok(root) => root,
         Err(error) => {
-            let Some(fault) = Fault::of(&error).filter(|_| !error.is_missing()) else { return Err(error) };
+            let is_nothing = error.is_missing() && !error.is_lost();
+            let Some(fault) = Fault::of(&error).filter(|_| !is_nothing) else { return Err(error) };
             return Ok(Verification { findings: vec![Finding::of_reference(fault)], ..Verification::default() });
         }
     };
-    let work =
-        Work { store, at: reference, manifests: Once::default(), blobs: Once::default(), contents: Once::default() };
+    let work = Work {
+        store,
+        at: reference,
+        manifests: Once::default(),
+        blobs: Once::default(),
+        contents: Once::default(),
+        unpackers: Semaphore::new(UNPACKERS),
+    };
     let descriptor = root.descriptor.clone();
     let (mut nodes, mut unchecked) = manifests::read(&work, root).await;
-    let checked = join_all(nodes.iter().map(async |node| match node.image() {
-        Some(image) => layers::check(&work, node, image, layers).await,
-        None => layers::Checked::default(),
-    }));
-    let checked = checked.await;
-    for (node, mut found) in nodes.iter_mut().zip(checked) {
-        node.config = found.platform;
-        node.faults.append(&mut found.faults);
-        unchecked.append(&mut found.unchecked);
+    let firsts = firsts(&nodes);
+    let checks = (0..).zip(&nodes).map(async |(place, node): (usize, &Node)| match node.image() {
+        Some(image) if firsts.get(place) == Some(&place) => layers::check(&work, node, image, layers).await,
+        _ => layers::Checked::default(),
+    });
+    let checked: Vec<_> = stream::iter(checks).buffered(AT_ONCE).collect().await;
+    let platforms: Vec<_> = checked.iter().map(|found| found.platform.clone()).collect();
+    for ((node, found), first) in nodes.iter_mut().zip(checked).zip(&firsts) {
+        node.config = platforms.get(*first).cloned().flatten();
+        node.faults.extend(found.faults);
+        unchecked.extend(found.unchecked);
     }
     if let Some(stopped) = unchecked.iter().find(|error| error.is_stopped()) {
         return Err(stopped.clone());
     }
     check::entries(&mut nodes);
-    Ok(sum_up(descriptor, nodes, unchecked))
+    Ok(sum_up(descriptor, nodes, &firsts, unchecked))
+}
+
+/// For each manifest the place where it is first: what is listed again is checked once, and what is wrong with it told of
+/// there.
+fn firsts(nodes: &[Node]) -> Vec<usize> {
+    let mut firsts: HashMap<(&Digest, bool), usize> = HashMap::new();
+    let mut first = |(place, node)| {
+        let Node { entry, .. }: &Node = node;
+        *firsts.entry((&entry.digest, entry.is_attestation())).or_insert(place)
+    };
+    (0..).zip(nodes).map(&mut first).collect()
 }
 
 impl Node {
@@ -120,12 +151,13 @@ impl Node {
     }
 }
 
-fn sum_up(descriptor: Descriptor, nodes: Vec<Node>, unchecked: Vec<Error>) -> Verification {
+fn sum_up(descriptor: Descriptor, nodes: Vec<Node>, firsts: &[usize], unchecked: Vec<Error>) -> Verification {
     let mut sum = Verification { descriptor: Some(descriptor), unchecked, ..Verification::default() };
     let mut seen = HashSet::new();
-    for node in nodes {
-        for blob in node.image().map(ImageManifest::blobs).unwrap_or_default() {
-            if seen.insert(blob.digest) {
+    for (place, node) in nodes.into_iter().enumerate() {
+        if let Some(image) = node.image().filter(|_| firsts.get(place) == Some(&place)) {
+            sum.elsewhere += image.layers.iter().filter(|layer| ImageManifest::is_elsewhere(layer)).count();
+            for blob in image.blobs().into_iter().filter(|blob| seen.insert(blob.digest.clone())) {
                 sum.blobs += 1;
                 sum.bytes = sum.bytes.saturating_add(blob.size);
             }

@@ -29,8 +29,8 @@ pub(super) struct Contents {
     pub(super) unpacked: Option<Result<Digest, String>>,
 }
 
-/// Reads a blob to its end. Errors: of the reader.
-pub(super) fn read(mut blob: impl BufRead, digest: &Digest, unpacks: bool) -> io::Result<Contents> {
+/// Reads a blob to its end, and unpacks it where there is a digest to compare that with. Errors: of the reader.
+pub(super) fn read(mut blob: impl BufRead, digest: &Digest, unpacked: Option<&Digest>) -> io::Result<Contents> {
     let mut first = Vec::new();
     blob.by_ref().take(4).read_to_end(&mut first)?;
     let packing = match first.as_slice() {
@@ -40,14 +40,22 @@ pub(super) fn read(mut blob: impl BufRead, digest: &Digest, unpacks: bool) -> io
         _ => Packing::Tar,
     };
     let mut blob = Hashed { inner: Read::chain(Cursor::new(first), blob), hasher: Hasher::like(digest), size: 0 };
-    let unpacked = unpacks.then(|| {
-        let mut out = Sink(Hasher::like(digest));
+    let unpacked = unpacked.map(|like| {
+        let mut out = Sink(Hasher::like(like));
         let outcome = match packing {
             Packing::Tar => io::copy(&mut blob, &mut out).map(drop),
             Packing::Gzip => copy(MultiGzDecoder::new(&mut blob), &mut out),
             Packing::Zstd => unpack_zstd(&mut blob, &mut out),
         };
-        outcome.map(|()| out.0.finish()).map_err(|error| error.to_string())
+        outcome.map(|()| out.0.finish()).map_err(|error| {
+            let is_at_end = blob.fill_buf().is_ok_and(<[u8]>::is_empty);
+            match error.kind() {
+                io::ErrorKind::UnexpectedEof => "it is cut off".to_owned(),
+                // The decoder has no kinds of its own.
+                io::ErrorKind::Other if is_at_end => "it is cut off".to_owned(),
+                _ => error.to_string(),
+            }
+        })
     });
     // What is behind an error belongs to the blob as well.
     io::copy(&mut blob, &mut io::sink())?;
@@ -210,14 +218,22 @@ mod tests {
                 let (sender, receiver) = mpsc::channel(bytes.len() + 1);
                 bytes.chunks(piece).for_each(|piece| sender.try_send(Bytes::copy_from_slice(piece)).unwrap());
                 drop(sender);
-                let contents = read(Pieces::new(receiver), &Digest::sha256(b""), true).unwrap();
+                let like = Digest::sha256(b"");
+                let contents = read(Pieces::new(receiver), &like, Some(&like)).unwrap();
                 assert_eq!((contents.size, contents.digest), (bytes.len() as u64, Digest::sha256(&bytes)), "{name}");
                 assert_eq!(contents.packing, packing, "{name}");
                 let found = contents.unpacked.unwrap();
                 assert_eq!(found.as_ref().ok(), unpacked.map(Digest::sha256).as_ref(), "{name}: {found:?}");
             }
         }
-        let contents = read(&gzip(&one)[..], &Digest::sha256(b""), false).unwrap();
+        let like = Digest::sha256(b"");
+        let contents = read(&gzip(&one)[..], &like, None).unwrap();
         assert!(contents.unpacked.is_none() && contents.digest == Digest::sha256(&gzip(&one)));
+        let cut = read(&zstd(&two)[..10], &like, Some(&like)).unwrap();
+        assert_eq!(cut.unpacked, Some(Err("it is cut off".into())));
+        let sha512 = Digest::parse(&format!("sha512:{}", "0".repeat(128))).unwrap();
+        let mixed = read(&gzip(&one)[..], &like, Some(&sha512)).unwrap();
+        assert_eq!(mixed.digest.algorithm(), "sha256");
+        assert_eq!(mixed.unpacked.unwrap().unwrap().algorithm(), "sha512");
     }
 }

@@ -28,6 +28,13 @@ pub struct Error {
 pub enum ErrorKind {
     /// The registry answered with an error.
     Answer(Box<Refusal>),
+    /// The host to which the registry redirects answered with an error.
+    Elsewhere {
+        /// That host.
+        host: String,
+        /// Its answer.
+        refusal: Box<Refusal>,
+    },
     /// No answer: name, connection, certificate, or a body that broke off.
     Transport {
         /// Method and path of the request; may be empty.
@@ -159,7 +166,11 @@ impl Error {
     /// As [`Self::is_missing`], of what a manifest names: a blob, or a manifest.
     #[must_use]
     pub fn is_missing_content(&self) -> bool {
-        matches!(&self.kind, ErrorKind::Answer(refusal) if refusal.is_missing_content())
+        match &self.kind {
+            ErrorKind::Answer(refusal) => refusal.is_missing_content(),
+            ErrorKind::Elsewhere { refusal, .. } => refusal.is_missing_in_storage(),
+            _ => false,
+        }
     }
 
     /// Whether the registry answered that it does not do that: not for anybody.
@@ -197,6 +208,9 @@ impl ErrorKind {
             Self::Denied(denied) => write!(f, ": {denied}"),
             Self::Answer(refusal) if refusal.is_missing() => write!(f, " not found {refusal}"),
             Self::Answer(refusal) => write!(f, ": refused by the registry {refusal}"),
+            Self::Elsewhere { host, refusal } => {
+                write!(f, ": refused at {host}, to which the registry redirects {refusal}")
+            }
             Self::Transport { request, reason, .. } if request.is_empty() => write!(f, ": no answer: {reason}"),
             Self::Transport { request, reason, .. } => write!(f, ": no answer to {request}: {reason}"),
             Self::TooLarge { limit } => write!(f, ": longer than the {limit} bytes that are read"),

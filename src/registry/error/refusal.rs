@@ -73,6 +73,11 @@ impl Refusal {
         self.is_missing() || (self.status == 404 && self.says(&["BLOB_UNKNOWN", "MANIFEST_BLOB_UNKNOWN"]))
     }
 
+    /// The same in the words of S3, Google's and Azure's storage, where a registry redirects to it.
+    pub(super) fn is_missing_in_storage(&self) -> bool {
+        self.status == 404 && self.says(&["NoSuchKey", "BlobNotFound"])
+    }
+
     /// Whether a manifest may have been refused because what it refers to is not yet known everywhere in the registry.
     /// Nexus says nothing with it.
     pub(in crate::registry) fn is_unknown_content(&self) -> bool {
@@ -160,6 +165,10 @@ fn registry_messages(body: &[u8]) -> Vec<RegistryMessage> {
             .take(20)
             .map(|entry| RegistryMessage { code: text(&entry.code), message: text(&entry.message) })
             .collect(),
+        // The words of storage services, to which registries redirect.
+        Err(_) if !element(body, "Code").is_empty() => {
+            vec![RegistryMessage { code: element(body, "Code"), message: element(body, "Message") }]
+        }
         Err(_) => {
             let line = String::from_utf8_lossy(body.get(..200).unwrap_or(body)).into_owned();
             vec![RegistryMessage { code: String::new(), message: clean(line.lines().next().unwrap_or_default()) }]
@@ -169,6 +178,14 @@ fn registry_messages(body: &[u8]) -> Vec<RegistryMessage> {
     messages
 }
 
+/// The text of an XML element, if it is there.
+fn element(body: &[u8], name: &str) -> String {
+    let text = String::from_utf8_lossy(body.get(..2000).unwrap_or(body)).into_owned();
+    let behind = text.split_once(&format!("<{name}>")).map(|(_, behind)| behind);
+    let inside = behind.and_then(|behind| behind.split_once(&format!("</{name}>")));
+    inside.map(|(inside, _)| clean(inside)).unwrap_or_default()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -176,6 +193,20 @@ mod tests {
     fn refusal(status: u16, code: &str, message: &str) -> Refusal {
         let body = serde_json::json!({"errors": [{"code": code, "message": message}]}).to_string();
         Refusal::new("PUT /v2/a/manifests/1", status, if code == "-" { b"" } else { body.as_bytes() })
+    }
+
+    #[test]
+    fn words_of_storage() {
+        let body = br#"<?xml version="1.0" encoding="UTF-8"?>
+            <Error><Code>NoSuchKey</Code><Message>The specified key does not exist.</Message><Key>docker/x</Key></Error>"#;
+        let refusal = Refusal::new("GET /x", 404, body);
+        assert_eq!(
+            refusal.to_string(),
+            "(GET /x: HTTP 404; registry says: NoSuchKey: The specified key does not exist.)"
+        );
+        assert!(refusal.is_missing_in_storage() && !refusal.is_missing() && !refusal.is_missing_content());
+        assert!(!Refusal::new("GET /x", 404, b"<html>").is_missing_in_storage());
+        assert!(!Refusal::new("GET /x", 403, b"<Code>NoSuchKey</Code>").is_missing_in_storage());
     }
 
     #[test]
