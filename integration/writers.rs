@@ -102,8 +102,8 @@ fn append_all(registry: &Registry, parts: &str, target: &str) -> Vec<Outcome> {
     let (template, target) = (format!("{}/{parts}:ARCH", registry.host), format!("{}/{target}", registry.host));
     let begin = |architecture: &&str| {
         let platform = format!("linux/{architecture}");
-        // What a busy machine may take between a look and a write: twice the settling time that is the default.
-        let source = ["--settle", "2s", "--platforms", &platform, "--template", &template, "--target", &target];
+        // What a busy machine may take between a look and a write: more than the settling time that is the default.
+        let source = ["--settle", "3s", "--platforms", &platform, "--template", &template, "--target", &target];
         let args = [&["--plain-http", "push", "--append", "from-args"][..], &source].concat();
         start(command(folder.path(), &args))
     };
