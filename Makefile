@@ -1,7 +1,7 @@
 CARGO ?= cargo
 FUZZ_SECONDS ?= 60
 
-.PHONY: help build demo test bench fuzz lint
+.PHONY: help build demo test bench conformance fuzz lint
 
 help: ## List the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sort | sed 's/:.*## /\t/' | expand -t 12
@@ -16,6 +16,13 @@ test: ## Install docker-registry, skopeo and jq where missing, and run every tes
 	@integration/install-tools.sh docker-registry skopeo jq
 	$(CARGO) build --release --locked
 	$(CARGO) test --locked
+
+conformance: build ## Find out what a registry does: make conformance REGISTRY=host:port/repository [FLAGS=--plain-http]
+	@test -n "$(REGISTRY)" || { echo "say which: make conformance REGISTRY=host:port/repository" >&2; exit 2; }
+	@echo "As a registry with several repositories:"
+	@integration/test-registry.sh $(FLAGS) $(REGISTRY)
+	@echo "As one with a single repository:"
+	@integration/test-registry-tagonly.sh $(FLAGS) $(REGISTRY)
 
 bench: ## Measure round trips, requests and memory, beside other programs on PATH
 	@integration/install-tools.sh docker-registry

@@ -6,6 +6,7 @@ mod archives;
 mod bad_answers;
 mod clients;
 mod compat;
+mod conformance;
 mod copy;
 mod delete;
 mod examples;

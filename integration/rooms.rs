@@ -8,8 +8,8 @@ const ALLOWED: &[(&str, &[&str])] = &[
     (
         "cli",
         &[
-            "assemble", "copy", "delete", "inspect", "query", "verify", "output", "store", "registry", "spec", "image",
-            "*",
+            "assemble", "copy", "delete", "inspect", "probe", "query", "verify", "output", "store", "registry", "spec",
+            "image", "*",
         ],
     ),
     ("once.rs", &["*"]),
@@ -17,9 +17,10 @@ const ALLOWED: &[(&str, &[&str])] = &[
     ("copy", &["store", "registry", "image", "*"]),
     ("delete.rs", &["store", "image", "*"]),
     ("inspect.rs", &["store", "image", "*"]),
+    ("probe", &["registry", "image", "*"]),
     ("query.rs", &["store", "image", "*"]),
     ("verify", &["once", "store", "registry", "image", "*"]),
-    ("output", &["assemble", "inspect", "query", "verify", "store", "image", "*"]),
+    ("output", &["assemble", "inspect", "probe", "query", "verify", "store", "image", "*"]),
     ("store", &["once", "registry", "layout", "image", "*"]),
     ("layout", &["image", "*"]),
     ("registry", &["once", "image", "*"]),

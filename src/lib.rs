@@ -11,6 +11,7 @@ pub mod inspect;
 pub mod layout;
 mod once;
 pub mod output;
+pub mod probe;
 pub mod query;
 pub mod registry;
 pub mod spec;

@@ -22,7 +22,7 @@ fn auth() -> String {
     BASE64_STANDARD.encode("user:secret-word")
 }
 
-fn registry_with_htpasswd(folder: &tempfile::TempDir) -> Registry {
+pub fn registry_with_htpasswd(folder: &tempfile::TempDir) -> Registry {
     let file = folder.path().join("htpasswd");
     std::fs::write(&file, HTPASSWD).unwrap();
     let extra = format!("auth: {{htpasswd: {{realm: test, path: {}}}}}\n", file.display());

@@ -30,7 +30,12 @@ pub fn push_from_args(host: &str, platforms: &str, template: &str, target: &str,
 
 /// Of this machine's environment nothing that says where credentials, certificates and proxies are.
 pub fn command(folder: &Path, args: &[&str]) -> Command {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_manifest-tool"));
+    other_command(env!("CARGO_BIN_EXE_manifest-tool").as_ref(), folder, args)
+}
+
+/// The same for another program.
+pub fn other_command(program: &Path, folder: &Path, args: &[&str]) -> Command {
+    let mut command = Command::new(program);
     command.args(args).current_dir(folder).env("HOME", folder);
     for (name, _) in std::env::vars_os() {
         let upper = name.to_string_lossy().to_uppercase();

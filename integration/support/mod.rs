@@ -9,7 +9,9 @@ pub mod scene;
 pub mod scripted;
 pub mod token_service;
 
-pub use binary::{Outcome, command, end, manifest_tool, manifest_tool_with_stdin, push_from_args, run, signal, start};
+pub use binary::{
+    Outcome, command, end, manifest_tool, manifest_tool_with_stdin, other_command, push_from_args, run, signal, start,
+};
 pub use registry::Registry;
 pub use scripted::Scripted;
 pub use token_service::TokenService;

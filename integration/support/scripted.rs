@@ -77,6 +77,11 @@ pub fn forward(asked: &Asked, behind: &str, host: &str) -> Answer {
     }
     let mut answer = agent.run(request.body(asked.body.clone()).unwrap()).unwrap();
     let mut headers = Vec::new();
+    if method == "HEAD"
+        && let Some(length) = answer.headers().get("Content-Length")
+    {
+        headers.push(("Content-Length", length.to_str().unwrap().to_owned()));
+    }
     for name in ["Content-Type", "Location", "Docker-Content-Digest", "WWW-Authenticate"] {
         if let Some(value) = answer.headers().get(name) {
             headers.push((name, value.to_str().unwrap().replace(behind, host)));
@@ -96,9 +101,11 @@ fn serve(
         let asked = read_request(&mut reader)?;
         log.lock().unwrap().push(asked.clone());
         let (status, headers, body) = answer(&asked, host);
+        let has_length = headers.iter().any(|(name, _)| *name == "Content-Length");
+        let length = if has_length { String::new() } else { format!("Content-Length: {}\r\n", body.len()) };
         let headers: String = headers.iter().map(|(name, value)| format!("{name}: {value}\r\n")).collect();
         let stream = reader.get_mut();
-        write!(stream, "HTTP/1.1 {status} X\r\n{headers}Content-Length: {}\r\n\r\n", body.len()).ok()?;
+        write!(stream, "HTTP/1.1 {status} X\r\n{headers}{length}\r\n").ok()?;
         if !asked.line.starts_with("HEAD") {
             stream.write_all(&body).ok()?;
         }

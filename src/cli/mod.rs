@@ -13,6 +13,7 @@ mod inspect;
 mod lint;
 mod login;
 mod many;
+mod probe;
 mod prompt;
 mod push;
 mod query;
@@ -57,6 +58,7 @@ enum Command {
     Lint(lint::Lint),
     Login(login::Login),
     Logout(login::Logout),
+    Probe(probe::Probe),
     Push(push::Push),
     Query(query::Query),
     Remove(remove::Remove),
@@ -75,6 +77,7 @@ impl Command {
             Self::Lint(_) => "lint",
             Self::Login(_) => "login",
             Self::Logout(_) => "logout",
+            Self::Probe(_) => "probe",
             Self::Push(_) => "push",
             Self::Query(_) => "query",
             Self::Remove(_) => "remove",
@@ -93,6 +96,7 @@ impl Command {
             Self::Lint(command) => command.run(global).map(Results::from),
             Self::Login(command) => command.run(global).map(Results::from),
             Self::Logout(command) => command.run(global).map(Results::from),
+            Self::Probe(command) => command.run(global),
             Self::Push(command) => command.run(global),
             Self::Query(command) => command.run(global),
             Self::Remove(command) => command.run(global),

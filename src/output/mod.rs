@@ -5,6 +5,7 @@
 mod document;
 mod json;
 mod plan;
+mod probe;
 mod progress;
 mod query;
 mod text;
@@ -13,6 +14,7 @@ mod verify;
 pub use document::{descriptor_json, document, index_json, inspection_parts, merge, query_json, tags_json};
 pub use json::inspection_json;
 pub use plan::plan_text;
+pub use probe::{check_text, report_json};
 pub use progress::Progress;
 pub use query::query_text;
 pub use text::{Colour, Shown, inspection_text};

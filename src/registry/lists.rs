@@ -25,9 +25,20 @@ struct Tags {
 impl Client {
     /// The tags of a repository, in the registry's order (distribution-spec, "Listing Tags"): so many at most.
     pub async fn tags(&self, repository: &Reference, limit: usize) -> Result<Vec<String>, Error> {
-        let request = list_request(repository, "tags/list", format!("tags of {}", repository.without_name()));
-        let mut tags: Vec<String> = Vec::new();
+        Ok(self.tags_in_pages(repository, "tags/list", limit).await?.0)
+    }
+
+    /// The same by a list of its own, such as `tags/list?n=10`; and how many pages that took.
+    pub async fn tags_in_pages(
+        &self,
+        repository: &Reference,
+        list: &str,
+        limit: usize,
+    ) -> Result<(Vec<String>, usize), Error> {
+        let request = list_request(repository, list, format!("tags of {}", repository.without_name()));
+        let (mut tags, mut pages): (Vec<String>, usize) = (Vec::new(), 0);
         let take = |answer: &Answer| {
+            pages += 1;
             let page: Tags = read(answer)?;
             // What is no tag could not be asked for, and must not get into a URL.
             tags.extend(page.tags.unwrap_or_default().into_iter().filter(|tag| check_tag(tag).is_ok()));
@@ -35,7 +46,7 @@ impl Client {
         };
         self.pages(repository.registry(), request, take).await?;
         tags.truncate(limit);
-        Ok(tags)
+        Ok((tags, pages))
     }
 
     /// What refers to a manifest (distribution-spec, "Listing Referrers"): nothing at all where the registry does not

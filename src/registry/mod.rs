@@ -4,6 +4,7 @@
 
 mod ahead;
 mod answer;
+mod ask;
 mod blobs;
 mod client;
 mod connections;
@@ -24,6 +25,7 @@ mod stop;
 mod stream;
 mod tries;
 
+pub use ask::{Question, Told, Verb};
 pub use blobs::{FoundBlob, Mounting, Session};
 pub use client::{Client, DEFAULT_CONCURRENCY, DEFAULT_SILENCE, Options, Trace, Traffic};
 pub use connections::Tls;

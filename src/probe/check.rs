@@ -1,0 +1,80 @@
+use crate::registry::Told;
+
+/// One thing that was tried.
+#[derive(Debug, Clone)]
+pub struct Check {
+    /// What it is.
+    pub name: &'static str,
+    /// Whether manifest-tool needs it.
+    pub need: Need,
+    /// What came of it.
+    pub verdict: Verdict,
+    /// Why, with the registry's own words.
+    pub reason: String,
+}
+
+/// Whether manifest-tool needs something.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Need {
+    /// In any case.
+    Yes,
+    /// This, or another one of these.
+    OneOf,
+    /// It does without.
+    No,
+}
+
+/// What came of a trial.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Verdict {
+    /// The registry does it.
+    Pass,
+    /// It says that it does, and does something else; or breaks.
+    Fail,
+    /// It does not do it.
+    Unsupported,
+}
+
+impl Verdict {
+    /// As it is shown.
+    #[must_use]
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Pass => "PASS",
+            Self::Fail => "FAIL",
+            Self::Unsupported => "UNSUPPORTED",
+        }
+    }
+}
+
+/// What came of a trial, and why.
+pub(super) struct Found {
+    pub(super) verdict: Verdict,
+    pub(super) reason: String,
+}
+
+impl Found {
+    pub(super) fn pass(reason: impl Into<String>) -> Self {
+        Self { verdict: Verdict::Pass, reason: reason.into() }
+    }
+
+    pub(super) fn fail(reason: impl Into<String>) -> Self {
+        Self { verdict: Verdict::Fail, reason: reason.into() }
+    }
+
+    pub(super) fn unsupported(reason: impl Into<String>) -> Self {
+        Self { verdict: Verdict::Unsupported, reason: reason.into() }
+    }
+
+    pub(super) fn is_pass(&self) -> bool {
+        self.verdict == Verdict::Pass
+    }
+
+    /// An answer that refuses: the registry's word, or its failure.
+    pub(super) fn refused(told: &Told) -> Self {
+        match told.status {
+            400..=499 => Self::unsupported(told.words.clone()),
+            _ => Self::fail(told.words.clone()),
+        }
+    }
+}

@@ -1,0 +1,152 @@
+//! Indexes of every kind.
+
+use std::collections::BTreeMap;
+
+use super::Probe;
+use super::check::{Check, Found, Verdict};
+use super::repository::Text;
+use super::samples::Sample;
+use crate::image::{Descriptor, Index, IndexKind, Platform, REFERENCE_DIGEST, REFERENCE_TYPE, index_bytes, media_type};
+use crate::registry::{Error, Question, Verb};
+
+/// What the trial's indexes are annotated with.
+const ANNOTATION: &str = "org.opencontainers.image.title";
+
+impl Probe<'_> {
+    pub(super) async fn docker_list(&mut self) -> Result<Found, Error> {
+        let list = write(IndexKind::Docker, self.entries(|sample| &sample.docker));
+        self.round_trip(&self.tag("docker-list"), &list).await
+    }
+
+    pub(super) async fn oci_index(&mut self) -> Result<Found, Error> {
+        let index = write(IndexKind::Oci, self.entries(|sample| &sample.oci));
+        self.round_trip(&self.tag("oci-index"), &index).await
+    }
+
+    pub(super) async fn docker_in_oci(&mut self) -> Result<Found, Error> {
+        let index = write(IndexKind::Oci, self.entries(|sample| &sample.docker));
+        self.round_trip(&self.tag("docker-in-oci"), &index).await
+    }
+
+    pub(super) async fn oci_in_docker(&mut self) -> Result<Found, Error> {
+        let index = write(IndexKind::Docker, self.entries(|sample| &sample.oci));
+        self.round_trip(&self.tag("oci-in-docker"), &index).await
+    }
+
+    pub(super) async fn index_annotations(&mut self) -> Result<Found, Error> {
+        let index = Index { annotations: annotations("a trial"), ..self.entries(|sample| &sample.oci) };
+        self.round_trip(&self.tag("annotated"), &write(IndexKind::Oci, index)).await
+    }
+
+    pub(super) async fn entry_annotations(&mut self) -> Result<Found, Error> {
+        let mut index = self.entries(|sample| &sample.oci);
+        index.manifests.iter_mut().for_each(|entry| entry.annotations.extend(annotations("an entry")));
+        self.round_trip(&self.tag("entries"), &write(IndexKind::Oci, index)).await
+    }
+
+    pub(super) async fn nested(&mut self) -> Result<Found, Error> {
+        let inner = self.any_index(10);
+        let told = self.put(inner.digest().as_str(), &inner).await?;
+        if !told.is_done() {
+            return Ok(Found::refused(&told));
+        }
+        let mut outer = self.entries(|sample| &sample.oci);
+        outer.manifests.push(inner.descriptor());
+        self.round_trip(&self.tag("nested"), &write(IndexKind::Oci, outer)).await
+    }
+
+    /// An entry as BuildKit writes it. What it names is an image of the trial: registries do not look into it.
+    pub(super) async fn attestations(&mut self) -> Result<Found, Error> {
+        let mut index = self.entries(|sample| &sample.oci);
+        let Some(image) = index.manifests.first().cloned() else { return Ok(Found::fail("there are no images")) };
+        let unknown = Platform { os: "unknown".into(), architecture: "unknown".into(), ..Platform::default() };
+        let marks = [(REFERENCE_TYPE, "attestation-manifest"), (REFERENCE_DIGEST, image.digest.as_str())];
+        let marks = marks.map(|(key, value)| (key.to_owned(), value.to_owned()));
+        index.manifests.push(Descriptor { platform: Some(unknown), annotations: marks.into(), ..image });
+        self.round_trip(&self.tag("attested"), &write(IndexKind::Oci, index)).await
+    }
+
+    pub(super) async fn artifact_type(&mut self) -> Result<Found, Error> {
+        let kind = Some("application/vnd.example.trial.v1".to_owned());
+        let index = Index { artifact_type: kind, ..self.entries(|sample| &sample.oci) };
+        self.round_trip(&self.tag("artifact"), &write(IndexKind::Oci, index)).await
+    }
+
+    /// An index that refers to an image.
+    fn referrer(&self) -> Option<(Text, Descriptor)> {
+        let subject = self.samples.first()?.oci.descriptor();
+        let kind = Some("application/vnd.example.trial.v1".to_owned());
+        let index = self.entries(|sample| &sample.oci);
+        let index = Index { subject: Some(Box::new(subject.clone())), artifact_type: kind, ..index };
+        Some((write(IndexKind::Oci, index), subject))
+    }
+
+    /// OCI distribution-spec, "Pushing Manifests with Subject".
+    pub(super) async fn subject(&mut self) -> Result<Found, Error> {
+        let Some((text, subject)) = self.referrer() else { return Ok(Found::fail("there are no images")) };
+        let tag = self.tag("subject");
+        let told = self.put(&tag, &text).await?;
+        if !told.is_done() {
+            return Ok(Found::refused(&told));
+        }
+        if let Err(reason) = self.read_back(&tag, &text).await? {
+            return Ok(Found::fail(format!("{}, but {reason}", told.words)));
+        }
+        Ok(match told.header("oci-subject") {
+            Some(found) if found == subject.digest.as_str() => Found::pass(format!("{}, with OCI-Subject", told.words)),
+            Some(_) => Found::fail(format!("{}, with another OCI-Subject", told.words)),
+            None => Found::unsupported(format!("{}, without OCI-Subject: the client keeps the list", told.words)),
+        })
+    }
+
+    /// OCI distribution-spec, "Listing Referrers".
+    pub(super) async fn referrers(&mut self) -> Result<Found, Error> {
+        let Some((text, subject)) = self.referrer() else { return Ok(Found::fail("there are no images")) };
+        let told = self.put(text.digest().as_str(), &text).await?;
+        if !told.is_done() {
+            return Ok(Found::refused(&told));
+        }
+        let told = self.ask(Question::new(Verb::Get, format!("referrers/{}", subject.digest))).await?;
+        if told.status != 200 {
+            let found = Found::refused(&told);
+            let reason = format!("{}: the tag sha256-... holds the list", found.reason);
+            return Ok(Found { reason, ..found });
+        }
+        let listed = serde_json::from_slice::<Index>(&told.body).map(|index| index.manifests).unwrap_or_default();
+        Ok(match listed.iter().any(|entry| entry.digest == text.digest()) {
+            true => Found::pass("the registry lists what was pushed with a subject"),
+            false => Found::fail("HTTP 200, but what was pushed with a subject is not in the list"),
+        })
+    }
+
+    /// An index in a form that the registry takes. Each number gives another one, by what is behind its end.
+    pub(super) fn any_index(&self, number: usize) -> Text {
+        let is = |check: &Check, name| check.name == name && check.verdict == Verdict::Pass;
+        let takes = |name| self.report.checks.iter().any(|check| is(check, name));
+        let text = match takes("OCI index") || !takes("Docker manifest list") {
+            true => write(IndexKind::Oci, self.entries(|sample| &sample.oci)),
+            false => write(IndexKind::Docker, self.entries(|sample| &sample.docker)),
+        };
+        Text { bytes: [&text.bytes[..], &vec![b'\n'; number]].concat().into(), ..text }
+    }
+
+    /// The images of this trial.
+    fn entries(&self, form: impl Fn(&Sample) -> &Text) -> Index {
+        let entry =
+            |sample: &Sample| Descriptor { platform: Some(sample.platform.clone()), ..form(sample).descriptor() };
+        Index { manifests: self.samples.iter().map(entry).collect(), ..Index::default() }
+    }
+}
+
+fn write(kind: IndexKind, index: Index) -> Text {
+    let media_type = match kind {
+        IndexKind::Docker => media_type::DOCKER_LIST,
+        IndexKind::Oci => media_type::OCI_INDEX,
+    };
+    // Nothing in it cannot be written.
+    Text { media_type, bytes: index_bytes(kind, &index).unwrap_or_default().into() }
+}
+
+fn annotations(value: &str) -> BTreeMap<String, String> {
+    BTreeMap::from([(ANNOTATION.to_owned(), value.to_owned())])
+}

@@ -1,0 +1,100 @@
+//! Writing to the repository and reading from it, as the specification has it.
+
+use std::time::{Duration, Instant};
+
+use bytes::Bytes;
+
+use super::Probe;
+use super::check::Found;
+use crate::image::{Descriptor, Digest};
+use crate::registry::{Error, Question, Told, Verb};
+
+/// A tag that cannot be read for longer than this is not there.
+const PATIENCE: Duration = Duration::from_secs(10);
+/// The first wait between two reads; each is twice as long.
+const WAIT: Duration = Duration::from_millis(50);
+
+/// A manifest that is written.
+#[derive(Clone)]
+pub(super) struct Text {
+    pub(super) media_type: &'static str,
+    pub(super) bytes: Bytes,
+}
+
+impl Text {
+    pub(super) fn digest(&self) -> Digest {
+        Digest::sha256(&self.bytes)
+    }
+
+    pub(super) fn descriptor(&self) -> Descriptor {
+        Descriptor { size: self.bytes.len() as u64, ..Descriptor::new(self.media_type, self.digest()) }
+    }
+}
+
+impl Probe<'_> {
+    pub(super) async fn ask(&self, question: Question) -> Result<Told, Error> {
+        self.client.ask(&self.repository, &question).await
+    }
+
+    pub(super) async fn get(&self, name: &str) -> Result<Told, Error> {
+        self.ask(Question::new(Verb::Get, format!("manifests/{name}"))).await
+    }
+
+    /// A tag of this trial.
+    pub(super) fn tag(&self, name: &str) -> String {
+        format!("probe-{}-{name}", self.id)
+    }
+
+    /// Writes a manifest under a tag or its digest.
+    pub(super) async fn put(&mut self, name: &str, text: &Text) -> Result<Told, Error> {
+        let told = self.ask(Question::put(name, text.media_type, text.bytes.clone())).await?;
+        if told.is_done() && !self.pushed.contains(&text.digest()) {
+            self.pushed.push(text.digest());
+        }
+        Ok(told)
+    }
+
+    /// Writes a manifest under a tag and reads it back.
+    pub(super) async fn round_trip(&mut self, tag: &str, text: &Text) -> Result<Found, Error> {
+        let told = self.put(tag, text).await?;
+        if !told.is_done() {
+            return Ok(Found::refused(&told));
+        }
+        Ok(match self.read_back(tag, text).await? {
+            Ok(_) => Found::pass(told.words),
+            Err(reason) => Found::fail(format!("{}, but {reason}", told.words)),
+        })
+    }
+
+    /// Waits until a tag or digest reads back with these bytes: how long that took, or what is there instead.
+    pub(super) async fn read_back(&self, name: &str, text: &Text) -> Result<Result<Duration, String>, Error> {
+        let (begun, mut wait) = (Instant::now(), WAIT);
+        loop {
+            let asked = begun.elapsed();
+            let told = self.get(name).await?;
+            let reason = match differs(&told, text) {
+                None => return Ok(Ok(asked)),
+                Some(reason) => reason,
+            };
+            if begun.elapsed() + wait > PATIENCE {
+                return Ok(Err(reason));
+            }
+            tokio::time::sleep(wait).await;
+            wait *= 2;
+        }
+    }
+}
+
+/// What an answer has in place of a manifest.
+fn differs(told: &Told, text: &Text) -> Option<String> {
+    let content_type = told.header("content-type").and_then(|value| value.split(';').next()).unwrap_or_default().trim();
+    if told.status != 200 {
+        Some(format!("it cannot be read: {}", told.words))
+    } else if told.body != text.bytes {
+        Some("other bytes are read".into())
+    } else if content_type != text.media_type {
+        Some(format!("it is read as \"{content_type}\""))
+    } else {
+        None
+    }
+}

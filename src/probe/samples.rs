@@ -1,0 +1,89 @@
+//! Images of this trial, made of others.
+
+use bytes::Bytes;
+use serde_json::{Value, json};
+
+use super::Probe;
+use super::check::Found;
+use super::repository::Text;
+use crate::image::{ImageConfig, ImageManifest, Manifest, Platform, Reference, media_type};
+use crate::registry::{Error, ErrorKind};
+
+/// An image in both forms.
+pub(super) struct Sample {
+    pub(super) platform: Platform,
+    pub(super) oci: Text,
+    pub(super) docker: Text,
+}
+
+impl Probe<'_> {
+    /// Reads the images, and pushes others with the same layers in both forms.
+    pub(super) async fn images(&mut self, images: &[Reference]) -> Result<Found, Error> {
+        for (number, image) in images.iter().enumerate() {
+            let fetched = self.client.fetch_manifest(image, Some(&self.repository)).await?;
+            let Manifest::Image(manifest) = fetched.manifest else {
+                let reason = "an index; the trial wants images".to_owned();
+                return Err(Error::of_source(image.to_string(), reason));
+            };
+            let config = self.client.fetch_config(image, &manifest.config, Some(&self.repository)).await?;
+            // A config of its own makes its manifests the trial's own.
+            let mut config: Value = serde_json::from_slice(&config).unwrap_or_default();
+            if let Some(config) = config.as_object_mut() {
+                config.insert("comment".into(), format!("a trial of manifest-tool, {} {number}", self.id).into());
+            }
+            let platform = serde_json::from_value::<ImageConfig>(config.clone()).unwrap_or_default().platform;
+            let bytes = Bytes::from(config.to_string());
+            let descriptor = match self.client.push_blob(&self.repository, media_type::OCI_CONFIG, bytes).await {
+                Ok(descriptor) => descriptor,
+                Err(error) if matches!(error.kind, ErrorKind::Stopped(_)) => return Err(error),
+                Err(error) => return Ok(Found::fail(error.to_string())),
+            };
+            let oci =
+                text(media_type::OCI_MANIFEST, &manifest, &json!(descriptor), "application/vnd.oci.image.layer.v1");
+            let docker = json!({
+                "mediaType": media_type::DOCKER_CONFIG,
+                "size": descriptor.size,
+                "digest": descriptor.digest,
+            });
+            let docker =
+                text(media_type::DOCKER_MANIFEST, &manifest, &docker, "application/vnd.docker.image.rootfs.diff");
+            self.samples.push(Sample { platform, oci, docker });
+        }
+        let mut refused = Vec::new();
+        let mut accepted = 0;
+        for number in 0..self.samples.len() {
+            let Some(Sample { oci, docker, .. }) = self.samples.get(number) else { break };
+            for text in [oci.clone(), docker.clone()] {
+                let found = self.put(text.digest().as_str(), &text).await?;
+                match found.is_done() {
+                    true => accepted += 1,
+                    false => refused.push(format!("{}: {}", text.media_type, found.words)),
+                }
+            }
+        }
+        refused.dedup();
+        let count = self.samples.len();
+        Ok(match refused.as_slice() {
+            [] => Found::pass(format!("{count} images, as Docker's and as OCI's")),
+            // One form of them is enough.
+            refused if accepted >= count => Found::pass(format!("{count} images; refused: {}", refused.join("; "))),
+            refused => Found::unsupported(refused.join("; ")),
+        })
+    }
+}
+
+/// A manifest with the layers of another, called as this form calls them.
+fn text(media_type: &'static str, of: &ImageManifest, config: &Value, layer: &str) -> Text {
+    let dot = if media_type == media_type::OCI_MANIFEST { "+" } else { "." };
+    let layers = of.layers.iter().map(|of| {
+        let packing = match media_type::packing(&of.media_type) {
+            Some(media_type::Packing::Gzip) => format!(".tar{dot}gzip"),
+            Some(media_type::Packing::Zstd) => format!(".tar{dot}zstd"),
+            _ => ".tar".to_owned(),
+        };
+        json!({"mediaType": format!("{layer}{packing}"), "size": of.size, "digest": of.digest})
+    });
+    let layers: Vec<Value> = layers.collect();
+    let manifest = json!({"schemaVersion": 2, "mediaType": media_type, "config": config, "layers": layers});
+    Text { media_type, bytes: manifest.to_string().into() }
+}

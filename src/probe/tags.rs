@@ -1,0 +1,168 @@
+//! What tags do.
+
+use super::Probe;
+use super::check::Found;
+use crate::registry::{Error, Question, Told, Verb};
+
+impl Probe<'_> {
+    pub(super) async fn further_tags(&mut self) -> Result<Found, Error> {
+        let index = self.any_index(1);
+        for name in ["further-1", "further-2", "further-3"] {
+            let found = self.round_trip(&self.tag(name), &index).await?;
+            if !found.is_pass() {
+                return Ok(found);
+            }
+        }
+        Ok(Found::pass("three tags of one index"))
+    }
+
+    pub(super) async fn same_tag(&mut self) -> Result<Found, Error> {
+        let (tag, index) = (self.tag("same"), self.any_index(2));
+        let first = self.round_trip(&tag, &index).await?;
+        if !first.is_pass() {
+            return Ok(first);
+        }
+        let again = self.put(&tag, &index).await?;
+        if again.is_done() {
+            return Ok(Found::pass(again.words));
+        }
+        // A tag that is what it is to be is left alone.
+        Ok(match self.read_back(&tag, &index).await? {
+            Ok(_) => Found::pass(format!("refused, and the tag is as it was: {}", again.words)),
+            Err(reason) => Found::fail(format!("{}, and {reason}", again.words)),
+        })
+    }
+
+    pub(super) async fn moved_tag(&mut self) -> Result<Found, Error> {
+        let (tag, one, other) = (self.tag("moved"), self.any_index(3), self.any_index(4));
+        let first = self.round_trip(&tag, &one).await?;
+        if !first.is_pass() {
+            return Ok(first);
+        }
+        self.round_trip(&tag, &other).await
+    }
+
+    pub(super) async fn read_after_write(&mut self) -> Result<Found, Error> {
+        let (tag, index) = (self.tag("read"), self.any_index(5));
+        let told = self.put(&tag, &index).await?;
+        if !told.is_done() {
+            return Ok(Found::refused(&told));
+        }
+        Ok(match self.read_back(&tag, &index).await? {
+            Ok(waited) if waited.as_millis() < 10 => Found::pass("at once"),
+            Ok(waited) => Found::pass(format!("after {} ms", waited.as_millis())),
+            Err(reason) => Found::fail(format!("{}, but {reason}", told.words)),
+        })
+    }
+
+    /// Not yet in the distribution-spec: the manifest by its digest, with the tags beside it.
+    pub(super) async fn several_tags(&mut self) -> Result<Found, Error> {
+        let index = self.any_index(6);
+        let tags = [self.tag("several-1"), self.tag("several-2")];
+        let [one, other] = &tags;
+        let told = self.put(&format!("{}?tag={one}&tag={other}", index.digest()), &index).await?;
+        if !told.is_done() {
+            return Ok(Found::refused(&told));
+        }
+        for tag in &tags {
+            if !self.get(tag).await?.is_done() {
+                return Ok(Found::unsupported(format!("{}, but the tags were not written", told.words)));
+            }
+        }
+        Ok(Found::pass(told.words))
+    }
+
+    pub(super) async fn tag_list(&mut self) -> Result<Found, Error> {
+        let listed = match self.client.tags(&self.repository, usize::MAX).await {
+            Ok(listed) => listed,
+            Err(error) => return refused(error),
+        };
+        let (tag, count) = (self.tag("further-1"), listed.len());
+        Ok(match listed.contains(&tag) {
+            true => Found::pass(format!("{count} tags")),
+            false => Found::fail(format!("{count} tags, and {tag} is not one of them")),
+        })
+    }
+
+    /// OCI distribution-spec, "Listing Tags": `n` and `Link`.
+    pub(super) async fn tag_pages(&mut self) -> Result<Found, Error> {
+        let (paged, pages) = match self.client.tags_in_pages(&self.repository, "tags/list?n=2", usize::MAX).await {
+            Ok(paged) => paged,
+            Err(error) => return refused(error),
+        };
+        let (count, has) = (paged.len(), paged.contains(&self.tag("further-1")));
+        Ok(match (pages, has) {
+            (1, true) => Found::unsupported(format!("all {count} tags at once, where 2 were asked for")),
+            (1, false) => Found::fail(format!("{count} tags, and no Link to the others")),
+            (_, true) => Found::pass(format!("{count} tags in {pages} pages")),
+            (_, false) => Found::fail(format!("{count} tags in {pages} pages, and not all of them")),
+        })
+    }
+
+    pub(super) async fn delete_tag(&mut self) -> Result<Found, Error> {
+        let (one, other, index) = (self.tag("delete-1"), self.tag("delete-2"), self.any_index(8));
+        for tag in [&one, &other] {
+            let found = self.round_trip(tag, &index).await?;
+            if !found.is_pass() {
+                return Ok(found);
+            }
+        }
+        let told = self.delete(&one).await?;
+        if !told.is_done() {
+            return Ok(Found::refused(&told));
+        }
+        let (gone, left) = (self.get(&one).await?, self.get(&other).await?);
+        Ok(match (gone.status, left.status) {
+            (404, 200) => Found::pass(told.words),
+            (404, _) => Found::fail(format!("{}, but another tag of the same manifest is gone as well", told.words)),
+            _ => Found::fail(format!("{}, but the tag is still there", told.words)),
+        })
+    }
+
+    pub(super) async fn delete_manifest(&mut self) -> Result<Found, Error> {
+        let (tag, index) = (self.tag("delete-3"), self.any_index(9));
+        let found = self.round_trip(&tag, &index).await?;
+        if !found.is_pass() {
+            return Ok(found);
+        }
+        let told = self.delete(index.digest().as_str()).await?;
+        if !told.is_done() {
+            return Ok(Found::refused(&told));
+        }
+        let (gone, left) = (self.get(index.digest().as_str()).await?, self.get(&tag).await?);
+        Ok(match (gone.status, left.status) {
+            (404, 404) => Found::pass(told.words),
+            (404, _) => Found::fail(format!("{}, but its tag is still there", told.words)),
+            _ => Found::fail(format!("{}, but it is still there", told.words)),
+        })
+    }
+
+    async fn delete(&self, name: &str) -> Result<Told, Error> {
+        self.ask(Question::new(Verb::Delete, format!("manifests/{name}"))).await
+    }
+
+    /// Deletes what was pushed: indexes before their images. Nobody else has these.
+    pub(super) async fn clean(&mut self) {
+        for digest in std::mem::take(&mut self.pushed).into_iter().rev() {
+            let told = self.delete(digest.as_str()).await;
+            let is_gone = |told: &Told| told.is_done() || told.status == 404;
+            if !told.is_ok_and(|told| is_gone(&told)) {
+                self.report.left.push(digest);
+            }
+        }
+        if let Some((repository, digest)) = self.mounted.take() {
+            // Where nothing refers to it registries collect it as well.
+            let question = Question::new(Verb::Delete, format!("blobs/{digest}"));
+            let _ = self.client.ask(&repository, &question).await;
+        }
+    }
+}
+
+/// What an error says of the registry; one of this run's own stays one.
+fn refused(error: Error) -> Result<Found, Error> {
+    match error.status() {
+        Some(400..=499) => Ok(Found::unsupported(error.to_string())),
+        Some(_) => Ok(Found::fail(error.to_string())),
+        None => Err(error),
+    }
+}

@@ -1,0 +1,122 @@
+//! What else a registry does, or does not.
+
+use super::Probe;
+use super::check::Found;
+use crate::image::{Descriptor, Digest};
+use crate::registry::{Error, Question, Verb};
+
+impl Probe<'_> {
+    /// An index of an image that is not there. The distribution-spec lets registries refuse it or not.
+    pub(super) async fn missing_image(&mut self) -> Result<Found, Error> {
+        let index = self.any_index(0);
+        let missing = Digest::sha256(self.id.as_bytes());
+        let Some(image) = self.samples.first().map(|sample| sample.oci.digest()) else {
+            return Ok(Found::fail("there are no images"));
+        };
+        let text = String::from_utf8_lossy(&index.bytes).replace(image.as_str(), missing.as_str());
+        let docker = self.samples.first().map(|sample| sample.docker.digest()).unwrap_or(image);
+        let text = text.replace(docker.as_str(), missing.as_str());
+        let text = super::repository::Text { bytes: text.into(), ..index };
+        let told = self.put(&self.tag("missing"), &text).await?;
+        Ok(match told.status {
+            200..=299 => {
+                Found::unsupported(format!("accepted: {}: whether images are there is not checked", told.words))
+            }
+            400..=499 => Found::pass(format!("refused: {}", told.words)),
+            _ => Found::fail(told.words),
+        })
+    }
+
+    /// OCI distribution-spec, "Pulling manifests": a HEAD that tells digest and length.
+    pub(super) async fn head(&mut self) -> Result<Found, Error> {
+        let (tag, index) = (self.tag("head"), self.any_index(7));
+        let found = self.round_trip(&tag, &index).await?;
+        if !found.is_pass() {
+            return Ok(found);
+        }
+        let told = self.ask(Question::new(Verb::Head, format!("manifests/{tag}"))).await?;
+        if told.status != 200 {
+            return Ok(Found::refused(&told));
+        }
+        let digest = told.header("docker-content-digest");
+        let length: Option<usize> = told.header("content-length").and_then(|length| length.parse().ok());
+        Ok(match (digest, length) {
+            (Some(found), _) if found != index.digest().as_str() => Found::fail(format!("it says {found}")),
+            (_, Some(found)) if found != index.bytes.len() && digest.is_some() => {
+                Found::fail(format!("it says {found} bytes, and there are {}", index.bytes.len()))
+            }
+            (Some(_), Some(_)) => Found::pass("digest and length"),
+            (Some(_), None) => Found::unsupported("no length"),
+            (None, _) => Found::unsupported("no digest: the client reads the manifest"),
+        })
+    }
+
+    /// OCI distribution-spec, "Mounting a blob from another repository".
+    pub(super) async fn mount(&mut self, one_repository: bool) -> Result<Found, Error> {
+        if one_repository {
+            return Ok(Found::unsupported("not tried: there is one repository alone"));
+        }
+        let Some(config) = self.samples.first().and_then(|sample| config_of(&sample.oci.bytes)) else {
+            return Ok(Found::fail("there are no images"));
+        };
+        let other = format!("{}/{}-mount", self.repository.registry(), self.repository.repository());
+        let other = match other.parse::<crate::image::Reference>() {
+            Ok(other) => other,
+            Err(error) => return Ok(Found::unsupported(error.to_string())),
+        };
+        let from = self.repository.repository().to_owned();
+        let target = format!("blobs/uploads/?mount={}&from={from}", config.digest);
+        let question = Question { from: Some(from), ..Question::new(Verb::Post, target) };
+        let told = self.client.ask(&other, &question).await?;
+        if told.status == 202
+            && let Some(session) = told.header("location")
+        {
+            let _ = self.client.ask(&other, &Question::new(Verb::Delete, session)).await;
+        }
+        Ok(match told.status {
+            201 => {
+                let found = self.client.find_blob(&other, &config).await;
+                self.mounted = Some((other, config.digest));
+                match found {
+                    Ok(_) => Found::pass(told.words),
+                    Err(error) => Found::fail(format!("{}, but {error}", told.words)),
+                }
+            }
+            202 => Found::unsupported(format!("{}: not mounted, blobs are sent", told.words)),
+            _ => Found::refused(&told),
+        })
+    }
+
+    /// OCI distribution-spec, "Error Codes".
+    pub(super) async fn error_bodies(&mut self) -> Result<Found, Error> {
+        let told = self.get(&self.tag("nothing")).await?;
+        if told.status != 404 {
+            return Ok(Found::fail(format!("a tag that is not there: {}", told.words)));
+        }
+        let body: serde_json::Value = serde_json::from_slice(&told.body).unwrap_or_default();
+        let code = body.pointer("/errors/0/code").and_then(serde_json::Value::as_str).unwrap_or_default();
+        Ok(match code {
+            "MANIFEST_UNKNOWN" | "NAME_UNKNOWN" | "NOT_FOUND" => Found::pass(told.words),
+            "" => Found::fail(format!("no code: {}", told.words)),
+            _ => Found::unsupported(format!("another code: {}", told.words)),
+        })
+    }
+
+    /// Docker Hub's headers.
+    pub(super) async fn rate_limit(&mut self) -> Result<Found, Error> {
+        let told = self.ask(Question::new(Verb::Get, format!("manifests/{}", self.tag("head")))).await?;
+        let said: Vec<String> = ["ratelimit-limit", "ratelimit-remaining"]
+            .iter()
+            .filter_map(|name| Some(format!("{name}: {}", told.header(name)?)))
+            .collect();
+        Ok(match said.is_empty() {
+            true => Found::unsupported("no headers tell of one"),
+            false => Found::pass(said.join(", ")),
+        })
+    }
+}
+
+/// The config that a manifest names.
+fn config_of(manifest: &[u8]) -> Option<Descriptor> {
+    serde_json::from_slice::<crate::image::ImageManifest>(manifest).ok().map(|manifest| manifest.config)
+}
