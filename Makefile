@@ -19,10 +19,10 @@ test: ## Install docker-registry, skopeo and jq where missing, and run every tes
 
 conformance: build ## Find out what a registry does: make conformance REGISTRY=host:port/repository [FLAGS=--plain-http]
 	@test -n "$(REGISTRY)" || { echo "say which: make conformance REGISTRY=host:port/repository" >&2; exit 2; }
-	@echo "As a registry with several repositories:"
-	@integration/test-registry.sh $(FLAGS) $(REGISTRY)
-	@echo "As one with a single repository:"
-	@integration/test-registry-tagonly.sh $(FLAGS) $(REGISTRY)
+	@code=0; \
+	echo "As a registry with several repositories:"; integration/test-registry.sh $(FLAGS) $(REGISTRY) || code=1; \
+	echo "As one with a single repository:"; integration/test-registry-tagonly.sh $(FLAGS) $(REGISTRY) || code=1; \
+	exit $$code
 
 bench: ## Measure round trips, requests and memory, beside other programs on PATH
 	@integration/install-tools.sh docker-registry

@@ -55,8 +55,10 @@ fn plain() {
     let text = script("test-registry.sh", &[&repository, "--plain-http"], "");
     assert_eq!((text.exit, text.stdout.lines().count()), (0, 26), "{text:?}");
     let line =
-        "UNSUPPORTED  deleting a tag                          HTTP 400; registry says: DIGEST_INVALID: provided digest";
+        "UNSUPPORTED  deleting a tag                      HTTP 400; registry says: DIGEST_INVALID: provided digest";
     assert!(text.stdout.contains(line), "{text:?}");
+    let readme = std::fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("README.md")).unwrap();
+    assert!(readme.contains(&text.stdout), "the README shows it: {}", text.stdout);
     let kept = script("test-registry.sh", &["--keep", "--plain-http", &repository], "");
     assert_eq!(kept.exit, 0, "{kept:?}");
     let left = tags(&registry, "team/trial");
@@ -243,7 +245,12 @@ fn a_registry_that_is_not_enough() {
     let repository = format!("{}/trial", front.host);
     let outcome = script("test-registry.sh", &["--plain-http", &repository], "");
     assert!(outcome.exit == 1 && outcome.stderr.contains("lacks something"), "{outcome:?}");
-    assert!(outcome.stdout.contains("UNSUPPORTED  OCI index                       one of  HTTP 400; registry says: MANIFEST_INVALID: broken here\n"), "{outcome:?}");
+    assert!(
+        outcome.stdout.contains(
+            "UNSUPPORTED  OCI index                   one of  HTTP 400; registry says: MANIFEST_INVALID: broken here\n"
+        ),
+        "{outcome:?}"
+    );
 
     let front = Scripted::before(&registry, |asked| {
         (asked.line.starts_with("PUT ") && asked.line.contains("/manifests/sha256:"))
@@ -266,7 +273,7 @@ fn a_rate_limit_is_shown() {
         (status, headers, body)
     });
     let outcome = script("test-registry.sh", &["--plain-http", &format!("{}/trial", front.host)], "");
-    let line = "PASS         rate limit                              ratelimit-limit: 100;w=21600, ratelimit-remaining: 98;w=21600\n";
+    let line = "PASS         rate limit                          ratelimit-limit: 100;w=21600, ratelimit-remaining: 98;w=21600\n";
     assert!(outcome.exit == 0 && outcome.stdout.contains(line), "{outcome:?}");
 }
 

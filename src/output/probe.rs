@@ -11,7 +11,7 @@ pub fn check_text(check: &Check) -> String {
         Need::No => "",
     };
     let reason: String = check.reason.chars().filter(|c| !c.is_control()).collect();
-    format!("{:11}  {:30}  {need:6}  {reason}\n", check.verdict.word(), check.name)
+    format!("{:11}  {:26}  {need:6}  {reason}\n", check.verdict.word(), check.name)
 }
 
 /// What `probe` found out, for programs.
