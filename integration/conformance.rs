@@ -160,6 +160,14 @@ fn each_line_hears_of_its_own_fault() {
                 asked.line.contains("/referrers/").then(|| (200, vec![("Content-Type", INDEX.into())], body))
             }),
         ),
+        (
+            "referrers",
+            "FAIL",
+            Box::new(|asked| {
+                let is_tag = asked.line.contains("/manifests/sha256-");
+                (is_tag && asked.line.starts_with("PUT ")).then(|| refusal(403, "DENIED"))
+            }),
+        ),
         ("further tags", "UNSUPPORTED", put("-further-2", 403, "DENIED")),
         ("same tag again", "UNSUPPORTED", put("-same", 403, "DENIED")),
         (

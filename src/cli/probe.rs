@@ -43,13 +43,16 @@ impl Probe {
                     unprinted = print(output::check_text(check));
                 }
             }),
-        )?;
+        );
+        let left = format!("in {repository}, under tags that begin with probe-");
+        if report.is_err() && client.stop().raised().is_some() {
+            say(format_args!("what was pushed is left {left}"));
+        }
+        let report = report?;
         unprinted?;
         if !report.left.is_empty() {
             let count = report.left.len();
-            say(format_args!(
-                "{count} manifests of this trial are left in {repository}, under tags that begin with probe-"
-            ));
+            say(format_args!("{count} manifests of this trial are left {left}"));
         }
         let parts = output::report_json(&repository.to_string(), &report);
         let text = if global.is_json() { pretty(&output::document("probe", parts)) } else { String::new() };

@@ -5,7 +5,7 @@ use std::collections::HashSet;
 use super::{Reason, tree};
 use crate::image::{Digest, Location};
 use crate::registry::{Error as RegistryError, IfMatch};
-use crate::store::{Error, Placed, Step, Steps, Store, referrers_tag};
+use crate::store::{Error, Placed, Step, Steps, Store};
 
 /// A signature of an SBOM of an image is as far as anyone goes.
 const MAX_DEPTH: usize = 16;
@@ -35,7 +35,7 @@ pub(super) async fn copy(
             }
             store.list_referrers(to, subject, &referrers).await?;
             for end in COSIGN {
-                tagged(store, placed, from, to, &format!("{}.{end}", referrers_tag(subject)), steps).await?;
+                tagged(store, placed, from, to, &format!("{}.{end}", subject.referrers_tag()), steps).await?;
             }
         }
         if next.is_empty() {

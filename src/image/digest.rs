@@ -60,6 +60,14 @@ impl Digest {
         self.0.split_once(':').map_or("", |(algorithm, _)| algorithm)
     }
 
+    /// The tag that stands for the list of what refers to a manifest (distribution-spec, "Referrers Tag Schema").
+    #[must_use]
+    pub fn referrers_tag(&self) -> String {
+        let (algorithm, encoded) = self.0.split_once(':').unwrap_or_default();
+        let cut = |part: &str, length| part.chars().take(length).collect::<String>();
+        format!("{}-{}", cut(algorithm, 32), cut(encoded, 64))
+    }
+
     /// The whole digest, algorithm included.
     #[must_use]
     pub fn as_str(&self) -> &str {
@@ -189,6 +197,14 @@ mod tests {
             assert!(check(5, &["hel"]).unwrap_err().starts_with("3 bytes"));
             assert!(check(5, &["hello", "!"]).unwrap_err().starts_with("more than"));
             assert!(check(5, &["jello"]).unwrap_err().starts_with("its bytes have digest sha"));
+        }
+    }
+
+    #[test]
+    fn tags_of_referrers() {
+        for (algorithm, digits) in [("sha256", 64), ("sha512", 128)] {
+            let digest = Digest::parse(&format!("{algorithm}:{}", "a".repeat(digits))).unwrap();
+            assert_eq!(digest.referrers_tag(), format!("{algorithm}-{}", "a".repeat(64)));
         }
     }
 

@@ -108,9 +108,15 @@ impl Probe<'_> {
         }
         let told = self.ask(Question::new(Verb::Get, format!("referrers/{}", subject.digest))).await?;
         if told.status != 200 {
-            let found = Found::refused(&told);
-            let reason = format!("{}: the tag sha256-... holds the list", found.reason);
-            return Ok(Found { reason, ..found });
+            let refused = Found::refused(&told);
+            // Then the tag that stands for the list has to do.
+            let list = self.any_index(11);
+            let tag = self.round_trip(&subject.digest.referrers_tag(), &list).await?;
+            let (reason, why) = (refused.reason, tag.reason);
+            return Ok(match tag.verdict {
+                Verdict::Pass => Found { reason: format!("{reason}: the tag sha256-... holds the list"), ..refused },
+                _ => Found::fail(format!("{reason}, and the tag sha256-... cannot hold the list: {why}")),
+            });
         }
         let listed = serde_json::from_slice::<Index>(&told.body).map(|index| index.manifests).unwrap_or_default();
         Ok(match listed.iter().any(|entry| entry.digest == text.digest()) {

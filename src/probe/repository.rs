@@ -79,7 +79,8 @@ impl Probe<'_> {
             if begun.elapsed() + wait > PATIENCE {
                 return Ok(Err(reason));
             }
-            tokio::time::sleep(wait).await;
+            let stopped = |reason| Error::stopped(self.repository.to_string(), reason);
+            self.client.stop().or(tokio::time::sleep(wait)).await.map_err(stopped)?;
             wait *= 2;
         }
     }

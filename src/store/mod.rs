@@ -11,7 +11,6 @@ pub use blobs::Placing;
 pub use error::Error;
 pub use place::{Child, Placed, Step, Steps};
 pub use publish::{Publication, PublishError, Report, TagOutcome, TagReport};
-pub use referrers::referrers_tag;
 pub use transfers::{Transfer, Transfers};
 
 use std::borrow::Borrow;

@@ -9,14 +9,6 @@ use crate::registry::{Error as RegistryError, ErrorKind, IfMatch};
 /// Times that the list of referrers in a tag is written again when others write it as well.
 const TRIES: usize = 5;
 
-/// The tag that stands for the referrers of a manifest (distribution-spec, "Referrers Tag Schema").
-#[must_use]
-pub fn referrers_tag(subject: &Digest) -> String {
-    let (algorithm, encoded) = subject.as_str().split_once(':').unwrap_or_default();
-    let cut = |part: &str, length| part.chars().take(length).collect::<String>();
-    format!("{}-{}", cut(algorithm, 32), cut(encoded, 64))
-}
-
 impl Store<'_> {
     /// What refers to a manifest: the registry's list, or the tag's; in a layout what its index.json lists.
     pub async fn referrers(&self, at: &Location, subject: &Digest) -> Result<Vec<Descriptor>, Error> {
@@ -24,7 +16,7 @@ impl Store<'_> {
         if let Some(listed) = self.client.referrers(reference, subject).await? {
             return Ok(listed);
         }
-        match self.fetch_manifest(&at.with_tag(&referrers_tag(subject)), None).await {
+        match self.fetch_manifest(&at.with_tag(&subject.referrers_tag()), None).await {
             Ok(fetched) => match fetched.manifest {
                 Manifest::Index(index) => Ok(index.manifests),
                 Manifest::Image(_) => Ok(Vec::new()),
@@ -44,7 +36,7 @@ impl Store<'_> {
         if self.client.referrers(reference, subject).await?.is_some() {
             return Ok(());
         }
-        let tag = to.with_tag(&referrers_tag(subject));
+        let tag = to.with_tag(&subject.referrers_tag());
         for last in (0..TRIES).rev() {
             let (mut entries, before) = match self.fetch_manifest(&tag, Some(to)).await {
                 Ok(fetched) => match fetched.manifest {
@@ -70,18 +62,5 @@ impl Store<'_> {
             }
         }
         Ok(())
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn tags_of_referrers() {
-        for (algorithm, digits) in [("sha256", 64), ("sha512", 128)] {
-            let digest = Digest::parse(&format!("{algorithm}:{}", "a".repeat(digits))).unwrap();
-            assert_eq!(referrers_tag(&digest), format!("{algorithm}-{}", "a".repeat(64)));
-        }
     }
 }
