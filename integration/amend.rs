@@ -366,9 +366,9 @@ fn nothing_of_a_run_comes_between_a_look_and_its_write() {
         (0..asked.len()).filter(|at| asked[*at].line.starts_with("PUT /v2/whole/manifests/t")).collect();
     assert_eq!(writes.len(), 12, "{outcome:?}");
     for at in writes {
-        // A tag that is not there is looked at with a GET as well. One request of others may be under way.
+        // A tag that is not there is looked at with a GET as well. One request of others may be under way, and a write.
         let look = asked[at].line.replace("PUT ", "GET ");
-        let before: Vec<&str> = asked[at - 2..at].iter().map(|asked| asked.line.as_str()).collect();
+        let before: Vec<&str> = asked[at - 3..at].iter().map(|asked| asked.line.as_str()).collect();
         assert!(before.contains(&look.as_str()), "{look}: {before:?}");
     }
 }

@@ -47,7 +47,7 @@ fn where_a_tag_alone_cannot_be_deleted() {
     let message = format!(
         "error: {}: not deleted: the tag alone cannot be, refused by the registry (DELETE /v2/app/manifests/image: HTTP \
          400; {said}\n  deleting {} would take every tag of it: image, other\n  and break the indexes that hold it: \
-         index\nhint: --yes deletes it all the same\n",
+         index\nhint: --yes deletes it all the same, where the registry deletes manifests\n",
         scene.name("image"),
         scene.image
     );
@@ -136,7 +136,7 @@ fn a_registry_that_deletes_nothing_or_lists_nothing() {
     let named = format!("{}/app:other", front.host);
     let outcome = run(&[&named]);
     assert!(outcome.stderr.contains("HTTP 405; registry says: UNSUPPORTED: no)"), "{outcome:?}");
-    assert!(outcome.stderr.contains("every tag of it; the registry does not tell which these are"), "{outcome:?}");
+    assert!(outcome.stderr.contains("every tag of it; which these are cannot be told"), "{outcome:?}");
     let outcome = run(&["--yes", &named]);
     assert!(outcome.exit == 1 && outcome.stderr.contains("HTTP 405; registry says: UNSUPPORTED: no)"), "{outcome:?}");
     assert!(outcome.stderr.contains(&format!("DELETE /v2/app/manifests/{}", scene.image)), "{outcome:?}");
@@ -146,14 +146,17 @@ fn a_registry_that_deletes_nothing_or_lists_nothing() {
 #[test]
 fn several_one_after_another() {
     let scene = Scene::new();
-    let [one, none, index] = ["image", "none", "index"].map(|tag| scene.name(tag));
-    let outcome = run(&["--yes", &one, &none, &index]);
+    let [one, other, none, index] = ["image", "other", "none", "index"].map(|tag| scene.name(tag));
+    // The first takes the second along.
+    let outcome = run(&["--yes", &one, &other, &none, &index]);
     assert_eq!((outcome.exit, outcome.stdout.lines().count()), (1, 2), "{outcome:?}");
     assert!(outcome.stderr.contains("app:none not found"), "{outcome:?}");
-    assert!(outcome.stderr.ends_with("error: 1 of 3 references are not deleted\n"), "{outcome:?}");
+    assert!(outcome.stderr.ends_with("error: 1 of 4 references are not deleted\n"), "{outcome:?}");
     assert!(!scene.has("image") && !scene.has("index"));
     assert_eq!(run(&[]).exit, 2);
     assert_eq!(run(&["r.example/app"]).exit, 1);
+    let both = run(&["--yes", &format!("r.example/app:v1@{}", scene.image)]);
+    assert!(both.exit == 2 && both.stderr.contains("both a tag and a digest"), "{both:?}");
 }
 
 #[test]
@@ -207,4 +210,88 @@ fn names_of_layouts() {
         let left: Vec<_> = std::fs::read_dir(folder.path()).unwrap().map(|entry| entry.unwrap().file_name()).collect();
         assert!(left.iter().all(|name| !name.to_string_lossy().starts_with('.')), "{left:?}");
     }
+}
+
+/// An index in an index, and what this program cannot read, are uses of a manifest as well.
+#[test]
+fn uses_that_are_not_on_the_surface() {
+    let scene = Scene::new();
+    let held = scene.registry.manifest("app", "index").unwrap();
+    let inner = json!({"mediaType": held.media_type, "digest": held.digest, "size": held.bytes.len()});
+    push_index(&scene.registry, "app", "outer", &[inner]);
+    let outcome = run(&[&scene.name("image")]);
+    assert!(outcome.stderr.contains("\n  and break the indexes that hold it: index, outer\n"), "{outcome:?}");
+
+    // A proxy's 400 does not make more of a tag than it is.
+    let front = Scripted::before(&scene.registry, |asked| {
+        asked.line.starts_with("DELETE ").then(|| (400, vec![], b"<html>bad request</html>".to_vec()))
+    });
+    let outcome = run(&["--yes", &format!("{}/app:other", front.host)]);
+    assert!(outcome.exit == 1 && outcome.stderr.contains("HTTP 400; registry says: <html>bad request"), "{outcome:?}");
+    assert!(front.asked().iter().all(|asked| !asked.line.contains("DELETE /v2/app/manifests/sha256:")));
+    assert!(scene.has("other"));
+
+    // A digest is deleted by the name that the user gave it, whatever a HEAD says.
+    let (image, lie) = (scene.image.clone(), held.digest.clone());
+    let wanted = format!("HEAD /v2/app/manifests/{image}");
+    let front = Scripted::before(&scene.registry, move |asked| {
+        (asked.line == wanted).then(|| (200, vec![("Docker-Content-Digest", lie.clone())], vec![]))
+    });
+    let outcome = run(&["--yes", &format!("{}/app@{image}", front.host)]);
+    assert_eq!(outcome.exit, 0, "{outcome:?}");
+    assert!(!scene.has(&image) && scene.has("index"));
+}
+
+/// An archive stays what it was to others: its mode, the link to it, and the files of `docker save` in it.
+#[cfg(unix)]
+#[test]
+fn archives_as_they_were() {
+    use std::os::unix::fs::PermissionsExt as _;
+    let scene = Scene::new();
+    let folder = tempfile::tempdir().unwrap();
+    let tool = |args: &[&str]| manifest_tool(folder.path(), args);
+    for tag in ["index", "image"] {
+        assert_eq!(tool(&["--plain-http", "copy", &scene.name(tag), &format!("oci:all:{tag}")]).exit, 0);
+    }
+    let pack = |name: &str| {
+        let mut pack = Command::new("tar");
+        pack.args(["-cf", name, "-C", "all", "."]).current_dir(folder.path());
+        assert!(pack.status().unwrap().success());
+    };
+    pack("real.tar");
+    let real = folder.path().join("real.tar");
+    std::fs::set_permissions(&real, std::fs::Permissions::from_mode(0o600)).unwrap();
+    std::os::unix::fs::symlink("real.tar", folder.path().join("link.tar")).unwrap();
+    assert_eq!(tool(&["delete", "oci-archive:link.tar:image"]).exit, 0);
+    assert!(std::fs::symlink_metadata(folder.path().join("link.tar")).unwrap().is_symlink());
+    assert_eq!(std::fs::metadata(&real).unwrap().permissions().mode() & 0o777, 0o600);
+    assert_eq!(tool(&["tags", "oci-archive:real.tar"]).stdout, "index\n");
+
+    std::fs::write(folder.path().join("all/manifest.json"), "[]").unwrap();
+    pack("saved.tar");
+    let outcome = tool(&["delete", "oci-archive:saved.tar:image"]);
+    assert!(outcome.exit == 1 && outcome.stderr.contains("manifest.json\" as well"), "{outcome:?}");
+    assert_eq!(tool(&["tags", "oci-archive:saved.tar"]).stdout, "index\nimage\n");
+}
+
+#[test]
+fn two_at_once_on_one_archive() {
+    let scene = Scene::new();
+    let folder = tempfile::tempdir().unwrap();
+    let tool = |args: &[&str]| manifest_tool(folder.path(), args);
+    let names: Vec<String> = (0..8).map(|n| format!("v{n}")).collect();
+    for name in &names {
+        assert_eq!(tool(&["--plain-http", "copy", &scene.name("image"), &format!("oci:all:{name}")]).exit, 0);
+    }
+    let mut pack = Command::new("tar");
+    assert!(pack.args(["-cf", "all.tar", "-C", "all", "."]).current_dir(folder.path()).status().unwrap().success());
+    std::thread::scope(|scope| {
+        for name in &names[1..] {
+            scope.spawn(move || {
+                let outcome = tool(&["delete", &format!("oci-archive:all.tar:{name}")]);
+                assert_eq!(outcome.exit, 0, "{outcome:?}");
+            });
+        }
+    });
+    assert_eq!(tool(&["tags", "oci-archive:all.tar"]).stdout, "v0\n");
 }

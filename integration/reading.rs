@@ -52,6 +52,7 @@ fn query_as_mquery_has_it() {
         let images: Vec<&str> = images.iter().map(|image| image.as_str()).collect();
         let outcome = run(&[&["query", "--platform", platform][..], &images].concat());
         assert_eq!((outcome.exit, outcome.stdout.is_empty()), (exit, false), "{platform} {images:?} {outcome:?}");
+        assert_eq!(outcome.stderr.contains(&format!("not for {platform}: ")), exit == 3, "{outcome:?}");
     }
     let told: Value = serde_json::from_str(&run(&["query", &whole, "--output", "json"]).stdout).unwrap();
     let platforms = json!([{"architecture": "amd64", "os": "linux"}]);
@@ -167,4 +168,37 @@ fn tags_in_pages() {
     assert_eq!(front.asked().len() - asked, 2, "no more pages than are wanted");
     let empty = run(&["tags", &format!("{}/empty", front.host)]);
     assert_eq!((empty.exit, &*empty.stdout, &*empty.stderr), (0, "", ""));
+}
+
+/// A reader that has seen enough ends the work; what a registry says is text and nothing more.
+#[test]
+fn readers_and_forgers() {
+    let registry = Registry::start();
+    let mut entry = push_image(&registry, "app", "image", "amd64");
+    entry["platform"] = json!({"os": "linux", "architecture": "x\n   - linux/arm64\u{1b}[31m"});
+    push_index(&registry, "app", "forged", &[entry]);
+    let image = format!("{}/app:forged", registry.host);
+    let queried = run(&["query", &image]);
+    assert!(!queried.stdout.contains("\n   - linux/arm64") && !queried.stdout.contains('\u{1b}'), "{queried:?}");
+    let listed = run(&["tags", "--platforms", &format!("{}/app", registry.host)]);
+    assert!(listed.stdout.lines().count() == 2 && !listed.stdout.contains('\u{1b}'), "{listed:?}");
+
+    let front = Scripted::start(|asked, _| {
+        let tags: Vec<String> = (0..5000).map(|n| format!("t{n}")).collect();
+        match asked.line.as_str() {
+            "GET /v2/app/tags/list" => (200, vec![], json!({"tags": tags}).to_string().into_bytes()),
+            _ => (404, vec![], br#"{"errors":[{"code":"MANIFEST_UNKNOWN"}]}"#.to_vec()),
+        }
+    });
+    let index = br#"{"schemaVersion":2,"mediaType":"application/vnd.oci.image.index.v1+json","manifests":[]}"#;
+    let behind = front.host.clone();
+    let whole = Scripted::start(move |asked, _| match asked.line.contains("/manifests/") {
+        true => (200, vec![], index.to_vec()),
+        false => crate::support::scripted::forward(asked, &behind, ""),
+    });
+    let tool = env!("CARGO_BIN_EXE_manifest-tool");
+    let piped = format!("{tool} --plain-http tags --platforms {}/app | head -1", whole.host);
+    let outcome = std::process::Command::new("bash").args(["-o", "pipefail", "-c", &piped]).output().unwrap();
+    assert!(outcome.status.success(), "{outcome:?}");
+    assert!(whole.asked().len() < 2000, "{} requests", whole.asked().len());
 }

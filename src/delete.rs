@@ -1,10 +1,11 @@
 //! Deleting a tag, or a manifest with every tag of it.
 
+use std::collections::HashSet;
 use std::fmt;
 
 use futures_util::stream::{self, StreamExt as _};
 
-use crate::image::{Digest, Location, Manifest};
+use crate::image::{Digest, Location, Manifest, media_type};
 use crate::store::{self, Store};
 
 /// Tags looked at at once.
@@ -63,7 +64,7 @@ impl fmt::Display for TakesMore {
         match uses {
             Some(Uses { tags, .. }) if tags.is_empty() => f.write_str("no tag")?,
             Some(Uses { tags, .. }) => write!(f, "every tag of it: {}", tags.join(", "))?,
-            None => f.write_str("every tag of it; the registry does not tell which these are")?,
+            None => f.write_str("every tag of it; which these are cannot be told")?,
         }
         match uses {
             Some(Uses { held_by, .. }) if !held_by.is_empty() => {
@@ -77,7 +78,9 @@ impl fmt::Display for TakesMore {
 /// Deletes what a reference names. A tag is deleted alone where the registry does that; where it does not, and for a
 /// digest, the manifest is, which takes all its tags along: not without `agreed`, if there may be any.
 pub async fn delete(store: &Store<'_>, named: &Location, agreed: bool) -> Result<Deleted, Error> {
-    let digest = store.digest(named).await?;
+    let found = store.digest(named).await?;
+    // What was named is what goes, whatever a registry says of it.
+    let digest = named.digest().cloned().unwrap_or(found);
     let mut refusal = None;
     if named.tag().is_some() && named.digest().is_none() {
         match store.delete(named).await {
@@ -101,24 +104,59 @@ pub async fn delete(store: &Store<'_>, named: &Location, agreed: bool) -> Result
 /// Looks at all tags of a repository. Nothing where these, or one of them, cannot be read.
 async fn uses(store: &Store<'_>, at: &Location, digest: &Digest) -> Option<Uses> {
     let all = store.tags(&at.without_name(), usize::MAX).await.ok()?;
-    let look = async |tag: String| (store.fetch_manifest(&at.with_tag(&tag), None).await, tag);
+    let look = async |tag: String| (use_of(store, &at.with_tag(&tag), digest).await, tag);
     let mut looked = std::pin::pin!(stream::iter(all).map(look).buffer_unordered(AT_ONCE));
     let mut uses = Uses::default();
     while let Some((found, tag)) = looked.next().await {
         match found {
-            Ok(found) if found.descriptor.digest == *digest => uses.tags.push(tag),
-            Ok(found) => {
-                let Manifest::Index(index) = found.manifest else { continue };
-                if index.manifests.iter().any(|entry| entry.digest == *digest) {
-                    uses.held_by.push(tag);
-                }
-            }
-            // Listed, and gone; or nothing that is known here.
-            Err(error) if error.is_missing() || error.is_wrong_content() => {}
+            Ok(Use::Is) => uses.tags.push(tag),
+            Ok(Use::Holds) => uses.held_by.push(tag),
+            Ok(Use::Not) => {}
+            // Listed, and gone.
+            Err(error) if error.is_missing() => {}
             Err(_) => return None,
         }
     }
     uses.tags.sort_unstable();
     uses.held_by.sort_unstable();
     Some(uses)
+}
+
+/// What a tag has to do with a manifest.
+enum Use {
+    Is,
+    Holds,
+    Not,
+}
+
+/// Looks at a tag, and at the indexes in its index.
+async fn use_of(store: &Store<'_>, tag: &Location, digest: &Digest) -> Result<Use, store::Error> {
+    let found = match store.fetch_manifest(tag, None).await {
+        // Nothing that is known here, and it may be the one all the same.
+        Err(error) if error.is_wrong_content() => {
+            return Ok(if store.digest(tag).await? == *digest { Use::Is } else { Use::Not });
+        }
+        found => found?,
+    };
+    if found.descriptor.digest == *digest {
+        return Ok(Use::Is);
+    }
+    let (mut next, mut seen) = (vec![found.manifest], HashSet::new());
+    while let Some(manifest) = next.pop() {
+        let Manifest::Index(index) = manifest else { continue };
+        if index.manifests.iter().any(|entry| entry.digest == *digest) {
+            return Ok(Use::Holds);
+        }
+        for entry in index.manifests.iter().filter(|entry| media_type::is_index(&entry.media_type)) {
+            if !seen.insert(entry.digest.clone()) {
+                continue;
+            }
+            match store.fetch_child(tag, entry, None).await {
+                Ok(child) => next.push(child.manifest),
+                Err(error) if error.is_missing() || error.is_wrong_content() => {}
+                Err(error) => return Err(error),
+            }
+        }
+    }
+    Ok(Use::Not)
 }

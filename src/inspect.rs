@@ -89,8 +89,8 @@ pub async fn inspect(store: &Store<'_>, reference: &Location, options: &InspectO
     };
     let (content, referrers) = join(content, referrers).await;
     let referrers = match referrers {
-        // A registry that has no such list may say so in many ways.
-        Err(error) if error.is_refusal() => None,
+        // A registry that has no such list may say so in many ways, and the rest is worth having.
+        Err(error) if !error.is_stopped() => None,
         referrers => referrers?,
     };
     Ok(Inspection { content: content?, descriptor, bytes, referrers })

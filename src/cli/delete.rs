@@ -1,3 +1,5 @@
+use std::collections::HashSet;
+
 use clap::Args;
 use serde_json::{Value, json};
 
@@ -31,15 +33,28 @@ impl Delete {
                 "\"{name}\" has neither a name nor a digest; say what is to be deleted"
             )));
         }
+        if let Some((name, _)) = locations.iter().find(|(_, at)| at.tag().is_some() && at.digest().is_some()) {
+            return Err(Failure::usage(format!(
+                "\"{name}\" has both a tag and a digest; name the one that is to be deleted"
+            )));
+        }
         let client = global.client(locations.iter().map(|(_, location)| location))?;
         let store = Store::new(&client);
         let mut parts = Vec::new();
         let deleting = async {
-            let mut failed = Vec::new();
-            // One after another: one may take the tags of the next.
-            for (name, at) in &locations {
+            let (mut failed, mut gone) = (Vec::new(), HashSet::new());
+            // One after another: one may take the tags of the next, which is then gone as well.
+            let known = store.digests(locations.iter().map(|(_, at)| at)).await;
+            for ((name, at), known) in locations.iter().zip(known) {
+                if let Some(digest) = known.ok().filter(|digest| gone.contains(digest)) {
+                    parts.push(part(name, &Deleted { location: at.with_digest(digest.clone()), digest }));
+                    continue;
+                }
                 match delete::delete(&store, at, self.yes).await {
                     Ok(deleted) => {
+                        if deleted.location.tag().is_none() {
+                            gone.insert(deleted.digest.clone());
+                        }
                         parts.push(part(name, &deleted));
                         if !global.is_json() {
                             print(line(&deleted))?;
@@ -81,7 +96,8 @@ fn failure(name: &str, error: delete::Error) -> (Value, Failure) {
             (failure.part(name), failure)
         }
         delete::Error::TakesMore(more) => {
-            let failure = Failure::new(message).with_hint("--yes deletes it all the same".into());
+            let failure = Failure::new(message)
+                .with_hint("--yes deletes it all the same, where the registry deletes manifests".into());
             let mut part = failure.part(name);
             output::merge(&mut part, json!({"digest": more.digest}));
             if let Some(uses) = more.uses {

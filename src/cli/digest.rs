@@ -6,7 +6,7 @@ use serde_json::json;
 use super::failure::Failure;
 use super::results::{Results, pretty};
 use super::several::look_at;
-use super::{Global, print};
+use super::{Global, print_for_reader};
 use crate::image::Digest as Hash;
 use crate::output;
 use crate::store::Store;
@@ -33,7 +33,7 @@ impl Digest {
         let mut parts = Vec::new();
         let mut tell = |name: &str, found: Result<Hash, &Failure>| {
             match found {
-                Ok(digest) if !global.is_json() => return print(format!("{digest}\n")),
+                Ok(digest) if !global.is_json() => return print_for_reader(format!("{digest}\n")),
                 Ok(digest) => parts.push(json!({"reference": name, "digest": digest})),
                 Err(failure) => parts.push(failure.part(name)),
             }

@@ -19,6 +19,8 @@ pub(super) struct Failure {
     parts: Option<Box<Value>>,
     /// What the command has for programs to read.
     document: Option<Box<Value>>,
+    /// It is none: whoever reads stdout has seen enough.
+    is_enough: bool,
 }
 
 /// The target was not what `--if-match` says.
@@ -26,12 +28,21 @@ const CHANGED: u8 = 3;
 
 impl Failure {
     pub(super) fn new(message: impl Into<String>) -> Self {
-        Self { message: message.into(), hints: Vec::new(), code: 1, parts: None, document: None }
+        Self { message: message.into(), hints: Vec::new(), code: 1, parts: None, document: None, is_enough: false }
     }
 
     /// What was asked for makes no sense, whatever the registry says.
     pub(super) fn usage(message: impl Into<String>) -> Self {
         Self { code: 2, ..Self::new(message) }
+    }
+
+    /// Whoever reads stdout has seen enough, and nothing more needs to be found out.
+    pub(super) fn enough() -> Self {
+        Self { code: 0, is_enough: true, ..Self::new("nobody reads stdout any more") }
+    }
+
+    pub(super) fn is_enough(&self) -> bool {
+        self.is_enough
     }
 
     /// Ended by Ctrl-C: 128 and the signal's number, as shells have it.

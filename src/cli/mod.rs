@@ -114,6 +114,7 @@ pub fn main() -> ExitCode {
     let outcome = cli.command.run(&cli.global);
     match outcome.and_then(|results| print(&results.text).map(|()| results.code)) {
         Ok(code) => ExitCode::from(code),
+        Err(failure) if failure.is_enough() => ExitCode::SUCCESS,
         Err(failure) => {
             talk::say(&failure);
             // Whoever reads stdout gets a document in any case; that it cannot be written is known already.
@@ -127,16 +128,22 @@ pub fn main() -> ExitCode {
 
 /// Prints a command's whole data. A reader that has seen enough, such as `head`, is no failure.
 fn print(text: impl AsRef<[u8]>) -> Result<(), Failure> {
+    match print_for_reader(text) {
+        Err(failure) if failure.is_enough() => Ok(()),
+        printed => printed,
+    }
+}
+
+/// As [`print`], for a command that does nothing but find out: it ends when its reader has seen enough.
+fn print_for_reader(text: impl AsRef<[u8]>) -> Result<(), Failure> {
     let written = talk::aside(|| {
         let mut stdout = std::io::stdout().lock();
         stdout.write_all(text.as_ref()).and_then(|()| stdout.flush())
     });
-    match written {
-        Err(error) if error.kind() != std::io::ErrorKind::BrokenPipe => {
-            Err(Failure::new(format!("cannot write to stdout: {error}")))
-        }
-        _ => Ok(()),
-    }
+    written.map_err(|error| match error.kind() {
+        std::io::ErrorKind::BrokenPipe => Failure::enough(),
+        _ => Failure::new(format!("cannot write to stdout: {error}")),
+    })
 }
 
 /// Colours are for a terminal whose user did not ask for none (no-color.org).

@@ -4,7 +4,8 @@ use serde_json::json;
 use super::failure::Failure;
 use super::results::{Results, pretty};
 use super::several::look_at;
-use super::{Global, print};
+use super::talk::say;
+use super::{Global, print_for_reader};
 use crate::image::Platform;
 use crate::{output, query};
 
@@ -27,23 +28,31 @@ const NOT_OFFERED: u8 = 3;
 
 impl Query {
     pub(super) fn run(self, global: &Global) -> Result<Results, Failure> {
-        let (mut parts, mut is_offered) = (Vec::new(), true);
+        let (mut parts, mut lacking) = (Vec::new(), Vec::new());
         let looked = look_at(global, &self.images, query::query, |name, found| {
             match &found {
                 Ok(found) => {
-                    is_offered &= self.platform.as_ref().is_none_or(|wanted| found.offers(wanted));
+                    let offered = self.platform.as_ref().map(|wanted| found.offers(wanted));
+                    lacking.extend((offered == Some(false)).then(|| name.to_owned()));
                     if !global.is_json() {
-                        return print(output::query_text(name, found));
+                        return print_for_reader(output::query_text(name, found));
                     }
-                    parts.push(output::query_json(name, found));
+                    let mut part = output::query_json(name, found);
+                    if let Some(offered) = offered {
+                        output::merge(&mut part, json!({"offered": offered}));
+                    }
+                    parts.push(part);
                 }
                 Err(failure) => parts.push(failure.part(name)),
             }
             Ok(())
         });
+        if let (Some(wanted), false) = (&self.platform, lacking.is_empty() || global.quiet) {
+            say(format_args!("not for {wanted}: {}", lacking.join(", ")));
+        }
         let document = output::document("query", json!({"images": parts}));
         looked.map_err(|failure| failure.with_document(document.clone()))?;
         let text = if global.is_json() { pretty(&document) } else { String::new() };
-        Ok(Results { text, code: if is_offered { 0 } else { NOT_OFFERED } })
+        Ok(Results { text, code: if lacking.is_empty() { 0 } else { NOT_OFFERED } })
     }
 }

@@ -4,7 +4,7 @@ use serde_json::{Value, json};
 use super::failure::Failure;
 use super::results::{Results, pretty};
 use super::several::look_at_all;
-use super::{Global, print};
+use super::{Global, print_for_reader};
 use crate::image::{Location, Platform};
 use crate::store::Store;
 use crate::{output, query};
@@ -38,8 +38,8 @@ impl Tags {
             let tags = store.tags(&at, self.limit).await?;
             if !self.platforms {
                 parts.extend(tags.iter().map(|tag| json!({"tag": tag})));
-                let lines: String = tags.iter().map(|tag| format!("{tag}\n")).collect();
-                return if global.is_json() { Ok(()) } else { print(lines) };
+                let lines: String = tags.iter().map(|tag| plain(tag) + "\n").collect();
+                return if global.is_json() { Ok(()) } else { print_for_reader(lines) };
             }
             let width = tags.iter().map(|tag| tag.chars().count()).max().unwrap_or_default();
             let locations: Vec<(String, Location)> = tags.iter().map(|tag| (tag.clone(), at.with_tag(tag))).collect();
@@ -47,14 +47,18 @@ impl Tags {
                 match found {
                     Ok(found) if !global.is_json() => {
                         let names: Vec<String> = found.platforms.iter().map(Platform::to_string).collect();
-                        return print(format!("{tag:<width$} {}\n", names.join(", ")));
+                        return print_for_reader(plain(&format!("{tag:<width$} {}", names.join(", "))) + "\n");
                     }
                     Ok(found) => {
                         let mut part = json!({"tag": tag});
                         output::merge(&mut part, output::query_json(&at.with_tag(tag).to_string(), &found));
                         parts.push(part);
                     }
-                    Err(failure) => parts.push(failure.part(&at.with_tag(tag).to_string())),
+                    Err(failure) => {
+                        let mut part = json!({"tag": tag});
+                        output::merge(&mut part, failure.part(&at.with_tag(tag).to_string()));
+                        parts.push(part);
+                    }
                 }
                 Ok(())
             })
@@ -65,4 +69,9 @@ impl Tags {
         listed.map_err(|failure| failure.with_document(document.clone()))?;
         Ok(if global.is_json() { pretty(&document) } else { String::new() }.into())
     }
+}
+
+/// Nothing that a terminal takes for more than text.
+fn plain(text: &str) -> String {
+    text.chars().filter(|c| !c.is_control()).collect()
 }

@@ -16,6 +16,8 @@ static PROGRESS: Mutex<Option<Arc<Progress>>> = Mutex::new(None);
 
 /// Tells the user something. A stderr that takes nothing must not end the work.
 pub(super) fn say(line: impl Display) {
+    // Nor may what a registry or layout says be more than text.
+    let line: String = line.to_string().chars().filter(|c| *c == '\n' || !c.is_control()).collect();
     let _ = aside(|| writeln!(std::io::stderr(), "{line}"));
 }
 

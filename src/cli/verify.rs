@@ -4,7 +4,7 @@ use serde_json::json;
 use super::failure::Failure;
 use super::results::{Results, pretty};
 use super::several::{locations, look_at_all};
-use super::{Global, print, talk};
+use super::{Global, print_for_reader, talk};
 use crate::image::Location;
 use crate::store::Store;
 use crate::{output, verify};
@@ -47,7 +47,7 @@ impl Verify {
                     is_unsound |= !found.findings.is_empty();
                     unchecked.extend(Failure::unchecked(name, &found.unchecked));
                     if !global.is_json() {
-                        return print(output::verification_text(name, &found));
+                        return print_for_reader(output::verification_text(name, &found));
                     }
                     parts.push(output::verification_json(name, &found));
                 }

@@ -1,5 +1,8 @@
 use super::{Descriptor, Index, Platform};
 
+/// Platforms that a message names.
+const MAX_NAMES: usize = 50;
+
 impl Index {
     /// The images for a platform, by their places: of several the one that is spelled so, or has
     /// exactly its variant, where there is one.
@@ -38,7 +41,10 @@ impl Index {
         if names.is_empty() {
             return "none".into();
         }
-        names.join(", ").chars().filter(|c| !c.is_control()).collect()
+        let more =
+            if names.len() > MAX_NAMES { format!(", and {} more", names.len() - MAX_NAMES) } else { String::new() };
+        let names = names.get(..MAX_NAMES).unwrap_or(&names).join(", ") + &more;
+        names.chars().filter(|c| !c.is_control()).collect()
     }
 }
 

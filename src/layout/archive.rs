@@ -10,6 +10,8 @@ pub(super) struct Archive {
     pub(super) path: PathBuf,
     /// Offset and length by name.
     entries: BTreeMap<String, (u64, u64)>,
+    /// A file that is no part of a layout, as `docker save` has them.
+    pub(super) other: Option<String>,
 }
 
 /// Headers, names and the like that are read of an archive at most, in bytes; content is passed over.
@@ -25,7 +27,7 @@ impl Archive {
         let file = File::open(path).map_err(|error| error.to_string())?;
         let metadata = file.metadata().map_err(|error| error.to_string())?;
         let mut tar = tar::Archive::new(Bounded { file, left: MAX_HEADERS });
-        let mut entries = BTreeMap::new();
+        let (mut entries, mut other) = (BTreeMap::new(), None);
         let broken = |error: Error| format!("not a tar archive that can be read: {error}");
         for entry in tar.entries_with_seek().map_err(broken)? {
             let entry = entry.map_err(broken)?;
@@ -41,11 +43,13 @@ impl Archive {
             if offset.checked_add(length).is_none_or(|end| end > metadata.len()) {
                 return Err(format!("it is cut off in \"{shown}\""));
             }
-            if kind.is_file() && is_of_layout(&name) && entries.insert(name, (offset, length)).is_some() {
+            if kind.is_file() && !is_of_layout(&name) {
+                other.get_or_insert(shown);
+            } else if kind.is_file() && entries.insert(name, (offset, length)).is_some() {
                 return Err(format!("it holds \"{shown}\" twice"));
             }
         }
-        Ok(Self { path: path.to_owned(), entries })
+        Ok(Self { path: path.to_owned(), entries, other })
     }
 
     pub(super) fn find(&self, name: &str) -> Option<(u64, u64)> {

@@ -42,6 +42,14 @@ impl Files {
         }
     }
 
+    /// A file of an archive that is no part of a layout, if there is one.
+    pub(super) fn other(&self) -> Option<&str> {
+        match self {
+            Self::Folder(_) => None,
+            Self::Archive(archive) => archive.other.as_deref(),
+        }
+    }
+
     /// Reads a whole file of so many bytes at most.
     pub(super) fn read(&self, name: &str, limit: u64) -> Result<Vec<u8>, Unreadable> {
         let (mut file, length) = self.open(name)?;

@@ -1,3 +1,4 @@
+use std::collections::HashSet;
 use std::fs::File;
 use std::io::Take;
 use std::path::{Path, PathBuf};
@@ -145,6 +146,16 @@ impl Layout {
         self.files.open(&blob_path(digest)).is_ok()
     }
 
+    /// A file of an archive that would be lost if it was written anew.
+    pub(super) fn other_file(&self) -> Option<&str> {
+        self.files.other()
+    }
+
+    /// A small blob, whatever it is.
+    pub(super) fn read(&self, digest: &Digest) -> Result<Bytes, Error> {
+        self.read_blob(&self.named(digest), digest, MAX_MANIFEST)
+    }
+
     /// By digest, as messages have it.
     pub(super) fn named(&self, digest: &Digest) -> LayoutReference {
         LayoutReference { digest: Some(digest.clone()), ..self.at.clone() }
@@ -165,12 +176,14 @@ impl Layout {
         self.files.open(&blob_path(&blob.digest)).map_err(|reason| unreadable(&at, reason))
     }
 
-    /// The names that index.json has, in its order.
+    /// The names that index.json has, in its order, each once.
     pub fn names(&self) -> impl Iterator<Item = &str> {
-        self.index.manifests.iter().filter_map(|entry| {
+        let mut seen = HashSet::new();
+        let names = self.index.manifests.iter().filter_map(|entry| {
             let keys = [REF_NAME, CONTAINERD_NAME];
             keys.iter().find_map(|key| entry.annotations.get(*key)).map(String::as_str)
-        })
+        });
+        names.filter(move |name| seen.insert(*name))
     }
 
     /// The manifests that index.json lists without a name; those that refer to others are among them.

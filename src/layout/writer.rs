@@ -45,7 +45,7 @@ impl Writer {
     pub fn create(at: &LayoutReference) -> Result<Self, Error> {
         let at = LayoutReference { name: None, digest: None, ..at.clone() };
         let failed = |error: std::io::Error| Error::new(&at, format!("it cannot be written: {error}"));
-        let path = Path::new(&at.path);
+        let path = &target_of(&at);
         // Others may be making the same layout, or write into it: what is not there now is made under the lock.
         let (root, staging, _lock) = if at.archive {
             check_target(&at)?;
@@ -203,9 +203,18 @@ impl Writer {
         }
         let write = || {
             let folder = self.root.parent().unwrap_or(Path::new("."));
-            let file = readable_by_all(tempfile::Builder::new().prefix(".oci-archive-").tempfile_in(folder)?)?;
+            let target = target_of(&self.at);
+            let file = tempfile::Builder::new().prefix(".oci-archive-").tempfile_in(folder)?;
+            // As the one that it replaces.
+            let file = match std::fs::metadata(&target) {
+                Ok(found) => {
+                    file.as_file().set_permissions(found.permissions())?;
+                    file
+                }
+                Err(_) => readable_by_all(file)?,
+            };
             archive::write(&self.root, file.as_file().try_clone()?)?;
-            file.persist(&self.at.path).map_err(|error| error.error)?;
+            file.persist(&target).map_err(|error| error.error)?;
             Ok(())
         };
         write().map_err(|error: std::io::Error| Error::new(&self.at, format!("it cannot be written: {error}")))
@@ -253,6 +262,12 @@ pub fn check_target(at: &LayoutReference) -> Result<(), Error> {
     Err(Error::new(at, "the folder is neither empty nor an image layout"))
 }
 
+/// Where an archive is written: what a link leads to is replaced, and the link stays.
+fn target_of(at: &LayoutReference) -> PathBuf {
+    let path = PathBuf::from(&at.path);
+    if at.archive { std::fs::canonicalize(&path).unwrap_or(path) } else { path }
+}
+
 /// The folder that something is in.
 fn folder_of(path: &Path) -> &Path {
     path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."))
@@ -283,7 +298,7 @@ fn is_whole(root: &Path, blob: &Descriptor) -> bool {
 }
 
 /// Others may write into the same layout. The lock goes with the handle.
-fn lock(root: &Path) -> std::io::Result<File> {
+pub(super) fn lock(root: &Path) -> std::io::Result<File> {
     let folder = File::open(root)?;
     for _ in 0..LOCK_TRIES {
         match folder.try_lock() {

@@ -24,7 +24,8 @@ fn shown(platform: &Platform) -> String {
     let Platform { os, architecture, variant, os_version, .. } = platform;
     let variant = if variant.is_empty() { String::new() } else { format!("/{variant}") };
     let version = if os == "windows" && !os_version.is_empty() { format!(":{os_version}") } else { String::new() };
-    format!("{os}/{architecture}{variant}{version}")
+    // Nor does it begin a line of its own.
+    format!("{os}/{architecture}{variant}{version}").chars().filter(|c| !c.is_control()).collect()
 }
 
 #[cfg(test)]

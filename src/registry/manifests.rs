@@ -49,7 +49,7 @@ impl Client {
         let request = Request { scopes: Scopes::to_read(reference, None), ..head_request(reference) };
         let answer = self.send(reference.registry(), &request).await?;
         match (answer.status, answer.digest()) {
-            (200, Some(digest)) => Ok(digest),
+            (200, Some(digest)) if reference.digest().is_none_or(|named| *named == digest) => Ok(digest),
             // The body, which an answer to a HEAD does not have, says why.
             _ => Ok(self.fetch_manifest(reference, None).await?.descriptor.digest),
         }

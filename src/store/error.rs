@@ -109,12 +109,6 @@ impl Error {
         matches!(self, Self::Registry(error) if matches!(error.kind, registry::ErrorKind::Stopped(_)))
     }
 
-    /// Whether the registry answered that it does not do that, or not for this user: 400 to 499.
-    #[must_use]
-    pub fn is_refusal(&self) -> bool {
-        matches!(self, Self::Registry(error) if error.status().is_some_and(|status| (400..500).contains(&status)))
-    }
-
     /// Whether the registry answered that it does not do that: not for anybody.
     #[must_use]
     pub fn is_unsupported(&self) -> bool {

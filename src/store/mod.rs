@@ -149,6 +149,9 @@ impl<'a> Store<'a> {
         if found.matches(wanted) {
             return Ok(fetched);
         }
+        if found == Platform::default() {
+            return Err(unsuitable(format!("it is one image, and does not say that it is for {wanted}")));
+        }
         Err(unsuitable(format!("it is one image, for {found} and not for {wanted}")))
     }
 
@@ -211,6 +214,11 @@ impl<'a> Store<'a> {
             // Listed, and there.
             Location::Layout(layout) => Ok(self.layout(layout)?.fetch_manifest(layout)?.descriptor.digest),
         }
+    }
+
+    /// The digests that several stand for, each as [`Self::digest`] says.
+    pub async fn digests(&self, all: impl IntoIterator<Item = &Location>) -> Vec<Result<Digest, Error>> {
+        join_all(all.into_iter().map(|at| self.digest(at))).await
     }
 
     /// The tags of a repository, or the names in a layout: so many at most.
@@ -311,7 +319,11 @@ impl<'a> Store<'a> {
         let mut referrers = Vec::new();
         for entry in opened.unnamed() {
             let at = LayoutReference { name: None, digest: Some(entry.digest.clone()), ..layout.clone() };
-            let fetched = opened.fetch_manifest(&at)?;
+            let fetched = match opened.fetch_manifest(&at).map_err(Error::from) {
+                // Another's trouble.
+                Err(error) if error.is_missing() || error.is_wrong_content() => continue,
+                fetched => fetched?,
+            };
             if fetched.manifest.subject().is_some_and(|found| found.digest == *subject) {
                 referrers.push(entry.clone());
             }
@@ -334,10 +346,16 @@ impl<'a> Store<'a> {
             Location::Registry(reference) => return Ok(self.client.delete_manifest(reference).await?),
             Location::Layout(layout) => layout.clone(),
         };
+        let stopped = |reason| registry::Error::stopped(at.to_string(), reason);
+        if let Some(reason) = self.client.stop().raised() {
+            return Err(stopped(reason).into());
+        }
         // What was read of it is so no longer.
         self.layouts.lock().unwrap_or_else(PoisonError::into_inner).remove(&key(&layout));
         let deleting = tokio::task::spawn_blocking(move || layout::delete(&layout));
-        Ok(deleting.await.map_err(|error| registry::Error::of_source(at.to_string(), error.to_string()))??)
+        // Another process may hold the layout's lock, and signals are to be heard.
+        let deleted = self.client.stop().or_soon(deleting).await.map_err(stopped)?;
+        Ok(deleted.map_err(|error| registry::Error::of_source(at.to_string(), error.to_string()))??)
     }
 
     /// All is written: archives come into their places. Without this they stay what they were.

@@ -173,10 +173,17 @@ impl Error {
         }
     }
 
-    /// Whether the registry answered that it does not do that: not for anybody.
+    /// Whether the registry answered that it does not do that: not for anybody. An answer of 400 or 404 without a code may
+    /// be that of a proxy.
     #[must_use]
     pub fn is_unsupported(&self) -> bool {
-        matches!(self.status(), Some(400 | 404 | 405 | 501))
+        match &self.kind {
+            ErrorKind::Answer(refusal) => match refusal.status {
+                400 | 404 => refusal.messages.iter().any(|message| !message.code.is_empty()),
+                status => matches!(status, 405 | 501),
+            },
+            _ => false,
+        }
     }
 
     /// Whether nobody knows if a tag was written.
