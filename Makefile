@@ -1,7 +1,9 @@
 CARGO ?= cargo
 FUZZ_SECONDS ?= 60
+PREFIX ?= /usr/local
+TARGET = $(or $(CARGO_TARGET_DIR),target)
 
-.PHONY: help build demo test bench conformance fuzz lint
+.PHONY: help build man install demo test bench conformance fuzz lint
 
 help: ## List the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sort | sed 's/:.*## /\t/' | expand -t 12
@@ -9,11 +11,24 @@ help: ## List the targets
 build: ## Build the release binary, target/release/manifest-tool
 	$(CARGO) build --release --locked
 
+man: ## Write a man page for each command into target/man
+	$(CARGO) run --quiet --locked --example man_pages -- $(TARGET)/man
+
+install: build man ## Put binary, completions and man pages in place, below PREFIX (/usr/local) and DESTDIR
+	install -d "$(DESTDIR)$(PREFIX)/bin" "$(DESTDIR)$(PREFIX)/share/man/man1" \
+	    "$(DESTDIR)$(PREFIX)/share/bash-completion/completions" "$(DESTDIR)$(PREFIX)/share/zsh/site-functions" \
+	    "$(DESTDIR)$(PREFIX)/share/fish/vendor_completions.d"
+	install -m 755 $(TARGET)/release/manifest-tool "$(DESTDIR)$(PREFIX)/bin/"
+	install -m 644 $(TARGET)/man/*.1 "$(DESTDIR)$(PREFIX)/share/man/man1/"
+	$(TARGET)/release/manifest-tool completion bash >"$(DESTDIR)$(PREFIX)/share/bash-completion/completions/manifest-tool"
+	$(TARGET)/release/manifest-tool completion zsh >"$(DESTDIR)$(PREFIX)/share/zsh/site-functions/_manifest-tool"
+	$(TARGET)/release/manifest-tool completion fish >"$(DESTDIR)$(PREFIX)/share/fish/vendor_completions.d/manifest-tool.fish"
+
 demo: build ## Do the main job against a real registry (REGISTRY=host:port names one)
 	@integration/demo.sh
 
-test: ## Install docker-registry, skopeo and jq where missing, and run every test
-	@integration/install-tools.sh docker-registry skopeo jq
+test: ## Install docker-registry, skopeo, jq, zsh and man where missing, and run every test
+	@integration/install-tools.sh docker-registry skopeo jq zsh man:man-db
 	$(CARGO) build --release --locked
 	$(CARGO) test --locked
 

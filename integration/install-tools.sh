@@ -1,9 +1,10 @@
 #!/bin/sh
-# Installs those of the named Debian packages whose program is missing; each is named as its program is.
+# Installs those of the named Debian packages whose program is missing. Each is named as its program is, or as
+# PROGRAM:PACKAGE.
 set -eu
 missing=
 for tool in "$@"; do
-    command -v "$tool" >/dev/null 2>&1 || missing="$missing $tool"
+    command -v "${tool%%:*}" >/dev/null 2>&1 || missing="$missing ${tool#*:}"
 done
 [ -n "$missing" ] || exit 0
 if ! command -v apt-get >/dev/null 2>&1 || [ "$(id -u)" != 0 ]; then

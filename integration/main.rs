@@ -12,6 +12,7 @@ mod delete;
 mod examples;
 mod faults;
 mod inspect;
+mod install;
 mod layouts;
 mod many;
 mod mounts;

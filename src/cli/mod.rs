@@ -3,7 +3,9 @@
 #![allow(clippy::print_stdout, clippy::print_stderr, reason = "this is the room that talks")]
 
 mod batch;
+mod completion;
 mod copy;
+mod dashes;
 mod delete;
 mod digest;
 mod duration;
@@ -30,7 +32,7 @@ mod work;
 use std::io::{IsTerminal as _, Write as _};
 use std::process::ExitCode;
 
-use clap::{Parser, Subcommand};
+use clap::{CommandFactory as _, FromArgMatches as _, Parser, Subcommand};
 
 use failure::Failure;
 use global::Global;
@@ -51,6 +53,7 @@ struct Cli {
 
 #[derive(Debug, Subcommand)]
 enum Command {
+    Completion(completion::Completion),
     Copy(copy::Copy),
     Delete(delete::Delete),
     Digest(digest::Digest),
@@ -70,6 +73,7 @@ enum Command {
 impl Command {
     fn name(&self) -> &'static str {
         match self {
+            Self::Completion(_) => "completion",
             Self::Copy(_) => "copy",
             Self::Delete(_) => "delete",
             Self::Digest(_) => "digest",
@@ -89,6 +93,7 @@ impl Command {
 
     fn run(self, global: &Global) -> Result<Results, Failure> {
         match self {
+            Self::Completion(command) => Ok(command.run().into()),
             Self::Copy(command) => command.run(global),
             Self::Delete(command) => command.run(global),
             Self::Digest(command) => command.run(global),
@@ -107,9 +112,17 @@ impl Command {
     }
 }
 
+/// The commands and their flags, for completions and man pages.
+#[doc(hidden)]
+#[must_use]
+pub fn command() -> clap::Command {
+    Cli::command()
+}
+
 /// Runs the command line of this process; gives its exit code.
 pub fn main() -> ExitCode {
-    let cli = Cli::parse();
+    let args = dashes::with_two_dashes(std::env::args_os(), &command());
+    let cli = Cli::from_arg_matches(&command().get_matches_from(args)).unwrap_or_else(|error| error.exit());
     let (name, is_json) = (cli.command.name(), cli.global.is_json());
     let outcome = cli.command.run(&cli.global);
     match outcome.and_then(|results| print(&results.text).map(|()| results.code)) {
@@ -154,5 +167,29 @@ fn colour() -> crate::output::Colour {
         crate::output::Colour::Always
     } else {
         crate::output::Colour::Never
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A newcomer finds an example under each command, and a line on each flag.
+    #[test]
+    fn help_of_everything() {
+        fn check(command: &clap::Command) {
+            let name = command.get_name();
+            let example = command.get_after_help().map(ToString::to_string).unwrap_or_default();
+            assert!(example.contains("Example:\n  manifest-tool "), "{name} has no example");
+            assert!(command.get_about().is_some(), "{name}");
+            for arg in command.get_arguments() {
+                let help = arg.get_help().map(ToString::to_string).unwrap_or_default();
+                let is_line = !help.is_empty() && !help.contains('\n') && help.len() <= 150;
+                assert!(is_line, "{name} {}: {help:?}", arg.get_id());
+            }
+            command.get_subcommands().for_each(check);
+        }
+        check(&command());
+        command().debug_assert();
     }
 }

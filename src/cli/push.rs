@@ -18,6 +18,9 @@ pub(super) const SETTLE: Duration = Duration::from_secs(1);
 
 /// Assemble indexes from images in a registry and push them
 #[derive(Debug, Args)]
+#[command(
+    after_help = "Example:\n  manifest-tool push --type oci from-spec app.yaml\n  manifest-tool push --dry-run from-args --platforms linux/amd64,linux/arm64 \\\n      --template registry.example/app:v1-ARCH --target registry.example/app:v1"
+)]
 pub(super) struct Push {
     /// Form of the index: docker (manifest list), oci (image index), or auto: docker where every image is Docker's
     /// [default: the spec's, else docker]

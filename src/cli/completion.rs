@@ -1,0 +1,20 @@
+use clap::Args;
+use clap_complete::Shell;
+
+/// Print the completion of a shell
+#[derive(Debug, Args)]
+#[command(
+    after_help = "Example:\n  manifest-tool completion bash >/etc/bash_completion.d/manifest-tool\n  manifest-tool completion zsh >/usr/local/share/zsh/site-functions/_manifest-tool"
+)]
+pub(super) struct Completion {
+    /// The shell
+    shell: Shell,
+}
+
+impl Completion {
+    pub(super) fn run(self) -> String {
+        let mut out = Vec::new();
+        clap_complete::generate(self.shell, &mut super::command(), "manifest-tool", &mut out);
+        String::from_utf8_lossy(&out).into_owned()
+    }
+}
