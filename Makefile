@@ -54,7 +54,8 @@ fuzz: ## Run each target of fuzz/ for a minute (FUZZ_SECONDS), with cargo-fuzz a
 	        -max_total_time=$(FUZZ_SECONDS) -timeout=10 -rss_limit_mb=2048 -print_final_stats=1; \
 	done
 
-lint: ## Check formatting and lints
+lint: ## Check formatting, lints and documentation
 	$(CARGO) fmt --check
 	$(CARGO) fmt --check --manifest-path fuzz/Cargo.toml
 	$(CARGO) clippy --locked --all-targets -- -D warnings
+	RUSTDOCFLAGS="-D warnings" $(CARGO) doc --locked --no-deps --quiet

@@ -22,6 +22,7 @@ pub struct Deleted {
 
 /// Why nothing was deleted.
 #[derive(Debug, Clone, thiserror::Error)]
+#[non_exhaustive]
 pub enum Error {
     /// The registry's or layout's doing.
     #[error(transparent)]

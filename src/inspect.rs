@@ -50,6 +50,7 @@ pub struct Image {
 
 /// A child of an index.
 #[derive(Debug, Clone)]
+#[non_exhaustive]
 pub enum Child {
     /// An image, with the exact bytes of its manifest.
     Image(Image, Bytes),

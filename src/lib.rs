@@ -1,6 +1,51 @@
 #![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing))]
 //! Puts one multi-platform reference, a Docker manifest list or an OCI image index, in front of images that were
 //! built per platform.
+//!
+//! The main types, in the order in which a program meets them:
+//!
+//! - [`registry::Client`]: one for the process; signs in, tries again, keeps connections. [`registry::Options`] says how.
+//! - [`store::Store`]: registries, OCI layouts and archives in the same words.
+//! - [`image::Location`]: `registry.example/app:v1`, `oci:folder:v1` or `oci-archive:app.tar`, parsed from text.
+//! - [`spec::Spec`]: what an index is to be made of, from YAML ([`spec::from_yaml`]) or a template
+//!   ([`spec::TemplateRequest`]).
+//! - [`assemble::push`]: the main job. It gives an [`assemble::Outcome`], or an [`assemble::Error`] that says what was
+//!   done before.
+//! - [`inspect`], [`query`], [`verify`], [`copy`], [`delete`], [`probe`]: the jobs beside it.
+//!
+//! ```
+//! use manifest_tool::assemble::{PushOptions, push};
+//! use manifest_tool::registry::{Client, Options};
+//! use manifest_tool::spec::{YamlRequest, from_yaml};
+//! use manifest_tool::store::Store;
+//!
+//! # fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! # let folder = tempfile::tempdir()?;
+//! # let target = format!("oci:{}/app:v1", folder.path().display());
+//! let text = format!(
+//!     "image: {target}        # or registry.example/app:v1
+//! type: oci
+//! manifests:
+//! - image: oci:examples/layouts/amd64
+//! - image: oci:examples/layouts/arm64
+//! "
+//! );
+//! let specs = from_yaml(&YamlRequest { text: &text, file: "app.yaml", ..YamlRequest::default() })?;
+//! let client = Client::new(Options::default());
+//! let store = Store::new(&client);
+//! let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+//! for spec in &specs {
+//!     let pushing = push(&store, spec, PushOptions::default(), &|event| eprintln!("{event}"));
+//!     let outcome = runtime.block_on(pushing)?;
+//!     assert_eq!(outcome.plan.index.manifests.len(), 2);
+//!     println!("{} {}", outcome.plan.descriptor.digest, outcome.plan.target);
+//! }
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! Work runs on a tokio runtime with time and I/O enabled, one thread is enough. Nothing here prints; the one exception is
+//! [`cli`], which is the program.
 
 pub mod assemble;
 pub mod cli;

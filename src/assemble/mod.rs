@@ -33,6 +33,7 @@ use crate::store::{Error as StoreError, PublishError};
 
 /// Why an index was not assembled, or not wholly.
 #[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
 pub enum Error {
     /// Sources that cannot be used. No manifest was written.
     #[error(transparent)]

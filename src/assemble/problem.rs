@@ -105,6 +105,7 @@ pub struct SourceProblem {
 
 /// Why a source cannot be used.
 #[derive(Debug, Clone)]
+#[non_exhaustive]
 pub enum SourceReason {
     /// The registry's doing.
     Registry(Error),

@@ -21,6 +21,7 @@ pub struct CopyOptions {
 
 /// Why something was not copied, or not wholly.
 #[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
 pub enum Error {
     /// What is to be copied cannot be read, or not as asked for.
     #[error("cannot copy {}", about(.from, .reason))]
@@ -51,6 +52,7 @@ fn about(from: &Location, reason: &Reason) -> String {
 
 /// What is wrong with what is to be copied.
 #[derive(Debug, Clone, thiserror::Error)]
+#[non_exhaustive]
 pub enum Reason {
     /// The registry's or layout's doing.
     #[error(transparent)]

@@ -113,6 +113,7 @@ pub struct ImageConfig {
 
 /// Why bytes are not a manifest this tool handles.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
 pub enum ManifestError {
     /// Not JSON, cut off, or a field of the wrong type.
     #[error("not a valid manifest: {0}")]

@@ -51,6 +51,7 @@ pub fn is_foreign(media_type: &str) -> bool {
 
 /// How the tar archive of a layer is packed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum Packing {
     /// As it is.
     Tar,

@@ -26,6 +26,7 @@ pub struct Question {
 /// What a request does.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[allow(missing_docs, reason = "HTTP's own")]
+#[non_exhaustive]
 pub enum Verb {
     Delete,
     Get,

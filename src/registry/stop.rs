@@ -8,6 +8,7 @@ pub(super) const GRACE: Duration = Duration::from_secs(3);
 
 /// Why a run is to end before it is done.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum StopReason {
     /// A signal of this number, such as 2 for Ctrl-C.
     Signal(i32),

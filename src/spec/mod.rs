@@ -56,6 +56,7 @@ pub struct Source {
 
 /// Which of the two forms an index is to have.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum Form {
     /// Docker manifest list.
     Docker,
@@ -69,6 +70,7 @@ pub enum Form {
 
 /// Whether attestations that came with an image go into the index.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum Attestations {
     /// They do.
     #[default]

@@ -5,6 +5,7 @@ use crate::{layout, registry};
 
 /// Why something in a registry or a layout did not work.
 #[derive(Debug, Clone, thiserror::Error)]
+#[non_exhaustive]
 pub enum Error {
     /// In a registry.
     #[error(transparent)]

@@ -33,6 +33,7 @@ pub struct Placed {
 
 /// Something that came to be in its place.
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum Step {
     /// A blob of so many bytes.
     Blob(Digest, u64, Placing),

@@ -52,6 +52,7 @@ pub struct TagReport {
 
 /// What became of a tag.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum TagOutcome {
     /// It did not exist before.
     Created,
