@@ -21,6 +21,7 @@ mod places;
 mod proxies;
 mod push;
 mod reading;
+mod readme;
 mod requests;
 mod results;
 mod rooms;

@@ -6,7 +6,7 @@
 # --insecure, --ca-cert, --username, --password-stdin, --output json, ...). Exit code 0 when the registry does all that
 # manifest-tool needs, whatever else it does not.
 set -eu
-examples=$(cd "$(dirname "$0")/../examples" && pwd)
+examples=$(cd -P "$(dirname "$0")/../examples" && pwd)
 target=${CARGO_TARGET_DIR:-$examples/../target}
 
 usage() {
