@@ -3,7 +3,7 @@ FUZZ_SECONDS ?= 60
 PREFIX ?= /usr/local
 TARGET = $(or $(CARGO_TARGET_DIR),target)
 
-.PHONY: help build man install demo test bench conformance fuzz lint
+.PHONY: help build man install demo test bench conformance deny fuzz lint
 
 help: ## List the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sort | sed 's/:.*## /\t/' | expand -t 12
@@ -53,6 +53,10 @@ fuzz: ## Run each target of fuzz/ for a minute (FUZZ_SECONDS), with cargo-fuzz a
 	    $(CARGO) +nightly fuzz run $$target fuzz/corpus/$$target fuzz/seeds/$$target -- \
 	        -max_total_time=$(FUZZ_SECONDS) -timeout=10 -rss_limit_mb=2048 -print_final_stats=1; \
 	done
+
+deny: ## Check licences, sources and versions of dependencies, with cargo-deny; advisories as well with ADVISORIES=1
+	@$(CARGO) deny --version >/dev/null 2>&1 || $(CARGO) install --locked cargo-deny
+	$(CARGO) deny check $(if $(ADVISORIES),advisories) bans licenses sources
 
 lint: ## Check formatting, lints and documentation
 	$(CARGO) fmt --check
