@@ -17,6 +17,7 @@ mod layouts;
 mod many;
 mod mounts;
 mod patience;
+mod pipelines;
 mod places;
 mod proxies;
 mod push;

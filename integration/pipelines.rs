@@ -1,0 +1,155 @@
+//! The pipelines in `examples/pipelines/` and `action.yml`: each can be read, and its commands are run for real.
+
+use std::path::Path;
+
+use serde_json::Value;
+
+use crate::support::images::push_image;
+use crate::support::{Outcome, Registry, manifest_tool, other_command, run};
+
+fn read(path: &str) -> String {
+    std::fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join(path)).unwrap()
+}
+
+/// A job's working folder, with what the builds before it have left.
+struct Job {
+    registry: Registry,
+    work: tempfile::TempDir,
+}
+
+impl Job {
+    fn new() -> Self {
+        let (registry, work) = (Registry::start(), tempfile::tempdir().unwrap());
+        std::fs::create_dir(work.path().join("dist")).unwrap();
+        for architecture in ["amd64", "arm64"] {
+            let layout = format!("oci:{}/examples/layouts/{architecture}", env!("CARGO_MANIFEST_DIR"));
+            let copied =
+                manifest_tool(work.path(), &["copy", &layout, &format!("oci-archive:dist/{architecture}.tar")]);
+            assert_eq!(copied.exit, 0, "{copied:?}");
+            let entry = push_image(&registry, "app", &format!("v1-{architecture}"), architecture);
+            let digest = entry["digest"].as_str().unwrap();
+            std::fs::write(work.path().join(format!("{architecture}.digest")), digest).unwrap();
+        }
+        Self { registry, work }
+    }
+
+    fn run(&self, script: &str, more: &[(&str, &str)]) -> Outcome {
+        let path = self.work.path();
+        let mut command = other_command("bash".as_ref(), path, &["-e", "-o", "pipefail", "-c", script]);
+        let binaries = Path::new(env!("CARGO_BIN_EXE_manifest-tool")).parent().unwrap();
+        command.env("PATH", format!("{}:{}", binaries.display(), std::env::var("PATH").unwrap()));
+        command.env("IMAGE", format!("{}/app", self.registry.host)).env("VERSION", "v1");
+        command.envs(more.iter().copied());
+        let outcome = run(command, "");
+        assert_eq!(outcome.exit, 0, "{script}\n{outcome:?}");
+        outcome
+    }
+
+    /// The tag points at an index of two images, and that is the digest that was given.
+    fn check(&self, digest: &str) {
+        let held = self.registry.manifest("app", "v1").unwrap();
+        let index: Value = serde_json::from_slice(&held.bytes).unwrap();
+        assert_eq!((index["manifests"].as_array().unwrap().len(), held.digest.as_str()), (2, digest));
+    }
+
+    fn file(&self, name: &str) -> String {
+        std::fs::read_to_string(self.work.path().join(name)).unwrap()
+    }
+}
+
+fn yaml(path: &str) -> Value {
+    serde_saphyr::from_str(&read(path)).unwrap_or_else(|error| panic!("{path}: {error}"))
+}
+
+fn text(value: &Value) -> &str {
+    value.as_str().unwrap_or_else(|| panic!("{value} is no text"))
+}
+
+#[test]
+fn plain_shell() {
+    let job = Job::new();
+    let outcome = job.run(&read("examples/pipelines/release.sh"), &[]);
+    let digest = job.file("digest.txt");
+    assert!(outcome.stdout.ends_with(&format!("/app@{digest}\n")), "{outcome:?}");
+    job.check(&digest);
+    assert!(job.registry.manifest("app", "latest").is_some());
+    let told: Value = serde_json::from_str(&job.file("index.json")).unwrap();
+    assert_eq!(told["indexes"][0]["digest"], digest);
+}
+
+#[test]
+fn github_actions() {
+    let workflow = yaml("examples/pipelines/github-actions.yml");
+    for (name, job) in workflow["jobs"].as_object().unwrap() {
+        assert!(job["runs-on"].is_string() && job["steps"].is_array(), "{name}");
+        if let Some(needed) = job["needs"].as_str() {
+            assert!(workflow["jobs"][needed].is_object(), "{name} needs {needed}");
+        }
+    }
+    let steps = workflow["jobs"]["assemble"]["steps"].as_array().unwrap();
+    let push = steps.iter().find(|step| step["id"] == "push").unwrap();
+    let job = Job::new();
+    job.run(text(&push["run"]), &[("GITHUB_OUTPUT", "output.txt")]);
+    let output = job.file("output.txt");
+    job.check(output.strip_prefix("digest=").unwrap().trim());
+}
+
+#[test]
+fn gitlab() {
+    let pipeline = yaml("examples/pipelines/gitlab-ci.yml");
+    let script: Vec<&str> = pipeline["assemble"]["script"].as_array().unwrap().iter().map(text).collect();
+    for (name, job) in pipeline.as_object().unwrap() {
+        let stages = pipeline["stages"].as_array().unwrap();
+        assert!(job["stage"].is_null() || stages.contains(&job["stage"]), "{name}");
+    }
+    let job = Job::new();
+    job.run(&script.join("\n"), &[]);
+    job.check(&job.file("digest.txt"));
+}
+
+#[test]
+fn tekton() {
+    let task = yaml("examples/pipelines/tekton-task.yaml");
+    assert_eq!((&task["apiVersion"], &task["kind"]), (&"tekton.dev/v1".into(), &"Task".into()));
+    let step = &task["spec"]["steps"][0];
+    // What is put in the place of parameters is a value of the environment, and never part of the script.
+    assert!(!text(&step["script"]).contains("$(params"), "{step}");
+    let names: Vec<&str> = step["env"].as_array().unwrap().iter().map(|entry| text(&entry["name"])).collect();
+    assert_eq!(names, ["IMAGE", "VERSION", "PLATFORMS", "DOCKER_CONFIG", "DIGEST"]);
+    let job = Job::new();
+    job.run(text(&step["script"]), &[("PLATFORMS", "linux/amd64,linux/arm64"), ("DIGEST", "result")]);
+    job.check(&job.file("result"));
+}
+
+/// There is no parser for it here but its braces; its commands are run.
+#[test]
+fn jenkins() {
+    let pipeline = read("examples/pipelines/Jenkinsfile");
+    let count = |c: char| pipeline.chars().filter(|found| *found == c).count();
+    assert_eq!((count('{'), count('(')), (count('}'), count(')')));
+    let script = pipeline.split("sh '''").nth(1).unwrap().split("'''").next().unwrap();
+    let job = Job::new();
+    job.run(script, &[]);
+    job.check(&job.file("digest.txt"));
+}
+
+#[test]
+fn the_action() {
+    let action = yaml("action.yml");
+    assert_eq!(action["runs"]["using"], "composite");
+    let job = Job::new();
+    let args = format!(
+        "push --type oci from-args --platforms linux/amd64,linux/arm64 --template oci-archive:dist/ARCH.tar --target {}/app:v1",
+        job.registry.host
+    );
+    for step in action["runs"]["steps"].as_array().unwrap() {
+        assert_eq!(step["shell"], "bash");
+        for (_, value) in step["env"].as_object().into_iter().flatten() {
+            let input = text(value).trim_start_matches("${{ inputs.").trim_end_matches(" }}");
+            assert!(action["inputs"][input].is_object(), "{value}");
+        }
+        job.run(text(&step["run"]), &[("ARGS", &args), ("GITHUB_OUTPUT", "output.txt"), ("GITHUB_ACTION_PATH", ".")]);
+    }
+    let output = job.file("output.txt");
+    job.check(output.strip_prefix("digest=").unwrap().trim());
+}
