@@ -3,7 +3,7 @@ FUZZ_SECONDS ?= 60
 PREFIX ?= /usr/local
 TARGET = $(or $(CARGO_TARGET_DIR),target)
 
-.PHONY: help build man install demo test bench conformance deny fuzz lint
+.PHONY: help build man completions install deb demo test bench conformance deny fuzz lint
 
 help: ## List the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sort | sed 's/:.*## /\t/' | expand -t 12
@@ -14,15 +14,26 @@ build: ## Build the release binary, target/release/manifest-tool
 man: ## Write a man page for each command into target/man
 	$(CARGO) run --quiet --locked --example man_pages -- $(TARGET)/man
 
-install: build man ## Put binary, completions and man pages in place, below PREFIX (/usr/local) and DESTDIR
+completions: build
+	@mkdir -p $(TARGET)/completions
+	@$(TARGET)/release/manifest-tool completion bash >$(TARGET)/completions/manifest-tool.bash
+	@$(TARGET)/release/manifest-tool completion zsh >$(TARGET)/completions/_manifest-tool
+	@$(TARGET)/release/manifest-tool completion fish >$(TARGET)/completions/manifest-tool.fish
+
+install: build man completions ## Put binary, completions and man pages in place, below PREFIX (/usr/local) and DESTDIR
 	install -d "$(DESTDIR)$(PREFIX)/bin" "$(DESTDIR)$(PREFIX)/share/man/man1" \
 	    "$(DESTDIR)$(PREFIX)/share/bash-completion/completions" "$(DESTDIR)$(PREFIX)/share/zsh/site-functions" \
 	    "$(DESTDIR)$(PREFIX)/share/fish/vendor_completions.d"
 	install -m 755 $(TARGET)/release/manifest-tool "$(DESTDIR)$(PREFIX)/bin/"
 	install -m 644 $(TARGET)/man/*.1 "$(DESTDIR)$(PREFIX)/share/man/man1/"
-	$(TARGET)/release/manifest-tool completion bash >"$(DESTDIR)$(PREFIX)/share/bash-completion/completions/manifest-tool"
-	$(TARGET)/release/manifest-tool completion zsh >"$(DESTDIR)$(PREFIX)/share/zsh/site-functions/_manifest-tool"
-	$(TARGET)/release/manifest-tool completion fish >"$(DESTDIR)$(PREFIX)/share/fish/vendor_completions.d/manifest-tool.fish"
+	install -m 644 $(TARGET)/completions/manifest-tool.bash \
+	    "$(DESTDIR)$(PREFIX)/share/bash-completion/completions/manifest-tool"
+	install -m 644 $(TARGET)/completions/_manifest-tool "$(DESTDIR)$(PREFIX)/share/zsh/site-functions/"
+	install -m 644 $(TARGET)/completions/manifest-tool.fish "$(DESTDIR)$(PREFIX)/share/fish/vendor_completions.d/"
+
+deb: build man completions ## Make a Debian package, target/debian/*.deb, with cargo-deb
+	@$(CARGO) deb --version >/dev/null 2>&1 || $(CARGO) install --locked cargo-deb
+	$(CARGO) deb --no-build --locked
 
 demo: build ## Do the main job against a real registry (REGISTRY=host:port names one)
 	@integration/demo.sh

@@ -70,9 +70,23 @@ fn everything_is_put_in_place() {
     std::fs::create_dir_all(target.join("release")).unwrap();
     std::fs::copy(env!("CARGO_BIN_EXE_manifest-tool"), target.join("release/manifest-tool")).unwrap();
     man_pages(&target.join("man"));
+    std::fs::create_dir(target.join("completions")).unwrap();
+    for (name, shell) in [("manifest-tool.bash", "bash"), ("_manifest-tool", "zsh"), ("manifest-tool.fish", "fish")] {
+        std::fs::write(target.join("completions").join(name), completion(shell)).unwrap();
+    }
     let root = folder.path().join("a root");
     let mut make = Command::new("make");
-    make.current_dir(env!("CARGO_MANIFEST_DIR")).args(["-s", "-o", "build", "-o", "man", "install", "PREFIX=/usr"]);
+    make.current_dir(env!("CARGO_MANIFEST_DIR")).args([
+        "-s",
+        "-o",
+        "build",
+        "-o",
+        "man",
+        "-o",
+        "completions",
+        "install",
+        "PREFIX=/usr",
+    ]);
     make.arg(format!("TARGET={}", target.display())).arg(format!("DESTDIR={}", root.display()));
     for name in ["MAKEFLAGS", "MFLAGS", "MAKELEVEL"] {
         make.env_remove(name);
