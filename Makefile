@@ -45,9 +45,11 @@ test: ## Install docker-registry, skopeo, jq, zsh and man where missing, and run
 
 conformance: build ## Find out what a registry does: make conformance REGISTRY=host:port/repository [FLAGS=--plain-http]
 	@test -n "$(REGISTRY)" || { echo "say which: make conformance REGISTRY=host:port/repository" >&2; exit 2; }
-	@code=0; \
-	echo "As a registry with several repositories:"; integration/test-registry.sh $(FLAGS) $(REGISTRY) || code=1; \
-	echo "As one with a single repository:"; integration/test-registry-tagonly.sh $(FLAGS) $(REGISTRY) || code=1; \
+	@code=0; PATH="$${CARGO_TARGET_DIR:-$(CURDIR)/target}/release:$$PATH"; export PATH; \
+	$(if $(filter --password-stdin,$(FLAGS)),MANIFEST_TOOL_PASSWORD=$$(cat); export MANIFEST_TOOL_PASSWORD;) \
+	set -- $(filter-out --password-stdin,$(FLAGS)) $(REGISTRY); \
+	echo "As a registry with several repositories:"; integration/test-registry.sh "$$@" || code=1; \
+	echo "As one with a single repository:"; integration/test-registry-tagonly.sh "$$@" || code=1; \
 	exit $$code
 
 bench: ## Measure round trips, requests and memory, beside other programs on PATH

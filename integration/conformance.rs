@@ -63,7 +63,7 @@ fn plain() {
     assert_eq!(kept.exit, 0, "{kept:?}");
     let left = tags(&registry, "team/trial");
     assert!(left.iter().any(|tag| tag.ends_with("-oci-index")), "{left:?}");
-    assert!(left.contains(&"test-registry-amd64".to_owned()), "{left:?}");
+    assert!(left.iter().any(|tag| tag.starts_with("test-registry-") && tag.ends_with("-amd64")), "{left:?}");
 }
 
 /// What a repository held before is not deleted, though the trial's images are the same.
@@ -74,8 +74,23 @@ fn what_was_there_before_stays() {
     let mine = format!("{}/trial:mine", registry.host);
     let copied = manifest_tool(Path::new("/"), &["--plain-http", "copy", &source, &mine]);
     assert_eq!(copied.exit, 0, "{copied:?}");
+    let old = registry.manifest("trial", "mine").unwrap();
+    registry.push_manifest("trial", "test-registry-arm64", &old.media_type, &old.bytes);
     let outcome = script("test-registry.sh", &["--plain-http", &format!("{}/trial", registry.host)], "");
-    assert_eq!(outcome.exit, 0, "{outcome:?}");
+    assert_eq!((outcome.exit, &*outcome.stderr), (0, ""), "{outcome:?}");
+    let mut left = tags(&registry, "trial");
+    left.sort_unstable();
+    assert_eq!(left, ["mine", "test-registry-arm64"]);
+    assert!(registry.manifest("trial", "test-registry-arm64").is_some_and(|found| found.digest == old.digest));
+
+    // Where the registry does not say whether it was there, it stays.
+    let digest = old.digest.clone();
+    let front = Scripted::before(&registry, move |asked| {
+        let is_read = asked.line.starts_with("HEAD ") || asked.line.starts_with("GET ");
+        (is_read && asked.line.ends_with(&digest)).then(|| refusal(403, "DENIED"))
+    });
+    let outcome = script("test-registry.sh", &["--plain-http", &format!("{}/trial", front.host)], "");
+    assert!(outcome.stderr.contains("left: ") && outcome.stderr.contains("-amd64\n"), "{outcome:?}");
     assert!(registry.manifest("trial", "mine").is_some());
 }
 
@@ -140,7 +155,7 @@ fn each_line_hears_of_its_own_fault() {
             is(asked, "GET", tag).then(|| (200, vec![("Content-Type", INDEX.into())], b"{}".to_vec()))
         })
     };
-    let second = AtomicUsize::new(0);
+    let (first, second) = (AtomicUsize::new(0), AtomicUsize::new(0));
     let faults: Vec<(&str, &str, Break)> = vec![
         ("Docker manifest list", "UNSUPPORTED", put("-docker-list", 415, "MANIFEST_INVALID")),
         ("OCI index", "UNSUPPORTED", put("-oci-index", 400, "UNSUPPORTED")),
@@ -168,8 +183,17 @@ fn each_line_hears_of_its_own_fault() {
                 (is_tag && asked.line.starts_with("PUT ")).then(|| refusal(403, "DENIED"))
             }),
         ),
-        ("further tags", "UNSUPPORTED", put("-further-2", 403, "DENIED")),
+        ("further tags", "UNSUPPORTED", put("-further-1", 403, "DENIED")),
+        ("further tags", "FAIL", put("-further-2", 429, "TOOMANYREQUESTS")),
         ("same tag again", "UNSUPPORTED", put("-same", 403, "DENIED")),
+        (
+            "same tag again",
+            "FAIL",
+            Box::new(move |asked| {
+                let again = is(asked, "PUT", "-same") && first.fetch_add(1, Ordering::SeqCst) > 0;
+                again.then(|| refusal(500, "UNKNOWN"))
+            }),
+        ),
         (
             "tag that moves",
             "UNSUPPORTED",
@@ -267,6 +291,18 @@ fn a_registry_that_is_not_enough() {
     let outcome = script("test-registry.sh", &["--plain-http", &format!("{}/trial", front.host)], "");
     assert_eq!((outcome.exit, outcome.stdout.lines().count()), (1, 1), "{outcome:?}");
     assert!(outcome.stdout.starts_with("UNSUPPORTED  images "), "{outcome:?}");
+}
+
+/// It says that it took images, and has none.
+#[test]
+fn a_registry_that_swallows_what_it_takes() {
+    let registry = Registry::start();
+    let front = Scripted::before(&registry, |asked| {
+        (asked.line.starts_with("PUT ") && asked.line.contains("/manifests/sha256:")).then(|| (201, vec![], vec![]))
+    });
+    let outcome = script("test-registry.sh", &["--plain-http", &format!("{}/trial", front.host)], "");
+    assert!(outcome.exit == 1 && outcome.stdout.starts_with("FAIL         images "), "{outcome:?}");
+    assert!(outcome.stdout.contains("HTTP 201, but it cannot be read: HTTP 404"), "{outcome:?}");
 }
 
 /// A limit of requests is told of where there is one.

@@ -5,8 +5,8 @@
 # --keep leaves it all; --one-repository uses no other repository; other flags are manifest-tool's (--plain-http,
 # --insecure, --ca-cert, --username, --password-stdin, --output json, ...). Exit code 0 when the registry does all that
 # manifest-tool needs, whatever else it does not.
-set -eu
-examples=$(cd -P "$(dirname "$0")/../examples" && pwd)
+set -euf
+examples=$(CDPATH= cd -P -- "$(dirname -- "$0")/../examples" && pwd)
 target=${CARGO_TARGET_DIR:-$examples/../target}
 
 usage() {
@@ -30,6 +30,7 @@ while [ "$count" -gt 0 ]; do
     shift
     case $word in
     -h | --help) usage ;;
+    --) ;;
     --keep) keep=--keep ;;
     --one-repository) one=--one-repository ;;
     --password-stdin) stdin=yes ;;
@@ -59,22 +60,51 @@ if [ -n "$stdin" ]; then
     export MANIFEST_TOOL_PASSWORD
 fi
 
-# What was there before is not ours to delete.
-ours=
+# What is written bears names of this run alone. An image that is there already is used as it is, and is not ours to
+# delete; nor is one of which the registry refuses to tell.
+run=$(od -An -N4 -tx1 /dev/urandom | tr -d ' \n')
+images= ours= left=
+clean() {
+    trap '' INT TERM HUP
+    [ -z "$keep" ] || return 0
+    for image in $ours; do
+        # Some delete no manifest that has a tag; others no tags.
+        "$tool" "$@" delete --yes "$repository:${image##*/}" >/dev/null 2>&1 || true
+        "$tool" "$@" delete --yes "$repository@${image%%/*}" >/dev/null 2>&1 ||
+            case $("$tool" "$@" digest "$repository@${image%%/*}" 2>&1) in
+            *"@${image%%/*} not found"*) ;;
+            *) left="$left $repository:${image##*/}" ;;
+            esac
+    done
+    for image in $left; do
+        echo "left: $image" >&2
+    done
+}
+trap 'clean "$@"' EXIT
+trap 'exit 129' HUP
+trap 'exit 130' INT
+trap 'exit 143' TERM
 for architecture in amd64 arm64; do
-    image=oci:$examples/layouts/$architecture
+    image=oci:$examples/layouts/$architecture tag=test-registry-$run-$architecture
     digest=$("$tool" "$@" digest "$image")
-    "$tool" "$@" --quiet digest "$repository@$digest" >/dev/null 2>&1 || ours="$ours $repository@$digest"
-    "$tool" "$@" copy --no-progress "$image" "$repository:test-registry-$architecture" >/dev/null
+    said=$("$tool" "$@" digest "$repository@$digest" 2>&1 >/dev/null) && {
+        images="$images $repository@$digest"
+        continue
+    }
+    is_ours=
+    case $said in
+    *"@$digest not found"*) is_ours=yes ;;
+    esac
+    code=0
+    "$tool" "$@" copy --no-progress "$image" "$repository:$tag" >/dev/null || code=$?
+    # What was interrupted may have been written all the same.
+    if [ "$code" -eq 0 ] || [ "$code" -ge 124 ]; then
+        if [ -n "$is_ours" ]; then ours="$ours $digest/$tag"; else left="$left $repository:$tag"; fi
+    fi
+    [ "$code" -eq 0 ] || exit "$code"
+    images="$images $repository:$tag"
 done
 
 code=0
-"$tool" "$@" --output "$output" probe ${keep:+"$keep"} ${one:+"$one"} \
-    "$repository:test-registry-amd64" "$repository:test-registry-arm64" || code=$?
-
-if [ -z "$keep" ]; then
-    for image in $ours; do
-        "$tool" "$@" --quiet delete --yes "$image" >/dev/null 2>&1 || echo "left: $image" >&2
-    done
-fi
+"$tool" "$@" --output "$output" probe ${keep:+"$keep"} ${one:+"$one"} $images || code=$?
 exit "$code"

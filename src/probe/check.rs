@@ -70,9 +70,15 @@ impl Found {
         self.verdict == Verdict::Pass
     }
 
+    pub(super) fn is_unsupported(&self) -> bool {
+        self.verdict == Verdict::Unsupported
+    }
+
     /// An answer that refuses: the registry's word, or its failure.
     pub(super) fn refused(told: &Told) -> Self {
         match told.status {
+            // Not now, or not at this pace: nothing is said of the thing itself.
+            408 | 429 => Self::fail(told.words.clone()),
             400..=499 => Self::unsupported(told.words.clone()),
             _ => Self::fail(told.words.clone()),
         }

@@ -1,10 +1,13 @@
 //! Indexes of every kind.
 
 use std::collections::BTreeMap;
+use std::time::Instant;
+
+use serde_json::{Value, json};
 
 use super::Probe;
 use super::check::{Check, Found, Verdict};
-use super::repository::Text;
+use super::repository::{PATIENCE, Text, WAIT};
 use super::samples::Sample;
 use crate::image::{Descriptor, Index, IndexKind, Platform, REFERENCE_DIGEST, REFERENCE_TYPE, index_bytes, media_type};
 use crate::registry::{Error, Question, Verb};
@@ -55,14 +58,31 @@ impl Probe<'_> {
         self.round_trip(&self.tag("nested"), &write(IndexKind::Oci, outer)).await
     }
 
-    /// An entry as BuildKit writes it. What it names is an image of the trial: registries do not look into it.
+    /// An attestation, and an entry for it, as BuildKit writes them.
     pub(super) async fn attestations(&mut self) -> Result<Found, Error> {
         let mut index = self.entries(|sample| &sample.oci);
-        let Some(image) = index.manifests.first().cloned() else { return Ok(Found::fail("there are no images")) };
+        let Some((image, sample)) = index.manifests.first().cloned().zip(self.samples.first()) else {
+            return Ok(Found::fail("there are no images"));
+        };
+        let mut manifest: Value = serde_json::from_slice(&sample.oci.bytes).unwrap_or_default();
+        for layer in manifest.get_mut("layers").and_then(Value::as_array_mut).into_iter().flatten() {
+            if let Some(layer) = layer.as_object_mut() {
+                layer.insert("mediaType".into(), "application/vnd.in-toto+json".into());
+                layer.insert(
+                    "annotations".into(),
+                    json!({"in-toto.io/predicate-type": "https://slsa.dev/provenance/v1"}),
+                );
+            }
+        }
+        let statement = Text { media_type: media_type::OCI_MANIFEST, bytes: manifest.to_string().into() };
+        let told = self.put(statement.digest().as_str(), &statement).await?;
+        if !told.is_done() {
+            return Ok(Found::refused(&told));
+        }
         let unknown = Platform { os: "unknown".into(), architecture: "unknown".into(), ..Platform::default() };
         let marks = [(REFERENCE_TYPE, "attestation-manifest"), (REFERENCE_DIGEST, image.digest.as_str())];
-        let marks = marks.map(|(key, value)| (key.to_owned(), value.to_owned()));
-        index.manifests.push(Descriptor { platform: Some(unknown), annotations: marks.into(), ..image });
+        let annotations = marks.map(|(key, value)| (key.to_owned(), value.to_owned())).into();
+        index.manifests.push(Descriptor { platform: Some(unknown), annotations, ..statement.descriptor() });
         self.round_trip(&self.tag("attested"), &write(IndexKind::Oci, index)).await
     }
 
@@ -118,11 +138,23 @@ impl Probe<'_> {
                 _ => Found::fail(format!("{reason}, and the tag sha256-... cannot hold the list: {why}")),
             });
         }
-        let listed = serde_json::from_slice::<Index>(&told.body).map(|index| index.manifests).unwrap_or_default();
-        Ok(match listed.iter().any(|entry| entry.digest == text.digest()) {
-            true => Found::pass("the registry lists what was pushed with a subject"),
-            false => Found::fail("HTTP 200, but what was pushed with a subject is not in the list"),
-        })
+        if let Err(error) = serde_json::from_slice::<Index>(&told.body) {
+            return Ok(Found::fail(format!("HTTP 200, but the list is none: {error}")));
+        }
+        // It may have pages, and may take its time.
+        let (begun, mut wait) = (Instant::now(), WAIT);
+        loop {
+            let listed = self.client.referrers(&self.repository, &subject.digest).await?.unwrap_or_default();
+            if listed.iter().any(|entry| entry.digest == text.digest()) {
+                return Ok(Found::pass("the registry lists what was pushed with a subject"));
+            }
+            if begun.elapsed() + wait > PATIENCE {
+                let reason = "HTTP 200, but what was pushed with a subject is not in the list";
+                return Ok(Found::fail(reason));
+            }
+            self.wait(wait).await?;
+            wait *= 2;
+        }
     }
 
     /// An index in a form that the registry takes. Each number gives another one, by what is behind its end.

@@ -51,6 +51,12 @@ struct Probe<'c> {
     samples: Vec<Sample>,
     /// Manifests that were pushed, in order.
     pushed: Vec<Digest>,
+    /// Tags that were written, by which registries may have to be asked to let go of a manifest.
+    tags: Vec<String>,
+    /// Those of them that were read back, which have to be listed.
+    seen: Vec<String>,
+    /// How many tags the repository has, where that was told.
+    count: usize,
     /// A blob that was mounted into another repository.
     mounted: Option<(Reference, Digest)>,
     report: Report,
@@ -73,6 +79,9 @@ pub async fn probe(
         id: std::iter::repeat_with(|| fastrand::alphanumeric().to_ascii_lowercase()).take(8).collect(),
         samples: Vec::new(),
         pushed: Vec::new(),
+        tags: Vec::new(),
+        seen: Vec::new(),
+        count: 0,
         mounted: None,
         report: Report::default(),
     };

@@ -10,9 +10,9 @@ use crate::image::{Descriptor, Digest};
 use crate::registry::{Error, Question, Told, Verb};
 
 /// A tag that cannot be read for longer than this is not there.
-const PATIENCE: Duration = Duration::from_secs(10);
+pub(super) const PATIENCE: Duration = Duration::from_secs(10);
 /// The first wait between two reads; each is twice as long.
-const WAIT: Duration = Duration::from_millis(50);
+pub(super) const WAIT: Duration = Duration::from_millis(50);
 
 /// A manifest that is written.
 #[derive(Clone)]
@@ -51,6 +51,9 @@ impl Probe<'_> {
         if told.is_done() && !self.pushed.contains(&text.digest()) {
             self.pushed.push(text.digest());
         }
+        if told.is_done() && !name.contains(':') && !self.tags.iter().any(|tag| tag == name) {
+            self.tags.push(name.to_owned());
+        }
         Ok(told)
     }
 
@@ -61,9 +64,35 @@ impl Probe<'_> {
             return Ok(Found::refused(&told));
         }
         Ok(match self.read_back(tag, text).await? {
-            Ok(_) => Found::pass(told.words),
+            Ok(_) => {
+                if !self.seen.iter().any(|seen| seen == tag) {
+                    self.seen.push(tag.to_owned());
+                }
+                Found::pass(told.words)
+            }
             Err(reason) => Found::fail(format!("{}, but {reason}", told.words)),
         })
+    }
+
+    /// Waits until a tag or digest is gone: a registry may only have accepted that it is to go (202).
+    pub(super) async fn is_gone(&self, name: &str) -> Result<bool, Error> {
+        let (begun, mut wait) = (Instant::now(), WAIT);
+        loop {
+            if self.get(name).await?.status == 404 {
+                return Ok(true);
+            }
+            if begun.elapsed() + wait > PATIENCE {
+                return Ok(false);
+            }
+            self.wait(wait).await?;
+            wait *= 2;
+        }
+    }
+
+    /// Waits, unless the run is to end.
+    pub(super) async fn wait(&self, wait: Duration) -> Result<(), Error> {
+        let stopped = |reason| Error::stopped(self.repository.to_string(), reason);
+        self.client.stop().or(tokio::time::sleep(wait)).await.map_err(stopped)
     }
 
     /// Waits until a tag or digest reads back with these bytes: how long that took, or what is there instead.
@@ -79,15 +108,14 @@ impl Probe<'_> {
             if begun.elapsed() + wait > PATIENCE {
                 return Ok(Err(reason));
             }
-            let stopped = |reason| Error::stopped(self.repository.to_string(), reason);
-            self.client.stop().or(tokio::time::sleep(wait)).await.map_err(stopped)?;
+            self.wait(wait).await?;
             wait *= 2;
         }
     }
 }
 
 /// What an answer has in place of a manifest.
-fn differs(told: &Told, text: &Text) -> Option<String> {
+pub(super) fn differs(told: &Told, text: &Text) -> Option<String> {
     let content_type = told.header("content-type").and_then(|value| value.split(';').next()).unwrap_or_default().trim();
     if told.status != 200 {
         Some(format!("it cannot be read: {}", told.words))

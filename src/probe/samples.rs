@@ -50,14 +50,18 @@ impl Probe<'_> {
             self.samples.push(Sample { platform, oci, docker });
         }
         let mut refused = Vec::new();
-        let mut accepted = 0;
+        // Of each form.
+        let mut accepted = [0; 2];
         for number in 0..self.samples.len() {
             let Some(Sample { oci, docker, .. }) = self.samples.get(number) else { break };
-            for text in [oci.clone(), docker.clone()] {
+            for (text, accepted) in [oci.clone(), docker.clone()].into_iter().zip(&mut accepted) {
                 let found = self.put(text.digest().as_str(), &text).await?;
-                match found.is_done() {
-                    true => accepted += 1,
-                    false => refused.push(format!("{}: {}", text.media_type, found.words)),
+                if !found.is_done() {
+                    refused.push(format!("{}: {}", text.media_type, found.words));
+                } else if let Err(reason) = self.read_back(text.digest().as_str(), &text).await? {
+                    return Ok(Found::fail(format!("{}: {}, but {reason}", text.media_type, found.words)));
+                } else {
+                    *accepted += 1;
                 }
             }
         }
@@ -66,7 +70,9 @@ impl Probe<'_> {
         Ok(match refused.as_slice() {
             [] => Found::pass(format!("{count} images, as Docker's and as OCI's")),
             // One form of them is enough.
-            refused if accepted >= count => Found::pass(format!("{count} images; refused: {}", refused.join("; "))),
+            refused if accepted.contains(&count) => {
+                Found::pass(format!("{count} images; refused: {}", refused.join("; ")))
+            }
             refused => Found::unsupported(refused.join("; ")),
         })
     }

@@ -2,6 +2,7 @@
 
 use super::Probe;
 use super::check::Found;
+use super::repository::differs;
 use crate::registry::{Error, Question, Told, Verb};
 
 impl Probe<'_> {
@@ -23,11 +24,12 @@ impl Probe<'_> {
             return Ok(first);
         }
         let again = self.put(&tag, &index).await?;
-        if again.is_done() {
-            return Ok(Found::pass(again.words));
+        if !again.is_done() && !Found::refused(&again).is_unsupported() {
+            return Ok(Found::refused(&again));
         }
         // A tag that is what it is to be is left alone.
         Ok(match self.read_back(&tag, &index).await? {
+            Ok(_) if again.is_done() => Found::pass(again.words),
             Ok(_) => Found::pass(format!("refused, and the tag is as it was: {}", again.words)),
             Err(reason) => Found::fail(format!("{}, and {reason}", again.words)),
         })
@@ -64,9 +66,21 @@ impl Probe<'_> {
         if !told.is_done() {
             return Ok(Found::refused(&told));
         }
+        self.tags.extend(tags.iter().cloned());
         for tag in &tags {
-            if !self.get(tag).await?.is_done() {
-                return Ok(Found::unsupported(format!("{}, but the tags were not written", told.words)));
+            // Where nothing is said of them nothing is waited for.
+            let is_said = told.header("oci-tag").is_some();
+            let found = match is_said {
+                true => self.read_back(tag, &index).await?.err(),
+                false => match self.get(tag).await? {
+                    found if found.status == 404 => {
+                        return Ok(Found::unsupported(format!("{}, but the tags were not written", told.words)));
+                    }
+                    found => differs(&found, &index),
+                },
+            };
+            if let Some(reason) = found {
+                return Ok(Found::fail(format!("{}, but {tag}: {reason}", told.words)));
             }
         }
         Ok(Found::pass(told.words))
@@ -77,22 +91,25 @@ impl Probe<'_> {
             Ok(listed) => listed,
             Err(error) => return refused(error),
         };
-        let (tag, count) = (self.tag("further-1"), listed.len());
-        Ok(match listed.contains(&tag) {
-            true => Found::pass(format!("{count} tags")),
-            false => Found::fail(format!("{count} tags, and {tag} is not one of them")),
+        self.count = listed.len();
+        Ok(match self.seen.iter().find(|tag| !listed.contains(tag)) {
+            None => Found::pass(format!("{} tags", self.count)),
+            Some(tag) => Found::fail(format!("{} tags, and {tag} is not one of them", self.count)),
         })
     }
 
     /// OCI distribution-spec, "Listing Tags": `n` and `Link`.
     pub(super) async fn tag_pages(&mut self) -> Result<Found, Error> {
-        let (paged, pages) = match self.client.tags_in_pages(&self.repository, "tags/list?n=2", usize::MAX).await {
+        // A few pages, however many tags others have there.
+        let size = (self.count / 8).max(2);
+        let list = format!("tags/list?n={size}");
+        let (paged, pages) = match self.client.tags_in_pages(&self.repository, &list, usize::MAX).await {
             Ok(paged) => paged,
             Err(error) => return refused(error),
         };
-        let (count, has) = (paged.len(), paged.contains(&self.tag("further-1")));
+        let (count, has) = (paged.len(), self.seen.iter().all(|tag| paged.contains(tag)));
         Ok(match (pages, has) {
-            (1, true) => Found::unsupported(format!("all {count} tags at once, where 2 were asked for")),
+            (1, true) => Found::unsupported(format!("all {count} tags at once, where {size} were asked for")),
             (1, false) => Found::fail(format!("{count} tags, and no Link to the others")),
             (_, true) => Found::pass(format!("{count} tags in {pages} pages")),
             (_, false) => Found::fail(format!("{count} tags in {pages} pages, and not all of them")),
@@ -111,10 +128,10 @@ impl Probe<'_> {
         if !told.is_done() {
             return Ok(Found::refused(&told));
         }
-        let (gone, left) = (self.get(&one).await?, self.get(&other).await?);
-        Ok(match (gone.status, left.status) {
-            (404, 200) => Found::pass(told.words),
-            (404, _) => Found::fail(format!("{}, but another tag of the same manifest is gone as well", told.words)),
+        let (is_gone, left) = (self.is_gone(&one).await?, self.get(&other).await?);
+        Ok(match (is_gone, left.status) {
+            (true, 200) => Found::pass(told.words),
+            (true, _) => Found::fail(format!("{}, but another tag of the same manifest is gone as well", told.words)),
             _ => Found::fail(format!("{}, but the tag is still there", told.words)),
         })
     }
@@ -129,10 +146,10 @@ impl Probe<'_> {
         if !told.is_done() {
             return Ok(Found::refused(&told));
         }
-        let (gone, left) = (self.get(index.digest().as_str()).await?, self.get(&tag).await?);
-        Ok(match (gone.status, left.status) {
-            (404, 404) => Found::pass(told.words),
-            (404, _) => Found::fail(format!("{}, but its tag is still there", told.words)),
+        let is_gone = self.is_gone(index.digest().as_str()).await?;
+        Ok(match (is_gone, is_gone && self.is_gone(&tag).await?) {
+            (true, true) => Found::pass(told.words),
+            (true, _) => Found::fail(format!("{}, but its tag is still there", told.words)),
             _ => Found::fail(format!("{}, but it is still there", told.words)),
         })
     }
@@ -143,10 +160,22 @@ impl Probe<'_> {
 
     /// Deletes what was pushed: indexes before their images. Nobody else has these.
     pub(super) async fn clean(&mut self) {
+        let is_gone = |told: Result<Told, Error>| told.is_ok_and(|told| told.is_done() || told.status == 404);
+        let mut left = Vec::new();
         for digest in std::mem::take(&mut self.pushed).into_iter().rev() {
-            let told = self.delete(digest.as_str()).await;
-            let is_gone = |told: &Told| told.is_done() || told.status == 404;
-            if !told.is_ok_and(|told| is_gone(&told)) {
+            if !is_gone(self.delete(digest.as_str()).await) {
+                left.push(digest);
+            }
+        }
+        // Some delete no manifest that has a tag, and tags one by one.
+        let mut is_freed = false;
+        if !left.is_empty() {
+            for tag in std::mem::take(&mut self.tags) {
+                is_freed |= is_gone(self.delete(&tag).await);
+            }
+        }
+        for digest in left {
+            if !is_freed || !is_gone(self.delete(digest.as_str()).await) {
                 self.report.left.push(digest);
             }
         }

@@ -22,6 +22,8 @@ impl Probe<'_> {
             200..=299 => {
                 Found::unsupported(format!("accepted: {}: whether images are there is not checked", told.words))
             }
+            // Not for what is missing.
+            401 | 403 | 408 | 429 => Found::fail(told.words),
             400..=499 => Found::pass(format!("refused: {}", told.words)),
             _ => Found::fail(told.words),
         })
