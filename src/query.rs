@@ -2,7 +2,7 @@
 
 use futures_util::future::try_join_all;
 
-use crate::image::{Descriptor, ImageConfig, ImageManifest, Location, Manifest, Platform, media_type};
+use crate::image::{Descriptor, Location, Manifest, Platform, media_type};
 use crate::store::{Error, Store};
 
 /// What a reference is, and what it runs on.
@@ -29,7 +29,7 @@ impl Query {
 pub async fn query(store: &Store<'_>, reference: &Location) -> Result<Query, Error> {
     let fetched = store.fetch_manifest(reference, None).await?;
     let (is_index, platforms) = match &fetched.manifest {
-        Manifest::Image(image) => (false, vec![of_config(store, reference, image).await?]),
+        Manifest::Image(image) => (false, vec![store.platform_of(reference, image, None).await?]),
         Manifest::Index(index) => {
             let images = index.manifests.iter().filter(|entry| !entry.is_attestation());
             (true, try_join_all(images.map(|entry| of_entry(store, reference, entry))).await?)
@@ -43,16 +43,8 @@ async fn of_entry(store: &Store<'_>, reference: &Location, entry: &Descriptor) -
         Some(platform) => Ok(platform.clone()),
         None if !media_type::is_image(&entry.media_type) => Ok(Platform::default()),
         None => match store.fetch_child(reference, entry, None).await?.manifest {
-            Manifest::Image(image) => of_config(store, reference, &image).await,
+            Manifest::Image(image) => store.platform_of(reference, &image, None).await,
             Manifest::Index(_) => Ok(Platform::default()),
         },
     }
-}
-
-async fn of_config(store: &Store<'_>, reference: &Location, image: &ImageManifest) -> Result<Platform, Error> {
-    if !media_type::is_config(&image.config.media_type) {
-        return Ok(Platform::default());
-    }
-    let bytes = store.fetch_config(reference, &image.config, None).await?;
-    Ok(serde_json::from_slice::<ImageConfig>(&bytes).unwrap_or_default().platform)
 }

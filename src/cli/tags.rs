@@ -5,7 +5,7 @@ use super::failure::Failure;
 use super::results::{Results, pretty};
 use super::several::look_at_all;
 use super::{Global, print_for_reader};
-use crate::image::{Location, Platform};
+use crate::image::{Location, Platform, plain};
 use crate::store::Store;
 use crate::{output, query};
 
@@ -69,9 +69,4 @@ impl Tags {
         listed.map_err(|failure| failure.with_document(document.clone()))?;
         Ok(if global.is_json() { pretty(&document) } else { String::new() }.into())
     }
-}
-
-/// Nothing that a terminal takes for more than text.
-fn plain(text: &str) -> String {
-    text.chars().filter(|c| !c.is_control()).collect()
 }

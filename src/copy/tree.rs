@@ -3,13 +3,8 @@ use std::collections::HashMap;
 use futures_util::future::try_join_all;
 
 use super::Reason;
-use crate::image::{Descriptor, Digest, Fetched, Location, Manifest, media_type};
+use crate::image::{Descriptor, Digest, Fetched, Location, MAX_MANIFESTS, MAX_NESTING, Manifest, media_type, plain};
 use crate::store::{Child, Store};
-
-/// An index in an index in an index is as deep as anyone goes.
-const MAX_DEPTH: usize = 4;
-/// Manifests below one that are copied at most.
-const MAX_MANIFESTS: usize = 10_000;
 
 struct Node {
     child: Child,
@@ -25,7 +20,7 @@ pub(super) async fn tree(
 ) -> Result<Vec<Vec<Child>>, Reason> {
     let mut nodes: HashMap<Digest, Node> = HashMap::new();
     let mut front = vec![root.clone()];
-    for _ in 0..=MAX_DEPTH {
+    for _ in 0..=MAX_NESTING {
         let mut next: HashMap<Digest, Descriptor> = HashMap::new();
         for fetched in front {
             let entries = match &fetched.manifest {
@@ -48,7 +43,7 @@ pub(super) async fn tree(
         }
         front = try_join_all(next.values().map(|entry| store.fetch_child(from, entry, Some(to)))).await?;
     }
-    Err(Reason::Unusable(format!("indexes lie in one another more than {MAX_DEPTH} deep")))
+    Err(Reason::Unusable(format!("indexes lie in one another more than {MAX_NESTING} deep")))
 }
 
 fn check_type(entry: &Descriptor) -> Result<(), Reason> {
@@ -56,7 +51,7 @@ fn check_type(entry: &Descriptor) -> Result<(), Reason> {
     if media_type::is_image(kind) || media_type::is_index(kind) {
         return Ok(());
     }
-    let kind: String = kind.chars().filter(|c| !c.is_control()).take(100).collect();
+    let kind: String = plain(kind).chars().take(100).collect();
     Err(Reason::Unusable(format!("it holds {}, which is neither an image nor an index but {kind}", entry.digest)))
 }
 

@@ -149,6 +149,11 @@ pub const MAX_MANIFEST: u64 = 8 << 20;
 /// Configs longer than this are not read; bytes.
 pub const MAX_CONFIG: u64 = 8 << 20;
 
+/// An index in an index in an index is as deep as anyone goes.
+pub const MAX_NESTING: usize = 4;
+/// Manifests below one that are read at most.
+pub const MAX_MANIFESTS: usize = 10_000;
+
 /// Entries of an index, or layers of an image, that are read at most.
 const MAX_ENTRIES: usize = 10_000;
 

@@ -8,6 +8,7 @@ mod index;
 mod location;
 mod manifest;
 pub mod media_type;
+mod plain;
 mod platform;
 mod reference;
 mod selection;
@@ -17,8 +18,9 @@ pub use digest::{Digest, DigestError, Hasher, Verifier};
 pub use index::{IndexKind, go_json, index_bytes};
 pub use location::{LayoutReference, Location, LocationError};
 pub use manifest::{
-    Fetched, ImageConfig, ImageManifest, Index, MAX_CONFIG, MAX_MANIFEST, MAX_PUSHED_MANIFEST, Manifest, ManifestError,
-    parse_manifest,
+    Fetched, ImageConfig, ImageManifest, Index, MAX_CONFIG, MAX_MANIFEST, MAX_MANIFESTS, MAX_NESTING,
+    MAX_PUSHED_MANIFEST, Manifest, ManifestError, parse_manifest,
 };
+pub use plain::plain;
 pub use platform::{Platform, is_known_platform, known_architectures, known_systems, known_variants};
 pub use reference::{Reference, ReferenceError, check_tag};

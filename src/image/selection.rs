@@ -1,4 +1,4 @@
-use super::{Descriptor, Index, Platform};
+use super::{Descriptor, Index, Platform, plain};
 
 /// Platforms that a message names.
 const MAX_NAMES: usize = 50;
@@ -44,7 +44,7 @@ impl Index {
         let more =
             if names.len() > MAX_NAMES { format!(", and {} more", names.len() - MAX_NAMES) } else { String::new() };
         let names = names.get(..MAX_NAMES).unwrap_or(&names).join(", ") + &more;
-        names.chars().filter(|c| !c.is_control()).collect()
+        plain(&names)
     }
 }
 

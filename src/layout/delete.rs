@@ -7,7 +7,7 @@ use serde_json::Value;
 
 use super::error::Error;
 use super::reader::Layout;
-use super::writer::{Writer, lock};
+use super::writer::{Writer, annotation, lock};
 use super::{CONTAINERD_NAME, REF_NAME};
 use crate::image::{Descriptor, Digest, LayoutReference, Manifest, media_type};
 
@@ -32,7 +32,7 @@ pub fn delete(at: &LayoutReference) -> Result<(), Error> {
     let is_named = layout.entries().any(|entry| entry.annotations.get(REF_NAME) == at.name.as_ref());
     let key = if is_named { REF_NAME } else { CONTAINERD_NAME };
     let goes = |entry: &Value| match &at.name {
-        Some(name) => text(entry, key).is_some_and(|found| found == name),
+        Some(name) => annotation(entry, key).is_some_and(|found| found == name),
         None => entry.get("digest").is_some_and(|digest| digest == found.digest.as_str()),
     };
     let writer = Writer::create(at)?;
@@ -71,11 +71,6 @@ fn is_in_place(file: &File, at: &LayoutReference) -> bool {
 #[cfg(not(unix))]
 fn is_in_place(_: &File, _: &LayoutReference) -> bool {
     true
-}
-
-/// An annotation of an entry of index.json.
-fn text<'e>(entry: &'e Value, key: &str) -> Option<&'e str> {
-    entry.get("annotations")?.get(key)?.as_str()
 }
 
 /// What the entries that stay refer to, and what that refers to, as far as it is there.

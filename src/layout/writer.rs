@@ -311,7 +311,12 @@ pub(super) fn lock(root: &Path) -> std::io::Result<File> {
 }
 
 fn name_of(entry: &Value) -> Option<&str> {
-    entry.get("annotations")?.get(REF_NAME)?.as_str()
+    annotation(entry, REF_NAME)
+}
+
+/// An annotation of an entry of index.json.
+pub(super) fn annotation<'e>(entry: &'e Value, key: &str) -> Option<&'e str> {
+    entry.get("annotations")?.get(key)?.as_str()
 }
 
 /// Temporary files are for their owner alone; what becomes a layout is as any other file.

@@ -1,5 +1,6 @@
 use serde_json::{Value, json};
 
+use crate::image::plain;
 use crate::probe::{Check, Need, Report};
 
 /// A line of the table that `probe` prints.
@@ -10,7 +11,7 @@ pub fn check_text(check: &Check) -> String {
         Need::OneOf => "one of",
         Need::No => "",
     };
-    let reason: String = check.reason.chars().filter(|c| !c.is_control()).collect();
+    let reason = plain(&check.reason);
     format!("{:11}  {:26}  {need:6}  {reason}\n", check.verdict.word(), check.name)
 }
 

@@ -1,7 +1,7 @@
 use std::collections::{BTreeMap, HashMap};
 use std::fmt::{self, Display, Write as _};
 
-use crate::image::{Descriptor, Digest, Index, Platform, REFERENCE_DIGEST};
+use crate::image::{Descriptor, Digest, Index, Platform, REFERENCE_DIGEST, plain};
 use crate::inspect::{Child, Content, Image, Inspection};
 
 /// Whether text is coloured: for a person at a terminal, never in a pipe.
@@ -28,7 +28,7 @@ struct Painter(Colour);
 
 impl Painter {
     fn paint(&self, code: u8, value: impl Display) -> String {
-        let value: String = value.to_string().chars().filter(|c| !c.is_control()).collect();
+        let value = plain(&value.to_string());
         match self.0 {
             Colour::Always => format!("\x1b[1;{code}m{value}\x1b[0m"),
             Colour::Never => value,

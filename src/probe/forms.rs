@@ -1,13 +1,12 @@
 //! Indexes of every kind.
 
 use std::collections::BTreeMap;
-use std::time::Instant;
 
 use serde_json::{Value, json};
 
 use super::Probe;
 use super::check::{Check, Found, Verdict};
-use super::repository::{PATIENCE, Text, WAIT};
+use super::repository::Text;
 use super::samples::Sample;
 use crate::image::{Descriptor, Index, IndexKind, Platform, REFERENCE_DIGEST, REFERENCE_TYPE, index_bytes, media_type};
 use crate::registry::{Error, Question, Verb};
@@ -142,19 +141,14 @@ impl Probe<'_> {
             return Ok(Found::fail(format!("HTTP 200, but the list is none: {error}")));
         }
         // It may have pages, and may take its time.
-        let (begun, mut wait) = (Instant::now(), WAIT);
-        loop {
+        let look = async || {
             let listed = self.client.referrers(&self.repository, &subject.digest).await?.unwrap_or_default();
-            if listed.iter().any(|entry| entry.digest == text.digest()) {
-                return Ok(Found::pass("the registry lists what was pushed with a subject"));
-            }
-            if begun.elapsed() + wait > PATIENCE {
-                let reason = "HTTP 200, but what was pushed with a subject is not in the list";
-                return Ok(Found::fail(reason));
-            }
-            self.wait(wait).await?;
-            wait *= 2;
-        }
+            Ok(if listed.iter().any(|entry| entry.digest == text.digest()) { Ok(()) } else { Err(()) })
+        };
+        Ok(match self.patiently(look).await? {
+            Ok(()) => Found::pass("the registry lists what was pushed with a subject"),
+            Err(()) => Found::fail("HTTP 200, but what was pushed with a subject is not in the list"),
+        })
     }
 
     /// An index in a form that the registry takes. Each number gives another one, by what is behind its end.

@@ -10,9 +10,9 @@ use crate::image::{Descriptor, Digest};
 use crate::registry::{Error, Question, Told, Verb};
 
 /// A tag that cannot be read for longer than this is not there.
-pub(super) const PATIENCE: Duration = Duration::from_secs(10);
+const PATIENCE: Duration = Duration::from_secs(10);
 /// The first wait between two reads; each is twice as long.
-pub(super) const WAIT: Duration = Duration::from_millis(50);
+const WAIT: Duration = Duration::from_millis(50);
 
 /// A manifest that is written.
 #[derive(Clone)]
@@ -76,39 +76,34 @@ impl Probe<'_> {
 
     /// Waits until a tag or digest is gone: a registry may only have accepted that it is to go (202).
     pub(super) async fn is_gone(&self, name: &str) -> Result<bool, Error> {
-        let (begun, mut wait) = (Instant::now(), WAIT);
-        loop {
-            if self.get(name).await?.status == 404 {
-                return Ok(true);
-            }
-            if begun.elapsed() + wait > PATIENCE {
-                return Ok(false);
-            }
-            self.wait(wait).await?;
-            wait *= 2;
-        }
-    }
-
-    /// Waits, unless the run is to end.
-    pub(super) async fn wait(&self, wait: Duration) -> Result<(), Error> {
-        let stopped = |reason| Error::stopped(self.repository.to_string(), reason);
-        self.client.stop().or(tokio::time::sleep(wait)).await.map_err(stopped)
+        let look = async || Ok(if self.get(name).await?.status == 404 { Ok(()) } else { Err(()) });
+        Ok(self.patiently(look).await?.is_ok())
     }
 
     /// Waits until a tag or digest reads back with these bytes: how long that took, or what is there instead.
     pub(super) async fn read_back(&self, name: &str, text: &Text) -> Result<Result<Duration, String>, Error> {
-        let (begun, mut wait) = (Instant::now(), WAIT);
-        loop {
+        let begun = Instant::now();
+        let look = async || {
             let asked = begun.elapsed();
             let told = self.get(name).await?;
-            let reason = match differs(&told, text) {
-                None => return Ok(Ok(asked)),
-                Some(reason) => reason,
-            };
-            if begun.elapsed() + wait > PATIENCE {
-                return Ok(Err(reason));
+            Ok(differs(&told, text).map_or(Ok(asked), Err))
+        };
+        self.patiently(look).await
+    }
+
+    /// Looks again and again until there is what is wanted; what there was at the last look where it never is.
+    pub(super) async fn patiently<T, R>(
+        &self,
+        look: impl AsyncFn() -> Result<Result<T, R>, Error>,
+    ) -> Result<Result<T, R>, Error> {
+        let stopped = |reason| Error::stopped(self.repository.to_string(), reason);
+        let (begun, mut wait) = (Instant::now(), WAIT);
+        loop {
+            let found = look().await?;
+            if found.is_ok() || begun.elapsed() + wait > PATIENCE {
+                return Ok(found);
             }
-            self.wait(wait).await?;
+            self.client.stop().or(tokio::time::sleep(wait)).await.map_err(stopped)?;
             wait *= 2;
         }
     }

@@ -23,8 +23,8 @@ use futures_util::future::join_all;
 use tokio::sync::Semaphore;
 
 use crate::image::{
-    Descriptor, Digest, Fetched, ImageConfig, LayoutReference, Location, MAX_CONFIG, Manifest, Platform, Reference,
-    media_type,
+    Descriptor, Digest, Fetched, ImageConfig, ImageManifest, LayoutReference, Location, MAX_CONFIG, Manifest, Platform,
+    Reference, media_type,
 };
 use crate::layout::{self, Layout, Writer};
 use crate::registry::{self, Client, IfMatch};
@@ -141,11 +141,7 @@ impl<'a> Store<'a> {
             }
             Manifest::Image(image) => image,
         };
-        let config = match media_type::is_config(&image.config.media_type) {
-            true => self.fetch_config(at, &image.config, push_to).await?,
-            false => Bytes::new(),
-        };
-        let found = serde_json::from_slice::<ImageConfig>(&config).unwrap_or_default().platform;
+        let found = self.platform_of(at, image, push_to).await?;
         if found.matches(wanted) {
             return Ok(fetched);
         }
@@ -153,6 +149,20 @@ impl<'a> Store<'a> {
             return Err(unsuitable(format!("it is one image, and does not say that it is for {wanted}")));
         }
         Err(unsuitable(format!("it is one image, for {found} and not for {wanted}")))
+    }
+
+    /// What the config of an image says that it is for; empty where it does not say, or is none of an image.
+    pub async fn platform_of(
+        &self,
+        of: &Location,
+        image: &ImageManifest,
+        push_to: Option<&Location>,
+    ) -> Result<Platform, Error> {
+        if !media_type::is_config(&image.config.media_type) {
+            return Ok(Platform::default());
+        }
+        let bytes = self.fetch_config(of, &image.config, push_to).await?;
+        Ok(serde_json::from_slice::<ImageConfig>(&bytes).unwrap_or_default().platform)
     }
 
     /// Fetches what a tag or name of a target points at now, if it is anything.

@@ -5,15 +5,11 @@ use std::sync::Arc;
 use futures_util::stream::{self, StreamExt as _};
 
 use super::{AT_ONCE, Fault, Node, Part, Work};
-use crate::image::{Descriptor, Fetched, Manifest, media_type};
+use crate::image::{Descriptor, Fetched, MAX_MANIFESTS, MAX_NESTING, Manifest, media_type};
 use crate::registry::Error as RegistryError;
 use crate::store::Error;
 
-/// An index in an index in an index is as deep as anyone goes.
-const MAX_DEPTH: usize = 4;
-/// Manifests that are read at most.
-const MAX_MANIFESTS: usize = 10_000;
-/// Their bytes; each is kept until all are checked.
+/// Bytes of manifests; each is kept until all are checked.
 const MAX_BYTES: u64 = 256 << 20;
 
 /// Whether it is opened.
@@ -38,8 +34,8 @@ pub(super) async fn read(work: &Work<'_>, root: Fetched) -> (Vec<Node>, Vec<Erro
         if entries.is_empty() {
             break;
         }
-        if depth >= MAX_DEPTH || nodes.len() + entries.len() > MAX_MANIFESTS {
-            let reason = format!("more than {MAX_MANIFESTS} manifests, or {MAX_DEPTH} indexes in one another");
+        if depth >= MAX_NESTING || nodes.len() + entries.len() > MAX_MANIFESTS {
+            let reason = format!("more than {MAX_MANIFESTS} manifests, or {MAX_NESTING} indexes in one another");
             unchecked.push(too_much(work, reason));
             break;
         }

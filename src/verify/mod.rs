@@ -126,11 +126,8 @@ pub async fn verify(store: &Store<'_>, reference: &Location, layers: bool) -> Re
 /// there.
 fn firsts(nodes: &[Node]) -> Vec<usize> {
     let mut firsts: HashMap<(&Digest, bool), usize> = HashMap::new();
-    let mut first = |(place, node)| {
-        let Node { entry, .. }: &Node = node;
-        *firsts.entry((&entry.digest, entry.is_attestation())).or_insert(place)
-    };
-    (0..).zip(nodes).map(&mut first).collect()
+    let keys = nodes.iter().map(|node| (&node.entry.digest, node.entry.is_attestation()));
+    keys.enumerate().map(|(place, key)| *firsts.entry(key).or_insert(place)).collect()
 }
 
 impl Node {
