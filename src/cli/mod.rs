@@ -23,6 +23,7 @@ mod remove;
 mod results;
 mod schema;
 mod several;
+mod signals;
 mod specs;
 mod tags;
 mod talk;

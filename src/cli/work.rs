@@ -1,12 +1,8 @@
 use std::time::Duration;
 
-use futures_util::future::{Either, select};
-
-#[cfg(unix)]
-use tokio::signal::unix::{SignalKind, signal};
-
 use super::failure::Failure;
 use super::global::Global;
+use super::signals::Signals;
 use super::talk::say;
 use crate::registry::{Client, Stop, StopReason};
 
@@ -22,7 +18,6 @@ impl Global {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
         let runtime = runtime.map_err(|error| Failure::new(format!("cannot start the runtime: {error}")))?;
         let outcome = runtime.block_on(async {
-            #[cfg(unix)]
             listen(client.stop().clone());
             if let Some(deadline) = self.deadline {
                 let stop = client.stop().clone();
@@ -42,24 +37,17 @@ impl Global {
 }
 
 /// Stops the client at a signal; at the next one, of either kind, the program ends there and then.
-#[cfg(unix)]
 fn listen(stop: Stop) {
-    let (interrupt, terminate) = (SignalKind::interrupt(), SignalKind::terminate());
     // Where signals cannot be heard they end the program, as without this.
-    let (Ok(mut interrupts), Ok(mut terminations)) = (signal(interrupt), signal(terminate)) else { return };
-    let mut next =
-        async move || match select(std::pin::pin!(interrupts.recv()), std::pin::pin!(terminations.recv())).await {
-            Either::Left(_) => interrupt.as_raw_value(),
-            Either::Right(_) => terminate.as_raw_value(),
-        };
+    let Some(mut signals) = Signals::hear() else { return };
     tokio::spawn(async move {
-        let first = next().await;
+        let first = signals.next().await;
         stop.raise(StopReason::Signal(first));
-        let second = match tokio::time::timeout(AT_ONCE, next()).await {
+        let second = match tokio::time::timeout(AT_ONCE, signals.next()).await {
             Ok(second) => second,
             Err(_) => {
                 say("stopping; a write that is under way has 3 s to come to its end (a second signal does not wait)");
-                next().await
+                signals.next().await
             }
         };
         std::process::exit(128 + second);

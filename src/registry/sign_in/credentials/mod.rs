@@ -155,8 +155,11 @@ fn variable(name: &str) -> Option<OsString> {
     std::env::var_os(name).filter(|value| !value.is_empty())
 }
 
+/// The variable that names the user's folder.
+const HOME: &str = if cfg!(windows) { "USERPROFILE" } else { "HOME" };
+
 fn in_home(path: &str) -> Option<PathBuf> {
-    Some(Path::new(&variable("HOME")?).join(path))
+    Some(Path::new(&variable(HOME)?).join(path))
 }
 
 /// The file that `docker login` writes: `$DOCKER_CONFIG/config.json` or `~/.docker/config.json`.

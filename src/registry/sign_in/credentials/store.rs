@@ -9,7 +9,7 @@ use serde_json::value::RawValue;
 use serde_json::{Map, Value, json};
 
 use super::file::{helper as helper_of, host_of, is_part, parse};
-use super::{CredentialSources, Secret, config_in, default_config, helper, key_of};
+use super::{CredentialSources, HOME, Secret, config_in, default_config, helper, key_of};
 
 /// Where a login was put.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -85,7 +85,9 @@ struct Config {
 impl Config {
     fn open(sources: &CredentialSources) -> Result<(Self, Map<String, Value>), String> {
         let path = sources.docker_config.as_deref().map(config_in).or_else(default_config);
-        let path = path.ok_or("there is no place to store credentials: neither HOME nor DOCKER_CONFIG is set")?;
+        let path = path.ok_or_else(|| {
+            format!("there is no place to store credentials: neither {HOME} nor DOCKER_CONFIG is set")
+        })?;
         let path = followed(path);
         let text = match std::fs::read(&path) {
             Ok(text) => text,

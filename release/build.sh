@@ -1,0 +1,35 @@
+#!/bin/sh
+# Builds manifest-tool for a platform of Linux, on any of them: release/build.sh PLATFORM FOLDER [--static]
+# On Debian or Ubuntu it installs, as root, the C compiler that is missing. With --static the program needs no other
+# file, as in an image; without, it is linked with glibc, which resolves names in all ways that a machine has.
+set -eu
+platform=${1:?which platform, such as linux/arm64?} folder=${2:?into which folder?}
+
+case $platform in
+linux/amd64) triple=x86_64-unknown-linux-gnu gnu=x86_64-linux-gnu debian=amd64 ;;
+linux/arm64) triple=aarch64-unknown-linux-gnu gnu=aarch64-linux-gnu debian=arm64 ;;
+linux/arm/v7) triple=armv7-unknown-linux-gnueabihf gnu=arm-linux-gnueabihf debian=armhf ;;
+linux/ppc64le) triple=powerpc64le-unknown-linux-gnu gnu=powerpc64le-linux-gnu debian=ppc64el ;;
+linux/riscv64) triple=riscv64gc-unknown-linux-gnu gnu=riscv64-linux-gnu debian=riscv64 ;;
+linux/s390x) triple=s390x-unknown-linux-gnu gnu=s390x-linux-gnu debian=s390x ;;
+*) echo "no build for $platform" >&2 && exit 2 ;;
+esac
+
+cd "$(dirname "$0")/.."
+if [ "$(dpkg --print-architecture)" = "$debian" ]; then
+    integration/install-tools.sh "$gnu-gcc:gcc"
+else
+    integration/install-tools.sh "$gnu-gcc:gcc-$(echo $gnu | tr _ -) libc6-dev-$debian-cross"
+fi
+if command -v rustup >/dev/null; then rustup target add "$triple"; fi
+
+upper=$(echo $triple | tr a-z- A-Z_)
+export "CC_$(echo $triple | tr - _)=$gnu-gcc" "CARGO_TARGET_${upper}_LINKER=$gnu-gcc"
+target=${CARGO_TARGET_DIR:-target}/dist
+if [ "${3-}" = --static ]; then
+    export "CARGO_TARGET_${upper}_RUSTFLAGS=-C target-feature=+crt-static"
+    target=$target-static
+fi
+cargo build --release --locked --target "$triple" --target-dir "$target"
+mkdir -p "$folder"
+cp "$target/$triple/release/manifest-tool" "$folder/"
