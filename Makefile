@@ -3,7 +3,10 @@ FUZZ_SECONDS ?= 60
 PREFIX ?= /usr/local
 TARGET = $(or $(CARGO_TARGET_DIR),target)
 
-.PHONY: help build man completions install deb demo test bench conformance deny fuzz lint
+# What comes from crates.io is installed where it is missing.
+cargo-tool = $(CARGO) $(1) --version >/dev/null 2>&1 || $(CARGO) install --locked cargo-$(1)
+
+.PHONY: help build man completions install deb sbom demo test bench conformance deny fuzz lint
 
 help: ## List the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sort | sed 's/:.*## /\t/' | expand -t 12
@@ -32,14 +35,20 @@ install: build man completions ## Put binary, completions and man pages in place
 	install -m 644 $(TARGET)/completions/manifest-tool.fish "$(DESTDIR)$(PREFIX)/share/fish/vendor_completions.d/"
 
 deb: build man completions ## Make a Debian package, target/debian/*.deb, with cargo-deb
-	@$(CARGO) deb --version >/dev/null 2>&1 || $(CARGO) install --locked cargo-deb
+	@$(call cargo-tool,deb)
 	$(CARGO) deb --no-build --locked
+
+sbom: ## Write what this is made of into target/sbom, in CycloneDX's form, with cargo-cyclonedx
+	@$(call cargo-tool,cyclonedx)
+	$(CARGO) cyclonedx --quiet --format json --spec-version 1.5 --target all --override-filename manifest-tool.cdx
+	@mkdir -p $(TARGET)/sbom && mv manifest-tool.cdx.json $(TARGET)/sbom/
 
 demo: build ## Do the main job against a real registry (REGISTRY=host:port names one)
 	@integration/demo.sh
 
-test: ## Install docker-registry, skopeo, jq, zsh and man where missing, and run every test
-	@integration/install-tools.sh docker-registry skopeo jq zsh man:man-db
+test: ## Install docker-registry, skopeo, buildah, jq, zsh, man and cargo-deb where missing, and run every test
+	@integration/install-tools.sh docker-registry skopeo buildah jq zsh man:man-db dpkg-shlibdeps:dpkg-dev
+	@$(call cargo-tool,deb)
 	$(CARGO) build --release --locked
 	$(CARGO) test --locked
 
@@ -59,7 +68,7 @@ bench: ## Measure round trips, requests and memory, beside other programs on PAT
 fuzz: ## Run each target of fuzz/ for a minute (FUZZ_SECONDS), with cargo-fuzz and the nightly toolchain
 	@$(CARGO) +nightly --version >/dev/null 2>&1 || \
 	    { echo "no nightly toolchain: run 'rustup toolchain install nightly --profile minimal'" >&2; exit 1; }
-	@$(CARGO) fuzz --version >/dev/null 2>&1 || $(CARGO) install --locked cargo-fuzz
+	@$(call cargo-tool,fuzz)
 	$(CARGO) +nightly fuzz build
 	@set -e; for target in $$($(CARGO) fuzz list); do \
 	    echo "fuzz: $$target"; mkdir -p fuzz/corpus/$$target; \
@@ -68,7 +77,7 @@ fuzz: ## Run each target of fuzz/ for a minute (FUZZ_SECONDS), with cargo-fuzz a
 	done
 
 deny: ## Check licences, sources and versions of dependencies, with cargo-deny; advisories as well with ADVISORIES=1
-	@$(CARGO) deny --version >/dev/null 2>&1 || $(CARGO) install --locked cargo-deny
+	@$(call cargo-tool,deny)
 	$(CARGO) deny check $(if $(ADVISORIES),advisories) bans licenses sources
 
 lint: ## Check formatting, lints and documentation

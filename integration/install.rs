@@ -64,46 +64,80 @@ fn man_pages_have_no_warnings() {
     }
 }
 
-/// `make install`, with what it would build put in place.
-#[test]
-fn everything_is_put_in_place() {
-    let folder = tempfile::tempdir().unwrap();
-    let target = folder.path().join("target");
+/// What `make build man completions` leaves in the target folder.
+fn built(target: &Path) {
     std::fs::create_dir_all(target.join("release")).unwrap();
-    std::fs::copy(env!("CARGO_BIN_EXE_manifest-tool"), target.join("release/manifest-tool")).unwrap();
+    let program = target.join("release/manifest-tool");
+    run(Command::new("strip").arg("-o").arg(program).arg(env!("CARGO_BIN_EXE_manifest-tool")));
     man_pages(&target.join("man"));
     std::fs::create_dir(target.join("completions")).unwrap();
     for (name, shell) in [("manifest-tool.bash", "bash"), ("_manifest-tool", "zsh"), ("manifest-tool.fish", "fish")] {
         std::fs::write(target.join("completions").join(name), completion(shell)).unwrap();
     }
-    let root = folder.path().join("a root");
+}
+
+/// `make` of a target that only puts together what was built.
+fn make(target: &Path, args: &[&str]) -> Command {
     let mut make = Command::new("make");
-    make.current_dir(env!("CARGO_MANIFEST_DIR")).args([
-        "-s",
-        "-o",
-        "build",
-        "-o",
-        "man",
-        "-o",
-        "completions",
-        "install",
-        "PREFIX=/usr",
-    ]);
-    make.arg(format!("TARGET={}", target.display())).arg(format!("DESTDIR={}", root.display()));
+    make.current_dir(env!("CARGO_MANIFEST_DIR")).env("CARGO_TARGET_DIR", target);
+    make.args(["-s", "-o", "build", "-o", "man", "-o", "completions"]).args(args);
     for name in ["MAKEFLAGS", "MFLAGS", "MAKELEVEL"] {
         make.env_remove(name);
     }
-    run(&mut make);
+    make
+}
+
+/// Each is there, and the program runs.
+fn check_installed(usr: &Path, zsh: &str) {
     for file in [
         "bin/manifest-tool",
         "share/man/man1/manifest-tool.1",
         "share/man/man1/manifest-tool-verify.1",
         "share/bash-completion/completions/manifest-tool",
-        "share/zsh/site-functions/_manifest-tool",
+        zsh,
         "share/fish/vendor_completions.d/manifest-tool.fish",
     ] {
-        assert!(root.join("usr").join(file).metadata().unwrap().len() > 100, "{file}");
+        // Debian's man pages are packed.
+        let packed = usr.join(format!("{file}.gz"));
+        let metadata = usr.join(file).metadata().or_else(|_| packed.metadata());
+        assert!(metadata.is_ok_and(|metadata| metadata.len() > 100), "{file}");
     }
-    let version = run(Command::new(root.join("usr/bin/manifest-tool")).arg("--version"));
+    let version = run(Command::new(usr.join("bin/manifest-tool")).arg("--version"));
     assert_eq!(version, format!("manifest-tool {}\n", env!("CARGO_PKG_VERSION")));
+}
+
+#[test]
+fn make_install_puts_everything_in_place() {
+    let folder = tempfile::tempdir().unwrap();
+    let (target, root) = (folder.path().join("target"), folder.path().join("a root"));
+    built(&target);
+    run(&mut make(&target, &["install", "PREFIX=/usr", &format!("DESTDIR={}", root.display())]));
+    check_installed(&root.join("usr"), "share/zsh/site-functions/_manifest-tool");
+}
+
+#[test]
+fn the_debian_package_installs_into_a_root_of_its_own() {
+    let folder = tempfile::tempdir().unwrap();
+    let (target, root) = (folder.path().join("target"), folder.path().join("root"));
+    built(&target);
+    let made = make(&target, &["deb"]).output().unwrap();
+    assert!(made.status.success(), "{made:?}");
+    let packages: Vec<_> =
+        std::fs::read_dir(target.join("debian")).unwrap().map(|entry| entry.unwrap().path()).collect();
+    let [package] = packages.as_slice() else { panic!("{packages:?}") };
+    let field = |name: &str| run(Command::new("dpkg-deb").arg("-f").arg(package).arg(name));
+    assert_eq!(field("Package"), "manifest-tool\n");
+    let depends = field("Depends");
+    assert!(depends.contains("libc6 (>= ") && depends.contains("ca-certificates"), "{depends}");
+
+    std::fs::create_dir_all(root.join("var/lib/dpkg/info")).unwrap();
+    std::fs::create_dir_all(root.join("var/lib/dpkg/updates")).unwrap();
+    std::fs::write(root.join("var/lib/dpkg/status"), "").unwrap();
+    let mut dpkg = Command::new("dpkg");
+    // What it depends on is outside of that root.
+    dpkg.arg(format!("--root={}", root.display())).args(["--force-depends", "--force-not-root", "-i"]).arg(package);
+    let installed = dpkg.output().unwrap();
+    assert!(installed.status.success(), "{installed:?}");
+    check_installed(&root.join("usr"), "share/zsh/vendor-completions/_manifest-tool");
+    assert!(root.join("usr/share/doc/manifest-tool/copyright").is_file());
 }

@@ -23,6 +23,7 @@ mod proxies;
 mod push;
 mod reading;
 mod readme;
+mod release;
 mod requests;
 mod results;
 mod rooms;

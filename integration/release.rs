@@ -1,0 +1,195 @@
+//! The workflows, the Dockerfile and `release/`: what of a release can be done here is done as the workflow says it, with
+//! the program at hand in place of those that are built for each platform.
+
+use std::path::Path;
+use std::process::Command;
+
+use serde_json::Value;
+
+use crate::support::{Registry, manifest_tool, other_command, run};
+
+const ROOT: &str = env!("CARGO_MANIFEST_DIR");
+
+fn workflow(name: &str) -> Value {
+    let path = Path::new(ROOT).join(".github/workflows").join(name);
+    serde_saphyr::from_str(&std::fs::read_to_string(path).unwrap()).unwrap()
+}
+
+fn text(value: &Value) -> &str {
+    value.as_str().unwrap_or_else(|| panic!("{value} is no text"))
+}
+
+/// The script of a job's step.
+fn script(workflow: &Value, job: &str, step: &str) -> String {
+    let steps = workflow["jobs"][job]["steps"].as_array().unwrap();
+    let found = steps.iter().find(|found| found["name"] == step);
+    text(&found.unwrap_or_else(|| panic!("no {step} in {job}"))["run"]).to_owned()
+}
+
+#[test]
+fn the_workflows_can_be_read() {
+    let folder = tempfile::tempdir().unwrap();
+    for name in ["ci.yml", "release.yml"] {
+        let workflow = workflow(name);
+        assert_eq!(workflow["permissions"]["contents"], "read", "{name}");
+        for (job, what) in workflow["jobs"].as_object().unwrap() {
+            for needed in what["needs"].as_array().into_iter().flatten() {
+                assert!(workflow["jobs"][text(needed)].is_object(), "{name}: {job} needs {needed}");
+            }
+            assert!(what["runs-on"].is_string(), "{name}: {job}");
+            for step in what["steps"].as_array().unwrap() {
+                assert_ne!(step["run"].is_string(), step["uses"].is_string(), "{name}: {job}: {step}");
+                let script = step["run"].as_str().unwrap_or_default();
+                // What is put in by GitHub is a value of the environment, and never part of a script.
+                assert!(!script.contains("${{"), "{name}: {job}: {script}");
+                let read = run(other_command("bash".as_ref(), folder.path(), &["-n", "-c", script]), "");
+                assert_eq!((read.exit, read.stderr.as_str()), (0, ""), "{name}: {job}: {script}");
+            }
+        }
+    }
+}
+
+/// `rust-version` is what the lock file's crates can be built with, and what CI tries.
+#[test]
+fn the_rust_version_is_that_of_no_dependency_above_it() {
+    let mut cargo = Command::new(env!("CARGO"));
+    cargo.args(["tree", "--locked", "--edges", "normal,build", "--target", "all", "--prefix", "none"]);
+    let listed = cargo.current_dir(ROOT).args(["--format", "{p}"]).output().unwrap();
+    assert!(listed.status.success(), "{listed:?}");
+    let listed = String::from_utf8(listed.stdout).unwrap();
+    let mut metadata = Command::new(env!("CARGO"));
+    metadata.args(["metadata", "--locked", "--format-version", "1"]).current_dir(ROOT);
+    let metadata: Value = serde_json::from_slice(&metadata.output().unwrap().stdout).unwrap();
+    let number = |version: &str| -> Vec<u32> { version.split('.').map(|part| part.parse().unwrap()).collect() };
+    let ours = env!("CARGO_PKG_RUST_VERSION");
+    let mut seen = 0;
+    for package in metadata["packages"].as_array().unwrap() {
+        let name = format!("{} v{}", text(&package["name"]), text(&package["version"]));
+        let used = listed.lines().any(|line| line.split(" (").next() == Some(&name));
+        if let (true, Some(needed)) = (used, package["rust_version"].as_str()) {
+            assert!(number(needed)[..2] <= number(ours)[..2], "{name} needs Rust {needed}");
+            seen += 1;
+        }
+    }
+    assert!(seen > 50, "{seen}");
+    let tried: Vec<Value> =
+        workflow("ci.yml")["jobs"]["builds"]["strategy"]["matrix"]["include"].as_array().unwrap().clone();
+    assert!(tried.iter().any(|one| one["rust"] == ours), "{tried:?}");
+}
+
+#[test]
+fn packages_have_all_that_belongs_to_them() {
+    let work = tempfile::tempdir().unwrap();
+    for (name, program) in [("linux-armv7", "manifest-tool"), ("windows-amd64", "manifest-tool.exe")] {
+        let folder = work.path().join("built").join(name);
+        std::fs::create_dir_all(&folder).unwrap();
+        std::fs::write(folder.join(program), name).unwrap();
+    }
+    for file in ["target/man/manifest-tool.1", "target/completions/_manifest-tool", "packages/manifest-tool.cdx.json"] {
+        std::fs::create_dir_all(work.path().join(file).parent().unwrap()).unwrap();
+        std::fs::write(work.path().join(file), file).unwrap();
+    }
+    let pack = || {
+        let script = Path::new(ROOT).join("release/pack.sh");
+        let mut command = other_command(&script, work.path(), &["1.2.3", "built", "packages"]);
+        command.env("TARGET", work.path().join("target"));
+        let outcome = run(command, "");
+        assert_eq!((outcome.exit, outcome.stderr.as_str()), (0, ""), "{outcome:?}");
+        std::fs::read_to_string(work.path().join("packages/SHA256SUMS")).unwrap()
+    };
+    let sums = pack();
+    assert_eq!(pack(), sums, "the same again");
+    let names: Vec<_> = sums.lines().map(|line| line.split("  ").nth(1).unwrap()).collect();
+    let packages = ["manifest-tool-1.2.3-linux-armv7.tar.gz", "manifest-tool-1.2.3-windows-amd64.tar.gz"];
+    assert_eq!(names, [packages[0], packages[1], "manifest-tool.cdx.json"]);
+    let checked = run(other_command("sha256sum".as_ref(), &work.path().join("packages"), &["-c", "SHA256SUMS"]), "");
+    assert_eq!(checked.exit, 0, "{checked:?}");
+    let listed = run(other_command("tar".as_ref(), &work.path().join("packages"), &["-tzf", packages[1]]), "");
+    for file in ["manifest-tool.exe", "LICENSE", "README.md", "man/manifest-tool.1", "completions/_manifest-tool"] {
+        let file = format!("manifest-tool-1.2.3-windows-amd64/{file}\n");
+        assert!(listed.stdout.contains(&file), "{listed:?}");
+    }
+}
+
+/// The last stage of the Dockerfile for every platform, and the workflow's own step that puts them together.
+#[test]
+fn the_image_is_assembled_by_the_tool_itself() {
+    let work = tempfile::tempdir().unwrap();
+    let path = work.path();
+    let built = path.join("built/built");
+    std::fs::create_dir_all(built.join("etc/ssl/certs")).unwrap();
+    std::fs::write(built.join("manifest-tool"), "for any platform").unwrap();
+    std::fs::write(built.join("etc/ssl/certs/ca-certificates.crt"), "certificates").unwrap();
+    std::fs::create_dir(path.join("images")).unwrap();
+
+    let release = workflow("release.yml");
+    let platforms: Vec<&str> =
+        release["jobs"]["linux"]["strategy"]["matrix"]["platform"].as_array().unwrap().iter().map(text).collect();
+    assert_eq!(release["jobs"]["publish"]["env"]["PLATFORMS"], platforms.join(","));
+    for platform in &platforms {
+        let naming = script(&release, "linux", "Name").replace("$GITHUB_ENV", "env");
+        let mut named = other_command("bash".as_ref(), path, &["-e", "-c", &naming]);
+        named.env("PLATFORM", platform);
+        assert_eq!(run(named, "").exit, 0);
+        let env = std::fs::read_to_string(path.join("env")).unwrap();
+        let name = env.lines().last().unwrap().strip_prefix("NAME=").unwrap().to_owned();
+        let image = format!("oci-archive:images/{name}.tar");
+        for args in [
+            &[
+                "bud",
+                "--isolation",
+                "chroot",
+                "--platform",
+                platform,
+                "--build-context",
+                "build=built",
+                "-t",
+                "it",
+                ROOT,
+            ][..],
+            &["push", "it", &image],
+        ] {
+            let mut buildah = other_command("buildah".as_ref(), path, &["--storage-driver", "vfs"]);
+            buildah.args(["--root", "storage", "--runroot", "run"]).args(args);
+            let outcome = run(buildah, "");
+            assert_eq!(outcome.exit, 0, "{platform}: {outcome:?}");
+        }
+    }
+
+    let registry = Registry::start();
+    let mut step =
+        other_command("bash".as_ref(), path, &["-e", "-o", "pipefail", "-c", &script(&release, "publish", "Image")]);
+    let binaries = Path::new(env!("CARGO_BIN_EXE_manifest-tool")).parent().unwrap();
+    step.env("PATH", format!("{}:{}", binaries.display(), std::env::var("PATH").unwrap()));
+    step.envs([("REPOSITORY", format!("{}/Owner/Tool", registry.host)), ("PLATFORMS", platforms.join(","))]);
+    step.envs([("VERSION", "v1.2.3"), ("GITHUB_OUTPUT", "output")]);
+    let outcome = run(step, "");
+    assert_eq!(outcome.exit, 0, "{outcome:?}");
+    let held = registry.manifest("owner/tool", "1.2.3").unwrap();
+    assert_eq!(registry.manifest("owner/tool", "latest").unwrap().digest, held.digest);
+    let output = std::fs::read_to_string(path.join("output")).unwrap();
+    assert_eq!(output, format!("image={}/owner/tool:1.2.3@{}\n", registry.host, held.digest));
+
+    let reference = format!("{}/owner/tool:1.2.3", registry.host);
+    let shown = manifest_tool(path, &["query", &reference, "--output", "json"]);
+    let shown: Value = serde_json::from_str(&shown.stdout).unwrap();
+    assert_eq!(shown["images"][0]["platforms"].as_array().unwrap().len(), platforms.len(), "{shown}");
+    let config = manifest_tool(path, &["inspect", "--config", "--platform", "linux/s390x", &reference]);
+    let config: Value = serde_json::from_str(&config.stdout).unwrap();
+    assert_eq!(config["config"]["User"], "65532:65532");
+    assert_eq!(config["config"]["Entrypoint"], serde_json::json!(["/manifest-tool"]));
+    // Nothing is in it but these.
+    let copied = "oci:image:it";
+    let out = manifest_tool(path, &["copy", "--platform", "linux/s390x", &reference, copied]);
+    assert_eq!(out.exit, 0, "{out:?}");
+    let manifest = manifest_tool(path, &["inspect", "--manifest", copied]);
+    let manifest: Value = serde_json::from_str(&manifest.stdout).unwrap();
+    let mut files = Vec::new();
+    for layer in manifest["layers"].as_array().unwrap() {
+        let blob = format!("image/blobs/{}", text(&layer["digest"]).replace(':', "/"));
+        let listed = run(other_command("tar".as_ref(), path, &["-tzf", &blob]), "");
+        files.extend(listed.stdout.lines().filter(|line| !line.ends_with('/')).map(str::to_owned));
+    }
+    files.sort();
+    assert_eq!(files, ["etc/ssl/certs/ca-certificates.crt", "manifest-tool"]);
+}

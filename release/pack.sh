@@ -1,0 +1,25 @@
+#!/bin/sh
+# Packs what was built for each platform, with what belongs to it: release/pack.sh VERSION BUILT PACKAGES
+# BUILT has a folder for each, such as linux-arm64; man pages and completions come from `make man completions`.
+# The same content gives the same bytes. SHA256SUMS is of all that PACKAGES holds then.
+set -eu
+version=${1:?which version?} built=$(cd "${2:?the folder of what was built?}" && pwd) packages=${3:?into which folder?}
+mkdir -p "$packages" && packages=$(cd "$packages" && pwd)
+cd "$(dirname "$0")/.."
+target=${TARGET:-target}
+
+work=$(mktemp -d)
+trap 'rm -rf "$work"' EXIT
+for folder in "$built"/*/; do
+    name=manifest-tool-$version-$(basename "$folder")
+    mkdir -p "$work/$name/man" "$work/$name/completions"
+    cp "$folder"/* LICENSE README.md CHANGELOG.md "$work/$name/"
+    cp "$target"/man/*.1 "$work/$name/man/"
+    cp "$target"/completions/* "$work/$name/completions/"
+    tar -C "$work" --sort=name --owner=0 --group=0 --numeric-owner --mtime="@${SOURCE_DATE_EPOCH:-0}" -cf - "$name" |
+        gzip -n9 >"$packages/$name.tar.gz"
+done
+cd "$packages"
+rm -f SHA256SUMS
+sha256sum -- * >"$work/SHA256SUMS"
+mv "$work/SHA256SUMS" .
