@@ -13,6 +13,7 @@ const AT_ONCE: usize = 16;
 
 /// What was deleted.
 #[derive(Debug, Clone)]
+#[non_exhaustive]
 pub struct Deleted {
     /// The tag, or by its digest the manifest, with every tag of it.
     pub location: Location,
@@ -34,6 +35,7 @@ pub enum Error {
 
 /// What deleting a manifest takes along.
 #[derive(Debug, Clone)]
+#[non_exhaustive]
 pub struct TakesMore {
     /// What was to be deleted.
     pub named: Location,
@@ -47,6 +49,7 @@ pub struct TakesMore {
 
 /// Where a manifest is used in its repository.
 #[derive(Debug, Clone, Default)]
+#[non_exhaustive]
 pub struct Uses {
     /// The tags that point at it, sorted.
     pub tags: Vec<String>,

@@ -8,6 +8,7 @@ use crate::store::{Error, Store};
 
 /// What a reference points at.
 #[derive(Debug, Clone)]
+#[non_exhaustive]
 pub struct Inspection {
     /// Type, digest and size.
     pub descriptor: Descriptor,
@@ -41,6 +42,7 @@ pub enum Content {
 
 /// An image's manifest and, where it was wanted and is one, its config.
 #[derive(Debug, Clone)]
+#[non_exhaustive]
 pub struct Image {
     /// The manifest.
     pub manifest: Box<ImageManifest>,

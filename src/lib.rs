@@ -1,4 +1,6 @@
 #![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing))]
+// What is public is meant to be.
+#![cfg_attr(not(test), deny(unreachable_pub, unnameable_types))]
 //! Puts one multi-platform reference, a Docker manifest list or an OCI image index, in front of images that were
 //! built per platform.
 //!
@@ -44,6 +46,10 @@
 //! # }
 //! ```
 //!
+//! Options are made with `..Default::default()`, and get more fields. Results and errors are types that grow as well; those
+//! of errors say what went wrong and for what, and `to_string()` is what the program prints. Of other crates' types two are
+//! in use here: [`bytes::Bytes`] for content, and [`serde_json::Value`] for [`spec::schema`].
+//!
 //! Work runs on a tokio runtime with time and I/O enabled, one thread is enough. Nothing here prints; the one exception is
 //! [`cli`], which is the program.
 
@@ -55,7 +61,7 @@ pub mod image;
 pub mod inspect;
 pub mod layout;
 mod once;
-pub mod output;
+mod output;
 pub mod probe;
 pub mod query;
 pub mod registry;

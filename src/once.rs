@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 /// Work that is done once for a key: those who ask meanwhile wait for the one who does it, and share the result. A
 /// failure is shared by those who waited for it, and the next who asks tries anew.
-pub struct Once<K, V, E> {
+pub(crate) struct Once<K, V, E> {
     slots: Mutex<HashMap<K, Arc<Slot<V, E>>>>,
 }
 
@@ -25,7 +25,7 @@ impl<K, V, E> Default for Once<K, V, E> {
 
 impl<K: Eq + Hash + Clone, V: Clone, E: Clone> Once<K, V, E> {
     /// The value of a key: from who has it, or from this work.
-    pub async fn get(&self, key: &K, work: impl Future<Output = Result<V, E>>) -> Result<V, E> {
+    pub(crate) async fn get(&self, key: &K, work: impl Future<Output = Result<V, E>>) -> Result<V, E> {
         let slot = {
             let mut slots = self.slots.lock().unwrap_or_else(PoisonError::into_inner);
             let new = || Arc::new(Slot { ended: AtomicU64::new(0), last: tokio::sync::Mutex::new(None) });
@@ -45,7 +45,7 @@ impl<K: Eq + Hash + Clone, V: Clone, E: Clone> Once<K, V, E> {
     }
 
     /// Lets go of a value that nobody will ask for again.
-    pub fn forget(&self, key: &K) {
+    pub(crate) fn forget(&self, key: &K) {
         self.slots.lock().unwrap_or_else(PoisonError::into_inner).remove(key);
     }
 }

@@ -7,6 +7,7 @@ use crate::store::{Error, Store};
 
 /// What a reference is, and what it runs on.
 #[derive(Debug, Clone)]
+#[non_exhaustive]
 pub struct Query {
     /// Type, digest and size.
     pub descriptor: Descriptor,

@@ -17,6 +17,7 @@ pub enum Held {
 
 /// A manifest that a tag points at, as an index.
 #[derive(Debug, Clone)]
+#[non_exhaustive]
 pub struct HeldManifest {
     /// Type, digest and size.
     pub descriptor: Descriptor,

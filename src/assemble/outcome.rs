@@ -8,6 +8,7 @@ use crate::store::{Placing, Report, Step, TagReport};
 
 /// What came of an index, or would come of it.
 #[derive(Debug, Clone)]
+#[non_exhaustive]
 pub struct Outcome {
     /// What it is made of.
     pub plan: Plan,
@@ -31,6 +32,7 @@ impl Outcome {
 
 /// A source that does not exist and was left out.
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Skipped {
     /// The platform asked for, where one was.
     pub platform: Option<String>,
@@ -51,6 +53,7 @@ pub struct Volume {
 
 /// What came to be in a repository. What another index of the same run brought there before is not counted again.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Moves {
     /// Blobs that were there.
     pub there: Volume,

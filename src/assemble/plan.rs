@@ -17,6 +17,7 @@ use crate::store::Child;
 
 /// All that will be written, as a value: nothing is pushed before it exists.
 #[derive(Debug, Clone)]
+#[non_exhaustive]
 pub struct Plan {
     /// Where the index goes.
     pub target: Location,
@@ -38,6 +39,7 @@ pub struct Plan {
 
 /// What an index changes at its target.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Difference {
     /// What becomes of each entry.
     pub changes: Vec<Change>,

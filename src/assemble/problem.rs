@@ -87,6 +87,7 @@ impl std::error::Error for PlanError {}
 
 /// All sources that cannot be used.
 #[derive(Debug)]
+#[non_exhaustive]
 pub struct ResolveError {
     /// The index that was to be made.
     pub target: Location,
@@ -96,6 +97,7 @@ pub struct ResolveError {
 
 /// One source that cannot be used.
 #[derive(Debug)]
+#[non_exhaustive]
 pub struct SourceProblem {
     /// The platform that was asked for; empty where none was.
     pub platform: Platform,

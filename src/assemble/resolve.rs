@@ -16,6 +16,7 @@ use crate::store::{Child, Store};
 
 /// One image or attestation that goes into the index, fetched and verified.
 #[derive(Debug, Clone)]
+#[non_exhaustive]
 pub struct Entry {
     /// As it goes into the index: type, digest, size, platform, annotations.
     pub descriptor: Descriptor,

@@ -221,7 +221,7 @@ async fn tell(store: &Store<'_>, pairs: &[Pair], options: &CopyOptions, told: &m
 }
 
 fn location(text: &str) -> Result<Location, Failure> {
-    text.parse().map_err(|error: crate::image::LocationError| Failure::usage(error.to_string()))
+    text.parse().map_err(Failure::usage)
 }
 
 fn platform(text: &str) -> Result<Platform, Failure> {

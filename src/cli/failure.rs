@@ -32,8 +32,8 @@ impl Failure {
     }
 
     /// What was asked for makes no sense, whatever the registry says.
-    pub(super) fn usage(message: impl Into<String>) -> Self {
-        Self { code: 2, ..Self::new(message) }
+    pub(super) fn usage(message: impl ToString) -> Self {
+        Self { code: 2, ..Self::new(message.to_string()) }
     }
 
     /// Whoever reads stdout has seen enough, and nothing more needs to be found out.

@@ -84,8 +84,7 @@ impl Remove {
 }
 
 fn target(text: &str) -> Result<Location, Failure> {
-    let target: Location =
-        text.parse().map_err(|error: crate::image::LocationError| Failure::usage(error.to_string()))?;
+    let target: Location = text.parse().map_err(Failure::usage)?;
     match &target {
         Location::Layout(layout) if layout.archive => Err(Failure::usage(format!(
             "{target}: an archive is written anew, and not changed; copy it to a folder (oci:)"

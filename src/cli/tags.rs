@@ -25,8 +25,7 @@ pub(super) struct Tags {
 
 impl Tags {
     pub(super) fn run(self, global: &Global) -> Result<Results, Failure> {
-        let at: Location =
-            self.repository.parse().map_err(|error: crate::image::LocationError| Failure::usage(error.to_string()))?;
+        let at: Location = self.repository.parse().map_err(Failure::usage)?;
         if at.tag().is_some() || at.digest().is_some() {
             let repository = &self.repository;
             return Err(Failure::usage(format!("\"{repository}\" has a tag or digest; name the repository alone")));

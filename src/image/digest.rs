@@ -76,7 +76,7 @@ impl Digest {
 }
 
 /// Compares content with a digest and a size while it passes by.
-pub struct Verifier {
+pub(crate) struct Verifier {
     digest: Digest,
     size: u64,
     seen: u64,
@@ -84,7 +84,7 @@ pub struct Verifier {
 }
 
 /// Makes the digest of content that comes in pieces.
-pub struct Hasher(Algorithm);
+pub(crate) struct Hasher(Algorithm);
 
 enum Algorithm {
     Sha256(Sha256),
@@ -94,7 +94,7 @@ enum Algorithm {
 impl Hasher {
     /// With the algorithm of a digest, to compare with it.
     #[must_use]
-    pub fn like(digest: &Digest) -> Self {
+    pub(crate) fn like(digest: &Digest) -> Self {
         Self(match digest.0.starts_with("sha512:") {
             true => Algorithm::Sha512(Sha512::new()),
             false => Algorithm::Sha256(Sha256::new()),
@@ -102,7 +102,7 @@ impl Hasher {
     }
 
     /// Takes in the next bytes.
-    pub fn update(&mut self, bytes: &[u8]) {
+    pub(crate) fn update(&mut self, bytes: &[u8]) {
         match &mut self.0 {
             Algorithm::Sha256(hasher) => hasher.update(bytes),
             Algorithm::Sha512(hasher) => hasher.update(bytes),
@@ -111,7 +111,7 @@ impl Hasher {
 
     /// Of all that came.
     #[must_use]
-    pub fn finish(self) -> Digest {
+    pub(crate) fn finish(self) -> Digest {
         Digest(match self.0 {
             Algorithm::Sha256(hasher) => format!("sha256:{}", hex(&hasher.finalize())),
             Algorithm::Sha512(hasher) => format!("sha512:{}", hex(&hasher.finalize())),
@@ -122,12 +122,12 @@ impl Hasher {
 impl Verifier {
     /// For content with this digest and so many bytes.
     #[must_use]
-    pub fn new(digest: &Digest, size: u64) -> Self {
+    pub(crate) fn new(digest: &Digest, size: u64) -> Self {
         Self { digest: digest.clone(), size, seen: 0, hasher: Hasher::like(digest) }
     }
 
     /// Takes in the next bytes. The error says what is wrong: there are more than there should be.
-    pub fn update(&mut self, bytes: &[u8]) -> Result<(), String> {
+    pub(crate) fn update(&mut self, bytes: &[u8]) -> Result<(), String> {
         self.seen += bytes.len() as u64;
         if self.seen > self.size {
             return Err(format!("more than the {} bytes that its descriptor says", self.size));
@@ -137,7 +137,7 @@ impl Verifier {
     }
 
     /// Nothing more comes. The error says what is wrong.
-    pub fn finish(self) -> Result<(), String> {
+    pub(crate) fn finish(self) -> Result<(), String> {
         if self.seen != self.size {
             return Err(format!("{} bytes, its descriptor says {}", self.seen, self.size));
         }

@@ -73,10 +73,12 @@ struct DockerEntry<'a> {
 /// The exact bytes of an index, in the one byte form that manifest-tool 2.2.1 writes, so that a pipeline which
 /// changes tools keeps its digests: two-space indent, Go's field order, sorted annotation keys, Go's escapes,
 /// no newline at the end. Of a Docker list the entries alone are written: it has no place for anything else.
-pub fn index_bytes(kind: IndexKind, index: &Index) -> Result<Vec<u8>, serde_json::Error> {
+///
+/// Errors: what cannot be JSON, which nothing that an [`Index`] holds is known to be.
+pub fn index_bytes(kind: IndexKind, index: &Index) -> Result<Vec<u8>, IndexError> {
     let (schema_version, media_type) = (2, kind.media_type());
     let Index { artifact_type, manifests, subject, annotations } = index;
-    match kind {
+    let bytes = match kind {
         IndexKind::Oci => {
             go_json(&OciIndex { schema_version, media_type, artifact_type, manifests, subject, annotations }, "  ")
         }
@@ -93,11 +95,17 @@ pub fn index_bytes(kind: IndexKind, index: &Index) -> Result<Vec<u8>, serde_json
                 .collect();
             go_json(&DockerList { schema_version, media_type, manifests }, "  ")
         }
-    }
+    };
+    bytes.map_err(|error| IndexError(error.to_string()))
 }
 
+/// Why an index cannot be written.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("it cannot be JSON: {0}")]
+pub struct IndexError(String);
+
 /// JSON as Go's `json.MarshalIndent` writes it: `<`, `>`, `&`, U+2028 and U+2029 are escaped.
-pub fn go_json(value: &impl Serialize, indent: &str) -> Result<Vec<u8>, serde_json::Error> {
+pub(crate) fn go_json(value: &impl Serialize, indent: &str) -> Result<Vec<u8>, serde_json::Error> {
     let mut out = Vec::new();
     let formatter = serde_json::ser::PrettyFormatter::with_indent(indent.as_bytes());
     value.serialize(&mut serde_json::Serializer::with_formatter(&mut out, formatter))?;

@@ -28,7 +28,7 @@ pub struct Fetched {
 
 impl Fetched {
     /// Compares type and size with what refers to the manifest. The error says what differs.
-    pub fn check(&self, by: &Descriptor) -> Result<(), String> {
+    pub(crate) fn check(&self, by: &Descriptor) -> Result<(), String> {
         let Descriptor { media_type, size, .. } = &self.descriptor;
         if (media_type, size) == (&by.media_type, &by.size) {
             return Ok(());

@@ -14,13 +14,16 @@ mod reference;
 mod selection;
 
 pub use descriptor::{Descriptor, REFERENCE_DIGEST, REFERENCE_TYPE};
-pub use digest::{Digest, DigestError, Hasher, Verifier};
-pub use index::{IndexKind, go_json, index_bytes};
+pub use digest::{Digest, DigestError};
+pub(crate) use digest::{Hasher, Verifier};
+pub(crate) use index::go_json;
+pub use index::{IndexError, IndexKind, index_bytes};
 pub use location::{LayoutReference, Location, LocationError};
 pub use manifest::{
     Fetched, ImageConfig, ImageManifest, Index, MAX_CONFIG, MAX_MANIFEST, MAX_MANIFESTS, MAX_NESTING,
     MAX_PUSHED_MANIFEST, Manifest, ManifestError, parse_manifest,
 };
-pub use plain::plain;
-pub use platform::{Platform, is_known_platform, known_architectures, known_systems, known_variants};
-pub use reference::{Reference, ReferenceError, check_tag};
+pub(crate) use plain::plain;
+pub use platform::{Platform, PlatformError};
+pub(crate) use platform::{is_known_platform, known_architectures, known_systems, known_variants};
+pub use reference::{Reference, ReferenceError, TagError, check_tag};

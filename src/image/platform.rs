@@ -162,25 +162,25 @@ fn parts(of: impl Iterator<Item = &'static str>) -> Vec<&'static str> {
 
 /// The operating systems of all platforms that are known.
 #[must_use]
-pub fn known_systems() -> Vec<&'static str> {
+pub(crate) fn known_systems() -> Vec<&'static str> {
     parts(KNOWN.iter().filter_map(|pair| Some(pair.split_once('/')?.0)))
 }
 
 /// The architectures of all platforms that are known.
 #[must_use]
-pub fn known_architectures() -> Vec<&'static str> {
+pub(crate) fn known_architectures() -> Vec<&'static str> {
     parts(KNOWN.iter().filter_map(|pair| Some(pair.split_once('/')?.1)))
 }
 
 /// The variants of all platforms that are known.
 #[must_use]
-pub fn known_variants() -> Vec<&'static str> {
+pub(crate) fn known_variants() -> Vec<&'static str> {
     parts(VARIANTS.iter().filter_map(|triple| Some(triple.rsplit_once('/')?.1)))
 }
 
 /// Whether os, architecture and variant are a combination that 2.2.1 puts into a list.
 #[must_use]
-pub fn is_known_platform(platform: &Platform) -> bool {
+pub(crate) fn is_known_platform(platform: &Platform) -> bool {
     let pair = format!("{}/{}", platform.os, platform.architecture);
     if platform.variant.is_empty() {
         KNOWN.contains(&pair.as_str())
@@ -189,11 +189,16 @@ pub fn is_known_platform(platform: &Platform) -> bool {
     }
 }
 
+/// A text that is no platform.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("invalid platform \"{0}\": expected OS/ARCH or OS/ARCH/VARIANT, such as linux/arm/v7")]
+pub struct PlatformError(String);
+
 impl std::str::FromStr for Platform {
-    type Err = String;
+    type Err = PlatformError;
 
     /// Reads `OS/ARCH` or `OS/ARCH/VARIANT`.
-    fn from_str(text: &str) -> Result<Self, String> {
+    fn from_str(text: &str) -> Result<Self, PlatformError> {
         let parts: Vec<&str> = text.trim().split('/').collect();
         let (os, architecture, variant) = match parts[..] {
             [os, architecture] => (os, architecture, ""),
@@ -201,9 +206,7 @@ impl std::str::FromStr for Platform {
             _ => ("", "", ""),
         };
         if os.is_empty() || architecture.is_empty() {
-            return Err(format!(
-                "invalid platform \"{text}\": expected OS/ARCH or OS/ARCH/VARIANT, such as linux/arm/v7"
-            ));
+            return Err(PlatformError(text.to_owned()));
         }
         Ok(Self { os: os.into(), architecture: architecture.into(), variant: variant.into(), ..Self::default() })
     }

@@ -131,7 +131,7 @@ fn parse(text: &str) -> Result<Reference, String> {
         _ => (rest, None),
     };
     if let Some(tag) = tag {
-        check_tag(tag)?;
+        check_tag(tag).map_err(|error| error.to_string())?;
     }
     let (registry, path) = match name.split_once('/') {
         Some((first, path)) if is_registry(first) => (first, path.to_owned()),
@@ -216,19 +216,23 @@ fn is_path_part(part: &str) -> bool {
 
 /// Checks a tag alone: up to 128 of letters, digits, `_`, `.` and `-`, not starting with `.` or `-`.
 ///
-/// The error says what is wrong, without the tag.
-pub fn check_tag(tag: &str) -> Result<(), String> {
+/// Errors: what is wrong, without the tag.
+pub fn check_tag(tag: &str) -> Result<(), TagError> {
     let word = |b: u8| b.is_ascii_alphanumeric() || b == b'_';
     match tag.as_bytes() {
-        [] => Err("the tag is empty".into()),
-        bytes if bytes.len() > 128 => Err("the tag is longer than 128 characters".into()),
+        [] => Err(TagError("the tag is empty")),
+        bytes if bytes.len() > 128 => Err(TagError("the tag is longer than 128 characters")),
         [first, rest @ ..] if word(*first) && rest.iter().all(|&b| word(b) || b == b'.' || b == b'-') => Ok(()),
-        _ => {
-            Err("a tag may have only letters, digits, \"_\", \".\" and \"-\", and starts with none of the last two"
-                .into())
-        }
+        _ => Err(TagError(
+            "a tag may have only letters, digits, \"_\", \".\" and \"-\", and starts with none of the last two",
+        )),
     }
 }
+
+/// Why a text is no tag.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{0}")]
+pub struct TagError(&'static str);
 
 #[cfg(test)]
 mod tests {

@@ -24,7 +24,7 @@ impl Index {
     }
 
     /// The only image for a platform. The error says what there is instead.
-    pub fn image_for(&self, wanted: &Platform) -> Result<&Descriptor, String> {
+    pub(crate) fn image_for(&self, wanted: &Platform) -> Result<&Descriptor, String> {
         let found = self.images_for(wanted);
         match found.as_slice() {
             [(_, first), rest @ ..] if rest.iter().all(|(_, other)| other.digest == first.digest) => Ok(first),

@@ -18,7 +18,7 @@ const PIECE: usize = 256 << 10;
 /// refers to them; an archive is written anew, without what nothing in it refers to any more.
 ///
 /// Errors: it is not there, or cannot be written.
-pub fn delete(at: &LayoutReference) -> Result<(), Error> {
+pub(crate) fn delete(at: &LayoutReference) -> Result<(), Error> {
     let held = at.archive.then(|| hold(at)).transpose()?;
     let layout = Layout::open(at)?;
     let found = layout.find(at)?;

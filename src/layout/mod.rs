@@ -10,10 +10,10 @@ mod files;
 mod reader;
 mod writer;
 
-pub use delete::delete;
+pub(crate) use delete::delete;
 pub use error::{Error, ErrorKind};
-pub use reader::Layout;
-pub use writer::{BlobWriter, Writer, check_target, has_blob};
+pub(crate) use reader::Layout;
+pub(crate) use writer::{Writer, check_target, has_blob};
 
 use crate::image::Digest;
 

@@ -13,7 +13,7 @@ use super::{CONTAINERD_NAME, REF_NAME, blob_path};
 use crate::image::{Descriptor, Digest, Fetched, Index, LayoutReference, MAX_MANIFEST, media_type, parse_manifest};
 
 /// A layout that is read.
-pub struct Layout {
+pub(crate) struct Layout {
     /// Without a name.
     at: LayoutReference,
     files: Files,
@@ -28,7 +28,7 @@ struct Version {
 
 impl Layout {
     /// Opens a folder or archive. Errors: it is not there, no layout of version 1, or an archive that is not sound.
-    pub fn open(at: &LayoutReference) -> Result<Self, Error> {
+    pub(crate) fn open(at: &LayoutReference) -> Result<Self, Error> {
         let at = LayoutReference { name: None, digest: None, ..at.clone() };
         let failed = |reason: String| Error::new(&at, reason);
         let path = PathBuf::from(&at.path);
@@ -58,13 +58,13 @@ impl Layout {
     }
 
     /// Opens a folder to see what it holds now: nothing where it is no layout yet, or an archive, which is written anew.
-    pub fn current(at: &LayoutReference) -> Result<Option<Self>, Error> {
+    pub(crate) fn current(at: &LayoutReference) -> Result<Option<Self>, Error> {
         let is_there = !at.archive && Path::new(&at.path).join("index.json").exists();
         is_there.then(|| Self::open(at)).transpose()
     }
 
     /// What index.json has under a name or digest, or the only image where neither is given.
-    pub fn find(&self, at: &LayoutReference) -> Result<Descriptor, Error> {
+    pub(crate) fn find(&self, at: &LayoutReference) -> Result<Descriptor, Error> {
         let mut entries: Vec<&Descriptor> = match (&at.digest, &at.name) {
             (Some(digest), _) => self.index.manifests.iter().filter(|entry| entry.digest == *digest).collect(),
             (None, Some(name)) => {
@@ -105,7 +105,7 @@ impl Layout {
     }
 
     /// Reads a manifest, by name, by digest, or the only one.
-    pub fn fetch_manifest(&self, at: &LayoutReference) -> Result<Fetched, Error> {
+    pub(crate) fn fetch_manifest(&self, at: &LayoutReference) -> Result<Fetched, Error> {
         let entry = self.find(at)?;
         let read = self.read_blob(at, &entry.digest, MAX_MANIFEST);
         let is_listed = !entry.media_type.is_empty();
@@ -122,7 +122,7 @@ impl Layout {
     }
 
     /// Reads a small blob, such as a config, and compares it with its descriptor.
-    pub fn fetch_blob(&self, blob: &Descriptor, limit: u64) -> Result<Bytes, Error> {
+    pub(crate) fn fetch_blob(&self, blob: &Descriptor, limit: u64) -> Result<Bytes, Error> {
         let at = self.named(&blob.digest);
         let bytes = self.read_blob(&at, &blob.digest, limit)?;
         if bytes.len() as u64 == blob.size {
@@ -171,13 +171,13 @@ impl Layout {
     }
 
     /// Opens a blob, and tells its length. Who reads it compares it with its descriptor.
-    pub fn open_blob(&self, blob: &Descriptor) -> Result<(Take<File>, u64), Error> {
+    pub(crate) fn open_blob(&self, blob: &Descriptor) -> Result<(Take<File>, u64), Error> {
         let at = self.named(&blob.digest);
         self.files.open(&blob_path(&blob.digest)).map_err(|reason| unreadable(&at, reason))
     }
 
     /// The names that index.json has, in its order, each once.
-    pub fn names(&self) -> impl Iterator<Item = &str> {
+    pub(crate) fn names(&self) -> impl Iterator<Item = &str> {
         let mut seen = HashSet::new();
         let names = self.index.manifests.iter().filter_map(|entry| {
             let keys = [REF_NAME, CONTAINERD_NAME];
@@ -187,7 +187,7 @@ impl Layout {
     }
 
     /// The manifests that index.json lists without a name; those that refer to others are among them.
-    pub fn unnamed(&self) -> impl Iterator<Item = &Descriptor> {
+    pub(crate) fn unnamed(&self) -> impl Iterator<Item = &Descriptor> {
         let is_manifest =
             |entry: &&Descriptor| media_type::is_image(&entry.media_type) || media_type::is_index(&entry.media_type);
         self.index.manifests.iter().filter(|entry| !entry.annotations.contains_key(REF_NAME)).filter(is_manifest)

@@ -24,7 +24,7 @@ const LOCK_TRIES: u32 = 600;
 const LOCK_WAIT: Duration = Duration::from_millis(50);
 
 /// A layout that is written. An archive is put together in a folder beside it, and replaces what was there at the end.
-pub struct Writer {
+pub(crate) struct Writer {
     /// Without a name.
     at: LayoutReference,
     root: PathBuf,
@@ -33,7 +33,7 @@ pub struct Writer {
 }
 
 /// A blob on its way into a layout; dropped before its end it leaves nothing.
-pub struct BlobWriter {
+pub(crate) struct BlobWriter {
     subject: String,
     file: NamedTempFile,
     to: PathBuf,
@@ -42,7 +42,7 @@ pub struct BlobWriter {
 
 impl Writer {
     /// For a folder that is a layout, or is empty, or is not there yet; or for an archive, whatever is there.
-    pub fn create(at: &LayoutReference) -> Result<Self, Error> {
+    pub(crate) fn create(at: &LayoutReference) -> Result<Self, Error> {
         let at = LayoutReference { name: None, digest: None, ..at.clone() };
         let failed = |error: std::io::Error| Error::new(&at, format!("it cannot be written: {error}"));
         let path = &target_of(&at);
@@ -70,7 +70,7 @@ impl Writer {
 
     /// Whether a blob is there, whole.
     #[must_use]
-    pub fn has_blob(&self, blob: &Descriptor) -> bool {
+    pub(crate) fn has_blob(&self, blob: &Descriptor) -> bool {
         is_whole(&self.root, blob)
     }
 
@@ -87,7 +87,7 @@ impl Writer {
     }
 
     /// Begins a blob.
-    pub fn begin_blob(&self, blob: &Descriptor) -> Result<BlobWriter, Error> {
+    pub(crate) fn begin_blob(&self, blob: &Descriptor) -> Result<BlobWriter, Error> {
         let to = self.root.join(blob_path(&blob.digest));
         let at = LayoutReference { digest: Some(blob.digest.clone()), ..self.at.clone() };
         let file = (|| {
@@ -100,7 +100,7 @@ impl Writer {
     }
 
     /// Writes a manifest.
-    pub fn put_manifest(&self, descriptor: &Descriptor, bytes: &Bytes) -> Result<(), Error> {
+    pub(crate) fn put_manifest(&self, descriptor: &Descriptor, bytes: &Bytes) -> Result<(), Error> {
         if self.has_blob(descriptor) {
             return Ok(());
         }
@@ -111,7 +111,7 @@ impl Writer {
 
     /// Puts manifests that are there into index.json: under a name, in place of what had that name; or without one, but
     /// for those that are listed.
-    pub fn list(&self, name: Option<&str>, descriptors: &[Descriptor]) -> Result<(), Error> {
+    pub(crate) fn list(&self, name: Option<&str>, descriptors: &[Descriptor]) -> Result<(), Error> {
         let at = LayoutReference { name: name.map(str::to_owned), ..self.at.clone() };
         self.change_index(&at, |entries| {
             for descriptor in descriptors {
@@ -186,18 +186,18 @@ impl Writer {
 
     /// Whether it has to be finished.
     #[must_use]
-    pub fn is_archive(&self) -> bool {
+    pub(crate) fn is_archive(&self) -> bool {
         self.staging.is_some()
     }
 
     /// The layout, as the user spells it.
     #[must_use]
-    pub fn at(&self) -> &LayoutReference {
+    pub(crate) fn at(&self) -> &LayoutReference {
         &self.at
     }
 
     /// Puts an archive in its place; a folder is in its place already.
-    pub fn finish(&self) -> Result<(), Error> {
+    pub(crate) fn finish(&self) -> Result<(), Error> {
         if self.staging.is_none() {
             return Ok(());
         }
@@ -242,7 +242,7 @@ impl Writer {
 }
 
 /// Whether a layout can be where it is wanted: a folder that is one, is empty, or is not there; an archive in a folder.
-pub fn check_target(at: &LayoutReference) -> Result<(), Error> {
+pub(crate) fn check_target(at: &LayoutReference) -> Result<(), Error> {
     let path = Path::new(&at.path);
     let failed = |error: std::io::Error| Error::new(at, format!("it cannot be written: {error}"));
     if at.archive {
@@ -275,7 +275,7 @@ fn folder_of(path: &Path) -> &Path {
 
 /// Whether a blob is in a folder, whole; never in an archive, which is written anew.
 #[must_use]
-pub fn has_blob(at: &LayoutReference, blob: &Descriptor) -> bool {
+pub(crate) fn has_blob(at: &LayoutReference, blob: &Descriptor) -> bool {
     !at.archive && is_whole(Path::new(&at.path), blob)
 }
 
@@ -328,14 +328,14 @@ fn readable_by_all(file: NamedTempFile) -> std::io::Result<NamedTempFile> {
 
 impl BlobWriter {
     /// Takes in the next bytes.
-    pub fn write(&mut self, bytes: &[u8]) -> Result<(), Error> {
+    pub(crate) fn write(&mut self, bytes: &[u8]) -> Result<(), Error> {
         self.verifier.update(bytes).map_err(|reason| Error::new(&self.subject, reason))?;
         let written = self.file.write_all(bytes);
         written.map_err(|error| Error::new(&self.subject, format!("it cannot be written: {error}")))
     }
 
     /// Compares it with its descriptor and puts it in its place.
-    pub fn finish(self) -> Result<(), Error> {
+    pub(crate) fn finish(self) -> Result<(), Error> {
         let Self { subject, file, to, verifier } = self;
         verifier.finish().map_err(|reason| Error::new(&subject, reason))?;
         let placed = file.as_file().sync_data().and_then(|()| file.persist(&to).map_err(|error| error.error));

@@ -16,14 +16,14 @@ const PREDICATE_TYPE: &str = "in-toto.io/predicate-type";
 
 /// A document of a command.
 #[must_use]
-pub fn document(command: &str, parts: Value) -> Value {
+pub(crate) fn document(command: &str, parts: Value) -> Value {
     let mut out = json!({"version": 1, "command": command});
     merge(&mut out, parts);
     out
 }
 
 /// Puts the keys of one object to those of another.
-pub fn merge(into: &mut Value, parts: Value) {
+pub(crate) fn merge(into: &mut Value, parts: Value) {
     if let (Some(into), Value::Object(parts)) = (into.as_object_mut(), parts) {
         into.extend(parts);
     }
@@ -31,13 +31,13 @@ pub fn merge(into: &mut Value, parts: Value) {
 
 /// Type, digest and size.
 #[must_use]
-pub fn descriptor_json(descriptor: &Descriptor) -> Value {
+pub(crate) fn descriptor_json(descriptor: &Descriptor) -> Value {
     json!({"digest": descriptor.digest, "size": descriptor.size, "mediaType": descriptor.media_type})
 }
 
 /// What became of tags.
 #[must_use]
-pub fn tags_json(tags: &[TagReport]) -> Value {
+pub(crate) fn tags_json(tags: &[TagReport]) -> Value {
     let tag = |report: &TagReport| {
         let mut tag = json!({
             "reference": report.location.to_string(),
@@ -66,7 +66,7 @@ pub(super) fn state(outcome: TagOutcome) -> &'static str {
 
 /// An index that was pushed, or would be.
 #[must_use]
-pub fn index_json(outcome: &Outcome) -> Value {
+pub(crate) fn index_json(outcome: &Outcome) -> Value {
     let plan = &outcome.plan;
     let mut out = json!({"reference": plan.target.to_string()});
     merge(&mut out, descriptor_json(&plan.descriptor));
@@ -136,7 +136,7 @@ fn entry_json(entry: &Descriptor) -> Value {
 
 /// What `query` found.
 #[must_use]
-pub fn query_json(name: &str, query: &Query) -> Value {
+pub(crate) fn query_json(name: &str, query: &Query) -> Value {
     let mut out = json!({"reference": name});
     merge(&mut out, descriptor_json(&query.descriptor));
     merge(&mut out, json!({"index": query.is_index, "platforms": query.platforms}));
@@ -145,7 +145,7 @@ pub fn query_json(name: &str, query: &Query) -> Value {
 
 /// What `inspect` found.
 #[must_use]
-pub fn inspection_parts(name: &str, inspection: &Inspection) -> Value {
+pub(crate) fn inspection_parts(name: &str, inspection: &Inspection) -> Value {
     let mut out = json!({"reference": name});
     merge(&mut out, descriptor_json(&inspection.descriptor));
     let parts = match &inspection.content {

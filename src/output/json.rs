@@ -7,7 +7,11 @@ use crate::inspect::{Child, Content, Image, Inspection};
 /// manifests of its children. With `expand_config`, configs stand where manifests name them.
 ///
 /// Errors: a manifest or config that is no JSON object.
-pub fn inspection_json(name: &str, inspection: &Inspection, expand_config: bool) -> Result<String, serde_json::Error> {
+pub(crate) fn inspection_json(
+    name: &str,
+    inspection: &Inspection,
+    expand_config: bool,
+) -> Result<String, serde_json::Error> {
     let mut out = Map::new();
     out.insert("name".into(), json!(name));
     out.insert("digest".into(), json!(inspection.descriptor.digest));

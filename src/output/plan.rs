@@ -6,7 +6,7 @@ use crate::image::{Descriptor, Platform, REFERENCE_DIGEST};
 
 /// What a push would do, in words, a line for each thing.
 #[must_use]
-pub fn plan_text(outcome: &Outcome) -> String {
+pub(crate) fn plan_text(outcome: &Outcome) -> String {
     let mut out = String::new();
     // Writing to a String cannot fail.
     let _ = write(&mut out, outcome);

@@ -5,7 +5,7 @@ use crate::probe::{Check, Need, Report};
 
 /// A line of the table that `probe` prints.
 #[must_use]
-pub fn check_text(check: &Check) -> String {
+pub(crate) fn check_text(check: &Check) -> String {
     let need = match check.need {
         Need::Yes => "needed",
         Need::OneOf => "one of",
@@ -17,7 +17,7 @@ pub fn check_text(check: &Check) -> String {
 
 /// What `probe` found out, for programs.
 #[must_use]
-pub fn report_json(repository: &str, report: &Report) -> Value {
+pub(crate) fn report_json(repository: &str, report: &Report) -> Value {
     let check = |check: &Check| {
         let need = match check.need {
             Need::Yes => json!(true),

@@ -9,7 +9,7 @@ use crate::store::Transfer;
 
 /// The lines at the bottom of a terminal: one for each blob on its way, one for all of them, and in a run of several
 /// indexes or tags one for these. Nothing is drawn where stderr is not a terminal.
-pub struct Progress {
+pub(crate) struct Progress {
     lines: MultiProgress,
     items: Option<ProgressBar>,
     blobs: Mutex<Blobs>,
@@ -27,7 +27,7 @@ const TICK: Duration = Duration::from_millis(200);
 impl Progress {
     /// For a run of so many things of a kind, such as 12 indexes; of a single one only blobs are shown.
     #[must_use]
-    pub fn new(count: usize, kind: &str) -> Self {
+    pub(crate) fn new(count: usize, kind: &str) -> Self {
         let lines = MultiProgress::new();
         let items = (count > 1).then(|| {
             let bar = lines.add(ProgressBar::new(count as u64));
@@ -39,7 +39,7 @@ impl Progress {
     }
 
     /// One more is done, with so many requests in all, and so many of them sent again.
-    pub fn done(&self, requests: usize, sent_again: usize) {
+    pub(crate) fn done(&self, requests: usize, sent_again: usize) {
         if let Some(items) = &self.items {
             items.inc(1);
             items.set_message(format!("{requests} requests, {sent_again} sent again"));
@@ -47,7 +47,7 @@ impl Progress {
     }
 
     /// Shows the blobs that are on their way now, and the bytes of those that have arrived.
-    pub fn show(&self, running: &[Transfer], arrived: u64) {
+    pub(crate) fn show(&self, running: &[Transfer], arrived: u64) {
         let mut blobs = self.blobs.lock().unwrap_or_else(PoisonError::into_inner);
         let gone = |digest: &Digest| running.iter().all(|transfer| transfer.digest != *digest);
         blobs.running.retain(|digest, bar| {
@@ -78,12 +78,12 @@ impl Progress {
     }
 
     /// Lets something else be written to the terminal.
-    pub fn aside<T>(&self, write: impl FnOnce() -> T) -> T {
+    pub(crate) fn aside<T>(&self, write: impl FnOnce() -> T) -> T {
         self.lines.suspend(write)
     }
 
     /// Takes the lines away.
-    pub fn finish(&self) {
+    pub(crate) fn finish(&self) {
         let blobs = std::mem::take(&mut *self.blobs.lock().unwrap_or_else(PoisonError::into_inner));
         blobs.running.values().chain(&blobs.total).chain(&self.items).for_each(ProgressBar::finish_and_clear);
         let _ = self.lines.clear();

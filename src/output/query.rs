@@ -3,7 +3,7 @@ use crate::query::Query;
 
 /// The text of `query`, to the byte that of mquery. `name` is the reference as the user wrote it.
 #[must_use]
-pub fn query_text(name: &str, query: &Query) -> String {
+pub(crate) fn query_text(name: &str, query: &Query) -> String {
     let platforms = query.platforms.iter().map(shown);
     let (list, platforms) = if query.is_index {
         (

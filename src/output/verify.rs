@@ -6,7 +6,7 @@ use crate::verify::{Finding, Part, Verification};
 
 /// What `verify` says: a line, and one for each finding. `name` is the reference as the user wrote it.
 #[must_use]
-pub fn verification_text(name: &str, found: &Verification) -> String {
+pub(crate) fn verification_text(name: &str, found: &Verification) -> String {
     let counted = |count: usize, what: &str| format!("{count} {what}{}", if count == 1 { "" } else { "s" });
     let verdict = match found.findings.len() {
         0 if found.is_sound() => "sound".to_owned(),
@@ -37,7 +37,7 @@ fn counted_bytes(bytes: u64) -> String {
 
 /// The same for programs.
 #[must_use]
-pub fn verification_json(name: &str, found: &Verification) -> Value {
+pub(crate) fn verification_json(name: &str, found: &Verification) -> Value {
     let mut out = json!({"reference": name});
     if let Some(descriptor) = &found.descriptor {
         merge(&mut out, descriptor_json(descriptor));

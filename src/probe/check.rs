@@ -2,6 +2,7 @@ use crate::registry::Told;
 
 /// One thing that was tried.
 #[derive(Debug, Clone)]
+#[non_exhaustive]
 pub struct Check {
     /// What it is.
     pub name: &'static str,

@@ -25,6 +25,7 @@ pub struct ProbeOptions {
 
 /// What was found out about a registry.
 #[derive(Debug, Clone, Default)]
+#[non_exhaustive]
 pub struct Report {
     /// Everything that was tried, in order.
     pub checks: Vec<Check>,

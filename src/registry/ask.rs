@@ -12,7 +12,7 @@ use crate::image::{MAX_MANIFEST, Reference, media_type};
 
 /// One request below a repository.
 #[derive(Debug, Clone)]
-pub struct Question {
+pub(crate) struct Question {
     /// Such as `PUT`.
     pub verb: Verb,
     /// Such as `manifests/v1` or `tags/list?n=1`; or a place that the registry named.
@@ -27,7 +27,7 @@ pub struct Question {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[allow(missing_docs, reason = "HTTP's own")]
 #[non_exhaustive]
-pub enum Verb {
+pub(crate) enum Verb {
     Delete,
     Get,
     Head,
@@ -37,7 +37,7 @@ pub enum Verb {
 
 /// What a registry answers, whatever it is.
 #[derive(Debug, Clone)]
-pub struct Told {
+pub(crate) struct Told {
     /// HTTP status.
     pub status: u16,
     /// The body.
@@ -50,13 +50,13 @@ pub struct Told {
 impl Question {
     /// Without content.
     #[must_use]
-    pub fn new(verb: Verb, target: impl Into<String>) -> Self {
+    pub(crate) fn new(verb: Verb, target: impl Into<String>) -> Self {
         Self { verb, target: target.into(), content: None, from: None }
     }
 
     /// A manifest that is written.
     #[must_use]
-    pub fn put(name: &str, media_type: &str, bytes: Bytes) -> Self {
+    pub(crate) fn put(name: &str, media_type: &str, bytes: Bytes) -> Self {
         Self { content: Some((media_type.to_owned(), bytes)), ..Self::new(Verb::Put, format!("manifests/{name}")) }
     }
 }
@@ -64,13 +64,13 @@ impl Question {
 impl Told {
     /// A header, if it is there and is text; its name in lower case.
     #[must_use]
-    pub fn header(&self, name: &str) -> Option<&str> {
+    pub(crate) fn header(&self, name: &str) -> Option<&str> {
         self.headers.iter().find(|(found, _)| found == name).map(|(_, value)| value.as_str())
     }
 
     /// Whether it says that it is done.
     #[must_use]
-    pub fn is_done(&self) -> bool {
+    pub(crate) fn is_done(&self) -> bool {
         matches!(self.status, 200..=299)
     }
 }
@@ -80,7 +80,7 @@ impl Client {
     /// anything. Answers of any status come back.
     ///
     /// Errors: no answer, or none that can be read.
-    pub async fn ask(&self, repository: &Reference, question: &Question) -> Result<Told, Error> {
+    pub(crate) async fn ask(&self, repository: &Reference, question: &Question) -> Result<Told, Error> {
         let method = match question.verb {
             Verb::Delete => Method::DELETE,
             Verb::Get => Method::GET,

@@ -49,13 +49,17 @@ impl Client {
     /// Looks for a blob to read it: a HEAD, and a GET whose body is left where the answer to that does not tell.
     ///
     /// Errors: the registry's answer, [`Error::is_missing_content`] for one that is not there.
-    pub async fn find_blob(&self, repository: &Reference, blob: &Descriptor) -> Result<FoundBlob, Error> {
+    pub(crate) async fn find_blob(&self, repository: &Reference, blob: &Descriptor) -> Result<FoundBlob, Error> {
         let request = blob_request(Method::HEAD, repository, blob, Scopes::pull(repository.repository()));
         self.find(repository, request, blob.size).await
     }
 
     /// Looks likewise for a manifest, of whatever type.
-    pub async fn find_manifest(&self, repository: &Reference, manifest: &Descriptor) -> Result<FoundBlob, Error> {
+    pub(crate) async fn find_manifest(
+        &self,
+        repository: &Reference,
+        manifest: &Descriptor,
+    ) -> Result<FoundBlob, Error> {
         let (at, scopes) = (repository.with_digest(manifest.digest.clone()), Scopes::pull(repository.repository()));
         self.find(repository, manifest_request(Method::HEAD, &at, scopes), manifest.size).await
     }
@@ -79,7 +83,12 @@ impl Client {
     /// session that was opened in its place, if one was.
     ///
     /// Errors: the registry's trouble.
-    pub async fn mount_blob(&self, from: &Reference, to: &Reference, blob: &Descriptor) -> Result<Mounting, Error> {
+    pub(crate) async fn mount_blob(
+        &self,
+        from: &Reference,
+        to: &Reference,
+        blob: &Descriptor,
+    ) -> Result<Mounting, Error> {
         let both = Scopes::push(to.repository()).and(from.repository(), &["pull"]);
         let mount = format!("?mount={}&from={}", blob.digest, from.repository());
         let request = upload_request(to, &mount, both, blob_name(to, blob));
@@ -117,7 +126,7 @@ impl Client {
     /// Sends a blob (distribution-spec, "Pushing a blob monolithically"): into the session that is open, and at each
     /// further try from its beginning into a new one, as nobody knows what became of the last. It is compared with its
     /// descriptor on the way.
-    pub async fn send_blob(
+    pub(crate) async fn send_blob(
         &self,
         to: &Reference,
         blob: &Descriptor,
@@ -188,7 +197,7 @@ impl Client {
 
 /// A blob, or manifest, that is there.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct FoundBlob {
+pub(crate) struct FoundBlob {
     /// Its length in bytes, where that is known without reading it.
     pub size: Option<u64>,
 }
@@ -209,7 +218,7 @@ fn upload_request(repository: &Reference, query: &str, scopes: Scopes, subject: 
 }
 
 /// What came of an attempt to mount.
-pub enum Mounting {
+pub(crate) enum Mounting {
     /// The blob is there.
     Mounted,
     /// It has to be sent, into this session if there is one.
@@ -217,7 +226,7 @@ pub enum Mounting {
 }
 
 /// An upload session that is open. Its URL may hold secrets.
-pub struct Session(String);
+pub(crate) struct Session(String);
 
 /// A redirect that is not followed, to a page for signing in, is no success.
 fn is_done(answer: &Answer) -> bool {

@@ -65,6 +65,7 @@ pub struct Client {
 
 /// What was sent so far.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Traffic {
     /// Requests, those to token services and those sent again included.
     pub requests: usize,

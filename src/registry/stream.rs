@@ -18,10 +18,10 @@ use super::sign_in::scopes::Scopes;
 use crate::image::{Descriptor, Reference, Verifier};
 
 /// The bytes of a blob. An error ends it.
-pub type BlobStream = BoxStream<'static, Result<Bytes, Error>>;
+pub(crate) type BlobStream = BoxStream<'static, Result<Bytes, Error>>;
 
 /// Where a blob is, opened anew for each try to send it.
-pub trait BlobSource: Send + Sync {
+pub(crate) trait BlobSource: Send + Sync {
     /// The blob from its beginning.
     fn open(&self) -> BoxFuture<'_, Result<BlobStream, Error>>;
 
@@ -32,7 +32,7 @@ pub trait BlobSource: Send + Sync {
 }
 
 /// A blob in a registry.
-pub struct RegistryBlob<'a> {
+pub(crate) struct RegistryBlob<'a> {
     client: &'a Client,
     repository: &'a Reference,
     blob: &'a Descriptor,
@@ -43,7 +43,7 @@ pub struct RegistryBlob<'a> {
 impl Client {
     /// A blob of a repository (distribution-spec, "Pulling blobs"), as something that can be sent elsewhere.
     #[must_use]
-    pub fn blob<'a>(
+    pub(crate) fn blob<'a>(
         &'a self,
         repository: &'a Reference,
         blob: &'a Descriptor,
@@ -87,7 +87,7 @@ impl BlobSource for RegistryBlob<'_> {
 
 /// Compares a blob with its descriptor while it passes by; what is not right ends in an error, so that whoever takes it
 /// does not take it for whole.
-pub fn verified(stream: BlobStream, subject: String, blob: &Descriptor, lasting: bool) -> BlobStream {
+pub(crate) fn verified(stream: BlobStream, subject: String, blob: &Descriptor, lasting: bool) -> BlobStream {
     let verifier = Verifier::new(&blob.digest, blob.size);
     let wrong = move |reason| {
         let kind = ErrorKind::Protocol(reason);

@@ -14,7 +14,7 @@ use std::collections::{BTreeMap, HashSet};
 
 pub use problem::{Problem, SpecError};
 pub use schema::schema;
-pub use template::{TemplateRequest, from_template, parse_annotations};
+pub use template::{AnnotationError, TemplateRequest, from_template, parse_annotations};
 pub use variables::Lookup;
 pub use yaml::{YamlRequest, from_yaml};
 
@@ -84,15 +84,20 @@ const FORMS: &[&str] = &["docker", "oci", "auto"];
 /// The words for [`Attestations`].
 const ATTESTATIONS: &[&str] = &["keep", "drop"];
 
-impl std::str::FromStr for Form {
-    type Err = String;
+/// A word that names no [`Form`].
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("expected {}", FORMS.join(", "))]
+pub struct FormError;
 
-    fn from_str(text: &str) -> Result<Self, String> {
+impl std::str::FromStr for Form {
+    type Err = FormError;
+
+    fn from_str(text: &str) -> Result<Self, FormError> {
         match text {
             "docker" => Ok(Self::Docker),
             "oci" => Ok(Self::Oci),
             "auto" => Ok(Self::Auto),
-            _ => Err(format!("expected {}", FORMS.join(", "))),
+            _ => Err(FormError),
         }
     }
 }

@@ -2,6 +2,7 @@ use std::fmt;
 
 /// One thing that is wrong, and where.
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Problem {
     /// Line and column in the file, both from 1; absent for arguments.
     pub at: Option<(u64, u64)>,
@@ -11,6 +12,7 @@ pub struct Problem {
 
 /// All that is wrong with a spec, in the order of the file.
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct SpecError {
     /// The file's name, `<stdin>`, or empty for arguments.
     pub file: String,

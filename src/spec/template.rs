@@ -48,7 +48,8 @@ pub fn from_template(request: &TemplateRequest<'_>) -> Result<Spec, SpecError> {
             Err(message) => note(message),
         }
     }
-    let annotations = parse_annotations(request.annotations).map_err(&mut note).unwrap_or_default();
+    let annotations =
+        parse_annotations(request.annotations).map_err(|error| note(error.to_string())).unwrap_or_default();
     for argument in request.entry_annotations {
         if let Err(message) = annotate(&mut sources, argument) {
             note(message);
@@ -79,7 +80,7 @@ pub fn from_template(request: &TemplateRequest<'_>) -> Result<Spec, SpecError> {
 
 /// The source that a platform, as the user wrote it, makes of a template.
 pub(super) fn sources_of(text: &str, template: &str, variables: Option<Lookup<'_>>) -> Result<Source, String> {
-    let platform = text.parse::<Platform>()?;
+    let platform = text.parse::<Platform>().map_err(|error| error.to_string())?;
     let part = |piece| match piece {
         Piece::Text(text) => fill(text, &platform),
         Piece::Value(value) => value,
@@ -96,8 +97,8 @@ fn annotate(sources: &mut [Source], argument: &str) -> Result<(), String> {
     let (name, pairs) = argument
         .split_once(':')
         .ok_or_else(|| format!("invalid annotation \"{argument}\": expected PLATFORM:KEY=VALUE"))?;
-    let platform = name.parse::<Platform>()?;
-    let annotations = parse_annotations(&[pairs.to_owned()])?;
+    let platform = name.parse::<Platform>().map_err(|error| error.to_string())?;
+    let annotations = parse_annotations(&[pairs.to_owned()]).map_err(|error| error.to_string())?;
     let mut found = sources.iter_mut().filter(|source| source.platform == platform).peekable();
     if found.peek().is_none() {
         return Err(format!("annotation \"{argument}\" is for a platform that is not among those given"));
@@ -128,7 +129,7 @@ fn fill(template: &str, platform: &Platform) -> String {
 
 /// Reads `KEY=VALUE` arguments. One argument may hold several with commas between them, as in 2.2.1; a comma counts
 /// as such only where a `KEY=` follows it, so that a value may have commas, and `=` of its own.
-pub fn parse_annotations(arguments: &[String]) -> Result<BTreeMap<String, String>, String> {
+pub fn parse_annotations(arguments: &[String]) -> Result<BTreeMap<String, String>, AnnotationError> {
     let is_pair = |text: &str| text.split_once('=').is_some_and(|(key, _)| !key.is_empty() && !key.contains(' '));
     let mut pairs: Vec<String> = Vec::new();
     for argument in arguments {
@@ -150,11 +151,16 @@ pub fn parse_annotations(arguments: &[String]) -> Result<BTreeMap<String, String
             Some((key, value)) if !key.is_empty() => {
                 annotations.insert(key.to_owned(), value.to_owned());
             }
-            _ => return Err(format!("invalid annotation \"{pair}\": expected KEY=VALUE")),
+            _ => return Err(AnnotationError(pair)),
         }
     }
     Ok(annotations)
 }
+
+/// An argument that is no annotation.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("invalid annotation \"{0}\": expected KEY=VALUE")]
+pub struct AnnotationError(String);
 
 #[cfg(test)]
 mod tests {

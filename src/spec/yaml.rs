@@ -219,7 +219,7 @@ fn flag(text: &str) -> Result<bool, String> {
     }
 }
 
-fn word<T>(key: &str, read: Result<T, String>) -> Result<T, String> {
+fn word<T>(key: &str, read: Result<T, impl std::fmt::Display>) -> Result<T, String> {
     read.map_err(|expected| format!("\"{key}\" is none of its words; {expected}"))
 }
 

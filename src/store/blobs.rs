@@ -62,7 +62,7 @@ impl Store<'_> {
     }
 
     /// Looks for a blob, to read it. Errors: [`Error::is_missing_content`] where it is not there.
-    pub async fn find_blob(&self, at: &Location, blob: &Descriptor) -> Result<FoundBlob, Error> {
+    pub(crate) async fn find_blob(&self, at: &Location, blob: &Descriptor) -> Result<FoundBlob, Error> {
         match at {
             Location::Registry(reference) => Ok(self.client.find_blob(reference, blob).await?),
             Location::Layout(layout) => Ok(FoundBlob { size: Some(self.layout(layout)?.open_blob(blob)?.1) }),
@@ -70,7 +70,7 @@ impl Store<'_> {
     }
 
     /// Looks for a manifest, of whatever type. Errors: as of [`Self::find_blob`].
-    pub async fn find_manifest(&self, at: &Location, manifest: &Descriptor) -> Result<FoundBlob, Error> {
+    pub(crate) async fn find_manifest(&self, at: &Location, manifest: &Descriptor) -> Result<FoundBlob, Error> {
         match at {
             Location::Registry(reference) => Ok(self.client.find_manifest(reference, manifest).await?),
             Location::Layout(_) => self.find_blob(at, manifest).await,
@@ -79,7 +79,7 @@ impl Store<'_> {
 
     /// Reads a blob, piece by piece; again from its beginning where that may help. It is not compared with its
     /// descriptor. Errors: as of [`Self::find_blob`].
-    pub async fn read_blob<T>(
+    pub(crate) async fn read_blob<T>(
         &self,
         from: &Location,
         blob: &Descriptor,

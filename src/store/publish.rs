@@ -32,6 +32,7 @@ pub struct Publication<'p> {
 
 /// What was published, or would be.
 #[derive(Debug, Clone)]
+#[non_exhaustive]
 pub struct Report {
     /// Type, digest and size of the manifest.
     pub descriptor: Descriptor,
@@ -41,6 +42,7 @@ pub struct Report {
 
 /// What became of a tag.
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct TagReport {
     /// The tag.
     pub location: Location,
@@ -86,6 +88,7 @@ impl Report {
 
 /// What was written before it failed, and why it failed.
 #[derive(Debug)]
+#[non_exhaustive]
 pub struct PublishError {
     /// Where it was to be.
     pub target: Location,

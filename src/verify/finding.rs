@@ -6,6 +6,7 @@ use crate::store::Error;
 
 /// Something that is wrong with a reference.
 #[derive(Debug, Clone)]
+#[non_exhaustive]
 pub struct Finding {
     /// What the image is for, where that is known.
     pub platform: Option<Platform>,

@@ -25,6 +25,7 @@ const AT_ONCE: usize = 32;
 
 /// What was found out about a reference.
 #[derive(Debug, Clone, Default)]
+#[non_exhaustive]
 pub struct Verification {
     /// Type, digest and size of what it points at; nothing where that cannot be read.
     pub descriptor: Option<Descriptor>,

@@ -4,6 +4,7 @@ use super::Refusal;
 
 /// Who was not let do something, and by whom.
 #[derive(Debug, Clone)]
+#[non_exhaustive]
 pub struct Denied {
     /// The registry's host.
     pub registry: String,

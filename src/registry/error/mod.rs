@@ -139,9 +139,9 @@ impl Error {
         }
     }
 
-    /// For a [`BlobSource`](super::BlobSource) that is not a registry.
+    /// For a `BlobSource` that is not a registry.
     #[must_use]
-    pub fn of_source(subject: impl Into<String>, reason: impl Into<String>) -> Self {
+    pub(crate) fn of_source(subject: impl Into<String>, reason: impl Into<String>) -> Self {
         Self::new(subject, ErrorKind::Source(reason.into()))
     }
 

@@ -6,6 +6,7 @@ use super::clean;
 
 /// An answer of 400 or above: what was asked, and what the registry says of it.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
+#[non_exhaustive]
 pub struct Refusal {
     /// Method and path of the request, such as `PUT /v2/app/manifests/v1`.
     pub request: String,
@@ -19,6 +20,7 @@ pub struct Refusal {
 
 /// One entry of the registry's error body (distribution-spec, "Error Codes").
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
+#[non_exhaustive]
 pub struct RegistryMessage {
     /// Such as `MANIFEST_UNKNOWN`; may be empty.
     pub code: String,
@@ -29,6 +31,7 @@ pub struct RegistryMessage {
 /// The headers `ratelimit-limit` and `ratelimit-remaining`, as Docker Hub sends them: `100;w=21600` is a hundred in six
 /// hours.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
+#[non_exhaustive]
 pub struct RateLimit {
     /// Requests that are allowed.
     pub limit: Option<u64>,

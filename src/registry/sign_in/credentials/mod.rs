@@ -13,7 +13,7 @@ use serde_json::{Map, Value};
 
 use crate::registry::redact::Secret;
 use file::{ConfigFile, Form, Located};
-pub use store::{Stored, erase, store};
+pub(crate) use store::{Stored, erase, store};
 
 /// What a registry's token service, or the registry itself, takes as proof.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -60,7 +60,7 @@ impl CredentialSources {
     /// What messages call the source that has credentials for a registry, if one has. May run a helper.
     ///
     /// Errors: a configuration that cannot be read, or a helper that fails.
-    pub fn source_for(&self, registry: &str) -> Result<Option<String>, String> {
+    pub(crate) fn source_for(&self, registry: &str) -> Result<Option<String>, String> {
         Credentials::new(self).source(registry)
     }
 }

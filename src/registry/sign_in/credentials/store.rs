@@ -13,7 +13,7 @@ use super::{CredentialSources, HOME, Secret, config_in, default_config, helper, 
 
 /// Where a login was put.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Stored {
+pub(crate) enum Stored {
     /// A credential helper's program.
     Helper(String),
     /// The configuration file, unencrypted.
@@ -24,7 +24,12 @@ pub enum Stored {
 /// in the configuration, in which all else stays as it is.
 ///
 /// Errors: no configuration can be found, read or written, or the helper fails. Nothing is half written.
-pub fn store(sources: &CredentialSources, registry: &str, user: &str, password: &Secret) -> Result<Stored, String> {
+pub(crate) fn store(
+    sources: &CredentialSources,
+    registry: &str,
+    user: &str,
+    password: &Secret,
+) -> Result<Stored, String> {
     if user.contains(':') {
         return Err("a user name with \":\" in it cannot be stored".into());
     }
@@ -49,7 +54,7 @@ pub fn store(sources: &CredentialSources, registry: &str, user: &str, password: 
 /// Removes what is stored for a registry, as `docker logout` does. Tells where something was removed.
 ///
 /// Errors: as [`store`].
-pub fn erase(sources: &CredentialSources, registry: &str) -> Result<Vec<Stored>, String> {
+pub(crate) fn erase(sources: &CredentialSources, registry: &str) -> Result<Vec<Stored>, String> {
     let (config, values) = Config::open(sources)?;
     let mut erased = Vec::new();
     if let Some((key, name)) = helper_of(&values, registry) {
