@@ -14,7 +14,7 @@ use crate::store::Store;
 /// Delete tags where the registry can, or manifests with all their tags
 #[derive(Debug, Args)]
 #[command(
-    after_help = "A tag is deleted alone where the registry does that. Many do not: then, and for a digest, the manifest is deleted with every tag of it, but not without --yes. The images of an index stay.\n\nExample:\n  manifest-tool delete registry.example/app:pr-17"
+    after_help = "A tag is deleted alone where the registry does that. Many do not: then, and for a digest, the manifest is deleted with every tag of it, but not without --yes. The images of an index stay.\n\nExample:\n  manifest-tool delete registry.example/app:pr-17\n  manifest-tool delete --yes registry.example/app:pr-17"
 )]
 pub(super) struct Delete {
     /// Images or indexes, with a tag or a digest
