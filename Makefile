@@ -14,25 +14,25 @@ help: ## List the targets
 build: ## Build the release binary, target/release/manifest-tool
 	$(CARGO) build --release --locked
 
-man: ## Write a man page for each command into target/man
-	$(CARGO) run --quiet --locked --example man_pages -- $(TARGET)/man
+man: ## Write a man page for each command into target/release/man
+	$(CARGO) run --quiet --locked --example man_pages -- $(TARGET)/release/man
 
-completions: build
-	@mkdir -p $(TARGET)/completions
-	@$(TARGET)/release/manifest-tool completion bash >$(TARGET)/completions/manifest-tool.bash
-	@$(TARGET)/release/manifest-tool completion zsh >$(TARGET)/completions/_manifest-tool
-	@$(TARGET)/release/manifest-tool completion fish >$(TARGET)/completions/manifest-tool.fish
+completions: build ## Write the completions of bash, zsh and fish into target/release/completions
+	@mkdir -p $(TARGET)/release/completions
+	@$(TARGET)/release/manifest-tool completion bash >$(TARGET)/release/completions/manifest-tool.bash
+	@$(TARGET)/release/manifest-tool completion zsh >$(TARGET)/release/completions/_manifest-tool
+	@$(TARGET)/release/manifest-tool completion fish >$(TARGET)/release/completions/manifest-tool.fish
 
 install: build man completions ## Put binary, completions and man pages in place, below PREFIX (/usr/local) and DESTDIR
 	install -d "$(DESTDIR)$(PREFIX)/bin" "$(DESTDIR)$(PREFIX)/share/man/man1" \
 	    "$(DESTDIR)$(PREFIX)/share/bash-completion/completions" "$(DESTDIR)$(PREFIX)/share/zsh/site-functions" \
 	    "$(DESTDIR)$(PREFIX)/share/fish/vendor_completions.d"
 	install -m 755 $(TARGET)/release/manifest-tool "$(DESTDIR)$(PREFIX)/bin/"
-	install -m 644 $(TARGET)/man/*.1 "$(DESTDIR)$(PREFIX)/share/man/man1/"
-	install -m 644 $(TARGET)/completions/manifest-tool.bash \
+	install -m 644 $(TARGET)/release/man/*.1 "$(DESTDIR)$(PREFIX)/share/man/man1/"
+	install -m 644 $(TARGET)/release/completions/manifest-tool.bash \
 	    "$(DESTDIR)$(PREFIX)/share/bash-completion/completions/manifest-tool"
-	install -m 644 $(TARGET)/completions/_manifest-tool "$(DESTDIR)$(PREFIX)/share/zsh/site-functions/"
-	install -m 644 $(TARGET)/completions/manifest-tool.fish "$(DESTDIR)$(PREFIX)/share/fish/vendor_completions.d/"
+	install -m 644 $(TARGET)/release/completions/_manifest-tool "$(DESTDIR)$(PREFIX)/share/zsh/site-functions/"
+	install -m 644 $(TARGET)/release/completions/manifest-tool.fish "$(DESTDIR)$(PREFIX)/share/fish/vendor_completions.d/"
 
 deb: build man completions ## Make a Debian package, target/debian/*.deb, with cargo-deb
 	@$(call cargo-tool,deb)

@@ -66,13 +66,13 @@ fn man_pages_have_no_warnings() {
 
 /// What `make build man completions` leaves in the target folder.
 fn built(target: &Path) {
-    std::fs::create_dir_all(target.join("release")).unwrap();
-    let program = target.join("release/manifest-tool");
+    let release = target.join("release");
+    std::fs::create_dir_all(release.join("completions")).unwrap();
+    let program = release.join("manifest-tool");
     run(Command::new("strip").arg("-o").arg(program).arg(env!("CARGO_BIN_EXE_manifest-tool")));
-    man_pages(&target.join("man"));
-    std::fs::create_dir(target.join("completions")).unwrap();
+    man_pages(&release.join("man"));
     for (name, shell) in [("manifest-tool.bash", "bash"), ("_manifest-tool", "zsh"), ("manifest-tool.fish", "fish")] {
-        std::fs::write(target.join("completions").join(name), completion(shell)).unwrap();
+        std::fs::write(release.join("completions").join(name), completion(shell)).unwrap();
     }
 }
 

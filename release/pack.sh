@@ -14,8 +14,8 @@ for folder in "$built"/*/; do
     name=manifest-tool-$version-$(basename "$folder")
     mkdir -p "$work/$name/man" "$work/$name/completions"
     cp "$folder"/* LICENSE README.md CHANGELOG.md "$work/$name/"
-    cp "$target"/man/*.1 "$work/$name/man/"
-    cp "$target"/completions/* "$work/$name/completions/"
+    cp "$target"/release/man/*.1 "$work/$name/man/"
+    cp "$target"/release/completions/* "$work/$name/completions/"
     tar -C "$work" --sort=name --owner=0 --group=0 --numeric-owner --mtime="@${SOURCE_DATE_EPOCH:-0}" -cf - "$name" |
         gzip -n9 >"$packages/$name.tar.gz"
 done

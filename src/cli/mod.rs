@@ -54,21 +54,21 @@ struct Cli {
 
 #[derive(Debug, Subcommand)]
 enum Command {
-    Completion(completion::Completion),
-    Copy(copy::Copy),
-    Delete(delete::Delete),
-    Digest(digest::Digest),
+    Push(push::Push),
+    Remove(remove::Remove),
     Inspect(inspect::Inspect),
+    Query(query::Query),
+    Tags(tags::Tags),
+    Digest(digest::Digest),
+    Verify(verify::Verify),
+    Delete(delete::Delete),
+    Copy(copy::Copy),
+    Probe(probe::Probe),
     Lint(lint::Lint),
+    Schema(schema::Schema),
+    Completion(completion::Completion),
     Login(login::Login),
     Logout(login::Logout),
-    Probe(probe::Probe),
-    Push(push::Push),
-    Query(query::Query),
-    Remove(remove::Remove),
-    Schema(schema::Schema),
-    Tags(tags::Tags),
-    Verify(verify::Verify),
 }
 
 impl Command {

@@ -18,13 +18,14 @@ pub(super) const SETTLE: Duration = Duration::from_secs(1);
 
 /// Assemble indexes from images in a registry and push them
 #[derive(Debug, Args)]
+#[command(next_help_heading = "Options of every push")]
 #[command(
     after_help = "Example:\n  manifest-tool push --type oci from-spec app.yaml\n  manifest-tool push --dry-run from-args --platforms linux/amd64,linux/arm64 \\\n      --template registry.example/app:v1-ARCH --target registry.example/app:v1"
 )]
 pub(super) struct Push {
     /// Form of the index: docker (manifest list), oci (image index), or auto: docker where every image is Docker's
     /// [default: the spec's, else docker]
-    #[arg(long = "type", value_name = "docker|oci|auto", global = true, value_parser = ["docker", "oci", "auto"])]
+    #[arg(long = "type", value_name = "docker|oci|auto", global = true, value_parser = ["docker", "oci", "auto"], hide_possible_values = true)]
     form: Option<String>,
     /// Start from what the target holds: an image for the same platform is replaced, the others stay
     #[arg(long, global = true)]
