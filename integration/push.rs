@@ -4,7 +4,7 @@ use serde_json::{Value, json};
 
 use crate::support::images::{DOCKER, OCI_INDEX, descriptor, push_image, push_image_with};
 use crate::support::registry::sha256;
-use crate::support::{Outcome, Registry, Scripted, manifest_tool, manifest_tool_with_stdin};
+use crate::support::{Outcome, Registry, Scripted, manifest_tool, manifest_tool_with_stdin, push_from_args};
 
 fn push_spec(registry: &Registry, args: &[&str], spec: &str) -> Outcome {
     let work = tempfile::tempdir().unwrap();
@@ -37,6 +37,22 @@ fn all_bad_sources_are_named_at_once_and_the_registry_is_untouched() {
         )
     );
     assert!(registry.snapshot() == before);
+}
+
+/// A platform with a typo makes the name of an image that does not exist: that is no image to leave out.
+#[test]
+fn a_typo_in_a_platform_is_no_missing_image() {
+    let registry = Registry::start();
+    push_image(&registry, "app", "amd64", "amd64");
+    let (target, more) = ("app:v1", &["--ignore-missing"]);
+    let outcome = push_from_args(&registry.host, "linux/amd64,linux/amd46", "app:ARCH", target, more);
+    let reason = "unsupported platform linux/amd46; there are linux/386, linux/amd64, ";
+    assert!(outcome.exit == 1 && outcome.stderr.contains(reason), "{outcome:?}");
+    let spec = "image: REGISTRY/app:v1\nplatforms: [linux/amd64, linux/amd46]\ntemplate: REGISTRY/app:ARCH\n";
+    let outcome = push_spec(&registry, &["from-spec", "--ignore-missing", "-"], spec);
+    let reason = format!("{}/app:amd46: unsupported platform linux/amd46\n", registry.host);
+    assert!(outcome.exit == 1 && outcome.stderr.contains(&reason), "{outcome:?}");
+    assert!(registry.manifest("app", "v1").is_none());
 }
 
 #[test]

@@ -85,7 +85,11 @@ fn packages_have_all_that_belongs_to_them() {
         std::fs::create_dir_all(&folder).unwrap();
         std::fs::write(folder.join(program), name).unwrap();
     }
-    for file in ["target/release/man/manifest-tool.1", "target/release/completions/_manifest-tool", "packages/manifest-tool.cdx.json"] {
+    for file in [
+        "target/release/man/manifest-tool.1",
+        "target/release/completions/_manifest-tool",
+        "packages/manifest-tool.cdx.json",
+    ] {
         std::fs::create_dir_all(work.path().join(file).parent().unwrap()).unwrap();
         std::fs::write(work.path().join(file), file).unwrap();
     }

@@ -68,7 +68,7 @@ fn no_and_wrong_credentials_say_what_to_do() {
     let expected = format!(
         "error: cannot assemble {target}: {host} refused the credentials from --username \
          (HTTP 401; registry says: UNAUTHORIZED: authentication required)\n\
-         hint: manifest-tool login {host} checks other ones and stores them\n"
+         hint: give other credentials than those of --username, or none there: then what is stored is used\n"
     );
     assert!(wrong.exit == 1 && wrong.stderr.ends_with(&expected), "{wrong:?}");
 }

@@ -11,7 +11,7 @@ use super::plan;
 use super::problem::{ResolveError, SourceProblem, SourceReason};
 use crate::image::{Descriptor, Digest, ImageConfig, ImageManifest, Location, Platform, is_known_platform, media_type};
 use crate::once::Once;
-use crate::spec::{Attestations, Source, Spec};
+use crate::spec::{Attestations, Source, Spec, is_possible};
 use crate::store::{Child, Store};
 
 /// One image or attestation that goes into the index, fetched and verified.
@@ -114,7 +114,12 @@ pub(super) async fn resolve(
                 }
             }
             Err(reason) => match skipped(source, &reason, options.ignore_missing) {
-                Some(event) => log.event(event),
+                Some(event) if is_possible(&source.platform) => log.event(event),
+                // There is none because of how its name was made.
+                Some(_) => {
+                    let reason = unsupported(&source.location, &source.platform);
+                    problems.push(SourceProblem { platform: source.platform.clone(), reason });
+                }
                 None => problems.push(SourceProblem { platform: source.platform.clone(), reason }),
             },
         }
@@ -214,11 +219,15 @@ fn platform(source: &Source, mut platform: Platform, config: Option<Platform>) -
     if is_known_platform(&platform) {
         return Ok(platform);
     }
-    Err(SourceReason::Unusable(if platform.os.is_empty() && platform.architecture.is_empty() {
-        format!("{source} does not say what platform it is for; give its platform")
+    Err(if platform.os.is_empty() && platform.architecture.is_empty() {
+        SourceReason::Unusable(format!("{source} does not say what platform it is for; give its platform"))
     } else {
-        format!("{source}: unsupported platform {platform}")
-    }))
+        unsupported(source, &platform)
+    })
+}
+
+fn unsupported(source: &Location, platform: &Platform) -> SourceReason {
+    SourceReason::Unusable(format!("{source}: unsupported platform {platform}"))
 }
 
 /// Whether a config could add anything.

@@ -1,37 +1,49 @@
-use std::collections::HashSet;
+use std::collections::HashMap;
 use std::ffi::OsString;
 
 use super::talk::say;
 
-/// The Go program takes `-debug` for `--debug`. What is a whole long flag behind one dash is understood, with a note.
-pub(super) fn with_two_dashes(args: impl Iterator<Item = OsString>, command: &clap::Command) -> Vec<OsString> {
-    let mut names = HashSet::new();
-    names_of(command, &mut names);
+/// What the Go program takes, as clap does: `-debug` for `--debug`, with a note, `-v` for `--version`, and `--raw=true` or
+/// `--raw=false` for a flag that has no value.
+pub(super) fn as_clap_has_it(args: impl Iterator<Item = OsString>, command: &clap::Command) -> Vec<OsString> {
+    let mut flags = HashMap::from(["help", "version"].map(|name| (name.to_owned(), true)));
+    flags_of(command, &mut flags);
     let mut is_over = false;
-    args.map(|arg| {
-        is_over |= arg == "--";
-        match arg.to_str().filter(|_| !is_over).and_then(|arg| long_flag(arg, &names)) {
-            Some((flag, long)) => {
-                say(format_args!("note: {flag} is written -{flag}"));
-                long.into()
-            }
-            None => arg,
-        }
-    })
-    .collect()
+    args.enumerate()
+        .filter_map(|(place, arg)| {
+            is_over |= arg == "--";
+            let Some(text) = arg.to_str().filter(|_| !is_over && place > 0) else { return Some(arg) };
+            let text = if (place, text) == (1, "-v") { "--version" } else { text };
+            long_flag(text, &flags).map(OsString::from)
+        })
+        .collect()
 }
 
-/// The flag with its one dash, and the whole argument with two.
-fn long_flag<'a>(arg: &'a str, names: &HashSet<String>) -> Option<(&'a str, String)> {
-    let name = arg.strip_prefix('-')?.split('=').next()?;
-    let is_it = name.len() > 1 && names.contains(name);
-    is_it.then(|| (arg.split('=').next().unwrap_or(arg), format!("-{arg}")))
+/// The argument with two dashes where it is a known flag with one; nothing where it is one that is said to be off.
+fn long_flag(arg: &str, flags: &HashMap<String, bool>) -> Option<String> {
+    let (flag, value) = arg.split_once('=').map_or((arg, None), |(flag, value)| (flag, Some(value)));
+    let name = flag.trim_start_matches('-');
+    let dashes = flag.len() - name.len();
+    let Some(is_switch) = flags.get(name).filter(|_| name.len() > 1 && (1..=2).contains(&dashes)) else {
+        return Some(arg.to_owned());
+    };
+    if dashes == 1 {
+        say(format_args!("note: {flag} is written -{flag}"));
+    }
+    match value {
+        Some("true") if *is_switch => Some(format!("--{name}")),
+        Some("false") if *is_switch => None,
+        Some(value) => Some(format!("--{name}={value}")),
+        None => Some(format!("--{name}")),
+    }
 }
 
-fn names_of(command: &clap::Command, names: &mut HashSet<String>) {
-    names.extend(command.get_arguments().filter_map(|arg| arg.get_long().map(str::to_owned)));
-    names.extend(["help", "version"].map(str::to_owned));
-    command.get_subcommands().for_each(|command| names_of(command, names));
+/// The long flags of a command and of those below it, and whether each is one without a value.
+fn flags_of(command: &clap::Command, flags: &mut HashMap<String, bool>) {
+    let is_switch = |arg: &clap::Arg| !arg.get_action().takes_values();
+    let named = command.get_arguments().filter_map(|arg| Some((arg.get_long()?.to_owned(), is_switch(arg))));
+    flags.extend(named);
+    command.get_subcommands().for_each(|command| flags_of(command, flags));
 }
 
 #[cfg(test)]
@@ -47,9 +59,20 @@ mod tests {
             (&["-", "-x", "--debug", "-debugger"], &["-", "-x", "--debug", "-debugger"]),
             (&["inspect", "--", "-debug"], &["inspect", "--", "-debug"]),
             (&["-help", "-version"], &["--help", "--version"]),
+            (&["-v"], &["--version"]),
+            (&["inspect", "-v"], &["inspect", "-v"]),
+            (
+                &["--insecure=true", "-debug=false", "push", "--ignore-missing=true"],
+                &["--insecure", "push", "--ignore-missing"],
+            ),
+            (
+                &["--tags=true", "--insecure=no", "--retries=false"],
+                &["--tags=true", "--insecure=no", "--retries=false"],
+            ),
         ] {
-            let args = given.iter().map(OsString::from);
-            assert_eq!(with_two_dashes(args, &crate::cli::command()), taken, "{given:?}");
+            let args = std::iter::once("manifest-tool").chain(given.iter().copied()).map(OsString::from);
+            let out = as_clap_has_it(args, &crate::cli::command());
+            assert_eq!(out.get(1..).unwrap(), taken, "{given:?}");
         }
     }
 }

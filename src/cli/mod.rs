@@ -122,7 +122,7 @@ pub fn command() -> clap::Command {
 
 /// Runs the command line of this process; gives its exit code.
 pub fn main() -> ExitCode {
-    let args = dashes::with_two_dashes(std::env::args_os(), &command());
+    let args = dashes::as_clap_has_it(std::env::args_os(), &command());
     let cli = Cli::from_arg_matches(&command().get_matches_from(args)).unwrap_or_else(|error| error.exit());
     let (name, is_json) = (cli.command.name(), cli.global.is_json());
     let outcome = cli.command.run(&cli.global);

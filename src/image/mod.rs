@@ -25,5 +25,5 @@ pub use manifest::{
 };
 pub(crate) use plain::plain;
 pub use platform::{Platform, PlatformError};
-pub(crate) use platform::{is_known_platform, known_architectures, known_systems, known_variants};
+pub(crate) use platform::{is_known_platform, known_architectures, known_platforms, known_systems, known_variants};
 pub use reference::{Reference, ReferenceError, TagError, check_tag};

@@ -160,6 +160,11 @@ fn parts(of: impl Iterator<Item = &'static str>) -> Vec<&'static str> {
     parts
 }
 
+/// All platforms that are known, with and without a variant.
+pub(crate) fn known_platforms() -> impl Iterator<Item = &'static str> {
+    KNOWN.iter().chain(VARIANTS).copied()
+}
+
 /// The operating systems of all platforms that are known.
 #[must_use]
 pub(crate) fn known_systems() -> Vec<&'static str> {

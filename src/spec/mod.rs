@@ -134,13 +134,7 @@ impl Spec {
         let mut seen: HashSet<&Platform> = HashSet::new();
         for Source { location, platform, .. } in &self.sources {
             let Platform { os, architecture, variant, .. } = platform;
-            let is_known = match (os.is_empty(), architecture.is_empty()) {
-                // The config says both.
-                (true, true) => variant.is_empty() || known_variants().contains(&variant.as_str()),
-                (false, false) => is_known_platform(platform),
-                _ => false,
-            };
-            if !is_known {
+            if !is_possible(platform) {
                 faults.push(format!("{location}: unsupported platform {platform}"));
             }
             // What else there may be is the config's to say.
@@ -150,6 +144,16 @@ impl Spec {
             }
         }
         faults
+    }
+}
+
+/// Whether the platform that a spec gives can be one that is known, once a config has filled in what it leaves open.
+pub(crate) fn is_possible(platform: &Platform) -> bool {
+    let Platform { os, architecture, variant, .. } = platform;
+    match (os.is_empty(), architecture.is_empty()) {
+        (true, true) => variant.is_empty() || known_variants().contains(&variant.as_str()),
+        (false, false) => is_known_platform(platform),
+        _ => false,
     }
 }
 

@@ -147,6 +147,10 @@ fn fold_separators(text: &str, spelled: &str) -> String {
 }
 
 fn suggestion(name: &str, valid: &[String]) -> String {
+    // Docker's manifest lists had features of CPUs, and specs of old versions name them.
+    if name == "features" && valid.iter().any(|key| key == "os.features") {
+        return "features of CPUs have no place in an index any more, leave it out".into();
+    }
     // The distance takes memory for each character of one times each of the other: what is long is near to none.
     let near = if name.len() > 64 { &[] } else { valid };
     let nearest = near

@@ -2,10 +2,10 @@ use std::collections::{BTreeMap, HashSet};
 
 use super::variables::{Lookup, Piece, pieces};
 use super::{
-    Attestations, Form, Problem, Source, Spec, SpecError, check_append, extra_tag, not_dockers, source, target,
-    without_own,
+    Attestations, Form, Problem, Source, Spec, SpecError, check_append, extra_tag, is_possible, not_dockers, source,
+    target, without_own,
 };
-use crate::image::Platform;
+use crate::image::{Platform, known_platforms, known_systems};
 
 /// What `push from-args` was given.
 #[derive(Debug, Clone, Default)]
@@ -36,7 +36,12 @@ pub fn from_template(request: &TemplateRequest<'_>) -> Result<Spec, SpecError> {
     let target = target(request.target).map_err(&mut note).ok();
     let mut sources = Vec::new();
     for text in request.platforms {
-        sources.extend(sources_of(text, request.template, None).map_err(&mut note));
+        match sources_of(text, request.template, None) {
+            // Here nothing but an image can be meant, so that it need not be looked for.
+            Ok(source) if !is_possible(&source.platform) => note(unsupported(&source.platform)),
+            Ok(source) => sources.push(source),
+            Err(message) => note(message),
+        }
     }
     if request.platforms.is_empty() {
         note("no platforms given".into());
@@ -90,6 +95,12 @@ pub(super) fn sources_of(text: &str, template: &str, variables: Option<Lookup<'_
         Ok(location) => Ok(Source { location, platform, annotations: BTreeMap::new() }),
         Err(message) => Err(format!("{text}: {message}")),
     }
+}
+
+fn unsupported(platform: &Platform) -> String {
+    let of_system: Vec<_> = known_platforms().filter(|known| known.split('/').next() == Some(&platform.os)).collect();
+    let known = if of_system.is_empty() { known_systems() } else { of_system };
+    format!("unsupported platform {platform}; there are {}", known.join(", "))
 }
 
 /// Puts the annotations of `PLATFORM:KEY=VALUE` to the sources of that platform.

@@ -423,6 +423,7 @@ mod tests {
         for (text, part) in [
             ("", "s.yaml: it is empty"),
             ("---\n# nothing\n", "s.yaml: it is empty"),
+            ("manifests:\n- platform: {features: [sse]}", "features of CPUs have no place in an index any more"),
             ("[]", "must be a mapping"),
             ("x", "must be a mapping"),
             ("image: [unclosed", "s.yaml:1"),

@@ -1,5 +1,8 @@
 use super::{Denial, Error, ErrorKind, Refusal};
 
+/// Where credentials come from that count before any file.
+const OUTRANKS_FILES: [&str; 3] = ["--username", "MANIFEST_TOOL_USERNAME", "DOCKER_AUTH_CONFIG"];
+
 impl Error {
     /// What the user can do about it.
     #[must_use]
@@ -13,6 +16,12 @@ impl ErrorKind {
         let hint = match self {
             Self::Denied(denied) => match &denied.denial {
                 Denial::NoCredentials => return Some(format!("manifest-tool login {}", denied.registry)),
+                // What is stored counts after these, and would not be used.
+                Denial::Refused { source, .. } if OUTRANKS_FILES.iter().any(|given| source.starts_with(given)) => {
+                    return Some(format!(
+                        "give other credentials than those of {source}, or none there: then what is stored is used"
+                    ));
+                }
                 Denial::Refused { .. } => {
                     return Some(format!("manifest-tool login {} checks other ones and stores them", denied.registry));
                 }
