@@ -1,5 +1,6 @@
 //! The pipelines in `examples/pipelines/` and `action.yml`: each can be read, and its commands are run for real.
 
+use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 
 use serde_json::Value;
@@ -9,6 +10,23 @@ use crate::support::{Outcome, Registry, manifest_tool, other_command, run};
 
 fn read(path: &str) -> String {
     std::fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join(path)).unwrap()
+}
+
+/// A place of releases with one package in it, as `release/pack.sh` makes it, whose program is the one that is tested.
+fn releases(work: &Path) -> String {
+    let (version, name) =
+        (env!("CARGO_PKG_VERSION"), concat!("manifest-tool-", env!("CARGO_PKG_VERSION"), "-linux-amd64"));
+    let release = work.join(format!("releases/OWNER/manifest-tool/releases/download/v{version}"));
+    std::fs::create_dir_all(release.join(name)).unwrap();
+    let program = release.join(name).join("manifest-tool");
+    std::fs::write(&program, format!("#!/bin/sh\nexec {} \"$@\"\n", env!("CARGO_BIN_EXE_manifest-tool"))).unwrap();
+    std::fs::set_permissions(&program, PermissionsExt::from_mode(0o755)).unwrap();
+    let pack = format!(
+        "tar -czf {name}.tar.gz {name} && echo other >{name}.deb && sha256sum *.gz *.deb >SHA256SUMS && rm *.deb"
+    );
+    let packed = run(other_command("sh".as_ref(), &release, &["-c", &pack]), "");
+    assert_eq!(packed.exit, 0, "{packed:?}");
+    format!("file://{}/releases", work.display())
 }
 
 /// A job's working folder, with what the builds before it have left.
@@ -34,15 +52,19 @@ impl Job {
     }
 
     fn run(&self, script: &str, more: &[(&str, &str)]) -> Outcome {
+        let outcome = self.try_run(script, more);
+        assert_eq!(outcome.exit, 0, "{script}\n{outcome:?}");
+        outcome
+    }
+
+    fn try_run(&self, script: &str, more: &[(&str, &str)]) -> Outcome {
         let path = self.work.path();
         let mut command = other_command("bash".as_ref(), path, &["-e", "-o", "pipefail", "-c", script]);
         let binaries = Path::new(env!("CARGO_BIN_EXE_manifest-tool")).parent().unwrap();
         command.env("PATH", format!("{}:{}", binaries.display(), std::env::var("PATH").unwrap()));
         command.env("IMAGE", format!("{}/app", self.registry.host)).env("VERSION", "v1");
         command.envs(more.iter().copied());
-        let outcome = run(command, "");
-        assert_eq!(outcome.exit, 0, "{script}\n{outcome:?}");
-        outcome
+        run(command, "")
     }
 
     /// The tag points at an index of two images, and that is the digest that was given.
@@ -88,7 +110,12 @@ fn github_actions() {
     }
     let steps = workflow["jobs"]["assemble"]["steps"].as_array().unwrap();
     let push = steps.iter().find(|step| step["id"] == "push").unwrap();
+    let install = steps.iter().find(|step| step["name"] == "Install manifest-tool").unwrap();
     let job = Job::new();
+    let release = text(&install["env"]["RELEASE"]).replace("https://github.com", &releases(job.work.path()));
+    let env = [("RELEASE", release.as_str()), ("NAME", text(&install["env"]["NAME"])), ("GITHUB_PATH", "path.txt")];
+    job.run(text(&install["run"]), &env);
+    job.run("PATH=$(cat path.txt):/usr/bin:/bin; manifest-tool --version", &[]);
     job.run(text(&push["run"]), &[("GITHUB_OUTPUT", "output.txt")]);
     let output = job.file("output.txt");
     job.check(output.strip_prefix("digest=").unwrap().trim());
@@ -103,7 +130,11 @@ fn gitlab() {
         assert!(job["stage"].is_null() || stages.contains(&job["stage"]), "{name}");
     }
     let job = Job::new();
-    job.run(&script.join("\n"), &[]);
+    let before = pipeline["assemble"]["before_script"].as_array().unwrap().iter().map(text);
+    let script: Vec<&str> = before.chain(script).collect();
+    let variables = &pipeline["assemble"]["variables"];
+    let release = text(&variables["RELEASE"]).replace("https://github.com", &releases(job.work.path()));
+    job.run(&script.join("\n"), &[("RELEASE", &release), ("NAME", text(&variables["NAME"]))]);
     job.check(&job.file("digest.txt"));
 }
 
@@ -127,7 +158,7 @@ fn jenkins() {
     let pipeline = read("examples/pipelines/Jenkinsfile");
     let count = |c: char| pipeline.chars().filter(|found| *found == c).count();
     assert_eq!((count('{'), count('(')), (count('}'), count(')')));
-    let script = pipeline.split("sh '''").nth(1).unwrap().split("'''").next().unwrap();
+    let script = pipeline.split("sh '''").last().unwrap().split("'''").next().unwrap();
     let job = Job::new();
     job.run(script, &[]);
     job.check(&job.file("digest.txt"));
@@ -137,19 +168,59 @@ fn jenkins() {
 fn the_action() {
     let action = yaml("action.yml");
     assert_eq!(action["runs"]["using"], "composite");
-    let job = Job::new();
-    let args = format!(
-        "push --type oci from-args --platforms linux/amd64,linux/arm64 --template oci-archive:dist/ARCH.tar --target {}/app:v1",
-        job.registry.host
-    );
-    for step in action["runs"]["steps"].as_array().unwrap() {
+    let steps = action["runs"]["steps"].as_array().unwrap();
+    for step in steps {
         assert_eq!(step["shell"], "bash");
+        assert!(!text(&step["run"]).contains("${{"), "{step}");
         for (_, value) in step["env"].as_object().into_iter().flatten() {
-            let input = text(value).trim_start_matches("${{ inputs.").trim_end_matches(" }}");
-            assert!(action["inputs"][input].is_object(), "{value}");
+            let named = text(value).trim_start_matches("${{ ").trim_end_matches(" }}");
+            let input = named.strip_prefix("inputs.");
+            assert!(input.is_none_or(|input| action["inputs"][input].is_object()), "{value}");
         }
-        job.run(text(&step["run"]), &[("ARGS", &args), ("GITHUB_OUTPUT", "output.txt"), ("GITHUB_ACTION_PATH", ".")]);
     }
-    let output = job.file("output.txt");
+    let job = Job::new();
+    let temporary = job.work.path().to_str().unwrap();
+    let push = |args: &str| {
+        let args = format!("{args} --target {}/app:v1", job.registry.host);
+        let env = [("ARGS", args.as_str()), ("GITHUB_OUTPUT", "output.txt"), ("RUNNER_TEMP", temporary)];
+        job.run(text(&steps[1]["run"]), &env);
+        job.file("output.txt")
+    };
+    std::fs::write(job.work.path().join("v1.txt"), "a name that a pattern of tags would become").unwrap();
+    let platforms = "from-args --platforms linux/amd64,linux/arm64 --template oci-archive:dist/ARCH.tar";
+    let output = push(&format!("push --type oci {platforms} --annotations a=*"));
     job.check(output.strip_prefix("digest=").unwrap().trim());
+    assert_eq!(push(&format!("push --dry-run {platforms}")), output, "there is nothing to name");
+}
+
+#[test]
+fn what_the_action_installs() {
+    let action = yaml("action.yml");
+    let install = text(&action["runs"]["steps"][0]["run"]);
+    let (job, root) = (Job::new(), env!("CARGO_MANIFEST_DIR"));
+    let temporary = job.work.path().join("temporary");
+    let server = releases(job.work.path());
+    let path = format!("{}/path.txt", job.work.path().display());
+    let env = [
+        ("ACTION", root),
+        ("REPOSITORY", "OWNER/manifest-tool"),
+        ("GITHUB_SERVER_URL", &server),
+        ("GITHUB_PATH", &path),
+        ("RUNNER_OS", "Linux"),
+        ("RUNNER_ARCH", "X64"),
+        ("RUNNER_TEMP", temporary.to_str().unwrap()),
+    ];
+    job.run(install, &env);
+    assert!(!job.work.path().join("path.txt").exists(), "that of this version is on PATH");
+
+    let elsewhere = [&env[..], &[("PATH", "/usr/bin:/bin")]].concat();
+    let installed = job.run(install, &elsewhere);
+    let bin = job.file("path.txt");
+    let version = job.run(&format!("{}/manifest-tool --version", bin.trim()), &[]);
+    assert_eq!(version.stdout, format!("manifest-tool {}\n", env!("CARGO_PKG_VERSION")), "{installed:?}");
+
+    let folder = format!("releases/OWNER/manifest-tool/releases/download/v{}", env!("CARGO_PKG_VERSION"));
+    job.run(&format!("echo x >>{folder}/*.tar.gz; rm -r temporary"), &[]);
+    let forged = job.try_run(install, &elsewhere);
+    assert!(forged.exit != 0 && !temporary.join("manifest-tool/bin/manifest-tool").exists(), "{forged:?}");
 }

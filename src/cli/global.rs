@@ -32,7 +32,7 @@ pub(super) struct Global {
     /// Requests under way at once to one registry
     #[arg(long, global = true, value_name = "N", default_value_t = DEFAULT_CONCURRENCY as u16, value_parser = clap::value_parser!(u16).range(1..=1000))]
     concurrency: u16,
-    /// Times that a request is sent again after the server's trouble or none of an answer
+    /// How often a request is sent again after a server's error or no answer
     #[arg(long, global = true, value_name = "N", default_value_t = RetryPolicy::default().retries)]
     retries: u32,
     /// How long a server may say nothing, such as 30s or 1m

@@ -24,7 +24,7 @@ pub(super) const SETTLE: Duration = Duration::from_secs(1);
 )]
 pub(super) struct Push {
     /// Form of the index: docker (manifest list), oci (image index), or auto: docker where every image is Docker's
-    /// [default: the spec's, else docker]
+    /// [default: the spec's; with --append the target's; else docker]
     #[arg(long = "type", value_name = "docker|oci|auto", global = true, value_parser = ["docker", "oci", "auto"], hide_possible_values = true)]
     form: Option<String>,
     /// Start from what the target holds: an image for the same platform is replaced, the others stay
@@ -36,7 +36,7 @@ pub(super) struct Push {
     /// With --dry-run: exit code 4 when something would change
     #[arg(long, global = true)]
     exit_code: bool,
-    /// Write tags that point at the index already
+    /// Write tags even where they point at the index already
     #[arg(long, global = true)]
     force: bool,
     /// Write only over this: a digest that the target's tag must point at, or "none"; else exit code 3
@@ -45,11 +45,11 @@ pub(super) struct Push {
     /// Return only when every tag reads back with the index's digest
     #[arg(long, global = true)]
     wait: bool,
-    /// With --append: how long others may take to write over the tag what they had begun; it is read back after that
+    /// With --append: how long to wait before the tag is read back, to see whether others wrote over it
     /// [default: 1s]
     #[arg(long, global = true, value_name = "TIME", value_parser = duration)]
     settle: Option<Duration>,
-    /// Take warnings about the index for errors
+    /// Treat warnings about the index as errors
     #[arg(long, global = true)]
     strict: bool,
     #[command(flatten)]

@@ -41,7 +41,7 @@ pub(super) struct Remove {
     /// Write only over this: a digest that the tag must point at; else exit code 3
     #[arg(long, value_name = "DIGEST", value_parser = digest)]
     if_match: Option<Digest>,
-    /// How long others may take to write over the tag what they had begun; it is read back after that [default: 1s]
+    /// How long to wait before the tag is read back, to see whether others wrote over it [default: 1s]
     #[arg(long, value_name = "TIME", value_parser = duration)]
     settle: Option<Duration>,
     #[command(flatten)]

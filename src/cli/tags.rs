@@ -15,7 +15,7 @@ use crate::{output, query};
 pub(super) struct Tags {
     /// A repository, without a tag; or oci:FOLDER, oci-archive:FILE
     repository: String,
-    /// So many at most, as the registry orders them
+    /// At most this many, in the order of the registry
     #[arg(long, value_name = "N", default_value_t = usize::MAX, hide_default_value = true)]
     limit: usize,
     /// The platforms of each
