@@ -14,6 +14,7 @@ mod faults;
 mod inspect;
 mod install;
 mod layouts;
+mod library;
 mod many;
 mod mounts;
 mod patience;

@@ -120,8 +120,18 @@ pub fn command() -> clap::Command {
     Cli::command()
 }
 
+/// Windows gives the first thread of a process a megabyte, which a debug build needs more than.
+const STACK: usize = 8 << 20;
+
 /// Runs the command line of this process; gives its exit code.
 pub fn main() -> ExitCode {
+    match std::thread::Builder::new().stack_size(STACK).spawn(run) {
+        Ok(thread) => thread.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)),
+        Err(_) => run(),
+    }
+}
+
+fn run() -> ExitCode {
     let args = dashes::as_clap_has_it(std::env::args_os(), &command());
     let cli = Cli::from_arg_matches(&command().get_matches_from(args)).unwrap_or_else(|error| error.exit());
     let (name, is_json) = (cli.command.name(), cli.global.is_json());

@@ -178,7 +178,12 @@ fn parse_layout(archive: bool, rest: &str) -> Result<LayoutReference, &'static s
         }
         _ => (rest, None),
     };
-    let (path, name) = rest.split_once(':').map_or((rest, None), |(path, name)| (path, Some(name)));
+    let drive = if has_drive(rest) { 2 } else { 0 };
+    let colon = rest.match_indices(':').map(|(at, _)| at).find(|at| *at >= drive);
+    let (path, name) = match colon.and_then(|at| rest.split_at_checked(at)) {
+        Some((path, name)) => (path, name.strip_prefix(':')),
+        None => (rest, None),
+    };
     if path.is_empty() {
         return Err("it has no path");
     }
@@ -186,6 +191,11 @@ fn parse_layout(archive: bool, rest: &str) -> Result<LayoutReference, &'static s
         return Err("the name after the path is empty");
     }
     Ok(LayoutReference { archive, path: path.to_owned(), name: name.map(str::to_owned), digest })
+}
+
+/// A path of Windows, `C:\folder` or `C:/folder`. Elsewhere it is one as well: no name starts with a slash.
+fn has_drive(path: &str) -> bool {
+    matches!(path.as_bytes(), [letter, b':', b'\\' | b'/', ..] if letter.is_ascii_alphabetic())
 }
 
 /// Linux's bound of a path; bytes.
@@ -218,6 +228,22 @@ mod tests {
         }
         assert!("oci:5000/a:1".parse::<Location>().unwrap().reference().is_some(), "a host with a port");
         assert!("oci:5000:v1".parse::<Location>().unwrap().reference().is_none());
+    }
+
+    #[test]
+    fn paths_of_windows() {
+        for (text, path, name) in [
+            (r"oci:C:\build\amd64:v1", r"C:\build\amd64", Some("v1")),
+            ("oci-archive:d:/out.tar", "d:/out.tar", None),
+            ("oci:C:v1", "C", Some("v1")),
+        ] {
+            match text.parse() {
+                Ok(Location::Layout(layout)) => {
+                    assert_eq!((layout.path.as_str(), layout.name.as_deref()), (path, name))
+                }
+                other => panic!("{text}: {other:?}"),
+            }
+        }
     }
 
     #[test]

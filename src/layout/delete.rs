@@ -6,8 +6,9 @@ use std::path::Path;
 use serde_json::Value;
 
 use super::error::Error;
+use super::lock::lock;
 use super::reader::Layout;
-use super::writer::{Writer, annotation, lock};
+use super::writer::{Writer, annotation};
 use super::{CONTAINERD_NAME, REF_NAME};
 use crate::image::{Descriptor, Digest, LayoutReference, Manifest, media_type};
 

@@ -7,6 +7,7 @@ mod archive;
 mod delete;
 mod error;
 mod files;
+mod lock;
 mod reader;
 mod writer;
 

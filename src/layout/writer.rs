@@ -1,7 +1,6 @@
-use std::fs::{File, TryLockError};
+use std::fs::File;
 use std::io::{Read as _, Write as _};
 use std::path::{Path, PathBuf};
-use std::time::Duration;
 
 use bytes::Bytes;
 use serde_json::{Value, json};
@@ -9,6 +8,7 @@ use tempfile::{NamedTempFile, TempDir};
 
 use super::error::Error;
 use super::files::{Files, Unreadable};
+use super::lock::lock;
 use super::{REF_NAME, VERSION_FILE, archive, blob_path};
 use crate::image::{Descriptor, LayoutReference, MAX_MANIFEST, Verifier, media_type};
 
@@ -19,9 +19,6 @@ const EMPTY_INDEX: &[u8] =
     br#"{"schemaVersion":2,"mediaType":"application/vnd.oci.image.index.v1+json","manifests":[]}"#;
 /// Bytes that are read at once.
 const PIECE: usize = 256 << 10;
-/// Another process has the lock for as long as it takes to write index.json.
-const LOCK_TRIES: u32 = 600;
-const LOCK_WAIT: Duration = Duration::from_millis(50);
 
 /// A layout that is written. An archive is put together in a folder beside it, and replaces what was there at the end.
 pub(crate) struct Writer {
@@ -227,7 +224,12 @@ impl Writer {
             folders => folders?,
         };
         for folder in folders {
-            File::open(folder?.path())?.sync_all()?;
+            // Windows opens no folders, and keeps their entries by itself.
+            let folder = folder?;
+            #[cfg(unix)]
+            File::open(folder.path())?.sync_all()?;
+            #[cfg(not(unix))]
+            drop(folder);
         }
         Ok(())
     }
@@ -295,19 +297,6 @@ fn is_whole(root: &Path, blob: &Descriptor) -> bool {
             _ => return false,
         }
     }
-}
-
-/// Others may write into the same layout. The lock goes with the handle.
-pub(super) fn lock(root: &Path) -> std::io::Result<File> {
-    let folder = File::open(root)?;
-    for _ in 0..LOCK_TRIES {
-        match folder.try_lock() {
-            Ok(()) => return Ok(folder),
-            Err(TryLockError::WouldBlock) => std::thread::sleep(LOCK_WAIT),
-            Err(TryLockError::Error(error)) => return Err(error),
-        }
-    }
-    Err(std::io::Error::other("another process has locked the layout for half a minute"))
 }
 
 fn name_of(entry: &Value) -> Option<&str> {

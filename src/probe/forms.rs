@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 
 use super::Probe;
 use super::check::{Check, Found, Verdict};
-use super::repository::Text;
+use super::repository::{Patience, Text};
 use super::samples::Sample;
 use crate::image::{Descriptor, Index, IndexKind, Platform, REFERENCE_DIGEST, REFERENCE_TYPE, index_bytes, media_type};
 use crate::registry::{Error, Question, Verb};
@@ -141,14 +141,17 @@ impl Probe<'_> {
             return Ok(Found::fail(format!("HTTP 200, but the list is none: {error}")));
         }
         // It may have pages, and may take its time.
-        let look = async || {
+        let mut patience = Patience::begin();
+        loop {
             let listed = self.client.referrers(&self.repository, &subject.digest).await?.unwrap_or_default();
-            Ok(if listed.iter().any(|entry| entry.digest == text.digest()) { Ok(()) } else { Err(()) })
-        };
-        Ok(match self.patiently(look).await? {
-            Ok(()) => Found::pass("the registry lists what was pushed with a subject"),
-            Err(()) => Found::fail("HTTP 200, but what was pushed with a subject is not in the list"),
-        })
+            if listed.iter().any(|entry| entry.digest == text.digest()) {
+                return Ok(Found::pass("the registry lists what was pushed with a subject"));
+            }
+            if patience.is_over() {
+                return Ok(Found::fail("HTTP 200, but what was pushed with a subject is not in the list"));
+            }
+            self.wait(&mut patience).await?;
+        }
     }
 
     /// An index in a form that the registry takes. Each number gives another one, by what is behind its end.

@@ -76,36 +76,51 @@ impl Probe<'_> {
 
     /// Waits until a tag or digest is gone: a registry may only have accepted that it is to go (202).
     pub(super) async fn is_gone(&self, name: &str) -> Result<bool, Error> {
-        let look = async || Ok(if self.get(name).await?.status == 404 { Ok(()) } else { Err(()) });
-        Ok(self.patiently(look).await?.is_ok())
+        let mut patience = Patience::begin();
+        loop {
+            let is_gone = self.get(name).await?.status == 404;
+            if is_gone || patience.is_over() {
+                return Ok(is_gone);
+            }
+            self.wait(&mut patience).await?;
+        }
     }
 
     /// Waits until a tag or digest reads back with these bytes: how long that took, or what is there instead.
     pub(super) async fn read_back(&self, name: &str, text: &Text) -> Result<Result<Duration, String>, Error> {
-        let begun = Instant::now();
-        let look = async || {
-            let asked = begun.elapsed();
-            let told = self.get(name).await?;
-            Ok(differs(&told, text).map_or(Ok(asked), Err))
-        };
-        self.patiently(look).await
+        let mut patience = Patience::begin();
+        loop {
+            let asked = patience.begun.elapsed();
+            match differs(&self.get(name).await?, text) {
+                None => return Ok(Ok(asked)),
+                Some(reason) if patience.is_over() => return Ok(Err(reason)),
+                Some(_) => self.wait(&mut patience).await?,
+            }
+        }
     }
 
-    /// Looks again and again until there is what is wanted; what there was at the last look where it never is.
-    pub(super) async fn patiently<T, R>(
-        &self,
-        look: impl AsyncFn() -> Result<Result<T, R>, Error>,
-    ) -> Result<Result<T, R>, Error> {
+    /// Before another look.
+    pub(super) async fn wait(&self, patience: &mut Patience) -> Result<(), Error> {
         let stopped = |reason| Error::stopped(self.repository.to_string(), reason);
-        let (begun, mut wait) = (Instant::now(), WAIT);
-        loop {
-            let found = look().await?;
-            if found.is_ok() || begun.elapsed() + wait > PATIENCE {
-                return Ok(found);
-            }
-            self.client.stop().or(tokio::time::sleep(wait)).await.map_err(stopped)?;
-            wait *= 2;
-        }
+        self.client.stop().or(tokio::time::sleep(patience.wait)).await.map_err(stopped)?;
+        patience.wait *= 2;
+        Ok(())
+    }
+}
+
+/// Looks at what may take its time to be there, each after a wait twice as long.
+pub(super) struct Patience {
+    begun: Instant,
+    wait: Duration,
+}
+
+impl Patience {
+    pub(super) fn begin() -> Self {
+        Self { begun: Instant::now(), wait: WAIT }
+    }
+
+    pub(super) fn is_over(&self) -> bool {
+        self.begun.elapsed() + self.wait > PATIENCE
     }
 }
 

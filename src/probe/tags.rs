@@ -160,7 +160,6 @@ impl Probe<'_> {
 
     /// Deletes what was pushed: indexes before their images. Nobody else has these.
     pub(super) async fn clean(&mut self) {
-        let is_gone = |told: Result<Told, Error>| told.is_ok_and(|told| told.is_done() || told.status == 404);
         let mut left = Vec::new();
         for digest in std::mem::take(&mut self.pushed).into_iter().rev() {
             if !is_gone(self.delete(digest.as_str()).await) {
@@ -185,6 +184,10 @@ impl Probe<'_> {
             let _ = self.client.ask(&repository, &question).await;
         }
     }
+}
+
+fn is_gone(told: Result<Told, Error>) -> bool {
+    told.is_ok_and(|told| told.is_done() || told.status == 404)
 }
 
 /// What an error says of the registry; one of this run's own stays one.

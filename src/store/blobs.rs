@@ -79,11 +79,11 @@ impl Store<'_> {
 
     /// Reads a blob, piece by piece; again from its beginning where that may help. It is not compared with its
     /// descriptor. Errors: as of [`Self::find_blob`].
-    pub(crate) async fn read_blob<T>(
+    pub(crate) async fn read_blob<'r, T>(
         &self,
         from: &Location,
         blob: &Descriptor,
-        read: impl AsyncFn(BlobStream) -> Result<T, registry::Error>,
+        read: impl Fn(BlobStream) -> BoxFuture<'r, Result<T, registry::Error>>,
     ) -> Result<T, Error> {
         if let Location::Layout(layout) = from {
             self.layout(layout)?.open_blob(blob)?;
@@ -91,8 +91,14 @@ impl Store<'_> {
         let _permit = self.slots.acquire().await;
         let source = Counted { source: self.source(from, blob, None)?, begun: self.transfers.begin(blob) };
         let stopped = |reason| registry::Error::stopped(format!("blob {}", blob.digest), reason);
-        let once = async || Ok(self.client.stop().or(read(source.open().await?)).await.map_err(stopped)??);
-        self.again(once).await
+        let mut failed = 0;
+        loop {
+            let once = async { Ok(self.client.stop().or(read(source.open().await?)).await.map_err(stopped)??) };
+            match once.await {
+                Err(error) => self.before_another_try(error, &mut failed).await?,
+                done => return done,
+            }
+        }
     }
 
     /// How [`Self::place_blob`] would go; nothing is written.
@@ -136,21 +142,25 @@ impl Store<'_> {
         Ok(written.finish()?)
     }
 
-    /// Into a layout, again from the beginning where that may help.
-    async fn write_blob(&self, writer: &Writer, blob: &Descriptor, source: &dyn BlobSource) -> Result<(), Error> {
-        self.again(async || self.write_once(writer, blob, source).await).await
+    /// Work with a blob that comes from a registry is done as often as requests are tried. Gives back an error after which
+    /// another try is of no use.
+    async fn before_another_try(&self, error: Error, failed: &mut u32) -> Result<(), Error> {
+        match error {
+            Error::Registry(error) if error.is_transient() => {
+                *failed += 1;
+                Ok(self.client.wait_after(&error, *failed).await?)
+            }
+            error => Err(error),
+        }
     }
 
-    /// Work with a blob that comes from a registry, as often as requests are tried.
-    async fn again<T>(&self, work: impl AsyncFn() -> Result<T, Error>) -> Result<T, Error> {
+    /// Into a layout, again from the beginning where that may help.
+    async fn write_blob(&self, writer: &Writer, blob: &Descriptor, source: &dyn BlobSource) -> Result<(), Error> {
         let mut failed = 0;
         loop {
-            match work().await {
-                Err(Error::Registry(error)) if error.is_transient() => {
-                    failed += 1;
-                    self.client.wait_after(&error, failed).await?;
-                }
-                outcome => return outcome,
+            match self.write_once(writer, blob, source).await {
+                Err(error) => self.before_another_try(error, &mut failed).await?,
+                done => return done,
             }
         }
     }

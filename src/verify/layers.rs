@@ -1,5 +1,6 @@
 //! The config and the layers of an image.
 
+use futures_util::future::FutureExt as _;
 use futures_util::future::join;
 use futures_util::stream::{self, StreamExt as _};
 use serde::Deserialize;
@@ -34,24 +35,30 @@ struct Config {
 /// Reads the config and looks for the layers; with `read` these are read as well.
 pub(super) async fn check(work: &Work<'_>, node: &Node, image: &ImageManifest, read: bool) -> Checked {
     // Foreign layers stay where they are.
-    let layers = || (1..).zip(&image.layers).filter(|(_, layer)| !ImageManifest::is_elsewhere(layer));
-    let looks = layers().map(async |(_, layer)| if read { Ok(None) } else { look(work, layer).await });
-    let looks = stream::iter(looks).buffered(AT_ONCE).collect::<Vec<_>>();
+    let is_here = |(_, layer): &(usize, &Descriptor)| !ImageManifest::is_elsewhere(layer);
+    let layers: Vec<(usize, &Descriptor)> = (1..).zip(&image.layers).filter(is_here).collect();
+    // Futures of places, which have no lifetime: with that of a layer they could not be sent to another thread.
+    let look = async |place: usize| match layers.get(place) {
+        Some((_, layer)) if !read => look(work, layer).await,
+        _ => Ok(None),
+    };
+    let looks = stream::iter(0..layers.len()).map(look).buffered(AT_ONCE).collect::<Vec<_>>();
     let (config, looks) = join(config(work, image, read), looks).await;
 
     let mut checked = Checked::default();
     let diff_ids = checked.config(node, image, config);
-    for ((number, layer), look) in layers().zip(looks) {
-        checked.take(Part::Layer(number, layer.digest.clone()), look.map(Vec::from_iter));
+    for ((number, layer), look) in layers.iter().zip(looks) {
+        checked.take(Part::Layer(*number, layer.digest.clone()), look.map(Vec::from_iter));
     }
     if read {
-        let reads = layers().map(async |(number, layer): (usize, &Descriptor)| {
+        let read = async |place: usize| {
+            let Some((number, layer)) = layers.get(place) else { return Ok(Vec::new()) };
             let diff_id = diff_ids.get(number - 1).map(String::as_str);
             Ok(of_contents(layer, &contents(work, layer, diff_id).await?, diff_id))
-        });
-        let reads: Vec<_> = stream::iter(reads).buffered(AT_ONCE).collect().await;
-        for ((number, layer), found) in layers().zip(reads) {
-            checked.take(Part::Layer(number, layer.digest.clone()), found);
+        };
+        let reads: Vec<_> = stream::iter(0..layers.len()).map(read).buffered(AT_ONCE).collect().await;
+        for ((number, layer), found) in layers.iter().zip(reads) {
+            checked.take(Part::Layer(*number, layer.digest.clone()), found);
         }
     }
     checked
@@ -147,16 +154,16 @@ async fn contents(work: &Work<'_>, blob: &Descriptor, diff_id: Option<&str>) -> 
     // One of another algorithm is compared all the same, and is not equal.
     let like = diff_id.filter(|_| packing(&blob.media_type).is_some());
     let like = like.map(|diff_id| Digest::parse(diff_id).unwrap_or_else(|_| blob.digest.clone()));
-    let read = async |stream: BlobStream| hash(stream, blob, like.clone()).await;
+    let read = |stream: BlobStream| hash(stream, blob, like.clone()).boxed();
     let reading = async {
         let _permit = match &like {
             Some(_) => work.unpackers.acquire().await.ok(),
             None => None,
         };
-        let contents = work.store.read_blob(work.at, blob, read).await?;
+        let contents = work.store.read_blob(work.at, blob, &read).await?;
         match contents.digest == blob.digest || contents.size > blob.size || work.at.reference().is_none() {
             true => Ok(contents),
-            false => work.store.read_blob(work.at, blob, read).await,
+            false => work.store.read_blob(work.at, blob, &read).await,
         }
     };
     let key = (blob.digest.clone(), blob.size, like.as_ref().map(|like| like.algorithm().to_owned()));

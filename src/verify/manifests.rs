@@ -39,9 +39,14 @@ pub(super) async fn read(work: &Work<'_>, root: Fetched) -> (Vec<Node>, Vec<Erro
             unchecked.push(too_much(work, reason));
             break;
         }
-        let found = stream::iter(&entries).map(async |(_, entry)| fetch(work, entry).await).buffered(AT_ONCE);
-        let mut found = std::pin::pin!(found.zip(stream::iter(&entries)));
-        while let Some((found, (parent, entry))) = found.next().await {
+        // Futures of places: those of entries could not be sent to another thread.
+        let fetch = async |place: usize| match entries.get(place) {
+            Some((_, entry)) => fetch(work, entry).await,
+            None => Ok(None),
+        };
+        let mut found = std::pin::pin!(stream::iter(0..entries.len()).map(fetch).buffered(AT_ONCE));
+        for (parent, entry) in &entries {
+            let Some(found) = found.next().await else { break };
             let mut node = Node::new(entry.clone(), Some(*parent));
             match found {
                 Ok(Some(fetched)) => {

@@ -105,11 +105,12 @@ pub async fn verify(store: &Store<'_>, reference: &Location, layers: bool) -> Re
     let descriptor = root.descriptor.clone();
     let (mut nodes, mut unchecked) = manifests::read(&work, root).await;
     let firsts = firsts(&nodes);
-    let checks = (0..).zip(&nodes).map(async |(place, node): (usize, &Node)| match node.image() {
-        Some(image) if firsts.get(place) == Some(&place) => layers::check(&work, node, image, layers).await,
+    // Futures of places: those of nodes could not be sent to another thread.
+    let check = async |place: usize| match nodes.get(place).and_then(|node| Some((node, node.image()?))) {
+        Some((node, image)) if firsts.get(place) == Some(&place) => layers::check(&work, node, image, layers).await,
         _ => layers::Checked::default(),
-    });
-    let checked: Vec<_> = stream::iter(checks).buffered(AT_ONCE).collect().await;
+    };
+    let checked: Vec<_> = stream::iter(0..nodes.len()).map(check).buffered(AT_ONCE).collect().await;
     let platforms: Vec<_> = checked.iter().map(|found| found.platform.clone()).collect();
     for ((node, found), first) in nodes.iter_mut().zip(checked).zip(&firsts) {
         node.config = platforms.get(*first).cloned().flatten();

@@ -1,0 +1,46 @@
+//! One process at a time changes `index.json`, or deletes from an archive.
+
+use std::fs::File;
+use std::path::Path;
+use std::time::Duration;
+
+/// Another process has the lock for as long as it takes to write index.json.
+const LOCK_TRIES: u32 = 600;
+const LOCK_WAIT: Duration = Duration::from_millis(50);
+
+/// The lock of a folder or an archive; it goes with the handle, and with the process.
+#[cfg(not(windows))]
+pub(super) fn lock(path: &Path) -> std::io::Result<File> {
+    use std::fs::TryLockError;
+    let file = File::open(path)?;
+    for _ in 0..LOCK_TRIES {
+        match file.try_lock() {
+            Ok(()) => return Ok(file),
+            Err(TryLockError::WouldBlock) => std::thread::sleep(LOCK_WAIT),
+            Err(TryLockError::Error(error)) => return Err(error),
+        }
+    }
+    Err(std::io::Error::other("another process has locked the layout for half a minute"))
+}
+
+/// The lock of a folder or an archive: a file that nobody else can open, and that goes with the handle. Windows opens no
+/// folders, and nobody can read or replace a file that is locked.
+#[cfg(windows)]
+pub(super) fn lock(path: &Path) -> std::io::Result<File> {
+    use std::os::windows::fs::OpenOptionsExt as _;
+    const DELETE_ON_CLOSE: u32 = 0x0400_0000;
+    // Another has it open, or has just closed it and it is about to go.
+    const TAKEN: [Option<i32>; 2] = [Some(32), Some(5)];
+    let mut name = path.as_os_str().to_owned();
+    name.push(if path.is_dir() { "\\.lock" } else { ".lock" });
+    let mut options = File::options();
+    options.write(true).create(true).share_mode(0).custom_flags(DELETE_ON_CLOSE);
+    let mut tries = 0;
+    loop {
+        match options.open(&name) {
+            Err(error) if tries < LOCK_TRIES && TAKEN.contains(&error.raw_os_error()) => std::thread::sleep(LOCK_WAIT),
+            opened => return opened,
+        }
+        tries += 1;
+    }
+}
