@@ -31,8 +31,9 @@ pub(super) fn lock(path: &Path) -> std::io::Result<File> {
     const DELETE_ON_CLOSE: u32 = 0x0400_0000;
     // Another has it open, or has just closed it and it is about to go.
     const TAKEN: [Option<i32>; 2] = [Some(32), Some(5)];
-    let mut name = path.as_os_str().to_owned();
-    name.push(if path.is_dir() { "\\.lock" } else { ".lock" });
+    // Beside it: a folder with a file in it is not empty any more.
+    let mut name = std::fs::canonicalize(path)?.into_os_string();
+    name.push(".lock");
     let mut options = File::options();
     options.write(true).create(true).share_mode(0).custom_flags(DELETE_ON_CLOSE);
     let mut tries = 0;
