@@ -1,5 +1,5 @@
 # manifest-tool and the certificates of the usual authorities, for a user without rights.
-#   docker build -t manifest-tool .
+#   docker build -t manifest-tool .      (with BuildKit, or buildah)
 # It is cross-built: docker buildx build --platform linux/s390x . emulates nothing.
 ARG RUST=1.95
 FROM --platform=$BUILDPLATFORM docker.io/library/rust:$RUST-slim-bookworm AS build

@@ -77,42 +77,59 @@ fn the_rust_version_is_that_of_no_dependency_above_it() {
     assert!(tried.iter().any(|one| one["rust"] == ours), "{tried:?}");
 }
 
+/// What the jobs before it have left becomes packages, in the steps of the workflow.
 #[test]
 fn packages_have_all_that_belongs_to_them() {
     let work = tempfile::tempdir().unwrap();
-    for (name, program) in [("linux-armv7", "manifest-tool"), ("windows-amd64", "manifest-tool.exe")] {
-        let folder = work.path().join("built").join(name);
-        std::fs::create_dir_all(&folder).unwrap();
-        std::fs::write(folder.join(program), name).unwrap();
-    }
+    let path = work.path();
     for file in [
-        "target/release/man/manifest-tool.1",
-        "target/release/completions/_manifest-tool",
-        "packages/manifest-tool.cdx.json",
+        "linux-amd64/built/linux-amd64/manifest-tool",
+        "linux-amd64/images/linux-amd64.tar",
+        "linux-armv7/built/linux-armv7/manifest-tool",
+        "linux-armv7/images/linux-armv7.tar",
+        "windows-amd64/built/windows-amd64/manifest-tool.exe",
+        "debian-ubuntu-24.04/manifest-tool_1.2.3-1_amd64.deb",
+        "words/release/man/manifest-tool.1",
+        "words/release/completions/_manifest-tool",
+        "words/sbom/manifest-tool.cdx.json",
     ] {
-        std::fs::create_dir_all(work.path().join(file).parent().unwrap()).unwrap();
-        std::fs::write(work.path().join(file), file).unwrap();
+        let file = path.join("artifacts").join(file);
+        std::fs::create_dir_all(file.parent().unwrap()).unwrap();
+        std::fs::write(&file, file.display().to_string()).unwrap();
     }
-    let pack = || {
-        let script = Path::new(ROOT).join("release/pack.sh");
-        let mut command = other_command(&script, work.path(), &["1.2.3", "built", "packages"]);
-        command.env("TARGET", work.path().join("target"));
-        let outcome = run(command, "");
+    for name in ["release", "LICENSE", "README.md", "CHANGELOG.md"] {
+        std::os::unix::fs::symlink(Path::new(ROOT).join(name), path.join(name)).unwrap();
+    }
+    let release = workflow("release.yml");
+    let step = |name: &str, umask: &str| {
+        let script = format!("umask {umask}; {}", script(&release, "publish", name));
+        let mut step = other_command("bash".as_ref(), path, &["-e", "-o", "pipefail", "-c", &script]);
+        step.envs([("VERSION", "v1.2.3"), ("GITHUB_PATH", "path")]);
+        let outcome = run(step, "");
         assert_eq!((outcome.exit, outcome.stderr.as_str()), (0, ""), "{outcome:?}");
-        std::fs::read_to_string(work.path().join("packages/SHA256SUMS")).unwrap()
     };
-    let sums = pack();
-    assert_eq!(pack(), sums, "the same again");
+    let read = |name: &str| std::fs::read_to_string(path.join(name)).unwrap();
+    step("Collect", "022");
+    assert_eq!(read("path").trim(), path.canonicalize().unwrap().join("built/linux-amd64").to_str().unwrap());
+    assert!(path.join("images/linux-armv7.tar").is_file());
+    step("Packages", "022");
+    let sums = read("packages/SHA256SUMS");
+    step("Packages", "077");
+    assert_eq!(read("packages/SHA256SUMS"), sums, "the same again");
     let names: Vec<_> = sums.lines().map(|line| line.split("  ").nth(1).unwrap()).collect();
-    let packages = ["manifest-tool-1.2.3-linux-armv7.tar.gz", "manifest-tool-1.2.3-windows-amd64.tar.gz"];
-    assert_eq!(names, [packages[0], packages[1], "manifest-tool.cdx.json"]);
-    let checked = run(other_command("sha256sum".as_ref(), &work.path().join("packages"), &["-c", "SHA256SUMS"]), "");
+    let package = |platform: &str| format!("manifest-tool-1.2.3-{platform}.tar.gz");
+    let expected = ["linux-amd64", "linux-armv7", "windows-amd64"].map(package);
+    assert_eq!(names[..3], expected);
+    assert_eq!(names[3..], ["manifest-tool.cdx.json", "manifest-tool_1.2.3-1_amd64.deb"]);
+    let checked = run(other_command("sha256sum".as_ref(), &path.join("packages"), &["-c", "SHA256SUMS"]), "");
     assert_eq!(checked.exit, 0, "{checked:?}");
-    let listed = run(other_command("tar".as_ref(), &work.path().join("packages"), &["-tzf", packages[1]]), "");
+    let listed = run(other_command("tar".as_ref(), &path.join("packages"), &["-tzf", &expected[2]]), "");
     for file in ["manifest-tool.exe", "LICENSE", "README.md", "man/manifest-tool.1", "completions/_manifest-tool"] {
         let file = format!("manifest-tool-1.2.3-windows-amd64/{file}\n");
         assert!(listed.stdout.contains(&file), "{listed:?}");
     }
+    let failed = run(other_command(&Path::new(ROOT).join("release/pack.sh"), path, &["1.2.3", "none", "packages"]), "");
+    assert_ne!(failed.exit, 0, "there is nothing to pack");
 }
 
 /// The last stage of the Dockerfile for every platform, and the workflow's own step that puts them together.

@@ -3,7 +3,7 @@
 # On Debian or Ubuntu it installs, as root, the C compiler that is missing. With --static the program needs no other
 # file, as in an image; without, it is linked with glibc, which resolves names in all ways that a machine has.
 set -eu
-platform=${1:?which platform, such as linux/arm64?} folder=${2:?into which folder?}
+platform=${1:?which platform, such as linux/arm64?} folder=${2:?into which folder?} how=${3-}
 
 case $platform in
 linux/amd64) triple=x86_64-unknown-linux-gnu gnu=x86_64-linux-gnu debian=amd64 ;;
@@ -15,21 +15,27 @@ linux/s390x) triple=s390x-unknown-linux-gnu gnu=s390x-linux-gnu debian=s390x ;;
 *) echo "no build for $platform" >&2 && exit 2 ;;
 esac
 
+case $how in '' | --static) ;; *) echo "\"$how\" is neither --static nor nothing" >&2 && exit 2 ;; esac
+
+mkdir -p "$folder" && folder=$(cd "$folder" && pwd)
 cd "$(dirname "$0")/.."
 if [ "$(dpkg --print-architecture)" = "$debian" ]; then
     integration/install-tools.sh "$gnu-gcc:gcc"
 else
     integration/install-tools.sh "$gnu-gcc:gcc-$(echo $gnu | tr _ -) libc6-dev-$debian-cross"
+    # A compiler alone links nothing.
+    [ -e "/usr/$gnu/lib/libc.a" ] || { echo "missing: libc6-dev-$debian-cross" >&2 && exit 1; }
 fi
 if command -v rustup >/dev/null; then rustup target add "$triple"; fi
 
 upper=$(echo $triple | tr a-z- A-Z_)
 export "CC_$(echo $triple | tr - _)=$gnu-gcc" "CARGO_TARGET_${upper}_LINKER=$gnu-gcc"
 target=${CARGO_TARGET_DIR:-target}/dist
-if [ "${3-}" = --static ]; then
+# These would take the place of those for the target.
+unset RUSTFLAGS CARGO_ENCODED_RUSTFLAGS
+if [ "$how" = --static ]; then
     export "CARGO_TARGET_${upper}_RUSTFLAGS=-C target-feature=+crt-static"
     target=$target-static
 fi
 cargo build --release --locked --target "$triple" --target-dir "$target"
-mkdir -p "$folder"
 cp "$target/$triple/release/manifest-tool" "$folder/"

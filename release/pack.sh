@@ -3,21 +3,22 @@
 # BUILT has a folder for each, such as linux-arm64; man pages and completions come from `make man completions`.
 # The same content gives the same bytes. SHA256SUMS is of all that PACKAGES holds then.
 set -eu
-version=${1:?which version?} built=$(cd "${2:?the folder of what was built?}" && pwd) packages=${3:?into which folder?}
-mkdir -p "$packages" && packages=$(cd "$packages" && pwd)
-cd "$(dirname "$0")/.."
-target=${TARGET:-target}
+version=${1:?which version?} built=${2:?the folder of what was built?} packages=${3:?into which folder?}
+root=$(cd "$(dirname "$0")/.." && pwd)
+target=${CARGO_TARGET_DIR:-$root/target}
 
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
+mkdir -p "$packages"
 for folder in "$built"/*/; do
     name=manifest-tool-$version-$(basename "$folder")
     mkdir -p "$work/$name/man" "$work/$name/completions"
-    cp "$folder"/* LICENSE README.md CHANGELOG.md "$work/$name/"
+    cp "$folder"/* "$root/LICENSE" "$root/README.md" "$root/CHANGELOG.md" "$work/$name/"
     cp "$target"/release/man/*.1 "$work/$name/man/"
     cp "$target"/release/completions/* "$work/$name/completions/"
-    tar -C "$work" --sort=name --owner=0 --group=0 --numeric-owner --mtime="@${SOURCE_DATE_EPOCH:-0}" -cf - "$name" |
-        gzip -n9 >"$packages/$name.tar.gz"
+    tar -C "$work" --sort=name --owner=0 --group=0 --numeric-owner --mode=u=rwX,go=rX \
+        --mtime="@${SOURCE_DATE_EPOCH:-0}" -cf "$work/$name.tar" "$name"
+    gzip -n9 <"$work/$name.tar" >"$packages/$name.tar.gz"
 done
 cd "$packages"
 rm -f SHA256SUMS
