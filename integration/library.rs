@@ -2,13 +2,42 @@
 
 use manifest_tool::assemble::{PushOptions, Selector, push, remove};
 use manifest_tool::copy::{CopyOptions, copy};
-use manifest_tool::image::{Location, Platform, Reference};
+use manifest_tool::image::{Location, Manifest, Platform, Reference};
 use manifest_tool::inspect::InspectOptions;
 use manifest_tool::probe::ProbeOptions;
 use manifest_tool::registry::{Client, Options};
-use manifest_tool::spec::{YamlRequest, from_yaml};
+use manifest_tool::spec::{Form, Source, Spec, YamlRequest, from_yaml};
 use manifest_tool::store::{Placed, Store};
 use manifest_tool::{delete, inspect, probe, query, verify};
+
+/// A program that has its spec in code, and reads what it has pushed.
+#[test]
+fn an_index_made_in_code() {
+    let folder = tempfile::tempdir().unwrap();
+    let layout = |name: &str| -> Location { format!("oci:{}/{name}", folder.path().display()).parse().unwrap() };
+    let images = ["amd64", "arm64"].map(|architecture| {
+        Source::new(format!("oci:{}/examples/layouts/{architecture}", env!("CARGO_MANIFEST_DIR")).parse().unwrap())
+    });
+    let mut spec = Spec::new(layout("app:v1"), Form::Oci, images.into());
+    spec.tags.push("latest".into());
+    let client = Client::new(Options::default());
+    let store = Store::new(&client);
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    let outcome = runtime.block_on(push(&store, &spec, PushOptions::default(), &|_| {})).unwrap();
+    assert_eq!((outcome.tags.len(), outcome.plan.index.manifests.len()), (2, 2));
+
+    let store = Store::new(&client);
+    let read = async {
+        let of: Location = layout("app:latest");
+        let fetched = store.fetch_manifest(&of, None).await?;
+        let Manifest::Index(index) = &fetched.manifest else { panic!("{:?}", fetched.manifest) };
+        let image = store.fetch_child(&of, &index.manifests[0], None).await?;
+        let Manifest::Image(image) = &image.manifest else { panic!("{:?}", image.manifest) };
+        assert!(store.fetch_blob(&of, &image.layers[0], 10).await.is_err(), "it is longer");
+        store.fetch_blob(&of, &image.layers[0], 1 << 20).await
+    };
+    assert!(!runtime.block_on(read).unwrap().is_empty());
+}
 
 fn is_send(_: impl Future + Send) {}
 

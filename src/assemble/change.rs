@@ -5,6 +5,7 @@ use crate::image::{Descriptor, Digest, REFERENCE_DIGEST};
 
 /// What becomes of an entry.
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum Change {
     /// There was none for its platform.
     Added,

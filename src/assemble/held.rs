@@ -6,7 +6,7 @@ use crate::store::{Error, Store};
 
 /// What the target's tag points at before it is written.
 #[derive(Debug, Clone)]
-pub enum Held {
+pub(crate) enum Held {
     /// Nobody looked.
     Unread,
     /// It does not exist.
@@ -17,8 +17,7 @@ pub enum Held {
 
 /// A manifest that a tag points at, as an index.
 #[derive(Debug, Clone)]
-#[non_exhaustive]
-pub struct HeldManifest {
+pub(crate) struct HeldManifest {
     /// Type, digest and size.
     pub descriptor: Descriptor,
     /// The exact bytes.
@@ -70,13 +69,13 @@ impl Held {
 
     /// The digest of what it is, if it is anything.
     #[must_use]
-    pub fn digest(&self) -> Option<&Digest> {
+    pub(crate) fn digest(&self) -> Option<&Digest> {
         self.manifest().map(|held| &held.descriptor.digest)
     }
 
     /// What it is, if it is anything.
     #[must_use]
-    pub fn manifest(&self) -> Option<&HeldManifest> {
+    pub(crate) fn manifest(&self) -> Option<&HeldManifest> {
         match self {
             Self::Manifest(held) => Some(held),
             Self::Unread | Self::Nothing => None,

@@ -18,13 +18,11 @@ pub use amend::Selector;
 pub use change::Change;
 pub use check::Warning;
 pub use event::{Event, Reporter};
-pub use held::{Held, HeldManifest};
 pub use outcome::{Moves, Outcome, Skipped, Volume};
 pub use plan::{Difference, Plan};
 pub use problem::{PlanError, ResolveError, SourceProblem, SourceReason};
 pub use push::{Assembler, push};
 pub use remove::remove;
-pub use resolve::{Entry, Resolved};
 
 use std::time::Duration;
 

@@ -44,6 +44,7 @@ pub struct Skipped {
 
 /// Blobs, and their bytes.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Volume {
     /// How many.
     pub blobs: usize,

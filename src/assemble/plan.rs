@@ -49,7 +49,7 @@ pub struct Difference {
 
 impl Plan {
     /// Makes the plan. Pure: the same sources, and the same `held` where the spec appends, give the same plan.
-    pub fn new(spec: &Spec, resolved: &Resolved, held: &Held) -> Result<Self, PlanError> {
+    pub(crate) fn new(spec: &Spec, resolved: &Resolved, held: &Held) -> Result<Self, PlanError> {
         let target = &spec.target;
         let empty = || PlanError::Empty { target: target.clone() };
         if resolved.images.is_empty() && resolved.attestations.is_empty() {

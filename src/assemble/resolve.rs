@@ -16,8 +16,7 @@ use crate::store::{Child, Store};
 
 /// One image or attestation that goes into the index, fetched and verified.
 #[derive(Debug, Clone)]
-#[non_exhaustive]
-pub struct Entry {
+pub(crate) struct Entry {
     /// As it goes into the index: type, digest, size, platform, annotations.
     pub descriptor: Descriptor,
     /// Where its manifest is, by digest.
@@ -34,7 +33,7 @@ pub struct Entry {
 
 /// All sources, in the order of the index: images first, then the attestations that came with them.
 #[derive(Debug, Clone, Default)]
-pub struct Resolved {
+pub(crate) struct Resolved {
     /// The images.
     pub images: Vec<Entry>,
     /// The attestation manifests.

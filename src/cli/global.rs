@@ -7,7 +7,7 @@ use super::failure::Failure;
 use super::talk::say;
 use crate::image::{Location, Reference};
 use crate::registry::{
-    Client, CredentialSources, DEFAULT_CONCURRENCY, Given, Login, Options, RetryPolicy, Secret, Stop, Tls, Trace,
+    Client, CredentialSources, DEFAULT_CONCURRENCY, Given, HOME, Login, Options, RetryPolicy, Secret, Stop, Tls, Trace,
 };
 
 /// Flags of every command, taken before and after it.
@@ -173,7 +173,7 @@ fn variable(name: &str) -> Result<Option<String>, Failure> {
 /// Docker's folders of certificates, also without root, and Podman's.
 fn certs_folders() -> Vec<PathBuf> {
     let folder = |name: &str| std::env::var_os(name).filter(|value| !value.is_empty()).map(PathBuf::from);
-    let config = folder("XDG_CONFIG_HOME").or_else(|| Some(folder("HOME")?.join(".config")));
+    let config = folder("XDG_CONFIG_HOME").or_else(|| Some(folder(HOME)?.join(".config")));
     let own = config.map(|folder| [folder.join("docker/certs.d"), folder.join("containers/certs.d")]);
     let system = ["/etc/docker/certs.d", "/etc/containers/certs.d"].map(PathBuf::from);
     own.into_iter().flatten().chain(system).collect()

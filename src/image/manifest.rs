@@ -17,6 +17,7 @@ pub enum Manifest {
 
 /// A manifest as it is stored: the exact bytes, verified, and what they say.
 #[derive(Debug, Clone)]
+#[non_exhaustive]
 pub struct Fetched {
     /// The bytes, never to be written anew.
     pub bytes: Bytes,

@@ -2,6 +2,7 @@ use std::fmt;
 
 /// Why something in a layout did not work.
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Error {
     /// The layout, or the image in it, as the user spells it.
     pub subject: String,

@@ -16,6 +16,7 @@ pub struct Check {
 
 /// Whether manifest-tool needs something.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum Need {
     /// In any case.
     Yes,
@@ -27,6 +28,7 @@ pub enum Need {
 
 /// What came of a trial.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum Verdict {
     /// The registry does it.
     Pass,

@@ -15,7 +15,7 @@ use super::stream::{BlobSource, BlobStream, Ended, verified};
 use crate::image::{Descriptor, Digest, MAX_CONFIG, Reference};
 
 impl Client {
-    /// Fetches an image's config (or any small blob) and verifies digest and size (distribution-spec, "Pulling blobs").
+    /// Fetches an image's config and verifies digest and size (distribution-spec, "Pulling blobs").
     ///
     /// Errors: the registry's answer, other bytes than the descriptor names, or more than 8 MiB.
     pub async fn fetch_config(
@@ -24,15 +24,32 @@ impl Client {
         config: &Descriptor,
         push_to: Option<&Reference>,
     ) -> Result<Bytes, Error> {
-        let mut request = blob_request(Method::GET, repository, config, Scopes::to_read(repository, push_to));
-        if config.size > MAX_CONFIG {
-            return Err(Error::new(request.subject, ErrorKind::TooLarge { limit: MAX_CONFIG }));
+        self.fetch(repository, config, MAX_CONFIG, Scopes::to_read(repository, push_to)).await
+    }
+
+    /// Fetches a blob, such as an SBOM or the statement of an attestation, and verifies digest and size.
+    ///
+    /// Errors: the registry's answer, other bytes than the descriptor names, or more than `limit` of them.
+    pub async fn fetch_blob(&self, repository: &Reference, blob: &Descriptor, limit: u64) -> Result<Bytes, Error> {
+        self.fetch(repository, blob, limit, Scopes::to_read(repository, None)).await
+    }
+
+    async fn fetch(
+        &self,
+        repository: &Reference,
+        blob: &Descriptor,
+        limit: u64,
+        scopes: Scopes,
+    ) -> Result<Bytes, Error> {
+        let mut request = blob_request(Method::GET, repository, blob, scopes);
+        if blob.size > limit {
+            return Err(Error::new(request.subject, ErrorKind::TooLarge { limit }));
         }
-        request.limit = MAX_CONFIG;
+        request.limit = limit;
         request.expected = Expected {
-            digest: Some(config.digest.clone()),
+            digest: Some(blob.digest.clone()),
             named_by: "descriptor",
-            size: Some(config.size),
+            size: Some(blob.size),
             as_header_says: false,
         };
         Ok(self.send_ok(repository.registry(), &request).await?.body)

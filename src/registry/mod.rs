@@ -34,6 +34,6 @@ pub use push::IfMatch;
 pub use redact::Secret;
 pub use retry::RetryPolicy;
 pub use sign_in::credentials::{CredentialSources, Given, Login};
-pub(crate) use sign_in::credentials::{Stored, erase, store};
+pub(crate) use sign_in::credentials::{HOME, Stored, erase, store};
 pub use stop::{Stop, StopReason};
 pub(crate) use stream::{BlobSource, BlobStream, verified};

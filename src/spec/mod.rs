@@ -22,6 +22,7 @@ use crate::image::{Digest, Location, Platform, check_tag, is_known_platform, kno
 
 /// One index to assemble.
 #[derive(Debug, Clone)]
+#[non_exhaustive]
 pub struct Spec {
     /// Where the index goes; has a tag and no digest.
     pub target: Location,
@@ -45,6 +46,7 @@ pub struct Spec {
 
 /// One image (or index) to put into the index.
 #[derive(Debug, Clone)]
+#[non_exhaustive]
 pub struct Source {
     /// Where it is; has a tag or a digest, but for a layout with a single image.
     pub location: Location,
@@ -120,7 +122,41 @@ impl Form {
     }
 }
 
+impl Source {
+    /// An image, whose config says what platform it is for; or an index.
+    ///
+    /// ```
+    /// use manifest_tool::spec::{Form, Source, Spec};
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// let sources = vec![Source::new("r.io/app:v1-amd64".parse()?), Source::new("r.io/app:v1-arm64".parse()?)];
+    /// let mut spec = Spec::new("r.io/app:v1".parse()?, Form::Oci, sources);
+    /// spec.tags.push("latest".into());
+    /// # Ok(())
+    /// # }
+    /// ```
+    #[must_use]
+    pub fn new(location: Location) -> Self {
+        Self { location, platform: Platform::default(), annotations: BTreeMap::new() }
+    }
+}
+
 impl Spec {
+    /// An index of these sources, without anything else. The target must have a tag and no digest.
+    #[must_use]
+    pub fn new(target: Location, form: Form, sources: Vec<Source>) -> Self {
+        Self {
+            target,
+            tags: Vec::new(),
+            form,
+            append: false,
+            annotations: BTreeMap::new(),
+            artifact_type: None,
+            subject: None,
+            attestations: Attestations::Keep,
+            sources,
+        }
+    }
+
     /// The target, then the further tags of it.
     pub fn locations(&self) -> impl Iterator<Item = Location> {
         std::iter::once(self.target.clone()).chain(self.tags.iter().map(|tag| self.target.with_tag(tag)))

@@ -13,6 +13,7 @@ use crate::registry::{self, BlobSource, BlobStream, FoundBlob, Mounting};
 
 /// How a blob came to where it is wanted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum Placing {
     /// It was there.
     There,

@@ -217,6 +217,14 @@ impl<'a> Store<'a> {
         }
     }
 
+    /// Fetches a blob of `limit` bytes at most, such as the statement of an attestation, verified.
+    pub async fn fetch_blob(&self, of: &Location, blob: &Descriptor, limit: u64) -> Result<Bytes, Error> {
+        match of {
+            Location::Registry(reference) => Ok(self.client.fetch_blob(reference, blob, limit).await?),
+            Location::Layout(layout) => Ok(self.layout(layout)?.fetch_blob(blob, limit)?),
+        }
+    }
+
     /// The digest that a tag, a name or a digest stands for.
     pub async fn digest(&self, at: &Location) -> Result<Digest, Error> {
         match at {

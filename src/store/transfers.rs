@@ -24,6 +24,7 @@ struct Running {
 
 /// One blob on its way.
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Transfer {
     /// Which one.
     pub digest: Digest,

@@ -24,6 +24,7 @@ pub struct Finding {
 
 /// A part of an image or index.
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum Part {
     /// The manifest, or what an index says of it.
     Manifest,

@@ -156,7 +156,7 @@ fn variable(name: &str) -> Option<OsString> {
 }
 
 /// The variable that names the user's folder.
-const HOME: &str = if cfg!(windows) { "USERPROFILE" } else { "HOME" };
+pub(crate) const HOME: &str = if cfg!(windows) { "USERPROFILE" } else { "HOME" };
 
 fn in_home(path: &str) -> Option<PathBuf> {
     Some(Path::new(&variable(HOME)?).join(path))
