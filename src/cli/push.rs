@@ -23,7 +23,7 @@ pub(super) const SETTLE: Duration = Duration::from_secs(1);
     after_help = "Example:\n  manifest-tool push --type oci from-spec app.yaml\n  manifest-tool push --dry-run from-args --platforms linux/amd64,linux/arm64 \\\n      --template registry.example/app:v1-ARCH --target registry.example/app:v1"
 )]
 pub(super) struct Push {
-    /// Form of the index: docker (manifest list), oci (image index), or auto: docker where every image is Docker's
+    /// Form of the index; auto is docker where every image is Docker's, else oci
     /// [default: the spec's; with --append the target's; else docker]
     #[arg(long = "type", value_name = "docker|oci|auto", global = true, value_parser = ["docker", "oci", "auto"], hide_possible_values = true)]
     form: Option<String>,
