@@ -6,7 +6,7 @@ use manifest_tool::image::{Location, Manifest, Platform, Reference};
 use manifest_tool::inspect::InspectOptions;
 use manifest_tool::probe::ProbeOptions;
 use manifest_tool::registry::{Client, Options};
-use manifest_tool::spec::{Form, Source, Spec, YamlRequest, from_yaml};
+use manifest_tool::spec::{Form, Spec, YamlRequest, from_yaml};
 use manifest_tool::store::{Placed, Store};
 use manifest_tool::{delete, inspect, probe, query, verify};
 
@@ -14,11 +14,9 @@ use manifest_tool::{delete, inspect, probe, query, verify};
 #[test]
 fn an_index_made_in_code() {
     let folder = tempfile::tempdir().unwrap();
-    let layout = |name: &str| -> Location { format!("oci:{}/{name}", folder.path().display()).parse().unwrap() };
-    let images = ["amd64", "arm64"].map(|architecture| {
-        Source::new(format!("oci:{}/examples/layouts/{architecture}", env!("CARGO_MANIFEST_DIR")).parse().unwrap())
-    });
-    let mut spec = Spec::new(layout("app:v1"), Form::Oci, images.into());
+    let layout = |name: &str| format!("oci:{}/{name}", folder.path().display());
+    let images = ["oci:examples/layouts/amd64", "oci:examples/layouts/arm64"];
+    let mut spec = Spec::new(&layout("app:v1"), Form::Oci, &images).unwrap();
     spec.tags.push("latest".into());
     let client = Client::new(Options::default());
     let store = Store::new(&client);
@@ -28,7 +26,7 @@ fn an_index_made_in_code() {
 
     let store = Store::new(&client);
     let read = async {
-        let of: Location = layout("app:latest");
+        let of: Location = layout("app:latest").parse().unwrap();
         let fetched = store.fetch_manifest(&of, None).await?;
         let Manifest::Index(index) = &fetched.manifest else { panic!("{:?}", fetched.manifest) };
         let image = store.fetch_child(&of, &index.manifests[0], None).await?;

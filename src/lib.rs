@@ -9,8 +9,8 @@
 //! - [`registry::Client`]: one for the process; signs in, tries again, keeps connections. [`registry::Options`] says how.
 //! - [`store::Store`]: registries, OCI layouts and archives in the same words.
 //! - [`image::Location`]: `registry.example/app:v1`, `oci:folder:v1` or `oci-archive:app.tar`, parsed from text.
-//! - [`spec::Spec`]: what an index is to be made of, from YAML ([`spec::from_yaml`]) or a template
-//!   ([`spec::TemplateRequest`]).
+//! - [`spec::Spec`]: what an index is to be made of, from code, from YAML ([`spec::from_yaml`]) or from a template
+//!   ([`spec::from_template`]).
 //! - [`assemble::push`]: the main job. It gives an [`assemble::Outcome`], or an [`assemble::Error`] that says what was
 //!   done before.
 //! - [`inspect`], [`query`], [`verify`], [`copy`], [`delete`], [`probe`]: the jobs beside it.
@@ -18,30 +18,24 @@
 //! ```
 //! use manifest_tool::assemble::{PushOptions, push};
 //! use manifest_tool::registry::{Client, Options};
-//! use manifest_tool::spec::{YamlRequest, from_yaml};
+//! use manifest_tool::spec::{Form, Spec};
 //! use manifest_tool::store::Store;
 //!
 //! # fn main() -> Result<(), Box<dyn std::error::Error>> {
 //! # let folder = tempfile::tempdir()?;
-//! # let target = format!("oci:{}/app:v1", folder.path().display());
-//! let text = format!(
-//!     "image: {target}        # or registry.example/app:v1
-//! type: oci
-//! manifests:
-//! - image: oci:examples/layouts/amd64
-//! - image: oci:examples/layouts/arm64
-//! "
-//! );
-//! let specs = from_yaml(&YamlRequest { text: &text, file: "app.yaml", ..YamlRequest::default() })?;
+//! # let target = &format!("oci:{}:v1", folder.path().display());
+//! // In place of the layouts, and of the target, "registry.example/app:v1-amd64" would do as well.
+//! let mut spec = Spec::new(target, Form::Oci, &["oci:examples/layouts/amd64", "oci:examples/layouts/arm64"])?;
+//! spec.tags.push("latest".into());
+//!
 //! let client = Client::new(Options::default());
 //! let store = Store::new(&client);
+//! let pushing = push(&store, &spec, PushOptions::default(), &|event| eprintln!("{event}"));
 //! let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-//! for spec in &specs {
-//!     let pushing = push(&store, spec, PushOptions::default(), &|event| eprintln!("{event}"));
-//!     let outcome = runtime.block_on(pushing)?;
-//!     assert_eq!(outcome.plan.index.manifests.len(), 2);
-//!     println!("{} {}", outcome.plan.descriptor.digest, outcome.plan.target);
-//! }
+//! let outcome = runtime.block_on(pushing)?;
+//!
+//! assert_eq!(outcome.plan.index.manifests.len(), 2);
+//! println!("{} {}", outcome.plan.descriptor.digest, outcome.plan.target);
 //! # Ok(())
 //! # }
 //! ```
@@ -50,8 +44,8 @@
 //! of errors say what went wrong and for what, and `to_string()` is what the program prints. Of other crates' types two are
 //! in use here: [`bytes::Bytes`] for content, and [`serde_json::Value`] for [`spec::schema`].
 //!
-//! Work runs on a tokio runtime with time and I/O enabled, one thread is enough. Nothing here prints; the one exception is
-//! [`cli`], which is the program.
+//! Work runs on a tokio runtime with time and I/O enabled, of one thread or several: every job can be spawned. Nothing
+//! here prints; the one exception is [`cli`], which is the program.
 
 pub mod assemble;
 pub mod cli;

@@ -122,38 +122,42 @@ impl Form {
     }
 }
 
-impl Source {
-    /// An image, whose config says what platform it is for; or an index.
+impl Spec {
+    /// An index of these images, without anything else: what is to be said of it, and of each of them, is put in
+    /// afterwards. Errors: all that is wrong with the references.
     ///
     /// ```
-    /// use manifest_tool::spec::{Form, Source, Spec};
-    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
-    /// let sources = vec![Source::new("r.io/app:v1-amd64".parse()?), Source::new("r.io/app:v1-arm64".parse()?)];
-    /// let mut spec = Spec::new("r.io/app:v1".parse()?, Form::Oci, sources);
+    /// use manifest_tool::spec::{Form, Spec};
+    /// let mut spec = Spec::new("r.io/app:v1", Form::Oci, &["r.io/app:v1-amd64", "r.io/app:v1-arm64"])?;
     /// spec.tags.push("latest".into());
-    /// # Ok(())
-    /// # }
+    /// spec.annotations.insert("org.opencontainers.image.title".into(), "app".into());
+    /// let error = Spec::new("r.io/app", Form::Oci, &["r.io/app:v1-amd64"]).unwrap_err();
+    /// assert!(error.to_string().contains("has no tag"));
+    /// # Ok::<(), manifest_tool::spec::SpecError>(())
     /// ```
-    #[must_use]
-    pub fn new(location: Location) -> Self {
-        Self { location, platform: Platform::default(), annotations: BTreeMap::new() }
-    }
-}
-
-impl Spec {
-    /// An index of these sources, without anything else. The target must have a tag and no digest.
-    #[must_use]
-    pub fn new(target: Location, form: Form, sources: Vec<Source>) -> Self {
-        Self {
-            target,
-            tags: Vec::new(),
-            form,
-            append: false,
-            annotations: BTreeMap::new(),
-            artifact_type: None,
-            subject: None,
-            attestations: Attestations::Keep,
-            sources,
+    pub fn new(target: &str, form: Form, sources: &[&str]) -> Result<Self, SpecError> {
+        let mut problems = Vec::new();
+        let mut note = |message: String| problems.push(Problem { at: None, message });
+        let target = self::target(target).map_err(&mut note).ok();
+        let images = sources.iter().filter_map(|text| source(text).map_err(&mut note).ok());
+        let new = |location| Source { location, platform: Platform::default(), annotations: BTreeMap::new() };
+        let sources: Vec<Source> = images.map(new).collect();
+        if sources.is_empty() {
+            note("no images given".into());
+        }
+        match target {
+            Some(target) if problems.is_empty() => Ok(Self {
+                target,
+                tags: Vec::new(),
+                form,
+                append: false,
+                annotations: BTreeMap::new(),
+                artifact_type: None,
+                subject: None,
+                attestations: Attestations::Keep,
+                sources,
+            }),
+            _ => Err(SpecError { file: String::new(), problems }),
         }
     }
 
