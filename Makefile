@@ -46,8 +46,8 @@ sbom: ## Write what this is made of into target/sbom, in CycloneDX's form, with 
 demo: build ## Do the main job against a real registry (REGISTRY=host:port names one)
 	@integration/demo.sh
 
-test: ## Install docker-registry, skopeo, buildah, curl, jq, zsh, man and cargo-deb where missing, and run every test
-	@integration/install-tools.sh docker-registry skopeo buildah curl jq zsh man:man-db dpkg-shlibdeps:dpkg-dev
+test: ## Install docker-registry, skopeo, buildah, curl, jq, zsh, shellcheck, man and cargo-deb where missing, and run every test
+	@integration/install-tools.sh docker-registry skopeo buildah curl jq zsh shellcheck man:man-db dpkg-shlibdeps:dpkg-dev
 	@$(call cargo-tool,deb)
 	$(CARGO) build --release --locked
 	$(CARGO) test --locked

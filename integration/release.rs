@@ -49,6 +49,42 @@ fn the_workflows_can_be_read() {
     }
 }
 
+/// Scripts, and what stands for one in workflows and pipelines.
+#[test]
+fn scripts_are_clean() {
+    let folder = tempfile::tempdir().unwrap();
+    let check = |name: &str, script: &str| {
+        // Those in files say themselves which shell they are for.
+        let shell: &[&str] = if script.starts_with("#!") { &[] } else { &["-s", "bash"] };
+        let args = [shell, &["-S", "warning", "-"]].concat();
+        let checked = run(other_command("shellcheck".as_ref(), folder.path(), &args), script);
+        assert_eq!(checked.exit, 0, "{name}: {checked:?}");
+    };
+    for folder in ["release", "integration", "examples/pipelines"] {
+        for entry in std::fs::read_dir(Path::new(ROOT).join(folder)).unwrap() {
+            let path = entry.unwrap().path();
+            if path.extension().is_some_and(|extension| extension == "sh") {
+                check(&path.display().to_string(), &std::fs::read_to_string(&path).unwrap());
+            }
+        }
+    }
+    for name in [
+        ".github/workflows/ci.yml",
+        ".github/workflows/release.yml",
+        "examples/pipelines/github-actions.yml",
+        "action.yml",
+    ] {
+        let file: Value =
+            serde_saphyr::from_str(&std::fs::read_to_string(Path::new(ROOT).join(name)).unwrap()).unwrap();
+        let jobs = file["jobs"].as_object().into_iter().flatten().map(|(_, job)| job).chain([&file["runs"]]);
+        for step in jobs.flat_map(|job| job["steps"].as_array().into_iter().flatten()) {
+            if let Some(script) = step["run"].as_str() {
+                check(name, script);
+            }
+        }
+    }
+}
+
 /// `rust-version` is what the lock file's crates can be built with, and what CI tries.
 #[test]
 fn the_rust_version_is_that_of_no_dependency_above_it() {

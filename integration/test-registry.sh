@@ -6,7 +6,7 @@
 # --insecure, --ca-cert, --username, --password-stdin, --output json, ...). Exit code 0 when the registry does all that
 # manifest-tool needs, whatever else it does not.
 set -euf
-examples=$(CDPATH= cd -P -- "$(dirname -- "$0")/../examples" && pwd)
+examples=$(CDPATH="" cd -P -- "$(dirname -- "$0")/../examples" && pwd)
 target=${CARGO_TARGET_DIR:-$examples/../target}
 
 usage() {
@@ -24,7 +24,7 @@ tool=$(command -v manifest-tool || true)
 [ -x "$tool" ] || fail "no manifest-tool on PATH or in $target/release: run 'make build'"
 
 # The flags are kept as words of their own: what is behind them may have spaces in it.
-repository= keep= one= stdin= output=text count=$#
+repository='' keep='' one='' stdin='' output=text count=$#
 while [ "$count" -gt 0 ]; do
     word=$1 count=$((count - 1))
     shift
@@ -63,7 +63,7 @@ fi
 # What is written bears names of this run alone. An image that is there already is used as it is, and is not ours to
 # delete; nor is one of which the registry refuses to tell.
 run=$(od -An -N4 -tx1 /dev/urandom | tr -d ' \n')
-images= ours= left=
+images='' ours='' left=''
 clean() {
     trap '' INT TERM HUP
     [ -z "$keep" ] || return 0

@@ -22,14 +22,14 @@ cd "$(dirname "$0")/.."
 if [ "$(dpkg --print-architecture)" = "$debian" ]; then
     integration/install-tools.sh "$gnu-gcc:gcc"
 else
-    integration/install-tools.sh "$gnu-gcc:gcc-$(echo $gnu | tr _ -) libc6-dev-$debian-cross"
+    integration/install-tools.sh "$gnu-gcc:gcc-$(echo "$gnu" | tr _ -) libc6-dev-$debian-cross"
     # A compiler alone links nothing.
     [ -e "/usr/$gnu/lib/libc.a" ] || { echo "missing: libc6-dev-$debian-cross" >&2 && exit 1; }
 fi
 if command -v rustup >/dev/null; then rustup target add "$triple"; fi
 
-upper=$(echo $triple | tr a-z- A-Z_)
-export "CC_$(echo $triple | tr - _)=$gnu-gcc" "CARGO_TARGET_${upper}_LINKER=$gnu-gcc"
+upper=$(echo "$triple" | tr a-z- A-Z_)
+export "CC_$(echo "$triple" | tr - _)=$gnu-gcc" "CARGO_TARGET_${upper}_LINKER=$gnu-gcc"
 target=${CARGO_TARGET_DIR:-target}/dist
 # These would take the place of those for the target.
 unset RUSTFLAGS CARGO_ENCODED_RUSTFLAGS

@@ -218,19 +218,21 @@ impl Writer {
     }
 
     /// Makes sure that blobs are found where index.json will point, also by a machine that loses power now.
+    #[cfg(unix)]
     fn sync(&self) -> std::io::Result<()> {
         let folders = match std::fs::read_dir(self.root.join("blobs")) {
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(()),
             folders => folders?,
         };
         for folder in folders {
-            // Windows opens no folders, and keeps their entries by itself.
-            let folder = folder?;
-            #[cfg(unix)]
-            File::open(folder.path())?.sync_all()?;
-            #[cfg(not(unix))]
-            drop(folder);
+            File::open(folder?.path())?.sync_all()?;
         }
+        Ok(())
+    }
+
+    /// Windows opens no folders, and keeps their entries by itself.
+    #[cfg(not(unix))]
+    fn sync(&self) -> std::io::Result<()> {
         Ok(())
     }
 
