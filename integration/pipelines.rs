@@ -115,7 +115,7 @@ fn github_actions() {
     let release = text(&install["env"]["RELEASE"]).replace("https://github.com", &releases(job.work.path()));
     let env = [("RELEASE", release.as_str()), ("NAME", text(&install["env"]["NAME"])), ("GITHUB_PATH", "path.txt")];
     job.run(text(&install["run"]), &env);
-    job.run("PATH=$(cat path.txt):/usr/bin:/bin; manifest-tool --version", &[]);
+    job.run("$(cat path.txt)/manifest-tool --version", &[]);
     job.run(text(&push["run"]), &[("GITHUB_OUTPUT", "output.txt")]);
     let output = job.file("output.txt");
     job.check(output.strip_prefix("digest=").unwrap().trim());
@@ -186,7 +186,9 @@ fn the_action() {
         job.run(text(&steps[1]["run"]), &env);
         job.file("output.txt")
     };
-    std::fs::write(job.work.path().join("v1.txt"), "a name that a pattern of tags would become").unwrap();
+    for name in ["a=1", "a=2"] {
+        std::fs::write(job.work.path().join(name), "what a=* would become").unwrap();
+    }
     let platforms = "from-args --platforms linux/amd64,linux/arm64 --template oci-archive:dist/ARCH.tar";
     let output = push(&format!("push --type oci {platforms} --annotations a=*"));
     job.check(output.strip_prefix("digest=").unwrap().trim());
@@ -213,7 +215,11 @@ fn what_the_action_installs() {
     job.run(install, &env);
     assert!(!job.work.path().join("path.txt").exists(), "that of this version is on PATH");
 
-    let elsewhere = [&env[..], &[("PATH", "/usr/bin:/bin")]].concat();
+    // A PATH with what it needs and no manifest-tool.
+    let tools = "mkdir tools; for tool in bash sh cat cut tr grep mkdir curl sha256sum tar gzip; do ln -s $(command -v $tool) tools/; done";
+    job.run(tools, &[]);
+    let tools = job.work.path().join("tools");
+    let elsewhere = [&env[..], &[("PATH", tools.to_str().unwrap())]].concat();
     let installed = job.run(install, &elsewhere);
     let bin = job.file("path.txt");
     let version = job.run(&format!("{}/manifest-tool --version", bin.trim()), &[]);

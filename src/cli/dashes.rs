@@ -38,11 +38,14 @@ fn long_flag(arg: &str, flags: &HashMap<String, bool>) -> Option<String> {
     }
 }
 
-/// The long flags of a command and of those below it, and whether each is one without a value.
+/// The long flags of a command and of those below it, and whether each is one without a value in all of them.
 fn flags_of(command: &clap::Command, flags: &mut HashMap<String, bool>) {
-    let is_switch = |arg: &clap::Arg| !arg.get_action().takes_values();
-    let named = command.get_arguments().filter_map(|arg| Some((arg.get_long()?.to_owned(), is_switch(arg))));
-    flags.extend(named);
+    for arg in command.get_arguments() {
+        let is_switch = !arg.get_action().takes_values();
+        if let Some(name) = arg.get_long() {
+            flags.entry(name.to_owned()).and_modify(|all| *all &= is_switch).or_insert(is_switch);
+        }
+    }
     command.get_subcommands().for_each(|command| flags_of(command, flags));
 }
 
@@ -66,8 +69,8 @@ mod tests {
                 &["--insecure", "push", "--ignore-missing"],
             ),
             (
-                &["--tags=true", "--insecure=no", "--retries=false"],
-                &["--tags=true", "--insecure=no", "--retries=false"],
+                &["--annotations=false", "--insecure=no", "--retries=false"],
+                &["--annotations=false", "--insecure=no", "--retries=false"],
             ),
         ] {
             let args = std::iter::once("manifest-tool").chain(given.iter().copied()).map(OsString::from);

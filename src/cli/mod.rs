@@ -125,7 +125,7 @@ const STACK: usize = 8 << 20;
 
 /// Runs the command line of this process; gives its exit code.
 pub fn main() -> ExitCode {
-    match std::thread::Builder::new().stack_size(STACK).spawn(run) {
+    match std::thread::Builder::new().name("main".into()).stack_size(STACK).spawn(run) {
         Ok(thread) => thread.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)),
         Err(_) => run(),
     }

@@ -29,19 +29,27 @@ pub(super) fn lock(path: &Path) -> std::io::Result<File> {
 pub(super) fn lock(path: &Path) -> std::io::Result<File> {
     use std::os::windows::fs::OpenOptionsExt as _;
     const DELETE_ON_CLOSE: u32 = 0x0400_0000;
-    // Another has it open, or has just closed it and it is about to go.
-    const TAKEN: [Option<i32>; 2] = [Some(32), Some(5)];
-    // Beside it: a folder with a file in it is not empty any more.
-    let mut name = std::fs::canonicalize(path)?.into_os_string();
-    name.push(".lock");
+    // Another has it open; or has just closed it, and it is about to go.
+    const SHARING_VIOLATION: Option<i32> = Some(32);
+    const ACCESS_DENIED: Option<i32> = Some(5);
+    const SOON: u32 = 20;
+    // Beside it: a folder with a file in it is not empty any more. The name is nobody else's, as the file is deleted.
+    let path = std::fs::canonicalize(path)?;
+    let name = path.file_name().unwrap_or_default().to_string_lossy();
+    let name = path.with_file_name(format!(".{name}.manifest-tool-lock"));
     let mut options = File::options();
     options.write(true).create(true).share_mode(0).custom_flags(DELETE_ON_CLOSE);
     let mut tries = 0;
     loop {
-        match options.open(&name) {
-            Err(error) if tries < LOCK_TRIES && TAKEN.contains(&error.raw_os_error()) => std::thread::sleep(LOCK_WAIT),
-            opened => return opened,
+        let error = match options.open(&name) {
+            Ok(file) => return Ok(file),
+            Err(error) => error,
+        };
+        let code = error.raw_os_error();
+        if !(code == SHARING_VIOLATION && tries < LOCK_TRIES || code == ACCESS_DENIED && tries < SOON) {
+            return Err(std::io::Error::new(error.kind(), format!("{}: {error}", name.display())));
         }
+        std::thread::sleep(LOCK_WAIT);
         tries += 1;
     }
 }

@@ -139,12 +139,12 @@ impl Spec {
         let mut problems = Vec::new();
         let mut note = |message: String| problems.push(Problem { at: None, message });
         let target = self::target(target).map_err(&mut note).ok();
-        let images = sources.iter().filter_map(|text| source(text).map_err(&mut note).ok());
-        let new = |location| Source { location, platform: Platform::default(), annotations: BTreeMap::new() };
-        let sources: Vec<Source> = images.map(new).collect();
         if sources.is_empty() {
             note("no images given".into());
         }
+        let images = sources.iter().filter_map(|text| source(text).map_err(&mut note).ok());
+        let new = |location| Source { location, platform: Platform::default(), annotations: BTreeMap::new() };
+        let sources = images.map(new).collect();
         match target {
             Some(target) if problems.is_empty() => Ok(Self {
                 target,
