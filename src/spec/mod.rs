@@ -122,6 +122,12 @@ impl Form {
     }
 }
 
+impl Source {
+    fn of(location: Location, platform: Platform) -> Self {
+        Self { location, platform, annotations: BTreeMap::new() }
+    }
+}
+
 impl Spec {
     /// An index of these images, without anything else: what is to be said of it, and of each of them, is put in
     /// afterwards. Errors: all that is wrong with the references.
@@ -143,21 +149,25 @@ impl Spec {
             note("no images given".into());
         }
         let images = sources.iter().filter_map(|text| source(text).map_err(&mut note).ok());
-        let new = |location| Source { location, platform: Platform::default(), annotations: BTreeMap::new() };
-        let sources = images.map(new).collect();
+        let sources = images.map(|location| Source::of(location, Platform::default())).collect();
         match target {
-            Some(target) if problems.is_empty() => Ok(Self {
-                target,
-                tags: Vec::new(),
-                form,
-                append: false,
-                annotations: BTreeMap::new(),
-                artifact_type: None,
-                subject: None,
-                attestations: Attestations::Keep,
-                sources,
-            }),
+            Some(target) if problems.is_empty() => Ok(Self::of(target, form, sources)),
             _ => Err(SpecError { file: String::new(), problems }),
+        }
+    }
+
+    /// With nothing but what every spec has.
+    fn of(target: Location, form: Form, sources: Vec<Source>) -> Self {
+        Self {
+            target,
+            tags: Vec::new(),
+            form,
+            append: false,
+            annotations: BTreeMap::new(),
+            artifact_type: None,
+            subject: None,
+            attestations: Attestations::Keep,
+            sources,
         }
     }
 

@@ -2,8 +2,8 @@ use std::collections::{BTreeMap, HashSet};
 
 use super::variables::{Lookup, Piece, pieces};
 use super::{
-    Attestations, Form, Problem, Source, Spec, SpecError, check_append, extra_tag, is_possible, not_dockers, source,
-    target, without_own,
+    Form, Problem, Source, Spec, SpecError, check_append, extra_tag, is_possible, not_dockers, source, target,
+    without_own,
 };
 use crate::image::{Platform, known_platforms, known_systems};
 
@@ -70,14 +70,9 @@ pub fn from_template(request: &TemplateRequest<'_>) -> Result<Spec, SpecError> {
     match target {
         Some(target) if problems.is_empty() => Ok(Spec {
             tags: without_own(&target, tags),
-            target,
-            form,
             append: request.append,
             annotations,
-            artifact_type: None,
-            subject: None,
-            attestations: Attestations::Keep,
-            sources,
+            ..Spec::of(target, form, sources)
         }),
         _ => Err(SpecError { file: String::new(), problems }),
     }
@@ -92,7 +87,7 @@ pub(super) fn sources_of(text: &str, template: &str, variables: Option<Lookup<'_
     };
     let filled: String = pieces(template, variables)?.into_iter().map(part).collect();
     match source(&filled) {
-        Ok(location) => Ok(Source { location, platform, annotations: BTreeMap::new() }),
+        Ok(location) => Ok(Source::of(location, platform)),
         Err(message) => Err(format!("{text}: {message}")),
     }
 }

@@ -1,0 +1,282 @@
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use proptest::prelude::*;
+
+use super::super::amend::tests::{any_new_entries, digest, entries, index, name, platform, shown};
+use super::*;
+use crate::image::{Manifest, parse_manifest};
+use crate::spec::Attestations;
+
+/// A fetched manifest, from a tag that is its name.
+pub fn entry(descriptor: Descriptor) -> Entry {
+    let source: Location = format!("r.io/from:{}", name(descriptor.digest.as_str())).parse().unwrap();
+    let config = Descriptor::new(media_type::OCI_CONFIG, Digest::sha256(descriptor.digest.as_str().as_bytes()));
+    Entry {
+        reference: source.with_digest(descriptor.digest.clone()),
+        source,
+        bytes: Bytes::from(descriptor.digest.to_string()),
+        manifest: Arc::new(ImageManifest {
+            artifact_type: None,
+            config,
+            layers: Vec::new(),
+            annotations: BTreeMap::new(),
+            subject: None,
+        }),
+        config: None,
+        descriptor,
+    }
+}
+
+fn resolved(entries: &[Descriptor]) -> Resolved {
+    let (attestations, images): (Vec<Entry>, Vec<Entry>) =
+        entries.iter().cloned().map(entry).partition(|entry| entry.descriptor.is_attestation());
+    Resolved { images, attestations, subject: None }
+}
+
+fn spec(form: Form, append: bool) -> Spec {
+    Spec {
+        target: "r.io/to:v1".parse().unwrap(),
+        tags: Vec::new(),
+        form,
+        append,
+        annotations: BTreeMap::new(),
+        artifact_type: None,
+        subject: None,
+        attestations: Attestations::Keep,
+        sources: Vec::new(),
+    }
+}
+
+fn annotations(key: &str, value: &str) -> BTreeMap<String, String> {
+    BTreeMap::from([(key.to_owned(), value.to_owned())])
+}
+
+/// An index as another program writes it: on one line.
+fn holding(kind: IndexKind, index: &Index) -> HeldManifest {
+    let written: serde_json::Value = serde_json::from_slice(&index_bytes(kind, index).unwrap()).unwrap();
+    let bytes = Bytes::from(written.to_string());
+    let descriptor = Descriptor::new(kind.media_type(), Digest::sha256(&bytes));
+    let descriptor = Descriptor { size: bytes.len() as u64, ..descriptor };
+    HeldManifest { descriptor, bytes, kind, index: index.clone(), is_index: true, no_platform: None }
+}
+
+fn held(held: HeldManifest) -> Held {
+    Held::Manifest(Box::new(held))
+}
+
+/// What every plan is: an index that reads back from bytes of its digest and size.
+fn check(plan: &Plan, kind: IndexKind) {
+    let (manifest, media_type) = parse_manifest(&plan.bytes, "").unwrap();
+    let Manifest::Index(read) = manifest else { panic!("an index") };
+    assert_eq!((&read, media_type.as_str()), (&plan.index, kind.media_type()));
+    assert_eq!((&*plan.descriptor.media_type, plan.descriptor.size), (kind.media_type(), plan.bytes.len() as u64));
+    assert!(plan.descriptor.digest.matches(&plan.bytes));
+    assert_eq!(plan.sources.len(), plan.index.manifests.len());
+}
+
+#[test]
+fn which_form() {
+    use IndexKind::{Docker, Oci};
+    let typed = |kind, image: &Descriptor| {
+        let media_type = if kind == Docker { media_type::DOCKER_MANIFEST } else { media_type::OCI_MANIFEST };
+        Descriptor { media_type: media_type.to_owned(), ..image.clone() }
+    };
+    for (form, append, before, images, kind) in [
+        (Form::Docker, true, None, [Oci, Oci], Docker),
+        (Form::Docker, true, Some(Oci), [Oci, Oci], Docker),
+        (Form::Oci, true, None, [Docker, Docker], Oci),
+        (Form::Oci, true, Some(Docker), [Docker, Docker], Oci),
+        (Form::Auto, true, None, [Docker, Docker], Docker),
+        (Form::Auto, true, None, [Docker, Oci], Oci),
+        (Form::Auto, true, None, [Oci, Oci], Oci),
+        (Form::Auto, true, Some(Docker), [Docker, Docker], Docker),
+        (Form::Auto, true, Some(Docker), [Oci, Docker], Oci),
+        (Form::Auto, true, Some(Oci), [Docker, Docker], Oci),
+        (Form::Auto, false, Some(Oci), [Docker, Docker], Docker),
+        (Form::Target, true, None, [Oci, Oci], Docker),
+        (Form::Target, true, Some(Docker), [Oci, Oci], Docker),
+        (Form::Target, true, Some(Oci), [Docker, Docker], Oci),
+    ] {
+        let all = entries("a1 linux/s390x, b1 linux/amd64, b2 linux/386");
+        let holds = before.map(|kind| holding(kind, &index(&[typed(kind, &all[0])])));
+        let new = [typed(images[0], &all[1]), typed(images[1], &all[2])];
+        let plan = Plan::new(&spec(form, append), &resolved(&new), &holds.map_or(Held::Nothing, held)).unwrap();
+        check(&plan, kind);
+    }
+    let image = typed(Oci, &entries("a1 linux/s390x")[0]);
+    let one = HeldManifest { is_index: false, ..holding(Oci, &index(&[image])) };
+    let plan = Plan::new(&spec(Form::Target, true), &resolved(&entries("b1 linux/386")), &held(one)).unwrap();
+    check(&plan, Oci);
+    assert_eq!(shown(&plan.index.manifests), "a1 linux/s390x, b1 linux/386");
+}
+
+#[test]
+fn what_docker_has_no_place_for() {
+    let subject = Descriptor::new(media_type::OCI_MANIFEST, digest("c1"));
+    let plain = || spec(Form::Docker, true);
+    let annotated = Index { annotations: annotations("k", "v"), ..index(&entries("a1 linux/386")) };
+    let artifact = Index { artifact_type: Some("x/y".into()), ..index(&entries("a1 linux/386")) };
+    let referring = Index { subject: Some(Box::new(subject.clone())), ..index(&entries("a1 linux/386")) };
+    for (given, subject, before, what) in [
+        (plain(), None, Index::default(), None),
+        (Spec { annotations: annotations("k", "v"), ..plain() }, None, Index::default(), Some("annotations")),
+        (Spec { artifact_type: Some("x/y".into()), ..plain() }, None, Index::default(), Some("artifactType")),
+        (plain(), Some(subject), Index::default(), Some("subject")),
+        (plain(), None, annotated.clone(), Some("annotations")),
+        (plain(), None, artifact, Some("artifactType")),
+        (plain(), None, referring, Some("subject")),
+        (Spec { append: false, ..plain() }, None, annotated, None),
+    ] {
+        let mut new = entries("b1 linux/amd64");
+        new[0].annotations = annotations("of", "an entry");
+        let new = Resolved { subject, ..resolved(&new) };
+        let before = held(holding(IndexKind::Oci, &before));
+        let error = Plan::new(&given, &new, &before).err();
+        let expected = what.map(|what| PlanError::NotDockers { target: given.target.clone(), what });
+        assert_eq!(error, expected, "{given:?}");
+        let oci = Plan::new(&Spec { form: Form::Oci, ..given }, &new, &before).unwrap();
+        check(&oci, IndexKind::Oci);
+        assert_eq!(oci.index.manifests.last().unwrap().annotations, annotations("of", "an entry"));
+    }
+}
+
+#[test]
+fn an_index_has_at_most_4_mib() {
+    let of_length = |length: usize| {
+        let given = Spec { annotations: annotations("k", &"x".repeat(length)), ..spec(Form::Oci, false) };
+        Plan::new(&given, &resolved(&entries("a1 linux/amd64")), &Held::Unread)
+    };
+    let most = (4 << 20) - of_length(0).unwrap().bytes.len();
+    assert_eq!(of_length(most).unwrap().descriptor.size, 4 << 20);
+    let error = of_length(most + 1).unwrap_err();
+    assert_eq!(error, PlanError::TooLong { target: "r.io/to:v1".parse().unwrap(), size: (4 << 20) + 1 });
+}
+
+#[test]
+fn bytes_that_say_the_same_stay_as_they_are() {
+    use IndexKind::{Docker, Oci};
+    let two = "a1 linux/amd64, a2 linux/386";
+    let marked = |index: Index| Index { annotations: annotations("k", "v"), ..index };
+    let oci = || holding(Oci, &marked(index(&entries(two))));
+    let docker = || holding(Docker, &index(&entries(two)));
+    for (given, before, new, same) in [
+        (spec(Form::Target, true), docker(), "a1 linux/amd64", true),
+        (spec(Form::Target, true), oci(), "a2 linux/386, a1 linux/amd64", true),
+        (spec(Form::Auto, true), oci(), "a2 linux/386", true),
+        (spec(Form::Docker, true), docker(), two, true),
+        (Spec { annotations: annotations("k", "v"), ..spec(Form::Oci, true) }, oci(), two, true),
+        (Spec { annotations: annotations("k", "w"), ..spec(Form::Oci, true) }, oci(), two, false),
+        (spec(Form::Oci, true), docker(), two, false),
+        (spec(Form::Docker, false), docker(), two, false),
+        (spec(Form::Target, true), docker(), "b1 linux/amd64", false),
+        (spec(Form::Target, true), docker(), "b1 linux/arm", false),
+        (spec(Form::Target, true), HeldManifest { is_index: false, ..docker() }, two, false),
+    ] {
+        let plan = Plan::new(&given, &resolved(&entries(new)), &held(before.clone())).unwrap();
+        check(&plan, if plan.descriptor.media_type == Docker.media_type() { Docker } else { Oci });
+        let kept = (&plan.bytes, &plan.descriptor) == (&before.bytes, &before.descriptor);
+        assert_eq!(kept, same, "{given:?}, {new}");
+        let changed = plan.difference.unwrap().changes.iter().any(|change| *change != Change::Unchanged);
+        assert!(!same || !changed, "{given:?}, {new}");
+    }
+}
+
+#[test]
+fn attestations_are_kept_or_dropped() {
+    let before = holding(IndexKind::Oci, &index(&entries("a1 linux/amd64, a2 linux/386, f1 of a1, f2 of a2")));
+    for (attestations, append, expected) in [
+        (Attestations::Keep, false, "b1 linux/amd64, e1 of b1"),
+        (Attestations::Drop, false, "b1 linux/amd64"),
+        (Attestations::Keep, true, "b1 linux/amd64, a2 linux/386, f2 of a2, e1 of b1"),
+        (Attestations::Drop, true, "b1 linux/amd64, a2 linux/386"),
+    ] {
+        let given = Spec { attestations, ..spec(Form::Oci, append) };
+        let new = resolved(&entries("e1 of b1, b1 linux/amd64"));
+        let plan = Plan::new(&given, &new, &held(before.clone())).unwrap();
+        check(&plan, IndexKind::Oci);
+        assert_eq!(shown(&plan.index.manifests), expected, "{attestations:?} {append}");
+    }
+}
+
+#[test]
+fn what_makes_no_index() {
+    let given = spec(Form::Oci, true);
+    let target = given.target.clone();
+    let some = held(holding(IndexKind::Oci, &index(&entries("a1 linux/amd64"))));
+    let error = Plan::new(&given, &Resolved::default(), &some).unwrap_err();
+    assert_eq!(error, PlanError::Empty { target: target.clone() });
+    let new = resolved(&entries("a1 linux/amd64, a2 linux/386, a3 linux/amd64, a4 linux/386"));
+    let name = |name: &str| format!("r.io/from:{name} ({})", digest(name));
+    let clashes =
+        vec![(platform("linux/amd64"), name("a1"), name("a3")), (platform("linux/386"), name("a2"), name("a4"))];
+    assert_eq!(Plan::new(&given, &new, &some).unwrap_err(), PlanError::SamePlatform { target, clashes });
+    for apart in ["a1 linux/arm/v6, a2 linux/arm/v7", "a1 windows/amd64:10.0.1.1, a2 windows/amd64:10.0.2.1"] {
+        assert!(Plan::new(&given, &resolved(&entries(apart)), &some).is_ok(), "{apart}");
+    }
+}
+
+#[test]
+fn what_comes_from_where() {
+    let given = spec(Form::Oci, true);
+    let mut new = resolved(&entries("b1 linux/amd64, b2 linux/arm, b1 linux/arm64, b3 linux/ppc64le, e1 of b1"));
+    new.images[1].reference = given.target.with_digest(digest("b2"));
+    new.images[3].config = Some(platform("linux/s390x"));
+    let mut before = index(&entries("a1 linux/amd64, a2 linux/386"));
+    before.manifests[1].media_type = media_type::DOCKER_MANIFEST.into();
+    let plan = Plan::new(&given, &new, &held(holding(IndexKind::Oci, &before))).unwrap();
+    let tag = |source: &Option<Location>| source.as_ref().map_or("", |source| source.tag().unwrap()).to_owned();
+    assert_eq!(plan.sources.iter().map(tag).collect::<Vec<_>>(), ["b1", "", "b2", "b1", "b3", "e1"]);
+    let children: Vec<&str> = plan.children.iter().map(|child| name(child.descriptor.digest.as_str())).collect();
+    assert_eq!(children, ["b1", "b3", "e1"], "each once, and none that is in the target's repository");
+    assert_eq!(plan.children[0].bytes, new.images[0].bytes);
+    assert_eq!(plan.children[0].blobs, [new.images[0].manifest.config.clone()]);
+    let odd = check::other_platforms(&new.images[3..4]).into_iter().chain([Warning::MixedTypes { docker: 1, oci: 4 }]);
+    assert_eq!(plan.warnings, odd.collect::<Vec<_>>());
+    let replaced = Change::Replaced(digest("a1"));
+    let changes = [replaced, Change::Unchanged, Change::Added, Change::Added, Change::Added, Change::Added];
+    let difference = Difference { changes: changes.to_vec(), removed: Vec::new() };
+    assert_eq!(plan.difference, Some(difference));
+    let plan = Plan::new(&Spec { append: false, ..given.clone() }, &new, &held(holding(IndexKind::Oci, &before)));
+    assert_eq!(shown(&plan.unwrap().difference.unwrap().removed), "a2 linux/386");
+    assert_eq!(Plan::new(&given, &new, &Held::Unread).unwrap().difference, None);
+    let nothing = Plan::new(&given, &new, &Held::Nothing).unwrap().difference.unwrap();
+    assert_eq!(nothing, Difference { changes: vec![Change::Added; 5], removed: Vec::new() });
+}
+
+proptest! {
+    #[test]
+    fn what_was_written_is_planned_again(
+        before in any_new_entries(),
+        new in any_new_entries(),
+        form in proptest::sample::select(vec![Form::Docker, Form::Oci, Form::Auto, Form::Target]),
+        kind in proptest::sample::select(vec![IndexKind::Docker, IndexKind::Oci]),
+        attestations in proptest::sample::select(vec![Attestations::Keep, Attestations::Drop]),
+    ) {
+        let given = Spec { attestations, ..spec(form, true) };
+        let (new, before) = (resolved(&new), held(holding(kind, &index(&before))));
+        let plan = match Plan::new(&given, &new, &before) {
+            Ok(plan) => plan,
+            Err(error) => {
+                prop_assert_eq!(error, PlanError::Empty { target: given.target });
+                prop_assert!(new.images.is_empty());
+                return Ok(());
+            }
+        };
+        let is_docker = plan.descriptor.media_type == media_type::DOCKER_LIST;
+        let kind = if is_docker { IndexKind::Docker } else { IndexKind::Oci };
+        check(&plan, kind);
+        let read = HeldManifest {
+            descriptor: plan.descriptor.clone(),
+            bytes: plan.bytes.clone(),
+            kind,
+            index: plan.index.clone(),
+            is_index: true,
+            no_platform: None,
+        };
+        let again = Plan::new(&given, &new, &held(read)).unwrap();
+        prop_assert_eq!((&again.descriptor, &again.bytes), (&plan.descriptor, &plan.bytes));
+        let Difference { changes, removed } = again.difference.unwrap();
+        prop_assert!(removed.is_empty() && changes.iter().all(|change| *change == Change::Unchanged));
+    }
+}

@@ -1,0 +1,293 @@
+use super::*;
+
+fn read(text: &str) -> Result<Vec<Spec>, SpecError> {
+    from_yaml(&YamlRequest { text, file: "s.yaml", form: Some(Form::Oci), ..YamlRequest::default() })
+}
+
+fn problems(text: &str) -> Vec<String> {
+    match read(text) {
+        Ok(specs) => vec![format!("good: {specs:?}")],
+        Err(error) => error.to_string().lines().map(str::to_owned).collect(),
+    }
+}
+
+#[test]
+fn scalars_keep_their_spelling() {
+    let text = "image: r.io/app:1.10\n\
+        tags: [1.10, 1.1, 1.20, 1, 0x1F, 1e3, true, \"2.0\", 'v', 1_0]\n\
+        annotations: {n: 007, empty: , date: 2026-01-02, text: \"a\\tb\"}\n\
+        manifests:\n\
+        - image: r.io/a:386\n  \
+          platform: {architecture: 386, os: linux, os.version: 10.0, os.features: [1, b]}\n";
+    let spec = &read(text).unwrap()[0];
+    assert_eq!(spec.tags, ["1.1", "1.20", "1", "0x1F", "1e3", "true", "2.0", "v", "1_0"]);
+    let annotations: Vec<String> = spec.annotations.iter().map(|(k, v)| format!("{k}={v}")).collect();
+    assert_eq!(annotations, ["date=2026-01-02", "empty=", "n=007", "text=a\tb"]);
+    let platform = &spec.sources[0].platform;
+    assert_eq!(platform.to_string(), "linux/386:10.0 [1 b]");
+}
+
+/// A spec in JSON, which is YAML as well.
+fn of(more: &str) -> String {
+    format!(r#"{{"image": "r.io/a:1", {more}}}"#)
+}
+
+#[test]
+fn what_2_2_1_does_not_have() {
+    let text = "image: r.io/a:1\ntype: oci\nappend: true\nannotations: {k: v}\nartifactType: application/vnd.x+json\n\
+                subject: r.io/a:0\nattestations: drop\nplatforms: [linux/amd64, linux/arm/v7]\n\
+                template: r.io/b:ARCHVARIANT\nmanifests: [{image: r.io/c:1, annotations: {e: 1.10}}]\n";
+    let request = YamlRequest { text, ..YamlRequest::default() };
+    let [spec] = &from_yaml(&request).unwrap()[..] else { panic!("one") };
+    assert_eq!((spec.form, spec.append, spec.attestations), (Form::Oci, true, Attestations::Drop));
+    assert_eq!(spec.artifact_type.as_deref(), Some("application/vnd.x+json"));
+    assert_eq!(spec.subject.as_ref().unwrap().to_string(), "r.io/a:0");
+    let sources: Vec<String> = spec.sources.iter().map(|source| source.location.to_string()).collect();
+    assert_eq!(sources, ["r.io/b:amd64", "r.io/b:armv7", "r.io/c:1"]);
+    assert_eq!(spec.sources[1].platform.to_string(), "linux/arm/v7");
+    assert_eq!(spec.sources[2].annotations["e"], "1.10");
+    let docker = from_yaml(&YamlRequest { form: Some(Form::Docker), ..request }).unwrap_err().to_string();
+    assert_eq!(docker.matches("a Docker manifest list has no").count(), 3, "{docker}");
+}
+
+#[test]
+fn which_form() {
+    for (more, given, append, form) in [
+        ("", None, false, Form::Docker),
+        ("", None, true, Form::Target),
+        (r#""type": "auto","#, None, true, Form::Auto),
+        (r#""type": "oci","#, None, false, Form::Oci),
+        (r#""type": "oci","#, Some(Form::Docker), false, Form::Docker),
+        (r#""type": null,"#, None, false, Form::Docker),
+    ] {
+        let text = of(&format!(r#"{more} "manifests": [{{"image": "r.io/a:2"}}]"#));
+        let request = YamlRequest { text: &text, form: given, append, ..YamlRequest::default() };
+        assert_eq!(from_yaml(&request).unwrap()[0].form, form, "{more} {given:?}");
+    }
+}
+
+#[test]
+fn what_makes_no_sense() {
+    let digest = "a".repeat(64);
+    for (more, part) in [
+        (r#""type": "OCI""#, "\"type\" is none of its words; expected docker, oci, auto"),
+        (r#""append": "maybe""#, "expected true or false"),
+        (r#""attestations": "some""#, "expected keep, drop"),
+        (r#""artifactType": "json""#, "not a media type"),
+        (r#""subject": "r.io/other:1""#, "is not where the index goes"),
+        (r#""subject": "r.io/a""#, "has no tag or digest"),
+        (r#""platforms": ["linux/amd64"]"#, "needs a \"template\""),
+        (r#""template": "r.io/a:ARCH""#, "needs \"platforms\""),
+        (r#""platforms": [], "template": "r.io/a:ARCH""#, "\"platforms\" is empty"),
+        (r#""platforms": ["linux"], "template": "r.io/a:ARCH""#, "invalid platform \"linux\""),
+        (r#""platforms": ["linux/amd64"], "template": "r.io/ARCH""#, "linux/amd64: source \"r.io/amd64\" has no tag"),
+    ] {
+        let found = problems(&of(&format!(r#""manifests": [{{"image": "r.io/a:2"}}], {more}"#)));
+        assert!(found.iter().any(|line| line.contains(part)), "{more}: {found:?}");
+    }
+    let text = "image: oci-archive:a.tar:v1\nappend: true\nmanifests: [{image: r.io/a:2}]";
+    assert!(problems(text)[0].contains("nothing can be appended to an archive"), "{:?}", problems(text));
+    let text = of(&format!(r#""subject": "sha256:{digest}", "manifests": [{{"image": "r.io/a:2"}}]"#));
+    assert_eq!(read(&text).unwrap()[0].subject.as_ref().unwrap().to_string(), format!("r.io/a@sha256:{digest}"));
+}
+
+#[test]
+fn variables_are_filled_where_they_are_wanted() {
+    let text = "image: r.io/a:${V}\ntags: [\"${V}-x\", '$${V}']\nannotations: {k: \"a: ${Q}\", l: '$${V}'}\n\
+                manifests: [{image: r.io/b:1, platform: {architecture: \"${A}\", os: linux}}]";
+    let lookup = |name: &str| match name {
+        "V" => Some("1.10".to_owned()),
+        "A" => Some("386".to_owned()),
+        "Q" => Some("{} # ]".to_owned()),
+        _ => None,
+    };
+    let request = YamlRequest { text, file: "s.yaml", form: Some(Form::Oci), ..YamlRequest::default() };
+    let with = |lookup: Lookup<'_>| from_yaml(&YamlRequest { variables: Some(lookup), ..request });
+    let error = with(&lookup).unwrap_err().to_string();
+    assert_eq!(error.lines().count(), 1, "{error}");
+    assert!(error.starts_with("s.yaml:2:18: invalid tag \"${V}\""), "{error}");
+    let text = text.replace(", '$${V}'", "");
+    let spec = &from_yaml(&YamlRequest { text: &text, variables: Some(&lookup), ..request }).unwrap()[0];
+    assert_eq!((spec.target.to_string(), &spec.tags[..]), ("r.io/a:1.10".into(), &["1.10-x".to_owned()][..]));
+    let annotations: Vec<&String> = spec.annotations.values().collect();
+    assert_eq!(annotations, ["a: {} # ]", "${V}"]);
+    assert_eq!(spec.sources[0].platform.to_string(), "linux/386");
+    let error = with(&|_| None).unwrap_err().to_string();
+    assert_eq!(error.matches("is not set, or is empty").count(), 4, "{error}");
+    // A value is neither a placeholder nor a key's end.
+    let text = "image: r.io/a:1\nplatforms: [linux/amd64]\ntemplate: r.io/${P}:${P}-ARCH\nannotations: {\"${K}\": v}";
+    let spec = |value: &str| {
+        let lookup = |name: &str| Some(if name == "K" { "a: b" } else { value }.to_owned());
+        from_yaml(&YamlRequest { text, variables: Some(&lookup), ..request })
+    };
+    let found = spec("ARCH");
+    assert!(found.as_ref().unwrap_err().to_string().contains("r.io/ARCH:ARCH-amd64"), "{found:?}");
+    let found = &spec("xos").unwrap()[0];
+    assert_eq!(found.sources[0].location.to_string(), "r.io/xos:xos-amd64");
+    assert_eq!(found.annotations["a: b"], "v");
+    let twice = text.replace("v}", "v, x: w}");
+    let error = from_yaml(&YamlRequest { text: &twice, variables: Some(&|_| Some("x".into())), ..request });
+    assert!(error.unwrap_err().to_string().contains("annotation \"x\" is given twice"));
+    let text = "image: r.io/a:${V}\nmanifests: [{image: r.io/b:1}]";
+    // In 2.2.1 they are text as any other.
+    let error = from_yaml(&YamlRequest { text, ..request }).unwrap_err().to_string();
+    assert!(error.contains("s.yaml:1:8: ") && error.contains("--env and --set fill variables"), "{error}");
+    let text = "image: r.io/a:1\nannotations: {k: '${V}'}\nmanifests: [{image: r.io/b:1}]";
+    assert_eq!(read(text).unwrap()[0].annotations["k"], "${V}");
+}
+
+#[test]
+fn separators_are_line_breaks_as_in_yaml_1_1() {
+    for (written, value) in [
+        ("\"a \u{2028} b\"", "a\u{2028}b"),
+        ("'a \u{2028}\u{2029} b'", "a\u{2028}\u{2029}b"),
+        ("\"a \\u2028 b\"", "a \u{2028} b"),
+        ("\"a  b\"", "a  b"),
+    ] {
+        let text = format!("image: r.io/a:1\nannotations: {{k: {written}}}\nmanifests: [{{image: r.io/a:2}}]");
+        let spec = &read(&text).unwrap()[0];
+        assert_eq!(spec.annotations["k"], value, "{written}");
+    }
+}
+
+#[test]
+fn all_problems_with_their_places() {
+    let text = "image: r.io/App:v1\ntag: [x]\ntags: [a, a, -b]\nmanifests:\n  - image: r.io/a\n    platfrom: {}\n  \
+                - platform: {arch: amd64}\n  - image: [1]\n";
+    assert_eq!(
+        problems(text),
+        [
+            "s.yaml:1:8: invalid reference \"r.io/App:v1\": the repository must be lowercase",
+            "s.yaml:2:1: unknown key \"tag\" in a spec; did you mean \"tags\"?",
+            "s.yaml:3:11: duplicate tag \"a\"",
+            "s.yaml:3:14: invalid tag \"-b\": a tag may have only letters, digits, \"_\", \".\" and \"-\", and starts with none of the last two",
+            "s.yaml:5:12: source \"r.io/a\" has no tag or digest; manifest-tool does not default to \"latest\"",
+            "s.yaml:6:5: unknown key \"platfrom\" in an entry of \"manifests\"; did you mean \"platform\"?",
+            "s.yaml:7:5: \"image\" is missing: the reference of the image to put into the index",
+            "s.yaml:7:16: unknown key \"arch\" in \"platform\"; valid keys are architecture, os, variant, osversion, os.version, osfeatures, os.features",
+            "s.yaml:8:12: \"image\" must be a single value, not a list or mapping",
+        ]
+    );
+}
+
+#[test]
+fn shapes() {
+    for (text, part) in [
+        ("", "s.yaml: it is empty"),
+        ("---\n# nothing\n", "s.yaml: it is empty"),
+        ("manifests:\n- platform: {features: [sse]}", "features of CPUs have no place in an index any more"),
+        ("[]", "must be a mapping"),
+        ("x", "must be a mapping"),
+        ("image: [unclosed", "s.yaml:1"),
+        ("image: r.io/a:1\nmanifests: []", "s.yaml:2:12: \"manifests\" is empty"),
+        ("image: r.io/a:1\nmanifests:", "\"manifests\" is empty"),
+        ("image: r.io/a:1", "\"manifests\" is missing"),
+        ("manifests: [{image: r.io/a:1}]", "\"image\" is missing"),
+        ("image: r.io/a:1\nimage: r.io/a:2", "s.yaml:2"),
+        ("image: r.io/a:1\nmanifests: x", "must be a list of entries"),
+        ("image: r.io/a:1\ntags: x\nmanifests: [{image: r.io/a:2}]", "\"tags\" must be a list"),
+        ("image: r.io/a\nmanifests: [{image: r.io/a:2}]", "no tag"),
+        ("image: r.io/a:1\nmanifests: [{image: 'oci:'}]", "it has no path"),
+        ("image: oci:d\nmanifests: [{image: oci:e}]", "no tag"),
+        ("a: &a [*a]", "s.yaml"),
+    ] {
+        let found = problems(text);
+        assert!(found.iter().any(|line| line.contains(part)), "{text:?}: {found:?}");
+    }
+    assert!(problems("x-own: 1\nimage: r.io/a:1\nmanifests: [{image: r.io/a:2, x-y: [z]}]")[0].starts_with("good"));
+}
+
+#[test]
+fn a_document_for_each_index() {
+    let one = |tag: &str| format!("image: r.io/a:{tag}\nmanifests: [{{image: r.io/b:1.10}}]\n");
+    let text = format!("---\n{}---\n---\n{}...\n", one("1.10"), one("2.20"));
+    let specs = read(&text).unwrap();
+    let shown: Vec<String> = specs.iter().map(|spec| format!("{} {}", spec.target, spec.sources[0].location)).collect();
+    assert_eq!(shown, ["r.io/a:1.10 r.io/b:1.10", "r.io/a:2.20 r.io/b:1.10"]);
+    let text = format!("{}---\nimage: r.io/a:3\ntags: [1.10, 1.10]\nmanifests: [{{imag: r.io/b:1}}]\n", one("x"));
+    assert_eq!(problems(&text).len(), 3, "{:?}", problems(&text));
+    assert_eq!(problems(&text)[0], "s.yaml:5:14: duplicate tag \"1.10\"");
+    let many: String = (0..3000).map(|n| format!("---\n{}", one(&n.to_string()))).collect();
+    assert_eq!(read(&many).unwrap().len(), 3000);
+}
+
+#[test]
+fn deep_nesting_is_an_error_and_not_the_end_of_the_stack() {
+    for text in ["- ", "? ", "[", "{", "{a: ", "- ? "].map(|part| part.repeat(5000)) {
+        assert!(problems(&text)[0].starts_with("s.yaml:1:"), "{:.10}", text);
+    }
+    let text = format!("image: r.io/a:1\nmanifests: [{{image: r.io/a:2}}]\nx-own:\n{}x", "- ".repeat(20));
+    assert!(problems(&text)[0].starts_with("good"));
+}
+
+#[test]
+fn a_tag_that_would_be_an_endless_number_is_text() {
+    let text = "image: r.io/a:1\ntags: [5e63527, 1e999]\nannotations: {a: .inf, b: -.INF, c: .nan}\n\
+                manifests: [{image: r.io/a:2}]";
+    let spec = &read(text).unwrap()[0];
+    assert_eq!(spec.tags, ["5e63527", "1e999"]);
+    assert_eq!(spec.annotations.values().collect::<Vec<_>>(), [".inf", "-.INF", ".nan"]);
+}
+
+#[test]
+fn many_tags_and_long_keys_are_quick() {
+    let tags: String = (0..50_000).map(|n| format!("t{n}, ")).collect();
+    let text = format!("image: r.io/a:1\ntags: [{tags}t7]\n? {}\n: 1\n", "k".repeat(1_000_000));
+    let begun = std::time::Instant::now();
+    let found = problems(&text);
+    assert!(found.iter().any(|line| line.ends_with("duplicate tag \"t7\"")));
+    assert!(begun.elapsed() < std::time::Duration::from_secs(5), "{:?}", begun.elapsed());
+}
+
+/// What holds of every text that is read.
+fn check(text: &str, form: Option<Form>) {
+    let lookup = |name: &str| (name != "NO").then(|| name.to_owned());
+    let variables = form.is_none().then_some(&lookup as Lookup<'_>);
+    let specs = match from_yaml(&YamlRequest { text, file: "s.yaml", form, append: false, variables }) {
+        Ok(specs) => specs,
+        Err(error) => {
+            assert!(!error.problems.is_empty());
+            return assert!(error.problems.is_sorted_by_key(|problem| problem.at));
+        }
+    };
+    assert!(!specs.is_empty());
+    for spec in specs {
+        assert!(spec.target.tag().is_some() && spec.target.digest().is_none() && !spec.sources.is_empty());
+        assert!(spec.form != Form::Docker || (spec.annotations.is_empty() && spec.subject.is_none()));
+        for source in &spec.sources {
+            assert!(source.location.reference().is_none_or(|reference| reference.manifest_name().is_some()));
+            assert_eq!(source.location.to_string().parse(), Ok(source.location.clone()));
+        }
+        for (n, tag) in spec.tags.iter().enumerate() {
+            assert_eq!(crate::image::check_tag(tag), Ok(()));
+            assert!(!spec.tags[..n].contains(tag) && spec.target.tag() != Some(tag));
+        }
+    }
+}
+
+proptest::proptest! {
+    #[test]
+    fn what_is_accepted_is_valid(
+        text: String,
+        like in r#"(image: r.io/a:1|manifests:|tags:|platform:|image: |r.io/b:2|type: auto|append: true|subject: |template: |r.io/OS|\$\{A\}|\$\{|\n|\n- |\n  |\[|\]|\{|\}|, |---|&a |\*a|'|"|#|!!int |5|~|é){0,40}"#,
+        cut in 0usize..150,
+    ) {
+        let good = "image: r.io/a:1\ntags: [1, 'b']\nmanifests:\n- image: &x r.io/a:2\n  \
+                    platform: {os: linux, architecture: 386} # é\n- image: *x\n";
+        let (before, after) = good.split_at_checked(cut).unwrap_or((good, ""));
+        for text in [&text, &like, before, &format!("{before}{like}{after}")] {
+            check(text, Some(Form::Docker));
+            check(text, Some(Form::Oci));
+            check(text, None);
+        }
+    }
+
+    #[test]
+    fn plain_tags_keep_their_spelling(
+        tags in proptest::collection::hash_set("[A-Za-z0-9_][A-Za-z0-9_.-]{0,9}|[0-9]{1,3}[e._x][0-9]{1,6}", 1..9),
+    ) {
+        let tags: Vec<String> = tags.into_iter().filter(|tag| !tag.eq_ignore_ascii_case("null")).collect();
+        let text = format!("image: r.io/a:longer-than-those\ntags: [{}]\nmanifests: [{{image: r.io/a:1}}]", tags.join(", "));
+        proptest::prop_assert_eq!(&read(&text).unwrap()[0].tags, &tags);
+    }
+}
