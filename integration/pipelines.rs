@@ -195,6 +195,25 @@ fn the_action() {
     assert_eq!(push(&format!("push --dry-run {platforms}")), output, "there is nothing to name");
 }
 
+/// What the README shows to be pasted into a pipeline.
+#[test]
+fn what_the_readme_shows_for_pipelines() {
+    let readme = read("README.md");
+    let blocks: Vec<&str> = readme.split("```").skip(1).step_by(2).collect();
+    let block = |start: &str| *blocks.iter().find(|block| block.starts_with(start)).unwrap();
+
+    let steps: Value = serde_saphyr::from_str(block("\n- uses:")).unwrap();
+    let action = yaml("action.yml");
+    for (input, _) in steps[0]["with"].as_object().unwrap() {
+        assert!(action["inputs"][input].is_object(), "{input}");
+    }
+    assert_eq!(steps[0]["uses"], concat!("OWNER/manifest-tool@v", env!("CARGO_PKG_VERSION")));
+
+    let job = Job::new();
+    let fetch = block("\nrelease=").replace("https://github.com", &releases(job.work.path()));
+    job.run(&format!("{fetch}./manifest-tool --version"), &[]);
+}
+
 #[test]
 fn what_the_action_installs() {
     let action = yaml("action.yml");
