@@ -1,11 +1,12 @@
 use std::fmt;
+use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256, Sha512};
 
 /// A content digest, `sha256:HEX` or `sha512:HEX`, checked for form before it can get into a URL or a path.
 ///
-/// OCI image-spec, "Descriptors: Digests".
+/// OCI image-spec, "Descriptors: Digests". Cheap to clone: an index names its images in many places.
 ///
 /// ```
 /// use manifest_tool::image::Digest;
@@ -16,7 +17,7 @@ use sha2::{Digest as _, Sha256, Sha512};
 /// ```
 #[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
-pub struct Digest(String);
+pub struct Digest(Arc<str>);
 
 /// A text that is not a digest this tool can verify.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -32,7 +33,7 @@ impl Digest {
             _ => return Err(DigestError(text.chars().take(160).collect())),
         };
         if digits.bytes().all(|b| matches!(b, b'0'..=b'9' | b'a'..=b'f')) {
-            Ok(Self(text.to_owned()))
+            Ok(Self(text.into()))
         } else {
             Err(DigestError(text.to_owned()))
         }
@@ -41,14 +42,14 @@ impl Digest {
     /// The sha256 digest of `bytes`.
     #[must_use]
     pub fn sha256(bytes: &[u8]) -> Self {
-        Self(format!("sha256:{}", hex(&Sha256::digest(bytes))))
+        Self(format!("sha256:{}", hex(&Sha256::digest(bytes))).into())
     }
 
     /// Whether `bytes` hash to this digest, by this digest's own algorithm.
     #[must_use]
     pub fn matches(&self, bytes: &[u8]) -> bool {
         if self.0.starts_with("sha512:") {
-            self.0 == format!("sha512:{}", hex(&Sha512::digest(bytes)))
+            *self.0 == format!("sha512:{}", hex(&Sha512::digest(bytes)))
         } else {
             *self == Self::sha256(bytes)
         }
@@ -112,10 +113,11 @@ impl Hasher {
     /// Of all that came.
     #[must_use]
     pub(crate) fn finish(self) -> Digest {
-        Digest(match self.0 {
+        let text = match self.0 {
             Algorithm::Sha256(hasher) => format!("sha256:{}", hex(&hasher.finalize())),
             Algorithm::Sha512(hasher) => format!("sha512:{}", hex(&hasher.finalize())),
-        })
+        };
+        Digest(text.into())
     }
 }
 
@@ -176,7 +178,7 @@ impl TryFrom<String> for Digest {
 
 impl From<Digest> for String {
     fn from(digest: Digest) -> Self {
-        digest.0
+        digest.0.to_string()
     }
 }
 
