@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use super::failure::Failure;
 use crate::image::Location;
-use crate::spec::{self, Form, Lookup, Spec, YamlRequest};
+use crate::spec::{self, Form, Lookup, MAX_MEMORY, Spec, YamlRequest};
 
 /// What is said of specs on the command line.
 pub(super) struct Given {
@@ -48,8 +48,8 @@ impl Variables {
 /// A spec, and the file that it is from.
 pub(super) type Named = (Spec, String);
 
-/// A file longer than this is not read: a thousand indexes of a hundred images are shorter.
-const MAX_LENGTH: u64 = 64 << 20;
+/// Bytes of all files of a run together: a thousand indexes of a hundred images have fewer.
+const MAX_LENGTH: u64 = 16 << 20;
 
 /// Reads and checks the specs of all files, folders and standard input (`-`), in that order. All that is wrong with
 /// any of them is one failure: nothing is asked of a registry before all are good.
@@ -71,15 +71,26 @@ pub(super) fn read_all(paths: &[String], given: &Given) -> (Vec<Named>, Vec<Stri
     let mut problems = Vec::new();
     let lookup = |name: &str| given.variables.value(name);
     let variables = given.variables.are_wanted().then_some(&lookup as Lookup<'_>);
+    let (mut left, mut memory) = (MAX_LENGTH, 0);
     for path in files(paths, &mut problems) {
         let file = name(&path);
         let parse = |text: String| {
             let request = YamlRequest { text: &text, file, form: given.form, append: given.append, variables };
             spec::from_yaml(&request).map_err(|error| error.to_string())
         };
-        match read(&path).and_then(parse) {
-            Ok(found) => specs.extend(found.into_iter().map(|spec| (spec, file.to_owned()))),
+        match read(&path, &mut left).and_then(parse) {
+            Ok(found) => {
+                memory += found.iter().map(Spec::memory).sum::<usize>();
+                specs.extend(found.into_iter().map(|spec| (spec, file.to_owned())));
+            }
             Err(problem) => problems.push(problem),
+        }
+        if memory > MAX_MEMORY {
+            problems.push(format!(
+                "{file}: the specs of a run take {} MiB of memory at most; give fewer",
+                MAX_MEMORY >> 20
+            ));
+            break;
         }
     }
     problems.extend(written_twice(&specs));
@@ -116,19 +127,20 @@ fn name(file: &str) -> &str {
     if file == "-" { "<stdin>" } else { file }
 }
 
-fn read(file: &str) -> Result<String, String> {
+/// Reads a file, of as many bytes as are left for it and the files after it.
+fn read(file: &str, left: &mut u64) -> Result<String, String> {
     let name = name(file);
     let failed = |error: std::io::Error| format!("cannot read {name}: {error}");
     let mut bytes = Vec::new();
     if file == "-" {
-        std::io::stdin().lock().take(MAX_LENGTH + 1).read_to_end(&mut bytes).map_err(failed)?;
+        std::io::stdin().lock().take(*left + 1).read_to_end(&mut bytes).map_err(failed)?;
     } else {
         let opened = std::fs::File::open(file).map_err(failed)?;
-        opened.take(MAX_LENGTH + 1).read_to_end(&mut bytes).map_err(failed)?;
+        opened.take(*left + 1).read_to_end(&mut bytes).map_err(failed)?;
     }
-    if bytes.len() as u64 > MAX_LENGTH {
-        return Err(format!("{name} is longer than {MAX_LENGTH} bytes, no spec is"));
-    }
+    *left = left.checked_sub(bytes.len() as u64).ok_or_else(|| {
+        format!("cannot read {name}: the specs of a run are longer than {MAX_LENGTH} bytes; give fewer files to a run")
+    })?;
     String::from_utf8(bytes).map_err(|_| format!("{name} is not UTF-8 text"))
 }
 

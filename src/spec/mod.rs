@@ -13,6 +13,8 @@ mod yaml;
 use std::collections::{BTreeMap, HashSet};
 
 pub use problem::{Problem, SpecError};
+pub(crate) use reader::MAX_MEMORY;
+use reader::{PER_SOURCE, PER_VALUE};
 pub use schema::schema;
 pub use template::{AnnotationError, TemplateRequest, from_template, parse_annotations};
 pub use variables::Lookup;
@@ -169,6 +171,15 @@ impl Spec {
             attestations: Attestations::Keep,
             sources,
         }
+    }
+
+    /// About how many bytes of memory it takes.
+    #[must_use]
+    pub(crate) fn memory(&self) -> usize {
+        let annotations = self.sources.iter().map(|source| &source.annotations).chain([&self.annotations]);
+        let pairs = annotations.flatten().map(|(key, value)| key.len() + value.len() + 2 * PER_VALUE);
+        let tags = self.tags.iter().map(|tag| tag.len() + PER_VALUE);
+        PER_SOURCE * (1 + self.sources.len()) + pairs.chain(tags).sum::<usize>()
     }
 
     /// The target, then the further tags of it.

@@ -9,7 +9,18 @@ use super::yaml::YamlRequest;
 pub(super) struct Reader<'a> {
     pub(super) request: &'a YamlRequest<'a>,
     pub(super) problems: Vec<Problem>,
+    /// Bytes of memory that what is read may still take.
+    left: usize,
 }
+
+/// Bytes of memory that the specs of a run may take. Aliases, templates and variables make much of a short text.
+pub(crate) const MAX_MEMORY: usize = 64 << 20;
+/// Bytes that a value takes besides its text.
+pub(super) const PER_VALUE: usize = 64;
+/// Bytes that a source takes: its reference in parts, and its platform.
+pub(super) const PER_SOURCE: usize = 512;
+/// Problems of a file that are told of; who wrote it has enough to do with these.
+const MAX_PROBLEMS: usize = 1_000;
 
 /// The known keys of a mapping, with their values.
 #[derive(Default)]
@@ -26,9 +37,32 @@ impl<'n> Keys<'n> {
     }
 }
 
+impl<'a> Reader<'a> {
+    pub(super) fn new(request: &'a YamlRequest<'a>) -> Self {
+        Self { request, problems: Vec::new(), left: MAX_MEMORY }
+    }
+}
+
 impl Reader<'_> {
+    /// Whether there is memory for so many bytes more; where there is not, that is noted once.
+    pub(super) fn has_room(&mut self, at: Location, bytes: usize) -> bool {
+        match self.left.checked_sub(bytes) {
+            Some(left) => self.left = left,
+            None if self.left == 0 => return false,
+            None => {
+                self.left = 0;
+                self.note(at, format!("what the file stands for takes more than {} MiB of memory", MAX_MEMORY >> 20));
+                return false;
+            }
+        }
+        true
+    }
+
     pub(super) fn note(&mut self, at: Location, message: impl Into<String>) {
         // What is quoted may hold anything; a problem is a line.
+        if self.problems.len() >= MAX_PROBLEMS {
+            return;
+        }
         let shown = |c: char| if c.is_control() { c.escape_default().collect() } else { String::from(c) };
         let message = message.into().chars().map(shown).collect();
         self.problems.push(Problem { at: Some((at.line(), at.column())), message });
@@ -99,10 +133,11 @@ impl Reader<'_> {
 
     /// A text with its variables filled, where that is wanted.
     pub(super) fn filled(&mut self, at: Location, text: &str) -> Option<String> {
-        match self.request.variables {
-            Some(lookup) => self.checked(at, variables::fill(text, lookup)),
-            None => Some(text.to_owned()),
-        }
+        let filled = match self.request.variables {
+            Some(lookup) => self.checked(at, variables::fill(text, lookup))?,
+            None => text.to_owned(),
+        };
+        self.has_room(at, filled.len() + PER_VALUE).then_some(filled)
     }
 
     /// A scalar as it is spelled in the file.

@@ -78,8 +78,21 @@ pub fn from_template(request: &TemplateRequest<'_>) -> Result<Spec, SpecError> {
     }
 }
 
+/// Bytes of a template: a reference has some 600 at most, a path 4096.
+const MAX_TEMPLATE: usize = 8 << 10;
+/// Bytes of a platform's name.
+const MAX_PLATFORM: usize = 256;
+
 /// The source that a platform, as the user wrote it, makes of a template.
 pub(super) fn sources_of(text: &str, template: &str, variables: Option<Lookup<'_>>) -> Result<Source, String> {
+    // The one is put into the other as often as its placeholders say.
+    if template.len() > MAX_TEMPLATE || text.len() > MAX_PLATFORM {
+        return Err(format!(
+            "a template has {MAX_TEMPLATE} bytes at most and the name of a platform {MAX_PLATFORM}; these have {} and {}",
+            template.len(),
+            text.len()
+        ));
+    }
     let platform = text.parse::<Platform>().map_err(|error| error.to_string())?;
     let part = |piece| match piece {
         Piece::Text(text) => fill(text, &platform),

@@ -10,9 +10,13 @@ pub(super) enum Piece<'t> {
     Value(String),
 }
 
+/// Bytes of a text with its variables filled. A short text can name a long variable millions of times.
+const MAX_FILLED: usize = 1 << 20;
+
 /// Puts the values of variables, `${NAME}`, into a text; `$${` stands for `${` itself.
 ///
-/// Errors: the first variable that is not known, or is none.
+/// # Errors
+/// The first variable that is not known, or is not a name; or the text would be longer than 1 MiB.
 pub(super) fn fill(text: &str, lookup: Lookup<'_>) -> Result<String, String> {
     let part = |piece| match piece {
         Piece::Text(text) => text.to_owned(),
@@ -21,10 +25,14 @@ pub(super) fn fill(text: &str, lookup: Lookup<'_>) -> Result<String, String> {
     Ok(pieces(text, Some(lookup))?.into_iter().map(part).collect())
 }
 
-/// The pieces of a text; without a lookup, one.
+/// The pieces of a text, at most 1 MiB together; without a lookup, one piece.
 pub(super) fn pieces<'t>(text: &'t str, lookup: Option<Lookup<'_>>) -> Result<Vec<Piece<'t>>, String> {
     let (mut out, mut rest) = (Vec::new(), text);
     let Some(lookup) = lookup else { return Ok(vec![Piece::Text(text)]) };
+    let mut length = text.len();
+    if text.len() > MAX_FILLED && text.contains("${") {
+        return Err(format!("a text with variables in it is longer than {MAX_FILLED} bytes"));
+    }
     while let Some((before, after)) = rest.split_once("${") {
         if let Some(before) = before.strip_suffix('$') {
             out.extend([Piece::Text(before), Piece::Value("${".into())]);
@@ -38,6 +46,10 @@ pub(super) fn pieces<'t>(text: &'t str, lookup: Option<Lookup<'_>>) -> Result<Ve
         }
         let value = lookup(name)
             .ok_or_else(|| format!("${{{name}}} is not set, or is empty; --set {name}=VALUE gives it a value"))?;
+        length = length.saturating_add(value.len());
+        if length > MAX_FILLED {
+            return Err(format!("with ${{{name}}} filled, the text is longer than {MAX_FILLED} bytes"));
+        }
         out.extend([Piece::Text(before), Piece::Value(value)]);
         rest = tail;
     }
@@ -78,5 +90,16 @@ mod tests {
         ] {
             assert_eq!(fill(text, &lookup), filled.map(str::to_owned).map_err(str::to_owned), "{text}");
         }
+    }
+
+    #[test]
+    fn what_is_filled_has_a_limit() {
+        let lookup = |_: &str| Some("x".repeat(1_000));
+        assert_eq!(fill(&"${V}".repeat(1_000), &lookup).map(|text| text.len()), Ok(1_000_000));
+        for text in ["${V}".repeat(8_000_000), "${V}".repeat(2_000), "x".repeat(MAX_FILLED) + "${V}"] {
+            assert!(fill(&text, &lookup).unwrap_err().ends_with("longer than 1048576 bytes"));
+        }
+        let plain = "x".repeat(2 * MAX_FILLED);
+        assert_eq!(fill(&plain, &lookup), Ok(plain.clone()));
     }
 }

