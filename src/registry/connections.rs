@@ -1,15 +1,15 @@
 use std::collections::HashMap;
 use std::error::Error as _;
 use std::path::{Path, PathBuf};
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use reqwest::{Certificate, Identity};
 use url::Url;
 
+use super::addresses::{ForbiddenAddress, Guard, GuardedResolver, is_loopback};
 use super::ahead::{Ahead, Kept};
 use super::redact::clean;
-use super::sign_in::realm::is_loopback;
 
 /// What certificates are believed, and where from.
 #[derive(Debug, Clone, Default)]
@@ -52,6 +52,8 @@ struct Profile {
     unchecked: bool,
     /// Folders of certificates that are there for the host.
     folders: Vec<PathBuf>,
+    /// For a host that a registry points to: what its name may resolve to.
+    guard: Option<Guard>,
 }
 
 impl Connections {
@@ -60,13 +62,13 @@ impl Connections {
         Self { tls, silence, known: Mutex::default() }
     }
 
-    /// The client for a URL. `own` says that its host is the registry of one of this run's references.
+    /// The client for a URL of the registry at `api`, or one that this registry points to.
     ///
     /// Errors: files of certificates that cannot be read.
-    pub(super) fn client(&self, url: &Url, own: bool) -> Result<reqwest::Client, String> {
+    pub(super) fn client(&self, url: &Url, api: &Url) -> Result<reqwest::Client, String> {
         let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
-        let origin = format!("{own} {}", url.origin().ascii_serialization());
-        let profile = known.profiles.entry(origin).or_insert_with(|| self.profile(url, own)).clone();
+        let origin = [url, api].map(|url| url.origin().ascii_serialization()).join(" of ");
+        let profile = known.profiles.entry(origin).or_insert_with(|| self.profile(url, api)).clone();
         let kept = profile.origin.as_ref().map(|origin| known.kept.entry(origin.clone()).or_default().takes());
         known.clients.entry(profile.clone()).or_insert_with(|| self.build(&profile, kept)).clone()
     }
@@ -75,7 +77,7 @@ impl Connections {
     pub(super) fn open_ahead(&self, url: &Url, count: usize) {
         let opened = {
             let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
-            let profile = self.profile(url, true);
+            let profile = self.profile(url, url);
             let origin = profile.origin.clone().unwrap_or_default();
             let opens = known.kept.entry(origin).or_default().opens();
             self.build(&profile, Some(opens))
@@ -88,11 +90,13 @@ impl Connections {
         });
     }
 
-    fn profile(&self, url: &Url, own: bool) -> Profile {
+    fn profile(&self, url: &Url, api: &Url) -> Profile {
+        let own = url.origin() == api.origin();
         let tls = url.scheme() == "https";
         let folders = if tls { self.folders(url) } else { Vec::new() };
         let origin = own.then(|| url.origin().ascii_serialization());
-        Profile { origin, proxy: !is_loopback(url), tls, unchecked: tls && own && self.tls.insecure, folders }
+        let unchecked = tls && own && self.tls.insecure;
+        Profile { origin, proxy: !is_loopback(url), tls, unchecked, folders, guard: Guard::of(url, api) }
     }
 
     fn folders(&self, url: &Url) -> Vec<PathBuf> {
@@ -157,7 +161,11 @@ fn builder(profile: &Profile, silence: Duration) -> reqwest::ClientBuilder {
         // Redirects are followed by `Client`, which knows who may get what.
         .redirect(reqwest::redirect::Policy::none())
         .referer(false);
-    if profile.proxy { builder } else { builder.no_proxy() }
+    let builder = if profile.proxy { builder } else { builder.no_proxy() };
+    match &profile.guard {
+        Some(guard) => builder.dns_resolver(Arc::new(GuardedResolver::new(guard.clone()))),
+        None => builder,
+    }
 }
 
 /// The certificates of a PEM file.
@@ -196,13 +204,17 @@ pub(super) fn is_transient(error: &reqwest::Error) -> bool {
     // getaddrinfo's EAI_NONAME, as glibc, musl and macOS word it; std gives no code for it.
     let unknown_name = ["Name or service not known", "Name does not resolve", "nodename nor servname provided"];
     let reason = reason_of(error);
-    !error.is_builder() && !is_of_tls(error) && !unknown_name.iter().any(|words| reason.contains(words))
+    !error.is_builder() && !is_lasting(error) && !unknown_name.iter().any(|words| reason.contains(words))
 }
 
-fn is_of_tls(error: &(dyn std::error::Error + 'static)) -> bool {
+/// Whether an error has a cause that does not go away: TLS that is not understood, or an address that is refused.
+fn is_lasting(error: &(dyn std::error::Error + 'static)) -> bool {
     // What an io::Error was made of is not its source, and the other way round.
     let in_io = error.downcast_ref::<std::io::Error>().and_then(std::io::Error::get_ref);
-    error.is::<rustls::Error>() || in_io.is_some_and(|inner| is_of_tls(inner)) || error.source().is_some_and(is_of_tls)
+    error.is::<rustls::Error>()
+        || error.is::<ForbiddenAddress>()
+        || in_io.is_some_and(|inner| is_lasting(inner))
+        || error.source().is_some_and(is_lasting)
 }
 
 /// The innermost reason: the outer layers of an HTTP error only say that sending failed, and repeat the URL.

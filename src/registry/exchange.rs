@@ -7,13 +7,13 @@ use reqwest::header::{ACCEPT, AUTHORIZATION, CONTENT_LENGTH, CONTENT_TYPE, Heade
 use reqwest::{Method, RequestBuilder, Response};
 use url::Url;
 
+use super::addresses::checked_address;
 use super::answer::{Answer, Reading, redirected, silent};
 use super::client::Client;
 use super::connections::{is_transient, reason_of};
 use super::error::Error;
 use super::redact::{Secret, clean, redacted, redacted_text};
 use super::send::{Content, Request};
-use super::sign_in::realm::checked_address;
 use super::silence::Progress;
 
 /// A registry needs one, to where its blobs are.
@@ -83,8 +83,7 @@ impl Client {
         authorization: Option<&Secret>,
         attempt: u32,
     ) -> Result<Response, NotSent> {
-        let own = url.origin() == api.origin();
-        let client = self.connections().client(url, own)?;
+        let client = self.connections().client(url, api)?;
         let mut headers = HeaderMap::new();
         if let Some(accept) = request.accept {
             headers.insert(ACCEPT, HeaderValue::from_static(accept));

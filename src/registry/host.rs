@@ -8,6 +8,7 @@ use reqwest::Method;
 use tokio::sync::{MutexGuard, OnceCell, Semaphore, SemaphorePermit};
 use url::Url;
 
+use super::addresses::is_loopback;
 use super::answer::silent;
 use super::client::Client;
 use super::connections::{is_transient, reason_of};
@@ -16,7 +17,6 @@ use super::exchange::line;
 use super::send::Request;
 use super::sign_in::SignIn;
 use super::sign_in::challenge::Challenge;
-use super::sign_in::realm::is_loopback;
 use super::sign_in::scopes::Scopes;
 use super::silence::Progress;
 use crate::once::Once;
@@ -155,7 +155,7 @@ impl Client {
         }
         let client = self
             .connections()
-            .client(&https, true)
+            .client(&https, &https)
             .map_err(|reason| Error::new(registry, ErrorKind::Protocol(reason)))?;
         let ping = https.join("v2/").unwrap_or_else(|_| https.clone());
         let started = Instant::now();

@@ -2,6 +2,7 @@
 //!
 //! OCI distribution-spec; Docker's token authentication.
 
+mod addresses;
 mod ahead;
 mod answer;
 mod ask;

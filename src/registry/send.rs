@@ -89,7 +89,7 @@ impl Client {
         let api = &self.api(registry, host).await?;
         let url = pointed_to(api, api, &request.target).map_err(|reason| request.protocol(reason))?;
         // Files of certificates that cannot be read are not the registry's doing.
-        self.connections().client(api, true).map_err(|reason| request.protocol(reason))?;
+        self.connections().client(api, api).map_err(|reason| request.protocol(reason))?;
         if url.origin() != api.origin() {
             // Credentials are for the registry's own origin alone.
             let _slot = self.slot(host, request).await?;

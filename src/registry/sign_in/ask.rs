@@ -43,7 +43,7 @@ impl Client {
         let &TokenRequest { api, method, url, authorization, form } = asking;
         let transport =
             |reason| Error::new(subject, ErrorKind::Transport { request: String::new(), reason, unsent: false });
-        let client = self.connections().client(url, url.origin() == api.origin()).map_err(transport)?;
+        let client = self.connections().client(url, api).map_err(transport)?;
         let mut builder = client.request(method.clone(), url.clone());
         if let Some(authorization) = authorization {
             let value = secret_value(authorization)

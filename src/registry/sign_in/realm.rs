@@ -1,5 +1,6 @@
-use url::{Host, Url};
+use url::Url;
 
+use crate::registry::addresses::{checked_address, is_loopback};
 use crate::registry::redact::redacted_text;
 
 /// Where credentials may go: the token service that a registry names, if it passes every rule here.
@@ -27,52 +28,6 @@ pub(in crate::registry) fn checked_realm(realm: &str, api: &Url) -> Result<Url, 
         return refused("it is on another host, and without TLS nothing proves who named it");
     }
     Ok(url)
-}
-
-/// Where a realm, a redirect or a `Location` may point: not at this machine's surroundings, but for a registry there.
-pub(in crate::registry) fn checked_address(url: &Url, api: &Url) -> Result<(), &'static str> {
-    if url.host().is_some() && url.host() == api.host() {
-        return Ok(());
-    }
-    let link_local = match url.host() {
-        None => return Err("it has no host"),
-        Some(Host::Domain(name)) => {
-            let name = name.trim_end_matches('.');
-            name == "metadata" || name == "metadata.google.internal"
-        }
-        Some(Host::Ipv4(address)) => is_metadata(address),
-        Some(Host::Ipv6(address)) => {
-            address.is_unicast_link_local()
-                || address.is_unspecified()
-                || address.segments() == [0xfd00, 0xec2, 0, 0, 0, 0, 0, 0x254]
-                || address.to_ipv4_mapped().is_some_and(is_metadata)
-        }
-    };
-    if link_local {
-        return Err("it is a link-local or metadata address");
-    }
-    if is_loopback(url) && !is_loopback(api) {
-        return Err("it is a loopback address");
-    }
-    Ok(())
-}
-
-/// Link-local, unspecified, and the one metadata service that is elsewhere (Alibaba's).
-fn is_metadata(address: std::net::Ipv4Addr) -> bool {
-    address.is_link_local() || address.is_unspecified() || address.octets() == [100, 100, 100, 200]
-}
-
-/// Whether a URL's host is this machine.
-pub(in crate::registry) fn is_loopback(url: &Url) -> bool {
-    match url.host() {
-        Some(Host::Ipv4(address)) => address.is_loopback(),
-        Some(Host::Ipv6(address)) => address.is_loopback() || address.to_ipv4_mapped().is_some_and(|a| a.is_loopback()),
-        Some(Host::Domain(name)) => {
-            let name = name.trim_end_matches('.');
-            name == "localhost" || name.ends_with(".localhost")
-        }
-        None => false,
-    }
 }
 
 #[cfg(test)]
@@ -107,6 +62,10 @@ mod tests {
             ("https://[fe80::1]/token", "https://r.io", false),
             ("https://[fd00:ec2::254]/token", "https://r.io", false),
             ("https://metadata.google.internal./token", "https://r.io", false),
+            ("https://metadata.goog/token", "https://r.io", false),
+            ("https://168.63.129.16/token", "https://r.io", false),
+            ("https://[64:ff9b::c000:201]/token", "https://r.io", false),
+            ("https://[::127.0.0.1]/token", "https://r.io", false),
             ("https://127.0.0.1/token", "https://r.io", false),
             ("https://[::1]/token", "https://r.io", false),
             ("https://[::ffff:127.0.0.1]/token", "https://r.io", false),
