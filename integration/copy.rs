@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use crate::support::faults::{Fault, Faulty};
 use crate::support::images::{DOCKER, OCI, OCI_INDEX, descriptor, push_image, push_image_with};
 use crate::support::registry::sha256;
-use crate::support::{Outcome, Registry, Scripted, command, manifest_tool};
+use crate::support::{Outcome, Registry, Scripted, command, manifest_tool, peak_of};
 
 struct Scene {
     folder: tempfile::TempDir,
@@ -322,21 +322,8 @@ fn large_layers_take_little_memory() {
     scene.from.push_manifest("large", "v1", OCI_INDEX, index(&entries).as_bytes());
     let from = format!("{}/large:v1", scene.from.host);
     for to in [format!("{}/large:v1", scene.to.host), "oci:large:v1".into(), "oci-archive:large.tar:v1".into()] {
-        let mut command = command(scene.folder.path(), &["--plain-http", "copy", &from, &to]);
-        let mut child = command.stdout(std::process::Stdio::null()).spawn().unwrap();
-        // Its own peak: what wait4 tells counts that of the process that started it as well.
-        let mut peak = 0;
-        let status = loop {
-            let status = std::fs::read_to_string(format!("/proc/{}/status", child.id())).unwrap_or_default();
-            let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"));
-            let kilobytes = line.and_then(|line| line.split_whitespace().next()?.parse::<u64>().ok());
-            peak = kilobytes.unwrap_or(0).max(peak);
-            if let Some(status) = child.try_wait().unwrap() {
-                break status;
-            }
-            std::thread::sleep(std::time::Duration::from_millis(10));
-        };
-        assert!(status.success(), "{to}");
+        let (outcome, peak) = peak_of(command(scene.folder.path(), &["--plain-http", "copy", &from, &to]));
+        assert_eq!(outcome.exit, 0, "{to}: {outcome:?}");
         assert!(peak > 1024 && peak <= 64 << 10, "{peak} kB for 96 MB of layers to {to}");
     }
 }

@@ -16,6 +16,7 @@ mod install;
 mod layouts;
 mod library;
 mod many;
+mod memory;
 mod mounts;
 mod patience;
 mod pipelines;

@@ -3,6 +3,7 @@
 use std::io::Write as _;
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
+use std::time::Duration;
 
 #[derive(Debug)]
 pub struct Outcome {
@@ -74,6 +75,30 @@ pub fn end(child: Child) -> Outcome {
     };
     assert!(!outcome.stderr.contains("panicked"), "{outcome:?}");
     outcome
+}
+
+/// Runs it to its end; gives also the most memory that it had in use, in kB.
+pub fn peak_of(mut command: Command) -> (Outcome, u64) {
+    // Into files: a pipe that is not read would hold it up.
+    let [stdout, stderr] = [(); 2].map(|()| tempfile::NamedTempFile::new().unwrap());
+    let [out, err] = [&stdout, &stderr].map(|file| file.reopen().unwrap());
+    let mut child = command.stdin(Stdio::null()).stdout(out).stderr(err).spawn().unwrap();
+    let status = format!("/proc/{}/status", child.id());
+    // Its own peak: what wait4 tells counts that of the process that started it as well.
+    let mut peak = 0;
+    let exit = loop {
+        let status = std::fs::read_to_string(&status).unwrap_or_default();
+        let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"));
+        let kilobytes = line.and_then(|line| line.split_whitespace().next()?.parse::<u64>().ok());
+        peak = kilobytes.unwrap_or(0).max(peak);
+        if let Some(exit) = child.try_wait().unwrap() {
+            break exit;
+        }
+        std::thread::sleep(Duration::from_millis(10));
+    };
+    let [stdout, stderr] = [&stdout, &stderr].map(|file| std::fs::read_to_string(file.path()).unwrap());
+    assert!(!stderr.contains("panicked") && !stderr.contains("memory allocation"), "{stderr:.2000}");
+    (Outcome { exit: exit.code().unwrap_or(-1), stdout, stderr }, peak)
 }
 
 /// Sends a signal, such as `TERM`.

@@ -10,7 +10,8 @@ pub mod scripted;
 pub mod token_service;
 
 pub use binary::{
-    Outcome, command, end, manifest_tool, manifest_tool_with_stdin, other_command, push_from_args, run, signal, start,
+    Outcome, command, end, manifest_tool, manifest_tool_with_stdin, other_command, peak_of, push_from_args, run,
+    signal, start,
 };
 pub use registry::Registry;
 pub use scripted::Scripted;

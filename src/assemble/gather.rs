@@ -5,7 +5,8 @@ use bytes::Bytes;
 use futures_util::future::try_join_all;
 
 use super::problem::SourceReason;
-use crate::image::{Descriptor, Fetched, ImageManifest, Index, Location, Manifest, media_type};
+use crate::image::{Descriptor, Fetched, Index, Location, Manifest, media_type};
+use crate::memory::Budget;
 use crate::once::Once;
 use crate::spec::{Source, Spec};
 use crate::store::{Error, Store};
@@ -17,7 +18,10 @@ pub(super) struct Part {
     pub(super) descriptor: Descriptor,
     pub(super) reference: Location,
     pub(super) bytes: Bytes,
-    pub(super) manifest: Arc<ImageManifest>,
+    /// Where its config is.
+    pub(super) config: Descriptor,
+    /// Config and layers, each digest once, except those that are not to be moved.
+    pub(super) blobs: Arc<[Descriptor]>,
     /// It came in an index, which has the say over its platform.
     pub(super) in_index: bool,
 }
@@ -58,14 +62,17 @@ impl Sources {
         self.once.get(reference, fetch).await?.map_err(SourceReason::Registry)
     }
 
-    /// An index is done with its sources.
-    pub(super) fn release(&self, spec: &Spec) {
+    /// An index is done with its sources. Those that another index wants as well are kept, as long as there is memory for
+    /// them; after that they are fetched again.
+    pub(super) fn release(&self, spec: &Spec, budget: &Budget) {
         let mut uses = self.uses.lock().unwrap_or_else(PoisonError::into_inner);
         for source in &spec.sources {
             let Some(left) = uses.get_mut(&source.location) else { continue };
             *left -= 1;
             if *left == 0 {
                 uses.remove(&source.location);
+                self.once.forget(&source.location);
+            } else if budget.is_half_used() {
                 self.once.forget(&source.location);
             }
         }
@@ -83,7 +90,8 @@ async fn parts(
         Manifest::Image(manifest) => {
             let reference = source.with_digest(fetched.descriptor.digest.clone());
             let (descriptor, bytes) = (fetched.descriptor, fetched.bytes);
-            Ok(vec![Part { descriptor, reference, bytes, manifest: Arc::new(*manifest), in_index: false }])
+            let blobs = manifest.blobs().into();
+            Ok(vec![Part { descriptor, reference, bytes, config: manifest.config, blobs, in_index: false }])
         }
         Manifest::Index(index) => children(store, target, source, &index).await,
     }
@@ -112,7 +120,8 @@ async fn children(
                 descriptor: child.clone(),
                 reference,
                 bytes: fetched.bytes,
-                manifest: Arc::new(*manifest),
+                blobs: manifest.blobs().into(),
+                config: manifest.config,
                 in_index: true,
             }),
             Manifest::Index(_) => {

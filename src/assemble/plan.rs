@@ -1,4 +1,5 @@
 use std::collections::{HashMap, HashSet};
+use std::sync::Arc;
 
 use bytes::Bytes;
 
@@ -9,8 +10,7 @@ use super::held::{Held, HeldManifest};
 use super::problem::PlanError;
 use super::resolve::{Entry, Resolved};
 use crate::image::{
-    Descriptor, Digest, ImageManifest, Index, IndexKind, Location, MAX_PUSHED_MANIFEST, Platform, index_bytes,
-    media_type,
+    Descriptor, Digest, Index, IndexKind, Location, MAX_PUSHED_MANIFEST, Platform, index_bytes, media_type,
 };
 use crate::spec::{Attestations, Form, Spec};
 use crate::store::Child;
@@ -102,7 +102,7 @@ impl Plan {
         let sources = self.index.manifests.iter().map(|entry| of.get(&key(entry)).copied().cloned()).collect();
         let here: HashSet<&Digest> = self.index.manifests.iter().map(|entry| &entry.digest).collect();
         let parts = entries().filter(|entry| here.contains(&entry.descriptor.digest));
-        let parts = parts.map(|entry| (&entry.reference, &entry.descriptor, &entry.bytes, &*entry.manifest));
+        let parts = parts.map(|entry| (&entry.reference, &entry.descriptor, &entry.bytes, &entry.blobs));
         let children = children(&self.target, parts);
         Self { sources, children, ..self }
     }
@@ -212,16 +212,16 @@ fn check_platforms(spec: &Spec, images: &[Entry]) -> Result<(), PlanError> {
 /// The children that come from other repositories, each digest once.
 pub(super) fn children<'a>(
     target: &Location,
-    parts: impl Iterator<Item = (&'a Location, &'a Descriptor, &'a Bytes, &'a ImageManifest)>,
+    parts: impl Iterator<Item = (&'a Location, &'a Descriptor, &'a Bytes, &'a Arc<[Descriptor]>)>,
 ) -> Vec<Child> {
     let mut manifests = HashSet::new();
     let mut children = Vec::new();
-    for (reference, descriptor, bytes, manifest) in parts {
+    for (reference, descriptor, bytes, blobs) in parts {
         if reference.same_repository(target) || !manifests.insert(descriptor.digest.clone()) {
             continue;
         }
         children.push(Child {
-            blobs: manifest.blobs(),
+            blobs: Arc::clone(blobs),
             from: reference.clone(),
             descriptor: descriptor.clone(),
             bytes: bytes.clone(),

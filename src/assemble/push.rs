@@ -38,7 +38,7 @@ impl<'a> Assembler<'a> {
     /// placed while configs are fetched; nothing refers to them until then.
     pub async fn push(&self, spec: &Spec, reporter: Reporter<'_>) -> Result<Outcome, Error> {
         let outcome = self.assemble(spec, &Log::new(reporter, self.options.dry_run)).await;
-        self.sources.release(spec);
+        self.sources.release(spec, self.store.client().budget());
         outcome
     }
 

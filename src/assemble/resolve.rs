@@ -9,7 +9,7 @@ use super::gather::{Part, Sources};
 use super::outcome::{Log, Skipped};
 use super::plan;
 use super::problem::{ResolveError, SourceProblem, SourceReason};
-use crate::image::{Descriptor, Digest, ImageConfig, ImageManifest, Location, Platform, is_known_platform, media_type};
+use crate::image::{Descriptor, Digest, ImageConfig, Location, Platform, is_known_platform, media_type};
 use crate::once::Once;
 use crate::spec::{Attestations, Source, Spec, is_possible};
 use crate::store::{Child, Store};
@@ -25,8 +25,8 @@ pub(crate) struct Entry {
     pub source: Location,
     /// The manifest's exact bytes.
     pub bytes: Bytes,
-    /// The manifest, read.
-    pub manifest: Arc<ImageManifest>,
+    /// Config and layers, each digest once, except those that are not to be moved.
+    pub blobs: Arc<[Descriptor]>,
     /// What its config says that it runs on, where that was read.
     pub config: Option<Platform>,
 }
@@ -64,7 +64,7 @@ pub(super) async fn children(gathering: &[Gathering<'_>], spec: &Spec, ignore_mi
         }
     }
     let parts = all.iter().flat_map(|parts| parts.iter()).filter(|part| !is_dropped(spec, part));
-    plan::children(&spec.target, parts.map(|part| (&part.reference, &part.descriptor, &part.bytes, &*part.manifest)))
+    plan::children(&spec.target, parts.map(|part| (&part.reference, &part.descriptor, &part.bytes, &part.blobs)))
 }
 
 /// Whether it does not go into the index.
@@ -168,7 +168,7 @@ async fn entry(
         reference: part.reference.clone(),
         source: source.location.clone(),
         bytes: part.bytes.clone(),
-        manifest: Arc::clone(&part.manifest),
+        blobs: Arc::clone(&part.blobs),
         config,
     })
 }
@@ -182,7 +182,7 @@ async fn config_of(
     part: &Part,
     needed: bool,
 ) -> Result<Option<Platform>, SourceReason> {
-    let config = &part.manifest.config;
+    let config = &part.config;
     if !media_type::is_config(&config.media_type) {
         return Ok(None);
     }
@@ -205,8 +205,17 @@ pub(super) async fn config_platform(
     let config: ImageConfig = serde_json::from_slice(&bytes).map_err(|error| {
         SourceReason::Unusable(format!("{source}: its config {} is not valid: {error}", config.digest))
     })?;
+    let Platform { architecture, os, os_version, os_features, variant } = &config.platform;
+    let fields = [architecture, os, os_version, variant].into_iter().chain(os_features);
+    if os_features.len() > MAX_FEATURES || fields.into_iter().any(|field| field.len() > MAX_FIELD) {
+        return Err(SourceReason::Unusable(format!("{source}: the platform in its config is longer than any")));
+    }
     Ok(config.platform)
 }
+
+/// What configs say of platforms is kept for a whole run; bytes of a field, and entries of `os.features`.
+const MAX_FIELD: usize = 256;
+const MAX_FEATURES: usize = 64;
 
 /// What the spec left open comes from the image's config: os and architecture when both are blank, variant,
 /// os.version and os.features each when absent. The result must be a platform that Go knows, as in 2.2.1.

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use super::duration::duration;
 use super::failure::Failure;
-use super::talk::say;
+use super::talk::{hide_secrets_of, say};
 use crate::image::{Location, Reference};
 use crate::registry::{
     Client, CredentialSources, DEFAULT_CONCURRENCY, Given, HOME, Login, Options, RetryPolicy, Secret, Stop, Tls, Trace,
@@ -106,7 +106,7 @@ impl Global {
     }
 
     pub(super) fn client_with(&self, given: Option<Given>) -> Client {
-        Client::new(Options {
+        let client = Client::new(Options {
             plain_http: self.plain_http,
             tls: Tls { insecure: self.insecure, ca_certs: self.ca_cert.clone(), certs_folders: certs_folders() },
             credentials: self.sources(given),
@@ -116,7 +116,9 @@ impl Global {
             stop: Stop::default(),
             warn: (!self.quiet).then(|| Box::new(|line: &str| say(format_args!("warning: {line}"))) as Trace),
             trace: self.debug.then(|| Box::new(|line: &str| say(format_args!("debug: {line}"))) as Trace),
-        })
+        });
+        hide_secrets_of(&client);
+        client
     }
 
     pub(super) fn sources(&self, given: Option<Given>) -> CredentialSources {

@@ -3,7 +3,7 @@ use clap::Args;
 use super::failure::Failure;
 use super::results::{Results, pretty};
 use super::several::location;
-use super::{Global, colour, print};
+use super::{Global, colour, print_bytes};
 use crate::image::{Location, Platform};
 use crate::inspect::{self, InspectOptions};
 use crate::output;
@@ -84,7 +84,7 @@ impl Inspect {
                 false => inspect::config(&store, at, platform, &this_machine()).await,
             }
         })?;
-        print(&bytes)?;
+        print_bytes(&bytes)?;
         Ok(Results::default())
     }
 }

@@ -1,9 +1,12 @@
+use std::cell::Cell;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use futures_util::stream::{self, StreamExt as _};
+use tokio::sync::Notify;
 
 use super::failure::Failure;
 use super::talk::{self, say};
+use crate::registry::Client;
 use crate::store::Store;
 
 /// A run of several things of a kind.
@@ -58,8 +61,9 @@ impl Many<'_> {
         work: impl AsyncFn(&T) -> Result<R, Failure>,
         mut tell: impl FnMut(&T, Came<'_, R>) -> Result<(), Failure>,
     ) -> Result<(), Failure> {
-        let stop = AtomicBool::new(false);
+        let (stop, room) = (AtomicBool::new(false), Room::default());
         let one = async |item| {
+            let _place = room.take(self.store.client()).await;
             if stop.load(Ordering::Relaxed) || self.store.client().stop().raised().is_some() {
                 return None;
             }
@@ -109,6 +113,32 @@ impl Many<'_> {
             }
             (None, tally) => Err(Failure::new(summary).with_code(tally.code())),
         }
+    }
+}
+
+/// Holds back the next of several things while those under way use much of the run's memory; one always goes on.
+#[derive(Default)]
+struct Room {
+    under_way: Cell<usize>,
+    left: Notify,
+}
+
+struct Place<'r>(&'r Room);
+
+impl Room {
+    async fn take(&self, client: &Client) -> Place<'_> {
+        while self.under_way.get() > 0 && client.is_short_of_memory() {
+            self.left.notified().await;
+        }
+        self.under_way.set(self.under_way.get() + 1);
+        Place(self)
+    }
+}
+
+impl Drop for Place<'_> {
+    fn drop(&mut self) {
+        self.0.under_way.set(self.0.under_way.get() - 1);
+        self.0.left.notify_waiters();
     }
 }
 

@@ -151,18 +151,28 @@ fn run() -> ExitCode {
 }
 
 /// Prints a command's whole data. A reader that has seen enough, such as `head`, is no failure.
-fn print(text: impl AsRef<[u8]>) -> Result<(), Failure> {
-    match print_for_reader(text) {
-        Err(failure) if failure.is_enough() => Ok(()),
-        printed => printed,
-    }
+fn print(text: impl AsRef<str>) -> Result<(), Failure> {
+    or_enough(print_for_reader(text))
+}
+
+/// Prints content as it is.
+fn print_bytes(bytes: &[u8]) -> Result<(), Failure> {
+    or_enough(write_to_stdout(bytes))
+}
+
+fn or_enough(printed: Result<(), Failure>) -> Result<(), Failure> {
+    printed.or_else(|failure| if failure.is_enough() { Ok(()) } else { Err(failure) })
 }
 
 /// As [`print`], for a command that does nothing but find out: it ends when its reader has seen enough.
-fn print_for_reader(text: impl AsRef<[u8]>) -> Result<(), Failure> {
+fn print_for_reader(text: impl AsRef<str>) -> Result<(), Failure> {
+    write_to_stdout(talk::scrubbed(text.as_ref()).as_bytes())
+}
+
+fn write_to_stdout(bytes: &[u8]) -> Result<(), Failure> {
     let written = talk::aside(|| {
         let mut stdout = std::io::stdout().lock();
-        stdout.write_all(text.as_ref()).and_then(|()| stdout.flush())
+        stdout.write_all(bytes).and_then(|()| stdout.flush())
     });
     written.map_err(|error| match error.kind() {
         std::io::ErrorKind::BrokenPipe => Failure::enough(),

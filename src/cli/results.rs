@@ -140,5 +140,5 @@ pub(super) fn take_back_archives(parts: &mut [Value]) {
 
 /// JSON as it is printed.
 pub(super) fn pretty(document: &Value) -> String {
-    format!("{document:#}\n")
+    super::talk::scrubbed(&format!("{document:#}\n")).into_owned()
 }

@@ -1,12 +1,14 @@
 //! stderr and stdout belong to the whole process: what is written to them must not get mixed up with the line that shows
 //! progress on a terminal.
 
+use std::borrow::Cow;
 use std::fmt::Display;
 use std::io::{IsTerminal as _, Write as _};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::Duration;
 
 use crate::output::Progress;
+use crate::registry::{Client, Secrets};
 use crate::store::Store;
 
 /// Blobs are looked at so often.
@@ -14,10 +16,24 @@ const TICK: Duration = Duration::from_millis(200);
 
 static PROGRESS: Mutex<Option<Arc<Progress>>> = Mutex::new(None);
 
+/// What this process has sent to sign in.
+static SECRETS: OnceLock<Secrets> = OnceLock::new();
+
+/// Keeps the passwords and tokens that a client sends out of everything that is printed from now on.
+pub(super) fn hide_secrets_of(client: &Client) {
+    let _ = SECRETS.set(client.secrets().clone());
+}
+
+/// A text that leaves the program, with `****` in place of passwords and tokens.
+pub(super) fn scrubbed(text: &str) -> Cow<'_, str> {
+    SECRETS.get().map_or(Cow::Borrowed(text), |secrets| secrets.scrub(text))
+}
+
 /// Tells the user something. A stderr that takes nothing must not end the work.
 pub(super) fn say(line: impl Display) {
     // Nor may what a registry or layout says be more than text.
     let line: String = line.to_string().chars().filter(|c| *c == '\n' || !c.is_control()).collect();
+    let line = scrubbed(&line);
     let _ = aside(|| writeln!(std::io::stderr(), "{line}"));
 }
 

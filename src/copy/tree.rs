@@ -61,7 +61,7 @@ fn child(from: &Location, fetched: &Fetched) -> Child {
         Manifest::Index(_) => Vec::new(),
     };
     let (descriptor, bytes) = (fetched.descriptor.clone(), fetched.bytes.clone());
-    Child { from: from.with_digest(descriptor.digest.clone()), descriptor, bytes, blobs }
+    Child { from: from.with_digest(descriptor.digest.clone()), descriptor, bytes, blobs: blobs.into() }
 }
 
 /// Takes away again and again what refers to nothing that is left; no manifest can refer to itself, as it would have

@@ -3,13 +3,21 @@ use std::time::Duration;
 use bytes::Bytes;
 use reqwest::header::HeaderMap;
 use reqwest::{Response, Version};
+use tokio::time::Instant;
 
 use super::connections::reason_of;
 use super::error::{Error, ErrorKind, RateLimit, Refusal};
+use super::secrets::Secrets;
 use crate::image::Digest;
+use crate::memory::Budget;
 
 /// Tokens and error bodies larger than this are not read; bytes.
 pub(super) const MAX_TALK: u64 = 1 << 20;
+
+/// Bytes of a body that must come within the time that a server may say nothing, unless the body ends before: a server
+/// that sends a byte a second would never end. Two kilobytes a second, with the default of 30 s. Blobs, which are streamed,
+/// may be slower.
+const MIN_PROGRESS: usize = 64 << 10;
 
 /// A registry's answer, its body read.
 pub(super) struct Answer {
@@ -19,6 +27,8 @@ pub(super) struct Answer {
     pub(super) version: Version,
     pub(super) headers: HeaderMap,
     pub(super) body: Bytes,
+    /// What messages may not show of the body.
+    secrets: Secrets,
     /// The body, where it is streamed.
     pub(super) rest: Option<Response>,
     /// The host that answered, where the registry redirected to another.
@@ -50,8 +60,12 @@ pub(super) struct Reading<'a> {
     pub(super) request: String,
     /// Bytes at most.
     pub(super) limit: u64,
-    /// How long a server may say nothing.
+    /// How long a server may say nothing, or next to nothing: see [`MIN_PROGRESS`].
     pub(super) silence: Duration,
+    /// What the body is charged to.
+    pub(super) budget: &'a Budget,
+    /// What messages may not show of it.
+    pub(super) secrets: &'a Secrets,
     /// The body of a success is left for later.
     pub(super) streamed: bool,
     /// What is in it matters: not in the answer to a write that says that it is done.
@@ -67,16 +81,17 @@ impl Answer {
     ) -> Result<Self, Error> {
         let (status, version) = (response.status().as_u16(), response.version());
         let headers = std::mem::take(response.headers_mut());
+        let secrets = reading.secrets.clone();
         if reading.streamed && status == 200 {
             let (request, body) = (reading.request, Bytes::new());
-            return Ok(Self { request, status, version, headers, body, rest: Some(response), elsewhere });
+            return Ok(Self { request, status, version, headers, body, secrets, rest: Some(response), elsewhere });
         }
         let body = match read_body(response, if status >= 400 { MAX_TALK } else { reading.limit }, &reading).await {
             Err(_) if status < 400 && !reading.needed => Bytes::new(),
             Err(error) if status >= 400 && !error.is_transient() => Bytes::new(),
             body => body?,
         };
-        Ok(Self { request: reading.request, status, version, headers, body, rest: None, elsewhere })
+        Ok(Self { request: reading.request, status, version, headers, body, secrets, rest: None, elsewhere })
     }
 
     /// Compares the body of a success with what it must be. What is not may have been cut off, or mixed up on the way:
@@ -116,7 +131,9 @@ impl Answer {
     /// What an answer of 400 and above says.
     pub(super) fn refusal(&self) -> Refusal {
         let rate_limit = RateLimit::from_headers(self.header("ratelimit-limit"), self.header("ratelimit-remaining"));
-        Refusal { rate_limit, ..Refusal::new(&self.request, self.status, &self.body) }
+        let body = String::from_utf8_lossy(&self.body);
+        let request = self.secrets.scrub_foreign(&self.request);
+        Refusal { rate_limit, ..Refusal::new(request, self.status, self.secrets.scrub_foreign(&body).as_bytes()) }
     }
 
     /// The error that an answer of 400 and above is.
@@ -131,24 +148,40 @@ impl Answer {
     }
 }
 
-/// Reads a whole body, up to `limit` bytes counted as they arrive, whatever Content-Length says.
+/// Reads a whole body, up to `limit` bytes counted as they arrive, whatever Content-Length says. Its memory is charged to
+/// the run's budget for as long as the body is kept.
 async fn read_body(mut response: Response, limit: u64, reading: &Reading<'_>) -> Result<Bytes, Error> {
     let broke_off = |reason| {
         let kind = ErrorKind::Transport { request: reading.request.clone(), reason, unsent: false };
         Error::transient(reading.subject, kind)
     };
-    let mut body = Vec::new();
+    let over_limit = |error| Error::new(reading.subject, ErrorKind::from(error));
+    let (mut body, mut charge) = (Vec::new(), reading.budget.open());
+    let (mut due, mut progress) = (Instant::now() + reading.silence, 0);
     loop {
-        let Ok(chunk) = tokio::time::timeout(reading.silence, response.chunk()).await else {
-            return Err(broke_off(silent(reading.silence)));
+        let Ok(chunk) = tokio::time::timeout_at(due, response.chunk()).await else {
+            return Err(broke_off(if progress == 0 {
+                silent(reading.silence)
+            } else {
+                slow(progress, reading.silence)
+            }));
         };
-        match chunk {
-            Ok(Some(chunk)) if (body.len() + chunk.len()) as u64 > limit => {
-                return Err(Error::new(reading.subject, ErrorKind::TooLarge { limit }));
+        let chunk = match chunk {
+            Ok(Some(chunk)) => chunk,
+            Ok(None) => {
+                body.shrink_to_fit();
+                return charge.keep(body).map_err(over_limit);
             }
-            Ok(Some(chunk)) => body.extend_from_slice(&chunk),
-            Ok(None) => return Ok(body.into()),
             Err(error) => return Err(broke_off(reason_of(&error))),
+        };
+        if (body.len() + chunk.len()) as u64 > limit {
+            return Err(Error::new(reading.subject, ErrorKind::TooLarge { limit }));
+        }
+        charge.grow(chunk.len()).map_err(over_limit)?;
+        body.extend_from_slice(&chunk);
+        progress += chunk.len();
+        if progress >= MIN_PROGRESS {
+            (due, progress) = (Instant::now() + reading.silence, 0);
         }
     }
 }
@@ -156,6 +189,11 @@ async fn read_body(mut response: Response, limit: u64, reading: &Reading<'_>) ->
 /// How messages say that a server said nothing.
 pub(super) fn silent(silence: Duration) -> String {
     format!("nothing came for {} s", silence.as_secs_f64())
+}
+
+/// How messages say that a server sent too little.
+fn slow(bytes: usize, silence: Duration) -> String {
+    format!("only {bytes} bytes came in {} s", silence.as_secs_f64())
 }
 
 /// How messages name a host that the registry redirects to.

@@ -7,10 +7,12 @@ use super::connections::{Connections, Tls};
 use super::error::{Error, ErrorKind};
 use super::host::Host;
 use super::retry::RetryPolicy;
+use super::secrets::Secrets;
 use super::send::Request;
 use super::sign_in::credentials::{CredentialSources, Credentials};
 use super::sign_in::scopes::Scopes;
 use super::stop::Stop;
+use crate::memory::Budget;
 
 /// Takes one line of debugging talk.
 pub type Trace = Box<dyn Fn(&str) + Send + Sync>;
@@ -59,6 +61,8 @@ pub struct Client {
     warn: Option<Trace>,
     warned: Mutex<HashSet<String>>,
     trace: Option<Trace>,
+    budget: Budget,
+    secrets: Secrets,
     hosts: Mutex<HashMap<String, Arc<Host>>>,
     traffic: TrafficCount,
 }
@@ -95,6 +99,8 @@ impl Client {
             warned: Mutex::default(),
             credentials: Arc::new(Credentials::new(&options.credentials)),
             trace: options.trace,
+            budget: Budget::default(),
+            secrets: Secrets::default(),
             hosts: Mutex::default(),
             traffic: TrafficCount::default(),
         }
@@ -104,6 +110,21 @@ impl Client {
     #[must_use]
     pub fn stop(&self) -> &Stop {
         &self.stop
+    }
+
+    /// The passwords and tokens that were sent so far.
+    pub(crate) fn secrets(&self) -> &Secrets {
+        &self.secrets
+    }
+
+    /// Whether half of the memory for what is read is in use: time to finish something before the next thing is begun.
+    pub(crate) fn is_short_of_memory(&self) -> bool {
+        self.budget.is_half_used()
+    }
+
+    /// The memory for what this client and its users read.
+    pub(crate) fn budget(&self) -> &Budget {
+        &self.budget
     }
 
     /// What was sent so far.
@@ -146,7 +167,7 @@ impl Client {
 
     pub(super) fn warn(&self, line: String) {
         if let Some(warn) = &self.warn {
-            warn(&line);
+            warn(&self.secrets.scrub(&line));
         }
     }
 
@@ -160,7 +181,7 @@ impl Client {
 
     pub(super) fn trace(&self, line: impl FnOnce() -> String) {
         if let Some(trace) = &self.trace {
-            trace(&line());
+            trace(&self.secrets.scrub_foreign(&line()));
         }
     }
 

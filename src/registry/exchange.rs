@@ -52,13 +52,16 @@ impl Client {
                     request: request.name(),
                     limit: request.limit,
                     silence: self.silence(),
+                    budget: self.budget(),
+                    secrets: self.secrets(),
                     needed: request.is_read(),
                     streamed: request.streamed,
                 };
                 let answer = Answer::read(response, reading, elsewhere).await?;
                 return answer.verify(&request.expected, &request.subject);
             };
-            let next = pointed_to(api, &url, &location).map_err(|reason| request.protocol(reason))?;
+            let refused = |reason: String| request.protocol(self.secrets().scrub_foreign(&reason).into_owned());
+            let next = pointed_to(api, &url, &location).map_err(refused)?;
             at_home = at_home && next.origin() == api.origin();
             url = next;
         }
@@ -70,7 +73,8 @@ impl Client {
         for value in response.headers().get_all(WARNING) {
             let text = String::from_utf8_lossy(value.as_bytes());
             if let Some(text) = text.trim().strip_prefix("299 - ") {
-                self.warn_once(format!("{} says: {}", host_of(url), clean(text.trim_matches('"'))));
+                let text = self.secrets().scrub_foreign(text.trim_matches('"'));
+                self.warn_once(format!("{} says: {}", host_of(url), clean(&text)));
             }
         }
     }
@@ -89,6 +93,7 @@ impl Client {
             headers.insert(ACCEPT, HeaderValue::from_static(accept));
         }
         if let Some(authorization) = authorization {
+            self.secrets().add_authorization(authorization);
             let value = secret_value(authorization);
             headers.insert(AUTHORIZATION, value.ok_or("the credentials have characters that cannot be sent")?);
         }

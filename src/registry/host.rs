@@ -30,6 +30,9 @@ pub(super) struct Host {
     pub(super) sign_in: SignIn,
     /// Bounds the requests under way.
     slots: Semaphore,
+    /// Bounds the requests that are prepared, each of which takes some 15 KB: those under way, and as many that wait for
+    /// a token or for their turn. The others wait as what they were asked with, which is small.
+    pub(super) prepared: Semaphore,
     /// Whether a first answer has shown if sign-in is wanted.
     answered: AtomicBool,
     /// Locked by the request that finds out.
@@ -92,6 +95,7 @@ impl Host {
             api: Once::default(),
             sign_in: SignIn::new(registry),
             slots: Semaphore::new(concurrency),
+            prepared: Semaphore::new(concurrency.saturating_mul(2)),
             answered: AtomicBool::new(false),
             finding_out: tokio::sync::Mutex::default(),
             waiting: AtomicUsize::new(0),

@@ -19,6 +19,7 @@ mod manifests;
 mod push;
 mod redact;
 mod retry;
+mod secrets;
 mod send;
 mod sign_in;
 mod silence;
@@ -34,6 +35,7 @@ pub use error::{Denial, Denied, Error, ErrorKind, RateLimit, Refusal, RegistryMe
 pub use push::IfMatch;
 pub use redact::Secret;
 pub use retry::RetryPolicy;
+pub(crate) use secrets::Secrets;
 pub use sign_in::credentials::{CredentialSources, Given, Login};
 pub(crate) use sign_in::credentials::{HOME, Stored, erase, store};
 pub use stop::{Stop, StopReason};

@@ -54,12 +54,18 @@ impl Client {
     /// Sends a request, signing in when the registry asks for it, and again where that may help. Answers of any
     /// status come back.
     pub(super) async fn send(&self, registry: &str, request: &Request) -> Result<Answer, Error> {
-        let mut tries = self.tries(registry, request).await?;
-        loop {
-            if let Some(outcome) = tries.outcome_of(self.send_signed(registry, request, tries.failed())).await {
-                return outcome;
+        let host = self.host(registry);
+        let _prepared = host.prepared.acquire().await;
+        // On the heap, and only now: thousands may wait for their turn.
+        Box::pin(async {
+            let mut tries = self.tries(registry, request).await?;
+            loop {
+                if let Some(outcome) = tries.outcome_of(self.send_signed(registry, request, tries.failed())).await {
+                    return outcome;
+                }
             }
-        }
+        })
+        .await
     }
 
     /// As [`Self::send`], and an answer of 400 and above is an error; one for want of rights says whose.
@@ -87,7 +93,8 @@ impl Client {
     ) -> Result<Answer, Error> {
         let host = &self.host(registry);
         let api = &self.api(registry, host).await?;
-        let url = pointed_to(api, api, &request.target).map_err(|reason| request.protocol(reason))?;
+        let refused = |reason: String| request.protocol(self.secrets().scrub_foreign(&reason).into_owned());
+        let url = pointed_to(api, api, &request.target).map_err(refused)?;
         // Files of certificates that cannot be read are not the registry's doing.
         self.connections().client(api, api).map_err(|reason| request.protocol(reason))?;
         if url.origin() != api.origin() {

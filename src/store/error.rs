@@ -110,6 +110,12 @@ impl Error {
         matches!(self, Self::Registry(error) if matches!(error.kind, registry::ErrorKind::Stopped(_)))
     }
 
+    /// Whether it does not fit into the memory that the run may use for what it reads.
+    #[must_use]
+    pub fn is_over_memory(&self) -> bool {
+        matches!(self, Self::Registry(error) if matches!(error.kind, registry::ErrorKind::OverMemory { .. }))
+    }
+
     /// Whether the registry answered that it does not do that: not for anybody.
     #[must_use]
     pub fn is_unsupported(&self) -> bool {

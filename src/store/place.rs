@@ -1,7 +1,10 @@
+use std::collections::{HashSet, VecDeque};
 use std::fmt;
+use std::sync::Arc;
 
 use bytes::Bytes;
-use futures_util::future::join_all;
+use futures_util::future::{BoxFuture, FutureExt as _};
+use futures_util::stream::{FuturesUnordered, StreamExt as _};
 
 use super::{Error, Placing, Store};
 use crate::image::{Descriptor, Digest, Location};
@@ -16,20 +19,23 @@ pub struct Child {
     pub descriptor: Descriptor,
     /// Its exact bytes.
     pub bytes: Bytes,
-    /// Config and layers, but for those that are not to be moved; each digest once.
-    pub blobs: Vec<Descriptor>,
+    /// Config and layers, except those that are not to be moved; each digest once.
+    pub blobs: Arc<[Descriptor]>,
 }
 
 /// What is known to be in target repositories, for all of a run.
 #[derive(Default)]
 pub struct Placed {
-    /// By repository and digest: whether a child manifest was there, or only its blobs are there now.
-    children: Once<(Location, Digest), bool, Error>,
-    blobs: Once<(Location, Digest), (), Error>,
-    pushed: Once<(Location, Digest), (), Error>,
+    /// Whether a child manifest was there before.
+    children: Once<Place, bool, Error>,
+    blobs: Once<Place, (), Error>,
+    pushed: Once<Place, (), Error>,
     /// Nothing is written.
     is_dry: bool,
 }
+
+/// A repository, shared by the keys of all its content, and a digest.
+type Place = (Arc<Location>, Digest);
 
 /// Something that came to be in its place.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -81,8 +87,10 @@ impl Placed {
         Ok(matches!(there, Ok(Some(digest)) if digest == child.descriptor.digest))
     }
 
-    /// Puts the blobs of children into the target's repository, but of those that are there already. No manifest is
-    /// written, so that nothing becomes visible: this may run while configs are still checked.
+    /// Puts the blobs of children into the target's repository, except those of children that are there already. No
+    /// manifest is written, so that nothing becomes visible: this may run while configs are still checked.
+    ///
+    /// At most `concurrency` children and blobs are worked on at once, however many there are: each takes some 40 KB.
     pub async fn place_blobs(
         &self,
         store: &Store<'_>,
@@ -90,35 +98,65 @@ impl Placed {
         children: &[Child],
         steps: Steps<'_>,
     ) -> Vec<Error> {
-        let repository = target.without_name();
-        failures(children.iter().map(async |child| {
-            let key = (repository.clone(), child.descriptor.digest.clone());
-            let place = async {
-                if self.is_there(store, target, child).await? {
-                    return Ok(true);
+        let repository = Arc::new(target.without_name());
+        let (mut unseen, mut missing) = (children.iter(), VecDeque::new());
+        let (mut seen, mut errors) = (HashSet::new(), Vec::new());
+        let mut running: FuturesUnordered<BoxFuture<'_, Result<Option<&Child>, Error>>> = FuturesUnordered::new();
+        loop {
+            while running.len() < store.client().concurrency() {
+                // All children first: each may turn out to have many blobs.
+                if let Some(child) = unseen.next() {
+                    let place = (Arc::clone(&repository), child.descriptor.digest.clone());
+                    running.push(self.look_for(store, target, child, place).boxed());
+                } else if let Some((child, blob)) = next_blob(&mut missing, &mut seen) {
+                    let place = (Arc::clone(&repository), blob.digest.clone());
+                    running.push(self.place_blob(store, target, child, blob, place, steps).boxed());
+                } else {
+                    break;
                 }
-                let blobs = child.blobs.iter().map(async |blob| {
-                    let place = async {
-                        let placing = match self.is_dry {
-                            true => store.foresee_blob(&child.from, target, blob).await?,
-                            false => store.place_blob(&child.from, target, blob).await?,
-                        };
-                        steps(Step::Blob(blob.digest.clone(), blob.size, placing));
-                        Ok(())
-                    };
-                    self.blobs.get(&(repository.clone(), blob.digest.clone()), place).await
-                });
-                match failures(blobs).await.into_iter().next() {
-                    Some(error) => Err(error),
-                    None => Ok(false),
-                }
-            };
-            self.children.get(&key, place).await.map(|_| ())
-        }))
-        .await
+            }
+            match running.next().await {
+                Some(Ok(Some(child))) => missing.push_back((child, child.blobs.iter())),
+                Some(Ok(None)) => {}
+                Some(Err(error)) => errors.push(error),
+                None => return errors,
+            }
+        }
     }
 
-    /// Writes the manifests of children that were not there.
+    /// Gives the child back where its manifest is not there yet.
+    async fn look_for<'c>(
+        &self,
+        store: &Store<'_>,
+        target: &Location,
+        child: &'c Child,
+        place: Place,
+    ) -> Result<Option<&'c Child>, Error> {
+        let is_there = self.children.get(&place, self.is_there(store, target, child)).await?;
+        Ok((!is_there).then_some(child))
+    }
+
+    async fn place_blob<'c>(
+        &self,
+        store: &Store<'_>,
+        target: &Location,
+        child: &'c Child,
+        blob: &Descriptor,
+        place: Place,
+        steps: Steps<'_>,
+    ) -> Result<Option<&'c Child>, Error> {
+        let placing = async {
+            let placing = match self.is_dry {
+                true => store.foresee_blob(&child.from, target, blob).await?,
+                false => store.place_blob(&child.from, target, blob).await?,
+            };
+            steps(Step::Blob(blob.digest.clone(), blob.size, placing));
+            Ok(())
+        };
+        self.blobs.get(&place, placing).await.map(|()| None)
+    }
+
+    /// Writes the manifests of children that were not there, at most `concurrency` at once.
     pub async fn push_children(
         &self,
         store: &Store<'_>,
@@ -126,27 +164,56 @@ impl Placed {
         children: &[Child],
         steps: Steps<'_>,
     ) -> Vec<Error> {
-        let repository = target.without_name();
-        failures(children.iter().map(async |child| {
-            let key = (repository.clone(), child.descriptor.digest.clone());
-            if self.children.get(&key, async { Ok::<_, Error>(false) }).await? {
-                return Ok(());
+        let repository = Arc::new(target.without_name());
+        let (mut left, mut errors) = (children.iter(), Vec::new());
+        let mut running = FuturesUnordered::new();
+        loop {
+            while running.len() < store.client().concurrency()
+                && let Some(child) = left.next()
+            {
+                let place = (Arc::clone(&repository), child.descriptor.digest.clone());
+                running.push(self.push_child(store, target, child, place, steps).boxed());
             }
-            let push = async {
-                let at = target.with_digest(child.descriptor.digest.clone());
-                if !self.is_dry {
-                    store.push_manifest(&at, &child.descriptor, &child.bytes, None).await?;
-                }
-                steps(Step::Manifest(child.descriptor.digest.clone()));
-                Ok(())
-            };
-            self.pushed.get(&key, push).await
-        }))
-        .await
+            match running.next().await {
+                Some(outcome) => errors.extend(outcome.err()),
+                None => return errors,
+            }
+        }
+    }
+
+    async fn push_child(
+        &self,
+        store: &Store<'_>,
+        target: &Location,
+        child: &Child,
+        place: Place,
+        steps: Steps<'_>,
+    ) -> Result<(), Error> {
+        if self.children.get(&place, async { Ok::<_, Error>(false) }).await? {
+            return Ok(());
+        }
+        let push = async {
+            let at = target.with_digest(child.descriptor.digest.clone());
+            if !self.is_dry {
+                store.push_manifest(&at, &child.descriptor, &child.bytes, None).await?;
+            }
+            steps(Step::Manifest(child.descriptor.digest.clone()));
+            Ok(())
+        };
+        self.pushed.get(&place, push).await
     }
 }
 
-/// Runs all to their end and gives the errors. How many requests are under way at once is the client's business.
-async fn failures(work: impl Iterator<Item = impl Future<Output = Result<(), Error>>>) -> Vec<Error> {
-    join_all(work).await.into_iter().filter_map(Result::err).collect()
+/// The next blob of the children that are missing; each digest once.
+fn next_blob<'c>(
+    missing: &mut VecDeque<(&'c Child, std::slice::Iter<'c, Descriptor>)>,
+    seen: &mut HashSet<&'c Digest>,
+) -> Option<(&'c Child, &'c Descriptor)> {
+    loop {
+        let (child, blobs) = missing.front_mut()?;
+        match blobs.find(|blob| seen.insert(&blob.digest)) {
+            Some(blob) => return Some((child, blob)),
+            None => missing.pop_front(),
+        };
+    }
 }

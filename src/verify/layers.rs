@@ -7,7 +7,7 @@ use serde::Deserialize;
 use tokio::sync::mpsc;
 
 use super::unpack::{Contents, Pieces};
-use super::{AT_ONCE, Fault, Node, Part, Work, unpack};
+use super::{AT_ONCE, DECODERS, Fault, Node, Part, Work, unpack};
 use crate::image::media_type::{self, packing};
 use crate::image::{Descriptor, Digest, ImageConfig, ImageManifest, Platform};
 use crate::registry::{BlobStream, Error as RegistryError};
@@ -154,26 +154,41 @@ async fn contents(work: &Work<'_>, blob: &Descriptor, diff_id: Option<&str>) -> 
     // One of another algorithm is compared all the same, and is not equal.
     let like = diff_id.filter(|_| packing(&blob.media_type).is_some());
     let like = like.map(|diff_id| Digest::parse(diff_id).unwrap_or_else(|_| blob.digest.clone()));
-    let read = |stream: BlobStream| hash(stream, blob, like.clone()).boxed();
     let reading = async {
-        let _permit = match &like {
-            Some(_) => work.unpackers.acquire().await.ok(),
-            None => None,
-        };
-        let contents = work.store.read_blob(work.at, blob, &read).await?;
-        match contents.digest == blob.digest || contents.size > blob.size || work.at.reference().is_none() {
-            true => Ok(contents),
-            false => work.store.read_blob(work.at, blob, &read).await,
+        let contents = read(work, blob, like.as_ref(), unpack::USUAL_WINDOW).await?;
+        let is_mixed_up = contents.digest != blob.digest && contents.size <= blob.size && work.at.reference().is_some();
+        match (is_mixed_up, contents.wants_wider_window) {
+            (false, false) => Ok(contents),
+            (_, true) => read(work, blob, like.as_ref(), unpack::WIDEST_WINDOW).await,
+            (true, false) => read(work, blob, like.as_ref(), unpack::USUAL_WINDOW).await,
         }
     };
     let key = (blob.digest.clone(), blob.size, like.as_ref().map(|like| like.algorithm().to_owned()));
     work.contents.get(&key, reading).await
 }
 
-async fn hash(mut stream: BlobStream, blob: &Descriptor, like: Option<Digest>) -> Result<Contents, RegistryError> {
+/// Reads a blob once, when there is memory for a decoder with a window of so many bytes.
+async fn read(work: &Work<'_>, blob: &Descriptor, like: Option<&Digest>, window: u64) -> Result<Contents, Error> {
+    // Twice the usual window, as decoders want memory besides it; for the widest all that there is.
+    let mebibytes = u32::try_from(2 * window >> 20).unwrap_or(DECODERS).min(DECODERS);
+    let _permit = match like {
+        Some(_) => work.decoders.acquire_many(mebibytes).await.ok(),
+        None => None,
+    };
+    let read = |stream: BlobStream| hash(stream, blob, like.cloned(), window).boxed();
+    work.store.read_blob(work.at, blob, &read).await
+}
+
+async fn hash(
+    mut stream: BlobStream,
+    blob: &Descriptor,
+    like: Option<Digest>,
+    window: u64,
+) -> Result<Contents, RegistryError> {
     let (sender, receiver) = mpsc::channel(PIECES);
     let digest = blob.digest.clone();
-    let hashing = tokio::task::spawn_blocking(move || unpack::read(Pieces::new(receiver), &digest, like.as_ref()));
+    let hashing =
+        tokio::task::spawn_blocking(move || unpack::read(Pieces::new(receiver), &digest, like.as_ref(), window));
     let mut taken = 0;
     while let Some(piece) = stream.next().await {
         let piece = piece?;
@@ -233,6 +248,7 @@ mod tests {
             digest: digest("packed"),
             packing: Packing::Gzip,
             unpacked: Some(Ok(digest("unpacked"))),
+            wants_wider_window: false,
         };
         let diff_id = digest("unpacked").to_string();
         let words = |kind: &str, contents: Contents| {

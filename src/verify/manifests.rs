@@ -9,9 +9,6 @@ use crate::image::{Descriptor, Fetched, MAX_MANIFESTS, MAX_NESTING, Manifest, me
 use crate::registry::Error as RegistryError;
 use crate::store::Error;
 
-/// Bytes of manifests; each is kept until all are checked.
-const MAX_BYTES: u64 = 256 << 20;
-
 /// Whether it is opened.
 pub(super) fn is_known(entry: &Descriptor) -> bool {
     media_type::is_image(&entry.media_type) || media_type::is_index(&entry.media_type)
@@ -20,7 +17,7 @@ pub(super) fn is_known(entry: &Descriptor) -> bool {
 /// All manifests from the root on, level by level, compared with what names them; and what could not be read.
 pub(super) async fn read(work: &Work<'_>, root: Fetched) -> (Vec<Node>, Vec<Error>) {
     let (mut nodes, mut unchecked) = (vec![Node::new(root.descriptor.clone(), None)], Vec::new());
-    let (mut front, mut bytes) = (vec![(0, Arc::new(root))], 0);
+    let mut front = vec![(0, Arc::new(root))];
     for depth in 0.. {
         let mut entries: Vec<(usize, Descriptor)> = Vec::new();
         for (place, fetched) in front.drain(..) {
@@ -50,21 +47,21 @@ pub(super) async fn read(work: &Work<'_>, root: Fetched) -> (Vec<Node>, Vec<Erro
             let mut node = Node::new(entry.clone(), Some(*parent));
             match found {
                 Ok(Some(fetched)) => {
-                    bytes += fetched.descriptor.size;
                     node.faults.extend(differences(entry, &fetched).map(|fault| (Part::Manifest, fault)));
                     front.push((nodes.len(), fetched));
                 }
                 Ok(None) => {}
                 Err(error) => match Fault::of(&error) {
                     Some(fault) => node.faults.push((Part::Manifest, fault)),
+                    // The next would not fit either.
+                    None if error.is_over_memory() => {
+                        unchecked.push(error);
+                        return (nodes, unchecked);
+                    }
                     None => unchecked.push(error),
                 },
             }
             nodes.push(node);
-            if bytes > MAX_BYTES {
-                unchecked.push(too_much(work, format!("more than {MAX_BYTES} bytes of manifests")));
-                return (nodes, unchecked);
-            }
         }
     }
     (nodes, unchecked)

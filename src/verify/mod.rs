@@ -75,11 +75,12 @@ struct Work<'s> {
     manifests: Once<Digest, Arc<Fetched>, Error>,
     blobs: Once<Digest, FoundBlob, Error>,
     contents: Once<(Digest, u64, Option<String>), Contents, Error>,
-    unpackers: Semaphore,
+    /// In MiB.
+    decoders: Semaphore,
 }
 
-/// Layers that are unpacked at once: zstd may want 128 MiB for each.
-const UNPACKERS: usize = 8;
+/// MiB that decoders may use together: the windows of zstd, which are kept in memory.
+const DECODERS: u32 = 128;
 
 /// Verifies a reference: its manifests and configs are read and every blob is looked for; with `layers` these are read
 /// as well.
@@ -100,7 +101,7 @@ pub async fn verify(store: &Store<'_>, reference: &Location, layers: bool) -> Re
         manifests: Once::default(),
         blobs: Once::default(),
         contents: Once::default(),
-        unpackers: Semaphore::new(UNPACKERS),
+        decoders: Semaphore::new(DECODERS as usize),
     };
     let descriptor = root.descriptor.clone();
     let (mut nodes, mut unchecked) = manifests::read(&work, root).await;

@@ -11,8 +11,11 @@ use tokio::sync::mpsc;
 use crate::image::media_type::Packing;
 use crate::image::{Digest, Hasher};
 
-/// What zstd itself takes without being asked to take more: bytes of a window, which are kept in memory.
-const MAX_WINDOW: u64 = 128 << 20;
+/// Bytes of a window of zstd, which are kept in memory: what every decoder should take (RFC 8878, section 3.1.1.1.2), and
+/// what compressors make unless they are told to go far back.
+pub(super) const USUAL_WINDOW: u64 = 8 << 20;
+/// What zstd itself takes without being asked to take more.
+pub(super) const WIDEST_WINDOW: u64 = 128 << 20;
 /// Bytes that are unpacked at once.
 const PIECE: usize = 128 << 10;
 
@@ -27,10 +30,18 @@ pub(super) struct Contents {
     pub(super) packing: Packing,
     /// Its digest when it is unpacked, or why it cannot be; nothing where that was not asked for.
     pub(super) unpacked: Option<Result<Digest, String>>,
+    /// It was not unpacked, as that takes a wider window than was allowed.
+    pub(super) wants_wider_window: bool,
 }
 
-/// Reads a blob to its end, and unpacks it where there is a digest to compare that with. Errors: of the reader.
-pub(super) fn read(mut blob: impl BufRead, digest: &Digest, unpacked: Option<&Digest>) -> io::Result<Contents> {
+/// Reads a blob to its end, and unpacks it where there is a digest to compare that with, with a window of zstd of
+/// `max_window` bytes at most. Errors: of the reader.
+pub(super) fn read(
+    mut blob: impl BufRead,
+    digest: &Digest,
+    unpacked: Option<&Digest>,
+    max_window: u64,
+) -> io::Result<Contents> {
     let mut first = Vec::new();
     blob.by_ref().take(4).read_to_end(&mut first)?;
     let packing = match first.as_slice() {
@@ -40,12 +51,13 @@ pub(super) fn read(mut blob: impl BufRead, digest: &Digest, unpacked: Option<&Di
         _ => Packing::Tar,
     };
     let mut blob = Hashed { inner: Read::chain(Cursor::new(first), blob), hasher: Hasher::like(digest), size: 0 };
+    let mut wants_wider_window = false;
     let unpacked = unpacked.map(|like| {
         let mut out = Sink(Hasher::like(like));
         let outcome = match packing {
             Packing::Tar => io::copy(&mut blob, &mut out).map(drop),
             Packing::Gzip => copy(MultiGzDecoder::new(&mut blob), &mut out),
-            Packing::Zstd => unpack_zstd(&mut blob, &mut out),
+            Packing::Zstd => unpack_zstd(&mut blob, &mut out, max_window, &mut wants_wider_window),
         };
         outcome.map(|()| out.0.finish()).map_err(|error| {
             let is_at_end = blob.fill_buf().is_ok_and(<[u8]>::is_empty);
@@ -59,7 +71,7 @@ pub(super) fn read(mut blob: impl BufRead, digest: &Digest, unpacked: Option<&Di
     });
     // What is behind an error belongs to the blob as well.
     io::copy(&mut blob, &mut io::sink())?;
-    Ok(Contents { size: blob.size, digest: blob.hasher.finish(), packing, unpacked })
+    Ok(Contents { size: blob.size, digest: blob.hasher.finish(), packing, unpacked, wants_wider_window })
 }
 
 fn copy(from: impl Read, to: &mut Sink) -> io::Result<()> {
@@ -67,9 +79,9 @@ fn copy(from: impl Read, to: &mut Sink) -> io::Result<()> {
 }
 
 /// Frame by frame: the decoder knows one alone, and there may be many, as in zstd:chunked.
-fn unpack_zstd(mut from: impl BufRead, to: &mut Sink) -> io::Result<()> {
+fn unpack_zstd(mut from: impl BufRead, to: &mut Sink, max_window: u64, wants_wider: &mut bool) -> io::Result<()> {
     let mut decoder = FrameDecoder::new();
-    decoder.set_max_window_size(MAX_WINDOW);
+    decoder.set_max_window_size(max_window);
     while !from.fill_buf()?.is_empty() {
         match StreamingDecoder::new_with_decoder(&mut from, &mut decoder) {
             Ok(frame) => copy(frame, to)?,
@@ -78,7 +90,10 @@ fn unpack_zstd(mut from: impl BufRead, to: &mut Sink) -> io::Result<()> {
                     return Err(io::ErrorKind::UnexpectedEof.into());
                 }
             }
-            Err(error) => return Err(io::Error::other(error)),
+            Err(error) => {
+                *wants_wider = matches!(&error, FrameDecoderError::WindowSizeTooBig { requested, .. } if *requested <= WIDEST_WINDOW);
+                return Err(io::Error::other(error));
+            }
         }
     }
     Ok(())
@@ -190,6 +205,25 @@ mod tests {
     }
 
     #[test]
+    fn a_window_that_is_wider_than_allowed_is_told_from_what_is_broken() {
+        // A frame whose window is named in its header (RFC 8878, section 3.1.1.1.2): 1 KiB shifted by the exponent.
+        let frame = |exponent: u8| [0x28, 0xb5, 0x2f, 0xfd, 0, exponent << 3, 0b0001_1001, 0, 0, b'a', b'b', b'c'];
+        let like = Digest::sha256(b"");
+        for (exponent, max_window, is_unpacked, wants_wider) in [
+            (13, USUAL_WINDOW, true, false),
+            (14, USUAL_WINDOW, false, true),
+            (17, USUAL_WINDOW, false, true),
+            (17, WIDEST_WINDOW, true, false),
+            (18, USUAL_WINDOW, false, false),
+            (18, WIDEST_WINDOW, false, false),
+        ] {
+            let found = read(&frame(exponent)[..], &like, Some(&like), max_window).unwrap();
+            let unpacked = found.unpacked.as_ref().is_some_and(Result::is_ok);
+            assert_eq!((unpacked, found.wants_wider_window), (is_unpacked, wants_wider), "{exponent}: {found:?}");
+        }
+    }
+
+    #[test]
     fn what_layers_are() {
         let (one, two) = (b"one ".repeat(50_000), b"two".to_vec());
         let (both, small) = ([&one[..], &two[..]].concat(), &one[..200]);
@@ -219,7 +253,7 @@ mod tests {
                 bytes.chunks(piece).for_each(|piece| sender.try_send(Bytes::copy_from_slice(piece)).unwrap());
                 drop(sender);
                 let like = Digest::sha256(b"");
-                let contents = read(Pieces::new(receiver), &like, Some(&like)).unwrap();
+                let contents = read(Pieces::new(receiver), &like, Some(&like), USUAL_WINDOW).unwrap();
                 assert_eq!((contents.size, contents.digest), (bytes.len() as u64, Digest::sha256(&bytes)), "{name}");
                 assert_eq!(contents.packing, packing, "{name}");
                 let found = contents.unpacked.unwrap();
@@ -227,12 +261,12 @@ mod tests {
             }
         }
         let like = Digest::sha256(b"");
-        let contents = read(&gzip(&one)[..], &like, None).unwrap();
+        let contents = read(&gzip(&one)[..], &like, None, USUAL_WINDOW).unwrap();
         assert!(contents.unpacked.is_none() && contents.digest == Digest::sha256(&gzip(&one)));
-        let cut = read(&zstd(&two)[..10], &like, Some(&like)).unwrap();
+        let cut = read(&zstd(&two)[..10], &like, Some(&like), USUAL_WINDOW).unwrap();
         assert_eq!(cut.unpacked, Some(Err("it is cut off".into())));
         let sha512 = Digest::parse(&format!("sha512:{}", "0".repeat(128))).unwrap();
-        let mixed = read(&gzip(&one)[..], &like, Some(&sha512)).unwrap();
+        let mixed = read(&gzip(&one)[..], &like, Some(&sha512), USUAL_WINDOW).unwrap();
         assert_eq!(mixed.digest.algorithm(), "sha256");
         assert_eq!(mixed.unpacked.unwrap().unwrap().algorithm(), "sha512");
     }

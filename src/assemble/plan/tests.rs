@@ -1,5 +1,4 @@
 use std::collections::BTreeMap;
-use std::sync::Arc;
 
 use proptest::prelude::*;
 
@@ -16,13 +15,7 @@ pub fn entry(descriptor: Descriptor) -> Entry {
         reference: source.with_digest(descriptor.digest.clone()),
         source,
         bytes: Bytes::from(descriptor.digest.to_string()),
-        manifest: Arc::new(ImageManifest {
-            artifact_type: None,
-            config,
-            layers: Vec::new(),
-            annotations: BTreeMap::new(),
-            subject: None,
-        }),
+        blobs: [config].into(),
         config: None,
         descriptor,
     }
@@ -230,7 +223,7 @@ fn what_comes_from_where() {
     let children: Vec<&str> = plan.children.iter().map(|child| name(child.descriptor.digest.as_str())).collect();
     assert_eq!(children, ["b1", "b3", "e1"], "each once, and none that is in the target's repository");
     assert_eq!(plan.children[0].bytes, new.images[0].bytes);
-    assert_eq!(plan.children[0].blobs, [new.images[0].manifest.config.clone()]);
+    assert_eq!(plan.children[0].blobs, new.images[0].blobs);
     let odd = check::other_platforms(&new.images[3..4]).into_iter().chain([Warning::MixedTypes { docker: 1, oci: 4 }]);
     assert_eq!(plan.warnings, odd.collect::<Vec<_>>());
     let replaced = Change::Replaced(digest("a1"));

@@ -10,6 +10,7 @@ use std::fmt;
 use super::redact::clean;
 use super::stop::StopReason;
 use crate::image::{Digest, ManifestError};
+use crate::memory::OverLimit;
 
 /// Why something at a registry did not work: for which reference, and what happened.
 #[derive(Debug, Clone)]
@@ -48,6 +49,11 @@ pub enum ErrorKind {
     TooLarge {
         /// Bytes that are read at most.
         limit: u64,
+    },
+    /// What the run keeps of what it reads would take more memory than it may use.
+    OverMemory {
+        /// Bytes that it may use.
+        limit: usize,
     },
     /// The bytes are not those that were named.
     Digest {
@@ -208,6 +214,12 @@ impl fmt::Display for Error {
     }
 }
 
+impl From<OverLimit> for ErrorKind {
+    fn from(OverLimit { limit }: OverLimit) -> Self {
+        Self::OverMemory { limit }
+    }
+}
+
 impl ErrorKind {
     /// What follows the subject.
     fn write(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -221,6 +233,7 @@ impl ErrorKind {
             Self::Transport { request, reason, .. } if request.is_empty() => write!(f, ": no answer: {reason}"),
             Self::Transport { request, reason, .. } => write!(f, ": no answer to {request}: {reason}"),
             Self::TooLarge { limit } => write!(f, ": longer than the {limit} bytes that are read"),
+            Self::OverMemory { limit } => write!(f, ": not read: {}", OverLimit { limit: *limit }),
             Self::Digest { expected, actual, named_by } => {
                 write!(f, ": the bytes received have digest {actual}, the {named_by} says {expected}")
             }

@@ -46,6 +46,7 @@ impl Client {
         let client = self.connections().client(url, api).map_err(transport)?;
         let mut builder = client.request(method.clone(), url.clone());
         if let Some(authorization) = authorization {
+            self.secrets().add_authorization(authorization);
             let value = secret_value(authorization)
                 .ok_or_else(|| transport("the credentials have characters that cannot be sent".into()))?;
             builder = builder.header(AUTHORIZATION, value);
@@ -58,8 +59,10 @@ impl Client {
         let sending = Sending { method, url, sent, attempt };
         match self.dispatch(builder, &Progress::new(), &sending).await {
             Ok(response) => {
-                let (request, silence) = (String::new(), self.silence());
-                let reading = Reading { subject, request, limit: MAX_TALK, silence, needed: true, streamed: false };
+                let (request, silence, budget) = (String::new(), self.silence(), self.budget());
+                let (limit, secrets) = (MAX_TALK, self.secrets());
+                let reading =
+                    Reading { subject, request, limit, silence, budget, secrets, needed: true, streamed: false };
                 Answer::read(response, reading, None).await
             }
             Err(NotSent { reason, transient: true, .. }) => {

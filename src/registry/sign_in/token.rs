@@ -145,6 +145,7 @@ impl TokenService<'_> {
 
     /// Docker's OAuth2 form: `POST realm` with the identity token as refresh token.
     async fn post(&self, client: &Client, scopes: &Scopes, token: &Secret) -> Result<TokenAnswer, TokenError> {
+        client.secrets().add(token.reveal());
         let form = Some(self.form(scopes, token));
         self.send(client, Method::POST, &self.realm, None, form, scopes).await
     }
