@@ -1,9 +1,12 @@
-//! Everything that workflows and the action fetch has a fixed version.
+//! Everything that workflows, the action and the Makefile fetch has a fixed version.
 
 use std::collections::BTreeMap;
+use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 
 use serde_json::Value;
+
+use crate::support::{other_command, run};
 
 const ROOT: &str = env!("CARGO_MANIFEST_DIR");
 
@@ -121,4 +124,100 @@ fn actions_of_others_are_pinned_by_commit_with_their_version_beside() {
         }
     }
     assert!(pins.contains_key("actions/checkout"), "{pins:?}");
+}
+
+/// Every `cargo install` in a text that installs from a registry or from Git without a version for each crate.
+fn installs_without_version(text: &str) -> Vec<String> {
+    let text = text.replace("\\\n", " ");
+    let commands = text.lines().flat_map(|line| line.split(['|', ';', '&']));
+    commands.filter(|command| is_install_without_version(command)).map(|command| command.trim().to_owned()).collect()
+}
+
+fn is_install_without_version(command: &str) -> bool {
+    let words: Vec<&str> = command.split_whitespace().collect();
+    // `$(CARGO)`, `"$CARGO"` and `~/.cargo/bin/cargo` are cargo too, and its own flags may stand before the subcommand.
+    let is_cargo = |word: &&str| {
+        let program = word.rsplit('/').next().unwrap_or(word);
+        program.trim_matches(|c: char| !c.is_ascii_alphabetic()).eq_ignore_ascii_case("cargo")
+    };
+    let is_flag = |word: &&&str| word.starts_with(['-', '+']);
+    let install = words.iter().enumerate().find(|(at, word)| {
+        ["install", "binstall"].contains(*word)
+            && words[..*at].iter().rev().find(|word| !is_flag(word)).is_some_and(is_cargo)
+    });
+    let Some((at, _)) = install else { return false };
+    let arguments = &words[at + 1..];
+    if arguments.iter().any(|word| word.starts_with("--path")) {
+        return false;
+    }
+    let has_flag =
+        arguments.iter().any(|word| ["--version", "--rev"].contains(&word.split('=').next().unwrap_or(word)));
+    let mut crates = arguments.iter().filter(|word| word.starts_with(|c: char| c.is_ascii_alphabetic())).peekable();
+    !has_flag && (crates.peek().is_none() || crates.any(|word| !word.contains('@')))
+}
+
+#[test]
+fn installs_without_a_version_are_found() {
+    for (command, found) in [
+        ("cargo install cargo-deny", true),
+        ("cargo install --locked cargo-deny", true),
+        ("cargo +nightly install cargo-fuzz", true),
+        ("cargo --quiet install cargo-deny", true),
+        ("\t@$(CARGO) install --locked cargo-deb", true),
+        ("cargo deny --version || $(CARGO) install \\\n    cargo-deny", true),
+        ("- run: \"$CARGO\" install cargo-deny@0.20.2 cargo-deb && make", true),
+        ("~/.cargo/bin/cargo install just", true),
+        ("cargo binstall just", true),
+        ("cargo install --git https://example.com/tool", true),
+        ("cargo install --locked cargo-deny@0.20.2", false),
+        ("$(CARGO) install cargo-$(1)@$(cargo-$(1)-version)", false),
+        ("cargo install just --version 1.2.3", false),
+        ("cargo install --git https://example.com/tool --rev 0123abc", false),
+        ("cargo install --locked --path .", false),
+        ("rustup toolchain install nightly", false),
+        ("apt-get install -y cargo", false),
+    ] {
+        assert_eq!(!installs_without_version(command).is_empty(), found, "{command}");
+    }
+}
+
+#[test]
+fn every_cargo_install_names_a_version() {
+    for (path, text) in files() {
+        assert_eq!(installs_without_version(&text), Vec::<String>::new(), "{path}");
+    }
+}
+
+/// The calls of cargo that `make TARGET` makes, where cargo has no subcommand or every subcommand.
+fn cargo_calls(target: &str, has_subcommands: bool) -> Vec<String> {
+    let folder = tempfile::tempdir().unwrap();
+    let cargo = folder.path().join("cargo");
+    let exit = i32::from(!has_subcommands);
+    let script = format!("#!/bin/sh\necho \"$*\" >>\"$0.log\"\n[ \"$2\" != --version ] || exit {exit}\n");
+    std::fs::write(&cargo, script).unwrap();
+    std::fs::set_permissions(&cargo, PermissionsExt::from_mode(0o755)).unwrap();
+    // The stub builds nothing, so later commands fail; --ignore-errors goes on.
+    let cargo = format!("CARGO={}", cargo.display());
+    let args = ["-s", "--ignore-errors", "-o", "build", "-o", "man", "-o", "completions", target, &cargo];
+    let mut make = other_command("make".as_ref(), Path::new(ROOT), &args);
+    make.env("CARGO_TARGET_DIR", folder.path()).env_remove("MAKEFLAGS");
+    run(make, "");
+    let log = std::fs::read_to_string(folder.path().join("cargo.log")).unwrap();
+    log.lines().map(str::to_owned).collect()
+}
+
+#[test]
+fn make_installs_a_missing_cargo_subcommand_by_version() {
+    let makefile = std::fs::read_to_string(Path::new(ROOT).join("Makefile")).unwrap();
+    for (target, subcommand) in [("deny", "deny"), ("deb", "deb"), ("sbom", "cyclonedx"), ("fuzz", "fuzz")] {
+        let name = format!("cargo-{subcommand}-version = ");
+        let version = makefile.lines().find_map(|line| line.strip_prefix(&name)).unwrap();
+        assert!(pin(&format!("a@{} # v{version}", "0".repeat(40))).is_some(), "{version} is not an exact version");
+        let install = format!("install --locked cargo-{subcommand}@{version}");
+        let calls = cargo_calls(target, false);
+        assert!(calls.contains(&install), "{calls:?}");
+        let calls = cargo_calls(target, true);
+        assert!(!calls.iter().any(|call| call.starts_with("install")), "{calls:?}");
+        assert!(calls.iter().any(|call| call.contains(&format!("{subcommand} "))), "{calls:?}");
+    }
 }
