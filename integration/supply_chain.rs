@@ -1,10 +1,11 @@
-//! Everything that workflows, the action and the Makefile fetch has a fixed version.
+//! Everything that workflows, the action and the Makefile fetch has a fixed version, and the release workflow holds few
+//! permissions and attests what it publishes.
 
 use std::collections::BTreeMap;
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use crate::support::{other_command, run};
 
@@ -220,4 +221,75 @@ fn make_installs_a_missing_cargo_subcommand_by_version() {
         assert!(!calls.iter().any(|call| call.starts_with("install")), "{calls:?}");
         assert!(calls.iter().any(|call| call.contains(&format!("{subcommand} "))), "{calls:?}");
     }
+}
+
+#[test]
+fn jobs_have_the_permissions_they_need_and_no_others() {
+    let read = json!({"contents": "read"});
+    let attest = |other: &str, access: &str| json!({other: access, "id-token": "write", "attestations": "write"});
+    let expected: BTreeMap<&str, Value> = [
+        ("packages", attest("contents", "read")),
+        ("image", attest("packages", "write")),
+        ("draft", json!({"contents": "write"})),
+        ("publish", json!({"contents": "write"})),
+    ]
+    .into();
+    for name in ["ci.yml", "release.yml"] {
+        let workflow = yaml(&format!(".github/workflows/{name}"));
+        assert_eq!(workflow["permissions"], json!({}), "{name}");
+        for (job, what) in workflow["jobs"].as_object().unwrap() {
+            assert_eq!(&what["permissions"], expected.get(job.as_str()).unwrap_or(&read), "{name}: {job}");
+        }
+    }
+}
+
+/// Whether a job waits for another, directly or through others.
+fn waits_for(jobs: &Value, job: &str, other: &str) -> bool {
+    let needs = jobs[job]["needs"].as_array().into_iter().flatten().filter_map(Value::as_str);
+    needs.into_iter().any(|needed| needed == other || waits_for(jobs, needed, other))
+}
+
+#[test]
+fn a_release_publishes_nothing_before_its_dependencies_are_checked() {
+    let release = yaml(".github/workflows/release.yml");
+    let jobs = &release["jobs"];
+    let checks = jobs["dependencies"]["steps"].as_array().unwrap().iter();
+    assert_eq!(checks.filter(|step| step["run"] == "make deny ADVISORIES=1").count(), 1);
+    let writers = jobs
+        .as_object()
+        .unwrap()
+        .iter()
+        .filter(|(_, job)| job["permissions"].as_object().unwrap().values().any(|access| access == "write"));
+    let names: Vec<&String> = writers.map(|(name, _)| name).collect();
+    assert_eq!(names.len(), 4, "{names:?}");
+    for name in names {
+        assert!(waits_for(jobs, name, "dependencies"), "{name}");
+    }
+}
+
+#[test]
+fn a_release_attests_its_packages_and_its_image() {
+    let release = yaml(".github/workflows/release.yml");
+    let attested = |job: &str, after: &str| {
+        let steps = release["jobs"][job]["steps"].as_array().unwrap();
+        let made = steps.iter().position(|step| step["name"] == after).unwrap();
+        let attest = |step: &Value| {
+            let uses = step["uses"].as_str().unwrap_or_default();
+            uses.starts_with("actions/attest-build-provenance@")
+        };
+        steps[made..].iter().find(|step| attest(step)).unwrap()["with"].clone()
+    };
+    assert_eq!(attested("packages", "Packages"), json!({"subject-path": "packages/*"}));
+    // What the step `image` writes to its outputs is tried in release.rs.
+    assert_eq!(
+        release["jobs"]["image"]["steps"].as_array().unwrap().iter().filter(|step| step["id"] == "image").count(),
+        1
+    );
+    let image = json!({
+        "subject-name": "${{ steps.image.outputs.name }}",
+        "subject-digest": "${{ steps.image.outputs.digest }}",
+        "push-to-registry": true,
+        "create-storage-record": false,
+    });
+    assert_eq!(attested("image", "Sign in"), image);
 }
