@@ -1,9 +1,9 @@
-//! Everything that workflows, the action and the Makefile fetch has a fixed version, and the release workflow holds few
-//! permissions and attests what it publishes.
+//! Everything that workflows, the action and the Makefile fetch has a fixed version, Dependabot proposes newer ones, and
+//! the release workflow holds few permissions and attests what it publishes.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::os::unix::fs::PermissionsExt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use serde_json::{Value, json};
 
@@ -292,4 +292,50 @@ fn a_release_attests_its_packages_and_its_image() {
         "create-storage-record": false,
     });
     assert_eq!(attested("image", "Sign in"), image);
+}
+
+/// The folders of an entry in `dependabot.yml`, from the root of the repository and without slashes at the ends.
+fn directories(update: &Value) -> Vec<String> {
+    let several = update["directories"].as_array().into_iter().flatten();
+    let all = several.chain(Some(&update["directory"])).filter_map(Value::as_str);
+    all.map(|directory| directory.trim_matches('/').to_owned()).collect()
+}
+
+#[test]
+fn dependabot_proposes_updates_each_week_in_groups() {
+    let config = yaml(".github/dependabot.yml");
+    assert_eq!(config["version"], 2);
+    let mut ecosystems = BTreeMap::new();
+    for update in config["updates"].as_array().unwrap() {
+        let name = update["package-ecosystem"].as_str().unwrap();
+        assert_eq!(update["schedule"], json!({"interval": "weekly"}), "{name}");
+        assert!((1..=10).contains(&update["open-pull-requests-limit"].as_u64().unwrap()), "{name}");
+        assert!(!update["groups"].as_object().unwrap().is_empty(), "{name}");
+        // GitHub rejects the other keys of `cooldown` for ecosystems without semantic versions.
+        assert_eq!(update["cooldown"], json!({"default-days": 7}), "{name}");
+        assert_eq!(ecosystems.insert(name, directories(update)), None, "{name} twice");
+    }
+    let folders_of = |is_wanted: &dyn Fn(&str) -> bool| -> BTreeSet<String> {
+        let paths = files().into_keys().filter(|path| is_wanted(path)).map(PathBuf::from);
+        paths.map(|path| path.parent().unwrap().display().to_string()).collect()
+    };
+    let set = |name: &str| -> BTreeSet<String> { ecosystems[name].iter().cloned().collect() };
+    assert_eq!(set("cargo"), folders_of(&|path| path.ends_with("Cargo.toml")));
+    assert_eq!(set("docker"), folders_of(&|path| path.ends_with("Dockerfile")));
+    let texts = files();
+    let has_uses = |path: &str| is_workflow(path) && !uses(&texts[path]).is_empty();
+    let folders = folders_of(&has_uses).into_iter();
+    // For the root Dependabot reads `.github/workflows/` and `action.yml`.
+    let expected: BTreeSet<String> = folders.map(|folder| folder.replace(".github/workflows", "")).collect();
+    assert_eq!(set("github-actions"), expected);
+}
+
+/// Dependabot does not look behind a variable.
+#[test]
+fn the_dockerfile_spells_its_base_images_out() {
+    let dockerfile = std::fs::read_to_string(Path::new(ROOT).join("Dockerfile")).unwrap();
+    let images = dockerfile.lines().filter_map(|line| line.strip_prefix("FROM "));
+    let images = images.map(|rest| rest.split(' ').find(|word| !word.starts_with("--")).unwrap());
+    let others: Vec<&str> = images.filter(|image| *image != "scratch").collect();
+    assert!(!others.is_empty() && others.iter().all(|image| !image.contains('$') && image.contains(':')), "{others:?}");
 }
