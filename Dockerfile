@@ -1,8 +1,8 @@
 # manifest-tool and the certificates of the usual authorities, for a user without rights.
 #   docker build -t manifest-tool .      (with BuildKit, or buildah)
 # It is cross-built: docker buildx build --platform linux/s390x . emulates nothing.
-ARG RUST=1.95
-FROM --platform=$BUILDPLATFORM docker.io/library/rust:$RUST-slim-bookworm AS build
+# Dependabot raises the version below only where it is spelled out, not where an ARG holds it.
+FROM --platform=$BUILDPLATFORM docker.io/library/rust:1.95-slim-bookworm AS build
 RUN apt-get update && apt-get install -y --no-install-recommends ca-certificates
 WORKDIR /source
 COPY . .

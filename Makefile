@@ -3,8 +3,14 @@ FUZZ_SECONDS ?= 60
 PREFIX ?= /usr/local
 TARGET = $(or $(CARGO_TARGET_DIR),target)
 
-# What comes from crates.io is installed where it is missing.
-cargo-tool = $(CARGO) $(1) --version >/dev/null 2>&1 || $(CARGO) install --locked cargo-$(1)
+# Versions of the cargo subcommands that targets install. Dependabot does not read this list.
+cargo-cyclonedx-version = 0.5.9
+cargo-deb-version = 3.8.0
+cargo-deny-version = 0.20.2
+cargo-fuzz-version = 0.13.2
+
+# Installs a cargo subcommand from crates.io if it is missing; one that is present is used, whatever its version.
+cargo-tool = $(CARGO) $(1) --version >/dev/null 2>&1 || $(CARGO) install --locked cargo-$(1)@$(cargo-$(1)-version)
 
 .PHONY: help build man completions install deb sbom demo test bench conformance deny fuzz lint
 

@@ -34,6 +34,7 @@ mod settled;
 mod sign_in;
 mod snapshots;
 mod stops;
+mod supply_chain;
 mod support;
 mod tags;
 mod tls;

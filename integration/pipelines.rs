@@ -107,6 +107,9 @@ fn github_actions() {
         if let Some(needed) = job["needs"].as_str() {
             assert!(workflow["jobs"][needed].is_object(), "{name} needs {needed}");
         }
+        for step in job["steps"].as_array().unwrap() {
+            assert!(!step["run"].as_str().unwrap_or_default().contains("${{"), "{name}: {step}");
+        }
     }
     let steps = workflow["jobs"]["assemble"]["steps"].as_array().unwrap();
     let push = steps.iter().find(|step| step["id"] == "push").unwrap();
@@ -171,28 +174,124 @@ fn the_action() {
     let steps = action["runs"]["steps"].as_array().unwrap();
     for step in steps {
         assert_eq!(step["shell"], "bash");
-        assert!(!text(&step["run"]).contains("${{"), "{step}");
+        // Inputs reach a script through its environment, and the password never reaches a command line.
+        assert!(!text(&step["run"]).contains("${{") && !text(&step["run"]).contains("PASSWORD"), "{step}");
         for (_, value) in step["env"].as_object().into_iter().flatten() {
             let named = text(value).trim_start_matches("${{ ").trim_end_matches(" }}");
             let input = named.strip_prefix("inputs.");
             assert!(input.is_none_or(|input| action["inputs"][input].is_object()), "{value}");
         }
     }
+}
+
+/// Images in `dist/`, as arguments of `push` before the target.
+const PLATFORMS: &str = "--type oci from-args --platforms linux/amd64,linux/arm64 --template oci-archive:dist/ARCH.tar";
+
+impl Job {
+    /// Runs the action's last step with a manifest-tool that also prints what looks like a digest; gives what the step
+    /// wrote to its outputs.
+    fn run_action(&self, args: &str) -> (Outcome, String) {
+        let work = self.work.path();
+        let noisy = format!(
+            "#!/bin/sh\necho Digest: sha256:{} 7\nexec {} \"$@\"\n",
+            "0".repeat(64),
+            env!("CARGO_BIN_EXE_manifest-tool")
+        );
+        std::fs::create_dir_all(work.join("noisy")).unwrap();
+        std::fs::write(work.join("noisy/manifest-tool"), noisy).unwrap();
+        std::fs::set_permissions(work.join("noisy/manifest-tool"), PermissionsExt::from_mode(0o755)).unwrap();
+        std::fs::write(work.join("output.txt"), "").unwrap();
+        let path = format!("{}/noisy:{}", work.display(), std::env::var("PATH").unwrap());
+        let args = args.replace("TARGET", &format!("{}/app:v1", self.registry.host));
+        let env = [
+            ("ARGS", args.as_str()),
+            ("GITHUB_OUTPUT", "output.txt"),
+            ("RUNNER_TEMP", work.to_str().unwrap()),
+            ("PATH", &path),
+        ];
+        let outcome = self.try_run(text(&yaml("action.yml")["runs"]["steps"][1]["run"]), &env);
+        (outcome, self.file("output.txt"))
+    }
+}
+
+#[test]
+fn the_action_gives_the_digest_of_what_was_written_whatever_stdout_says() {
     let job = Job::new();
-    let temporary = job.work.path().to_str().unwrap();
-    let push = |args: &str| {
-        let args = format!("{args} --target {}/app:v1", job.registry.host);
-        let env = [("ARGS", args.as_str()), ("GITHUB_OUTPUT", "output.txt"), ("RUNNER_TEMP", temporary)];
-        job.run(text(&steps[1]["run"]), &env);
-        job.file("output.txt")
-    };
     for name in ["a=1", "a=2"] {
         std::fs::write(job.work.path().join(name), "what a=* would become").unwrap();
     }
-    let platforms = "from-args --platforms linux/amd64,linux/arm64 --template oci-archive:dist/ARCH.tar";
-    let output = push(&format!("push --type oci {platforms} --annotations a=*"));
-    job.check(output.strip_prefix("digest=").unwrap().trim());
-    assert_eq!(push(&format!("push --dry-run {platforms}")), output, "there is nothing to name");
+    for args in [
+        "push PLATFORMS --target TARGET --annotations a=*",
+        "push --output json PLATFORMS --target TARGET --annotations a=*",
+        "--quiet --username nobody --password none push PLATFORMS --target TARGET",
+        "push --digest-file own.txt PLATFORMS --target TARGET",
+        "push PLATFORMS --target TARGET --digest-file=own.txt",
+        "push -digest-file own.txt PLATFORMS --target TARGET",
+        "push\n  PLATFORMS\n  --target TARGET\n",
+        "copy -- TARGET oci:copied",
+    ] {
+        let (outcome, output) = job.run_action(&args.replace("PLATFORMS", PLATFORMS));
+        assert_eq!(outcome.exit, 0, "{args}: {outcome:?}");
+        job.check(output.strip_prefix("digest=").unwrap_or_else(|| panic!("{args}: {outcome:?}")).trim());
+    }
+}
+
+#[test]
+fn the_action_gives_no_digest_where_there_is_not_exactly_one() {
+    let job = Job::new();
+    let push = format!("push {PLATFORMS} --target TARGET");
+    let (pushed, output) = job.run_action(&push);
+    assert!(pushed.exit == 0 && output.starts_with("digest=sha256:"), "{pushed:?}");
+    let spec = |tag: &str| {
+        let host = &job.registry.host;
+        let source = format!("oci:{}/examples/layouts/amd64", env!("CARGO_MANIFEST_DIR"));
+        format!("image: {host}/app:{tag}\ntype: oci\nmanifests:\n- image: {source}\n")
+    };
+    std::fs::write(job.work.path().join("two.yaml"), format!("{}---\n{}", spec("one"), spec("two"))).unwrap();
+    for (args, exit) in [
+        (format!("{push} --dry-run"), 0),
+        (format!("{push} -dry-run --wait"), 0),
+        (format!("{push} --dry-run=true"), 0),
+        ("verify TARGET".to_owned(), 0),
+        ("push from-spec two.yaml".to_owned(), 0),
+        ("push from-spec absent.yaml".to_owned(), 1),
+        (format!("{push} --no-such-flag"), 2),
+        ("verify --digest-file own.txt TARGET".to_owned(), 2),
+    ] {
+        let (outcome, output) = job.run_action(&args);
+        assert_eq!((outcome.exit, output.as_str()), (exit, ""), "{args}: {outcome:?}");
+    }
+    assert!(job.registry.manifest("app", "one").is_some() && job.registry.manifest("app", "two").is_some());
+}
+
+/// The action adds `--digest-file` to the commands that take it.
+#[test]
+fn the_action_knows_the_commands_that_write_an_image() {
+    let commands = manifest_tool::cli::command();
+    let takes_it = |command: &&clap::Command| command.get_arguments().any(|arg| arg.get_long() == Some("digest-file"));
+    let mut names: Vec<&str> = commands.get_subcommands().filter(takes_it).map(clap::Command::get_name).collect();
+    names.sort_unstable();
+    let pattern = format!("\n        {})\n", names.join(" | "));
+    let action = yaml("action.yml");
+    assert!(text(&action["runs"]["steps"][1]["run"]).contains(&pattern), "{pattern}");
+}
+
+/// Commands that only read use the pair only where its registry is named.
+#[test]
+fn user_and_password_stand_beside_the_registry_they_are_for() {
+    for path in [
+        ".github/workflows/release.yml",
+        "action.yml",
+        "examples/pipelines/github-actions.yml",
+        "examples/pipelines/gitlab-ci.yml",
+        "examples/pipelines/Jenkinsfile",
+        "examples/pipelines/release.sh",
+    ] {
+        let file = read(path);
+        let count = |name: &str| file.matches(&format!("MANIFEST_TOOL_{name}")).count();
+        assert_eq!((count("USERNAME"), count("PASSWORD")), (count("REGISTRY"), count("REGISTRY")), "{path}");
+        assert!(count("USERNAME") > 0, "{path}");
+    }
 }
 
 /// What the README shows to be pasted into a pipeline.

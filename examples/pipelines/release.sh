@@ -1,8 +1,8 @@
 #!/bin/sh
 # The last step of a release, whatever the pipeline: the builds have left an OCI archive for each platform in dist/, as
 # "docker buildx build --output type=oci,dest=dist/amd64.tar" does with a builder of "docker buildx create". Wanted: IMAGE,
-# such as registry.example/app, and VERSION; credentials as "docker login" or MANIFEST_TOOL_USERNAME and
-# MANIFEST_TOOL_PASSWORD leave them.
+# such as registry.example/app, and VERSION; credentials that "docker login" stored, or MANIFEST_TOOL_REGISTRY (such as
+# registry.example), MANIFEST_TOOL_USERNAME and MANIFEST_TOOL_PASSWORD.
 set -eu
 
 manifest-tool push --type oci --digest-file digest.txt --metadata-file index.json from-args \
