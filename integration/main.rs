@@ -36,6 +36,7 @@ mod stops;
 mod support;
 mod tags;
 mod tls;
+mod uploads;
 mod usage;
 mod verify;
 mod writers;

@@ -3,6 +3,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use reqwest::header::HeaderMap;
 use reqwest::{Response, Version};
+use url::Url;
 
 use super::connections::reason_of;
 use super::error::{Error, ErrorKind, RateLimit, Refusal};
@@ -15,6 +16,8 @@ pub(super) const MAX_TALK: u64 = 1 << 20;
 pub(super) struct Answer {
     /// Method and path of the request.
     pub(super) request: String,
+    /// The URL that answered, after redirects and without a fragment. `Link` and `Location` are relative to it.
+    pub(super) url: Url,
     pub(super) status: u16,
     pub(super) version: Version,
     pub(super) headers: HeaderMap,
@@ -48,6 +51,8 @@ pub(super) struct Reading<'a> {
     pub(super) subject: &'a str,
     /// Method and path of the request.
     pub(super) request: String,
+    /// The URL that answered.
+    pub(super) url: Url,
     /// Bytes at most.
     pub(super) limit: u64,
     /// How long a server may say nothing.
@@ -68,15 +73,17 @@ impl Answer {
         let (status, version) = (response.status().as_u16(), response.version());
         let headers = std::mem::take(response.headers_mut());
         if reading.streamed && status == 200 {
-            let (request, body) = (reading.request, Bytes::new());
-            return Ok(Self { request, status, version, headers, body, rest: Some(response), elsewhere });
+            let Reading { request, url, .. } = reading;
+            let body = Bytes::new();
+            return Ok(Self { request, url, status, version, headers, body, rest: Some(response), elsewhere });
         }
         let body = match read_body(response, if status >= 400 { MAX_TALK } else { reading.limit }, &reading).await {
             Err(_) if status < 400 && !reading.needed => Bytes::new(),
             Err(error) if status >= 400 && !error.is_transient() => Bytes::new(),
             body => body?,
         };
-        Ok(Self { request: reading.request, status, version, headers, body, rest: None, elsewhere })
+        let Reading { request, url, .. } = reading;
+        Ok(Self { request, url, status, version, headers, body, rest: None, elsewhere })
     }
 
     /// Compares the body of a success with what it must be. What is not may have been cut off, or mixed up on the way:

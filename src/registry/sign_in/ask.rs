@@ -59,7 +59,8 @@ impl Client {
         match self.dispatch(builder, &Progress::new(), &sending).await {
             Ok(response) => {
                 let (request, silence) = (String::new(), self.silence());
-                let reading = Reading { subject, request, limit: MAX_TALK, silence, needed: true, streamed: false };
+                let (url, limit) = (url.clone(), MAX_TALK);
+                let reading = Reading { subject, request, url, limit, silence, needed: true, streamed: false };
                 Answer::read(response, reading, None).await
             }
             Err(NotSent { reason, transient: true, .. }) => {
