@@ -17,6 +17,7 @@ mod layouts;
 mod library;
 mod many;
 mod mounts;
+mod pages;
 mod patience;
 mod pipelines;
 mod places;
