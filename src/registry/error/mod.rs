@@ -239,7 +239,9 @@ impl ErrorKind {
                 let name = |digest: &Option<Digest>| digest.as_ref().map_or("nothing".into(), ToString::to_string);
                 write!(f, " points at {}, and was to point at {}: not written", name(current), name(expected))
             }
-            Self::Late => f.write_str("the write could not be sent at once after the look; too much else is under way"),
+            Self::Late => {
+                f.write_str(": the write could not be sent at once after the look; too much else is under way")
+            }
             Self::Unsettled(kind) => {
                 match &**kind {
                     Self::Stopped(_) => f.write_str(": interrupted while it was read back")?,
