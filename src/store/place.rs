@@ -81,8 +81,8 @@ impl Placed {
         Ok(matches!(there, Ok(Some(digest)) if digest == child.descriptor.digest))
     }
 
-    /// Puts the blobs of children into the target's repository, but of those that are there already. No manifest is
-    /// written, so that nothing becomes visible: this may run while configs are still checked.
+    /// Puts the blobs of children into the target's repository. A child whose manifest is there already is left out, and
+    /// its blobs are not looked for: `verify` does that. No manifest is written, so that nothing becomes visible: this may run while configs are still checked.
     pub async fn place_blobs(
         &self,
         store: &Store<'_>,

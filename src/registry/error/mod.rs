@@ -315,6 +315,12 @@ mod tests {
     }
 
     #[test]
+    fn a_late_write_is_named() {
+        let text = Error::new("r/a:1", ErrorKind::Late).to_string();
+        assert!(text.starts_with("r/a:1: the write could not be sent"), "{text}");
+    }
+
+    #[test]
     fn denials() {
         let messages = vec![RegistryMessage { code: "DENIED".into(), message: "no".into() }];
         let source = || "/home/x/.docker/config.json".to_owned();
