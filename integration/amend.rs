@@ -589,3 +589,44 @@ fn a_change_that_cannot_be_made_again() {
     assert!(outcome.stderr.contains("no image would be left in it"), "{outcome:?}");
     assert!(outcome.stderr.contains("it was written, and then written over by others"), "{outcome:?}");
 }
+
+/// An entry that names a platform is an image, whatever its annotations say: it is not dropped, and it can be replaced
+/// and removed by its platform.
+#[test]
+fn an_annotated_entry_that_names_a_platform_is_an_image() {
+    let registry = Registry::start();
+    let attested = push_attested(&registry, "whole", "source", "amd64");
+    let source = index(&registry, "source");
+    let mut all = source["manifests"].as_array().unwrap().clone();
+    let mut annotated = push_image(&registry, "whole", "arm64", "arm64");
+    annotated["platform"] = json!({"architecture": "arm64", "os": "linux"});
+    annotated["annotations"] = all[1]["annotations"].clone();
+    all.push(annotated.clone());
+    push_index(&registry, "whole", "source", &all);
+    let arm64 = annotated["digest"].as_str().unwrap().to_owned();
+    let digests = || -> Vec<String> { entries(&registry, "v1").into_iter().map(|(_, digest)| digest).collect() };
+
+    let push = |attestations: &str| {
+        let (host, folder) = (&registry.host, tempfile::tempdir().unwrap());
+        let spec = format!(
+            "image: {host}/whole:v1\ntype: oci\nattestations: {attestations}\nmanifests:\n- image: {host}/whole:source\n"
+        );
+        std::fs::write(folder.path().join("spec.yaml"), spec).unwrap();
+        done(&manifest_tool(folder.path(), &["--plain-http", "push", "from-spec", "spec.yaml"]));
+    };
+    push("keep");
+    assert_eq!(digests(), [&attested.image, &arm64, &attested.attestation].map(String::as_str));
+    push("drop");
+    assert_eq!(digests(), [&attested.image, &arm64].map(String::as_str));
+
+    push("keep");
+    let config = json!({"os": "linux", "architecture": "arm64"}).to_string();
+    let new = push_image_with(&registry, "parts", "arm64", config.as_bytes(), b"another layer");
+    let new = new["digest"].as_str().unwrap();
+    done(&append(&registry.host, "linux/arm64", &[]));
+    assert_eq!(digests(), [&*attested.image, new, &*attested.attestation], "it is replaced");
+
+    push("keep");
+    done(&remove(&registry.host, &["--platform", "linux/arm64"]));
+    assert_eq!(digests(), [&*attested.image, &*attested.attestation], "it is removed");
+}

@@ -1,7 +1,7 @@
 //! The crate as other programs use it.
 
 use manifest_tool::assemble::{PushOptions, Selector, push, remove};
-use manifest_tool::copy::{CopyOptions, copy};
+use manifest_tool::copy::{CopyOptions, copy, copy_unfinished};
 use manifest_tool::image::{Location, Manifest, Platform, Reference};
 use manifest_tool::inspect::InspectOptions;
 use manifest_tool::probe::ProbeOptions;
@@ -37,6 +37,35 @@ fn an_index_made_in_code() {
     assert!(!runtime.block_on(read).unwrap().is_empty());
 }
 
+/// One call is one complete copy. A run of several puts the archive in its place at the end.
+#[test]
+fn copies_into_an_archive() {
+    let folder = tempfile::tempdir().unwrap();
+    let archive =
+        |name: &str| -> Location { format!("oci-archive:{}/{name}", folder.path().display()).parse().unwrap() };
+    let from = |name: &str| -> Location { format!("oci:examples/layouts/{name}").parse().unwrap() };
+    let client = Client::new(Options::default());
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    let options = CopyOptions::default();
+    let names = |file: &str| runtime.block_on(Store::new(&client).tags(&archive(file), usize::MAX));
+
+    let store = Store::new(&client);
+    let (amd64, to) = (from("amd64"), archive("one.tar:v1"));
+    runtime.block_on(copy(&store, &amd64, &to, &[archive("one.tar:v2")], &options, &|_| {})).unwrap();
+    assert_eq!(names("one.tar").unwrap(), ["v1", "v2"]);
+    runtime.block_on(copy(&store, &from("arm64"), &archive("one.tar:v3"), &[], &options, &|_| {})).unwrap();
+    assert_eq!(names("one.tar").unwrap(), ["v1", "v2", "v3"], "a later copy adds to it");
+
+    let (store, placed) = (Store::new(&client), Placed::default());
+    for name in ["amd64", "arm64"] {
+        let to = archive(&format!("several.tar:{name}"));
+        runtime.block_on(copy_unfinished(&store, &placed, &from(name), &to, &[], &options, &|_| {})).unwrap();
+        assert!(!folder.path().join("several.tar").exists(), "not before all is done");
+    }
+    runtime.block_on(store.finish()).unwrap();
+    assert_eq!(names("several.tar").unwrap(), ["amd64", "arm64"]);
+}
+
 fn is_send(_: impl Future + Send) {}
 
 /// Every job may run on a runtime of several threads.
@@ -52,7 +81,8 @@ fn the_jobs_can_be_spawned() {
     let selectors = [Selector::Platform("linux/amd64".parse::<Platform>().unwrap())];
     is_send(remove(&store, &at, &selectors, &PushOptions::default(), &|_| {}));
     let placed = Placed::default();
-    is_send(copy(&store, &placed, &at, &at, &[], &CopyOptions::default(), &|_| {}));
+    is_send(copy(&store, &at, &at, &[], &CopyOptions::default(), &|_| {}));
+    is_send(copy_unfinished(&store, &placed, &at, &at, &[], &CopyOptions::default(), &|_| {}));
     is_send(inspect::inspect(&store, &at, &InspectOptions::default()));
     is_send(query::query(&store, &at));
     is_send(verify::verify(&store, &at, true));

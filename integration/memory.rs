@@ -147,6 +147,58 @@ fn an_index_of_500_images_fits() {
     }
 }
 
+fn empty_index() -> String {
+    json!({"schemaVersion": 2, "mediaType": OCI_INDEX, "manifests": []}).to_string()
+}
+
+/// A list that goes on and on, each page of it 1 MB.
+fn endless_list(of: &'static str, media_type: &'static str, page: String) -> Scripted {
+    Scripted::start(move |asked: &Asked, _| {
+        let (mut answer, target) = (json_answer(media_type, &page), asked.line.split_once(' ').unwrap().1);
+        if !target.contains(of) {
+            return json_answer(OCI_INDEX, &empty_index());
+        }
+        let number: usize = target.split_once("last=").map_or(0, |(_, number)| number.parse().unwrap());
+        let next = format!("<{}?last={}>; rel=\"next\"", target.split('?').next().unwrap(), number + 1);
+        answer.1.push(("Link", next));
+        answer
+    })
+}
+
+#[test]
+fn a_list_without_end_is_not_read_to_its_end() {
+    let tags: Vec<String> = (0..50_000).map(|number| format!("a-tag-{number}")).collect();
+    let server = endless_list("/tags/list", "application/json", json!({"name": "app", "tags": tags}).to_string());
+    let (repository, digest) = (format!("{}/app", server.host), sha256(empty_index().as_bytes()));
+    stays_within_limits(&["tags", &repository]);
+    stays_within_limits(&["--output", "json", "tags", &repository]);
+    stays_within_limits(&["copy", "--tags", "*", &repository, &format!("{}/other", server.host)]);
+    // What the guard cannot see to its end it does not act on.
+    let (outcome, peak) = run(&["delete", &format!("{repository}@{digest}")]);
+    assert!(outcome.exit == 1 && peak < MOST, "{peak} kB {outcome:?}");
+    assert!(outcome.stderr.contains("which these are cannot be told"), "{outcome:?}");
+    assert!(server.asked().iter().all(|asked| !asked.line.starts_with("DELETE")));
+
+    let referrer = json!({"mediaType": OCI, "digest": digest, "size": 7, "artifactType": "application/x"});
+    let page = json!({"schemaVersion": 2, "mediaType": OCI_INDEX, "manifests": vec![referrer; 5_000]}).to_string();
+    let server = endless_list("/referrers/", OCI_INDEX, page);
+    let (from, to) = (format!("{}/app:v1", server.host), format!("{}/other:v1", server.host));
+    stays_within_limits(&["copy", "--referrers", &from, &to]);
+    let (outcome, peak) = run(&["--output", "json", "inspect", &from]);
+    assert!(outcome.exit == 0 && peak < MOST, "{peak} kB {:.2000}", outcome.stderr);
+}
+
+#[test]
+fn ten_thousand_tags_fit() {
+    let tags: Vec<String> = (0..10_000).map(|number| format!("v1.{number}-alpine-with-a-long-name")).collect();
+    let list = json!({"name": "app", "tags": tags}).to_string();
+    let server = Scripted::start(move |_, _| json_answer("application/json", &list));
+    let (outcome, peak) = run(&["--output", "json", "tags", &format!("{}/app", server.host)]);
+    assert!(outcome.exit == 0 && peak < MOST / 4, "{peak} kB {:.2000}", outcome.stderr);
+    let document: Value = serde_json::from_str(&outcome.stdout).unwrap();
+    assert_eq!(document["tags"].as_array().unwrap().len(), 10_000);
+}
+
 /// Runs `lint` on a spec of these lines below `manifests:` and with variables of 100 kB.
 fn lint(lines: &str) -> (Outcome, u64) {
     let folder = tempfile::tempdir().unwrap();

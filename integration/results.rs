@@ -329,6 +329,10 @@ fn every_command_has_a_document() {
     assert_eq!((&part["source"], &part["reference"], &part["changed"]), (&json!(whole), &json!(copy), &json!(true)));
     assert_eq!(part["tags"].as_array().unwrap().len(), 2);
 
+    let (_, failed) = json(&["copy", &format!("{whole}-none"), &copy]);
+    let keys: Vec<&String> = failed["copies"][0].as_object().unwrap().keys().collect();
+    assert_eq!(keys, ["source", "reference", "changed", "tags", "error"], "none of an index's");
+
     let (_, removed) = json(&["remove", &whole, "--platform", "linux/s390x", "--settle", "10ms"]);
     assert_eq!(removed["indexes"][0]["removed"][0]["platform"]["architecture"], "s390x");
     let changes: Vec<_> =

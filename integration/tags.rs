@@ -303,3 +303,93 @@ fn warnings_of_a_registry() {
         assert!(!outcome.stderr.contains("no\n"), "{outcome:?}");
     }
 }
+
+/// The warnings of a push that a registry answered with another digest than what it wrote.
+fn wrong_headers(outcome: &Outcome) -> Vec<&str> {
+    outcome.stderr.lines().filter(|line| line.contains(": the registry answered with digest ")).collect()
+}
+
+/// The header of an answer to a write is wrong: what was written is read, and is the manifest.
+#[test]
+fn a_wrong_digest_header_is_a_warning_where_the_content_is_right() {
+    let scene = Scene::new();
+    // On the write alone, and on reads as well.
+    for everywhere in [false, true] {
+        let repository = scene.new_target();
+        let front = scene.front(move |asked| {
+            let is_tag = asked.puts(TAGS[0]) || (everywhere && asked.line.ends_with("/manifests/v1"));
+            (is_tag && !asked.line.starts_with("HEAD ")).then_some(Fault::WrongDigest)
+        });
+        let outcome = push(&front, &repository, &[]);
+        assert_eq!(outcome.exit, 0, "{outcome:?}");
+        scene.check(&repository, &outcome).unwrap();
+        let [warning] = wrong_headers(&outcome)[..] else { panic!("{outcome:?}") };
+        let (named, held) = (sha256(b"another"), digest_of(&scene, &repository, TAGS[0]));
+        assert!(warning.contains(&named) && warning.contains(&held) && warning.contains(":v1: "), "{warning}");
+        let read = format!("GET /v2/{repository}/manifests/");
+        assert_eq!(front.count(|asked| asked.line.starts_with(&read)), 1, "only what was answered wrongly is read");
+    }
+    // A child, by its digest.
+    let repository = scene.new_target();
+    let front = scene.front(|asked| {
+        let is_child = asked.line.starts_with("PUT ") && asked.line.contains("/manifests/sha256:");
+        is_child.then_some(Fault::WrongDigest)
+    });
+    let outcome = push(&front, &repository, &[]);
+    assert_eq!((outcome.exit, wrong_headers(&outcome).len()), (0, 2), "{outcome:?}");
+    scene.check(&repository, &outcome).unwrap();
+}
+
+/// What was written cannot be read at once, or is still what was there before.
+#[test]
+fn content_is_read_again_while_a_registry_lags() {
+    let scene = Scene::new();
+    let old = scene.new_target();
+    let before = scene.registry.manifest(&old, TAGS[0]).unwrap().bytes;
+    let before: &'static str = String::from_utf8(before).unwrap().leak();
+    for late in [
+        Fault::Instead(404, vec![], ""),
+        Fault::Instead(200, vec![("Content-Type", crate::support::images::OCI_INDEX.into())], before),
+    ] {
+        let repository = scene.new_target();
+        let reads = AtomicUsize::new(0);
+        let front = scene.front(move |asked| {
+            let is_read = asked.line.starts_with("GET ") && asked.line.ends_with("/manifests/v1");
+            if is_read && reads.fetch_add(1, Ordering::SeqCst) < 2 {
+                return Some(late.clone());
+            }
+            asked.puts(TAGS[0]).then_some(Fault::WrongDigest)
+        });
+        let outcome = push(&front, &repository, &[]);
+        assert_eq!((outcome.exit, wrong_headers(&outcome).len()), (0, 1), "{outcome:?}");
+        scene.check(&repository, &outcome).unwrap();
+    }
+}
+
+/// The registry names another digest, and holds other content.
+#[test]
+fn other_content_than_was_written_is_an_error() {
+    let scene = Scene::new();
+    let repository = scene.new_target();
+    let old = digest_of(&scene, &repository, TAGS[0]);
+    let header = vec![("Docker-Content-Digest", old.clone())];
+    let front = scene.front(move |asked| asked.puts(TAGS[0]).then(|| Fault::Instead(201, header.clone(), "")));
+    let outcome = push(&front, &repository, &["--retries", "1"]);
+    let wanted = sha256(&front.asked().iter().find(|asked| asked.puts(TAGS[0])).unwrap().body);
+    assert_eq!((outcome.exit, wrong_headers(&outcome).len()), (1, 0), "{outcome:?}");
+    assert!(outcome.stderr.contains(&old) && outcome.stderr.contains(&wanted), "{outcome:?}");
+    assert!(outcome.stderr.contains(&format!("not known: {}/{repository}:v1", front.host)), "{outcome:?}");
+    scene.check_but(&repository, &outcome, Some(TAGS[0])).unwrap();
+    // A child, by its digest: no tag is written.
+    let repository = scene.new_target();
+    let header = vec![("Docker-Content-Digest", sha256(b"another"))];
+    let front = scene.front(move |asked| match asked.line.split_once("/manifests/sha256:") {
+        Some((verb, _)) if verb.starts_with("PUT ") => Some(Fault::Instead(201, header.clone(), "")),
+        Some((verb, _)) if verb.starts_with("GET /v2/target") => Some(Fault::Instead(200, vec![], "other")),
+        _ => None,
+    });
+    let outcome = push(&front, &repository, &["--retries", "1"]);
+    assert!(outcome.exit == 1 && outcome.stderr.contains(&sha256(b"other")), "{outcome:?}");
+    assert!(outcome.stderr.contains("no tag was written"), "{outcome:?}");
+    scene.check(&repository, &outcome).unwrap();
+}

@@ -508,3 +508,38 @@ fn a_layer_that_comes_wrong_once() {
         manifest_tool(Path::new("/"), &["--plain-http", "verify", "--layers", &format!("{}/app:v1", front.host)]);
     assert!(outcome.exit == 0, "{outcome:?}");
 }
+
+/// Clients run an entry that names a platform, whatever its annotations say of it.
+#[test]
+fn an_entry_that_names_a_platform_is_not_an_attestation() {
+    let scene = Scene::new();
+    let of = scene.entries[0]["digest"].clone();
+    for (platform, is_image) in [
+        (json!({"os": "linux", "architecture": "s390x"}), true),
+        (json!({"os": "unknown", "architecture": "s390x"}), true),
+        (json!({"os": "unknown", "architecture": "unknown"}), false),
+        (json!({"os": "unknown", "architecture": "unknown", "variant": "v1"}), false),
+        (json!({}), false),
+        (Value::Null, false),
+    ] {
+        // An image for linux/arm64.
+        let mut entry = scene.entries[1].clone();
+        entry["annotations"] =
+            json!({"vnd.docker.reference.digest": of, "vnd.docker.reference.type": "attestation-manifest"});
+        entry["platform"] = platform.clone();
+        if platform.is_null() {
+            entry.as_object_mut().unwrap().remove("platform");
+        }
+        push_index(&scene.registry, "app", "odd", &[scene.entries[0].clone(), entry]);
+        let image = format!("{}/app:odd", scene.registry.host);
+        let args = ["--plain-http", "verify", "--layers", "--output", "json", &image];
+        let outcome = manifest_tool(Path::new("/"), &args);
+        let found: Value = serde_json::from_str(&outcome.stdout).unwrap();
+        let found = &found["images"][0];
+        let counts = (found["images"].as_u64().unwrap(), found["attestations"].as_u64().unwrap());
+        let faults: Vec<_> = found["findings"].as_array().unwrap().iter().map(|finding| &finding["fault"]).collect();
+        let expected = if is_image { ((2, 0), vec!["platform"], 5) } else { ((1, 1), vec![], 0) };
+        assert_eq!((counts, outcome.exit), (expected.0, expected.2), "{platform}: {outcome:?}");
+        assert_eq!(faults, expected.1, "{platform}: {outcome:?}");
+    }
+}

@@ -43,8 +43,8 @@ pub struct TakesMore {
     pub digest: Digest,
     /// Why the tag alone cannot be deleted; nothing where a digest was named.
     pub refusal: Option<store::Error>,
-    /// What else there is of it; nothing where the registry does not tell.
-    pub uses: Option<Uses>,
+    /// Where else it is used, or why that cannot be told.
+    pub uses: Result<Uses, store::Error>,
 }
 
 /// Where a manifest is used in its repository.
@@ -66,12 +66,12 @@ impl fmt::Display for TakesMore {
         }
         write!(f, "\n  deleting {digest} would take ")?;
         match uses {
-            Some(Uses { tags, .. }) if tags.is_empty() => f.write_str("no tag")?,
-            Some(Uses { tags, .. }) => write!(f, "every tag of it: {}", tags.join(", "))?,
-            None => f.write_str("every tag of it; which these are cannot be told")?,
+            Ok(Uses { tags, .. }) if tags.is_empty() => f.write_str("no tag")?,
+            Ok(Uses { tags, .. }) => write!(f, "every tag of it: {}", tags.join(", "))?,
+            Err(error) => write!(f, "every tag of it; which these are cannot be told: {error}")?,
         }
         match uses {
-            Some(Uses { held_by, .. }) if !held_by.is_empty() => {
+            Ok(Uses { held_by, .. }) if !held_by.is_empty() => {
                 write!(f, "\n  and break the indexes that hold it: {}", held_by.join(", "))
             }
             _ => Ok(()),
@@ -96,7 +96,7 @@ pub async fn delete(store: &Store<'_>, named: &Location, agreed: bool) -> Result
     let location = named.with_digest(digest.clone());
     if !agreed {
         let uses = uses(store, named, &digest).await;
-        let is_free = uses.as_ref().is_some_and(|uses| uses.tags.is_empty() && uses.held_by.is_empty());
+        let is_free = uses.as_ref().is_ok_and(|uses| uses.tags.is_empty() && uses.held_by.is_empty());
         if refusal.is_some() || !is_free {
             return Err(Error::TakesMore(Box::new(TakesMore { named: named.clone(), digest, refusal, uses })));
         }
@@ -105,9 +105,11 @@ pub async fn delete(store: &Store<'_>, named: &Location, agreed: bool) -> Result
     Ok(Deleted { location, digest })
 }
 
-/// Looks at all tags of a repository. Nothing where these, or one of them, cannot be read.
-async fn uses(store: &Store<'_>, at: &Location, digest: &Digest) -> Option<Uses> {
-    let all = store.tags(&at.without_name(), usize::MAX).await.ok()?;
+/// Looks at all tags of a repository.
+///
+/// Errors: the list of tags, or one of the tags, cannot be read, so that a use may have been missed.
+async fn uses(store: &Store<'_>, at: &Location, digest: &Digest) -> Result<Uses, store::Error> {
+    let all = store.every_tag(&at.without_name()).await?;
     let look = async |tag: String| (use_of(store, &at.with_tag(&tag), digest).await, tag);
     let mut looked = std::pin::pin!(stream::iter(all).map(look).buffer_unordered(AT_ONCE));
     let mut uses = Uses::default();
@@ -118,12 +120,12 @@ async fn uses(store: &Store<'_>, at: &Location, digest: &Digest) -> Option<Uses>
             Ok(Use::Not) => {}
             // Listed, and gone.
             Err(error) if error.is_missing() => {}
-            Err(_) => return None,
+            Err(error) => return Err(error),
         }
     }
     uses.tags.sort_unstable();
     uses.held_by.sort_unstable();
-    Some(uses)
+    Ok(uses)
 }
 
 /// What a tag has to do with a manifest.
@@ -136,8 +138,8 @@ enum Use {
 /// Looks at a tag, and at the indexes in its index.
 async fn use_of(store: &Store<'_>, tag: &Location, digest: &Digest) -> Result<Use, store::Error> {
     let found = match store.fetch_manifest(tag, None).await {
-        // Nothing that is known here, and it may be the one all the same.
-        Err(error) if error.is_wrong_content() => {
+        // It cannot be read as an image or index, and may still be the one.
+        Err(error) if error.is_of_other_type() => {
             return Ok(if store.digest(tag).await? == *digest { Use::Is } else { Use::Not });
         }
         found => found?,
@@ -157,7 +159,7 @@ async fn use_of(store: &Store<'_>, tag: &Location, digest: &Digest) -> Result<Us
             }
             match store.fetch_child(tag, entry, None).await {
                 Ok(child) => next.push(child.manifest),
-                Err(error) if error.is_missing() || error.is_wrong_content() => {}
+                Err(error) if error.is_missing() => {}
                 Err(error) => return Err(error),
             }
         }

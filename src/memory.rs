@@ -79,6 +79,14 @@ impl Charge {
         Ok(())
     }
 
+    /// Takes what a document takes, as it is and parsed.
+    ///
+    /// # Errors
+    /// The budget has less than that left; nothing is taken.
+    pub(crate) fn grow_by_document(&mut self, text: &[u8]) -> Result<(), OverLimit> {
+        self.grow(text.len().saturating_add(json_cost(text)))
+    }
+
     /// Ties the charge to content, so that it is given back when the last copy of the content is dropped. What a JSON
     /// document takes when it is parsed is charged as well, before it is parsed.
     ///

@@ -113,8 +113,8 @@ impl Told<'_> {
         if self.keeps {
             self.documents.push(match &came {
                 Came::Done(outcome) => output::index_json(outcome),
-                Came::Failed(failure) => failure.part_of(&spec.target),
-                Came::NotBegun => not_begun().part_of(&spec.target),
+                Came::Failed(failure) => failure.part_of_index(&spec.target),
+                Came::NotBegun => not_begun().part_of_index(&spec.target),
             });
         }
         let Came::Done(outcome) = came else { return Ok(()) };

@@ -156,8 +156,8 @@ impl Told {
                         output::merge(&mut part, json!({"changed": report.has_moved(), "tags": tags}));
                         part
                     }
-                    Came::Failed(failure) => failure.part_of(&pair.to),
-                    Came::NotBegun => not_begun().part_of(&pair.to),
+                    Came::Failed(failure) => failure.part_of_copy(&pair.to),
+                    Came::NotBegun => not_begun().part_of_copy(&pair.to),
                 },
             );
             self.documents.push(part);
@@ -175,7 +175,6 @@ async fn copy_all(
     options: &CopyOptions,
     told: &mut Told,
 ) -> Result<(), Failure> {
-    let placed = Placed::default();
     let steps = |step: Step| {
         if matches!(step, Step::Left(_)) && !global.quiet {
             talk::say(format_args!("warning: {step}"));
@@ -183,22 +182,25 @@ async fn copy_all(
             talk::say(format_args!("debug: {step}"));
         }
     };
-    let one = async |pair: &Pair| copy::copy(store, &placed, &pair.from, &pair.to, &pair.tags, options, &steps).await;
     let line = |Report { descriptor, .. }: &Report| format!("Digest: {} {}", descriptor.digest, descriptor.size);
     if let [pair] = pairs {
-        let outcome = match one(pair).await {
-            Ok(report) => store.finish().await.map(|()| report).map_err(Failure::from),
-            Err(error) => Err(error.into()),
-        };
-        return match outcome {
+        return match copy::copy(store, &pair.from, &pair.to, &pair.tags, options, &steps).await {
             Ok(report) => told.tell(pair, Came::Done(&report), |report| line(report) + "\n"),
-            Err(failure) => told.tell(pair, Came::Failed(&failure), line).and(Err(failure)),
+            Err(error) => {
+                let failure = Failure::from(error);
+                told.tell(pair, Came::Failed(&failure), line).and(Err(failure))
+            }
         };
     }
+    let placed = Placed::default();
+    let one = async |pair: &Pair| {
+        let Pair { from, to, tags } = pair;
+        Ok(copy::copy_unfinished(store, &placed, from, to, tags, options, &steps).await?)
+    };
     let many = Many { store, kind: "tags", done: "done", at_once: TAGS, fail_fast: false, quiet: global.quiet };
     let tell =
         |pair: &Pair, came: Came<'_, Report>| told.tell(pair, came, |report| format!("{} {}\n", line(report), pair.to));
-    many.run(pairs, async |pair| Ok(one(pair).await?), tell).await
+    many.run(pairs, one, tell).await
 }
 
 /// What would be copied, a line each.

@@ -100,7 +100,7 @@ fn failure(name: &str, error: delete::Error) -> (Value, Failure) {
                 .with_hint("--yes deletes it all the same, where the registry deletes manifests".into());
             let mut part = failure.part(name);
             output::merge(&mut part, json!({"digest": more.digest}));
-            if let Some(uses) = more.uses {
+            if let Ok(uses) = more.uses {
                 output::merge(&mut part, json!({"tags": uses.tags, "heldBy": uses.held_by}));
             }
             (part, failure)

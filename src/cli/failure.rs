@@ -125,16 +125,25 @@ impl Failure {
         json!({"reference": name, "error": {"message": self.message, "hints": self.hints}})
     }
 
-    /// For programs: what became of one of several things.
-    pub(super) fn part_of(&self, target: &Location) -> Value {
-        let mut part = json!({
+    /// For programs: what became of an index that was to be pushed or changed.
+    pub(super) fn part_of_index(&self, target: &Location) -> Value {
+        self.with_outcome(json!({
             "reference": target.to_string(),
             "changed": false,
             "tags": [],
             "entries": [],
             "skipped": [],
             "warnings": [],
-        });
+        }))
+    }
+
+    /// For programs: what became of a copy.
+    pub(super) fn part_of_copy(&self, target: &Location) -> Value {
+        self.with_outcome(json!({"reference": target.to_string(), "changed": false, "tags": []}))
+    }
+
+    /// Adds what is known of the tags, and the error.
+    fn with_outcome(&self, mut part: Value) -> Value {
         if let Some(parts) = &self.parts {
             output::merge(&mut part, (**parts).clone());
         }

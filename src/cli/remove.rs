@@ -68,7 +68,7 @@ impl Remove {
         let removing = assemble::remove(&store, &target, &selectors, &options, &tell);
         let outcome = global.block_on(&client, removing);
         let outcome = outcome.map_err(|failure| {
-            let document = document(failure.part_of(&target));
+            let document = document(failure.part_of_index(&target));
             failure.with_document(document)
         })?;
         let descriptor = &outcome.plan.descriptor;

@@ -62,10 +62,36 @@ pub enum Reason {
     Unusable(String),
 }
 
-/// Copies `from` to `to` and further tags of it. Where `to` has neither tag nor digest it takes those of `from`.
+/// Copies `from` to `to` and to further tags. If `to` has neither tag nor digest, it takes that of `from`.
 ///
-/// `placed` is what earlier copies of this run found out.
+/// An archive is in its place when this returns, with all that was written into it by this store.
+///
+/// # Errors
+///
+/// The source cannot be read or used, or writing failed.
 pub async fn copy(
+    store: &Store<'_>,
+    from: &Location,
+    to: &Location,
+    tags: &[Location],
+    options: &CopyOptions,
+    steps: Steps<'_>,
+) -> Result<Report, Error> {
+    let report = copy_unfinished(store, &Placed::default(), from, to, tags, options, steps).await?;
+    match store.finish().await {
+        Ok(()) => Ok(report),
+        Err(error) => Err(PublishError::of_archive(to, report, Some(error)).into()),
+    }
+}
+
+/// Copies like [`copy`], as one of several copies of a run: archives are in their places only after [`Store::finish`].
+///
+/// `placed` is what earlier copies of the run found out.
+///
+/// # Errors
+///
+/// As of [`copy`], except that archives are not written yet.
+pub async fn copy_unfinished(
     store: &Store<'_>,
     placed: &Placed,
     from: &Location,

@@ -61,9 +61,19 @@ impl Descriptor {
         self.artifact_type = None;
     }
 
-    /// Whether this entry is an attestation manifest as BuildKit writes them, not an image.
+    /// Whether this entry is an attestation manifest as BuildKit writes them, not an image: it is annotated as one, and
+    /// its platform is absent, empty or `unknown/unknown`. Clients run an entry that names a platform, whatever its
+    /// annotations say.
     #[must_use]
     pub fn is_attestation(&self) -> bool {
+        let names_platform = |platform: &Platform| {
+            !matches!((platform.os.as_str(), platform.architecture.as_str()), ("", "") | ("unknown", "unknown"))
+        };
+        self.is_annotated_as_attestation() && !self.platform.as_ref().is_some_and(names_platform)
+    }
+
+    /// Whether this entry is annotated as an attestation, which is all that 2.2.1 looks at.
+    pub(crate) fn is_annotated_as_attestation(&self) -> bool {
         self.annotations.get(REFERENCE_TYPE).is_some_and(|kind| kind == "attestation-manifest")
     }
 }
@@ -75,4 +85,35 @@ where
     T: Default + Deserialize<'de>,
 {
     Ok(Option::<T>::deserialize(deserializer)?.unwrap_or_default())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_attestation_names_no_platform() {
+        for (platform, is_attestation) in [
+            (None, true),
+            (Some(("", "", "")), true),
+            (Some(("unknown", "unknown", "")), true),
+            (Some(("unknown", "unknown", "v8")), true),
+            (Some(("linux", "amd64", "")), false),
+            (Some(("unknown", "amd64", "")), false),
+            (Some(("linux", "unknown", "")), false),
+            (Some(("", "amd64", "")), false),
+            (Some(("linux", "", "")), false),
+        ] {
+            let mut entry = Descriptor::new("m", Digest::sha256(b"x"));
+            entry.platform = platform.map(|(os, architecture, variant)| Platform {
+                os: os.into(),
+                architecture: architecture.into(),
+                variant: variant.into(),
+                ..Platform::default()
+            });
+            assert!(!entry.is_attestation(), "{platform:?}");
+            entry.annotations.insert(REFERENCE_TYPE.into(), "attestation-manifest".into());
+            assert_eq!(entry.is_attestation(), is_attestation, "{platform:?}");
+        }
+    }
 }

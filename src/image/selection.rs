@@ -80,7 +80,8 @@ mod tests {
             (&["linux/arm64", "linux/arm64/v8"], "linux/arm64/v8", &[1]),
             (&["linux/arm64", "linux/arm64/v8"], "linux/arm64", &[0]),
             (&["windows/amd64 10.0.1", "windows/amd64 10.0.2"], "windows/amd64", &[0, 1]),
-            (&["of linux/amd64"], "linux/amd64", &[]),
+            (&["of linux/amd64"], "linux/amd64", &[0]),
+            (&["of unknown/unknown"], "unknown/unknown", &[]),
             (&[], "linux/amd64", &[]),
         ] {
             let index = index(held);

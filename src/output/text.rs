@@ -94,7 +94,7 @@ impl Text {
     fn write_index(&mut self, name: &str, inspection: &Inspection, index: &Index, children: &[Child]) -> fmt::Result {
         let Self { out, p, .. } = self;
         let total = index.manifests.len();
-        let attestations = index.manifests.iter().filter(|entry| entry.is_attestation()).count();
+        let attestations = index.manifests.iter().filter(|entry| entry.is_annotated_as_attestation()).count();
         let images = total - attestations;
         let plural = |count: usize| if count > 1 { "s" } else { "" };
         writeln!(out, "Name:   {} (Type: {})", p.green(name), p.green(&inspection.descriptor.media_type))?;
@@ -135,7 +135,8 @@ impl Text {
 
     fn write_entry(&mut self, n: usize, entry: &Descriptor, child: &Child) -> fmt::Result {
         let Self { out, p, .. } = self;
-        let note = if entry.is_attestation() { " (vnd.docker.reference.type=attestation-manifest)" } else { "" };
+        let note =
+            if entry.is_annotated_as_attestation() { " (vnd.docker.reference.type=attestation-manifest)" } else { "" };
         let note = if note.is_empty() { String::new() } else { p.green(note) };
         writeln!(out, "[{n}]     Type: {}{note}", p.green(&entry.media_type))?;
         writeln!(out, "[{n}]   Digest: {}", p.yellow(&entry.digest))?;
@@ -150,7 +151,7 @@ impl Text {
                 Painter(Colour::Never).green(&entry.media_type)
             );
         };
-        if entry.is_attestation() {
+        if entry.is_annotated_as_attestation() {
             let of = entry.annotations.get(REFERENCE_DIGEST).map(String::as_str).unwrap_or_default();
             return writeln!(out, "[{n}]       >>> Attestation for digest: {}\n", p.yellow(of));
         }

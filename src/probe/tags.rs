@@ -3,7 +3,7 @@
 use super::Probe;
 use super::check::Found;
 use super::repository::differs;
-use crate::registry::{Error, Question, Told, Verb};
+use crate::registry::{Error, ErrorKind, Question, TagList, Told, Verb};
 
 impl Probe<'_> {
     pub(super) async fn further_tags(&mut self) -> Result<Found, Error> {
@@ -103,11 +103,12 @@ impl Probe<'_> {
         // A few pages, however many tags others have there.
         let size = (self.count / 8).max(2);
         let list = format!("tags/list?n={size}");
-        let (paged, pages) = match self.client.tags_in_pages(&self.repository, &list, usize::MAX).await {
-            Ok(paged) => paged,
+        let listed = match self.client.tags_in_pages(&self.repository, &list, usize::MAX).await {
+            Ok(listed) => listed,
             Err(error) => return refused(error),
         };
-        let (count, has) = (paged.len(), self.seen.iter().all(|tag| paged.contains(tag)));
+        let TagList { tags, pages, .. } = listed;
+        let (count, has) = (tags.len(), self.seen.iter().all(|tag| tags.contains(tag)));
         Ok(match (pages, has) {
             (1, true) => Found::unsupported(format!("all {count} tags at once, where {size} were asked for")),
             (1, false) => Found::fail(format!("{count} tags, and no Link to the others")),
@@ -192,9 +193,9 @@ fn is_gone(told: Result<Told, Error>) -> bool {
 
 /// What an error says of the registry; one of this run's own stays one.
 fn refused(error: Error) -> Result<Found, Error> {
-    match error.status() {
-        Some(400..=499) => Ok(Found::unsupported(error.to_string())),
-        Some(_) => Ok(Found::fail(error.to_string())),
-        None => Err(error),
+    match (error.status(), &error.kind) {
+        (Some(400..=499), _) => Ok(Found::unsupported(error.to_string())),
+        (Some(_), _) | (None, ErrorKind::Protocol(_)) => Ok(Found::fail(error.to_string())),
+        (None, _) => Err(error),
     }
 }

@@ -71,9 +71,9 @@ impl Probe<'_> {
         let question = Question { from: Some(from), ..Question::new(Verb::Post, target) };
         let told = self.client.ask(&other, &question).await?;
         if told.status == 202
-            && let Some(session) = told.header("location")
+            && let Some(session) = &told.location
         {
-            let _ = self.client.ask(&other, &Question::new(Verb::Delete, session)).await;
+            let _ = self.client.ask(&other, &Question::new(Verb::Delete, session.as_str())).await;
         }
         Ok(match told.status {
             201 => {

@@ -4,6 +4,7 @@ use bytes::Bytes;
 use reqwest::header::HeaderMap;
 use reqwest::{Response, Version};
 use tokio::time::Instant;
+use url::Url;
 
 use super::connections::reason_of;
 use super::error::{Error, ErrorKind, RateLimit, Refusal};
@@ -23,6 +24,8 @@ const MIN_PROGRESS: usize = 64 << 10;
 pub(super) struct Answer {
     /// Method and path of the request.
     pub(super) request: String,
+    /// The URL that answered, after redirects and without a fragment. `Link` and `Location` are relative to it.
+    pub(super) url: Url,
     pub(super) status: u16,
     pub(super) version: Version,
     pub(super) headers: HeaderMap,
@@ -58,6 +61,8 @@ pub(super) struct Reading<'a> {
     pub(super) subject: &'a str,
     /// Method and path of the request.
     pub(super) request: String,
+    /// The URL that answered.
+    pub(super) url: Url,
     /// Bytes at most.
     pub(super) limit: u64,
     /// How long a server may say nothing, or next to nothing: see [`MIN_PROGRESS`].
@@ -83,15 +88,17 @@ impl Answer {
         let headers = std::mem::take(response.headers_mut());
         let secrets = reading.secrets.clone();
         if reading.streamed && status == 200 {
-            let (request, body) = (reading.request, Bytes::new());
-            return Ok(Self { request, status, version, headers, body, secrets, rest: Some(response), elsewhere });
+            let Reading { request, url, .. } = reading;
+            let (body, rest) = (Bytes::new(), Some(response));
+            return Ok(Self { request, url, status, version, headers, body, secrets, rest, elsewhere });
         }
         let body = match read_body(response, if status >= 400 { MAX_TALK } else { reading.limit }, &reading).await {
             Err(_) if status < 400 && !reading.needed => Bytes::new(),
             Err(error) if status >= 400 && !error.is_transient() => Bytes::new(),
             body => body?,
         };
-        Ok(Self { request: reading.request, status, version, headers, body, secrets, rest: None, elsewhere })
+        let Reading { request, url, .. } = reading;
+        Ok(Self { request, url, status, version, headers, body, secrets, rest: None, elsewhere })
     }
 
     /// Compares the body of a success with what it must be. What is not may have been cut off, or mixed up on the way:

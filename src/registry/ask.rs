@@ -2,10 +2,12 @@
 
 use bytes::Bytes;
 use reqwest::Method;
+use url::Url;
 
 use super::answer::Answer;
 use super::client::Client;
 use super::error::{Error, Refusal};
+use super::exchange::location;
 use super::send::{Content, Request};
 use super::sign_in::scopes::Scopes;
 use crate::image::{MAX_MANIFEST, Reference, media_type};
@@ -15,7 +17,7 @@ use crate::image::{MAX_MANIFEST, Reference, media_type};
 pub(crate) struct Question {
     /// Such as `PUT`.
     pub verb: Verb,
-    /// Such as `manifests/v1` or `tags/list?n=1`; or a place that the registry named.
+    /// Such as `manifests/v1` or `tags/list?n=1`; or a whole URL, such as [`Told::location`].
     pub target: String,
     /// What it carries, with its media type.
     pub content: Option<(String, Bytes)>,
@@ -44,6 +46,8 @@ pub(crate) struct Told {
     pub body: Bytes,
     /// The status and the registry's own words, as messages have them.
     pub words: String,
+    /// The URL that `Location` names, if it may be followed.
+    pub location: Option<String>,
     headers: Vec<(String, String)>,
 }
 
@@ -62,6 +66,22 @@ impl Question {
 }
 
 impl Told {
+    fn new(api: &Url, answer: Answer) -> Self {
+        let location = location(api, &answer).ok().flatten().map(String::from);
+        let text = |(name, value): (&reqwest::header::HeaderName, &reqwest::header::HeaderValue)| {
+            Some((name.as_str().to_owned(), value.to_str().ok()?.to_owned()))
+        };
+        let headers = answer.headers.iter().filter_map(text).collect();
+        let words = match answer.status {
+            400.. => {
+                let refusal = Refusal { request: String::new(), rate_limit: None, ..answer.refusal() };
+                refusal.to_string().trim_matches(['(', ')']).to_owned()
+            }
+            status => format!("HTTP {status}"),
+        };
+        Self { status: answer.status, body: answer.body, words, location, headers }
+    }
+
     /// A header, if it is there and is text; its name in lower case.
     #[must_use]
     pub(crate) fn header(&self, name: &str) -> Option<&str> {
@@ -96,8 +116,7 @@ impl Client {
         if let Some(from) = &question.from {
             scopes = scopes.and(from, &["pull"]);
         }
-        let is_named = question.target.starts_with('/') || question.target.contains("://");
-        let target = match is_named {
+        let target = match question.target.contains("://") {
             true => question.target.clone(),
             false => format!("v2/{name}/{}", question.target),
         };
@@ -107,23 +126,8 @@ impl Client {
             limit: MAX_MANIFEST,
             ..Request::new(method, target, scopes, repository.without_name().to_string())
         };
-        Ok(self.send(repository.registry(), &request).await?.into())
-    }
-}
-
-impl From<Answer> for Told {
-    fn from(answer: Answer) -> Self {
-        let text = |(name, value): (&reqwest::header::HeaderName, &reqwest::header::HeaderValue)| {
-            Some((name.as_str().to_owned(), value.to_str().ok()?.to_owned()))
-        };
-        let headers = answer.headers.iter().filter_map(text).collect();
-        let words = match answer.status {
-            400.. => {
-                let refusal = Refusal { request: String::new(), rate_limit: None, ..answer.refusal() };
-                refusal.to_string().trim_matches(['(', ')']).to_owned()
-            }
-            status => format!("HTTP {status}"),
-        };
-        Self { status: answer.status, body: answer.body, words, headers }
+        let answer = self.send(repository.registry(), &request).await?;
+        let api = self.api(repository.registry(), &self.host(repository.registry())).await?;
+        Ok(Told::new(&api, answer))
     }
 }

@@ -4,10 +4,12 @@ use bytes::Bytes;
 use futures_util::StreamExt as _;
 use futures_util::future::{BoxFuture, join};
 use reqwest::Method;
+use url::Url;
 
 use super::answer::{Answer, Expected};
 use super::client::Client;
 use super::error::{Error, ErrorKind};
+use super::exchange::location;
 use super::manifests::manifest_request;
 use super::send::{Content, Request};
 use super::sign_in::scopes::Scopes;
@@ -112,16 +114,20 @@ impl Client {
         let answer = self.send(to.registry(), &request).await?;
         match answer.status {
             201 => Ok(Mounting::Mounted),
-            202 => Ok(Mounting::Refused(location(&answer).map(Session))),
+            202 => {
+                let api = self.api(to.registry(), &self.host(to.registry())).await?;
+                // A session that may not be followed is neither used nor cancelled: another is opened.
+                Ok(Mounting::Refused(location(&api, &answer).ok().flatten().map(Session)))
+            }
             400 | 401 | 403 | 404 | 405 => Ok(Mounting::Refused(None)),
             _ => Err(answer.error(&request.subject)),
         }
     }
 
     /// Ends an upload session that nothing will come into; a registry ends it some day as well.
-    async fn cancel(&self, to: &Reference, session: &str) {
+    async fn cancel(&self, to: &Reference, session: &Url) {
         let scopes = Scopes::push(to.repository());
-        let request = Request::new(Method::DELETE, session.to_owned(), scopes, to.to_string());
+        let request = Request::new(Method::DELETE, session.to_string(), scopes, to.to_string());
         let _ = self.stop().or_soon(self.send_signed(to.registry(), &request, 0)).await;
     }
 
@@ -153,7 +159,7 @@ impl Client {
         let (registry, scopes) = (to.registry(), Scopes::push(to.repository()));
         let open = upload_request(to, "", scopes.clone(), blob_name(to, blob));
         let subject = &open.subject;
-        let mut session = session.map(|Session(location)| location);
+        let mut session = session.map(|Session(url)| url);
         let mut tries = self.tries(registry, &open).await?;
         let answer = loop {
             let failed = tries.failed();
@@ -171,8 +177,7 @@ impl Client {
                 };
                 let ended = Ended::default();
                 let stream = ended.watch(verified(stream, subject.clone(), blob, source.is_lasting()));
-                let joint = if session.contains('?') { '&' } else { '?' };
-                let target = format!("{session}{joint}digest={}", blob.digest);
+                let target = closing_url(session, &blob.digest).into();
                 let content = Some(Content::Stream(blob.size, Mutex::new(Some(stream))));
                 let put = Request { content, ..Request::new(Method::PUT, target, scopes.clone(), subject.clone()) };
                 let answer = self.send_signed(registry, &put, failed).await;
@@ -197,9 +202,9 @@ impl Client {
         &self,
         registry: &str,
         open: &Request,
-        session: Option<String>,
+        session: Option<Url>,
         failed: u32,
-    ) -> Result<Result<String, Answer>, Error> {
+    ) -> Result<Result<Url, Answer>, Error> {
         if let Some(session) = session {
             return Ok(Ok(session));
         }
@@ -207,8 +212,9 @@ impl Client {
         if !is_done(&answer) {
             return Ok(Err(answer));
         }
-        let missing = || open.protocol("the upload session has no Location".into());
-        location(&answer).map(Ok).ok_or_else(missing)
+        let api = self.api(registry, &self.host(registry)).await?;
+        let session = location(&api, &answer).map_err(|reason| open.protocol(reason))?;
+        session.map(Ok).ok_or_else(|| open.protocol("the upload session has no Location".into()))
     }
 }
 
@@ -243,13 +249,36 @@ pub(crate) enum Mounting {
 }
 
 /// An upload session that is open. Its URL may hold secrets.
-pub(crate) struct Session(String);
+pub(crate) struct Session(Url);
 
 /// A redirect that is not followed, to a page for signing in, is no success.
 fn is_done(answer: &Answer) -> bool {
     matches!(answer.status, 200..=299)
 }
 
-fn location(answer: &Answer) -> Option<String> {
-    answer.header("location").map(str::to_owned)
+/// The URL of the PUT that sends a whole blob into a session and closes it. What the session's own query holds is kept as
+/// it is.
+fn closing_url(mut session: Url, digest: &Digest) -> Url {
+    let query = session.query().filter(|query| !query.is_empty());
+    let query = query.map_or_else(|| format!("digest={digest}"), |query| format!("{query}&digest={digest}"));
+    session.set_query(Some(&query));
+    session
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_digest_follows_the_query_of_a_session() {
+        let digest = Digest::sha256(b"x");
+        for (session, start) in [
+            ("https://r.io/u/1", "https://r.io/u/1?"),
+            ("https://r.io/u/1?", "https://r.io/u/1?"),
+            ("https://r.io/u/1?_state=a%2Fb==&x", "https://r.io/u/1?_state=a%2Fb==&x&"),
+        ] {
+            let url = closing_url(session.parse().unwrap(), &digest);
+            assert_eq!(url.as_str(), format!("{start}digest={digest}"));
+        }
+    }
 }

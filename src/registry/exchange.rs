@@ -47,9 +47,11 @@ impl Client {
             };
             let Some(location) = redirect(&request.method, &response) else {
                 self.show_warnings(&url, &response);
+                url.set_fragment(None);
                 let reading = Reading {
                     subject: &request.subject,
                     request: request.name(),
+                    url,
                     limit: request.limit,
                     silence: self.silence(),
                     budget: self.budget(),
@@ -218,6 +220,17 @@ pub(super) fn pointed_to(api: &Url, base: &Url, location: &str) -> Result<Url, S
     let _ = url.set_username("");
     let _ = url.set_password(None);
     Ok(url)
+}
+
+/// The URL that an answer names in `Location`, such as that of an upload session: relative to the URL that answered (RFC
+/// 9110, section 10.2.2), and without a fragment. `None` if it names none.
+///
+/// Errors: it may not be followed; see [`pointed_to`].
+pub(super) fn location(api: &Url, answer: &Answer) -> Result<Option<Url>, String> {
+    let Some(location) = answer.headers.get(LOCATION) else { return Ok(None) };
+    let mut url = pointed_to(api, &answer.url, &String::from_utf8_lossy(location.as_bytes()))?;
+    url.set_fragment(None);
+    Ok(Some(url))
 }
 
 /// What `--debug` shows of a request: bytes sent and bytes announced, milliseconds until the answer began.

@@ -2,8 +2,10 @@
 
 use std::time::{Duration, SystemTime};
 
+use url::Url;
+
 use super::sign_in::challenge::{Challenge, parse_challenges};
-use super::{RetryPolicy, retry};
+use super::{RetryPolicy, link, retry};
 
 /// Realm, service and scope of a Bearer challenge; empty texts for Basic.
 #[must_use]
@@ -24,4 +26,13 @@ pub fn asked_wait(header: Option<&str>, body: &[u8], now: SystemTime) -> Option<
 #[must_use]
 pub fn wait(policy: RetryPolicy, failed: u32, asked: Option<Duration>, chance: f64) -> Option<Duration> {
     policy.wait(failed, asked, chance)
+}
+
+/// The next page that the values of `Link` headers name, relative to a URL.
+///
+/// # Errors
+///
+/// The headers cannot be read.
+pub fn next_page(base: &Url, values: &[&[u8]]) -> Result<Option<Url>, String> {
+    link::next_page(base, values.iter().copied())
 }

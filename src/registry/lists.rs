@@ -1,92 +1,182 @@
 //! Lists that may come in pages: tags, referrers.
 
 use reqwest::Method;
-use reqwest::header::LINK;
+use reqwest::header::{HeaderValue, LINK};
 use serde::Deserialize;
 use url::Url;
 
 use super::answer::Answer;
 use super::client::Client;
-use super::error::Error;
+use super::error::{Error, ErrorKind};
 use super::exchange::pointed_to;
+use super::link::next_page;
+use super::redact::redacted;
 use super::send::Request;
 use super::sign_in::scopes::Scopes;
-use crate::image::{Descriptor, Digest, Index, MAX_MANIFEST, Reference, check_tag, media_type};
+use crate::image::{Descriptor, Digest, MAX_MANIFEST, Reference, check_tag, media_type};
 
 /// No repository has more; a registry that goes on is broken.
 const MAX_PAGES: usize = 10_000;
 
+/// Bytes that a tag takes in what is made of a list, besides its own: a document for programs.
+const PER_TAG: usize = 128;
+
+/// The tags of a repository as its registry lists them.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct TagList {
+    /// The tags in the registry's order.
+    pub tags: Vec<String>,
+    /// Names in the list that are not valid tags. They are left out of `tags`.
+    pub invalid: usize,
+    /// Pages that were read.
+    pub pages: usize,
+}
+
+/// One page of a list of tags.
 #[derive(Deserialize)]
 struct Tags {
-    // Some registries write null where there are none.
+    // Null stands for an empty list. Without `deserialize_with` an absent list would as well.
+    #[serde(deserialize_with = "Option::deserialize")]
     tags: Option<Vec<String>>,
 }
 
+/// One page of a list of referrers.
+#[derive(Deserialize)]
+struct Referrers {
+    #[serde(deserialize_with = "Option::deserialize")]
+    manifests: Option<Vec<Descriptor>>,
+}
+
+/// Tells an answer that has a list of referrers, however malformed, from one that has none.
+#[derive(Deserialize)]
+struct AnyReferrers {
+    #[serde(rename = "manifests")]
+    _manifests: serde::de::IgnoredAny,
+}
+
 impl Client {
-    /// The tags of a repository, in the registry's order (distribution-spec, "Listing Tags"): so many at most.
+    /// Lists the tags of a repository, in the registry's order (distribution-spec, "Listing Tags"): `limit` at most.
+    /// Warns of names in the list that are not valid tags.
+    ///
+    /// # Errors
+    ///
+    /// The registry's answer, an answer without a list, a page whose `Link` cannot be read or followed, or more tags than
+    /// fit into the memory of a run: some 400,000.
     pub async fn tags(&self, repository: &Reference, limit: usize) -> Result<Vec<String>, Error> {
-        Ok(self.tags_in_pages(repository, "tags/list", limit).await?.0)
+        let TagList { tags, invalid, .. } = self.tags_in_pages(repository, "tags/list", limit).await?;
+        if invalid > 0 {
+            let subject = tags_subject(repository);
+            self.warn_once(format!("{subject}: {invalid} of the names listed are not valid tags and are left out"));
+        }
+        Ok(tags)
     }
 
-    /// The same by a list of its own, such as `tags/list?n=10`; and how many pages that took.
-    pub async fn tags_in_pages(
-        &self,
-        repository: &Reference,
-        list: &str,
-        limit: usize,
-    ) -> Result<(Vec<String>, usize), Error> {
-        let request = list_request(repository, list, format!("tags of {}", repository.without_name()));
-        let (mut tags, mut pages): (Vec<String>, usize) = (Vec::new(), 0);
+    /// Lists every tag of a repository.
+    ///
+    /// # Errors
+    ///
+    /// As of [`Self::tags`], and names in the list that are not valid tags: what they point at cannot be asked for.
+    pub async fn every_tag(&self, repository: &Reference) -> Result<Vec<String>, Error> {
+        let TagList { tags, invalid, .. } = self.tags_in_pages(repository, "tags/list", usize::MAX).await?;
+        if invalid > 0 {
+            let reason = format!("{invalid} of the names listed are not valid tags");
+            return Err(Error::protocol(&tags_subject(repository), reason));
+        }
+        Ok(tags)
+    }
+
+    /// Lists tags as [`Self::tags`] does, beginning with the page `list`, such as `tags/list?n=10`.
+    ///
+    /// # Errors
+    ///
+    /// As of [`Self::tags`].
+    pub async fn tags_in_pages(&self, repository: &Reference, list: &str, limit: usize) -> Result<TagList, Error> {
+        let request = list_request(repository, list, tags_subject(repository));
+        let subject = request.subject.clone();
+        let (mut found, mut charge) = (TagList::default(), self.budget().open());
+        let over_limit = |error| Error::new(subject.as_str(), ErrorKind::from(error));
         let take = |answer: &Answer| {
-            pages += 1;
-            let page: Tags = read(answer)?;
+            found.pages += 1;
+            let page = read::<Tags>(answer, &subject)?.tags.unwrap_or_default();
+            let count = page.len();
+            charge.grow_by_document(&answer.body).map_err(over_limit)?;
+            charge.grow(count * PER_TAG).map_err(over_limit)?;
             // What is no tag could not be asked for, and must not get into a URL.
-            tags.extend(page.tags.unwrap_or_default().into_iter().filter(|tag| check_tag(tag).is_ok()));
-            Ok(tags.len() >= limit)
+            let valid: Vec<String> = page.into_iter().filter(|tag| check_tag(tag).is_ok()).collect();
+            found.invalid += count - valid.len();
+            found.tags.extend(valid);
+            Ok(found.tags.len() >= limit)
         };
         self.pages(repository.registry(), request, take).await?;
-        tags.truncate(limit);
-        Ok((tags, pages))
+        found.tags.truncate(limit);
+        Ok(found)
     }
 
-    /// What refers to a manifest (distribution-spec, "Listing Referrers"): nothing at all where the registry does not
-    /// have that list, and the tag `sha256-HEX` holds it.
+    /// Lists what refers to a manifest (distribution-spec, "Listing Referrers"). `None` if the registry does not have
+    /// that list, or answers without one: then the tag `sha256-HEX` holds it.
+    ///
+    /// # Errors
+    ///
+    /// The registry's answer, a list that cannot be read, or a page whose `Link` cannot be read or followed.
     pub async fn referrers(&self, repository: &Reference, digest: &Digest) -> Result<Option<Vec<Descriptor>>, Error> {
         let subject = format!("referrers of {}", repository.with_digest(digest.clone()));
-        let mut request = list_request(repository, &format!("referrers/{digest}"), subject);
+        let mut request = list_request(repository, &format!("referrers/{digest}"), subject.clone());
         request.accept = Some(media_type::OCI_INDEX);
-        let mut referrers = Vec::new();
+        let (mut referrers, mut pages, mut has_list) = (Vec::new(), 0, true);
+        let mut charge = self.budget().open();
         let take = |answer: &Answer| {
-            referrers.extend(read::<Index>(answer)?.manifests);
-            Ok(false)
+            pages += 1;
+            has_list = pages > 1 || serde_json::from_slice::<AnyReferrers>(&answer.body).is_ok();
+            if has_list {
+                let charged = charge.grow_by_document(&answer.body);
+                charged.map_err(|error| Error::new(subject.as_str(), ErrorKind::from(error)))?;
+                referrers.extend(read::<Referrers>(answer, &subject)?.manifests.unwrap_or_default());
+            }
+            Ok(!has_list)
         };
         match self.pages(repository.registry(), request, take).await {
-            Ok(()) => Ok(Some(referrers)),
-            Err(error) if error.status() == Some(404) || error.status() == Some(405) => Ok(None),
+            Ok(()) => Ok(has_list.then_some(referrers)),
+            // On a later page it is a part of the list that is missing.
+            Err(error) if pages == 0 && matches!(error.status(), Some(404 | 405)) => Ok(None),
             Err(error) => Err(error),
         }
     }
 
-    /// A list from its first page to its last, or until enough is taken.
+    /// Reads a list from its first page to its last, or until `take` returns true.
     async fn pages(
         &self,
         registry: &str,
         mut request: Request,
         mut take: impl FnMut(&Answer) -> Result<bool, Error>,
     ) -> Result<(), Error> {
-        for _ in 0..MAX_PAGES {
+        // Brent's cycle detection: each page is compared with one earlier page, which is replaced ever more rarely.
+        let mut earlier: Option<Url> = None;
+        for page in 1..=MAX_PAGES {
             let answer = self.send_ok(registry, &request).await?;
-            let next = match next_page(&answer) {
-                _ if take(&answer)? => return Ok(()),
-                Some(next) if answer.elsewhere.is_none() => next,
-                _ => return Ok(()),
-            };
-            let host = self.host(registry);
-            let api = self.api(registry, &host).await?;
-            request.target = same_origin(&api, &request.target, &next).map_err(|reason| request.protocol(reason))?;
+            if take(&answer)? {
+                return Ok(());
+            }
+            if earlier.as_ref() == Some(&answer.url) {
+                return Err(
+                    request.protocol("its pages name one another as the next page, and there is no last".into())
+                );
+            }
+            let links = answer.headers.get_all(LINK).iter().map(HeaderValue::as_bytes);
+            let next = next_page(&answer.url, links).map_err(|reason| request.protocol(reason))?;
+            let Some(next) = next else { return Ok(()) };
+            let api = self.api(registry, &self.host(registry)).await?;
+            request.target = checked_page(&api, &answer.url, &next).map_err(|reason| request.protocol(reason))?;
+            if page.is_power_of_two() {
+                earlier = Some(answer.url);
+            }
         }
         Err(request.protocol(format!("more than {MAX_PAGES} pages")))
     }
+}
+
+fn tags_subject(repository: &Reference) -> String {
+    format!("tags of {}", repository.without_name())
 }
 
 fn list_request(repository: &Reference, list: &str, subject: String) -> Request {
@@ -95,33 +185,17 @@ fn list_request(repository: &Reference, list: &str, subject: String) -> Request 
     Request { limit: MAX_MANIFEST, ..Request::new(Method::GET, target, scopes, subject) }
 }
 
-fn read<T: for<'de> Deserialize<'de>>(answer: &Answer) -> Result<T, Error> {
-    let invalid = |error| Error::protocol(&answer.request, format!("the answer is not valid: {error}"));
+fn read<T: for<'de> Deserialize<'de>>(answer: &Answer, subject: &str) -> Result<T, Error> {
+    let invalid = |error| Error::protocol(subject, format!("the answer to {} is not a list: {error}", answer.request));
     serde_json::from_slice(&answer.body).map_err(invalid)
 }
 
-/// The target of `Link: <...>; rel="next"` (RFC 8288).
-fn next_page(answer: &Answer) -> Option<String> {
-    let links = answer.headers.get_all(LINK).iter().filter_map(|value| value.to_str().ok());
-    links.flat_map(|value| value.split(',')).find_map(next_of).map(str::to_owned)
-}
-
-fn next_of(link: &str) -> Option<&str> {
-    let (target, parameters) = link.trim().strip_prefix('<')?.split_once('>')?;
-    let is_next = |parameter: &str| {
-        parameter.trim().split_once('=').is_some_and(|(name, value)| {
-            name.eq_ignore_ascii_case("rel") && value.trim_matches('"').eq_ignore_ascii_case("next")
-        })
-    };
-    parameters.split(';').any(is_next).then_some(target)
-}
-
-/// A next page is of the registry's own: another origin is not asked.
-fn same_origin(api: &Url, page: &str, next: &str) -> Result<String, String> {
-    let base = pointed_to(api, api, page)?;
-    let next = pointed_to(api, &base, next)?;
-    if next.origin() != api.origin() {
-        return Err("the registry's next page is at another host, which is not asked".into());
+/// The target of a request for the next page. A page is asked for at the registry, or, without credentials, at the origin
+/// to which the registry redirected and which answered.
+fn checked_page(api: &Url, answered: &Url, next: &Url) -> Result<String, String> {
+    let next = pointed_to(api, answered, next.as_str())?;
+    if next.origin() != api.origin() && next.origin() != answered.origin() {
+        return Err(format!("the next page is at another host, which is not asked: {}", redacted(&next)));
     }
     Ok(next.into())
 }
@@ -131,20 +205,21 @@ mod tests {
     use super::*;
 
     #[test]
-    fn next_pages() {
-        for (link, next) in [
-            ("</v2/a/tags/list?last=x&n=2>; rel=\"next\"", Some("/v2/a/tags/list?last=x&n=2")),
-            ("<?last=x>;rel=next", Some("?last=x")),
-            ("</x>; rel=\"prev\"", None),
-            ("/x; rel=next", None),
-            ("</x>", None),
+    fn pages_are_asked_for_at_the_registry_and_where_it_redirects() {
+        for (api, answered, next, is_asked) in [
+            ("https://r.io", "https://r.io/v2/a/tags/list", "https://r.io/v2/a/tags/list?last=x", true),
+            ("https://r.io", "https://cdn.io/list", "https://cdn.io/list?last=x", true),
+            ("https://r.io", "https://cdn.io/list", "https://r.io/v2/a/tags/list?last=x", true),
+            ("https://r.io", "https://r.io/v2/a/tags/list", "https://cdn.io/list", false),
+            ("https://r.io", "https://cdn.io/list", "https://evil.io/list", false),
+            ("https://r.io", "https://r.io/v2/a/tags/list", "https://r.io:8443/list", false),
+            ("https://r.io", "https://r.io/v2/a/tags/list", "http://r.io/list", false),
+            ("http://r.io", "https://cdn.io/list", "http://r.io/v2/a/tags/list", false),
+            ("http://r.io", "https://cdn.io/list", "http://cdn.io/list", false),
         ] {
-            assert_eq!(next_of(link), next, "{link}");
+            let [api, answered, next] = [api, answered, next].map(|url| url.parse::<Url>().unwrap());
+            let asked = checked_page(&api, &answered, &next);
+            assert_eq!(asked.clone().ok(), is_asked.then(|| next.to_string()), "{answered} {next}: {asked:?}");
         }
-        let api: Url = "https://r.io".parse().unwrap();
-        let page = |next: &str| same_origin(&api, "v2/a/tags/list?n=2", next);
-        assert_eq!(page("?last=x").as_deref(), Ok("https://r.io/v2/a/tags/list?last=x"));
-        assert_eq!(page("/v2/a/tags/list?last=y").as_deref(), Ok("https://r.io/v2/a/tags/list?last=y"));
-        assert!(page("https://evil.io/x").is_err() && page("http://r.io/x").is_err() && page("//evil.io/").is_err());
     }
 }

@@ -14,6 +14,7 @@ mod exchange;
 #[cfg(fuzzing)]
 pub mod fuzzing;
 mod host;
+mod link;
 mod lists;
 mod manifests;
 mod push;
@@ -32,6 +33,7 @@ pub(crate) use blobs::{FoundBlob, Mounting};
 pub use client::{Client, DEFAULT_CONCURRENCY, DEFAULT_SILENCE, Options, Trace, Traffic};
 pub use connections::Tls;
 pub use error::{Denial, Denied, Error, ErrorKind, RateLimit, Refusal, RegistryMessage};
+pub use lists::TagList;
 pub use push::IfMatch;
 pub use redact::Secret;
 pub use retry::RetryPolicy;

@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 use bytes::Bytes;
 use reqwest::Method;
 
+use super::answer::Expected;
 use super::client::Client;
 use super::error::{Error, ErrorKind};
 use super::manifests::{get_request, head_request, manifest_request};
@@ -21,7 +22,8 @@ impl Client {
     /// Writes a manifest under `reference`'s tag or digest (distribution-spec, "Pushing Manifests").
     ///
     /// Any of 200, 201, 202 and 204 is success, if the registry then has the digest: it says so in its answer, or is
-    /// asked with a HEAD. Where a tag was refused, or the answer was lost, the tag is looked at: one that points at the
+    /// asked with a HEAD. Where it names another digest, what was written is read: if it is the manifest, the header is
+    /// wrong, which is warned of; if not, that is an error. Where a tag was refused, or the answer was lost, the tag is looked at: one that points at the
     /// manifest is success, as with immutable tags. A registry that calls unknown what the manifest refers to is asked
     /// again: what was written, here or by others, a moment ago may not be known everywhere in it.
     ///
@@ -71,10 +73,11 @@ impl Client {
         let unsettled = |error: Error| Error::new(error.subject, ErrorKind::Unsettled(Box::new(error.kind)));
         let error = match outcome {
             Ok(answer) if matches!(answer.status, 200 | 201 | 202 | 204) => {
-                if answer.digest().is_some_and(|digest| digest.matches(bytes)) {
-                    return Ok(());
-                }
-                let read = self.read_back(reference, &descriptor.digest).await;
+                let read = match answer.digest() {
+                    Some(named) if named.matches(bytes) => return Ok(()),
+                    Some(named) => self.read_back_content(reference, &descriptor.digest, &named).await,
+                    None => self.read_back(reference, &descriptor.digest).await,
+                };
                 return read.map_err(|error| if is_tag { unsettled(error) } else { error });
             }
             Ok(answer) => self.refused(registry, &request, &answer).await,
@@ -98,10 +101,27 @@ impl Client {
     ///
     /// Errors: it stands for something else, or nothing, to the end.
     pub async fn read_back(&self, reference: &Reference, digest: &Digest) -> Result<(), Error> {
+        self.wait_for(reference, digest, Look::Header).await
+    }
+
+    /// Reads what was written under a reference, as the registry `named` another digest for it, and warns where only that
+    /// is wrong. It waits as [`Self::read_back`] does.
+    ///
+    /// Errors: the content is other than what was written, or there is none, to the end.
+    async fn read_back_content(&self, reference: &Reference, digest: &Digest, named: &Digest) -> Result<(), Error> {
+        self.wait_for(reference, digest, Look::Content).await?;
+        self.warn(format!("{reference}: the registry answered with digest {named}, and what it holds is {digest}"));
+        Ok(())
+    }
+
+    async fn wait_for(&self, reference: &Reference, digest: &Digest, look: Look) -> Result<(), Error> {
         let subject = reference.to_string();
         let mut failed = 0;
         loop {
-            let current = self.current_digest(reference).await?;
+            let current = match look {
+                Look::Header => self.current_digest(reference).await?,
+                Look::Content => self.content_digest(reference, digest).await?,
+            };
             if current.as_ref() == Some(digest) {
                 return Ok(());
             }
@@ -119,6 +139,18 @@ impl Client {
             self.warn(format!("{subject} does not read back with {digest} yet; looking again in {seconds:.1} s"));
             let waited = self.stop().or(tokio::time::sleep(wait)).await;
             waited.map_err(|reason| Error::new(subject.as_str(), ErrorKind::Stopped(reason)))?;
+        }
+    }
+
+    /// The digest of what a reference stands for, by its bytes alone, in the algorithm of `expected` if it is that.
+    async fn content_digest(&self, reference: &Reference, expected: &Digest) -> Result<Option<Digest>, Error> {
+        let get = Request { expected: Expected::default(), ..get_request(reference, Some(reference)) };
+        match self.send_ok(reference.registry(), &get).await {
+            Ok(answer) if expected.matches(&answer.body) => Ok(Some(expected.clone())),
+            Ok(answer) => Ok(Some(Digest::sha256(&answer.body))),
+            // What was just written may not be known everywhere yet.
+            Err(error) if error.status() == Some(404) => Ok(None),
+            Err(error) => Err(error),
         }
     }
 
@@ -157,6 +189,15 @@ impl Client {
         };
         self.stop().or_soon(asking).await.ok()?
     }
+}
+
+/// How it is found out what a reference stands for.
+#[derive(Clone, Copy)]
+enum Look {
+    /// By the digest that the registry names.
+    Header,
+    /// By the content.
+    Content,
 }
 
 /// What a tag must point at to be written.

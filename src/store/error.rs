@@ -1,6 +1,6 @@
 use std::fmt;
 
-use crate::image::LayoutReference;
+use crate::image::{LayoutReference, ManifestError};
 use crate::{layout, registry};
 
 /// Why something in a registry or a layout did not work.
@@ -86,6 +86,15 @@ impl Error {
             Self::Layout(error) => error.kind == layout::ErrorKind::Wrong,
             Self::Unsuitable { .. } => false,
         }
+    }
+
+    /// Whether it is a manifest of a type that cannot refer to other manifests: neither an image nor an index.
+    #[must_use]
+    pub fn is_of_other_type(&self) -> bool {
+        matches!(self, Self::Registry(error) if matches!(
+            error.kind,
+            registry::ErrorKind::Manifest(ManifestError::Schema1 | ManifestError::MediaType(_))
+        ))
     }
 
     /// The bytes that were named and those that there are, where these differ.

@@ -247,6 +247,18 @@ impl<'a> Store<'a> {
         }
     }
 
+    /// Lists every tag of a repository, or every name in a layout.
+    ///
+    /// # Errors
+    ///
+    /// As of [`Client::every_tag`], or the layout cannot be read.
+    pub async fn every_tag(&self, at: &Location) -> Result<Vec<String>, Error> {
+        match at {
+            Location::Registry(reference) => Ok(self.client.every_tag(reference).await?),
+            Location::Layout(_) => self.tags(at, usize::MAX).await,
+        }
+    }
+
     /// What a tag or name points at now, or whether a digest is there. An archive is written anew whatever it holds,
     /// and the blobs of a layout are looked at one by one: for these, nothing is there.
     pub async fn current_digest(&self, at: &Location) -> Result<Option<Digest>, Error> {

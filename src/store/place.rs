@@ -87,8 +87,9 @@ impl Placed {
         Ok(matches!(there, Ok(Some(digest)) if digest == child.descriptor.digest))
     }
 
-    /// Puts the blobs of children into the target's repository, except those of children that are there already. No
-    /// manifest is written, so that nothing becomes visible: this may run while configs are still checked.
+    /// Puts the blobs of children into the target's repository. A child whose manifest is there already is left out, and
+    /// its blobs are not looked for: `verify` does that. No manifest is written, so that nothing becomes visible: this may
+    /// run while configs are still checked.
     ///
     /// At most `concurrency` children and blobs are worked on at once, however many there are: each takes some 40 KB.
     pub async fn place_blobs(

@@ -7,7 +7,8 @@ use super::{Child, Error, Placed, Step, Steps, Store};
 use crate::image::{Descriptor, Digest, Location};
 use crate::registry::IfMatch;
 
-/// A manifest that is to be known under some tags, when all that it refers to is in its place.
+/// A manifest that is to be known under some tags, once each manifest that it refers to is in its place. The blobs of those
+/// that were there before are not looked for.
 #[derive(Debug, Clone)]
 pub struct Publication<'p> {
     /// The first tag; where there is to be none, the repository by digest or the layout alone.

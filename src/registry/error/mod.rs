@@ -252,7 +252,9 @@ impl ErrorKind {
                 let name = |digest: &Option<Digest>| digest.as_ref().map_or("nothing".into(), ToString::to_string);
                 write!(f, " points at {}, and was to point at {}: not written", name(current), name(expected))
             }
-            Self::Late => f.write_str("the write could not be sent at once after the look; too much else is under way"),
+            Self::Late => {
+                f.write_str(": the write could not be sent at once after the look; too much else is under way")
+            }
             Self::Unsettled(kind) => {
                 match &**kind {
                     Self::Stopped(_) => f.write_str(": interrupted while it was read back")?,
@@ -323,6 +325,12 @@ mod tests {
             );
             assert_eq!((error.is_missing(), error.to_string().as_str()), (missing, text));
         }
+    }
+
+    #[test]
+    fn a_late_write_is_named() {
+        let text = Error::new("r/a:1", ErrorKind::Late).to_string();
+        assert!(text.starts_with("r/a:1: the write could not be sent"), "{text}");
     }
 
     #[test]

@@ -59,10 +59,17 @@ impl Client {
         let sending = Sending { method, url, sent, attempt };
         match self.dispatch(builder, &Progress::new(), &sending).await {
             Ok(response) => {
-                let (request, silence, budget) = (String::new(), self.silence(), self.budget());
-                let (limit, secrets) = (MAX_TALK, self.secrets());
-                let reading =
-                    Reading { subject, request, limit, silence, budget, secrets, needed: true, streamed: false };
+                let reading = Reading {
+                    subject,
+                    request: String::new(),
+                    url: url.clone(),
+                    limit: MAX_TALK,
+                    silence: self.silence(),
+                    budget: self.budget(),
+                    secrets: self.secrets(),
+                    needed: true,
+                    streamed: false,
+                };
                 Answer::read(response, reading, None).await
             }
             Err(NotSent { reason, transient: true, .. }) => {
