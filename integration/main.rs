@@ -35,6 +35,7 @@ mod snapshots;
 mod stops;
 mod support;
 mod tags;
+mod targets;
 mod tls;
 mod usage;
 mod verify;
