@@ -22,7 +22,7 @@ const ALLOWED: &[(&str, &[&str])] = &[
     ("query.rs", &["store", "image", "*"]),
     ("verify", &["once", "store", "registry", "image", "*"]),
     ("output", &["assemble", "inspect", "probe", "query", "verify", "store", "image", "*"]),
-    ("store", &["once", "registry", "layout", "image", "*"]),
+    ("store", &["links", "once", "registry", "layout", "image", "*"]),
     ("layout", &["image", "links", "*"]),
     ("registry", &["once", "image", "*"]),
     ("spec", &["image"]),

@@ -224,14 +224,10 @@ fn a_stop_ends_the_hashing_of_a_blob_that_is_there() {
         let outcome = stopped_with_open(folder.path(), &copy, &blob, name);
         assert!(outcome.exit == code && outcome.stderr.contains("not done, interrupted"), "{outcome:?}");
     }
-    for copy in [
-        &copy[..],
-        &["copy", "--dry-run", "oci:src", "oci:out:v1"],
-        &["push", "from-args", "--platforms", "linux/amd64", "--template", "oci:src", "--target", "oci:out:v1"],
-    ] {
-        let outcome = end_or_kill(start(command(folder.path(), &[&["--deadline", "1s"], copy].concat())));
-        // A dry run of `copy` does not look at blobs.
-        assert_eq!(outcome.exit, if copy.contains(&"--dry-run") { 0 } else { 124 }, "{outcome:?}");
+    let parts = ["--platforms", "linux/amd64", "--template", "oci:src", "--target", "oci:out:v1"];
+    for args in [&copy[..], &[&["push", "from-args"], &parts[..]].concat()] {
+        let outcome = end_or_kill(start(command(folder.path(), &[&["--deadline", "1s"], args].concat())));
+        assert_eq!(outcome.exit, 124, "{outcome:?}");
     }
     assert!(before == std::fs::read(folder.path().join("out/index.json")).unwrap());
 }

@@ -326,8 +326,8 @@ pub(crate) fn check_target(at: &LayoutReference) -> Result<(), Error> {
         return links::resolve_file(path).map(drop).map_err(failed);
     }
     if !path.exists() {
-        // A dangling link is no place for a folder.
-        return links::is_regular(path).map(drop).map_err(failed);
+        let is_link = std::fs::symlink_metadata(path).is_ok();
+        return if is_link { Err(failed(std::io::Error::other("it is a dangling symbolic link"))) } else { Ok(()) };
     }
     for (name, _) in FILES {
         links::is_regular(&path.join(name)).map_err(failed)?;

@@ -9,6 +9,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use super::{Error, Store};
 use crate::image::{Descriptor, LayoutReference, Location};
 use crate::layout::{self, CancelToken, Layout, Writer};
+use crate::links::{self, Target};
 use crate::once::Once;
 use crate::registry;
 
@@ -168,14 +169,14 @@ impl Store<'_> {
     }
 }
 
-/// One layout, however its path is spelled.
+/// One layout, however its path is spelled, and through whatever links it is reached.
 fn key(at: &LayoutReference) -> LayoutReference {
     let path = Path::new(&at.path);
-    let whole = std::fs::canonicalize(path).or_else(|_| {
-        let parent = path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
-        Ok::<_, std::io::Error>(std::fs::canonicalize(parent)?.join(path.file_name().unwrap_or_default()))
-    });
-    let path = whole.map_or_else(|_| at.path.clone(), |path| path.to_string_lossy().into_owned());
+    let resolved = match links::resolve(path) {
+        Ok(Target::File(path)) => Ok(path),
+        _ => std::fs::canonicalize(path),
+    };
+    let path = resolved.map_or_else(|_| at.path.clone(), |path| path.to_string_lossy().into_owned());
     LayoutReference { archive: at.archive, path, name: None, digest: None }
 }
 
