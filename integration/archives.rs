@@ -16,7 +16,7 @@ fn blob(bytes: &[u8]) -> String {
 }
 
 /// The files of a sound layout with one image, by name.
-fn sound() -> Vec<(String, Vec<u8>)> {
+pub fn sound() -> Vec<(String, Vec<u8>)> {
     let config = br#"{"os":"linux","architecture":"amd64"}"#;
     let manifest = json!({
         "schemaVersion": 2, "mediaType": OCI, "layers": [],
@@ -202,4 +202,43 @@ fn what_is_no_layout() {
     std::fs::write(folder.path().join("a.tar"), archive(|_| {})).unwrap();
     let outcome = manifest_tool(folder.path(), &["copy", "oci-archive:a.tar", "oci:empty:v1"]);
     assert!(outcome.exit == 1 && outcome.stderr.contains("neither empty nor an image layout"), "{outcome:?}");
+}
+
+/// Readers of an archive that other processes keep replacing get one version or the other.
+#[test]
+fn an_archive_that_is_replaced_while_it_is_read() {
+    use std::sync::atomic::{AtomicBool, Ordering};
+    let folder = tempfile::tempdir().unwrap();
+    let at = |name: &str| folder.path().join(name);
+    std::fs::write(at("one.tar"), archive(|_| {})).unwrap();
+    // The same image at other offsets, in another order.
+    let mut tar = tar::Builder::new(Vec::new());
+    for (name, bytes) in sound().into_iter().rev() {
+        raw(&mut tar, "blobs/", tar::EntryType::Directory, 0, b"");
+        raw(&mut tar, &name, tar::EntryType::Regular, bytes.len() as u64, &bytes);
+    }
+    std::fs::write(at("two.tar"), tar.into_inner().unwrap()).unwrap();
+    std::fs::copy(at("one.tar"), at("live.tar")).unwrap();
+    let done = AtomicBool::new(false);
+    std::thread::scope(|scope| {
+        scope.spawn(|| {
+            for name in ["one.tar", "two.tar"].into_iter().cycle().take_while(|_| !done.load(Ordering::Relaxed)) {
+                std::fs::hard_link(at(name), at("next.tar")).unwrap();
+                std::fs::rename(at("next.tar"), at("live.tar")).unwrap();
+                let _ = std::fs::remove_file(at("next.tar"));
+            }
+        });
+        let run = |args: &[&str]| manifest_tool(folder.path(), args);
+        let outcomes: Vec<_> = (0..5)
+            .flat_map(|n| {
+                let to = format!("oci:out{n}:v1");
+                let from = "oci-archive:live.tar";
+                [run(&["inspect", from]), run(&["verify", "--layers", from]), run(&["copy", from, &to])]
+            })
+            .collect();
+        done.store(true, Ordering::Relaxed);
+        for outcome in outcomes {
+            assert_eq!(outcome.exit, 0, "{outcome:?}");
+        }
+    });
 }

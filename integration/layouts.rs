@@ -94,6 +94,20 @@ fn two_spellings_are_one_archive() {
     }
 }
 
+#[cfg(unix)]
+#[test]
+fn a_dangling_link_and_where_it_leads_are_one_archive() {
+    let scene = Scene::new();
+    std::os::unix::fs::symlink("new.tar", scene.path("link.tar")).unwrap();
+    let spec = |target: &str| format!("image: {target}\nmanifests: [{{image: '{}'}}]\n", scene.at("app:one"));
+    let specs = format!("{}---\n{}", spec("oci-archive:link.tar:a"), spec("oci-archive:new.tar:b"));
+    std::fs::write(scene.path("specs.yaml"), specs).unwrap();
+    scene.done(&["push", "from-spec", "specs.yaml"]);
+    for name in ["a", "b"] {
+        scene.done(&["inspect", &format!("oci-archive:new.tar:{name}")]);
+    }
+}
+
 /// One of several tags cannot be copied: what was in the archive stays.
 #[test]
 fn an_archive_is_replaced_when_all_is_done() {
@@ -188,7 +202,7 @@ fn nothing_is_written_through_a_link() {
     std::fs::create_dir(scene.path("linked")).unwrap();
     std::fs::write(scene.path("linked/oci-layout"), r#"{"imageLayoutVersion":"1.0.0"}"#).unwrap();
     std::os::unix::fs::symlink(scene.path("outside"), scene.path("linked/blobs")).unwrap();
-    scene.fails(&["copy", &scene.at("app:one"), "oci:linked:v1"], "is not a plain folder");
+    scene.fails(&["copy", &scene.at("app:one"), "oci:linked:v1"], "not a plain file in plain folders");
     let written = walk(&scene.path("outside"));
     assert!(written.is_empty(), "{written:?}");
 }

@@ -38,6 +38,7 @@ mod stops;
 mod supply_chain;
 mod support;
 mod tags;
+mod targets;
 mod tls;
 mod uploads;
 mod usage;

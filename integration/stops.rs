@@ -1,11 +1,18 @@
 //! Runs that end before they are done: killed, interrupted, out of time.
 
+use std::path::Path;
 use std::process::Child;
+use std::sync::mpsc;
 use std::time::{Duration, Instant};
 
+use serde_json::json;
+
+use crate::archives::sound;
 use crate::support::faults::{Fault, Faulty};
+use crate::support::images::{OCI, OCI_INDEX, descriptor};
+use crate::support::registry::sha256;
 use crate::support::scene::{Scene, TAGS};
-use crate::support::{command, end, signal, start};
+use crate::support::{Outcome, command, end, manifest_tool, signal, start};
 
 fn args(host: &str, repository: &str) -> Vec<String> {
     let (template, target) = (format!("{host}/parts:ARCH"), format!("{host}/{repository}:{}", TAGS[0]));
@@ -141,4 +148,140 @@ fn a_deadline_ends_the_run() {
     assert!(outcome.stderr.contains(&format!("written: {}/{repository}:v1; not written", front.host)), "{outcome:?}");
     scene.check(&repository, &outcome).unwrap();
     assert_eq!(scene.moved(&repository).unwrap(), [true, false, false]);
+}
+
+/// Waits for the end of a process, and kills it after two minutes: one that does not hear signals must not hang the tests.
+fn end_or_kill(child: Child) -> Outcome {
+    let (ended, wait) = mpsc::channel::<()>();
+    let id = child.id().to_string();
+    let killer = std::thread::spawn(move || {
+        if wait.recv_timeout(Duration::from_secs(120)) == Err(mpsc::RecvTimeoutError::Timeout) {
+            std::process::Command::new("kill").args(["-s", "KILL", &id]).status().unwrap();
+        }
+    });
+    let outcome = end(child);
+    drop(ended);
+    killer.join().unwrap();
+    outcome
+}
+
+/// Waits until something is so, as long as a process runs.
+fn until(child: &mut Child, is_so: impl Fn(u32) -> bool) {
+    while !is_so(child.id()) {
+        assert!(child.try_wait().unwrap().is_none(), "it ended before");
+        std::thread::sleep(Duration::from_millis(5));
+    }
+}
+
+#[cfg(target_os = "linux")]
+fn has_open(process: u32, path: &Path) -> bool {
+    let open = std::fs::read_dir(format!("/proc/{process}/fd")).into_iter().flatten().flatten();
+    let path = std::fs::canonicalize(path).unwrap();
+    open.flat_map(|open| std::fs::read_link(open.path())).any(|open| open == path)
+}
+
+fn write(layout: &Path, files: impl IntoIterator<Item = (String, Vec<u8>)>) {
+    for (name, bytes) in files {
+        std::fs::create_dir_all(layout.join(&name).parent().unwrap()).unwrap();
+        std::fs::write(layout.join(&name), bytes).unwrap();
+    }
+}
+
+/// Starts a command in a folder, stops it when it has a file open, and gives its outcome.
+#[cfg(target_os = "linux")]
+fn stopped_with_open(folder: &Path, args: &[&str], open: &Path, name: &str) -> Outcome {
+    let mut child = start(command(folder, args));
+    until(&mut child, |process| has_open(process, open));
+    signal(&child, name);
+    end_or_kill(child)
+}
+
+/// The blob would take hours to hash: that the run ends at all shows that it was given up.
+#[cfg(target_os = "linux")]
+#[test]
+fn a_stop_ends_the_hashing_of_a_blob_that_is_there() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut files = sound();
+    let (size, digest) = (1_u64 << 40, sha256(b"a terabyte of zeros"));
+    let config = &files[2].1;
+    let manifest = json!({
+        "schemaVersion": 2, "mediaType": OCI,
+        "config": descriptor("application/vnd.oci.image.config.v1+json", &sha256(config), config),
+        "layers": [{"mediaType": "application/vnd.oci.image.layer.v1.tar", "digest": digest, "size": size}],
+    })
+    .to_string();
+    let name = |digest: &str| format!("blobs/{}", digest.replacen(':', "/", 1));
+    let entry = descriptor(OCI, &sha256(manifest.as_bytes()), manifest.as_bytes());
+    files[1].1 = json!({"schemaVersion": 2, "mediaType": OCI_INDEX, "manifests": [entry]}).to_string().into_bytes();
+    files[3] = (name(&sha256(manifest.as_bytes())), manifest.into_bytes());
+    write(&folder.path().join("src"), files);
+    write(&folder.path().join("out"), sound());
+    let blob = folder.path().join("out").join(name(&digest));
+    std::fs::File::create(&blob).unwrap().set_len(size).unwrap();
+    let before = std::fs::read(folder.path().join("out/index.json")).unwrap();
+    let copy = ["copy", "oci:src", "oci:out:v1"];
+    for (name, code) in [("INT", 130), ("TERM", 143)] {
+        let outcome = stopped_with_open(folder.path(), &copy, &blob, name);
+        assert!(outcome.exit == code && outcome.stderr.contains("not done, interrupted"), "{outcome:?}");
+    }
+    let parts = ["--platforms", "linux/amd64", "--template", "oci:src", "--target", "oci:out:v1"];
+    for args in [&copy[..], &[&["push", "from-args"], &parts[..]].concat()] {
+        let outcome = end_or_kill(start(command(folder.path(), &[&["--deadline", "1s"], args].concat())));
+        assert_eq!(outcome.exit, 124, "{outcome:?}");
+    }
+    assert!(before == std::fs::read(folder.path().join("out/index.json")).unwrap());
+}
+
+/// The lock is held for the whole test, so a run that waited for it would say that it is locked.
+#[cfg(target_os = "linux")]
+#[test]
+fn a_stop_ends_the_wait_for_a_lock() {
+    let folder = tempfile::tempdir().unwrap();
+    write(&folder.path().join("src"), sound());
+    for name in ["fresh", "whole"] {
+        std::fs::create_dir(folder.path().join(name)).unwrap();
+    }
+    write(&folder.path().join("whole"), sound());
+    let packed = manifest_tool(folder.path(), &["copy", "oci:src", "oci-archive:a.tar:v1"]);
+    assert_eq!(packed.exit, 0, "{packed:?}");
+    let archive = std::fs::read(folder.path().join("a.tar")).unwrap();
+    let runs: [(&str, &[&str]); 3] = [
+        ("fresh", &["copy", "oci:src", "oci:fresh:v1"]),
+        ("whole", &["copy", "oci:src", "oci:whole:v1"]),
+        ("a.tar", &["delete", "oci-archive:a.tar:v1"]),
+    ];
+    for (locked, args) in runs {
+        let path = folder.path().join(locked);
+        let lock = std::fs::File::open(&path).unwrap();
+        lock.lock().unwrap();
+        let outcome = stopped_with_open(folder.path(), args, &path, "INT");
+        assert!(outcome.exit == 130 && !outcome.stderr.contains("has locked"), "{locked}: {outcome:?}");
+        let outcome = end_or_kill(start(command(folder.path(), &[&["--deadline", "1s"], args].concat())));
+        assert!(outcome.exit == 124 && !outcome.stderr.contains("has locked"), "{locked}: {outcome:?}");
+    }
+    assert!(archive == std::fs::read(folder.path().join("a.tar")).unwrap());
+    let left = std::fs::read_dir(folder.path()).unwrap().flatten().map(|entry| entry.file_name());
+    let left: Vec<_> = left.filter(|name| name.to_string_lossy().starts_with('.')).collect();
+    assert!(left.is_empty(), "{left:?}");
+}
+
+/// All is done but the file for the digest: a FIFO that nobody reads.
+#[cfg(unix)]
+#[test]
+fn a_stop_ends_the_wait_for_a_reader_of_results() {
+    for (deadline, code) in [("1h", 130), ("1s", 124)] {
+        let folder = tempfile::tempdir().unwrap();
+        write(&folder.path().join("src"), sound());
+        let fifo = std::process::Command::new("mkfifo").arg(folder.path().join("fifo")).status().unwrap();
+        assert!(fifo.success());
+        let args = ["--deadline", deadline, "copy", "oci:src", "oci:out:v1", "--digest-file", "fifo"];
+        let mut child = start(command(folder.path(), &args));
+        if code == 130 {
+            let index = folder.path().join("out/index.json");
+            until(&mut child, |_| std::fs::read_to_string(&index).is_ok_and(|text| text.contains(r#""v1""#)));
+            signal(&child, "INT");
+        }
+        let outcome = end_or_kill(child);
+        assert_eq!(outcome.exit, code, "{outcome:?}");
+    }
 }

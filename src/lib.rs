@@ -54,6 +54,7 @@ pub mod delete;
 pub mod image;
 pub mod inspect;
 pub mod layout;
+mod links;
 mod memory;
 mod once;
 mod output;

@@ -8,6 +8,7 @@ use serde_json::{Value, json};
 use tempfile::NamedTempFile;
 
 use super::failure::Failure;
+use crate::links::{self, Kind, Target};
 
 /// What a command has to say in the end.
 #[derive(Debug, Default)]
@@ -41,11 +42,19 @@ pub(super) struct Begun {
     digest: Option<Place>,
 }
 
-/// A file that is to take its place.
+/// A result file that is begun.
 struct Place {
+    /// The path as the user gave it.
     path: PathBuf,
-    /// Nothing where there is no plain file, such as a pipe or /dev/stdout: that is written as it is.
-    beside: Option<NamedTempFile>,
+    write: Write,
+}
+
+/// How a result gets to its path.
+enum Write {
+    /// A file beside the target replaces it in one step. The target is the path with its links resolved.
+    Replace { target: PathBuf, file: NamedTempFile },
+    /// A FIFO or a device, such as /dev/stdout, takes the bytes.
+    Into,
 }
 
 impl Files {
@@ -64,7 +73,7 @@ impl Files {
         let begin = |path: &Option<PathBuf>| path.as_deref().map(Place::begin).transpose();
         let begun = Begun { metadata: begin(&self.metadata_file)?, digest: begin(&self.digest_file)? };
         match &begun {
-            Begun { metadata: Some(one), digest: Some(other) } if one.path == other.path => {
+            Begun { metadata: Some(one), digest: Some(other) } if one.target() == other.target() => {
                 Err(Failure::usage("--digest-file and --metadata-file are one file; give two"))
             }
             _ => Ok(begun),
@@ -89,39 +98,46 @@ impl Begun {
 
 impl Place {
     fn begin(path: &Path) -> Result<Self, Failure> {
-        // What a link leads to is replaced, and the link stays.
-        let target = std::path::absolute(path).unwrap_or_else(|_| path.to_owned());
-        let target = std::fs::canonicalize(&target).unwrap_or(target);
-        if std::fs::metadata(&target).is_ok_and(|found| !found.is_file() && !found.is_dir()) {
-            return Ok(Self { path: target, beside: None });
+        let write = Write::begin(path);
+        let write = write.map_err(|error| Failure::new(format!("cannot write {}: {error}", path.display())))?;
+        Ok(Self { path: path.to_owned(), write })
+    }
+
+    fn target(&self) -> &Path {
+        match &self.write {
+            Write::Replace { target, .. } => target,
+            Write::Into => &self.path,
         }
-        let begin = || {
-            if target.is_dir() {
-                return Err(std::io::Error::from(std::io::ErrorKind::IsADirectory));
-            }
-            let folder = target.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
-            std::fs::metadata(folder)?;
-            let mut builder = tempfile::Builder::new();
-            builder.prefix(".manifest-tool-");
-            // As any other file, but for what the user's umask takes away.
-            #[cfg(unix)]
-            builder.permissions(std::os::unix::fs::PermissionsExt::from_mode(0o666));
-            builder.tempfile_in(folder)
-        };
-        let file = begin().map_err(|error| Failure::new(format!("cannot write {}: {error}", path.display())))?;
-        Ok(Self { path: target, beside: Some(file) })
     }
 
     fn end(self, text: &str) -> Result<(), Failure> {
-        let Self { path, beside } = self;
-        let written = match beside {
-            None => std::fs::write(&path, text),
-            Some(mut file) => file
+        let Self { path, write } = self;
+        let written = match write {
+            Write::Into => std::fs::write(&path, text),
+            Write::Replace { target, mut file } => file
                 .write_all(text.as_bytes())
                 .and_then(|()| file.as_file().sync_all())
-                .and_then(|()| file.persist(&path).map(drop).map_err(|error| error.error)),
+                .and_then(|()| links::recheck(&path, &target))
+                .and_then(|()| file.persist(&target).map(drop).map_err(|error| error.error)),
         };
         written.map_err(|error| Failure::new(format!("all is done, but {} cannot be written: {error}", path.display())))
+    }
+}
+
+impl Write {
+    fn begin(path: &Path) -> std::io::Result<Self> {
+        let target = match links::resolve(path)? {
+            Target::File(target) => target,
+            Target::Other(kind @ (Kind::Folder | Kind::Socket)) => return Err(kind.error("it")),
+            Target::Other(_) => return Ok(Self::Into),
+        };
+        let mut builder = tempfile::Builder::new();
+        builder.prefix(".manifest-tool-");
+        // As any other file, but for what the user's umask takes away.
+        #[cfg(unix)]
+        builder.permissions(std::os::unix::fs::PermissionsExt::from_mode(0o666));
+        let file = builder.tempfile_in(links::folder_of(&target))?;
+        Ok(Self::Replace { target, file })
     }
 }
 

@@ -1,13 +1,16 @@
 use std::collections::BTreeMap;
 use std::fs::File;
 use std::io::{Error, ErrorKind, Read, Seek, SeekFrom};
-use std::path::{Path, PathBuf};
+use std::path::Path;
+use std::sync::Arc;
 
+use super::cancel::CancelToken;
 use crate::image::Digest;
 
 /// A tar archive of a layout: where its files are, found without unpacking it.
 pub(super) struct Archive {
-    pub(super) path: PathBuf,
+    /// The one handle that all is read through: the path may lead to another archive by the next read.
+    pub(super) file: Arc<File>,
     /// Offset and length by name.
     entries: BTreeMap<String, (u64, u64)>,
     /// A file that is no part of a layout, as `docker save` has them.
@@ -19,14 +22,9 @@ const MAX_HEADERS: u64 = 16 << 20;
 
 impl Archive {
     /// Reads the headers. The error says what is wrong with the archive.
-    pub(super) fn scan(path: &Path) -> Result<Self, String> {
-        // To open what is no file, such as a pipe, may take for ever.
-        if !std::fs::metadata(path).map_err(|error| error.to_string())?.is_file() {
-            return Err("not a file".into());
-        }
-        let file = File::open(path).map_err(|error| error.to_string())?;
+    pub(super) fn scan(file: File) -> Result<Self, String> {
         let metadata = file.metadata().map_err(|error| error.to_string())?;
-        let mut tar = tar::Archive::new(Bounded { file, left: MAX_HEADERS });
+        let mut tar = tar::Archive::new(Bounded { file: &file, left: MAX_HEADERS });
         let (mut entries, mut other) = (BTreeMap::new(), None);
         let broken = |error: Error| format!("not a tar archive that can be read: {error}");
         for entry in tar.entries_with_seek().map_err(broken)? {
@@ -49,12 +47,24 @@ impl Archive {
                 return Err(format!("it holds \"{shown}\" twice"));
             }
         }
-        Ok(Self { path: path.to_owned(), entries, other })
+        Ok(Self { file: Arc::new(file), entries, other })
     }
 
     pub(super) fn find(&self, name: &str) -> Option<(u64, u64)> {
         self.entries.get(name).copied()
     }
+}
+
+/// Opens an archive to read it.
+///
+/// # Errors
+///
+/// It does not exist, or is not a regular file: opening a FIFO, for one, can block for ever.
+pub(super) fn open(path: &Path) -> std::io::Result<File> {
+    if !std::fs::metadata(path)?.is_file() {
+        return Err(Error::other("not a file"));
+    }
+    File::open(path)
 }
 
 /// A relative path in parts; empty for the top folder itself.
@@ -75,12 +85,12 @@ fn is_of_layout(name: &str) -> bool {
 }
 
 /// A file of which only so many bytes are read: an archive's own words must not fill the memory.
-struct Bounded {
-    file: File,
+struct Bounded<'f> {
+    file: &'f File,
     left: u64,
 }
 
-impl Read for Bounded {
+impl Read for Bounded<'_> {
     fn read(&mut self, buffer: &mut [u8]) -> std::io::Result<usize> {
         if self.left == 0 {
             return Err(Error::new(ErrorKind::InvalidData, "its headers are longer than is read"));
@@ -92,29 +102,46 @@ impl Read for Bounded {
     }
 }
 
-impl Seek for Bounded {
+impl Seek for Bounded<'_> {
     fn seek(&mut self, to: SeekFrom) -> std::io::Result<u64> {
         self.file.seek(to)
     }
 }
 
 /// Writes a layout's folder as an archive, the same bytes for the same content: by name, without times and owners.
-pub(super) fn write(root: &Path, to: File) -> std::io::Result<()> {
+///
+/// # Errors
+///
+/// A file cannot be read or written, or the run was stopped.
+pub(super) fn write(root: &Path, to: File, cancel: &CancelToken) -> std::io::Result<()> {
     let mut names = Vec::new();
     files_below(root, "", &mut names)?;
     names.sort();
     let mut tar = tar::Builder::new(std::io::BufWriter::with_capacity(1 << 20, to));
     for name in names {
-        let mut file = File::open(root.join(&name))?;
+        let file = File::open(root.join(&name))?;
         let mut header = tar::Header::new_ustar();
         header.set_size(file.metadata()?.len());
         header.set_mode(0o644);
         header.set_mtime(0);
-        tar.append_data(&mut header, &name, &mut file)?;
+        tar.append_data(&mut header, &name, Cancellable { file, cancel })?;
     }
     let mut written = tar.into_inner()?;
     std::io::Write::flush(&mut written)?;
     written.get_ref().sync_all()
+}
+
+/// A file whose reads fail once the run was stopped.
+struct Cancellable<'c> {
+    file: File,
+    cancel: &'c CancelToken,
+}
+
+impl Read for Cancellable<'_> {
+    fn read(&mut self, buffer: &mut [u8]) -> std::io::Result<usize> {
+        self.cancel.check()?;
+        self.file.read(buffer)
+    }
 }
 
 fn files_below(root: &Path, folder: &str, names: &mut Vec<String>) -> std::io::Result<()> {

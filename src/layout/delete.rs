@@ -5,23 +5,54 @@ use std::path::Path;
 
 use serde_json::Value;
 
+use super::archive;
+use super::cancel::CancelToken;
 use super::error::Error;
 use super::lock::lock;
 use super::reader::Layout;
 use super::writer::{Writer, annotation};
-use super::{CONTAINERD_NAME, REF_NAME};
+use super::{CONTAINERD_NAME, PIECE, REF_NAME};
 use crate::image::{Descriptor, Digest, LayoutReference, Manifest, media_type};
 
-/// Bytes that are read at once.
-const PIECE: usize = 256 << 10;
+/// An archive without what was deleted from it, still to be put in place.
+pub(crate) struct Rewrite {
+    writer: Writer,
+    /// The archive that it was made from, locked.
+    from: File,
+}
 
-/// Takes a name, or every name of a digest, out of index.json. In a folder blobs stay, as others may be writing what
-/// refers to them; an archive is written anew, without what nothing in it refers to any more.
+impl Rewrite {
+    /// Holds the new content.
+    pub(crate) fn writer(&self) -> &Writer {
+        &self.writer
+    }
+
+    /// Checks that the archive is still the one that was read.
+    ///
+    /// # Errors
+    ///
+    /// Another process has replaced it.
+    pub(crate) fn check(&self) -> Result<(), Error> {
+        let at = self.writer.at();
+        if is_in_place(&self.from, at) {
+            return Ok(());
+        }
+        Err(Error::new(at, "not deleted: another process has replaced the archive meanwhile"))
+    }
+}
+
+/// Takes a name, or every name of a digest, out of index.json. A folder is changed at once; its blobs stay, as other
+/// processes may be writing manifests that refer to them. An archive is written anew, without what is no longer referred
+/// to, and put in place by the caller.
 ///
-/// Errors: it is not there, or cannot be written.
-pub(crate) fn delete(at: &LayoutReference) -> Result<(), Error> {
-    let held = at.archive.then(|| hold(at)).transpose()?;
-    let layout = Layout::open(at)?;
+/// # Errors
+///
+/// It does not exist, or cannot be written, or the run was stopped.
+pub(crate) fn delete(at: &LayoutReference, cancel: &CancelToken) -> Result<Option<Rewrite>, Error> {
+    let (layout, lock) = match at.archive {
+        true => open_locked(at, cancel).map(|(layout, lock)| (layout, Some(lock)))?,
+        false => (Layout::open(at)?, None),
+    };
     let found = layout.find(at)?;
     if !layout.entries().any(|entry| entry.digest == found.digest) {
         return Err(Error::new(at, "index.json does not list it, as it is part of something else"));
@@ -36,29 +67,42 @@ pub(crate) fn delete(at: &LayoutReference) -> Result<(), Error> {
         Some(name) => annotation(entry, key).is_some_and(|found| found == name),
         None => entry.get("digest").is_some_and(|digest| digest == found.digest.as_str()),
     };
-    let writer = Writer::create(at)?;
+    let writer = Writer::create(at, cancel.clone())?;
     if at.archive {
         for digest in reachable(&layout, goes)? {
-            copy(&layout, &writer, &digest)?;
+            copy(&layout, &writer, &digest, cancel)?;
         }
         writer.write_index(layout.index_bytes()?)?;
     }
     writer.unlist(at, goes)?;
-    if held.as_ref().is_some_and(|held| !is_in_place(held, at)) {
-        return Err(Error::new(at, "not deleted: another process has replaced the archive meanwhile"));
-    }
-    writer.finish()
+    Ok(lock.map(|from| Rewrite { writer, from }))
 }
 
-/// Keeps others that delete from an archive.
-fn hold(at: &LayoutReference) -> Result<File, Error> {
+/// Opens and locks an archive, so that one process at a time deletes from it. The layout is read from the file that is
+/// locked.
+fn open_locked(at: &LayoutReference, cancel: &CancelToken) -> Result<(Layout, File), Error> {
+    let path = Path::new(&at.path);
+    let failed = |error: std::io::Error| Error::unwritten(at, &error);
     loop {
-        let file = lock(Path::new(&at.path)).map_err(|error| Error::new(at, error.to_string()))?;
-        // Who had the lock has put another file in its place.
-        if is_in_place(&file, at) {
-            return Ok(file);
+        archive::open(path).map_err(failed)?;
+        let lock = lock(path, cancel).map_err(failed)?;
+        // A process that had the lock before may have put another file in its place.
+        if is_in_place(&lock, at) {
+            let file = locked_file(&lock, path).map_err(failed)?;
+            return Ok((Layout::from_archive(at, file)?, lock));
         }
     }
+}
+
+#[cfg(unix)]
+fn locked_file(lock: &File, _: &Path) -> std::io::Result<File> {
+    lock.try_clone()
+}
+
+/// On Windows the lock is another file.
+#[cfg(not(unix))]
+fn locked_file(_: &File, path: &Path) -> std::io::Result<File> {
+    archive::open(path)
 }
 
 #[cfg(unix)]
@@ -114,11 +158,12 @@ fn named_in(bytes: &[u8], named: &mut Vec<Descriptor>) {
     }
 }
 
-fn copy(layout: &Layout, writer: &Writer, digest: &Digest) -> Result<(), Error> {
+fn copy(layout: &Layout, writer: &Writer, digest: &Digest, cancel: &CancelToken) -> Result<(), Error> {
     let (mut file, size) = layout.open_blob(&Descriptor::new("", digest.clone()))?;
     let mut blob = writer.begin_blob(&Descriptor { size, ..Descriptor::new("", digest.clone()) })?;
     let mut piece = vec![0; PIECE];
     loop {
+        cancel.check().map_err(|error| Error::unwritten(layout.named(digest), &error))?;
         let read = file.read(&mut piece).map_err(|error| Error::new(layout.named(digest), error.to_string()))?;
         match piece.get(..read) {
             Some([]) | None => return blob.finish(),

@@ -1,4 +1,6 @@
-use std::fmt;
+use std::{fmt, io};
+
+use super::cancel::is_stopped;
 
 /// Why something in a layout did not work.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -29,6 +31,8 @@ pub enum ErrorKind {
         /// Bytes that are there.
         actual: u64,
     },
+    /// The run was stopped before it was done.
+    Stopped,
     /// Anything else, such as a folder that cannot be read.
     Other,
 }
@@ -37,6 +41,12 @@ impl Error {
     /// One of no kind of its own.
     pub fn new(subject: impl fmt::Display, reason: impl Into<String>) -> Self {
         Self { subject: subject.to_string(), reason: reason.into(), kind: ErrorKind::Other }
+    }
+
+    /// An error of writing, in the system's words.
+    pub(super) fn unwritten(subject: impl fmt::Display, error: &io::Error) -> Self {
+        let kind = if is_stopped(error) { ErrorKind::Stopped } else { ErrorKind::Other };
+        Self { kind, ..Self::new(subject, format!("it cannot be written: {error}")) }
     }
 
     pub(super) fn missing(subject: impl fmt::Display, reason: impl Into<String>) -> Self {

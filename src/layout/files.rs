@@ -1,6 +1,7 @@
 use std::fs::File;
-use std::io::{Read, Seek as _, SeekFrom};
+use std::io::Read;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use super::archive::Archive;
 
@@ -27,17 +28,15 @@ impl From<std::io::Error> for Unreadable {
 
 impl Files {
     /// Opens `oci-layout`, `index.json` or a blob, and tells its length.
-    pub(super) fn open(&self, name: &str) -> Result<(std::io::Take<File>, u64), Unreadable> {
+    pub(super) fn open(&self, name: &str) -> Result<(Section, u64), Unreadable> {
         match self {
             Self::Folder(root) => {
                 let (file, length) = open_plain(root, name)?;
-                Ok((file.take(length), length))
+                Ok((Section { file: Arc::new(file), offset: 0, left: length }, length))
             }
             Self::Archive(archive) => {
                 let (offset, length) = archive.find(name).ok_or(Unreadable::Missing)?;
-                let mut file = File::open(&archive.path)?;
-                file.seek(SeekFrom::Start(offset))?;
-                Ok((file.take(length), length))
+                Ok((Section { file: Arc::clone(&archive.file), offset, left: length }, length))
             }
         }
     }
@@ -62,8 +61,36 @@ impl Files {
     }
 }
 
+/// A part of an open file. Reads give their own position to the system, so several sections of one file can be read at
+/// once.
+pub(crate) struct Section {
+    file: Arc<File>,
+    offset: u64,
+    left: u64,
+}
+
+impl Read for Section {
+    fn read(&mut self, buffer: &mut [u8]) -> std::io::Result<usize> {
+        let limit = usize::try_from(self.left).unwrap_or(usize::MAX).min(buffer.len());
+        let read = read_at(&self.file, buffer.get_mut(..limit).unwrap_or_default(), self.offset)?;
+        self.offset += read as u64;
+        self.left -= read as u64;
+        Ok(read)
+    }
+}
+
+#[cfg(unix)]
+fn read_at(file: &File, buffer: &mut [u8], offset: u64) -> std::io::Result<usize> {
+    std::os::unix::fs::FileExt::read_at(file, buffer, offset)
+}
+
+#[cfg(windows)]
+fn read_at(file: &File, buffer: &mut [u8], offset: u64) -> std::io::Result<usize> {
+    std::os::windows::fs::FileExt::seek_read(file, buffer, offset)
+}
+
 /// A plain file below a folder, with no link on the way to it (CVE-2024-24579).
-fn open_plain(root: &Path, name: &str) -> Result<(File, u64), Unreadable> {
+pub(super) fn open_plain(root: &Path, name: &str) -> Result<(File, u64), Unreadable> {
     let mut path = root.to_owned();
     let mut parts = name.split('/').peekable();
     while let Some(part) = parts.next() {

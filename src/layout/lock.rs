@@ -4,29 +4,40 @@ use std::fs::File;
 use std::path::Path;
 use std::time::Duration;
 
+use super::cancel::CancelToken;
+
 /// Another process has the lock for as long as it takes to write index.json.
 const LOCK_TRIES: u32 = 600;
 const LOCK_WAIT: Duration = Duration::from_millis(50);
 
-/// The lock of a folder or an archive; it goes with the handle, and with the process.
+/// Locks a folder or an archive, until the handle is closed or the process ends.
+///
+/// # Errors
+///
+/// Another process keeps the lock for half a minute, or the run is stopped meanwhile.
 #[cfg(not(windows))]
-pub(super) fn lock(path: &Path) -> std::io::Result<File> {
+pub(super) fn lock(path: &Path, cancel: &CancelToken) -> std::io::Result<File> {
     use std::fs::TryLockError;
     let file = File::open(path)?;
     for _ in 0..LOCK_TRIES {
         match file.try_lock() {
             Ok(()) => return Ok(file),
-            Err(TryLockError::WouldBlock) => std::thread::sleep(LOCK_WAIT),
+            Err(TryLockError::WouldBlock) => cancel.check()?,
             Err(TryLockError::Error(error)) => return Err(error),
         }
+        std::thread::sleep(LOCK_WAIT);
     }
     Err(std::io::Error::other("another process has locked the layout for half a minute"))
 }
 
-/// The lock of a folder or an archive: a file that nobody else can open, and that goes with the handle. Windows opens no
-/// folders, and nobody can read or replace a file that is locked.
+/// Locks a folder or an archive, by a file that no other process can open until the handle is closed. Windows opens no
+/// folders, and a locked file cannot be read or replaced.
+///
+/// # Errors
+///
+/// Another process keeps the lock for half a minute, or the run is stopped meanwhile.
 #[cfg(windows)]
-pub(super) fn lock(path: &Path) -> std::io::Result<File> {
+pub(super) fn lock(path: &Path, cancel: &CancelToken) -> std::io::Result<File> {
     use std::os::windows::fs::OpenOptionsExt as _;
     const DELETE_ON_CLOSE: u32 = 0x0400_0000;
     // Another has it open; or has just closed it, and it is about to go.
@@ -49,6 +60,7 @@ pub(super) fn lock(path: &Path) -> std::io::Result<File> {
         if !(code == SHARING_VIOLATION && tries < LOCK_TRIES || code == ACCESS_DENIED && tries < SOON) {
             return Err(std::io::Error::new(error.kind(), format!("{}: {error}", name.display())));
         }
+        cancel.check()?;
         std::thread::sleep(LOCK_WAIT);
         tries += 1;
     }

@@ -4,6 +4,8 @@
 //! compared with its digest and size; what is written becomes visible whole or not at all.
 
 mod archive;
+mod blob;
+mod cancel;
 mod delete;
 mod error;
 mod files;
@@ -11,10 +13,12 @@ mod lock;
 mod reader;
 mod writer;
 
+pub(crate) use blob::has_blob;
+pub(crate) use cancel::CancelToken;
 pub(crate) use delete::delete;
 pub use error::{Error, ErrorKind};
 pub(crate) use reader::Layout;
-pub(crate) use writer::{Writer, check_target, has_blob};
+pub(crate) use writer::{Writer, check_target};
 
 use crate::image::Digest;
 
@@ -22,6 +26,8 @@ use crate::image::Digest;
 const REF_NAME: &str = "org.opencontainers.image.ref.name";
 /// What BuildKit calls an image, besides.
 const CONTAINERD_NAME: &str = "io.containerd.image.name";
+/// Bytes of a file that are read at once.
+const PIECE: usize = 256 << 10;
 /// What `oci-layout` holds.
 const VERSION_FILE: &[u8] = br#"{"imageLayoutVersion":"1.0.0"}"#;
 
@@ -29,3 +35,6 @@ const VERSION_FILE: &[u8] = br#"{"imageLayoutVersion":"1.0.0"}"#;
 fn blob_path(digest: &Digest) -> String {
     format!("blobs/{}", digest.as_str().replacen(':', "/", 1))
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,14 +1,13 @@
 use std::collections::HashSet;
 use std::fs::File;
-use std::io::Take;
 use std::path::{Path, PathBuf};
 
 use bytes::Bytes;
 use serde::Deserialize;
 
-use super::archive::Archive;
+use super::archive::{self, Archive};
 use super::error::Error;
-use super::files::{Files, Unreadable};
+use super::files::{Files, Section, Unreadable};
 use super::{CONTAINERD_NAME, REF_NAME, blob_path};
 use crate::image::{Descriptor, Digest, Fetched, Index, LayoutReference, MAX_MANIFEST, media_type, parse_manifest};
 
@@ -37,10 +36,26 @@ impl Layout {
             (false, false) if path.is_file() => {
                 return Err(failed("it is a file, not a folder: oci-archive: names that".into()));
             }
-            (true, false) => Files::Archive(Archive::scan(Path::new(&at.path)).map_err(failed)?),
+            (true, false) => {
+                let file = archive::open(&path).map_err(|error| failed(error.to_string()))?;
+                return Self::from_archive(&at, file);
+            }
             (false, _) if !path.exists() => return Err(failed("there is no such folder".into())),
             (false, _) => Files::Folder(path),
         };
+        Self::from_files(at, files)
+    }
+
+    /// Reads an archive through an open handle, whatever its path leads to by now. Every later read goes through the
+    /// same handle.
+    pub(super) fn from_archive(at: &LayoutReference, file: File) -> Result<Self, Error> {
+        let at = LayoutReference { name: None, digest: None, ..at.clone() };
+        let archive = Archive::scan(file).map_err(|reason| Error::new(&at, reason))?;
+        Self::from_files(at, Files::Archive(archive))
+    }
+
+    fn from_files(at: LayoutReference, files: Files) -> Result<Self, Error> {
+        let failed = |reason: String| Error::new(&at, reason);
         let read = |name| match files.read(name, MAX_MANIFEST) {
             Ok(bytes) => Ok(bytes),
             Err(Unreadable::Missing) => Err(failed(format!("it is no image layout: it has no {name}"))),
@@ -170,8 +185,8 @@ impl Layout {
         Err(Error::wrong(at, format!("the file of {digest} holds other bytes, with digest {actual}")))
     }
 
-    /// Opens a blob, and tells its length. Who reads it compares it with its descriptor.
-    pub(crate) fn open_blob(&self, blob: &Descriptor) -> Result<(Take<File>, u64), Error> {
+    /// Opens a blob, and tells its length. The caller compares the bytes with the descriptor.
+    pub(crate) fn open_blob(&self, blob: &Descriptor) -> Result<(Section, u64), Error> {
         let at = self.named(&blob.digest);
         self.files.open(&blob_path(&blob.digest)).map_err(|reason| unreadable(&at, reason))
     }

@@ -1,104 +1,148 @@
 use std::fs::File;
-use std::io::{Read as _, Write as _};
+use std::io::Write as _;
 use std::path::{Path, PathBuf};
 
 use bytes::Bytes;
 use serde_json::{Value, json};
 use tempfile::{NamedTempFile, TempDir};
 
+use super::blob::{BlobWriter, is_whole};
+use super::cancel::CancelToken;
 use super::error::Error;
 use super::files::{Files, Unreadable};
 use super::lock::lock;
 use super::{REF_NAME, VERSION_FILE, archive, blob_path};
-use crate::image::{Descriptor, LayoutReference, MAX_MANIFEST, Verifier, media_type};
+use crate::image::{Descriptor, LayoutReference, MAX_MANIFEST, media_type};
+use crate::links;
 
 /// Files that are not whole yet begin with it.
 const NEW: &str = ".new-";
+/// The files that make a folder a layout, and what they hold at first.
+const FILES: [(&str, &[u8]); 2] = [("index.json", EMPTY_INDEX), ("oci-layout", VERSION_FILE)];
 /// What index.json is before anything is in it.
 const EMPTY_INDEX: &[u8] =
     br#"{"schemaVersion":2,"mediaType":"application/vnd.oci.image.index.v1+json","manifests":[]}"#;
-/// Bytes that are read at once.
-const PIECE: usize = 256 << 10;
 
 /// A layout that is written. An archive is put together in a folder beside it, and replaces what was there at the end.
 pub(crate) struct Writer {
     /// Without a name.
     at: LayoutReference,
     root: PathBuf,
-    /// Removed when this ends.
-    staging: Option<TempDir>,
+    archive: Option<Staging>,
+    cancel: CancelToken,
 }
 
-/// A blob on its way into a layout; dropped before its end it leaves nothing.
-pub(crate) struct BlobWriter {
-    subject: String,
+/// Where an archive is put together, and where it goes.
+struct Staging {
+    /// Removed when this ends.
+    _folder: TempDir,
+    /// The path, links resolved.
+    target: PathBuf,
+}
+
+/// An archive under a temporary name beside its target. Dropping it removes the file.
+pub(crate) struct NewArchive {
+    at: LayoutReference,
+    root: PathBuf,
+    target: PathBuf,
     file: NamedTempFile,
-    to: PathBuf,
-    verifier: Verifier,
+    cancel: CancelToken,
 }
 
 impl Writer {
-    /// For a folder that is a layout, or is empty, or is not there yet; or for an archive, whatever is there.
-    pub(crate) fn create(at: &LayoutReference) -> Result<Self, Error> {
+    /// Opens a folder that is a layout, or is empty, or does not exist yet; or an archive, whatever it holds. May wait
+    /// for a lock.
+    ///
+    /// # Errors
+    ///
+    /// The target is anything else, or cannot be written, or the run was stopped.
+    pub(crate) fn create(at: &LayoutReference, cancel: CancelToken) -> Result<Self, Error> {
         let at = LayoutReference { name: None, digest: None, ..at.clone() };
-        let failed = |error: std::io::Error| Error::new(&at, format!("it cannot be written: {error}"));
-        let path = &target_of(&at);
-        // Others may be making the same layout, or write into it: what is not there now is made under the lock.
-        let (root, staging, _lock) = if at.archive {
+        let failed = |error: std::io::Error| Error::unwritten(&at, &error);
+        if at.archive {
             check_target(&at)?;
-            let staging = TempDir::with_prefix_in(".oci-archive-", folder_of(path)).map_err(failed)?;
-            (staging.path().to_owned(), Some(staging), None)
-        } else {
-            std::fs::create_dir_all(path).map_err(failed)?;
-            let is_whole = ["index.json", "oci-layout"].iter().all(|name| path.join(name).exists());
-            let lock = if is_whole { None } else { Some(lock(path).map_err(failed)?) };
-            check_target(&at)?;
-            (path.to_owned(), None, lock)
-        };
-        let writer = Self { at, root, staging };
-        let failed = |error: std::io::Error| Error::new(&writer.at, format!("it cannot be written: {error}"));
-        for (name, bytes) in [("index.json", EMPTY_INDEX), ("oci-layout", VERSION_FILE)] {
-            if !writer.root.join(name).exists() {
-                writer.replace(name, bytes).map_err(failed)?;
-            }
+            let target = links::resolve_file(Path::new(&at.path)).map_err(failed)?;
+            let folder = TempDir::with_prefix_in(".oci-archive-", links::folder_of(&target)).map_err(failed)?;
+            let (root, archive) = (folder.path().to_owned(), Some(Staging { _folder: folder, target }));
+            let writer = Self { at, root, archive, cancel };
+            writer.add_missing_files()?;
+            return Ok(writer);
+        }
+        let root = PathBuf::from(&at.path);
+        std::fs::create_dir_all(&root).map_err(failed)?;
+        let mut is_layout = true;
+        for (name, _) in FILES {
+            is_layout &= links::is_regular(&root.join(name)).map_err(failed)?;
+        }
+        // Other processes may be making the same layout: missing files are added under the lock.
+        let lock = if is_layout { None } else { Some(lock(&root, &cancel).map_err(failed)?) };
+        check_target(&at)?;
+        let writer = Self { at, root, archive: None, cancel };
+        if lock.is_some() {
+            writer.add_missing_files()?;
         }
         Ok(writer)
     }
 
-    /// Whether a blob is there, whole.
-    #[must_use]
-    pub(crate) fn has_blob(&self, blob: &Descriptor) -> bool {
-        is_whole(&self.root, blob)
+    fn add_missing_files(&self) -> Result<(), Error> {
+        let add = |(name, bytes): (&str, &[u8])| match links::is_regular(&self.root.join(name))? {
+            true => Ok(()),
+            false => self.replace(name, bytes),
+        };
+        FILES.into_iter().try_for_each(add).map_err(|error| Error::unwritten(&self.at, &error))
     }
 
-    /// The folder of a blob, made if it is not there; links are not followed.
-    fn folder_of(&self, blob: &Path) -> std::io::Result<()> {
-        let folder = blob.parent().unwrap_or(&self.root);
-        std::fs::create_dir_all(folder)?;
-        for part in folder.ancestors().take_while(|part| *part != self.root) {
-            if !std::fs::symlink_metadata(part)?.is_dir() {
-                return Err(std::io::Error::other(format!("{} is not a plain folder", part.display())));
+    /// Whether a blob is there with its right bytes. Reads the whole blob.
+    ///
+    /// # Errors
+    ///
+    /// Something other than a regular file is in the blob's place, or the run was stopped.
+    pub(crate) fn has_blob(&self, blob: &Descriptor) -> Result<bool, Error> {
+        is_whole(&self.root, &self.named(blob), blob, &self.cancel)
+    }
+
+    /// A blob, as messages have it.
+    fn named(&self, blob: &Descriptor) -> LayoutReference {
+        LayoutReference { digest: Some(blob.digest.clone()), ..self.at.clone() }
+    }
+
+    /// Makes the folder of a blob where it is missing, one level at a time: no folder is made behind a link.
+    fn make_folder_of(&self, blob: &Path) -> std::io::Result<()> {
+        let folder = blob.strip_prefix(&self.root).ok().and_then(Path::parent).unwrap_or(Path::new(""));
+        let mut path = self.root.clone();
+        for part in folder.components() {
+            path.push(part);
+            match std::fs::create_dir(&path) {
+                Err(error) if error.kind() != std::io::ErrorKind::AlreadyExists => return Err(error),
+                _ => {}
+            }
+            if !std::fs::symlink_metadata(&path)?.is_dir() {
+                return Err(std::io::Error::other(format!("{} is not a plain folder", path.display())));
             }
         }
         Ok(())
     }
 
     /// Begins a blob.
+    ///
+    /// # Errors
+    ///
+    /// Something other than a regular file is in its place, or its folder cannot be written.
     pub(crate) fn begin_blob(&self, blob: &Descriptor) -> Result<BlobWriter, Error> {
         let to = self.root.join(blob_path(&blob.digest));
-        let at = LayoutReference { digest: Some(blob.digest.clone()), ..self.at.clone() };
-        let file = (|| {
-            self.folder_of(&to)?;
-            let folder = to.parent().unwrap_or(&self.root);
-            readable_by_all(tempfile::Builder::new().prefix(NEW).tempfile_in(folder)?)
-        })();
-        let file = file.map_err(|error: std::io::Error| Error::new(&at, format!("it cannot be written: {error}")))?;
-        Ok(BlobWriter { subject: at.to_string(), file, to, verifier: Verifier::new(&blob.digest, blob.size) })
+        let at = self.named(blob);
+        let begin = || {
+            self.make_folder_of(&to)?;
+            links::is_regular(&to)?;
+            readable_by_all(tempfile::Builder::new().prefix(NEW).tempfile_in(links::folder_of(&to))?)
+        };
+        let file = begin().map_err(|error: std::io::Error| Error::unwritten(&at, &error))?;
+        Ok(BlobWriter::new(&at, file, to, blob, self.archive.is_none()))
     }
 
     /// Writes a manifest.
     pub(crate) fn put_manifest(&self, descriptor: &Descriptor, bytes: &Bytes) -> Result<(), Error> {
-        if self.has_blob(descriptor) {
+        if self.has_blob(descriptor)? {
             return Ok(());
         }
         let mut blob = self.begin_blob(descriptor)?;
@@ -149,8 +193,7 @@ impl Writer {
 
     /// Writes index.json anew.
     pub(super) fn write_index(&self, bytes: Vec<u8>) -> Result<(), Error> {
-        let failed = |error: std::io::Error| Error::new(&self.at, format!("index.json cannot be written: {error}"));
-        self.replace("index.json", &bytes).map_err(failed)
+        self.replace("index.json", &bytes).map_err(|error| Error::unwritten(&self.at, &error))
     }
 
     /// Changes the list in index.json, of which nobody else writes another meanwhile. What it does not know stays.
@@ -159,9 +202,9 @@ impl Writer {
         at: &LayoutReference,
         change: impl FnOnce(&mut Vec<Value>) -> Result<(), Error>,
     ) -> Result<(), Error> {
-        let failed = |error: std::io::Error| Error::new(at, format!("index.json cannot be written: {error}"));
+        let failed = |error: std::io::Error| Error::unwritten(at, &error);
         let invalid = |reason: String| Error::new(at, format!("its index.json is not valid: {reason}"));
-        let _lock = lock(&self.root).map_err(failed)?;
+        let _lock = lock(&self.root, &self.cancel).map_err(failed)?;
         self.sync().map_err(failed)?;
         let mut index: Value = match Files::Folder(self.root.clone()).read("index.json", MAX_MANIFEST) {
             Ok(bytes) => serde_json::from_slice(&bytes).map_err(|error| invalid(error.to_string()))?,
@@ -173,18 +216,12 @@ impl Writer {
         let entries = index.get_mut("manifests").and_then(Value::as_array_mut);
         let entries = entries.ok_or_else(|| invalid("it has no list of manifests".into()))?;
         change(entries)?;
-        if self.staging.is_some() {
+        if self.archive.is_some() {
             // The same content, the same bytes, in whatever order it came.
             entries.sort_by_key(|entry| (name_of(entry).map(str::to_owned), entry.to_string()));
         }
         let bytes = serde_json::to_vec(&index).map_err(|error| Error::new(at, error.to_string()))?;
         self.replace("index.json", &bytes).map_err(failed)
-    }
-
-    /// Whether it has to be finished.
-    #[must_use]
-    pub(crate) fn is_archive(&self) -> bool {
-        self.staging.is_some()
     }
 
     /// The layout, as the user spells it.
@@ -193,39 +230,42 @@ impl Writer {
         &self.at
     }
 
-    /// Puts an archive in its place; a folder is in its place already.
-    pub(crate) fn finish(&self) -> Result<(), Error> {
-        if self.staging.is_none() {
-            return Ok(());
-        }
-        let write = || {
-            let folder = self.root.parent().unwrap_or(Path::new("."));
-            let target = target_of(&self.at);
-            let file = tempfile::Builder::new().prefix(".oci-archive-").tempfile_in(folder)?;
-            // As the one that it replaces.
-            let file = match std::fs::metadata(&target) {
-                Ok(found) => {
-                    file.as_file().set_permissions(found.permissions())?;
-                    file
-                }
-                Err(_) => readable_by_all(file)?,
-            };
-            archive::write(&self.root, file.as_file().try_clone()?)?;
-            file.persist(&target).map_err(|error| error.error)?;
-            Ok(())
+    /// Begins an archive of what was written so far; `None` for a folder, which is in its place already.
+    ///
+    /// # Errors
+    ///
+    /// The folder of the archive cannot be written.
+    pub(crate) fn begin_archive(&self) -> Result<Option<NewArchive>, Error> {
+        let Some(Staging { target, .. }) = &self.archive else { return Ok(None) };
+        let begin = || {
+            let file = tempfile::Builder::new().prefix(".oci-archive-").tempfile_in(links::folder_of(target))?;
+            // The archive that is replaced may be readable for its owner only.
+            match std::fs::metadata(target) {
+                Ok(found) => file.as_file().set_permissions(found.permissions()).map(|()| file),
+                Err(_) => readable_by_all(file),
+            }
         };
-        write().map_err(|error: std::io::Error| Error::new(&self.at, format!("it cannot be written: {error}")))
+        let file = begin().map_err(|error| Error::unwritten(&self.at, &error))?;
+        let (at, root, target, cancel) = (self.at.clone(), self.root.clone(), target.clone(), self.cancel.clone());
+        Ok(Some(NewArchive { at, root, target, file, cancel }))
     }
 
     /// Makes sure that blobs are found where index.json will point, also by a machine that loses power now.
     #[cfg(unix)]
     fn sync(&self) -> std::io::Result<()> {
+        if self.archive.is_some() {
+            return Ok(());
+        }
         let folders = match std::fs::read_dir(self.root.join("blobs")) {
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(()),
             folders => folders?,
         };
         for folder in folders {
-            File::open(folder?.path())?.sync_all()?;
+            let folder = folder?;
+            // Anything else is not ours, and opening a FIFO could block for ever.
+            if folder.file_type()?.is_dir() {
+                File::open(folder.path())?.sync_all()?;
+            }
         }
         Ok(())
     }
@@ -239,24 +279,58 @@ impl Writer {
     fn replace(&self, name: &str, bytes: &[u8]) -> std::io::Result<()> {
         let mut file = readable_by_all(tempfile::Builder::new().prefix(NEW).tempfile_in(&self.root)?)?;
         file.write_all(bytes)?;
-        file.as_file().sync_all()?;
-        file.persist(self.root.join(name)).map_err(|error| error.error)?;
+        if self.archive.is_none() {
+            file.as_file().sync_all()?;
+        }
+        let to = self.root.join(name);
+        links::is_regular(&to)?;
+        file.persist(to).map_err(|error| error.error)?;
         Ok(())
     }
 }
 
-/// Whether a layout can be where it is wanted: a folder that is one, is empty, or is not there; an archive in a folder.
+impl NewArchive {
+    /// What fills the archive, for a blocking thread: it can take long. The temporary file stays with `self`, so that
+    /// it is removed even when the thread is given up.
+    pub(crate) fn packing(&self) -> Result<impl FnOnce() -> Result<(), Error> + Send + use<>, Error> {
+        let (at, root, cancel) = (self.at.clone(), self.root.clone(), self.cancel.clone());
+        let file = self.file.as_file().try_clone().map_err(|error| Error::unwritten(&at, &error))?;
+        Ok(move || archive::write(&root, file, &cancel).map_err(|error| Error::unwritten(&at, &error)))
+    }
+
+    /// Puts the archive in place of what was there.
+    ///
+    /// # Errors
+    ///
+    /// The path leads elsewhere by now, or to something other than a regular file, or the run was stopped.
+    pub(crate) fn place(self) -> Result<(), Error> {
+        let Self { at, target, file, cancel, .. } = self;
+        let place = || {
+            cancel.check()?;
+            links::recheck(Path::new(&at.path), &target)?;
+            file.persist(&target).map(drop).map_err(|error| error.error)
+        };
+        place().map_err(|error| Error::unwritten(&at, &error))
+    }
+}
+
+/// Checks a target without writing: a folder must be a layout, be empty, or not exist; an archive must be a regular file,
+/// or not exist, in a folder that does.
 pub(crate) fn check_target(at: &LayoutReference) -> Result<(), Error> {
     let path = Path::new(&at.path);
-    let failed = |error: std::io::Error| Error::new(at, format!("it cannot be written: {error}"));
+    let failed = |error: std::io::Error| Error::unwritten(at, &error);
     if at.archive {
         if path.is_dir() {
             return Err(Error::new(at, "it is a folder, not an archive: oci: names that"));
         }
-        return std::fs::metadata(folder_of(path)).map(drop).map_err(failed);
+        return links::resolve_file(path).map(drop).map_err(failed);
     }
     if !path.exists() {
-        return Ok(());
+        let is_link = std::fs::symlink_metadata(path).is_ok();
+        return if is_link { Err(failed(std::io::Error::other("it is a dangling symbolic link"))) } else { Ok(()) };
+    }
+    for (name, _) in FILES {
+        links::is_regular(&path.join(name)).map_err(failed)?;
     }
     let is_new = |entry: std::fs::DirEntry| entry.file_name().to_string_lossy().starts_with(NEW);
     let empty = std::fs::read_dir(path).map_err(failed)?.flatten().all(is_new);
@@ -264,41 +338,6 @@ pub(crate) fn check_target(at: &LayoutReference) -> Result<(), Error> {
         return Ok(());
     }
     Err(Error::new(at, "the folder is neither empty nor an image layout"))
-}
-
-/// Where an archive is written: what a link leads to is replaced, and the link stays.
-fn target_of(at: &LayoutReference) -> PathBuf {
-    let path = PathBuf::from(&at.path);
-    if at.archive { std::fs::canonicalize(&path).unwrap_or(path) } else { path }
-}
-
-/// The folder that something is in.
-fn folder_of(path: &Path) -> &Path {
-    path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."))
-}
-
-/// Whether a blob is in a folder, whole; never in an archive, which is written anew.
-#[must_use]
-pub(crate) fn has_blob(at: &LayoutReference, blob: &Descriptor) -> bool {
-    !at.archive && is_whole(Path::new(&at.path), blob)
-}
-
-/// Whether a file is there and is what it is called: a machine that lost power may have left anything under its name.
-fn is_whole(root: &Path, blob: &Descriptor) -> bool {
-    let path = root.join(blob_path(&blob.digest));
-    let found = std::fs::symlink_metadata(&path);
-    if !found.is_ok_and(|found| found.is_file() && found.len() == blob.size) {
-        return false;
-    }
-    let Ok(mut file) = File::open(&path) else { return false };
-    let (mut verifier, mut piece) = (Verifier::new(&blob.digest, blob.size), vec![0; PIECE]);
-    loop {
-        match file.read(&mut piece) {
-            Ok(0) => return verifier.finish().is_ok(),
-            Ok(read) if verifier.update(piece.get(..read).unwrap_or_default()).is_ok() => {}
-            _ => return false,
-        }
-    }
 }
 
 fn name_of(entry: &Value) -> Option<&str> {
@@ -315,21 +354,4 @@ fn readable_by_all(file: NamedTempFile) -> std::io::Result<NamedTempFile> {
     #[cfg(unix)]
     file.as_file().set_permissions(std::os::unix::fs::PermissionsExt::from_mode(0o644))?;
     Ok(file)
-}
-
-impl BlobWriter {
-    /// Takes in the next bytes.
-    pub(crate) fn write(&mut self, bytes: &[u8]) -> Result<(), Error> {
-        self.verifier.update(bytes).map_err(|reason| Error::new(&self.subject, reason))?;
-        let written = self.file.write_all(bytes);
-        written.map_err(|error| Error::new(&self.subject, format!("it cannot be written: {error}")))
-    }
-
-    /// Compares it with its descriptor and puts it in its place.
-    pub(crate) fn finish(self) -> Result<(), Error> {
-        let Self { subject, file, to, verifier } = self;
-        verifier.finish().map_err(|reason| Error::new(&subject, reason))?;
-        let placed = file.as_file().sync_data().and_then(|()| file.persist(&to).map_err(|error| error.error));
-        placed.map(|_| ()).map_err(|error| Error::new(&subject, format!("it cannot be written: {error}")))
-    }
 }

@@ -8,7 +8,7 @@ use futures_util::stream;
 use super::transfers::Begun;
 use super::{Error, Store, in_one_registry};
 use crate::image::{Descriptor, Location};
-use crate::layout::{self, Layout, Writer};
+use crate::layout::{Layout, Writer};
 use crate::registry::{self, BlobSource, BlobStream, FoundBlob, Mounting};
 
 /// How a blob came to where it is wanted.
@@ -37,20 +37,20 @@ impl Store<'_> {
                 Mounting::Refused(opened) => session = opened,
             },
             (None, Location::Registry(to)) if self.client.has_blob(to, blob).await? => return Ok(Placing::There),
-            (None, Location::Layout(to)) if self.writer(to)?.has_blob(blob) => return Ok(Placing::There),
+            (None, Location::Layout(to)) if self.is_written(to, blob).await? => return Ok(Placing::There),
             _ => {}
         }
         let _permit = self.slots.acquire().await;
-        let source = &Counted { source: self.source(from, blob, Some(to))?, begun: self.transfers.begin(blob) };
+        let source = &Counted { source: self.source(from, blob, Some(to)).await?, begun: self.transfers.begin(blob) };
         match to {
             Location::Registry(to) => self.client.send_blob(to, blob, source, session).await?,
-            Location::Layout(to) => self.write_blob(&*self.writer(to)?, blob, source).await?,
+            Location::Layout(to) => self.write_blob(&*self.writer(to).await?, blob, source).await?,
         }
         Ok(Placing::Sent)
     }
 
     /// A blob, to be read where it is.
-    fn source<'a>(
+    async fn source<'a>(
         &'a self,
         from: &'a Location,
         blob: &'a Descriptor,
@@ -58,7 +58,7 @@ impl Store<'_> {
     ) -> Result<Box<dyn BlobSource + 'a>, Error> {
         Ok(match from {
             Location::Registry(from) => Box::new(self.client.blob(from, blob, push_to.and_then(Location::reference))),
-            Location::Layout(from) => Box::new(LayoutBlob { layout: self.layout(from)?, blob }),
+            Location::Layout(from) => Box::new(LayoutBlob { layout: self.layout(from).await?, blob }),
         })
     }
 
@@ -66,7 +66,7 @@ impl Store<'_> {
     pub(crate) async fn find_blob(&self, at: &Location, blob: &Descriptor) -> Result<FoundBlob, Error> {
         match at {
             Location::Registry(reference) => Ok(self.client.find_blob(reference, blob).await?),
-            Location::Layout(layout) => Ok(FoundBlob { size: Some(self.layout(layout)?.open_blob(blob)?.1) }),
+            Location::Layout(layout) => Ok(FoundBlob { size: Some(self.layout(layout).await?.open_blob(blob)?.1) }),
         }
     }
 
@@ -87,10 +87,10 @@ impl Store<'_> {
         read: impl Fn(BlobStream) -> BoxFuture<'r, Result<T, registry::Error>>,
     ) -> Result<T, Error> {
         if let Location::Layout(layout) = from {
-            self.layout(layout)?.open_blob(blob)?;
+            self.layout(layout).await?.open_blob(blob)?;
         }
         let _permit = self.slots.acquire().await;
-        let source = Counted { source: self.source(from, blob, None)?, begun: self.transfers.begin(blob) };
+        let source = Counted { source: self.source(from, blob, None).await?, begun: self.transfers.begin(blob) };
         let stopped = |reason| registry::Error::stopped(format!("blob {}", blob.digest), reason);
         let mut failed = 0;
         loop {
@@ -111,7 +111,7 @@ impl Store<'_> {
     ) -> Result<Placing, Error> {
         let there = match to {
             Location::Registry(to) => self.client.has_blob(to, blob).await?,
-            Location::Layout(to) => layout::has_blob(to, blob),
+            Location::Layout(to) => self.has_file_of(to, blob).await?,
         };
         Ok(match in_one_registry(from, to) {
             _ if there => Placing::There,
@@ -127,7 +127,7 @@ impl Store<'_> {
                 let current = self.current_digest(&at.with_digest(manifest.digest.clone())).await?;
                 Ok(current.as_ref() == Some(&manifest.digest))
             }
-            Location::Layout(layout) => Ok(layout::has_blob(layout, manifest)),
+            Location::Layout(layout) => self.has_file_of(layout, manifest).await,
         }
     }
 
@@ -140,7 +140,11 @@ impl Store<'_> {
         while let Some(piece) = stop.or(stream.next()).await.map_err(stopped)? {
             written.write(&piece?)?;
         }
-        Ok(written.finish()?)
+        let complete = written.complete()?;
+        if let Some(sync) = complete.syncing()? {
+            self.on_thread(&subject, sync).await?;
+        }
+        Ok(complete.place()?)
     }
 
     /// Work with a blob that comes from a registry is done as often as requests are tried. Gives back an error after which

@@ -2,6 +2,7 @@
 
 mod blobs;
 mod error;
+mod files;
 mod place;
 mod publish;
 mod referrers;
@@ -14,9 +15,6 @@ pub use publish::{Publication, PublishError, Report, TagOutcome, TagReport};
 pub use transfers::{Transfer, Transfers};
 
 use std::borrow::Borrow;
-use std::collections::HashMap;
-use std::path::Path;
-use std::sync::{Arc, Mutex, PoisonError};
 
 use bytes::Bytes;
 use futures_util::future::join_all;
@@ -26,19 +24,16 @@ use crate::image::{
     Descriptor, Digest, Fetched, ImageConfig, ImageManifest, LayoutReference, Location, MAX_CONFIG, Manifest, Platform,
     Reference, media_type,
 };
-use crate::layout::{self, Layout, Writer};
-use crate::registry::{self, Client, IfMatch};
+use crate::layout::Layout;
+use crate::registry::{Client, IfMatch};
 
 /// Blobs on their way at once, at most; each takes a connection at both ends.
 const TRANSFERS: usize = 16;
 
-const ARCHIVE_IS_READ: &str = "the archive is a source as well, and would be replaced; write another";
-
 /// What a run reads from and writes to.
 pub struct Store<'a> {
     client: &'a Client,
-    layouts: Mutex<HashMap<LayoutReference, Arc<Layout>>>,
-    writers: Mutex<HashMap<LayoutReference, Arc<Writer>>>,
+    files: files::Open,
     slots: Semaphore,
     transfers: Transfers,
 }
@@ -49,8 +44,7 @@ impl<'a> Store<'a> {
     pub fn new(client: &'a Client) -> Self {
         Self {
             client,
-            layouts: Mutex::default(),
-            writers: Mutex::default(),
+            files: files::Open::default(),
             slots: Semaphore::new(TRANSFERS.min(client.concurrency())),
             transfers: Transfers::default(),
         }
@@ -68,40 +62,6 @@ impl<'a> Store<'a> {
         &self.transfers
     }
 
-    fn layout(&self, at: &LayoutReference) -> Result<Arc<Layout>, Error> {
-        let mut layouts = self.layouts.lock().unwrap_or_else(PoisonError::into_inner);
-        let key = key(at);
-        if let Some(layout) = layouts.get(&key) {
-            return Ok(Arc::clone(layout));
-        }
-        let layout = Arc::new(Layout::open(at)?);
-        layouts.insert(key, Arc::clone(&layout));
-        Ok(layout)
-    }
-
-    fn writer(&self, at: &LayoutReference) -> Result<Arc<Writer>, Error> {
-        let mut writers = self.writers.lock().unwrap_or_else(PoisonError::into_inner);
-        let key = key(at);
-        if let Some(writer) = writers.get(&key) {
-            return Ok(Arc::clone(writer));
-        }
-        if at.archive && self.layouts.lock().unwrap_or_else(PoisonError::into_inner).contains_key(&key) {
-            return Err(Error::layout(at, ARCHIVE_IS_READ));
-        }
-        let writer = Arc::new(Writer::create(at)?);
-        writers.insert(key, Arc::clone(&writer));
-        Ok(writer)
-    }
-
-    /// Whether something can be written there, as far as that can be known without writing. Of a registry nothing can.
-    pub fn check_target(&self, at: &Location) -> Result<(), Error> {
-        let Location::Layout(layout) = at else { return Ok(()) };
-        if layout.archive && self.layouts.lock().unwrap_or_else(PoisonError::into_inner).contains_key(&key(layout)) {
-            return Err(Error::layout(layout, ARCHIVE_IS_READ));
-        }
-        Ok(layout::check_target(layout)?)
-    }
-
     /// Fetches a manifest by tag, name or digest, verified. `push_to` is what is written to later in this run.
     pub async fn fetch_manifest(&self, at: &Location, push_to: Option<&Location>) -> Result<Fetched, Error> {
         match at {
@@ -109,7 +69,7 @@ impl<'a> Store<'a> {
                 let push_to = push_to.and_then(Location::reference);
                 Ok(self.client.fetch_manifest(reference, push_to).await?)
             }
-            Location::Layout(layout) => Ok(self.layout(layout)?.fetch_manifest(layout)?),
+            Location::Layout(layout) => Ok(self.layout(layout).await?.fetch_manifest(layout)?),
         }
     }
 
@@ -196,7 +156,7 @@ impl<'a> Store<'a> {
             Location::Layout(layout) => layout,
         };
         let at = LayoutReference { name: None, digest: Some(child.digest.clone()), ..layout.clone() };
-        let fetched = self.layout(layout)?.fetch_manifest(&at)?;
+        let fetched = self.layout(layout).await?.fetch_manifest(&at)?;
         fetched.check(child).map_err(|reason| Error::layout(&at, reason))?;
         Ok(fetched)
     }
@@ -213,7 +173,7 @@ impl<'a> Store<'a> {
                 let push_to = push_to.and_then(Location::reference);
                 Ok(self.client.fetch_config(reference, config, push_to).await?)
             }
-            Location::Layout(layout) => Ok(self.layout(layout)?.fetch_blob(config, MAX_CONFIG)?),
+            Location::Layout(layout) => Ok(self.layout(layout).await?.fetch_blob(config, MAX_CONFIG)?),
         }
     }
 
@@ -221,7 +181,7 @@ impl<'a> Store<'a> {
     pub async fn fetch_blob(&self, of: &Location, blob: &Descriptor, limit: u64) -> Result<Bytes, Error> {
         match of {
             Location::Registry(reference) => Ok(self.client.fetch_blob(reference, blob, limit).await?),
-            Location::Layout(layout) => Ok(self.layout(layout)?.fetch_blob(blob, limit)?),
+            Location::Layout(layout) => Ok(self.layout(layout).await?.fetch_blob(blob, limit)?),
         }
     }
 
@@ -230,7 +190,7 @@ impl<'a> Store<'a> {
         match at {
             Location::Registry(reference) => Ok(self.client.digest(reference).await?),
             // Listed, and there.
-            Location::Layout(layout) => Ok(self.layout(layout)?.fetch_manifest(layout)?.descriptor.digest),
+            Location::Layout(layout) => Ok(self.layout(layout).await?.fetch_manifest(layout)?.descriptor.digest),
         }
     }
 
@@ -243,7 +203,7 @@ impl<'a> Store<'a> {
     pub async fn tags(&self, at: &Location, limit: usize) -> Result<Vec<String>, Error> {
         match at {
             Location::Registry(reference) => Ok(self.client.tags(reference, limit).await?),
-            Location::Layout(layout) => Ok(self.layout(layout)?.names().take(limit).map(str::to_owned).collect()),
+            Location::Layout(layout) => Ok(self.layout(layout).await?.names().take(limit).map(str::to_owned).collect()),
         }
     }
 
@@ -271,8 +231,8 @@ impl<'a> Store<'a> {
                 let Some(current) = Layout::current(layout)? else { return Ok(None) };
                 match current.find(layout) {
                     // Listed, and lost: it is to be written again.
-                    Ok(found) => Ok(layout::has_blob(layout, &found).then_some(found.digest)),
-                    Err(error) if error.kind == layout::ErrorKind::Missing => Ok(None),
+                    Ok(found) => Ok(self.has_file_of(layout, &found).await?.then_some(found.digest)),
+                    Err(error) if error.kind == crate::layout::ErrorKind::Missing => Ok(None),
                     Err(error) => Err(error.into()),
                 }
             }
@@ -301,29 +261,11 @@ impl<'a> Store<'a> {
         // What has a digest alone is part of something else.
         let listed = layout.name.is_some() || layout.digest.is_none();
         let (name, bytes) = (layout.name.clone(), bytes.clone());
-        self.write_layout(layout, at, move |writer| {
+        self.write_layout(layout, move |writer| {
             writer.put_manifest(&entry, &bytes)?;
             if listed { writer.list(name.as_deref(), std::slice::from_ref(&entry)) } else { Ok(()) }
         })
         .await
-    }
-
-    /// Writes into a layout, unless the run is to end. Another process may hold the layout's lock, and signals are to be
-    /// heard.
-    async fn write_layout(
-        &self,
-        layout: &LayoutReference,
-        at: &Location,
-        write: impl FnOnce(&Writer) -> Result<(), layout::Error> + Send + 'static,
-    ) -> Result<(), Error> {
-        let stopped = |reason| registry::Error::stopped(at.to_string(), reason);
-        if let Some(reason) = self.client.stop().raised() {
-            return Err(stopped(reason).into());
-        }
-        let writer = self.writer(layout)?;
-        let writing = tokio::task::spawn_blocking(move || write(&writer));
-        let written = self.client.stop().or_soon(writing).await.map_err(stopped)?;
-        Ok(written.map_err(|error| registry::Error::of_source(at.to_string(), error.to_string()))??)
     }
 
     /// What several tags point at, each as [`Self::current_digest`] says.
@@ -343,9 +285,9 @@ impl<'a> Store<'a> {
     }
 
     /// What a layout's index.json lists without a name and which refers to a manifest.
-    fn unnamed_referrers(&self, at: &Location, subject: &Digest) -> Result<Vec<Descriptor>, Error> {
+    async fn unnamed_referrers(&self, at: &Location, subject: &Digest) -> Result<Vec<Descriptor>, Error> {
         let Location::Layout(layout) = at else { return Ok(Vec::new()) };
-        let opened = self.layout(layout)?;
+        let opened = self.layout(layout).await?;
         let mut referrers = Vec::new();
         for entry in opened.unnamed() {
             let at = LayoutReference { name: None, digest: Some(entry.digest.clone()), ..layout.clone() };
@@ -365,60 +307,18 @@ impl<'a> Store<'a> {
     pub async fn list_unnamed(&self, at: &Location, entries: &[Descriptor]) -> Result<(), Error> {
         let Location::Layout(layout) = at else { return Ok(()) };
         let entries = entries.to_vec();
-        self.write_layout(layout, at, move |writer| writer.list(None, &entries)).await
+        self.write_layout(layout, move |writer| writer.list(None, &entries)).await
     }
 
     /// Deletes a tag or a name, or by digest a manifest with every tag of it; in a layout it is no longer listed.
     ///
     /// Errors: [`Error::is_unsupported`] where the registry does not do that.
     pub async fn delete(&self, at: &Location) -> Result<(), Error> {
-        let layout = match at {
-            Location::Registry(reference) => return Ok(self.client.delete_manifest(reference).await?),
-            Location::Layout(layout) => layout.clone(),
-        };
-        let stopped = |reason| registry::Error::stopped(at.to_string(), reason);
-        if let Some(reason) = self.client.stop().raised() {
-            return Err(stopped(reason).into());
+        match at {
+            Location::Registry(reference) => Ok(self.client.delete_manifest(reference).await?),
+            Location::Layout(layout) => self.delete_in_layout(layout).await,
         }
-        // What was read of it is so no longer.
-        self.layouts.lock().unwrap_or_else(PoisonError::into_inner).remove(&key(&layout));
-        let deleting = tokio::task::spawn_blocking(move || layout::delete(&layout));
-        // Another process may hold the layout's lock, and signals are to be heard.
-        let deleted = self.client.stop().or_soon(deleting).await.map_err(stopped)?;
-        Ok(deleted.map_err(|error| registry::Error::of_source(at.to_string(), error.to_string()))??)
     }
-
-    /// All is written: archives come into their places. Without this they stay what they were.
-    pub async fn finish(&self) -> Result<(), Error> {
-        let writers: Vec<_> = self.archives();
-        for writer in writers {
-            // It may take long, and signals are to be heard.
-            let finishing = tokio::task::spawn_blocking(move || writer.finish());
-            finishing.await.map_err(|error| registry::Error::of_source("archive", error.to_string()))??;
-        }
-        Ok(())
-    }
-
-    /// The archives of this run, as the user spells them, which nothing is in before [`Self::finish`].
-    pub fn unfinished(&self) -> Vec<String> {
-        self.archives().iter().map(|writer| writer.at().to_string()).collect()
-    }
-
-    fn archives(&self) -> Vec<Arc<Writer>> {
-        let writers = self.writers.lock().unwrap_or_else(PoisonError::into_inner);
-        writers.values().filter(|writer| writer.is_archive()).cloned().collect()
-    }
-}
-
-/// One layout, however its path is spelled.
-fn key(at: &LayoutReference) -> LayoutReference {
-    let path = Path::new(&at.path);
-    let whole = std::fs::canonicalize(path).or_else(|_| {
-        let parent = path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
-        Ok::<_, std::io::Error>(std::fs::canonicalize(parent)?.join(path.file_name().unwrap_or_default()))
-    });
-    let path = whole.map_or_else(|_| at.path.clone(), |path| path.to_string_lossy().into_owned());
-    LayoutReference { archive: at.archive, path, name: None, digest: None }
 }
 
 /// Both in one registry, if they are.

@@ -12,7 +12,7 @@ const TRIES: usize = 5;
 impl Store<'_> {
     /// What refers to a manifest: the registry's list, or the tag's; in a layout what its index.json lists.
     pub async fn referrers(&self, at: &Location, subject: &Digest) -> Result<Vec<Descriptor>, Error> {
-        let Location::Registry(reference) = at else { return self.unnamed_referrers(at, subject) };
+        let Location::Registry(reference) = at else { return self.unnamed_referrers(at, subject).await };
         if let Some(listed) = self.client.referrers(reference, subject).await? {
             return Ok(listed);
         }
