@@ -117,6 +117,7 @@ pub(super) fn is_whole(
             matches(file, blob, cancel).map_err(|error| Error::unwritten(at, &error))
         }
         Ok(_) | Err(Unreadable::Missing) => Ok(false),
+        Err(Unreadable::OverMemory(error)) => Err(Error::over_memory(at, error)),
         Err(Unreadable::Other(reason)) => Err(Error::new(at, format!("it cannot be written: {reason}"))),
     }
 }

@@ -13,6 +13,7 @@ use super::reader::Layout;
 use super::writer::{Writer, annotation};
 use super::{CONTAINERD_NAME, PIECE, REF_NAME};
 use crate::image::{Descriptor, Digest, LayoutReference, Manifest, media_type};
+use crate::memory::Budget;
 
 /// An archive without what was deleted from it, still to be put in place.
 pub(crate) struct Rewrite {
@@ -48,10 +49,10 @@ impl Rewrite {
 /// # Errors
 ///
 /// It does not exist, or cannot be written, or the run was stopped.
-pub(crate) fn delete(at: &LayoutReference, cancel: &CancelToken) -> Result<Option<Rewrite>, Error> {
+pub(crate) fn delete(at: &LayoutReference, cancel: &CancelToken, budget: &Budget) -> Result<Option<Rewrite>, Error> {
     let (layout, lock) = match at.archive {
-        true => open_locked(at, cancel).map(|(layout, lock)| (layout, Some(lock)))?,
-        false => (Layout::open(at)?, None),
+        true => open_locked(at, cancel, budget).map(|(layout, lock)| (layout, Some(lock)))?,
+        false => (Layout::open(at, budget)?, None),
     };
     let found = layout.find(at)?;
     if !layout.entries().any(|entry| entry.digest == found.digest) {
@@ -72,7 +73,7 @@ pub(crate) fn delete(at: &LayoutReference, cancel: &CancelToken) -> Result<Optio
         for digest in reachable(&layout, goes)? {
             copy(&layout, &writer, &digest, cancel)?;
         }
-        writer.write_index(layout.index_bytes()?)?;
+        writer.write_index(layout.index_bytes())?;
     }
     writer.unlist(at, goes)?;
     Ok(lock.map(|from| Rewrite { writer, from }))
@@ -80,7 +81,7 @@ pub(crate) fn delete(at: &LayoutReference, cancel: &CancelToken) -> Result<Optio
 
 /// Opens and locks an archive, so that one process at a time deletes from it. The layout is read from the file that is
 /// locked.
-fn open_locked(at: &LayoutReference, cancel: &CancelToken) -> Result<(Layout, File), Error> {
+fn open_locked(at: &LayoutReference, cancel: &CancelToken, budget: &Budget) -> Result<(Layout, File), Error> {
     let path = Path::new(&at.path);
     let failed = |error: std::io::Error| Error::unwritten(at, &error);
     loop {
@@ -89,7 +90,7 @@ fn open_locked(at: &LayoutReference, cancel: &CancelToken) -> Result<(Layout, Fi
         // A process that had the lock before may have put another file in its place.
         if is_in_place(&lock, at) {
             let file = locked_file(&lock, path).map_err(failed)?;
-            return Ok((Layout::from_archive(at, file)?, lock));
+            return Ok((Layout::from_archive(at, file, budget)?, lock));
         }
     }
 }

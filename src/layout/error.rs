@@ -2,6 +2,8 @@ use std::{fmt, io};
 
 use super::cancel::is_stopped;
 
+use crate::memory::OverLimit;
+
 /// Why something in a layout did not work.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
@@ -33,6 +35,8 @@ pub enum ErrorKind {
     },
     /// The run was stopped before it was done.
     Stopped,
+    /// It does not fit into the memory that the run may use for what it reads.
+    OverMemory,
     /// Anything else, such as a folder that cannot be read.
     Other,
 }
@@ -51,6 +55,10 @@ impl Error {
 
     pub(super) fn missing(subject: impl fmt::Display, reason: impl Into<String>) -> Self {
         Self { kind: ErrorKind::Missing, ..Self::new(subject, reason) }
+    }
+
+    pub(super) fn over_memory(subject: impl fmt::Display, error: OverLimit) -> Self {
+        Self { kind: ErrorKind::OverMemory, ..Self::new(subject, format!("not read: {error}")) }
     }
 
     /// The same of what index.json lists.

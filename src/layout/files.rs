@@ -3,7 +3,10 @@ use std::io::Read;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use bytes::Bytes;
+
 use super::archive::Archive;
+use crate::memory::{Budget, OverLimit};
 
 /// The files of a layout, wherever they are.
 pub(super) enum Files {
@@ -14,7 +17,14 @@ pub(super) enum Files {
 /// Why a file of a layout cannot be read.
 pub(super) enum Unreadable {
     Missing,
+    OverMemory(OverLimit),
     Other(String),
+}
+
+impl From<OverLimit> for Unreadable {
+    fn from(error: OverLimit) -> Self {
+        Self::OverMemory(error)
+    }
 }
 
 impl From<std::io::Error> for Unreadable {
@@ -49,15 +59,17 @@ impl Files {
         }
     }
 
-    /// Reads a whole file of so many bytes at most.
-    pub(super) fn read(&self, name: &str, limit: u64) -> Result<Vec<u8>, Unreadable> {
+    /// Reads a whole file of at most `limit` bytes, which are charged to the budget while they are kept.
+    pub(super) fn read(&self, name: &str, limit: u64, budget: &Budget) -> Result<Bytes, Unreadable> {
         let (mut file, length) = self.open(name)?;
         if length > limit {
             return Err(Unreadable::Other(format!("{name} is longer than the {limit} bytes that are read")));
         }
+        let mut charge = budget.open();
+        charge.grow(usize::try_from(length).unwrap_or(usize::MAX))?;
         let mut bytes = Vec::new();
         file.read_to_end(&mut bytes)?;
-        Ok(bytes)
+        Ok(charge.keep(bytes)?)
     }
 }
 

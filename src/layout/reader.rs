@@ -10,6 +10,7 @@ use super::error::Error;
 use super::files::{Files, Section, Unreadable};
 use super::{CONTAINERD_NAME, REF_NAME, blob_path};
 use crate::image::{Descriptor, Digest, Fetched, Index, LayoutReference, MAX_MANIFEST, media_type, parse_manifest};
+use crate::memory::Budget;
 
 /// A layout that is read.
 pub(crate) struct Layout {
@@ -17,6 +18,9 @@ pub(crate) struct Layout {
     at: LayoutReference,
     files: Files,
     index: Index,
+    /// The exact bytes of index.json, which hold its charge.
+    index_bytes: Bytes,
+    budget: Budget,
 }
 
 #[derive(Deserialize)]
@@ -27,7 +31,7 @@ struct Version {
 
 impl Layout {
     /// Opens a folder or archive. Errors: it is not there, no layout of version 1, or an archive that is not sound.
-    pub(crate) fn open(at: &LayoutReference) -> Result<Self, Error> {
+    pub(crate) fn open(at: &LayoutReference, budget: &Budget) -> Result<Self, Error> {
         let at = LayoutReference { name: None, digest: None, ..at.clone() };
         let failed = |reason: String| Error::new(&at, reason);
         let path = PathBuf::from(&at.path);
@@ -38,28 +42,28 @@ impl Layout {
             }
             (true, false) => {
                 let file = archive::open(&path).map_err(|error| failed(error.to_string()))?;
-                return Self::from_archive(&at, file);
+                return Self::from_archive(&at, file, budget);
             }
             (false, _) if !path.exists() => return Err(failed("there is no such folder".into())),
             (false, _) => Files::Folder(path),
         };
-        Self::from_files(at, files)
+        Self::from_files(at, files, budget)
     }
 
     /// Reads an archive through an open handle, whatever its path leads to by now. Every later read goes through the
     /// same handle.
-    pub(super) fn from_archive(at: &LayoutReference, file: File) -> Result<Self, Error> {
+    pub(super) fn from_archive(at: &LayoutReference, file: File, budget: &Budget) -> Result<Self, Error> {
         let at = LayoutReference { name: None, digest: None, ..at.clone() };
         let archive = Archive::scan(file).map_err(|reason| Error::new(&at, reason))?;
-        Self::from_files(at, Files::Archive(archive))
+        Self::from_files(at, Files::Archive(archive), budget)
     }
 
-    fn from_files(at: LayoutReference, files: Files) -> Result<Self, Error> {
+    fn from_files(at: LayoutReference, files: Files, budget: &Budget) -> Result<Self, Error> {
         let failed = |reason: String| Error::new(&at, reason);
-        let read = |name| match files.read(name, MAX_MANIFEST) {
+        let read = |name| match files.read(name, MAX_MANIFEST, budget) {
             Ok(bytes) => Ok(bytes),
             Err(Unreadable::Missing) => Err(failed(format!("it is no image layout: it has no {name}"))),
-            Err(Unreadable::Other(reason)) => Err(failed(reason)),
+            Err(reason) => Err(unreadable(&at, reason)),
         };
         let invalid = |name, error| failed(format!("its {name} is not valid: {error}"));
         let version: Version =
@@ -68,14 +72,15 @@ impl Layout {
             let version: String = version.image_layout_version.chars().filter(|c| !c.is_control()).take(40).collect();
             return Err(failed(format!("it is an image layout of version \"{version}\", only 1 is read")));
         }
-        let index = serde_json::from_slice(&read("index.json")?).map_err(|error| invalid("index.json", error))?;
-        Ok(Self { at, files, index })
+        let index_bytes = read("index.json")?;
+        let index = serde_json::from_slice(&index_bytes).map_err(|error| invalid("index.json", error))?;
+        Ok(Self { at, files, index, index_bytes, budget: budget.clone() })
     }
 
     /// Opens a folder to see what it holds now: nothing where it is no layout yet, or an archive, which is written anew.
-    pub(crate) fn current(at: &LayoutReference) -> Result<Option<Self>, Error> {
+    pub(crate) fn current(at: &LayoutReference, budget: &Budget) -> Result<Option<Self>, Error> {
         let is_there = !at.archive && Path::new(&at.path).join("index.json").exists();
-        is_there.then(|| Self::open(at)).transpose()
+        is_there.then(|| Self::open(at, budget)).transpose()
     }
 
     /// What index.json has under a name or digest, or the only image where neither is given.
@@ -152,8 +157,8 @@ impl Layout {
     }
 
     /// index.json as it is.
-    pub(super) fn index_bytes(&self) -> Result<Vec<u8>, Error> {
-        self.files.read("index.json", MAX_MANIFEST).map_err(|reason| unreadable(&self.at, reason))
+    pub(super) fn index_bytes(&self) -> &[u8] {
+        &self.index_bytes
     }
 
     /// Whether a blob is there.
@@ -177,9 +182,10 @@ impl Layout {
     }
 
     fn read_blob(&self, at: &LayoutReference, digest: &Digest, limit: u64) -> Result<Bytes, Error> {
-        let bytes = self.files.read(&blob_path(digest), limit).map_err(|reason| unreadable(at, reason))?;
+        let bytes = self.files.read(&blob_path(digest), limit, &self.budget);
+        let bytes = bytes.map_err(|reason| unreadable(at, reason))?;
         if digest.matches(&bytes) {
-            return Ok(bytes.into());
+            return Ok(bytes);
         }
         let actual = Digest::sha256(&bytes);
         Err(Error::wrong(at, format!("the file of {digest} holds other bytes, with digest {actual}")))
@@ -212,6 +218,7 @@ impl Layout {
 fn unreadable(at: &LayoutReference, reason: Unreadable) -> Error {
     match reason {
         Unreadable::Missing => Error::missing(at, "the layout does not have it"),
+        Unreadable::OverMemory(error) => Error::over_memory(at, error),
         Unreadable::Other(reason) => Error::new(at, reason),
     }
 }

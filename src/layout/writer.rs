@@ -14,6 +14,7 @@ use super::lock::lock;
 use super::{REF_NAME, VERSION_FILE, archive, blob_path};
 use crate::image::{Descriptor, LayoutReference, MAX_MANIFEST, media_type};
 use crate::links;
+use crate::memory::Budget;
 
 /// Files that are not whole yet begin with it.
 const NEW: &str = ".new-";
@@ -192,8 +193,8 @@ impl Writer {
     }
 
     /// Writes index.json anew.
-    pub(super) fn write_index(&self, bytes: Vec<u8>) -> Result<(), Error> {
-        self.replace("index.json", &bytes).map_err(|error| Error::unwritten(&self.at, &error))
+    pub(super) fn write_index(&self, bytes: &[u8]) -> Result<(), Error> {
+        self.replace("index.json", bytes).map_err(|error| Error::unwritten(&self.at, &error))
     }
 
     /// Changes the list in index.json, of which nobody else writes another meanwhile. What it does not know stays.
@@ -206,13 +207,15 @@ impl Writer {
         let invalid = |reason: String| Error::new(at, format!("its index.json is not valid: {reason}"));
         let _lock = lock(&self.root, &self.cancel).map_err(failed)?;
         self.sync().map_err(failed)?;
-        let mut index: Value = match Files::Folder(self.root.clone()).read("index.json", MAX_MANIFEST) {
-            Ok(bytes) => serde_json::from_slice(&bytes).map_err(|error| invalid(error.to_string()))?,
-            Err(Unreadable::Missing) => {
-                json!({"schemaVersion": 2, "mediaType": media_type::OCI_INDEX, "manifests": []})
-            }
-            Err(Unreadable::Other(reason)) => return Err(invalid(reason)),
-        };
+        let mut index: Value =
+            match Files::Folder(self.root.clone()).read("index.json", MAX_MANIFEST, &Budget::default()) {
+                Ok(bytes) => serde_json::from_slice(&bytes).map_err(|error| invalid(error.to_string()))?,
+                Err(Unreadable::Missing) => {
+                    json!({"schemaVersion": 2, "mediaType": media_type::OCI_INDEX, "manifests": []})
+                }
+                Err(Unreadable::OverMemory(error)) => return Err(Error::over_memory(at, error)),
+                Err(Unreadable::Other(reason)) => return Err(invalid(reason)),
+            };
         let entries = index.get_mut("manifests").and_then(Value::as_array_mut);
         let entries = entries.ok_or_else(|| invalid("it has no list of manifests".into()))?;
         change(entries)?;

@@ -122,7 +122,11 @@ impl Error {
     /// Whether it does not fit into the memory that the run may use for what it reads.
     #[must_use]
     pub fn is_over_memory(&self) -> bool {
-        matches!(self, Self::Registry(error) if matches!(error.kind, registry::ErrorKind::OverMemory { .. }))
+        match self {
+            Self::Registry(error) => matches!(error.kind, registry::ErrorKind::OverMemory { .. }),
+            Self::Layout(error) => error.kind == layout::ErrorKind::OverMemory,
+            Self::Unsuitable { .. } => false,
+        }
     }
 
     /// Whether the registry answered that it does not do that: not for anybody.

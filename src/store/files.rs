@@ -41,8 +41,8 @@ impl Store<'_> {
     pub(super) async fn layout(&self, at: &LayoutReference) -> Result<Arc<Layout>, Error> {
         let key = key(at);
         let open = async {
-            let from = at.clone();
-            let layout = self.on_thread(at, move || Layout::open(&from)).await?;
+            let (from, budget) = (at.clone(), self.client.budget().clone());
+            let layout = self.on_thread(at, move || Layout::open(&from, &budget)).await?;
             self.files.read.lock().unwrap_or_else(PoisonError::into_inner).insert(key.clone());
             Ok(Arc::new(layout))
         };
@@ -135,8 +135,8 @@ impl Store<'_> {
         let key = key(at);
         self.files.layouts.forget(&key);
         self.files.read.lock().unwrap_or_else(PoisonError::into_inner).remove(&key);
-        let (from, cancel) = (at.clone(), self.cancel_token());
-        match self.on_thread(at, move || layout::delete(&from, &cancel)).await? {
+        let (from, cancel, budget) = (at.clone(), self.cancel_token(), self.client.budget().clone());
+        match self.on_thread(at, move || layout::delete(&from, &cancel, &budget)).await? {
             Some(rewrite) => self.place_archive(rewrite.writer(), || rewrite.check()).await,
             None => Ok(()),
         }

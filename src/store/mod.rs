@@ -129,7 +129,7 @@ impl<'a> Store<'a> {
     pub async fn fetch_current(&self, at: &Location) -> Result<Option<Fetched>, Error> {
         let fetched = match at {
             Location::Registry(_) => self.fetch_manifest(at, Some(at)).await,
-            Location::Layout(layout) => match Layout::current(layout)? {
+            Location::Layout(layout) => match Layout::current(layout, self.client.budget())? {
                 Some(current) => current.fetch_manifest(layout).map_err(Error::from),
                 None => return Ok(None),
             },
@@ -228,7 +228,7 @@ impl<'a> Store<'a> {
                 Ok(None)
             }
             Location::Layout(layout) => {
-                let Some(current) = Layout::current(layout)? else { return Ok(None) };
+                let Some(current) = Layout::current(layout, self.client.budget())? else { return Ok(None) };
                 match current.find(layout) {
                     // Listed, and lost: it is to be written again.
                     Ok(found) => Ok(self.has_file_of(layout, &found).await?.then_some(found.digest)),
