@@ -6,11 +6,11 @@ use serde_json::json;
 use super::Global;
 use super::failure::Failure;
 use super::prompt::without_echo;
+use super::registry_name::registry_name;
 use super::results::pretty;
 use super::talk::say;
-use crate::image::Reference;
 use crate::output;
-use crate::registry::{ErrorKind, Given, Login as Proof, Secret, Stored, erase, store};
+use crate::registry::{CredentialSources, ErrorKind, Given, Login as Proof, Secret, Stored, erase, store};
 
 /// Check user and password against a registry, and store them as `docker login` does
 #[derive(Debug, Args)]
@@ -33,10 +33,11 @@ pub(super) struct Logout {
 impl Login {
     pub(super) fn run(self, global: &Global) -> Result<String, Failure> {
         let registry = registry_of(&self.host)?;
+        global.check_login_registry(&registry)?;
         let (user, password) = user_and_password(global, &registry)?;
         let login = Proof::Password { user: user.clone(), password: password.clone() };
         let given = Given { registry: registry.clone(), login, source: "this login".into() };
-        let client = global.client_with(Some(given));
+        let client = global.client_with(CredentialSources { given: Some(given), ..global.stored_credentials() });
         let checked = async {
             client.check_login(&registry).await.map_err(|error| match error.kind {
                 // The hint would be to do what is being done.
@@ -48,7 +49,7 @@ impl Login {
         if !asked {
             say(format_args!("warning: {registry} asks for no credentials, so these could not be checked"));
         }
-        let stored = store(&global.sources(None), &registry, &user, &password).map_err(Failure::new)?;
+        let stored = store(&global.stored_credentials(), &registry, &user, &password).map_err(Failure::new)?;
         let place = match &stored {
             Stored::Helper(program) => format!("stored by {program}"),
             Stored::File(path) => format!("stored in {}, not encrypted", path.display()),
@@ -64,7 +65,7 @@ impl Login {
 impl Logout {
     pub(super) fn run(self, global: &Global) -> Result<String, Failure> {
         let registry = registry_of(&self.host)?;
-        let erased = erase(&global.sources(None), &registry).map_err(Failure::new)?;
+        let erased = erase(&global.stored_credentials(), &registry).map_err(Failure::new)?;
         for place in &erased {
             match place {
                 Stored::Helper(program) => {
@@ -95,24 +96,15 @@ fn place_of(stored: &Stored) -> String {
 
 /// Says that another source has credentials for the registry, where the user might think that none or these count.
 fn warn_of_others(global: &Global, registry: &str, stored: Option<&str>, what: &str) {
-    if let Ok(Some(source)) = global.sources(None).source_for(registry)
+    if let Ok(Some(source)) = global.stored_credentials().source_for(registry)
         && stored != Some(source.as_str())
     {
         say(format_args!("warning: the credentials for {registry} from {source} {what}"));
     }
 }
 
-/// A host in any spelling that users have from elsewhere, such as `https://index.docker.io/v1/`.
 fn registry_of(host: &str) -> Result<String, Failure> {
-    let bare = host.strip_prefix("https://").or_else(|| host.strip_prefix("http://")).unwrap_or(host);
-    let bare = bare.trim_end_matches('/');
-    let bare = bare.strip_suffix("/v1").or_else(|| bare.strip_suffix("/v2")).unwrap_or(bare).trim_end_matches('/');
-    let bare = if bare == "registry-1.docker.io" { "docker.io" } else { bare };
-    let reference: Option<Reference> = format!("{bare}/x/x").parse().ok();
-    match reference {
-        Some(reference) if reference.repository() == "x/x" => Ok(reference.registry().to_owned()),
-        _ => Err(Failure::usage(format!("\"{host}\" is not a registry's HOST[:PORT]"))),
-    }
+    registry_name(host).map_err(Failure::usage)
 }
 
 fn user_and_password(global: &Global, registry: &str) -> Result<(String, Secret), Failure> {
@@ -144,32 +136,4 @@ fn user_and_password(global: &Global, registry: &str) -> Result<(String, Secret)
         return Err(Failure::usage("the password is empty"));
     }
     Ok((user, password))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn spellings_of_hosts() {
-        for (host, registry) in [
-            ("r.io", Some("r.io")),
-            ("https://r.io/", Some("r.io")),
-            ("localhost:5000", Some("localhost:5000")),
-            ("localhost", Some("localhost")),
-            ("docker.io", Some("docker.io")),
-            ("index.docker.io", Some("docker.io")),
-            ("registry-1.docker.io", Some("docker.io")),
-            ("https://index.docker.io/v1/", Some("docker.io")),
-            ("https://r.io/v2", Some("r.io")),
-            ("R.IO:443", Some("r.io:443")),
-            ("[::1]:5000", Some("[::1]:5000")),
-            ("ghcr", None),
-            ("r.io/team", None),
-            ("", None),
-            ("r.io:port", None),
-        ] {
-            assert_eq!(registry_of(host).ok().as_deref(), registry, "{host}");
-        }
-    }
 }

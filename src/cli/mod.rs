@@ -5,6 +5,7 @@
 mod batch;
 mod completion;
 mod copy;
+mod credentials;
 mod dashes;
 mod delete;
 mod digest;
@@ -19,6 +20,7 @@ mod probe;
 mod prompt;
 mod push;
 mod query;
+mod registry_name;
 mod remove;
 mod results;
 mod schema;

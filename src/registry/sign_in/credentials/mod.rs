@@ -54,6 +54,9 @@ pub struct CredentialSources {
     pub given: Option<Given>,
     /// A configuration file in Docker's form, or a folder with `config.json` in it. It must exist.
     pub docker_config: Option<PathBuf>,
+    /// Why the caller has credentials that are not for every registry. The hint of an error for want of credentials
+    /// repeats it.
+    pub unused: Option<String>,
 }
 
 impl CredentialSources {
@@ -78,6 +81,7 @@ pub(in crate::registry) type Looked = Result<Option<Found>, String>;
 /// The sources, opened as far as they were needed.
 pub(in crate::registry) struct Credentials {
     given: Option<Given>,
+    unused: Option<String>,
     files: Vec<ConfigFile>,
     /// Each helper is run once for a key.
     asked: Mutex<HashMap<(String, String), Looked>>,
@@ -101,7 +105,12 @@ impl Credentials {
             ],
         };
         files.extend(podman.into_iter().flatten().map(|path| ConfigFile::optional(path, Form::Podman)));
-        Self { given: sources.given.clone(), files, asked: Mutex::default() }
+        Self { given: sources.given.clone(), unused: sources.unused.clone(), files, asked: Mutex::default() }
+    }
+
+    /// Why given credentials were not used for a registry that has none.
+    pub(in crate::registry) fn unused(&self) -> Option<&str> {
+        self.unused.as_deref()
     }
 
     /// The login for a repository of a registry; `None` means that no source has any. May run a helper, and wait.
@@ -240,7 +249,11 @@ mod tests {
         let given = Given { registry: "r.io".into(), login, source: "--username".into() };
         let folder = tempfile::tempdir().unwrap();
         std::fs::write(folder.path().join("config.json"), "{}").unwrap();
-        let sources = CredentialSources { given: Some(given), docker_config: Some(folder.path().to_owned()) };
+        let sources = CredentialSources {
+            given: Some(given),
+            docker_config: Some(folder.path().to_owned()),
+            ..Default::default()
+        };
         for (registry, expected) in
             [("r.io", true), ("evilr.io", false), ("r.io.evil", false), ("r.io:5000", false), ("x.io", false)]
         {
