@@ -14,6 +14,10 @@ const PASSWORD: &str = "MANIFEST_TOOL_PASSWORD";
 /// Names the only registry that the user name and password of the environment are for.
 const REGISTRY: &str = "MANIFEST_TOOL_REGISTRY";
 
+/// Variables whose values are credentials of this program: `--env` puts none of them into a spec. A proxy's URL may hold a user name and password.
+const SECRET_VARIABLES: [&str; 6] =
+    [USERNAME, PASSWORD, "DOCKER_AUTH_CONFIG", "HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY"];
+
 /// The longest password that is read from standard input; bytes.
 const MAX_PASSWORD: u64 = 64 << 10;
 
@@ -182,6 +186,12 @@ impl Global {
         }
         Ok(Some((Secret::new(password), "--password-stdin")))
     }
+}
+
+/// Whether a variable may hold credentials of this program. Case does not matter: it does not on Windows, and proxies
+/// are read from variables in either case everywhere.
+pub(super) fn holds_credentials(name: &str) -> bool {
+    SECRET_VARIABLES.iter().any(|secret| secret.eq_ignore_ascii_case(name))
 }
 
 /// The registry that `MANIFEST_TOOL_REGISTRY` names, as references have it.
