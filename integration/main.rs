@@ -29,6 +29,7 @@ mod requests;
 mod results;
 mod rooms;
 mod schema;
+mod secrets;
 mod settled;
 mod sign_in;
 mod snapshots;

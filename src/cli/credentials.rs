@@ -14,7 +14,8 @@ const PASSWORD: &str = "MANIFEST_TOOL_PASSWORD";
 /// Names the only registry that the user name and password of the environment are for.
 const REGISTRY: &str = "MANIFEST_TOOL_REGISTRY";
 
-/// Variables whose values are credentials of this program: `--env` puts none of them into a spec. A proxy's URL may hold a user name and password.
+/// Variables whose values are credentials of this program: `--env` puts none of them into a spec, and no usage error
+/// shows them. A proxy's URL may hold a user name and password.
 const SECRET_VARIABLES: [&str; 6] =
     [USERNAME, PASSWORD, "DOCKER_AUTH_CONFIG", "HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY"];
 
@@ -192,6 +193,15 @@ impl Global {
 /// are read from variables in either case everywhere.
 pub(super) fn holds_credentials(name: &str) -> bool {
     SECRET_VARIABLES.iter().any(|secret| secret.eq_ignore_ascii_case(name))
+}
+
+/// The values of variables that hold secrets. A user name, or a proxy's URL without one, is none.
+pub(super) fn secret_values() -> impl Iterator<Item = String> {
+    let set = std::env::vars_os().map(|(name, value)| (name.to_string_lossy().into_owned(), value));
+    set.filter(|(name, _)| holds_credentials(name) && !name.eq_ignore_ascii_case(USERNAME))
+        .map(|(name, value)| (name, value.to_string_lossy().into_owned()))
+        .filter(|(name, value)| !name.to_ascii_uppercase().ends_with("_PROXY") || value.contains('@'))
+        .map(|(_, value)| value)
 }
 
 /// The registry that `MANIFEST_TOOL_REGISTRY` names, as references have it.

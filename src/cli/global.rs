@@ -47,10 +47,10 @@ pub(super) struct Global {
     #[arg(long, global = true)]
     pub(super) quiet: bool,
     /// User name for the target's registry, or MANIFEST_TOOL_USERNAME
-    #[arg(long, short, global = true)]
+    #[arg(long, short, global = true, allow_hyphen_values = true)]
     pub(super) username: Option<String>,
     /// Password for it; others can see it, --password-stdin and MANIFEST_TOOL_PASSWORD keep it from them
-    #[arg(long, short, global = true, conflicts_with = "password_stdin")]
+    #[arg(long, short, global = true, allow_hyphen_values = true, conflicts_with = "password_stdin")]
     pub(super) password: Option<Secret>,
     /// Read the password from standard input
     #[arg(long, global = true)]
