@@ -20,6 +20,7 @@ mod mounts;
 mod patience;
 mod pipelines;
 mod places;
+mod plain_http;
 mod proxies;
 mod push;
 mod reading;

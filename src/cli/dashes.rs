@@ -10,17 +10,29 @@ pub(super) fn as_clap_has_it(args: impl Iterator<Item = OsString>, command: &cla
     let mut flags = HashMap::from(["help", "version"].map(|name| (name.to_owned(), true)));
     flags_of(command, &mut flags);
     let any_text = names(command, clap::Arg::is_allow_hyphen_values_set);
+    let with_equals = names(command, clap::Arg::is_require_equals_set);
     let (mut is_over, mut is_value) = (false, false);
     let args = args.enumerate().filter_map(|(place, arg)| {
         let is_text = std::mem::take(&mut is_value);
         is_over |= !is_text && arg == "--";
-        let Some(text) = arg.to_str().filter(|_| !is_text && !is_over && place > 0) else { return Some(arg) };
+        let Some(text) = arg.to_str().filter(|_| !is_text && !is_over && place > 0) else { return Some((arg, false)) };
         let text = if (place, text) == (1, "-v") { "--version" } else { text };
         let taken = long_flag(text, &flags)?;
         is_value = any_text.contains(&taken);
-        Some(taken.into())
+        let is_movable = taken.split('=').next().is_some_and(|flag| with_equals.contains(flag));
+        Some((taken.into(), is_movable))
     });
-    args.collect()
+    gathered(args.collect())
+}
+
+/// Puts the flags that have their value in them, behind a `=`, before the command where there are several: of those
+/// before a command and those after it clap takes one half.
+fn gathered(args: Vec<(OsString, bool)>) -> Vec<OsString> {
+    let is_moved = args.iter().filter(|(_, is_movable)| *is_movable).count() > 1;
+    let (moved, mut rest): (Vec<_>, Vec<_>) = args.into_iter().partition(|(_, is_movable)| is_moved && *is_movable);
+    let program = 1.min(rest.len());
+    rest.splice(program..program, moved);
+    rest.into_iter().map(|(arg, _)| arg).collect()
 }
 
 /// The names of flags of a certain kind, with their dashes.
@@ -89,8 +101,14 @@ mod tests {
             (&["inspect", "-v"], &["inspect", "-v"]),
             (
                 &["--insecure=true", "-debug=false", "push", "--ignore-missing=true"],
-                &["--insecure", "push", "--ignore-missing"],
+                &["--insecure=true", "push", "--ignore-missing"],
             ),
+            (&["-plain-http=r.io,s.io", "-plain-http"], &["--plain-http=r.io,s.io", "--plain-http"]),
+            (
+                &["--plain-http=r.io", "inspect", "a:1", "--plain-http", "-u", "--insecure", "--", "--insecure"],
+                &["--plain-http=r.io", "--plain-http", "inspect", "a:1", "-u", "--insecure", "--", "--insecure"],
+            ),
+            (&["inspect", "--plain-http=r.io", "a:1"], &["inspect", "--plain-http=r.io", "a:1"]),
             (&["--password", "-debug", "-debug"], &["--password", "-debug", "--debug"]),
             (
                 &["-password", "--raw=false", "-p", "--", "-debug"],

@@ -4,6 +4,7 @@ use std::time::Duration;
 use super::credentials::Registries;
 use super::duration::duration;
 use super::failure::Failure;
+use super::hosts::{HostsArg, hosts};
 use super::talk::say;
 use crate::registry::{
     Client, CredentialSources, DEFAULT_CONCURRENCY, HOME, Options, RetryPolicy, Secret, Stop, Tls, Trace,
@@ -19,12 +20,12 @@ pub(super) struct Global {
     /// How results are printed on stdout: as text, or as one JSON document
     #[arg(long, global = true, value_name = "FORM", value_enum, default_value = "text")]
     output: Output,
-    /// Do not check the certificates of the registries named
-    #[arg(long, global = true)]
-    insecure: bool,
-    /// Speak HTTP without TLS
-    #[arg(long, global = true)]
-    plain_http: bool,
+    /// Do not check the certificates of the registries in references; with =HOST, of these registries only
+    #[arg(long, global = true, value_name = "HOST,...", num_args = 0..=1, require_equals = true, default_missing_value = "true", value_parser = HostsArg::parse)]
+    insecure: Vec<HostsArg>,
+    /// Use HTTP without TLS; with =HOST, for these registries only
+    #[arg(long, global = true, value_name = "HOST,...", num_args = 0..=1, require_equals = true, default_missing_value = "true", value_parser = HostsArg::parse)]
+    plain_http: Vec<HostsArg>,
     /// Believe the authorities in a PEM file, besides the system's; may be given several times
     #[arg(long, global = true, value_name = "FILE")]
     ca_cert: Vec<PathBuf>,
@@ -83,8 +84,12 @@ impl Global {
 
     pub(super) fn client_with(&self, credentials: CredentialSources) -> Client {
         Client::new(Options {
-            plain_http: self.plain_http,
-            tls: Tls { insecure: self.insecure, ca_certs: self.ca_cert.clone(), certs_folders: certs_folders() },
+            plain_http: hosts(&self.plain_http),
+            tls: Tls {
+                insecure: hosts(&self.insecure),
+                ca_certs: self.ca_cert.clone(),
+                certs_folders: certs_folders(),
+            },
             credentials,
             concurrency: self.concurrency.into(),
             retry: RetryPolicy { retries: self.retries, max_wait: self.max_wait },

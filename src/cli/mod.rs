@@ -12,6 +12,7 @@ mod digest;
 mod duration;
 mod failure;
 mod global;
+mod hosts;
 mod inspect;
 mod lint;
 mod login;

@@ -8,14 +8,15 @@ use reqwest::{Certificate, Identity};
 use url::Url;
 
 use super::ahead::{Ahead, Kept};
+use super::hosts::Hosts;
 use super::redact::clean;
 use super::sign_in::realm::is_loopback;
 
 /// What certificates are believed, and where from.
 #[derive(Debug, Clone, Default)]
 pub struct Tls {
-    /// Take any certificate from the registries of this run's references, and from no other host.
-    pub insecure: bool,
+    /// Registries to take any certificate from, as far as this run's references name them, and from no other host.
+    pub insecure: Hosts,
     /// PEM files of authorities to believe besides the system's. On Linux `SSL_CERT_FILE` and `SSL_CERT_DIR` take the
     /// place of the system's.
     pub ca_certs: Vec<PathBuf>,
@@ -92,7 +93,13 @@ impl Connections {
         let tls = url.scheme() == "https";
         let folders = if tls { self.folders(url) } else { Vec::new() };
         let origin = own.then(|| url.origin().ascii_serialization());
-        Profile { origin, proxy: !is_loopback(url), tls, unchecked: tls && own && self.tls.insecure, folders }
+        Profile {
+            origin,
+            proxy: !is_loopback(url),
+            tls,
+            unchecked: tls && own && self.tls.insecure.contains_api(url),
+            folders,
+        }
     }
 
     fn folders(&self, url: &Url) -> Vec<PathBuf> {

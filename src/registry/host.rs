@@ -13,6 +13,7 @@ use super::client::Client;
 use super::connections::{is_transient, reason_of};
 use super::error::{Error, ErrorKind};
 use super::exchange::line;
+use super::hosts::api_url;
 use super::send::Request;
 use super::sign_in::SignIn;
 use super::sign_in::challenge::Challenge;
@@ -140,14 +141,12 @@ impl Client {
     /// The URL of a registry's API. A loopback registry is tried with HTTPS, and spoken to without TLS if its port
     /// does not speak it; nothing secret is sent while finding out.
     async fn find_api(&self, registry: &str) -> Result<Url, Error> {
-        let host = if registry == "docker.io" { "registry-1.docker.io" } else { registry };
         let parse = |scheme: &str| {
-            format!("{scheme}://{host}/")
-                .parse::<Url>()
+            api_url(scheme, registry)
                 .map_err(|error| Error::new(registry, ErrorKind::Protocol(format!("not a registry host: {error}"))))
         };
         let https = parse("https")?;
-        if self.plain_http() {
+        if self.plain_http().contains(registry) {
             return parse("http");
         }
         if !is_loopback(&https) {
