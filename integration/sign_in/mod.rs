@@ -3,6 +3,7 @@
 mod basic;
 mod environment;
 mod files;
+mod helpers;
 mod login;
 mod thieves;
 mod tokens;

@@ -10,7 +10,9 @@ use super::registry_name::registry_name;
 use super::results::pretty;
 use super::talk::say;
 use crate::output;
-use crate::registry::{CredentialSources, ErrorKind, Given, Login as Proof, Secret, Stored, erase, store};
+use crate::registry::{
+    Client, CredentialSources, Error, ErrorKind, Given, Login as Proof, Secret, Stored, erase, store,
+};
 
 /// Check user and password against a registry, and store them as `docker login` does
 #[derive(Debug, Args)]
@@ -45,18 +47,24 @@ impl Login {
                 _ => error.into(),
             })
         };
-        let asked = global.block_on(&client, checked)?;
-        if !asked {
-            say(format_args!("warning: {registry} asks for no credentials, so these could not be checked"));
-        }
-        let stored = store(&global.stored_credentials(), &registry, &user, &password).map_err(Failure::new)?;
-        let place = match &stored {
-            Stored::Helper(program) => format!("stored by {program}"),
-            Stored::File(path) => format!("stored in {}, not encrypted", path.display()),
+        let sources = global.stored_credentials();
+        let logging_in = async {
+            let asked = checked.await?;
+            if !asked {
+                say(format_args!("warning: {registry} asks for no credentials, so these could not be checked"));
+            }
+            let storing = store(&sources, &registry, &user, &password);
+            let stored = unless_stopped(&client, &registry, storing).await?.map_err(Failure::new)?;
+            let place = match &stored {
+                Stored::Helper(program) => format!("stored by {program}"),
+                Stored::File(path) => format!("stored in {}, not encrypted", path.display()),
+            };
+            say(format_args!("signed in to {registry} as {user}; {place}"));
+            let place = place_of(&stored);
+            warn_of_others(&client, &sources, &registry, Some(&place), "come first").await?;
+            Ok::<_, Failure>((asked, place))
         };
-        say(format_args!("signed in to {registry} as {user}; {place}"));
-        let place = place_of(&stored);
-        warn_of_others(global, &registry, Some(&place), "come first");
+        let (asked, place) = global.block_on(&client, logging_in)?;
         let parts = json!({"registry": registry, "username": user, "stored": place, "checked": asked});
         Ok(if global.is_json() { pretty(&output::document("login", parts)) } else { String::new() })
     }
@@ -65,21 +73,19 @@ impl Login {
 impl Logout {
     pub(super) fn run(self, global: &Global) -> Result<String, Failure> {
         let registry = registry_of(&self.host)?;
-        let erased = erase(&global.stored_credentials(), &registry).map_err(Failure::new)?;
-        for place in &erased {
-            match place {
-                Stored::Helper(program) => {
-                    say(format_args!("{program} was told to erase the credentials for {registry}"))
-                }
-                Stored::File(path) => {
-                    say(format_args!("removed the credentials for {registry} from {}", path.display()))
-                }
+        let sources = global.stored_credentials();
+        let client = global.client_with(sources.clone());
+        let logging_out = async {
+            let erasing = erase(&sources, &registry);
+            let erased = unless_stopped(&client, &registry, erasing).await?.map_err(Failure::new)?;
+            erased.iter().for_each(|place| say_erased(place, &registry));
+            if erased.is_empty() {
+                say(format_args!("no credentials for {registry} are stored"));
             }
-        }
-        if erased.is_empty() {
-            say(format_args!("no credentials for {registry} are stored"));
-        }
-        warn_of_others(global, &registry, None, "are still used");
+            warn_of_others(&client, &sources, &registry, None, "are still used").await?;
+            Ok::<_, Failure>(erased)
+        };
+        let erased = global.block_on(&client, logging_out)?;
         let places: Vec<String> = erased.iter().map(place_of).collect();
         let parts = json!({"registry": registry, "removed": places});
         Ok(if global.is_json() { pretty(&output::document("logout", parts)) } else { String::new() })
@@ -94,13 +100,32 @@ fn place_of(stored: &Stored) -> String {
     }
 }
 
+fn say_erased(place: &Stored, registry: &str) {
+    match place {
+        Stored::Helper(program) => say(format_args!("{program} was told to erase the credentials for {registry}")),
+        Stored::File(path) => say(format_args!("removed the credentials for {registry} from {}", path.display())),
+    }
+}
+
+/// Runs what may wait for a helper, until a signal or the deadline.
+async fn unless_stopped<T>(client: &Client, registry: &str, work: impl Future<Output = T>) -> Result<T, Failure> {
+    client.stop().or(work).await.map_err(|reason| Error::stopped(registry, reason).into())
+}
+
 /// Says that another source has credentials for the registry, where the user might think that none or these count.
-fn warn_of_others(global: &Global, registry: &str, stored: Option<&str>, what: &str) {
-    if let Ok(Some(source)) = global.stored_credentials().source_for(registry)
+async fn warn_of_others(
+    client: &Client,
+    sources: &CredentialSources,
+    registry: &str,
+    stored: Option<&str>,
+    what: &str,
+) -> Result<(), Failure> {
+    if let Ok(Some(source)) = unless_stopped(client, registry, sources.source_for(registry)).await?
         && stored != Some(source.as_str())
     {
         say(format_args!("warning: the credentials for {registry} from {source} {what}"));
     }
+    Ok(())
 }
 
 fn registry_of(host: &str) -> Result<String, Failure> {

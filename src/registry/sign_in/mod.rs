@@ -212,11 +212,10 @@ impl SignIn {
         if let Some(known) = logins.get(repository) {
             return known.clone().map_err(|reason| self.failed(reason));
         }
-        let (credentials, registry) = (client.credentials(), self.registry.clone());
-        let of = repository.to_owned();
-        // Helpers may take seconds, and other requests are under way.
-        let looking = tokio::task::spawn_blocking(move || credentials.find(&registry, &of));
-        let found = looking.await.unwrap_or_else(|error| Err(error.to_string()));
+        let credentials = client.credentials();
+        // A helper may take seconds, or never end. It writes nothing, so a run that stops does not wait for it.
+        let looking = client.stop().or(credentials.find(&self.registry, repository)).await;
+        let found = looking.map_err(|reason| Error::stopped(self.registry.as_str(), reason))?;
         if logins.values().all(|known| said(known) != said(&found)) {
             client.trace(|| format!("credentials for {}: {}", self.registry, said(&found)));
         }

@@ -24,7 +24,7 @@ pub(crate) enum Stored {
 /// in the configuration, in which all else stays as it is.
 ///
 /// Errors: no configuration can be found, read or written, or the helper fails. Nothing is half written.
-pub(crate) fn store(
+pub(crate) async fn store(
     sources: &CredentialSources,
     registry: &str,
     user: &str,
@@ -39,7 +39,8 @@ pub(crate) fn store(
     let entry = match &helper {
         Some((key, name)) => {
             let secret = json!({"ServerURL": key, "Username": user, "Secret": password.reveal()}).to_string();
-            helper::run(name, "store", &secret, &config.path.display().to_string())?
+            helper::run(name, "store", &secret, &config.path.display().to_string())
+                .await?
                 .map_err(|_| format!("docker-credential-{name} did not store the credentials"))?;
             // Docker's mark that a helper has them.
             json!({})
@@ -54,11 +55,11 @@ pub(crate) fn store(
 /// Removes what is stored for a registry, as `docker logout` does. Tells where something was removed.
 ///
 /// Errors: as [`store`].
-pub(crate) fn erase(sources: &CredentialSources, registry: &str) -> Result<Vec<Stored>, String> {
+pub(crate) async fn erase(sources: &CredentialSources, registry: &str) -> Result<Vec<Stored>, String> {
     let (config, values) = Config::open(sources)?;
     let mut erased = Vec::new();
     if let Some((key, name)) = helper_of(&values, registry) {
-        match helper::run(&name, "erase", &key, &config.path.display().to_string())? {
+        match helper::run(&name, "erase", &key, &config.path.display().to_string()).await? {
             Ok(_) => erased.push(Stored::Helper(format!("docker-credential-{name}"))),
             Err(said) if helper::is_not_found(&said) => {}
             Err(_) => return Err(format!("docker-credential-{name} did not erase the credentials")),
@@ -195,12 +196,16 @@ mod tests {
     fn docker_hub_has_a_key_of_its_own_and_parts_of_a_registry_stay() {
         let folder = tempfile::tempdir().unwrap();
         let file = folder.path().join("config.json");
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        let store =
+            |sources: &_, registry: &str| runtime.block_on(super::store(sources, registry, "u", &Secret::new("p")));
+        let erase = |sources: &_, registry: &str| runtime.block_on(super::erase(sources, registry));
         let sources = CredentialSources { docker_config: Some(folder.path().to_owned()), ..Default::default() };
         let read = || std::fs::read_to_string(&file).unwrap();
-        assert_eq!(store(&sources, "docker.io", "u", &Secret::new("p")).unwrap(), Stored::File(file.clone()));
+        assert_eq!(store(&sources, "docker.io").unwrap(), Stored::File(file.clone()));
         let hub = "\t\t\"https://index.docker.io/v1/\": {\n\t\t\t\"auth\": \"dTpw\"\n\t\t}\n\t}\n}";
         assert_eq!(read(), format!("{{\n\t\"auths\": {{\n{hub}"));
-        assert_eq!(sources.source_for("docker.io").unwrap().unwrap(), file.display().to_string());
+        assert_eq!(runtime.block_on(sources.source_for("docker.io")).unwrap().unwrap(), file.display().to_string());
         std::fs::write(
             &file,
             r#"{"n": 1.10, "auths": {"r.io/team": {}, "evilr.io": {}, "https://r.io/v1/": {}, "r.io": {}}}"#,
@@ -210,6 +215,6 @@ mod tests {
         assert_eq!(read(), "{\n\t\"n\": 1.10,\n\t\"auths\": {\n\t\t\"r.io/team\": {},\n\t\t\"evilr.io\": {}\n\t}\n}");
         assert_eq!(erase(&sources, "r.io").unwrap(), []);
         std::fs::write(&file, r#"{"a": 1, "a": 2}"#).unwrap();
-        assert!(store(&sources, "r.io", "u", &Secret::new("p")).unwrap_err().ends_with("names a key twice"));
+        assert!(store(&sources, "r.io").unwrap_err().ends_with("names a key twice"));
     }
 }
