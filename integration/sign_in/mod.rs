@@ -1,6 +1,7 @@
 //! Signing in: where credentials come from, what is asked for with them, and who never gets them.
 
 mod basic;
+mod changes;
 mod environment;
 mod files;
 mod helpers;

@@ -107,7 +107,7 @@ fn say_erased(place: &Stored, registry: &str) {
     }
 }
 
-/// Runs what may wait for a helper, until a signal or the deadline.
+/// Runs what may wait for a helper or for the configuration's lock, until a signal or the deadline.
 async fn unless_stopped<T>(client: &Client, registry: &str, work: impl Future<Output = T>) -> Result<T, Failure> {
     client.stop().or(work).await.map_err(|reason| Error::stopped(registry, reason).into())
 }

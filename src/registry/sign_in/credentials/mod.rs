@@ -1,5 +1,7 @@
 mod file;
 mod helper;
+mod lock;
+mod place;
 mod store;
 
 use std::convert::Infallible;
