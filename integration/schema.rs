@@ -685,7 +685,7 @@ fn variables_with_credentials_are_not_taken_from_the_environment() {
         let used = format!("${{{name}}}");
         for (text, place) in [
             (with_images(&format!("r.io/a:{used}"), "r.io/b:1"), "1:8"),
-            (with_images("r.io/a:1", &format!("r.io/b:{used}")), "2:20"),
+            (with_images("r.io/a:1", &format!("r.io/b:{used}")), "2:21"),
             (with(&format!("type: oci\nannotations: {{k: \"{used}\"}}")), "4:18"),
         ] {
             for (value, command_line) in
