@@ -29,7 +29,7 @@ fn the_readme_s_specs_are_good() {
     let readme = read("README.md");
     let specs: Vec<&str> = readme.split("```yaml\n").skip(1).map(|rest| rest.split("```").next().unwrap()).collect();
     assert_eq!(specs.len(), 2);
-    let lookup = |_: &str| Some("1.2".to_owned());
+    let lookup = |_: &str| Ok(Some("1.2".to_owned()));
     for text in specs {
         let (file, form) = ("README.md", Some(Form::Oci));
         from_yaml(&YamlRequest { text, file, form, variables: Some(&lookup), ..YamlRequest::default() }).unwrap();

@@ -671,6 +671,44 @@ fn variables_come_from_set_and_then_from_the_environment() {
 }
 
 #[test]
+fn variables_with_credentials_are_not_taken_from_the_environment() {
+    let folder = tempfile::tempdir().unwrap();
+    let secrets = [
+        "MANIFEST_TOOL_USERNAME",
+        "MANIFEST_TOOL_PASSWORD",
+        "DOCKER_AUTH_CONFIG",
+        "HTTP_PROXY",
+        "https_proxy",
+        "ALL_PROXY",
+    ];
+    for name in secrets {
+        let used = format!("${{{name}}}");
+        for (text, place) in [
+            (with_images(&format!("r.io/a:{used}"), "r.io/b:1"), "1:8"),
+            (with_images("r.io/a:1", &format!("r.io/b:{used}")), "2:21"),
+            (with(&format!("type: oci\nannotations: {{k: \"{used}\"}}")), "4:18"),
+        ] {
+            for (value, command_line) in
+                [("hunter2", &["lint"][..]), ("", &["lint"]), ("hunter2", &["push", "from-spec"])]
+            {
+                let mut command = command(folder.path(), &[command_line, &["--env", "-"]].concat());
+                command.env(name, value);
+                let outcome = run(command, &text);
+                let refused = format!(
+                    "<stdin>:{place}: {used} cannot be filled: --env does not take variables that hold manifest-tool's \
+                     credentials\n"
+                );
+                assert!(outcome.exit == 1 && outcome.stderr.contains(&refused), "{name}: {text}{outcome:?}");
+                assert!(!outcome.stderr.contains("hunter2"), "{outcome:?}");
+            }
+            let mut command = command(folder.path(), &["lint", "--env", "--set", &format!("{name}=v1"), "-"]);
+            command.env(name, "hunter2");
+            assert_eq!(run(command, &text).exit, 0, "--set is on purpose: {name}");
+        }
+    }
+}
+
+#[test]
 fn what_the_push_will_be_given_counts() {
     let annotated = with("annotations: {a: b}");
     let oci = with("type: oci\nannotations: {a: b}");

@@ -54,6 +54,8 @@ while [ "$count" -gt 0 ]; do
     esac
 done
 [ -n "$repository" ] || usage
+# Commands that only read use MANIFEST_TOOL_USERNAME and MANIFEST_TOOL_PASSWORD only for a registry that is named.
+export MANIFEST_TOOL_REGISTRY="${MANIFEST_TOOL_REGISTRY:-${repository%%/*}}"
 if [ -n "$stdin" ]; then
     # It is read once, and wanted several times.
     MANIFEST_TOOL_PASSWORD=$(cat)

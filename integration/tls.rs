@@ -55,6 +55,13 @@ fn the_certificate_is_checked_and_http_2_spoken() {
     assert!(unknown.contains("UnknownIssuer") && unknown.contains("hint: --ca-cert FILE"), "{unknown}");
     assert!(!unknown.contains("http://"), "no fall-back to plain HTTP: {unknown}");
     scene.reached(&["--insecure"], &[]);
+    let (host, port) = (scene.registry.host.as_str(), scene.registry.host.rsplit(':').next().unwrap());
+    scene.reached(&[&format!("--insecure={host}")], &[]);
+    scene.reached(&[&format!("--insecure=other.test,{host}")], &[]);
+    for other in ["other.test", "127.0.0.1", &format!("localhost:{port}"), "false"] {
+        let refused = scene.inspect(&[&format!("--insecure={other}")], &[]).stderr;
+        assert!(refused.contains("UnknownIssuer"), "{other}: {refused}");
+    }
     scene.reached(&["--ca-cert", scene.certificate()], &[]);
     scene.reached(&["--ca-cert", "server.cert", "--ca-cert", scene.certificate()], &[]);
     scene.reached(&[], &[("SSL_CERT_FILE", scene.certificate())]);

@@ -5,6 +5,9 @@
 # registry.example), MANIFEST_TOOL_USERNAME and MANIFEST_TOOL_PASSWORD.
 set -eu
 
+# "verify" only reads: this lets it use MANIFEST_TOOL_USERNAME and MANIFEST_TOOL_PASSWORD too.
+export MANIFEST_TOOL_REGISTRY="${IMAGE%%/*}"
+
 manifest-tool push --type oci --digest-file digest.txt --metadata-file index.json from-args \
     --platforms linux/amd64,linux/arm64 --template oci-archive:dist/ARCH.tar \
     --target "$IMAGE:$VERSION" --tags latest

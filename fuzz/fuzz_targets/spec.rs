@@ -11,7 +11,7 @@ fuzz_target!(|text: &str| {
     let (oci, docker) = (read(Form::Oci), read(Form::Docker));
     check(text, &oci);
     check(text, &docker);
-    let lookup = |name: &str| (name.len() < 9).then(|| name.to_owned());
+    let lookup = |name: &str| Ok((name.len() < 9).then(|| name.to_owned()));
     let filled = from_yaml(&YamlRequest { text, append: true, variables: Some(&lookup), ..YamlRequest::default() });
     check(text, &filled);
     assert!(docker.is_err() || oci.is_ok());

@@ -14,12 +14,13 @@ fn from_flags_standard_input_and_environment() {
     let reference = format!("{}/app:v1", registry.host);
     let user = [("MANIFEST_TOOL_USERNAME", "user")];
     let password = [("MANIFEST_TOOL_PASSWORD", "secret-word")];
+    let named = [("MANIFEST_TOOL_REGISTRY", registry.host.as_str())];
     for (args, environment, stdin, source, warned) in [
         (&LOGIN[..], vec![], "", "--username", true),
         (&["--username", "user", "--password-stdin"], vec![], "secret-word\n", "--username", false),
         (&["--username", "user", "--password-stdin"], vec![], "secret-word\r\n", "--username", false),
         (&["--username", "user", "--password-stdin"], vec![], "secret-word", "--username", false),
-        (&[], [user, password].concat(), "", "MANIFEST_TOOL_USERNAME", false),
+        (&[], [user, password, named].concat(), "", "MANIFEST_TOOL_USERNAME", false),
         (&["--username", "user"], password.to_vec(), "", "--username", false),
     ] {
         let outcome = tool(&folder, &[&["inspect", &reference], args].concat(), &environment, stdin);

@@ -1,8 +1,11 @@
 //! Signing in: where credentials come from, what is asked for with them, and who never gets them.
 
 mod basic;
+mod changes;
 mod echoes;
+mod environment;
 mod files;
+mod helpers;
 mod login;
 mod thieves;
 mod tokens;

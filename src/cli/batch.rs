@@ -1,5 +1,6 @@
 use serde_json::{Value, json};
 
+use super::credentials::Registries;
 use super::failure::Failure;
 use super::global::Global;
 use super::many::{Came, Many, Moved, not_begun};
@@ -54,7 +55,9 @@ impl Batch<'_> {
         }
         let files = self.files.begin(self.options.dry_run)?;
         let sources = first.sources.iter().map(|source| &source.location);
-        let client = self.global.client(std::iter::once(&first.target).chain(sources))?;
+        let targets = specs.iter().map(|spec| &spec.target);
+        let registries = Registries::written([&first.target]).and_read(sources).and_written(targets);
+        let client = self.global.client(&registries)?;
         let store = Store::new(&client);
         let shown = self.progress.then_some((specs.len(), "indexes"));
         let json = self.global.is_json();

@@ -2,6 +2,7 @@ use clap::Args;
 
 use serde_json::{Value, json};
 
+use super::credentials::Registries;
 use super::failure::Failure;
 use super::many::{Came, Many, Moved, not_begun};
 use super::results::{Files, Results, pretty, take_back_archives};
@@ -63,9 +64,8 @@ impl Copy {
         self.check(&from, &to, many)?;
         let platform = self.platform.as_deref().map(platform).transpose()?;
         let options = CopyOptions { platform, referrers: self.referrers, wait: self.wait };
-        // Given on the command line, user and password are for the target.
         let files = self.files.begin(self.dry_run)?;
-        let client = global.client([&to, &from].into_iter())?;
+        let client = global.client(&Registries::written([&to]).and_read([&from]))?;
         let store = Store::new(&client);
         let show = !self.no_progress && !global.quiet && !self.dry_run;
         let mut told = Told {

@@ -1,22 +1,57 @@
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::ffi::OsString;
 
 use super::talk::say;
 
-/// What the Go program takes, as clap does: `-debug` for `--debug`, with a note, `-v` for `--version`, and `--raw=true` or
-/// `--raw=false` for a flag that has no value.
+/// Puts arguments into clap's form where the Go program takes others: `-debug` for `--debug`, with a note, `-v` for
+/// `--version`, and `--raw=true` or `--raw=false` for a flag that has no value. The value of a flag that takes any text,
+/// such as `--password`, stays as it is.
 pub(super) fn as_clap_has_it(args: impl Iterator<Item = OsString>, command: &clap::Command) -> Vec<OsString> {
     let mut flags = HashMap::from(["help", "version"].map(|name| (name.to_owned(), true)));
     flags_of(command, &mut flags);
-    let mut is_over = false;
-    args.enumerate()
-        .filter_map(|(place, arg)| {
-            is_over |= arg == "--";
-            let Some(text) = arg.to_str().filter(|_| !is_over && place > 0) else { return Some(arg) };
-            let text = if (place, text) == (1, "-v") { "--version" } else { text };
-            long_flag(text, &flags).map(OsString::from)
-        })
-        .collect()
+    let any_text = names(command, clap::Arg::is_allow_hyphen_values_set);
+    let with_equals = names(command, clap::Arg::is_require_equals_set);
+    let (mut is_over, mut is_value) = (false, false);
+    let args = args.enumerate().filter_map(|(place, arg)| {
+        let is_text = std::mem::take(&mut is_value);
+        is_over |= !is_text && arg == "--";
+        let Some(text) = arg.to_str().filter(|_| !is_text && !is_over && place > 0) else { return Some((arg, false)) };
+        let text = if (place, text) == (1, "-v") { "--version" } else { text };
+        let taken = long_flag(text, &flags)?;
+        is_value = any_text.contains(&taken);
+        let is_movable = taken.split('=').next().is_some_and(|flag| with_equals.contains(flag));
+        Some((taken.into(), is_movable))
+    });
+    gathered(args.collect())
+}
+
+/// Puts the flags that have their value in them, behind a `=`, before the command where there are several: of those
+/// before a command and those after it clap takes one half.
+fn gathered(args: Vec<(OsString, bool)>) -> Vec<OsString> {
+    let is_moved = args.iter().filter(|(_, is_movable)| *is_movable).count() > 1;
+    let (moved, mut rest): (Vec<_>, Vec<_>) = args.into_iter().partition(|(_, is_movable)| is_moved && *is_movable);
+    let program = 1.min(rest.len());
+    rest.splice(program..program, moved);
+    rest.into_iter().map(|(arg, _)| arg).collect()
+}
+
+/// The names of flags of a certain kind, with their dashes.
+fn names(command: &clap::Command, is_of_kind: impl Fn(&clap::Arg) -> bool) -> HashSet<String> {
+    let args = command.get_arguments().filter(|arg| is_of_kind(arg));
+    args.flat_map(|arg| {
+        let (long, short) = (arg.get_long().map(|name| format!("--{name}")), arg.get_short().map(|c| format!("-{c}")));
+        [long, short].into_iter().flatten()
+    })
+    .collect()
+}
+
+/// The long flags of a command and of those below it, without their dashes, and the names of these commands.
+pub(super) fn known_words(command: &clap::Command) -> HashSet<String> {
+    let mut flags = HashMap::new();
+    flags_of(command, &mut flags);
+    let mut names: HashSet<String> = flags.into_keys().collect();
+    names.extend(command.get_subcommands().map(|command| command.get_name().to_owned()));
+    names
 }
 
 /// The argument with two dashes where it is a known flag with one; nothing where it is one that is said to be off.
@@ -66,8 +101,21 @@ mod tests {
             (&["inspect", "-v"], &["inspect", "-v"]),
             (
                 &["--insecure=true", "-debug=false", "push", "--ignore-missing=true"],
-                &["--insecure", "push", "--ignore-missing"],
+                &["--insecure=true", "push", "--ignore-missing"],
             ),
+            (&["-plain-http=r.io,s.io", "-plain-http"], &["--plain-http=r.io,s.io", "--plain-http"]),
+            (
+                &["--plain-http=r.io", "inspect", "a:1", "--plain-http", "-u", "--insecure", "--", "--insecure"],
+                &["--plain-http=r.io", "--plain-http", "inspect", "a:1", "-u", "--insecure", "--", "--insecure"],
+            ),
+            (&["inspect", "--plain-http=r.io", "a:1"], &["inspect", "--plain-http=r.io", "a:1"]),
+            (&["--password", "-debug", "-debug"], &["--password", "-debug", "--debug"]),
+            (
+                &["-password", "--raw=false", "-p", "--", "-debug"],
+                &["--password", "--raw=false", "-p", "--", "--debug"],
+            ),
+            (&["-u", "-username", "-username=-debug"], &["-u", "-username", "--username=-debug"]),
+            (&["-p", "-v"], &["-p", "-v"]),
             (
                 &["--annotations=false", "--insecure=no", "--retries=false"],
                 &["--annotations=false", "--insecure=no", "--retries=false"],

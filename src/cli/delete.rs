@@ -3,6 +3,7 @@ use std::collections::HashSet;
 use clap::Args;
 use serde_json::{Value, json};
 
+use super::credentials::Registries;
 use super::failure::Failure;
 use super::results::{Results, pretty};
 use super::several::locations;
@@ -38,7 +39,7 @@ impl Delete {
                 "\"{name}\" has both a tag and a digest; name the one that is to be deleted"
             )));
         }
-        let client = global.client(locations.iter().map(|(_, location)| location))?;
+        let client = global.client(&Registries::written(locations.iter().map(|(_, location)| location)))?;
         let store = Store::new(&client);
         let mut parts = Vec::new();
         let deleting = async {

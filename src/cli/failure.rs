@@ -3,6 +3,7 @@ use std::process::ExitCode;
 
 use serde_json::{Value, json};
 
+use super::secrets::Secrets;
 use super::talk::say;
 use crate::image::Location;
 use crate::registry::StopReason;
@@ -70,6 +71,13 @@ impl Failure {
             Some(StopReason::Deadline) => self.with_code(124),
             None => self,
         }
+    }
+
+    /// With every secret of the command line and the environment masked.
+    pub(super) fn without(mut self, secrets: &Secrets) -> Self {
+        self.message = secrets.mask(&self.message);
+        self.hints.iter_mut().for_each(|hint| *hint = secrets.mask(hint));
+        self
     }
 
     pub(super) fn with_hint(mut self, hint: String) -> Self {

@@ -1,5 +1,6 @@
 use clap::Args;
 
+use super::credentials::Registries;
 use super::failure::Failure;
 use super::results::{Results, pretty};
 use super::several::location;
@@ -51,7 +52,7 @@ impl Inspect {
             return Err(Failure::usage(format!("{form} is another form of JSON than --output json; use one of them")));
         }
         let location = location(&self.image)?;
-        let client = global.client(std::iter::once(&location))?;
+        let client = global.client(&Registries::read([&location]))?;
         if self.manifest || self.config {
             return self.print_bytes(global, &client, &location);
         }

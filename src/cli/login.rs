@@ -6,11 +6,13 @@ use serde_json::json;
 use super::Global;
 use super::failure::Failure;
 use super::prompt::without_echo;
+use super::registry_name::registry_name;
 use super::results::pretty;
 use super::talk::say;
-use crate::image::Reference;
 use crate::output;
-use crate::registry::{ErrorKind, Given, Login as Proof, Secret, Stored, erase, store};
+use crate::registry::{
+    Client, CredentialSources, Error, ErrorKind, Given, Login as Proof, Secret, Stored, erase, store,
+};
 
 /// Check user and password against a registry, and store them as `docker login` does
 #[derive(Debug, Args)]
@@ -33,10 +35,11 @@ pub(super) struct Logout {
 impl Login {
     pub(super) fn run(self, global: &Global) -> Result<String, Failure> {
         let registry = registry_of(&self.host)?;
+        global.check_login_registry(&registry)?;
         let (user, password) = user_and_password(global, &registry)?;
         let login = Proof::Password { user: user.clone(), password: password.clone() };
         let given = Given { registry: registry.clone(), login, source: "this login".into() };
-        let client = global.client_with(Some(given));
+        let client = global.client_with(CredentialSources { given: Some(given), ..global.stored_credentials() });
         let checked = async {
             client.check_login(&registry).await.map_err(|error| match error.kind {
                 // The hint would be to do what is being done.
@@ -44,18 +47,24 @@ impl Login {
                 _ => error.into(),
             })
         };
-        let asked = global.block_on(&client, checked)?;
-        if !asked {
-            say(format_args!("warning: {registry} asks for no credentials, so these could not be checked"));
-        }
-        let stored = store(&global.sources(None), &registry, &user, &password).map_err(Failure::new)?;
-        let place = match &stored {
-            Stored::Helper(program) => format!("stored by {program}"),
-            Stored::File(path) => format!("stored in {}, not encrypted", path.display()),
+        let sources = global.stored_credentials();
+        let logging_in = async {
+            let asked = checked.await?;
+            if !asked {
+                say(format_args!("warning: {registry} asks for no credentials, so these could not be checked"));
+            }
+            let storing = store(&sources, &registry, &user, &password);
+            let stored = unless_stopped(&client, &registry, storing).await?.map_err(Failure::new)?;
+            let place = match &stored {
+                Stored::Helper(program) => format!("stored by {program}"),
+                Stored::File(path) => format!("stored in {}, not encrypted", path.display()),
+            };
+            say(format_args!("signed in to {registry} as {user}; {place}"));
+            let place = place_of(&stored);
+            warn_of_others(&client, &sources, &registry, Some(&place), "come first").await?;
+            Ok::<_, Failure>((asked, place))
         };
-        say(format_args!("signed in to {registry} as {user}; {place}"));
-        let place = place_of(&stored);
-        warn_of_others(global, &registry, Some(&place), "come first");
+        let (asked, place) = global.block_on(&client, logging_in)?;
         let parts = json!({"registry": registry, "username": user, "stored": place, "checked": asked});
         Ok(if global.is_json() { pretty(&output::document("login", parts)) } else { String::new() })
     }
@@ -64,21 +73,19 @@ impl Login {
 impl Logout {
     pub(super) fn run(self, global: &Global) -> Result<String, Failure> {
         let registry = registry_of(&self.host)?;
-        let erased = erase(&global.sources(None), &registry).map_err(Failure::new)?;
-        for place in &erased {
-            match place {
-                Stored::Helper(program) => {
-                    say(format_args!("{program} was told to erase the credentials for {registry}"))
-                }
-                Stored::File(path) => {
-                    say(format_args!("removed the credentials for {registry} from {}", path.display()))
-                }
+        let sources = global.stored_credentials();
+        let client = global.client_with(sources.clone());
+        let logging_out = async {
+            let erasing = erase(&sources, &registry);
+            let erased = unless_stopped(&client, &registry, erasing).await?.map_err(Failure::new)?;
+            erased.iter().for_each(|place| say_erased(place, &registry));
+            if erased.is_empty() {
+                say(format_args!("no credentials for {registry} are stored"));
             }
-        }
-        if erased.is_empty() {
-            say(format_args!("no credentials for {registry} are stored"));
-        }
-        warn_of_others(global, &registry, None, "are still used");
+            warn_of_others(&client, &sources, &registry, None, "are still used").await?;
+            Ok::<_, Failure>(erased)
+        };
+        let erased = global.block_on(&client, logging_out)?;
         let places: Vec<String> = erased.iter().map(place_of).collect();
         let parts = json!({"registry": registry, "removed": places});
         Ok(if global.is_json() { pretty(&output::document("logout", parts)) } else { String::new() })
@@ -93,26 +100,36 @@ fn place_of(stored: &Stored) -> String {
     }
 }
 
+fn say_erased(place: &Stored, registry: &str) {
+    match place {
+        Stored::Helper(program) => say(format_args!("{program} was told to erase the credentials for {registry}")),
+        Stored::File(path) => say(format_args!("removed the credentials for {registry} from {}", path.display())),
+    }
+}
+
+/// Runs what may wait for a helper or for the configuration's lock, until a signal or the deadline.
+async fn unless_stopped<T>(client: &Client, registry: &str, work: impl Future<Output = T>) -> Result<T, Failure> {
+    client.stop().or(work).await.map_err(|reason| Error::stopped(registry, reason).into())
+}
+
 /// Says that another source has credentials for the registry, where the user might think that none or these count.
-fn warn_of_others(global: &Global, registry: &str, stored: Option<&str>, what: &str) {
-    if let Ok(Some(source)) = global.sources(None).source_for(registry)
+async fn warn_of_others(
+    client: &Client,
+    sources: &CredentialSources,
+    registry: &str,
+    stored: Option<&str>,
+    what: &str,
+) -> Result<(), Failure> {
+    if let Ok(Some(source)) = unless_stopped(client, registry, sources.source_for(registry)).await?
         && stored != Some(source.as_str())
     {
         say(format_args!("warning: the credentials for {registry} from {source} {what}"));
     }
+    Ok(())
 }
 
-/// A host in any spelling that users have from elsewhere, such as `https://index.docker.io/v1/`.
 fn registry_of(host: &str) -> Result<String, Failure> {
-    let bare = host.strip_prefix("https://").or_else(|| host.strip_prefix("http://")).unwrap_or(host);
-    let bare = bare.trim_end_matches('/');
-    let bare = bare.strip_suffix("/v1").or_else(|| bare.strip_suffix("/v2")).unwrap_or(bare).trim_end_matches('/');
-    let bare = if bare == "registry-1.docker.io" { "docker.io" } else { bare };
-    let reference: Option<Reference> = format!("{bare}/x/x").parse().ok();
-    match reference {
-        Some(reference) if reference.repository() == "x/x" => Ok(reference.registry().to_owned()),
-        _ => Err(Failure::usage(format!("\"{host}\" is not a registry's HOST[:PORT]"))),
-    }
+    registry_name(host).map_err(Failure::usage)
 }
 
 fn user_and_password(global: &Global, registry: &str) -> Result<(String, Secret), Failure> {
@@ -144,32 +161,4 @@ fn user_and_password(global: &Global, registry: &str) -> Result<(String, Secret)
         return Err(Failure::usage("the password is empty"));
     }
     Ok((user, password))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn spellings_of_hosts() {
-        for (host, registry) in [
-            ("r.io", Some("r.io")),
-            ("https://r.io/", Some("r.io")),
-            ("localhost:5000", Some("localhost:5000")),
-            ("localhost", Some("localhost")),
-            ("docker.io", Some("docker.io")),
-            ("index.docker.io", Some("docker.io")),
-            ("registry-1.docker.io", Some("docker.io")),
-            ("https://index.docker.io/v1/", Some("docker.io")),
-            ("https://r.io/v2", Some("r.io")),
-            ("R.IO:443", Some("r.io:443")),
-            ("[::1]:5000", Some("[::1]:5000")),
-            ("ghcr", None),
-            ("r.io/team", None),
-            ("", None),
-            ("r.io:port", None),
-        ] {
-            assert_eq!(registry_of(host).ok().as_deref(), registry, "{host}");
-        }
-    }
 }

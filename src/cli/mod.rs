@@ -5,12 +5,14 @@
 mod batch;
 mod completion;
 mod copy;
+mod credentials;
 mod dashes;
 mod delete;
 mod digest;
 mod duration;
 mod failure;
 mod global;
+mod hosts;
 mod inspect;
 mod lint;
 mod login;
@@ -19,9 +21,11 @@ mod probe;
 mod prompt;
 mod push;
 mod query;
+mod registry_name;
 mod remove;
 mod results;
 mod schema;
+mod secrets;
 mod several;
 mod signals;
 mod specs;
@@ -30,6 +34,7 @@ mod talk;
 mod verify;
 mod work;
 
+use std::ffi::OsString;
 use std::io::{IsTerminal as _, Write as _};
 use std::process::ExitCode;
 
@@ -38,6 +43,7 @@ use clap::{CommandFactory as _, FromArgMatches as _, Parser, Subcommand};
 use failure::Failure;
 use global::Global;
 use results::Results;
+use secrets::Secrets;
 
 /// Put one multi-platform reference in front of images that were built per platform
 #[derive(Debug, Parser)]
@@ -132,14 +138,21 @@ pub fn main() -> ExitCode {
 }
 
 fn run() -> ExitCode {
-    let args = dashes::as_clap_has_it(std::env::args_os(), &command());
-    let cli = Cli::from_arg_matches(&command().get_matches_from(args)).unwrap_or_else(|error| error.exit());
+    let args: Vec<OsString> = std::env::args_os().collect();
+    let secrets = Secrets::new(&args, credentials::secret_values(), &dashes::known_words(&command()));
+    let args = dashes::as_clap_has_it(args.into_iter(), &command());
+    let parsed = command().try_get_matches_from(args).and_then(|matches| Cli::from_arg_matches(&matches));
+    let cli = match parsed {
+        Ok(cli) => cli,
+        Err(error) => return refuse(&error, &secrets),
+    };
     let (name, is_json) = (cli.command.name(), cli.global.is_json());
     let outcome = cli.command.run(&cli.global);
     match outcome.and_then(|results| print(&results.text).map(|()| results.code)) {
         Ok(code) => ExitCode::from(code),
         Err(failure) if failure.is_enough() => ExitCode::SUCCESS,
         Err(failure) => {
+            let failure = failure.without(&secrets);
             talk::say(&failure);
             // Whoever reads stdout gets a document in any case; that it cannot be written is known already.
             if is_json {
@@ -148,6 +161,17 @@ fn run() -> ExitCode {
             failure.exit_code()
         }
     }
+}
+
+/// Prints what clap has to say in place of a command: help, a version, or what is wrong with the command line.
+fn refuse(error: &clap::Error, secrets: &Secrets) -> ExitCode {
+    let text = error.render().to_string();
+    let masked = secrets.mask_all(&text);
+    if !error.use_stderr() || masked == text {
+        error.exit();
+    }
+    talk::say(masked.trim_end());
+    ExitCode::from(2)
 }
 
 /// Prints a command's whole data. A reader that has seen enough, such as `head`, is no failure.

@@ -1,5 +1,6 @@
 use clap::Args;
 
+use super::credentials::Registries;
 use super::failure::Failure;
 use super::results::{Results, pretty};
 use super::talk::say;
@@ -33,7 +34,7 @@ impl Probe {
             return Err(Failure::usage("the images are not all in one repository, which is the one that is tried"));
         }
         let locations: Vec<_> = images.iter().cloned().map(Into::into).collect();
-        let client = global.client(locations.iter())?;
+        let client = global.client(&Registries::written(&locations))?;
         let options = ProbeOptions { one_repository: self.one_repository, keep: self.keep };
         let mut unprinted = Ok(());
         let report = global.block_on(

@@ -5,6 +5,7 @@ use serde_json::json;
 
 use super::Global;
 use super::batch::WOULD_CHANGE;
+use super::credentials::Registries;
 use super::duration::duration;
 use super::failure::Failure;
 use super::push::SETTLE;
@@ -57,7 +58,7 @@ impl Remove {
         let options =
             PushOptions { if_match: self.if_match.map(IfMatch::Digest), dry_run, settle, ..PushOptions::default() };
         let files = self.files.begin(dry_run)?;
-        let client = global.client(std::iter::once(&target))?;
+        let client = global.client(&Registries::written([&target]))?;
         let store = Store::new(&client);
         let tell = |event: Event| match event.is_warning() {
             true if !global.quiet => say(format_args!("warning: {event}")),

@@ -1,5 +1,6 @@
 use futures_util::stream::{self, StreamExt as _};
 
+use super::credentials::Registries;
 use super::failure::Failure;
 use super::global::Global;
 use crate::image::Location;
@@ -16,7 +17,7 @@ pub(super) fn look_at<T>(
     tell: impl FnMut(&str, Result<T, &Failure>) -> Result<(), Failure>,
 ) -> Result<(), Failure> {
     let locations = locations(names)?;
-    let client = global.client(locations.iter().map(|(_, location)| location))?;
+    let client = global.client(&Registries::read(locations.iter().map(|(_, location)| location)))?;
     let store = Store::new(&client);
     global.block_on(&client, look_at_all(&store, &locations, look, tell))
 }

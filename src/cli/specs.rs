@@ -2,6 +2,7 @@ use std::collections::HashMap;
 use std::io::Read as _;
 use std::path::{Path, PathBuf};
 
+use super::credentials::holds_credentials;
 use super::failure::Failure;
 use crate::image::Location;
 use crate::spec::{self, Form, Lookup, MAX_MEMORY, Spec, YamlRequest};
@@ -38,10 +39,19 @@ impl Variables {
         self.env || !self.set.is_empty()
     }
 
-    fn value(&self, name: &str) -> Option<String> {
+    /// The value of a variable: that of the last `--set`, else with `--env` that of the environment.
+    ///
+    /// # Errors
+    /// The variable of the environment holds credentials, which must not get into what is published.
+    fn value(&self, name: &str) -> Result<Option<String>, String> {
         let set = self.set.iter().rev().find(|(key, _)| key == name).map(|(_, value)| value.clone());
-        let environment = || std::env::var(name).ok().filter(|value| self.env && !value.is_empty());
-        set.or_else(environment)
+        match set {
+            None if self.env && holds_credentials(name) => {
+                Err("--env does not take variables that hold manifest-tool's credentials".into())
+            }
+            None if self.env => Ok(std::env::var(name).ok().filter(|value| !value.is_empty())),
+            set => Ok(set),
+        }
     }
 }
 

@@ -1,6 +1,7 @@
 use clap::Args;
 use serde_json::{Value, json};
 
+use super::credentials::Registries;
 use super::failure::Failure;
 use super::results::{Results, pretty};
 use super::several::look_at_all;
@@ -30,7 +31,7 @@ impl Tags {
             let repository = &self.repository;
             return Err(Failure::usage(format!("\"{repository}\" has a tag or digest; name the repository alone")));
         }
-        let client = global.client(std::iter::once(&at))?;
+        let client = global.client(&Registries::read([&at]))?;
         let store = Store::new(&client);
         let mut parts: Vec<Value> = Vec::new();
         let listing = async {

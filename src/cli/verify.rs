@@ -1,6 +1,7 @@
 use clap::Args;
 use serde_json::json;
 
+use super::credentials::Registries;
 use super::failure::Failure;
 use super::results::{Results, pretty};
 use super::several::{locations, look_at_all};
@@ -32,7 +33,7 @@ const UNSOUND: u8 = 5;
 impl Verify {
     pub(super) fn run(self, global: &Global) -> Result<Results, Failure> {
         let locations = locations(&self.images)?;
-        let client = global.client(locations.iter().map(|(_, location)| location))?;
+        let client = global.client(&Registries::read(locations.iter().map(|(_, location)| location)))?;
         let store = Store::new(&client);
         let (mut parts, mut is_unsound, mut unchecked) = (Vec::new(), false, Vec::new());
         let look = async |store: &Store<'_>, at: &Location| {

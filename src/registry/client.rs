@@ -3,9 +3,11 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+use super::cleartext::Warned;
 use super::connections::{Connections, Tls};
 use super::error::{Error, ErrorKind};
 use super::host::Host;
+use super::hosts::Hosts;
 use super::retry::RetryPolicy;
 use super::secrets::Secrets;
 use super::send::Request;
@@ -26,8 +28,8 @@ pub const DEFAULT_SILENCE: Duration = Duration::from_secs(30);
 /// How to reach registries.
 #[derive(Default)]
 pub struct Options {
-    /// Speak HTTP without TLS.
-    pub plain_http: bool,
+    /// Registries to speak HTTP without TLS to.
+    pub plain_http: Hosts,
     /// What certificates are believed.
     pub tls: Tls,
     /// Where credentials come from.
@@ -51,7 +53,8 @@ pub struct Options {
 ///
 /// Proxies are taken from `HTTPS_PROXY`, `HTTP_PROXY` and `NO_PROXY`; a loopback registry is reached without one.
 pub struct Client {
-    plain_http: bool,
+    plain_http: Hosts,
+    cleartext: Warned,
     concurrency: usize,
     silence: Duration,
     connections: Connections,
@@ -90,6 +93,7 @@ impl Client {
         let silence = if options.silence.is_zero() { DEFAULT_SILENCE } else { options.silence };
         Self {
             plain_http: options.plain_http,
+            cleartext: Warned::default(),
             concurrency: if options.concurrency == 0 { DEFAULT_CONCURRENCY } else { options.concurrency },
             connections: Connections::new(options.tls, silence),
             silence,
@@ -138,8 +142,12 @@ impl Client {
         self.traffic.retries.fetch_add(usize::from(attempt > 1), Ordering::Relaxed);
     }
 
-    pub(super) fn plain_http(&self) -> bool {
-        self.plain_http
+    pub(super) fn plain_http(&self) -> &Hosts {
+        &self.plain_http
+    }
+
+    pub(super) fn cleartext(&self) -> &Warned {
+        &self.cleartext
     }
 
     /// Requests under way at once to one registry.

@@ -9,13 +9,14 @@ use url::Url;
 
 use super::addresses::{ForbiddenAddress, Guard, GuardedResolver, is_loopback};
 use super::ahead::{Ahead, Kept};
+use super::hosts::Hosts;
 use super::redact::clean;
 
 /// What certificates are believed, and where from.
 #[derive(Debug, Clone, Default)]
 pub struct Tls {
-    /// Take any certificate from the registries of this run's references, and from no other host.
-    pub insecure: bool,
+    /// Registries to take any certificate from, as far as this run's references name them, and from no other host.
+    pub insecure: Hosts,
     /// PEM files of authorities to believe besides the system's. On Linux `SSL_CERT_FILE` and `SSL_CERT_DIR` take the
     /// place of the system's.
     pub ca_certs: Vec<PathBuf>,
@@ -95,7 +96,7 @@ impl Connections {
         let tls = url.scheme() == "https";
         let folders = if tls { self.folders(url) } else { Vec::new() };
         let origin = own.then(|| url.origin().ascii_serialization());
-        let unchecked = tls && own && self.tls.insecure;
+        let unchecked = tls && own && self.tls.insecure.contains_api(url);
         Profile { origin, proxy: !is_loopback(url), tls, unchecked, folders, guard: Guard::of(url, api) }
     }
 

@@ -96,6 +96,7 @@ impl Client {
         }
         if let Some(authorization) = authorization {
             self.secrets().add_authorization(authorization);
+            self.warn_of_cleartext(url);
             let value = secret_value(authorization);
             headers.insert(AUTHORIZATION, value.ok_or("the credentials have characters that cannot be sent")?);
         }
@@ -178,7 +179,8 @@ impl<T: Into<String>> From<T> for NotSent {
     }
 }
 
-fn host_of(url: &Url) -> String {
+/// A URL's host, with its port unless that is the scheme's own, for messages.
+pub(super) fn host_of(url: &Url) -> String {
     let host = url.host_str().unwrap_or_default();
     clean(&url.port().map_or_else(|| host.to_owned(), |port| format!("{host}:{port}")))
 }

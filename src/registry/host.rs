@@ -14,6 +14,7 @@ use super::client::Client;
 use super::connections::{is_transient, reason_of};
 use super::error::{Error, ErrorKind};
 use super::exchange::line;
+use super::hosts::api_url;
 use super::send::Request;
 use super::sign_in::SignIn;
 use super::sign_in::challenge::Challenge;
@@ -132,7 +133,7 @@ impl Client {
     /// would be sent twice: the first goes alone, and the others wait here for its answer.
     pub(super) async fn first<'a>(&self, registry: &str, host: &'a Host, scopes: &Scopes) -> Option<First<'a>> {
         let known = || host.answered.load(Ordering::Acquire);
-        if known() || !self.credentials().may_have(registry, scopes.repository()) {
+        if known() || !self.credentials().may_have(registry, scopes.repository()).await {
             return None;
         }
         host.waiting.fetch_add(1, Ordering::Relaxed);
@@ -144,14 +145,12 @@ impl Client {
     /// The URL of a registry's API. A loopback registry is tried with HTTPS, and spoken to without TLS if its port
     /// does not speak it; nothing secret is sent while finding out.
     async fn find_api(&self, registry: &str) -> Result<Url, Error> {
-        let host = if registry == "docker.io" { "registry-1.docker.io" } else { registry };
         let parse = |scheme: &str| {
-            format!("{scheme}://{host}/")
-                .parse::<Url>()
+            api_url(scheme, registry)
                 .map_err(|error| Error::new(registry, ErrorKind::Protocol(format!("not a registry host: {error}"))))
         };
         let https = parse("https")?;
-        if self.plain_http() {
+        if self.plain_http().contains(registry) {
             return parse("http");
         }
         if !is_loopback(&https) {

@@ -1,5 +1,6 @@
-/// What a variable of a spec stands for; nothing where it is not known.
-pub type Lookup<'a> = &'a dyn Fn(&str) -> Option<String>;
+/// Looks up the value of a variable of a spec, `None` where it has none. An error says why the variable may not be used,
+/// as in "it holds credentials", and becomes a [`Problem`](super::Problem) at the variable's place.
+pub type Lookup<'a> = &'a dyn Fn(&str) -> Result<Option<String>, String>;
 
 /// A part of a text.
 #[derive(Debug, PartialEq, Eq)]
@@ -16,7 +17,7 @@ const MAX_FILLED: usize = 1 << 20;
 /// Puts the values of variables, `${NAME}`, into a text; `$${` stands for `${` itself.
 ///
 /// # Errors
-/// The first variable that is not known, or is not a name; or the text would be longer than 1 MiB.
+/// The first variable that has no value or may not be used, or is not a name; or the text would be longer than 1 MiB.
 pub(super) fn fill(text: &str, lookup: Lookup<'_>) -> Result<String, String> {
     let part = |piece| match piece {
         Piece::Text(text) => text.to_owned(),
@@ -45,6 +46,7 @@ pub(super) fn pieces<'t>(text: &'t str, lookup: Option<Lookup<'_>>) -> Result<Ve
             return Err(format!("\"${{{name}}}\" is not a variable: a name has letters, digits and \"_\""));
         }
         let value = lookup(name)
+            .map_err(|reason| format!("${{{name}}} cannot be filled: {reason}"))?
             .ok_or_else(|| format!("${{{name}}} is not set, or is empty; --set {name}=VALUE gives it a value"))?;
         length = length.saturating_add(value.len());
         if length > MAX_FILLED {
@@ -70,10 +72,11 @@ mod tests {
     #[test]
     fn variables() {
         let lookup = |name: &str| match name {
-            "V" => Some("1.2".to_owned()),
-            "NESTED" => Some("${V}".to_owned()),
-            "EMPTY" => Some(String::new()),
-            _ => None,
+            "V" => Ok(Some("1.2".to_owned())),
+            "NESTED" => Ok(Some("${V}".to_owned())),
+            "EMPTY" => Ok(Some(String::new())),
+            "REFUSED" => Err("it is a secret".to_owned()),
+            _ => Ok(None),
         };
         for (text, filled) in [
             ("app:${V}", Ok("app:1.2")),
@@ -83,6 +86,7 @@ mod tests {
             ("$${V} $$${V}", Ok("${V} $${V}")),
             ("no", Ok("no")),
             ("${NO}", Err("${NO} is not set, or is empty; --set NO=VALUE gives it a value")),
+            ("${V}${REFUSED}", Err("${REFUSED} cannot be filled: it is a secret")),
             ("${V", Err("\"${\" has no end; \"$${\" stands for itself")),
             ("${V:-x}", Err("\"${V:-x}\" is not a variable: a name has letters, digits and \"_\"")),
             ("${}", Err("\"${}\" is not a variable: a name has letters, digits and \"_\"")),
@@ -94,7 +98,7 @@ mod tests {
 
     #[test]
     fn what_is_filled_has_a_limit() {
-        let lookup = |_: &str| Some("x".repeat(1_000));
+        let lookup = |_: &str| Ok(Some("x".repeat(1_000)));
         assert_eq!(fill(&"${V}".repeat(1_000), &lookup).map(|text| text.len()), Ok(1_000_000));
         for text in ["${V}".repeat(8_000_000), "${V}".repeat(2_000), "x".repeat(MAX_FILLED) + "${V}"] {
             assert!(fill(&text, &lookup).unwrap_err().ends_with("longer than 1048576 bytes"));

@@ -12,6 +12,8 @@ pub struct Denied {
     pub denial: Denial,
     /// The registry's answer.
     pub refusal: Refusal,
+    /// Why credentials that were given for the run were not used, where there are none for this registry.
+    pub unused: Option<String>,
 }
 
 /// What is wrong with the credentials.
@@ -47,7 +49,7 @@ pub enum Denial {
 
 impl fmt::Display for Denied {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { registry, denial, refusal } = self;
+        let Self { registry, denial, refusal, .. } = self;
         denial.write(f, registry)?;
         match denial {
             Denial::Forbidden { .. } => write!(f, " {refusal}"),

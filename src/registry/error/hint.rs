@@ -15,7 +15,10 @@ impl ErrorKind {
     fn hint(&self) -> Option<String> {
         let hint = match self {
             Self::Denied(denied) => match &denied.denial {
-                Denial::NoCredentials => return Some(format!("manifest-tool login {}", denied.registry)),
+                Denial::NoCredentials => {
+                    let unused = denied.unused.as_ref().map(|unused| format!("; {unused}"));
+                    return Some(format!("manifest-tool login {}{}", denied.registry, unused.unwrap_or_default()));
+                }
                 // What is stored counts after these, and would not be used.
                 Denial::Refused { source, .. } if OUTRANKS_FILES.iter().any(|given| source.starts_with(given)) => {
                     return Some(format!(

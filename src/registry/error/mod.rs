@@ -387,7 +387,7 @@ mod tests {
                 messages: messages.clone(),
                 ..Refusal::default()
             };
-            let denied = Denied { registry: "r.io".into(), denial, refusal };
+            let denied = Denied { registry: "r.io".into(), denial, refusal, unused: None };
             let error = Error::new(subject, ErrorKind::Denied(Box::new(denied)));
             assert_eq!((error.to_string().as_str(), error.hint().unwrap_or_default().as_str()), (text, hint));
         }

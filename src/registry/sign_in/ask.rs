@@ -56,6 +56,9 @@ impl Client {
             let form = form.reveal().to_owned();
             builder = builder.header(CONTENT_TYPE, "application/x-www-form-urlencoded").body(form);
         }
+        if authorization.is_some() || form.is_some() {
+            self.warn_of_cleartext(url);
+        }
         let sending = Sending { method, url, sent, attempt };
         match self.dispatch(builder, &Progress::new(), &sending).await {
             Ok(response) => {

@@ -100,7 +100,7 @@ impl SignIn {
             Challenge::Basic => {
                 let Some(found) = found else {
                     let refusal = Refusal { status: 401, ..Refusal::default() };
-                    return Err(self.denied(&self.registry, Denial::NoCredentials, refusal));
+                    return Err(self.no_credentials(client, &self.registry, refusal));
                 };
                 let Login::Password { user, password } = &found.login else {
                     return Err(self.failed("it wants user and password, and only a token is configured".into()));
@@ -162,7 +162,7 @@ impl SignIn {
                 let error = match error {
                     TokenError::Other(error) => error,
                     TokenError::Answer(answer) => {
-                        self.no_token(&service.realm, scopes.repository(), found, answer.refusal())
+                        self.no_token(client, &service.realm, scopes.repository(), found, answer.refusal())
                     }
                 };
                 locked.failed(&mut slot, &error);
@@ -171,7 +171,14 @@ impl SignIn {
         }
     }
 
-    fn no_token(&self, realm: &Url, repository: &str, found: Option<&Found>, refusal: Refusal) -> Error {
+    fn no_token(
+        &self,
+        client: &Client,
+        realm: &Url,
+        repository: &str,
+        found: Option<&Found>,
+        refusal: Refusal,
+    ) -> Error {
         if !matches!(refusal.status, 401 | 403) {
             let mut realm = realm.clone();
             realm.set_query(None);
@@ -181,7 +188,7 @@ impl SignIn {
         let of_repository = format!("{}/{repository}", self.registry);
         let of_repository = of_repository.trim_end_matches('/');
         let Some(found) = found else {
-            return self.denied(of_repository, Denial::NoCredentials, refusal);
+            return self.no_credentials(client, of_repository, refusal);
         };
         let by = format!("the token service of {}", self.registry);
         let refused = Denial::Refused { by, source: found.source.clone() };
@@ -205,11 +212,10 @@ impl SignIn {
         if let Some(known) = logins.get(repository) {
             return known.clone().map_err(|reason| self.failed(reason));
         }
-        let (credentials, registry) = (client.credentials(), self.registry.clone());
-        let of = repository.to_owned();
-        // Helpers may take seconds, and other requests are under way.
-        let looking = tokio::task::spawn_blocking(move || credentials.find(&registry, &of));
-        let found = looking.await.unwrap_or_else(|error| Err(error.to_string()));
+        let credentials = client.credentials();
+        // A helper may take seconds, or never end. It writes nothing, so a run that stops does not wait for it.
+        let looking = client.stop().or(credentials.find(&self.registry, repository)).await;
+        let found = looking.map_err(|reason| Error::stopped(self.registry.as_str(), reason))?;
         if logins.values().all(|known| said(known) != said(&found)) {
             client.trace(|| format!("credentials for {}: {}", self.registry, said(&found)));
         }
@@ -278,7 +284,7 @@ impl SignIn {
         let Some(found) = found else {
             // Where the registry takes no one without, it is not about the reference.
             let subject = if basic && status == 401 { &self.registry } else { subject };
-            return self.denied(subject, Denial::NoCredentials, refusal);
+            return self.no_credentials(client, subject, refusal);
         };
         let refused = Denial::Refused { by: self.registry.clone(), source: found.source.clone() };
         if basic && status == 401 && !accepted {
@@ -296,8 +302,14 @@ impl SignIn {
         self.denied(subject, denial, refusal)
     }
 
+    fn no_credentials(&self, client: &Client, subject: &str, refusal: Refusal) -> Error {
+        let unused = client.credentials().unused().map(str::to_owned);
+        let denied = Denied { registry: self.registry.clone(), denial: Denial::NoCredentials, refusal, unused };
+        Error::new(subject, ErrorKind::Denied(Box::new(denied)))
+    }
+
     fn denied(&self, subject: &str, denial: Denial, refusal: Refusal) -> Error {
-        let denied = Denied { registry: self.registry.clone(), denial, refusal };
+        let denied = Denied { registry: self.registry.clone(), denial, refusal, unused: None };
         Error::new(subject, ErrorKind::Denied(Box::new(denied)))
     }
 

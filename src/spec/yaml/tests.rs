@@ -96,10 +96,10 @@ fn variables_are_filled_where_they_are_wanted() {
     let text = "image: r.io/a:${V}\ntags: [\"${V}-x\", '$${V}']\nannotations: {k: \"a: ${Q}\", l: '$${V}'}\n\
                 manifests: [{image: r.io/b:1, platform: {architecture: \"${A}\", os: linux}}]";
     let lookup = |name: &str| match name {
-        "V" => Some("1.10".to_owned()),
-        "A" => Some("386".to_owned()),
-        "Q" => Some("{} # ]".to_owned()),
-        _ => None,
+        "V" => Ok(Some("1.10".to_owned())),
+        "A" => Ok(Some("386".to_owned())),
+        "Q" => Ok(Some("{} # ]".to_owned())),
+        _ => Ok(None),
     };
     let request = YamlRequest { text, file: "s.yaml", form: Some(Form::Oci), ..YamlRequest::default() };
     let with = |lookup: Lookup<'_>| from_yaml(&YamlRequest { variables: Some(lookup), ..request });
@@ -112,12 +112,12 @@ fn variables_are_filled_where_they_are_wanted() {
     let annotations: Vec<&String> = spec.annotations.values().collect();
     assert_eq!(annotations, ["a: {} # ]", "${V}"]);
     assert_eq!(spec.sources[0].platform.to_string(), "linux/386");
-    let error = with(&|_| None).unwrap_err().to_string();
+    let error = with(&|_| Ok(None)).unwrap_err().to_string();
     assert_eq!(error.matches("is not set, or is empty").count(), 4, "{error}");
     // A value is neither a placeholder nor a key's end.
     let text = "image: r.io/a:1\nplatforms: [linux/amd64]\ntemplate: r.io/${P}:${P}-ARCH\nannotations: {\"${K}\": v}";
     let spec = |value: &str| {
-        let lookup = |name: &str| Some(if name == "K" { "a: b" } else { value }.to_owned());
+        let lookup = |name: &str| Ok(Some(if name == "K" { "a: b" } else { value }.to_owned()));
         from_yaml(&YamlRequest { text, variables: Some(&lookup), ..request })
     };
     let found = spec("ARCH");
@@ -126,7 +126,7 @@ fn variables_are_filled_where_they_are_wanted() {
     assert_eq!(found.sources[0].location.to_string(), "r.io/xos:xos-amd64");
     assert_eq!(found.annotations["a: b"], "v");
     let twice = text.replace("v}", "v, x: w}");
-    let error = from_yaml(&YamlRequest { text: &twice, variables: Some(&|_| Some("x".into())), ..request });
+    let error = from_yaml(&YamlRequest { text: &twice, variables: Some(&|_| Ok(Some("x".into()))), ..request });
     assert!(error.unwrap_err().to_string().contains("annotation \"x\" is given twice"));
     let text = "image: r.io/a:${V}\nmanifests: [{image: r.io/b:1}]";
     // In 2.2.1 they are text as any other.
@@ -240,7 +240,7 @@ fn many_tags_and_a_long_key_take_no_time_by_their_squares() {
 
 /// What holds of every text that is read.
 fn check(text: &str, form: Option<Form>) {
-    let lookup = |name: &str| (name != "NO").then(|| name.to_owned());
+    let lookup = |name: &str| Ok((name != "NO").then(|| name.to_owned()));
     let variables = form.is_none().then_some(&lookup as Lookup<'_>);
     let specs = match from_yaml(&YamlRequest { text, file: "s.yaml", form, append: false, variables }) {
         Ok(specs) => specs,

@@ -49,6 +49,11 @@ impl ConfigFile {
         Self { from: From::Text(name, text), form: Form::Docker, required: true, content: OnceLock::new() }
     }
 
+    /// Whether [`Self::locate`] has the content at hand.
+    pub(super) fn is_read(&self) -> bool {
+        self.content.get().is_some()
+    }
+
     pub(super) fn name(&self) -> String {
         match &self.from {
             From::Path(path) => path.display().to_string(),

@@ -1,13 +1,22 @@
-use std::io::Write as _;
-use std::process::{Command, Stdio};
+use std::process::Stdio;
+
+use futures_util::future::try_join3;
+use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::process::Command;
 
 use crate::registry::redact::clean;
 
-/// Runs a credential helper's verb (docker-credential-helpers, "Development"). `file` is what named it.
+/// The longest output of a helper that is read; bytes.
+const MAX_OUTPUT: u64 = 1 << 20;
+
+/// Runs a credential helper's verb (docker-credential-helpers, "Development"). `file` is what named the helper.
+/// Dropping the future kills it.
 ///
-/// The inner result is what it printed; where it failed, all that it said. Both may hold a secret. The outer error is
-/// that it could not be run.
-pub(super) fn run(name: &str, verb: &str, input: &str, file: &str) -> Result<Result<String, String>, String> {
+/// The inner result is what the helper printed; where it failed, all that it said. Both may hold a secret.
+///
+/// # Errors
+/// The helper could not be run, or printed more than 1 MiB.
+pub(super) async fn run(name: &str, verb: &str, input: &str, file: &str) -> Result<Result<String, String>, String> {
     // The name comes from a file, and must not name any other program.
     if !name.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_' | b'.')) {
         return Err(format!("{file}: \"{}\" is not the name of a credential helper", clean(name)));
@@ -15,26 +24,36 @@ pub(super) fn run(name: &str, verb: &str, input: &str, file: &str) -> Result<Res
     let program = format!("docker-credential-{name}");
     let not_run = |error: std::io::Error| match error.kind() {
         std::io::ErrorKind::NotFound => format!("{program}, which {file} names, is not on PATH"),
+        std::io::ErrorKind::FileTooLarge => format!("{program}, which {file} names, printed more than 1 MiB"),
         _ => format!("{program}, which {file} names, could not be run: {error}"),
     };
-    let mut child = Command::new(&program)
-        .arg(verb)
-        .stdin(Stdio::piped())
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped())
-        .spawn()
-        .map_err(not_run)?;
-    if let Some(mut stdin) = child.stdin.take() {
-        // A helper that does not read, because it has one host alone, closes the pipe; that is no error.
-        let _ = stdin.write_all(input.as_bytes());
+    let mut command = Command::new(&program);
+    command.arg(verb).stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).kill_on_drop(true);
+    let mut child = command.spawn().map_err(not_run)?;
+    let (stdin, stdout, stderr) = (child.stdin.take(), child.stdout.take(), child.stderr.take());
+    let write = async {
+        if let Some(mut stdin) = stdin {
+            // A helper that does not read, because it has only one host, closes the pipe; that is no error.
+            let _ = stdin.write_all(input.as_bytes()).await;
+        }
+        Ok(())
+    };
+    // At once: a helper may print before it has read everything.
+    let ((), printed, complained) = try_join3(write, read(stdout), read(stderr)).await.map_err(not_run)?;
+    let status = child.wait().await.map_err(not_run)?;
+    Ok(if status.success() { Ok(printed) } else { Err(printed + &complained) })
+}
+
+/// Reads all that comes out of a pipe.
+async fn read(pipe: Option<impl AsyncRead + Unpin>) -> std::io::Result<String> {
+    let mut bytes = Vec::new();
+    if let Some(pipe) = pipe {
+        pipe.take(MAX_OUTPUT + 1).read_to_end(&mut bytes).await?;
     }
-    let output = child.wait_with_output().map_err(not_run)?;
-    let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
-    Ok(if output.status.success() {
-        Ok(text(&output.stdout))
-    } else {
-        Err(text(&output.stdout) + &text(&output.stderr))
-    })
+    if bytes.len() as u64 > MAX_OUTPUT {
+        return Err(std::io::ErrorKind::FileTooLarge.into());
+    }
+    Ok(String::from_utf8_lossy(&bytes).into_owned())
 }
 
 /// Whether a helper that failed has nothing for the host: the words of docker-credential-helpers.

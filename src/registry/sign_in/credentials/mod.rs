@@ -1,16 +1,19 @@
 mod file;
 mod helper;
+mod lock;
+mod place;
 mod store;
 
-use std::collections::HashMap;
+use std::convert::Infallible;
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
-use std::sync::{Mutex, PoisonError};
+use std::sync::Arc;
 
 use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD_NO_PAD;
 use serde_json::{Map, Value};
 
+use crate::once::Once;
 use crate::registry::redact::Secret;
 use file::{ConfigFile, Form, Located};
 pub(crate) use store::{Stored, erase, store};
@@ -54,14 +57,17 @@ pub struct CredentialSources {
     pub given: Option<Given>,
     /// A configuration file in Docker's form, or a folder with `config.json` in it. It must exist.
     pub docker_config: Option<PathBuf>,
+    /// Why the caller has credentials that are not for every registry. The hint of an error for want of credentials
+    /// repeats it.
+    pub unused: Option<String>,
 }
 
 impl CredentialSources {
     /// What messages call the source that has credentials for a registry, if one has. May run a helper.
     ///
     /// Errors: a configuration that cannot be read, or a helper that fails.
-    pub(crate) fn source_for(&self, registry: &str) -> Result<Option<String>, String> {
-        Credentials::new(self).source(registry)
+    pub(crate) async fn source_for(&self, registry: &str) -> Result<Option<String>, String> {
+        Credentials::new(self).source(registry).await
     }
 }
 
@@ -78,9 +84,10 @@ pub(in crate::registry) type Looked = Result<Option<Found>, String>;
 /// The sources, opened as far as they were needed.
 pub(in crate::registry) struct Credentials {
     given: Option<Given>,
-    files: Vec<ConfigFile>,
-    /// Each helper is run once for a key.
-    asked: Mutex<HashMap<(String, String), Looked>>,
+    unused: Option<String>,
+    files: Vec<Arc<ConfigFile>>,
+    /// Each helper is run once for a key, whatever comes of it.
+    asked: Once<(String, String), Looked, Infallible>,
 }
 
 impl Credentials {
@@ -101,18 +108,29 @@ impl Credentials {
             ],
         };
         files.extend(podman.into_iter().flatten().map(|path| ConfigFile::optional(path, Form::Podman)));
-        Self { given: sources.given.clone(), files, asked: Mutex::default() }
+        Self {
+            given: sources.given.clone(),
+            unused: sources.unused.clone(),
+            files: files.into_iter().map(Arc::new).collect(),
+            asked: Once::default(),
+        }
     }
 
-    /// The login for a repository of a registry; `None` means that no source has any. May run a helper, and wait.
+    /// Why given credentials were not used for a registry that has none.
+    pub(in crate::registry) fn unused(&self) -> Option<&str> {
+        self.unused.as_deref()
+    }
+
+    /// The login for a repository of a registry; `None` means that no source has any. May run a helper, which ends when
+    /// the future is dropped.
     ///
     /// Errors: a configuration that cannot be read or a helper that fails, before a source that has one.
-    pub(in crate::registry) fn find(&self, registry: &str, repository: &str) -> Looked {
+    pub(in crate::registry) async fn find(&self, registry: &str, repository: &str) -> Looked {
         if let Some(given) = self.given.as_ref().filter(|given| given.registry == registry) {
             return Ok(Some(Found { login: given.login.clone(), source: given.source.clone() }));
         }
         for file in &self.files {
-            let found = match file.locate(registry, repository)? {
+            let found = match located(file, registry, repository).await? {
                 None => None,
                 Some(Located::Auth { key, entry }) => {
                     // Entries for a part of a registry are told apart.
@@ -120,7 +138,7 @@ impl Credentials {
                         if key.starts_with(&format!("{registry}/")) { format!(" ({key})") } else { String::new() };
                     read_auth(&key, &entry, file.name() + &part)?
                 }
-                Some(Located::Helper { key, name }) => self.ask_once(key, name, &file.name())?,
+                Some(Located::Helper { key, name }) => self.ask_once(key, name, &file.name()).await?,
             };
             if found.is_some() {
                 return Ok(found);
@@ -130,25 +148,38 @@ impl Credentials {
     }
 
     /// What a registry's credentials are called that would be used, if there are any.
-    fn source(&self, registry: &str) -> Result<Option<String>, String> {
-        Ok(self.find(registry, "")?.map(|found| found.source))
+    async fn source(&self, registry: &str) -> Result<Option<String>, String> {
+        Ok(self.find(registry, "").await?.map(|found| found.source))
     }
 
     /// Whether there may be credentials, as far as can be told without running a helper.
-    pub(in crate::registry) fn may_have(&self, registry: &str, repository: &str) -> bool {
-        self.given.as_ref().is_some_and(|given| given.registry == registry)
-            || self.files.iter().any(|file| matches!(file.locate(registry, repository), Ok(Some(_)) | Err(_)))
+    pub(in crate::registry) async fn may_have(&self, registry: &str, repository: &str) -> bool {
+        if self.given.as_ref().is_some_and(|given| given.registry == registry) {
+            return true;
+        }
+        for file in &self.files {
+            if !matches!(located(file, registry, repository).await, Ok(None)) {
+                return true;
+            }
+        }
+        false
     }
 
-    fn ask_once(&self, key: String, name: String, file: &str) -> Looked {
+    async fn ask_once(&self, key: String, name: String, file: &str) -> Looked {
         let asked = (key, name);
-        if let Some(known) = self.asked.lock().unwrap_or_else(PoisonError::into_inner).get(&asked) {
-            return known.clone();
-        }
-        let answer = ask_helper(&asked.0, &asked.1, file);
-        self.asked.lock().unwrap_or_else(PoisonError::into_inner).insert(asked, answer.clone());
-        answer
+        let asking = async { Ok(ask_helper(&asked.0, &asked.1, file).await) };
+        self.asked.get(&asked, asking).await.unwrap_or_else(|never| match never {})
     }
+}
+
+/// What a file has for a repository. It is read in a thread of its own: a pipe or a network file system may take long.
+async fn located(file: &Arc<ConfigFile>, registry: &str, repository: &str) -> Result<Option<Located>, String> {
+    if file.is_read() {
+        return file.locate(registry, repository);
+    }
+    let (file, registry, repository) = (Arc::clone(file), registry.to_owned(), repository.to_owned());
+    let locating = tokio::task::spawn_blocking(move || file.locate(&registry, &repository));
+    locating.await.unwrap_or_else(|error| Err(error.to_string()))
 }
 
 fn variable(name: &str) -> Option<OsString> {
@@ -205,14 +236,14 @@ fn decode(auth: &str) -> Option<Login> {
     Some(Login::Password { user: user.to_owned(), password: Secret::new(password.trim_end_matches('\0')) })
 }
 
-fn ask_helper(key: &str, name: &str, file: &str) -> Looked {
+async fn ask_helper(key: &str, name: &str, file: &str) -> Looked {
     #[derive(serde::Deserialize)]
     #[serde(rename_all = "PascalCase")]
     struct Answer {
         username: String,
         secret: Secret,
     }
-    let answer = match helper::run(name, "get", key, file)? {
+    let answer = match helper::run(name, "get", key, file).await? {
         Ok(answer) => answer,
         Err(said) if helper::is_not_found(&said) => return Ok(None),
         // What a helper says is not passed on: it may hold a secret.
@@ -240,14 +271,20 @@ mod tests {
         let given = Given { registry: "r.io".into(), login, source: "--username".into() };
         let folder = tempfile::tempdir().unwrap();
         std::fs::write(folder.path().join("config.json"), "{}").unwrap();
-        let sources = CredentialSources { given: Some(given), docker_config: Some(folder.path().to_owned()) };
+        let sources = CredentialSources {
+            given: Some(given),
+            docker_config: Some(folder.path().to_owned()),
+            ..Default::default()
+        };
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
         for (registry, expected) in
             [("r.io", true), ("evilr.io", false), ("r.io.evil", false), ("r.io:5000", false), ("x.io", false)]
         {
             let credentials = Credentials::new(&sources);
             let own = |source: &str| source == "--username";
-            assert_eq!(credentials.source(registry).unwrap().as_deref().is_some_and(own), expected, "{registry}");
-            assert!(!expected || credentials.may_have(registry, "a"));
+            let source = runtime.block_on(credentials.source(registry)).unwrap();
+            assert_eq!(source.as_deref().is_some_and(own), expected, "{registry}");
+            assert!(!expected || runtime.block_on(credentials.may_have(registry, "a")));
         }
         assert!(!format!("{sources:?}").contains("\"p\""), "{sources:?}");
     }

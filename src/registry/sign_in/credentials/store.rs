@@ -1,4 +1,3 @@
-use std::io::Write as _;
 use std::path::{Path, PathBuf};
 
 use base64::Engine as _;
@@ -9,6 +8,8 @@ use serde_json::value::RawValue;
 use serde_json::{Map, Value, json};
 
 use super::file::{helper as helper_of, host_of, is_part, parse};
+use super::lock::Lock;
+use super::place::{make_folder, regular_file, replace};
 use super::{CredentialSources, HOME, Secret, config_in, default_config, helper, key_of};
 
 /// Where a login was put.
@@ -21,10 +22,12 @@ pub(crate) enum Stored {
 }
 
 /// Stores user and password for a registry as `docker login` does: with the helper that the configuration names, else
-/// in the configuration, in which all else stays as it is.
+/// in the configuration, in which all else stays as it is. Dropping the future leaves the configuration whole, as it was
+/// or as it is to be, and ends the helper.
 ///
-/// Errors: no configuration can be found, read or written, or the helper fails. Nothing is half written.
-pub(crate) fn store(
+/// # Errors
+/// No configuration can be found, read, locked or written, or the helper fails. Nothing is half written.
+pub(crate) async fn store(
     sources: &CredentialSources,
     registry: &str,
     user: &str,
@@ -33,67 +36,79 @@ pub(crate) fn store(
     if user.contains(':') {
         return Err("a user name with \":\" in it cannot be stored".into());
     }
-    let (config, values) = Config::open(sources)?;
-    let mut auths = auths(&config, &values)?;
-    let helper = helper_of(&values, registry);
+    let config = Config::open(sources)?;
+    let helper = helper_of(&config.values, registry);
     let entry = match &helper {
         Some((key, name)) => {
             let secret = json!({"ServerURL": key, "Username": user, "Secret": password.reveal()}).to_string();
-            helper::run(name, "store", &secret, &config.path.display().to_string())?
+            helper::run(name, "store", &secret, &config.path.display().to_string())
+                .await?
                 .map_err(|_| format!("docker-credential-{name} did not store the credentials"))?;
             // Docker's mark that a helper has them.
             json!({})
         }
         None => json!({"auth": BASE64_STANDARD.encode(format!("{user}:{}", password.reveal()))}),
     };
-    auths.insert(key_of(registry).to_owned(), entry);
-    let path = config.write(&auths)?;
+    let insert = |auths: &mut Map<String, Value>| auths.insert(key_of(registry).to_owned(), entry);
+    let path = change(sources, &config.path, insert).await?;
     Ok(helper.map_or(Stored::File(path), |(_, name)| Stored::Helper(format!("docker-credential-{name}"))))
 }
 
 /// Removes what is stored for a registry, as `docker logout` does. Tells where something was removed.
 ///
-/// Errors: as [`store`].
-pub(crate) fn erase(sources: &CredentialSources, registry: &str) -> Result<Vec<Stored>, String> {
-    let (config, values) = Config::open(sources)?;
+/// # Errors
+/// As [`store`].
+pub(crate) async fn erase(sources: &CredentialSources, registry: &str) -> Result<Vec<Stored>, String> {
+    let config = Config::open(sources)?;
     let mut erased = Vec::new();
-    if let Some((key, name)) = helper_of(&values, registry) {
-        match helper::run(&name, "erase", &key, &config.path.display().to_string())? {
+    if let Some((key, name)) = helper_of(&config.values, registry) {
+        match helper::run(&name, "erase", &key, &config.path.display().to_string()).await? {
             Ok(_) => erased.push(Stored::Helper(format!("docker-credential-{name}"))),
             Err(said) if helper::is_not_found(&said) => {}
             Err(_) => return Err(format!("docker-credential-{name} did not erase the credentials")),
         }
     }
-    let mut auths = auths(&config, &values)?;
-    let before = auths.len();
-    auths.retain(|key, _| is_part(key) || host_of(key) != host_of(key_of(registry)));
-    if auths.len() != before {
-        erased.push(Stored::File(config.write(&auths)?));
+    let stays = |key: &String| is_part(key) || host_of(key) != host_of(key_of(registry));
+    if !config.auths.keys().all(stays) {
+        let path = change(sources, &config.path, |auths| auths.retain(|key, _| stays(key))).await?;
+        erased.push(Stored::File(path));
     }
     Ok(erased)
 }
 
-fn auths(config: &Config, values: &Map<String, Value>) -> Result<Map<String, Value>, String> {
-    match values.get("auths") {
-        None | Some(Value::Null) => Ok(Map::new()),
-        Some(Value::Object(auths)) => Ok(auths.clone()),
-        Some(_) => Err(format!("\"auths\" in {} is not an object", config.path.display())),
+/// Changes `auths` in a configuration that no other process of this program changes meanwhile. It is read again under
+/// the lock: waiting for that, or for a helper, takes time in which others may have written.
+async fn change<T>(
+    sources: &CredentialSources,
+    path: &Path,
+    edit: impl FnOnce(&mut Map<String, Value>) -> T,
+) -> Result<PathBuf, String> {
+    make_folder(path).map_err(|error| format!("cannot write {}: {error}", path.display()))?;
+    let _lock = Lock::acquire(path).await?;
+    let mut config = Config::open(sources)?;
+    if config.path != path {
+        return Err(format!("cannot change {}: it has become a link elsewhere meanwhile", path.display()));
     }
+    edit(&mut config.auths);
+    config.write()
 }
 
-/// A configuration whose other parts stay as they are written, to the byte.
+/// A configuration whose parts other than `auths` stay as they are written, to the byte.
 struct Config {
     path: PathBuf,
     parts: Vec<(String, Box<RawValue>)>,
+    values: Map<String, Value>,
+    auths: Map<String, Value>,
 }
 
 impl Config {
-    fn open(sources: &CredentialSources) -> Result<(Self, Map<String, Value>), String> {
+    /// Reads the configuration that logins are stored in; one that does not exist yet is empty.
+    fn open(sources: &CredentialSources) -> Result<Self, String> {
         let path = sources.docker_config.as_deref().map(config_in).or_else(default_config);
         let path = path.ok_or_else(|| {
             format!("there is no place to store credentials: neither {HOME} nor DOCKER_CONFIG is set")
         })?;
-        let path = followed(path);
+        let path = regular_file(&path)?;
         let text = match std::fs::read(&path) {
             Ok(text) => text,
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => Vec::new(),
@@ -105,33 +120,26 @@ impl Config {
         if parts.0.len() != values.len() {
             return Err(format!("{} names a key twice", path.display()));
         }
-        Ok((Self { path, parts: parts.0 }, values))
+        let auths = match values.get("auths") {
+            None | Some(Value::Null) => Map::new(),
+            Some(Value::Object(auths)) => auths.clone(),
+            Some(_) => return Err(format!("\"auths\" in {} is not an object", path.display())),
+        };
+        Ok(Self { path, parts: parts.0, values, auths })
     }
 
-    /// Writes the file with another `auths`.
-    fn write(mut self, auths: &Map<String, Value>) -> Result<PathBuf, String> {
+    /// Writes the file with `auths` as they are now.
+    fn write(mut self) -> Result<PathBuf, String> {
         let failed = |error: std::io::Error| format!("cannot write {}: {error}", self.path.display());
-        let raw = pretty(auths, "\t").and_then(RawValue::from_string).map_err(|error| failed(error.into()))?;
+        let raw = pretty(&self.auths, "\t").and_then(RawValue::from_string).map_err(|error| failed(error.into()))?;
         match self.parts.iter_mut().find(|(key, _)| key == "auths") {
             Some((_, part)) => *part = raw,
             None => self.parts.push(("auths".into(), raw)),
         }
         let text = pretty(&Parts(self.parts), "").map_err(|error| failed(error.into()))?;
-        write_beside(&self.path, &text).map_err(failed)?;
+        replace(&self.path, &text).map_err(failed)?;
         Ok(self.path)
     }
-}
-
-/// The file that a chain of links ends at, whether it is there or not: a link stays one.
-fn followed(path: PathBuf) -> PathBuf {
-    let mut path = path;
-    for _ in 0..40 {
-        match std::fs::read_link(&path) {
-            Ok(next) => path = path.parent().map(|folder| folder.join(&next)).unwrap_or(next),
-            Err(_) => break,
-        }
-    }
-    path
 }
 
 /// An object's keys and values in their order, the values as they are written.
@@ -172,21 +180,6 @@ fn pretty(value: &impl Serialize, outer: &str) -> serde_json::Result<String> {
     Ok(String::from_utf8_lossy(&text).replace('\n', &format!("\n{outer}")))
 }
 
-/// Writes a file beside, which no other user can read, and moves it into place.
-fn write_beside(path: &Path, text: &str) -> std::io::Result<()> {
-    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
-    let mut builder = std::fs::DirBuilder::new();
-    #[cfg(unix)]
-    std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
-    builder.recursive(true).create(folder)?;
-    // Mode 0600, as tempfile makes them.
-    let mut file = tempfile::Builder::new().prefix(".config.json.").tempfile_in(folder)?;
-    file.write_all(text.as_bytes())?;
-    file.as_file().sync_all()?;
-    file.persist(path)?;
-    Ok(())
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -195,12 +188,16 @@ mod tests {
     fn docker_hub_has_a_key_of_its_own_and_parts_of_a_registry_stay() {
         let folder = tempfile::tempdir().unwrap();
         let file = folder.path().join("config.json");
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        let store =
+            |sources: &_, registry: &str| runtime.block_on(super::store(sources, registry, "u", &Secret::new("p")));
+        let erase = |sources: &_, registry: &str| runtime.block_on(super::erase(sources, registry));
         let sources = CredentialSources { docker_config: Some(folder.path().to_owned()), ..Default::default() };
         let read = || std::fs::read_to_string(&file).unwrap();
-        assert_eq!(store(&sources, "docker.io", "u", &Secret::new("p")).unwrap(), Stored::File(file.clone()));
+        assert_eq!(store(&sources, "docker.io").unwrap(), Stored::File(file.clone()));
         let hub = "\t\t\"https://index.docker.io/v1/\": {\n\t\t\t\"auth\": \"dTpw\"\n\t\t}\n\t}\n}";
         assert_eq!(read(), format!("{{\n\t\"auths\": {{\n{hub}"));
-        assert_eq!(sources.source_for("docker.io").unwrap().unwrap(), file.display().to_string());
+        assert_eq!(runtime.block_on(sources.source_for("docker.io")).unwrap().unwrap(), file.display().to_string());
         std::fs::write(
             &file,
             r#"{"n": 1.10, "auths": {"r.io/team": {}, "evilr.io": {}, "https://r.io/v1/": {}, "r.io": {}}}"#,
@@ -210,6 +207,6 @@ mod tests {
         assert_eq!(read(), "{\n\t\"n\": 1.10,\n\t\"auths\": {\n\t\t\"r.io/team\": {},\n\t\t\"evilr.io\": {}\n\t}\n}");
         assert_eq!(erase(&sources, "r.io").unwrap(), []);
         std::fs::write(&file, r#"{"a": 1, "a": 2}"#).unwrap();
-        assert!(store(&sources, "r.io", "u", &Secret::new("p")).unwrap_err().ends_with("names a key twice"));
+        assert!(store(&sources, "r.io").unwrap_err().ends_with("names a key twice"));
     }
 }

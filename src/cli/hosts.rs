@@ -1,0 +1,76 @@
+use super::registry_name::registry_name;
+use crate::registry::Hosts;
+
+/// One value of `--plain-http` or `--insecure`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum HostsArg {
+    /// The bare flag, or `true`: every registry.
+    On,
+    /// `false`: no registry, whatever stands before it.
+    Off,
+    /// `HOST[:PORT][,HOST[:PORT]...]`, as references name registries.
+    Only(Vec<String>),
+}
+
+impl HostsArg {
+    /// Reads a value.
+    ///
+    /// # Errors
+    /// A part of it is not a registry's `HOST[:PORT]`.
+    pub(super) fn parse(text: &str) -> Result<Self, String> {
+        match text {
+            "true" => Ok(Self::On),
+            "false" => Ok(Self::Off),
+            hosts => hosts.split(',').map(registry_name).collect::<Result<_, _>>().map(Self::Only),
+        }
+    }
+}
+
+/// The registries that all values of a flag together mean. Hosts add to each other; `true` and `false` replace what
+/// stands before them.
+pub(super) fn hosts(args: &[HostsArg]) -> Hosts {
+    args.iter().fold(Hosts::None, |hosts, arg| match (hosts, arg) {
+        (_, HostsArg::Off) => Hosts::None,
+        (_, HostsArg::On) | (Hosts::All, HostsArg::Only(_)) => Hosts::All,
+        (Hosts::None, HostsArg::Only(more)) => Hosts::Only(more.iter().cloned().collect()),
+        (Hosts::Only(mut known), HostsArg::Only(more)) => {
+            known.extend(more.iter().cloned());
+            Hosts::Only(known)
+        }
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn values_of_a_flag() {
+        let only = |names: &[&str]| Ok(Hosts::Only(names.iter().map(ToString::to_string).collect()));
+        for (values, expected) in [
+            (&[][..], Ok(Hosts::None)),
+            (&["true"], Ok(Hosts::All)),
+            (&["false"], Ok(Hosts::None)),
+            (&["true", "false"], Ok(Hosts::None)),
+            (&["false", "true"], Ok(Hosts::All)),
+            (&["R.io"], only(&["r.io"])),
+            (&["r.io,localhost:5000"], only(&["localhost:5000", "r.io"])),
+            (&["r.io", "[::1]:5000"], only(&["[::1]:5000", "r.io"])),
+            (&["index.docker.io", "registry-1.docker.io"], only(&["docker.io"])),
+            (&["r.io", "true"], Ok(Hosts::All)),
+            (&["true", "r.io"], Ok(Hosts::All)),
+            (&["r.io", "false", "s.io"], only(&["s.io"])),
+            (&["no"], Err("no")),
+            (&["1"], Err("1")),
+            (&["true,r.io"], Err("true")),
+            (&["r.io,"], Err("")),
+            (&[""], Err("")),
+            (&["r.io/app"], Err("r.io/app")),
+            (&["r.io:x"], Err("r.io:x")),
+        ] {
+            let parsed: Result<Vec<_>, _> = values.iter().map(|value| HostsArg::parse(value)).collect();
+            let expected = expected.map_err(|bad: &str| format!("\"{bad}\" is not a registry's HOST[:PORT]"));
+            assert_eq!(parsed.map(|args| hosts(&args)), expected, "{values:?}");
+        }
+    }
+}
