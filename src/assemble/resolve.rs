@@ -203,7 +203,7 @@ pub(super) async fn config_platform(
 ) -> Result<Platform, SourceReason> {
     let bytes = store.fetch_config(source, config, Some(target)).await?;
     let config: ImageConfig = serde_json::from_slice(&bytes).map_err(|error| {
-        SourceReason::Unusable(format!("{source}: its config {} is not valid: {error}", config.digest))
+        SourceReason::Unusable(format!("{source}: its config {} is not valid: {error}", config.digest).into())
     })?;
     Ok(config.platform)
 }
@@ -219,14 +219,14 @@ fn platform(source: &Source, mut platform: Platform, config: Option<Platform>) -
         return Ok(platform);
     }
     Err(if platform.os.is_empty() && platform.architecture.is_empty() {
-        SourceReason::Unusable(format!("{source} does not say what platform it is for; give its platform"))
+        SourceReason::Unusable(format!("{source} does not say what platform it is for; give its platform").into())
     } else {
         unsupported(source, &platform)
     })
 }
 
 fn unsupported(source: &Location, platform: &Platform) -> SourceReason {
-    SourceReason::Unusable(format!("{source}: unsupported platform {platform}"))
+    SourceReason::Unusable(format!("{source}: unsupported platform {platform}").into())
 }
 
 /// Whether a config could add anything.

@@ -8,6 +8,7 @@ use serde_json::{Value, json};
 use tempfile::NamedTempFile;
 
 use super::failure::Failure;
+use crate::output;
 
 /// What a command has to say in the end.
 #[derive(Debug, Default)]
@@ -140,5 +141,5 @@ pub(super) fn take_back_archives(parts: &mut [Value]) {
 
 /// JSON as it is printed.
 pub(super) fn pretty(document: &Value) -> String {
-    format!("{document:#}\n")
+    output::escaped(&format!("{document:#}\n"))
 }

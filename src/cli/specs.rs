@@ -3,7 +3,7 @@ use std::io::Read as _;
 use std::path::{Path, PathBuf};
 
 use super::failure::Failure;
-use crate::image::Location;
+use crate::image::{Location, UntrustedText};
 use crate::spec::{self, Form, Lookup, Spec, YamlRequest};
 
 /// What is said of specs on the command line.
@@ -46,7 +46,7 @@ impl Variables {
 }
 
 /// A spec, and the file that it is from.
-pub(super) type Named = (Spec, String);
+pub(super) type Named = (Spec, UntrustedText);
 
 /// A file longer than this is not read: a thousand indexes of a hundred images are shorter.
 const MAX_LENGTH: u64 = 64 << 20;
@@ -57,7 +57,7 @@ pub(super) fn read_specs(paths: &[String], given: &Given) -> Result<Vec<Spec>, F
     let (specs, problems) = read_all(paths, given);
     match problems.as_slice() {
         [] => Ok(specs.into_iter().map(|(spec, _)| spec).collect()),
-        [only] if !only.contains('\n') => Err(Failure::new(only.clone())),
+        [only] => Err(Failure::new(only.clone())),
         _ => {
             let what = if paths.len() > 1 { "the specs are not usable" } else { "the spec is not usable" };
             Err(Failure::new(format!("{what}\n{}", problems.join("\n"))))
@@ -65,7 +65,7 @@ pub(super) fn read_specs(paths: &[String], given: &Given) -> Result<Vec<Spec>, F
     }
 }
 
-/// The specs that are good, and all that is wrong with the others.
+/// The specs that are good, and all that is wrong with the others, a line for each problem.
 pub(super) fn read_all(paths: &[String], given: &Given) -> (Vec<Named>, Vec<String>) {
     let mut specs: Vec<Named> = Vec::new();
     let mut problems = Vec::new();
@@ -74,12 +74,12 @@ pub(super) fn read_all(paths: &[String], given: &Given) -> (Vec<Named>, Vec<Stri
     for path in files(paths, &mut problems) {
         let file = name(&path);
         let parse = |text: String| {
-            let request = YamlRequest { text: &text, file, form: given.form, append: given.append, variables };
-            spec::from_yaml(&request).map_err(|error| error.to_string())
+            let request = YamlRequest { text: &text, file: &file, form: given.form, append: given.append, variables };
+            spec::from_yaml(&request).map_err(|error| error.lines().collect())
         };
-        match read(&path).and_then(parse) {
-            Ok(found) => specs.extend(found.into_iter().map(|spec| (spec, file.to_owned()))),
-            Err(problem) => problems.push(problem),
+        match read(&path).map_err(|problem| vec![problem]).and_then(parse) {
+            Ok(found) => specs.extend(found.into_iter().map(|spec| (spec, file.clone()))),
+            Err(found) => problems.extend::<Vec<String>>(found),
         }
     }
     problems.extend(written_twice(&specs));
@@ -112,8 +112,8 @@ fn files(paths: &[String], problems: &mut Vec<String>) -> Vec<String> {
     files
 }
 
-fn name(file: &str) -> &str {
-    if file == "-" { "<stdin>" } else { file }
+fn name(file: &str) -> UntrustedText {
+    if file == "-" { "<stdin>".into() } else { file.into() }
 }
 
 fn read(file: &str) -> Result<String, String> {
@@ -134,7 +134,7 @@ fn read(file: &str) -> Result<String, String> {
 
 /// Which of two indexes a tag would point at in the end would be a matter of luck.
 fn written_twice(specs: &[Named]) -> Vec<String> {
-    let mut seen: HashMap<Location, &str> = HashMap::new();
+    let mut seen: HashMap<Location, &UntrustedText> = HashMap::new();
     let mut problems = Vec::new();
     for (spec, file) in specs {
         for reference in spec.locations() {

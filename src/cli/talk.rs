@@ -6,6 +6,7 @@ use std::io::{IsTerminal as _, Write as _};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+use crate::image::visible;
 use crate::output::Progress;
 use crate::store::Store;
 
@@ -16,9 +17,9 @@ static PROGRESS: Mutex<Option<Arc<Progress>>> = Mutex::new(None);
 
 /// Tells the user something. A stderr that takes nothing must not end the work.
 pub(super) fn say(line: impl Display) {
-    // Nor may what a registry or layout says be more than text.
-    let line: String = line.to_string().chars().filter(|c| *c == '\n' || !c.is_control()).collect();
-    let _ = aside(|| writeln!(std::io::stderr(), "{line}"));
+    // Text of others is one visible line by its type; this is the last defence for whatever has no such type.
+    let lines: String = line.to_string().split('\n').map(|line| visible(line) + "\n").collect();
+    let _ = aside(|| std::io::stderr().write_all(lines.as_bytes()));
 }
 
 /// Writes with the line of progress out of the way.

@@ -1,5 +1,7 @@
 use std::fmt;
 
+use crate::image::UntrustedText;
+
 /// Why something in a layout did not work.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
@@ -7,7 +9,7 @@ pub struct Error {
     /// The layout, or the image in it, as the user spells it.
     pub subject: String,
     /// What is wrong.
-    pub reason: String,
+    pub reason: UntrustedText,
     /// What it comes from.
     pub kind: ErrorKind,
 }
@@ -35,11 +37,11 @@ pub enum ErrorKind {
 
 impl Error {
     /// One of no kind of its own.
-    pub fn new(subject: impl fmt::Display, reason: impl Into<String>) -> Self {
+    pub fn new(subject: impl fmt::Display, reason: impl Into<UntrustedText>) -> Self {
         Self { subject: subject.to_string(), reason: reason.into(), kind: ErrorKind::Other }
     }
 
-    pub(super) fn missing(subject: impl fmt::Display, reason: impl Into<String>) -> Self {
+    pub(super) fn missing(subject: impl fmt::Display, reason: impl Into<UntrustedText>) -> Self {
         Self { kind: ErrorKind::Missing, ..Self::new(subject, reason) }
     }
 
@@ -54,7 +56,7 @@ impl Error {
         Self { kind: ErrorKind::Size { expected, actual }, ..Self::new(subject, reason) }
     }
 
-    pub(super) fn wrong(subject: impl fmt::Display, reason: impl Into<String>) -> Self {
+    pub(super) fn wrong(subject: impl fmt::Display, reason: impl Into<UntrustedText>) -> Self {
         Self { kind: ErrorKind::Wrong, ..Self::new(subject, reason) }
     }
 }

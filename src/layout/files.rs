@@ -3,6 +3,7 @@ use std::io::{Read, Seek as _, SeekFrom};
 use std::path::{Path, PathBuf};
 
 use super::archive::Archive;
+use crate::image::UntrustedText;
 
 /// The files of a layout, wherever they are.
 pub(super) enum Files {
@@ -43,10 +44,10 @@ impl Files {
     }
 
     /// A file of an archive that is no part of a layout, if there is one.
-    pub(super) fn other(&self) -> Option<&str> {
+    pub(super) fn other(&self) -> Option<&UntrustedText> {
         match self {
             Self::Folder(_) => None,
-            Self::Archive(archive) => archive.other.as_deref(),
+            Self::Archive(archive) => archive.other.as_ref(),
         }
     }
 

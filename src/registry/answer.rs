@@ -133,8 +133,8 @@ impl Answer {
 
 /// Reads a whole body, up to `limit` bytes counted as they arrive, whatever Content-Length says.
 async fn read_body(mut response: Response, limit: u64, reading: &Reading<'_>) -> Result<Bytes, Error> {
-    let broke_off = |reason| {
-        let kind = ErrorKind::Transport { request: reading.request.clone(), reason, unsent: false };
+    let broke_off = |reason: String| {
+        let kind = ErrorKind::Transport { request: reading.request.clone(), reason: reason.into(), unsent: false };
         Error::transient(reading.subject, kind)
     };
     let mut body = Vec::new();

@@ -11,6 +11,7 @@ use super::send::Request;
 use super::sign_in::credentials::{CredentialSources, Credentials};
 use super::sign_in::scopes::Scopes;
 use super::stop::Stop;
+use crate::image::visible;
 
 /// Takes one line of debugging talk.
 pub type Trace = Box<dyn Fn(&str) + Send + Sync>;
@@ -146,7 +147,7 @@ impl Client {
 
     pub(super) fn warn(&self, line: String) {
         if let Some(warn) = &self.warn {
-            warn(&line);
+            warn(&visible(&line));
         }
     }
 
@@ -160,7 +161,7 @@ impl Client {
 
     pub(super) fn trace(&self, line: impl FnOnce() -> String) {
         if let Some(trace) = &self.trace {
-            trace(&line());
+            trace(&visible(&line()));
         }
     }
 

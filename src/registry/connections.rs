@@ -8,8 +8,8 @@ use reqwest::{Certificate, Identity};
 use url::Url;
 
 use super::ahead::{Ahead, Kept};
-use super::redact::clean;
 use super::sign_in::realm::is_loopback;
+use crate::image::one_line;
 
 /// What certificates are believed, and where from.
 #[derive(Debug, Clone, Default)]
@@ -213,7 +213,7 @@ pub(super) fn reason_of(error: &reqwest::Error) -> String {
         reason = inner.to_string();
         source = inner.source();
     }
-    clean(&reason)
+    one_line(&reason)
 }
 
 #[cfg(test)]

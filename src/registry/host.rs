@@ -142,9 +142,9 @@ impl Client {
     async fn find_api(&self, registry: &str) -> Result<Url, Error> {
         let host = if registry == "docker.io" { "registry-1.docker.io" } else { registry };
         let parse = |scheme: &str| {
-            format!("{scheme}://{host}/")
-                .parse::<Url>()
-                .map_err(|error| Error::new(registry, ErrorKind::Protocol(format!("not a registry host: {error}"))))
+            format!("{scheme}://{host}/").parse::<Url>().map_err(|error| {
+                Error::new(registry, ErrorKind::Protocol(format!("not a registry host: {error}").into()))
+            })
         };
         let https = parse("https")?;
         if self.plain_http() {
@@ -156,12 +156,12 @@ impl Client {
         let client = self
             .connections()
             .client(&https, true)
-            .map_err(|reason| Error::new(registry, ErrorKind::Protocol(reason)))?;
+            .map_err(|reason| Error::new(registry, ErrorKind::Protocol(reason.into())))?;
         let ping = https.join("v2/").unwrap_or_else(|_| https.clone());
         let started = Instant::now();
         // There may be none at all yet; what it speaks is not known.
-        let unknown = |reason| {
-            let kind = ErrorKind::Transport { request: String::new(), reason, unsent: true };
+        let unknown = |reason: String| {
+            let kind = ErrorKind::Transport { request: String::new(), reason: reason.into(), unsent: true };
             Err(Error::transient(registry, kind))
         };
         let Some(probe) = Progress::new().within(self.silence(), client.get(ping.clone()).send()).await else {

@@ -4,6 +4,7 @@ use super::Problem;
 use super::node::Node;
 use super::variables;
 use super::yaml::YamlRequest;
+use crate::image::UntrustedText;
 
 /// Reads the parts of a file, and notes what is wrong with them.
 pub(super) struct Reader<'a> {
@@ -27,11 +28,8 @@ impl<'n> Keys<'n> {
 }
 
 impl Reader<'_> {
-    pub(super) fn note(&mut self, at: Location, message: impl Into<String>) {
-        // What is quoted may hold anything; a problem is a line.
-        let shown = |c: char| if c.is_control() { c.escape_default().collect() } else { String::from(c) };
-        let message = message.into().chars().map(shown).collect();
-        self.problems.push(Problem { at: Some((at.line(), at.column())), message });
+    pub(super) fn note(&mut self, at: Location, message: impl Into<UntrustedText>) {
+        self.problems.push(Problem { at: Some((at.line(), at.column())), message: message.into() });
     }
 
     /// The value of a good part; the problem of a bad one is noted where it is.

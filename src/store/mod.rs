@@ -24,7 +24,7 @@ use tokio::sync::Semaphore;
 
 use crate::image::{
     Descriptor, Digest, Fetched, ImageConfig, ImageManifest, LayoutReference, Location, MAX_CONFIG, Manifest, Platform,
-    Reference, media_type,
+    Reference, UntrustedText, media_type,
 };
 use crate::layout::{self, Layout, Writer};
 use crate::registry::{self, Client, IfMatch};
@@ -133,7 +133,7 @@ impl<'a> Store<'a> {
         wanted: &Platform,
         push_to: Option<&Location>,
     ) -> Result<Fetched, Error> {
-        let unsuitable = |reason| Error::Unsuitable { subject: at.to_string(), reason };
+        let unsuitable = |reason: String| Error::Unsuitable { subject: at.to_string(), reason: reason.into() };
         let image = match &fetched.manifest {
             Manifest::Index(index) => {
                 let entry = index.image_for(wanted).map_err(unsuitable)?;
@@ -240,10 +240,12 @@ impl<'a> Store<'a> {
     }
 
     /// The tags of a repository, or the names in a layout: so many at most.
-    pub async fn tags(&self, at: &Location, limit: usize) -> Result<Vec<String>, Error> {
+    pub async fn tags(&self, at: &Location, limit: usize) -> Result<Vec<UntrustedText>, Error> {
         match at {
-            Location::Registry(reference) => Ok(self.client.tags(reference, limit).await?),
-            Location::Layout(layout) => Ok(self.layout(layout)?.names().take(limit).map(str::to_owned).collect()),
+            Location::Registry(reference) => {
+                Ok(self.client.tags(reference, limit).await?.into_iter().map(UntrustedText::from).collect())
+            }
+            Location::Layout(layout) => Ok(self.layout(layout)?.names().take(limit).cloned().collect()),
         }
     }
 

@@ -1,7 +1,7 @@
 use std::io::Write as _;
 use std::process::{Command, Stdio};
 
-use crate::registry::redact::clean;
+use crate::image::one_line;
 
 /// Runs a credential helper's verb (docker-credential-helpers, "Development"). `file` is what named it.
 ///
@@ -10,7 +10,7 @@ use crate::registry::redact::clean;
 pub(super) fn run(name: &str, verb: &str, input: &str, file: &str) -> Result<Result<String, String>, String> {
     // The name comes from a file, and must not name any other program.
     if !name.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_' | b'.')) {
-        return Err(format!("{file}: \"{}\" is not the name of a credential helper", clean(name)));
+        return Err(format!("{file}: \"{}\" is not the name of a credential helper", one_line(name)));
     }
     let program = format!("docker-credential-{name}");
     let not_run = |error: std::io::Error| match error.kind() {
