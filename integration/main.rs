@@ -11,6 +11,7 @@ mod copy;
 mod delete;
 mod examples;
 mod faults;
+mod hostile_text;
 mod inspect;
 mod install;
 mod layouts;

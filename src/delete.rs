@@ -5,7 +5,7 @@ use std::fmt;
 
 use futures_util::stream::{self, StreamExt as _};
 
-use crate::image::{Digest, Location, Manifest, media_type};
+use crate::image::{Digest, Location, Manifest, UntrustedText, media_type};
 use crate::store::{self, Store};
 
 /// Tags looked at at once.
@@ -52,9 +52,9 @@ pub struct TakesMore {
 #[non_exhaustive]
 pub struct Uses {
     /// The tags that point at it, sorted.
-    pub tags: Vec<String>,
+    pub tags: Vec<UntrustedText>,
     /// The tags of indexes that hold it, sorted.
-    pub held_by: Vec<String>,
+    pub held_by: Vec<UntrustedText>,
 }
 
 impl fmt::Display for TakesMore {
@@ -67,16 +67,20 @@ impl fmt::Display for TakesMore {
         write!(f, "\n  deleting {digest} would take ")?;
         match uses {
             Ok(Uses { tags, .. }) if tags.is_empty() => f.write_str("no tag")?,
-            Ok(Uses { tags, .. }) => write!(f, "every tag of it: {}", tags.join(", "))?,
+            Ok(Uses { tags, .. }) => write!(f, "every tag of it: {}", names(tags))?,
             Err(error) => write!(f, "every tag of it; which these are cannot be told: {error}")?,
         }
         match uses {
             Ok(Uses { held_by, .. }) if !held_by.is_empty() => {
-                write!(f, "\n  and break the indexes that hold it: {}", held_by.join(", "))
+                write!(f, "\n  and break the indexes that hold it: {}", names(held_by))
             }
             _ => Ok(()),
         }
     }
+}
+
+fn names(tags: &[UntrustedText]) -> String {
+    tags.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ")
 }
 
 /// Deletes what a reference names. A tag is deleted alone where the registry does that; where it does not, and for a
@@ -110,7 +114,7 @@ pub async fn delete(store: &Store<'_>, named: &Location, agreed: bool) -> Result
 /// Errors: the list of tags, or one of the tags, cannot be read, so that a use may have been missed.
 async fn uses(store: &Store<'_>, at: &Location, digest: &Digest) -> Result<Uses, store::Error> {
     let all = store.every_tag(&at.without_name()).await?;
-    let look = async |tag: String| (use_of(store, &at.with_tag(&tag), digest).await, tag);
+    let look = async |tag: UntrustedText| (use_of(store, &at.with_tag(&tag), digest).await, tag);
     let mut looked = std::pin::pin!(stream::iter(all).map(look).buffer_unordered(AT_ONCE));
     let mut uses = Uses::default();
     while let Some((found, tag)) = looked.next().await {

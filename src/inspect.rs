@@ -124,7 +124,7 @@ pub async fn config(
     match fetched.manifest {
         Manifest::Image(image) => store.fetch_config(reference, &image.config, None).await,
         Manifest::Index(_) => {
-            let reason = "what it holds for that platform is an index; name it by its digest".to_owned();
+            let reason = "what it holds for that platform is an index; name it by its digest".into();
             Err(Error::Unsuitable { subject: reference.to_string(), reason })
         }
     }

@@ -2,7 +2,7 @@
 
 use std::collections::HashSet;
 
-use crate::image::{Descriptor, Digest, Index, Platform, REFERENCE_DIGEST};
+use crate::image::{Descriptor, Digest, Index, Platform, REFERENCE_DIGEST, UntrustedText};
 
 /// Which entries to take out of an index, with the attestations of them.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -36,7 +36,7 @@ pub(super) fn append(held: &Index, new: &Index) -> Index {
     }
     let rest = new_images.iter().zip(&used).filter(|(_, used)| !**used);
     manifests.extend(rest.map(|(image, _)| (*image).clone()));
-    let renewed: HashSet<&String> = new_attestations.iter().filter_map(|entry| image_of(entry)).collect();
+    let renewed: HashSet<&UntrustedText> = new_attestations.iter().filter_map(|entry| image_of(entry)).collect();
     let old = held.manifests.iter().filter(|entry| entry.is_attestation());
     let kept = old.filter(|entry| image_of(entry).is_none_or(|image| !renewed.contains(image)));
     attach(&mut manifests, kept.chain(new_attestations.iter().copied()));
@@ -116,12 +116,12 @@ pub(super) enum Chosen {
 /// What the selectors stand for in an index.
 ///
 /// Errors: those that stand for nothing, or for several images.
-pub(super) fn choose(held: &Index, selectors: &[Selector]) -> Result<Vec<Chosen>, Vec<String>> {
+pub(super) fn choose(held: &Index, selectors: &[Selector]) -> Result<Vec<Chosen>, Vec<UntrustedText>> {
     let (mut chosen, mut problems) = (Vec::new(), Vec::new());
     for selector in selectors {
         match choose_one(held, selector) {
             Ok(found) => chosen.push(found),
-            Err(problem) => problems.push(problem),
+            Err(problem) => problems.push(problem.into()),
         }
     }
     if problems.is_empty() { Ok(chosen) } else { Err(problems) }
@@ -171,14 +171,14 @@ fn attach<'a>(images: &mut Vec<Descriptor>, attestations: impl Iterator<Item = &
     let here: HashSet<String> = images.iter().map(|image| image.digest.to_string()).collect();
     let mut seen: HashSet<&Digest> = HashSet::new();
     for entry in attestations {
-        if image_of(entry).is_none_or(|image| here.contains(image)) && seen.insert(&entry.digest) {
+        if image_of(entry).is_none_or(|image| here.contains(image.as_str())) && seen.insert(&entry.digest) {
             images.push(entry.clone());
         }
     }
 }
 
 /// The digest of the image that an attestation speaks of.
-fn image_of(attestation: &Descriptor) -> Option<&String> {
+fn image_of(attestation: &Descriptor) -> Option<&UntrustedText> {
     attestation.annotations.get(REFERENCE_DIGEST)
 }
 

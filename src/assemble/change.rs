@@ -48,7 +48,7 @@ pub(super) fn compare(old: &[Descriptor], new: &[Descriptor]) -> (Vec<Change>, V
 /// The image that an attestation speaks of.
 pub(super) fn image_of<'a>(attestation: &Descriptor, among: &'a [Descriptor]) -> Option<&'a Descriptor> {
     let of = attestation.annotations.get(REFERENCE_DIGEST)?;
-    among.iter().find(|entry| entry.digest.as_str() == of)
+    among.iter().find(|entry| *of == entry.digest.as_str())
 }
 
 #[cfg(test)]

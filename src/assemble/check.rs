@@ -171,7 +171,7 @@ mod tests {
             ([OCI, OCI, OCI, DOCKER], None),
         ] {
             let mut all = entries("a1 linux/amd64, a2 linux/386, a3, f1 of a1");
-            all.iter_mut().zip(types).for_each(|(entry, kind)| entry.media_type = kind.to_owned());
+            all.iter_mut().zip(types).for_each(|(entry, kind)| entry.media_type = kind.into());
             let expected = odd.map(|(docker, oci)| Warning::MixedTypes { docker, oci });
             assert_eq!(of_entries(&all), Vec::from_iter(expected), "{types:?}");
         }
@@ -184,7 +184,7 @@ mod tests {
         fn what_a_config_leaves_open_is_no_difference(entries in any_new_entries(), open in [proptest::bool::ANY; 5]) {
             for platform in entries.into_iter().filter_map(|entry| entry.platform) {
                 let [os, architecture, variant, version, features] = open;
-                let left = |is_open: bool, field: &str| if is_open { String::new() } else { field.to_owned() };
+                let left = |is_open: bool, field: &str| if is_open { "".into() } else { field.into() };
                 let config = Platform {
                     os: left(os, &platform.os),
                     architecture: left(architecture, &platform.architecture),

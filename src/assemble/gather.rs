@@ -104,14 +104,14 @@ async fn children(
     index: &Index,
 ) -> Result<Vec<Part>, SourceReason> {
     if index.manifests.is_empty() {
-        return Err(SourceReason::Unusable(format!("{source} is an index without entries")));
+        return Err(SourceReason::Unusable(format!("{source} is an index without entries").into()));
     }
     try_join_all(index.manifests.iter().map(async |child| {
         if media_type::is_index(&child.media_type) {
             let digest = &child.digest;
-            return Err(SourceReason::Unusable(format!(
-                "{source} holds another index, {digest}; name the images of that one as sources instead"
-            )));
+            let reason =
+                format!("{source} holds another index, {digest}; name the images of that one as sources instead");
+            return Err(SourceReason::Unusable(reason.into()));
         }
         let reference = source.with_digest(child.digest.clone());
         let fetched = store.fetch_child(source, child, Some(target)).await?;
@@ -125,7 +125,7 @@ async fn children(
                 in_index: true,
             }),
             Manifest::Index(_) => {
-                Err(SourceReason::Unusable(format!("{reference} is an index where an image is expected")))
+                Err(SourceReason::Unusable(format!("{reference} is an index where an image is expected").into()))
             }
         }
     }))

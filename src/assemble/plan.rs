@@ -59,7 +59,7 @@ impl Plan {
         let mut index = Self::given(spec, resolved);
         if let (true, Some(HeldManifest { no_platform: Some(reason), .. })) = (spec.append, held.manifest()) {
             let reason = format!("it holds one image, of which nobody can say what platform it is for: {reason}");
-            return Err(PlanError::Unamendable { target: target.clone(), reasons: vec![reason] });
+            return Err(PlanError::Unamendable { target: target.clone(), reasons: vec![reason.into()] });
         }
         if spec.append {
             let nothing = Index::default();
@@ -146,7 +146,10 @@ impl Plan {
             }
             _ => {
                 let bytes: Bytes = index_bytes(kind, &index)
-                    .map_err(|error| PlanError::Unwritable { target: target.clone(), reason: error.to_string() })?
+                    .map_err(|error| PlanError::Unwritable {
+                        target: target.clone(),
+                        reason: error.to_string().into(),
+                    })?
                     .into();
                 let size = bytes.len() as u64;
                 if size > MAX_PUSHED_MANIFEST {

@@ -1,7 +1,7 @@
 use std::fmt;
 
 use super::check::Warning;
-use crate::image::{Location, Platform};
+use crate::image::{Location, Platform, UntrustedText};
 use crate::store::Error;
 
 /// Why resolved sources do not make an index.
@@ -39,7 +39,7 @@ pub enum PlanError {
         /// The index that was to be changed.
         target: Location,
         /// Why; never empty.
-        reasons: Vec<String>,
+        reasons: Vec<UntrustedText>,
     },
     /// What is likely to be a mistake was to be an error.
     Strict {
@@ -53,7 +53,7 @@ pub enum PlanError {
         /// The index that was to be made.
         target: Location,
         /// Why.
-        reason: String,
+        reason: UntrustedText,
     },
 }
 
@@ -74,7 +74,7 @@ impl fmt::Display for PlanError {
             Self::TooLong { target, size } => {
                 (target, vec![format!("the index has {size} bytes, more than the 4 MiB that registries take")])
             }
-            Self::Unamendable { target, reasons } => (target, reasons.clone()),
+            Self::Unamendable { target, reasons } => (target, reasons.iter().map(ToString::to_string).collect()),
             Self::Strict { target, warnings } => (target, warnings.iter().map(ToString::to_string).collect()),
             Self::Unwritable { target, reason } => (target, vec![format!("cannot write the index: {reason}")]),
         };
@@ -112,7 +112,7 @@ pub enum SourceReason {
     /// The registry's doing.
     Registry(Error),
     /// The source's own, with its reference.
-    Unusable(String),
+    Unusable(UntrustedText),
 }
 
 impl From<Error> for SourceReason {
@@ -125,7 +125,7 @@ impl fmt::Display for SourceReason {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Registry(error) => error.fmt(f),
-            Self::Unusable(reason) => f.write_str(reason),
+            Self::Unusable(reason) => reason.fmt(f),
         }
     }
 }

@@ -203,12 +203,12 @@ pub(super) async fn config_platform(
 ) -> Result<Platform, SourceReason> {
     let bytes = store.fetch_config(source, config, Some(target)).await?;
     let config: ImageConfig = serde_json::from_slice(&bytes).map_err(|error| {
-        SourceReason::Unusable(format!("{source}: its config {} is not valid: {error}", config.digest))
+        SourceReason::Unusable(format!("{source}: its config {} is not valid: {error}", config.digest).into())
     })?;
     let Platform { architecture, os, os_version, os_features, variant } = &config.platform;
     let fields = [architecture, os, os_version, variant].into_iter().chain(os_features);
     if os_features.len() > MAX_FEATURES || fields.into_iter().any(|field| field.len() > MAX_FIELD) {
-        return Err(SourceReason::Unusable(format!("{source}: the platform in its config is longer than any")));
+        return Err(SourceReason::Unusable(format!("{source}: the platform in its config is longer than any").into()));
     }
     Ok(config.platform)
 }
@@ -228,14 +228,14 @@ fn platform(source: &Source, mut platform: Platform, config: Option<Platform>) -
         return Ok(platform);
     }
     Err(if platform.os.is_empty() && platform.architecture.is_empty() {
-        SourceReason::Unusable(format!("{source} does not say what platform it is for; give its platform"))
+        SourceReason::Unusable(format!("{source} does not say what platform it is for; give its platform").into())
     } else {
         unsupported(source, &platform)
     })
 }
 
 fn unsupported(source: &Location, platform: &Platform) -> SourceReason {
-    SourceReason::Unusable(format!("{source}: unsupported platform {platform}"))
+    SourceReason::Unusable(format!("{source}: unsupported platform {platform}").into())
 }
 
 /// Whether a config could add anything.

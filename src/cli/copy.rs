@@ -8,7 +8,7 @@ use super::many::{Came, Many, Moved, not_begun};
 use super::results::{Files, Results, pretty, take_back_archives};
 use super::{Global, print, talk};
 use crate::copy::{self, CopyOptions};
-use crate::image::{Location, Platform, check_tag};
+use crate::image::{Location, Platform, UntrustedText, check_tag};
 use crate::output;
 use crate::store::{Placed, Publication, Report, Step, Store};
 
@@ -112,7 +112,8 @@ impl Copy {
             return Err(Failure::usage(format!("target \"{target}\" has no tag, and the source has none either")));
         }
         self.tags.iter().try_for_each(|tag| {
-            check_tag(tag).map_err(|reason| Failure::usage(format!("invalid tag \"{tag}\": {reason}")))
+            let shown = || UntrustedText::from(tag.as_str());
+            check_tag(tag).map_err(|reason| Failure::usage(format!("invalid tag \"{}\": {reason}", shown())))
         })
     }
 
@@ -145,12 +146,12 @@ impl Told {
     /// A line, and a part of the document.
     fn tell(&mut self, pair: &Pair, came: Came<'_, Report>, line: impl Fn(&Report) -> String) -> Result<(), Failure> {
         if self.keeps {
-            let mut part = json!({"source": pair.from.to_string()});
+            let mut part = json!({"source": pair.from});
             output::merge(
                 &mut part,
                 match &came {
                     Came::Done(report) => {
-                        let mut part = json!({"reference": report.tags.first().map(|tag| tag.location.to_string())});
+                        let mut part = json!({"reference": report.tags.first().map(|tag| &tag.location)});
                         output::merge(&mut part, output::descriptor_json(&report.descriptor));
                         let tags = output::tags_json(&report.tags);
                         output::merge(&mut part, json!({"changed": report.has_moved(), "tags": tags}));

@@ -1,6 +1,7 @@
 use std::fmt;
 use std::process::ExitCode;
 
+use serde::Serialize;
 use serde_json::{Value, json};
 
 use super::secrets::Secrets;
@@ -129,14 +130,14 @@ impl Failure {
     }
 
     /// For programs: that one of several references could not be looked at.
-    pub(super) fn part(&self, name: &str) -> Value {
+    pub(super) fn part(&self, name: impl Serialize) -> Value {
         json!({"reference": name, "error": {"message": self.message, "hints": self.hints}})
     }
 
     /// For programs: what became of an index that was to be pushed or changed.
     pub(super) fn part_of_index(&self, target: &Location) -> Value {
         self.with_outcome(json!({
-            "reference": target.to_string(),
+            "reference": target,
             "changed": false,
             "tags": [],
             "entries": [],

@@ -5,6 +5,7 @@ use super::Global;
 use super::failure::Failure;
 use super::results::pretty;
 use super::specs::{Given, Named, Variables, read_all};
+use crate::image::Location;
 use crate::output;
 use crate::spec::Form;
 
@@ -34,16 +35,16 @@ impl Lint {
             problems.extend(spec.faults().into_iter().map(|fault| format!("{file}: {}: {fault}", spec.target)));
         }
         let part = |(spec, file): &Named| {
-            let tags: Vec<String> = spec.locations().map(|tag| tag.to_string()).collect();
-            let sources: Vec<String> = spec.sources.iter().map(|source| source.location.to_string()).collect();
-            json!({"file": file, "reference": spec.target.to_string(), "tags": tags, "type": spec.form.to_string(), "sources": sources})
+            let tags: Vec<Location> = spec.locations().collect();
+            let sources: Vec<&Location> = spec.sources.iter().map(|source| &source.location).collect();
+            json!({"file": file, "reference": spec.target, "tags": tags, "type": spec.form.to_string(), "sources": sources})
         };
         let parts: Vec<_> = specs.iter().map(part).collect();
-        let lines: Vec<&str> = problems.iter().flat_map(|problem| problem.lines()).collect();
-        let document = output::document("lint", json!({"specs": parts, "problems": lines}));
+        let document = output::document("lint", json!({"specs": parts, "problems": problems}));
         if !problems.is_empty() {
-            let count = if lines.len() == 1 { "a problem".to_owned() } else { format!("{} problems", lines.len()) };
-            return Err(Failure::new(format!("{count} found\n{}", lines.join("\n"))).with_document(document));
+            let count =
+                if problems.len() == 1 { "a problem".to_owned() } else { format!("{} problems", problems.len()) };
+            return Err(Failure::new(format!("{count} found\n{}", problems.join("\n"))).with_document(document));
         }
         if global.is_json() {
             return Ok(pretty(&document));

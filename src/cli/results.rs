@@ -9,6 +9,7 @@ use tempfile::NamedTempFile;
 
 use super::failure::Failure;
 use crate::links::{self, Kind, Target};
+use crate::output;
 
 /// What a command has to say in the end.
 #[derive(Debug, Default)]
@@ -156,5 +157,5 @@ pub(super) fn take_back_archives(parts: &mut [Value]) {
 
 /// JSON as it is printed.
 pub(super) fn pretty(document: &Value) -> String {
-    super::talk::scrubbed(&format!("{document:#}\n")).into_owned()
+    output::escaped(&super::talk::scrubbed(&format!("{document:#}\n")))
 }

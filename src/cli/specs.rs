@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use super::credentials::holds_credentials;
 use super::failure::Failure;
-use crate::image::Location;
+use crate::image::{Location, UntrustedText};
 use crate::spec::{self, Form, Lookup, MAX_MEMORY, Spec, YamlRequest};
 
 /// What is said of specs on the command line.
@@ -56,7 +56,7 @@ impl Variables {
 }
 
 /// A spec, and the file that it is from.
-pub(super) type Named = (Spec, String);
+pub(super) type Named = (Spec, UntrustedText);
 
 /// Bytes of all files of a run together: a thousand indexes of a hundred images have fewer.
 const MAX_LENGTH: u64 = 16 << 20;
@@ -67,7 +67,7 @@ pub(super) fn read_specs(paths: &[String], given: &Given) -> Result<Vec<Spec>, F
     let (specs, problems) = read_all(paths, given);
     match problems.as_slice() {
         [] => Ok(specs.into_iter().map(|(spec, _)| spec).collect()),
-        [only] if !only.contains('\n') => Err(Failure::new(only.clone())),
+        [only] => Err(Failure::new(only.clone())),
         _ => {
             let what = if paths.len() > 1 { "the specs are not usable" } else { "the spec is not usable" };
             Err(Failure::new(format!("{what}\n{}", problems.join("\n"))))
@@ -75,7 +75,7 @@ pub(super) fn read_specs(paths: &[String], given: &Given) -> Result<Vec<Spec>, F
     }
 }
 
-/// The specs that are good, and all that is wrong with the others.
+/// The specs that are good, and all that is wrong with the others, a line for each problem.
 pub(super) fn read_all(paths: &[String], given: &Given) -> (Vec<Named>, Vec<String>) {
     let mut specs: Vec<Named> = Vec::new();
     let mut problems = Vec::new();
@@ -85,15 +85,15 @@ pub(super) fn read_all(paths: &[String], given: &Given) -> (Vec<Named>, Vec<Stri
     for path in files(paths, &mut problems) {
         let file = name(&path);
         let parse = |text: String| {
-            let request = YamlRequest { text: &text, file, form: given.form, append: given.append, variables };
-            spec::from_yaml(&request).map_err(|error| error.to_string())
+            let request = YamlRequest { text: &text, file: &file, form: given.form, append: given.append, variables };
+            spec::from_yaml(&request).map_err(|error| error.lines().collect())
         };
-        match read(&path, &mut left).and_then(parse) {
+        match read(&path, &mut left).map_err(|problem| vec![problem]).and_then(parse) {
             Ok(found) => {
                 memory += found.iter().map(Spec::memory).sum::<usize>();
-                specs.extend(found.into_iter().map(|spec| (spec, file.to_owned())));
+                specs.extend(found.into_iter().map(|spec| (spec, file.clone())));
             }
-            Err(problem) => problems.push(problem),
+            Err(found) => problems.extend::<Vec<String>>(found),
         }
         if memory > MAX_MEMORY {
             problems.push(format!(
@@ -133,8 +133,8 @@ fn files(paths: &[String], problems: &mut Vec<String>) -> Vec<String> {
     files
 }
 
-fn name(file: &str) -> &str {
-    if file == "-" { "<stdin>" } else { file }
+fn name(file: &str) -> UntrustedText {
+    if file == "-" { "<stdin>".into() } else { file.into() }
 }
 
 /// Reads a file, of as many bytes as are left for it and the files after it.
@@ -156,7 +156,7 @@ fn read(file: &str, left: &mut u64) -> Result<String, String> {
 
 /// Which of two indexes a tag would point at in the end would be a matter of luck.
 fn written_twice(specs: &[Named]) -> Vec<String> {
-    let mut seen: HashMap<Location, &str> = HashMap::new();
+    let mut seen: HashMap<Location, &UntrustedText> = HashMap::new();
     let mut problems = Vec::new();
     for (spec, file) in specs {
         for reference in spec.locations() {

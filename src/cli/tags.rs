@@ -6,7 +6,7 @@ use super::failure::Failure;
 use super::results::{Results, pretty};
 use super::several::look_at_all;
 use super::{Global, print_for_reader};
-use crate::image::{Location, Platform, plain};
+use crate::image::{Location, Platform};
 use crate::store::Store;
 use crate::{output, query};
 
@@ -38,25 +38,27 @@ impl Tags {
             let tags = store.tags(&at, self.limit).await?;
             if !self.platforms {
                 parts.extend(tags.iter().map(|tag| json!({"tag": tag})));
-                let lines: String = tags.iter().map(|tag| plain(tag) + "\n").collect();
+                let lines: String = tags.iter().map(|tag| output::tag_text(tag) + "\n").collect();
                 return if global.is_json() { Ok(()) } else { print_for_reader(lines) };
             }
-            let width = tags.iter().map(|tag| tag.chars().count()).max().unwrap_or_default();
-            let locations: Vec<(String, Location)> = tags.iter().map(|tag| (tag.clone(), at.with_tag(tag))).collect();
+            let width = tags.iter().map(|tag| output::tag_text(tag).chars().count()).max().unwrap_or_default();
+            let locations: Vec<(String, Location)> =
+                tags.iter().map(|tag| (tag.as_str().to_owned(), at.with_tag(tag))).collect();
             look_at_all(&store, &locations, query::query, |tag, found| {
                 match found {
                     Ok(found) if !global.is_json() => {
                         let names: Vec<String> = found.platforms.iter().map(Platform::to_string).collect();
-                        return print_for_reader(plain(&format!("{tag:<width$} {}", names.join(", "))) + "\n");
+                        let tag = output::tag_text(tag);
+                        return print_for_reader(format!("{tag:<width$} {}\n", names.join(", ")));
                     }
                     Ok(found) => {
                         let mut part = json!({"tag": tag});
-                        output::merge(&mut part, output::query_json(&at.with_tag(tag).to_string(), &found));
+                        output::merge(&mut part, output::query_json(at.with_tag(tag), &found));
                         parts.push(part);
                     }
                     Err(failure) => {
                         let mut part = json!({"tag": tag});
-                        output::merge(&mut part, failure.part(&at.with_tag(tag).to_string()));
+                        output::merge(&mut part, failure.part(at.with_tag(tag)));
                         parts.push(part);
                     }
                 }

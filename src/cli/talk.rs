@@ -7,6 +7,7 @@ use std::io::{IsTerminal as _, Write as _};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::Duration;
 
+use crate::image::visible;
 use crate::output::Progress;
 use crate::registry::{Client, Secrets};
 use crate::store::Store;
@@ -31,10 +32,10 @@ pub(super) fn scrubbed(text: &str) -> Cow<'_, str> {
 
 /// Tells the user something. A stderr that takes nothing must not end the work.
 pub(super) fn say(line: impl Display) {
-    // Nor may what a registry or layout says be more than text.
-    let line: String = line.to_string().chars().filter(|c| *c == '\n' || !c.is_control()).collect();
-    let line = scrubbed(&line);
-    let _ = aside(|| writeln!(std::io::stderr(), "{line}"));
+    // Text of others is one visible line by its type; this is the last defence for whatever has no such type.
+    let lines: String = line.to_string().split('\n').map(|line| visible(line) + "\n").collect();
+    let lines = scrubbed(&lines);
+    let _ = aside(|| std::io::stderr().write_all(lines.as_bytes()));
 }
 
 /// Writes with the line of progress out of the way.

@@ -5,7 +5,7 @@ mod tree;
 
 use futures_util::future::try_join_all;
 
-use crate::image::{Fetched, Location, Platform};
+use crate::image::{Fetched, Location, Platform, UntrustedText};
 use crate::store::{Error as StoreError, Placed, Publication, PublishError, Report, Steps, Store};
 
 /// What to copy, and how.
@@ -59,7 +59,7 @@ pub enum Reason {
     Store(#[from] StoreError),
     /// It does not hold what was asked for.
     #[error("{0}")]
-    Unusable(String),
+    Unusable(UntrustedText),
 }
 
 /// Copies `from` to `to` and to further tags. If `to` has neither tag nor digest, it takes that of `from`.
@@ -132,7 +132,9 @@ pub async fn copy_unfinished(
 fn target(from: &Location, to: &Location, root: &Fetched) -> Result<Location, Reason> {
     let digest = &root.descriptor.digest;
     match (to, to.digest(), from.tag()) {
-        (_, Some(wanted), _) if wanted != digest => Err(Reason::Unusable(format!("it is {digest}, not {wanted}"))),
+        (_, Some(wanted), _) if wanted != digest => {
+            Err(Reason::Unusable(format!("it is {digest}, not {wanted}").into()))
+        }
         // A layout lists what has no name as well.
         (Location::Layout(_), Some(_), _) => Ok(to.without_name()),
         (_, Some(_), _) => Ok(to.clone()),
@@ -176,7 +178,7 @@ pub async fn select_tags(store: &Store<'_>, from: &Location, patterns: &[String]
     let mut unmatched = patterns.iter().filter(|(_, pattern)| !tags.iter().any(|tag| pattern.matches(tag))).peekable();
     if unmatched.peek().is_some() {
         let names: Vec<&str> = unmatched.map(|(name, _)| name.as_str()).collect();
-        return Err(unreadable(Reason::Unusable(format!("no tag matches {}", names.join(", ")))));
+        return Err(unreadable(Reason::Unusable(format!("no tag matches {}", names.join(", ")).into())));
     }
     let mut selected: Vec<String> =
         tags.into_iter().filter(|tag| patterns.iter().any(|(_, pattern)| pattern.matches(tag))).collect();

@@ -3,7 +3,7 @@ use std::collections::HashMap;
 use futures_util::future::try_join_all;
 
 use super::Reason;
-use crate::image::{Descriptor, Digest, Fetched, Location, MAX_MANIFESTS, MAX_NESTING, Manifest, media_type, plain};
+use crate::image::{Descriptor, Digest, Fetched, Location, MAX_MANIFESTS, MAX_NESTING, Manifest, media_type};
 use crate::store::{Child, Store};
 
 struct Node {
@@ -39,11 +39,11 @@ pub(super) async fn tree(
             return Ok(levels(nodes, &root.descriptor.digest));
         }
         if nodes.len() + next.len() > MAX_MANIFESTS {
-            return Err(Reason::Unusable(format!("it holds more than {MAX_MANIFESTS} manifests")));
+            return Err(Reason::Unusable(format!("it holds more than {MAX_MANIFESTS} manifests").into()));
         }
         front = try_join_all(next.values().map(|entry| store.fetch_child(from, entry, Some(to)))).await?;
     }
-    Err(Reason::Unusable(format!("indexes lie in one another more than {MAX_NESTING} deep")))
+    Err(Reason::Unusable(format!("indexes lie in one another more than {MAX_NESTING} deep").into()))
 }
 
 fn check_type(entry: &Descriptor) -> Result<(), Reason> {
@@ -51,8 +51,8 @@ fn check_type(entry: &Descriptor) -> Result<(), Reason> {
     if media_type::is_image(kind) || media_type::is_index(kind) {
         return Ok(());
     }
-    let kind: String = plain(kind).chars().take(100).collect();
-    Err(Reason::Unusable(format!("it holds {}, which is neither an image nor an index but {kind}", entry.digest)))
+    let reason = format!("it holds {}, which is neither an image nor an index but {kind}", entry.digest);
+    Err(Reason::Unusable(reason.into()))
 }
 
 fn child(from: &Location, fetched: &Fetched) -> Child {

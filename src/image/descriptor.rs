@@ -2,12 +2,15 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use super::{Digest, Platform};
+use super::{Digest, Platform, UntrustedText};
 
 /// Annotation that marks an entry as an attestation: its value is then `attestation-manifest`.
 pub const REFERENCE_TYPE: &str = "vnd.docker.reference.type";
 /// Annotation of an attestation entry: the digest of the image that it speaks of.
 pub const REFERENCE_DIGEST: &str = "vnd.docker.reference.digest";
+
+/// Free key-value pairs (OCI image-spec, "Annotations"), sorted by key.
+pub type Annotations = BTreeMap<UntrustedText, UntrustedText>;
 
 /// Names content by media type, digest and size in bytes.
 ///
@@ -16,26 +19,26 @@ pub const REFERENCE_DIGEST: &str = "vnd.docker.reference.digest";
 #[serde(rename_all = "camelCase")]
 pub struct Descriptor {
     /// What the content is.
-    pub media_type: String,
+    pub media_type: UntrustedText,
     /// Digest of the content.
     pub digest: Digest,
     /// Length of the content in bytes.
     pub size: u64,
     /// Other places that have the content. Never fetched.
     #[serde(default, deserialize_with = "null_is_empty", skip_serializing_if = "Vec::is_empty")]
-    pub urls: Vec<String>,
+    pub urls: Vec<UntrustedText>,
     /// Free key-value pairs.
     #[serde(default, deserialize_with = "null_is_empty", skip_serializing_if = "BTreeMap::is_empty")]
-    pub annotations: BTreeMap<String, String>,
+    pub annotations: Annotations,
     /// The content itself, in base64; passed on, never used.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub data: Option<String>,
+    pub data: Option<UntrustedText>,
     /// What the content runs on.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub platform: Option<Platform>,
     /// Type of an artifact.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub artifact_type: Option<String>,
+    pub artifact_type: Option<UntrustedText>,
 }
 
 impl Descriptor {
@@ -43,11 +46,11 @@ impl Descriptor {
     #[must_use]
     pub fn new(media_type: &str, digest: Digest) -> Self {
         Self {
-            media_type: media_type.to_owned(),
+            media_type: media_type.into(),
             digest,
             size: 0,
             urls: Vec::new(),
-            annotations: BTreeMap::new(),
+            annotations: Annotations::new(),
             data: None,
             platform: None,
             artifact_type: None,

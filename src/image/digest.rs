@@ -4,6 +4,8 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256, Sha512};
 
+use super::UntrustedText;
+
 /// A content digest, `sha256:HEX` or `sha512:HEX`, checked for form before it can get into a URL or a path.
 ///
 /// OCI image-spec, "Descriptors: Digests". Cheap to clone: an index names its images in many places.
@@ -22,7 +24,7 @@ pub struct Digest(Arc<str>);
 /// A text that is not a digest this tool can verify.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("invalid digest \"{0}\": expected sha256: and 64, or sha512: and 128, lowercase hexadecimal digits")]
-pub struct DigestError(String);
+pub struct DigestError(UntrustedText);
 
 impl Digest {
     /// Reads a digest; anything but `sha256` and `sha512` with lowercase hexadecimal digits is an error.
@@ -30,12 +32,12 @@ impl Digest {
         let digits = match text.split_once(':') {
             Some(("sha256", hex)) if hex.len() == 64 => hex,
             Some(("sha512", hex)) if hex.len() == 128 => hex,
-            _ => return Err(DigestError(text.chars().take(160).collect())),
+            _ => return Err(DigestError(text.chars().take(160).collect::<String>().into())),
         };
         if digits.bytes().all(|b| matches!(b, b'0'..=b'9' | b'a'..=b'f')) {
             Ok(Self(text.into()))
         } else {
-            Err(DigestError(text.to_owned()))
+            Err(DigestError(text.into()))
         }
     }
 

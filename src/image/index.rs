@@ -1,9 +1,8 @@
-use std::collections::BTreeMap;
 use std::fmt;
 
 use serde::Serialize;
 
-use super::{Descriptor, Digest, Index, Platform, media_type};
+use super::{Annotations, Descriptor, Digest, Index, Platform, UntrustedText, media_type};
 
 /// Which of the two forms an index is written in.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -41,12 +40,12 @@ struct OciIndex<'a> {
     schema_version: u8,
     media_type: &'static str,
     #[serde(skip_serializing_if = "Option::is_none")]
-    artifact_type: &'a Option<String>,
+    artifact_type: &'a Option<UntrustedText>,
     manifests: &'a [Descriptor],
     #[serde(skip_serializing_if = "Option::is_none")]
     subject: &'a Option<Box<Descriptor>>,
-    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
-    annotations: &'a BTreeMap<String, String>,
+    #[serde(skip_serializing_if = "Annotations::is_empty")]
+    annotations: &'a Annotations,
 }
 
 #[derive(Serialize)]
@@ -64,8 +63,8 @@ struct DockerEntry<'a> {
     media_type: &'a str,
     size: u64,
     digest: &'a Digest,
-    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
-    annotations: &'a BTreeMap<String, String>,
+    #[serde(skip_serializing_if = "Annotations::is_empty")]
+    annotations: &'a Annotations,
     #[serde(skip_serializing_if = "Option::is_none")]
     platform: &'a Option<Platform>,
 }
@@ -96,13 +95,13 @@ pub fn index_bytes(kind: IndexKind, index: &Index) -> Result<Vec<u8>, IndexError
             go_json(&DockerList { schema_version, media_type, manifests }, "  ")
         }
     };
-    bytes.map_err(|error| IndexError(error.to_string()))
+    bytes.map_err(|error| IndexError(error.to_string().into()))
 }
 
 /// Why an index cannot be written.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("it cannot be JSON: {0}")]
-pub struct IndexError(String);
+pub struct IndexError(UntrustedText);
 
 /// JSON as Go's `json.MarshalIndent` writes it: `<`, `>`, `&`, U+2028 and U+2029 are escaped.
 pub(crate) fn go_json(value: &impl Serialize, indent: &str) -> Result<Vec<u8>, serde_json::Error> {
@@ -146,7 +145,7 @@ mod tests {
             digest: Digest::sha256(b""),
             size: 3,
             urls: vec!["u".into()],
-            annotations: BTreeMap::new(),
+            annotations: Annotations::new(),
             data: None,
             platform: Some(Platform { os: "o".into(), architecture: "a".into(), ..Platform::default() }),
             artifact_type: Some("t".into()),
@@ -178,11 +177,11 @@ mod tests {
                 .into_iter()
                 .map(|(media_type, size, of, platform, note)| Descriptor {
                     size,
-                    annotations: BTreeMap::from([(note.clone(), of.clone())]),
+                    annotations: [(note.as_str().into(), of.as_str().into())].into(),
                     platform: platform.map(|(os, architecture)| Platform {
-                        os,
-                        architecture,
-                        os_features: vec![note],
+                        os: os.into(),
+                        architecture: architecture.into(),
+                        os_features: vec![note.into()],
                         ..Platform::default()
                     }),
                     ..Descriptor::new(&media_type, Digest::sha256(of.as_bytes()))
@@ -191,6 +190,7 @@ mod tests {
             let bare = Index { manifests: entries, ..Index::default() };
             let artifact_type = bare.manifests.first().map(|entry| entry.media_type.clone());
             let subject = bare.manifests.last().cloned().map(Box::new);
+            let annotations = annotations.into_iter().map(|(key, value)| (key.into(), value.into())).collect();
             let whole = Index { annotations, artifact_type, subject, ..bare.clone() };
             for (kind, index) in [(IndexKind::Oci, whole), (IndexKind::Docker, bare)] {
                 let bytes = index_bytes(kind, &index).unwrap();

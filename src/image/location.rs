@@ -1,6 +1,8 @@
 use std::fmt;
 
-use super::{Digest, Reference};
+use serde::{Serialize, Serializer};
+
+use super::{Digest, Reference, UntrustedText, one_line, visible};
 
 /// Where an image is: in a registry, or in an OCI image layout on this machine, in skopeo's spelling.
 ///
@@ -37,7 +39,7 @@ pub struct LayoutReference {
 /// A text that is not a location.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{0}")]
-pub struct LocationError(String);
+pub struct LocationError(UntrustedText);
 
 impl Location {
     /// The reference, if it is one.
@@ -120,10 +122,17 @@ impl fmt::Display for Location {
     }
 }
 
+/// For messages, as one line of visible characters: names may come from a layout, and paths from a spec.
 impl fmt::Display for LayoutReference {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}:{}", if self.archive { "oci-archive" } else { "oci" }, self.path)?;
-        if let Some(name) = &self.name {
+        self.write(f, &visible(&self.path), self.name.as_deref().map(one_line).as_deref())
+    }
+}
+
+impl LayoutReference {
+    fn write(&self, f: &mut impl fmt::Write, path: &str, name: Option<&str>) -> fmt::Result {
+        write!(f, "{}:{path}", if self.archive { "oci-archive" } else { "oci" })?;
+        if let Some(name) = name {
             write!(f, ":{name}")?;
         }
         if let Some(digest) = &self.digest {
@@ -133,13 +142,27 @@ impl fmt::Display for LayoutReference {
     }
 }
 
+/// The exact spelling, whatever characters are in it.
+impl Serialize for Location {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        match self {
+            Self::Registry(reference) => serializer.collect_str(reference),
+            Self::Layout(layout) => {
+                let mut exact = String::new();
+                layout.write(&mut exact, &layout.path, layout.name.as_deref()).map_err(serde::ser::Error::custom)?;
+                serializer.serialize_str(&exact)
+            }
+        }
+    }
+}
+
 impl std::str::FromStr for Location {
     type Err = LocationError;
 
     fn from_str(text: &str) -> Result<Self, LocationError> {
         let layout = |archive, rest| {
             let parsed = parse_layout(archive, rest);
-            parsed.map_err(|reason| LocationError(format!("invalid layout \"{}\": {reason}", shortened(text))))
+            parsed.map_err(|reason| LocationError(format!("invalid layout \"{}\": {reason}", shortened(text)).into()))
         };
         match text.split_once(':') {
             Some(("oci", rest)) if !is_port(rest) => layout(false, rest).map(Self::Layout),
@@ -148,7 +171,7 @@ impl std::str::FromStr for Location {
                 let reference = text.strip_prefix("docker://").unwrap_or(text).parse();
                 reference.map(Self::Registry).map_err(|error: super::ReferenceError| {
                     let meant = if is_path(text) { "; a layout is oci:FOLDER or oci-archive:FILE" } else { "" };
-                    LocationError(format!("{error}{meant}"))
+                    LocationError(format!("{error}{meant}").into())
                 })
             }
         }
@@ -202,7 +225,7 @@ fn has_drive(path: &str) -> bool {
 const MAX_LENGTH: usize = 4096;
 
 fn shortened(text: &str) -> String {
-    text.chars().filter(|c| !c.is_control()).take(300).collect()
+    text.chars().take(300).collect()
 }
 
 #[cfg(test)]

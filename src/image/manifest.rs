@@ -1,10 +1,10 @@
-use std::collections::{BTreeMap, HashSet};
+use std::collections::HashSet;
 
 use bytes::Bytes;
 use serde::Deserialize;
 
 use super::descriptor::null_is_empty;
-use super::{Descriptor, Platform, media_type};
+use super::{Annotations, Descriptor, Platform, UntrustedText, media_type};
 
 /// A manifest as read: one image, or an index of several.
 #[derive(Debug, Clone)]
@@ -45,7 +45,7 @@ impl Fetched {
 pub struct ImageManifest {
     /// What it is, where it is an artifact.
     #[serde(default)]
-    pub artifact_type: Option<String>,
+    pub artifact_type: Option<UntrustedText>,
     /// Where the image's config is.
     pub config: Descriptor,
     /// The layers, lowest first.
@@ -53,7 +53,7 @@ pub struct ImageManifest {
     pub layers: Vec<Descriptor>,
     /// Annotations of the image.
     #[serde(default, deserialize_with = "null_is_empty")]
-    pub annotations: BTreeMap<String, String>,
+    pub annotations: Annotations,
     /// The manifest that this one refers to, as a signature does.
     #[serde(default)]
     pub subject: Option<Box<Descriptor>>,
@@ -92,13 +92,13 @@ impl Manifest {
 pub struct Index {
     /// What it is, where it is an artifact.
     #[serde(default)]
-    pub artifact_type: Option<String>,
+    pub artifact_type: Option<UntrustedText>,
     /// The entries in their order.
     #[serde(default, deserialize_with = "null_is_empty")]
     pub manifests: Vec<Descriptor>,
     /// Annotations of the index itself.
     #[serde(default, deserialize_with = "null_is_empty")]
-    pub annotations: BTreeMap<String, String>,
+    pub annotations: Annotations,
     /// The manifest that this one refers to.
     #[serde(default)]
     pub subject: Option<Box<Descriptor>>,
@@ -118,7 +118,7 @@ pub struct ImageConfig {
 pub enum ManifestError {
     /// Not JSON, cut off, or a field of the wrong type.
     #[error("not a valid manifest: {0}")]
-    Json(String),
+    Json(UntrustedText),
     /// Docker schema 1, which has no config and cannot be put into a list.
     #[error(
         "a schema 1 manifest, which cannot be part of a manifest list; build and push the image again with a current tool"
@@ -126,14 +126,14 @@ pub enum ManifestError {
     Schema1,
     /// A type that is neither an image nor an index.
     #[error("media type \"{0}\" is neither an image manifest nor an index")]
-    MediaType(String),
+    MediaType(UntrustedText),
     /// The registry's Content-Type and the body disagree (CVE-2021-41190).
     #[error("the registry calls it \"{content_type}\", the manifest itself \"{media_type}\"")]
     Disagree {
         /// The answer's Content-Type.
-        content_type: String,
+        content_type: UntrustedText,
         /// The body's mediaType.
-        media_type: String,
+        media_type: UntrustedText,
     },
     /// Both an image and an index, depending on who reads it (CVE-2021-41190).
     #[error("ambiguous: it has \"manifests\", or the media type of an index, together with \"layers\" or \"config\"")]
@@ -173,7 +173,7 @@ struct Shape {
 /// Reads a manifest, and tells its media type: the body's own, which must agree with `content_type` where that
 /// names a manifest type at all; where neither does, the form tells.
 pub fn parse_manifest(bytes: &[u8], content_type: &str) -> Result<(Manifest, String), ManifestError> {
-    let json = |error: serde_json::Error| ManifestError::Json(error.to_string());
+    let json = |error: serde_json::Error| ManifestError::Json(error.to_string().into());
     let content_type = content_type.split(';').next().unwrap_or_default().trim().to_ascii_lowercase();
     let shape: Shape = serde_json::from_slice(bytes).map_err(json)?;
     if shape.schema_version == 1 || content_type.starts_with("application/vnd.docker.distribution.manifest.v1+") {
@@ -186,11 +186,11 @@ pub fn parse_manifest(bytes: &[u8], content_type: &str) -> Result<(Manifest, Str
     let media_type = match (known(&content_type), shape.media_type.as_str()) {
         (true, "") => content_type,
         (true, own) if own != content_type => {
-            return Err(ManifestError::Disagree { content_type, media_type: own.to_owned() });
+            return Err(ManifestError::Disagree { content_type: content_type.into(), media_type: own.into() });
         }
         (false, "") if shape.manifests.is_some() => media_type::OCI_INDEX.to_owned(),
         (false, "") if shape.config.is_some() => media_type::OCI_MANIFEST.to_owned(),
-        (false, "") => return Err(ManifestError::MediaType(content_type)),
+        (false, "") => return Err(ManifestError::MediaType(content_type.into())),
         (_, own) => own.to_owned(),
     };
     let manifest = if media_type::is_index(&media_type) {
@@ -205,7 +205,7 @@ pub fn parse_manifest(bytes: &[u8], content_type: &str) -> Result<(Manifest, Str
         bounded(image.layers.len())?;
         Manifest::Image(image)
     } else {
-        return Err(ManifestError::MediaType(media_type));
+        return Err(ManifestError::MediaType(media_type.into()));
     };
     Ok((manifest, media_type))
 }

@@ -8,12 +8,12 @@ mod index;
 mod location;
 mod manifest;
 pub mod media_type;
-mod plain;
 mod platform;
 mod reference;
 mod selection;
+mod untrusted;
 
-pub use descriptor::{Descriptor, REFERENCE_DIGEST, REFERENCE_TYPE};
+pub use descriptor::{Annotations, Descriptor, REFERENCE_DIGEST, REFERENCE_TYPE};
 pub use digest::{Digest, DigestError};
 pub(crate) use digest::{Hasher, Verifier};
 pub(crate) use index::go_json;
@@ -23,7 +23,8 @@ pub use manifest::{
     Fetched, ImageConfig, ImageManifest, Index, MAX_CONFIG, MAX_MANIFEST, MAX_MANIFESTS, MAX_NESTING,
     MAX_PUSHED_MANIFEST, Manifest, ManifestError, parse_manifest,
 };
-pub(crate) use plain::plain;
 pub use platform::{Platform, PlatformError};
 pub(crate) use platform::{is_known_platform, known_architectures, known_platforms, known_systems, known_variants};
 pub use reference::{Reference, ReferenceError, TagError, check_tag};
+pub use untrusted::UntrustedText;
+pub(crate) use untrusted::{is_control, one_line, starts_command, visible};

@@ -2,6 +2,7 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
+use super::UntrustedText;
 use super::descriptor::null_is_empty;
 
 /// What an image runs on, in the field order in which Go writes it.
@@ -18,19 +19,19 @@ use super::descriptor::null_is_empty;
 pub struct Platform {
     /// CPU architecture in Go's spelling, such as `amd64`.
     #[serde(deserialize_with = "null_is_empty")]
-    pub architecture: String,
+    pub architecture: UntrustedText,
     /// Operating system in Go's spelling, such as `linux`.
     #[serde(deserialize_with = "null_is_empty")]
-    pub os: String,
+    pub os: UntrustedText,
     /// Version of the operating system, used for Windows.
-    #[serde(rename = "os.version", deserialize_with = "null_is_empty", skip_serializing_if = "String::is_empty")]
-    pub os_version: String,
+    #[serde(rename = "os.version", deserialize_with = "null_is_empty", skip_serializing_if = "str::is_empty")]
+    pub os_version: UntrustedText,
     /// Features that the operating system must have, used for Windows.
     #[serde(rename = "os.features", deserialize_with = "null_is_empty", skip_serializing_if = "Vec::is_empty")]
-    pub os_features: Vec<String>,
+    pub os_features: Vec<UntrustedText>,
     /// Variant of the CPU, such as `v7` of `arm`.
-    #[serde(deserialize_with = "null_is_empty", skip_serializing_if = "String::is_empty")]
-    pub variant: String,
+    #[serde(deserialize_with = "null_is_empty", skip_serializing_if = "str::is_empty")]
+    pub variant: UntrustedText,
 }
 
 impl Platform {
@@ -90,7 +91,8 @@ impl fmt::Display for Platform {
             write!(f, ":{}", self.os_version)?;
         }
         if !self.os_features.is_empty() {
-            write!(f, " [{}]", self.os_features.join(" "))?;
+            let features: Vec<String> = self.os_features.iter().map(ToString::to_string).collect();
+            write!(f, " [{}]", features.join(" "))?;
         }
         Ok(())
     }
@@ -197,7 +199,7 @@ pub(crate) fn is_known_platform(platform: &Platform) -> bool {
 /// A text that is no platform.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("invalid platform \"{0}\": expected OS/ARCH or OS/ARCH/VARIANT, such as linux/arm/v7")]
-pub struct PlatformError(String);
+pub struct PlatformError(UntrustedText);
 
 impl std::str::FromStr for Platform {
     type Err = PlatformError;
@@ -211,7 +213,7 @@ impl std::str::FromStr for Platform {
             _ => ("", "", ""),
         };
         if os.is_empty() || architecture.is_empty() {
-            return Err(PlatformError(text.to_owned()));
+            return Err(PlatformError(text.into()));
         }
         Ok(Self { os: os.into(), architecture: architecture.into(), variant: variant.into(), ..Self::default() })
     }

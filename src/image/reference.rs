@@ -1,6 +1,6 @@
 use std::fmt;
 
-use super::Digest;
+use super::{Digest, UntrustedText};
 
 /// Where an image is: registry, repository, and a tag or a digest or both.
 ///
@@ -26,8 +26,8 @@ pub struct Reference {
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("invalid reference \"{text}\": {reason}")]
 pub struct ReferenceError {
-    text: String,
-    reason: String,
+    text: UntrustedText,
+    reason: UntrustedText,
 }
 
 impl Reference {
@@ -103,7 +103,8 @@ impl std::str::FromStr for Reference {
     type Err = ReferenceError;
 
     fn from_str(text: &str) -> Result<Self, ReferenceError> {
-        parse(text).map_err(|reason| ReferenceError { text: text.chars().take(300).collect(), reason })
+        let shown = || text.chars().take(300).collect::<String>();
+        parse(text).map_err(|reason| ReferenceError { text: shown().into(), reason: reason.into() })
     }
 }
 

@@ -1,7 +1,7 @@
-use super::{Descriptor, Index, Platform, plain};
+use super::{Descriptor, Index, Platform};
 
-/// Platforms that a message names.
-const MAX_NAMES: usize = 50;
+/// Platforms that a message names; more do not fit into one of 500 characters.
+const MAX_NAMES: usize = 30;
 
 impl Index {
     /// The images for a platform, by their places: of several the one that is spelled so, or has
@@ -43,8 +43,7 @@ impl Index {
         }
         let more =
             if names.len() > MAX_NAMES { format!(", and {} more", names.len() - MAX_NAMES) } else { String::new() };
-        let names = names.get(..MAX_NAMES).unwrap_or(&names).join(", ") + &more;
-        plain(&names)
+        names.get(..MAX_NAMES).unwrap_or(&names).join(", ") + &more
     }
 }
 

@@ -5,7 +5,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use super::cancel::CancelToken;
-use crate::image::Digest;
+use crate::image::{Digest, UntrustedText};
 
 /// A tar archive of a layout: where its files are, found without unpacking it.
 pub(super) struct Archive {
@@ -14,7 +14,7 @@ pub(super) struct Archive {
     /// Offset and length by name.
     entries: BTreeMap<String, (u64, u64)>,
     /// A file that is no part of a layout, as `docker save` has them.
-    pub(super) other: Option<String>,
+    pub(super) other: Option<UntrustedText>,
 }
 
 /// Headers, names and the like that are read of an archive at most, in bytes; content is passed over.
@@ -29,8 +29,7 @@ impl Archive {
         let broken = |error: Error| format!("not a tar archive that can be read: {error}");
         for entry in tar.entries_with_seek().map_err(broken)? {
             let entry = entry.map_err(broken)?;
-            let shown = String::from_utf8_lossy(&entry.path_bytes()).chars().take(200).collect::<String>();
-            let shown = shown.replace(char::is_control, " ");
+            let shown = UntrustedText::from(&*String::from_utf8_lossy(&entry.path_bytes()));
             let kind = entry.header().entry_type();
             if !kind.is_file() && !kind.is_dir() {
                 return Err(format!("it holds \"{shown}\", which is neither a plain file nor a folder"));

@@ -12,7 +12,7 @@ use super::lock::lock;
 use super::reader::Layout;
 use super::writer::{Writer, annotation};
 use super::{CONTAINERD_NAME, PIECE, REF_NAME};
-use crate::image::{Descriptor, Digest, LayoutReference, Manifest, media_type};
+use crate::image::{Descriptor, Digest, LayoutReference, Manifest, UntrustedText, media_type};
 use crate::memory::Budget;
 
 /// An archive without what was deleted from it, still to be put in place.
@@ -62,7 +62,8 @@ pub(crate) fn delete(at: &LayoutReference, cancel: &CancelToken, budget: &Budget
         let reason = format!("the archive holds \"{other}\" as well, which is no part of a layout and would be lost");
         return Err(Error::new(at, reason));
     }
-    let is_named = layout.entries().any(|entry| entry.annotations.get(REF_NAME) == at.name.as_ref());
+    let is_named =
+        layout.entries().any(|entry| entry.annotations.get(REF_NAME).map(UntrustedText::as_str) == at.name.as_deref());
     let key = if is_named { REF_NAME } else { CONTAINERD_NAME };
     let goes = |entry: &Value| match &at.name {
         Some(name) => annotation(entry, key).is_some_and(|found| found == name),

@@ -1,7 +1,7 @@
 use std::{fmt, io};
 
 use super::cancel::is_stopped;
-
+use crate::image::UntrustedText;
 use crate::memory::OverLimit;
 
 /// Why something in a layout did not work.
@@ -11,7 +11,7 @@ pub struct Error {
     /// The layout, or the image in it, as the user spells it.
     pub subject: String,
     /// What is wrong.
-    pub reason: String,
+    pub reason: UntrustedText,
     /// What it comes from.
     pub kind: ErrorKind,
 }
@@ -43,7 +43,7 @@ pub enum ErrorKind {
 
 impl Error {
     /// One of no kind of its own.
-    pub fn new(subject: impl fmt::Display, reason: impl Into<String>) -> Self {
+    pub fn new(subject: impl fmt::Display, reason: impl Into<UntrustedText>) -> Self {
         Self { subject: subject.to_string(), reason: reason.into(), kind: ErrorKind::Other }
     }
 
@@ -53,7 +53,7 @@ impl Error {
         Self { kind, ..Self::new(subject, format!("it cannot be written: {error}")) }
     }
 
-    pub(super) fn missing(subject: impl fmt::Display, reason: impl Into<String>) -> Self {
+    pub(super) fn missing(subject: impl fmt::Display, reason: impl Into<UntrustedText>) -> Self {
         Self { kind: ErrorKind::Missing, ..Self::new(subject, reason) }
     }
 
@@ -72,7 +72,7 @@ impl Error {
         Self { kind: ErrorKind::Size { expected, actual }, ..Self::new(subject, reason) }
     }
 
-    pub(super) fn wrong(subject: impl fmt::Display, reason: impl Into<String>) -> Self {
+    pub(super) fn wrong(subject: impl fmt::Display, reason: impl Into<UntrustedText>) -> Self {
         Self { kind: ErrorKind::Wrong, ..Self::new(subject, reason) }
     }
 }

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 
 use super::archive::Archive;
+use crate::image::UntrustedText;
 use crate::memory::{Budget, OverLimit};
 
 /// The files of a layout, wherever they are.
@@ -52,10 +53,10 @@ impl Files {
     }
 
     /// A file of an archive that is no part of a layout, if there is one.
-    pub(super) fn other(&self) -> Option<&str> {
+    pub(super) fn other(&self) -> Option<&UntrustedText> {
         match self {
             Self::Folder(_) => None,
-            Self::Archive(archive) => archive.other.as_deref(),
+            Self::Archive(archive) => archive.other.as_ref(),
         }
     }
 

@@ -9,7 +9,9 @@ use super::archive::{self, Archive};
 use super::error::Error;
 use super::files::{Files, Section, Unreadable};
 use super::{CONTAINERD_NAME, REF_NAME, blob_path};
-use crate::image::{Descriptor, Digest, Fetched, Index, LayoutReference, MAX_MANIFEST, media_type, parse_manifest};
+use crate::image::{
+    Descriptor, Digest, Fetched, Index, LayoutReference, MAX_MANIFEST, UntrustedText, media_type, parse_manifest,
+};
 use crate::memory::Budget;
 
 /// A layout that is read.
@@ -26,7 +28,7 @@ pub(crate) struct Layout {
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
 struct Version {
-    image_layout_version: String,
+    image_layout_version: UntrustedText,
 }
 
 impl Layout {
@@ -69,7 +71,7 @@ impl Layout {
         let version: Version =
             serde_json::from_slice(&read("oci-layout")?).map_err(|error| invalid("oci-layout", error))?;
         if !version.image_layout_version.starts_with("1.") {
-            let version: String = version.image_layout_version.chars().filter(|c| !c.is_control()).take(40).collect();
+            let version = version.image_layout_version;
             return Err(failed(format!("it is an image layout of version \"{version}\", only 1 is read")));
         }
         let index_bytes = read("index.json")?;
@@ -116,8 +118,7 @@ impl Layout {
     fn held(&self) -> String {
         let name = |entry: &Descriptor| {
             let name = [REF_NAME, CONTAINERD_NAME].iter().find_map(|key| entry.annotations.get(*key));
-            let shown = name.map_or_else(|| format!("@{}", entry.digest), |name| format!(":{name}"));
-            shown.chars().filter(|c| !c.is_control()).take(200).collect::<String>()
+            name.map_or_else(|| format!("@{}", entry.digest), |name| format!(":{name}"))
         };
         let names: Vec<String> = self.index.manifests.iter().take(20).map(name).collect();
         let more = if self.index.manifests.len() > names.len() { ", and more" } else { "" };
@@ -167,7 +168,7 @@ impl Layout {
     }
 
     /// A file of an archive that would be lost if it was written anew.
-    pub(super) fn other_file(&self) -> Option<&str> {
+    pub(super) fn other_file(&self) -> Option<&UntrustedText> {
         self.files.other()
     }
 
@@ -198,13 +199,13 @@ impl Layout {
     }
 
     /// The names that index.json has, in its order, each once.
-    pub(crate) fn names(&self) -> impl Iterator<Item = &str> {
+    pub(crate) fn names(&self) -> impl Iterator<Item = &UntrustedText> {
         let mut seen = HashSet::new();
         let names = self.index.manifests.iter().filter_map(|entry| {
             let keys = [REF_NAME, CONTAINERD_NAME];
-            keys.iter().find_map(|key| entry.annotations.get(*key)).map(String::as_str)
+            keys.iter().find_map(|key| entry.annotations.get(*key))
         });
-        names.filter(move |name| seen.insert(*name))
+        names.filter(move |name| seen.insert(name.as_str()))
     }
 
     /// The manifests that index.json lists without a name; those that refer to others are among them.

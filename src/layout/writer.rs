@@ -171,7 +171,7 @@ impl Writer {
                 let mut entry = descriptor.clone();
                 entry.annotations.remove(REF_NAME);
                 if let Some(name) = name {
-                    entry.annotations.insert(REF_NAME.to_owned(), name.to_owned());
+                    entry.annotations.insert(REF_NAME.into(), name.into());
                 }
                 entries.push(serde_json::to_value(&entry).map_err(|error| Error::new(&at, error.to_string()))?);
             }

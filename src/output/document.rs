@@ -1,12 +1,11 @@
 //! Results for programs: the parts of the JSON documents that `--output json` prints. The README describes them; a key
 //! that is there stays, in its meaning, as long as `version` is 1.
 
-use std::collections::BTreeMap;
-
+use serde::Serialize;
 use serde_json::{Value, json};
 
 use crate::assemble::{Change, Outcome, Skipped, Volume};
-use crate::image::{Descriptor, REFERENCE_DIGEST};
+use crate::image::{Annotations, Descriptor, REFERENCE_DIGEST, UntrustedText};
 use crate::inspect::{Child, Content, Image, Inspection};
 use crate::query::Query;
 use crate::store::{TagOutcome, TagReport};
@@ -40,7 +39,7 @@ pub(crate) fn descriptor_json(descriptor: &Descriptor) -> Value {
 pub(crate) fn tags_json(tags: &[TagReport]) -> Value {
     let tag = |report: &TagReport| {
         let mut tag = json!({
-            "reference": report.location.to_string(),
+            "reference": report.location,
             "tag": report.location.tag(),
             "state": state(report.outcome),
         });
@@ -68,14 +67,13 @@ pub(super) fn state(outcome: TagOutcome) -> &'static str {
 #[must_use]
 pub(crate) fn index_json(outcome: &Outcome) -> Value {
     let plan = &outcome.plan;
-    let mut out = json!({"reference": plan.target.to_string()});
+    let mut out = json!({"reference": plan.target});
     merge(&mut out, descriptor_json(&plan.descriptor));
     let changes = plan.difference.as_ref().map(|difference| &difference.changes);
     let entries = plan.index.manifests.iter().zip(&plan.sources).enumerate();
     let entries = entries.map(|(at, (entry, source))| {
         let mut out = entry_json(entry);
         let is_pushed = outcome.moves.manifests.contains(&entry.digest);
-        let source = source.as_ref().map(ToString::to_string);
         merge(&mut out, json!({"source": source, "manifest": if is_pushed { "pushed" } else { "there" }}));
         if let Some(change) = changes.and_then(|changes| changes.get(at)) {
             merge(&mut out, change_json(change));
@@ -110,7 +108,7 @@ fn volume_json(volume: Volume) -> Value {
 
 fn skipped_json(skipped: &Skipped) -> Value {
     let Skipped { platform, reference, reason } = skipped;
-    json!({"platform": platform, "reference": reference.to_string(), "reason": reason})
+    json!({"platform": platform, "reference": reference, "reason": reason})
 }
 
 fn change_json(change: &Change) -> Value {
@@ -136,7 +134,7 @@ fn entry_json(entry: &Descriptor) -> Value {
 
 /// What `query` found.
 #[must_use]
-pub(crate) fn query_json(name: &str, query: &Query) -> Value {
+pub(crate) fn query_json(name: impl Serialize, query: &Query) -> Value {
     let mut out = json!({"reference": name});
     merge(&mut out, descriptor_json(&query.descriptor));
     merge(&mut out, json!({"index": query.is_index, "platforms": query.platforms}));
@@ -181,7 +179,7 @@ pub(crate) fn inspection_parts(name: &str, inspection: &Inspection) -> Value {
 }
 
 /// What a manifest says of itself, where it says anything.
-fn of_manifest(artifact_type: Option<&String>, annotations: &BTreeMap<String, String>) -> Value {
+fn of_manifest(artifact_type: Option<&UntrustedText>, annotations: &Annotations) -> Value {
     let mut out = json!({});
     if let Some(kind) = artifact_type {
         merge(&mut out, json!({"artifactType": kind}));
@@ -199,7 +197,7 @@ fn referrer_json(referrer: &Descriptor) -> Value {
 }
 
 /// What the statements of an attestation are about, as BuildKit writes it to their layers.
-fn predicate_types(image: &Image) -> Vec<&String> {
+fn predicate_types(image: &Image) -> Vec<&UntrustedText> {
     image.manifest.layers.iter().filter_map(|layer| layer.annotations.get(PREDICATE_TYPE)).collect()
 }
 

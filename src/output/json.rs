@@ -1,5 +1,6 @@
 use serde_json::{Map, Value, json};
 
+use super::escaped;
 use crate::image::go_json;
 use crate::inspect::{Child, Content, Image, Inspection};
 
@@ -35,7 +36,7 @@ pub(crate) fn inspection_json(
             out.extend(own);
         }
     }
-    Ok(String::from_utf8_lossy(&go_json(&out, "    ")?).into_owned())
+    Ok(escaped(&String::from_utf8_lossy(&go_json(&out, "    ")?)))
 }
 
 fn manifest(bytes: &[u8], image: &Image, expand_config: bool) -> Result<Map<String, Value>, serde_json::Error> {

@@ -10,7 +10,7 @@ pub(crate) fn plan_text(outcome: &Outcome) -> String {
     let mut out = String::new();
     // Writing to a String cannot fail.
     let _ = write(&mut out, outcome);
-    out.chars().filter(|c| *c == '\n' || !c.is_control()).collect()
+    out
 }
 
 fn write(out: &mut String, outcome: &Outcome) -> fmt::Result {
@@ -71,7 +71,7 @@ fn name(entry: &Descriptor, among: &[Descriptor]) -> String {
         return platform(entry).unwrap_or_else(|| "(no platform)".into());
     }
     let of = entry.annotations.get(REFERENCE_DIGEST);
-    let image = of.and_then(|of| among.iter().find(|image| image.digest.as_str() == of));
-    let of = image.and_then(platform).or_else(|| of.cloned()).unwrap_or_default();
+    let image = of.and_then(|of| among.iter().find(|image| *of == image.digest.as_str()));
+    let of = image.and_then(platform).or_else(|| of.map(ToString::to_string)).unwrap_or_default();
     format!("attestation of {of}")
 }

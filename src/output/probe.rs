@@ -1,6 +1,5 @@
 use serde_json::{Value, json};
 
-use crate::image::plain;
 use crate::probe::{Check, Need, Report};
 
 /// A line of the table that `probe` prints.
@@ -11,7 +10,7 @@ pub(crate) fn check_text(check: &Check) -> String {
         Need::OneOf => "one of",
         Need::No => "",
     };
-    let reason = plain(&check.reason);
+    let reason = &check.reason;
     format!("{:11}  {:26}  {need:6}  {reason}\n", check.verdict.word(), check.name)
 }
 

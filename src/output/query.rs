@@ -1,4 +1,4 @@
-use crate::image::{Platform, plain};
+use crate::image::{Platform, visible};
 use crate::query::Query;
 
 /// The text of `query`, to the byte that of mquery. `name` is the reference as the user wrote it.
@@ -14,8 +14,8 @@ pub(crate) fn query_text(name: &str, query: &Query) -> String {
     } else {
         ("No", platforms.map(|name| format!(" * Supports: {name}\n")).collect())
     };
-    let (digest, kind) = (&query.descriptor.digest, plain(&query.descriptor.media_type));
-    let name = plain(name);
+    let (digest, kind) = (&query.descriptor.digest, &query.descriptor.media_type);
+    let name = visible(name);
     format!("Image: {name} (digest: {digest})\n * Manifest List: {list} (Image type: {kind})\n{platforms}\n")
 }
 
@@ -23,7 +23,7 @@ fn shown(platform: &Platform) -> String {
     let Platform { os, architecture, variant, os_version, .. } = platform;
     let variant = if variant.is_empty() { String::new() } else { format!("/{variant}") };
     let version = if os == "windows" && !os_version.is_empty() { format!(":{os_version}") } else { String::new() };
-    plain(&format!("{os}/{architecture}{variant}{version}"))
+    format!("{os}/{architecture}{variant}{version}")
 }
 
 #[cfg(test)]

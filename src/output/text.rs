@@ -1,7 +1,7 @@
-use std::collections::{BTreeMap, HashMap};
+use std::collections::HashMap;
 use std::fmt::{self, Display, Write as _};
 
-use crate::image::{Descriptor, Digest, Index, Platform, REFERENCE_DIGEST, plain};
+use crate::image::{Annotations, Descriptor, Digest, Index, Platform, REFERENCE_DIGEST, visible};
 use crate::inspect::{Child, Content, Image, Inspection};
 
 /// Whether text is coloured: for a person at a terminal, never in a pipe.
@@ -28,7 +28,7 @@ struct Painter(Colour);
 
 impl Painter {
     fn paint(&self, code: u8, value: impl Display) -> String {
-        let value = plain(&value.to_string());
+        let value = visible(&value.to_string());
         match self.0 {
             Colour::Always => format!("\x1b[1;{code}m{value}\x1b[0m"),
             Colour::Never => value,
@@ -124,7 +124,7 @@ impl Text {
         Ok(())
     }
 
-    fn write_annotations(&mut self, title: &str, indent: &str, all: &BTreeMap<String, String>) -> fmt::Result {
+    fn write_annotations(&mut self, title: &str, indent: &str, all: &Annotations) -> fmt::Result {
         let Self { out, p, shown } = self;
         if all.is_empty() || !shown.annotations {
             return Ok(());
@@ -152,7 +152,7 @@ impl Text {
             );
         };
         if entry.is_annotated_as_attestation() {
-            let of = entry.annotations.get(REFERENCE_DIGEST).map(String::as_str).unwrap_or_default();
+            let of = entry.annotations.get(REFERENCE_DIGEST).cloned().unwrap_or_default();
             return writeln!(out, "[{n}]       >>> Attestation for digest: {}\n", p.yellow(of));
         }
         writeln!(out, "[{n}] Platform:")?;
@@ -183,7 +183,7 @@ impl Text {
             writeln!(out, "[{n}]    - OS Vers: {}", p.green(&platform.os_version))?;
         }
         if !platform.os_features.is_empty() {
-            writeln!(out, "[{n}]    - OS Feat: {}", p.green(format!("[{}]", platform.os_features.join(" "))))?;
+            writeln!(out, "[{n}]    - OS Feat: {}", p.green(features(platform)))?;
         }
         writeln!(out, "[{n}]    -    Arch: {}", p.green(&platform.architecture))?;
         if !platform.variant.is_empty() {
@@ -191,6 +191,11 @@ impl Text {
         }
         Ok(())
     }
+}
+
+fn features(platform: &Platform) -> String {
+    let features: Vec<String> = platform.os_features.iter().map(ToString::to_string).collect();
+    format!("[{}]", features.join(" "))
 }
 
 /// Layers, and their bytes with each counted once.
@@ -221,7 +226,7 @@ mod tests {
         let shown = |colour| Shown { colour, layers: false, annotations: false };
         let text = inspection_text("a:1", &inspection, shown(Colour::Always));
         assert!(text.starts_with("Name:   \x1b[1;32ma:1\x1b[0m (Type: "), "{text:?}");
-        assert!(text.contains("[1]     Type: \x1b[1;32mx[2Jy\x1b[0m\n"), "{text:?}");
+        assert!(text.contains("[1]     Type: \x1b[1;32mx [2Jy\x1b[0m\n"), "{text:?}");
         assert!(!inspection_text("a:1", &inspection, shown(Colour::Never)).contains('\x1b'));
     }
 }

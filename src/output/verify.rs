@@ -1,7 +1,7 @@
 use serde_json::{Value, json};
 
 use super::document::{descriptor_json, merge};
-use crate::image::plain;
+use crate::image::visible;
 use crate::verify::{Finding, Part, Verification};
 
 /// What `verify` says: a line, and one for each finding. `name` is the reference as the user wrote it.
@@ -25,10 +25,9 @@ pub(crate) fn verification_text(name: &str, found: &Verification) -> String {
     if found.elsewhere > 0 {
         parts.push(format!("{} elsewhere, not looked for", counted(found.elsewhere, "foreign layer")));
     }
-    // What a registry says must not look like a line of ours.
     let lines = found.findings.iter().map(|finding| format!("  {finding}"));
-    let lines = std::iter::once(format!("{name}: {verdict} ({})", parts.join(", "))).chain(lines);
-    lines.map(|line| plain(&line) + "\n").collect()
+    let lines = std::iter::once(format!("{}: {verdict} ({})", visible(name), parts.join(", "))).chain(lines);
+    lines.map(|line| line + "\n").collect()
 }
 
 fn counted_bytes(bytes: u64) -> String {

@@ -1,3 +1,4 @@
+use crate::image::UntrustedText;
 use crate::registry::Told;
 
 /// One thing that was tried.
@@ -11,7 +12,7 @@ pub struct Check {
     /// What came of it.
     pub verdict: Verdict,
     /// Why, with the registry's own words.
-    pub reason: String,
+    pub reason: UntrustedText,
 }
 
 /// Whether manifest-tool needs something.
@@ -53,19 +54,19 @@ impl Verdict {
 /// What came of a trial, and why.
 pub(super) struct Found {
     pub(super) verdict: Verdict,
-    pub(super) reason: String,
+    pub(super) reason: UntrustedText,
 }
 
 impl Found {
-    pub(super) fn pass(reason: impl Into<String>) -> Self {
+    pub(super) fn pass(reason: impl Into<UntrustedText>) -> Self {
         Self { verdict: Verdict::Pass, reason: reason.into() }
     }
 
-    pub(super) fn fail(reason: impl Into<String>) -> Self {
+    pub(super) fn fail(reason: impl Into<UntrustedText>) -> Self {
         Self { verdict: Verdict::Fail, reason: reason.into() }
     }
 
-    pub(super) fn unsupported(reason: impl Into<String>) -> Self {
+    pub(super) fn unsupported(reason: impl Into<UntrustedText>) -> Self {
         Self { verdict: Verdict::Unsupported, reason: reason.into() }
     }
 

@@ -1,14 +1,14 @@
 //! Indexes of every kind.
 
-use std::collections::BTreeMap;
-
 use serde_json::{Value, json};
 
 use super::Probe;
 use super::check::{Check, Found, Verdict};
 use super::repository::{Patience, Text};
 use super::samples::Sample;
-use crate::image::{Descriptor, Index, IndexKind, Platform, REFERENCE_DIGEST, REFERENCE_TYPE, index_bytes, media_type};
+use crate::image::{
+    Annotations, Descriptor, Index, IndexKind, Platform, REFERENCE_DIGEST, REFERENCE_TYPE, index_bytes, media_type,
+};
 use crate::registry::{Error, Question, Verb};
 
 /// What the trial's indexes are annotated with.
@@ -80,13 +80,13 @@ impl Probe<'_> {
         }
         let unknown = Platform { os: "unknown".into(), architecture: "unknown".into(), ..Platform::default() };
         let marks = [(REFERENCE_TYPE, "attestation-manifest"), (REFERENCE_DIGEST, image.digest.as_str())];
-        let annotations = marks.map(|(key, value)| (key.to_owned(), value.to_owned())).into();
+        let annotations = marks.map(|(key, value)| (key.into(), value.into())).into();
         index.manifests.push(Descriptor { platform: Some(unknown), annotations, ..statement.descriptor() });
         self.round_trip(&self.tag("attested"), &write(IndexKind::Oci, index)).await
     }
 
     pub(super) async fn artifact_type(&mut self) -> Result<Found, Error> {
-        let kind = Some("application/vnd.example.trial.v1".to_owned());
+        let kind = Some("application/vnd.example.trial.v1".into());
         let index = Index { artifact_type: kind, ..self.entries(|sample| &sample.oci) };
         self.round_trip(&self.tag("artifact"), &write(IndexKind::Oci, index)).await
     }
@@ -94,7 +94,7 @@ impl Probe<'_> {
     /// An index that refers to an image.
     fn referrer(&self) -> Option<(Text, Descriptor)> {
         let subject = self.samples.first()?.oci.descriptor();
-        let kind = Some("application/vnd.example.trial.v1".to_owned());
+        let kind = Some("application/vnd.example.trial.v1".into());
         let index = self.entries(|sample| &sample.oci);
         let index = Index { subject: Some(Box::new(subject.clone())), artifact_type: kind, ..index };
         Some((write(IndexKind::Oci, index), subject))
@@ -133,7 +133,9 @@ impl Probe<'_> {
             let tag = self.round_trip(&subject.digest.referrers_tag(), &list).await?;
             let (reason, why) = (refused.reason, tag.reason);
             return Ok(match tag.verdict {
-                Verdict::Pass => Found { reason: format!("{reason}: the tag sha256-... holds the list"), ..refused },
+                Verdict::Pass => {
+                    Found { reason: format!("{reason}: the tag sha256-... holds the list").into(), ..refused }
+                }
                 _ => Found::fail(format!("{reason}, and the tag sha256-... cannot hold the list: {why}")),
             });
         }
@@ -182,6 +184,6 @@ fn write(kind: IndexKind, index: Index) -> Text {
     Text { media_type, bytes: index_bytes(kind, &index).unwrap_or_default().into() }
 }
 
-fn annotations(value: &str) -> BTreeMap<String, String> {
-    BTreeMap::from([(ANNOTATION.to_owned(), value.to_owned())])
+fn annotations(value: &str) -> Annotations {
+    Annotations::from([(ANNOTATION.into(), value.into())])
 }

@@ -158,8 +158,8 @@ impl Answer {
 /// Reads a whole body, up to `limit` bytes counted as they arrive, whatever Content-Length says. Its memory is charged to
 /// the run's budget for as long as the body is kept.
 async fn read_body(mut response: Response, limit: u64, reading: &Reading<'_>) -> Result<Bytes, Error> {
-    let broke_off = |reason| {
-        let kind = ErrorKind::Transport { request: reading.request.clone(), reason, unsent: false };
+    let broke_off = |reason: String| {
+        let kind = ErrorKind::Transport { request: reading.request.clone(), reason: reason.into(), unsent: false };
         Error::transient(reading.subject, kind)
     };
     let over_limit = |error| Error::new(reading.subject, ErrorKind::from(error));

@@ -14,6 +14,7 @@ use super::send::Request;
 use super::sign_in::credentials::{CredentialSources, Credentials};
 use super::sign_in::scopes::Scopes;
 use super::stop::Stop;
+use crate::image::visible;
 use crate::memory::Budget;
 
 /// Takes one line of debugging talk.
@@ -175,7 +176,7 @@ impl Client {
 
     pub(super) fn warn(&self, line: String) {
         if let Some(warn) = &self.warn {
-            warn(&self.secrets.scrub(&line));
+            warn(&visible(&self.secrets.scrub(&line)));
         }
     }
 
@@ -189,7 +190,7 @@ impl Client {
 
     pub(super) fn trace(&self, line: impl FnOnce() -> String) {
         if let Some(trace) = &self.trace {
-            trace(&self.secrets.scrub_foreign(&line()));
+            trace(&visible(&self.secrets.scrub_foreign(&line())));
         }
     }
 

@@ -10,7 +10,7 @@ use url::Url;
 use super::addresses::{ForbiddenAddress, Guard, GuardedResolver, is_loopback};
 use super::ahead::{Ahead, Kept};
 use super::hosts::Hosts;
-use super::redact::clean;
+use crate::image::one_line;
 
 /// What certificates are believed, and where from.
 #[derive(Debug, Clone, Default)]
@@ -226,7 +226,7 @@ pub(super) fn reason_of(error: &reqwest::Error) -> String {
         reason = inner.to_string();
         source = inner.source();
     }
-    clean(&reason)
+    one_line(&reason)
 }
 
 #[cfg(test)]

@@ -12,9 +12,10 @@ use super::answer::{Answer, Reading, redirected, silent};
 use super::client::Client;
 use super::connections::{is_transient, reason_of};
 use super::error::Error;
-use super::redact::{Secret, clean, redacted, redacted_text};
+use super::redact::{Secret, redacted, redacted_text};
 use super::send::{Content, Request};
 use super::silence::Progress;
+use crate::image::one_line;
 
 /// A registry needs one, to where its blobs are.
 const MAX_REDIRECTS: usize = 5;
@@ -76,7 +77,7 @@ impl Client {
             let text = String::from_utf8_lossy(value.as_bytes());
             if let Some(text) = text.trim().strip_prefix("299 - ") {
                 let text = self.secrets().scrub_foreign(text.trim_matches('"'));
-                self.warn_once(format!("{} says: {}", host_of(url), clean(&text)));
+                self.warn_once(format!("{} says: {}", host_of(url), one_line(&text)));
             }
         }
     }
@@ -182,7 +183,7 @@ impl<T: Into<String>> From<T> for NotSent {
 /// A URL's host, with its port unless that is the scheme's own, for messages.
 pub(super) fn host_of(url: &Url) -> String {
     let host = url.host_str().unwrap_or_default();
-    clean(&url.port().map_or_else(|| host.to_owned(), |port| format!("{host}:{port}")))
+    one_line(&url.port().map_or_else(|| host.to_owned(), |port| format!("{host}:{port}")))
 }
 
 /// A header value that no `Debug` shows and HTTP/2 does not index.
@@ -248,7 +249,7 @@ pub(super) fn line(
     let outcome = match result {
         Ok(response) => {
             let length = response.headers().get(CONTENT_LENGTH).and_then(|value| value.to_str().ok());
-            let length = clean(length.unwrap_or("?"));
+            let length = one_line(length.unwrap_or("?"));
             format!("{} {:?}, {length} bytes", response.status().as_u16(), response.version())
         }
         Err(error) => reason_of(error),

@@ -146,8 +146,9 @@ impl Client {
     /// does not speak it; nothing secret is sent while finding out.
     async fn find_api(&self, registry: &str) -> Result<Url, Error> {
         let parse = |scheme: &str| {
-            api_url(scheme, registry)
-                .map_err(|error| Error::new(registry, ErrorKind::Protocol(format!("not a registry host: {error}"))))
+            api_url(scheme, registry).map_err(|error| {
+                Error::new(registry, ErrorKind::Protocol(format!("not a registry host: {error}").into()))
+            })
         };
         let https = parse("https")?;
         if self.plain_http().contains(registry) {
@@ -159,12 +160,12 @@ impl Client {
         let client = self
             .connections()
             .client(&https, &https)
-            .map_err(|reason| Error::new(registry, ErrorKind::Protocol(reason)))?;
+            .map_err(|reason| Error::new(registry, ErrorKind::Protocol(reason.into())))?;
         let ping = https.join("v2/").unwrap_or_else(|_| https.clone());
         let started = Instant::now();
         // There may be none at all yet; what it speaks is not known.
-        let unknown = |reason| {
-            let kind = ErrorKind::Transport { request: String::new(), reason, unsent: true };
+        let unknown = |reason: String| {
+            let kind = ErrorKind::Transport { request: String::new(), reason: reason.into(), unsent: true };
             Err(Error::transient(registry, kind))
         };
         let Some(probe) = Progress::new().within(self.silence(), client.get(ping.clone()).send()).await else {

@@ -37,7 +37,7 @@ impl Client {
     ) -> Result<Fetched, Error> {
         let reference = repository.with_digest(child.digest.clone());
         let fetched = self.fetch_manifest(&reference, push_to).await?;
-        let differs = |reason| Error::new(reference.to_string(), ErrorKind::Protocol(reason));
+        let differs = |reason: String| Error::protocol(&reference.to_string(), reason);
         fetched.check(child).map_err(differs)?;
         Ok(fetched)
     }

@@ -42,7 +42,7 @@ impl Client {
     ) -> Result<(), Error> {
         let registry = reference.registry();
         let request = Request {
-            content: Some(Content::Bytes(descriptor.media_type.clone(), bytes.clone())),
+            content: Some(Content::Bytes(descriptor.media_type.clone().into(), bytes.clone())),
             refers_to_new: true,
             at_once: if_match.is_some(),
             ..manifest_request(Method::PUT, reference, Scopes::push(reference.repository()))

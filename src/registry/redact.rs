@@ -1,5 +1,7 @@
 use std::fmt;
 
+use crate::image::one_line;
+
 /// A password or token: readable on purpose only, and `****` wherever it is printed.
 #[derive(Clone, PartialEq, Eq, serde::Deserialize)]
 #[serde(transparent)]
@@ -47,7 +49,7 @@ pub(super) fn redacted(url: &url::Url) -> String {
         false => format!("{key}=****"),
     });
     let query = pairs.collect::<Vec<_>>().join("&");
-    clean(&if query.is_empty() { shown.to_string() } else { format!("{shown}?{query}") })
+    one_line(&if query.is_empty() { shown.to_string() } else { format!("{shown}?{query}") })
 }
 
 /// What was meant as a URL, for messages.
@@ -56,20 +58,9 @@ pub(super) fn redacted_text(text: &str) -> String {
         Ok(url) => redacted(&url),
         Err(_) => {
             let path = text.split(['?', '#']).next().unwrap_or_default();
-            clean(path.rsplit('@').next().unwrap_or_default())
+            one_line(path.rsplit('@').next().unwrap_or_default())
         }
     }
-}
-
-/// A server's words, fit for a terminal and a log line: no control characters, at most 500 characters.
-pub(super) fn clean(text: &str) -> String {
-    // Nor what changes the order of others or does not show.
-    let hidden = |c: char| {
-        c.is_control()
-            || matches!(c, '\u{ad}' | '\u{61c}' | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}')
-            || matches!(c, '\u{2060}'..='\u{206f}' | '\u{feff}')
-    };
-    text.chars().map(|c| if hidden(c) { ' ' } else { c }).take(500).collect::<String>().trim().to_owned()
 }
 
 #[cfg(test)]
@@ -96,7 +87,5 @@ mod tests {
         }
         assert_eq!(redacted_text("http://u:p@r.io:99999/x?secret"), "r.io:99999/x");
         assert_eq!(redacted_text("http://u:p@r.io/x?secret"), "http://r.io/x?****");
-        assert_eq!(clean("a\x1b[31m\nb "), "a [31m b");
-        assert_eq!(clean("a\u{202e}b\u{200b}c\u{feff}"), "a b c");
     }
 }

@@ -18,6 +18,7 @@ use super::sign_in::challenge::{Challenge, parse_challenges};
 use super::sign_in::scopes::Scopes;
 use super::stop::StopReason;
 use super::stream::BlobStream;
+use crate::image::one_line;
 
 /// One request to a registry's API. Everything in it can be sent again.
 pub(super) struct Request {
@@ -213,7 +214,7 @@ impl Request {
     pub(super) fn name(&self) -> String {
         let path = self.target.split('?').next().unwrap_or_default();
         let path = path.split_once("://").map_or(path, |(_, rest)| rest.find('/').map_or("", |at| rest.split_at(at).1));
-        super::redact::clean(&format!("{} /{}", self.method, path.trim_start_matches('/')))
+        one_line(&format!("{} /{}", self.method, path.trim_start_matches('/')))
     }
 
     pub(super) fn stopped(&self, reason: StopReason) -> Error {
@@ -221,11 +222,11 @@ impl Request {
     }
 
     pub(super) fn protocol(&self, reason: String) -> Error {
-        Error::new(self.subject.as_str(), ErrorKind::Protocol(reason))
+        Error::protocol(&self.subject, reason)
     }
 
     pub(super) fn transport(&self, reason: String, transient: bool, unsent: bool) -> Error {
-        let kind = ErrorKind::Transport { request: self.name(), reason, unsent };
+        let kind = ErrorKind::Transport { request: self.name(), reason: reason.into(), unsent };
         if transient { Error::transient(self.subject.as_str(), kind) } else { Error::new(self.subject.as_str(), kind) }
     }
 }

@@ -67,8 +67,8 @@ impl BlobSource for RegistryBlob<'_> {
                 let (subject, name, stop) = (subject.clone(), name.clone(), stop.clone());
                 async move {
                     let mut response = response?;
-                    let broke_off = |reason| {
-                        let kind = ErrorKind::Transport { request: name, reason, unsent: false };
+                    let broke_off = |reason: String| {
+                        let kind = ErrorKind::Transport { request: name, reason: reason.into(), unsent: false };
                         Some((Err(Error::transient(subject.as_str(), kind)), None))
                     };
                     match stop.or_soon(tokio::time::timeout(silence, response.chunk())).await {
@@ -89,8 +89,8 @@ impl BlobSource for RegistryBlob<'_> {
 /// does not take it for whole.
 pub(crate) fn verified(stream: BlobStream, subject: String, blob: &Descriptor, lasting: bool) -> BlobStream {
     let verifier = Verifier::new(&blob.digest, blob.size);
-    let wrong = move |reason| {
-        let kind = ErrorKind::Protocol(reason);
+    let wrong = move |reason: String| {
+        let kind = ErrorKind::Protocol(reason.into());
         Err(if lasting { Error::new(subject.clone(), kind) } else { Error::transient(subject.clone(), kind) })
     };
     let checked = stream::unfold(Some((stream, verifier)), move |state| {

@@ -10,7 +10,7 @@ mod template;
 mod variables;
 mod yaml;
 
-use std::collections::{BTreeMap, HashSet};
+use std::collections::HashSet;
 
 pub use problem::{Problem, SpecError};
 pub(crate) use reader::MAX_MEMORY;
@@ -20,7 +20,9 @@ pub use template::{AnnotationError, TemplateRequest, from_template, parse_annota
 pub use variables::Lookup;
 pub use yaml::{YamlRequest, from_yaml};
 
-use crate::image::{Digest, Location, Platform, check_tag, is_known_platform, known_variants};
+use crate::image::{
+    Annotations, Digest, Location, Platform, UntrustedText, check_tag, is_known_platform, known_variants,
+};
 
 /// One index to assemble.
 #[derive(Debug, Clone)]
@@ -35,9 +37,9 @@ pub struct Spec {
     /// Start from what the target holds.
     pub append: bool,
     /// Annotations of the index; empty for [`Form::Docker`].
-    pub annotations: BTreeMap<String, String>,
+    pub annotations: Annotations,
     /// What the index is, where it is an artifact; not for [`Form::Docker`].
-    pub artifact_type: Option<String>,
+    pub artifact_type: Option<UntrustedText>,
     /// The manifest that the index refers to, in the target's repository or layout; not for [`Form::Docker`].
     pub subject: Option<Location>,
     /// Whether attestations go into the index.
@@ -55,7 +57,7 @@ pub struct Source {
     /// What the user said of its platform; empty fields are filled from the image's config.
     pub platform: Platform,
     /// Annotations of its entry, or entries where it is an index.
-    pub annotations: BTreeMap<String, String>,
+    pub annotations: Annotations,
 }
 
 /// Which of the two forms an index is to have.
@@ -126,7 +128,7 @@ impl Form {
 
 impl Source {
     fn of(location: Location, platform: Platform) -> Self {
-        Self { location, platform, annotations: BTreeMap::new() }
+        Self { location, platform, annotations: Annotations::new() }
     }
 }
 
@@ -145,7 +147,7 @@ impl Spec {
     /// ```
     pub fn new(target: &str, form: Form, sources: &[&str]) -> Result<Self, SpecError> {
         let mut problems = Vec::new();
-        let mut note = |message: String| problems.push(Problem { at: None, message });
+        let mut note = |message: String| problems.push(Problem { at: None, message: message.into() });
         let target = self::target(target).map_err(&mut note).ok();
         if sources.is_empty() {
             note("no images given".into());
@@ -154,7 +156,7 @@ impl Spec {
         let sources = images.map(|location| Source::of(location, Platform::default())).collect();
         match target {
             Some(target) if problems.is_empty() => Ok(Self::of(target, form, sources)),
-            _ => Err(SpecError { file: String::new(), problems }),
+            _ => Err(SpecError { file: UntrustedText::default(), problems }),
         }
     }
 
@@ -165,7 +167,7 @@ impl Spec {
             tags: Vec::new(),
             form,
             append: false,
-            annotations: BTreeMap::new(),
+            annotations: Annotations::new(),
             artifact_type: None,
             subject: None,
             attestations: Attestations::Keep,

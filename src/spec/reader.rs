@@ -4,6 +4,7 @@ use super::Problem;
 use super::node::Node;
 use super::variables;
 use super::yaml::YamlRequest;
+use crate::image::UntrustedText;
 
 /// Reads the parts of a file, and notes what is wrong with them.
 pub(super) struct Reader<'a> {
@@ -58,14 +59,10 @@ impl Reader<'_> {
         true
     }
 
-    pub(super) fn note(&mut self, at: Location, message: impl Into<String>) {
-        // What is quoted may hold anything; a problem is a line.
-        if self.problems.len() >= MAX_PROBLEMS {
-            return;
+    pub(super) fn note(&mut self, at: Location, message: impl Into<UntrustedText>) {
+        if self.problems.len() < MAX_PROBLEMS {
+            self.problems.push(Problem { at: Some((at.line(), at.column())), message: message.into() });
         }
-        let shown = |c: char| if c.is_control() { c.escape_default().collect() } else { String::from(c) };
-        let message = message.into().chars().map(shown).collect();
-        self.problems.push(Problem { at: Some((at.line(), at.column())), message });
     }
 
     /// The value of a good part; the problem of a bad one is noted where it is.

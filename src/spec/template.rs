@@ -1,11 +1,11 @@
-use std::collections::{BTreeMap, HashSet};
+use std::collections::HashSet;
 
 use super::variables::{Lookup, Piece, pieces};
 use super::{
     Form, Problem, Source, Spec, SpecError, check_append, extra_tag, is_possible, not_dockers, source, target,
     without_own,
 };
-use crate::image::{Platform, known_platforms, known_systems};
+use crate::image::{Annotations, Platform, UntrustedText, known_platforms, known_systems};
 
 /// What `push from-args` was given.
 #[derive(Debug, Clone, Default)]
@@ -31,7 +31,7 @@ pub struct TemplateRequest<'a> {
 /// Makes a spec from platforms and a template, or says all that is wrong with them.
 pub fn from_template(request: &TemplateRequest<'_>) -> Result<Spec, SpecError> {
     let mut problems = Vec::new();
-    let mut note = |message: String| problems.push(Problem { at: None, message });
+    let mut note = |message: String| problems.push(Problem { at: None, message: message.into() });
 
     let target = target(request.target).map_err(&mut note).ok();
     let mut sources = Vec::new();
@@ -74,7 +74,7 @@ pub fn from_template(request: &TemplateRequest<'_>) -> Result<Spec, SpecError> {
             annotations,
             ..Spec::of(target, form, sources)
         }),
-        _ => Err(SpecError { file: String::new(), problems }),
+        _ => Err(SpecError { file: UntrustedText::default(), problems }),
     }
 }
 
@@ -148,7 +148,7 @@ fn fill(template: &str, platform: &Platform) -> String {
 
 /// Reads `KEY=VALUE` arguments. One argument may hold several with commas between them, as in 2.2.1; a comma counts
 /// as such only where a `KEY=` follows it, so that a value may have commas, and `=` of its own.
-pub fn parse_annotations(arguments: &[String]) -> Result<BTreeMap<String, String>, AnnotationError> {
+pub fn parse_annotations(arguments: &[String]) -> Result<Annotations, AnnotationError> {
     let is_pair = |text: &str| text.split_once('=').is_some_and(|(key, _)| !key.is_empty() && !key.contains(' '));
     let mut pairs: Vec<String> = Vec::new();
     for argument in arguments {
@@ -164,13 +164,13 @@ pub fn parse_annotations(arguments: &[String]) -> Result<BTreeMap<String, String
             first = false;
         }
     }
-    let mut annotations = BTreeMap::new();
+    let mut annotations = Annotations::new();
     for pair in pairs {
         match pair.split_once('=') {
             Some((key, value)) if !key.is_empty() => {
-                annotations.insert(key.to_owned(), value.to_owned());
+                annotations.insert(key.into(), value.into());
             }
-            _ => return Err(AnnotationError(pair)),
+            _ => return Err(AnnotationError(pair.into())),
         }
     }
     Ok(annotations)
@@ -179,7 +179,7 @@ pub fn parse_annotations(arguments: &[String]) -> Result<BTreeMap<String, String
 /// An argument that is no annotation.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("invalid annotation \"{0}\": expected KEY=VALUE")]
-pub struct AnnotationError(String);
+pub struct AnnotationError(UntrustedText);
 
 #[cfg(test)]
 mod tests {
@@ -282,6 +282,7 @@ mod tests {
         #[test]
         fn annotations_come_back(pairs in proptest::collection::btree_map("[^=,]{1,9}", "[^,]{0,9}", 0..5)) {
             let arguments: Vec<String> = pairs.iter().map(|(key, value)| format!("{key}={value}")).collect();
+            let pairs = pairs.into_iter().map(|(key, value)| (key.into(), value.into())).collect();
             proptest::prop_assert_eq!(parse_annotations(&arguments), Ok(pairs));
         }
     }

@@ -1,4 +1,4 @@
-use std::collections::{BTreeMap, HashSet};
+use std::collections::HashSet;
 
 use serde_saphyr::{MessageFormatter as _, NonFiniteFloatPolicy, Spanned, UserMessageFormatter};
 
@@ -11,7 +11,7 @@ use super::{
     Attestations, Form, Problem, Source, Spec, SpecError, check_append, extra_tag, not_dockers, source, subject,
     target, without_own,
 };
-use crate::image::{self, Platform};
+use crate::image::{self, Annotations, Platform, UntrustedText};
 
 /// A file of specs, and what is said of them besides.
 #[derive(Clone, Copy, Default)]
@@ -32,7 +32,7 @@ pub struct YamlRequest<'a> {
 /// column.
 pub fn from_yaml(request: &YamlRequest<'_>) -> Result<Vec<Spec>, SpecError> {
     let text = request.text;
-    let error = |problems| SpecError { file: request.file.to_owned(), problems };
+    let error = |problems| SpecError { file: request.file.into(), problems };
     let options = serde_saphyr::options! {
         budget: serde_saphyr::budget! { max_documents: MAX_DOCUMENTS, max_depth: MAX_DEPTH, },
         // A tag such as 5e63527 is text, however large a number it would be.
@@ -62,7 +62,7 @@ fn syntax_problem(broken: &serde_saphyr::Error) -> Problem {
     let plain = broken.without_snippet();
     Problem {
         at: plain.location().map(|at| (at.line(), at.column())),
-        message: format!("not valid YAML: {}", UserMessageFormatter.format_message(plain)),
+        message: format!("not valid YAML: {}", UserMessageFormatter.format_message(plain)).into(),
     }
 }
 
@@ -184,26 +184,26 @@ impl Reader<'_> {
                 "variant" => &mut platform.variant,
                 "osversion" | "os.version" => &mut platform.os_version,
                 _ => {
-                    platform.os_features = self.scalars(value, key).into_iter().map(|(text, _)| text).collect();
+                    platform.os_features = self.scalars(value, key).into_iter().map(|(text, _)| text.into()).collect();
                     continue;
                 }
             };
             if let Some(text) = self.scalar(value, key) {
-                *field = text;
+                *field = text.into();
             }
         }
         platform
     }
 
-    fn annotations(&mut self, node: &Spanned<Node>) -> BTreeMap<String, String> {
-        let mut annotations = BTreeMap::new();
+    fn annotations(&mut self, node: &Spanned<Node>) -> Annotations {
+        let mut annotations = Annotations::new();
         match &node.value {
             Node::Null => {}
             Node::Map(entries) => {
                 for (key, value) in entries {
                     let name = self.filled(key.referenced, &key.value);
                     if let (Some(name), Some(text)) = (name, self.scalar(value, &key.value))
-                        && annotations.insert(name.clone(), text).is_some()
+                        && annotations.insert(name.as_str().into(), text.into()).is_some()
                     {
                         self.note(key.referenced, format!("annotation \"{name}\" is given twice"));
                     }
@@ -235,10 +235,10 @@ fn attestations(text: &str) -> Result<Attestations, String> {
     }
 }
 
-fn media_type(text: &str) -> Result<String, String> {
+fn media_type(text: &str) -> Result<UntrustedText, String> {
     let is_type = image::media_type::is_well_formed(text);
     if is_type {
-        Ok(text.to_owned())
+        Ok(text.into())
     } else {
         Err(format!("\"{text}\" is not a media type, such as application/vnd.example.v1"))
     }

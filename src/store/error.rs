@@ -1,6 +1,6 @@
 use std::fmt;
 
-use crate::image::{LayoutReference, ManifestError};
+use crate::image::{LayoutReference, ManifestError, UntrustedText};
 use crate::{layout, registry};
 
 /// Why something in a registry or a layout did not work.
@@ -19,7 +19,7 @@ pub enum Error {
         /// What was read, as the user spells it.
         subject: String,
         /// What it holds instead.
-        reason: String,
+        reason: UntrustedText,
     },
 }
 

@@ -22,7 +22,7 @@ use tokio::sync::Semaphore;
 
 use crate::image::{
     Descriptor, Digest, Fetched, ImageConfig, ImageManifest, LayoutReference, Location, MAX_CONFIG, Manifest, Platform,
-    Reference, media_type,
+    Reference, UntrustedText, media_type,
 };
 use crate::layout::Layout;
 use crate::registry::{Client, IfMatch};
@@ -93,7 +93,7 @@ impl<'a> Store<'a> {
         wanted: &Platform,
         push_to: Option<&Location>,
     ) -> Result<Fetched, Error> {
-        let unsuitable = |reason| Error::Unsuitable { subject: at.to_string(), reason };
+        let unsuitable = |reason: String| Error::Unsuitable { subject: at.to_string(), reason: reason.into() };
         let image = match &fetched.manifest {
             Manifest::Index(index) => {
                 let entry = index.image_for(wanted).map_err(unsuitable)?;
@@ -200,10 +200,10 @@ impl<'a> Store<'a> {
     }
 
     /// The tags of a repository, or the names in a layout: so many at most.
-    pub async fn tags(&self, at: &Location, limit: usize) -> Result<Vec<String>, Error> {
+    pub async fn tags(&self, at: &Location, limit: usize) -> Result<Vec<UntrustedText>, Error> {
         match at {
-            Location::Registry(reference) => Ok(self.client.tags(reference, limit).await?),
-            Location::Layout(layout) => Ok(self.layout(layout).await?.names().take(limit).map(str::to_owned).collect()),
+            Location::Registry(reference) => Ok(untrusted(self.client.tags(reference, limit).await?)),
+            Location::Layout(layout) => Ok(self.layout(layout).await?.names().take(limit).cloned().collect()),
         }
     }
 
@@ -212,9 +212,9 @@ impl<'a> Store<'a> {
     /// # Errors
     ///
     /// As of [`Client::every_tag`], or the layout cannot be read.
-    pub async fn every_tag(&self, at: &Location) -> Result<Vec<String>, Error> {
+    pub async fn every_tag(&self, at: &Location) -> Result<Vec<UntrustedText>, Error> {
         match at {
-            Location::Registry(reference) => Ok(self.client.every_tag(reference).await?),
+            Location::Registry(reference) => Ok(untrusted(self.client.every_tag(reference).await?)),
             Location::Layout(_) => self.tags(at, usize::MAX).await,
         }
     }
@@ -319,6 +319,10 @@ impl<'a> Store<'a> {
             Location::Layout(layout) => self.delete_in_layout(layout).await,
         }
     }
+}
+
+fn untrusted(names: Vec<String>) -> Vec<UntrustedText> {
+    names.into_iter().map(UntrustedText::from).collect()
 }
 
 /// Both in one registry, if they are.

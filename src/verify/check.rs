@@ -3,7 +3,7 @@
 use std::collections::{HashMap, HashSet};
 
 use super::{Fault, Node, Part};
-use crate::image::{Digest, ImageManifest, Platform, REFERENCE_DIGEST, media_type};
+use crate::image::{Digest, ImageManifest, Platform, REFERENCE_DIGEST, UntrustedText, media_type};
 
 /// Podman puts an image into an index once for each compression, and marks those that not every client reads.
 const COMPRESSION: &str = "io.github.containers.compression.";
@@ -20,7 +20,7 @@ pub(super) fn entries(nodes: &mut [Node]) {
         let mut faults = Vec::new();
         if node.entry.is_attestation() {
             let of = node.entry.annotations.get(REFERENCE_DIGEST).cloned();
-            if of.as_ref().is_none_or(|of| !images.contains(&(node.parent, of.clone()))) {
+            if of.as_ref().is_none_or(|of| !images.contains(&(node.parent, of.to_string()))) {
                 faults.push(Fault::Dangling { of });
             }
         } else {
@@ -46,7 +46,7 @@ pub(super) fn entries(nodes: &mut [Node]) {
 struct Choice {
     index: Option<usize>,
     platform: Platform,
-    compressions: Vec<(String, String)>,
+    compressions: Vec<(UntrustedText, UntrustedText)>,
 }
 
 /// Nothing for what nobody chooses: what does not say what it is for, and artifacts, wherever they say that they belong.
@@ -56,11 +56,11 @@ fn choice(node: &Node) -> Option<Choice> {
     if node.entry.artifact_type.is_some() || node.image().is_some_and(is_artifact) {
         return None;
     }
-    let is_of_it = |(key, _): &(&String, &String)| key.starts_with(COMPRESSION);
+    let is_of_it = |(key, _): &(&UntrustedText, &UntrustedText)| key.starts_with(COMPRESSION);
     let compressions = node.entry.annotations.iter().filter(is_of_it);
     Some(Choice {
         index: node.parent,
-        platform: Platform { variant: platform.own_variant().to_owned(), ..platform.clone() },
+        platform: Platform { variant: platform.own_variant().into(), ..platform.clone() },
         compressions: compressions.map(|(key, value)| (key.clone(), value.clone())).collect(),
     })
 }
@@ -86,7 +86,7 @@ mod tests {
         let mut node = node(0, "attestation", "unknown/unknown", "");
         node.entry.annotations.insert(REFERENCE_TYPE.into(), "attestation-manifest".into());
         if let Some(of) = of {
-            node.entry.annotations.insert(REFERENCE_DIGEST.into(), Digest::sha256(of.as_bytes()).to_string());
+            node.entry.annotations.insert(REFERENCE_DIGEST.into(), Digest::sha256(of.as_bytes()).to_string().into());
         }
         node
     }
@@ -133,7 +133,7 @@ mod tests {
         // Where an entry says nothing the config does.
         assert_eq!(words(vec![node(0, "a", "", "linux/amd64"), node(0, "b", "linux/amd64", "")]), "ambiguous");
         let (one, mut other) = (node(0, "a", "linux/amd64", ""), node(0, "b", "linux/amd64", ""));
-        other.entry.annotations.insert(format!("{COMPRESSION}zstd"), "true".into());
+        other.entry.annotations.insert(format!("{COMPRESSION}zstd").into(), "true".into());
         assert_eq!(words(vec![one, other]), "", "another compression");
         let (one, mut other) = (node(0, "a", "linux/amd64", ""), node(0, "b", "linux/amd64", ""));
         other.entry.artifact_type = Some("application/x".into());

@@ -1,7 +1,7 @@
 use std::fmt;
 
 use crate::image::media_type::Packing;
-use crate::image::{Digest, Platform};
+use crate::image::{Digest, Platform, UntrustedText};
 use crate::store::Error;
 
 /// Something that is wrong with a reference.
@@ -41,7 +41,7 @@ pub enum Fault {
     /// It is not there.
     Missing,
     /// Its bytes are not those that its digest names, or make no sense; says what they are.
-    Content(String),
+    Content(UntrustedText),
     /// It has another length than its descriptor says.
     Size {
         /// Bytes, by the descriptor.
@@ -57,9 +57,9 @@ pub enum Fault {
     /// It is of another type than its descriptor says.
     MediaType {
         /// The descriptor's.
-        said: String,
+        said: UntrustedText,
         /// What it is.
-        found: String,
+        found: UntrustedText,
     },
     /// A layer is packed in another way than its media type says.
     Packing {
@@ -83,12 +83,12 @@ pub enum Fault {
     /// An attestation of nothing that is in the index.
     Dangling {
         /// What it says that it is of.
-        of: Option<String>,
+        of: Option<UntrustedText>,
     },
     /// A layer that its config has under another digest.
     DiffId {
         /// The config's.
-        said: String,
+        said: UntrustedText,
         /// What it is when it is unpacked.
         found: Digest,
     },
@@ -110,7 +110,7 @@ impl Fault {
         if let Some((said, found)) = error.sizes() {
             return Some(Self::Size { said, found });
         }
-        error.is_wrong_content().then(|| Self::Content(error.reason()))
+        error.is_wrong_content().then(|| Self::Content(error.reason().into()))
     }
 
     /// A word for programs.
@@ -140,7 +140,7 @@ impl fmt::Display for Fault {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Missing => f.write_str("it is not there"),
-            Self::Content(reason) => f.write_str(reason),
+            Self::Content(reason) => reason.fmt(f),
             Self::Size { said, found } => write!(f, "it has {found} bytes, its descriptor says {said}"),
             Self::Longer { said } => write!(f, "it has more than the {said} bytes that its descriptor says"),
             Self::MediaType { said, found } => write!(f, "it is {found}, its descriptor says {said}"),

@@ -137,7 +137,7 @@ async fn config(work: &Work<'_>, image: &ImageManifest, read: bool) -> Result<Re
             let diff_ids = rootfs.unwrap_or_default().diff_ids.unwrap_or_default();
             Ok(Some(Config { platform: config.platform, diff_ids }))
         }
-        Err(error) => Err(Fault::Content(format!("it is no valid config: {error}"))),
+        Err(error) => Err(Fault::Content(format!("it is no valid config: {error}").into())),
     })
 }
 
@@ -214,7 +214,7 @@ fn of_contents(blob: &Descriptor, contents: &Contents, diff_id: Option<&str>) ->
         return vec![Fault::Size { said, found }];
     }
     if contents.digest != blob.digest {
-        return vec![Fault::Content(format!("its bytes have digest {}", contents.digest))];
+        return vec![Fault::Content(format!("its bytes have digest {}", contents.digest).into())];
     }
     let Some(unpacked) = &contents.unpacked else { return Vec::new() };
     let mut faults = Vec::new();
@@ -222,9 +222,9 @@ fn of_contents(blob: &Descriptor, contents: &Contents, diff_id: Option<&str>) ->
         faults.push(Fault::Packing { said, found: contents.packing });
     }
     match (unpacked, diff_id) {
-        (Err(reason), _) => faults.push(Fault::Content(format!("it cannot be unpacked: {reason}"))),
+        (Err(reason), _) => faults.push(Fault::Content(format!("it cannot be unpacked: {reason}").into())),
         (Ok(found), Some(said)) if found.as_str() != said => {
-            faults.push(Fault::DiffId { said: said.to_owned(), found: found.clone() });
+            faults.push(Fault::DiffId { said: said.into(), found: found.clone() });
         }
         _ => {}
     }

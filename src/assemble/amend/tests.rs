@@ -16,7 +16,7 @@ pub fn name(digest: &str) -> &str {
 pub fn platform(text: &str) -> Platform {
     let (text, features) = text.split_once(" [").unwrap_or((text, "]"));
     let (name, version) = text.split_once(':').unwrap_or((text, ""));
-    let os_features = features.trim_end_matches(']').split_whitespace().map(str::to_owned).collect();
+    let os_features = features.trim_end_matches(']').split_whitespace().map(UntrustedText::from).collect();
     Platform { os_version: version.into(), os_features, ..name.parse().unwrap() }
 }
 
@@ -28,7 +28,7 @@ pub fn entries(text: &str) -> Vec<Descriptor> {
         let shown = match rest.strip_prefix("of ") {
             Some(image) => {
                 entry.annotations.insert(REFERENCE_TYPE.into(), "attestation-manifest".into());
-                entry.annotations.insert(REFERENCE_DIGEST.into(), digest(image).to_string());
+                entry.annotations.insert(REFERENCE_DIGEST.into(), digest(image).as_str().into());
                 "unknown/unknown"
             }
             None => rest,
@@ -193,8 +193,8 @@ fn attestations_go_with_their_image() {
 fn what_an_index_says_of_itself() {
     let subject = |name| Some(Box::new(Descriptor::new(media_type::OCI_MANIFEST, digest(name))));
     let say = |pairs: &[(&str, &str)], artifact_type: Option<&str>, subject, manifests| Index {
-        annotations: pairs.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned())).collect(),
-        artifact_type: artifact_type.map(str::to_owned),
+        annotations: pairs.iter().map(|(key, value)| ((*key).into(), (*value).into())).collect(),
+        artifact_type: artifact_type.map(UntrustedText::from),
         subject,
         manifests: entries(manifests),
     };
@@ -211,9 +211,9 @@ fn what_an_index_says_of_itself() {
 }
 
 /// As a run does it: chosen at the first look, taken out, and found to be gone at the next.
-fn take_out(held: &Index, selectors: &[Selector]) -> Result<Index, Vec<String>> {
+fn take_out(held: &Index, selectors: &[Selector]) -> Result<Index, Vec<UntrustedText>> {
     let chosen = choose(held, selectors)?;
-    let left = without(held, &chosen).ok_or_else(|| vec!["no image would be left".to_owned()])?;
+    let left = without(held, &chosen).ok_or_else(|| vec!["no image would be left".into()])?;
     assert_eq!(without(&left, &chosen).as_ref(), Some(&left), "again");
     Ok(left)
 }
@@ -292,8 +292,8 @@ fn what_stands() {
         assert_eq!(holds(&held, &new, &before), stands, "{} {}", shown(&held.manifests), shown(&new.manifests));
     }
     let said = |value: &str, kind: Option<&str>| Index {
-        annotations: [("k".to_owned(), value.to_owned())].into(),
-        artifact_type: kind.map(str::to_owned),
+        annotations: [("k".into(), value.into())].into(),
+        artifact_type: kind.map(UntrustedText::from),
         ..Index::default()
     };
     for (before, held, new, stands) in [

@@ -4,7 +4,7 @@ use proptest::prelude::*;
 
 use super::super::amend::tests::{any_new_entries, digest, entries, index, name, platform, shown};
 use super::*;
-use crate::image::{Manifest, parse_manifest};
+use crate::image::{Annotations, Manifest, parse_manifest};
 use crate::spec::Attestations;
 
 /// A fetched manifest, from a tag that is its name.
@@ -41,8 +41,8 @@ fn spec(form: Form, append: bool) -> Spec {
     }
 }
 
-fn annotations(key: &str, value: &str) -> BTreeMap<String, String> {
-    BTreeMap::from([(key.to_owned(), value.to_owned())])
+fn annotations(key: &str, value: &str) -> Annotations {
+    Annotations::from([(key.into(), value.into())])
 }
 
 /// An index as another program writes it: on one line.
@@ -73,7 +73,7 @@ fn which_form() {
     use IndexKind::{Docker, Oci};
     let typed = |kind, image: &Descriptor| {
         let media_type = if kind == Docker { media_type::DOCKER_MANIFEST } else { media_type::OCI_MANIFEST };
-        Descriptor { media_type: media_type.to_owned(), ..image.clone() }
+        Descriptor { media_type: media_type.into(), ..image.clone() }
     };
     for (form, append, before, images, kind) in [
         (Form::Docker, true, None, [Oci, Oci], Docker),

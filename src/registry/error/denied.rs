@@ -1,6 +1,7 @@
 use std::fmt;
 
 use super::Refusal;
+use crate::image::UntrustedText;
 
 /// Who was not let do something, and by whom.
 #[derive(Debug, Clone)]
@@ -32,7 +33,7 @@ pub enum Denial {
     /// They are good, and the token service granted less than was asked for.
     NotGranted {
         /// For which repository.
-        repository: String,
+        repository: UntrustedText,
         /// Actions granted.
         granted: Vec<String>,
         /// Actions not granted.

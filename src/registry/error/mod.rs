@@ -7,9 +7,8 @@ pub use refusal::{RateLimit, Refusal, RegistryMessage};
 
 use std::fmt;
 
-use super::redact::clean;
 use super::stop::StopReason;
-use crate::image::{Digest, ManifestError};
+use crate::image::{Digest, ManifestError, UntrustedText};
 use crate::memory::OverLimit;
 
 /// Why something at a registry did not work: for which reference, and what happened.
@@ -41,7 +40,7 @@ pub enum ErrorKind {
         /// Method and path of the request; may be empty.
         request: String,
         /// What failed.
-        reason: String,
+        reason: UntrustedText,
         /// The request did not get there.
         unsent: bool,
     },
@@ -74,13 +73,13 @@ pub enum ErrorKind {
     /// The bytes are no manifest that can be handled.
     Manifest(ManifestError),
     /// An answer that breaks the protocol.
-    Protocol(String),
+    Protocol(UntrustedText),
     /// What was to be sent cannot be read where it comes from, which is not a registry.
-    Source(String),
+    Source(UntrustedText),
     /// It was not sent, because the run was to end.
     Stopped(StopReason),
     /// Signing in failed before the registry or its token service could judge.
-    SignIn(String),
+    SignIn(UntrustedText),
     /// The registry or its token service does not let these credentials, or none, do this.
     Denied(Box<Denied>),
     /// The tag points at something else, and the registry does not let it move.
@@ -131,8 +130,8 @@ impl Error {
         matches!(&self.kind, ErrorKind::Transport { unsent: false, .. })
     }
 
-    pub(super) fn protocol(subject: &str, reason: String) -> Self {
-        Self::new(subject, ErrorKind::Protocol(reason))
+    pub(super) fn protocol(subject: &str, reason: impl Into<UntrustedText>) -> Self {
+        Self::new(subject, ErrorKind::Protocol(reason.into()))
     }
 
     /// The HTTP status of an answer that is an error.
@@ -147,7 +146,7 @@ impl Error {
 
     /// For a `BlobSource` that is not a registry.
     #[must_use]
-    pub(crate) fn of_source(subject: impl Into<String>, reason: impl Into<String>) -> Self {
+    pub(crate) fn of_source(subject: impl Into<String>, reason: impl Into<UntrustedText>) -> Self {
         Self::new(subject, ErrorKind::Source(reason.into()))
     }
 

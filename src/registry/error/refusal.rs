@@ -2,7 +2,7 @@ use std::fmt;
 
 use serde::Deserialize;
 
-use super::clean;
+use crate::image::{UntrustedText, one_line};
 
 /// An answer of 400 or above: what was asked, and what the registry says of it.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -23,9 +23,9 @@ pub struct Refusal {
 #[non_exhaustive]
 pub struct RegistryMessage {
     /// Such as `MANIFEST_UNKNOWN`; may be empty.
-    pub code: String,
+    pub code: UntrustedText,
     /// The registry's words; may be empty.
-    pub message: String,
+    pub message: UntrustedText,
 }
 
 /// The headers `ratelimit-limit` and `ratelimit-remaining`, as Docker Hub sends them: `100;w=21600` is a hundred in six
@@ -109,9 +109,9 @@ impl fmt::Display for Refusal {
         }
         for RegistryMessage { code, message } in &self.messages {
             match (code.as_str(), message.as_str()) {
-                ("", message) => write!(f, "; registry says: {message}")?,
-                (code, "") => write!(f, "; registry says: {code}")?,
-                (code, message) => write!(f, "; registry says: {code}: {message}")?,
+                ("", _) => write!(f, "; registry says: {message}")?,
+                (_, "") => write!(f, "; registry says: {code}")?,
+                _ => write!(f, "; registry says: {code}: {message}")?,
             }
         }
         if let Some(rate_limit) = &self.rate_limit {
@@ -156,11 +156,11 @@ fn registry_messages(body: &[u8]) -> Vec<RegistryMessage> {
         #[serde(default)]
         details: serde_json::Value,
     }
-    let text = |value: &serde_json::Value| value.as_str().map(clean).unwrap_or_default();
+    let text = |value: &serde_json::Value| UntrustedText::from(value.as_str().map(one_line).unwrap_or_default());
     let mut messages: Vec<RegistryMessage> = match serde_json::from_slice::<Body>(body) {
         Ok(body) if body.errors.is_empty() => {
             let message = [text(&body.message), text(&body.details)].into_iter().find(|m| !m.is_empty());
-            vec![RegistryMessage { code: String::new(), message: message.unwrap_or_default() }]
+            vec![RegistryMessage { code: UntrustedText::default(), message: message.unwrap_or_default() }]
         }
         Ok(body) => body
             .errors
@@ -174,7 +174,8 @@ fn registry_messages(body: &[u8]) -> Vec<RegistryMessage> {
         }
         Err(_) => {
             let line = String::from_utf8_lossy(body.get(..200).unwrap_or(body)).into_owned();
-            vec![RegistryMessage { code: String::new(), message: clean(line.lines().next().unwrap_or_default()) }]
+            let message = one_line(line.lines().next().unwrap_or_default()).into();
+            vec![RegistryMessage { code: UntrustedText::default(), message }]
         }
     };
     messages.retain(|message| *message != RegistryMessage::default());
@@ -182,11 +183,11 @@ fn registry_messages(body: &[u8]) -> Vec<RegistryMessage> {
 }
 
 /// The text of an XML element, if it is there.
-fn element(body: &[u8], name: &str) -> String {
+fn element(body: &[u8], name: &str) -> UntrustedText {
     let text = String::from_utf8_lossy(body.get(..2000).unwrap_or(body)).into_owned();
     let behind = text.split_once(&format!("<{name}>")).map(|(_, behind)| behind);
     let inside = behind.and_then(|behind| behind.split_once(&format!("</{name}>")));
-    inside.map(|(inside, _)| clean(inside)).unwrap_or_default()
+    inside.map(|(inside, _)| one_line(inside)).unwrap_or_default().into()
 }
 
 #[cfg(test)]

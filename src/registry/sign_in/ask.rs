@@ -41,8 +41,7 @@ impl Client {
 
     async fn ask_token_service(&self, subject: &str, asking: &TokenRequest<'_>, attempt: u32) -> Result<Answer, Error> {
         let &TokenRequest { api, method, url, authorization, form } = asking;
-        let transport =
-            |reason| Error::new(subject, ErrorKind::Transport { request: String::new(), reason, unsent: false });
+        let transport = |reason| Error::new(subject, unanswered(reason));
         let client = self.connections().client(url, api).map_err(transport)?;
         let mut builder = client.request(method.clone(), url.clone());
         if let Some(authorization) = authorization {
@@ -75,10 +74,12 @@ impl Client {
                 };
                 Answer::read(response, reading, None).await
             }
-            Err(NotSent { reason, transient: true, .. }) => {
-                Err(Error::transient(subject, ErrorKind::Transport { request: String::new(), reason, unsent: false }))
-            }
+            Err(NotSent { reason, transient: true, .. }) => Err(Error::transient(subject, unanswered(reason))),
             Err(NotSent { reason, .. }) => Err(transport(reason)),
         }
     }
+}
+
+fn unanswered(reason: String) -> ErrorKind {
+    ErrorKind::Transport { request: String::new(), reason: reason.into(), unsent: false }
 }

@@ -294,7 +294,7 @@ impl SignIn {
         let granted = slot.lock().await.token.as_ref().and_then(|token| token.granted.clone());
         let denial = match granted.as_ref().and_then(|granted| scopes.lacking(granted)) {
             Some((repository, granted, lacking)) => {
-                Denial::NotGranted { repository: repository.to_owned(), granted, lacking, source: found.source }
+                Denial::NotGranted { repository: repository.into(), granted, lacking, source: found.source }
             }
             None if status == 401 => refused,
             None => Denial::Forbidden { source: found.source },
@@ -314,7 +314,7 @@ impl SignIn {
     }
 
     fn failed(&self, reason: String) -> Error {
-        Error::new(self.registry.as_str(), ErrorKind::SignIn(reason))
+        Error::new(self.registry.as_str(), ErrorKind::SignIn(reason.into()))
     }
 }
 

@@ -9,6 +9,7 @@ use url::{Url, form_urlencoded};
 use super::ask::TokenRequest;
 use super::credentials::Login;
 use super::scopes::Scopes;
+use crate::image::UntrustedText;
 use crate::registry::answer::Answer as TokenAnswer;
 use crate::registry::client::Client;
 use crate::registry::error::{Error, ErrorKind};
@@ -185,7 +186,7 @@ impl TokenService<'_> {
         Ok(answer)
     }
 
-    fn failed(&self, reason: impl Into<String>) -> Error {
+    fn failed(&self, reason: impl Into<UntrustedText>) -> Error {
         Error::new(self.registry, ErrorKind::SignIn(reason.into()))
     }
 }

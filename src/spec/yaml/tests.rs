@@ -21,7 +21,7 @@ fn scalars_keep_their_spelling() {
           platform: {architecture: 386, os: linux, os.version: 10.0, os.features: [1, b]}\n";
     let spec = &read(text).unwrap()[0];
     assert_eq!(spec.tags, ["1.1", "1.20", "1", "0x1F", "1e3", "true", "2.0", "v", "1_0"]);
-    let annotations: Vec<String> = spec.annotations.iter().map(|(k, v)| format!("{k}={v}")).collect();
+    let annotations: Vec<String> = spec.annotations.iter().map(|(k, v)| [k.as_str(), v.as_str()].join("=")).collect();
     assert_eq!(annotations, ["date=2026-01-02", "empty=", "n=007", "text=a\tb"]);
     let platform = &spec.sources[0].platform;
     assert_eq!(platform.to_string(), "linux/386:10.0 [1 b]");
@@ -109,7 +109,7 @@ fn variables_are_filled_where_they_are_wanted() {
     let text = text.replace(", '$${V}'", "");
     let spec = &from_yaml(&YamlRequest { text: &text, variables: Some(&lookup), ..request }).unwrap()[0];
     assert_eq!((spec.target.to_string(), &spec.tags[..]), ("r.io/a:1.10".into(), &["1.10-x".to_owned()][..]));
-    let annotations: Vec<&String> = spec.annotations.values().collect();
+    let annotations: Vec<&UntrustedText> = spec.annotations.values().collect();
     assert_eq!(annotations, ["a: {} # ]", "${V}"]);
     assert_eq!(spec.sources[0].platform.to_string(), "linux/386");
     let error = with(&|_| Ok(None)).unwrap_err().to_string();

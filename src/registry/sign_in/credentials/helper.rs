@@ -4,7 +4,7 @@ use futures_util::future::try_join3;
 use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::process::Command;
 
-use crate::registry::redact::clean;
+use crate::image::one_line;
 
 /// The longest output of a helper that is read; bytes.
 const MAX_OUTPUT: u64 = 1 << 20;
@@ -19,7 +19,7 @@ const MAX_OUTPUT: u64 = 1 << 20;
 pub(super) async fn run(name: &str, verb: &str, input: &str, file: &str) -> Result<Result<String, String>, String> {
     // The name comes from a file, and must not name any other program.
     if !name.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_' | b'.')) {
-        return Err(format!("{file}: \"{}\" is not the name of a credential helper", clean(name)));
+        return Err(format!("{file}: \"{}\" is not the name of a credential helper", one_line(name)));
     }
     let program = format!("docker-credential-{name}");
     let not_run = |error: std::io::Error| match error.kind() {

@@ -1,0 +1,37 @@
+use super::escaped;
+
+/// A tag, or a name in a layout, as a line of text shows it. A name that has other characters than the image-spec allows
+/// in `org.opencontainers.image.ref.name`, or starts with one of its separators, is written as a JSON string: it could
+/// start a workflow command, or a line of its own.
+#[must_use]
+pub(crate) fn tag_text(name: &str) -> String {
+    let is_word = |b: u8| b.is_ascii_alphanumeric() || b == b'_';
+    let is_part = |b: u8| is_word(b) || b"-.:@+/".contains(&b);
+    match name.as_bytes() {
+        [first, rest @ ..] if is_word(*first) && rest.iter().all(|b| is_part(*b)) => name.to_owned(),
+        _ => escaped(&serde_json::Value::from(name).to_string()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_that_the_image_spec_does_not_allow_are_quoted() {
+        for (name, shown) in [
+            ("v1.2", "v1.2"),
+            ("_a__b-", "_a__b-"),
+            ("docker.io/library/alpine:3.20+x@y", "docker.io/library/alpine:3.20+x@y"),
+            ("", r#""""#),
+            ("::error ::x", r#""::error ::x""#),
+            ("a\n::error ::x", r#""a\n::error ::x""#),
+            ("hint: run rm", r#""hint: run rm""#),
+            ("##vso[task.x]", r##""#\u0023vso[task.x]""##),
+            ("\u{9b}31m\u{202e}", r#""\u009b31m\u202e""#),
+            ("é\"", r#""é\"""#),
+        ] {
+            assert_eq!(tag_text(name), shown);
+        }
+    }
+}
