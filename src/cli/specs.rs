@@ -118,7 +118,7 @@ fn files(paths: &[String], problems: &mut Vec<String>) -> Vec<String> {
         let entries = match std::fs::read_dir(path) {
             Ok(entries) => entries,
             Err(error) => {
-                problems.push(format!("cannot read {path}: {error}"));
+                problems.push(format!("cannot read {}: {error}", name(path)));
                 continue;
             }
         };
@@ -126,7 +126,7 @@ fn files(paths: &[String], problems: &mut Vec<String>) -> Vec<String> {
         let mut found: Vec<PathBuf> = entries.flatten().map(|entry| entry.path()).filter(is_spec).collect();
         found.sort();
         if found.is_empty() {
-            problems.push(format!("{path} holds no .yaml or .yml file"));
+            problems.push(format!("{} holds no .yaml or .yml file", name(path)));
         }
         files.extend(found.into_iter().map(|file| file.to_string_lossy().into_owned()));
     }

@@ -32,7 +32,7 @@ pub(super) fn scrubbed(text: &str) -> Cow<'_, str> {
 
 /// Tells the user something. A stderr that takes nothing must not end the work.
 pub(super) fn say(line: impl Display) {
-    // Text of others is one visible line by its type; this is the last defence for whatever has no such type.
+    // Third-party text is one visible line by its type; this is the last defence for text without that type.
     let lines: String = line.to_string().split('\n').map(|line| visible(line) + "\n").collect();
     let lines = scrubbed(&lines);
     let _ = aside(|| std::io::stderr().write_all(lines.as_bytes()));
