@@ -1,7 +1,12 @@
 //! Answers that no honest registry gives: an error that names the reference, never a crash, and nothing is written.
 
+use std::io::{BufReader, Write as _};
+use std::net::{TcpListener, TcpStream};
+use std::time::Duration;
+
+use crate::support::images::OCI_INDEX;
 use crate::support::registry::sha256;
-use crate::support::scripted::{Answer, Asked};
+use crate::support::scripted::{Answer, Asked, read_request};
 use crate::support::{Scripted, manifest_tool, manifest_tool_with_stdin};
 
 const OCI: &str = "application/vnd.oci.image.manifest.v1+json";
@@ -143,4 +148,37 @@ fn tokens_and_errors_are_read_to_a_bound() {
     let reference = format!("{}/app:x", server.host);
     let shown = manifest_tool(&std::env::temp_dir(), &["--plain-http", "--retries", "0", "inspect", &reference]);
     assert!(shown.exit == 1 && shown.stderr.contains("longer than the 1048576 bytes"), "{shown:?}");
+}
+
+/// A byte now and then is not silence, and would go on for ever; the end of the body is a day away.
+#[test]
+fn a_body_that_trickles_is_given_up() {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let host = listener.local_addr().unwrap().to_string();
+    std::thread::spawn(move || {
+        for stream in listener.incoming().flatten() {
+            std::thread::spawn(move || trickle(stream));
+        }
+    });
+    let folder = tempfile::tempdir().unwrap();
+    for (kind, line) in [("manifest", "inspect"), ("tags", "tags")] {
+        let reference = if kind == "tags" { format!("{host}/app") } else { format!("{host}/app:v1") };
+        let outcome = manifest_tool(
+            folder.path(),
+            &["--plain-http", "--retries", "1", "--max-wait", "100ms", "--timeout", "1s", line, &reference],
+        );
+        assert_eq!(outcome.exit, 1, "{outcome:?}");
+        assert!(outcome.stderr.contains(" bytes came in 1 s"), "{outcome:?}");
+    }
+}
+
+fn trickle(stream: TcpStream) -> Option<()> {
+    let mut reader = BufReader::new(stream);
+    read_request(&mut reader)?;
+    let mut stream = reader.into_inner();
+    write!(stream, "HTTP/1.1 200 OK\r\nContent-Type: {OCI_INDEX}\r\nContent-Length: 4000000\r\n\r\n").ok()?;
+    loop {
+        stream.write_all(b" ").ok()?;
+        std::thread::sleep(Duration::from_millis(20));
+    }
 }

@@ -1,6 +1,7 @@
 //! Many indexes in one run.
 
-use std::sync::Mutex;
+use std::sync::{Condvar, Mutex};
+use std::time::Duration;
 
 use crate::support::images::push_image;
 use crate::support::{Outcome, Registry, Scripted, manifest_tool, manifest_tool_with_stdin};
@@ -109,16 +110,22 @@ fn a_failing_index_does_not_stop_the_others_unless_told_to() {
 fn requests_under_way_are_bounded() {
     let registry = registry();
     for (given, most) in [(&[][..], 16), (&["--concurrency", "3"], 3)] {
-        let busy = std::sync::Arc::new(Mutex::new((0, 0)));
+        // Requests under way now, and the most so far.
+        let busy = std::sync::Arc::new((Mutex::new((0, 0)), Condvar::new()));
         let seen = std::sync::Arc::clone(&busy);
         let front = Scripted::before(&registry, move |_| {
+            let (busy, changed) = &*seen;
             {
-                let mut busy = seen.lock().unwrap();
+                let mut busy = busy.lock().unwrap();
                 busy.0 += 1;
                 busy.1 = busy.1.max(busy.0);
+                changed.notify_all();
+                // Held until as many are under way as may be, however slow this machine is.
+                let is_short = |busy: &mut (usize, usize)| busy.1 < most;
+                drop(changed.wait_timeout_while(busy, Duration::from_secs(20), is_short).unwrap());
             }
-            std::thread::sleep(std::time::Duration::from_millis(5));
-            seen.lock().unwrap().0 -= 1;
+            std::thread::sleep(Duration::from_millis(5));
+            busy.lock().unwrap().0 -= 1;
             None
         });
         let folder = tempfile::tempdir().unwrap();
@@ -126,7 +133,7 @@ fn requests_under_way_are_bounded() {
         std::fs::write(folder.path().join("many.yaml"), documents.join("---\n")).unwrap();
         let outcome = push(&folder, &[given, &["many.yaml"]].concat(), "");
         assert_eq!(outcome.exit, 0, "{outcome:?}");
-        assert_eq!(busy.lock().unwrap().1, most, "{given:?}");
+        assert_eq!(busy.0.lock().unwrap().1, most, "{given:?}");
     }
     let folder = tempfile::tempdir().unwrap();
     let none = manifest_tool(folder.path(), &["inspect", "--concurrency", "0", "r.invalid/a:1"]);

@@ -1,6 +1,7 @@
-use serde_json::{Value, json};
+use serde_json::json;
 
 use super::credentials::Registries;
+use super::documents::Documents;
 use super::failure::Failure;
 use super::global::Global;
 use super::many::{Came, Many, Moved, not_begun};
@@ -40,7 +41,7 @@ struct Told<'a> {
     keeps: bool,
     prints: bool,
     is_one: bool,
-    documents: Vec<Value>,
+    documents: Documents,
     changed: bool,
     digest: Option<String>,
     batch: &'a Batch<'a>,
@@ -65,7 +66,7 @@ impl Batch<'_> {
             keeps: json || self.files.wants_metadata(),
             prints: !json,
             is_one: specs.len() == 1,
-            documents: Vec::new(),
+            documents: Documents::default(),
             changed: false,
             digest: None,
             batch: self,
@@ -73,9 +74,9 @@ impl Batch<'_> {
         let pushing = talk::with_progress(&store, shown, self.push(&store, specs, &mut told));
         let outcome = self.global.block_on(&client, pushing);
         if outcome.is_err() && !self.options.dry_run {
-            take_back_archives(&mut told.documents);
+            take_back_archives(told.documents.parts_mut());
         }
-        let document = output::document("push", json!({"dryRun": self.options.dry_run, "indexes": told.documents}));
+        let document = told.documents.into_document("push", json!({"dryRun": self.options.dry_run}), "indexes");
         outcome.map_err(|failure| failure.with_document(document.clone()))?;
         files.end(&document, told.digest.as_deref())?;
         let code = if self.exit_code && told.changed { WOULD_CHANGE } else { 0 };
@@ -118,7 +119,7 @@ impl Told<'_> {
                 Came::Done(outcome) => output::index_json(outcome),
                 Came::Failed(failure) => failure.part_of_index(&spec.target),
                 Came::NotBegun => not_begun().part_of_index(&spec.target),
-            });
+            })?;
         }
         let Came::Done(outcome) = came else { return Ok(()) };
         let descriptor = &outcome.plan.descriptor;

@@ -1,8 +1,9 @@
 use clap::Args;
 
-use serde_json::{Value, json};
+use serde_json::json;
 
 use super::credentials::Registries;
+use super::documents::Documents;
 use super::failure::Failure;
 use super::many::{Came, Many, Moved, not_begun};
 use super::results::{Files, Results, pretty, take_back_archives};
@@ -85,9 +86,9 @@ impl Copy {
             talk::with_progress(&store, shown, copy_all(global, &store, &pairs, &options, &mut told)).await
         });
         if outcome.is_err() && !self.dry_run {
-            take_back_archives(&mut told.documents);
+            take_back_archives(told.documents.parts_mut());
         }
-        let document = output::document("copy", json!({"dryRun": self.dry_run, "copies": told.documents}));
+        let document = told.documents.into_document("copy", json!({"dryRun": self.dry_run}), "copies");
         outcome.map_err(|failure| failure.with_document(document.clone()))?;
         files.end(&document, told.digest.as_deref())?;
         Ok(if global.is_json() { pretty(&document) } else { String::new() }.into())
@@ -132,7 +133,7 @@ impl Copy {
 struct Told {
     keeps: bool,
     prints: bool,
-    documents: Vec<Value>,
+    documents: Documents,
     digest: Option<String>,
 }
 
@@ -161,7 +162,7 @@ impl Told {
                     Came::NotBegun => not_begun().part_of_copy(&pair.to),
                 },
             );
-            self.documents.push(part);
+            self.documents.push(part)?;
         }
         let Came::Done(report) = came else { return Ok(()) };
         self.digest = Some(report.descriptor.digest.to_string());

@@ -9,6 +9,7 @@ mod credentials;
 mod dashes;
 mod delete;
 mod digest;
+mod documents;
 mod duration;
 mod failure;
 mod global;

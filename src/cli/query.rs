@@ -1,6 +1,7 @@
 use clap::Args;
 use serde_json::json;
 
+use super::documents::Documents;
 use super::failure::Failure;
 use super::results::{Results, pretty};
 use super::several::look_at;
@@ -28,29 +29,26 @@ const NOT_OFFERED: u8 = 3;
 
 impl Query {
     pub(super) fn run(self, global: &Global) -> Result<Results, Failure> {
-        let (mut parts, mut lacking) = (Vec::new(), Vec::new());
-        let looked = look_at(global, &self.images, query::query, |name, found| {
-            match &found {
-                Ok(found) => {
-                    let offered = self.platform.as_ref().map(|wanted| found.offers(wanted));
-                    lacking.extend((offered == Some(false)).then(|| name.to_owned()));
-                    if !global.is_json() {
-                        return print_for_reader(output::query_text(name, found));
-                    }
-                    let mut part = output::query_json(name, found);
-                    if let Some(offered) = offered {
-                        output::merge(&mut part, json!({"offered": offered}));
-                    }
-                    parts.push(part);
+        let (mut documents, mut lacking) = (Documents::default(), Vec::new());
+        let looked = look_at(global, &self.images, query::query, |name, found| match &found {
+            Ok(found) => {
+                let offered = self.platform.as_ref().map(|wanted| found.offers(wanted));
+                lacking.extend((offered == Some(false)).then(|| name.to_owned()));
+                if !global.is_json() {
+                    return print_for_reader(output::query_text(name, found));
                 }
-                Err(failure) => parts.push(failure.part(name)),
+                let mut part = output::query_json(name, found);
+                if let Some(offered) = offered {
+                    output::merge(&mut part, json!({"offered": offered}));
+                }
+                documents.push(part)
             }
-            Ok(())
+            Err(failure) => documents.push(failure.part(name)),
         });
         if let (Some(wanted), false) = (&self.platform, lacking.is_empty() || global.quiet) {
             say(format_args!("not for {wanted}: {}", lacking.join(", ")));
         }
-        let document = output::document("query", json!({"images": parts}));
+        let document = documents.into_document("query", json!({}), "images");
         looked.map_err(|failure| failure.with_document(document.clone()))?;
         let text = if global.is_json() { pretty(&document) } else { String::new() };
         Ok(Results { text, code: if lacking.is_empty() { 0 } else { NOT_OFFERED } })

@@ -1,7 +1,8 @@
 use clap::Args;
-use serde_json::{Value, json};
+use serde_json::json;
 
 use super::credentials::Registries;
+use super::documents::Documents;
 use super::failure::Failure;
 use super::results::{Results, pretty};
 use super::several::look_at_all;
@@ -33,41 +34,39 @@ impl Tags {
         }
         let client = global.client(&Registries::read([&at]))?;
         let store = Store::new(&client);
-        let mut parts: Vec<Value> = Vec::new();
+        let mut documents = Documents::default();
         let listing = async {
             let tags = store.tags(&at, self.limit).await?;
             if !self.platforms {
-                parts.extend(tags.iter().map(|tag| json!({"tag": tag})));
-                let lines: String = tags.iter().map(|tag| output::tag_text(tag) + "\n").collect();
-                return if global.is_json() { Ok(()) } else { print_for_reader(lines) };
+                if global.is_json() {
+                    return tags.iter().try_for_each(|tag| documents.push(json!({"tag": tag})));
+                }
+                return print_for_reader(tags.iter().map(|tag| output::tag_text(tag) + "\n").collect::<String>());
             }
             let width = tags.iter().map(|tag| output::tag_text(tag).chars().count()).max().unwrap_or_default();
             let locations: Vec<(String, Location)> =
                 tags.iter().map(|tag| (tag.as_str().to_owned(), at.with_tag(tag))).collect();
-            look_at_all(&store, &locations, query::query, |tag, found| {
-                match found {
-                    Ok(found) if !global.is_json() => {
-                        let names: Vec<String> = found.platforms.iter().map(Platform::to_string).collect();
-                        let tag = output::tag_text(tag);
-                        return print_for_reader(format!("{tag:<width$} {}\n", names.join(", ")));
-                    }
-                    Ok(found) => {
-                        let mut part = json!({"tag": tag});
-                        output::merge(&mut part, output::query_json(at.with_tag(tag), &found));
-                        parts.push(part);
-                    }
-                    Err(failure) => {
-                        let mut part = json!({"tag": tag});
-                        output::merge(&mut part, failure.part(at.with_tag(tag)));
-                        parts.push(part);
-                    }
+            look_at_all(&store, &locations, query::query, |tag, found| match found {
+                Ok(found) if !global.is_json() => {
+                    let names: Vec<String> = found.platforms.iter().map(Platform::to_string).collect();
+                    let tag = output::tag_text(tag);
+                    print_for_reader(format!("{tag:<width$} {}\n", names.join(", ")))
                 }
-                Ok(())
+                Ok(found) => {
+                    let mut part = json!({"tag": tag});
+                    output::merge(&mut part, output::query_json(at.with_tag(tag), &found));
+                    documents.push(part)
+                }
+                Err(failure) => {
+                    let mut part = json!({"tag": tag});
+                    output::merge(&mut part, failure.part(at.with_tag(tag)));
+                    documents.push(part)
+                }
             })
             .await
         };
         let listed = global.block_on(&client, listing);
-        let document = output::document("tags", json!({"repository": self.repository, "tags": parts}));
+        let document = documents.into_document("tags", json!({"repository": self.repository}), "tags");
         listed.map_err(|failure| failure.with_document(document.clone()))?;
         Ok(if global.is_json() { pretty(&document) } else { String::new() }.into())
     }

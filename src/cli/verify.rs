@@ -2,6 +2,7 @@ use clap::Args;
 use serde_json::json;
 
 use super::credentials::Registries;
+use super::documents::Documents;
 use super::failure::Failure;
 use super::results::{Results, pretty};
 use super::several::{locations, look_at_all};
@@ -35,26 +36,23 @@ impl Verify {
         let locations = locations(&self.images)?;
         let client = global.client(&Registries::read(locations.iter().map(|(_, location)| location)))?;
         let store = Store::new(&client);
-        let (mut parts, mut is_unsound, mut unchecked) = (Vec::new(), false, Vec::new());
+        let (mut documents, mut is_unsound, mut unchecked) = (Documents::default(), false, Vec::new());
         let look = async |store: &Store<'_>, at: &Location| {
             let found = verify::verify(store, at, self.layers).await;
             let traffic = store.client().traffic();
             talk::done(traffic.requests, traffic.retries);
             found
         };
-        let looking = look_at_all(&store, &locations, look, |name, found| {
-            match found {
-                Ok(found) => {
-                    is_unsound |= !found.findings.is_empty();
-                    unchecked.extend(Failure::unchecked(name, &found.unchecked));
-                    if !global.is_json() {
-                        return print_for_reader(output::verification_text(name, &found));
-                    }
-                    parts.push(output::verification_json(name, &found));
+        let looking = look_at_all(&store, &locations, look, |name, found| match found {
+            Ok(found) => {
+                is_unsound |= !found.findings.is_empty();
+                unchecked.extend(Failure::unchecked(name, &found.unchecked));
+                if !global.is_json() {
+                    return print_for_reader(output::verification_text(name, &found));
                 }
-                Err(failure) => parts.push(failure.part(name)),
+                documents.push(output::verification_json(name, &found))
             }
-            Ok(())
+            Err(failure) => documents.push(failure.part(name)),
         });
         let shown = (self.layers && !self.no_progress && !global.quiet).then_some((locations.len(), "images"));
         let looked = global.block_on(&client, talk::with_progress(&store, shown, looking));
@@ -68,7 +66,7 @@ impl Verify {
             }
             (looked, unchecked) => looked.and(unchecked),
         };
-        let document = output::document("verify", json!({"images": parts}));
+        let document = documents.into_document("verify", json!({}), "images");
         let text = if global.is_json() { pretty(&document) } else { String::new() };
         match looked {
             Ok(()) => Ok(Results { text, code: if is_unsound { UNSOUND } else { 0 } }),

@@ -18,7 +18,7 @@ use std::borrow::Borrow;
 
 use bytes::Bytes;
 use futures_util::future::join_all;
-use tokio::sync::Semaphore;
+use tokio::sync::{Semaphore, SemaphorePermit};
 
 use crate::image::{
     Descriptor, Digest, Fetched, ImageConfig, ImageManifest, LayoutReference, Location, MAX_CONFIG, Manifest, Platform,
@@ -36,6 +36,8 @@ pub struct Store<'a> {
     files: files::Open,
     slots: Semaphore,
     transfers: Transfers,
+    /// Bounds the writes that are under way, whatever they are for; see [`Self::piece_of_work`].
+    pieces: Semaphore,
 }
 
 impl<'a> Store<'a> {
@@ -47,7 +49,14 @@ impl<'a> Store<'a> {
             files: files::Open::default(),
             slots: Semaphore::new(TRANSFERS.min(client.concurrency())),
             transfers: Transfers::default(),
+            pieces: Semaphore::new(client.concurrency()),
         }
+    }
+
+    /// Waits until fewer than `concurrency` writes are under way in the run. Each takes 20 to 40 KB from its beginning to
+    /// its end, and there may be a hundred thousand; what waits here is small, if the write itself is boxed.
+    async fn piece_of_work(&self) -> Option<SemaphorePermit<'_>> {
+        self.pieces.acquire().await.ok()
     }
 
     /// The client of the registries.

@@ -91,7 +91,7 @@ impl Placed {
     /// its blobs are not looked for: `verify` does that. No manifest is written, so that nothing becomes visible: this may
     /// run while configs are still checked.
     ///
-    /// At most `concurrency` children and blobs are worked on at once, however many there are: each takes some 40 KB.
+    /// At most `concurrency` children and blobs are begun at once, however many there are.
     pub async fn place_blobs(
         &self,
         store: &Store<'_>,
@@ -147,9 +147,10 @@ impl Placed {
         steps: Steps<'_>,
     ) -> Result<Option<&'c Child>, Error> {
         let placing = async {
+            let _piece = store.piece_of_work().await;
             let placing = match self.is_dry {
-                true => store.foresee_blob(&child.from, target, blob).await?,
-                false => store.place_blob(&child.from, target, blob).await?,
+                true => store.foresee_blob(&child.from, target, blob).boxed().await?,
+                false => store.place_blob(&child.from, target, blob).boxed().await?,
             };
             steps(Step::Blob(blob.digest.clone(), blob.size, placing));
             Ok(())
@@ -196,7 +197,8 @@ impl Placed {
         let push = async {
             let at = target.with_digest(child.descriptor.digest.clone());
             if !self.is_dry {
-                store.push_manifest(&at, &child.descriptor, &child.bytes, None).await?;
+                let _piece = store.piece_of_work().await;
+                store.push_manifest(&at, &child.descriptor, &child.bytes, None).boxed().await?;
             }
             steps(Step::Manifest(child.descriptor.digest.clone()));
             Ok(())

@@ -16,12 +16,15 @@ use tokio::sync::Semaphore;
 
 use crate::image::{Descriptor, Digest, Fetched, ImageManifest, Location, Manifest, Platform, media_type};
 use crate::once::Once;
-use crate::registry::FoundBlob;
+use crate::registry::{Error as RegistryError, FoundBlob};
 use crate::store::{Error, Store};
 use unpack::Contents;
 
 /// Images, and blobs of one, that are looked at at once; each takes memory.
 const AT_ONCE: usize = 32;
+
+/// Findings that are listed; an index of ten thousand images can have millions.
+const MAX_FINDINGS: usize = 10_000;
 
 /// What was found out about a reference.
 #[derive(Debug, Clone, Default)]
@@ -122,7 +125,14 @@ pub async fn verify(store: &Store<'_>, reference: &Location, layers: bool) -> Re
         return Err(stopped.clone());
     }
     check::entries(&mut nodes);
-    Ok(sum_up(descriptor, nodes, &firsts, unchecked))
+    let mut found = sum_up(descriptor, nodes, &firsts, unchecked);
+    let count = found.findings.len();
+    if count > MAX_FINDINGS {
+        found.findings.truncate(MAX_FINDINGS);
+        let reason = format!("it has {count} findings, of which the first {MAX_FINDINGS} are listed");
+        found.unchecked.push(RegistryError::of_source(reference.to_string(), reason).into());
+    }
+    Ok(found)
 }
 
 /// For each manifest the place where it is first: what is listed again is checked once, and what is wrong with it told of
