@@ -43,7 +43,7 @@ fn hosts_are_named_as_in_references() {
         (&["--plain-http=other.test"], "app:v1", false),
     ] {
         let proxy = empty();
-        // A single word is no host.
+        // A single word is not a host.
         let is_bad = flags == ["--plain-http=test"];
         for args in [[flags, &["inspect", image]].concat(), [&["inspect", image], flags].concat()] {
             let outcome = through(&proxy, &args);

@@ -1,4 +1,4 @@
-//! Changes to a configuration: several at once, and what is left as it is.
+//! Concurrent changes to a configuration, and what they must not change.
 
 use std::collections::BTreeSet;
 use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _, chown, symlink};
@@ -113,7 +113,7 @@ fn a_lock_that_is_held_is_waited_for_until_the_run_is_to_end() {
     std::thread::sleep(std::time::Duration::from_millis(500));
     drop(held);
     let outcome = end(waiting);
-    assert_eq!(outcome.exit, 0, "what a process left behind is no lock: {outcome:?}");
+    assert_eq!(outcome.exit, 0, "a lock file that another process left behind does not block: {outcome:?}");
     assert_eq!(scene.hosts(), ["r.test".to_owned()].into());
     assert!(!scene.file("config.json.lock").exists());
 }

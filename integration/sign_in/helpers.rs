@@ -127,7 +127,7 @@ fn the_output_of_a_helper_is_bounded() {
         let outcome = end(start(scene.command(&["inspect", &format!("{host}/app:v1")])));
         assert!(outcome.exit == 1 && outcome.stderr.contains(" names, printed more than 1 MiB\n"), "{outcome:?}");
     }
-    // It may print before it has read all that it is told.
+    // It may print before it has read its input.
     let scene = Scene::with(&format!("head -c 500000 /dev/zero | tr '\\0' ' '\n{GOOD}"));
     let outcome = end(start(scene.command(&["inspect", &format!("{}/app:v1", scene.registry.host)])));
     assert_eq!(outcome.exit, 0, "{outcome:?}");

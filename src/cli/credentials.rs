@@ -195,7 +195,7 @@ pub(super) fn holds_credentials(name: &str) -> bool {
     SECRET_VARIABLES.iter().any(|secret| secret.eq_ignore_ascii_case(name))
 }
 
-/// The values of variables that hold secrets. A user name, or a proxy's URL without one, is none.
+/// The values of variables that hold secrets. User names do not count, nor proxies' URLs without credentials.
 pub(super) fn secret_values() -> impl Iterator<Item = String> {
     let set = std::env::vars_os().map(|(name, value)| (name.to_string_lossy().into_owned(), value));
     set.filter(|(name, _)| holds_credentials(name) && !name.eq_ignore_ascii_case(USERNAME))

@@ -5,7 +5,7 @@ use super::talk::say;
 
 /// Puts arguments into clap's form where the Go program takes others: `-debug` for `--debug`, with a note, `-v` for
 /// `--version`, and `--raw=true` or `--raw=false` for a flag that has no value. The value of a flag that takes any text,
-/// such as `--password`, stays as it is.
+/// such as `--password`, is not changed.
 pub(super) fn as_clap_has_it(args: impl Iterator<Item = OsString>, command: &clap::Command) -> Vec<OsString> {
     let mut flags = HashMap::from(["help", "version"].map(|name| (name.to_owned(), true)));
     flags_of(command, &mut flags);
@@ -25,8 +25,8 @@ pub(super) fn as_clap_has_it(args: impl Iterator<Item = OsString>, command: &cla
     gathered(args.collect())
 }
 
-/// Puts the flags that have their value in them, behind a `=`, before the command where there are several: of those
-/// before a command and those after it clap takes one half.
+/// Moves the flags whose value follows a `=` to the front if there are several: where a flag stands both before and after
+/// the command, clap uses only the values on one side.
 fn gathered(args: Vec<(OsString, bool)>) -> Vec<OsString> {
     let is_moved = args.iter().filter(|(_, is_movable)| *is_movable).count() > 1;
     let (moved, mut rest): (Vec<_>, Vec<_>) = args.into_iter().partition(|(_, is_movable)| is_moved && *is_movable);

@@ -7,7 +7,7 @@ use std::ffi::OsString;
 const MASK: &str = "****";
 /// A shorter secret is masked only where it is a word of its own: it may be a part of any other. Characters.
 const SHORT: usize = 4;
-/// Messages quote the beginning of a long text: a secret counts as found by its first characters, so many.
+/// Messages may cut a long text short, so a secret counts as found by its beginning. Characters.
 const KEY: usize = 32;
 /// The longest name that is compared with that of a flag; bytes.
 const MAX_NAME: usize = 32;
@@ -22,7 +22,7 @@ pub(super) struct Secrets {
 
 impl Secrets {
     /// Finds the secrets in the arguments, of which the first is the program, and in the values of variables. `words`
-    /// are the long flags that there are, without their dashes.
+    /// are the known long flags, without their dashes, and the names of commands.
     pub(super) fn new(args: &[OsString], values: impl Iterator<Item = String>, words: &HashSet<String>) -> Self {
         let mut secrets = Self { certain: values.collect(), likely: Vec::new() };
         let args: Vec<_> = args.iter().skip(1).map(|arg| arg.to_string_lossy()).collect();
@@ -50,7 +50,7 @@ impl Secrets {
             return self.certain.extend(owned(value.or(next)));
         }
         if name == "username" || name == "u" {
-            // A user name is no secret, but one that begins with a dash may be a password in the wrong place.
+            // User names are not secret, but one that begins with a dash may be a password in the wrong place.
             return self.likely.extend(owned(value.or(next)).filter(|user| user.starts_with('-')));
         }
         if words.contains(&name) && name != "password-stdin" {

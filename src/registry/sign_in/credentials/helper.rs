@@ -33,7 +33,7 @@ pub(super) async fn run(name: &str, verb: &str, input: &str, file: &str) -> Resu
     let (stdin, stdout, stderr) = (child.stdin.take(), child.stdout.take(), child.stderr.take());
     let write = async {
         if let Some(mut stdin) = stdin {
-            // A helper that does not read, because it has only one host, closes the pipe; that is no error.
+            // A helper that does not read, because it has only one host, closes the pipe. That is not an error.
             let _ = stdin.write_all(input.as_bytes()).await;
         }
         Ok(())

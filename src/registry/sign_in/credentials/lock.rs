@@ -44,7 +44,7 @@ impl Lock {
 #[cfg(unix)]
 impl Drop for Lock {
     fn drop(&mut self) {
-        // While it is still locked: a process that has opened it meanwhile finds that it is gone, and opens another.
+        // While it is still locked: a process that waits for this file finds it gone, and makes another.
         let _ = std::fs::remove_file(&self.path);
     }
 }

@@ -22,8 +22,8 @@ pub(crate) enum Stored {
 }
 
 /// Stores user and password for a registry as `docker login` does: with the helper that the configuration names, else
-/// in the configuration, in which all else stays as it is. Dropping the future leaves the configuration whole, as it was
-/// or as it is to be, and ends the helper.
+/// in the configuration, whose other parts are not changed. Dropping the future kills the helper, and never leaves half a
+/// configuration.
 ///
 /// # Errors
 /// No configuration can be found, read, locked or written, or the helper fails. Nothing is half written.
@@ -76,8 +76,8 @@ pub(crate) async fn erase(sources: &CredentialSources, registry: &str) -> Result
     Ok(erased)
 }
 
-/// Changes `auths` in a configuration that no other process of this program changes meanwhile. It is read again under
-/// the lock: waiting for that, or for a helper, takes time in which others may have written.
+/// Changes `auths` in a configuration while it is locked against other runs of this program. Reads it again under the
+/// lock: others may have written to it during the wait for the lock or for a helper.
 async fn change<T>(
     sources: &CredentialSources,
     path: &Path,
@@ -87,7 +87,7 @@ async fn change<T>(
     let _lock = Lock::acquire(path).await?;
     let mut config = Config::open(sources)?;
     if config.path != path {
-        return Err(format!("cannot change {}: it has become a link elsewhere meanwhile", path.display()));
+        return Err(format!("cannot change {}: it was replaced by a link to another file", path.display()));
     }
     edit(&mut config.auths);
     config.write()
