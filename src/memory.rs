@@ -9,8 +9,8 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use bytes::Bytes;
 
-/// Bytes that a run may keep of what it reads, by the estimate of [`json_cost`]: about three times what an index of 500
-/// images of 50 layers takes. The process as a whole stays below 300 MB.
+/// Bytes that a run may keep of what it reads, parsed JSON included (see [`json_cost`]): about three times what an index
+/// of 500 images of 50 layers takes. The process as a whole stays below 300 MB.
 pub(crate) const LIMIT: usize = 96 << 20;
 
 /// Bytes that an element of a JSON document takes in memory besides its text: a string's header and the allocator's
@@ -36,7 +36,7 @@ pub(crate) struct Charge {
     bytes: usize,
 }
 
-/// What is to be read does not fit into the memory that the run may use.
+/// The error of a read that does not fit into the memory that the run may use.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("it does not fit into the {} MiB of memory that a run may use for what it reads", .limit >> 20)]
 pub(crate) struct OverLimit {
@@ -70,7 +70,7 @@ impl Charge {
     /// Takes more of the budget.
     ///
     /// # Errors
-    /// The budget has less than that left; nothing is taken.
+    /// The budget has less than that left. The charge does not change.
     pub(crate) fn grow(&mut self, bytes: usize) -> Result<(), OverLimit> {
         let Account { limit, used } = &*self.account;
         let add = |used: usize| used.checked_add(bytes).filter(|sum| sum <= limit);
@@ -82,7 +82,7 @@ impl Charge {
     /// Takes what a document takes, as it is and parsed.
     ///
     /// # Errors
-    /// The budget has less than that left; nothing is taken.
+    /// The budget has less than that left. The charge does not change.
     pub(crate) fn grow_by_document(&mut self, text: &[u8]) -> Result<(), OverLimit> {
         self.grow(text.len().saturating_add(json_cost(text)))
     }

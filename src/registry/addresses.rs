@@ -29,7 +29,7 @@ enum Kind {
 
 /// An address that a registry may not point to.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("{name} resolves to {address}, {}", .kind.words())]
+#[error("{name} is not connected to: it resolves to {address}, {}", .kind.words())]
 pub(super) struct ForbiddenAddress {
     name: String,
     address: IpAddr,
@@ -269,7 +269,10 @@ mod tests {
             assert_eq!(found.as_ref().ok(), expected.map(at).as_ref(), "{addresses:?}");
         }
         let error = allowed("cdn.example", at(&["169.254.169.254"]), false).unwrap_err();
-        assert_eq!(error.to_string(), "cdn.example resolves to 169.254.169.254, a link-local or metadata address");
+        assert_eq!(
+            error.to_string(),
+            "cdn.example is not connected to: it resolves to 169.254.169.254, a link-local or metadata address"
+        );
     }
 
     #[test]

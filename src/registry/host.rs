@@ -133,7 +133,7 @@ impl Client {
     /// would be sent twice: the first goes alone, and the others wait here for its answer.
     pub(super) async fn first<'a>(&self, registry: &str, host: &'a Host, scopes: &Scopes) -> Option<First<'a>> {
         let known = || host.answered.load(Ordering::Acquire);
-        if known() || !self.credentials().may_have(registry, scopes.repository()).await {
+        if known() || !Box::pin(self.credentials().may_have(registry, scopes.repository())).await {
             return None;
         }
         host.waiting.fetch_add(1, Ordering::Relaxed);

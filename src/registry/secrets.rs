@@ -13,7 +13,7 @@ use super::redact::Secret;
 #[derive(Clone, Default)]
 pub(crate) struct Secrets(Arc<RwLock<Vec<String>>>);
 
-/// Characters of a secret that make it known again: a message may hold its beginning only.
+/// The number of characters that identify a secret: a message that was cut off holds only its beginning.
 const BEGINNING: usize = 16;
 /// A shorter secret is not looked for in text from a server: it would be found everywhere.
 const SHORTEST: usize = 3;
@@ -33,7 +33,7 @@ impl Secrets {
         }
     }
 
-    /// Takes in a secret in the forms in which a server may repeat it: as it is, in base64, and encoded for a URL.
+    /// Takes in a secret, in each form that a server may repeat it in: verbatim, in base64, and encoded for a URL.
     pub(crate) fn add(&self, secret: &str) {
         let in_base64 = [BASE64_STANDARD_NO_PAD.encode(secret), BASE64_URL_SAFE_NO_PAD.encode(secret)];
         let mut forms = vec![secret.trim_end_matches('=').to_owned()];
@@ -69,7 +69,7 @@ impl Secrets {
     }
 }
 
-/// The text with `****` in place of each occurrence of a secret, or of its beginning; nothing where there is none.
+/// Replaces each occurrence of a secret, or of its beginning, by `****`. `None` if the text does not contain it.
 fn without(text: &str, secret: &str) -> Option<String> {
     let end = secret.char_indices().map(|(at, _)| at).find(|at| *at >= BEGINNING).unwrap_or(secret.len());
     let (beginning, rest_of_secret) = secret.split_at(end);
@@ -121,7 +121,7 @@ mod tests {
             (token.replace('/', "%2F").replace('+', "%2B").replace('=', "%3D"), "Bearer ****"),
         ] {
             let found = scrubbed(&token, &text);
-            // Padding is no secret.
+            // Padding is not part of the secret.
             assert_eq!(found.replace("****%3D%3D", "****").replace("****==", "****"), shown, "{text}");
         }
     }

@@ -20,7 +20,7 @@ pub(crate) const MAX_MEMORY: usize = 64 << 20;
 pub(super) const PER_VALUE: usize = 64;
 /// Bytes that a source takes: its reference in parts, and its platform.
 pub(super) const PER_SOURCE: usize = 512;
-/// Problems of a file that are told of; who wrote it has enough to do with these.
+/// The number of problems that are reported for one file.
 const MAX_PROBLEMS: usize = 1_000;
 
 /// The known keys of a mapping, with their values.
@@ -45,7 +45,7 @@ impl<'a> Reader<'a> {
 }
 
 impl Reader<'_> {
-    /// Whether there is memory for so many bytes more; where there is not, that is noted once.
+    /// Takes `bytes` of the memory that specs may use. Returns false, and notes the problem once, if too little is left.
     pub(super) fn has_room(&mut self, at: Location, bytes: usize) -> bool {
         match self.left.checked_sub(bytes) {
             Some(left) => self.left = left,

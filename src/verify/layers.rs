@@ -167,7 +167,7 @@ async fn contents(work: &Work<'_>, blob: &Descriptor, diff_id: Option<&str>) -> 
     work.contents.get(&key, reading).await
 }
 
-/// Reads a blob once, when there is memory for a decoder with a window of so many bytes.
+/// Reads a blob once there is memory for a decoder whose window has `window` bytes.
 async fn read(work: &Work<'_>, blob: &Descriptor, like: Option<&Digest>, window: u64) -> Result<Contents, Error> {
     // Twice the usual window, as decoders want memory besides it; for the widest all that there is.
     let mebibytes = u32::try_from((2 * window) >> 20).unwrap_or(DECODERS).min(DECODERS);

@@ -11,10 +11,10 @@ use tokio::sync::mpsc;
 use crate::image::media_type::Packing;
 use crate::image::{Digest, Hasher};
 
-/// Bytes of a window of zstd, which are kept in memory: what every decoder should take (RFC 8878, section 3.1.1.1.2), and
-/// what compressors make unless they are told to go far back.
+/// Bytes of zstd's window, which is kept in memory: the size that every decoder should support (RFC 8878, section
+/// 3.1.1.1.2), and the largest that compressors use by default.
 pub(super) const USUAL_WINDOW: u64 = 8 << 20;
-/// What zstd itself takes without being asked to take more.
+/// The largest window that the zstd program accepts without `--long`.
 pub(super) const WIDEST_WINDOW: u64 = 128 << 20;
 /// Bytes that are unpacked at once.
 const PIECE: usize = 128 << 10;

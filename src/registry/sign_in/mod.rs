@@ -214,7 +214,8 @@ impl SignIn {
         }
         let credentials = client.credentials();
         // A helper may take seconds, or never end. It writes nothing, so a run that stops does not wait for it.
-        let looking = client.stop().or(credentials.find(&self.registry, repository)).await;
+        // On the heap: every request's future has this one in it.
+        let looking = client.stop().or(Box::pin(credentials.find(&self.registry, repository))).await;
         let found = looking.map_err(|reason| Error::stopped(self.registry.as_str(), reason))?;
         if logins.values().all(|known| said(known) != said(&found)) {
             client.trace(|| format!("credentials for {}: {}", self.registry, said(&found)));
