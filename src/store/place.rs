@@ -34,6 +34,9 @@ pub struct Placed {
     is_dry: bool,
 }
 
+/// Failed blobs after which no other is begun: a registry that takes none would be asked a hundred thousand times.
+const MAX_ERRORS: usize = 100;
+
 /// A repository, shared by the keys of all its content, and a digest.
 type Place = (Arc<Location>, Digest);
 
@@ -104,7 +107,7 @@ impl Placed {
         let (mut seen, mut errors) = (HashSet::new(), Vec::new());
         let mut running: FuturesUnordered<BoxFuture<'_, Result<Option<&Child>, Error>>> = FuturesUnordered::new();
         loop {
-            while running.len() < store.client().concurrency() {
+            while running.len() < store.client().concurrency() && errors.len() < MAX_ERRORS {
                 // All children first: each may turn out to have many blobs.
                 if let Some(child) = unseen.next() {
                     let place = (Arc::clone(&repository), child.descriptor.digest.clone());
