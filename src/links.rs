@@ -1,4 +1,4 @@
-//! Files that a run replaces: where their paths lead, and what is there already.
+//! Files that a run replaces: where their paths lead, and what type of file exists there.
 //!
 //! A rename replaces whatever has the name, a FIFO or `/dev/null` as well. So every path is resolved before its file is
 //! written, and resolved again just before the rename.
@@ -81,7 +81,7 @@ impl fmt::Display for Kind {
     }
 }
 
-/// Resolves a path that is to be written. A dangling symbolic link leads to the file that it names.
+/// Resolves a path before it is written. A dangling symbolic link leads to the file that it names.
 ///
 /// # Errors
 ///
@@ -99,7 +99,7 @@ pub(crate) fn resolve(path: &Path) -> Result<Target, Error> {
 ///
 /// # Errors
 ///
-/// As [`resolve`], and what is there is not a regular file.
+/// As [`resolve`], and the path leads to something other than a regular file.
 pub(crate) fn resolve_file(path: &Path) -> Result<PathBuf, Error> {
     match resolve(path)? {
         Target::File(target) => Ok(target),

@@ -88,7 +88,7 @@ fn open_locked(at: &LayoutReference, cancel: &CancelToken, budget: &Budget) -> R
     loop {
         archive::open(path).map_err(failed)?;
         let lock = lock(path, cancel).map_err(failed)?;
-        // A process that had the lock before may have put another file in its place.
+        // The process that held the lock before may have replaced the file.
         if is_in_place(&lock, at) {
             let file = locked_file(&lock, path).map_err(failed)?;
             return Ok((Layout::from_archive(at, file, budget)?, lock));

@@ -14,7 +14,7 @@ const LOCK_WAIT: Duration = Duration::from_millis(50);
 ///
 /// # Errors
 ///
-/// Another process keeps the lock for half a minute, or the run is stopped meanwhile.
+/// Another process keeps the lock for half a minute, or the run is stopped before it is released.
 #[cfg(not(windows))]
 pub(super) fn lock(path: &Path, cancel: &CancelToken) -> std::io::Result<File> {
     use std::fs::TryLockError;
@@ -35,7 +35,7 @@ pub(super) fn lock(path: &Path, cancel: &CancelToken) -> std::io::Result<File> {
 ///
 /// # Errors
 ///
-/// Another process keeps the lock for half a minute, or the run is stopped meanwhile.
+/// Another process keeps the lock for half a minute, or the run is stopped before it is released.
 #[cfg(windows)]
 pub(super) fn lock(path: &Path, cancel: &CancelToken) -> std::io::Result<File> {
     use std::os::windows::fs::OpenOptionsExt as _;

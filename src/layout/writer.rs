@@ -233,7 +233,7 @@ impl Writer {
         &self.at
     }
 
-    /// Begins an archive of what was written so far; `None` for a folder, which is in its place already.
+    /// Begins an archive of what was written so far; `None` for a folder, which is written directly.
     ///
     /// # Errors
     ///
@@ -301,7 +301,7 @@ impl NewArchive {
         Ok(move || archive::write(&root, file, &cancel).map_err(|error| Error::unwritten(&at, &error)))
     }
 
-    /// Puts the archive in place of what was there.
+    /// Renames the archive to its target, replacing the existing archive.
     ///
     /// # Errors
     ///

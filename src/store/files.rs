@@ -142,7 +142,7 @@ impl Store<'_> {
         }
     }
 
-    /// Puts the archives of this run in their places; without this they stay what they were. None is after a stop.
+    /// Renames the archives of this run to their targets; without this the existing archives stay. Fails after a stop.
     pub async fn finish(&self) -> Result<(), Error> {
         for writer in self.files.archives() {
             self.place_archive(&writer, || Ok(())).await?;

@@ -13,7 +13,7 @@ pub struct Denied {
     pub denial: Denial,
     /// The registry's answer.
     pub refusal: Refusal,
-    /// Why credentials that were given for the run were not used, where there are none for this registry.
+    /// Why the run's given credentials were not used for this registry.
     pub unused: Option<String>,
 }
 
