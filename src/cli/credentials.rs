@@ -6,7 +6,7 @@ use super::failure::Failure;
 use super::global::Global;
 use super::registry_name::registry_name;
 use super::talk::say;
-use crate::image::{Location, Reference};
+use crate::image::{Location, Reference, UntrustedText};
 use crate::registry::{CredentialSources, Given, Login, Secret};
 
 const USERNAME: &str = "MANIFEST_TOOL_USERNAME";
@@ -86,6 +86,7 @@ impl Global {
     /// Only one half of the pair is given, or a variable has an unusable value.
     pub(super) fn credentials(&self, registries: &Registries<'_>) -> Result<CredentialSources, Failure> {
         let sources = self.stored_credentials();
+        self.note_missing_config();
         let Some(pair) = self.pair()? else { return Ok(sources) };
         if !pair.is_from_environment() {
             return Ok(CredentialSources { given: registries.first.map(|first| pair.given_to(first)), ..sources });
@@ -105,6 +106,16 @@ impl Global {
             }
         };
         Ok(CredentialSources { given: registry.map(|registry| pair.given_to(&registry)), unused, ..sources })
+    }
+
+    /// Says that the folder of `--docker-cfg` has no configuration: with a typing error in it, a registry would answer
+    /// that credentials are missing.
+    fn note_missing_config(&self) {
+        let Some(folder) = self.docker_cfg.as_deref().filter(|path| path.is_dir()) else { return };
+        if !self.quiet && !folder.join("config.json").exists() {
+            let folder = UntrustedText::from(folder.to_string_lossy().into_owned());
+            say(format_args!("note: {folder} has no config.json; no stored credentials are used"));
+        }
     }
 
     /// The configurations and helpers, without the user name and password of the command line and the environment.

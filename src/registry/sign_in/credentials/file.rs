@@ -132,7 +132,8 @@ fn locate(config: &Map<String, Value>, form: Form, registry: &str, repository: &
         }
     }
     let by_host = || {
-        let same_host = |name: &str| host_of(name) == host_of(key) && !(form == Form::Podman && is_part(name));
+        let same_host =
+            |name: &str| host_of(name).eq_ignore_ascii_case(host_of(key)) && !(form == Form::Podman && is_part(name));
         auths.iter().filter(|(name, _)| same_host(name)).find_map(|(name, entry)| found(name, entry))
     };
     auths.get(key).and_then(|entry| found(key, entry)).or_else(by_host)
@@ -156,9 +157,12 @@ pub(super) fn is_part(key: &str) -> bool {
         && key.split_once('/').is_some_and(|(_, path)| !matches!(path, "" | "v1" | "v1/" | "v2" | "v2/"))
 }
 
-/// A key without scheme and path: what is compared exactly, never as a suffix.
+/// A key without scheme (in any case) and path: what is compared exactly, never as a suffix.
 pub(super) fn host_of(key: &str) -> &str {
-    let key = key.strip_prefix("https://").or_else(|| key.strip_prefix("http://")).unwrap_or(key);
+    let key = match key.split_once("://") {
+        Some((scheme, rest)) if ["https", "http"].iter().any(|known| scheme.eq_ignore_ascii_case(known)) => rest,
+        _ => key,
+    };
     let host = key.split('/').next().unwrap_or(key);
     if host == "docker.io" || host == "registry-1.docker.io" { "index.docker.io" } else { host }
 }
@@ -200,6 +204,8 @@ mod tests {
             "https://index.docker.io/v1/": auth("hub"), "r.io": auth("r"), "https://s.io:5000/v1/": auth("s"),
             "t.io": {"identitytoken": "t", "auth": auth("x")["auth"]}, "u.io": {"username": "u", "password": "p"},
             "v.io": {"registrytoken": "v"}, "mixed.io": mixed,
+            "HTTPS://x.io": auth("x"), "Http://Y.io/v2/": auth("y"), "ftp://z.io": auth("z"),
+            "wrapped.io": {"auth": "dTpw\r\nOnc=\n"},
             "bad.io": {"auth": "%%%"}, "empty.io": {}, "blank.io": {"auth": ""}, "w.io/team": auth("w"),
         }});
         for (registry, expected) in [
@@ -215,6 +221,10 @@ mod tests {
             ("v.io", "registry v"),
             ("mixed.io", "a p:w"),
             ("w.io", "w p:w"),
+            ("x.io", "x p:w"),
+            ("y.io", "y p:w"),
+            ("z.io", "none"),
+            ("wrapped.io", "u p:w"),
             ("empty.io", "none"),
             ("blank.io", "empty"),
             ("bad.io", "the entry for bad.io in config.json cannot be read"),

@@ -48,14 +48,16 @@ pub struct Given {
 
 /// Where credentials come from: the first of these that has any for a registry.
 ///
-/// [`Self::given`]; [`Self::docker_config`]; `DOCKER_AUTH_CONFIG`, which holds the JSON itself;
-/// `$DOCKER_CONFIG/config.json` or `~/.docker/config.json`; then Podman's files, `$REGISTRY_AUTH_FILE` or
-/// `$XDG_RUNTIME_DIR/containers/auth.json` and `~/.config/containers/auth.json`.
+/// [`Self::given`]; [`Self::docker_config`], after which nothing else is read, as in 2.2.1; `DOCKER_AUTH_CONFIG`, which
+/// holds the JSON itself; `$DOCKER_CONFIG/config.json` or `~/.docker/config.json`; then Podman's files,
+/// `$REGISTRY_AUTH_FILE` or `$XDG_RUNTIME_DIR/containers/auth.json` (`/run/containers/UID/auth.json` without that
+/// variable) and `~/.config/containers/auth.json`.
 #[derive(Debug, Clone, Default)]
 pub struct CredentialSources {
     /// For one registry alone.
     pub given: Option<Given>,
-    /// A configuration file in Docker's form, or a folder with `config.json` in it. It must exist.
+    /// A configuration file in Docker's form, or a folder with `config.json` in it. It must exist; a folder without
+    /// that file counts as one without credentials.
     pub docker_config: Option<PathBuf>,
     /// Why the caller has credentials that are not for every registry. The hint of an error for want of credentials
     /// repeats it.
@@ -93,27 +95,35 @@ pub(in crate::registry) struct Credentials {
 impl Credentials {
     /// Nothing is read yet but the environment.
     pub(in crate::registry) fn new(sources: &CredentialSources) -> Self {
-        let mut files = Vec::new();
-        files.extend(sources.docker_config.as_deref().map(|path| ConfigFile::required(config_in(path))));
-        if let Some(json) = variable("DOCKER_AUTH_CONFIG") {
-            files.push(ConfigFile::text("DOCKER_AUTH_CONFIG", json.to_string_lossy().into_owned()));
-        }
-        files.extend(default_config().map(|path| ConfigFile::optional(path, Form::Docker)));
-        let in_folder = |folder: Option<PathBuf>| Some(folder?.join("containers/auth.json"));
-        let podman = match variable("REGISTRY_AUTH_FILE") {
-            Some(path) => [Some(path.into()), None],
-            None => [
-                in_folder(variable("XDG_RUNTIME_DIR").map(Into::into)),
-                in_folder(variable("XDG_CONFIG_HOME").map(Into::into).or_else(|| in_home(".config"))),
-            ],
+        let files = match sources.docker_config.as_deref() {
+            Some(folder) if folder.is_dir() => vec![ConfigFile::optional(config_in(folder), Form::Docker)],
+            Some(file) => vec![ConfigFile::required(config_in(file))],
+            None => Self::default_files(),
         };
-        files.extend(podman.into_iter().flatten().map(|path| ConfigFile::optional(path, Form::Podman)));
         Self {
             given: sources.given.clone(),
             unused: sources.unused.clone(),
             files: files.into_iter().map(Arc::new).collect(),
             asked: Once::default(),
         }
+    }
+
+    /// The files of Docker and Podman, in the order in which they are read.
+    fn default_files() -> Vec<ConfigFile> {
+        let mut files = Vec::new();
+        if let Some(json) = variable("DOCKER_AUTH_CONFIG") {
+            files.push(ConfigFile::text("DOCKER_AUTH_CONFIG", json.to_string_lossy().into_owned()));
+        }
+        files.extend(default_config().map(|path| ConfigFile::optional(path, Form::Docker)));
+        let path = |name| variable(name).map(PathBuf::from);
+        let runtime = path("XDG_RUNTIME_DIR").map(|folder| folder.join("containers")).or_else(podman_runtime);
+        let config = path("XDG_CONFIG_HOME").or_else(|| in_home(".config")).map(|folder| folder.join("containers"));
+        let podman: Vec<PathBuf> = match path("REGISTRY_AUTH_FILE") {
+            Some(path) => vec![path],
+            None => [runtime, config].into_iter().flatten().map(|folder| folder.join("auth.json")).collect(),
+        };
+        files.extend(podman.into_iter().map(|path| ConfigFile::optional(path, Form::Podman)));
+        files
     }
 
     /// Why given credentials were not used for a registry that has none.
@@ -193,6 +203,19 @@ fn in_home(path: &str) -> Option<PathBuf> {
     Some(Path::new(&variable(HOME)?).join(path))
 }
 
+/// Podman's folder where `XDG_RUNTIME_DIR` is not set: `/run/containers/UID`.
+fn podman_runtime() -> Option<PathBuf> {
+    #[cfg(target_os = "linux")]
+    {
+        // The owner of this process's own folder is the user that it runs as.
+        let own = std::fs::metadata("/proc/self").ok()?;
+        let uid = std::os::unix::fs::MetadataExt::uid(&own);
+        Some(Path::new("/run/containers").join(uid.to_string()))
+    }
+    #[cfg(not(target_os = "linux"))]
+    None
+}
+
 /// The file that `docker login` writes: `$DOCKER_CONFIG/config.json` or `~/.docker/config.json`.
 fn default_config() -> Option<PathBuf> {
     Some(variable("DOCKER_CONFIG").map(PathBuf::from).or_else(|| in_home(".docker"))?.join("config.json"))
@@ -228,8 +251,10 @@ fn read_auth(key: &str, entry: &Map<String, Value>, source: String) -> Looked {
     Ok(Some(Found { login, source }))
 }
 
-/// `USER:PASSWORD` in base64, with or without padding; Docker drops zero bytes at its end.
+/// `USER:PASSWORD` in base64, with or without padding. As Docker reads it: line breaks, which `base64` puts after 76
+/// characters, are ignored, and zero bytes at the end dropped.
 fn decode(auth: &str) -> Option<Login> {
+    let auth: String = auth.chars().filter(|c| !matches!(c, '\r' | '\n')).collect();
     let bytes = BASE64_STANDARD_NO_PAD.decode(auth.trim_end_matches('=')).ok()?;
     let text = String::from_utf8(bytes).ok()?;
     let (user, password) = text.split_once(':')?;
@@ -237,11 +262,17 @@ fn decode(auth: &str) -> Option<Login> {
 }
 
 async fn ask_helper(key: &str, name: &str, file: &str) -> Looked {
+    // `{}` is what some helpers answer without credentials for the host.
     #[derive(serde::Deserialize)]
     #[serde(rename_all = "PascalCase")]
     struct Answer {
+        #[serde(default)]
         username: String,
+        #[serde(default = "no_secret")]
         secret: Secret,
+    }
+    fn no_secret() -> Secret {
+        Secret::new("")
     }
     let answer = match helper::run(name, "get", key, file).await? {
         Ok(answer) => answer,
@@ -253,7 +284,6 @@ async fn ask_helper(key: &str, name: &str, file: &str) -> Looked {
         format!("docker-credential-{name}, which {file} names, gave an answer for {key} that cannot be read")
     })?;
     let login = match username.as_str() {
-        // What a helper with nothing for the host gives at times.
         "" if secret.reveal().is_empty() => return Ok(None),
         "<token>" => Login::IdentityToken(secret),
         _ => Login::Password { user: username, password: secret },

@@ -68,7 +68,7 @@ pub(crate) async fn erase(sources: &CredentialSources, registry: &str) -> Result
             Err(_) => return Err(format!("docker-credential-{name} did not erase the credentials")),
         }
     }
-    let stays = |key: &String| is_part(key) || host_of(key) != host_of(key_of(registry));
+    let stays = |key: &String| is_part(key) || !host_of(key).eq_ignore_ascii_case(host_of(key_of(registry)));
     if !config.auths.keys().all(stays) {
         let path = change(sources, &config.path, |auths| auths.retain(|key, _| stays(key))).await?;
         erased.push(Stored::File(path));
