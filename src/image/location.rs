@@ -167,10 +167,16 @@ impl std::str::FromStr for Location {
         match text.split_once(':') {
             Some(("oci", rest)) if !is_port(rest) => layout(false, rest).map(Self::Layout),
             Some(("oci-archive", rest)) if !is_port(rest) => layout(true, rest).map(Self::Layout),
+            Some((transport, rest)) if is_other_transport(transport) && !is_port(rest) => {
+                let shown = shortened(text);
+                let message = format!("\"{shown}\": the transport {transport}: is not supported; {SUPPORTED}");
+                Err(LocationError(message.into()))
+            }
             _ => {
                 let reference = text.strip_prefix("docker://").unwrap_or(text).parse();
                 reference.map(Self::Registry).map_err(|error: super::ReferenceError| {
-                    let meant = if is_path(text) { "; a layout is oci:FOLDER or oci-archive:FILE" } else { "" };
+                    let meant =
+                        if text.starts_with(['/', '.', '~']) { format!("; {SUPPORTED}") } else { String::new() };
                     LocationError(format!("{error}{meant}").into())
                 })
             }
@@ -178,10 +184,30 @@ impl std::str::FromStr for Location {
     }
 }
 
-/// A path on this machine, or one in the words of skopeo for what is not read here.
-fn is_path(text: &str) -> bool {
-    let others = ["dir:", "docker-archive:", "docker-daemon:", "containers-storage:", "file:"];
-    text.starts_with(['/', '.', '~']) || others.iter().any(|start| text.starts_with(start))
+/// What messages offer in place of a path or transport that is not supported.
+const SUPPORTED: &str = "an image is HOST/REPOSITORY:TAG, oci:FOLDER or oci-archive:FILE";
+
+/// Whether a word is the transport of other programs (skopeo, regctl, buildx, crane), which without this check would
+/// pass for a repository of Docker Hub.
+fn is_other_transport(word: &str) -> bool {
+    const OTHERS: &[&str] = &[
+        "atomic",
+        "containers-storage",
+        "dir",
+        "docker-archive",
+        "docker-daemon",
+        "docker-image",
+        "docker-tarball",
+        "file",
+        "oci-dir",
+        "oci-layout",
+        "ocidir",
+        "ostree",
+        "podman",
+        "sif",
+        "tarball",
+    ];
+    OTHERS.contains(&word)
 }
 
 /// A host may be called `oci`: `oci:5000/app:v1`. A folder that is called like a port is `oci:./5000/app`.
@@ -239,6 +265,8 @@ mod tests {
             ("a:1", "docker.io/library/a:1".to_owned()),
             ("docker://r.io/a:1", "r.io/a:1".into()),
             ("oci:5000/a:1", "oci:5000/a:1".into()),
+            ("dir:5000/a:1", "dir:5000/a:1".into()),
+            ("docker:dind", "docker.io/library/docker:dind".into()),
             ("oci:dir", "oci:dir".into()),
             ("oci:./dir/x:v1", "oci:./dir/x:v1".into()),
             ("oci:dir:docker.io/library/a:1", "oci:dir:docker.io/library/a:1".into()),
@@ -279,8 +307,17 @@ mod tests {
             ("oci-archive:a\nb", "no control characters"),
             ("docker://r.io/A:1", "lowercase"),
             ("http://r.io/a:1", "leave out"),
-            ("/tmp/x", "a layout is oci:FOLDER or oci-archive:FILE"),
-            ("dir:/tmp/x", "a layout is oci:FOLDER or oci-archive:FILE"),
+            ("/tmp/x", "oci:FOLDER or oci-archive:FILE"),
+            ("~/x", "oci:FOLDER or oci-archive:FILE"),
+            ("dir:/tmp/x", "the transport dir: is not supported; an image is HOST/REPOSITORY:TAG, oci:FOLDER"),
+            ("dir:x", "the transport dir: is not supported"),
+            ("docker-archive:x", "the transport docker-archive: is not supported"),
+            ("docker-archive:x.tar:app:v1", "the transport docker-archive: is not supported"),
+            ("docker-daemon:app:v1", "the transport docker-daemon: is not supported"),
+            ("containers-storage:r.io/app:v1", "the transport containers-storage: is not supported"),
+            ("ocidir:folder:v1", "the transport ocidir: is not supported"),
+            ("oci-layout://folder:v1", "the transport oci-layout: is not supported"),
+            ("docker-image://r.io/app:v1", "the transport docker-image: is not supported"),
         ] {
             let error = text.parse::<Location>().unwrap_err().to_string();
             assert!(error.contains(reason), "{text}: {error}");

@@ -5,7 +5,8 @@ use super::{Digest, UntrustedText};
 /// Where an image is: registry, repository, and a tag or a digest or both.
 ///
 /// Docker's grammar ("distribution/reference"): a first part without `.`, `:` and other than `localhost` is not a
-/// registry but a part of a repository on `docker.io`, where a single word is in `library/`. No tag is ever made up.
+/// registry but a part of a repository on `docker.io`, where a single word is in `library/`. Unlike there, a word with
+/// capitals is no registry either: `MyOrg/app` is a mistake in a repository. No tag is ever made up.
 ///
 /// ```
 /// use manifest_tool::image::Reference;
@@ -138,10 +139,8 @@ fn parse(text: &str) -> Result<Reference, String> {
         Some((first, path)) if is_registry(first) => (first, path.to_owned()),
         _ => ("docker.io", name.to_owned()),
     };
-    // Names of hosts are the same in any case, and keys of credentials are in lower case. A single word, which only
-    // its capitals show to be a host, keeps them.
-    let lower = registry.to_ascii_lowercase();
-    let registry = if is_registry(&lower) { lower } else { registry.to_owned() };
+    // Names of hosts are the same in any case, and keys of credentials are in lower case.
+    let registry = registry.to_ascii_lowercase();
     let registry = if registry == "index.docker.io" { "docker.io".to_owned() } else { registry };
     check_registry(&registry)?;
     let repository = if registry == "docker.io" && !path.contains('/') { format!("library/{path}") } else { path };
@@ -150,7 +149,7 @@ fn parse(text: &str) -> Result<Reference, String> {
 }
 
 fn is_registry(first: &str) -> bool {
-    first == "localhost" || first.contains(['.', ':']) || first.chars().any(|c| c.is_ascii_uppercase())
+    first.eq_ignore_ascii_case("localhost") || first.contains(['.', ':'])
 }
 
 fn check_registry(registry: &str) -> Result<(), String> {
@@ -194,7 +193,7 @@ fn check_repository(repository: &str) -> Result<(), String> {
         return Err("the repository is longer than 255 characters".into());
     }
     if repository.chars().any(|c| c.is_ascii_uppercase()) {
-        return Err("the repository must be lowercase".into());
+        return Err("repository names are lowercase".into());
     }
     if !repository.split('/').all(is_path_part) {
         return Err(format!(
@@ -253,7 +252,6 @@ mod tests {
             ("r.example/a--b:1", "r.example/a--b:1"),
             ("LocalHost:5000/a:1", "localhost:5000/a:1"),
             ("Docker.io/a:1", "docker.io/library/a:1"),
-            ("Host/a:1", "Host/a:1"),
         ] {
             assert_eq!(text.parse::<Reference>().map(|r| r.to_string()), Ok(normal.to_owned()), "{text}");
         }
@@ -278,6 +276,8 @@ mod tests {
             ("", "empty"),
             ("localhost:5000/App:v1", "lowercase"),
             ("App:v1", "lowercase"),
+            ("MyOrg/app:v1", "repository names are lowercase"),
+            ("HOST/app:v1", "repository names are lowercase"),
             ("r.io/a:", "tag is empty"),
             ("r.io/a:.x", "a tag may have"),
             ("r.io/a b:1", "may have only"),
