@@ -4,25 +4,50 @@ use std::ffi::OsString;
 use super::talk::say;
 
 /// Puts arguments into clap's form where the Go program takes others: `-debug` for `--debug`, with a note, `-v` for
-/// `--version`, and `--raw=true` or `--raw=false` for a flag that has no value. The value of a flag that takes any text,
-/// such as `--password`, is not changed.
+/// `--version`, and `--raw=true` or `--raw=f` for a flag that has no value; of several the last counts. The value of a
+/// flag that takes any text, such as `--password`, is not changed.
 pub(super) fn as_clap_has_it(args: impl Iterator<Item = OsString>, command: &clap::Command) -> Vec<OsString> {
     let mut flags = HashMap::from(["help", "version"].map(|name| (name.to_owned(), true)));
     flags_of(command, &mut flags);
     let any_text = names(command, clap::Arg::is_allow_hyphen_values_set);
     let with_equals = names(command, clap::Arg::is_require_equals_set);
     let (mut is_over, mut is_value) = (false, false);
-    let args = args.enumerate().filter_map(|(place, arg)| {
+    let mut taken: Vec<(OsString, bool)> = Vec::new();
+    for (place, arg) in args.enumerate() {
         let is_text = std::mem::take(&mut is_value);
         is_over |= !is_text && arg == "--";
-        let Some(text) = arg.to_str().filter(|_| !is_text && !is_over && place > 0) else { return Some((arg, false)) };
+        let Some(text) = arg.to_str().filter(|_| !is_text && !is_over && place > 0) else {
+            taken.push((arg, false));
+            continue;
+        };
         let text = if (place, text) == (1, "-v") { "--version" } else { text };
-        let taken = long_flag(text, &flags)?;
-        is_value = any_text.contains(&taken);
-        let is_movable = taken.split('=').next().is_some_and(|flag| with_equals.contains(flag));
-        Some((taken.into(), is_movable))
-    });
-    gathered(args.collect())
+        match long_flag(text, &flags) {
+            Flag::Off(flag) => taken.retain(|(earlier, _)| *earlier != *flag),
+            Flag::Given(flag) => {
+                is_value = any_text.contains(&flag);
+                let is_movable = flag.split('=').next().is_some_and(|flag| with_equals.contains(flag));
+                taken.push((flag.into(), is_movable));
+            }
+        }
+    }
+    gathered(taken)
+}
+
+/// What becomes of an argument.
+enum Flag {
+    /// It is passed on, in this form.
+    Given(String),
+    /// It switches this flag off, wherever it was given before.
+    Off(String),
+}
+
+/// Reads a boolean value in any form that Go's `strconv.ParseBool` reads.
+pub(super) fn parse_bool(text: &str) -> Option<bool> {
+    match text {
+        "1" | "t" | "T" | "true" | "True" | "TRUE" => Some(true),
+        "0" | "f" | "F" | "false" | "False" | "FALSE" => Some(false),
+        _ => None,
+    }
 }
 
 /// Moves the flags whose value follows a `=` to the front if there are several: where a flag stands both before and after
@@ -54,22 +79,22 @@ pub(super) fn known_words(command: &clap::Command) -> HashSet<String> {
     names
 }
 
-/// The argument with two dashes where it is a known flag with one; nothing where it is one that is said to be off.
-fn long_flag(arg: &str, flags: &HashMap<String, bool>) -> Option<String> {
+/// The argument with two dashes where it is a known flag with one, and without a value where it is a switch.
+fn long_flag(arg: &str, flags: &HashMap<String, bool>) -> Flag {
     let (flag, value) = arg.split_once('=').map_or((arg, None), |(flag, value)| (flag, Some(value)));
     let name = flag.trim_start_matches('-');
     let dashes = flag.len() - name.len();
     let Some(is_switch) = flags.get(name).filter(|_| name.len() > 1 && (1..=2).contains(&dashes)) else {
-        return Some(arg.to_owned());
+        return Flag::Given(arg.to_owned());
     };
     if dashes == 1 {
         say(format_args!("note: {flag} is written -{flag}"));
     }
-    match value {
-        Some("true") if *is_switch => Some(format!("--{name}")),
-        Some("false") if *is_switch => None,
-        Some(value) => Some(format!("--{name}={value}")),
-        None => Some(format!("--{name}")),
+    match (value, value.and_then(parse_bool)) {
+        (Some(_), Some(true)) if *is_switch => Flag::Given(format!("--{name}")),
+        (Some(_), Some(false)) if *is_switch => Flag::Off(format!("--{name}")),
+        (Some(value), _) => Flag::Given(format!("--{name}={value}")),
+        (None, _) => Flag::Given(format!("--{name}")),
     }
 }
 
@@ -116,6 +141,13 @@ mod tests {
             ),
             (&["-u", "-username", "-username=-debug"], &["-u", "-username", "--username=-debug"]),
             (&["-p", "-v"], &["-p", "-v"]),
+            (
+                &["--insecure=1", "-debug=T", "push", "--ignore-missing=True", "--strict=t", "--append=TRUE"],
+                &["--insecure=1", "--debug", "push", "--ignore-missing", "--strict", "--append"],
+            ),
+            (&["--debug", "inspect", "--debug=0", "--raw=F", "--expand-config=FALSE"], &["inspect"]),
+            (&["--debug=f", "inspect", "--debug"], &["inspect", "--debug"]),
+            (&["--debug=yes", "--raw=2", "--raw="], &["--debug=yes", "--raw=2", "--raw="]),
             (
                 &["--annotations=false", "--insecure=no", "--retries=false"],
                 &["--annotations=false", "--insecure=no", "--retries=false"],

@@ -1,12 +1,13 @@
+use super::dashes::parse_bool;
 use super::registry_name::registry_name;
 use crate::registry::Hosts;
 
 /// One value of `--plain-http` or `--insecure`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum HostsArg {
-    /// The bare flag, or `true`: every registry.
+    /// The bare flag, or `true` in any form that Go reads: every registry.
     On,
-    /// `false`: no registry, whatever stands before it.
+    /// `false` in any form: no registry, whatever stands before it.
     Off,
     /// `HOST[:PORT][,HOST[:PORT]...]`, as references name registries.
     Only(Vec<String>),
@@ -18,10 +19,10 @@ impl HostsArg {
     /// # Errors
     /// A part of it is not a registry's `HOST[:PORT]`.
     pub(super) fn parse(text: &str) -> Result<Self, String> {
-        match text {
-            "true" => Ok(Self::On),
-            "false" => Ok(Self::Off),
-            hosts => hosts.split(',').map(registry_name).collect::<Result<_, _>>().map(Self::Only),
+        match parse_bool(text) {
+            Some(true) => Ok(Self::On),
+            Some(false) => Ok(Self::Off),
+            None => text.split(',').map(registry_name).collect::<Result<_, _>>().map(Self::Only),
         }
     }
 }
@@ -61,7 +62,9 @@ mod tests {
             (&["true", "r.io"], Ok(Hosts::All)),
             (&["r.io", "false", "s.io"], only(&["s.io"])),
             (&["no"], Err("no")),
-            (&["1"], Err("1")),
+            (&["1"], Ok(Hosts::All)),
+            (&["T", "F"], Ok(Hosts::None)),
+            (&["2"], Err("2")),
             (&["true,r.io"], Err("true")),
             (&["r.io,"], Err("")),
             (&[""], Err("")),
