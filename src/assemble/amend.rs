@@ -22,8 +22,10 @@ pub(super) fn append(held: &Index, new: &Index) -> Index {
     let mut used = vec![false; new_images.len()];
     let mut manifests: Vec<Descriptor> = Vec::new();
     for old in held.manifests.iter().filter(|entry| !entry.is_attestation()) {
-        let exact = new_images.iter().position(|image| image.platform == old.platform);
-        let place = exact.or_else(|| new_images.iter().position(|image| is_in_place_of(image, old)));
+        let position = |is: &dyn Fn(&Descriptor) -> bool| new_images.iter().position(|image| is(image));
+        let place = position(&|image| image.platform == old.platform && !image.is_twin_of(old))
+            .or_else(|| position(&|image| image.platform == old.platform))
+            .or_else(|| position(&|image| is_unnamed(image, old) || gives_way(old, image, held)));
         match place.and_then(|at| Some((*new_images.get(at)?, used.get_mut(at)?))) {
             Some((image, used)) if !*used => {
                 *used = true;
@@ -99,9 +101,17 @@ pub(super) fn lacks(held: &Index, chosen: &[Chosen]) -> bool {
     !held.manifests.iter().any(is_chosen)
 }
 
-/// Whether an image runs where another one did, or is the one of which nobody said where.
-fn is_in_place_of(image: &Descriptor, old: &Descriptor) -> bool {
-    is_same_platform(image, old) || (old.platform.is_none() && image.digest == old.digest)
+/// Whether an old entry runs on the machines of a new image and leaves its place to it. One with another spelling of the
+/// variant, such as `linux/arm` beside `linux/arm/v7`, stays if there is one for exactly the platform of the new image.
+fn gives_way(old: &Descriptor, image: &Descriptor, held: &Index) -> bool {
+    let variant = |entry: &Descriptor| entry.platform.as_ref().map(|platform| platform.variant.clone());
+    let has_exact = || held.manifests.iter().any(|old| !old.is_attestation() && old.platform == image.platform);
+    is_same_platform(image, old) && (variant(old) == variant(image) || !has_exact())
+}
+
+/// Whether an old entry is this image, listed without a platform.
+fn is_unnamed(image: &Descriptor, old: &Descriptor) -> bool {
+    old.platform.is_none() && image.digest == old.digest
 }
 
 /// An entry that is taken out, wherever it is by then.

@@ -1,9 +1,11 @@
 //! What is odd about an index, though it can be pushed. Pure.
 
+use std::collections::HashMap;
 use std::fmt;
 
 use super::resolve::Entry;
-use crate::image::{Descriptor, Digest, Location, Platform, media_type};
+use crate::image::{Descriptor, Digest, IndexKind, Location, Platform, is_known_pair, media_type};
+use crate::spec::{Problem, Source, Spec};
 
 /// Something that is likely to be a mistake.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -25,6 +27,37 @@ pub enum Warning {
         /// The images.
         digests: Vec<Digest>,
     },
+    /// Something in the spec itself.
+    Spec(Problem),
+    /// A source for which the spec gives a platform is an index with images for others: all of them are taken, as in
+    /// 2.2.1.
+    PlatformOfIndex {
+        /// The source.
+        source: Box<Location>,
+        /// What the spec says.
+        given: Box<Platform>,
+        /// What the index says of its images.
+        images: Vec<Platform>,
+    },
+    /// One image is listed for several platforms.
+    SameImage {
+        /// The image.
+        digest: Digest,
+        /// The platforms.
+        platforms: Vec<Platform>,
+    },
+    /// An operating system and an architecture that Go does not build for together.
+    OddPair {
+        /// The source.
+        source: Box<Location>,
+        /// The platform.
+        platform: Box<Platform>,
+    },
+    /// A Docker manifest list of OCI images, which the OCI image-spec has no place for and some registries refuse.
+    OciInDockerList {
+        /// How many are OCI's.
+        oci: usize,
+    },
     /// Some images are Docker's, others OCI's: some registries and clients refuse that.
     MixedTypes {
         /// How many are Docker's.
@@ -45,6 +78,23 @@ impl fmt::Display for Warning {
                 write!(f, "{} entries for Windows have no os.version, by which it chooses: ", digests.len())?;
                 f.write_str(&digests.join(", "))
             }
+            Self::Spec(problem) => problem.fmt(f),
+            Self::PlatformOfIndex { source, given, images } => {
+                let images = join(images, ", ");
+                write!(f, "{source} is given for {given}, and is an index: all its images are taken ({images})")
+            }
+            Self::SameImage { digest, platforms } => {
+                write!(f, "one image is listed for several platforms, {}: {digest}", join(platforms, " and "))
+            }
+            Self::OddPair { source, platform } => {
+                write!(f, "{source}: no programs are built for {platform}; check os and architecture")
+            }
+            Self::OciInDockerList { oci: 1 } => {
+                f.write_str("an OCI image in a Docker manifest list, which some registries refuse; use --type auto")
+            }
+            Self::OciInDockerList { oci } => {
+                write!(f, "{oci} OCI images in a Docker manifest list, which some registries refuse; use --type auto")
+            }
             Self::MixedTypes { docker, oci } => {
                 write!(
                     f,
@@ -53,6 +103,67 @@ impl fmt::Display for Warning {
             }
         }
     }
+}
+
+fn join(platforms: &[Platform], separator: &str) -> String {
+    platforms.iter().map(ToString::to_string).collect::<Vec<_>>().join(separator)
+}
+
+/// What is odd about the sources of a spec.
+pub(super) fn of_sources(spec: &Spec, images: &[Entry]) -> Vec<Warning> {
+    let mut in_index: HashMap<&Location, Vec<&Platform>> = HashMap::new();
+    for image in images.iter().filter(|image| image.in_index) {
+        in_index.entry(&image.source).or_default().extend(&image.descriptor.platform);
+    }
+    let warning = |source: &Source| {
+        let (given, images) = (&source.platform, in_index.get(&source.location)?);
+        let is_other = *given != Platform::default() && !images.iter().all(|image| image.matches(given));
+        is_other.then(|| Warning::PlatformOfIndex {
+            source: Box::new(source.location.clone()),
+            given: Box::new(given.clone()),
+            images: images.iter().map(|image| (*image).clone()).collect(),
+        })
+    };
+    spec.sources.iter().filter_map(warning).collect()
+}
+
+/// What is odd about the images of a spec together.
+pub(super) fn of_images(images: &[Entry], kind: IndexKind) -> Vec<Warning> {
+    let mut warnings = other_platforms(images);
+    warnings.extend(odd_pairs(images));
+    warnings.extend(same_images(images));
+    let oci = images.iter().filter(|image| image.descriptor.media_type == media_type::OCI_MANIFEST).count();
+    if kind == IndexKind::Docker && oci > 0 {
+        warnings.push(Warning::OciInDockerList { oci });
+    }
+    warnings
+}
+
+fn odd_pairs(images: &[Entry]) -> impl Iterator<Item = Warning> {
+    images.iter().filter_map(|image| {
+        let platform = image.descriptor.platform.as_ref()?;
+        // What an index says of its images is passed on, whatever it is.
+        let is_odd = !image.in_index && !is_known_pair(platform);
+        is_odd
+            .then(|| Warning::OddPair { source: Box::new(image.source.clone()), platform: Box::new(platform.clone()) })
+    })
+}
+
+/// Images that are listed for several platforms. Those that one reference stands for are the spec's, which warns itself.
+fn same_images(images: &[Entry]) -> Vec<Warning> {
+    let mut by_digest: HashMap<&Digest, Vec<&Entry>> = HashMap::new();
+    for image in images {
+        by_digest.entry(&image.descriptor.digest).or_default().push(image);
+    }
+    let warning = |image: &Entry| {
+        let same = by_digest.remove(&image.descriptor.digest)?;
+        let of_spec = same.iter().all(|other| other.source == image.source && !other.in_index);
+        let mut platforms: Vec<Platform> = same.iter().filter_map(|image| image.descriptor.platform.clone()).collect();
+        platforms.dedup();
+        let (digest, is_odd) = (image.descriptor.digest.clone(), platforms.len() > 1 && !of_spec);
+        is_odd.then_some(Warning::SameImage { digest, platforms })
+    };
+    images.iter().filter_map(warning).collect()
 }
 
 /// The images that are not what their entries say.
@@ -70,7 +181,7 @@ pub(super) fn other_platforms(images: &[Entry]) -> Vec<Warning> {
     images.iter().filter(differs).map(warning).collect()
 }
 
-/// What is odd about the entries of an index together.
+/// What is odd about the entries of an index together, those that the target held included.
 pub(super) fn of_entries(entries: &[Descriptor]) -> Vec<Warning> {
     let images = || entries.iter().filter(|entry| !entry.is_attestation());
     let mut warnings = Vec::new();
@@ -117,7 +228,10 @@ mod tests {
             ("linux/amd64", part("", "386"), true),
             ("linux/arm/v7", platform("linux/arm"), false),
             ("linux/arm/v7", platform("linux/arm/v6"), true),
-            ("linux/arm", platform("linux/arm/v7"), true),
+            ("linux/arm", platform("linux/arm/v7"), false),
+            ("linux/arm", platform("linux/arm/v6"), true),
+            ("linux/amd64", platform("linux/amd64/v1"), false),
+            ("linux/amd64", platform("linux/amd64/v3"), true),
             ("linux/arm64", platform("linux/arm64/v8"), false),
             ("linux/arm64/v8", platform("linux/arm64"), false),
             ("linux/arm64/v8", platform("linux/arm64/v9"), true),

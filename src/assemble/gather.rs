@@ -89,7 +89,9 @@ async fn parts(
     match fetched.manifest {
         Manifest::Image(manifest) => {
             let reference = source.with_digest(fetched.descriptor.digest.clone());
-            let (descriptor, bytes) = (fetched.descriptor, fetched.bytes);
+            // OCI image-spec, "Content Descriptors": the type of an artifact is in its descriptor as well.
+            let descriptor = Descriptor { artifact_type: manifest.artifact_type.clone(), ..fetched.descriptor };
+            let bytes = fetched.bytes;
             let blobs = manifest.blobs().into();
             Ok(vec![Part { descriptor, reference, bytes, config: manifest.config, blobs, in_index: false }])
         }

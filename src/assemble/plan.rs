@@ -71,9 +71,13 @@ impl Plan {
         if index.manifests.is_empty() {
             return Err(empty());
         }
-        let mut warnings = check::other_platforms(&resolved.images);
-        warnings.extend(check::of_entries(&index.manifests));
         let kind = kind(spec.form, held, &index.manifests);
+        let mut warnings: Vec<Warning> = spec.warnings.iter().cloned().map(Warning::Spec).collect();
+        warnings.extend(check::of_sources(spec, &resolved.images));
+        warnings.extend(check::of_images(&resolved.images, kind));
+        let is_said = warnings.iter().any(|warning| matches!(warning, Warning::OciInDockerList { .. }));
+        let of_entries = check::of_entries(&index.manifests).into_iter();
+        warnings.extend(of_entries.filter(|warning| !is_said || !matches!(warning, Warning::MixedTypes { .. })));
         let plan = Self::of_index(target, kind, index, held, spec.append)?;
         Ok(Self { warnings, ..plan }.with_sources(resolved))
     }
@@ -92,6 +96,16 @@ impl Plan {
             warnings: check::of_entries(&found.index.manifests),
         };
         Ok(plan.compared_with(held))
+    }
+
+    /// The index itself, as what is pushed by digest before its tags.
+    pub(super) fn as_child(&self) -> Child {
+        Child {
+            from: self.target.with_digest(self.descriptor.digest.clone()),
+            descriptor: self.descriptor.clone(),
+            bytes: self.bytes.clone(),
+            blobs: Arc::default(),
+        }
     }
 
     /// With where its entries come from, and what of that has to be put into the target's repository.
@@ -198,15 +212,15 @@ fn kind(form: Form, held: &Held, entries: &[Descriptor]) -> IndexKind {
 
 fn check_platforms(spec: &Spec, images: &[Entry]) -> Result<(), PlanError> {
     let name = |entry: &Entry| format!("{} ({})", entry.source, entry.descriptor.digest);
-    let mut seen: HashMap<&Platform, &Entry> = HashMap::new();
+    let mut seen: HashMap<&Platform, Vec<&Entry>> = HashMap::new();
     let mut clashes = Vec::new();
     for entry in images {
         let Some(platform) = &entry.descriptor.platform else { continue };
-        match seen.get(platform) {
+        let others = seen.entry(platform).or_default();
+        // Twins are told apart by what marks them.
+        match others.iter().find(|other| !other.descriptor.is_twin_of(&entry.descriptor)) {
             Some(first) => clashes.push((platform.clone(), name(first), name(entry))),
-            None => {
-                seen.insert(platform, entry);
-            }
+            None => others.push(entry),
         }
     }
     if clashes.is_empty() { Ok(()) } else { Err(PlanError::SamePlatform { target: spec.target.clone(), clashes }) }

@@ -1,6 +1,7 @@
 use futures_util::future::{join, join3};
 
-use super::event::Reporter;
+use super::check::Warning;
+use super::event::{Event, Reporter};
 use super::held::Held;
 use super::outcome::{Log, Outcome};
 use super::plan::Plan;
@@ -44,6 +45,7 @@ impl<'a> Assembler<'a> {
 
     async fn assemble(&self, spec: &Spec, log: &Log<'_>) -> Result<Outcome, Error> {
         let (store, options) = (self.store, &self.options);
+        spec.warnings.iter().for_each(|warning| log.event(Event::Warning(Warning::Spec(warning.clone()))));
         let gathering = resolve::gather(store, &self.sources, spec);
         let resolving = resolve::resolve(store, &self.configs, &gathering, spec, options, log);
         let placing = async {
@@ -54,10 +56,15 @@ impl<'a> Assembler<'a> {
         let (resolved, held) = (resolved?, held?);
         let addition = Addition { spec, resolved: &resolved, strict: options.strict };
         let plan = addition.plan(&held)?;
-        log.warn(&plan.warnings);
+        // Those of the spec itself were reported first.
+        log.warn(plan.warnings.iter().filter(|warning| !matches!(warning, Warning::Spec(_))));
         let tags: Vec<Location> = spec.locations().skip(1).collect();
+        let mut children = vec![plan.children.clone()];
+        if spec.by_digest && !current.iter().all(|tag| tag.as_ref().is_ok_and(|tag| is_index(tag, &plan))) {
+            children.push(vec![plan.as_child()]);
+        }
         let publication = Publication {
-            children: std::slice::from_ref(&plan.children),
+            children: &children,
             current: &current,
             if_match: options.if_match.as_ref(),
             wait: options.wait,
@@ -118,6 +125,11 @@ impl<'a> Assembler<'a> {
         }
         if errors.is_empty() { Ok(publication.foreseen()) } else { Err(publication.failed_before(errors).into()) }
     }
+}
+
+/// Whether a tag points at the index of a plan.
+fn is_index(tag: &Option<Digest>, plan: &Plan) -> bool {
+    tag.as_ref() == Some(&plan.descriptor.digest)
 }
 
 /// Images that come to those that a target holds, or take their places.

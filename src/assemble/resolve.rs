@@ -9,7 +9,7 @@ use super::gather::{Part, Sources};
 use super::outcome::{Log, Skipped};
 use super::plan;
 use super::problem::{ResolveError, SourceProblem, SourceReason};
-use crate::image::{Descriptor, Digest, ImageConfig, Location, Platform, is_known_platform, media_type};
+use crate::image::{Descriptor, Digest, ImageConfig, Location, Platform, is_known_platform, media_type, unsupported};
 use crate::once::Once;
 use crate::spec::{Attestations, Source, Spec, is_possible};
 use crate::store::{Child, Store};
@@ -29,6 +29,8 @@ pub(crate) struct Entry {
     pub blobs: Arc<[Descriptor]>,
     /// What its config says that it runs on, where that was read.
     pub config: Option<Platform>,
+    /// Whether it came in an index, which decides on its platform.
+    pub in_index: bool,
 }
 
 /// All sources, in the order of the index: images first, then the attestations that came with them.
@@ -116,7 +118,7 @@ pub(super) async fn resolve(
                 Some(event) if is_possible(&source.platform) => log.event(event),
                 // There is none because of how its name was made.
                 Some(_) => {
-                    let reason = unsupported(&source.location, &source.platform);
+                    let reason = unsupported_source(&source.location, &source.platform);
                     problems.push(SourceProblem { platform: source.platform.clone(), reason });
                 }
                 None => problems.push(SourceProblem { platform: source.platform.clone(), reason }),
@@ -170,6 +172,7 @@ async fn entry(
         bytes: part.bytes.clone(),
         blobs: Arc::clone(&part.blobs),
         config,
+        in_index: part.in_index,
     })
 }
 
@@ -230,12 +233,12 @@ fn platform(source: &Source, mut platform: Platform, config: Option<Platform>) -
     Err(if platform.os.is_empty() && platform.architecture.is_empty() {
         SourceReason::Unusable(format!("{source} does not say what platform it is for; give its platform").into())
     } else {
-        unsupported(source, &platform)
+        unsupported_source(source, &platform)
     })
 }
 
-fn unsupported(source: &Location, platform: &Platform) -> SourceReason {
-    SourceReason::Unusable(format!("{source}: unsupported platform {platform}").into())
+fn unsupported_source(source: &Location, platform: &Platform) -> SourceReason {
+    SourceReason::Unusable(format!("{source}: {}", unsupported(platform)).into())
 }
 
 /// Whether a config could add anything.

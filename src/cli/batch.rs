@@ -8,10 +8,10 @@ use super::many::{Came, Many, Moved, not_begun};
 use super::print;
 use super::results::{Files, Results, pretty, take_back_archives};
 use super::talk::{self, say};
-use crate::assemble::{Assembler, Event, Outcome, PushOptions};
+use crate::assemble::{self, Assembler, Event, Outcome, PushOptions, Warning};
 use crate::output;
 use crate::spec::Spec;
-use crate::store::Store;
+use crate::store::{Error, Store};
 
 /// Indexes under way at once: enough to keep every connection busy, few enough that memory does not grow with a run.
 const INDEXES: usize = 32;
@@ -88,7 +88,7 @@ impl Batch<'_> {
         if let [only] = specs {
             let outcome = match assembler.push(only, &|event| self.tell(&event, None)).await {
                 Ok(outcome) => store.finish().await.map(|()| outcome).map_err(Failure::from),
-                Err(error) => Err(error.into()),
+                Err(error) => Err(failure(error, only)),
             };
             return match outcome {
                 Ok(outcome) => told.tell(only, Came::Done(&outcome)),
@@ -98,11 +98,16 @@ impl Batch<'_> {
         let (fail_fast, quiet) = (self.fail_fast, self.global.quiet);
         let done = if self.options.dry_run { "would change" } else { "done" };
         let many = Many { store, kind: "indexes", done, at_once: INDEXES, fail_fast, quiet };
-        let push = async |spec: &Spec| Ok(assembler.push(spec, &|event| self.tell(&event, Some(spec))).await?);
+        let push = async |spec: &Spec| {
+            let pushed = assembler.push(spec, &|event| self.tell(&event, Some(spec))).await;
+            pushed.map_err(|error| failure(error, spec))
+        };
         many.run(specs, push, |spec, came| told.tell(spec, came)).await
     }
 
     fn tell(&self, event: &Event, of: Option<&Spec>) {
+        // The place in its file says which spec a warning is about.
+        let of = of.filter(|_| !matches!(event, Event::Warning(Warning::Spec(_))));
         let of = of.map(|spec| format!("{}: ", spec.target)).unwrap_or_default();
         if event.is_warning() && !self.global.quiet {
             say(format_args!("warning: {of}{event}"));
@@ -110,6 +115,16 @@ impl Batch<'_> {
             say(format_args!("debug: {of}{event}"));
         }
     }
+}
+
+/// A failed push, with a hint if a source is missing and the template has a placeholder in lower case.
+fn failure(error: assemble::Error, spec: &Spec) -> Failure {
+    let is_missing = match &error {
+        assemble::Error::Resolve(error) => error.registry_errors().any(Error::is_missing),
+        _ => false,
+    };
+    let hint = if is_missing { spec.template_hint() } else { None };
+    hint.into_iter().fold(error.into(), Failure::with_hint)
 }
 
 impl Told<'_> {

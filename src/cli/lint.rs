@@ -4,7 +4,7 @@ use serde_json::json;
 use super::Global;
 use super::failure::Failure;
 use super::results::pretty;
-use super::specs::{Given, Named, Variables, read_all};
+use super::specs::{Given, Named, SpecsRead, Variables, read_all, warn};
 use crate::image::Location;
 use crate::output;
 use crate::spec::Form;
@@ -22,6 +22,9 @@ pub(super) struct Lint {
     /// They will be pushed with --append
     #[arg(long)]
     append: bool,
+    /// Treat warnings as errors
+    #[arg(long)]
+    strict: bool,
     #[command(flatten)]
     variables: Variables,
 }
@@ -29,8 +32,13 @@ pub(super) struct Lint {
 impl Lint {
     pub(super) fn run(self, global: &Global) -> Result<String, Failure> {
         let form = self.form.as_deref().map(str::parse::<Form>).transpose().map_err(Failure::usage)?;
-        let given = Given { form, append: self.append, variables: self.variables };
-        let (specs, mut problems) = read_all(&self.specs, &given);
+        let given = Given { form, append: self.append, strict: self.strict, variables: self.variables };
+        let read = read_all(&self.specs, &given);
+        if !global.quiet {
+            warn(read.warnings());
+        }
+        let warnings: Vec<String> = read.warnings().map(ToString::to_string).collect();
+        let SpecsRead { specs, mut problems, .. } = read;
         for (spec, file) in &specs {
             problems.extend(spec.faults().into_iter().map(|fault| format!("{file}: {}: {fault}", spec.target)));
         }
@@ -40,7 +48,7 @@ impl Lint {
             json!({"file": file, "reference": spec.target, "tags": tags, "type": spec.form.to_string(), "sources": sources})
         };
         let parts: Vec<_> = specs.iter().map(part).collect();
-        let document = output::document("lint", json!({"specs": parts, "problems": problems}));
+        let document = output::document("lint", json!({"specs": parts, "problems": problems, "warnings": warnings}));
         if !problems.is_empty() {
             let count =
                 if problems.len() == 1 { "a problem".to_owned() } else { format!("{} problems", problems.len()) };

@@ -48,7 +48,7 @@ use secrets::Secrets;
 
 /// Put one multi-platform reference in front of images that were built per platform
 #[derive(Debug, Parser)]
-#[command(name = "manifest-tool", version, propagate_version = true, arg_required_else_help = true)]
+#[command(name = "manifest-tool", version, propagate_version = true, args_override_self = true)]
 #[command(
     after_help = "Example:\n  manifest-tool push from-args --platforms linux/amd64,linux/arm64 \\\n      --template registry.example/app:v1-ARCH --target registry.example/app:v1"
 )]
@@ -56,7 +56,7 @@ struct Cli {
     #[command(flatten)]
     global: Global,
     #[command(subcommand)]
-    command: Command,
+    command: Option<Command>,
 }
 
 #[derive(Debug, Subcommand)]
@@ -97,6 +97,11 @@ impl Command {
             Self::Tags(_) => "tags",
             Self::Verify(_) => "verify",
         }
+    }
+
+    /// Whether a subcommand of it is missing.
+    fn is_incomplete(&self) -> bool {
+        matches!(self, Self::Push(push) if !push.has_source())
     }
 
     fn run(self, global: &Global) -> Result<Results, Failure> {
@@ -147,8 +152,12 @@ fn run() -> ExitCode {
         Ok(cli) => cli,
         Err(error) => return refuse(&error, &secrets),
     };
-    let (name, is_json) = (cli.command.name(), cli.global.is_json());
-    let outcome = cli.command.run(&cli.global);
+    let Some(chosen) = cli.command else { return help_of(&[]) };
+    if chosen.is_incomplete() {
+        return help_of(&[chosen.name()]);
+    }
+    let (name, is_json) = (chosen.name(), cli.global.is_json());
+    let outcome = chosen.run(&cli.global);
     match outcome.and_then(|results| print(&results.text).map(|()| results.code)) {
         Ok(code) => ExitCode::from(code),
         Err(failure) if failure.is_enough() => ExitCode::SUCCESS,
@@ -162,6 +171,15 @@ fn run() -> ExitCode {
             failure.exit_code()
         }
     }
+}
+
+/// Prints the help of a command, as 2.2.1 does where no subcommand is named.
+fn help_of(names: &[&str]) -> ExitCode {
+    let mut root = command();
+    root.build();
+    let found = names.iter().try_fold(&mut root, |command, name| command.find_subcommand_mut(name));
+    let help = found.map(|command| command.render_help().to_string()).unwrap_or_default();
+    print(help).map_or_else(|failure| failure.exit_code(), |()| ExitCode::SUCCESS)
 }
 
 /// Prints what clap has to say in place of a command: help, a version, or what is wrong with the command line.

@@ -7,11 +7,12 @@ use super::batch::Batch;
 use super::duration::duration;
 use super::failure::Failure;
 use super::results::{Files, Results};
-use super::specs::{Given, Variables, read_specs};
+use super::specs::{Given, Variables, read_specs, warn};
+use super::talk::say;
 use crate::assemble::PushOptions;
 use crate::image::Digest;
 use crate::registry::IfMatch;
-use crate::spec::{self, Form, TemplateRequest};
+use crate::spec::{self, Form, Spec, TemplateRequest};
 
 /// A write that others have begun is over by then, but on a bad day.
 pub(super) const SETTLE: Duration = Duration::from_secs(1);
@@ -58,7 +59,7 @@ pub(super) struct Push {
     #[arg(long, global = true)]
     no_progress: bool,
     #[command(subcommand)]
-    from: From,
+    from: Option<From>,
 }
 
 #[derive(Debug, Subcommand)]
@@ -98,9 +99,9 @@ struct FromArgs {
     /// Reference of the images; OS, ARCH and VARIANT in it stand for the platform's
     #[arg(long, value_name = "REF")]
     template: String,
-    /// Reference of the index
-    #[arg(long, value_name = "REF")]
-    target: String,
+    /// Reference of the index; of several the last one counts
+    #[arg(long, required = true, value_name = "REF")]
+    target: Vec<String>,
     /// Further tags for the index, with commas between them
     #[arg(long, value_delimiter = ',', value_name = "TAG")]
     tags: Vec<String>,
@@ -113,34 +114,34 @@ struct FromArgs {
     /// Leave out images that do not exist
     #[arg(long)]
     ignore_missing: bool,
+    /// Words after the flags, which are ignored as in 2.2.1
+    #[arg(hide = true, value_name = "WORD")]
+    words: Vec<String>,
 }
 
 impl Push {
+    /// Whether the command line says what to push.
+    pub(super) fn has_source(&self) -> bool {
+        self.from.is_some()
+    }
+
     pub(super) fn run(self, global: &Global) -> Result<Results, Failure> {
         let form = self.form.as_deref().map(str::parse::<Form>).transpose().map_err(Failure::usage)?;
         let append = self.append;
         if global.password_stdin
-            && matches!(&self.from, From::FromSpec(from) if from.specs.iter().any(|path| path == "-"))
+            && matches!(&self.from, Some(From::FromSpec(from)) if from.specs.iter().any(|path| path == "-"))
         {
             return Err(Failure::usage("standard input cannot hold both the spec and the password"));
         }
         let (specs, ignore_missing, fail_fast) = match self.from {
-            From::FromSpec(from) => {
-                let given = Given { form, append, variables: from.variables };
-                (read_specs(&from.specs, &given)?, from.ignore_missing, from.fail_fast)
+            None => return Err(Failure::usage("push needs from-spec or from-args")),
+            Some(From::FromSpec(from)) => {
+                let given = Given { form, append, strict: self.strict, variables: from.variables };
+                (read_specs(&from.specs, &given, global.quiet)?, from.ignore_missing, from.fail_fast)
             }
-            From::FromArgs(from) => {
-                let request = TemplateRequest {
-                    platforms: &from.platforms,
-                    template: &from.template,
-                    target: &from.target,
-                    tags: &from.tags,
-                    annotations: &from.annotations,
-                    entry_annotations: &from.annotation_platform,
-                    form,
-                    append,
-                };
-                (vec![spec::from_template(&request)?], from.ignore_missing, false)
+            Some(From::FromArgs(from)) => {
+                let ignore_missing = from.ignore_missing;
+                (vec![from.spec(form, append, self.strict, global.quiet)?], ignore_missing, false)
             }
         };
         if specs.len() > 1 && matches!(self.if_match, Some(IfMatch::Digest(_))) {
@@ -168,6 +169,51 @@ impl Push {
         let progress = !self.no_progress && !global.quiet;
         let batch = Batch { options, global, files: &self.files, fail_fast, exit_code: self.exit_code, progress };
         batch.run(&specs)
+    }
+}
+
+impl FromArgs {
+    /// The spec that the arguments describe. Warnings of the arguments are printed, or with `strict` an error.
+    fn spec(&self, form: Option<Form>, append: bool, strict: bool, quiet: bool) -> Result<Spec, Failure> {
+        let mistakes = self.mistakes();
+        if strict && !mistakes.is_empty() {
+            return Err(Failure::usage(mistakes.join("\n")));
+        }
+        if !quiet {
+            mistakes.iter().for_each(|mistake| say(format_args!("warning: {mistake}")));
+        }
+        let request = TemplateRequest {
+            platforms: &self.platforms,
+            template: &self.template,
+            target: self.target.last().map_or("", String::as_str),
+            tags: &self.tags,
+            annotations: &self.annotations,
+            entry_annotations: &self.annotation_platform,
+            form,
+            append,
+            strict,
+        };
+        spec::from_template(&request).map_err(|error| {
+            if !quiet {
+                warn(error.warnings.iter());
+            }
+            error.into()
+        })
+    }
+
+    /// What 2.2.1 ignores without a word.
+    fn mistakes(&self) -> Vec<String> {
+        let mut mistakes = Vec::new();
+        if let [.., _, last] = self.target.as_slice() {
+            mistakes.push(format!("--target is given {} times; only the last one counts: {last}", self.target.len()));
+        }
+        // The words themselves are not shown: one may be a password in the wrong place.
+        match self.words.len() {
+            0 => {}
+            1 => mistakes.push("from-args takes only flags; a word that is none is ignored".into()),
+            count => mistakes.push(format!("from-args takes only flags; {count} words that are none are ignored")),
+        }
+        mistakes
     }
 }
 

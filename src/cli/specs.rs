@@ -4,8 +4,9 @@ use std::path::{Path, PathBuf};
 
 use super::credentials::holds_credentials;
 use super::failure::Failure;
+use super::talk::say;
 use crate::image::{Location, UntrustedText};
-use crate::spec::{self, Form, Lookup, MAX_MEMORY, Spec, YamlRequest};
+use crate::spec::{self, Form, Lookup, MAX_MEMORY, Problem, Spec, YamlRequest};
 
 /// What is said of specs on the command line.
 pub(super) struct Given {
@@ -13,6 +14,8 @@ pub(super) struct Given {
     pub(super) form: Option<Form>,
     /// Start from what the targets hold.
     pub(super) append: bool,
+    /// Treat warnings as errors.
+    pub(super) strict: bool,
     pub(super) variables: Variables,
 }
 
@@ -63,37 +66,69 @@ const MAX_LENGTH: u64 = 16 << 20;
 
 /// Reads and checks the specs of all files, folders and standard input (`-`), in that order. All that is wrong with
 /// any of them is one failure: nothing is asked of a registry before all are good.
-pub(super) fn read_specs(paths: &[String], given: &Given) -> Result<Vec<Spec>, Failure> {
-    let (specs, problems) = read_all(paths, given);
-    match problems.as_slice() {
-        [] => Ok(specs.into_iter().map(|(spec, _)| spec).collect()),
+///
+/// Warnings about good specs are left to the push. With a failure, all warnings are printed, unless `quiet`.
+pub(super) fn read_specs(paths: &[String], given: &Given, quiet: bool) -> Result<Vec<Spec>, Failure> {
+    let read = read_all(paths, given);
+    if !read.problems.is_empty() && !quiet {
+        warn(read.warnings());
+    }
+    match read.problems.as_slice() {
+        [] => Ok(read.specs.into_iter().map(|(spec, _)| spec).collect()),
         [only] => Err(Failure::new(only.clone())),
-        _ => {
+        problems => {
             let what = if paths.len() > 1 { "the specs are not usable" } else { "the spec is not usable" };
             Err(Failure::new(format!("{what}\n{}", problems.join("\n"))))
         }
     }
 }
 
-/// The specs that are good, and all that is wrong with the others, a line for each problem.
-pub(super) fn read_all(paths: &[String], given: &Given) -> (Vec<Named>, Vec<String>) {
-    let mut specs: Vec<Named> = Vec::new();
-    let mut problems = Vec::new();
+/// Prints warnings, a line for each.
+pub(super) fn warn<'w>(warnings: impl Iterator<Item = &'w Problem>) {
+    warnings.for_each(|warning| say(format_args!("warning: {warning}")));
+}
+
+/// The specs of a command line.
+#[derive(Default)]
+pub(super) struct SpecsRead {
+    /// The good ones.
+    pub(super) specs: Vec<Named>,
+    /// What is wrong with the others, a line for each problem.
+    pub(super) problems: Vec<String>,
+    /// Warnings about files that have problems.
+    of_bad_files: Vec<Problem>,
+}
+
+impl SpecsRead {
+    /// The warnings about all specs.
+    pub(super) fn warnings(&self) -> impl Iterator<Item = &Problem> {
+        self.of_bad_files.iter().chain(self.specs.iter().flat_map(|(spec, _)| &spec.warnings))
+    }
+}
+
+/// Reads all specs.
+pub(super) fn read_all(paths: &[String], given: &Given) -> SpecsRead {
+    let SpecsRead { mut specs, mut problems, mut of_bad_files } = SpecsRead::default();
     let lookup = |name: &str| given.variables.value(name);
     let variables = given.variables.are_wanted().then_some(&lookup as Lookup<'_>);
     let (mut left, mut memory) = (MAX_LENGTH, 0);
     for path in files(paths, &mut problems) {
         let file = name(&path);
         let parse = |text: String| {
-            let request = YamlRequest { text: &text, file: &file, form: given.form, append: given.append, variables };
-            spec::from_yaml(&request).map_err(|error| error.lines().collect())
+            let Given { form, append, strict, .. } = *given;
+            let request = YamlRequest { text: &text, file: &file, form, append, variables, strict };
+            spec::from_yaml(&request)
         };
-        match read(&path, &mut left).map_err(|problem| vec![problem]).and_then(parse) {
-            Ok(found) => {
+        match read(&path, &mut left).map(parse) {
+            Ok(Ok(found)) => {
                 memory += found.iter().map(Spec::memory).sum::<usize>();
                 specs.extend(found.into_iter().map(|spec| (spec, file.clone())));
             }
-            Err(found) => problems.extend::<Vec<String>>(found),
+            Ok(Err(error)) => {
+                problems.extend(error.lines());
+                of_bad_files.extend(error.warnings);
+            }
+            Err(problem) => problems.push(problem),
         }
         if memory > MAX_MEMORY {
             problems.push(format!(
@@ -104,7 +139,7 @@ pub(super) fn read_all(paths: &[String], given: &Given) -> (Vec<Named>, Vec<Stri
         }
     }
     problems.extend(written_twice(&specs));
-    (specs, problems)
+    SpecsRead { specs, problems, of_bad_files }
 }
 
 /// The files that are meant: a folder means the `.yaml` and `.yml` files in it, by name.

@@ -9,6 +9,10 @@ pub const REFERENCE_TYPE: &str = "vnd.docker.reference.type";
 /// Annotation of an attestation entry: the digest of the image that it speaks of.
 pub const REFERENCE_DIGEST: &str = "vnd.docker.reference.digest";
 
+/// What an annotation of an entry starts with that says how its layers are compressed, as Podman writes it for the zstd
+/// twin of an image.
+pub(crate) const COMPRESSION: &str = "io.github.containers.compression.";
+
 /// Free key-value pairs (OCI image-spec, "Annotations"), sorted by key.
 pub type Annotations = BTreeMap<UntrustedText, UntrustedText>;
 
@@ -62,6 +66,20 @@ impl Descriptor {
         self.urls.clear();
         self.data = None;
         self.artifact_type = None;
+    }
+
+    /// Whether any client runs this entry: it is no artifact (SOCI lists one for the platform of each image), and not
+    /// marked as compressed for clients that know the mark.
+    pub(crate) fn is_plain(&self) -> bool {
+        self.artifact_type.is_none() && !self.annotations.keys().any(|key| key.starts_with(COMPRESSION))
+    }
+
+    /// Whether clients tell this entry from another one for the same platform.
+    pub(crate) fn is_twin_of(&self, other: &Self) -> bool {
+        fn marks(entry: &Descriptor) -> impl Iterator<Item = (&UntrustedText, &UntrustedText)> {
+            entry.annotations.iter().filter(|(key, _)| key.starts_with(COMPRESSION))
+        }
+        self.artifact_type != other.artifact_type || !marks(self).eq(marks(other))
     }
 
     /// Whether this entry is an attestation manifest as BuildKit writes them, not an image: it is annotated as one, and

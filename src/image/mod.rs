@@ -5,6 +5,7 @@
 mod descriptor;
 mod digest;
 mod index;
+mod known;
 mod location;
 mod manifest;
 pub mod media_type;
@@ -13,18 +14,21 @@ mod reference;
 mod selection;
 mod untrusted;
 
+pub(crate) use descriptor::COMPRESSION;
 pub use descriptor::{Annotations, Descriptor, REFERENCE_DIGEST, REFERENCE_TYPE};
 pub use digest::{Digest, DigestError};
 pub(crate) use digest::{Hasher, Verifier};
 pub(crate) use index::go_json;
 pub use index::{IndexError, IndexKind, index_bytes};
+pub(crate) use known::{
+    is_known_pair, is_known_platform, known_architectures, known_systems, known_variants, unsupported,
+};
 pub use location::{LayoutReference, Location, LocationError};
 pub use manifest::{
     Fetched, ImageConfig, ImageManifest, Index, MAX_CONFIG, MAX_MANIFEST, MAX_MANIFESTS, MAX_NESTING,
     MAX_PUSHED_MANIFEST, Manifest, ManifestError, parse_manifest,
 };
 pub use platform::{Platform, PlatformError};
-pub(crate) use platform::{is_known_platform, known_architectures, known_platforms, known_systems, known_variants};
 pub use reference::{Reference, ReferenceError, TagError, check_tag};
 pub use untrusted::UntrustedText;
 pub(crate) use untrusted::{is_control, one_line, starts_command, visible};

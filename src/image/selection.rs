@@ -4,14 +4,17 @@ use super::{Descriptor, Index, Platform};
 const MAX_NAMES: usize = 30;
 
 impl Index {
-    /// The images for a platform, by their places: of several the one that is spelled so, or has
-    /// exactly its variant, where there is one.
+    /// The images for a platform, by their places. Of twins, those that any client runs; of several, the one that is
+    /// spelled so, or has exactly its variant, where there is one.
     #[must_use]
     pub fn images_for(&self, wanted: &Platform) -> Vec<(usize, &Descriptor)> {
         let fits = |(_, entry): &(usize, &Descriptor)| {
             !entry.is_attestation() && entry.platform.as_ref().is_some_and(|platform| platform.matches(wanted))
         };
         let mut found: Vec<(usize, &Descriptor)> = self.manifests.iter().enumerate().filter(fits).collect();
+        if found.iter().any(|(_, entry)| entry.is_plain()) {
+            found.retain(|(_, entry)| entry.is_plain());
+        }
         let spelled = |platform: &Platform| platform.variant == wanted.variant;
         let exact = |platform: &Platform| platform.own_variant() == wanted.own_variant();
         for is in [&spelled as &dyn Fn(&Platform) -> bool, &exact] {
@@ -50,7 +53,7 @@ impl Index {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::image::{Digest, REFERENCE_TYPE};
+    use crate::image::{COMPRESSION, Digest, REFERENCE_TYPE};
 
     fn index(platforms: &[&str]) -> Index {
         let entry = |name: &&str| {
@@ -72,7 +75,15 @@ mod tests {
             (&["linux/amd64", "linux/arm64/v8"][..], "linux/arm64", &[1][..]),
             (&["linux/amd64", "linux/arm64"], "linux/arm64/v8", &[1]),
             (&["linux/arm/v6", "linux/arm/v7"], "linux/arm/v7", &[1]),
-            (&["linux/arm/v6", "linux/arm/v7"], "linux/arm", &[0, 1]),
+            (&["linux/arm/v6", "linux/arm/v7"], "linux/arm", &[1]),
+            (&["linux/arm/v5", "linux/arm/v6"], "linux/arm", &[0, 1]),
+            (&["linux/arm/v6", "linux/arm"], "linux/arm/v7", &[1]),
+            (&["linux/arm", "linux/arm/v7"], "linux/arm/v7", &[1]),
+            (&["linux/arm", "linux/arm/v7"], "linux/arm", &[0]),
+            (&["linux/amd64/v1", "linux/amd64/v3"], "linux/amd64", &[0]),
+            (&["linux/amd64/v3", "linux/amd64"], "linux/amd64/v1", &[1]),
+            (&["linux/amd64/v2", "linux/amd64/v3"], "linux/amd64", &[0, 1]),
+            (&["linux/amd64"], "linux/amd64/v2", &[]),
             (&["linux/arm/v6", "linux/arm"], "linux/arm", &[1]),
             (&["linux/arm/v7"], "linux/arm", &[0]),
             (&["linux/arm/v7"], "linux/arm/v6", &[]),
@@ -90,6 +101,11 @@ mod tests {
             let chosen = index.image_for(&wanted).ok().map(|entry| &entry.digest);
             assert_eq!(chosen, (found.len() == 1).then(|| &index.manifests[found[0]].digest), "{held:?} {wanted}");
         }
+        let mut twins = index(&["linux/amd64 1", "linux/amd64 2", "linux/amd64 3"]);
+        twins.manifests[0].annotations.insert(format!("{COMPRESSION}zstd").into(), "true".into());
+        twins.manifests[1].artifact_type = Some("application/vnd.amazon.soci.index.v2+json".into());
+        let plain = twins.image_for(&"linux/amd64".parse().unwrap()).unwrap();
+        assert_eq!(plain, &twins.manifests[2], "the one that any client runs");
         let twice = index(&["linux/amd64", "linux/amd64"]);
         assert!(twice.image_for(&"linux/amd64".parse().unwrap()).is_ok(), "one image, listed twice");
         let error = index(&[]).image_for(&"linux/amd64".parse().unwrap()).unwrap_err();

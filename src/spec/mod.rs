@@ -2,6 +2,7 @@
 //!
 //! Pure code: reading the file is the caller's part.
 
+mod keys;
 mod node;
 mod problem;
 mod reader;
@@ -21,15 +22,17 @@ pub use variables::Lookup;
 pub use yaml::{YamlRequest, from_yaml};
 
 use crate::image::{
-    Annotations, Digest, Location, Platform, UntrustedText, check_tag, is_known_platform, known_variants,
+    Annotations, Digest, Location, Platform, UntrustedText, check_tag, is_known_platform, known_variants, unsupported,
 };
 
 /// One index to assemble.
 #[derive(Debug, Clone)]
 #[non_exhaustive]
 pub struct Spec {
-    /// Where the index goes; has a tag and no digest.
+    /// Where the index goes; has a tag and no digest. Of a target without a tag, the first of the extra tags is taken.
     pub target: Location,
+    /// Push the index by digest before its tags, as 2.2.1 does where the target has no tag.
+    pub by_digest: bool,
     /// Further tags of the target's repository, without the target's own.
     pub tags: Vec<String>,
     /// The form of the index.
@@ -46,6 +49,10 @@ pub struct Spec {
     pub attestations: Attestations,
     /// What goes into the index, in this order. Never empty.
     pub sources: Vec<Source>,
+    /// The template that sources were made from.
+    pub template: Option<String>,
+    /// What is probably a mistake in it.
+    pub warnings: Vec<Problem>,
 }
 
 /// One image (or index) to put into the index.
@@ -147,8 +154,9 @@ impl Spec {
     /// ```
     pub fn new(target: &str, form: Form, sources: &[&str]) -> Result<Self, SpecError> {
         let mut problems = Vec::new();
-        let mut note = |message: String| problems.push(Problem { at: None, message: message.into() });
-        let target = self::target(target).map_err(&mut note).ok();
+        let mut note = |message: String| problems.push(Problem::of_arguments(message));
+        let target = self::target(target).and_then(|target| Ok(tagged(target, Vec::new())?.0));
+        let target = target.map_err(&mut note).ok();
         if sources.is_empty() {
             note("no images given".into());
         }
@@ -156,7 +164,7 @@ impl Spec {
         let sources = images.map(|location| Source::of(location, Platform::default())).collect();
         match target {
             Some(target) if problems.is_empty() => Ok(Self::of(target, form, sources)),
-            _ => Err(SpecError { file: UntrustedText::default(), problems }),
+            _ => Err(SpecError::new(problems)),
         }
     }
 
@@ -164,6 +172,7 @@ impl Spec {
     fn of(target: Location, form: Form, sources: Vec<Source>) -> Self {
         Self {
             target,
+            by_digest: false,
             tags: Vec::new(),
             form,
             append: false,
@@ -172,6 +181,8 @@ impl Spec {
             subject: None,
             attestations: Attestations::Keep,
             sources,
+            template: None,
+            warnings: Vec::new(),
         }
     }
 
@@ -181,7 +192,14 @@ impl Spec {
         let annotations = self.sources.iter().map(|source| &source.annotations).chain([&self.annotations]);
         let pairs = annotations.flatten().map(|(key, value)| key.len() + value.len() + 2 * PER_VALUE);
         let tags = self.tags.iter().map(|tag| tag.len() + PER_VALUE);
-        PER_SOURCE * (1 + self.sources.len()) + pairs.chain(tags).sum::<usize>()
+        let warnings = self.warnings.iter().map(|warning| warning.file.len() + warning.message.len() + PER_VALUE);
+        PER_SOURCE * (1 + self.sources.len()) + pairs.chain(tags).chain(warnings).sum::<usize>()
+    }
+
+    /// What may be wrong with the template if the images that it names do not exist: placeholders in lower case.
+    #[must_use]
+    pub fn template_hint(&self) -> Option<String> {
+        template::lower_case_placeholders(self.template.as_deref()?)
     }
 
     /// The target, then the further tags of it.
@@ -198,7 +216,7 @@ impl Spec {
         for Source { location, platform, .. } in &self.sources {
             let Platform { os, architecture, variant, .. } = platform;
             if !is_possible(platform) {
-                faults.push(format!("{location}: unsupported platform {platform}"));
+                faults.push(format!("{location}: {}", unsupported(platform)));
             }
             // What else there may be is the config's to say.
             let is_whole = !os.is_empty() && os != "windows" && !architecture.starts_with("arm");
@@ -220,15 +238,24 @@ pub(crate) fn is_possible(platform: &Platform) -> bool {
     }
 }
 
-/// Checks the target: it must have a tag and no digest.
+/// Checks the target: it must have no digest.
 fn target(text: &str) -> Result<Location, String> {
     let location: Location = text.parse().map_err(|error: crate::image::LocationError| error.to_string())?;
-    match (location.tag(), location.digest()) {
-        (_, Some(_)) => {
-            Err(format!("target \"{text}\" has a digest; name a tag instead, the digest is what comes out"))
-        }
-        (None, None) => Err(format!("target \"{text}\" has no tag; manifest-tool does not default to \"latest\"")),
-        (Some(_), None) => Ok(location),
+    match location.digest() {
+        Some(_) => Err(format!("target \"{text}\" has a digest; name a tag instead, the digest is what comes out")),
+        None => Ok(location),
+    }
+}
+
+/// Gives a target without a tag the first of its extra tags.
+///
+/// # Errors
+/// There is no tag at all.
+fn tagged(target: Location, mut tags: Vec<String>) -> Result<(Location, Vec<String>), String> {
+    match (target.tag(), tags.is_empty()) {
+        (Some(_), _) => Ok((target, tags)),
+        (None, true) => Err(format!("target \"{target}\" has no tag; manifest-tool does not default to \"latest\"")),
+        (None, false) => Ok((target.with_tag(&tags.remove(0)), tags)),
     }
 }
 
@@ -243,13 +270,9 @@ fn source(text: &str) -> Result<Location, String> {
     }
 }
 
-/// Checks an extra tag against the grammar and those before it, which it joins.
-fn extra_tag(tag: &str, seen: &mut HashSet<String>) -> Result<(), String> {
-    check_tag(tag).map_err(|reason| format!("invalid tag \"{tag}\": {reason}"))?;
-    if !seen.insert(tag.to_owned()) {
-        return Err(format!("duplicate tag \"{tag}\""));
-    }
-    Ok(())
+/// Checks an extra tag against the grammar.
+fn check_extra_tag(tag: &str) -> Result<(), String> {
+    check_tag(tag).map_err(|reason| format!("invalid tag \"{tag}\": {reason}"))
 }
 
 /// Checks the subject: a manifest by tag or digest, where the index is to be.

@@ -67,8 +67,10 @@ impl<'de> Visitor<'de> for NodeVisitor {
 
     fn visit_map<A: MapAccess<'de>>(self, mut access: A) -> Result<Node, A::Error> {
         let mut entries = Vec::new();
-        while let Some(entry) = access.next_entry()? {
-            entries.push(entry);
+        while let Some((key, value)) = access.next_entry::<Spanned<Option<String>>, _>()? {
+            let Spanned { value: name, referenced, defined } = key;
+            // A null key is an unknown one.
+            entries.push((Spanned { value: name.unwrap_or_else(|| "null".into()), referenced, defined }, value));
         }
         Ok(Node::Map(entries))
     }

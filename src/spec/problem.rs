@@ -2,35 +2,55 @@ use std::fmt;
 
 use crate::image::UntrustedText;
 
-/// One thing that is wrong, and where.
+/// Something that is wrong in a spec, or probably is, and where. Displayed as `FILE:LINE:COLUMN: MESSAGE`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Problem {
+    /// The file's name, `<stdin>`, or empty for arguments.
+    pub file: UntrustedText,
     /// Line and column in the file, both from 1; absent for arguments.
     pub at: Option<(u64, u64)>,
     /// What is wrong, with the offending text.
     pub message: UntrustedText,
 }
 
+impl Problem {
+    /// A problem of arguments, which are in no file.
+    pub(super) fn of_arguments(message: String) -> Self {
+        Self { file: UntrustedText::default(), at: None, message: message.into() }
+    }
+}
+
+impl fmt::Display for Problem {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { file, at, message } = self;
+        match at {
+            _ if file.is_empty() => message.fmt(f),
+            Some((line, column)) => write!(f, "{file}:{line}:{column}: {message}"),
+            None => write!(f, "{file}: {message}"),
+        }
+    }
+}
+
 /// All that is wrong with a spec, in the order of the file.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct SpecError {
-    /// The file's name, `<stdin>`, or empty for arguments.
-    pub file: UntrustedText,
-    /// Never empty.
+    /// What makes the spec unusable. Never empty.
     pub problems: Vec<Problem>,
+    /// What is probably a mistake besides.
+    pub warnings: Vec<Problem>,
 }
 
 impl SpecError {
+    /// An error without warnings.
+    pub(super) fn new(problems: Vec<Problem>) -> Self {
+        Self { problems, warnings: Vec::new() }
+    }
+
     /// The problems, each as one line with its place: `FILE:LINE:COLUMN: MESSAGE`.
     pub fn lines(&self) -> impl Iterator<Item = String> {
-        let file = &self.file;
-        self.problems.iter().map(move |Problem { at, message }| match at {
-            _ if file.is_empty() => message.to_string(),
-            Some((line, column)) => format!("{file}:{line}:{column}: {message}"),
-            None => format!("{file}: {message}"),
-        })
+        self.problems.iter().map(Problem::to_string)
     }
 }
 

@@ -6,10 +6,12 @@ use super::variables;
 use super::yaml::YamlRequest;
 use crate::image::UntrustedText;
 
-/// Reads the parts of a file, and notes what is wrong with them.
+/// Reads the parts of a file, and collects what is wrong with them.
 pub(super) struct Reader<'a> {
     pub(super) request: &'a YamlRequest<'a>,
     pub(super) problems: Vec<Problem>,
+    /// What is probably a mistake.
+    pub(super) warnings: Vec<Problem>,
     /// Bytes of memory that what is read may still take.
     left: usize,
 }
@@ -20,27 +22,12 @@ pub(crate) const MAX_MEMORY: usize = 64 << 20;
 pub(super) const PER_VALUE: usize = 64;
 /// Bytes that a source takes: its reference in parts, and its platform.
 pub(super) const PER_SOURCE: usize = 512;
-/// The number of problems that are reported for one file.
+/// Problems, and warnings, that are reported for one file.
 const MAX_PROBLEMS: usize = 1_000;
-
-/// The known keys of a mapping, with their values.
-#[derive(Default)]
-pub(super) struct Keys<'n>(pub(super) Vec<(&'n str, &'n Spanned<Node>)>);
-
-impl<'n> Keys<'n> {
-    pub(super) fn get(&self, name: &str) -> Option<&'n Spanned<Node>> {
-        self.0.iter().find(|(key, _)| *key == name).map(|(_, value)| *value)
-    }
-
-    /// But for what has no value.
-    pub(super) fn filled(&self, name: &str) -> Option<&'n Spanned<Node>> {
-        self.get(name).filter(|node| !matches!(node.value, Node::Null))
-    }
-}
 
 impl<'a> Reader<'a> {
     pub(super) fn new(request: &'a YamlRequest<'a>) -> Self {
-        Self { request, problems: Vec::new(), left: MAX_MEMORY }
+        Self { request, problems: Vec::new(), warnings: Vec::new(), left: MAX_MEMORY }
     }
 }
 
@@ -61,8 +48,23 @@ impl Reader<'_> {
 
     pub(super) fn note(&mut self, at: Location, message: impl Into<UntrustedText>) {
         if self.problems.len() < MAX_PROBLEMS {
-            self.problems.push(Problem { at: Some((at.line(), at.column())), message: message.into() });
+            let problem = self.problem(at, message);
+            self.problems.push(problem);
         }
+    }
+
+    /// Adds a warning; with [`YamlRequest::strict`], a problem.
+    pub(super) fn warn(&mut self, at: Location, message: impl Into<UntrustedText>) {
+        if self.request.strict {
+            self.note(at, message);
+        } else if self.warnings.len() < MAX_PROBLEMS {
+            let warning = self.problem(at, message);
+            self.warnings.push(warning);
+        }
+    }
+
+    fn problem(&self, at: Location, message: impl Into<UntrustedText>) -> Problem {
+        Problem { file: self.request.file.into(), at: Some((at.line(), at.column())), message: message.into() }
     }
 
     /// The value of a good part; the problem of a bad one is noted where it is.
@@ -83,30 +85,19 @@ impl Reader<'_> {
         self.checked(node.referenced, read(&text).map_err(|message| message + hint))
     }
 
-    /// The entries of a mapping whose keys are known; unknown ones are noted with the nearest that is valid.
-    /// Keys that start with `x-` are the user's own.
-    pub(super) fn keys<'n>(&mut self, node: &'n Spanned<Node>, what: &str, valid: &[String]) -> Option<Keys<'n>> {
-        let Node::Map(entries) = &node.value else {
-            self.note(node.referenced, format!("{what} must be a mapping with the keys {}", valid.join(", ")));
-            return None;
-        };
-        let mut known = Vec::new();
-        for (key, value) in entries {
-            let name = key.value.as_str();
-            if valid.contains(&key.value) {
-                known.push((name, value));
-            } else if !name.starts_with("x-") {
-                self.note(key.referenced, format!("unknown key \"{name}\" in {what}; {}", suggestion(name, valid)));
-            }
-        }
-        Some(Keys(known))
-    }
-
+    /// The scalars of a list with their places. An item that is null is dropped, as in 2.2.1, with a warning.
     pub(super) fn scalars(&mut self, node: &Spanned<Node>, key: &str) -> Vec<(String, Location)> {
         match &node.value {
             Node::Null => Vec::new(),
             Node::List(items) => {
-                items.iter().filter_map(|item| Some((self.scalar(item, key)?, item.referenced))).collect()
+                let mut scalars = Vec::new();
+                for item in items {
+                    match item.value {
+                        Node::Null => self.warn(item.referenced, format!("an empty item of \"{key}\" is dropped")),
+                        _ => scalars.extend(self.scalar(item, key).map(|text| (text, item.referenced))),
+                    }
+                }
+                scalars
             }
             _ => {
                 self.note(node.referenced, format!("\"{key}\" must be a list"));
@@ -176,22 +167,4 @@ fn fold_separators(text: &str, spelled: &str) -> String {
         }
     }
     out
-}
-
-fn suggestion(name: &str, valid: &[String]) -> String {
-    // Docker's manifest lists had features of CPUs, and specs of old versions name them.
-    if name == "features" && valid.iter().any(|key| key == "os.features") {
-        return "features of CPUs have no place in an index any more, leave it out".into();
-    }
-    // The distance takes memory for each character of one times each of the other: what is long is near to none.
-    let near = if name.len() > 64 { &[] } else { valid };
-    let nearest = near
-        .iter()
-        .map(|key| (strsim::damerau_levenshtein(&name.to_lowercase(), &key.to_lowercase()), key))
-        .filter(|(distance, key)| *distance <= 1 + key.len() / 3)
-        .min();
-    match nearest {
-        Some((_, key)) => format!("did you mean \"{key}\"?"),
-        None => format!("valid keys are {}", valid.join(", ")),
-    }
 }

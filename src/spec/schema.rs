@@ -128,7 +128,7 @@ fn open_to(words: &[&str]) -> Schema {
 fn platform_name() -> Schema {
     let any = |words: Vec<&str>| words.join("|");
     let (systems, architectures) = (any(known_systems()), any(known_architectures()));
-    text(&format!(r"\s*({systems})/({architectures})(/({}))?\s*", any(known_variants())))
+    text(&format!(r"\s*({systems})/({architectures})(/({})?)?\s*", any(known_variants())))
 }
 
 described! {

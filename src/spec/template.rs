@@ -1,11 +1,11 @@
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 
 use super::variables::{Lookup, Piece, pieces};
 use super::{
-    Form, Problem, Source, Spec, SpecError, check_append, extra_tag, is_possible, not_dockers, source, target,
-    without_own,
+    Form, Problem, Source, Spec, SpecError, check_append, check_extra_tag, is_possible, not_dockers, source, tagged,
+    target, without_own,
 };
-use crate::image::{Annotations, Platform, UntrustedText, known_platforms, known_systems};
+use crate::image::{Annotations, Location, Platform, UntrustedText, unsupported};
 
 /// What `push from-args` was given.
 #[derive(Debug, Clone, Default)]
@@ -26,12 +26,14 @@ pub struct TemplateRequest<'a> {
     pub form: Option<Form>,
     /// Start from what the target holds.
     pub append: bool,
+    /// Treat warnings as errors.
+    pub strict: bool,
 }
 
 /// Makes a spec from platforms and a template, or says all that is wrong with them.
 pub fn from_template(request: &TemplateRequest<'_>) -> Result<Spec, SpecError> {
-    let mut problems = Vec::new();
-    let mut note = |message: String| problems.push(Problem { at: None, message: message.into() });
+    let (mut problems, mut warnings) = (Vec::new(), Vec::new());
+    let mut note = |message: String| problems.push(Problem::of_arguments(message));
 
     let target = target(request.target).map_err(&mut note).ok();
     let mut sources = Vec::new();
@@ -46,13 +48,19 @@ pub fn from_template(request: &TemplateRequest<'_>) -> Result<Spec, SpecError> {
     if request.platforms.is_empty() {
         note("no platforms given".into());
     }
+    warnings.extend(missing_placeholders(request.template, &sources));
     let (mut tags, mut seen) = (Vec::new(), HashSet::new());
-    for tag in request.tags {
-        match extra_tag(tag, &mut seen) {
-            Ok(()) => tags.push(tag.clone()),
+    for tag in request.tags.iter().map(|tag| tag.trim()) {
+        match check_extra_tag(tag) {
+            Ok(()) if seen.insert(tag) => tags.push(tag.to_owned()),
+            Ok(()) => warnings.push(format!("tag \"{tag}\" is named twice")),
             Err(message) => note(message),
         }
     }
+    let by_digest = target.as_ref().is_some_and(|target| target.tag().is_none());
+    // Tags that are wrong are a problem already.
+    let has_tag = !by_digest || request.tags.is_empty() || !tags.is_empty();
+    let target = target.filter(|_| has_tag).and_then(|target| tagged(target, tags).map_err(&mut note).ok());
     let annotations =
         parse_annotations(request.annotations).map_err(|error| note(error.to_string())).unwrap_or_default();
     for argument in request.entry_annotations {
@@ -64,19 +72,88 @@ pub fn from_template(request: &TemplateRequest<'_>) -> Result<Spec, SpecError> {
     if form == Form::Docker && !annotations.is_empty() {
         note(not_dockers("annotations"));
     }
-    if let (true, Some(target)) = (request.append, &target) {
+    if let (true, Some((target, _))) = (request.append, &target) {
         check_append(target).map_err(&mut note).ok();
     }
+    let mut warnings: Vec<Problem> = warnings.into_iter().map(Problem::of_arguments).collect();
+    if request.strict {
+        problems.append(&mut warnings);
+    }
     match target {
-        Some(target) if problems.is_empty() => Ok(Spec {
+        Some((target, tags)) if problems.is_empty() => Ok(Spec {
             tags: without_own(&target, tags),
+            by_digest,
             append: request.append,
             annotations,
+            template: Some(request.template.to_owned()),
+            warnings,
             ..Spec::of(target, form, sources)
         }),
-        _ => Err(SpecError { file: UntrustedText::default(), problems }),
+        _ => Err(SpecError { problems, warnings }),
     }
 }
+
+/// Warnings about references that a template makes for several platforms: each names the placeholders that are missing.
+pub(super) fn missing_placeholders(template: &str, sources: &[Source]) -> Vec<String> {
+    let mut order: Vec<&Location> = Vec::new();
+    let mut platforms: HashMap<&Location, Vec<&Platform>> = HashMap::new();
+    for Source { location, platform, .. } in sources {
+        let same = platforms.entry(location).or_insert_with(|| {
+            order.push(location);
+            Vec::new()
+        });
+        if !same.contains(&platform) {
+            same.push(platform);
+        }
+    }
+    let several = order.into_iter().filter_map(|location| Some((location, platforms.get(location)?)));
+    several
+        .filter(|(_, platforms)| platforms.len() > 1)
+        .map(|(location, platforms)| {
+            let names: Vec<String> = platforms.iter().map(ToString::to_string).collect();
+            let missing = missing(template, platforms);
+            format!("the template makes {location} of {}{missing}", names.join(" and of "))
+        })
+        .collect()
+}
+
+/// Names the placeholders by which these platforms differ, and which the template does not have.
+fn missing(template: &str, platforms: &[&Platform]) -> String {
+    let differ = |field: fn(&Platform) -> &str| {
+        let mut values = platforms.iter().map(|platform| field(platform));
+        let first = values.next();
+        values.any(|value| Some(value) != first)
+    };
+    let by_field =
+        [("OS", differ(|p| &p.os)), ("ARCH", differ(|p| &p.architecture)), ("VARIANT", differ(|p| &p.variant))];
+    let missing = by_field.into_iter().filter(|(name, differs)| *differs && !template.contains(name));
+    let names: Vec<&str> = missing.map(|(name, _)| name).collect();
+    match names.as_slice() {
+        [] => String::new(),
+        _ => {
+            let written = lower_case_placeholders(template).map(|said| format!("; {said}")).unwrap_or_default();
+            format!(": it has no {}{written}", names.join(" and no "))
+        }
+    }
+}
+
+/// Says which placeholders a template has in lower case only, which makes text of them.
+pub(super) fn lower_case_placeholders(template: &str) -> Option<String> {
+    let words: Vec<&str> = template.split(|c: char| !c.is_ascii_alphanumeric()).collect();
+    let is_lower = |name: &&str| {
+        let is_it = |word: &&str| word.eq_ignore_ascii_case(name);
+        !template.contains(name) && words.iter().any(is_it)
+    };
+    let said = PLACEHOLDERS.iter().filter(|name| is_lower(name)).map(|name| {
+        let written = words.iter().find(|word| word.eq_ignore_ascii_case(name)).unwrap_or(name);
+        format!("\"{written}\" in the template is text; the placeholder is {name}")
+    });
+    let said: Vec<String> = said.collect();
+    (!said.is_empty()).then(|| said.join("; "))
+}
+
+/// What stands for a platform's parts in a template.
+const PLACEHOLDERS: [&str; 3] = ["OS", "ARCH", "VARIANT"];
 
 /// Bytes of a template: a reference has some 600 at most, a path 4096.
 const MAX_TEMPLATE: usize = 8 << 10;
@@ -103,12 +180,6 @@ pub(super) fn sources_of(text: &str, template: &str, variables: Option<Lookup<'_
         Ok(location) => Ok(Source::of(location, platform)),
         Err(message) => Err(format!("{text}: {message}")),
     }
-}
-
-fn unsupported(platform: &Platform) -> String {
-    let of_system: Vec<_> = known_platforms().filter(|known| known.split('/').next() == Some(&platform.os)).collect();
-    let known = if of_system.is_empty() { known_systems() } else { of_system };
-    format!("unsupported platform {platform}; there are {}", known.join(", "))
 }
 
 /// Puts the annotations of `PLATFORM:KEY=VALUE` to the sources of that platform.
@@ -146,26 +217,13 @@ fn fill(template: &str, platform: &Platform) -> String {
     out
 }
 
-/// Reads `KEY=VALUE` arguments. One argument may hold several with commas between them, as in 2.2.1; a comma counts
-/// as such only where a `KEY=` follows it, so that a value may have commas, and `=` of its own.
+/// Reads `KEY=VALUE` arguments. One argument may hold several with commas between them.
+///
+/// Where every part between commas has one `=`, each is a pair, as in 2.2.1, without blanks around it. Anything else
+/// 2.2.1 refuses; here a value may have commas, and `=` of its own: a comma separates pairs only if a `KEY=` follows.
 pub fn parse_annotations(arguments: &[String]) -> Result<Annotations, AnnotationError> {
-    let is_pair = |text: &str| text.split_once('=').is_some_and(|(key, _)| !key.is_empty() && !key.contains(' '));
-    let mut pairs: Vec<String> = Vec::new();
-    for argument in arguments {
-        let mut first = true;
-        for part in argument.split(',') {
-            match pairs.last_mut() {
-                Some(last) if !first && !is_pair(part) => {
-                    last.push(',');
-                    last.push_str(part);
-                }
-                _ => pairs.push(part.to_owned()),
-            }
-            first = false;
-        }
-    }
     let mut annotations = Annotations::new();
-    for pair in pairs {
+    for pair in arguments.iter().flat_map(|argument| pairs(argument)) {
         match pair.split_once('=') {
             Some((key, value)) if !key.is_empty() => {
                 annotations.insert(key.into(), value.into());
@@ -174,6 +232,28 @@ pub fn parse_annotations(arguments: &[String]) -> Result<Annotations, Annotation
         }
     }
     Ok(annotations)
+}
+
+/// The pairs of one argument.
+fn pairs(argument: &str) -> Vec<String> {
+    let is_plain = |part: &str| part.matches('=').count() == 1;
+    let starts_pair =
+        |part: &str| part.trim_start().split_once('=').is_some_and(|(key, _)| !key.is_empty() && !key.contains(' '));
+    let parts = argument.split(',');
+    if parts.clone().all(is_plain) {
+        return parts.map(|part| part.trim().to_owned()).collect();
+    }
+    let mut pairs: Vec<String> = Vec::new();
+    for part in parts {
+        match pairs.last_mut() {
+            Some(last) if !starts_pair(part) => {
+                last.push(',');
+                last.push_str(part);
+            }
+            _ => pairs.push(part.to_owned()),
+        }
+    }
+    pairs.into_iter().map(|pair| pair.trim().to_owned()).collect()
 }
 
 /// An argument that is no annotation.
@@ -208,13 +288,21 @@ mod tests {
         let read = |arguments: &[&str]| {
             let arguments: Vec<String> = arguments.iter().map(|&a| a.to_owned()).collect();
             parse_annotations(&arguments)
-                .map(|map| map.into_iter().map(|(k, v)| format!("{k}|{v}")).collect::<Vec<_>>())
+                .map(|map| map.into_iter().map(|(k, v)| [k.as_str(), v.as_str()].join("|")).collect::<Vec<_>>())
         };
         assert_eq!(read(&["a=b", "c=d"]).unwrap(), ["a|b", "c|d"]);
         assert_eq!(read(&["a=b,c=d"]).unwrap(), ["a|b", "c|d"]);
         assert_eq!(read(&["url=https://x/?q=1&r=2"]).unwrap(), ["url|https://x/?q=1&r=2"]);
         assert_eq!(read(&["title=Hello, world"]).unwrap(), ["title|Hello, world"]);
-        assert_eq!(read(&["title=a, b = c"]).unwrap(), ["title|a, b = c"]);
+        // As in 2.2.1, which was run to see it.
+        assert_eq!(read(&["a=b, c=d"]).unwrap(), ["a|b", "c|d"]);
+        assert_eq!(read(&[" a=b , c = d "]).unwrap(), ["a|b", "c | d"]);
+        assert_eq!(read(&["title=a, b = c"]).unwrap(), ["b | c", "title|a"]);
+        assert_eq!(read(&["a=, b="]).unwrap(), ["a|", "b|"]);
+        // 2.2.1 refuses these.
+        assert_eq!(read(&["title=Hello, world, url=x"]).unwrap(), ["title|Hello, world", "url|x"]);
+        assert_eq!(read(&["title=one, two three = four, five"]).unwrap(), ["title|one, two three = four, five"]);
+        assert_eq!(read(&["url=x?a=1, b=2"]).unwrap(), ["b|2", "url|x?a=1"]);
         assert_eq!(read(&["a="]).unwrap(), ["a|"]);
         assert!(read(&["novalue"]).is_err() && read(&["=x"]).is_err());
     }
@@ -232,12 +320,11 @@ mod tests {
         };
         let error = from_template(&request).unwrap_err().to_string();
         let lines: Vec<&str> = error.lines().collect();
-        assert_eq!(lines.len(), 9, "{error}");
+        assert_eq!(lines.len(), 8, "{error}");
         for (line, part) in lines.iter().zip([
             "invalid platform \"linux\"",
             "has no tag or digest",
             "invalid platform \"linux//v1\"",
-            "duplicate tag \"x\"",
             "invalid tag \"-bad\"",
             "invalid annotation \"novalue\"",
             "\"linux/arm:a=b\" is for a platform that is not among those given",
@@ -280,7 +367,7 @@ mod tests {
         }
 
         #[test]
-        fn annotations_come_back(pairs in proptest::collection::btree_map("[^=,]{1,9}", "[^,]{0,9}", 0..5)) {
+        fn annotations_come_back(pairs in proptest::collection::btree_map("[^=,\\s]{1,9}", "[^,\\s]{0,9}", 0..5)) {
             let arguments: Vec<String> = pairs.iter().map(|(key, value)| format!("{key}={value}")).collect();
             let pairs = pairs.into_iter().map(|(key, value)| (key.into(), value.into())).collect();
             proptest::prop_assert_eq!(parse_annotations(&arguments), Ok(pairs));

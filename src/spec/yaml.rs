@@ -1,17 +1,17 @@
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 
 use serde_saphyr::{MessageFormatter as _, NonFiniteFloatPolicy, Spanned, UserMessageFormatter};
 
+use super::keys::{Keys, Level};
 use super::node::Node;
-use super::reader::{Keys, PER_SOURCE, Reader};
-use super::schema::{ENTRY_KEYS, PLATFORM_KEYS, SPEC_KEYS};
-use super::template::sources_of;
+use super::reader::{PER_SOURCE, Reader};
+use super::template::{missing_placeholders, sources_of};
 use super::variables::Lookup;
 use super::{
-    Attestations, Form, Problem, Source, Spec, SpecError, check_append, extra_tag, not_dockers, source, subject,
-    target, without_own,
+    Attestations, Form, Problem, Source, Spec, SpecError, check_append, check_extra_tag, not_dockers, source, subject,
+    tagged, target, without_own,
 };
-use crate::image::{self, Annotations, Platform, UntrustedText};
+use crate::image::{self, Annotations, Location, Platform, UntrustedText};
 
 /// A file of specs, and what is said of them besides.
 #[derive(Clone, Copy, Default)]
@@ -26,30 +26,40 @@ pub struct YamlRequest<'a> {
     pub append: bool,
     /// What `${NAME}` stands for; without it that is text as any other.
     pub variables: Option<Lookup<'a>>,
+    /// Treat warnings as errors.
+    pub strict: bool,
 }
 
 /// Reads the specs of a file, one for each YAML document, or says all that is wrong with them, each with line and
 /// column.
 pub fn from_yaml(request: &YamlRequest<'_>) -> Result<Vec<Spec>, SpecError> {
     let text = request.text;
-    let error = |problems| SpecError { file: request.file.into(), problems };
+    let unreadable = |at, message| {
+        let problem = Problem { file: request.file.into(), at, message };
+        SpecError::new(vec![problem])
+    };
     let options = serde_saphyr::options! {
         budget: serde_saphyr::budget! { max_documents: MAX_DOCUMENTS, max_depth: MAX_DEPTH, },
         // A tag such as 5e63527 is text, however large a number it would be.
         non_finite_float_policy: NonFiniteFloatPolicy::PassThrough,
     };
-    let roots: Vec<Spanned<Node>> = serde_saphyr::from_multiple_with_options(text, options)
-        .map_err(|broken| error(vec![syntax_problem(&broken)]))?;
+    let roots: Vec<Spanned<Node>> = serde_saphyr::from_multiple_with_options(text, options).map_err(|broken| {
+        let broken = broken.without_snippet();
+        let at = broken.location().map(|at| (at.line(), at.column()));
+        unreadable(at, format!("not valid YAML: {}", UserMessageFormatter.format_message(broken)).into())
+    })?;
     if roots.is_empty() {
-        return Err(error(vec![Problem { at: None, message: "it is empty".into() }]));
+        return Err(unreadable(None, "it is empty".into()));
     }
     let mut reader = Reader::new(request);
     let specs: Vec<Spec> = roots.iter().filter_map(|root| reader.spec(root)).collect();
-    if reader.problems.is_empty() {
+    let Reader { mut problems, mut warnings, .. } = reader;
+    if problems.is_empty() {
         return Ok(specs);
     }
-    reader.problems.sort_by_key(|problem| problem.at);
-    Err(error(reader.problems))
+    problems.sort_by_key(|problem| problem.at);
+    warnings.sort_by_key(|warning| warning.at);
+    Err(SpecError { problems, warnings })
 }
 
 /// No file has more.
@@ -58,17 +68,10 @@ const MAX_DOCUMENTS: usize = 100_000;
 /// A spec has five levels; the rest is for `x-` keys. Each level takes tens of kilobytes of stack in a debug build.
 const MAX_DEPTH: usize = 32;
 
-fn syntax_problem(broken: &serde_saphyr::Error) -> Problem {
-    let plain = broken.without_snippet();
-    Problem {
-        at: plain.location().map(|at| (at.line(), at.column())),
-        message: format!("not valid YAML: {}", UserMessageFormatter.format_message(plain)).into(),
-    }
-}
-
 impl Reader<'_> {
     fn spec(&mut self, root: &Spanned<Node>) -> Option<Spec> {
-        let keys = self.keys(root, "a spec", &SPEC_KEYS)?;
+        let first_warning = self.warnings.len();
+        let keys = self.keys(root, Level::Spec)?;
         let target = match keys.get("image") {
             Some(node) => self.read(node, "image", target),
             None => {
@@ -76,12 +79,7 @@ impl Reader<'_> {
                 None
             }
         };
-        let (mut tags, mut seen) = (Vec::new(), HashSet::new());
-        for (text, at) in keys.get("tags").map(|node| self.scalars(node, "tags")).unwrap_or_default() {
-            if self.checked(at, extra_tag(&text, &mut seen)).is_some() {
-                tags.push(text);
-            }
-        }
+        let tags = keys.get("tags").map(|node| self.tags(node)).unwrap_or_default();
         let append = keys.filled("append").and_then(|node| self.read(node, "append", flag)).unwrap_or_default();
         let append = append || self.request.append;
         if let (true, Some(target)) = (append, &target) {
@@ -109,23 +107,61 @@ impl Reader<'_> {
         }
         let sources = self.sources(root, &keys);
         let (target, attestations) = (target?, attestations.unwrap_or_default());
+        let by_digest = target.tag().is_none();
+        let at = keys.get("image").map_or(root.referenced, |node| node.referenced);
+        let (target, tags) = self.checked(at, tagged(target, tags))?;
         let tags = without_own(&target, tags);
-        Some(Spec { target, tags, form, append, annotations, artifact_type, subject, attestations, sources })
+        let template = keys.filled("template").and_then(|node| self.written(node, "template"));
+        let mut warnings = self.warnings.get(first_warning..).unwrap_or_default().to_vec();
+        warnings.sort_by_key(|warning| warning.at);
+        Some(Spec {
+            target,
+            by_digest,
+            tags,
+            form,
+            append,
+            annotations,
+            artifact_type,
+            subject,
+            attestations,
+            sources,
+            template,
+            warnings,
+        })
+    }
+
+    /// The extra tags. One that is named twice is written once, with a warning.
+    fn tags(&mut self, node: &Spanned<Node>) -> Vec<String> {
+        let (mut tags, mut seen) = (Vec::new(), HashSet::new());
+        for (tag, at) in self.scalars(node, "tags") {
+            if self.checked(at, check_extra_tag(&tag)).is_none() {
+                continue;
+            }
+            if seen.insert(tag.clone()) {
+                tags.push(tag);
+            } else {
+                self.warn(at, format!("tag \"{tag}\" is named twice"));
+            }
+        }
+        tags
     }
 
     /// What goes into the index: the images of the template, then the entries.
     fn sources(&mut self, root: &Spanned<Node>, keys: &Keys<'_>) -> Vec<Source> {
         let mut sources = Vec::new();
         match (keys.get("platforms"), keys.get("template")) {
-            (Some(platforms), Some(template)) => {
+            (Some(platforms), Some(template_node)) => {
                 let names = self.scalars(platforms, "platforms");
                 if names.is_empty() {
                     self.note(platforms.referenced, "\"platforms\" is empty");
                 }
-                let template = self.written(template, "template").unwrap_or_default();
+                let template = self.written(template_node, "template").unwrap_or_default();
                 for (name, at) in names {
                     let source = self.checked(at, sources_of(&name, &template, self.request.variables));
                     sources.extend(source.filter(|_| self.has_room(at, PER_SOURCE + template.len())));
+                }
+                for warning in missing_placeholders(&template, &sources) {
+                    self.warn(template_node.referenced, warning);
                 }
             }
             (Some(node), None) => self.note(node.referenced, "\"platforms\" needs a \"template\" to put them into"),
@@ -134,8 +170,8 @@ impl Reader<'_> {
         }
         let is_templated = keys.get("platforms").is_some() || keys.get("template").is_some();
         match keys.get("manifests") {
-            Some(Spanned { value: Node::List(entries), .. }) if !entries.is_empty() => {
-                sources.extend(entries.iter().filter_map(|entry| self.entry(entry)));
+            Some(Spanned { value: Node::List(entries), .. }) if entries.iter().any(|entry| !is_null(entry)) => {
+                sources.extend(self.entries(entries));
             }
             Some(Spanned { value: Node::List(_) | Node::Null, .. }) | None if is_templated => {}
             Some(node @ Spanned { value: Node::List(_) | Node::Null, .. }) => {
@@ -147,8 +183,33 @@ impl Reader<'_> {
         sources
     }
 
+    /// The sources of `manifests`. An entry that is null, as a dash without anything makes it, is dropped as in 2.2.1.
+    fn entries(&mut self, entries: &[Spanned<Node>]) -> Vec<Source> {
+        let mut sources: Vec<Source> = Vec::new();
+        let mut platforms: HashMap<Location, Platform> = HashMap::new();
+        for node in entries {
+            if is_null(node) {
+                self.warn(node.referenced, "an empty entry of \"manifests\" is dropped");
+                continue;
+            }
+            let Some(source) = self.entry(node) else { continue };
+            let Source { location, platform, .. } = &source;
+            match platforms.get(location) {
+                Some(other) if other != platform => {
+                    let message =
+                        format!("{location} is given for two platforms, {} and {}", name(other), name(platform));
+                    self.warn(node.referenced, message);
+                }
+                Some(_) => {}
+                None => drop(platforms.insert(location.clone(), platform.clone())),
+            }
+            sources.push(source);
+        }
+        sources
+    }
+
     fn entry(&mut self, node: &Spanned<Node>) -> Option<Source> {
-        let keys = self.keys(node, "an entry of \"manifests\"", &ENTRY_KEYS)?;
+        let keys = self.keys(node, Level::Entry)?;
         let platform = keys.get("platform").map(|node| self.platform(node)).unwrap_or_default();
         let annotations = keys.get("annotations").map(|node| self.annotations(node)).unwrap_or_default();
         let Some(image) = keys.get("image") else {
@@ -167,7 +228,7 @@ impl Reader<'_> {
         if matches!(node.value, Node::Null) {
             return platform;
         }
-        let keys = self.keys(node, "\"platform\"", &PLATFORM_KEYS).unwrap_or_default();
+        let keys = self.keys(node, Level::Platform).unwrap_or_default();
         for (one, other) in [("os.version", "osversion"), ("os.features", "osfeatures")] {
             if let (Some(one_node), Some(other_node)) = (keys.get(one), keys.get(other)) {
                 let second = [one_node, other_node]
@@ -213,6 +274,15 @@ impl Reader<'_> {
         }
         annotations
     }
+}
+
+fn is_null(node: &Spanned<Node>) -> bool {
+    matches!(node.value, Node::Null)
+}
+
+/// What messages call a platform that an entry gives.
+fn name(platform: &Platform) -> String {
+    if *platform == Platform::default() { "that of its config".into() } else { platform.to_string() }
 }
 
 fn flag(text: &str) -> Result<bool, String> {

@@ -3,10 +3,7 @@
 use std::collections::{HashMap, HashSet};
 
 use super::{Fault, Node, Part};
-use crate::image::{Digest, ImageManifest, Platform, REFERENCE_DIGEST, UntrustedText, media_type};
-
-/// Podman puts an image into an index once for each compression, and marks those that not every client reads.
-const COMPRESSION: &str = "io.github.containers.compression.";
+use crate::image::{COMPRESSION, Digest, ImageManifest, Platform, REFERENCE_DIGEST, UntrustedText, media_type};
 
 /// Checks the entries of every index that was read.
 pub(super) fn entries(nodes: &mut [Node]) {
@@ -121,7 +118,10 @@ mod tests {
             ("linux/amd64", "linux/amd64", "ambiguous"),
             ("linux/arm64", "linux/arm64/v8", "ambiguous"),
             ("linux/arm/v6", "linux/arm/v7", ""),
-            ("linux/arm", "linux/arm/v7", ""),
+            ("linux/arm", "linux/arm/v7", "ambiguous"),
+            ("linux/arm", "linux/arm/v6", ""),
+            ("linux/amd64", "linux/amd64/v1", "ambiguous"),
+            ("linux/amd64", "linux/amd64/v3", ""),
             ("windows/amd64 10.0.1.1", "windows/amd64 10.0.1.2", ""),
             ("unknown/unknown", "unknown/unknown", ""),
             ("", "", ""),

@@ -129,7 +129,11 @@ fn append_puts_images_in_the_place_of_those_for_their_platforms() {
         ),
         ("a1 linux/arm64/v8, a2 linux/386", "b1 linux/arm64", "b1 linux/arm64, a2 linux/386"),
         ("a1 linux/arm/v6", "b1 linux/arm/v7", "a1 linux/arm/v6, b1 linux/arm/v7"),
-        ("a1 linux/arm", "b1 linux/arm/v7", "a1 linux/arm, b1 linux/arm/v7"),
+        ("a1 linux/arm", "b1 linux/arm/v7", "b1 linux/arm/v7"),
+        ("a1 linux/arm", "b1 linux/arm/v6", "a1 linux/arm, b1 linux/arm/v6"),
+        ("a1 linux/arm, a2 linux/arm/v7", "b1 linux/arm/v7", "a1 linux/arm, b1 linux/arm/v7"),
+        ("a1 linux/arm/v7, a2 linux/arm", "b1 linux/arm", "a1 linux/arm/v7, b1 linux/arm"),
+        ("a1 linux/amd64, a2 linux/amd64/v3", "b1 linux/amd64/v1", "b1 linux/amd64/v1, a2 linux/amd64/v3"),
         ("a1 linux/amd64", "b1 freebsd/amd64", "a1 linux/amd64, b1 freebsd/amd64"),
         (
             "a1 linux/amd64, a2 linux/386",
@@ -156,7 +160,11 @@ fn append_puts_images_in_the_place_of_those_for_their_platforms() {
             "a1 linux/amd64, b1 linux/arm64, b2 linux/arm64/v8, b3 linux/386",
         ),
         ("a1 linux/arm64/v8", "b1 linux/arm64, b2 linux/arm64/v8", "b2 linux/arm64/v8, b1 linux/arm64"),
-        ("a1 linux/arm64, a2 linux/amd64, a3 linux/arm64/v8", "b1 linux/arm64/v8", "b1 linux/arm64/v8, a2 linux/amd64"),
+        (
+            "a1 linux/arm64, a2 linux/amd64, a3 linux/arm64/v8",
+            "b1 linux/arm64/v8",
+            "a1 linux/arm64, a2 linux/amd64, b1 linux/arm64/v8",
+        ),
         ("a1 linux/amd64, a2 linux/386", "a1 linux/amd64", "a1 linux/amd64, a2 linux/386"),
     ] {
         check_append(held, new, expected);
@@ -249,7 +257,10 @@ fn what_is_taken_out() {
         (arms, "linux/arm/v7", Ok("a1 linux/arm, a2 linux/arm/v6")),
         (shared, "linux/arm/v6", Ok("a1 linux/arm/v7, f1 of a1")),
         (shared, "a1", Err("no image would be left")),
-        ("a1 linux/arm/v6, a2 linux/arm/v7, a3 linux/386", "linux/arm", Err("2 images for linux/arm;")),
+        ("a1 linux/arm/v5, a2 linux/arm/v6, a3 linux/386", "linux/arm", Err("2 images for linux/arm;")),
+        ("a1 linux/arm/v6, a2 linux/arm/v7, a3 linux/386", "linux/arm", Ok("a1 linux/arm/v6, a3 linux/386")),
+        ("a1 linux/arm/v6, a2 linux/arm", "linux/arm/v7", Ok("a1 linux/arm/v6")),
+        ("a1 linux/amd64, a2 linux/amd64/v3", "linux/amd64/v1", Ok("a2 linux/amd64/v3")),
         (windows, "windows/amd64", Err("2 images for windows/amd64;")),
         (windows, "a1", Ok("a2 windows/amd64:10.0.2.1, a3 linux/amd64")),
         (arms, "linux/arm/v8", Err("no entry for linux/arm/v8;")),
@@ -346,7 +357,13 @@ proptest! {
         prop_assert_eq!(&append(&appended, &index(&new)), &appended);
         let (old, fresh, now) = (images(&held), images(&new), images(&appended.manifests));
         prop_assert!(fresh.iter().all(|image| now.contains(image)), "{}", shown(&now));
-        let gives_way = |image: &Descriptor| fresh.iter().any(|new| is_same_platform(image, new));
+        // Another variant's spelling gives way only if no entry has exactly the new one.
+        let variant = |entry: &Descriptor| entry.platform.as_ref().map(|platform| platform.variant.clone());
+        let has_exact = |new: &Descriptor| old.iter().any(|old| old.platform == new.platform);
+        let takes = |image: &Descriptor, new: &Descriptor| {
+            is_same_platform(image, new) && (variant(image) == variant(new) || !has_exact(new))
+        };
+        let gives_way = |image: &Descriptor| fresh.iter().any(|new| takes(image, new));
         let kept: Vec<&Descriptor> = old.iter().filter(|image| !gives_way(image)).collect();
         let rest: Vec<&Descriptor> = now.iter().filter(|image| !gives_way(image)).collect();
         prop_assert_eq!(rest, kept);

@@ -17,6 +17,7 @@ pub fn entry(descriptor: Descriptor) -> Entry {
         bytes: Bytes::from(descriptor.digest.to_string()),
         blobs: [config].into(),
         config: None,
+        in_index: false,
         descriptor,
     }
 }
@@ -30,6 +31,7 @@ fn resolved(entries: &[Descriptor]) -> Resolved {
 fn spec(form: Form, append: bool) -> Spec {
     Spec {
         target: "r.io/to:v1".parse().unwrap(),
+        by_digest: false,
         tags: Vec::new(),
         form,
         append,
@@ -38,6 +40,8 @@ fn spec(form: Form, append: bool) -> Spec {
         subject: None,
         attestations: Attestations::Keep,
         sources: Vec::new(),
+        template: None,
+        warnings: Vec::new(),
     }
 }
 

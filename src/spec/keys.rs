@@ -1,0 +1,190 @@
+//! The keys of a mapping, and what a key that is not known there probably stands for.
+
+use serde_saphyr::Spanned;
+
+use super::node::Node;
+use super::reader::Reader;
+use super::schema::{ENTRY_KEYS, PLATFORM_KEYS, SPEC_KEYS};
+
+/// The known keys of a mapping, with their values.
+#[derive(Default)]
+pub(super) struct Keys<'n>(pub(super) Vec<(&'n str, &'n Spanned<Node>)>);
+
+impl<'n> Keys<'n> {
+    pub(super) fn get(&self, name: &str) -> Option<&'n Spanned<Node>> {
+        self.0.iter().find(|(key, _)| *key == name).map(|(_, value)| *value)
+    }
+
+    /// The value of a key, unless it is null.
+    pub(super) fn filled(&self, name: &str) -> Option<&'n Spanned<Node>> {
+        self.get(name).filter(|node| !matches!(node.value, Node::Null))
+    }
+}
+
+/// A mapping of a spec.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Level {
+    Spec,
+    Entry,
+    Platform,
+}
+
+impl Level {
+    /// What messages call it.
+    fn name(self) -> &'static str {
+        match self {
+            Self::Spec => "a spec",
+            Self::Entry => "an entry of \"manifests\"",
+            Self::Platform => "\"platform\"",
+        }
+    }
+
+    fn keys(self) -> &'static [String] {
+        match self {
+            Self::Spec => &SPEC_KEYS,
+            Self::Entry => &ENTRY_KEYS,
+            Self::Platform => &PLATFORM_KEYS,
+        }
+    }
+
+    fn has(self, name: &str) -> bool {
+        self.keys().iter().any(|key| key == name)
+    }
+}
+
+impl Reader<'_> {
+    /// The known keys of a mapping with their values. An unknown key is ignored with a warning, as in 2.2.1, unless it
+    /// is nearly a known one: ignoring that would publish something other than what was meant. Keys that start with
+    /// `x-` are the user's own.
+    pub(super) fn keys<'n>(&mut self, node: &'n Spanned<Node>, level: Level) -> Option<Keys<'n>> {
+        let Node::Map(entries) = &node.value else {
+            let (name, keys) = (level.name(), level.keys().join(", "));
+            self.note(node.referenced, format!("{name} must be a mapping with the keys {keys}"));
+            return None;
+        };
+        let mut known = Vec::new();
+        for (key, value) in entries.iter().filter(|(key, _)| !key.value.starts_with("x-")) {
+            let name = key.value.as_str();
+            if level.has(name) {
+                known.push((name, value));
+            } else if let Some(meant) = near_miss(name, level.keys()) {
+                let message = format!("unknown key \"{name}\" in {}; did you mean \"{meant}\"?", level.name());
+                self.note(key.referenced, message);
+            } else {
+                self.warn(key.referenced, ignored(name, level));
+            }
+        }
+        Some(Keys(known))
+    }
+}
+
+/// The warning about a key that is ignored.
+fn ignored(name: &str, level: Level) -> String {
+    let elsewhere = [Level::Platform, Level::Entry, Level::Spec].into_iter().find(|other| other.has(name));
+    let why = match (name, elsewhere) {
+        ("features", None) => "; an index no longer lists features of CPUs".into(),
+        (_, None) => String::new(),
+        (_, Some(other)) => format!("; it is a key of {}: check the indentation", other.name()),
+    };
+    format!("unknown key \"{name}\" in {} is ignored{why}", level.name())
+}
+
+/// Longer keys are compared with none: the distance takes memory for each pair of characters.
+const MAX_COMPARED: usize = 64;
+
+/// The valid key that an unknown one is nearly: in other letter case or punctuation, shortened, or with a typing error.
+///
+/// A key that is the end of another (`version` of `osversion`, `features` of `osfeatures`) has a meaning of its own.
+fn near_miss<'k>(name: &str, valid: &'k [String]) -> Option<&'k str> {
+    if name.len() > MAX_COMPARED {
+        return None;
+    }
+    let name = letters(name);
+    let distance = |key: &str| {
+        let key = letters(key);
+        let is_shortened = name.len() >= 4 && key.starts_with(&name);
+        let is_end = key.ends_with(&name) || name.ends_with(&key);
+        let (distance, shorter) = (strsim::osa_distance(&name, &key), name.len().min(key.len()));
+        let allowed = match shorter {
+            0..=2 => 0,
+            3..=6 => 1,
+            _ => 2,
+        };
+        match distance {
+            0 => Some(0),
+            _ if is_end => None,
+            _ if is_shortened => Some(1),
+            _ => Some(distance).filter(|distance| *distance <= allowed),
+        }
+    };
+    let near = valid.iter().filter_map(|key| Some((distance(key)?, key.as_str())));
+    near.min_by_key(|(distance, _)| *distance).map(|(_, key)| key)
+}
+
+/// The letters and digits of a key, in lower case.
+fn letters(key: &str) -> String {
+    key.chars().filter(|c| c.is_alphanumeric()).flat_map(char::to_lowercase).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_near_miss_is_a_typing_error_of_a_key_of_the_level() {
+        for (level, name, meant) in [
+            (Level::Entry, "platfrom", Some("platform")),
+            (Level::Entry, "platforms", Some("platform")),
+            (Level::Entry, "Platform", Some("platform")),
+            (Level::Entry, "plaform", Some("platform")),
+            (Level::Entry, "imgae", Some("image")),
+            (Level::Entry, "images", Some("image")),
+            (Level::Entry, "anotations", Some("annotations")),
+            (Level::Entry, "annotation", Some("annotations")),
+            (Level::Entry, "os", None),
+            (Level::Entry, "architecture", None),
+            (Level::Entry, "variant", None),
+            (Level::Entry, "tags", None),
+            (Level::Entry, "version", None),
+            (Level::Spec, "tag", Some("tags")),
+            (Level::Spec, "Tags", Some("tags")),
+            (Level::Spec, "TAGS", Some("tags")),
+            (Level::Spec, "manifest", Some("manifests")),
+            (Level::Spec, "mainfests", Some("manifests")),
+            (Level::Spec, "artifact_type", Some("artifactType")),
+            (Level::Spec, "version", None),
+            (Level::Spec, "name", None),
+            (Level::Spec, "description", None),
+            (Level::Spec, "os", None),
+            (Level::Platform, "varient", Some("variant")),
+            (Level::Platform, "variants", Some("variant")),
+            (Level::Platform, "osVersion", Some("osversion")),
+            (Level::Platform, "os_version", Some("osversion")),
+            (Level::Platform, "OS", Some("os")),
+            (Level::Platform, "architechture", Some("architecture")),
+            (Level::Platform, "arch", Some("architecture")),
+            (Level::Platform, "version", None),
+            (Level::Platform, "Version", None),
+            (Level::Platform, "features", None),
+            (Level::Platform, "id", None),
+            (Level::Platform, "image", None),
+            (Level::Platform, "", None),
+            (Level::Platform, "-", None),
+        ] {
+            assert_eq!(near_miss(name, level.keys()), meant, "{level:?} {name}");
+        }
+        assert_eq!(near_miss(&"k".repeat(1_000_000), Level::Spec.keys()), None);
+    }
+
+    #[test]
+    fn a_key_of_another_level_is_said_to_be_indented_wrongly() {
+        let warning = ignored("os", Level::Entry);
+        assert_eq!(
+            warning,
+            "unknown key \"os\" in an entry of \"manifests\" is ignored; it is a key of \"platform\": check the indentation"
+        );
+        assert!(ignored("tags", Level::Entry).contains("it is a key of a spec"));
+        // A hint at osversion would lead to a wrong os.version.
+        assert_eq!(ignored("version", Level::Platform), "unknown key \"version\" in \"platform\" is ignored");
+    }
+}
