@@ -24,6 +24,7 @@ impl Archive {
     /// Reads the headers. The error says what is wrong with the archive.
     pub(super) fn scan(file: File) -> Result<Self, String> {
         let metadata = file.metadata().map_err(|error| error.to_string())?;
+        check_not_compressed(&file)?;
         let mut tar = tar::Archive::new(Bounded { file: &file, left: MAX_HEADERS });
         let (mut entries, mut other) = (BTreeMap::new(), None);
         let broken = |error: Error| format!("not a tar archive that can be read: {error}");
@@ -31,6 +32,10 @@ impl Archive {
             let entry = entry.map_err(broken)?;
             let shown = UntrustedText::from(&*String::from_utf8_lossy(&entry.path_bytes()));
             let kind = entry.header().entry_type();
+            // POSIX.1-2001, "pax Interchange Format": comments and the like for all entries, as `git archive` writes them.
+            if kind.is_pax_global_extensions() {
+                continue;
+            }
             if !kind.is_file() && !kind.is_dir() {
                 return Err(format!("it holds \"{shown}\", which is neither a plain file nor a folder"));
             }
@@ -51,6 +56,25 @@ impl Archive {
 
     pub(super) fn find(&self, name: &str) -> Option<(u64, u64)> {
         self.entries.get(name).copied()
+    }
+}
+
+/// Compressed forms of an archive by their first bytes, with the program that unpacks each.
+const COMPRESSED: &[(&[u8], &str, &str)] = &[
+    (b"\x1f\x8b", "gzip", "gunzip"),
+    (b"\x28\xb5\x2f\xfd", "zstd", "unzstd"),
+    (b"\xfd7zXZ\0", "xz", "unxz"),
+    (b"BZh", "bzip2", "bunzip2"),
+];
+
+/// Says how an archive is compressed, if it is.
+fn check_not_compressed(mut file: &File) -> Result<(), String> {
+    let mut start = Vec::new();
+    let read = file.take(8).read_to_end(&mut start).and_then(|_| file.rewind());
+    read.map_err(|error| error.to_string())?;
+    match COMPRESSED.iter().find(|(magic, ..)| start.starts_with(magic)) {
+        Some((_, name, program)) => Err(format!("it is compressed with {name}; unpack it first, with {program}")),
+        None => Ok(()),
     }
 }
 
