@@ -3,7 +3,9 @@
 use bytes::Bytes;
 use futures_util::future::{join, try_join_all};
 
-use crate::image::{Descriptor, Fetched, ImageConfig, ImageManifest, Index, Location, Manifest, Platform, media_type};
+use crate::image::{
+    Descriptor, Fetched, ImageConfig, ImageManifest, Index, Location, Manifest, Platform, media_type, parse_config,
+};
 use crate::store::{Error, Store};
 
 /// What a reference points at.
@@ -64,7 +66,7 @@ impl Image {
     /// What the config says the image runs on; empty where there is no config or it is not one of an image.
     #[must_use]
     pub fn platform(&self) -> Platform {
-        let config = self.config.as_deref().and_then(|bytes| serde_json::from_slice::<ImageConfig>(bytes).ok());
+        let config = self.config.as_deref().and_then(|bytes| parse_config::<ImageConfig>(bytes).ok());
         config.unwrap_or_default().platform
     }
 }

@@ -2,7 +2,7 @@
 
 use futures_util::future::try_join_all;
 
-use crate::image::{Descriptor, Location, Manifest, Platform, media_type};
+use crate::image::{Descriptor, Location, Manifest, Platform};
 use crate::store::{Error, Store};
 
 /// What a reference is, and what it runs on.
@@ -33,19 +33,8 @@ pub async fn query(store: &Store<'_>, reference: &Location) -> Result<Query, Err
         Manifest::Image(image) => (false, vec![store.platform_of(reference, image, None).await?]),
         Manifest::Index(index) => {
             let images = index.manifests.iter().filter(|entry| !entry.is_attestation());
-            (true, try_join_all(images.map(|entry| of_entry(store, reference, entry))).await?)
+            (true, try_join_all(images.map(|entry| store.platform_of_entry(reference, entry, None))).await?)
         }
     };
     Ok(Query { descriptor: fetched.descriptor, is_index, platforms })
-}
-
-async fn of_entry(store: &Store<'_>, reference: &Location, entry: &Descriptor) -> Result<Platform, Error> {
-    match &entry.platform {
-        Some(platform) => Ok(platform.clone()),
-        None if !media_type::is_image(&entry.media_type) => Ok(Platform::default()),
-        None => match store.fetch_child(reference, entry, None).await?.manifest {
-            Manifest::Image(image) => store.platform_of(reference, &image, None).await,
-            Manifest::Index(_) => Ok(Platform::default()),
-        },
-    }
 }

@@ -123,13 +123,14 @@ pub(super) enum Chosen {
     Digest(Digest),
 }
 
-/// What the selectors stand for in an index.
+/// What the selectors stand for in an index. `named` is the same index, with the platforms of configs for entries that
+/// have none.
 ///
 /// Errors: those that stand for nothing, or for several images.
-pub(super) fn choose(held: &Index, selectors: &[Selector]) -> Result<Vec<Chosen>, Vec<UntrustedText>> {
+pub(super) fn choose(held: &Index, named: &Index, selectors: &[Selector]) -> Result<Vec<Chosen>, Vec<UntrustedText>> {
     let (mut chosen, mut problems) = (Vec::new(), Vec::new());
     for selector in selectors {
-        match choose_one(held, selector) {
+        match choose_one(held, named, selector) {
             Ok(found) => chosen.push(found),
             Err(problem) => problems.push(problem.into()),
         }
@@ -137,15 +138,18 @@ pub(super) fn choose(held: &Index, selectors: &[Selector]) -> Result<Vec<Chosen>
     if problems.is_empty() { Ok(chosen) } else { Err(problems) }
 }
 
-fn choose_one(held: &Index, selector: &Selector) -> Result<Chosen, String> {
+fn choose_one(held: &Index, named: &Index, selector: &Selector) -> Result<Chosen, String> {
     match selector {
         Selector::Digest(digest) => match held.manifests.iter().any(|entry| entry.digest == *digest) {
             true => Ok(Chosen::Digest(digest.clone())),
             false => Err(format!("it holds no entry with digest {digest}")),
         },
-        Selector::Platform(wanted) => match held.images_for(wanted).as_slice() {
-            [] => Err(format!("it holds no entry for {wanted}; it holds {}", held.held())),
-            [(_, entry)] => Ok(Chosen::Platform(entry.platform.clone().unwrap_or_default(), entry.digest.clone())),
+        Selector::Platform(wanted) => match named.images_for(wanted).as_slice() {
+            [] => Err(format!("it holds no entry for {wanted}; it holds {}", named.held())),
+            [(at, entry)] => match held.manifests.get(*at).and_then(|listed| listed.platform.clone()) {
+                Some(platform) => Ok(Chosen::Platform(platform, entry.digest.clone())),
+                None => Ok(Chosen::Digest(entry.digest.clone())),
+            },
             found => {
                 let names: Vec<&str> = found.iter().map(|(_, entry)| entry.digest.as_str()).collect();
                 Err(format!("it holds {} images for {wanted}; --digest names one of {}", found.len(), names.join(", ")))

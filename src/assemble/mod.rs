@@ -13,6 +13,7 @@ mod push;
 mod remove;
 mod resolve;
 mod settle;
+mod unknown;
 
 pub use amend::Selector;
 pub use change::Change;

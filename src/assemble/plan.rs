@@ -9,8 +9,10 @@ use super::check::{self, Warning};
 use super::held::{Held, HeldManifest};
 use super::problem::PlanError;
 use super::resolve::{Entry, Resolved};
+use super::unknown::UnknownFields;
 use crate::image::{
-    Descriptor, Digest, Index, IndexKind, Location, MAX_PUSHED_MANIFEST, Platform, index_bytes, media_type,
+    Descriptor, Digest, Index, IndexKind, Location, MAX_PUSHED_MANIFEST, Platform, go_json, index_bytes, index_json,
+    media_type,
 };
 use crate::spec::{Attestations, Form, Spec};
 use crate::store::Child;
@@ -159,11 +161,9 @@ impl Plan {
                 (descriptor.clone(), bytes.clone())
             }
             _ => {
-                let bytes: Bytes = index_bytes(kind, &index)
-                    .map_err(|error| PlanError::Unwritable {
-                        target: target.clone(),
-                        reason: error.to_string().into(),
-                    })?
+                let kept = held.manifest().filter(|_| amends);
+                let bytes: Bytes = written(kind, &index, kept)
+                    .map_err(|reason| PlanError::Unwritable { target: target.clone(), reason: reason.into() })?
                     .into();
                 let size = bytes.len() as u64;
                 if size > MAX_PUSHED_MANIFEST {
@@ -195,6 +195,20 @@ impl Plan {
         let (changes, removed) = compare(before, &self.index.manifests);
         Self { difference: Some(Difference { changes, removed }), ..self }
     }
+}
+
+/// The bytes of an index, with the fields of the one that it changes which are not known here.
+fn written(kind: IndexKind, index: &Index, changed: Option<&HeldManifest>) -> Result<Vec<u8>, String> {
+    let unknown = match changed {
+        Some(held) if held.is_index => UnknownFields::of(&held.bytes, &held.index),
+        _ => return index_bytes(kind, index).map_err(|error| error.to_string()),
+    };
+    if unknown.is_empty() {
+        return index_bytes(kind, index).map_err(|error| error.to_string());
+    }
+    let mut value = index_json(kind, index).map_err(|error| error.to_string())?;
+    unknown.put_into(&mut value, &index.manifests);
+    go_json(&value, "  ").map_err(|error| error.to_string())
 }
 
 /// Which form an index takes.

@@ -7,8 +7,8 @@ use super::problem::PlanError;
 use super::push::refer;
 use super::settle::{Amendment, Change};
 use super::{Error, PushOptions};
-use crate::image::Location;
-use crate::store::{Placed, Publication, Store};
+use crate::image::{Index, Location};
+use crate::store::{Error as StoreError, Placed, Publication, Store};
 
 /// Takes entries out of the index that a tag points at, with the attestations of them.
 ///
@@ -26,7 +26,11 @@ pub async fn remove(
     let held = Held::read(store, target).await.map_err(Error::Target)?;
     let unamendable = |reasons| PlanError::Unamendable { target: target.clone(), reasons };
     let chosen = match held.manifest() {
-        Some(found) if found.is_index => amend::choose(&found.index, selectors).map_err(unamendable)?,
+        Some(found) if found.is_index => {
+            let named = named(store, target, &found.index, selectors).await.map_err(Error::Target)?;
+            let named = named.as_ref().unwrap_or(&found.index);
+            amend::choose(&found.index, named, selectors).map_err(unamendable)?
+        }
         Some(_) => return Err(unamendable(vec!["it is one image, not an index".into()]).into()),
         None => return Err(unamendable(vec!["it does not exist".into()]).into()),
     };
@@ -45,6 +49,23 @@ pub async fn remove(
     let (plan, report) = amendment.carry_out(held.clone()).await?;
     refer(store, &plan, &report.tags).await?;
     Ok(log.outcome(plan.compared_with(&held), report, false))
+}
+
+/// The index with the platforms of configs where its entries have none, if a selector needs them.
+async fn named(
+    store: &Store<'_>,
+    target: &Location,
+    index: &Index,
+    selectors: &[Selector],
+) -> Result<Option<Index>, StoreError> {
+    for selector in selectors {
+        if let Selector::Platform(wanted) = selector
+            && let Some(named) = store.with_platform(target, index, wanted, Some(target)).await?
+        {
+            return Ok(Some(named));
+        }
+    }
+    Ok(None)
 }
 
 /// Images that go.

@@ -9,7 +9,9 @@ use super::gather::{Part, Sources};
 use super::outcome::{Log, Skipped};
 use super::plan;
 use super::problem::{ResolveError, SourceProblem, SourceReason};
-use crate::image::{Descriptor, Digest, ImageConfig, Location, Platform, is_known_platform, media_type, unsupported};
+use crate::image::{
+    Descriptor, Digest, ImageConfig, Location, Platform, is_known_platform, media_type, parse_config, unsupported,
+};
 use crate::once::Once;
 use crate::spec::{Attestations, Source, Spec, is_possible};
 use crate::store::{Child, Store};
@@ -205,7 +207,7 @@ pub(super) async fn config_platform(
     target: &Location,
 ) -> Result<Platform, SourceReason> {
     let bytes = store.fetch_config(source, config, Some(target)).await?;
-    let config: ImageConfig = serde_json::from_slice(&bytes).map_err(|error| {
+    let config: ImageConfig = parse_config(&bytes).map_err(|error| {
         SourceReason::Unusable(format!("{source}: its config {} is not valid: {error}", config.digest).into())
     })?;
     let Platform { architecture, os, os_version, os_features, variant } = &config.platform;

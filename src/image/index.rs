@@ -75,12 +75,25 @@ struct DockerEntry<'a> {
 ///
 /// Errors: what cannot be JSON, which nothing that an [`Index`] holds is known to be.
 pub fn index_bytes(kind: IndexKind, index: &Index) -> Result<Vec<u8>, IndexError> {
+    let value = index_json(kind, index)?;
+    go_json(&value, "  ").map_err(|error| IndexError(error.to_string().into()))
+}
+
+/// The index as [`index_bytes`] writes it, before it is text. The order of its fields counts.
+///
+/// Errors: as of [`index_bytes`].
+pub(crate) fn index_json(kind: IndexKind, index: &Index) -> Result<serde_json::Value, IndexError> {
     let (schema_version, media_type) = (2, kind.media_type());
     let Index { artifact_type, manifests, subject, annotations } = index;
-    let bytes = match kind {
-        IndexKind::Oci => {
-            go_json(&OciIndex { schema_version, media_type, artifact_type, manifests, subject, annotations }, "  ")
-        }
+    let value = match kind {
+        IndexKind::Oci => serde_json::to_value(OciIndex {
+            schema_version,
+            media_type,
+            artifact_type,
+            manifests,
+            subject,
+            annotations,
+        }),
         IndexKind::Docker => {
             let manifests = manifests
                 .iter()
@@ -92,10 +105,10 @@ pub fn index_bytes(kind: IndexKind, index: &Index) -> Result<Vec<u8>, IndexError
                     platform: &entry.platform,
                 })
                 .collect();
-            go_json(&DockerList { schema_version, media_type, manifests }, "  ")
+            serde_json::to_value(DockerList { schema_version, media_type, manifests })
         }
     };
-    bytes.map_err(|error| IndexError(error.to_string().into()))
+    value.map_err(|error| IndexError(error.to_string().into()))
 }
 
 /// Why an index cannot be written.

@@ -2,6 +2,7 @@
 //!
 //! Pure code: nothing here reads a file, the environment or the network.
 
+mod config;
 mod descriptor;
 mod digest;
 mod index;
@@ -14,12 +15,13 @@ mod reference;
 mod selection;
 mod untrusted;
 
+pub(crate) use config::parse_config;
 pub(crate) use descriptor::COMPRESSION;
 pub use descriptor::{Annotations, Descriptor, REFERENCE_DIGEST, REFERENCE_TYPE};
 pub use digest::{Digest, DigestError};
 pub(crate) use digest::{Hasher, Verifier};
-pub(crate) use index::go_json;
 pub use index::{IndexError, IndexKind, index_bytes};
+pub(crate) use index::{go_json, index_json};
 pub(crate) use known::{
     is_known_pair, is_known_platform, known_architectures, known_systems, known_variants, unsupported,
 };

@@ -1,6 +1,7 @@
 //! Registries and layouts in the same words: what jobs read from and write to.
 
 mod blobs;
+mod choose;
 mod error;
 mod files;
 mod place;
@@ -20,10 +21,7 @@ use bytes::Bytes;
 use futures_util::future::join_all;
 use tokio::sync::{Semaphore, SemaphorePermit};
 
-use crate::image::{
-    Descriptor, Digest, Fetched, ImageConfig, ImageManifest, LayoutReference, Location, MAX_CONFIG, Manifest, Platform,
-    Reference, UntrustedText, media_type,
-};
+use crate::image::{Descriptor, Digest, Fetched, LayoutReference, Location, MAX_CONFIG, Reference, UntrustedText};
 use crate::layout::Layout;
 use crate::registry::{Client, IfMatch};
 
@@ -80,58 +78,6 @@ impl<'a> Store<'a> {
             }
             Location::Layout(layout) => Ok(self.layout(layout).await?.fetch_manifest(layout)?),
         }
-    }
-
-    /// Fetches the image for a platform: that of an index, or the only one there is.
-    ///
-    /// Errors: as of [`Self::fetch_manifest`], and [`Error::Unsuitable`] where there is none, or not one alone.
-    pub async fn fetch_image(
-        &self,
-        at: &Location,
-        wanted: &Platform,
-        push_to: Option<&Location>,
-    ) -> Result<Fetched, Error> {
-        self.choose_image(at, self.fetch_manifest(at, push_to).await?, wanted, push_to).await
-    }
-
-    /// The same, out of what was fetched from there.
-    pub async fn choose_image(
-        &self,
-        at: &Location,
-        fetched: Fetched,
-        wanted: &Platform,
-        push_to: Option<&Location>,
-    ) -> Result<Fetched, Error> {
-        let unsuitable = |reason: String| Error::Unsuitable { subject: at.to_string(), reason: reason.into() };
-        let image = match &fetched.manifest {
-            Manifest::Index(index) => {
-                let entry = index.image_for(wanted).map_err(unsuitable)?;
-                return self.fetch_child(at, entry, push_to).await;
-            }
-            Manifest::Image(image) => image,
-        };
-        let found = self.platform_of(at, image, push_to).await?;
-        if found.matches(wanted) {
-            return Ok(fetched);
-        }
-        if found == Platform::default() {
-            return Err(unsuitable(format!("it is one image, and does not say that it is for {wanted}")));
-        }
-        Err(unsuitable(format!("it is one image, for {found} and not for {wanted}")))
-    }
-
-    /// What the config of an image says that it is for; empty where it does not say, or is none of an image.
-    pub async fn platform_of(
-        &self,
-        of: &Location,
-        image: &ImageManifest,
-        push_to: Option<&Location>,
-    ) -> Result<Platform, Error> {
-        if !media_type::is_config(&image.config.media_type) {
-            return Ok(Platform::default());
-        }
-        let bytes = self.fetch_config(of, &image.config, push_to).await?;
-        Ok(serde_json::from_slice::<ImageConfig>(&bytes).unwrap_or_default().platform)
     }
 
     /// Fetches what a tag or name of a target points at now, if it is anything.

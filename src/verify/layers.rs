@@ -9,7 +9,7 @@ use tokio::sync::mpsc;
 use super::unpack::{Contents, Pieces};
 use super::{AT_ONCE, DECODERS, Fault, Node, Part, Work, unpack};
 use crate::image::media_type::{self, packing};
-use crate::image::{Descriptor, Digest, ImageConfig, ImageManifest, Platform};
+use crate::image::{Descriptor, Digest, ImageConfig, ImageManifest, Platform, parse_config};
 use crate::registry::{BlobStream, Error as RegistryError};
 use crate::store::Error;
 
@@ -132,7 +132,7 @@ async fn config(work: &Work<'_>, image: &ImageManifest, read: bool) -> Result<Re
         return Ok(fault.map_or(Ok(None), Err));
     }
     let bytes = work.store.fetch_config(work.at, config, None).await?;
-    Ok(match serde_json::from_slice::<Whole>(&bytes) {
+    Ok(match parse_config::<Whole>(&bytes) {
         Ok(Whole { config, rootfs }) => {
             let diff_ids = rootfs.unwrap_or_default().diff_ids.unwrap_or_default();
             Ok(Some(Config { platform: config.platform, diff_ids }))

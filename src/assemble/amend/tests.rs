@@ -220,7 +220,7 @@ fn what_an_index_says_of_itself() {
 
 /// As a run does it: chosen at the first look, taken out, and found to be gone at the next.
 fn take_out(held: &Index, selectors: &[Selector]) -> Result<Index, Vec<UntrustedText>> {
-    let chosen = choose(held, selectors)?;
+    let chosen = choose(held, held, selectors)?;
     let left = without(held, &chosen).ok_or_else(|| vec!["no image would be left".into()])?;
     assert_eq!(without(&left, &chosen).as_ref(), Some(&left), "again");
     Ok(left)

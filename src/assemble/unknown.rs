@@ -1,0 +1,136 @@
+//! Fields of an index that this program does not know: a change of the index keeps them. Pure.
+
+use serde_json::{Map, Value};
+
+use crate::image::{Descriptor, Index};
+
+/// The unknown fields of an index, by where they are.
+pub(super) struct UnknownFields {
+    of_index: Map<String, Value>,
+    /// Those of each entry, beside the entry as it was read.
+    of_entries: Vec<(Descriptor, OfEntry)>,
+}
+
+/// The unknown fields of an entry.
+#[derive(Default)]
+struct OfEntry {
+    own: Map<String, Value>,
+    /// Those of its `platform`, such as `features` in lists that Docker wrote.
+    of_platform: Map<String, Value>,
+}
+
+const INDEX_FIELDS: &[&str] = &["schemaVersion", "mediaType", "artifactType", "manifests", "subject", "annotations"];
+const ENTRY_FIELDS: &[&str] =
+    &["mediaType", "size", "digest", "urls", "annotations", "data", "platform", "artifactType"];
+const PLATFORM_FIELDS: &[&str] = &["architecture", "os", "os.version", "os.features", "variant"];
+
+impl UnknownFields {
+    /// Finds the unknown fields in the bytes that `index` was read from.
+    pub(super) fn of(bytes: &[u8], index: &Index) -> Self {
+        let mut read: Map<String, Value> = serde_json::from_slice(bytes).unwrap_or_default();
+        let entries = match read.get_mut("manifests").map(Value::take) {
+            Some(Value::Array(entries)) => entries,
+            _ => Vec::new(),
+        };
+        let of_entry = |value: Value| {
+            let Value::Object(mut entry) = value else { return OfEntry::default() };
+            let platform = entry.get_mut("platform").map(Value::take);
+            let platform = platform.and_then(|platform| platform.as_object().cloned()).unwrap_or_default();
+            OfEntry { own: without(entry, ENTRY_FIELDS), of_platform: without(platform, PLATFORM_FIELDS) }
+        };
+        let of_entries = index.manifests.iter().cloned().zip(entries.into_iter().map(of_entry)).collect();
+        Self { of_index: without(read, INDEX_FIELDS), of_entries }
+    }
+
+    /// Whether there are none.
+    pub(super) fn is_empty(&self) -> bool {
+        self.of_index.is_empty()
+            && self.of_entries.iter().all(|(_, entry)| entry.own.is_empty() && entry.of_platform.is_empty())
+    }
+
+    /// Moves the fields into an index as it will be written, whose entries are `entries`: its own, and those of each
+    /// entry that still is the same image for the same platform.
+    pub(super) fn put_into(mut self, written: &mut Value, entries: &[Descriptor]) {
+        let Some(written) = written.as_object_mut() else { return };
+        if let Some(Value::Array(manifests)) = written.get_mut("manifests") {
+            for (value, entry) in manifests.iter_mut().zip(entries) {
+                let fields = self.take(entry);
+                let Some(value) = value.as_object_mut() else { continue };
+                if let Some(platform) = value.get_mut("platform").and_then(Value::as_object_mut) {
+                    platform.extend(fields.of_platform);
+                }
+                value.extend(fields.own);
+            }
+        }
+        written.extend(self.of_index);
+    }
+
+    fn take(&mut self, entry: &Descriptor) -> OfEntry {
+        let is_same =
+            |old: &Descriptor| old.digest == entry.digest && old.platform == entry.platform && !old.is_twin_of(entry);
+        let found = self.of_entries.iter_mut().find(|(old, _)| is_same(old));
+        found.map(|(_, fields)| std::mem::take(fields)).unwrap_or_default()
+    }
+}
+
+fn without(mut fields: Map<String, Value>, known: &[&str]) -> Map<String, Value> {
+    fields.retain(|key, _| !known.contains(&key.as_str()));
+    fields
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+    use crate::assemble::amend::tests::{digest, entries};
+
+    #[test]
+    fn unknown_fields_stay_where_they_were() {
+        let read = json!({
+            "schemaVersion": 2, "x-index": {"a": [1]},
+            "manifests": [
+                {"mediaType": "m", "digest": digest("a1"), "size": 0, "x-entry": true,
+                 "platform": {"os": "linux", "architecture": "amd64", "features": ["sse4"]}},
+                {"mediaType": "m", "digest": digest("a2"), "size": 0, "x-entry": null},
+            ],
+        });
+        let held = Index { manifests: entries("a1 linux/amd64, a2"), ..Index::default() };
+        let unknown = UnknownFields::of(read.to_string().as_bytes(), &held);
+        assert!(!unknown.is_empty());
+        for (now, expected) in [
+            (
+                "a1 linux/amd64, a2",
+                json!({"manifests": [
+                    {"platform": {"os": "linux", "features": ["sse4"]}, "x-entry": true}, {"x-entry": null},
+                ], "x-index": {"a": [1]}}),
+            ),
+            (
+                "b1 linux/amd64, a1 linux/386",
+                json!({"manifests": [{"platform": {"os": "linux"}}, {}], "x-index": {"a": [1]}}),
+            ),
+        ] {
+            let unknown = UnknownFields::of(read.to_string().as_bytes(), &held);
+            let mut written = json!({"manifests": [{"platform": {"os": "linux"}}, {}]});
+            unknown.put_into(&mut written, &entries(now));
+            assert_eq!(written, expected, "{now}");
+        }
+    }
+
+    #[test]
+    fn an_index_of_known_fields_has_no_others() {
+        let held = Index { manifests: entries("a1 linux/amd64"), ..Index::default() };
+        let known = json!({
+            "schemaVersion": 2, "mediaType": "m", "artifactType": "a", "subject": {}, "annotations": {},
+            "manifests": [{
+                "mediaType": "m", "size": 0, "digest": digest("a1"), "urls": [], "annotations": {"x": "y"}, "data": "",
+                "artifactType": "a",
+                "platform": {"architecture": "amd64", "os": "linux", "os.version": "", "os.features": [], "variant": ""},
+            }],
+        });
+        assert!(UnknownFields::of(known.to_string().as_bytes(), &held).is_empty());
+        for odd in ["", "[]", "{}", r#"{"manifests": 7}"#, r#"{"manifests": [7]}"#] {
+            assert!(UnknownFields::of(odd.as_bytes(), &held).is_empty(), "{odd}");
+        }
+    }
+}

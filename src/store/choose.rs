@@ -1,0 +1,104 @@
+//! Choosing the image for a platform.
+
+use futures_util::future::try_join_all;
+
+use super::{Error, Store};
+use crate::image::{
+    Descriptor, Fetched, ImageConfig, ImageManifest, Index, Location, Manifest, Platform, media_type, parse_config,
+};
+
+impl Store<'_> {
+    /// Fetches the image for a platform: the only one for it of an index, or the image itself.
+    pub async fn fetch_image(
+        &self,
+        at: &Location,
+        wanted: &Platform,
+        push_to: Option<&Location>,
+    ) -> Result<Fetched, Error> {
+        self.choose_image(at, self.fetch_manifest(at, push_to).await?, wanted, push_to).await
+    }
+
+    /// Fetches the image for a platform, like [`Self::fetch_image`], out of what was fetched from `at`.
+    pub async fn choose_image(
+        &self,
+        at: &Location,
+        fetched: Fetched,
+        wanted: &Platform,
+        push_to: Option<&Location>,
+    ) -> Result<Fetched, Error> {
+        let unsuitable = |reason: String| Error::Unsuitable { subject: at.to_string(), reason: reason.into() };
+        let image = match &fetched.manifest {
+            Manifest::Index(index) => {
+                let named = self.with_platform(at, index, wanted, push_to).await?;
+                let entry = named.as_ref().unwrap_or(index).image_for(wanted).map_err(unsuitable)?;
+                // As the index describes it, without the platform of its config.
+                let entry = index.manifests.iter().find(|listed| listed.digest == entry.digest).unwrap_or(entry);
+                return self.fetch_child(at, entry, push_to).await;
+            }
+            Manifest::Image(image) => image,
+        };
+        let found = self.platform_of(at, image, push_to).await?;
+        if found.matches(wanted) {
+            return Ok(fetched);
+        }
+        if found == Platform::default() {
+            return Err(unsuitable(format!("it is one image, and does not say that it is for {wanted}")));
+        }
+        Err(unsuitable(format!("it is one image, for {found} and not for {wanted}")))
+    }
+
+    /// The index with the platforms of configs where its entries have none, if no entry names the `wanted` platform.
+    /// `None` means that the index itself is enough.
+    pub(crate) async fn with_platform(
+        &self,
+        at: &Location,
+        index: &Index,
+        wanted: &Platform,
+        push_to: Option<&Location>,
+    ) -> Result<Option<Index>, Error> {
+        let is_open = |entry: &Descriptor| entry.platform.is_none() && !entry.is_attestation();
+        if !index.images_for(wanted).is_empty() || !index.manifests.iter().any(is_open) {
+            return Ok(None);
+        }
+        let mut named = index.clone();
+        let open = named.manifests.iter_mut().filter(|entry| is_open(entry));
+        try_join_all(open.map(async |entry| {
+            entry.platform = Some(self.platform_of_entry(at, entry, push_to).await?);
+            Ok::<_, Error>(())
+        }))
+        .await?;
+        Ok(Some(named))
+    }
+
+    /// The platform of an index's entry: what the entry names, else what its image's config says. Empty for what is no
+    /// image.
+    pub async fn platform_of_entry(
+        &self,
+        at: &Location,
+        entry: &Descriptor,
+        push_to: Option<&Location>,
+    ) -> Result<Platform, Error> {
+        match &entry.platform {
+            Some(platform) => Ok(platform.clone()),
+            None if !media_type::is_image(&entry.media_type) => Ok(Platform::default()),
+            None => match self.fetch_child(at, entry, push_to).await?.manifest {
+                Manifest::Image(image) => self.platform_of(at, &image, push_to).await,
+                Manifest::Index(_) => Ok(Platform::default()),
+            },
+        }
+    }
+
+    /// The platform that the config of an image names; empty where it names none, or is no image's config.
+    pub async fn platform_of(
+        &self,
+        of: &Location,
+        image: &ImageManifest,
+        push_to: Option<&Location>,
+    ) -> Result<Platform, Error> {
+        if !media_type::is_config(&image.config.media_type) {
+            return Ok(Platform::default());
+        }
+        let bytes = self.fetch_config(of, &image.config, push_to).await?;
+        Ok(parse_config::<ImageConfig>(&bytes).unwrap_or_default().platform)
+    }
+}
