@@ -102,9 +102,8 @@ fn what_is_appended_takes_its_place_and_the_rest_stays() {
     assert_eq!((&held["mediaType"], &held["annotations"]), (&json!(OCI_INDEX), &json!({"kept": "a", "changed": "c"})));
     read_by_skopeo(&registry, "v1");
 
-    let outcome = remove(&registry.host, &["--platform", "linux/amd64/", "--digest", &arm64.attestation]);
-    assert_eq!(outcome.exit, 2, "a variant is not nothing: {outcome:?}");
-    done(&remove(&registry.host, &["--platform", "linux/amd64", "--digest", &arm64.attestation]));
+    // An empty variant is none, as pipelines make it of OS/ARCH/VARIANT.
+    done(&remove(&registry.host, &["--platform", "linux/amd64/", "--digest", &arm64.attestation]));
     assert_eq!(entries(&registry, "v1"), [other_image.clone(), s390x.clone()]);
     assert_eq!(index(&registry, "v1")["annotations"], held["annotations"]);
     read_by_skopeo(&registry, "v1");
@@ -185,14 +184,14 @@ fn what_cannot_be_removed() {
         entry["platform"] = json!({"os": "linux", "architecture": "arm", "variant": variant});
         entry
     };
-    push_index(&registry, "whole", "v1", &[variant("six", "v6"), variant("seven", "v7")]);
+    push_index(&registry, "whole", "v1", &[variant("five", "v5"), variant("six", "v6")]);
     let before = registry.snapshot();
     failed(
         &remove(&registry.host, &["--platform", "linux/arm"]),
         "it holds 2 images for linux/arm; --digest names one",
     );
-    let outcome = remove(&registry.host, &["--platform", "linux/arm/v5,linux/s390x", "--digest", &sha256(b"")]);
-    for part in ["no entry for linux/arm/v5", "no entry for linux/s390x", "no entry with digest sha256:e3b0"] {
+    let outcome = remove(&registry.host, &["--platform", "linux/arm/v8,linux/s390x", "--digest", &sha256(b"")]);
+    for part in ["no entry for linux/arm/v8", "no entry for linux/s390x", "no entry with digest sha256:e3b0"] {
         failed(&outcome, part);
     }
     let digest = registry.manifest("whole", "v1").unwrap().digest;

@@ -101,7 +101,7 @@ fn names_and_types_that_no_layout_has() {
         ("twice", archive(|tar| raw(tar, "./index.json", Type::Regular, 2, b"{}"))),
         ("cut off", archive(|tar| raw(tar, "blobs/sha256/huge", Type::Regular, 10 << 30, b"x"))),
         ("not a tar archive that can be read", archive(|tar| raw(tar, "sparse", Type::GNUSparse, 10 << 30, b""))),
-        ("not a tar archive", b"\x1f\x8b\x08 compressed, or anything else that is no archive".repeat(40)),
+        ("not a tar archive", b"anything else that is no archive".repeat(40)),
     ];
     for (part, bytes) in cases {
         let said = said(&bytes);
@@ -241,4 +241,33 @@ fn an_archive_that_is_replaced_while_it_is_read() {
             assert_eq!(outcome.exit, 0, "{outcome:?}");
         }
     });
+}
+
+/// `git archive` and some tar programs put a comment for all entries first.
+#[test]
+fn a_pax_global_header_is_passed_over() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut tar = tar::Builder::new(Vec::new());
+    let comment = b"30 comment=made by some tool\n\n";
+    raw(&mut tar, "pax_global_header", tar::EntryType::XGlobalHeader, comment.len() as u64, comment);
+    for (name, bytes) in sound() {
+        raw(&mut tar, &name, tar::EntryType::Regular, bytes.len() as u64, &bytes);
+    }
+    std::fs::write(folder.path().join("a.tar"), tar.into_inner().unwrap()).unwrap();
+    let outcome = manifest_tool(folder.path(), &["inspect", "oci-archive:a.tar"]);
+    assert_eq!(outcome.exit, 0, "{outcome:?}");
+}
+
+#[test]
+fn a_compressed_archive_is_named_with_what_unpacks_it() {
+    for (start, name, program) in [
+        (&b"\x1f\x8b\x08\0"[..], "gzip", "gunzip"),
+        (b"\x28\xb5\x2f\xfd\0", "zstd", "unzstd"),
+        (b"\xfd7zXZ\0\0", "xz", "unxz"),
+        (b"BZh9", "bzip2", "bunzip2"),
+    ] {
+        let said = said(&[start, &[7; 600]].concat());
+        let expected = format!("it is compressed with {name}; unpack it first, with {program}");
+        assert_eq!(said.matches(&expected).count(), 2, "{said}");
+    }
 }

@@ -11,12 +11,12 @@ fn folder() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("integration/compat")
 }
 
-fn blob(digest: &str) -> Vec<u8> {
+pub fn blob(digest: &str) -> Vec<u8> {
     std::fs::read(folder().join("blobs").join(digest.replace(':', "/"))).unwrap()
 }
 
 /// Blobs, then images, then indexes: a registry takes a manifest only when what it names is there.
-fn fill(registry: &Registry, repositories: &Value) {
+pub fn fill(registry: &Registry, repositories: &Value) {
     for (repository, content) in repositories.as_object().unwrap() {
         for digest in content["blobs"].as_array().unwrap() {
             registry.push_blob(repository, &blob(digest.as_str().unwrap()));
@@ -80,9 +80,15 @@ impl Case {
 /// Where the Go program fails and this one rightly does not.
 const BETTER: &str = "args-os-in-template";
 
+/// A recorded case: what was done, what the registry held, and what came of it.
+pub fn case(name: &str) -> Value {
+    let path = folder().join("cases").join(name).join("case.json");
+    serde_json::from_slice(&std::fs::read(path).unwrap()).unwrap()
+}
+
 fn run_case(name: &str) {
     let path = folder().join("cases").join(name);
-    let recorded: Value = serde_json::from_slice(&std::fs::read(path.join("case.json")).unwrap()).unwrap();
+    let recorded = case(name);
     let case = Case { registry: Registry::start(), name: name.to_owned(), work: tempfile::tempdir().unwrap() };
     if let Ok(spec) = std::fs::read_to_string(path.join("spec.yaml")) {
         std::fs::write(case.work.path().join("spec.yaml"), spec.replace("REGISTRY", &case.registry.host)).unwrap();

@@ -243,7 +243,6 @@ fn what_a_spec_says_is_shown_as_text() {
             json!({"image": text, "manifests": manifests}),
             json!({"image": format!("oci:{text}:v1"), "manifests": [{"image": text}]}),
             json!({"image": at, "manifests": manifests, "tags": [text], "type": text, "append": text}),
-            json!({"image": at, "manifests": manifests, text: text}),
             json!({"image": at, "manifests": [{"image": at, "platform": platform}]}),
             json!({"image": at, "platforms": [text, format!("{text}/{text}")], "template": text}),
             json!({"image": at, "manifests": manifests, "artifactType": text, "subject": text}),
@@ -256,6 +255,18 @@ fn what_a_spec_says_is_shown_as_text() {
                 assert_eq!(run(folder.path(), args).exit, 1, "{args:?} {spec}");
             }
             run(folder.path(), &["lint", "--output", "json", "spec.yaml"]);
+        }
+        // A key that is not known is ignored, with a warning.
+        for spec in [
+            json!({"image": at, "manifests": manifests, text: text}),
+            json!({"image": at, "manifests": [{"image": at, text: [], "platform": {text: text}}]}),
+        ] {
+            write_spec(folder.path(), &spec);
+            for (args, exit) in [(&["lint", "spec.yaml"][..], 0), (&["lint", "--strict", "spec.yaml"], 1)] {
+                assert_eq!(run(folder.path(), args).exit, exit, "{args:?} {spec}");
+            }
+            run(folder.path(), &["lint", "--output", "json", "spec.yaml"]);
+            run(folder.path(), &["push", "--dry-run", "from-spec", "spec.yaml"]);
         }
         for spec in [format!("image: [{text}"), format!("{text}: {text}: &x *y"), format!("image: \"{text}\\q\"")] {
             std::fs::write(folder.path().join("spec.yaml"), spec).unwrap();

@@ -95,13 +95,16 @@ fn the_image_of_a_platform() {
     assert_eq!(shown, alone);
     for (args, reason) in [
         (&["--platform", "linux/riscv64"][..], "it holds no image for linux/riscv64; it holds linux/"),
-        (&["--platform", "linux/arm"], "it holds 2 images for linux/arm; it holds linux/"),
+        (&["--platform", "linux/arm/v5"], "it holds no image for linux/arm/v5; it holds linux/"),
         (&["--config", "--platform", "linux/riscv64"], "it holds no image for linux/riscv64"),
     ] {
         let outcome = run(&[&["inspect"], args, &[&index]].concat());
         assert!(outcome.exit == 1 && outcome.stdout.is_empty(), "{outcome:?}");
         assert!(outcome.stderr.contains(&format!("app:v1: {reason}")), "{outcome:?}");
     }
+    let v7 = run(&["inspect", "--platform", "linux/arm", "--output", "json", &index]);
+    let digest = registry.manifest("app", "armv7").unwrap().digest;
+    assert!(v7.exit == 0 && v7.stdout.contains(&digest), "linux/arm is linux/arm/v7: {v7:?}");
     let outcome = run(&["inspect", "--platform", "linux/arm64", &format!("{}/app:s390x", registry.host)]);
     assert!(outcome.stderr.contains("it is one image, for linux/s390x and not for linux/arm64"), "{outcome:?}");
     for args in [&["--manifest", "--config"][..], &["--raw", "--manifest"], &["--output", "json", "--manifest"]] {

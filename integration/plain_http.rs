@@ -70,7 +70,7 @@ fn a_flag_before_the_command_and_one_after_it_add_up() {
 fn what_is_no_host_is_bad_usage() {
     let proxy = empty();
     for flag in ["plain-http", "insecure"] {
-        for value in ["", "no", "1", "r.io/app", "r.io:port", "r.io,", "true,r.io"] {
+        for value in ["", "no", "2", "r.io/app", "r.io:port", "r.io,", "true,r.io"] {
             let outcome = through(&proxy, &["inspect", "registry.test/app:v1", &format!("--{flag}={value}")]);
             assert!(outcome.exit == 2 && outcome.stderr.contains(&format!("--{flag}")), "{outcome:?}");
         }

@@ -46,11 +46,11 @@ fn a_typo_in_a_platform_is_no_missing_image() {
     push_image(&registry, "app", "amd64", "amd64");
     let (target, more) = ("app:v1", &["--ignore-missing"]);
     let outcome = push_from_args(&registry.host, "linux/amd64,linux/amd46", "app:ARCH", target, more);
-    let reason = "unsupported platform linux/amd46; there are linux/386, linux/amd64, ";
+    let reason = "unsupported platform linux/amd46; did you mean linux/amd64?\n";
     assert!(outcome.exit == 1 && outcome.stderr.contains(reason), "{outcome:?}");
     let spec = "image: REGISTRY/app:v1\nplatforms: [linux/amd64, linux/amd46]\ntemplate: REGISTRY/app:ARCH\n";
     let outcome = push_spec(&registry, &["from-spec", "--ignore-missing", "-"], spec);
-    let reason = format!("{}/app:amd46: unsupported platform linux/amd46\n", registry.host);
+    let reason = format!("{}/app:amd46: {reason}", registry.host);
     assert!(outcome.exit == 1 && outcome.stderr.contains(&reason), "{outcome:?}");
     assert!(registry.manifest("app", "v1").is_none());
 }

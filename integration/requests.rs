@@ -144,7 +144,8 @@ fn a_thousand_indexes_over_ten_sources() {
     std::fs::write(folder.path().join("many.yaml"), documents).unwrap();
     let push = || {
         let mark = registry.requests(0).len();
-        let outcome = manifest_tool(folder.path(), &["--plain-http", "push", "from-spec", "many.yaml"]);
+        let outcome =
+            manifest_tool(folder.path(), &["--plain-http", "push", "--type", "oci", "from-spec", "many.yaml"]);
         good(&outcome);
         (outcome, registry.requests(mark))
     };

@@ -390,7 +390,10 @@ fn warnings_are_errors_where_that_is_wanted() {
         let manifests =
             || registry.snapshot().into_iter().filter(|line| line.contains("/_manifests/")).collect::<Vec<_>>();
         let before = manifests();
-        let push = |more: &[&str]| push_from_args(&registry.host, platforms, "parts:ARCH", "whole:v1", more);
+        let push = |more: &[&str]| {
+            let more = [&["--type", "oci"], more].concat();
+            push_from_args(&registry.host, platforms, "parts:ARCH", "whole:v1", &more)
+        };
         let strict = push(&["--strict"]);
         assert!(
             strict.exit == 1 && strict.stderr.contains("cannot assemble") && strict.stderr.contains(part),
@@ -411,8 +414,11 @@ fn warnings_are_errors_where_that_is_wanted() {
         assert_eq!((quiet.exit, &*quiet.stderr), (0, ""));
     }
     // What an index says of its images is compared with their configs when that is asked for.
-    push_from_args(&registry.host, "linux/386", "parts:ARCH", "whole:wrong", &[]);
-    let push = |more: &[&str]| push_from_args(&registry.host, "linux/386", "whole:wrong", "whole:v2", more);
+    push_from_args(&registry.host, "linux/386", "parts:ARCH", "whole:wrong", &["--type", "oci"]);
+    let push = |more: &[&str]| {
+        let more = [&["--type", "oci"], more].concat();
+        push_from_args(&registry.host, "linux/386", "whole:wrong", "whole:v2", &more)
+    };
     let mark = registry.requests(0).len();
     assert_eq!(push(&["--dry-run"]).stderr, "");
     assert!(!registry.requests(mark).iter().any(|line| line.contains("/blobs/")), "no config is read");

@@ -30,9 +30,14 @@ fn wrong_by_schema(text: &str) -> Vec<String> {
     }
 }
 
-fn lint(args: &[&str], text: &str) -> Outcome {
+fn run_lint(args: &[&str], text: &str) -> Outcome {
     let folder = tempfile::tempdir().unwrap();
-    let outcome = manifest_tool_with_stdin(folder.path(), &[&["lint", "-"], args].concat(), text);
+    manifest_tool_with_stdin(folder.path(), &[&["lint", "-"], args].concat(), text)
+}
+
+/// Its outcome is a problem or a spec without a warning.
+fn lint(args: &[&str], text: &str) -> Outcome {
+    let outcome = run_lint(args, text);
     let quiet = if outcome.exit == 0 { &outcome.stderr } else { &outcome.stdout };
     assert!(quiet.is_empty() && [0, 1].contains(&outcome.exit), "{text}\n{outcome:?}");
     outcome
@@ -52,6 +57,29 @@ fn both_refuse(text: &str, path: &str, message: &str) {
     assert!(wrong.iter().any(|found| found == path), "the schema finds {wrong:?}\n{text}");
     let outcome = lint(&[], text);
     assert!(outcome.exit == 1 && outcome.stderr.contains(message), "{text}\n{outcome:?}");
+}
+
+/// Something that 2.2.1 accepts: the schema finds it at this path, `lint` warns of it, and refuses it with `--strict`.
+#[track_caller]
+fn both_warn(text: &str, path: &str, message: &str) {
+    let wrong = wrong_by_schema(text);
+    assert!(wrong.iter().any(|found| found == path), "the schema finds {wrong:?}\n{text}");
+    lint_alone_warns_at(text, message);
+}
+
+/// Something that 2.2.1 accepts, and a schema cannot know.
+#[track_caller]
+fn lint_alone_warns(text: &str, message: &str) {
+    assert_eq!(wrong_by_schema(text), [""; 0], "the schema knows, so this belongs to what both warn of\n{text}");
+    lint_alone_warns_at(text, message);
+}
+
+#[track_caller]
+fn lint_alone_warns_at(text: &str, message: &str) {
+    let (outcome, strict) = (run_lint(&[], text), lint(&["--strict"], text));
+    assert!(outcome.exit == 0 && outcome.stderr.contains(message), "{text}\n{outcome:?}");
+    assert!(outcome.stderr.lines().all(|line| line.starts_with("warning: ")), "{text}\n{outcome:?}");
+    assert!(strict.exit == 1 && strict.stderr.contains(message), "{text}\n{strict:?}");
 }
 
 #[track_caller]
@@ -112,8 +140,9 @@ fn specs_that_are_shown_are_good() {
 
 #[test]
 fn recorded_specs_are_good_but_for_some() {
-    let refused = ["bad-reference", "bad-yaml", "unsupported-platform", "unsupported-variant"];
-    let refused_by_lint = ["annotations-docker-refused", "duplicate-platform"];
+    let refused = ["bad-reference", "bad-yaml", "unsupported-platform"];
+    // v9 is a variant of arm64.
+    let refused_by_lint = ["annotations-docker-refused", "duplicate-platform", "unsupported-variant"];
     let failed_in_the_registry = ["ignore-missing-all", "missing", "other-registry-refused"];
     let (mut seen, mut good) = (BTreeSet::new(), 0);
     for entry in std::fs::read_dir(root("integration/compat/cases")).unwrap() {
@@ -179,7 +208,7 @@ fn every_key_is_known_to_both_and_counts() {
             json!({
                 "architecture": ["386", "amd65"],
                 "os": ["windows", "lunix"],
-                "variant": ["v7", "v9"],
+                "variant": ["v7", "v10"],
                 "osversion": [10.0, [10]],
                 "os.version": ["10.0.20348.9", {}],
                 "osfeatures": [["win32k", 1], "win32k"],
@@ -238,12 +267,13 @@ fn good_specs() {
         both_accept(args, &text);
     }
     let long = format!("r.io/a:_{}", "A.b-9_".repeat(21));
+    both_accept(&[], "image: r.io/a\ntags: [x]\nmanifests: [{image: r.io/b:1}]\n");
+    both_accept(&[], "image: oci:out\ntags: [x, y]\nmanifests: [{image: r.io/b:1}]\n");
     for target in [
         "a:1",
         "team/app:1.10",
         "r.io/a:1",
         "R.io/a:v1",
-        "Host/a:1",
         "localhost:5000/a/b__c-d.e--f:v1",
         "[::1]:5000/a:1",
         "docker://r.io/a:1",
@@ -277,7 +307,7 @@ fn bad_specs() {
         ("image: r.io/a:1\nmanifests: r.io/b:1", "/manifests", "must be a list"),
         ("image: r.io/a:1\nmanifests: {image: r.io/b:1}", "/manifests", "must be a list"),
         ("image: r.io/a:1\nmanifests: [r.io/b:1]", "/manifests/0", "must be a mapping"),
-        ("image: r.io/a:1\nmanifests: [~]", "/manifests/0", "must be a mapping"),
+        ("image: r.io/a:1\nmanifests: [~]", "/manifests/0", "\"manifests\" is empty"),
         ("image: r.io/a:1\nmanifests: [{platform: {os: linux}}]", "/manifests/0", "\"image\" is missing"),
         ("manifests: [{image: r.io/b:1}]", "", "\"image\" is missing"),
         ("image: r.io/a:1\nplatforms: [linux/amd64]", "", "\"platforms\" needs a \"template\""),
@@ -301,7 +331,6 @@ fn bad_specs() {
         ("platforms: []\ntemplate: r.io/b:ARCH", "/platforms", "\"platforms\" is empty"),
         ("tags: [a, -b]", "/tags/1", "invalid tag \"-b\""),
         ("tags: ['']", "/tags/0", "the tag is empty"),
-        ("tags: [~]", "/tags/0", "the tag is empty"),
         ("tags: [a/b]", "/tags/0", "invalid tag \"a/b\""),
         ("tags: [[a]]", "/tags/0", "must be a single value"),
         (&long, "/tags/0", "longer than 128"),
@@ -327,15 +356,18 @@ fn bad_specs() {
         ("platforms: [linux]\ntemplate: r.io/b:ARCH", "/platforms/0", "invalid platform \"linux\""),
         ("platforms: [linux/]\ntemplate: r.io/b:ARCH", "/platforms/0", "invalid platform \"linux/\""),
         ("platforms: [linux/arm/v7/x]\ntemplate: r.io/b:ARCH", "/platforms/0", "invalid platform \"linux/arm/v7/x\""),
-        ("platforms: [~]\ntemplate: r.io/b:ARCH", "/platforms/0", "invalid platform \"\""),
+        ("platforms: [~]\ntemplate: r.io/b:ARCH", "/platforms/0", "\"platforms\" is empty"),
         ("platforms: [linux/amd64]\ntemplate: ''", "/template", "it is empty"),
         ("platforms: [linux/amd64]\ntemplate: [r.io/b:ARCH]", "/template", "must be a single value"),
     ] {
         both_refuse(&with(more), path, message);
     }
     for (more, part, message) in [
-        ("arch: amd64", "", "unknown key \"arch\" in an entry"),
-        ("tags: [a]", "", "unknown key \"tags\" in an entry"),
+        (
+            "plattform: {os: linux}",
+            "",
+            "unknown key \"plattform\" in an entry of \"manifests\"; did you mean \"platform\"?",
+        ),
         ("annotations: a", "/annotations", "must be a mapping"),
         ("platform: linux/amd64", "/platform", "must be a mapping"),
         ("platform: [linux, amd64]", "/platform", "must be a mapping"),
@@ -344,7 +376,7 @@ fn bad_specs() {
         ("platform: {os: linux, architecture: x86_64}", "/platform", "unsupported platform linux/x86_64"),
         ("platform: {os: linux, architecture: 387}", "/platform", "unsupported platform linux/387"),
         ("platform: {os: Linux, architecture: amd64}", "/platform", "unsupported platform Linux/amd64"),
-        ("platform: {os: linux, architecture: arm, variant: v9}", "/platform", "unsupported platform linux/arm/v9"),
+        ("platform: {os: linux, architecture: arm, variant: v10}", "/platform", "unsupported platform linux/arm/v10"),
         ("platform: {os: linux, architecture: arm, variant: 7}", "/platform", "unsupported platform linux/arm/7"),
         ("platform: {os: [linux], architecture: arm}", "/platform", "must be a single value"),
         ("platform: {os.version: [10]}", "/platform", "must be a single value"),
@@ -367,7 +399,7 @@ fn bad_specs() {
     for more in ["{osversion: 5, os.version: }", "{os.version: , osversion: 5}", "{osfeatures: [], os.features: [a]}"] {
         both_refuse(&with_entry(&format!("platform: {more}")), "/manifests/0/platform", "in both spellings");
     }
-    both_refuse(&with_entry("platform: {variant: v9}"), "/manifests/0/platform", "unsupported platform //v9");
+    both_refuse(&with_entry("platform: {variant: v10}"), "/manifests/0/platform", "unsupported platform //v10");
     both_refuse(&with_entry("platform: {architecture: amd65}"), "/manifests/0/platform", "unsupported platform /amd65");
     let short = format!("r.io/a@sha256:{}", hex(62));
     let capitals = format!("r.io/a@sha256:{}", hex(64).to_uppercase());
@@ -376,8 +408,8 @@ fn bad_specs() {
         ("a", "has no tag"),
         ("r.io/a", "has no tag"),
         ("r.io:5000/a", "has no tag"),
-        ("r.io/App:1", "must be lowercase"),
-        ("App:1", "must be lowercase"),
+        ("r.io/App:1", "repository names are lowercase"),
+        ("App:1", "repository names are lowercase"),
         ("r.io/a:", "the tag is empty"),
         ("r.io/a:-1", "a tag may have only"),
         ("r.io/a:1:2", "may have only"),
@@ -386,7 +418,7 @@ fn bad_specs() {
         ("r.io/é:1", "may have only"),
         ("r.io:port/a:1", "is not a port"),
         ("http://r.io/a:1", "leave out the \"http://\""),
-        ("./layout", "a layout is oci:FOLDER"),
+        ("./layout", "an image is HOST/REPOSITORY:TAG, oci:FOLDER or oci-archive:FILE"),
         ("r.io/a:1\n", "a tag may have only"),
         ("r.io/a:${V", "--env and --set fill variables"),
         ("r.io/a:${1V}", "--env and --set fill variables"),
@@ -397,11 +429,44 @@ fn bad_specs() {
         both_refuse(&with_images(image, "r.io/b:1"), "/image", message);
         both_refuse(&with_images("r.io/a:1", image), "/manifests/0/image", message);
     }
+    for tags in ["[]", "~"] {
+        let text = format!("image: r.io/a\ntags: {tags}\nmanifests: [{{image: r.io/b:1}}]\n");
+        both_refuse(&text, "/image", "has no tag");
+    }
     for image in ["r.io/a", "r.io/a:1"].map(|image| format!("{image}@sha256:{}", hex(64))) {
         both_refuse(&with_images(&image, "r.io/b:1"), "/image", "has a digest");
     }
     for broken in ["image: [r.io/a:1", "image: r.io/a:1\nimage: r.io/a:2\n", "image: r.io/a:1\n\tmanifests: []"] {
         both_refuse(broken, NO_YAML, "not valid YAML");
+    }
+}
+
+#[test]
+fn what_2_2_1_ignores_is_a_warning() {
+    for (text, path, message) in [
+        (with("name: app"), "", "<stdin>:3:1: unknown key \"name\" in a spec is ignored"),
+        (with("é: 1"), "", "<stdin>:3:1: unknown key \"é\" in a spec is ignored"),
+        (with("tags: [~]"), "/tags/0", "<stdin>:3:8: an empty item of \"tags\" is dropped"),
+        (with_entry("tags: [a]"), "/manifests/0", "unknown key \"tags\" in an entry"),
+        (with_entry("arch: amd64"), "/manifests/0", "unknown key \"arch\" in an entry"),
+        (with_entry("platform: {version: 5}"), "/manifests/0/platform", "unknown key \"version\" in \"platform\""),
+        (with_entry("platform: {features: [a]}"), "/manifests/0/platform", "unknown key \"features\" in \"platform\""),
+        (format!("{}- ~\n", with_entry("")), "/manifests/1", "an empty entry of \"manifests\" is dropped"),
+    ] {
+        both_warn(&text, path, message);
+    }
+    for (text, message) in [
+        (with("tags: [1, '1']"), "tag \"1\" is named twice"),
+        (with("tags: [a, b, a]"), "<stdin>:3:14: tag \"a\" is named twice"),
+        (with_entry("platform: {os: windows, architecture: s390x}"), "no programs are built for windows/s390x"),
+        (with("platforms: [plan9/arm64]\ntemplate: r.io/c:1"), "no programs are built for plan9/arm64"),
+        (with("platforms: [linux/amd64, linux/arm64]\ntemplate: r.io/c:1"), "it has no ARCH"),
+        (
+            with_entry("platform: {os: linux, architecture: arm}\n- image: r.io/b:1"),
+            "r.io/b:1 is given for two platforms, linux/arm and that of its config",
+        ),
+    ] {
+        lint_alone_warns(&text, message);
     }
 }
 
@@ -415,14 +480,15 @@ fn what_a_schema_cannot_know() {
     let arm = "os: linux, architecture: arm, variant: v7";
     for (args, text, message) in [
         // Two things that do not go together.
-        (&[][..], with_entry("platform: {os: windows, architecture: s390x}"), "unsupported platform windows/s390x"),
-        (&[], entries(&[amd64, "os: linux, architecture: arm64, variant: v7"]), "unsupported platform linux/arm64/v7"),
-        (&[], with("platforms: [plan9/arm64]\ntemplate: r.io/c:1"), "r.io/c:1: unsupported platform plan9/arm64"),
+        (
+            &[][..],
+            entries(&[amd64, "os: linux, architecture: arm64, variant: v7"]),
+            "unsupported platform linux/arm64/v7",
+        ),
+        (&[], entries(&["os: linux, architecture: arm, variant: v9"]), "unsupported platform linux/arm/v9"),
         (&[], with("type: oci\nsubject: r.io/b:1"), "is not where the index goes"),
         (&[], with_images("oci-archive:a.tar:1", "r.io/b:1") + "append: true", "nothing can be appended to an archive"),
         // The same thing twice, in other words.
-        (&[], with("tags: [1, '1']"), "duplicate tag \"1\""),
-        (&[], with("tags: [a, b, a]"), "duplicate tag \"a\""),
         (&[], with_entry("platform: {os: linux}"), "unsupported platform linux/"),
         (&[], entries(&[amd64, arm, amd64]), "r.io/b:2: another entry is for platform linux/amd64 as well"),
         (&[], entries(&[arm, amd64, arm]), "r.io/b:2: another entry is for platform linux/arm/v7 as well"),
@@ -436,10 +502,9 @@ fn what_a_schema_cannot_know() {
         (&["--append"], with_images("oci-archive:a.tar:1", "r.io/b:1"), "nothing can be appended to an archive"),
         (&[], with("type: ${V}"), "--env and --set fill variables"),
         (&["--set", "V=podman"], with("type: ${V}"), "expected docker, oci, auto"),
-        (&["--set", "V=a"], with("tags: [a, '${V}']"), "duplicate tag \"a\""),
         // What comes of a template.
         (&[], with("platforms: [linux/amd64]\ntemplate: r.io/ARCH"), "source \"r.io/amd64\" has no tag"),
-        (&[], with("platforms: [linux/amd64]\ntemplate: r.io/App:ARCH"), "must be lowercase"),
+        (&[], with("platforms: [linux/amd64]\ntemplate: r.io/App:ARCH"), "repository names are lowercase"),
     ] {
         lint_alone_refuses(args, &text, message);
     }
@@ -455,8 +520,8 @@ fn what_is_not_the_same_platform() {
         ("os: windows, architecture: amd64", "os: windows, architecture: amd64"),
         ("", ""),
     ] {
-        let entry = |platform: &str| format!("- {{image: r.io/b:1, platform: {{{platform}}}}}\n");
-        both_accept(&[], &format!("image: r.io/a:1\nmanifests:\n{}{}", entry(one), entry(other)));
+        let entry = |n: u8, platform: &str| format!("- {{image: r.io/b:{n}, platform: {{{platform}}}}}\n");
+        both_accept(&[], &format!("image: r.io/a:1\nmanifests:\n{}{}", entry(1, one), entry(2, other)));
     }
 }
 
@@ -469,8 +534,8 @@ fn the_line_for_editors_is_a_comment() {
     for args in [&[][..], &["--env"], &["--set", "V=1"]] {
         both_accept(args, &format!("{line}\n{}", with("tags: [x]")));
         both_accept(args, &format!("{line} ${{NO}}\n---\n# ${{NO\n{}", with("tags: [x]")));
-        let outcome = lint(args, &format!("{line}\n{}", with("tags: [x, x]")));
-        assert_eq!(outcome.stderr, "error: a problem found\n<stdin>:4:11: duplicate tag \"x\"\n", "{args:?}");
+        let outcome = lint(args, &format!("{line}\n{}", with("tags: [x, .x]")));
+        assert!(outcome.stderr.starts_with("error: a problem found\n<stdin>:4:11: invalid tag \".x\""), "{outcome:?}");
     }
 }
 
@@ -511,7 +576,7 @@ fn good_specs_are_listed_in_the_order_given() {
         json!({"file": file, "reference": reference, "tags": tags, "type": form, "sources": sources})
     };
     let digest = format!("docker.io/library/c@sha256:{}", hex(64));
-    let document = json!({"version": 1, "command": "lint", "problems": [], "specs": [
+    let document = json!({"version": 1, "command": "lint", "problems": [], "warnings": [], "specs": [
         spec("specs/a.yaml", "r.io/one:1", &["r.io/one:2"], "docker", &["r.io/b:1"]),
         spec("specs/a.yaml", "oci:out:two", &[], "auto", &["oci-archive:amd64.tar", "oci-archive:arm64.tar", &digest]),
         spec("specs/b.yml", "docker.io/library/b:1", &[], "oci", &["docker.io/library/b:2", "r.io/b:3"]),
@@ -545,9 +610,8 @@ fn all_that_is_wrong_is_told_at_once() {
     let problems = [
         "none holds no .yaml or .yml file",
         "bad/broken.yml:2:12: not valid YAML: unclosed bracket '['",
-        "bad/keys.yaml:1:8: invalid reference \"r.io/App:v1\": the repository must be lowercase",
+        "bad/keys.yaml:1:8: invalid reference \"r.io/App:v1\": repository names are lowercase",
         "bad/keys.yaml:2:1: unknown key \"tag\" in a spec; did you mean \"tags\"?",
-        "bad/keys.yaml:3:11: duplicate tag \"a\"",
         "bad/keys.yaml:5:12: source \"r.io/a\" has no tag or digest; manifest-tool does not default to \"latest\"",
         "bad/keys.yaml:6:5: unknown key \"platfrom\" in an entry of \"manifests\"; did you mean \"platform\"?",
         "bad/keys.yaml:9:21: invalid layout \"oci:\": it has no path",
@@ -556,18 +620,21 @@ fn all_that_is_wrong_is_told_at_once() {
         "<stdin>: it is empty",
         "more.yaml: r.io/a:x is written by good.yaml as well",
         "twice.yaml: r.io/t:1 is written by two indexes of it",
-        "bad/platforms.yaml: r.io/p:1: r.io/b:2: unsupported platform linux/amd65",
+        "bad/platforms.yaml: r.io/p:1: r.io/b:2: unsupported platform linux/amd65; did you mean linux/amd64?",
         "bad/platforms.yaml: r.io/p:1: r.io/b:3: another entry is for platform linux/amd64 as well",
     ];
     let message = format!("{} problems found\n{}", problems.len(), problems.join("\n"));
     let outcome = manifest_tool(folder.path(), &args);
     assert_eq!((outcome.exit, outcome.stdout.as_str()), (1, ""));
-    assert_eq!(outcome.stderr, format!("error: {message}\n"));
+    let warning = "bad/keys.yaml:3:11: tag \"a\" is named twice";
+    let told = format!("warning: {warning}\nerror: {message}\n");
+    assert_eq!(outcome.stderr, told);
     let outcome = manifest_tool(folder.path(), &[&["--output", "json"], &args[..]].concat());
-    assert_eq!((outcome.exit, outcome.stderr), (1, format!("error: {message}\n")));
+    assert_eq!((outcome.exit, outcome.stderr), (1, told));
     let document: Value = serde_json::from_str(&outcome.stdout).unwrap();
     let keys: Vec<&String> = document.as_object().unwrap().keys().collect();
-    assert_eq!(keys, ["version", "command", "specs", "problems", "error"]);
+    assert_eq!(keys, ["version", "command", "specs", "problems", "warnings", "error"]);
+    assert_eq!(document["warnings"], json!([warning]));
     assert_eq!((&document["version"], &document["command"]), (&json!(1), &json!("lint")));
     assert_eq!(document["problems"], json!(problems));
     assert_eq!(document["error"], json!({"message": message, "hints": [], "exitCode": 1}));
@@ -592,9 +659,9 @@ fn each_problem_has_its_place() {
     for (text, place, problem) in [
         ("\n\n- image: r.io/a:1", "3:1", &*format!("a spec must be a mapping with the keys {keys}")),
         (
-            "{image: r.io/a:1, manifests: [{image: r.io/b:1}], é: 1}",
-            "1:51",
-            &format!("unknown key \"é\" in a spec; valid keys are {keys}"),
+            "{image: r.io/a:1, manifests: [{image: r.io/b:1}], x-é: 1, täags: 1}",
+            "1:59",
+            "unknown key \"täags\" in a spec; did you mean \"tags\"?",
         ),
         (
             "# all of it\nimage: r.io/a:1\n\nmanifests: []\n",

@@ -28,8 +28,8 @@ fn bad_specs_name_file_line_column_and_the_nearest_key() {
     assert_eq!((outcome.exit, outcome.stdout.as_str()), (1, ""));
     assert_eq!(
         outcome.stderr,
-        "error: the spec is not usable\ns.yaml:1:1: \"manifests\" is missing: the list of images to put into the index\n\
-         s.yaml:2:1: unknown key \"manifest\" in a spec; did you mean \"manifests\"?\ns.yaml:3:11: duplicate tag \"a\"\n"
+        "warning: s.yaml:3:11: tag \"a\" is named twice\nerror: the spec is not usable\ns.yaml:1:1: \"manifests\" is missing: the list of images to put into the index\n\
+         s.yaml:2:1: unknown key \"manifest\" in a spec; did you mean \"manifests\"?\n"
     );
     let missing = manifest_tool(folder.path(), &["push", "from-spec", "no.yaml"]);
     assert!(missing.exit == 1 && missing.stderr.contains("cannot read no.yaml"), "{missing:?}");

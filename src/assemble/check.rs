@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::fmt;
 
 use super::resolve::Entry;
-use crate::image::{Descriptor, Digest, IndexKind, Location, Platform, is_known_pair, media_type};
+use crate::image::{Descriptor, Digest, IndexKind, Location, Platform, media_type, odd_pair};
 use crate::spec::{Problem, Source, Spec};
 
 /// Something that is likely to be a mistake.
@@ -46,12 +46,12 @@ pub enum Warning {
         /// The platforms.
         platforms: Vec<Platform>,
     },
-    /// An operating system and an architecture that Go does not build for together.
-    OddPair {
+    /// An image is for a platform that is probably a mistake.
+    OddPlatform {
         /// The source.
         source: Box<Location>,
-        /// The platform.
-        platform: Box<Platform>,
+        /// What is odd about it.
+        reason: String,
     },
     /// A Docker manifest list of OCI images, which the OCI image-spec has no place for and some registries refuse.
     OciInDockerList {
@@ -86,9 +86,7 @@ impl fmt::Display for Warning {
             Self::SameImage { digest, platforms } => {
                 write!(f, "one image is listed for several platforms, {}: {digest}", join(platforms, " and "))
             }
-            Self::OddPair { source, platform } => {
-                write!(f, "{source}: no programs are built for {platform}; check os and architecture")
-            }
+            Self::OddPlatform { source, reason } => write!(f, "{source}: {reason}"),
             Self::OciInDockerList { oci: 1 } => {
                 f.write_str("an OCI image in a Docker manifest list, which some registries refuse; use --type auto")
             }
@@ -128,9 +126,9 @@ pub(super) fn of_sources(spec: &Spec, images: &[Entry]) -> Vec<Warning> {
 }
 
 /// What is odd about the images of a spec together.
-pub(super) fn of_images(images: &[Entry], kind: IndexKind) -> Vec<Warning> {
+pub(super) fn of_images(spec: &Spec, images: &[Entry], kind: IndexKind) -> Vec<Warning> {
     let mut warnings = other_platforms(images);
-    warnings.extend(odd_pairs(images));
+    warnings.extend(odd_pairs(spec, images));
     warnings.extend(same_images(images));
     let oci = images.iter().filter(|image| image.descriptor.media_type == media_type::OCI_MANIFEST).count();
     if kind == IndexKind::Docker && oci > 0 {
@@ -139,13 +137,16 @@ pub(super) fn of_images(images: &[Entry], kind: IndexKind) -> Vec<Warning> {
     warnings
 }
 
-fn odd_pairs(images: &[Entry]) -> impl Iterator<Item = Warning> {
-    images.iter().filter_map(|image| {
-        let platform = image.descriptor.platform.as_ref()?;
-        // What an index says of its images is passed on, whatever it is.
-        let is_odd = !image.in_index && !is_known_pair(platform);
-        is_odd
-            .then(|| Warning::OddPair { source: Box::new(image.source.clone()), platform: Box::new(platform.clone()) })
+/// Images whose configs name an odd platform. One that the spec gives was reported with the spec, and what an index says
+/// of its images is passed on.
+fn odd_pairs<'i>(spec: &'i Spec, images: &'i [Entry]) -> impl Iterator<Item = Warning> + 'i {
+    let is_given = |image: &&Entry| {
+        let of = spec.sources.iter().find(|source| source.location == image.source);
+        image.in_index || of.is_some_and(|source| !source.platform.os.is_empty())
+    };
+    images.iter().filter(move |image| !is_given(image)).filter_map(|image| {
+        let reason = odd_pair(image.descriptor.platform.as_ref()?)?;
+        Some(Warning::OddPlatform { source: Box::new(image.source.clone()), reason })
     })
 }
 

@@ -76,7 +76,7 @@ impl Plan {
         let kind = kind(spec.form, held, &index.manifests);
         let mut warnings: Vec<Warning> = spec.warnings.iter().cloned().map(Warning::Spec).collect();
         warnings.extend(check::of_sources(spec, &resolved.images));
-        warnings.extend(check::of_images(&resolved.images, kind));
+        warnings.extend(check::of_images(spec, &resolved.images, kind));
         let is_said = warnings.iter().any(|warning| matches!(warning, Warning::OciInDockerList { .. }));
         let of_entries = check::of_entries(&index.manifests).into_iter();
         warnings.extend(of_entries.filter(|warning| !is_said || !matches!(warning, Warning::MixedTypes { .. })));

@@ -1,3 +1,4 @@
+use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
 use clap::{Args, Subcommand};
@@ -167,7 +168,15 @@ impl Push {
             settle: self.settle.unwrap_or(SETTLE),
         };
         let progress = !self.no_progress && !global.quiet;
-        let batch = Batch { options, global, files: &self.files, fail_fast, exit_code: self.exit_code, progress };
+        let batch = Batch {
+            options,
+            global,
+            files: &self.files,
+            fail_fast,
+            exit_code: self.exit_code,
+            progress,
+            has_warned_of_form: AtomicBool::default(),
+        };
         batch.run(&specs)
     }
 }

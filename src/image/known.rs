@@ -155,10 +155,12 @@ fn is_known_architecture(architecture: &str) -> bool {
     PAIRS.iter().any(|pair| pair.split_once('/').is_some_and(|(_, known)| known == architecture))
 }
 
-/// Whether Go builds programs for this operating system and architecture.
+/// A warning about an operating system and an architecture that are known, and that Go does not build for together.
 #[must_use]
-pub(crate) fn is_known_pair(platform: &Platform) -> bool {
-    PAIRS.contains(&format!("{}/{}", platform.os, platform.architecture).as_str())
+pub(crate) fn odd_pair(platform: &Platform) -> Option<String> {
+    let Platform { os, architecture, .. } = platform;
+    let is_odd = is_known_platform(platform) && !PAIRS.contains(&format!("{os}/{architecture}").as_str());
+    is_odd.then(|| format!("no programs are built for {platform}; check os and architecture"))
 }
 
 fn variants_of(architecture: &str) -> &'static [&'static str] {
@@ -280,11 +282,15 @@ mod tests {
     }
 
     #[test]
-    fn a_pair_is_one_that_go_builds_for() {
-        for (text, known) in
-            [("linux/amd64/", true), ("linux/arm/v9", true), ("linux/wasm/", false), ("aix/arm/", false)]
-        {
-            assert_eq!(is_known_pair(&platform(text)), known, "{text}");
+    fn a_pair_that_go_does_not_build_for_is_odd() {
+        for (text, odd) in [
+            ("linux/amd64/", false),
+            ("linux/arm/v7", false),
+            ("linux/wasm/", true),
+            ("aix/arm/v7", true),
+            ("linux/amd65/", false),
+        ] {
+            assert_eq!(odd_pair(&platform(text)).is_some(), odd, "{text}");
         }
     }
 

@@ -103,6 +103,7 @@ fn near_miss<'k>(name: &str, valid: &'k [String]) -> Option<&'k str> {
     let distance = |key: &str| {
         let key = letters(key);
         let is_shortened = name.len() >= 4 && key.starts_with(&name);
+        let is_plural = name.strip_prefix(&key).is_some_and(|end| end == "s");
         let is_end = key.ends_with(&name) || name.ends_with(&key);
         let (distance, shorter) = (strsim::osa_distance(&name, &key), name.len().min(key.len()));
         let allowed = match shorter {
@@ -113,7 +114,7 @@ fn near_miss<'k>(name: &str, valid: &'k [String]) -> Option<&'k str> {
         match distance {
             0 => Some(0),
             _ if is_end => None,
-            _ if is_shortened => Some(1),
+            _ if is_shortened || is_plural => Some(1),
             _ => Some(distance).filter(|distance| *distance <= allowed),
         }
     };
@@ -161,6 +162,8 @@ mod tests {
             (Level::Platform, "osVersion", Some("osversion")),
             (Level::Platform, "os_version", Some("osversion")),
             (Level::Platform, "OS", Some("os")),
+            (Level::Platform, "oss", Some("os")),
+            (Level::Platform, "so", None),
             (Level::Platform, "architechture", Some("architecture")),
             (Level::Platform, "arch", Some("architecture")),
             (Level::Platform, "version", None),

@@ -15,9 +15,10 @@ use crate::image::{known_architectures, known_systems, known_variants};
 
 /// An index of manifest-tool: one for each YAML document
 #[derive(JsonSchema)]
-#[schemars(rename = "Spec", rename_all = "camelCase", deny_unknown_fields, transform = own_keys, transform = sources)]
+#[schemars(rename = "Spec", rename_all = "camelCase", deny_unknown_fields)]
+#[schemars(transform = own_keys, transform = sources, transform = tagged)]
 struct Document {
-    /// Reference of the index, with a tag: HOST/REPOSITORY:TAG, oci:FOLDER:NAME or oci-archive:FILE:NAME
+    /// Reference of the index: HOST/REPOSITORY:TAG, oci:FOLDER:NAME or oci-archive:FILE:NAME; `tags` may name its tag
     image: Target,
     /// Further tags of the index
     tags: Option<Tags>,
@@ -132,7 +133,7 @@ fn platform_name() -> Schema {
 }
 
 described! {
-    Target => text(&format!(r"{}:{TAG}|{LAYOUT}:(?!.*@sha(256|512):).+", repository()));
+    Target => text(&format!(r"{}(:{TAG})?|{LAYOUT}(:(?!.*@sha(256|512):).+)?", repository()));
     Source => text(&format!(r"{repository}(:{TAG})?{DIGEST}|{repository}:{TAG}|{LAYOUT}(:.+)?", repository = repository()));
     Text => json_schema!({"type": "string", "minLength": 1});
     MediaType => text(MEDIA_TYPE);
@@ -159,6 +160,14 @@ fn own_keys(schema: &mut Schema) {
 fn spellings(schema: &mut Schema) {
     let both = |key: &str| serde_json::json!({"not": {"required": [format!("os.{key}"), format!("os{key}")]}});
     schema.insert("allOf".into(), serde_json::json!([both("version"), both("features")]));
+}
+
+/// Without `tags` the target must have a tag.
+fn tagged(schema: &mut Schema) {
+    let tags = serde_json::json!({"required": ["tags"], "properties": {"tags": {"type": "array", "minItems": 1}}});
+    let image = text(&format!(r"{}:{TAG}|{LAYOUT}:(?!.*@sha(256|512):).+", repository()));
+    schema.insert("if".into(), tags);
+    schema.insert("else".into(), serde_json::json!({"properties": {"image": image}}));
 }
 
 /// There must be at least one source, and nothing that is half said.

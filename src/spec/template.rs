@@ -5,7 +5,7 @@ use super::{
     Form, Problem, Source, Spec, SpecError, check_append, check_extra_tag, is_possible, not_dockers, source, tagged,
     target, without_own,
 };
-use crate::image::{Annotations, Location, Platform, UntrustedText, unsupported};
+use crate::image::{Annotations, Location, Platform, UntrustedText, odd_pair, unsupported};
 
 /// What `push from-args` was given.
 #[derive(Debug, Clone, Default)]
@@ -48,6 +48,7 @@ pub fn from_template(request: &TemplateRequest<'_>) -> Result<Spec, SpecError> {
     if request.platforms.is_empty() {
         note("no platforms given".into());
     }
+    warnings.extend(sources.iter().filter_map(|source| odd_pair(&source.platform)));
     warnings.extend(missing_placeholders(request.template, &sources));
     let (mut tags, mut seen) = (Vec::new(), HashSet::new());
     for tag in request.tags.iter().map(|tag| tag.trim()) {

@@ -11,7 +11,7 @@ use super::{
     Attestations, Form, Problem, Source, Spec, SpecError, check_append, check_extra_tag, not_dockers, source, subject,
     tagged, target, without_own,
 };
-use crate::image::{self, Annotations, Location, Platform, UntrustedText};
+use crate::image::{self, Annotations, Location, Platform, UntrustedText, odd_pair};
 
 /// A file of specs, and what is said of them besides.
 #[derive(Clone, Copy, Default)]
@@ -158,6 +158,9 @@ impl Reader<'_> {
                 let template = self.written(template_node, "template").unwrap_or_default();
                 for (name, at) in names {
                     let source = self.checked(at, sources_of(&name, &template, self.request.variables));
+                    if let Some(warning) = source.as_ref().and_then(|source| odd_pair(&source.platform)) {
+                        self.warn(at, warning);
+                    }
                     sources.extend(source.filter(|_| self.has_room(at, PER_SOURCE + template.len())));
                 }
                 for warning in missing_placeholders(&template, &sources) {
@@ -252,6 +255,9 @@ impl Reader<'_> {
             if let Some(text) = self.scalar(value, key) {
                 *field = text.into();
             }
+        }
+        if let Some(warning) = odd_pair(&platform) {
+            self.warn(node.referenced, warning);
         }
         platform
     }
