@@ -10,6 +10,7 @@ mod compat;
 mod conformance;
 mod copy;
 mod delete;
+mod differences;
 mod drop_in;
 mod examples;
 mod faults;
