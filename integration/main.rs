@@ -34,6 +34,7 @@ mod results;
 mod rooms;
 mod schema;
 mod secrets;
+mod self_signed;
 mod settled;
 mod sign_in;
 mod snapshots;

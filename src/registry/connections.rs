@@ -1,29 +1,14 @@
 use std::collections::HashMap;
-use std::error::Error as _;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use reqwest::{Certificate, Identity};
 use url::Url;
 
-use super::addresses::{ForbiddenAddress, Guard, GuardedResolver, is_loopback};
+use super::addresses::{Guard, GuardedResolver, is_loopback};
 use super::ahead::{Ahead, Kept};
-use super::hosts::Hosts;
-use crate::image::one_line;
-
-/// What certificates are believed, and where from.
-#[derive(Debug, Clone, Default)]
-pub struct Tls {
-    /// Registries to take any certificate from, as far as this run's references name them, and from no other host.
-    pub insecure: Hosts,
-    /// PEM files of authorities to believe besides the system's. On Linux `SSL_CERT_FILE` and `SSL_CERT_DIR` take the
-    /// place of the system's.
-    pub ca_certs: Vec<PathBuf>,
-    /// Folders with a folder for each `HOST[:PORT]`, in Docker's form: `*.crt` are authorities to believe for that
-    /// host, `*.cert` with a `*.key` of the same name the client's own certificate. Docker's is `/etc/docker/certs.d`.
-    pub certs_folders: Vec<PathBuf>,
-}
+use super::failure::Failure;
+use super::tls::{Tls, Way};
 
 /// The connections of a run: one pool for each way to prove a host's identity.
 pub(super) struct Connections {
@@ -41,7 +26,7 @@ struct Known {
 }
 
 /// What has to be alike for two hosts to share a pool.
-#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+#[derive(Clone, PartialEq, Eq, Hash)]
 struct Profile {
     /// A registry has a pool of its own, into which connections opened ahead for it go.
     origin: Option<String>,
@@ -58,7 +43,7 @@ struct Profile {
 }
 
 impl Connections {
-    /// Nothing is read or opened before the first request.
+    /// No file is read and no connection opened before the first request.
     pub(super) fn new(tls: Tls, silence: Duration) -> Self {
         Self { tls, silence, known: Mutex::default() }
     }
@@ -114,48 +99,21 @@ impl Connections {
     }
 
     fn build(&self, profile: &Profile, ahead: Option<Ahead>) -> Result<reqwest::Client, String> {
-        let builder = || match &ahead {
-            Some(ahead) => builder(profile, self.silence).connector_layer(ahead.clone()),
-            None => builder(profile, self.silence),
+        let way = match (profile.tls, profile.unchecked) {
+            (false, _) => Way::Without,
+            (true, true) => Way::AnyCertificate(&profile.folders),
+            (true, false) => Way::Checked(&profile.folders),
         };
-        if !profile.tls {
-            return builder().tls_certs_only([]).build().map_err(|error| reason_of(&error));
-        }
-        let mut authorities = Vec::new();
-        for path in &self.tls.ca_certs {
-            authorities.extend(read_authorities(path)?);
-        }
-        let mut identity = None;
-        for folder in &profile.folders {
-            for path in files_with(folder, "crt")? {
-                authorities.extend(read_authorities(&path)?);
-            }
-            for path in files_with(folder, "cert")? {
-                identity = Some(read_identity(&path)?);
-            }
-        }
-        let builder = || match &identity {
-            Some(identity) => builder().identity(identity.clone()),
-            None => builder(),
+        let builder = builder(profile, self.silence).tls_backend_preconfigured(self.tls.config(&way)?);
+        let builder = match ahead {
+            Some(ahead) => builder.connector_layer(ahead),
+            None => builder,
         };
-        if profile.unchecked {
-            let unchecked = builder().tls_certs_only([]).tls_danger_accept_invalid_certs(true);
-            return unchecked.build().map_err(|error| reason_of(&error));
-        }
-        builder().tls_certs_merge(authorities).build().or_else(|error| match reason_of(&error) {
-            // A system without authorities, such as an empty container: a host that needs one will be refused, and
-            // one that does not speak TLS can be found out.
-            reason if reason.contains("No CA certificates") => {
-                builder().tls_certs_only([]).build().map_err(|error| reason_of(&error))
-            }
-            reason => Err(reason),
-        })
+        builder.build().map_err(|error| Failure::of(&error).reason)
     }
 }
 
 fn builder(profile: &Profile, silence: Duration) -> reqwest::ClientBuilder {
-    // Fails only when one is installed already, which is as good.
-    let _ = rustls::crypto::ring::default_provider().install_default();
     let builder = reqwest::Client::builder()
         .user_agent(concat!("manifest-tool/", env!("CARGO_PKG_VERSION")))
         .connect_timeout(silence)
@@ -167,66 +125,6 @@ fn builder(profile: &Profile, silence: Duration) -> reqwest::ClientBuilder {
         Some(guard) => builder.dns_resolver(Arc::new(GuardedResolver::new(guard.clone()))),
         None => builder,
     }
-}
-
-/// The certificates of a PEM file.
-fn read_authorities(path: &Path) -> Result<Vec<Certificate>, String> {
-    let shown = path.display();
-    let bytes = std::fs::read(path).map_err(|error| format!("cannot read {shown}: {error}"))?;
-    let certificates = Certificate::from_pem_bundle(&bytes).map_err(|_| format!("{shown} is not a PEM file"))?;
-    if certificates.is_empty() { Err(format!("{shown} holds no PEM certificate")) } else { Ok(certificates) }
-}
-
-/// The client's own certificate with its key, which lies beside it.
-fn read_identity(certificate: &Path) -> Result<Identity, String> {
-    let key = certificate.with_extension("key");
-    let mut pem = Vec::new();
-    for path in [certificate, &key] {
-        pem.extend(std::fs::read(path).map_err(|error| format!("cannot read {}: {error}", path.display()))?);
-        pem.push(b'\n');
-    }
-    Identity::from_pem(&pem).map_err(|_| format!("{} and its .key are no certificate and key", certificate.display()))
-}
-
-fn files_with(folder: &Path, extension: &str) -> Result<Vec<PathBuf>, String> {
-    let entries = std::fs::read_dir(folder).map_err(|error| format!("cannot read {}: {error}", folder.display()))?;
-    let mut paths: Vec<PathBuf> = entries
-        .flatten()
-        .map(|entry| entry.path())
-        .filter(|path| path.extension().is_some_and(|found| found == extension))
-        .collect();
-    paths.sort();
-    Ok(paths)
-}
-
-/// Whether another try may help: not where the two do not understand each other, as with a refused certificate, nor
-/// where the name is known to stand for nothing.
-pub(super) fn is_transient(error: &reqwest::Error) -> bool {
-    // getaddrinfo's EAI_NONAME, as glibc, musl and macOS word it; std gives no code for it.
-    let unknown_name = ["Name or service not known", "Name does not resolve", "nodename nor servname provided"];
-    let reason = reason_of(error);
-    !error.is_builder() && !is_lasting(error) && !unknown_name.iter().any(|words| reason.contains(words))
-}
-
-/// Whether an error has a cause that does not go away: TLS that is not understood, or an address that is refused.
-fn is_lasting(error: &(dyn std::error::Error + 'static)) -> bool {
-    // What an io::Error was made of is not its source, and the other way round.
-    let in_io = error.downcast_ref::<std::io::Error>().and_then(std::io::Error::get_ref);
-    error.is::<rustls::Error>()
-        || error.is::<ForbiddenAddress>()
-        || in_io.is_some_and(|inner| is_lasting(inner))
-        || error.source().is_some_and(is_lasting)
-}
-
-/// The innermost reason: the outer layers of an HTTP error only say that sending failed, and repeat the URL.
-pub(super) fn reason_of(error: &reqwest::Error) -> String {
-    let mut reason = if error.is_timeout() { "timed out".to_owned() } else { error.to_string() };
-    let mut source = error.source();
-    while let Some(inner) = source {
-        reason = inner.to_string();
-        source = inner.source();
-    }
-    one_line(&reason)
 }
 
 #[cfg(test)]

@@ -11,9 +11,9 @@ use url::Url;
 use super::addresses::is_loopback;
 use super::answer::silent;
 use super::client::Client;
-use super::connections::{is_transient, reason_of};
-use super::error::{Error, ErrorKind};
+use super::error::{Error, ErrorKind, Fault};
 use super::exchange::line;
+use super::failure::Failure;
 use super::hosts::api_url;
 use super::send::Request;
 use super::sign_in::SignIn;
@@ -172,11 +172,10 @@ impl Client {
             return unknown(silent(self.silence()));
         };
         self.trace(|| line(&Method::GET, &ping, None, &probe, started, 1));
-        // What a server without TLS does with a TLS greeting: it answers in plain text, or hangs up.
-        let no_tls = ["InvalidContentType", "handshake eof"];
-        match probe {
-            Err(error) if no_tls.iter().any(|sign| reason_of(&error).contains(sign)) => parse("http"),
-            Err(error) if is_transient(&error) => unknown(reason_of(&error)),
+        match probe.map_err(|error| Failure::of(&error)) {
+            // What a server without TLS does with a TLS greeting: it answers in plain text, or hangs up.
+            Err(Failure { fault: Some(Fault::NotTls | Fault::ClosedInHandshake), .. }) => parse("http"),
+            Err(Failure { reason, is_transient: true, .. }) => unknown(reason),
             _ => Ok(https),
         }
     }

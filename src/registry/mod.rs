@@ -12,6 +12,7 @@ mod client;
 mod connections;
 mod error;
 mod exchange;
+mod failure;
 #[cfg(fuzzing)]
 pub mod fuzzing;
 mod host;
@@ -28,12 +29,12 @@ mod sign_in;
 mod silence;
 mod stop;
 mod stream;
+mod tls;
 mod tries;
 
 pub(crate) use ask::{Question, Told, Verb};
 pub(crate) use blobs::{FoundBlob, Mounting};
 pub use client::{Client, DEFAULT_CONCURRENCY, DEFAULT_SILENCE, Options, Trace, Traffic};
-pub use connections::Tls;
 pub use error::{Denial, Denied, Error, ErrorKind, RateLimit, Refusal, RegistryMessage};
 pub use hosts::Hosts;
 pub use lists::TagList;
@@ -45,3 +46,4 @@ pub use sign_in::credentials::{CredentialSources, Given, Login};
 pub(crate) use sign_in::credentials::{HOME, Stored, erase, store};
 pub use stop::{Stop, StopReason};
 pub(crate) use stream::{BlobSource, BlobStream, verified};
+pub use tls::Tls;

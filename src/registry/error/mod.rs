@@ -1,8 +1,10 @@
 mod denied;
+mod fault;
 mod hint;
 mod refusal;
 
 pub use denied::{Denial, Denied};
+pub(super) use fault::Fault;
 pub use refusal::{RateLimit, Refusal, RegistryMessage};
 
 use std::fmt;
@@ -20,6 +22,8 @@ pub struct Error {
     pub kind: ErrorKind,
     /// Another try may help.
     transient: bool,
+    /// What the user can do, where the kind does not tell.
+    hint: Option<String>,
 }
 
 /// The kinds of [`Error`].
@@ -106,12 +110,17 @@ pub enum ErrorKind {
 
 impl Error {
     pub(super) fn new(subject: impl Into<String>, kind: ErrorKind) -> Self {
-        Self { subject: subject.into(), kind, transient: false }
+        Self { subject: subject.into(), kind, transient: false, hint: None }
     }
 
     /// One after which another try may help.
     pub(super) fn transient(subject: impl Into<String>, kind: ErrorKind) -> Self {
         Self { transient: true, ..Self::new(subject, kind) }
+    }
+
+    /// Adds what the user can do.
+    pub(super) fn with_hint(self, hint: Option<String>) -> Self {
+        Self { hint, ..self }
     }
 
     /// For work that a [`Stop`](super::Stop) ended.

@@ -74,8 +74,11 @@ impl Client {
                 };
                 Answer::read(response, reading, None).await
             }
-            Err(NotSent { reason, transient: true, .. }) => Err(Error::transient(subject, unanswered(reason))),
-            Err(NotSent { reason, .. }) => Err(transport(reason)),
+            Err(NotSent { reason, transient, fault, .. }) => {
+                let kind = unanswered(reason);
+                let error = if transient { Error::transient(subject, kind) } else { Error::new(subject, kind) };
+                Err(error.with_hint(fault.and_then(|fault| fault.hint(url.origin() == api.origin()))))
+            }
         }
     }
 }
