@@ -53,7 +53,7 @@ pub struct Options {
 
 /// A registry client: one for the process, so that connections, tokens and what is known of hosts are shared.
 ///
-/// Proxies are taken from `HTTPS_PROXY`, `HTTP_PROXY` and `NO_PROXY`; a loopback registry is reached without one.
+/// Proxies are taken from `HTTPS_PROXY`, `HTTP_PROXY`, `ALL_PROXY` and `NO_PROXY`; a loopback registry is reached without one.
 pub struct Client {
     plain_http: Hosts,
     cleartext: Warned,

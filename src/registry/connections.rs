@@ -5,14 +5,17 @@ use std::time::Duration;
 
 use url::Url;
 
-use super::addresses::{Guard, GuardedResolver, is_loopback};
+use super::addresses::{Guard, GuardedResolver};
 use super::ahead::{Ahead, Kept};
 use super::failure::Failure;
+use super::proxies::{Proxies, Route};
+use super::redact::host_of;
 use super::tls::{Tls, Way};
 
 /// The connections of a run: one pool for each way to prove a host's identity.
 pub(super) struct Connections {
     tls: Tls,
+    proxies: Proxies,
     /// How long a server may say nothing.
     silence: Duration,
     known: Mutex<Known>,
@@ -20,7 +23,7 @@ pub(super) struct Connections {
 
 #[derive(Default)]
 struct Known {
-    profiles: HashMap<String, Profile>,
+    profiles: HashMap<String, Result<Profile, String>>,
     clients: HashMap<Profile, Result<reqwest::Client, String>>,
     kept: HashMap<String, Kept>,
 }
@@ -30,8 +33,7 @@ struct Known {
 struct Profile {
     /// A registry has a pool of its own, into which connections opened ahead for it go.
     origin: Option<String>,
-    /// Loopback goes past proxies, as with Go's programs.
-    proxy: bool,
+    route: Route,
     /// Without TLS nothing is loaded.
     tls: bool,
     /// Take any certificate.
@@ -45,16 +47,16 @@ struct Profile {
 impl Connections {
     /// No file is read and no connection opened before the first request.
     pub(super) fn new(tls: Tls, silence: Duration) -> Self {
-        Self { tls, silence, known: Mutex::default() }
+        Self { tls, proxies: Proxies::from_env(), silence, known: Mutex::default() }
     }
 
     /// The client for a URL of the registry at `api`, or one that this registry points to.
     ///
-    /// Errors: files of certificates that cannot be read.
+    /// Errors: files of certificates that cannot be read, and a variable that does not name a proxy.
     pub(super) fn client(&self, url: &Url, api: &Url) -> Result<reqwest::Client, String> {
         let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
         let origin = [url, api].map(|url| url.origin().ascii_serialization()).join(" of ");
-        let profile = known.profiles.entry(origin).or_insert_with(|| self.profile(url, api)).clone();
+        let profile = known.profiles.entry(origin).or_insert_with(|| self.profile(url, api)).clone()?;
         let kept = profile.origin.as_ref().map(|origin| known.kept.entry(origin.clone()).or_default().takes());
         known.clients.entry(profile.clone()).or_insert_with(|| self.build(&profile, kept)).clone()
     }
@@ -63,7 +65,7 @@ impl Connections {
     pub(super) fn open_ahead(&self, url: &Url, count: usize) {
         let opened = {
             let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
-            let profile = self.profile(url, url);
+            let Ok(profile) = self.profile(url, url) else { return };
             let origin = profile.origin.clone().unwrap_or_default();
             let opens = known.kept.entry(origin).or_default().opens();
             self.build(&profile, Some(opens))
@@ -76,13 +78,21 @@ impl Connections {
         });
     }
 
-    fn profile(&self, url: &Url, api: &Url) -> Profile {
+    /// The host and port of the proxy through which a URL is reached, for messages.
+    pub(super) fn proxy_of(&self, url: &Url) -> Option<String> {
+        match self.proxies.route(url) {
+            Ok(Route::Through(proxy)) => Some(host_of(&proxy)),
+            _ => None,
+        }
+    }
+
+    fn profile(&self, url: &Url, api: &Url) -> Result<Profile, String> {
         let own = url.origin() == api.origin();
         let tls = url.scheme() == "https";
         let folders = if tls { self.folders(url) } else { Vec::new() };
         let origin = own.then(|| url.origin().ascii_serialization());
         let unchecked = tls && own && self.tls.insecure.contains_api(url);
-        Profile { origin, proxy: !is_loopback(url), tls, unchecked, folders, guard: Guard::of(url, api) }
+        Ok(Profile { origin, route: self.proxies.route(url)?, tls, unchecked, folders, guard: Guard::of(url, api) })
     }
 
     fn folders(&self, url: &Url) -> Vec<PathBuf> {
@@ -104,7 +114,7 @@ impl Connections {
             (true, true) => Way::AnyCertificate(&profile.folders),
             (true, false) => Way::Checked(&profile.folders),
         };
-        let builder = builder(profile, self.silence).tls_backend_preconfigured(self.tls.config(&way)?);
+        let builder = builder(profile, self.silence)?.tls_backend_preconfigured(self.tls.config(&way)?);
         let builder = match ahead {
             Some(ahead) => builder.connector_layer(ahead),
             None => builder,
@@ -113,18 +123,26 @@ impl Connections {
     }
 }
 
-fn builder(profile: &Profile, silence: Duration) -> reqwest::ClientBuilder {
+fn builder(profile: &Profile, silence: Duration) -> Result<reqwest::ClientBuilder, String> {
     let builder = reqwest::Client::builder()
         .user_agent(concat!("manifest-tool/", env!("CARGO_PKG_VERSION")))
         .connect_timeout(silence)
         // Redirects are followed by `Client`, which knows who may get what.
         .redirect(reqwest::redirect::Policy::none())
         .referer(false);
-    let builder = if profile.proxy { builder } else { builder.no_proxy() };
-    match &profile.guard {
+    let builder = match &profile.route {
+        Route::Direct => builder.no_proxy(),
+        Route::System => builder,
+        Route::Through(proxy) => {
+            // Not the error's own words, which may show the password in the URL.
+            let unusable = |_| format!("the proxy {} cannot be used", host_of(proxy));
+            builder.proxy(reqwest::Proxy::all(proxy.clone()).map_err(unusable)?)
+        }
+    };
+    Ok(match &profile.guard {
         Some(guard) => builder.dns_resolver(Arc::new(GuardedResolver::new(guard.clone()))),
         None => builder,
-    }
+    })
 }
 
 #[cfg(test)]

@@ -48,6 +48,14 @@ impl Failure {
     }
 }
 
+impl Failure {
+    /// Adds that the connection went through a proxy, which may have done what the message says.
+    pub(super) fn through(self, proxy: &str) -> Self {
+        let reason = format!("{} (through the proxy {proxy})", self.reason);
+        Self { reason, fault: self.fault.or(Some(Fault::Proxy)), ..self }
+    }
+}
+
 /// The error and what it was made of, from the outside in.
 fn causes(error: &reqwest::Error) -> impl Iterator<Item = &(dyn StdError + 'static)> {
     let first: &(dyn StdError + 'static) = error;
@@ -77,5 +85,16 @@ fn innermost(error: &reqwest::Error) -> String {
         return "the connection was closed before the end of the answer".to_owned();
     }
     let text = text.split(" (os error").next().unwrap_or_default();
-    one_line(text)
+    let of_proxy = PROXY_WORDS.iter().find(|(words, _)| *words == text);
+    one_line(of_proxy.map_or(text, |(_, plain)| plain))
 }
+
+/// What hyper-util's connectors to proxies say, whose types are not public, and what that means.
+const PROXY_WORDS: [(&str, &str); 6] = [
+    ("tunnel error: proxy authorization required", "the proxy wants credentials (HTTP 407)"),
+    ("tunnel error: unsuccessful", "the proxy refused to connect"),
+    ("tunnel error: unexpected end of file", "the proxy closed the connection"),
+    ("SOCKS error: failed to create underlying connection", "no connection to the proxy"),
+    ("SOCKS error: io error during SOCKS handshake", "the proxy closed the connection"),
+    ("SOCKS error: server does not support user/pass authentication", "the proxy does not take credentials"),
+];

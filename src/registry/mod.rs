@@ -20,6 +20,7 @@ mod hosts;
 mod link;
 mod lists;
 mod manifests;
+mod proxies;
 mod push;
 mod redact;
 mod retry;

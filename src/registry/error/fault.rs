@@ -27,6 +27,8 @@ pub(in crate::registry) enum Fault {
     ClosedInHandshake,
     /// The server answered plain HTTP with something else, or closed the connection.
     SpeaksTls,
+    /// The proxy did not connect to the host.
+    Proxy,
 }
 
 impl Fault {
@@ -62,6 +64,7 @@ impl Fault {
             }
             Self::NotTls => ("the registry does not speak TLS on this port; --plain-http goes without", false),
             Self::SpeaksTls => ("if the port speaks TLS, leave --plain-http out", false),
+            Self::Proxy => ("HTTPS_PROXY, HTTP_PROXY and ALL_PROXY name the proxy; NO_PROXY=HOST goes past it", false),
             Self::ClosedInHandshake => return None,
         };
         let skips = if is_of_certificate && may_skip { "; --insecure skips the check" } else { "" };

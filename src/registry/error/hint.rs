@@ -45,6 +45,7 @@ impl Refusal {
         let (of_blob, of_write) = (self.request.contains("/blobs/"), self.request.starts_with('P'));
         let hint = match self.status {
             400 if self.wants_tls() => "the port speaks TLS: leave --plain-http out",
+            407 => "the proxy wants credentials: HTTPS_PROXY=http://USER:PASSWORD@HOST:PORT",
             _ if self.says(&["NAME_INVALID"]) => {
                 "repositories have lower-case names, and some registries want a project before them (PROJECT/NAME)"
             }
