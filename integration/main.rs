@@ -11,6 +11,7 @@ mod copy;
 mod delete;
 mod examples;
 mod faults;
+mod giving_up;
 mod hostile_text;
 mod inspect;
 mod install;

@@ -14,6 +14,7 @@ use super::client::Client;
 use super::error::{Error, ErrorKind, Fault};
 use super::exchange::line;
 use super::failure::Failure;
+use super::group::RetryGroup;
 use super::hosts::api_url;
 use super::send::Request;
 use super::sign_in::SignIn;
@@ -75,7 +76,7 @@ impl Pause {
         before.is_none_or(|until| until + NEWS < now + time)
     }
 
-    fn is_over(&self) -> bool {
+    pub(super) fn is_over(&self) -> bool {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).is_none_or(|until| until <= Instant::now())
     }
 
@@ -113,7 +114,10 @@ impl Client {
         loop {
             if self.stop().raised().is_none() {
                 // Who looks at what became of a write does not wait.
-                let _ = self.stop().or(host.pause.over()).await;
+                let waited = self.stop().or(RetryGroup::or(host.pause.over())).await;
+                if waited == Ok(None) && !host.pause.is_over() {
+                    return Err(request.not_needed());
+                }
             }
             let permit = if request.at_once { None } else { host.slots.acquire().await.ok() };
             match self.stop().raised() {

@@ -15,6 +15,7 @@ mod exchange;
 mod failure;
 #[cfg(fuzzing)]
 pub mod fuzzing;
+mod group;
 mod host;
 mod hosts;
 mod link;
@@ -37,6 +38,7 @@ pub(crate) use ask::{Question, Told, Verb};
 pub(crate) use blobs::{FoundBlob, Mounting};
 pub use client::{Client, DEFAULT_CONCURRENCY, DEFAULT_SILENCE, Options, Trace, Traffic};
 pub use error::{Denial, Denied, Error, ErrorKind, RateLimit, Refusal, RegistryMessage};
+pub(crate) use group::RetryGroup;
 pub use hosts::Hosts;
 pub use lists::TagList;
 pub use push::IfMatch;
