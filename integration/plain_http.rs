@@ -3,6 +3,7 @@
 use std::sync::{Arc, Mutex};
 
 use crate::support::scripted::Answer;
+use crate::support::tls_servers::{KeyServer, OpensslServer, self_signed};
 use crate::support::{Outcome, Scripted, command, run};
 
 const WARNING: &str = "warning: credentials go to registry.test over plain HTTP: others on the network can read them\n";
@@ -135,4 +136,32 @@ fn nothing_is_warned_of_without_credentials_or_on_this_machine() {
     let outcome = run(command(folder.path(), &args), "secret-word");
     assert!(outcome.exit == 1 && !outcome.stderr.contains("warning"), "{outcome:?}");
     assert_eq!(signed.lock().unwrap().len(), 1);
+}
+
+#[test]
+fn plain_http_to_a_port_with_tls_says_so() {
+    let folder = tempfile::tempdir().unwrap();
+    let (certificate, key) = self_signed(folder.path(), "server", &["rsa:2048"], &[]);
+    // One answers with an alert, the other hangs up.
+    let alert = KeyServer::start(&certificate, &key, &rustls::version::TLS13);
+    let closing = OpensslServer::start(&certificate, &key, &[]);
+    for (host, why) in [
+        (&alert.host, format!("{} did not answer with HTTP", alert.host)),
+        (&closing.host, "connection closed before message completed".to_owned()),
+    ] {
+        let args = ["--plain-http", "--retries", "0", "inspect", &format!("{host}/app:v1")];
+        let outcome = run(command(folder.path(), &args), "");
+        let said = format!("{why}\nhint: if the port speaks TLS, leave --plain-http out\n");
+        assert!(outcome.exit == 1 && outcome.stderr.ends_with(&said), "{outcome:?}");
+    }
+    for words in [
+        "Client sent an HTTP request to an HTTPS server.\n",
+        "<html>\r\n<head><title>400 The plain HTTP request was sent to HTTPS port</title></head>\r\n</html>\r\n",
+    ] {
+        let server = Scripted::start(move |_, _| (400, vec![], words.as_bytes().to_vec()));
+        let args = ["--plain-http", "inspect", &format!("{}/app:v1", server.host)];
+        let outcome = run(command(folder.path(), &args), "");
+        let hint = "\nhint: the port speaks TLS: leave --plain-http out\n";
+        assert!(outcome.exit == 1 && outcome.stderr.ends_with(hint), "{words}: {outcome:?}");
+    }
 }

@@ -1,5 +1,9 @@
 //! Proxies from the environment.
 
+use std::io::{Read as _, Write as _};
+use std::net::{TcpListener, TcpStream};
+use std::sync::{Arc, Mutex};
+
 use crate::support::{Registry, Scripted, command, run};
 
 fn inspect(reference: &str, more: &[&str], environment: &[(&str, &str)]) -> String {
@@ -36,4 +40,149 @@ fn no_proxy_and_loopback_go_past_it() {
     let stderr = inspect(&format!("{}/app:v1", registry.host), &[], &all);
     assert!(stderr.contains("MANIFEST_UNKNOWN"), "{stderr}");
     assert!(proxy.asked().is_empty());
+}
+
+#[test]
+fn hosts_in_no_proxy_are_reached_without_the_proxy() {
+    let proxy = Scripted::start(|_, _| (404, vec![], br#"{"errors":[{"code":"NAME_UNKNOWN"}]}"#.to_vec()));
+    let url = format!("http://{}", proxy.host);
+    for (no_proxy, host, goes_through) in [
+        ("registry.test", "registry.test", false),
+        ("registry.test:80", "registry.test", false),
+        ("registry.test:5000", "registry.test", true),
+        ("registry.test:5000", "registry.test:5000", false),
+        ("other.test, *.test", "registry.test", false),
+        ("*.registry.test", "registry.test", true),
+        ("*", "registry.test", false),
+        ("192.0.2.0/24", "192.0.3.1", true),
+        ("127.0.0.0/8", "127.0.0.2:1", false),
+    ] {
+        for name in ["NO_PROXY", "no_proxy"] {
+            let before = proxy.asked().len();
+            let environment = [("HTTP_PROXY", url.as_str()), (name, no_proxy)];
+            let stderr = inspect(&format!("{host}/app:v1"), &["--plain-http"], &environment);
+            let asked = proxy.asked().len() - before;
+            assert_eq!(asked, usize::from(goes_through), "{name}={no_proxy} {host}: {stderr}");
+        }
+    }
+}
+
+#[test]
+fn all_proxy_is_for_both_schemes() {
+    let proxy = Scripted::start(|_, _| (404, vec![], br#"{"errors":[{"code":"NAME_UNKNOWN"}]}"#.to_vec()));
+    let url = format!("http://{}", proxy.host);
+    for name in ["ALL_PROXY", "all_proxy"] {
+        inspect("registry.test/app:v1", &["--plain-http"], &[(name, &url)]);
+        inspect("registry.test/app:v1", &[], &[(name, &url)]);
+    }
+    let asked: Vec<String> = proxy.asked().into_iter().map(|asked| asked.line).collect();
+    let (plain, tunnel) = ("GET http://registry.test/v2/app/manifests/v1", "CONNECT registry.test:443");
+    assert_eq!(asked, [plain, tunnel, plain, tunnel]);
+}
+
+/// A SOCKS5 proxy (RFC 1928) that connects to one server, whatever it is asked for.
+struct Socks {
+    host: String,
+    /// Where connections were asked for, with user name and password (RFC 1929).
+    asked: Arc<Mutex<Vec<String>>>,
+}
+
+impl Socks {
+    fn start(server: &str) -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let proxy = Self { host: listener.local_addr().unwrap().to_string(), asked: Arc::default() };
+        let (server, asked) = (server.to_owned(), Arc::clone(&proxy.asked));
+        std::thread::spawn(move || {
+            for mut stream in listener.incoming().flatten() {
+                let (server, asked) = (server.clone(), Arc::clone(&asked));
+                std::thread::spawn(move || {
+                    let wanted = read_socks(&mut stream)?;
+                    asked.lock().unwrap().push(wanted);
+                    stream.write_all(&[5, 0, 0, 1, 127, 0, 0, 1, 0, 0]).ok()?;
+                    let mut behind = TcpStream::connect(server).ok()?;
+                    let (mut from, mut to) = (stream.try_clone().ok()?, behind.try_clone().ok()?);
+                    std::thread::spawn(move || std::io::copy(&mut from, &mut to));
+                    std::io::copy(&mut behind, &mut stream).ok()
+                });
+            }
+        });
+        proxy
+    }
+}
+
+/// Reads a greeting and a request, and returns `[USER:PASSWORD@]HOST:PORT`.
+fn read_socks(stream: &mut TcpStream) -> Option<String> {
+    fn take(stream: &mut TcpStream, length: usize) -> Option<Vec<u8>> {
+        let mut bytes = vec![0; length];
+        stream.read_exact(&mut bytes).ok()?;
+        Some(bytes)
+    }
+    fn text(stream: &mut TcpStream) -> Option<String> {
+        let length = take(stream, 1)?[0];
+        String::from_utf8(take(stream, length.into())?).ok()
+    }
+    let methods = take(stream, 2)?[1];
+    let mut user = String::new();
+    if take(stream, methods.into())?.contains(&2) {
+        stream.write_all(&[5, 2]).ok()?;
+        take(stream, 1)?;
+        user = format!("{}:{}@", text(stream)?, text(stream)?);
+        stream.write_all(&[1, 0]).ok()?;
+    } else {
+        stream.write_all(&[5, 0]).ok()?;
+    }
+    // CONNECT to a name: the proxy is to resolve it.
+    assert_eq!(take(stream, 4)?, [5, 1, 0, 3]);
+    let host = text(stream)?;
+    let port = take(stream, 2)?;
+    Some(format!("{user}{host}:{}", u16::from_be_bytes([port[0], port[1]])))
+}
+
+#[test]
+fn a_socks_proxy_resolves_the_names() {
+    let registry = Registry::start();
+    for (scheme, user) in [("socks5", ""), ("socks5h", ""), ("socks5h", "user:secret-word@")] {
+        for name in ["ALL_PROXY", "HTTP_PROXY"] {
+            let proxy = Socks::start(&registry.host);
+            let url = format!("{scheme}://{user}{}", proxy.host);
+            let stderr = inspect("registry.test/app:v1", &["--plain-http"], &[(name, &url)]);
+            assert!(stderr.contains("MANIFEST_UNKNOWN") && !stderr.contains("secret-word"), "{stderr}");
+            assert_eq!(*proxy.asked.lock().unwrap(), [format!("{user}registry.test:80")], "{name} {scheme}");
+        }
+    }
+}
+
+#[test]
+fn an_unusable_proxy_is_named_without_its_password() {
+    for (value, shown) in [
+        ("ftp://user:secret-word@proxy.test", "\"ftp://proxy.test\" is neither http, https, socks5 nor socks5h"),
+        ("http://user:secret-word@proxy.test:port", "\"http://proxy.test:port\" is not a URL"),
+    ] {
+        let stderr = inspect("registry.test/app:v1", &[], &[("HTTPS_PROXY", value)]);
+        let said = format!("error: registry.test/app:v1: HTTPS_PROXY does not name a proxy: {shown}\n");
+        assert!(stderr.contains(&said) && !stderr.contains("secret-word"), "{stderr}");
+        let stderr = inspect("127.0.0.1:1/app:v1", &[], &[("HTTPS_PROXY", value)]);
+        assert!(stderr.contains("Connection refused"), "loopback needs no proxy: {stderr}");
+    }
+}
+
+#[test]
+fn a_proxy_that_does_not_connect_is_named() {
+    let free = "127.0.0.1:1";
+    for (status, why) in [(407, "the proxy wants credentials (HTTP 407)"), (403, "the proxy refused to connect")] {
+        let proxy = Scripted::start(move |_, _| (status, vec![], vec![]));
+        let url = format!("http://{}", proxy.host);
+        let stderr = inspect("registry.test/app:v1", &[], &[("HTTPS_PROXY", &url)]);
+        let said = format!("{why} (through the proxy {})\nhint: HTTPS_PROXY, HTTP_PROXY", proxy.host);
+        assert!(stderr.contains(&said), "{stderr}");
+    }
+    for scheme in ["http", "socks5"] {
+        let stderr = inspect("registry.test/app:v1", &[], &[("HTTPS_PROXY", &format!("{scheme}://{free}"))]);
+        let said = format!("(through the proxy {free})\nhint: HTTPS_PROXY, HTTP_PROXY");
+        assert!(stderr.contains(&said) && !stderr.contains("Os {"), "{stderr}");
+    }
+    let proxy = Scripted::start(|_, _| (407, vec![], vec![]));
+    let url = format!("http://{}", proxy.host);
+    let stderr = inspect("registry.test/app:v1", &["--plain-http"], &[("HTTP_PROXY", &url)]);
+    assert!(stderr.contains("HTTP 407") && stderr.contains("hint: the proxy wants credentials"), "{stderr}");
 }

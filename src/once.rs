@@ -26,6 +26,17 @@ impl<K, V, E> Default for Once<K, V, E> {
 impl<K: Eq + Hash + Clone, V: Clone, E: Clone> Once<K, V, E> {
     /// The value of a key: from who has it, or from this work.
     pub(crate) async fn get(&self, key: &K, work: impl Future<Output = Result<V, E>>) -> Result<V, E> {
+        self.get_or_share(key, work, |_| true).await
+    }
+
+    /// Gets the value of a key as [`Self::get`] does, and does the work again if the failure of another caller does not
+    /// count for this one.
+    pub(crate) async fn get_or_share(
+        &self,
+        key: &K,
+        work: impl Future<Output = Result<V, E>>,
+        counts: impl Fn(&E) -> bool,
+    ) -> Result<V, E> {
         let slot = {
             let mut slots = self.slots.lock().unwrap_or_else(PoisonError::into_inner);
             let new = || Arc::new(Slot { ended: AtomicU64::new(0), last: tokio::sync::Mutex::new(None) });
@@ -35,7 +46,9 @@ impl<K: Eq + Hash + Clone, V: Clone, E: Clone> Once<K, V, E> {
         let mut last = slot.last.lock().await;
         match last.as_ref() {
             Some(Ok(value)) => return Ok(value.clone()),
-            Some(Err(error)) if slot.ended.load(Ordering::Acquire) > before => return Err(error.clone()),
+            Some(Err(error)) if slot.ended.load(Ordering::Acquire) > before && counts(error) => {
+                return Err(error.clone());
+            }
             _ => {}
         }
         let outcome = work.await;

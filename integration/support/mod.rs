@@ -7,6 +7,7 @@ pub mod images;
 pub mod registry;
 pub mod scene;
 pub mod scripted;
+pub mod tls_servers;
 pub mod token_service;
 
 pub use binary::{

@@ -59,7 +59,7 @@ impl Sources {
                 Ok(fetched) => Ok(Ok(Arc::new(parts(store, target, reference, fetched).await?))),
             }
         };
-        self.once.get(reference, fetch).await?.map_err(SourceReason::Registry)
+        self.once.get_or_share(reference, fetch, SourceReason::counts).await?.map_err(SourceReason::Registry)
     }
 
     /// An index is done with its sources. Those that another index wants as well are kept, as long as there is memory for

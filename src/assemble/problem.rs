@@ -121,6 +121,16 @@ impl From<Error> for SourceReason {
     }
 }
 
+impl SourceReason {
+    /// Whether the failure of another index, with which this one shares a source, is this one's as well.
+    pub(super) fn counts(&self) -> bool {
+        match self {
+            Self::Registry(error) => error.counts(),
+            Self::Unusable(_) => true,
+        }
+    }
+}
+
 impl fmt::Display for SourceReason {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {

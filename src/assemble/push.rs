@@ -10,6 +10,7 @@ use super::resolve::Resolved;
 use super::settle::{Amendment, Change};
 use super::{Error, PushOptions, amend, gather, resolve};
 use crate::image::{Descriptor, Digest, Index, Location};
+use crate::registry::RetryGroup;
 use crate::spec::Spec;
 use crate::store::{Error as StoreError, Placed, Publication, PublishError, Report, Store, TagReport};
 
@@ -38,7 +39,7 @@ impl<'a> Assembler<'a> {
     /// No manifest is written before every source is fetched and checked. Blobs of sources in other repositories are
     /// placed while configs are fetched; nothing refers to them until then.
     pub async fn push(&self, spec: &Spec, reporter: Reporter<'_>) -> Result<Outcome, Error> {
-        let outcome = self.assemble(spec, &Log::new(reporter, self.options.dry_run)).await;
+        let outcome = RetryGroup::run(self.assemble(spec, &Log::new(reporter, self.options.dry_run))).await;
         self.sources.release(spec, self.store.client().budget());
         outcome
     }
@@ -46,7 +47,7 @@ impl<'a> Assembler<'a> {
     async fn assemble(&self, spec: &Spec, log: &Log<'_>) -> Result<Outcome, Error> {
         let (store, options) = (self.store, &self.options);
         spec.warnings.iter().for_each(|warning| log.event(Event::Warning(Warning::Spec(warning.clone()))));
-        let gathering = resolve::gather(store, &self.sources, spec);
+        let gathering = resolve::gather(store, &self.sources, spec, options.ignore_missing);
         let resolving = resolve::resolve(store, &self.configs, &gathering, spec, options, log);
         let placing = async {
             let children = resolve::children(&gathering, spec, options.ignore_missing).await;
@@ -106,7 +107,10 @@ impl<'a> Assembler<'a> {
         let (held, first) = match held {
             // A plan can do without what is there, as a push does, where that is no manifest; a change cannot.
             Err(_) if !spec.append => (Ok(Held::Unread), store.current_digest(target).await),
-            Err(error) => return (Err(Error::Target(error)), current),
+            Err(error) => {
+                RetryGroup::fail_current();
+                return (Err(Error::Target(error)), current);
+            }
             Ok(held) => (Ok(held.clone()), Ok(held.digest().cloned())),
         };
         current.insert(0, first);

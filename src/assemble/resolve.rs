@@ -13,6 +13,7 @@ use crate::image::{
     Descriptor, Digest, ImageConfig, Location, Platform, is_known_platform, media_type, parse_config, unsupported,
 };
 use crate::once::Once;
+use crate::registry::RetryGroup;
 use crate::spec::{Attestations, Source, Spec, is_possible};
 use crate::store::{Child, Store};
 
@@ -52,9 +53,22 @@ pub(super) type Configs = Once<(Location, Digest), Platform, SourceReason>;
 /// A source whose manifests are on their way, for all who wait for them.
 pub(super) type Gathering<'a> = Shared<BoxFuture<'a, Result<Arc<Vec<Part>>, SourceReason>>>;
 
-/// Begins with every source of an index.
-pub(super) fn gather<'a>(store: &'a Store<'a>, sources: &'a Sources, spec: &'a Spec) -> Vec<Gathering<'a>> {
-    spec.sources.iter().map(|source| sources.get(store, &spec.target, source).boxed().shared()).collect()
+/// Begins with every source of an index. Once one cannot be used, the others are not tried again.
+pub(super) fn gather<'a>(
+    store: &'a Store<'a>,
+    sources: &'a Sources,
+    spec: &'a Spec,
+    ignore_missing: bool,
+) -> Vec<Gathering<'a>> {
+    let gather = |source: &'a Source| async move {
+        let outcome = sources.get(store, &spec.target, source).await;
+        outcome.inspect_err(|reason| {
+            if skipped(source, reason, ignore_missing).is_none() {
+                RetryGroup::fail_current();
+            }
+        })
+    };
+    spec.sources.iter().map(|source| gather(source).boxed().shared()).collect()
 }
 
 /// What will have to be put into the target's repository, once all manifests are here; nothing, if one is not.
@@ -89,13 +103,13 @@ pub(super) async fn resolve(
     let outcomes = join_all(spec.sources.iter().zip(gathering).map(async |(source, gathering)| {
         let parts = gathering.clone().await?;
         let parts = parts.iter().filter(|part| !is_dropped(spec, part));
-        try_join_all(parts.map(|part| entry(store, configs, spec, source, part, options.strict))).await
+        let entries = try_join_all(parts.map(|part| entry(store, configs, spec, source, part, options.strict))).await;
+        entries.inspect_err(|_| RetryGroup::fail_current())
     }));
     let subject = async {
-        match &spec.subject {
-            Some(subject) => Ok(Some(store.fetch_manifest(subject, Some(&spec.target)).await?.descriptor)),
-            None => Ok(None),
-        }
+        let Some(subject) = &spec.subject else { return Ok(None) };
+        let fetched = store.fetch_manifest(subject, Some(&spec.target)).await;
+        fetched.inspect_err(|_| RetryGroup::fail_current()).map(|fetched| Some(fetched.descriptor))
     };
     let (outcomes, subject) = join(outcomes, subject).await;
     let mut problems = Vec::new();
@@ -192,7 +206,8 @@ async fn config_of(
         return Ok(None);
     }
     let fetch = config_platform(store, &source.location, config, &spec.target);
-    match configs.get(&(source.location.without_name(), config.digest.clone()), fetch).await {
+    let key = (source.location.without_name(), config.digest.clone());
+    match configs.get_or_share(&key, fetch, SourceReason::counts).await {
         Ok(platform) => Ok(Some(platform)),
         Err(reason) if needed => Err(reason),
         Err(_) => Ok(None),

@@ -6,8 +6,8 @@ use reqwest::{Response, Version};
 use tokio::time::Instant;
 use url::Url;
 
-use super::connections::reason_of;
 use super::error::{Error, ErrorKind, RateLimit, Refusal};
+use super::failure::Failure;
 use super::secrets::Secrets;
 use crate::image::Digest;
 use crate::memory::Budget;
@@ -179,7 +179,7 @@ async fn read_body(mut response: Response, limit: u64, reading: &Reading<'_>) ->
                 body.shrink_to_fit();
                 return charge.keep(body).map_err(over_limit);
             }
-            Err(error) => return Err(broke_off(reason_of(&error))),
+            Err(error) => return Err(broke_off(Failure::of(&error).reason)),
         };
         if (body.len() + chunk.len()) as u64 > limit {
             return Err(Error::new(reading.subject, ErrorKind::TooLarge { limit }));

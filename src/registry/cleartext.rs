@@ -7,7 +7,7 @@ use url::Url;
 
 use super::addresses::is_loopback;
 use super::client::Client;
-use super::exchange::host_of;
+use super::redact::host_of;
 
 /// Hosts that the user has been warned of.
 #[derive(Default)]

@@ -4,7 +4,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use super::cleartext::Warned;
-use super::connections::{Connections, Tls};
+use super::connections::Connections;
 use super::error::{Error, ErrorKind};
 use super::host::Host;
 use super::hosts::Hosts;
@@ -14,6 +14,7 @@ use super::send::Request;
 use super::sign_in::credentials::{CredentialSources, Credentials};
 use super::sign_in::scopes::Scopes;
 use super::stop::Stop;
+use super::tls::Tls;
 use crate::image::visible;
 use crate::memory::Budget;
 
@@ -52,7 +53,7 @@ pub struct Options {
 
 /// A registry client: one for the process, so that connections, tokens and what is known of hosts are shared.
 ///
-/// Proxies are taken from `HTTPS_PROXY`, `HTTP_PROXY` and `NO_PROXY`; a loopback registry is reached without one.
+/// Proxies are taken from `HTTPS_PROXY`, `HTTP_PROXY`, `ALL_PROXY` and `NO_PROXY`; a loopback registry is reached without one.
 pub struct Client {
     plain_http: Hosts,
     cleartext: Warned,

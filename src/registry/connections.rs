@@ -1,33 +1,21 @@
 use std::collections::HashMap;
-use std::error::Error as _;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use reqwest::{Certificate, Identity};
 use url::Url;
 
-use super::addresses::{ForbiddenAddress, Guard, GuardedResolver, is_loopback};
+use super::addresses::{Guard, GuardedResolver};
 use super::ahead::{Ahead, Kept};
-use super::hosts::Hosts;
-use crate::image::one_line;
-
-/// What certificates are believed, and where from.
-#[derive(Debug, Clone, Default)]
-pub struct Tls {
-    /// Registries to take any certificate from, as far as this run's references name them, and from no other host.
-    pub insecure: Hosts,
-    /// PEM files of authorities to believe besides the system's. On Linux `SSL_CERT_FILE` and `SSL_CERT_DIR` take the
-    /// place of the system's.
-    pub ca_certs: Vec<PathBuf>,
-    /// Folders with a folder for each `HOST[:PORT]`, in Docker's form: `*.crt` are authorities to believe for that
-    /// host, `*.cert` with a `*.key` of the same name the client's own certificate. Docker's is `/etc/docker/certs.d`.
-    pub certs_folders: Vec<PathBuf>,
-}
+use super::failure::Failure;
+use super::proxies::{Proxies, Route};
+use super::redact::host_of;
+use super::tls::{Tls, Way};
 
 /// The connections of a run: one pool for each way to prove a host's identity.
 pub(super) struct Connections {
     tls: Tls,
+    proxies: Proxies,
     /// How long a server may say nothing.
     silence: Duration,
     known: Mutex<Known>,
@@ -35,18 +23,17 @@ pub(super) struct Connections {
 
 #[derive(Default)]
 struct Known {
-    profiles: HashMap<String, Profile>,
+    profiles: HashMap<String, Result<Profile, String>>,
     clients: HashMap<Profile, Result<reqwest::Client, String>>,
     kept: HashMap<String, Kept>,
 }
 
 /// What has to be alike for two hosts to share a pool.
-#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+#[derive(Clone, PartialEq, Eq, Hash)]
 struct Profile {
     /// A registry has a pool of its own, into which connections opened ahead for it go.
     origin: Option<String>,
-    /// Loopback goes past proxies, as with Go's programs.
-    proxy: bool,
+    route: Route,
     /// Without TLS nothing is loaded.
     tls: bool,
     /// Take any certificate.
@@ -58,18 +45,18 @@ struct Profile {
 }
 
 impl Connections {
-    /// Nothing is read or opened before the first request.
+    /// No file is read and no connection opened before the first request.
     pub(super) fn new(tls: Tls, silence: Duration) -> Self {
-        Self { tls, silence, known: Mutex::default() }
+        Self { tls, proxies: Proxies::from_env(), silence, known: Mutex::default() }
     }
 
     /// The client for a URL of the registry at `api`, or one that this registry points to.
     ///
-    /// Errors: files of certificates that cannot be read.
+    /// Errors: files of certificates that cannot be read, and a variable that does not name a proxy.
     pub(super) fn client(&self, url: &Url, api: &Url) -> Result<reqwest::Client, String> {
         let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
         let origin = [url, api].map(|url| url.origin().ascii_serialization()).join(" of ");
-        let profile = known.profiles.entry(origin).or_insert_with(|| self.profile(url, api)).clone();
+        let profile = known.profiles.entry(origin).or_insert_with(|| self.profile(url, api)).clone()?;
         let kept = profile.origin.as_ref().map(|origin| known.kept.entry(origin.clone()).or_default().takes());
         known.clients.entry(profile.clone()).or_insert_with(|| self.build(&profile, kept)).clone()
     }
@@ -78,7 +65,7 @@ impl Connections {
     pub(super) fn open_ahead(&self, url: &Url, count: usize) {
         let opened = {
             let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
-            let profile = self.profile(url, url);
+            let Ok(profile) = self.profile(url, url) else { return };
             let origin = profile.origin.clone().unwrap_or_default();
             let opens = known.kept.entry(origin).or_default().opens();
             self.build(&profile, Some(opens))
@@ -91,13 +78,21 @@ impl Connections {
         });
     }
 
-    fn profile(&self, url: &Url, api: &Url) -> Profile {
+    /// The host and port of the proxy through which a URL is reached, for messages.
+    pub(super) fn proxy_of(&self, url: &Url) -> Option<String> {
+        match self.proxies.route(url) {
+            Ok(Route::Through(proxy)) => Some(host_of(&proxy)),
+            _ => None,
+        }
+    }
+
+    fn profile(&self, url: &Url, api: &Url) -> Result<Profile, String> {
         let own = url.origin() == api.origin();
         let tls = url.scheme() == "https";
         let folders = if tls { self.folders(url) } else { Vec::new() };
         let origin = own.then(|| url.origin().ascii_serialization());
         let unchecked = tls && own && self.tls.insecure.contains_api(url);
-        Profile { origin, proxy: !is_loopback(url), tls, unchecked, folders, guard: Guard::of(url, api) }
+        Ok(Profile { origin, route: self.proxies.route(url)?, tls, unchecked, folders, guard: Guard::of(url, api) })
     }
 
     fn folders(&self, url: &Url) -> Vec<PathBuf> {
@@ -114,119 +109,40 @@ impl Connections {
     }
 
     fn build(&self, profile: &Profile, ahead: Option<Ahead>) -> Result<reqwest::Client, String> {
-        let builder = || match &ahead {
-            Some(ahead) => builder(profile, self.silence).connector_layer(ahead.clone()),
-            None => builder(profile, self.silence),
+        let way = match (profile.tls, profile.unchecked) {
+            (false, _) => Way::Without,
+            (true, true) => Way::AnyCertificate(&profile.folders),
+            (true, false) => Way::Checked(&profile.folders),
         };
-        if !profile.tls {
-            return builder().tls_certs_only([]).build().map_err(|error| reason_of(&error));
-        }
-        let mut authorities = Vec::new();
-        for path in &self.tls.ca_certs {
-            authorities.extend(read_authorities(path)?);
-        }
-        let mut identity = None;
-        for folder in &profile.folders {
-            for path in files_with(folder, "crt")? {
-                authorities.extend(read_authorities(&path)?);
-            }
-            for path in files_with(folder, "cert")? {
-                identity = Some(read_identity(&path)?);
-            }
-        }
-        let builder = || match &identity {
-            Some(identity) => builder().identity(identity.clone()),
-            None => builder(),
+        let builder = builder(profile, self.silence)?.tls_backend_preconfigured(self.tls.config(&way)?);
+        let builder = match ahead {
+            Some(ahead) => builder.connector_layer(ahead),
+            None => builder,
         };
-        if profile.unchecked {
-            let unchecked = builder().tls_certs_only([]).tls_danger_accept_invalid_certs(true);
-            return unchecked.build().map_err(|error| reason_of(&error));
-        }
-        builder().tls_certs_merge(authorities).build().or_else(|error| match reason_of(&error) {
-            // A system without authorities, such as an empty container: a host that needs one will be refused, and
-            // one that does not speak TLS can be found out.
-            reason if reason.contains("No CA certificates") => {
-                builder().tls_certs_only([]).build().map_err(|error| reason_of(&error))
-            }
-            reason => Err(reason),
-        })
+        builder.build().map_err(|error| Failure::of(&error).reason)
     }
 }
 
-fn builder(profile: &Profile, silence: Duration) -> reqwest::ClientBuilder {
-    // Fails only when one is installed already, which is as good.
-    let _ = rustls::crypto::ring::default_provider().install_default();
+fn builder(profile: &Profile, silence: Duration) -> Result<reqwest::ClientBuilder, String> {
     let builder = reqwest::Client::builder()
         .user_agent(concat!("manifest-tool/", env!("CARGO_PKG_VERSION")))
         .connect_timeout(silence)
         // Redirects are followed by `Client`, which knows who may get what.
         .redirect(reqwest::redirect::Policy::none())
         .referer(false);
-    let builder = if profile.proxy { builder } else { builder.no_proxy() };
-    match &profile.guard {
+    let builder = match &profile.route {
+        Route::Direct => builder.no_proxy(),
+        Route::System => builder,
+        Route::Through(proxy) => {
+            // Not the error's own words, which may show the password in the URL.
+            let unusable = |_| format!("the proxy {} cannot be used", host_of(proxy));
+            builder.proxy(reqwest::Proxy::all(proxy.clone()).map_err(unusable)?)
+        }
+    };
+    Ok(match &profile.guard {
         Some(guard) => builder.dns_resolver(Arc::new(GuardedResolver::new(guard.clone()))),
         None => builder,
-    }
-}
-
-/// The certificates of a PEM file.
-fn read_authorities(path: &Path) -> Result<Vec<Certificate>, String> {
-    let shown = path.display();
-    let bytes = std::fs::read(path).map_err(|error| format!("cannot read {shown}: {error}"))?;
-    let certificates = Certificate::from_pem_bundle(&bytes).map_err(|_| format!("{shown} is not a PEM file"))?;
-    if certificates.is_empty() { Err(format!("{shown} holds no PEM certificate")) } else { Ok(certificates) }
-}
-
-/// The client's own certificate with its key, which lies beside it.
-fn read_identity(certificate: &Path) -> Result<Identity, String> {
-    let key = certificate.with_extension("key");
-    let mut pem = Vec::new();
-    for path in [certificate, &key] {
-        pem.extend(std::fs::read(path).map_err(|error| format!("cannot read {}: {error}", path.display()))?);
-        pem.push(b'\n');
-    }
-    Identity::from_pem(&pem).map_err(|_| format!("{} and its .key are no certificate and key", certificate.display()))
-}
-
-fn files_with(folder: &Path, extension: &str) -> Result<Vec<PathBuf>, String> {
-    let entries = std::fs::read_dir(folder).map_err(|error| format!("cannot read {}: {error}", folder.display()))?;
-    let mut paths: Vec<PathBuf> = entries
-        .flatten()
-        .map(|entry| entry.path())
-        .filter(|path| path.extension().is_some_and(|found| found == extension))
-        .collect();
-    paths.sort();
-    Ok(paths)
-}
-
-/// Whether another try may help: not where the two do not understand each other, as with a refused certificate, nor
-/// where the name is known to stand for nothing.
-pub(super) fn is_transient(error: &reqwest::Error) -> bool {
-    // getaddrinfo's EAI_NONAME, as glibc, musl and macOS word it; std gives no code for it.
-    let unknown_name = ["Name or service not known", "Name does not resolve", "nodename nor servname provided"];
-    let reason = reason_of(error);
-    !error.is_builder() && !is_lasting(error) && !unknown_name.iter().any(|words| reason.contains(words))
-}
-
-/// Whether an error has a cause that does not go away: TLS that is not understood, or an address that is refused.
-fn is_lasting(error: &(dyn std::error::Error + 'static)) -> bool {
-    // What an io::Error was made of is not its source, and the other way round.
-    let in_io = error.downcast_ref::<std::io::Error>().and_then(std::io::Error::get_ref);
-    error.is::<rustls::Error>()
-        || error.is::<ForbiddenAddress>()
-        || in_io.is_some_and(|inner| is_lasting(inner))
-        || error.source().is_some_and(is_lasting)
-}
-
-/// The innermost reason: the outer layers of an HTTP error only say that sending failed, and repeat the URL.
-pub(super) fn reason_of(error: &reqwest::Error) -> String {
-    let mut reason = if error.is_timeout() { "timed out".to_owned() } else { error.to_string() };
-    let mut source = error.source();
-    while let Some(inner) = source {
-        reason = inner.to_string();
-        source = inner.source();
-    }
-    one_line(&reason)
+    })
 }
 
 #[cfg(test)]

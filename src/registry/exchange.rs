@@ -10,8 +10,9 @@ use url::Url;
 use super::addresses::checked_address;
 use super::answer::{Answer, Reading, redirected, silent};
 use super::client::Client;
-use super::connections::{is_transient, reason_of};
-use super::error::Error;
+use super::error::{Error, Fault};
+use super::failure::Failure;
+pub(super) use super::redact::host_of;
 use super::redact::{Secret, redacted, redacted_text};
 use super::send::{Content, Request};
 use super::silence::Progress;
@@ -38,12 +39,15 @@ impl Client {
             let elsewhere = (!at_home).then(|| host_of(&url));
             let response = match self.send_once(request, api, &url, authorization, attempt).await {
                 Ok(response) => response,
-                Err(NotSent { reason, transient, unsent }) => {
+                Err(NotSent { reason, transient, unsent, fault }) => {
+                    // Without the flag, TLS was tried before.
+                    let fault = fault.filter(|fault| *fault != Fault::SpeaksTls || self.plain_http().contains_api(api));
+                    let hint = fault.and_then(|fault| fault.hint(at_home));
                     let reason = match &elsewhere {
                         Some(host) => format!("{}: {reason}", redirected(host)),
                         None => reason,
                     };
-                    return Err(request.transport(reason, transient, unsent));
+                    return Err(request.transport(reason, transient, unsent).with_hint(hint));
                 }
             };
             let Some(location) = redirect(&request.method, &response) else {
@@ -114,7 +118,12 @@ impl Client {
             }
             Some(Content::Stream(length, stream)) => {
                 let stream = stream.lock().unwrap_or_else(PoisonError::into_inner).take();
-                let again = || NotSent { reason: "the upload has to begin anew".into(), transient: true, unsent: true };
+                let again = || NotSent {
+                    reason: "the upload has to begin anew".into(),
+                    transient: true,
+                    unsent: true,
+                    fault: None,
+                };
                 headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/octet-stream"));
                 headers.insert(CONTENT_LENGTH, (*length).into());
                 sent = Some(*length);
@@ -144,14 +153,20 @@ impl Client {
             Some(result) => {
                 self.trace(|| line(method, url, sent, &result, started, attempt));
                 result.map_err(|error| {
+                    let failure = Failure::of(&error);
+                    let proxy = self.connections().proxy_of(url).filter(|_| error.is_connect());
+                    let Failure { reason, fault, is_transient } = match proxy {
+                        Some(proxy) => failure.through(&proxy),
+                        None => failure,
+                    };
                     let unsent = error.is_connect() || error.is_builder();
-                    NotSent { reason: reason_of(&error), transient: is_transient(&error), unsent }
+                    NotSent { reason, transient: is_transient, unsent, fault }
                 })
             }
             None => {
                 let reason = silent(self.silence());
                 self.trace(|| format!("{method} {} -> {reason}, attempt {attempt}", redacted(url)));
-                Err(NotSent { reason, transient: true, unsent: false })
+                Err(NotSent { reason, transient: true, unsent: false, fault: None })
             }
         }
     }
@@ -172,18 +187,13 @@ pub(super) struct NotSent {
     pub(super) transient: bool,
     /// Nothing of it went out.
     pub(super) unsent: bool,
+    pub(super) fault: Option<Fault>,
 }
 
 impl<T: Into<String>> From<T> for NotSent {
     fn from(reason: T) -> Self {
-        Self { reason: reason.into(), transient: false, unsent: true }
+        Self { reason: reason.into(), transient: false, unsent: true, fault: None }
     }
-}
-
-/// A URL's host, with its port unless that is the scheme's own, for messages.
-pub(super) fn host_of(url: &Url) -> String {
-    let host = url.host_str().unwrap_or_default();
-    one_line(&url.port().map_or_else(|| host.to_owned(), |port| format!("{host}:{port}")))
 }
 
 /// A header value that no `Debug` shows and HTTP/2 does not index.
@@ -252,7 +262,7 @@ pub(super) fn line(
             let length = one_line(length.unwrap_or("?"));
             format!("{} {:?}, {length} bytes", response.status().as_u16(), response.version())
         }
-        Err(error) => reason_of(error),
+        Err(error) => Failure::of(error).reason,
     };
     format!("{method} {}{sent} -> {outcome}, {} ms, attempt {attempt}", redacted(url), started.elapsed().as_millis())
 }

@@ -11,9 +11,10 @@ use url::Url;
 use super::addresses::is_loopback;
 use super::answer::silent;
 use super::client::Client;
-use super::connections::{is_transient, reason_of};
-use super::error::{Error, ErrorKind};
+use super::error::{Error, ErrorKind, Fault};
 use super::exchange::line;
+use super::failure::Failure;
+use super::group::RetryGroup;
 use super::hosts::api_url;
 use super::send::Request;
 use super::sign_in::SignIn;
@@ -75,7 +76,7 @@ impl Pause {
         before.is_none_or(|until| until + NEWS < now + time)
     }
 
-    fn is_over(&self) -> bool {
+    pub(super) fn is_over(&self) -> bool {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).is_none_or(|until| until <= Instant::now())
     }
 
@@ -113,7 +114,10 @@ impl Client {
         loop {
             if self.stop().raised().is_none() {
                 // Who looks at what became of a write does not wait.
-                let _ = self.stop().or(host.pause.over()).await;
+                let waited = self.stop().or(RetryGroup::or(host.pause.over())).await;
+                if waited == Ok(None) && !host.pause.is_over() {
+                    return Err(request.not_needed());
+                }
             }
             let permit = if request.at_once { None } else { host.slots.acquire().await.ok() };
             match self.stop().raised() {
@@ -172,11 +176,10 @@ impl Client {
             return unknown(silent(self.silence()));
         };
         self.trace(|| line(&Method::GET, &ping, None, &probe, started, 1));
-        // What a server without TLS does with a TLS greeting: it answers in plain text, or hangs up.
-        let no_tls = ["InvalidContentType", "handshake eof"];
-        match probe {
-            Err(error) if no_tls.iter().any(|sign| reason_of(&error).contains(sign)) => parse("http"),
-            Err(error) if is_transient(&error) => unknown(reason_of(&error)),
+        match probe.map_err(|error| Failure::of(&error)) {
+            // What a server without TLS does with a TLS greeting: it answers in plain text, or hangs up.
+            Err(Failure { fault: Some(Fault::NotTls | Fault::ClosedInHandshake), .. }) => parse("http"),
+            Err(Failure { reason, is_transient: true, .. }) => unknown(reason),
             _ => Ok(https),
         }
     }

@@ -52,6 +52,12 @@ pub(super) fn redacted(url: &url::Url) -> String {
     one_line(&if query.is_empty() { shown.to_string() } else { format!("{shown}?{query}") })
 }
 
+/// A URL's host, with its port unless that is the scheme's own, for messages.
+pub(super) fn host_of(url: &url::Url) -> String {
+    let host = url.host_str().unwrap_or_default();
+    one_line(&url.port().map_or_else(|| host.to_owned(), |port| format!("{host}:{port}")))
+}
+
 /// What was meant as a URL, for messages.
 pub(super) fn redacted_text(text: &str) -> String {
     match text.parse() {

@@ -221,6 +221,11 @@ impl Request {
         Error::new(self.subject.as_str(), ErrorKind::Stopped(reason))
     }
 
+    /// The error of a request that was not sent because another part of the job had failed.
+    pub(super) fn not_needed(&self) -> Error {
+        Error::new(self.subject.as_str(), ErrorKind::NotNeeded).given_up(0)
+    }
+
     pub(super) fn protocol(&self, reason: String) -> Error {
         Error::protocol(&self.subject, reason)
     }

@@ -11,8 +11,8 @@ use reqwest::Method;
 use super::answer::silent;
 use super::blobs::blob_request;
 use super::client::Client;
-use super::connections::reason_of;
 use super::error::{Error, ErrorKind};
+use super::failure::Failure;
 use super::send::Request;
 use super::sign_in::scopes::Scopes;
 use crate::image::{Descriptor, Reference, Verifier};
@@ -74,7 +74,7 @@ impl BlobSource for RegistryBlob<'_> {
                     match stop.or_soon(tokio::time::timeout(silence, response.chunk())).await {
                         Err(reason) => Some((Err(Error::stopped(subject, reason)), None)),
                         Ok(Err(_)) => broke_off(silent(silence)),
-                        Ok(Ok(Err(error))) => broke_off(reason_of(&error)),
+                        Ok(Ok(Err(error))) => broke_off(Failure::of(&error).reason),
                         Ok(Ok(Ok(None))) => None,
                         Ok(Ok(Ok(Some(piece)))) => Some((Ok(piece), Some(response))),
                     }

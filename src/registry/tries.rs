@@ -6,9 +6,11 @@ use std::time::{Duration, SystemTime};
 use super::answer::Answer;
 use super::client::Client;
 use super::error::{Error, ErrorKind};
+use super::group::RetryGroup;
 use super::host::Host;
 use super::retry;
 use super::send::Request;
+use super::stop::StopReason;
 
 /// The tries of one request.
 pub(super) struct Tries<'a> {
@@ -19,6 +21,15 @@ pub(super) struct Tries<'a> {
     failed: u32,
     /// A try was sent whose end is not known.
     left_open: bool,
+    /// Why the last try failed.
+    last: Option<Error>,
+}
+
+/// Why a wait ended early.
+enum Interrupted {
+    Stopped(StopReason),
+    /// Another part of the job has failed.
+    GroupFailed,
 }
 
 /// A wait before a request is sent again.
@@ -38,14 +49,35 @@ impl Client {
             return Err(error.clone().final_one());
         };
         self.warn(format!("{error}; trying again in {:.1} s ({failed} of {})", time.as_secs_f64(), policy.retries));
-        self.stop().or(tokio::time::sleep(time)).await.map_err(|_| error.clone().final_one())
+        self.wait(tokio::time::sleep(time)).await.map_err(|interrupted| match interrupted {
+            Interrupted::Stopped(_) => error.clone().final_one(),
+            Interrupted::GroupFailed => error.clone().given_up(failed),
+        })
+    }
+
+    /// Waits, unless the run is to end or another part of the job has failed.
+    async fn wait(&self, waiting: impl Future<Output = ()>) -> Result<(), Interrupted> {
+        match self.stop().or(RetryGroup::or(waiting)).await {
+            Ok(Some(())) => Ok(()),
+            Ok(None) => Err(Interrupted::GroupFailed),
+            Err(reason) => Err(Interrupted::Stopped(reason)),
+        }
     }
 
     /// Begins, once the host is not to be left alone.
     pub(super) async fn tries<'a>(&'a self, registry: &'a str, request: &'a Request) -> Result<Tries<'a>, Error> {
         let host = self.host(registry);
-        self.stop().or(host.pause.over()).await.map_err(|reason| request.stopped(reason))?;
-        Ok(Tries { client: self, registry, host, request, failed: 0, left_open: false })
+        if !host.pause.is_over() {
+            self.wait(host.pause.over()).await.map_err(|interrupted| match interrupted {
+                Interrupted::Stopped(reason) => request.stopped(reason),
+                Interrupted::GroupFailed => request.not_needed(),
+            })?;
+        }
+        // The run may be to end even where there was no pause.
+        if let Some(reason) = self.stop().raised() {
+            return Err(request.stopped(reason));
+        }
+        Ok(Tries { client: self, registry, host, request, failed: 0, left_open: false, last: None })
     }
 
     /// Whether a request is to be sent again, and when. It is said, as the wait may be long.
@@ -104,6 +136,17 @@ impl Tries<'_> {
         if matches!(&outcome, Err(error) if matches!(error.kind, ErrorKind::Late)) {
             return Some(outcome); // nothing was sent
         }
+        if let Err(error) = &outcome
+            && error.is_given_up()
+        {
+            // Another job gave up on what this one shares with it, such as a token.
+            if !RetryGroup::has_failed() {
+                return None;
+            }
+            let was_sent = !matches!(error.kind, ErrorKind::NotNeeded);
+            let last = self.last.take().filter(|_| !was_sent);
+            return Some(last.map_or(outcome, |last| Err(last.given_up(self.failed))));
+        }
         self.failed += 1;
         self.left_open |= match &outcome {
             Ok(answer) => matches!(answer.status, 408 | 502 | 504),
@@ -116,15 +159,24 @@ impl Tries<'_> {
             if host.pause.begin(wait.time) {
                 client.warn(format!("all requests to {} wait: {}", self.registry, wait.why));
             }
-            client.stop().or(host.pause.over()).await
+            client.wait(host.pause.over()).await
         } else {
             client.warn(wait.why);
-            client.stop().or(tokio::time::sleep(wait.time)).await
+            client.wait(tokio::time::sleep(wait.time)).await
         };
         match waited {
-            Ok(()) => None,
+            Ok(()) => {
+                self.last = Some(error_of(request, outcome));
+                None
+            }
             // What went wrong is worth more than that there was no time for another try.
-            Err(_) => Some(outcome.map_err(Error::final_one)),
+            Err(Interrupted::Stopped(_)) => Some(outcome.map_err(Error::final_one)),
+            Err(Interrupted::GroupFailed) => Some(Err(error_of(request, outcome).given_up(self.failed))),
         }
     }
+}
+
+/// The error that a failed try ended in.
+fn error_of(request: &Request, outcome: Result<Answer, Error>) -> Error {
+    outcome.map_or_else(|error| error, |answer| answer.error(&request.subject))
 }

@@ -1,6 +1,7 @@
 use std::fmt;
 
 use crate::image::{LayoutReference, ManifestError, UntrustedText};
+use crate::registry::RetryGroup;
 use crate::{layout, registry};
 
 /// Why something in a registry or a layout did not work.
@@ -111,6 +112,12 @@ impl Error {
             },
             Self::Unsuitable { .. } => None,
         }
+    }
+
+    /// Whether the failure of another caller, with which this job shares work, is this job's as well: not where it was
+    /// given up for the other's sake.
+    pub(crate) fn counts(&self) -> bool {
+        !matches!(self, Self::Registry(error) if error.is_given_up()) || RetryGroup::has_failed()
     }
 
     /// Whether it was not done because the run was to end.

@@ -9,6 +9,7 @@ use futures_util::stream::{FuturesUnordered, StreamExt as _};
 use super::{Error, Placing, Store};
 use crate::image::{Descriptor, Digest, Location};
 use crate::once::Once;
+use crate::registry::RetryGroup;
 
 /// A manifest that is to be in another repository or layout, with what it refers to.
 #[derive(Debug, Clone)]
@@ -122,7 +123,10 @@ impl Placed {
             match running.next().await {
                 Some(Ok(Some(child))) => missing.push_back((child, child.blobs.iter())),
                 Some(Ok(None)) => {}
-                Some(Err(error)) => errors.push(error),
+                Some(Err(error)) => {
+                    RetryGroup::fail_current();
+                    errors.push(error);
+                }
                 None => return errors,
             }
         }
@@ -136,7 +140,7 @@ impl Placed {
         child: &'c Child,
         place: Place,
     ) -> Result<Option<&'c Child>, Error> {
-        let is_there = self.children.get(&place, self.is_there(store, target, child)).await?;
+        let is_there = self.children.get_or_share(&place, self.is_there(store, target, child), Error::counts).await?;
         Ok((!is_there).then_some(child))
     }
 
@@ -158,7 +162,7 @@ impl Placed {
             steps(Step::Blob(blob.digest.clone(), blob.size, placing));
             Ok(())
         };
-        self.blobs.get(&place, placing).await.map(|()| None)
+        self.blobs.get_or_share(&place, placing, Error::counts).await.map(|()| None)
     }
 
     /// Writes the manifests of children that were not there, at most `concurrency` at once.
@@ -180,7 +184,7 @@ impl Placed {
                 running.push(self.push_child(store, target, child, place, steps).boxed());
             }
             match running.next().await {
-                Some(outcome) => errors.extend(outcome.err()),
+                Some(outcome) => errors.extend(outcome.err().inspect(|_| RetryGroup::fail_current())),
                 None => return errors,
             }
         }
@@ -206,7 +210,7 @@ impl Placed {
             steps(Step::Manifest(child.descriptor.digest.clone()));
             Ok(())
         };
-        self.pushed.get(&place, push).await
+        self.pushed.get_or_share(&place, push, Error::counts).await
     }
 }
 

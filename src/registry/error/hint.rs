@@ -7,7 +7,7 @@ impl Error {
     /// What the user can do about it.
     #[must_use]
     pub fn hint(&self) -> Option<String> {
-        self.kind.hint()
+        self.hint.clone().or_else(|| self.kind.hint())
     }
 }
 
@@ -34,20 +34,6 @@ impl ErrorKind {
             Self::Answer(refusal) => return refusal.hint(),
             Self::Unsettled(kind) => return kind.hint(),
             Self::Immutable { .. } => "push to another tag, or let the registry move this one",
-            Self::SignIn(reason) if reason.contains("certificate") => {
-                "--ca-cert FILE believes the authority in a PEM file"
-            }
-            Self::Transport { reason, .. } if reason.contains("certificate") && reason.contains("redirects") => {
-                "--ca-cert FILE believes the authority in a PEM file"
-            }
-            Self::Transport { reason, .. } if reason.contains("certificate") => {
-                "--ca-cert FILE believes the authority in a PEM file; --insecure skips the check"
-            }
-            Self::Transport { reason, .. }
-                if reason.contains("InvalidContentType") || reason.contains("corrupt message") =>
-            {
-                "the registry does not speak TLS on this port; --plain-http goes without"
-            }
             _ => return None,
         };
         Some(hint.to_owned())
@@ -58,6 +44,8 @@ impl Refusal {
     fn hint(&self) -> Option<String> {
         let (of_blob, of_write) = (self.request.contains("/blobs/"), self.request.starts_with('P'));
         let hint = match self.status {
+            400 if self.wants_tls() => "the port speaks TLS: leave --plain-http out",
+            407 => "the proxy wants credentials: HTTPS_PROXY=http://USER:PASSWORD@HOST:PORT",
             _ if self.says(&["NAME_INVALID"]) => {
                 "repositories have lower-case names, and some registries want a project before them (PROJECT/NAME)"
             }

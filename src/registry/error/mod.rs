@@ -1,8 +1,10 @@
 mod denied;
+mod fault;
 mod hint;
 mod refusal;
 
 pub use denied::{Denial, Denied};
+pub(super) use fault::Fault;
 pub use refusal::{RateLimit, Refusal, RegistryMessage};
 
 use std::fmt;
@@ -20,6 +22,10 @@ pub struct Error {
     pub kind: ErrorKind,
     /// Another try may help.
     transient: bool,
+    /// What the user can do, where the kind does not tell.
+    hint: Option<String>,
+    /// How often it was tried before it was given up, because another part of the job had failed.
+    gave_up: Option<u32>,
 }
 
 /// The kinds of [`Error`].
@@ -78,6 +84,8 @@ pub enum ErrorKind {
     Source(UntrustedText),
     /// It was not sent, because the run was to end.
     Stopped(StopReason),
+    /// It was not sent, because another part of the job had failed.
+    NotNeeded,
     /// Signing in failed before the registry or its token service could judge.
     SignIn(UntrustedText),
     /// The registry or its token service does not let these credentials, or none, do this.
@@ -106,12 +114,33 @@ pub enum ErrorKind {
 
 impl Error {
     pub(super) fn new(subject: impl Into<String>, kind: ErrorKind) -> Self {
-        Self { subject: subject.into(), kind, transient: false }
+        Self { subject: subject.into(), kind, transient: false, hint: None, gave_up: None }
     }
 
     /// One after which another try may help.
     pub(super) fn transient(subject: impl Into<String>, kind: ErrorKind) -> Self {
         Self { transient: true, ..Self::new(subject, kind) }
+    }
+
+    /// Adds what the user can do.
+    pub(super) fn with_hint(self, hint: Option<String>) -> Self {
+        Self { hint, ..self }
+    }
+
+    /// Notes that no further try is made after this many, because another part of the job has failed.
+    pub(super) fn given_up(self, tries: u32) -> Self {
+        Self { transient: false, gave_up: Some(tries), ..self }
+    }
+
+    /// Copies from the error that caused this one what its kind does not tell.
+    pub(super) fn caused_by(self, cause: &Self) -> Self {
+        Self { hint: cause.hint(), gave_up: cause.gave_up, ..self }
+    }
+
+    /// Whether it was given up because another part of the job had failed.
+    #[must_use]
+    pub fn is_given_up(&self) -> bool {
+        self.gave_up.is_some()
     }
 
     /// For work that a [`Stop`](super::Stop) ended.
@@ -209,7 +238,13 @@ impl fmt::Display for Error {
             ErrorKind::Denied(denied) if self.subject == denied.registry => return write!(f, "{denied}"),
             _ => f.write_str(&self.subject)?,
         }
-        self.kind.write(f)
+        self.kind.write(f)?;
+        match self.gave_up {
+            None => Ok(()),
+            Some(0) => f.write_str(": not sent, as another part failed"),
+            Some(1) => f.write_str("; gave up after 1 try, as another part failed"),
+            Some(tries) => write!(f, "; gave up after {tries} tries, as another part failed"),
+        }
     }
 }
 
@@ -243,6 +278,7 @@ impl ErrorKind {
             Self::Protocol(reason) | Self::Source(reason) => write!(f, ": {reason}"),
             Self::Stopped(StopReason::Signal(_)) => f.write_str(": not done, interrupted"),
             Self::Stopped(StopReason::Deadline) => f.write_str(": not done, the deadline has passed"),
+            Self::NotNeeded => Ok(()),
             Self::SignIn(reason) => write!(f, ": sign-in failed: {reason}"),
             Self::Immutable { current, wanted, refusal } => {
                 write!(f, " points at {current} and the registry does not let it move to {wanted} {refusal}")

@@ -88,6 +88,12 @@ impl Refusal {
         matches!(self.status, 400 | 404) && (self.says(&codes) || (self.status == 400 && self.messages.is_empty()))
     }
 
+    /// Whether a server that speaks TLS got a request without TLS, in the words of Go and of nginx.
+    pub(super) fn wants_tls(&self) -> bool {
+        let words = ["HTTP request to an HTTPS server", "plain HTTP request was sent to HTTPS"];
+        self.messages.iter().any(|message| words.iter().any(|words| message.message.contains(words)))
+    }
+
     /// Whether a tag was refused because it points at something already. Harbor answers 412, ECR 400, Docker Hub and
     /// Artifactory 403, each with words of its own.
     pub(in crate::registry) fn is_of_immutable_tag(&self) -> bool {
@@ -171,6 +177,10 @@ fn registry_messages(body: &[u8]) -> Vec<RegistryMessage> {
         // The words of storage services, to which registries redirect.
         Err(_) if !element(body, "Code").is_empty() => {
             vec![RegistryMessage { code: element(body, "Code"), message: element(body, "Message") }]
+        }
+        // A page of a proxy or web server: its title says more than its first line.
+        Err(_) if !element(body, "title").is_empty() => {
+            vec![RegistryMessage { code: UntrustedText::default(), message: element(body, "title") }]
         }
         Err(_) => {
             let line = String::from_utf8_lossy(body.get(..200).unwrap_or(body)).into_owned();

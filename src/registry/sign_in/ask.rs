@@ -9,6 +9,7 @@ use crate::registry::answer::{Answer, MAX_TALK, Reading};
 use crate::registry::client::Client;
 use crate::registry::error::{Error, ErrorKind};
 use crate::registry::exchange::{NotSent, Sending, secret_value};
+use crate::registry::group::RetryGroup;
 use crate::registry::redact::{Secret, redacted};
 use crate::registry::send::Request;
 use crate::registry::silence::Progress;
@@ -35,7 +36,10 @@ impl Client {
                 return outcome.map_err(Error::final_one);
             };
             self.warn(wait.why);
-            tokio::time::sleep(wait.time).await;
+            if RetryGroup::or(tokio::time::sleep(wait.time)).await.is_none() {
+                let error = outcome.map_or_else(|error| error, |answer| answer.error(&request.subject));
+                return Err(error.given_up(failed));
+            }
         }
     }
 
@@ -74,8 +78,11 @@ impl Client {
                 };
                 Answer::read(response, reading, None).await
             }
-            Err(NotSent { reason, transient: true, .. }) => Err(Error::transient(subject, unanswered(reason))),
-            Err(NotSent { reason, .. }) => Err(transport(reason)),
+            Err(NotSent { reason, transient, fault, .. }) => {
+                let kind = unanswered(reason);
+                let error = if transient { Error::transient(subject, kind) } else { Error::new(subject, kind) };
+                Err(error.with_hint(fault.and_then(|fault| fault.hint(url.origin() == api.origin()))))
+            }
         }
     }
 }

@@ -177,7 +177,7 @@ impl TokenService<'_> {
         client.trace(|| format!("token for {}: {}", self.registry, scopes.texts().collect::<Vec<_>>().join(" ")));
         let asking = TokenRequest { api: self.api, method: &method, url, authorization, form: form.as_ref() };
         let sent = client.send_to_token_service(&asking).await;
-        let answer = sent.map_err(|error| TokenError::Other(self.failed(error.to_string())))?;
+        let answer = sent.map_err(|error| TokenError::Other(self.failed(error.to_string()).caused_by(&error)))?;
         if (300..400).contains(&answer.status) {
             let status = answer.status;
             let reason = format!("its token service answered with a redirect (HTTP {status}), which is not followed");

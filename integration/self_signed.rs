@@ -1,0 +1,219 @@
+//! Registries with self-signed certificates, and servers that show a certificate of which they have no key.
+
+use std::path::{Path, PathBuf};
+use std::sync::atomic::Ordering;
+
+use rcgen::{BasicConstraints, CertificateParams, ExtendedKeyUsagePurpose, IsCa, KeyPair, date_time_ymd};
+
+use crate::support::certificates::Authority;
+use crate::support::tls_servers::{KeyServer, OpensslServer, self_signed};
+use crate::support::{Outcome, Registry, command, run};
+
+const RSA: &[&str] = &["rsa:4096"];
+const P256: &[&str] = &["ec", "-pkeyopt", "ec_paramgen_curve:P-256"];
+const P521: &[&str] = &["ec", "-pkeyopt", "ec_paramgen_curve:P-521"];
+const LOCAL: &[&str] = &["-addext", "subjectAltName=DNS:localhost,IP:127.0.0.1"];
+
+/// Asks for a tag that is not there, without more tries.
+fn inspect(folder: &Path, host: &str, args: &[&str], environment: &[(&str, &str)]) -> Outcome {
+    let reference = format!("{host}/app:gone");
+    let mut command = command(folder, &[&["--retries", "0", "inspect", &reference], args].concat());
+    command.envs(environment.iter().copied());
+    let outcome = run(command, "");
+    assert!(outcome.exit == 1 && !outcome.stderr.contains("Error("), "{outcome:?}");
+    outcome
+}
+
+#[track_caller]
+fn reached(folder: &Path, host: &str, args: &[&str], environment: &[(&str, &str)]) {
+    let outcome = inspect(folder, host, args, environment);
+    assert!(outcome.stderr.contains("app:gone not found"), "{args:?} {environment:?}: {outcome:?}");
+}
+
+/// Checks the words after `cannot verify the certificate of HOST`, and the hint.
+#[track_caller]
+fn refused(folder: &Path, host: &str, args: &[&str], why: &str, hint: &str) {
+    let stderr = inspect(folder, host, args, &[]).stderr;
+    assert!(stderr.contains(&format!("cannot verify the certificate of {host}: {why}\n")), "{stderr}");
+    assert!(stderr.contains(&format!("hint: {hint}")), "{stderr}");
+}
+
+fn registry(certificate: &Path, key: &Path) -> Registry {
+    let tls = format!("  tls:\n    certificate: {}\n    key: {}\n", certificate.display(), key.display());
+    Registry::start_with(&tls, None)
+}
+
+/// Makes a certificate for this machine that signed itself.
+fn made(folder: &Path, name: &str, change: impl FnOnce(&mut CertificateParams)) -> (PathBuf, PathBuf) {
+    let mut params = CertificateParams::new(["127.0.0.1".to_owned()]).unwrap();
+    params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+    change(&mut params);
+    let key = KeyPair::generate().unwrap();
+    let certificate = params.self_signed(&key).unwrap();
+    let (certificate_file, key_file) = (folder.join(format!("{name}.crt")), folder.join(format!("{name}.key")));
+    std::fs::write(&certificate_file, certificate.pem()).unwrap();
+    std::fs::write(&key_file, key.serialize_pem()).unwrap();
+    (certificate_file, key_file)
+}
+
+#[test]
+fn a_self_signed_certificate_is_accepted_where_it_is_trusted() {
+    for (key, more) in [(RSA, &[][..]), (P256, &[]), (P256, &["-addext", "basicConstraints=critical,CA:FALSE"])] {
+        let folder = tempfile::tempdir().unwrap();
+        let (certificate, key) = self_signed(folder.path(), "server", key, &[LOCAL, more].concat());
+        let registry = registry(&certificate, &key);
+        let (folder, host, file) = (folder.path(), registry.host.as_str(), certificate.to_str().unwrap());
+        refused(folder, host, &[], "it is self-signed and not trusted", "--ca-cert FILE trusts");
+        reached(folder, host, &["--ca-cert", file], &[]);
+        reached(folder, &host.replace("127.0.0.1", "localhost"), &["--ca-cert", file], &[]);
+        reached(folder, host, &[], &[("SSL_CERT_FILE", file)]);
+        reached(folder, host, &["--insecure"], &[]);
+        let own = folder.join(".config/docker/certs.d").join(host);
+        std::fs::create_dir_all(&own).unwrap();
+        std::fs::copy(&certificate, own.join("ca.crt")).unwrap();
+        reached(folder, host, &[], &[]);
+    }
+}
+
+#[test]
+fn another_certificate_of_the_same_name_is_refused() {
+    let folder = tempfile::tempdir().unwrap();
+    let (certificate, key) = self_signed(folder.path(), "server", P256, LOCAL);
+    let (other, _) = self_signed(folder.path(), "other", P256, LOCAL);
+    let registry = registry(&certificate, &key);
+    let args = ["--ca-cert", other.to_str().unwrap()];
+    refused(folder.path(), &registry.host, &args, "it is self-signed and not trusted", "--ca-cert FILE");
+}
+
+#[test]
+fn a_trusted_certificate_is_refused_for_its_dates_names_and_purpose() {
+    let folder = tempfile::tempdir().unwrap();
+    for (name, change, why, hint) in [
+        (
+            "expired",
+            (|params| params.not_after = date_time_ymd(2024, 2, 29)) as fn(&mut CertificateParams),
+            "it expired on Thu, 29 Feb 2024 00:00:00 GMT",
+            "renew the certificate",
+        ),
+        (
+            "early",
+            |params| params.not_before = date_time_ymd(2100, 1, 1),
+            "it is not valid before Fri, 01 Jan 2100 00:00:00 GMT",
+            "renew the certificate, unless this machine's clock is wrong; --insecure skips the check",
+        ),
+        (
+            "names",
+            |params| params.subject_alt_names = params_for(&["r.test", "192.0.2.1"]).subject_alt_names,
+            "it is for other hosts: r.test, 192.0.2.1",
+            "use a name that the certificate has",
+        ),
+        (
+            "nameless",
+            |params| params.subject_alt_names.clear(),
+            "it has no subjectAltName with a host, and a common name (CN) does not count",
+            "use a name that the certificate has, or make one that names the host: openssl req -x509",
+        ),
+        (
+            "purpose",
+            |params| params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ClientAuth],
+            "it is not for servers: its extendedKeyUsage has no serverAuth",
+            "the certificate needs extendedKeyUsage=serverAuth",
+        ),
+    ] {
+        for is_ca in [true, false] {
+            let (certificate, key) = made(folder.path(), name, |params| {
+                change(params);
+                if !is_ca {
+                    params.is_ca = IsCa::ExplicitNoCa;
+                }
+            });
+            let registry = registry(&certificate, &key);
+            refused(folder.path(), &registry.host, &["--ca-cert", certificate.to_str().unwrap()], why, hint);
+            reached(folder.path(), &registry.host, &["--insecure"], &[]);
+        }
+    }
+}
+
+fn params_for(names: &[&str]) -> CertificateParams {
+    CertificateParams::new(names.iter().map(ToString::to_string).collect::<Vec<_>>()).unwrap()
+}
+
+#[test]
+fn a_ca_certificate_that_another_ca_issued_is_refused_as_a_server_certificate() {
+    let folder = tempfile::tempdir().unwrap();
+    let authority = Authority::new(folder.path());
+    let (certificate, key) = authority.certify_ca(folder.path(), "below");
+    let registry = registry(&certificate, &key);
+    let (root, own) = (authority.certificate.to_str().unwrap(), certificate.to_str().unwrap());
+    let why = "it is a CA certificate used as a server certificate";
+    refused(folder.path(), &registry.host, &["--ca-cert", root], why, "give the server a certificate with CA:FALSE");
+    // Trusted itself, it is accepted.
+    reached(folder.path(), &registry.host, &["--ca-cert", own], &[]);
+}
+
+#[test]
+fn a_server_without_the_key_of_its_certificate_is_refused() {
+    let folder = tempfile::tempdir().unwrap();
+    let (trusted, key) = self_signed(folder.path(), "trusted", P256, LOCAL);
+    let (_, other_key) = self_signed(folder.path(), "other", P256, LOCAL);
+    let authority = Authority::new(folder.path());
+    let (issued, issued_key) = authority.certify(folder.path(), "issued");
+    for version in [&rustls::version::TLS12, &rustls::version::TLS13] {
+        for (certificate, own_key, file) in [(&trusted, &key, &trusted), (&issued, &issued_key, &authority.certificate)]
+        {
+            for args in [&["--ca-cert", file.to_str().unwrap()][..], &["--insecure"]] {
+                let honest = KeyServer::start(certificate, own_key, version);
+                reached(folder.path(), &honest.host, args, &[]);
+                let thief = KeyServer::start(certificate, &other_key, version);
+                let stderr = inspect(folder.path(), &thief.host, args, &[]).stderr;
+                let said = format!("TLS with {} failed: the server did not prove that it has", thief.host);
+                assert!(stderr.contains(&said), "{version:?} {args:?}: {stderr}");
+                assert!(stderr.contains("hint: check that the server's certificate and key"), "{stderr}");
+                assert_eq!(thief.requests.load(Ordering::SeqCst), 0, "{version:?} {args:?}");
+            }
+        }
+    }
+}
+
+#[test]
+fn insecure_accepts_certificates_that_cannot_name_hosts() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = |name: &str| folder.path().join(name).to_str().unwrap().to_owned();
+    let script = format!(
+        "openssl req -new -nodes -newkey rsa:2048 -subj /CN=x -keyout {key} -out {request} && \
+         openssl x509 -req -in {request} -signkey {key} -days 3 -out {certificate}",
+        key = file("v1.key"),
+        request = file("v1.csr"),
+        certificate = file("v1.crt"),
+    );
+    let made = std::process::Command::new("sh").args(["-c", &script]).output().unwrap();
+    assert!(made.status.success(), "{made:?}");
+    let (certificate, key) = (file("v1.crt"), file("v1.key"));
+    for version in ["-tls1_2", "-tls1_3"] {
+        let server = OpensslServer::start(certificate.as_ref(), key.as_ref(), &[version]);
+        let stderr = inspect(folder.path(), &server.host, &["--insecure"], &[]).stderr;
+        assert!(!stderr.contains("no answer"), "{version}: {stderr}");
+        let why = "it is of version 1, which cannot name hosts";
+        refused(folder.path(), &server.host, &["--ca-cert", &certificate], why, "use a name that the certificate has");
+    }
+}
+
+#[test]
+fn old_ciphers_and_p_521_keys_are_refused_with_what_the_server_needs() {
+    let folder = tempfile::tempdir().unwrap();
+    let (rsa, rsa_key) = self_signed(folder.path(), "rsa", &["rsa:2048"], LOCAL);
+    let (p521, p521_key) = self_signed(folder.path(), "p521", P521, LOCAL);
+    for (certificate, key, more) in [
+        (&rsa, &rsa_key, &["-tls1_2", "-cipher", "ECDHE-RSA-AES128-SHA256:AES128-SHA"][..]),
+        (&p521, &p521_key, &["-tls1_2"]),
+        (&p521, &p521_key, &["-tls1_3"]),
+    ] {
+        let server = OpensslServer::start(certificate, key, more);
+        for args in [&["--ca-cert", certificate.to_str().unwrap()][..], &["--insecure"]] {
+            let stderr = inspect(folder.path(), &server.host, args, &[]).stderr;
+            let said = format!("{} ended TLS: it shares no cipher suite or signature algorithm", server.host);
+            assert!(stderr.contains(&said), "{more:?}: {stderr}");
+            assert!(stderr.contains("CBC cipher suites and P-521 keys are not supported"), "{stderr}");
+        }
+    }
+}

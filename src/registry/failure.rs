@@ -1,0 +1,100 @@
+//! Puts the errors of connections into words, and tells after which of them another try may help.
+
+use std::error::Error as StdError;
+
+use super::addresses::ForbiddenAddress;
+use super::error::Fault;
+use super::redact::host_of;
+use super::tls::words;
+use crate::image::one_line;
+
+/// Why a request was not sent, or not answered.
+pub(super) struct Failure {
+    /// In words, on one line.
+    pub(super) reason: String,
+    pub(super) fault: Option<Fault>,
+    /// Another try may help: not where the two sides do not understand each other, as with a refused certificate, nor
+    /// where the name is known to stand for nothing.
+    pub(super) is_transient: bool,
+}
+
+impl Failure {
+    /// Reads an error of reqwest.
+    pub(super) fn of(error: &reqwest::Error) -> Self {
+        let host = error.url().map(host_of).unwrap_or_default();
+        let is_plain = error.url().is_some_and(|url| url.scheme() == "http");
+        if let Some(tls) = causes(error).find_map(|cause| cause.downcast_ref::<rustls::Error>()) {
+            let (reason, fault) = words(tls, &host);
+            return Self { reason: one_line(&reason), fault, is_transient: false };
+        }
+        if causes(error).any(is_end_of_handshake) {
+            let reason = format!("{host} closed the connection in the TLS handshake");
+            return Self { reason, fault: Some(Fault::ClosedInHandshake), is_transient: true };
+        }
+        let of_hyper = causes(error).find_map(|cause| cause.downcast_ref::<hyper::Error>());
+        if is_plain && of_hyper.is_some_and(hyper::Error::is_parse) {
+            let reason = format!("{host} did not answer with HTTP");
+            return Self { reason, fault: Some(Fault::SpeaksTls), is_transient: false };
+        }
+        // What OpenSSL's servers do with a request without TLS; others do it as well, for a moment.
+        let is_closed = is_plain && of_hyper.is_some_and(hyper::Error::is_incomplete_message);
+        let reason = innermost(error);
+        // getaddrinfo's EAI_NONAME, as glibc, musl and macOS word it; std has no code for it.
+        let unknown_name = ["Name or service not known", "Name does not resolve", "nodename nor servname provided"];
+        let is_lasting = error.is_builder()
+            || causes(error).any(|cause| cause.is::<ForbiddenAddress>())
+            || unknown_name.iter().any(|words| reason.contains(words));
+        Self { reason, fault: is_closed.then_some(Fault::SpeaksTls), is_transient: !is_lasting }
+    }
+}
+
+impl Failure {
+    /// Adds that the connection went through a proxy, which may have done what the message says.
+    pub(super) fn through(self, proxy: &str) -> Self {
+        let reason = format!("{} (through the proxy {proxy})", self.reason);
+        Self { reason, fault: self.fault.or(Some(Fault::Proxy)), ..self }
+    }
+}
+
+/// The error and what it was made of, from the outside in.
+fn causes(error: &reqwest::Error) -> impl Iterator<Item = &(dyn StdError + 'static)> {
+    let first: &(dyn StdError + 'static) = error;
+    std::iter::successors(Some(first), |&cause| {
+        // What an `io::Error` was made of is not its source: `source()` skips it.
+        let inner = cause.downcast_ref::<std::io::Error>().and_then(std::io::Error::get_ref);
+        inner.map_or_else(|| cause.source(), |inner| Some(inner))
+    })
+}
+
+/// Whether the server closed the connection in the handshake. tokio-rustls has no type for it.
+fn is_end_of_handshake(cause: &(dyn StdError + 'static)) -> bool {
+    cause.downcast_ref::<std::io::Error>().is_some_and(|error| {
+        error.kind() == std::io::ErrorKind::UnexpectedEof && error.to_string() == "tls handshake eof"
+    })
+}
+
+/// The innermost reason: the outer layers of an HTTP error only say that sending failed, and repeat the URL.
+fn innermost(error: &reqwest::Error) -> String {
+    if error.is_timeout() && error.source().is_none() {
+        return "timed out".to_owned();
+    }
+    let Some(cause) = causes(error).last() else { return String::new() };
+    let text = cause.to_string();
+    // rustls explains at length, with a link, that the end of the stream was not announced.
+    if text.contains("close_notify") {
+        return "the connection was closed before the end of the answer".to_owned();
+    }
+    let text = text.split(" (os error").next().unwrap_or_default();
+    let of_proxy = PROXY_WORDS.iter().find(|(words, _)| *words == text);
+    one_line(of_proxy.map_or(text, |(_, plain)| plain))
+}
+
+/// What hyper-util's connectors to proxies say, whose types are not public, and what that means.
+const PROXY_WORDS: [(&str, &str); 6] = [
+    ("tunnel error: proxy authorization required", "the proxy wants credentials (HTTP 407)"),
+    ("tunnel error: unsuccessful", "the proxy refused to connect"),
+    ("tunnel error: unexpected end of file", "the proxy closed the connection"),
+    ("SOCKS error: failed to create underlying connection", "no connection to the proxy"),
+    ("SOCKS error: io error during SOCKS handshake", "the proxy closed the connection"),
+    ("SOCKS error: server does not support user/pass authentication", "the proxy does not take credentials"),
+];

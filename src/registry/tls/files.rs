@@ -1,0 +1,54 @@
+//! Reads PEM files of certificates and keys.
+
+use std::path::{Path, PathBuf};
+
+use rustls::RootCertStore;
+use rustls::pki_types::pem::PemObject as _;
+use rustls::pki_types::{CertificateDer, PrivateKeyDer};
+
+/// The client's certificate, with those of its issuers, and its key.
+type Identity = (Vec<CertificateDer<'static>>, PrivateKeyDer<'static>);
+
+/// Reads the certificates to trust from a PEM file.
+pub(super) fn read_authorities(path: &Path) -> Result<Vec<CertificateDer<'static>>, String> {
+    let shown = path.display();
+    let certificates = certificates(&read(path)?).ok_or_else(|| format!("{shown} is not a PEM file"))?;
+    if certificates.is_empty() {
+        return Err(format!("{shown} holds no PEM certificate"));
+    }
+    let mut store = RootCertStore::empty();
+    for certificate in &certificates {
+        store.add(certificate.clone()).map_err(|_| format!("{shown} holds a certificate that cannot be read"))?;
+    }
+    Ok(certificates)
+}
+
+/// Reads the client's own certificate, and its key from the `.key` file beside it.
+pub(super) fn read_identity(certificate: &Path) -> Result<Identity, String> {
+    let key_file = certificate.with_extension("key");
+    let chain = certificates(&read(certificate)?).filter(|chain| !chain.is_empty());
+    match (chain, PrivateKeyDer::from_pem_slice(&read(&key_file)?)) {
+        (Some(chain), Ok(key)) => Ok((chain, key)),
+        _ => Err(format!("{} and its .key are not a certificate and a key", certificate.display())),
+    }
+}
+
+/// Lists the files of a folder that have this extension, sorted by name.
+pub(super) fn files_with(folder: &Path, extension: &str) -> Result<Vec<PathBuf>, String> {
+    let entries = std::fs::read_dir(folder).map_err(|error| format!("cannot read {}: {error}", folder.display()))?;
+    let mut paths: Vec<PathBuf> = entries
+        .flatten()
+        .map(|entry| entry.path())
+        .filter(|path| path.extension().is_some_and(|found| found == extension))
+        .collect();
+    paths.sort();
+    Ok(paths)
+}
+
+fn read(path: &Path) -> Result<Vec<u8>, String> {
+    std::fs::read(path).map_err(|error| format!("cannot read {}: {error}", path.display()))
+}
+
+fn certificates(pem: &[u8]) -> Option<Vec<CertificateDer<'static>>> {
+    CertificateDer::pem_slice_iter(pem).collect::<Result<_, _>>().ok()
+}

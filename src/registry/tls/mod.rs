@@ -1,0 +1,82 @@
+//! How TLS connections are made: which server certificates are accepted, and the client's own certificate.
+
+mod certificate;
+mod files;
+mod verifier;
+mod words;
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use rustls::ClientConfig;
+use rustls::client::danger::ServerCertVerifier;
+
+use self::files::{files_with, read_authorities, read_identity};
+use self::verifier::{AnyCertificate, TrustedCertificates};
+pub(super) use self::words::words;
+use super::hosts::Hosts;
+
+/// What certificates are believed, and where from.
+#[derive(Debug, Clone, Default)]
+pub struct Tls {
+    /// Registries to take any certificate from, as far as this run's references name them, and from no other host.
+    pub insecure: Hosts,
+    /// PEM files of certificates to trust besides the system's: CA certificates, or self-signed ones of servers. On Linux
+    /// `SSL_CERT_FILE` and `SSL_CERT_DIR` take the place of the system's.
+    pub ca_certs: Vec<PathBuf>,
+    /// Folders with a folder for each `HOST[:PORT]`, in Docker's form: `*.crt` are certificates to trust for that host,
+    /// `*.cert` with a `*.key` of the same name the client's own certificate. Docker's is `/etc/docker/certs.d`.
+    pub certs_folders: Vec<PathBuf>,
+}
+
+/// How the TLS connections of one pool are made.
+pub(super) enum Way<'a> {
+    /// No connection of the pool uses TLS.
+    Without,
+    /// Any certificate is accepted; the folders may have the client's own.
+    AnyCertificate(&'a [PathBuf]),
+    /// The system's certificates are trusted, those of `--ca-cert`, and those of the host's folders.
+    Checked(&'a [PathBuf]),
+}
+
+impl Tls {
+    /// Makes the configuration for one pool of connections.
+    ///
+    /// Errors: files that cannot be read.
+    pub(super) fn config(&self, way: &Way<'_>) -> Result<ClientConfig, String> {
+        let provider = Arc::new(rustls::crypto::ring::default_provider());
+        let (folders, verifier): (_, Arc<dyn ServerCertVerifier>) = match way {
+            Way::Without => (&[][..], Arc::new(TrustedCertificates::none(&provider))),
+            Way::AnyCertificate(folders) => (*folders, Arc::new(AnyCertificate::new(&provider))),
+            Way::Checked(folders) => {
+                let mut trusted = Vec::new();
+                for path in &self.ca_certs {
+                    trusted.extend(read_authorities(path)?);
+                }
+                for folder in *folders {
+                    for path in files_with(folder, "crt")? {
+                        trusted.extend(read_authorities(&path)?);
+                    }
+                }
+                (*folders, Arc::new(TrustedCertificates::new(trusted, &provider)))
+            }
+        };
+        let mut identity = None;
+        for folder in folders {
+            for path in files_with(folder, "cert")? {
+                identity = Some((read_identity(&path)?, path));
+            }
+        }
+        let builder = ClientConfig::builder_with_provider(provider).with_safe_default_protocol_versions();
+        let builder = builder.map_err(|error| error.to_string())?.dangerous();
+        let builder = builder.with_custom_certificate_verifier(verifier);
+        let mut config = match identity {
+            Some(((certificates, key), path)) => builder
+                .with_client_auth_cert(certificates, key)
+                .map_err(|_| format!("{} and its .key do not belong together", path.display()))?,
+            None => builder.with_no_client_auth(),
+        };
+        config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
+        Ok(config)
+    }
+}
