@@ -18,6 +18,7 @@ mod layouts;
 mod library;
 mod many;
 mod memory;
+mod missing;
 mod mounts;
 mod pages;
 mod patience;
