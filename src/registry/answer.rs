@@ -75,6 +75,9 @@ pub(super) struct Reading<'a> {
     pub(super) streamed: bool,
     /// What is in it matters: not in the answer to a write that says that it is done.
     pub(super) needed: bool,
+    /// The request has a body. An answer that refuses it may come before that was sent, and the connection close with it:
+    /// the status then says enough.
+    pub(super) is_early: bool,
 }
 
 impl Answer {
@@ -94,7 +97,7 @@ impl Answer {
         }
         let body = match read_body(response, if status >= 400 { MAX_TALK } else { reading.limit }, &reading).await {
             Err(_) if status < 400 && !reading.needed => Bytes::new(),
-            Err(error) if status >= 400 && !error.is_transient() => Bytes::new(),
+            Err(error) if status >= 400 && (reading.is_early || !error.is_transient()) => Bytes::new(),
             body => body?,
         };
         let Reading { request, url, .. } = reading;

@@ -18,7 +18,7 @@ use super::silence::Progress;
 use crate::image::one_line;
 
 /// A registry needs one, to where its blobs are.
-const MAX_REDIRECTS: usize = 5;
+pub(super) const MAX_REDIRECTS: usize = 5;
 
 impl Client {
     /// Sends a request to `url` and follows redirects. `Authorization` stays with the origin of the registry's API: it
@@ -46,7 +46,7 @@ impl Client {
                     return Err(request.transport(reason, transient, unsent));
                 }
             };
-            let Some(location) = redirect(&request.method, &response) else {
+            let Some(location) = redirection(request, &response) else {
                 self.show_warnings(&url, &response);
                 url.set_fragment(None);
                 let reading = Reading {
@@ -58,6 +58,7 @@ impl Client {
                     budget: self.budget(),
                     secrets: self.secrets(),
                     needed: request.is_read(),
+                    is_early: request.content.is_some(),
                     streamed: request.streamed,
                 };
                 let answer = Answer::read(response, reading, elsewhere).await?;
@@ -193,15 +194,22 @@ pub(super) fn secret_value(secret: &Secret) -> Option<HeaderValue> {
     Some(value)
 }
 
-/// Where an answer redirects to. A write is repeated elsewhere only when the answer says that it is to be the same
-/// request there (RFC 9110, sections 15.4.8 and 15.4.9).
-fn redirect(method: &Method, response: &Response) -> Option<String> {
-    let followed = match response.status().as_u16() {
+/// Whether a status redirects. A write is repeated elsewhere only when the answer says that it is to be the same request
+/// there (RFC 9110, sections 15.4.8 and 15.4.9).
+pub(super) fn redirect(method: &Method, status: u16) -> bool {
+    match status {
         307 | 308 => true,
         301..=303 => *method == Method::GET || *method == Method::HEAD,
         _ => false,
-    };
-    let location = response.headers().get(LOCATION).filter(|_| followed)?;
+    }
+}
+
+/// Where an answer redirects to, if that is to be followed here. A blob that is sent has to be read again from its
+/// beginning for each URL: that redirect is left to the upload.
+fn redirection(request: &Request, response: &Response) -> Option<String> {
+    let is_followed =
+        redirect(&request.method, response.status().as_u16()) && !matches!(request.content, Some(Content::Stream(..)));
+    let location = response.headers().get(LOCATION).filter(|_| is_followed)?;
     Some(String::from_utf8_lossy(location.as_bytes()).into_owned())
 }
 
@@ -279,10 +287,7 @@ mod tests {
             (Method::GET, 200, false),
             (Method::GET, 304, false),
         ] {
-            let response = reqwest::Response::from(
-                http::Response::builder().status(status).header("location", "/x").body("").unwrap(),
-            );
-            assert_eq!(redirect(&method, &response).is_some(), followed, "{method} {status}");
+            assert_eq!(redirect(&method, status), followed, "{method} {status}");
         }
     }
 

@@ -29,9 +29,10 @@ mod silence;
 mod stop;
 mod stream;
 mod tries;
+mod uploads;
 
 pub(crate) use ask::{Question, Told, Verb};
-pub(crate) use blobs::{FoundBlob, Mounting};
+pub(crate) use blobs::FoundBlob;
 pub use client::{Client, DEFAULT_CONCURRENCY, DEFAULT_SILENCE, Options, Trace, Traffic};
 pub use connections::Tls;
 pub use error::{Denial, Denied, Error, ErrorKind, RateLimit, Refusal, RegistryMessage};
@@ -45,3 +46,4 @@ pub use sign_in::credentials::{CredentialSources, Given, Login};
 pub(crate) use sign_in::credentials::{HOME, Stored, erase, store};
 pub use stop::{Stop, StopReason};
 pub(crate) use stream::{BlobSource, BlobStream, verified};
+pub(crate) use uploads::Mounting;

@@ -39,6 +39,8 @@ pub(super) struct Request {
     /// It follows another request at once, and waits for no slot. Who held one while waiting for a token could wait for
     /// who waits for a slot with that token.
     pub(super) at_once: bool,
+    /// It carries no credentials, as it follows a redirect to another origin.
+    pub(super) unsigned: bool,
     /// What errors are about.
     pub(super) subject: String,
 }
@@ -98,7 +100,7 @@ impl Client {
         let url = pointed_to(api, api, &request.target).map_err(refused)?;
         // Files of certificates that cannot be read are not the registry's doing.
         self.connections().client(api, api).map_err(|reason| request.protocol(reason))?;
-        if url.origin() != api.origin() {
+        if request.unsigned || url.origin() != api.origin() {
             // Credentials are for the registry's own origin alone.
             let _slot = self.slot(host, request).await?;
             return self.exchange(request, api, &url, None, before + 1).await;
@@ -197,6 +199,7 @@ impl Request {
             streamed: false,
             refers_to_new: false,
             at_once: false,
+            unsigned: false,
             subject,
         }
     }

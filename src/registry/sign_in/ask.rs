@@ -70,6 +70,7 @@ impl Client {
                     budget: self.budget(),
                     secrets: self.secrets(),
                     needed: true,
+                    is_early: false,
                     streamed: false,
                 };
                 Answer::read(response, reading, None).await
