@@ -10,6 +10,7 @@ mod conformance;
 mod copy;
 mod delete;
 mod early_answers;
+mod encoded;
 mod examples;
 mod faults;
 mod hostile_text;

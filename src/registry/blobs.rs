@@ -3,6 +3,7 @@ use reqwest::Method;
 
 use super::answer::{Answer, Expected};
 use super::client::Client;
+use super::encoding::encodings;
 use super::error::{Error, ErrorKind};
 use super::manifests::manifest_request;
 use super::send::Request;
@@ -77,7 +78,11 @@ impl Client {
     }
 
     async fn find(&self, repository: &Reference, request: Request, size: u64) -> Result<FoundBlob, Error> {
-        let length = |answer: &Answer| answer.header("content-length").and_then(|length| length.trim().parse().ok());
+        // The length of an encoded body says nothing of the content.
+        let length = |answer: &Answer| match encodings(&answer.headers).is_empty() {
+            true => answer.header("content-length").and_then(|length| length.trim().parse().ok()),
+            false => None,
+        };
         let mut answer = self.send(repository.registry(), &request).await?;
         if matches!(answer.status, 408 | 429 | 500..) {
             return Err(self.refused(repository.registry(), &request, &answer).await);

@@ -10,6 +10,7 @@ mod blobs;
 mod cleartext;
 mod client;
 mod connections;
+mod encoding;
 mod error;
 mod exchange;
 #[cfg(fuzzing)]
