@@ -13,6 +13,7 @@ use super::secrets::Secrets;
 use super::send::Request;
 use super::sign_in::credentials::{CredentialSources, Credentials};
 use super::sign_in::scopes::Scopes;
+use super::sign_in::visitor::VisitorTokens;
 use super::stop::Stop;
 use crate::image::visible;
 use crate::memory::Budget;
@@ -67,6 +68,7 @@ pub struct Client {
     trace: Option<Trace>,
     budget: Budget,
     secrets: Secrets,
+    visitor_tokens: VisitorTokens,
     hosts: Mutex<HashMap<String, Arc<Host>>>,
     traffic: TrafficCount,
 }
@@ -106,6 +108,7 @@ impl Client {
             trace: options.trace,
             budget: Budget::default(),
             secrets: Secrets::default(),
+            visitor_tokens: VisitorTokens::default(),
             hosts: Mutex::default(),
             traffic: TrafficCount::default(),
         }
@@ -168,6 +171,10 @@ impl Client {
 
     pub(super) fn credentials(&self) -> Arc<Credentials> {
         Arc::clone(&self.credentials)
+    }
+
+    pub(super) fn visitor_tokens(&self) -> &VisitorTokens {
+        &self.visitor_tokens
     }
 
     pub(super) fn connections(&self) -> &Connections {

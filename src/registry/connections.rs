@@ -202,10 +202,14 @@ fn files_with(folder: &Path, extension: &str) -> Result<Vec<PathBuf>, String> {
 /// Whether another try may help: not where the two do not understand each other, as with a refused certificate, nor
 /// where the name is known to stand for nothing.
 pub(super) fn is_transient(error: &reqwest::Error) -> bool {
-    // getaddrinfo's EAI_NONAME, as glibc, musl and macOS word it; std gives no code for it.
-    let unknown_name = ["Name or service not known", "Name does not resolve", "nodename nor servname provided"];
-    let reason = reason_of(error);
-    !error.is_builder() && !is_lasting(error) && !unknown_name.iter().any(|words| reason.contains(words))
+    !error.is_builder() && !is_lasting(error) && !is_unknown_name(&reason_of(error))
+}
+
+/// Whether a reason is that a host name does not exist: getaddrinfo's EAI_NONAME, as glibc, musl and macOS word it; std
+/// gives no code for it.
+pub(super) fn is_unknown_name(reason: &str) -> bool {
+    let words = ["Name or service not known", "Name does not resolve", "nodename nor servname provided"];
+    words.iter().any(|words| reason.contains(words))
 }
 
 /// Whether an error has a cause that does not go away: TLS that is not understood, or an address that is refused.

@@ -7,7 +7,7 @@ use reqwest::header::{
     ACCEPT, ACCEPT_ENCODING, AUTHORIZATION, CONTENT_LENGTH, CONTENT_TYPE, HeaderMap, HeaderValue, LOCATION, WARNING,
 };
 use reqwest::{Method, RequestBuilder, Response};
-use url::Url;
+use url::{Origin, Url};
 
 use super::addresses::checked_address;
 use super::answer::{Answer, Reading, redirected, silent};
@@ -15,7 +15,7 @@ use super::client::Client;
 use super::connections::{is_transient, reason_of};
 use super::error::Error;
 use super::redact::{Secret, redacted, redacted_text};
-use super::send::{Content, Request};
+use super::send::{Content, Request, challenge_of};
 use super::silence::Progress;
 use crate::image::one_line;
 
@@ -24,7 +24,8 @@ pub(super) const MAX_REDIRECTS: usize = 5;
 
 impl Client {
     /// Sends a request to `url` and follows redirects. `Authorization` stays with the origin of the registry's API: it
-    /// is dropped on any change of host, port or scheme, and not taken up again (CVE-2020-15157).
+    /// is dropped on any change of host, port or scheme, and not taken up again (CVE-2020-15157). Another registry gets a
+    /// token that anyone can get there; see [`Client::visitor_token`].
     pub(super) async fn exchange(
         &self,
         request: &Request,
@@ -35,8 +36,10 @@ impl Client {
     ) -> Result<Answer, Error> {
         let mut url = url.clone();
         let mut at_home = url.origin() == api.origin();
+        let mut visitor: Option<(Origin, Secret)> = None;
         for _ in 0..=MAX_REDIRECTS {
-            let authorization = authorization.filter(|_| at_home);
+            let of_visitor = visitor.as_ref().filter(|(origin, _)| !at_home && *origin == url.origin());
+            let authorization = authorization.filter(|_| at_home).or(of_visitor.map(|(_, token)| token));
             let elsewhere = (!at_home).then(|| host_of(&url));
             let response = match self.send_once(request, api, &url, authorization, attempt).await {
                 Ok(response) => response,
@@ -48,6 +51,13 @@ impl Client {
                     return Err(request.transport(reason, transient, unsent));
                 }
             };
+            if !at_home && authorization.is_none() && response.status() == 401 && request.can_be_repeated() {
+                let challenge = challenge_of(response.headers());
+                if let Some(token) = self.visitor_token(api, &url, challenge).await {
+                    visitor = Some((url.origin(), token));
+                    continue;
+                }
+            }
             let Some(location) = redirection(request, &response) else {
                 self.show_warnings(&url, &response);
                 url.set_fragment(None);
@@ -106,7 +116,9 @@ impl Client {
         }
         if let Some(authorization) = authorization {
             self.secrets().add_authorization(authorization);
-            self.warn_of_cleartext(url);
+            if url.origin() == api.origin() {
+                self.warn_of_cleartext(url);
+            }
             let value = secret_value(authorization);
             headers.insert(AUTHORIZATION, value.ok_or("the credentials have characters that cannot be sent")?);
         }
@@ -215,8 +227,7 @@ pub(super) fn redirect(method: &Method, status: u16) -> bool {
 /// Where an answer redirects to, if that is to be followed here. A blob that is sent has to be read again from its
 /// beginning for each URL: that redirect is left to the upload.
 fn redirection(request: &Request, response: &Response) -> Option<String> {
-    let is_followed =
-        redirect(&request.method, response.status().as_u16()) && !matches!(request.content, Some(Content::Stream(..)));
+    let is_followed = redirect(&request.method, response.status().as_u16()) && request.can_be_repeated();
     let location = response.headers().get(LOCATION).filter(|_| is_followed)?;
     Some(String::from_utf8_lossy(location.as_bytes()).into_owned())
 }

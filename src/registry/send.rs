@@ -6,7 +6,7 @@ use std::time::Instant;
 
 use bytes::Bytes;
 use reqwest::Method;
-use reqwest::header::WWW_AUTHENTICATE;
+use reqwest::header::{HeaderMap, WWW_AUTHENTICATE};
 use url::Url;
 
 use super::answer::{Answer, Expected, MAX_TALK};
@@ -136,12 +136,14 @@ impl Client {
                 host.sign_in.accepted();
             }
             let seen = if header.is_some() { &mut signed_refused } else { &mut bare_refused };
-            // Some registries that anyone may read answer 403 to who may not write without signing in.
-            let refused = answer.status == 401 || (answer.status == 403 && header.is_none());
+            let mut challenge = challenge_of(&answer.headers);
+            // Some registries that anyone may read answer 403 to a write without credentials, and some to a token that is
+            // good for too little (RFC 6750, section 3.1).
+            let is_insufficient = matches!(challenge, Some(Challenge::Bearer { is_insufficient: true, .. }));
+            let refused = answer.status == 401 || (answer.status == 403 && (header.is_none() || is_insufficient));
             if !refused || std::mem::replace(seen, true) {
                 return Ok(answer);
             }
-            let mut challenge = challenge_of(&answer);
             if challenge.is_none() && header.is_none() {
                 challenge = self.ping(host, api).await.ok().flatten();
             }
@@ -179,7 +181,7 @@ impl Client {
             let url = pointed_to(api, api, &request.target).map_err(|reason| request.protocol(reason))?;
             let answer = self.exchange(&request, api, &url, None, 1).await?;
             // Whatever the status: a registry that anyone may read may answer 200 and still name its token service.
-            Ok(challenge_of(&answer).filter(|_| answer.elsewhere.is_none()))
+            Ok(challenge_of(&answer.headers).filter(|_| answer.elsewhere.is_none()))
         };
         host.ping.get_or_try_init(ask).await.cloned()
     }
@@ -209,6 +211,11 @@ impl Request {
         Self::new(Method::GET, "v2/".into(), Scopes::default(), format!("{api}v2/"))
     }
 
+    /// Whether it can be sent again as it is: the stream of a blob cannot.
+    pub(super) fn can_be_repeated(&self) -> bool {
+        !matches!(self.content, Some(Content::Stream(..)))
+    }
+
     pub(super) fn is_read(&self) -> bool {
         self.method == Method::GET || self.method == Method::HEAD
     }
@@ -234,8 +241,9 @@ impl Request {
     }
 }
 
-fn challenge_of(answer: &Answer) -> Option<Challenge> {
-    let values = answer.headers.get_all(WWW_AUTHENTICATE);
+/// What the headers of an answer say of signing in.
+pub(super) fn challenge_of(headers: &HeaderMap) -> Option<Challenge> {
+    let values = headers.get_all(WWW_AUTHENTICATE);
     let values: Vec<_> = values.iter().map(|value| String::from_utf8_lossy(value.as_bytes())).collect();
     parse_challenges(values.iter().map(AsRef::as_ref))
 }
