@@ -32,6 +32,7 @@ mod push;
 mod reading;
 mod readme;
 mod redirects;
+mod referrers;
 mod release;
 mod requests;
 mod results;
