@@ -5,24 +5,24 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use crate::support::images::{push_image, push_image_with};
 use crate::support::scripted::forward;
-use crate::support::{Registry, Scripted, push_from_args};
+use crate::support::{Outcome, Registry, Scripted, push_from_args};
 
 /// Pushes one image from another repository, past a server that answers every mount with `status`.
-fn push_past(status: u16) -> (Registry, Scripted) {
+fn push_past(status: u16, more: &[&str]) -> (Registry, Scripted, Outcome) {
     let registry = Registry::start();
     push_image(&registry, "parts", "amd64", "amd64");
     let front = Scripted::before(&registry, move |asked| {
         (asked.line.contains("?mount=")).then(|| (status, vec![], br#"{"errors":[{"code":"UNSUPPORTED"}]}"#.to_vec()))
     });
-    let outcome = push_from_args(&front.host, "linux/amd64", "parts:ARCH", "whole:v1", &["--retries", "0"]);
-    assert_eq!(outcome.exit, i32::from(status >= 500), "{status}: {outcome:?}");
-    (registry, front)
+    let outcome = push_from_args(&front.host, "linux/amd64", "parts:ARCH", "whole:v1", more);
+    (registry, front, outcome)
 }
 
 #[test]
 fn a_blob_that_is_not_mounted_is_sent() {
-    for status in [202, 400, 401, 403, 404, 405] {
-        let (registry, front) = push_past(status);
+    for status in [200, 202, 302, 400, 401, 403, 404, 405, 409, 410, 412, 415, 422, 500, 501, 502, 503, 504] {
+        let (registry, front, outcome) = push_past(status, &["--retries", "0"]);
+        assert_eq!(outcome.exit, 0, "{status}: {outcome:?}");
         let index = registry.manifest("whole", "v1").unwrap_or_else(|| panic!("{status}"));
         assert!(index.media_type.contains("manifest.list"));
         let count = |part: &str| front.asked().iter().filter(|asked| asked.line.contains(part)).count();
@@ -30,11 +30,35 @@ fn a_blob_that_is_not_mounted_is_sent() {
     }
 }
 
+/// A 5xx may pass, and mounting spares the transfer: it is tried again before the blob is sent.
 #[test]
-fn a_failing_registry_is_an_error_and_no_tag_is_written() {
-    let (registry, front) = push_past(500);
-    assert!(registry.manifest("whole", "v1").is_none());
-    assert!(front.asked().iter().all(|asked| !asked.line.starts_with("PUT ")), "nothing was written");
+fn a_mount_that_fails_for_a_moment_is_tried_again() {
+    let (_registry, front, outcome) = push_past(500, &["--retries", "1", "--max-wait", "10ms"]);
+    assert_eq!(outcome.exit, 0, "{outcome:?}");
+    assert_eq!(lines(&front, "POST /v2/whole/blobs/uploads/?mount=").len(), 4, "two blobs, each twice");
+}
+
+#[test]
+fn a_registry_that_takes_no_blob_is_an_error_and_no_tag_is_written() {
+    let registry = Registry::start();
+    push_image(&registry, "parts", "amd64", "amd64");
+    for status in [403, 404, 500] {
+        let front =
+            Scripted::before(&registry, move |asked| asked.line.starts_with("POST ").then(|| (status, vec![], vec![])));
+        let outcome = push_from_args(&front.host, "linux/amd64", "parts:ARCH", "whole:v1", &["--retries", "0"]);
+        assert!(outcome.exit == 1 && outcome.stderr.contains("no tag was written"), "{status}: {outcome:?}");
+        assert!(registry.manifest("whole", "v1").is_none());
+        assert!(front.asked().iter().all(|asked| !asked.line.starts_with("PUT ")), "nothing was written");
+    }
+}
+
+/// Sending blobs would only add to the requests that are too many.
+#[test]
+fn too_many_requests_do_not_turn_mounts_into_uploads() {
+    let (_registry, front, outcome) = push_past(429, &["--retries", "0"]);
+    assert!(outcome.exit == 1 && outcome.stderr.contains("HTTP 429"), "{outcome:?}");
+    let opened = lines(&front, "POST ").into_iter().filter(|line| !line.contains("?mount="));
+    assert_eq!(opened.count(), 0);
 }
 
 /// The order that keeps a tag from pointing at an index that is not complete.
@@ -146,4 +170,23 @@ fn a_session_without_use_is_cancelled() {
     let sent = lines(&front, "PUT /v2/whole/blobs/uploads/");
     assert!(!cancelled.is_empty() && cancelled.len() + sent.len() == 2, "{cancelled:?} {sent:?}");
     assert!(lines(&front, "PUT /v2/whole/manifests/").is_empty());
+}
+
+/// A registry that refuses the blob itself leaves no session behind.
+#[test]
+fn a_session_whose_blob_is_refused_is_cancelled() {
+    let registry = Registry::start();
+    push_image(&registry, "parts", "amd64", "amd64");
+    let front = Scripted::before(&registry, |asked| {
+        let is_blob = asked.line.starts_with("PUT ") && asked.line.contains("digest=");
+        match asked.line.contains("?mount=") {
+            true => Some((405, vec![], vec![])),
+            false => is_blob.then(|| (403, vec![], br#"{"errors":[{"code":"DENIED","message":"quota"}]}"#.to_vec())),
+        }
+    });
+    let outcome = push_from_args(&front.host, "linux/amd64", "parts:ARCH", "whole:v1", &[]);
+    assert!(outcome.exit == 1 && outcome.stderr.contains("DENIED: quota"), "{outcome:?}");
+    let sent = lines(&front, "PUT /v2/whole/blobs/uploads/");
+    assert_eq!(sent.len(), 2, "a refusal is no reason to try again: {sent:?}");
+    assert_eq!(lines(&front, "DELETE /v2/whole/blobs/uploads/").len(), 2);
 }

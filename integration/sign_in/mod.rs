@@ -4,9 +4,11 @@ mod basic;
 mod changes;
 mod echoes;
 mod environment;
+mod fallbacks;
 mod files;
 mod helpers;
 mod login;
+mod strangers;
 mod thieves;
 mod tokens;
 

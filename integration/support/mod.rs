@@ -4,6 +4,7 @@ pub mod binary;
 pub mod certificates;
 pub mod faults;
 pub mod images;
+pub mod memory_registry;
 pub mod registry;
 pub mod scene;
 pub mod scripted;
@@ -14,6 +15,7 @@ pub use binary::{
     Outcome, command, end, manifest_tool, manifest_tool_with_stdin, other_command, peak_of, push_from_args, run,
     signal, start,
 };
+pub use memory_registry::MemoryRegistry;
 pub use registry::Registry;
 pub use scripted::Scripted;
 pub use token_service::TokenService;

@@ -21,6 +21,7 @@ pub struct Asked {
     pub line: String,
     pub authorization: Option<String>,
     pub content_type: Option<String>,
+    pub accept_encoding: Option<String>,
     pub body: Vec<u8>,
 }
 
@@ -117,7 +118,7 @@ pub fn read_request(reader: &mut BufReader<TcpStream>) -> Option<Asked> {
     let mut line = String::new();
     reader.read_line(&mut line).ok().filter(|read| *read > 0)?;
     let line = line.rsplit_once(' ')?.0.to_owned();
-    let mut asked = Asked { line, authorization: None, content_type: None, body: Vec::new() };
+    let mut asked = Asked { line, authorization: None, content_type: None, accept_encoding: None, body: Vec::new() };
     let mut length = 0;
     loop {
         let mut header = String::new();
@@ -126,6 +127,7 @@ pub fn read_request(reader: &mut BufReader<TcpStream>) -> Option<Asked> {
         match name.to_lowercase().as_str() {
             "authorization" => asked.authorization = Some(value.to_owned()),
             "content-type" => asked.content_type = Some(value.to_owned()),
+            "accept-encoding" => asked.accept_encoding = Some(value.to_owned()),
             "content-length" => length = value.parse().ok()?,
             _ => {}
         }

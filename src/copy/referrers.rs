@@ -3,9 +3,9 @@
 use std::collections::HashSet;
 
 use super::{Reason, tree};
-use crate::image::{Digest, Location};
+use crate::image::{Descriptor, Digest, Location};
 use crate::registry::{Error as RegistryError, IfMatch};
-use crate::store::{Error, Placed, Step, Steps, Store};
+use crate::store::{ARTIFACT_MANIFEST, Child, Error, Placed, Step, Steps, Store};
 
 /// A signature of an SBOM of an image is as far as anyone goes.
 const MAX_DEPTH: usize = 16;
@@ -29,7 +29,7 @@ pub(super) async fn copy(
             let referrers = store.referrers(from, subject).await?;
             for referrer in &referrers {
                 if seen.insert(referrer.digest.clone()) {
-                    whole(store, placed, &from.with_digest(referrer.digest.clone()), to, steps).await?;
+                    one(store, placed, from, to, referrer, steps).await?;
                     next.push(referrer.digest.clone());
                 }
             }
@@ -47,7 +47,23 @@ pub(super) async fn copy(
     Err(RegistryError::of_source(from.to_string(), reason).into())
 }
 
-/// A manifest with all below it, by digest.
+/// Copies a referrer with all that it names, by digest.
+async fn one(
+    store: &Store<'_>,
+    placed: &Placed,
+    from: &Location,
+    to: &Location,
+    referrer: &Descriptor,
+    steps: Steps<'_>,
+) -> Result<(), Error> {
+    if referrer.media_type == ARTIFACT_MANIFEST {
+        let artifact = store.fetch_artifact(from, referrer, Some(to)).await?;
+        return write(store, placed, to, vec![vec![artifact]], steps).await;
+    }
+    whole(store, placed, &from.with_digest(referrer.digest.clone()), to, steps).await
+}
+
+/// Copies a manifest with all below it, by digest.
 async fn whole(
     store: &Store<'_>,
     placed: &Placed,
@@ -60,6 +76,17 @@ async fn whole(
         Reason::Store(error) => error,
         Reason::Unusable(reason) => RegistryError::of_source(from.to_string(), reason).into(),
     })?;
+    write(store, placed, to, tree, steps).await
+}
+
+/// Writes manifests, level by level, after the blobs of all of them.
+async fn write(
+    store: &Store<'_>,
+    placed: &Placed,
+    to: &Location,
+    tree: Vec<Vec<Child>>,
+    steps: Steps<'_>,
+) -> Result<(), Error> {
     let failed = placed.place_blobs(store, to, &tree.concat(), steps).await;
     if let Some(error) = failed.into_iter().next() {
         return Err(error);

@@ -9,9 +9,7 @@ use super::archive::{self, Archive};
 use super::error::Error;
 use super::files::{Files, Section, Unreadable};
 use super::{CONTAINERD_NAME, REF_NAME, blob_path};
-use crate::image::{
-    Descriptor, Digest, Fetched, Index, LayoutReference, MAX_MANIFEST, UntrustedText, media_type, parse_manifest,
-};
+use crate::image::{Descriptor, Digest, Fetched, Index, LayoutReference, MAX_MANIFEST, UntrustedText, parse_manifest};
 use crate::memory::Budget;
 
 /// A layout that is read.
@@ -208,11 +206,9 @@ impl Layout {
         names.filter(move |name| seen.insert(name.as_str()))
     }
 
-    /// The manifests that index.json lists without a name; those that refer to others are among them.
+    /// What index.json lists without a name; manifests that refer to others are among that.
     pub(crate) fn unnamed(&self) -> impl Iterator<Item = &Descriptor> {
-        let is_manifest =
-            |entry: &&Descriptor| media_type::is_image(&entry.media_type) || media_type::is_index(&entry.media_type);
-        self.index.manifests.iter().filter(|entry| !entry.annotations.contains_key(REF_NAME)).filter(is_manifest)
+        self.index.manifests.iter().filter(|entry| !entry.annotations.contains_key(REF_NAME))
     }
 }
 

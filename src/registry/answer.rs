@@ -6,6 +6,7 @@ use reqwest::{Response, Version};
 use tokio::time::Instant;
 use url::Url;
 
+use super::encoding;
 use super::error::{Error, ErrorKind, RateLimit, Refusal};
 use super::failure::Failure;
 use super::secrets::Secrets;
@@ -75,6 +76,9 @@ pub(super) struct Reading<'a> {
     pub(super) streamed: bool,
     /// What is in it matters: not in the answer to a write that says that it is done.
     pub(super) needed: bool,
+    /// The request has a body. An answer that refuses it may come before that was sent, and the connection close with it:
+    /// the status then says enough.
+    pub(super) is_early: bool,
 }
 
 impl Answer {
@@ -94,11 +98,36 @@ impl Answer {
         }
         let body = match read_body(response, if status >= 400 { MAX_TALK } else { reading.limit }, &reading).await {
             Err(_) if status < 400 && !reading.needed => Bytes::new(),
-            Err(error) if status >= 400 && !error.is_transient() => Bytes::new(),
+            Err(error) if status >= 400 && (reading.is_early || !error.is_transient()) => Bytes::new(),
             body => body?,
         };
         let Reading { request, url, .. } = reading;
         Ok(Self { request, url, status, version, headers, body, secrets, rest: None, elsewhere })
+    }
+
+    /// Unpacks a body that came encoded although that was not asked for. Bytes that have the expected digest stay as they
+    /// are: then the header is wrong. What is compared with digests and parsed are the unpacked bytes.
+    ///
+    /// Errors: see [`encoding::decoded`]. The body of an answer of 400 and above is then left out.
+    pub(super) fn decode(
+        mut self,
+        expected: &Expected,
+        subject: &str,
+        limit: u64,
+        budget: &Budget,
+    ) -> Result<Self, Error> {
+        let encodings = encoding::encodings(&self.headers);
+        let is_expected = |digest: &Digest| digest.matches(&self.body);
+        if encodings.is_empty() || self.body.is_empty() || expected.digest.as_ref().is_some_and(is_expected) {
+            return Ok(self);
+        }
+        let body = std::mem::take(&mut self.body);
+        match encoding::decoded(body, &encodings, subject, limit, budget) {
+            Ok(body) => self.body = body,
+            Err(_) if self.status >= 400 => {}
+            Err(error) => return Err(error),
+        }
+        Ok(self)
     }
 
     /// Compares the body of a success with what it must be. What is not may have been cut off, or mixed up on the way:

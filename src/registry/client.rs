@@ -13,6 +13,7 @@ use super::secrets::Secrets;
 use super::send::Request;
 use super::sign_in::credentials::{CredentialSources, Credentials};
 use super::sign_in::scopes::Scopes;
+use super::sign_in::visitor::VisitorTokens;
 use super::stop::Stop;
 use super::tls::Tls;
 use crate::image::visible;
@@ -68,6 +69,7 @@ pub struct Client {
     trace: Option<Trace>,
     budget: Budget,
     secrets: Secrets,
+    visitor_tokens: VisitorTokens,
     hosts: Mutex<HashMap<String, Arc<Host>>>,
     traffic: TrafficCount,
 }
@@ -107,6 +109,7 @@ impl Client {
             trace: options.trace,
             budget: Budget::default(),
             secrets: Secrets::default(),
+            visitor_tokens: VisitorTokens::default(),
             hosts: Mutex::default(),
             traffic: TrafficCount::default(),
         }
@@ -169,6 +172,10 @@ impl Client {
 
     pub(super) fn credentials(&self) -> Arc<Credentials> {
         Arc::clone(&self.credentials)
+    }
+
+    pub(super) fn visitor_tokens(&self) -> &VisitorTokens {
+        &self.visitor_tokens
     }
 
     pub(super) fn connections(&self) -> &Connections {

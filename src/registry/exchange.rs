@@ -3,9 +3,11 @@
 use std::sync::PoisonError;
 use std::time::Instant;
 
-use reqwest::header::{ACCEPT, AUTHORIZATION, CONTENT_LENGTH, CONTENT_TYPE, HeaderMap, HeaderValue, LOCATION, WARNING};
+use reqwest::header::{
+    ACCEPT, ACCEPT_ENCODING, AUTHORIZATION, CONTENT_LENGTH, CONTENT_TYPE, HeaderMap, HeaderValue, LOCATION, WARNING,
+};
 use reqwest::{Method, RequestBuilder, Response};
-use url::Url;
+use url::{Origin, Url};
 
 use super::addresses::checked_address;
 use super::answer::{Answer, Reading, redirected, silent};
@@ -14,16 +16,17 @@ use super::error::{Error, Fault};
 use super::failure::Failure;
 pub(super) use super::redact::host_of;
 use super::redact::{Secret, redacted, redacted_text};
-use super::send::{Content, Request};
+use super::send::{Content, Request, challenge_of};
 use super::silence::Progress;
 use crate::image::one_line;
 
 /// A registry needs one, to where its blobs are.
-const MAX_REDIRECTS: usize = 5;
+pub(super) const MAX_REDIRECTS: usize = 5;
 
 impl Client {
     /// Sends a request to `url` and follows redirects. `Authorization` stays with the origin of the registry's API: it
-    /// is dropped on any change of host, port or scheme, and not taken up again (CVE-2020-15157).
+    /// is dropped on any change of host, port or scheme, and not taken up again (CVE-2020-15157). Another registry gets a
+    /// token that anyone can get there; see [`Client::visitor_token`].
     pub(super) async fn exchange(
         &self,
         request: &Request,
@@ -34,8 +37,10 @@ impl Client {
     ) -> Result<Answer, Error> {
         let mut url = url.clone();
         let mut at_home = url.origin() == api.origin();
+        let mut visitor: Option<(Origin, Secret)> = None;
         for _ in 0..=MAX_REDIRECTS {
-            let authorization = authorization.filter(|_| at_home);
+            let of_visitor = visitor.as_ref().filter(|(origin, _)| !at_home && *origin == url.origin());
+            let authorization = authorization.filter(|_| at_home).or(of_visitor.map(|(_, token)| token));
             let elsewhere = (!at_home).then(|| host_of(&url));
             let response = match self.send_once(request, api, &url, authorization, attempt).await {
                 Ok(response) => response,
@@ -50,7 +55,14 @@ impl Client {
                     return Err(request.transport(reason, transient, unsent).with_hint(hint));
                 }
             };
-            let Some(location) = redirect(&request.method, &response) else {
+            if !at_home && authorization.is_none() && response.status() == 401 && request.can_be_repeated() {
+                let challenge = challenge_of(response.headers());
+                if let Some(token) = self.visitor_token(api, &url, challenge).await {
+                    visitor = Some((url.origin(), token));
+                    continue;
+                }
+            }
+            let Some(location) = redirection(request, &response) else {
                 self.show_warnings(&url, &response);
                 url.set_fragment(None);
                 let reading = Reading {
@@ -62,9 +74,11 @@ impl Client {
                     budget: self.budget(),
                     secrets: self.secrets(),
                     needed: request.is_read(),
+                    is_early: request.content.is_some(),
                     streamed: request.streamed,
                 };
                 let answer = Answer::read(response, reading, elsewhere).await?;
+                let answer = answer.decode(&request.expected, &request.subject, request.limit, self.budget())?;
                 return answer.verify(&request.expected, &request.subject);
             };
             let refused = |reason: String| request.protocol(self.secrets().scrub_foreign(&reason).into_owned());
@@ -99,9 +113,16 @@ impl Client {
         if let Some(accept) = request.accept {
             headers.insert(ACCEPT, HeaderValue::from_static(accept));
         }
+        if request.is_read() {
+            // Digests are those of bytes that are not encoded; without this header any coding may come (RFC 9110, section
+            // 12.5.3).
+            headers.insert(ACCEPT_ENCODING, HeaderValue::from_static("identity"));
+        }
         if let Some(authorization) = authorization {
             self.secrets().add_authorization(authorization);
-            self.warn_of_cleartext(url);
+            if url.origin() == api.origin() {
+                self.warn_of_cleartext(url);
+            }
             let value = secret_value(authorization);
             headers.insert(AUTHORIZATION, value.ok_or("the credentials have characters that cannot be sent")?);
         }
@@ -203,15 +224,21 @@ pub(super) fn secret_value(secret: &Secret) -> Option<HeaderValue> {
     Some(value)
 }
 
-/// Where an answer redirects to. A write is repeated elsewhere only when the answer says that it is to be the same
-/// request there (RFC 9110, sections 15.4.8 and 15.4.9).
-fn redirect(method: &Method, response: &Response) -> Option<String> {
-    let followed = match response.status().as_u16() {
+/// Whether a status redirects. A write is repeated elsewhere only when the answer says that it is to be the same request
+/// there (RFC 9110, sections 15.4.8 and 15.4.9).
+pub(super) fn redirect(method: &Method, status: u16) -> bool {
+    match status {
         307 | 308 => true,
         301..=303 => *method == Method::GET || *method == Method::HEAD,
         _ => false,
-    };
-    let location = response.headers().get(LOCATION).filter(|_| followed)?;
+    }
+}
+
+/// Where an answer redirects to, if that is to be followed here. A blob that is sent has to be read again from its
+/// beginning for each URL: that redirect is left to the upload.
+fn redirection(request: &Request, response: &Response) -> Option<String> {
+    let is_followed = redirect(&request.method, response.status().as_u16()) && request.can_be_repeated();
+    let location = response.headers().get(LOCATION).filter(|_| is_followed)?;
     Some(String::from_utf8_lossy(location.as_bytes()).into_owned())
 }
 
@@ -289,10 +316,7 @@ mod tests {
             (Method::GET, 200, false),
             (Method::GET, 304, false),
         ] {
-            let response = reqwest::Response::from(
-                http::Response::builder().status(status).header("location", "/x").body("").unwrap(),
-            );
-            assert_eq!(redirect(&method, &response).is_some(), followed, "{method} {status}");
+            assert_eq!(redirect(&method, status), followed, "{method} {status}");
         }
     }
 

@@ -39,13 +39,17 @@ impl Failure {
         // What OpenSSL's servers do with a request without TLS; others do it as well, for a moment.
         let is_closed = is_plain && of_hyper.is_some_and(hyper::Error::is_incomplete_message);
         let reason = innermost(error);
-        // getaddrinfo's EAI_NONAME, as glibc, musl and macOS word it; std has no code for it.
-        let unknown_name = ["Name or service not known", "Name does not resolve", "nodename nor servname provided"];
-        let is_lasting = error.is_builder()
-            || causes(error).any(|cause| cause.is::<ForbiddenAddress>())
-            || unknown_name.iter().any(|words| reason.contains(words));
+        let is_lasting =
+            error.is_builder() || causes(error).any(|cause| cause.is::<ForbiddenAddress>()) || is_unknown_name(&reason);
         Self { reason, fault: is_closed.then_some(Fault::SpeaksTls), is_transient: !is_lasting }
     }
+}
+
+/// Whether a reason is that a host name does not exist: getaddrinfo's EAI_NONAME, as glibc, musl and macOS word it; std
+/// has no code for it.
+pub(super) fn is_unknown_name(reason: &str) -> bool {
+    let words = ["Name or service not known", "Name does not resolve", "nodename nor servname provided"];
+    words.iter().any(|words| reason.contains(words))
 }
 
 impl Failure {

@@ -12,7 +12,7 @@ use super::{RetryPolicy, link, retry};
 pub fn challenge(values: &[&str]) -> Option<[String; 3]> {
     Some(match parse_challenges(values.iter().copied())? {
         Challenge::Basic => Default::default(),
-        Challenge::Bearer { realm, service, scope } => [realm, service.unwrap_or_default(), scope],
+        Challenge::Bearer { realm, service, scope, .. } => [realm, service.unwrap_or_default(), scope],
     })
 }
 

@@ -114,11 +114,13 @@ impl Client {
     }
 
     /// Lists what refers to a manifest (distribution-spec, "Listing Referrers"). `None` if the registry does not have
-    /// that list, or answers without one: then the tag `sha256-HEX` holds it.
+    /// that list, which registries say with almost any answer: then the tag `sha256-HEX` holds it.
     ///
     /// # Errors
     ///
-    /// The registry's answer, a list that cannot be read, or a page whose `Link` cannot be read or followed.
+    /// The registry's answer, if that does not speak of the list: a want of credentials, too many requests, or a 5xx that
+    /// lasts. A registry that fails at its list may well have one, whose signatures the tag would not show. A list that
+    /// cannot be read, or a page whose `Link` cannot be read or followed.
     pub async fn referrers(&self, repository: &Reference, digest: &Digest) -> Result<Option<Vec<Descriptor>>, Error> {
         let subject = format!("referrers of {}", repository.with_digest(digest.clone()));
         let mut request = list_request(repository, &format!("referrers/{digest}"), subject.clone());
@@ -138,7 +140,7 @@ impl Client {
         match self.pages(repository.registry(), request, take).await {
             Ok(()) => Ok(has_list.then_some(referrers)),
             // On a later page it is a part of the list that is missing.
-            Err(error) if pages == 0 && matches!(error.status(), Some(404 | 405)) => Ok(None),
+            Err(error) if pages == 0 && error.status().is_some_and(has_no_list) => Ok(None),
             Err(error) => Err(error),
         }
     }
@@ -173,6 +175,11 @@ impl Client {
         }
         Err(request.protocol(format!("more than {MAX_PAGES} pages")))
     }
+}
+
+/// Whether an answer stands for a registry without a list of referrers. Seen are 400, 403, 404, 405, 406 and 501.
+fn has_no_list(status: u16) -> bool {
+    matches!(status, 400..=499 | 501) && !matches!(status, 401 | 408 | 429)
 }
 
 fn tags_subject(repository: &Reference) -> String {

@@ -1,3 +1,4 @@
+use bytes::Bytes;
 use reqwest::Method;
 
 use super::answer::Expected;
@@ -5,7 +6,7 @@ use super::client::Client;
 use super::error::{Error, ErrorKind};
 use super::send::Request;
 use super::sign_in::scopes::Scopes;
-use crate::image::{Descriptor, Digest, Fetched, MAX_MANIFEST, Reference, media_type, parse_manifest};
+use crate::image::{Descriptor, Digest, Fetched, MAX_MANIFEST, ManifestError, Reference, media_type, parse_manifest};
 
 impl Client {
     /// Fetches a manifest by digest or tag (distribution-spec, "Pulling manifests").
@@ -40,6 +41,29 @@ impl Client {
         let differs = |reason: String| Error::protocol(&reference.to_string(), reason);
         fetched.check(child).map_err(differs)?;
         Ok(fetched)
+    }
+
+    /// Fetches the bytes of a manifest of a type that is not an image's or index's, and compares them with its descriptor.
+    ///
+    /// Errors: as of [`Self::fetch_manifest`], and an answer of another manifest type (CVE-2021-41190).
+    pub(crate) async fn fetch_manifest_bytes(
+        &self,
+        repository: &Reference,
+        descriptor: &Descriptor,
+        media_type: &'static str,
+        push_to: Option<&Reference>,
+    ) -> Result<Bytes, Error> {
+        let reference = repository.with_digest(descriptor.digest.clone());
+        let mut request = Request { accept: Some(media_type), ..get_request(&reference, push_to) };
+        request.expected.size = Some(descriptor.size);
+        let answer = self.send_ok(reference.registry(), &request).await?;
+        let content_type = answer.header("content-type").unwrap_or_default();
+        if media_type::is_image(content_type) || media_type::is_index(content_type) {
+            let (content_type, media_type) = (content_type.into(), media_type.into());
+            let kind = ErrorKind::Manifest(ManifestError::Disagree { content_type, media_type });
+            return Err(Error::new(request.subject, kind));
+        }
+        Ok(answer.body)
     }
 
     /// The digest that a reference stands for: a HEAD, and a GET where the answer to that does not tell.

@@ -154,7 +154,8 @@ impl Client {
         }
     }
 
-    /// What a tag points at, of which a bare 404 is no proof that it does not exist.
+    /// The digest that a tag points at, `None` if it does not exist. The body of a 404 decides that, as it may speak of
+    /// rights: an answer to a HEAD has none.
     async fn exact_digest(&self, reference: &Reference) -> Result<Option<Digest>, Error> {
         let head = head_request(reference);
         let answer = self.send(reference.registry(), &head).await?;

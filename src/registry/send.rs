@@ -6,7 +6,7 @@ use std::time::Instant;
 
 use bytes::Bytes;
 use reqwest::Method;
-use reqwest::header::WWW_AUTHENTICATE;
+use reqwest::header::{HeaderMap, WWW_AUTHENTICATE};
 use url::Url;
 
 use super::answer::{Answer, Expected, MAX_TALK};
@@ -39,6 +39,8 @@ pub(super) struct Request {
     /// It follows another request at once, and waits for no slot. Who held one while waiting for a token could wait for
     /// who waits for a slot with that token.
     pub(super) at_once: bool,
+    /// It carries no credentials, as it follows a redirect to another origin.
+    pub(super) unsigned: bool,
     /// What errors are about.
     pub(super) subject: String,
 }
@@ -98,7 +100,7 @@ impl Client {
         let url = pointed_to(api, api, &request.target).map_err(refused)?;
         // Files of certificates that cannot be read are not the registry's doing.
         self.connections().client(api, api).map_err(|reason| request.protocol(reason))?;
-        if url.origin() != api.origin() {
+        if request.unsigned || url.origin() != api.origin() {
             // Credentials are for the registry's own origin alone.
             let _slot = self.slot(host, request).await?;
             return self.exchange(request, api, &url, None, before + 1).await;
@@ -134,12 +136,14 @@ impl Client {
                 host.sign_in.accepted();
             }
             let seen = if header.is_some() { &mut signed_refused } else { &mut bare_refused };
-            // Some registries that anyone may read answer 403 to who may not write without signing in.
-            let refused = answer.status == 401 || (answer.status == 403 && header.is_none());
+            let mut challenge = challenge_of(&answer.headers);
+            // Some registries that anyone may read answer 403 to a write without credentials, and some to a token that is
+            // good for too little (RFC 6750, section 3.1).
+            let is_insufficient = matches!(challenge, Some(Challenge::Bearer { is_insufficient: true, .. }));
+            let refused = answer.status == 401 || (answer.status == 403 && (header.is_none() || is_insufficient));
             if !refused || std::mem::replace(seen, true) {
                 return Ok(answer);
             }
-            let mut challenge = challenge_of(&answer);
             if challenge.is_none() && header.is_none() {
                 challenge = self.ping(host, api).await.ok().flatten();
             }
@@ -177,7 +181,7 @@ impl Client {
             let url = pointed_to(api, api, &request.target).map_err(|reason| request.protocol(reason))?;
             let answer = self.exchange(&request, api, &url, None, 1).await?;
             // Whatever the status: a registry that anyone may read may answer 200 and still name its token service.
-            Ok(challenge_of(&answer).filter(|_| answer.elsewhere.is_none()))
+            Ok(challenge_of(&answer.headers).filter(|_| answer.elsewhere.is_none()))
         };
         host.ping.get_or_try_init(ask).await.cloned()
     }
@@ -197,6 +201,7 @@ impl Request {
             streamed: false,
             refers_to_new: false,
             at_once: false,
+            unsigned: false,
             subject,
         }
     }
@@ -204,6 +209,11 @@ impl Request {
     /// For `GET /v2/`, which every registry has (distribution-spec, "Determining Support").
     pub(super) fn ping(api: &Url) -> Self {
         Self::new(Method::GET, "v2/".into(), Scopes::default(), format!("{api}v2/"))
+    }
+
+    /// Whether it can be sent again as it is: the stream of a blob cannot.
+    pub(super) fn can_be_repeated(&self) -> bool {
+        !matches!(self.content, Some(Content::Stream(..)))
     }
 
     pub(super) fn is_read(&self) -> bool {
@@ -236,8 +246,9 @@ impl Request {
     }
 }
 
-fn challenge_of(answer: &Answer) -> Option<Challenge> {
-    let values = answer.headers.get_all(WWW_AUTHENTICATE);
+/// What the headers of an answer say of signing in.
+pub(super) fn challenge_of(headers: &HeaderMap) -> Option<Challenge> {
+    let values = headers.get_all(WWW_AUTHENTICATE);
     let values: Vec<_> = values.iter().map(|value| String::from_utf8_lossy(value.as_bytes())).collect();
     parse_challenges(values.iter().map(AsRef::as_ref))
 }

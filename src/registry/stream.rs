@@ -1,6 +1,6 @@
 //! Blobs on their way, never whole in memory.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use bytes::Bytes;
 use futures_util::StreamExt as _;
@@ -110,22 +110,39 @@ pub(crate) fn verified(stream: BlobStream, subject: String, blob: &Descriptor, l
     checked.boxed()
 }
 
-/// Keeps the error that ends a stream: who sends it only learns that it ended.
+/// What became of a stream that is sent: its sender only learns that it ended.
 #[derive(Clone, Default)]
-pub(super) struct Ended(Arc<Mutex<Option<Error>>>);
+pub(super) struct Ended(Arc<Mutex<Passed>>);
+
+#[derive(Default)]
+struct Passed {
+    bytes: u64,
+    error: Option<Error>,
+}
 
 impl Ended {
+    /// Notes what passes through from its beginning on.
     pub(super) fn watch(&self, stream: BlobStream) -> BlobStream {
+        *self.passed() = Passed::default();
         let ended = self.clone();
-        let note = move |piece: &Result<Bytes, Error>| {
-            if let Err(error) = piece {
-                *ended.0.lock().unwrap_or_else(PoisonError::into_inner) = Some(error.clone());
-            }
+        let note = move |piece: &Result<Bytes, Error>| match piece {
+            Ok(piece) => ended.passed().bytes += piece.len() as u64,
+            Err(error) => ended.passed().error = Some(error.clone()),
         };
         stream.inspect(note).boxed()
     }
 
+    /// The error that ended the stream.
     pub(super) fn error(&self) -> Option<Error> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).take()
+        self.passed().error.take()
+    }
+
+    /// Bytes that passed through so far.
+    pub(super) fn sent(&self) -> u64 {
+        self.passed().bytes
+    }
+
+    fn passed(&self) -> MutexGuard<'_, Passed> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

@@ -1,5 +1,6 @@
 //! Registries and layouts in the same words: what jobs read from and write to.
 
+mod artifact;
 mod blobs;
 mod choose;
 mod error;
@@ -9,6 +10,7 @@ mod publish;
 mod referrers;
 mod transfers;
 
+pub(crate) use artifact::ARTIFACT_MANIFEST;
 pub use blobs::Placing;
 pub use error::Error;
 pub use place::{Child, Placed, Step, Steps};
@@ -237,25 +239,6 @@ impl<'a> Store<'a> {
             Location::Registry(reference) => Ok(self.client.read_back(reference, digest).await?),
             Location::Layout(_) => Ok(()),
         }
-    }
-
-    /// What a layout's index.json lists without a name and which refers to a manifest.
-    async fn unnamed_referrers(&self, at: &Location, subject: &Digest) -> Result<Vec<Descriptor>, Error> {
-        let Location::Layout(layout) = at else { return Ok(Vec::new()) };
-        let opened = self.layout(layout).await?;
-        let mut referrers = Vec::new();
-        for entry in opened.unnamed() {
-            let at = LayoutReference { name: None, digest: Some(entry.digest.clone()), ..layout.clone() };
-            let fetched = match opened.fetch_manifest(&at).map_err(Error::from) {
-                // Another's trouble.
-                Err(error) if error.is_missing() || error.is_wrong_content() => continue,
-                fetched => fetched?,
-            };
-            if fetched.manifest.subject().is_some_and(|found| found.digest == *subject) {
-                referrers.push(entry.clone());
-            }
-        }
-        Ok(referrers)
     }
 
     /// Lists manifests that are in a layout in its index.json, without names.

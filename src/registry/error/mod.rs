@@ -190,8 +190,8 @@ impl Error {
         Self { transient: false, ..self }
     }
 
-    /// Whether the registry says that the thing does not exist. Nothing else counts: not a 401, not a 500, and not
-    /// a 404 that is not the registry's own, such as a proxy's error page.
+    /// Whether the registry says that the content does not exist: a 404 with a code that says so, or with no code at
+    /// all. A 401, a 403, a 5xx and a 404 that speaks of rights do not count.
     #[must_use]
     pub fn is_missing(&self) -> bool {
         matches!(&self.kind, ErrorKind::Answer(refusal) if refusal.is_missing())
@@ -322,13 +322,13 @@ mod tests {
                 true,
                 "r/a:1 not found (HTTP 404; registry says: NAME_UNKNOWN)",
             ),
-            (
-                404,
-                "<html>\nnope",
-                false,
-                "r/a:1: refused by the registry (GET /v2/a/manifests/1: HTTP 404; registry says: <html>)",
-            ),
-            (404, "", false, "r/a:1: refused by the registry (GET /v2/a/manifests/1: HTTP 404)"),
+            (404, "<html>\nnope", true, "r/a:1 not found (HTTP 404; registry says: <html>)"),
+            (404, "", true, "r/a:1 not found (HTTP 404)"),
+            (404, "{}", true, "r/a:1 not found (HTTP 404)"),
+            (404, r#"{"errors":[]}"#, true, "r/a:1 not found (HTTP 404)"),
+            (404, r#"{"errors":[{"message":"gone"}]}"#, true, "r/a:1 not found (HTTP 404; registry says: gone)"),
+            (404, r#"{"message":"Not Found"}"#, true, "r/a:1 not found (HTTP 404; registry says: Not Found)"),
+            (403, "", false, "r/a:1: refused by the registry (GET /v2/a/manifests/1: HTTP 403)"),
             (
                 404,
                 r#"{"errors":[{"code":"DENIED"}]}"#,

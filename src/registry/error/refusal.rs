@@ -41,6 +41,9 @@ pub struct RateLimit {
     pub remaining: Option<u64>,
 }
 
+/// Codes of a 404 that say that the content, or its repository, does not exist.
+const MISSING: [&str; 5] = ["NAME_UNKNOWN", "MANIFEST_UNKNOWN", "BLOB_UNKNOWN", "NOT_FOUND", "UNKNOWN"];
+
 impl RateLimit {
     pub(in crate::registry) fn from_headers(limit: Option<&str>, remaining: Option<&str>) -> Option<Self> {
         let number = |text: &str| text.split([';', ',']).next()?.trim().parse().ok();
@@ -65,18 +68,30 @@ impl Refusal {
         self.messages.iter().any(|message| codes.contains(&message.code.as_str()))
     }
 
-    /// Whether the registry says that the thing does not exist. Nothing else counts: not a 401, not a 500, and not
-    /// a 404 that is not the registry's own, such as a proxy's error page.
+    /// Whether the registry says that what was asked for does not exist: a 404 with a code that says so, or without any
+    /// code, as error bodies are optional (distribution-spec, "Error Codes"). A 404 that speaks of rights says nothing
+    /// of the content, and neither does one of a token service or of a refused write.
     pub(super) fn is_missing(&self) -> bool {
-        self.status == 404 && self.says(&["NAME_UNKNOWN", "MANIFEST_UNKNOWN", "NOT_FOUND", "UNKNOWN"])
+        self.is_not_found() && (self.has_no_code() || self.says(&MISSING))
     }
 
-    /// The same of content, which a manifest names: blobs have a code of their own.
+    /// Whether content that a manifest names is missing: blobs have a code of their own.
     pub(super) fn is_missing_content(&self) -> bool {
-        self.is_missing() || (self.status == 404 && self.says(&["BLOB_UNKNOWN", "MANIFEST_BLOB_UNKNOWN"]))
+        self.is_missing() || (self.is_not_found() && self.says(&["MANIFEST_BLOB_UNKNOWN"]))
     }
 
-    /// The same in the words of S3, Google's and Azure's storage, where a registry redirects to it.
+    /// A 404 to a request for content or for its deletion.
+    fn is_not_found(&self) -> bool {
+        let is_of_content = ["GET ", "HEAD ", "DELETE "].iter().any(|method| self.request.starts_with(method));
+        self.status == 404 && is_of_content && !self.says(&["DENIED", "UNAUTHORIZED"])
+    }
+
+    fn has_no_code(&self) -> bool {
+        self.messages.iter().all(|message| message.code.is_empty())
+    }
+
+    /// Whether storage to which a registry redirects says that it does not have the content, in the words of S3, Google
+    /// or Azure.
     pub(super) fn is_missing_in_storage(&self) -> bool {
         self.status == 404 && self.says(&["NoSuchKey", "BlobNotFound"])
     }

@@ -5,7 +5,7 @@ use reqwest::header::{AUTHORIZATION, CONTENT_TYPE};
 use url::Url;
 
 use super::scopes::Scopes;
-use crate::registry::answer::{Answer, MAX_TALK, Reading};
+use crate::registry::answer::{Answer, Expected, MAX_TALK, Reading};
 use crate::registry::client::Client;
 use crate::registry::error::{Error, ErrorKind};
 use crate::registry::exchange::{NotSent, Sending, secret_value};
@@ -24,7 +24,8 @@ pub(in crate::registry) struct TokenRequest<'a> {
 }
 
 impl Client {
-    /// There are no redirects, and any certificate is taken only where the service is the registry itself.
+    /// There are no redirects, and any certificate is taken only where the service is the registry itself. An error that
+    /// another try might have helped against stays marked as such after the last one.
     pub(in crate::registry) async fn send_to_token_service(&self, asking: &TokenRequest<'_>) -> Result<Answer, Error> {
         let subject = format!("token service {}", redacted(asking.url));
         let request = Request::new(asking.method.clone(), String::new(), Scopes::default(), subject);
@@ -33,7 +34,7 @@ impl Client {
             let outcome = self.ask_token_service(&request.subject, asking, failed + 1).await;
             failed += 1;
             let Some(wait) = self.wait_before_another(&request, &outcome, failed) else {
-                return outcome.map_err(Error::final_one);
+                return outcome;
             };
             self.warn(wait.why);
             if RetryGroup::or(tokio::time::sleep(wait.time)).await.is_none() {
@@ -74,9 +75,11 @@ impl Client {
                     budget: self.budget(),
                     secrets: self.secrets(),
                     needed: true,
+                    is_early: false,
                     streamed: false,
                 };
-                Answer::read(response, reading, None).await
+                let answer = Answer::read(response, reading, None).await?;
+                answer.decode(&Expected::default(), subject, MAX_TALK, self.budget())
             }
             Err(NotSent { reason, transient, fault, .. }) => {
                 let kind = unanswered(reason);

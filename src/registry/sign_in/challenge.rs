@@ -1,5 +1,5 @@
 /// How a registry wants to be signed in to.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub(in crate::registry) enum Challenge {
     /// User and password with each request.
     Basic,
@@ -11,30 +11,29 @@ pub(in crate::registry) enum Challenge {
         service: Option<String>,
         /// What the request that was refused would have needed, as the registry sees it; may be empty.
         scope: String,
+        /// The token that was sent is good for too little (RFC 6750, section 3.1, `insufficient_scope`).
+        is_insufficient: bool,
+        /// User and password with each request are offered as well.
+        or_basic: bool,
     },
 }
 
 /// Reads all values of `WWW-Authenticate` (RFC 9110, section 11.6.1): several challenges in a value, names in any
 /// case, quoted values with commas and escapes, unquoted URLs. Bearer is preferred; schemes unknown here are skipped.
 pub(in crate::registry) fn parse_challenges<'a>(values: impl IntoIterator<Item = &'a str>) -> Option<Challenge> {
-    let mut basic = false;
-    for value in values {
-        for (scheme, parameters) in split_challenges(value) {
-            if scheme.eq_ignore_ascii_case("basic") {
-                basic = true;
-            } else if scheme.eq_ignore_ascii_case("bearer") {
-                let get = |name: &str| {
-                    let found = parameters.iter().find(|(key, _)| key.eq_ignore_ascii_case(name));
-                    found.map(|(_, value)| value.clone()).filter(|value| !value.is_empty())
-                };
-                if let Some(realm) = get("realm") {
-                    let scope = get("scope").unwrap_or_default();
-                    return Some(Challenge::Bearer { realm, service: get("service"), scope });
-                }
-            }
-        }
-    }
-    basic.then_some(Challenge::Basic)
+    let challenges: Vec<_> = values.into_iter().flat_map(split_challenges).collect();
+    let or_basic = challenges.iter().any(|(scheme, _)| scheme.eq_ignore_ascii_case("basic"));
+    let bearers = challenges.iter().filter(|(scheme, _)| scheme.eq_ignore_ascii_case("bearer"));
+    let bearer = bearers.into_iter().find_map(|(_, parameters)| {
+        let get = |name: &str| {
+            let found = parameters.iter().find(|(key, _)| key.eq_ignore_ascii_case(name));
+            found.map(|(_, value)| value.clone()).filter(|value| !value.is_empty())
+        };
+        let is_insufficient = get("error").is_some_and(|error| error == "insufficient_scope");
+        let (realm, service, scope) = (get("realm")?, get("service"), get("scope").unwrap_or_default());
+        Some(Challenge::Bearer { realm, service, scope, is_insufficient, or_basic })
+    });
+    bearer.or(or_basic.then_some(Challenge::Basic))
 }
 
 /// A header value is at most this long; registries send a few hundred bytes.
@@ -97,7 +96,17 @@ mod tests {
 
     fn scoped(realm: &str, service: Option<&str>, scope: &str) -> Option<Challenge> {
         let (service, scope) = (service.map(str::to_owned), scope.into());
-        Some(Challenge::Bearer { realm: realm.into(), service, scope })
+        let (is_insufficient, or_basic) = (false, false);
+        Some(Challenge::Bearer { realm: realm.into(), service, scope, is_insufficient, or_basic })
+    }
+
+    fn with(challenge: Option<Challenge>, insufficient: bool, basic: bool) -> Option<Challenge> {
+        match challenge? {
+            Challenge::Bearer { realm, service, scope, .. } => {
+                Some(Challenge::Bearer { realm, service, scope, is_insufficient: insufficient, or_basic: basic })
+            }
+            Challenge::Basic => None,
+        }
     }
 
     #[test]
@@ -118,12 +127,19 @@ mod tests {
                 &[
                     r#"Bearer realm="https://r.io/t",error="insufficient_scope",scope="repository:a:pull repository:b:pull""#,
                 ],
-                scoped("https://r.io/t", None, "repository:a:pull repository:b:pull"),
+                with(scoped("https://r.io/t", None, "repository:a:pull repository:b:pull"), true, false),
             ),
             (&["Basic"], Some(Challenge::Basic)),
             (&[r#"Basic realm="Registry Realm""#], Some(Challenge::Basic)),
-            (&[r#"Basic realm="x", Bearer realm="https://r.io/t",service="s""#], bearer("https://r.io/t", Some("s"))),
-            (&[r#"Bearer realm="https://r.io/t""#, r#"Basic realm="x""#], bearer("https://r.io/t", None)),
+            (
+                &[r#"Basic realm="x", Bearer realm="https://r.io/t",service="s""#],
+                with(bearer("https://r.io/t", Some("s")), false, true),
+            ),
+            (
+                &[r#"Bearer realm="https://r.io/t""#, r#"Basic realm="x""#],
+                with(bearer("https://r.io/t", None), false, true),
+            ),
+            (&[r#"Bearer realm="https://r.io/t",error="invalid_token""#], bearer("https://r.io/t", None)),
             (&["Negotiate", "Basic"], Some(Challenge::Basic)),
             (&["Negotiate abc=="], None),
             (&["Bearer"], None),
@@ -140,7 +156,7 @@ mod tests {
         #[test]
         fn nothing_is_made_up(value: String, like in r#"(Bearer|Basic|,|=| |"|\\|realm|scope|a|é){0,40}"#) {
             match parse_challenges([value.as_str(), like.as_str()]) {
-                Some(Challenge::Bearer { realm, service, scope }) => {
+                Some(Challenge::Bearer { realm, service, scope, .. }) => {
                     assert!(!realm.is_empty() && service.as_ref().is_none_or(|service| !service.is_empty()));
                     let said = realm.len() + service.unwrap_or_default().len() + scope.len();
                     assert!(said <= value.len().max(like.len()));
@@ -156,7 +172,8 @@ mod tests {
             let (quoted_realm, quoted_service, quoted_scope) = (quoted(&realm), quoted(&service), quoted(&scope));
             let value =
                 format!(r#"{before}bearer Realm="{quoted_realm}" ,service = "{quoted_service}",scope="{quoted_scope}""#);
-            proptest::prop_assert_eq!(parse_challenges([value.as_str()]), scoped(&realm, Some(&service), &scope));
+            let expected = with(scoped(&realm, Some(&service), &scope), false, before.starts_with("Basic"));
+            proptest::prop_assert_eq!(parse_challenges([value.as_str()]), expected);
         }
     }
 }

@@ -3,10 +3,12 @@
 mod ask;
 pub(in crate::registry) mod challenge;
 pub(in crate::registry) mod credentials;
+mod denials;
 pub(in crate::registry) mod realm;
 pub(in crate::registry) mod scopes;
 mod slots;
 mod token;
+pub(in crate::registry) mod visitor;
 
 use std::collections::HashMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -15,8 +17,8 @@ use std::time::Instant;
 use url::Url;
 
 use crate::registry::client::Client;
-use crate::registry::error::{Denial, Denied, Error, ErrorKind, Refusal};
-use crate::registry::redact::{Secret, redacted};
+use crate::registry::error::{Error, ErrorKind, Refusal};
+use crate::registry::redact::Secret;
 use challenge::Challenge;
 use credentials::{Found, Login, Looked};
 use realm::checked_realm;
@@ -41,6 +43,8 @@ struct Known {
     challenge: Option<Challenge>,
     /// The token service failed for two repositories, and not for one.
     one_at_a_time: bool,
+    /// The token service does not work, and user and password are sent to the registry itself.
+    is_without_tokens: bool,
     /// The registry or its token service took the credentials, for whatever it was.
     accepted: bool,
     /// The registry or its token service refused the credentials of a source before it had accepted any.
@@ -96,31 +100,41 @@ impl SignIn {
     ) -> Result<Option<Authorization<'_>>, Error> {
         let Some(challenge) = self.known().challenge.clone() else { return Ok(None) };
         let found = self.login(client, scopes.repository()).await?;
-        match challenge {
-            Challenge::Basic => {
-                let Some(found) = found else {
-                    let refusal = Refusal { status: 401, ..Refusal::default() };
-                    return Err(self.no_credentials(client, &self.registry, refusal));
-                };
-                let Login::Password { user, password } = &found.login else {
-                    return Err(self.failed("it wants user and password, and only a token is configured".into()));
-                };
-                let proving = self.first_to_prove().await;
-                self.unless_refused(Some(&found))?;
-                Ok(Some(Authorization { header: basic(user, password), proving }))
-            }
-            Challenge::Bearer { realm, service, .. } => {
-                let realm = checked_realm(&realm, api).map_err(|reason| self.failed(reason))?;
-                let service = TokenService { registry: &self.registry, api, realm, service };
-                let token = self.token(client, &service, scopes, found.as_ref()).await?;
-                Ok(Some(Authorization { header: token.header, proving: None }))
-            }
+        let Challenge::Bearer { realm, service, .. } = challenge else {
+            return self.basic(client, found.as_ref()).await.map(Some);
+        };
+        let realm = checked_realm(&realm, api).map_err(|reason| self.failed(reason))?;
+        let service = TokenService { registry: &self.registry, api, realm, service };
+        match self.token(client, &service, scopes, found.as_ref()).await {
+            Ok(token) => Ok(Some(Authorization { header: token.header, proving: None })),
+            // There is no such token service, as this or another request has found out.
+            Err(_) if self.is_basic() => self.basic(client, found.as_ref()).await.map(Some),
+            Err(error) => Err(error),
         }
     }
 
-    fn unless_refused(&self, found: Option<&Found>) -> Result<(), Error> {
-        let known = self.known();
-        found.and_then(|found| known.refused.get(&found.source)).map_or(Ok(()), |error| Err(error.clone()))
+    /// User and password, for the registry's own host.
+    async fn basic(&self, client: &Client, found: Option<&Found>) -> Result<Authorization<'_>, Error> {
+        let Some(found) = found else {
+            let refusal = Refusal { status: 401, ..Refusal::default() };
+            return Err(self.no_credentials(client, &self.registry, refusal));
+        };
+        let Login::Password { user, password } = &found.login else {
+            return Err(self.failed("it wants user and password, and only a token is configured".into()));
+        };
+        let proving = self.first_to_prove().await;
+        self.unless_refused(Some(found))?;
+        Ok(Authorization { header: basic(user, password), proving })
+    }
+
+    /// Gives up a token service that does not work, where the registry takes user and password itself and they are known.
+    fn give_up_tokens(&self, client: &Client, reason: &str) {
+        let mut known = self.known();
+        if let Some(Challenge::Bearer { or_basic: true, .. }) = known.challenge {
+            client.trace(|| format!("user and password for {} in place of a token: {reason}", self.registry));
+            known.challenge = Some(Challenge::Basic);
+            known.is_without_tokens = true;
+        }
     }
 
     /// A fresh token from its slot, or from the token service.
@@ -159,8 +173,11 @@ impl SignIn {
                 Ok(slot.token.insert(token).clone())
             }
             Err(error) => {
+                if let (Some(reason), Some(Login::Password { .. })) = (error.of_no_service(), login) {
+                    self.give_up_tokens(client, &reason);
+                }
                 let error = match error {
-                    TokenError::Other(error) => error,
+                    TokenError::Other(error) | TokenError::NoService(error) => error,
                     TokenError::Answer(answer) => {
                         self.no_token(client, &service.realm, scopes.repository(), found, answer.refusal())
                     }
@@ -169,41 +186,6 @@ impl SignIn {
                 Err(error)
             }
         }
-    }
-
-    fn no_token(
-        &self,
-        client: &Client,
-        realm: &Url,
-        repository: &str,
-        found: Option<&Found>,
-        refusal: Refusal,
-    ) -> Error {
-        if !matches!(refusal.status, 401 | 403) {
-            let mut realm = realm.clone();
-            realm.set_query(None);
-            let subject = format!("token service {} of {}", redacted(&realm), self.registry);
-            return Error::new(subject, ErrorKind::Answer(refusal.into()));
-        }
-        let of_repository = format!("{}/{repository}", self.registry);
-        let of_repository = of_repository.trim_end_matches('/');
-        let Some(found) = found else {
-            return self.no_credentials(client, of_repository, refusal);
-        };
-        let by = format!("the token service of {}", self.registry);
-        let refused = Denial::Refused { by, source: found.source.clone() };
-        if self.known().accepted {
-            // Good ones, but not for this repository.
-            return self.denied(of_repository, refused, refusal);
-        }
-        self.refuse(found, refused, refusal)
-    }
-
-    /// Notes that a source's credentials are wrong, for the whole run.
-    fn refuse(&self, found: &Found, denial: Denial, refusal: Refusal) -> Error {
-        let error = self.denied(&self.registry, denial, refusal);
-        self.known().refused.insert(found.source.clone(), error.clone());
-        error
     }
 
     /// The login for a repository, with its source.
@@ -232,12 +214,16 @@ impl SignIn {
         used: Option<&Secret>,
         scopes: &Scopes,
     ) -> bool {
-        if let Some(Challenge::Bearer { scope, .. }) = &challenge
+        if let Some(Challenge::Bearer { scope, is_insufficient, .. }) = &challenge
             && !scope.is_empty()
         {
             let slot = self.slots.of(scopes);
             let mut slot = slot.lock().await;
-            slot.wanted = slot.wanted.clone().with_challenge(scope);
+            let wanted = slot.wanted.clone();
+            slot.wanted = match *is_insufficient && used.is_some() && scopes.want_delete() {
+                true => wanted.with_insufficient(scope),
+                false => wanted.with_challenge(scope),
+            };
         }
         if used.is_some() && self.is_basic() {
             return false; // user and password do not get better with time
@@ -251,7 +237,9 @@ impl SignIn {
             }
         }
         let mut known = self.known();
-        if challenge.is_some() {
+        let is_basic_enough =
+            known.is_without_tokens && matches!(challenge, Some(Challenge::Bearer { or_basic: true, .. }));
+        if challenge.is_some() && !is_basic_enough {
             known.challenge = challenge;
         }
         known.challenge.is_some()
@@ -260,58 +248,6 @@ impl SignIn {
     /// Takes in that a request with credentials was answered by anything but a 401.
     pub(in crate::registry) fn accepted(&self) {
         self.known().accepted = true;
-    }
-
-    /// Why a request was refused although all was tried, in the words of credentials.
-    pub(in crate::registry) async fn explain(
-        &self,
-        client: &Client,
-        subject: &str,
-        scopes: &Scopes,
-        refusal: Refusal,
-    ) -> Error {
-        let status = refusal.status;
-        if !self.is_challenged() {
-            return Error::new(subject, ErrorKind::Answer(refusal.into()));
-        }
-        let found = match self.login(client, scopes.repository()).await {
-            Ok(found) => found,
-            Err(error) => return error,
-        };
-        if let Err(error) = self.unless_refused(found.as_ref()) {
-            return error;
-        }
-        let (basic, accepted) = (self.is_basic(), self.known().accepted);
-        let Some(found) = found else {
-            // Where the registry takes no one without, it is not about the reference.
-            let subject = if basic && status == 401 { &self.registry } else { subject };
-            return self.no_credentials(client, subject, refusal);
-        };
-        let refused = Denial::Refused { by: self.registry.clone(), source: found.source.clone() };
-        if basic && status == 401 && !accepted {
-            return self.refuse(&found, refused, refusal);
-        }
-        let slot = self.slots.of(scopes);
-        let granted = slot.lock().await.token.as_ref().and_then(|token| token.granted.clone());
-        let denial = match granted.as_ref().and_then(|granted| scopes.lacking(granted)) {
-            Some((repository, granted, lacking)) => {
-                Denial::NotGranted { repository: repository.into(), granted, lacking, source: found.source }
-            }
-            None if status == 401 => refused,
-            None => Denial::Forbidden { source: found.source },
-        };
-        self.denied(subject, denial, refusal)
-    }
-
-    fn no_credentials(&self, client: &Client, subject: &str, refusal: Refusal) -> Error {
-        let unused = client.credentials().unused().map(str::to_owned);
-        let denied = Denied { registry: self.registry.clone(), denial: Denial::NoCredentials, refusal, unused };
-        Error::new(subject, ErrorKind::Denied(Box::new(denied)))
-    }
-
-    fn denied(&self, subject: &str, denial: Denial, refusal: Refusal) -> Error {
-        let denied = Denied { registry: self.registry.clone(), denial, refusal, unused: None };
-        Error::new(subject, ErrorKind::Denied(Box::new(denied)))
     }
 
     fn failed(&self, reason: String) -> Error {

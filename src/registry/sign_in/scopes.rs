@@ -45,14 +45,28 @@ impl Scopes {
 
     /// With what a challenge asks for besides, such as `repository:a:pull,push registry:x:read`. Never `*`, which token
     /// services grant to administrators alone and answer with nothing to others.
-    pub(in crate::registry) fn with_challenge(mut self, scope: &str) -> Self {
+    pub(in crate::registry) fn with_challenge(self, scope: &str) -> Self {
+        self.with_actions(scope, false)
+    }
+
+    /// With what a challenge asks for after a token was not sufficient: for the request's own repository also `*`, which
+    /// some registries name for deletions (distribution#1869).
+    pub(in crate::registry) fn with_insufficient(self, scope: &str) -> Self {
+        self.with_actions(scope, true)
+    }
+
+    fn with_actions(mut self, scope: &str, allows_all: bool) -> Self {
+        let own = format!("repository:{}", self.repository);
         for text in scope.split_whitespace() {
             // The name in the middle may hold a host with a port.
             let Some((resource, actions)) = text.rsplit_once(':').filter(|(resource, _)| resource.contains(':')) else {
                 continue;
             };
-            let actions: Vec<&str> =
-                actions.split(',').filter(|a| !a.is_empty() && a.bytes().all(|b| b.is_ascii_lowercase())).collect();
+            let is_allowed = |action: &&str| match *action {
+                "*" => allows_all && resource == own,
+                action => !action.is_empty() && action.bytes().all(|byte| byte.is_ascii_lowercase()),
+            };
+            let actions: Vec<&str> = actions.split(',').filter(is_allowed).collect();
             let known = self.resources.contains_key(resource);
             if actions.is_empty() || (!known && self.resources.len() >= MAX_RESOURCES) {
                 continue;
@@ -61,6 +75,11 @@ impl Scopes {
             self.resources.entry(resource.to_owned()).or_default().extend(actions);
         }
         self
+    }
+
+    /// Whether these are for a deletion.
+    pub(in crate::registry) fn want_delete(&self) -> bool {
+        self.resources.values().any(|actions| actions.contains("delete"))
     }
 
     pub(in crate::registry) fn repository(&self) -> &str {
@@ -130,6 +149,8 @@ mod tests {
         ] {
             assert_eq!(with(scope), expected, "{scope}");
         }
+        let all = Scopes::pull("a").and("a", &["delete"]).with_insufficient("repository:a:* repository:b:*,x*,pull");
+        assert_eq!(texts(&all), ["repository:a:*,delete,pull", "repository:b:pull"]);
         let many = (0..10_000).map(|n| format!("repository:r{n}:pull ")).collect::<String>();
         assert_eq!(with(&many).len(), MAX_RESOURCES);
     }

@@ -13,6 +13,7 @@ use crate::image::UntrustedText;
 use crate::registry::answer::Answer as TokenAnswer;
 use crate::registry::client::Client;
 use crate::registry::error::{Error, ErrorKind};
+use crate::registry::failure::is_unknown_name;
 use crate::registry::redact::Secret;
 
 /// A token for some scopes at one registry.
@@ -49,8 +50,24 @@ pub(in crate::registry) struct TokenService<'a> {
 pub(in crate::registry) enum TokenError {
     /// The service answered with an error.
     Answer(Box<TokenAnswer>),
+    /// Nothing that issues tokens answers at the realm.
+    NoService(Error),
     /// Anything else.
     Other(Error),
+}
+
+impl TokenError {
+    /// Why there is no working token service at the realm, if that is the error: no connection to it, or an answer that
+    /// judges neither credentials nor scope.
+    pub(in crate::registry) fn of_no_service(&self) -> Option<String> {
+        match self {
+            Self::Answer(answer) if matches!(answer.status, 404 | 405 | 410 | 500..) => {
+                Some(format!("its token service answered with HTTP {}", answer.status))
+            }
+            Self::NoService(error) => Some(error.to_string()),
+            Self::Answer(_) | Self::Other(_) => None,
+        }
+    }
 }
 
 /// The name that token services log.
@@ -108,7 +125,7 @@ impl TokenService<'_> {
             [answer.access_token, answer.token].into_iter().flatten().find(|t| !t.reveal().is_empty())
         });
         let Some(token) = token else {
-            return Err(TokenError::Other(self.failed("the token service's answer holds no token")));
+            return Err(TokenError::NoService(self.failed("the token service's answer holds no token")));
         };
         let said = said.filter(|scope| !scope.is_empty()).map(|scope| Scopes::default().with_challenge(&scope));
         let mut token = Token::new(&token);
@@ -177,17 +194,28 @@ impl TokenService<'_> {
         client.trace(|| format!("token for {}: {}", self.registry, scopes.texts().collect::<Vec<_>>().join(" ")));
         let asking = TokenRequest { api: self.api, method: &method, url, authorization, form: form.as_ref() };
         let sent = client.send_to_token_service(&asking).await;
-        let answer = sent.map_err(|error| TokenError::Other(self.failed(error.to_string()).caused_by(&error)))?;
+        let answer = sent.map_err(|error| {
+            let failed = self.failed(error.to_string()).caused_by(&error);
+            if is_unreachable(&error) { TokenError::NoService(failed) } else { TokenError::Other(failed) }
+        })?;
         if (300..400).contains(&answer.status) {
             let status = answer.status;
             let reason = format!("its token service answered with a redirect (HTTP {status}), which is not followed");
-            return Err(TokenError::Other(self.failed(reason)));
+            return Err(TokenError::NoService(self.failed(reason)));
         }
         Ok(answer)
     }
 
     fn failed(&self, reason: impl Into<UntrustedText>) -> Error {
         Error::new(self.registry, ErrorKind::SignIn(reason.into()))
+    }
+}
+
+/// Whether no connection led to an answer. A refused certificate does not count: it may be a sign of an attack.
+fn is_unreachable(error: &Error) -> bool {
+    match &error.kind {
+        ErrorKind::Transport { reason, .. } => error.is_transient() || is_unknown_name(reason.as_str()),
+        _ => false,
     }
 }
 
@@ -235,7 +263,7 @@ mod tests {
                 token.renew.unwrap().duration_since(now).as_secs(),
                 token.granted.map(|granted| granted.texts().collect()),
             )),
-            Err(TokenError::Other(error)) => Err(error.to_string()),
+            Err(TokenError::Other(error) | TokenError::NoService(error)) => Err(error.to_string()),
             Err(TokenError::Answer(answer)) => Err(answer.status.to_string()),
         }
     }
