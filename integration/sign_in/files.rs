@@ -85,6 +85,25 @@ fn every_file_in_its_order() {
     scene.works(&[], &[("DOCKER_AUTH_CONFIG", "{}")], &home_podman);
 }
 
+/// Podman writes there without `XDG_RUNTIME_DIR`, as root and in containers.
+#[test]
+fn podmans_file_of_the_user_in_run_is_read_without_a_runtime_folder() {
+    use std::os::unix::fs::MetadataExt as _;
+    let scene = Scene::new();
+    let folder = format!("/run/containers/{}", std::fs::metadata("/proc/self").unwrap().uid());
+    let file = format!("{folder}/auth.json");
+    // Only root can make it; and one that is there is this machine's own.
+    if Path::new(&file).exists() || std::fs::create_dir_all(&folder).is_err() {
+        return;
+    }
+    std::fs::write(&file, scene.good(&scene.registry.host)).unwrap();
+    let (without, elsewhere) = (scene.inspect(&[], &[]), scene.inspect(&[], &[("XDG_RUNTIME_DIR", "/nowhere")]));
+    std::fs::remove_file(&file).unwrap();
+    let line = format!("debug: credentials for {}: from {file}\n", scene.registry.host);
+    assert!(without.exit == 0 && without.stderr.contains(&line), "{without:?}");
+    assert_eq!(elsewhere.exit, 1, "{elsewhere:?}");
+}
+
 #[test]
 fn every_form_of_an_entry() {
     let scene = Scene::new();
@@ -93,6 +112,10 @@ fn every_form_of_an_entry() {
         (host.clone(), format!(r#"{{"auth":"{}"}}"#, auth())),
         (host.clone(), r#"{"username":"user","password":"secret-word"}"#.into()),
         (format!("https://{host}"), format!(r#"{{"auth":"{}"}}"#, auth())),
+        (format!("HTTPS://{host}"), format!(r#"{{"auth":"{}"}}"#, auth())),
+        (format!("Https://{host}/v2/"), format!(r#"{{"auth":"{}"}}"#, auth())),
+        // As `base64` wraps it.
+        (host.clone(), format!(r#"{{"auth":"{}\n{}\r\n"}}"#, &auth()[..6], &auth()[6..])),
         (format!("http://{host}/v1/"), format!(r#"{{"auth":"{}","email":"x@example"}}"#, auth())),
     ] {
         let file = scene.write(".docker/config.json", &format!(r#"{{"auths":{{"{key}":{form}}}}}"#));
@@ -169,8 +192,12 @@ fn helpers() {
 
     // A helper that has nothing is no failure, and the next source is asked.
     let podman = scene.write(".config/containers/auth.json", &scene.good(&host));
-    scene.write(".docker/config.json", r#"{"credsStore":"empty"}"#);
-    scene.works(&[], &environment, &podman);
+    helper(&scene, "braces", "echo '{}'");
+    helper(&scene, "blank", r#"echo '{"ServerURL":"","Username":"","Secret":""}'"#);
+    for name in ["empty", "braces", "blank"] {
+        scene.write(".docker/config.json", &format!(r#"{{"credsStore":"{name}"}}"#));
+        scene.works(&[], &environment, &podman);
+    }
     // Any other failure is one: to go on without credentials would hide it (CVE-2021-41092).
     for (name, part) in [
         ("bad", "docker-credential-bad, which "),
