@@ -23,6 +23,7 @@ fuzz_target!(|text: &str| {
             entry_annotations: &[],
             form: Some(form),
             append: false,
+            strict: false,
         };
         let spec = match from_template(&request) {
             Ok(spec) => spec,
@@ -33,7 +34,8 @@ fuzz_target!(|text: &str| {
         };
         assert_eq!(spec.sources.len(), platforms.len());
         for (source, asked) in spec.sources.iter().zip(&platforms) {
-            assert_eq!(source.platform.to_string(), asked.trim());
+            let asked = asked.trim();
+            assert_eq!(source.platform.to_string(), asked.strip_suffix('/').unwrap_or(asked));
             assert!(source.location.reference().is_none_or(|reference| reference.manifest_name().is_some()));
             assert_eq!(source.location.to_string().parse().as_ref(), Ok(&source.location));
         }

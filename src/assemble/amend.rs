@@ -2,7 +2,7 @@
 
 use std::collections::HashSet;
 
-use crate::image::{Descriptor, Digest, Index, Platform, REFERENCE_DIGEST, UntrustedText};
+use crate::image::{Descriptor, Digest, Index, Platform, REFERENCE_DIGEST, UntrustedText, suggestion};
 
 /// Which entries to take out of an index, with the attestations of them.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -145,7 +145,7 @@ fn choose_one(held: &Index, named: &Index, selector: &Selector) -> Result<Chosen
             false => Err(format!("it holds no entry with digest {digest}")),
         },
         Selector::Platform(wanted) => match named.images_for(wanted).as_slice() {
-            [] => Err(format!("it holds no entry for {wanted}; it holds {}", named.held())),
+            [] => Err(format!("it holds no entry for {wanted}; it holds {}{}", named.held(), suggestion(wanted))),
             [(at, entry)] => match held.manifests.get(*at).and_then(|listed| listed.platform.clone()) {
                 Some(platform) => Ok(Chosen::Platform(platform, entry.digest.clone())),
                 None => Ok(Chosen::Digest(entry.digest.clone())),

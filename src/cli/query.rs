@@ -7,7 +7,7 @@ use super::results::{Results, pretty};
 use super::several::look_at;
 use super::talk::say;
 use super::{Global, print_for_reader};
-use crate::image::Platform;
+use crate::image::{Platform, suggestion};
 use crate::{output, query};
 
 /// Show what platforms images are for
@@ -46,7 +46,7 @@ impl Query {
             Err(failure) => documents.push(failure.part(name)),
         });
         if let (Some(wanted), false) = (&self.platform, lacking.is_empty() || global.quiet) {
-            say(format_args!("not for {wanted}: {}", lacking.join(", ")));
+            say(format_args!("not for {wanted}: {}{}", lacking.join(", "), suggestion(wanted)));
         }
         let document = documents.into_document("query", json!({}), "images");
         looked.map_err(|failure| failure.with_document(document.clone()))?;

@@ -190,6 +190,14 @@ pub(crate) fn unsupported(platform: &Platform) -> String {
     format!("unsupported platform {platform}; {known}")
 }
 
+/// "; did you mean linux/amd64?" for a platform that is not known, else nothing: the end of a message that nothing was
+/// found for it.
+#[must_use]
+pub(crate) fn suggestion(platform: &Platform) -> String {
+    let meant = nearest(platform).filter(|_| !is_known_platform(platform));
+    meant.map(|meant| format!("; did you mean {meant}?")).unwrap_or_default()
+}
+
 /// The known platform that is probably meant: names in lower case, by Go's names, with `v` before a variant's number.
 fn nearest(platform: &Platform) -> Option<String> {
     let [os, architecture, variant] =

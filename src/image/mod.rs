@@ -22,7 +22,9 @@ pub use digest::{Digest, DigestError};
 pub(crate) use digest::{Hasher, Verifier};
 pub use index::{IndexError, IndexKind, index_bytes};
 pub(crate) use index::{go_json, index_json};
-pub(crate) use known::{is_known_platform, known_architectures, known_systems, known_variants, odd_pair, unsupported};
+pub(crate) use known::{
+    is_known_platform, known_architectures, known_systems, known_variants, odd_pair, suggestion, unsupported,
+};
 pub use location::{LayoutReference, Location, LocationError};
 pub use manifest::{
     Fetched, ImageConfig, ImageManifest, Index, MAX_CONFIG, MAX_MANIFEST, MAX_MANIFESTS, MAX_NESTING,

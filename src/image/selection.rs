@@ -1,4 +1,4 @@
-use super::{Descriptor, Index, Platform};
+use super::{Descriptor, Index, Platform, suggestion};
 
 /// Platforms that a message names; more do not fit into one of 500 characters.
 const MAX_NAMES: usize = 30;
@@ -31,7 +31,7 @@ impl Index {
         let found = self.images_for(wanted);
         match found.as_slice() {
             [(_, first), rest @ ..] if rest.iter().all(|(_, other)| other.digest == first.digest) => Ok(first),
-            [] => Err(format!("it holds no image for {wanted}; it holds {}", self.held())),
+            [] => Err(format!("it holds no image for {wanted}; it holds {}{}", self.held(), suggestion(wanted))),
             found => Err(format!("it holds {} images for {wanted}; it holds {}", found.len(), self.held())),
         }
     }
