@@ -219,7 +219,7 @@ fn old_ciphers_and_p_521_keys_are_refused_with_what_the_server_needs() {
 }
 
 #[test]
-fn a_server_that_wants_a_client_certificate_is_told_from_one_with_old_ciphers() {
+fn a_server_that_wants_a_client_certificate_is_not_taken_for_one_with_old_ciphers() {
     let folder = tempfile::tempdir().unwrap();
     let (certificate, key) = self_signed(folder.path(), "server", P256, LOCAL);
     for version in ["-tls1_2", "-tls1_3"] {

@@ -14,7 +14,7 @@ pub(super) struct Failure {
     pub(super) reason: String,
     pub(super) fault: Option<Fault>,
     /// Another try may help: not where the two sides do not understand each other, as with a refused certificate, nor
-    /// where the name is known to stand for nothing.
+    /// where the resolver says that the name does not exist.
     pub(super) is_transient: bool,
 }
 

@@ -18,7 +18,7 @@ use self::verifier::{AnyCertificate, TrustedCertificates};
 pub(super) use self::words::words;
 use super::hosts::Hosts;
 
-/// What certificates are believed, and where from.
+/// Which certificates are trusted, and the files that they come from.
 #[derive(Debug, Clone, Default)]
 pub struct Tls {
     /// Registries to take any certificate from, as far as this run's references name them, and from no other host.
