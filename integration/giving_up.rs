@@ -160,3 +160,22 @@ fn a_blob_that_is_refused_ends_the_retries_of_the_others() {
     assert!(outcome.stderr.contains("HTTP 500); gave up after 1 try, as another part failed"), "{outcome:?}");
     assert!(registry.manifest("other", "v1").is_none());
 }
+
+#[test]
+fn a_missing_source_ends_the_retries_of_a_token_service() {
+    let registry = registry();
+    let closed = Scripted::start(|asked, host| {
+        let realm = format!("Bearer realm=\"http://{host}/token\",service=\"x\"");
+        if asked.line.contains("/token") {
+            (503, vec![("Retry-After", MINUTE.to_owned())], vec![])
+        } else {
+            (401, vec![("WWW-Authenticate", realm)], vec![])
+        }
+    });
+    let sources = [format!("{}/app:gone", registry.host), format!("{}/app:arm64", closed.host)];
+    let outcome = push(&[(format!("{}/app:v1", registry.host), &sources)], &[]);
+    assert_eq!(outcome.exit, 1, "{outcome:?}");
+    assert_eq!(count(&closed, |asked| asked.line.contains("/token")), 1, "{outcome:?}");
+    assert!(outcome.stderr.contains("2 sources cannot be used"), "{outcome:?}");
+    assert!(outcome.stderr.contains("gave up after 1 try, as another part failed"), "{outcome:?}");
+}

@@ -4,6 +4,7 @@
 mod amend;
 mod archives;
 mod bad_answers;
+mod broken_connections;
 mod clients;
 mod command_lines;
 mod compat;

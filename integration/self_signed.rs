@@ -217,3 +217,20 @@ fn old_ciphers_and_p_521_keys_are_refused_with_what_the_server_needs() {
         }
     }
 }
+
+#[test]
+fn a_server_that_wants_a_client_certificate_is_not_taken_for_one_with_old_ciphers() {
+    let folder = tempfile::tempdir().unwrap();
+    let (certificate, key) = self_signed(folder.path(), "server", P256, LOCAL);
+    for version in ["-tls1_2", "-tls1_3"] {
+        let server = OpensslServer::start(&certificate, &key, &[version, "-Verify", "1", "-verify_return_error"]);
+        for args in [&["--ca-cert", certificate.to_str().unwrap()][..], &["--insecure"]] {
+            let stderr = inspect(folder.path(), &server.host, args, &[]).stderr;
+            let said = format!("{} asked for a client certificate, and closed the connection without one", server.host);
+            assert!(stderr.contains(&said), "{version}: {stderr}");
+            assert!(stderr.contains("hint: put the client's certificate and key into certs.d/HOST[:PORT]"), "{stderr}");
+        }
+        // What is wrong with the server's own certificate comes first.
+        refused(folder.path(), &server.host, &[], "it is self-signed and not trusted", "--ca-cert FILE");
+    }
+}

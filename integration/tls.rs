@@ -105,7 +105,13 @@ fn a_client_certificate_from_the_same_folder() {
     });
     scene.put("ca.crt", "authority.crt");
     let without = scene.inspect(&[], &[]).stderr;
-    assert!(without.contains("no answer"), "{without}");
+    assert!(without.contains("asked for a client certificate, and closed the connection without one"), "{without}");
+    assert!(
+        without.ends_with(
+            "hint: put the client's certificate and key into certs.d/HOST[:PORT] as client.cert and client.key\n"
+        ),
+        "{without}"
+    );
     scene.put("client.cert", "client.cert");
     let half = scene.inspect(&[], &[]).stderr;
     assert!(half.contains("client.key: No such file"), "{half}");

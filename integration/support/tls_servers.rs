@@ -1,4 +1,5 @@
-//! Servers with TLS that no registry would run: with another's certificate, or with old ciphers only.
+//! Servers with TLS that no registry would run: with a certificate of which they have no key, or with old
+//! ciphers only.
 
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::net::TcpListener;

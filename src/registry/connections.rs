@@ -10,7 +10,7 @@ use super::ahead::{Ahead, Kept};
 use super::failure::Failure;
 use super::proxies::{Proxies, Route};
 use super::redact::host_of;
-use super::tls::{Tls, Way};
+use super::tls::{NoIdentity, Tls, Way};
 
 /// The connections of a run: one pool for each way to prove a host's identity.
 pub(super) struct Connections {
@@ -26,6 +26,7 @@ struct Known {
     profiles: HashMap<String, Result<Profile, String>>,
     clients: HashMap<Profile, Result<reqwest::Client, String>>,
     kept: HashMap<String, Kept>,
+    no_identities: HashMap<String, NoIdentity>,
 }
 
 /// What has to be alike for two hosts to share a pool.
@@ -44,6 +45,13 @@ struct Profile {
     guard: Option<Guard>,
 }
 
+impl Known {
+    fn no_identity(&mut self, profile: &Profile) -> NoIdentity {
+        let of = |origin: &String| self.no_identities.entry(origin.clone()).or_default().clone();
+        profile.origin.as_ref().map(of).unwrap_or_default()
+    }
+}
+
 impl Connections {
     /// No file is read and no connection opened before the first request.
     pub(super) fn new(tls: Tls, silence: Duration) -> Self {
@@ -58,7 +66,23 @@ impl Connections {
         let origin = [url, api].map(|url| url.origin().ascii_serialization()).join(" of ");
         let profile = known.profiles.entry(origin).or_insert_with(|| self.profile(url, api)).clone()?;
         let kept = profile.origin.as_ref().map(|origin| known.kept.entry(origin.clone()).or_default().takes());
-        known.clients.entry(profile.clone()).or_insert_with(|| self.build(&profile, kept)).clone()
+        let no_identity = known.no_identity(&profile);
+        known.clients.entry(profile.clone()).or_insert_with(|| self.build(&profile, no_identity, kept)).clone()
+    }
+
+    /// Says why a request failed, with what only its connection shows: the proxy on its way, and whether the server
+    /// asked for a client certificate.
+    pub(super) fn failure(&self, url: &Url, error: &reqwest::Error) -> Failure {
+        let mut failure = Failure::of(error);
+        let known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
+        let no_identity = known.no_identities.get(&url.origin().ascii_serialization());
+        if no_identity.is_some_and(NoIdentity::was_asked_for) {
+            failure = failure.without_identity(error);
+        }
+        match self.proxies.route(url) {
+            Ok(Route::Through(proxy)) if error.is_connect() => failure.through(&host_of(&proxy)),
+            _ => failure,
+        }
     }
 
     /// Opens connections to a registry for requests that will be sent to it; gives up on any that fails.
@@ -68,7 +92,7 @@ impl Connections {
             let Ok(profile) = self.profile(url, url) else { return };
             let origin = profile.origin.clone().unwrap_or_default();
             let opens = known.kept.entry(origin).or_default().opens();
-            self.build(&profile, Some(opens))
+            self.build(&profile, known.no_identity(&profile), Some(opens))
         };
         let Ok(client) = opened else { return };
         let url = url.clone();
@@ -76,14 +100,6 @@ impl Connections {
             // Its connector fails each request once it has connected: nothing is sent.
             futures_util::future::join_all((0..count).map(|_| client.get(url.clone()).send())).await
         });
-    }
-
-    /// The host and port of the proxy through which a URL is reached, for messages.
-    pub(super) fn proxy_of(&self, url: &Url) -> Option<String> {
-        match self.proxies.route(url) {
-            Ok(Route::Through(proxy)) => Some(host_of(&proxy)),
-            _ => None,
-        }
     }
 
     fn profile(&self, url: &Url, api: &Url) -> Result<Profile, String> {
@@ -108,13 +124,18 @@ impl Connections {
         folders.filter(|folder| folder.is_dir()).collect()
     }
 
-    fn build(&self, profile: &Profile, ahead: Option<Ahead>) -> Result<reqwest::Client, String> {
+    fn build(
+        &self,
+        profile: &Profile,
+        no_identity: NoIdentity,
+        ahead: Option<Ahead>,
+    ) -> Result<reqwest::Client, String> {
         let way = match (profile.tls, profile.unchecked) {
             (false, _) => Way::Without,
             (true, true) => Way::AnyCertificate(&profile.folders),
             (true, false) => Way::Checked(&profile.folders),
         };
-        let builder = builder(profile, self.silence)?.tls_backend_preconfigured(self.tls.config(&way)?);
+        let builder = builder(profile, self.silence)?.tls_backend_preconfigured(self.tls.config(&way, no_identity)?);
         let builder = match ahead {
             Some(ahead) => builder.connector_layer(ahead),
             None => builder,

@@ -174,12 +174,7 @@ impl Client {
             Some(result) => {
                 self.trace(|| line(method, url, sent, &result, started, attempt));
                 result.map_err(|error| {
-                    let failure = Failure::of(&error);
-                    let proxy = self.connections().proxy_of(url).filter(|_| error.is_connect());
-                    let Failure { reason, fault, is_transient } = match proxy {
-                        Some(proxy) => failure.through(&proxy),
-                        None => failure,
-                    };
+                    let Failure { reason, fault, is_transient } = self.connections().failure(url, &error);
                     let unsent = error.is_connect() || error.is_builder();
                     NotSent { reason, transient: is_transient, unsent, fault }
                 })

@@ -14,7 +14,7 @@ pub(super) struct Failure {
     pub(super) reason: String,
     pub(super) fault: Option<Fault>,
     /// Another try may help: not where the two sides do not understand each other, as with a refused certificate, nor
-    /// where the name is known to stand for nothing.
+    /// where the resolver says that the name does not exist.
     pub(super) is_transient: bool,
 }
 
@@ -53,6 +53,22 @@ pub(super) fn is_unknown_name(reason: &str) -> bool {
 }
 
 impl Failure {
+    /// Adds that the server asked for a client certificate, if the failure may be the server's answer to having none.
+    pub(super) fn without_identity(self, error: &reqwest::Error) -> Self {
+        let may_be_its_answer = match self.fault {
+            // In TLS 1.2, "handshake failure" is OpenSSL's alert for it.
+            Some(Fault::NothingInCommon | Fault::ClientCertificate | Fault::ClosedInHandshake) => true,
+            Some(_) => false,
+            None => !error.is_connect() && !error.is_timeout(),
+        };
+        if !may_be_its_answer {
+            return self;
+        }
+        let host = error.url().map(host_of).unwrap_or_default();
+        let reason = format!("{host} asked for a client certificate, and closed the connection without one");
+        Self { reason, fault: Some(Fault::ClientCertificate), ..self }
+    }
+
     /// Adds that the connection went through a proxy, which may have done what the message says.
     pub(super) fn through(self, proxy: &str) -> Self {
         let reason = format!("{} (through the proxy {proxy})", self.reason);
@@ -89,8 +105,27 @@ fn innermost(error: &reqwest::Error) -> String {
         return "the connection was closed before the end of the answer".to_owned();
     }
     let text = text.split(" (os error").next().unwrap_or_default();
+    if let Some((_, name)) = TLS_WORDS.iter().find_map(|words| text.split_once(words)) {
+        return format!("TLS failed: {}", in_words(name));
+    }
     let of_proxy = PROXY_WORDS.iter().find(|(words, _)| *words == text);
     one_line(of_proxy.map_or(text, |(_, plain)| plain))
+}
+
+/// What stands before a name in rustls's errors. HTTP/2 connections pass an error on as text only.
+const TLS_WORDS: [&str; 4] =
+    ["received fatal alert: ", "peer misbehaved: ", "peer is incompatible: ", "received corrupt message of type "];
+
+/// Splits a name such as `BadCertificate` into words.
+fn in_words(name: &str) -> String {
+    let mut words = String::new();
+    for character in name.chars().take(80) {
+        if character.is_uppercase() && words.ends_with(char::is_lowercase) {
+            words.push(' ');
+        }
+        words.push(character);
+    }
+    one_line(&words.to_lowercase())
 }
 
 /// What hyper-util's connectors to proxies say, whose types are not public, and what that means.
@@ -102,3 +137,20 @@ const PROXY_WORDS: [(&str, &str); 6] = [
     ("SOCKS error: io error during SOCKS handshake", "the proxy closed the connection"),
     ("SOCKS error: server does not support user/pass authentication", "the proxy does not take credentials"),
 ];
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_in_words() {
+        for (name, words) in [
+            ("BadCertificate", "bad certificate"),
+            ("UnknownCA", "unknown ca"),
+            ("Unknown(0x01)", "unknown(0x01)"),
+            ("", ""),
+        ] {
+            assert_eq!(in_words(name), words);
+        }
+    }
+}

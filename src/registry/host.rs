@@ -176,10 +176,12 @@ impl Client {
             return unknown(silent(self.silence()));
         };
         self.trace(|| line(&Method::GET, &ping, None, &probe, started, 1));
-        match probe.map_err(|error| Failure::of(&error)) {
+        match probe.map_err(|error| self.connections().failure(&ping, &error)) {
             // What a server without TLS does with a TLS greeting: it answers in plain text, or hangs up.
             Err(Failure { fault: Some(Fault::NotTls | Fault::ClosedInHandshake), .. }) => parse("http"),
-            Err(Failure { reason, is_transient: true, .. }) => unknown(reason),
+            Err(Failure { reason, is_transient: true, fault }) => {
+                unknown(reason).map_err(|error| error.with_hint(fault.and_then(|fault| fault.hint(true))))
+            }
             _ => Ok(https),
         }
     }

@@ -62,7 +62,7 @@ impl Fault {
             Self::ClientCertificate => {
                 ("put the client's certificate and key into certs.d/HOST[:PORT] as client.cert and client.key", false)
             }
-            Self::NotTls => ("the registry does not speak TLS on this port; --plain-http goes without", false),
+            Self::NotTls => ("the registry does not speak TLS on this port: use --plain-http", false),
             Self::SpeaksTls => ("if the port speaks TLS, leave --plain-http out", false),
             Self::Proxy => ("HTTPS_PROXY, HTTP_PROXY and ALL_PROXY name the proxy; NO_PROXY=HOST goes past it", false),
             Self::ClosedInHandshake => return None,

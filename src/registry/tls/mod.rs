@@ -2,6 +2,7 @@
 
 mod certificate;
 mod files;
+mod identity;
 mod verifier;
 mod words;
 
@@ -12,11 +13,12 @@ use rustls::ClientConfig;
 use rustls::client::danger::ServerCertVerifier;
 
 use self::files::{files_with, read_authorities, read_identity};
+pub(super) use self::identity::NoIdentity;
 use self::verifier::{AnyCertificate, TrustedCertificates};
 pub(super) use self::words::words;
 use super::hosts::Hosts;
 
-/// What certificates are believed, and where from.
+/// Which certificates are trusted, and the files that they come from.
 #[derive(Debug, Clone, Default)]
 pub struct Tls {
     /// Registries to take any certificate from, as far as this run's references name them, and from no other host.
@@ -40,10 +42,10 @@ pub(super) enum Way<'a> {
 }
 
 impl Tls {
-    /// Makes the configuration for one pool of connections.
+    /// Makes the configuration for one pool of connections; `no_identity` is used where the client has no certificate.
     ///
     /// Errors: files that cannot be read.
-    pub(super) fn config(&self, way: &Way<'_>) -> Result<ClientConfig, String> {
+    pub(super) fn config(&self, way: &Way<'_>, no_identity: NoIdentity) -> Result<ClientConfig, String> {
         let provider = Arc::new(rustls::crypto::ring::default_provider());
         let (folders, verifier): (_, Arc<dyn ServerCertVerifier>) = match way {
             Way::Without => (&[][..], Arc::new(TrustedCertificates::none(&provider))),
@@ -74,7 +76,7 @@ impl Tls {
             Some(((certificates, key), path)) => builder
                 .with_client_auth_cert(certificates, key)
                 .map_err(|_| format!("{} and its .key do not belong together", path.display()))?,
-            None => builder.with_no_client_auth(),
+            None => builder.with_client_cert_resolver(Arc::new(no_identity)),
         };
         config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
         Ok(config)

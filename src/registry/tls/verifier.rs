@@ -46,7 +46,7 @@ impl From<Flaw> for Error {
 /// certificate itself is trusted.
 #[derive(Debug)]
 pub(super) struct TrustedCertificates {
-    /// Absent where there is no CA certificate at all.
+    /// Absent if neither the system nor the user has a CA certificate.
     platform: Option<Verifier>,
     /// Certificates from the user's own files.
     own: Vec<CertificateDer<'static>>,
