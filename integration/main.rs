@@ -4,6 +4,7 @@
 mod amend;
 mod archives;
 mod bad_answers;
+mod caches;
 mod clients;
 mod compat;
 mod conformance;
