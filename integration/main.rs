@@ -5,6 +5,7 @@ mod amend;
 mod archives;
 mod bad_answers;
 mod broken_connections;
+mod caches;
 mod clients;
 mod command_lines;
 mod compat;

@@ -115,6 +115,12 @@ async fn children(
                 format!("{source} holds another index, {digest}; name the images of that one as sources instead");
             return Err(SourceReason::Unusable(reason.into()));
         }
+        if !media_type::is_image(&child.media_type) {
+            let Descriptor { digest, media_type, .. } = child;
+            let what = if media_type::is_blob(media_type) { "a blob, as build caches do" } else { "no image" };
+            let reason = format!("{source} cannot be a source: it lists {digest} of type {media_type}, {what}");
+            return Err(SourceReason::Unusable(reason.into()));
+        }
         let reference = source.with_digest(child.digest.clone());
         let fetched = store.fetch_child(source, child, Some(target)).await?;
         match fetched.manifest {

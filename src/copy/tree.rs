@@ -1,17 +1,30 @@
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use futures_util::future::try_join_all;
 
 use super::Reason;
-use crate::image::{Descriptor, Digest, Fetched, Location, MAX_MANIFESTS, MAX_NESTING, Manifest, media_type};
-use crate::store::{Child, Store};
+use crate::image::{
+    Descriptor, Digest, Fetched, ImageManifest, Location, MAX_MANIFESTS, MAX_NESTING, Manifest, media_type,
+};
+use crate::store::{ARTIFACT_MANIFEST, Child, Store};
 
 struct Node {
     child: Child,
     below: Vec<Digest>,
 }
 
-/// A manifest and all that is below it, each once, in levels: what a manifest refers to is on a level before its own.
+/// What an entry of an index names.
+enum Kind {
+    /// An image or an index.
+    Manifest,
+    /// An artifact manifest.
+    Artifact,
+    /// A blob, as in the index of a BuildKit cache.
+    Blob,
+}
+
+/// A manifest and all that is below it, each once, in levels: what a manifest refers to is on a level before its own. Blobs
+/// that an index lists belong to that index.
 pub(super) async fn tree(
     store: &Store<'_>,
     from: &Location,
@@ -22,44 +35,74 @@ pub(super) async fn tree(
     let mut front = vec![root.clone()];
     for _ in 0..=MAX_NESTING {
         let mut next: HashMap<Digest, Descriptor> = HashMap::new();
+        let mut artifacts: HashMap<Digest, Descriptor> = HashMap::new();
         for fetched in front {
-            let entries = match &fetched.manifest {
-                Manifest::Image(_) => &[][..],
-                Manifest::Index(index) => &index.manifests,
-            };
-            for entry in entries {
-                check_type(entry)?;
-                next.insert(entry.digest.clone(), entry.clone());
+            let (mut below, mut blobs) = (Vec::new(), Vec::new());
+            match &fetched.manifest {
+                Manifest::Image(image) => blobs = image.blobs(),
+                Manifest::Index(index) => {
+                    for (entry, kind) in index.manifests.iter().zip(kinds(store, from, &index.manifests).await?) {
+                        match kind {
+                            Kind::Manifest => next.insert(entry.digest.clone(), entry.clone()),
+                            Kind::Artifact => artifacts.insert(entry.digest.clone(), entry.clone()),
+                            Kind::Blob => {
+                                blobs.push(entry.clone());
+                                continue;
+                            }
+                        };
+                        below.push(entry.digest.clone());
+                    }
+                }
             }
-            let below = entries.iter().map(|entry| entry.digest.clone()).collect();
-            nodes.insert(fetched.descriptor.digest.clone(), Node { child: child(from, &fetched), below });
+            nodes.insert(fetched.descriptor.digest.clone(), Node { child: child(from, &fetched, blobs), below });
         }
         next.retain(|digest, _| !nodes.contains_key(digest));
+        artifacts.retain(|digest, _| !nodes.contains_key(digest));
+        if nodes.len() + next.len() + artifacts.len() > MAX_MANIFESTS {
+            return Err(Reason::Unusable(format!("it holds more than {MAX_MANIFESTS} manifests").into()));
+        }
+        for child in try_join_all(artifacts.values().map(|entry| store.fetch_artifact(from, entry, Some(to)))).await? {
+            nodes.insert(child.descriptor.digest.clone(), Node { child, below: Vec::new() });
+        }
         if next.is_empty() {
             return Ok(levels(nodes, &root.descriptor.digest));
-        }
-        if nodes.len() + next.len() > MAX_MANIFESTS {
-            return Err(Reason::Unusable(format!("it holds more than {MAX_MANIFESTS} manifests").into()));
         }
         front = try_join_all(next.values().map(|entry| store.fetch_child(from, entry, Some(to)))).await?;
     }
     Err(Reason::Unusable(format!("indexes lie in one another more than {MAX_NESTING} deep").into()))
 }
 
-fn check_type(entry: &Descriptor) -> Result<(), Reason> {
-    let kind = &entry.media_type;
-    if media_type::is_image(kind) || media_type::is_index(kind) {
-        return Ok(());
-    }
-    let reason = format!("it holds {}, which is neither an image nor an index but {kind}", entry.digest);
-    Err(Reason::Unusable(reason.into()))
+async fn kinds(store: &Store<'_>, from: &Location, entries: &[Descriptor]) -> Result<Vec<Kind>, Reason> {
+    try_join_all(entries.iter().map(|entry| kind(store, from, entry))).await
 }
 
-fn child(from: &Location, fetched: &Fetched) -> Child {
-    let blobs = match &fetched.manifest {
-        Manifest::Image(image) => image.blobs(),
-        Manifest::Index(_) => Vec::new(),
-    };
+/// Tells what an entry names by its media type; one of a type that is not known here is looked for as a blob.
+///
+/// Errors: it is no blob. A manifest of that type may refer to anything.
+async fn kind(store: &Store<'_>, from: &Location, entry: &Descriptor) -> Result<Kind, Reason> {
+    let media_type = &entry.media_type;
+    if media_type::is_image(media_type) || media_type::is_index(media_type) {
+        return Ok(Kind::Manifest);
+    }
+    if *media_type == ARTIFACT_MANIFEST {
+        return Ok(Kind::Artifact);
+    }
+    if media_type::is_blob(media_type) {
+        return Ok(Kind::Blob);
+    }
+    match store.find_blob(from, entry).await {
+        Ok(_) => Ok(Kind::Blob),
+        Err(error) if error.is_missing_content() => {
+            let reason = format!("it holds {}, which is neither image, index nor blob but {media_type}", entry.digest);
+            Err(Reason::Unusable(reason.into()))
+        }
+        Err(error) => Err(error.into()),
+    }
+}
+
+fn child(from: &Location, fetched: &Fetched, mut blobs: Vec<Descriptor>) -> Child {
+    let mut seen = HashSet::new();
+    blobs.retain(|blob| !ImageManifest::is_elsewhere(blob) && seen.insert(blob.digest.clone()));
     let (descriptor, bytes) = (fetched.descriptor.clone(), fetched.bytes.clone());
     Child { from: from.with_digest(descriptor.digest.clone()), descriptor, bytes, blobs: blobs.into() }
 }

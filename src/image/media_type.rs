@@ -15,6 +15,9 @@ pub const DOCKER_CONFIG: &str = "application/vnd.docker.container.image.v1+json"
 /// OCI image config.
 pub const OCI_CONFIG: &str = "application/vnd.oci.image.config.v1+json";
 
+/// Config of a BuildKit cache.
+pub const BUILDKIT_CACHE_CONFIG: &str = "application/vnd.buildkit.cacheconfig.v0";
+
 /// What goes into `Accept` on every manifest request: leaving one out makes some registries
 /// convert the manifest, or answer with one child of it.
 pub const ACCEPT: &str = concat!(
@@ -40,6 +43,13 @@ pub fn is_image(media_type: &str) -> bool {
 #[must_use]
 pub fn is_config(media_type: &str) -> bool {
     matches!(media_type, DOCKER_CONFIG | OCI_CONFIG)
+}
+
+/// Whether it names content that is a blob: a layer, a config, or the config of a BuildKit cache, whose index lists blobs in
+/// place of manifests.
+#[must_use]
+pub fn is_blob(media_type: &str) -> bool {
+    is_config(media_type) || media_type == BUILDKIT_CACHE_CONFIG || media_type.contains(".tar")
 }
 
 /// Whether a layer may be one that is not to be moved between repositories: foreign (Docker) or non-distributable
@@ -96,6 +106,24 @@ pub fn is_well_formed(text: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn types_of_blobs() {
+        for (media_type, expected) in [
+            ("application/vnd.oci.image.layer.v1.tar+gzip", true),
+            ("application/vnd.oci.image.layer.v1.tar+gzip+encrypted", true),
+            ("application/vnd.docker.image.rootfs.diff.tar.gzip", true),
+            ("application/vnd.docker.image.rootfs.foreign.diff.tar.gzip", true),
+            (BUILDKIT_CACHE_CONFIG, true),
+            (OCI_CONFIG, true),
+            (OCI_MANIFEST, false),
+            (DOCKER_LIST, false),
+            ("application/vnd.example.other", false),
+            ("", false),
+        ] {
+            assert_eq!(is_blob(media_type), expected, "{media_type}");
+        }
+    }
 
     #[test]
     fn packings() {

@@ -64,6 +64,7 @@ fn finding_json(finding: &Finding) -> Value {
         Part::Manifest => ("manifest", None),
         Part::Config(_) => ("config", None),
         Part::Layer(number, _) => ("layer", Some(number)),
+        Part::Blob(_) => ("blob", None),
     };
     let mut out = json!({"fault": fault.word(), "platform": platform, "manifest": manifest, "part": part});
     if *is_attestation {

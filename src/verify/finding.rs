@@ -32,6 +32,8 @@ pub enum Part {
     Config(Digest),
     /// A layer, by its number from 1.
     Layer(usize, Digest),
+    /// A blob that an index lists in place of a manifest.
+    Blob(Digest),
 }
 
 /// What can be wrong with a part.
@@ -168,6 +170,7 @@ impl fmt::Display for Finding {
             Part::Manifest => f.write_str("manifest")?,
             Part::Config(_) => f.write_str("config")?,
             Part::Layer(number, _) => write!(f, "layer {number}")?,
+            Part::Blob(_) => f.write_str("blob")?,
         }
         if let Some(digest) = &self.digest {
             write!(f, " {digest}")?;

@@ -64,6 +64,14 @@ pub(super) async fn check(work: &Work<'_>, node: &Node, image: &ImageManifest, r
     checked
 }
 
+/// Reads a blob that an index lists, and compares it with its entry.
+pub(super) async fn check_blob(work: &Work<'_>, entry: &Descriptor) -> Checked {
+    let mut checked = Checked::default();
+    let found = contents(work, entry, None).await.map(|contents| of_contents(entry, &contents, None));
+    checked.take(Part::Blob(entry.digest.clone()), found);
+    checked
+}
+
 impl Checked {
     fn take(&mut self, part: Part, found: Result<Vec<Fault>, Error>) {
         match found {

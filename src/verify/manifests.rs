@@ -5,8 +5,8 @@ use std::sync::Arc;
 use futures_util::stream::{self, StreamExt as _};
 
 use super::{AT_ONCE, Fault, Node, Part, Work};
-use crate::image::{Descriptor, Fetched, MAX_MANIFESTS, MAX_NESTING, Manifest, media_type};
-use crate::registry::Error as RegistryError;
+use crate::image::{Descriptor, Fetched, ImageManifest, MAX_MANIFESTS, MAX_NESTING, Manifest, media_type};
+use crate::registry::{Error as RegistryError, FoundBlob};
 use crate::store::Error;
 
 /// Whether it is opened.
@@ -39,20 +39,27 @@ pub(super) async fn read(work: &Work<'_>, root: Fetched) -> (Vec<Node>, Vec<Erro
         // Futures of places: those of entries could not be sent to another thread.
         let fetch = async |place: usize| match entries.get(place) {
             Some((_, entry)) => fetch(work, entry).await,
-            None => Ok(None),
+            None => Ok(Opened::Other),
         };
         let mut found = std::pin::pin!(stream::iter(0..entries.len()).map(fetch).buffered(AT_ONCE));
         for (parent, entry) in &entries {
             let Some(found) = found.next().await else { break };
             let mut node = Node::new(entry.clone(), Some(*parent));
+            let is_blob = media_type::is_blob(&entry.media_type);
+            let part = if is_blob { Part::Blob(entry.digest.clone()) } else { Part::Manifest };
             match found {
-                Ok(Some(fetched)) => {
+                Ok(Opened::Manifest(fetched)) => {
                     node.faults.extend(differences(entry, &fetched).map(|fault| (Part::Manifest, fault)));
                     front.push((nodes.len(), fetched));
                 }
-                Ok(None) => {}
+                Ok(Opened::Blob(blob)) => {
+                    let (said, found) = (entry.size, blob.size.unwrap_or(entry.size));
+                    node.is_blob = said == found;
+                    node.faults.extend((!node.is_blob).then_some((part, Fault::Size { said, found })));
+                }
+                Ok(Opened::Other) => {}
                 Err(error) => match Fault::of(&error) {
-                    Some(fault) => node.faults.push((Part::Manifest, fault)),
+                    Some(fault) => node.faults.push((part, fault)),
                     // The next would not fit either.
                     None if error.is_over_memory() => {
                         unchecked.push(error);
@@ -71,17 +78,32 @@ fn too_much(work: &Work<'_>, reason: String) -> Error {
     RegistryError::of_source(work.at.to_string(), format!("it holds {reason}, which are not read")).into()
 }
 
-/// Reads what is known here; of anything else nothing but whether it is there, as a manifest or a blob.
-async fn fetch(work: &Work<'_>, entry: &Descriptor) -> Result<Option<Arc<Fetched>>, Error> {
+/// What was found of an entry.
+enum Opened {
+    /// An image or index.
+    Manifest(Arc<Fetched>),
+    /// A blob, which was looked for.
+    Blob(FoundBlob),
+    /// A manifest of another type, which was looked for, or a foreign layer, which was not.
+    Other,
+}
+
+/// Reads images and indexes. Anything else is looked for, as a blob or else as a manifest.
+async fn fetch(work: &Work<'_>, entry: &Descriptor) -> Result<Opened, Error> {
     if is_known(entry) {
         let at = work.at.with_digest(entry.digest.clone());
         let fetch = async { work.store.fetch_manifest(&at, None).await.map(Arc::new) };
-        return work.manifests.get(&entry.digest, fetch).await.map(Some);
+        return work.manifests.get(&entry.digest, fetch).await.map(Opened::Manifest);
+    }
+    if ImageManifest::is_elsewhere(entry) {
+        return Ok(Opened::Other);
     }
     // As a blob first, as in a cache of BuildKit's: registries fail at a blob that is asked for as a manifest.
-    match work.store.find_blob(work.at, entry).await {
-        Err(error) if error.is_missing_content() => work.store.find_manifest(work.at, entry).await.map(|_| None),
-        found => found.map(|_| None),
+    match work.blobs.get(&entry.digest, work.store.find_blob(work.at, entry)).await {
+        Err(error) if error.is_missing_content() && !media_type::is_blob(&entry.media_type) => {
+            work.store.find_manifest(work.at, entry).await.map(|_| Opened::Other)
+        }
+        found => found.map(Opened::Blob),
     }
 }
 

@@ -36,11 +36,11 @@ pub struct Verification {
     pub images: usize,
     /// Attestations of images.
     pub attestations: usize,
-    /// Entries that are neither image nor index, which are looked for and not opened.
+    /// Entries that are neither image nor index nor a known kind of blob, which are looked for and not opened.
     pub others: usize,
     /// Foreign layers, which are elsewhere and not looked for.
     pub elsewhere: usize,
-    /// Configs and layers, each once.
+    /// Configs, layers, and blobs that an index lists, each once.
     pub blobs: usize,
     /// Their bytes, as their descriptors have them.
     pub bytes: u64,
@@ -68,6 +68,8 @@ struct Node {
     fetched: Option<Arc<Fetched>>,
     /// What its config says that it is for.
     config: Option<Platform>,
+    /// It is a blob, with as many bytes as its entry says.
+    is_blob: bool,
     faults: Vec<(Part, Fault)>,
 }
 
@@ -110,9 +112,13 @@ pub async fn verify(store: &Store<'_>, reference: &Location, layers: bool) -> Re
     let (mut nodes, mut unchecked) = manifests::read(&work, root).await;
     let firsts = firsts(&nodes);
     // Futures of places: those of nodes could not be sent to another thread.
-    let check = async |place: usize| match nodes.get(place).and_then(|node| Some((node, node.image()?))) {
-        Some((node, image)) if firsts.get(place) == Some(&place) => layers::check(&work, node, image, layers).await,
-        _ => layers::Checked::default(),
+    let check = async |place: usize| match nodes.get(place).filter(|_| firsts.get(place) == Some(&place)) {
+        Some(node) => match node.image() {
+            Some(image) => layers::check(&work, node, image, layers).await,
+            None if layers && node.is_blob => layers::check_blob(&work, &node.entry).await,
+            None => layers::Checked::default(),
+        },
+        None => layers::Checked::default(),
     };
     let checked: Vec<_> = stream::iter(0..nodes.len()).map(check).buffered(AT_ONCE).collect().await;
     let platforms: Vec<_> = checked.iter().map(|found| found.platform.clone()).collect();
@@ -145,7 +151,7 @@ fn firsts(nodes: &[Node]) -> Vec<usize> {
 
 impl Node {
     fn new(entry: Descriptor, parent: Option<usize>) -> Self {
-        Self { entry, parent, fetched: None, config: None, faults: Vec::new() }
+        Self { entry, parent, fetched: None, config: None, is_blob: false, faults: Vec::new() }
     }
 
     fn image(&self) -> Option<&ImageManifest> {
@@ -175,6 +181,13 @@ fn sum_up(descriptor: Descriptor, nodes: Vec<Node>, firsts: &[usize], unchecked:
         match &node {
             node if node.entry.is_attestation() => sum.attestations += 1,
             node if media_type::is_index(&node.entry.media_type) => {}
+            node if ImageManifest::is_elsewhere(&node.entry) => sum.elsewhere += 1,
+            node if media_type::is_blob(&node.entry.media_type) => {
+                if seen.insert(node.entry.digest.clone()) {
+                    sum.blobs += 1;
+                    sum.bytes = sum.bytes.saturating_add(node.entry.size);
+                }
+            }
             node if manifests::is_known(&node.entry) => sum.images += 1,
             _ => sum.others += 1,
         }
@@ -185,7 +198,7 @@ fn sum_up(descriptor: Descriptor, nodes: Vec<Node>, firsts: &[usize], unchecked:
             manifest: Some(node.entry.digest.clone()),
             digest: Some(match &part {
                 Part::Manifest => node.entry.digest.clone(),
-                Part::Config(digest) | Part::Layer(_, digest) => digest.clone(),
+                Part::Config(digest) | Part::Layer(_, digest) | Part::Blob(digest) => digest.clone(),
             }),
             part,
             fault,
