@@ -161,7 +161,7 @@ impl ServerCertVerifier for AnyCertificate {
         let candidates = candidates.map_or(&[][..], |(_, algorithms)| algorithms);
         let is_proven = candidates.iter().any(|algorithm| {
             algorithm.public_key_alg_id().as_ref() == key.algorithm
-                && algorithm.verify_signature(key.bits, message, signed.signature()).is_ok()
+                && algorithm.verify_signature(&key.bits, message, signed.signature()).is_ok()
         });
         if is_proven { Ok(HandshakeSignatureValid::assertion()) } else { Err(Flaw::KeyNotProven.into()) }
     }
@@ -190,7 +190,7 @@ fn check_trusted(certificate: &CertificateDer<'_>, name: &ServerName<'_>, now: U
     if now > fields.not_after {
         return Err(CertificateError::ExpiredContext { time: now, not_after: fields.not_after }.into());
     }
-    if fields.version == 1 {
+    if !fields.has_extensions {
         return Err(Flaw::VersionOne.into());
     }
     if !fields.is_for_servers {
@@ -206,7 +206,7 @@ fn explained(error: Error, certificate: &[u8]) -> Error {
     let Some(fields) = Fields::read(certificate) else { return Flaw::Unreadable.into() };
     match reason {
         CertificateError::UnknownIssuer if fields.is_self_signed => Flaw::SelfSigned.into(),
-        CertificateError::Other(_) if fields.version == 1 => Flaw::VersionOne.into(),
+        CertificateError::Other(_) if !fields.has_extensions => Flaw::VersionOne.into(),
         // Only a CA certificate that is not self-signed can be trusted through its issuer.
         CertificateError::Other(_) if fields.is_ca && fields.is_self_signed => Flaw::SelfSigned.into(),
         CertificateError::Other(_) if fields.is_ca => Flaw::IsCa.into(),
