@@ -79,7 +79,9 @@ impl Reader<'_> {
                 None
             }
         };
+        let problems = self.problems.len();
         let tags = keys.get("tags").map(|node| self.tags(node)).unwrap_or_default();
+        let has_bad_tags = self.problems.len() > problems;
         let append = keys.filled("append").and_then(|node| self.read(node, "append", flag)).unwrap_or_default();
         let append = append || self.request.append;
         if let (true, Some(target)) = (append, &target) {
@@ -108,6 +110,10 @@ impl Reader<'_> {
         let sources = self.sources(root, &keys);
         let (target, attestations) = (target?, attestations.unwrap_or_default());
         let by_digest = target.tag().is_none();
+        if by_digest && tags.is_empty() && has_bad_tags {
+            // The tag that is missing is one of those.
+            return None;
+        }
         let at = keys.get("image").map_or(root.referenced, |node| node.referenced);
         let (target, tags) = self.checked(at, tagged(target, tags))?;
         let tags = without_own(&target, tags);

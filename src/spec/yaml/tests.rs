@@ -113,6 +113,8 @@ fn an_untagged_target_takes_the_first_of_its_tags_and_is_pushed_by_digest() {
         let error = spec(tags).unwrap_err().to_string();
         assert!(error.contains("s.yaml:1:8: target \"r.io/a\" has no tag"), "{error}");
     }
+    let found = problems("image: r.io/a\ntags: [.b]\nmanifests: [{image: r.io/a:2}]\n");
+    assert!(found.len() == 1 && found[0].contains("invalid tag \".b\""), "{found:?}");
     let tagged = &read("image: r.io/a:1\ntags: [b]\nmanifests: [{image: r.io/a:2}]\n").unwrap()[0];
     assert!(!tagged.by_digest);
 }
