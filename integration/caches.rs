@@ -1,4 +1,4 @@
-//! Indexes that list blobs, as BuildKit's caches do: copied, verified and shown, and no source of a push.
+//! Indexes that list blobs, as BuildKit's caches do: copied, verified and shown, and refused as sources of a push.
 
 use serde_json::{Value, json};
 
@@ -155,7 +155,7 @@ fn inspect_shows_the_entries_of_a_cache() {
 }
 
 #[test]
-fn a_cache_is_no_source_of_a_push() {
+fn push_refuses_a_cache_as_its_source() {
     let scene = Scene::new();
     for tag in ["cache", "mixed"] {
         let held: Value = serde_json::from_slice(&scene.registry.manifest("app", tag).unwrap().bytes).unwrap();
@@ -172,7 +172,7 @@ fn a_cache_is_no_source_of_a_push() {
     assert!(scene.registry.manifest("app", "new").is_none());
 }
 
-/// What a type that is not known here names is told by where it is.
+/// An entry of an unknown type is a blob if the source has it as a blob.
 #[test]
 fn entries_of_other_types_are_copied_where_they_are_blobs() {
     let (from, to) = (MemoryRegistry::start(false), MemoryRegistry::start(false));

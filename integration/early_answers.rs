@@ -65,7 +65,7 @@ fn serve(stream: TcpStream, refused: &str, answer: &str, log: &Mutex<Vec<String>
     }
 }
 
-/// A layout with an image of one layer of so many bytes.
+/// Writes a layout that holds an image with one layer of `size` bytes.
 fn layout(folder: &tempfile::TempDir, size: usize) {
     let blobs = folder.path().join("image/blobs/sha256");
     std::fs::create_dir_all(&blobs).unwrap();

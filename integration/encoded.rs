@@ -66,7 +66,7 @@ fn answers_that_are_packed_with_gzip_are_read_and_verified() {
 
 /// A server that packs nothing, and says that it does.
 #[test]
-fn a_header_that_is_wrong_does_no_harm() {
+fn a_wrong_content_encoding_header_is_ignored() {
     let registry = Registry::start();
     let front = encoding(&registry, |(_, headers, _)| headers.push(("Content-Encoding", "gzip".into())));
     let name = format!("{}/app:v1", front.host);

@@ -39,7 +39,7 @@ impl Scene {
         self.run(&["copy", "--referrers", from, to])
     }
 
-    /// In front of the source: `fault` answers in its place.
+    /// Starts a server in front of the source. Requests that `fault` does not answer go on to the source.
     fn front(&self, fault: impl Fn(&Asked) -> Option<Answer> + Send + Sync + 'static) -> Scripted {
         before(&self.from, fault)
     }
@@ -122,7 +122,7 @@ fn a_list_that_cannot_be_read_is_an_error() {
     }
 }
 
-/// The same for the tag that stands for the list.
+/// The tag may hold signatures: neither its errors nor content that is not a manifest mean that it holds none.
 #[test]
 fn a_tag_of_referrers_that_cannot_be_read_is_an_error_and_is_not_overwritten() {
     for (status, body) in
@@ -328,6 +328,6 @@ fn a_referrer_in_a_layout_that_cannot_be_read_is_an_error() {
         let to = format!("oci:out-{lost}:v1");
         let outcome = run(&["--referrers", "oci:layout:v1", &to]);
         assert!(outcome.exit == 1 && outcome.stderr.contains(digest(&artifacts[0])), "{outcome:?}");
-        assert_eq!(run(&["oci:layout:v1", &to]).exit, 0, "without referrers nobody asks for it");
+        assert_eq!(run(&["oci:layout:v1", &to]).exit, 0, "it is not needed without --referrers");
     }
 }

@@ -110,7 +110,7 @@ fn many_requests_share_what_is_known_of_a_dead_token_service() {
     assert_eq!(front.asked().iter().filter(|asked| asked.line.contains("/token")).count(), 1);
 }
 
-/// A registry whose tokens are their scopes, and that deletes for those with `scope` alone.
+/// Starts a registry whose tokens spell their scopes, and which deletes only with a token for `scope`.
 fn deleting(registry: &Registry, scope: &'static str, status: u16, error: &'static str) -> Scripted {
     let behind = registry.host.clone();
     Scripted::start(move |asked: &Asked, host| {

@@ -1,4 +1,4 @@
-//! A registry in memory that takes manifests of every type, and lists referrers where it is told to.
+//! A registry in memory that takes manifests of every type. Whether it lists referrers is an argument.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex};

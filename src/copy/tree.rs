@@ -78,7 +78,8 @@ async fn kinds(store: &Store<'_>, from: &Location, entries: &[Descriptor]) -> Re
 
 /// Tells what an entry names by its media type; one of a type that is not known here is looked for as a blob.
 ///
-/// Errors: it is no blob. A manifest of that type may refer to anything.
+/// Errors: the source does not have it as a blob. A manifest of an unknown type may refer to content that would not be
+/// copied with it.
 async fn kind(store: &Store<'_>, from: &Location, entry: &Descriptor) -> Result<Kind, Reason> {
     let media_type = &entry.media_type;
     if media_type::is_image(media_type) || media_type::is_index(media_type) {

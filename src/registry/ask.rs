@@ -7,7 +7,7 @@ use url::Url;
 use super::answer::Answer;
 use super::client::Client;
 use super::error::{Error, Refusal};
-use super::exchange::location;
+use super::redirects::location;
 use super::send::{Content, Request};
 use super::sign_in::scopes::Scopes;
 use crate::image::{MAX_MANIFEST, Reference, media_type};

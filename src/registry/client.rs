@@ -70,6 +70,8 @@ pub struct Client {
     budget: Budget,
     secrets: Secrets,
     visitor_tokens: VisitorTokens,
+    /// Registries that failed at a mount to the end.
+    failing_mounts: Mutex<HashSet<String>>,
     hosts: Mutex<HashMap<String, Arc<Host>>>,
     traffic: TrafficCount,
 }
@@ -110,6 +112,7 @@ impl Client {
             budget: Budget::default(),
             secrets: Secrets::default(),
             visitor_tokens: VisitorTokens::default(),
+            failing_mounts: Mutex::default(),
             hosts: Mutex::default(),
             traffic: TrafficCount::default(),
         }
@@ -172,6 +175,18 @@ impl Client {
 
     pub(super) fn credentials(&self) -> Arc<Credentials> {
         Arc::clone(&self.credentials)
+    }
+
+    /// Whether a registry has failed at a mount to the end.
+    pub(super) fn fails_at_mounts(&self, registry: &str) -> bool {
+        self.failing_mounts.lock().unwrap_or_else(PoisonError::into_inner).contains(registry)
+    }
+
+    /// Notes that a registry failed at a mount with this status, for all further blobs of the run.
+    pub(super) fn failed_at_mount(&self, registry: &str, status: u16) {
+        if self.failing_mounts.lock().unwrap_or_else(PoisonError::into_inner).insert(registry.to_owned()) {
+            self.warn(format!("{registry} fails at mounting blobs (HTTP {status}), which are sent instead"));
+        }
     }
 
     pub(super) fn visitor_tokens(&self) -> &VisitorTokens {

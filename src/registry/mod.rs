@@ -25,6 +25,7 @@ mod manifests;
 mod proxies;
 mod push;
 mod redact;
+mod redirects;
 mod retry;
 mod secrets;
 mod send;

@@ -13,7 +13,7 @@ use super::answer::Answer;
 use super::blobs::blob_name;
 use super::client::Client;
 use super::error::{Error, ErrorKind};
-use super::exchange::{MAX_REDIRECTS, location, redirect};
+use super::redirects::{MAX_REDIRECTS, location, redirect};
 use super::send::{Content, Request};
 use super::sign_in::scopes::Scopes;
 use super::stream::{BlobSource, BlobStream, Ended, verified};
@@ -25,7 +25,8 @@ const EARLY_ANSWER: Duration = Duration::from_millis(300);
 impl Client {
     /// Mounts a blob of another repository of the same registry (distribution-spec, "Mounting a blob from another
     /// repository"). A registry may refuse that with any status, even with a 5xx that lasts, and still take the blob
-    /// itself: the result then holds the upload session that it opened instead, if it opened one.
+    /// itself: the result then holds the upload session that it opened instead, if it opened one. A registry that failed
+    /// once to the end is not asked for further mounts.
     ///
     /// Errors: no answer, or too many requests to the end, which sending the blob would only add to.
     pub(crate) async fn mount_blob(
@@ -34,6 +35,9 @@ impl Client {
         to: &Reference,
         blob: &Descriptor,
     ) -> Result<Mounting, Error> {
+        if self.fails_at_mounts(to.registry()) {
+            return Ok(Mounting::Refused(None));
+        }
         let both = Scopes::push(to.repository()).and(from.repository(), &["pull"]);
         let mount = format!("?mount={}&from={}", blob.digest, from.repository());
         let request = upload_request(to, &mount, both, blob_name(to, blob));
@@ -46,6 +50,10 @@ impl Client {
                 Ok(Mounting::Refused(location(&api, &answer).ok().flatten().map(Session)))
             }
             429 => Err(answer.error(&request.subject)),
+            500.. => {
+                self.failed_at_mount(to.registry(), answer.status);
+                Ok(Mounting::Refused(None))
+            }
             _ => Ok(Mounting::Refused(None)),
         }
     }
@@ -226,7 +234,8 @@ pub(crate) enum Mounting {
 /// An upload session that is open. Its URL may hold secrets.
 pub(crate) struct Session(Url);
 
-/// A redirect that is not followed, to a page for signing in, is no success.
+/// Whether an answer says that the request was carried out. A redirect to a page for signing in, which is not followed,
+/// does not.
 fn is_done(answer: &Answer) -> bool {
     matches!(answer.status, 200..=299)
 }

@@ -20,7 +20,7 @@ enum TagContent {
     Subject,
     /// The list, and its digest.
     List(Index, Digest),
-    /// Anything else, which is no list of referrers.
+    /// Other content than a list of referrers.
     Other,
 }
 
@@ -28,7 +28,7 @@ impl Store<'_> {
     /// Lists what refers to a manifest: from the registry's list, or from the tag of the subject; in a layout from what
     /// its index.json lists.
     ///
-    /// Errors: a list that is there and cannot be read.
+    /// Errors: the registry, the tag or the layout may list referrers, and cannot be read.
     pub async fn referrers(&self, at: &Location, subject: &Digest) -> Result<Vec<Descriptor>, Error> {
         let reference = match at {
             Location::Registry(reference) => reference,
@@ -107,8 +107,8 @@ impl Store<'_> {
 
     /// Lists what a layout's index.json names without a name and which refers to a manifest.
     ///
-    /// Errors: one of these manifests cannot be read, which may be the signature that is asked for. Other content is no
-    /// referrer.
+    /// Errors: one of these manifests cannot be read, which may be the signature that is asked for. Content of other types
+    /// is skipped.
     async fn unnamed_referrers(&self, layout: &LayoutReference, subject: &Digest) -> Result<Vec<Descriptor>, Error> {
         let opened = self.layout(layout).await?;
         let mut referrers = Vec::new();

@@ -24,8 +24,9 @@ pub(in crate::registry) struct TokenRequest<'a> {
 }
 
 impl Client {
-    /// There are no redirects, and any certificate is taken only where the service is the registry itself. An error that
-    /// another try might have helped against stays marked as such after the last one.
+    /// Asks a token service, again where that may help. Redirects are not followed, and an unchecked certificate is
+    /// accepted only if the service is the registry itself. The error of the last try keeps its mark that another try may
+    /// help.
     pub(in crate::registry) async fn send_to_token_service(&self, asking: &TokenRequest<'_>) -> Result<Answer, Error> {
         let subject = format!("token service {}", redacted(asking.url));
         let request = Request::new(asking.method.clone(), String::new(), Scopes::default(), subject);

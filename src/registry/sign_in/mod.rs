@@ -107,7 +107,7 @@ impl SignIn {
         let service = TokenService { registry: &self.registry, api, realm, service };
         match self.token(client, &service, scopes, found.as_ref()).await {
             Ok(token) => Ok(Some(Authorization { header: token.header, proving: None })),
-            // There is no such token service, as this or another request has found out.
+            // This or another request has found out that the token service does not work.
             Err(_) if self.is_basic() => self.basic(client, found.as_ref()).await.map(Some),
             Err(error) => Err(error),
         }

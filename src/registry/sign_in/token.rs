@@ -57,8 +57,8 @@ pub(in crate::registry) enum TokenError {
 }
 
 impl TokenError {
-    /// Why there is no working token service at the realm, if that is the error: no connection to it, or an answer that
-    /// judges neither credentials nor scope.
+    /// The reason, if the error is that a token service does not work or does not exist at the realm: it cannot be reached,
+    /// or its answer judges neither credentials nor scope.
     pub(in crate::registry) fn of_no_service(&self) -> Option<String> {
         match self {
             Self::Answer(answer) if matches!(answer.status, 404 | 405 | 410 | 500..) => {
@@ -297,6 +297,20 @@ mod tests {
         let all = BASE64_URL_SAFE_NO_PAD.encode(r#"{"access":[{"type":"repository","name":"a","actions":["*"]}]}"#);
         assert_eq!(granted(format!(r#"{{"token":"x.{all}.z"}}"#)), ["repository:a:delete,pull,push"]);
         assert_eq!(granted(r#"{"token":"t","scope":"repository:a:pull"}"#.into()), ["repository:a:pull"]);
+    }
+
+    #[test]
+    fn services_that_cannot_be_reached() {
+        let transport =
+            |reason: &str| ErrorKind::Transport { request: String::new(), reason: reason.into(), unsent: false };
+        for (error, expected) in [
+            (Error::transient("x", transport("Connection refused")), true),
+            (Error::new("x", transport("failed to lookup address information: Name or service not known")), true),
+            (Error::new("x", transport("invalid peer certificate: UnknownIssuer")), false),
+            (Error::new("x", ErrorKind::TooLarge { limit: 1 }), false),
+        ] {
+            assert_eq!(is_unreachable(&error), expected, "{error}");
+        }
     }
 
     #[test]
