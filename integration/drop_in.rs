@@ -170,3 +170,26 @@ fn every_shape_of_a_spec_gives_the_bytes_of_2_2_1() {
         assert_eq!(manifest_tool(work.path(), &["lint", "--type", &form, "s.yaml"]).exit, 0, "{name}");
     }
 }
+
+#[test]
+fn warnings_about_a_spec_are_in_the_documents_and_quiet_hides_them() {
+    let registry = registry();
+    let work = tempfile::tempdir().unwrap();
+    let spec =
+        format!("name: x\nimage: {0}/app:v1\ntags: [a, a]\nmanifests: [{{image: \"{0}/app:amd64\"}}]\n", registry.host);
+    std::fs::write(work.path().join("s.yaml"), spec).unwrap();
+    let expected = ["s.yaml:1:1: unknown key \"name\" in a spec is ignored", "s.yaml:3:11: tag \"a\" is named twice"];
+    let push = ["--plain-http", "push", "--output", "json", "from-spec", "s.yaml"];
+    let pushed: Value = serde_json::from_str(&manifest_tool(work.path(), &push).stdout).unwrap();
+    assert_eq!(pushed["indexes"][0]["warnings"], json!(expected));
+    let linted = manifest_tool(work.path(), &["lint", "--output", "json", "s.yaml"]);
+    let linted: Value = serde_json::from_str(&linted.stdout).unwrap();
+    assert_eq!(linted["warnings"], json!(expected));
+    let strict = manifest_tool(work.path(), &["lint", "--strict", "--output", "json", "s.yaml"]);
+    let strict: Value = serde_json::from_str(&strict.stdout).unwrap();
+    assert_eq!((&strict["problems"], &strict["warnings"]), (&json!(expected), &json!([])));
+    for args in [&["--quiet", "--plain-http", "push", "from-spec", "s.yaml"][..], &["--quiet", "lint", "s.yaml"]] {
+        let outcome = manifest_tool(work.path(), args);
+        assert_eq!((outcome.exit, outcome.stderr.as_str()), (0, ""), "{args:?}");
+    }
+}

@@ -74,7 +74,6 @@ const VARIANTS: &[(&str, &[&str])] = &[
 /// Names that other programs and distributions have for an architecture, with Go's name and variant.
 const ALIASES: &[(&str, &str)] = &[
     ("aarch64", "arm64"),
-    ("aarch64_be", "arm64"),
     ("arm32", "arm"),
     ("arm32v5", "arm/v5"),
     ("arm32v6", "arm/v6"),
