@@ -63,12 +63,8 @@ fn every_command_line_gives_the_bytes_of_2_2_1() {
             AMD64,
             "--target is given 2 times; only the last one counts: HOST/app:v1",
         ),
-        (&[&amd64[..], &["more", "words"]].concat(), AMD64, "2 words that are none are ignored"),
-        (
-            &["--strict=F", "--strict", "--strict=false", "from-args", "--platforms", "linux/amd64", "word"],
-            AMD64,
-            "a word",
-        ),
+        (&[&["--type="], &amd64[..]].concat(), AMD64, ""),
+        (&[&["--type", ""], &amd64[..]].concat(), AMD64, ""),
     ] {
         let outcome = push(&registry, &[args, &arch, &target].concat());
         assert_eq!((outcome.exit, outcome.stdout), (0, format!("Digest: {digest}\n")), "{args:?}: {}", outcome.stderr);
@@ -77,6 +73,67 @@ fn every_command_line_gives_the_bytes_of_2_2_1() {
         assert!(told.contains(warning), "{args:?}: {told}");
     }
     assert!(registry.manifest("app", "another").is_none());
+}
+
+#[test]
+fn arguments_after_the_flags_are_ignored_and_before_a_flag_refused() {
+    let registry = registry();
+    let flags = ["--template", "HOST/app:ARCH", "--target", "HOST/app:v1"];
+    let platforms = ["from-args", "--platforms", "linux/amd64"];
+    let warning = "2 more arguments are ignored: from-args takes only flags";
+    let outcome = push(&registry, &[&platforms[..], &flags, &["more", "words"]].concat());
+    assert_eq!((outcome.exit, outcome.stdout), (0, format!("Digest: {AMD64}\n")), "{}", outcome.stderr);
+    assert_eq!(outcome.stderr, format!("warning: {warning}\n"));
+    let json = push(&registry, &[&["--output", "json"], &platforms[..], &flags, &["more", "words"]].concat());
+    assert!(json.stdout.contains(warning), "{json:?}");
+    let strict = push(&registry, &[&["--strict"], &platforms[..], &flags, &["more", "words"]].concat());
+    assert_eq!((strict.exit, strict.stderr), (1, format!("error: {warning}\n")));
+    let last =
+        push(&registry, &[&["--strict=F", "--strict", "--strict=false"], &platforms[..], &flags, &["word"]].concat());
+    assert!(last.exit == 0 && last.stderr.contains("one more argument is ignored"), "{last:?}");
+    // A blank for a comma, and a switch with its value apart: 2.2.1 reads no flag after these, and fails.
+    let before = registry.requests(0).len();
+    for args in [
+        [&platforms[..], &["linux/arm64"], &flags].concat(),
+        [&platforms[..], &["--ignore-missing", "true"], &flags].concat(),
+        [&["--plain-http"], &platforms[..], &flags, &["x", "--tags", "a"]].concat(),
+    ] {
+        let outcome = push(&registry, &args);
+        assert!(
+            outcome.exit == 2 && outcome.stderr.contains("an argument that is no flag stands before"),
+            "{outcome:?}"
+        );
+    }
+    assert_eq!(registry.requests(0).len(), before);
+    // A flag whose dashes a word processor replaced is no such argument.
+    let dashed = push(&registry, &[&platforms[..], &flags, &["\u{2013}debug"]].concat());
+    assert!(dashed.exit == 2 && dashed.stderr.contains("unexpected argument"), "{dashed:?}");
+}
+
+#[test]
+fn empty_variables_of_a_pipeline_count_as_not_given() {
+    let registry = registry();
+    let folder = tempfile::tempdir().unwrap();
+    let host = registry.host.as_str();
+    let spec = format!("image: {host}/app:v1\nmanifests: [{{image: \"{host}/app:amd64\"}}]\n");
+    std::fs::write(folder.path().join("s.yaml"), spec).unwrap();
+    std::fs::create_dir(folder.path().join("folder.yaml")).unwrap();
+    for (args, warning) in [
+        (&["--username", "", "--password", "", "push", "from-spec", "s.yaml"][..], ""),
+        (&["push", "from-spec", "s.yaml", ""], ""),
+        (&["push", "from-spec", " ", "s.yaml"], ""),
+        // A folder whose name looks like that of a spec.
+        (&["push", "from-spec", "."], ""),
+        (&["--username", "u", "--password=", "push", "from-spec", "s.yaml"], "warning: --password is empty"),
+        (&["--username=", "--password", "p", "push", "from-spec", "s.yaml"], "warning: --username is empty"),
+    ] {
+        let outcome = manifest_tool(folder.path(), &[&["--plain-http"], args].concat());
+        assert_eq!((outcome.exit, &*outcome.stdout), (0, &*format!("Digest: {AMD64}\n")), "{args:?}: {outcome:?}");
+        assert!(outcome.stderr.contains(warning), "{args:?}: {outcome:?}");
+        assert!(!warning.is_empty() || outcome.stderr.is_empty(), "{args:?}: {outcome:?}");
+    }
+    let outcome = manifest_tool(folder.path(), &["push", "from-spec", ""]);
+    assert!(outcome.exit == 1 && outcome.stderr.contains("no spec is named"), "{outcome:?}");
 }
 
 #[test]
@@ -175,6 +232,11 @@ fn a_command_without_a_subcommand_prints_its_help() {
         assert_eq!((outcome.exit, outcome.stderr.as_str()), (0, ""), "{args:?}: {outcome:?}");
         assert!(outcome.stdout.contains(part), "{args:?}: {outcome:?}");
     }
+    // A user name or password without a command was meant for one.
+    for args in [&["--username", "u", "--password", "p"][..], &["push", "-p", "p"]] {
+        let outcome = manifest_tool(folder.path(), args);
+        assert_eq!((outcome.exit, outcome.stdout.as_str()), (2, ""), "{outcome:?}");
+    }
     let outcome = manifest_tool(folder.path(), &["push", "from-nothing"]);
     assert!(outcome.exit == 2 && outcome.stderr.contains("from-nothing"), "{outcome:?}");
 }
@@ -253,6 +315,11 @@ fn a_folder_without_a_configuration_is_anonymous_with_a_note() {
     assert_eq!((outcome.exit, outcome.stderr.as_str()), (0, note), "{outcome:?}");
     let quiet = manifest_tool(folder.path(), &["--quiet", "--docker-cfg", "empty", "digest", &image]);
     assert_eq!((quiet.exit, quiet.stderr.as_str()), (0, ""), "{quiet:?}");
+    for path in ["typo", "typo/config.json"] {
+        let outcome = manifest_tool(folder.path(), &["--docker-cfg", path, "digest", &image]);
+        let part = format!("cannot read {path}, which --docker-cfg names: ");
+        assert!(outcome.exit == 1 && outcome.stderr.contains(&part), "{outcome:?}");
+    }
     // Not from another file either: this one was named.
     std::fs::create_dir(folder.path().join(".docker")).unwrap();
     std::fs::write(folder.path().join(".docker/config.json"), "{broken").unwrap();

@@ -134,6 +134,39 @@ fn an_index_must_have_a_tag_and_an_image() {
 }
 
 #[test]
+fn a_target_with_a_digest_is_refused() {
+    let registry = registry();
+    let digest = format!("app@sha256:{}", "0".repeat(64));
+    let outcome =
+        run(&registry, &format!("{}tags: [a]\n", SPEC.replace("app:v1", &digest)), &["push", "from-spec", "s.yaml"]);
+    assert!(outcome.exit == 1 && outcome.stderr.contains("has a digest"), "{outcome:?}");
+}
+
+#[test]
+fn a_key_that_stands_twice_is_refused_also_in_what_is_ignored() {
+    let registry = registry();
+    for more in ["image: HOST/app:v2\n", "foo: {a: 1, a: 2}\n", "x-own: {a: 1, a: 2}\n"] {
+        let outcome = run(&registry, &format!("{SPEC}{more}"), &["push", "from-spec", "s.yaml"]);
+        assert!(outcome.exit == 1 && outcome.stderr.contains("duplicate mapping key"), "{outcome:?}");
+    }
+}
+
+#[test]
+fn half_of_a_user_name_and_password_is_refused() {
+    let registry = registry();
+    for args in [["--username", "u"], ["--password", "p"]] {
+        let outcome = run(&registry, SPEC, &[&args[..], &["push", "from-spec", "s.yaml"]].concat());
+        assert_eq!(outcome.exit, 2, "{outcome:?}");
+    }
+}
+
+#[test]
+fn inspect_takes_one_image() {
+    let registry = registry();
+    assert_eq!(run(&registry, SPEC, &["inspect", "HOST/app:amd64", "HOST/app:arm64"]).exit, 2);
+}
+
+#[test]
 fn every_placeholder_of_a_template_is_replaced() {
     let registry = registry();
     push_image(&registry, "amd64/amd64", "linux-linux", "amd64");
@@ -221,6 +254,10 @@ fn the_readme_lists_every_difference() {
         "Twins",
         "artifactType",
         "`--password`",
+        "stands twice",
+        "with a digest",
+        "`inspect`",
+        "--expand-config",
         "attestation",
     ] {
         assert!(section.contains(part), "{part} is not in\n{section}");

@@ -56,6 +56,14 @@ fn shapes() -> Vec<Shape> {
 
 /// Warnings about a spec itself, by the name of its file.
 const OF_SPECS: &[(&str, &[&str])] = &[
+    (
+        "anchor-named-platform",
+        &[
+            "3:1: unknown key \"platform\" in a spec is ignored; it is a key of an entry of \"manifests\": check the indentation",
+        ],
+    ),
+    ("null-key-of-an-annotation", &["4:15: an annotation without a key is dropped"]),
+    ("unrendered-template-in-an-unknown-key", &["3:1: unknown key \"zz\" in a spec is ignored"]),
     ("duplicate-tags", &["4:14: tag \"a\" is named twice", "4:17: tag \"a\" is named twice"]),
     ("image-for-two-platforms", &["7:3: REGISTRY/app:amd64 is given for two platforms, linux/amd64 and linux/386"]),
     (
@@ -123,6 +131,7 @@ const OF_IMAGES: &[(&str, &[&str])] = &[
         &["one image is listed for several platforms, linux/amd64 and linux/386", "the image's config linux/amd64"],
     ),
     ("platform-that-go-does-not-build", &["the image's config linux/s390x"]),
+    ("quoted-scalars-with-tags", &["its entry says linux/386, the image's config linux/amd64"]),
     ("yaml-tags", &["its entry says linux/386, the image's config linux/amd64"]),
     ("number-as-architecture", &["its entry says linux/386, the image's config linux/amd64"]),
     ("osversion", &["its entry says windows/amd64:10.0.1 [win32k x]"]),
@@ -168,6 +177,30 @@ fn every_shape_of_a_spec_gives_the_bytes_of_2_2_1() {
         assert!(of_images.iter().all(|part| told.contains(part)), "{name}: {told}");
         assert!(is_odd || told.is_empty(), "{name}: {told}");
         assert_eq!(manifest_tool(work.path(), &["lint", "--type", &form, "s.yaml"]).exit, 0, "{name}");
+    }
+}
+
+/// As PowerShell writes a file.
+#[test]
+fn specs_in_utf_16_are_read() {
+    let registry = registry();
+    let plain = shapes().into_iter().find(|shape| shape.name == "plain").unwrap();
+    let text = plain.text.replace("REGISTRY", &registry.host);
+    let work = tempfile::tempdir().unwrap();
+    let units: Vec<u16> = std::iter::once(0xfeff).chain(text.encode_utf16()).collect();
+    let little: Vec<u8> = units.iter().flat_map(|unit| unit.to_le_bytes()).collect();
+    let big: Vec<u8> = units.iter().flat_map(|unit| unit.to_be_bytes()).collect();
+    let push = |bytes: &[u8]| {
+        std::fs::write(work.path().join("s.yaml"), bytes).unwrap();
+        manifest_tool(work.path(), &["--plain-http", "push", "from-spec", "s.yaml"])
+    };
+    for bytes in [&little, &big] {
+        let outcome = push(bytes);
+        assert_eq!((outcome.exit, &outcome.stdout), (0, &plain.stdout), "{outcome:?}");
+    }
+    for bytes in [&little[..little.len() - 1], &[&little[..], &[0x00, 0xd8]].concat(), b"\xff\xfe"] {
+        let outcome = push(bytes);
+        assert!(outcome.exit == 1 && outcome.stderr.starts_with("error: s.yaml"), "{outcome:?}");
     }
 }
 

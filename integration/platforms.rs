@@ -218,12 +218,18 @@ fn the_type_of_an_artifact_is_in_its_entry() {
     assert_eq!(entries(&registry, "v1")[0].get("artifactType"), None);
 }
 
-/// An index whose entries name no platform, as some builders write it.
+/// An index whose entries name no platform, as some builders write it, or an empty one.
 #[test]
 fn every_command_finds_an_image_whose_entry_has_no_platform() {
+    for platform in [json!(null), json!({}), json!({"os": "", "architecture": ""})] {
+        finds_images_without(&platform);
+    }
+}
+
+fn finds_images_without(platform: &Value) {
     let registry = Registry::start();
     let bare = |mut entry: Value| {
-        entry.as_object_mut().unwrap().remove("platform");
+        entry["platform"] = platform.clone();
         entry
     };
     let (amd64, arm) = (bare(image(&registry, "amd64", "amd64", "")), bare(image(&registry, "arm", "arm", "v7")));
@@ -245,7 +251,51 @@ fn every_command_finds_an_image_whose_entry_has_no_platform() {
     }
     let removed = tool(&registry, &["remove", "--settle", "1ms", "--platform", "linux/arm/v7", "HOST/app:bare"]);
     assert_eq!(removed.exit, 0, "{removed:?}");
-    assert_eq!(entries(&registry, "bare"), [amd64]);
+    let [left] = &entries(&registry, "bare")[..] else { panic!("one") };
+    assert_eq!(left["digest"], amd64["digest"]);
+}
+
+#[test]
+fn one_image_that_is_listed_twice_is_removed_and_copied() {
+    let registry = Registry::start();
+    let (amd64, arm64) = (image(&registry, "amd64", "amd64", ""), image(&registry, "arm64", "arm64", ""));
+    push_index(&registry, "app", "v1", &[amd64.clone(), arm64.clone(), amd64]);
+    assert_eq!(tool(&registry, &["copy", "--platform", "linux/amd64", "HOST/app:v1", "HOST/app:one"]).exit, 0);
+    let removed = tool(&registry, &["remove", "--settle", "1ms", "--platform", "linux/amd64", "HOST/app:v1"]);
+    assert_eq!(removed.exit, 0, "{removed:?}");
+    assert_eq!(entries(&registry, "v1"), [arm64]);
+}
+
+/// 2.2.1 lists an index in an index where that has a platform and is in the target's repository.
+#[test]
+fn an_index_in_an_index_is_listed_in_its_own_repository_with_a_warning() {
+    let registry = Registry::start();
+    let amd64 = image(&registry, "amd64", "amd64", "");
+    let inner = push_index(&registry, "app", "inner", &[amd64]);
+    let bytes = registry.manifest("app", "inner").unwrap().bytes;
+    let mut entry = descriptor(OCI_INDEX, &inner, &bytes);
+    entry["platform"] = json!({"architecture": "arm64", "os": "linux"});
+    push_index(&registry, "app", "outer", &[entry.clone()]);
+    let spec = "image: HOST/app:v1\nmanifests: [{image: HOST/app:outer}]\n";
+    let outcome = push_spec(&registry, &["--type", "oci"], spec);
+    assert!(outcome.exit == 0 && outcome.stderr.contains("holds another index"), "{outcome:?}");
+    assert_eq!(entries(&registry, "v1"), [entry.clone()]);
+    assert_eq!(push_spec(&registry, &["--type", "oci", "--strict"], spec).exit, 1);
+    let elsewhere = push_spec(&registry, &["--type", "oci"], &spec.replace("HOST/app:v1", "HOST/other:v1"));
+    assert!(elsewhere.exit == 1 && elsewhere.stderr.contains("name the images of that one"), "{elsewhere:?}");
+    entry["platform"] = json!(null);
+    push_index(&registry, "app", "outer", &[entry]);
+    assert_eq!(push_spec(&registry, &["--type", "oci"], spec).exit, 1);
+}
+
+#[test]
+fn many_images_for_one_platform_are_not_all_named() {
+    let registry = Registry::start();
+    push_image(&registry, "app", "amd64", "amd64");
+    let platforms = vec!["linux/amd64"; 300].join(",");
+    let outcome = push_from_args(&registry.host, &platforms, "app:ARCH", "app:v1", &[]);
+    assert!(outcome.exit == 1 && outcome.stderr.ends_with("and 279 more such pairs\n"), "{outcome:?}");
+    assert_eq!(outcome.stderr.lines().count(), 21);
 }
 
 #[test]

@@ -146,10 +146,14 @@ fn choose_one(held: &Index, named: &Index, selector: &Selector) -> Result<Chosen
         },
         Selector::Platform(wanted) => match named.images_for(wanted).as_slice() {
             [] => Err(format!("it holds no entry for {wanted}; it holds {}{}", named.held(), suggestion(wanted))),
-            [(at, entry)] => match held.manifests.get(*at).and_then(|listed| listed.platform.clone()) {
-                Some(platform) => Ok(Chosen::Platform(platform, entry.digest.clone())),
-                None => Ok(Chosen::Digest(entry.digest.clone())),
-            },
+            // One image may be listed several times.
+            [(at, entry), rest @ ..] if rest.iter().all(|(_, other)| *other == *entry) => {
+                let listed = held.manifests.get(*at).and_then(|listed| listed.platform.clone());
+                match listed.filter(|platform| !platform.is_empty()) {
+                    Some(platform) => Ok(Chosen::Platform(platform, entry.digest.clone())),
+                    None => Ok(Chosen::Digest(entry.digest.clone())),
+                }
+            }
             found => {
                 let names: Vec<&str> = found.iter().map(|(_, entry)| entry.digest.as_str()).collect();
                 Err(format!("it holds {} images for {wanted}; --digest names one of {}", found.len(), names.join(", ")))

@@ -39,6 +39,13 @@ pub enum Warning {
         /// What the index says of its images.
         images: Vec<Platform>,
     },
+    /// A source holds another index, which is listed as it is; few clients follow that.
+    NestedIndex {
+        /// The source.
+        source: Box<Location>,
+        /// The index in it.
+        digest: Digest,
+    },
     /// One image is listed for several platforms.
     SameImage {
         /// The image.
@@ -83,6 +90,9 @@ impl fmt::Display for Warning {
                 let images = join(images, ", ");
                 write!(f, "{source} is given for {given}, and is an index: all its images are taken ({images})")
             }
+            Self::NestedIndex { source, digest } => {
+                write!(f, "{source} holds another index, {digest}, which is listed as it is; few clients follow that")
+            }
             Self::SameImage { digest, platforms } => {
                 write!(f, "one image is listed for several platforms, {}: {digest}", join(platforms, " and "))
             }
@@ -122,7 +132,12 @@ pub(super) fn of_sources(spec: &Spec, images: &[Entry]) -> Vec<Warning> {
             images: images.iter().map(|image| (*image).clone()).collect(),
         })
     };
-    spec.sources.iter().filter_map(warning).collect()
+    let nested = images.iter().filter(|image| media_type::is_index(&image.descriptor.media_type));
+    let nested = nested.map(|image| Warning::NestedIndex {
+        source: Box::new(image.source.clone()),
+        digest: image.descriptor.digest.clone(),
+    });
+    spec.sources.iter().filter_map(warning).chain(nested).collect()
 }
 
 /// What is odd about the images of a spec together.

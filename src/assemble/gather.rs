@@ -5,7 +5,7 @@ use bytes::Bytes;
 use futures_util::future::try_join_all;
 
 use super::problem::SourceReason;
-use crate::image::{Descriptor, Fetched, Index, Location, Manifest, media_type};
+use crate::image::{Descriptor, Fetched, Index, Location, Manifest, Platform, media_type};
 use crate::memory::Budget;
 use crate::once::Once;
 use crate::spec::{Source, Spec};
@@ -99,6 +99,27 @@ async fn parts(
     }
 }
 
+/// An index in an index. It is passed on if it has a platform, and may only stay in its repository.
+fn nested(source: &Location, child: &Descriptor) -> Result<Part, SourceReason> {
+    if child.platform.as_ref().is_none_or(Platform::is_empty) {
+        return Err(SourceReason::Unusable(nested_index(source, child).into()));
+    }
+    Ok(Part {
+        descriptor: child.clone(),
+        reference: source.with_digest(child.digest.clone()),
+        bytes: Bytes::new(),
+        config: child.clone(),
+        blobs: Arc::default(),
+        in_index: true,
+    })
+}
+
+/// Why an index in an index cannot be used.
+pub(super) fn nested_index(source: &Location, child: &Descriptor) -> String {
+    let digest = &child.digest;
+    format!("{source} holds another index, {digest}; name the images of that one as sources instead")
+}
+
 async fn children(
     store: &Store<'_>,
     target: &Location,
@@ -110,10 +131,7 @@ async fn children(
     }
     try_join_all(index.manifests.iter().map(async |child| {
         if media_type::is_index(&child.media_type) {
-            let digest = &child.digest;
-            let reason =
-                format!("{source} holds another index, {digest}; name the images of that one as sources instead");
-            return Err(SourceReason::Unusable(reason.into()));
+            return nested(source, child);
         }
         if !media_type::is_image(&child.media_type) {
             let Descriptor { digest, media_type, .. } = child;

@@ -57,6 +57,9 @@ pub enum PlanError {
     },
 }
 
+/// Pairs of entries for one platform that a message names.
+const MAX_CLASHES: usize = 20;
+
 impl fmt::Display for PlanError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let (target, reasons) = match self {
@@ -65,7 +68,11 @@ impl fmt::Display for PlanError {
                 let clash = |(platform, first, second): &(Platform, String, String)| {
                     format!("two entries for platform {platform}: {first} and {second}")
                 };
-                (target, clashes.iter().map(clash).collect())
+                let mut reasons: Vec<String> = clashes.iter().take(MAX_CLASHES).map(clash).collect();
+                if clashes.len() > MAX_CLASHES {
+                    reasons.push(format!("and {} more such pairs", clashes.len() - MAX_CLASHES));
+                }
+                (target, reasons)
             }
             Self::NotDockers { target, what } => {
                 let reason = format!("it would be a Docker manifest list, which has no {what}; with --type oci it has");

@@ -5,7 +5,7 @@ use futures_util::future::{BoxFuture, FutureExt as _, Shared, join, join_all, tr
 
 use super::PushOptions;
 use super::event::Event;
-use super::gather::{Part, Sources};
+use super::gather::{Part, Sources, nested_index};
 use super::outcome::{Log, Skipped};
 use super::plan;
 use super::problem::{ResolveError, SourceProblem, SourceReason};
@@ -164,6 +164,9 @@ async fn entry(
     strict: bool,
 ) -> Result<Entry, SourceReason> {
     let mut descriptor = part.descriptor.clone();
+    if media_type::is_index(&descriptor.media_type) && !part.reference.same_repository(&spec.target) {
+        return Err(SourceReason::Unusable(nested_index(&source.location, &descriptor).into()));
+    }
     let mut config = None;
     if !descriptor.is_attestation() {
         let given = match (part.in_index, &descriptor.platform) {

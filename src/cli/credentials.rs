@@ -86,7 +86,7 @@ impl Global {
     /// Only one half of the pair is given, or a variable has an unusable value.
     pub(super) fn credentials(&self, registries: &Registries<'_>) -> Result<CredentialSources, Failure> {
         let sources = self.stored_credentials();
-        self.note_missing_config();
+        self.check_config()?;
         let Some(pair) = self.pair()? else { return Ok(sources) };
         if !pair.is_from_environment() {
             return Ok(CredentialSources { given: registries.first.map(|first| pair.given_to(first)), ..sources });
@@ -108,14 +108,21 @@ impl Global {
         Ok(CredentialSources { given: registry.map(|registry| pair.given_to(&registry)), unused, ..sources })
     }
 
-    /// Says that the folder of `--docker-cfg` has no configuration: with a typing error in it, a registry would answer
-    /// that credentials are missing.
-    fn note_missing_config(&self) {
-        let Some(folder) = self.docker_cfg.as_deref().filter(|path| path.is_dir()) else { return };
-        if !self.quiet && !folder.join("config.json").exists() {
-            let folder = UntrustedText::from(folder.to_string_lossy().into_owned());
-            say(format_args!("note: {folder} has no config.json; no stored credentials are used"));
+    /// Looks for the configuration that `--docker-cfg` names: with a typing error in it, a registry would only say that
+    /// credentials are missing. A folder without one is anonymous, with a note.
+    ///
+    /// # Errors
+    /// There is no such file or folder, as in 2.2.1.
+    fn check_config(&self) -> Result<(), Failure> {
+        let Some(path) = self.docker_cfg.as_deref() else { return Ok(()) };
+        let shown = UntrustedText::from(path.to_string_lossy().into_owned());
+        if let Err(error) = path.metadata() {
+            return Err(Failure::new(format!("cannot read {shown}, which --docker-cfg names: {error}")));
         }
+        if !self.quiet && path.is_dir() && !path.join("config.json").exists() {
+            say(format_args!("note: {shown} has no config.json; no stored credentials are used"));
+        }
+        Ok(())
     }
 
     /// The configurations and helpers, without the user name and password of the command line and the environment.
@@ -134,6 +141,15 @@ impl Global {
             (Some((_, source @ USERNAME)), None) | (None, Some((_, source @ PASSWORD))) => {
                 let other = if source == USERNAME { PASSWORD } else { USERNAME };
                 say(format_args!("warning: {source} is set and {other} is not; neither is used"));
+                Ok(None)
+            }
+            // An empty variable of a pipeline, as in a fork without secrets: anonymous, as in 2.2.1.
+            (Some(_), None) if self.password.is_some() => {
+                say("warning: --password is empty; --username is not used");
+                Ok(None)
+            }
+            (None, Some(_)) if self.username.is_some() => {
+                say("warning: --username is empty; --password is not used");
                 Ok(None)
             }
             (Some((_, source)), None) => {
@@ -164,10 +180,10 @@ impl Global {
         }
     }
 
-    /// The given user name, and what gave it.
+    /// The given user name, and what gave it. An empty one counts as not given, as in 2.2.1.
     pub(super) fn user(&self) -> Result<Option<(String, &'static str)>, Failure> {
         match &self.username {
-            Some(user) => Ok(Some((user.clone(), "--username"))),
+            Some(user) => Ok(Some((user.clone(), "--username")).filter(|(user, _)| !user.is_empty())),
             None => Ok(variable(USERNAME)?.map(|user| (user, USERNAME))),
         }
     }
@@ -175,6 +191,9 @@ impl Global {
     /// The given password, and what gave it: the command line, standard input or the environment.
     pub(super) fn secret(&self) -> Result<Option<(Secret, &'static str)>, Failure> {
         if let Some(password) = &self.password {
+            if password.is_empty() {
+                return Ok(None);
+            }
             say(
                 "warning: --password shows the password to others on this machine and in shell histories; use --password-stdin or MANIFEST_TOOL_PASSWORD",
             );

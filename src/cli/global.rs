@@ -69,6 +69,11 @@ enum Output {
 }
 
 impl Global {
+    /// Whether a user name or a password is given on the command line.
+    pub(super) fn has_credentials(&self) -> bool {
+        self.username.is_some() || self.password.is_some() || self.password_stdin
+    }
+
     /// Results are one JSON document on stdout.
     pub(super) fn is_json(&self) -> bool {
         self.output == Output::Json

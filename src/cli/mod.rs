@@ -39,6 +39,7 @@ use std::ffi::OsString;
 use std::io::{IsTerminal as _, Write as _};
 use std::process::ExitCode;
 
+use clap::error::ErrorKind;
 use clap::{CommandFactory as _, FromArgMatches as _, Parser, Subcommand};
 
 use failure::Failure;
@@ -147,15 +148,27 @@ fn run() -> ExitCode {
     let args: Vec<OsString> = std::env::args_os().collect();
     let secrets = Secrets::new(&args, credentials::secret_values(), &dashes::known_words(&command()));
     let args = dashes::as_clap_has_it(args.into_iter(), &command());
-    let parsed = command().try_get_matches_from(args).and_then(|matches| Cli::from_arg_matches(&matches));
+    let parsed = command().try_get_matches_from(args).and_then(|matches| {
+        let cli = Cli::from_arg_matches(&matches)?;
+        push::check_order(&matches).map_err(|failure| command().error(ErrorKind::UnknownArgument, failure))?;
+        Ok(cli)
+    });
     let cli = match parsed {
         Ok(cli) => cli,
         Err(error) => return refuse(&error, &secrets),
     };
-    let Some(chosen) = cli.command else { return help_of(&[]) };
-    if chosen.is_incomplete() {
-        return help_of(&[chosen.name()]);
+    let missing = match &cli.command {
+        None => Some(None),
+        Some(chosen) => chosen.is_incomplete().then(|| Some(chosen.name())),
+    };
+    if let Some(of) = missing {
+        // Credentials were meant for a command.
+        if cli.global.has_credentials() {
+            return refuse(&command().error(ErrorKind::MissingSubcommand, "a command is missing"), &secrets);
+        }
+        return help_of(of);
     }
+    let Some(chosen) = cli.command else { return ExitCode::SUCCESS };
     let (name, is_json) = (chosen.name(), cli.global.is_json());
     let outcome = chosen.run(&cli.global);
     match outcome.and_then(|results| print(&results.text).map(|()| results.code)) {
@@ -174,10 +187,13 @@ fn run() -> ExitCode {
 }
 
 /// Prints the help of a command, as 2.2.1 does where no subcommand is named.
-fn help_of(names: &[&str]) -> ExitCode {
+fn help_of(name: Option<&str>) -> ExitCode {
     let mut root = command();
     root.build();
-    let found = names.iter().try_fold(&mut root, |command, name| command.find_subcommand_mut(name));
+    let found = match name {
+        Some(name) => root.find_subcommand_mut(name),
+        None => Some(&mut root),
+    };
     let help = found.map(|command| command.render_help().to_string()).unwrap_or_default();
     print(help).map_or_else(|failure| failure.exit_code(), |()| ExitCode::SUCCESS)
 }

@@ -1,7 +1,8 @@
 use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
-use clap::{Args, Subcommand};
+use clap::parser::ValueSource;
+use clap::{ArgMatches, Args, Subcommand};
 
 use super::Global;
 use super::batch::Batch;
@@ -9,11 +10,10 @@ use super::duration::duration;
 use super::failure::Failure;
 use super::results::{Files, Results};
 use super::specs::{Given, Variables, read_specs, warn};
-use super::talk::say;
 use crate::assemble::PushOptions;
 use crate::image::Digest;
 use crate::registry::IfMatch;
-use crate::spec::{self, Form, Spec, TemplateRequest};
+use crate::spec::{self, Form, Problem, Spec, SpecError, TemplateRequest};
 
 /// A write that others have begun is over by then, but on a bad day.
 pub(super) const SETTLE: Duration = Duration::from_secs(1);
@@ -27,7 +27,7 @@ pub(super) const SETTLE: Duration = Duration::from_secs(1);
 pub(super) struct Push {
     /// Form of the index; auto is docker where every image is Docker's, else oci
     /// [default: the spec's; with --append the target's; else docker]
-    #[arg(long = "type", value_name = "docker|oci|auto", global = true, value_parser = ["docker", "oci", "auto"], hide_possible_values = true)]
+    #[arg(long = "type", value_name = "docker|oci|auto", global = true, value_parser = ["docker", "oci", "auto", ""], hide_possible_values = true)]
     form: Option<String>,
     /// Start from what the target holds: an image for the same platform is replaced, the others stay
     #[arg(long, global = true)]
@@ -116,7 +116,7 @@ struct FromArgs {
     #[arg(long)]
     ignore_missing: bool,
     /// Words after the flags, which are ignored as in 2.2.1
-    #[arg(hide = true, value_name = "WORD")]
+    #[arg(hide = true, value_name = "ARGUMENT", value_parser = ignored_argument)]
     words: Vec<String>,
 }
 
@@ -127,7 +127,9 @@ impl Push {
     }
 
     pub(super) fn run(self, global: &Global) -> Result<Results, Failure> {
-        let form = self.form.as_deref().map(str::parse::<Form>).transpose().map_err(Failure::usage)?;
+        // An empty one, as an empty variable of a pipeline makes it, counts as not given.
+        let form = self.form.as_deref().filter(|form| !form.is_empty());
+        let form = form.map(str::parse::<Form>).transpose().map_err(Failure::usage)?;
         let append = self.append;
         if global.password_stdin
             && matches!(&self.from, Some(From::FromSpec(from)) if from.specs.iter().any(|path| path == "-"))
@@ -182,15 +184,8 @@ impl Push {
 }
 
 impl FromArgs {
-    /// The spec that the arguments describe. Warnings of the arguments are printed, or with `strict` an error.
+    /// The spec that the arguments describe.
     fn spec(&self, form: Option<Form>, append: bool, strict: bool, quiet: bool) -> Result<Spec, Failure> {
-        let mistakes = self.mistakes();
-        if strict && !mistakes.is_empty() {
-            return Err(Failure::usage(mistakes.join("\n")));
-        }
-        if !quiet {
-            mistakes.iter().for_each(|mistake| say(format_args!("warning: {mistake}")));
-        }
         let request = TemplateRequest {
             platforms: &self.platforms,
             template: &self.template,
@@ -202,28 +197,73 @@ impl FromArgs {
             append,
             strict,
         };
-        spec::from_template(&request).map_err(|error| {
-            if !quiet {
-                warn(error.warnings.iter());
+        let mistakes = self.mistakes().map(Problem::of_arguments);
+        match spec::from_template(&request) {
+            Ok(_) if strict && mistakes.clone().next().is_some() => Err(SpecError::new(mistakes.collect()).into()),
+            Ok(mut spec) => {
+                spec.warnings.splice(0..0, mistakes);
+                Ok(spec)
             }
-            error.into()
-        })
+            Err(mut error) => {
+                if strict {
+                    error.problems.extend(mistakes);
+                } else if !quiet {
+                    error.warnings.splice(0..0, mistakes);
+                    warn(error.warnings.iter());
+                }
+                Err(error.into())
+            }
+        }
     }
 
     /// What 2.2.1 ignores without a word.
-    fn mistakes(&self) -> Vec<String> {
-        let mut mistakes = Vec::new();
-        if let [.., _, last] = self.target.as_slice() {
-            mistakes.push(format!("--target is given {} times; only the last one counts: {last}", self.target.len()));
-        }
-        // The words themselves are not shown: one may be a password in the wrong place.
-        match self.words.len() {
-            0 => {}
-            1 => mistakes.push("from-args takes only flags; a word that is none is ignored".into()),
-            count => mistakes.push(format!("from-args takes only flags; {count} words that are none are ignored")),
-        }
-        mistakes
+    fn mistakes(&self) -> impl Iterator<Item = String> + Clone {
+        let target = match self.target.as_slice() {
+            [.., _, last] => {
+                Some(format!("--target is given {} times; only the last one counts: {last}", self.target.len()))
+            }
+            _ => None,
+        };
+        // The arguments themselves are not shown: one may be a password in the wrong place.
+        let words = match self.words.len() {
+            0 => None,
+            1 => Some("one more argument is ignored: from-args takes only flags".to_owned()),
+            count => Some(format!("{count} more arguments are ignored: from-args takes only flags")),
+        };
+        target.into_iter().chain(words)
     }
+}
+
+/// Reads an argument that is ignored. One that begins with a dash of any kind is a flag whose dashes a word processor
+/// replaced.
+fn ignored_argument(text: &str) -> Result<String, &'static str> {
+    match text.starts_with(['-', '\u{2010}', '\u{2013}', '\u{2014}', '\u{2212}']) {
+        true => Err("unexpected argument"),
+        false => Ok(text.to_owned()),
+    }
+}
+
+/// Refuses an argument of `from-args` before one of its flags, such as the second of two platforms with a blank between
+/// them. 2.2.1 reads no flag after such an argument, and fails; ignored here, it would leave an image out.
+///
+/// # Errors
+/// The message for the user.
+pub(super) fn check_order(matches: &ArgMatches) -> Result<(), &'static str> {
+    let from_args = matches.subcommand_matches("push").and_then(|push| push.subcommand_matches("from-args"));
+    let Some((given, word)) = from_args.and_then(|given| Some((given, given.indices_of("words")?.min()?))) else {
+        return Ok(());
+    };
+    let flags = ["platforms", "template", "target", "tags", "annotations", "annotation_platform", "ignore_missing"];
+    let place_of = |flag| {
+        let is_given = given.value_source(flag) == Some(ValueSource::CommandLine);
+        given.indices_of(flag).filter(|_| is_given)?.max()
+    };
+    let mut places = flags.into_iter().filter_map(place_of);
+    if places.any(|flag| flag > word) {
+        return Err("from-args: an argument that is no flag stands before a flag; lists take commas without blanks \
+                    (--platforms linux/amd64,linux/arm64), switches a value after an equals sign (--ignore-missing=true)");
+    }
+    Ok(())
 }
 
 fn if_match(text: &str) -> Result<IfMatch, String> {

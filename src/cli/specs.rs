@@ -112,7 +112,12 @@ pub(super) fn read_all(paths: &[String], given: &Given) -> SpecsRead {
     let lookup = |name: &str| given.variables.value(name);
     let variables = given.variables.are_wanted().then_some(&lookup as Lookup<'_>);
     let (mut left, mut memory) = (MAX_LENGTH, 0);
-    for path in files(paths, &mut problems) {
+    // A variable of a pipeline that is empty, beside one that is not.
+    let given_paths: Vec<String> = paths.iter().filter(|path| !path.trim().is_empty()).cloned().collect();
+    if given_paths.is_empty() {
+        problems.push("no spec is named: the argument is empty".into());
+    }
+    for path in files(&given_paths, &mut problems) {
         let file = name(&path);
         let parse = |text: String| {
             let Given { form, append, strict, .. } = *given;
@@ -157,7 +162,8 @@ fn files(paths: &[String], problems: &mut Vec<String>) -> Vec<String> {
                 continue;
             }
         };
-        let is_spec = |path: &PathBuf| path.extension().is_some_and(|end| end == "yaml" || end == "yml");
+        let is_spec =
+            |path: &PathBuf| path.extension().is_some_and(|end| end == "yaml" || end == "yml") && !path.is_dir();
         let mut found: Vec<PathBuf> = entries.flatten().map(|entry| entry.path()).filter(is_spec).collect();
         found.sort();
         if found.is_empty() {
@@ -186,7 +192,19 @@ fn read(file: &str, left: &mut u64) -> Result<String, String> {
     *left = left.checked_sub(bytes.len() as u64).ok_or_else(|| {
         format!("cannot read {name}: the specs of a run are longer than {MAX_LENGTH} bytes; give fewer files to a run")
     })?;
-    String::from_utf8(bytes).map_err(|_| format!("{name} is not UTF-8 text"))
+    decoded(bytes).ok_or_else(|| format!("{name} is not UTF-8 text"))
+}
+
+/// The text of a file: UTF-8, or UTF-16 with a byte order mark (YAML 1.2, section 5.2), as PowerShell writes it.
+fn decoded(bytes: Vec<u8>) -> Option<String> {
+    let unit: fn([u8; 2]) -> u16 = match bytes.as_slice() {
+        [0xff, 0xfe, ..] => u16::from_le_bytes,
+        [0xfe, 0xff, ..] => u16::from_be_bytes,
+        _ => return String::from_utf8(bytes).ok(),
+    };
+    let (pairs, rest) = bytes.as_chunks::<2>();
+    let text = char::decode_utf16(pairs.iter().skip(1).map(|pair| unit(*pair))).collect::<Result<String, _>>();
+    text.ok().filter(|_| rest.is_empty())
 }
 
 /// Which of two indexes a tag would point at in the end would be a matter of luck.

@@ -5,13 +5,17 @@ use serde::de::DeserializeOwned;
 /// Reads what is wanted of an image's config.
 ///
 /// Like Go, which wrote and reads most configs, takes each byte that is not UTF-8, and each `\u` escape that is half of a
-/// surrogate pair, for U+FFFD: a label may hold any bytes, and says nothing about the platform.
+/// surrogate pair, for U+FFFD, and the last of several values of a key: a label may hold any bytes, and says nothing about
+/// the platform.
 ///
 /// # Errors
 /// It is not JSON, or a value has the wrong type.
 pub(crate) fn parse_config<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, serde_json::Error> {
-    serde_json::from_slice(bytes)
-        .or_else(|error| serde_json::from_str(&well_formed(&String::from_utf8_lossy(bytes))).map_err(|_| error))
+    serde_json::from_slice(bytes).or_else(|error| {
+        let read: serde_json::Value =
+            serde_json::from_str(&well_formed(&String::from_utf8_lossy(bytes))).map_err(|_| error)?;
+        serde_json::from_value(read)
+    })
 }
 
 /// The text with each escape of a lone surrogate replaced (RFC 8259, section 8.2).
@@ -77,6 +81,8 @@ mod tests {
         for label in [&b"\xff\xfe"[..], br"\ud800", br"\udc00\ud800", b"\xc3", br"plain \ud83d\ude00"] {
             assert_eq!(config(&with(label)).unwrap(), "linux/arm/v7", "{label:?}");
         }
+        let twice = br#"{"os":"windows","architecture":"arm","os":"linux","config":{"a":1,"a":2}}"#;
+        assert_eq!(config(twice).unwrap(), "linux/arm");
         for bad in [&b""[..], b"[]", b"{", br#"{"os":7}"#, br#"{"os":"linux","x":"\uZZZZ"}"#] {
             assert!(config(bad).is_err(), "{bad:?}");
         }

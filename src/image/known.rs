@@ -170,10 +170,21 @@ fn variants_of(architecture: &str) -> &'static [&'static str] {
 /// mean linux/amd64?"
 #[must_use]
 pub(crate) fn unsupported(platform: &Platform) -> String {
+    let Platform { os, architecture, variant, .. } = platform;
+    let missing = match (os.is_empty(), architecture.is_empty()) {
+        (true, false) => Some("its os is missing"),
+        (false, true) => Some("its architecture is missing"),
+        _ if [os, architecture, variant].iter().any(|part| part.contains(char::is_whitespace)) => {
+            Some("it has blanks in it")
+        }
+        _ => None,
+    };
+    if let Some(missing) = missing {
+        return format!("unsupported platform {platform}; {missing}");
+    }
     if let Some(meant) = nearest(platform) {
         return format!("unsupported platform {platform}; did you mean {meant}?");
     }
-    let Platform { os, architecture, variant, .. } = platform;
     let variants = variants_of(architecture);
     let is_variant = is_known_system(os) && is_known_architecture(architecture);
     let known = if is_variant && variants.is_empty() {
@@ -200,7 +211,7 @@ pub(crate) fn suggestion(platform: &Platform) -> String {
 /// The known platform that is probably meant: names in lower case, by Go's names, with `v` before a variant's number.
 fn nearest(platform: &Platform) -> Option<String> {
     let [os, architecture, variant] =
-        [&platform.os, &platform.architecture, &platform.variant].map(|part| part.trim().to_lowercase());
+        [&platform.os, &platform.architecture, &platform.variant].map(|part| part.to_lowercase());
     let os = alias(&os, SYSTEM_ALIASES).or_else(|| near(&os, &known_systems()))?;
     let architecture = alias(&architecture, ALIASES).or_else(|| near(&architecture, &known_architectures()))?;
     let (architecture, own) = architecture.split_once('/').unwrap_or((architecture, ""));
@@ -337,7 +348,10 @@ mod tests {
             ("linux/arm/v9", "the variants of arm are v5, v6, v7, v8"),
             ("linux/386/v2", "386 has no variants"),
             ("linux/vax/", "the architectures of linux are 386, amd64, arm, arm64, loong64"),
-            ("linux//", "the architectures of linux are"),
+            ("linux//", "its architecture is missing"),
+            ("/amd64/", "its os is missing"),
+            ("linux /amd64/", "it has blanks in it"),
+            ("//v9", "the operating systems are"),
             ("haiku/amd64/", "the operating systems are aix, android"),
         ] {
             let message = unsupported(&platform(text));

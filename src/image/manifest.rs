@@ -106,6 +106,7 @@ pub struct Index {
 
 /// The parts of an image config that tell what the image runs on.
 #[derive(Debug, Clone, Default, Deserialize)]
+#[serde(expecting = "a JSON object")]
 pub struct ImageConfig {
     /// os, architecture, variant, os.version and os.features.
     #[serde(flatten)]

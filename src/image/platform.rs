@@ -45,6 +45,12 @@ impl Platform {
         }
     }
 
+    /// Whether it names neither an os nor an architecture, which some builders write in place of no platform.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.os.is_empty() && self.architecture.is_empty()
+    }
+
     /// Whether this is for an os and architecture, and for a variant where one is `wanted`.
     #[must_use]
     pub fn matches(&self, wanted: &Self) -> bool {

@@ -121,6 +121,9 @@ fn parse(text: &str) -> Result<Reference, String> {
     if text.len() > MAX_LENGTH {
         return Err(format!("it is longer than {MAX_LENGTH} characters"));
     }
+    if text.trim() != text {
+        return Err("it begins or ends with a blank or a line break".into());
+    }
     if let Some((scheme, _)) = text.split_once("://") {
         return Err(format!("leave out the \"{scheme}://\""));
     }
@@ -281,6 +284,8 @@ mod tests {
             ("r.io/a:", "tag is empty"),
             ("r.io/a:.x", "a tag may have"),
             ("r.io/a b:1", "may have only"),
+            (" r.io/a:1", "begins or ends with a blank"),
+            ("r.io/a:1\n", "begins or ends with a blank or a line break"),
             ("r.io/a/:1", "may have only"),
             ("r.io//a:1", "may have only"),
             ("r.io/a___b:1", "may have only"),

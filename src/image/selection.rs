@@ -40,7 +40,8 @@ impl Index {
     #[must_use]
     pub fn held(&self) -> String {
         let images = self.manifests.iter().filter(|entry| !entry.is_attestation());
-        let names: Vec<String> = images.filter_map(|entry| Some(entry.platform.as_ref()?.to_string())).collect();
+        let named = images.filter_map(|entry| entry.platform.as_ref().filter(|platform| !platform.is_empty()));
+        let names: Vec<String> = named.map(Platform::to_string).collect();
         if names.is_empty() {
             return "none".into();
         }

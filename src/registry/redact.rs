@@ -15,6 +15,10 @@ impl Secret {
     }
 
     /// The text itself, for the one header or form field that needs it.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
     pub(super) fn reveal(&self) -> &str {
         &self.0
     }

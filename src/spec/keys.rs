@@ -8,11 +8,11 @@ use super::schema::{ENTRY_KEYS, PLATFORM_KEYS, SPEC_KEYS};
 
 /// The known keys of a mapping, with their values.
 #[derive(Default)]
-pub(super) struct Keys<'n>(pub(super) Vec<(&'n str, &'n Spanned<Node>)>);
+pub(super) struct Keys<'n>(pub(super) Vec<(String, &'n Spanned<Node>)>);
 
 impl<'n> Keys<'n> {
     pub(super) fn get(&self, name: &str) -> Option<&'n Spanned<Node>> {
-        self.0.iter().find(|(key, _)| *key == name).map(|(_, value)| *value)
+        self.0.iter().find(|(key, _)| key == name).map(|(_, value)| *value)
     }
 
     /// The value of a key, unless it is null.
@@ -50,6 +50,15 @@ impl Level {
     fn has(self, name: &str) -> bool {
         self.keys().iter().any(|key| key == name)
     }
+
+    /// The key that an unknown one is nearly. A key of another level counts as that, unless it is nearly one that 2.2.1
+    /// reads: `platform` at the top may hold an anchor, `platforms` in an entry is a mistake.
+    fn near_miss(self, name: &str) -> Option<&'static str> {
+        let meant = near_miss(name, self.keys())?;
+        let is_elsewhere = [Self::Spec, Self::Entry, Self::Platform].into_iter().any(|other| other.has(name));
+        let is_read_by_2_2_1 = ["image", "tags", "manifests", "annotations", "platform"].contains(&meant);
+        (is_read_by_2_2_1 || !is_elsewhere).then_some(meant)
+    }
 }
 
 impl Reader<'_> {
@@ -63,15 +72,17 @@ impl Reader<'_> {
             return None;
         };
         let mut known = Vec::new();
-        for (key, value) in entries.iter().filter(|(key, _)| !key.value.starts_with("x-")) {
-            let name = key.value.as_str();
-            if level.has(name) {
+        for (key, value) in entries {
+            let Some(name) = self.key(key) else { continue };
+            if level.has(&name) {
                 known.push((name, value));
-            } else if let Some(meant) = near_miss(name, level.keys()) {
+            } else if name.starts_with("x-") {
+                // The user's own.
+            } else if let Some(meant) = level.near_miss(&name) {
                 let message = format!("unknown key \"{name}\" in {}; did you mean \"{meant}\"?", level.name());
                 self.note(key.referenced, message);
             } else {
-                self.warn(key.referenced, ignored(name, level));
+                self.warn(key.referenced, ignored(&name, level));
             }
         }
         Some(Keys(known))
@@ -154,6 +165,7 @@ mod tests {
             (Level::Spec, "mainfests", Some("manifests")),
             (Level::Spec, "artifact_type", Some("artifactType")),
             (Level::Spec, "version", None),
+            (Level::Spec, "platform", None),
             (Level::Spec, "name", None),
             (Level::Spec, "description", None),
             (Level::Spec, "os", None),
@@ -174,7 +186,7 @@ mod tests {
             (Level::Platform, "", None),
             (Level::Platform, "-", None),
         ] {
-            assert_eq!(near_miss(name, level.keys()), meant, "{level:?} {name}");
+            assert_eq!(level.near_miss(name), meant, "{level:?} {name}");
         }
         assert_eq!(near_miss(&"k".repeat(1_000_000), Level::Spec.keys()), None);
     }

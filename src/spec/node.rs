@@ -11,7 +11,43 @@ pub(super) enum Node {
     /// A plain scalar that YAML takes for a number or a boolean; its text is in the source.
     Plain,
     List(Vec<Spanned<Node>>),
-    Map(Vec<(Spanned<String>, Spanned<Node>)>),
+    Map(Vec<(Spanned<Node>, Spanned<Node>)>),
+}
+
+impl Node {
+    /// Corrects what the YAML reader resolves otherwise than Go's: a plain `nULL` is text, as YAML has only `null`,
+    /// `Null`, `NULL` and `~`, and so is a quoted scalar with a tag, such as `!!int '7'`.
+    pub(super) fn correct(node: &mut Spanned<Self>, source: &str) {
+        let spelled = spelled(node, source).unwrap_or_default().trim();
+        let text = match &mut node.value {
+            Self::Null
+                if !matches!(spelled, "" | "~" | "null" | "Null" | "NULL") && !spelled.starts_with(['!', '&']) =>
+            {
+                spelled.to_owned()
+            }
+            Self::Plain if spelled.starts_with(['"', '\'']) => match serde_saphyr::from_str(spelled) {
+                Ok(text) => text,
+                Err(_) => return,
+            },
+            Self::List(items) => return items.iter_mut().for_each(|item| Self::correct(item, source)),
+            Self::Map(entries) => {
+                for (key, value) in entries {
+                    Self::correct(key, source);
+                    Self::correct(value, source);
+                }
+                return;
+            }
+            Self::Null | Self::Text(_) | Self::Plain => return,
+        };
+        node.value = Self::Text(text);
+    }
+}
+
+/// A scalar's own text in the file.
+pub(super) fn spelled<'s>(node: &Spanned<Node>, source: &'s str) -> Option<&'s str> {
+    let span = node.defined.span();
+    let from = usize::try_from(span.byte_offset()?).ok()?;
+    source.get(from..from.checked_add(usize::try_from(span.byte_len()?).ok()?)?)
 }
 
 impl<'de> Deserialize<'de> for Node {
@@ -67,10 +103,8 @@ impl<'de> Visitor<'de> for NodeVisitor {
 
     fn visit_map<A: MapAccess<'de>>(self, mut access: A) -> Result<Node, A::Error> {
         let mut entries = Vec::new();
-        while let Some((key, value)) = access.next_entry::<Spanned<Option<String>>, _>()? {
-            let Spanned { value: name, referenced, defined } = key;
-            // A null key is an unknown one.
-            entries.push((Spanned { value: name.unwrap_or_else(|| "null".into()), referenced, defined }, value));
+        while let Some(entry) = access.next_entry()? {
+            entries.push(entry);
         }
         Ok(Node::Map(entries))
     }

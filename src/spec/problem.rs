@@ -16,7 +16,7 @@ pub struct Problem {
 
 impl Problem {
     /// A problem of arguments, which are in no file.
-    pub(super) fn of_arguments(message: String) -> Self {
+    pub(crate) fn of_arguments(message: String) -> Self {
         Self { file: UntrustedText::default(), at: None, message: message.into() }
     }
 }
@@ -44,7 +44,7 @@ pub struct SpecError {
 
 impl SpecError {
     /// An error without warnings.
-    pub(super) fn new(problems: Vec<Problem>) -> Self {
+    pub(crate) fn new(problems: Vec<Problem>) -> Self {
         Self { problems, warnings: Vec::new() }
     }
 

@@ -1,7 +1,7 @@
 use serde_saphyr::{Location, Spanned};
 
 use super::Problem;
-use super::node::Node;
+use super::node::{Node, spelled};
 use super::variables;
 use super::yaml::YamlRequest;
 use crate::image::UntrustedText;
@@ -106,11 +106,21 @@ impl Reader<'_> {
         }
     }
 
-    /// The scalar's own text in the file.
+    /// A key as it is spelled in the file; a null key is `null`. One that is no scalar is noted.
+    pub(super) fn key(&mut self, node: &Spanned<Node>) -> Option<String> {
+        match &node.value {
+            Node::Null => Some("null".into()),
+            Node::Text(text) => Some(text.clone()),
+            Node::Plain => Some(self.spelled(node).unwrap_or_default().trim().to_owned()),
+            Node::List(_) | Node::Map(_) => {
+                self.note(node.referenced, "a key must be a single value, not a list or mapping");
+                None
+            }
+        }
+    }
+
     fn spelled(&self, node: &Spanned<Node>) -> Option<&str> {
-        let span = node.defined.span();
-        let from = usize::try_from(span.byte_offset()?).ok()?;
-        self.request.text.get(from..from.checked_add(usize::try_from(span.byte_len()?).ok()?)?)
+        spelled(node, self.request.text)
     }
 
     /// A scalar as it is spelled in the file, with its variables filled; null is empty, as in Go's YAML.

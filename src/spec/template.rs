@@ -38,9 +38,12 @@ pub fn from_template(request: &TemplateRequest<'_>) -> Result<Spec, SpecError> {
     let target = target(request.target).map_err(&mut note).ok();
     let mut sources = Vec::new();
     for text in request.platforms {
+        // Before the template is filled: a wrong platform would be reported as a wrong reference.
+        if let Some(platform) = text.parse().ok().filter(|platform| !is_possible(platform)) {
+            note(unsupported(&platform));
+            continue;
+        }
         match sources_of(text, request.template, None) {
-            // Here nothing but an image can be meant, so that it need not be looked for.
-            Ok(source) if !is_possible(&source.platform) => note(unsupported(&source.platform)),
             Ok(source) => sources.push(source),
             Err(message) => note(message),
         }
@@ -241,7 +244,8 @@ fn pairs(argument: &str) -> Vec<String> {
     let starts_pair =
         |part: &str| part.trim_start().split_once('=').is_some_and(|(key, _)| !key.is_empty() && !key.contains(' '));
     let parts = argument.split(',');
-    if parts.clone().all(is_plain) {
+    // An empty part is a pair without a key, as in 2.2.1: a variable may be empty.
+    if parts.clone().all(is_plain) || parts.clone().any(|part| part.trim().is_empty()) {
         return parts.map(|part| part.trim().to_owned()).collect();
     }
     let mut pairs: Vec<String> = Vec::new();
@@ -305,7 +309,9 @@ mod tests {
         assert_eq!(read(&["title=one, two three = four, five"]).unwrap(), ["title|one, two three = four, five"]);
         assert_eq!(read(&["url=x?a=1, b=2"]).unwrap(), ["b|2", "url|x?a=1"]);
         assert_eq!(read(&["a="]).unwrap(), ["a|"]);
-        assert!(read(&["novalue"]).is_err() && read(&["=x"]).is_err());
+        for bad in ["novalue", "=x", "a=b,", "a=b, ", "a=b,,c=d", ""] {
+            assert!(read(&[bad]).is_err(), "{bad}");
+        }
     }
 
     #[test]

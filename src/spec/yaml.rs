@@ -1,5 +1,6 @@
 use std::collections::{HashMap, HashSet};
 
+use serde_saphyr::budget::BudgetBreach;
 use serde_saphyr::{MessageFormatter as _, NonFiniteFloatPolicy, Spanned, UserMessageFormatter};
 
 use super::keys::{Keys, Level};
@@ -43,14 +44,15 @@ pub fn from_yaml(request: &YamlRequest<'_>) -> Result<Vec<Spec>, SpecError> {
         // A tag such as 5e63527 is text, however large a number it would be.
         non_finite_float_policy: NonFiniteFloatPolicy::PassThrough,
     };
-    let roots: Vec<Spanned<Node>> = serde_saphyr::from_multiple_with_options(text, options).map_err(|broken| {
+    let mut roots: Vec<Spanned<Node>> = serde_saphyr::from_multiple_with_options(text, options).map_err(|broken| {
         let broken = broken.without_snippet();
         let at = broken.location().map(|at| (at.line(), at.column()));
-        unreadable(at, format!("not valid YAML: {}", UserMessageFormatter.format_message(broken)).into())
+        unreadable(at, syntax(broken).into())
     })?;
     if roots.is_empty() {
         return Err(unreadable(None, "it is empty".into()));
     }
+    roots.iter_mut().for_each(|root| Node::correct(root, text));
     let mut reader = Reader::new(request);
     let specs: Vec<Spec> = roots.iter().filter_map(|root| reader.spec(root)).collect();
     let Reader { mut problems, mut warnings, .. } = reader;
@@ -60,6 +62,18 @@ pub fn from_yaml(request: &YamlRequest<'_>) -> Result<Vec<Spec>, SpecError> {
     problems.sort_by_key(|problem| problem.at);
     warnings.sort_by_key(|warning| warning.at);
     Err(SpecError { problems, warnings })
+}
+
+/// Says why a text cannot be read as YAML.
+fn syntax(broken: &serde_saphyr::Error) -> String {
+    let serde_saphyr::Error::Budget { breach, .. } = broken else {
+        return format!("not valid YAML: {}", UserMessageFormatter.format_message(broken));
+    };
+    match breach {
+        BudgetBreach::Depth { .. } => format!("it is nested deeper than {MAX_DEPTH} levels"),
+        BudgetBreach::Documents { .. } => format!("it has more than {MAX_DOCUMENTS} documents"),
+        _ => "it is too large to be a spec, or its aliases stand for too much".into(),
+    }
 }
 
 /// No file has more.
@@ -87,8 +101,9 @@ impl Reader<'_> {
         if let (true, Some(target)) = (append, &target) {
             self.checked(root.referenced, check_append(target));
         }
-        let said =
-            keys.filled("type").and_then(|node| self.read(node, "type", |text| word("type", text.parse::<Form>())));
+        let said = keys
+            .filled("type")
+            .and_then(|node| self.read(node, "type", |text| word("type", text, text.parse::<Form>())));
         let form = Form::unless_given(self.request.form.or(said), append);
         let attestations = keys.filled("attestations").and_then(|node| self.read(node, "attestations", attestations));
         let annotations = keys.get("annotations").map(|node| self.annotations(node)).unwrap_or_default();
@@ -248,17 +263,17 @@ impl Reader<'_> {
             }
         }
         for (key, value) in keys.0 {
-            let field = match key {
+            let field = match key.as_str() {
                 "architecture" => &mut platform.architecture,
                 "os" => &mut platform.os,
                 "variant" => &mut platform.variant,
                 "osversion" | "os.version" => &mut platform.os_version,
                 _ => {
-                    platform.os_features = self.scalars(value, key).into_iter().map(|(text, _)| text.into()).collect();
+                    platform.os_features = self.scalars(value, &key).into_iter().map(|(text, _)| text.into()).collect();
                     continue;
                 }
             };
-            if let Some(text) = self.scalar(value, key) {
+            if let Some(text) = self.scalar(value, &key) {
                 *field = text.into();
             }
         }
@@ -274,8 +289,13 @@ impl Reader<'_> {
             Node::Null => {}
             Node::Map(entries) => {
                 for (key, value) in entries {
-                    let name = self.filled(key.referenced, &key.value);
-                    if let (Some(name), Some(text)) = (name, self.scalar(value, &key.value))
+                    if is_null(key) {
+                        self.warn(key.referenced, "an annotation without a key is dropped");
+                        continue;
+                    }
+                    let Some(spelled) = self.key(key) else { continue };
+                    let name = self.filled(key.referenced, &spelled);
+                    if let (Some(name), Some(text)) = (name, self.scalar(value, &spelled))
                         && annotations.insert(name.as_str().into(), text.into()).is_some()
                     {
                         self.note(key.referenced, format!("annotation \"{name}\" is given twice"));
@@ -305,15 +325,15 @@ fn flag(text: &str) -> Result<bool, String> {
     }
 }
 
-fn word<T>(key: &str, read: Result<T, impl std::fmt::Display>) -> Result<T, String> {
-    read.map_err(|expected| format!("\"{key}\" is none of its words; {expected}"))
+fn word<T>(key: &str, text: &str, read: Result<T, impl std::fmt::Display>) -> Result<T, String> {
+    read.map_err(|expected| format!("\"{key}\" is \"{text}\"; {expected}"))
 }
 
 fn attestations(text: &str) -> Result<Attestations, String> {
     match text {
         "keep" => Ok(Attestations::Keep),
         "drop" => Ok(Attestations::Drop),
-        _ => word("attestations", Err(format!("expected {}", super::ATTESTATIONS.join(", ")))),
+        _ => word("attestations", text, Err(format!("expected {}", super::ATTESTATIONS.join(", ")))),
     }
 }
 

@@ -56,7 +56,8 @@ impl Store<'_> {
         wanted: &Platform,
         push_to: Option<&Location>,
     ) -> Result<Option<Index>, Error> {
-        let is_open = |entry: &Descriptor| entry.platform.is_none() && !entry.is_attestation();
+        let is_open =
+            |entry: &Descriptor| entry.platform.as_ref().is_none_or(Platform::is_empty) && !entry.is_attestation();
         if !index.images_for(wanted).is_empty() || !index.manifests.iter().any(is_open) {
             return Ok(None);
         }
@@ -79,9 +80,9 @@ impl Store<'_> {
         push_to: Option<&Location>,
     ) -> Result<Platform, Error> {
         match &entry.platform {
-            Some(platform) => Ok(platform.clone()),
-            None if !media_type::is_image(&entry.media_type) => Ok(Platform::default()),
-            None => match self.fetch_child(at, entry, push_to).await?.manifest {
+            Some(platform) if !platform.is_empty() => Ok(platform.clone()),
+            _ if !media_type::is_image(&entry.media_type) => Ok(Platform::default()),
+            _ => match self.fetch_child(at, entry, push_to).await?.manifest {
                 Manifest::Image(image) => self.platform_of(at, &image, push_to).await,
                 Manifest::Index(_) => Ok(Platform::default()),
             },

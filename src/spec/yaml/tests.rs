@@ -185,7 +185,7 @@ fn which_form() {
 fn what_makes_no_sense() {
     let digest = "a".repeat(64);
     for (more, part) in [
-        (r#""type": "OCI""#, "\"type\" is none of its words; expected docker, oci, auto"),
+        (r#""type": "OCI""#, "\"type\" is \"OCI\"; expected docker, oci, auto"),
         (r#""append": "maybe""#, "expected true or false"),
         (r#""attestations": "some""#, "expected keep, drop"),
         (r#""artifactType": "json""#, "not a media type"),
