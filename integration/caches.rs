@@ -60,6 +60,23 @@ fn digest(entry: &Value) -> &str {
 }
 
 #[test]
+fn nothing_is_appended_to_a_cache() {
+    let scene = Scene::new();
+    for tag in ["cache", "mixed"] {
+        let before = scene.registry.manifest("app", tag).unwrap().digest;
+        let outcome = push_from_args(
+            &scene.registry.host,
+            "linux/amd64",
+            "app:image",
+            &format!("app:{tag}"),
+            &["--append", "--settle", "1ms", "--type", "oci"],
+        );
+        assert!(outcome.exit == 1 && outcome.stderr.contains("it lists blobs, as build caches do"), "{outcome:?}");
+        assert_eq!(scene.registry.manifest("app", tag).unwrap().digest, before);
+    }
+}
+
+#[test]
 fn a_cache_is_copied_to_and_from_every_kind_of_place() {
     let (scene, other) = (Scene::new(), Registry::start());
     let there = format!("{}/cache:v1", other.host);

@@ -33,6 +33,47 @@ fn a_blob_that_is_not_mounted_is_sent() {
     }
 }
 
+/// A mount that leads nowhere, or that is not answered, is refused like any other.
+#[test]
+fn a_mount_without_an_answer_is_followed_by_an_upload() {
+    let registry = Registry::start();
+    push_image(&registry, "parts", "amd64", "amd64");
+    for (status, location) in [
+        (307, "/v2/whole/blobs/uploads/?mount=again"),
+        (308, "http://169.254.169.254/"),
+        (307, "http://127.0.0.1:1/"),
+        (0, ""),
+    ] {
+        let front = Scripted::before(&registry, move |asked| {
+            asked.line.contains("?mount=").then(|| (status, vec![("Location", location.to_owned())], vec![]))
+        });
+        let more = ["--retries", "0", "--concurrency", "1"];
+        let outcome = push_from_args(&front.host, "linux/amd64", "parts:ARCH", "whole:v1", &more);
+        assert_eq!(outcome.exit, 0, "{status} {location}: {outcome:?}");
+    }
+}
+
+/// Some registries forget sessions, and do not say that in a code.
+#[test]
+fn a_session_that_is_not_found_is_replaced_by_another() {
+    let registry = Registry::start();
+    for (at, body) in ["", "404 page not found", r#"{"errors":[{"code":"UNKNOWN"}]}"#].into_iter().enumerate() {
+        let tag = format!("amd64-{at}");
+        push_image(&registry, "parts", &tag, "amd64");
+        let failed = AtomicUsize::new(0);
+        let front = Scripted::before(&registry, move |asked| {
+            if asked.line.contains("?mount=") {
+                return Some((405, vec![], vec![]));
+            }
+            let first = asked.line.contains("&digest=") && failed.fetch_add(1, Ordering::SeqCst) == 0;
+            first.then(|| (404, vec![], body.as_bytes().to_vec()))
+        });
+        let (template, target) = (format!("parts:ARCH-{at}"), format!("whole{at}:v1"));
+        let outcome = push_from_args(&front.host, "linux/amd64", &template, &target, &["--max-wait", "10ms"]);
+        assert_eq!(outcome.exit, 0, "{body}: {outcome:?}");
+    }
+}
+
 /// A 5xx may pass, and mounting spares the transfer: it is tried again before the blob is sent.
 #[test]
 fn a_mount_that_fails_for_a_moment_is_tried_again() {

@@ -154,6 +154,18 @@ fn plain_http_to_a_port_with_tls_says_so() {
         let said = format!("{why}\nhint: if the port speaks TLS, leave --plain-http out\n");
         assert!(outcome.exit == 1 && outcome.stderr.ends_with(&said), "{outcome:?}");
     }
+    // A server that resets the connection, with what it did not read.
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let resetting = listener.local_addr().unwrap();
+    std::thread::spawn(move || {
+        for mut stream in listener.incoming().flatten() {
+            let _ = std::io::Read::read(&mut stream, &mut [0; 1]);
+        }
+    });
+    let args = ["--plain-http", "--retries", "0", "inspect", &format!("{resetting}/app:v1")];
+    let outcome = run(command(folder.path(), &args), "");
+    let said = "Connection reset by peer\nhint: if the port speaks TLS, leave --plain-http out\n";
+    assert!(outcome.exit == 1 && outcome.stderr.ends_with(said), "{outcome:?}");
     for words in [
         "Client sent an HTTP request to an HTTPS server.\n",
         "<html>\r\n<head><title>400 The plain HTTP request was sent to HTTPS port</title></head>\r\n</html>\r\n",

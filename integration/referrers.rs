@@ -103,6 +103,23 @@ fn the_tag_is_read_whatever_a_registry_without_a_list_answers() {
     }
 }
 
+#[test]
+fn the_tag_is_read_where_the_list_is_redirected_to_a_host_without_it() {
+    let scene = Scene::new();
+    let signature = scene.sign();
+    let storage = Scripted::start(|_, _| (404, vec![], vec![]));
+    for status in [301, 302, 303, 307, 308] {
+        let location = format!("http://{}/list", storage.host);
+        let front = scene.front(move |asked| {
+            asked.line.contains("/referrers/").then(|| (status, vec![("Location", location.clone())], vec![]))
+        });
+        let to = MemoryRegistry::start(false);
+        let outcome = scene.copy(&format!("{}/app:v1", front.host), &format!("{}/app:v1", to.server.host));
+        assert_eq!(outcome.exit, 0, "{status}: {outcome:?}");
+        assert!(to.manifest("app", digest(&signature)).is_some(), "{status}");
+    }
+}
+
 /// A registry that fails at its list has one: the tag would not show what is in it.
 #[test]
 fn a_list_that_cannot_be_read_is_an_error() {
@@ -186,17 +203,17 @@ fn a_list_is_written_where_the_tag_is_the_subject_itself() {
 }
 
 #[test]
-fn a_tag_that_holds_something_else_lists_nothing_and_is_not_overwritten() {
+fn a_tag_that_holds_something_else_is_an_error_and_is_not_overwritten() {
     let scene = Scene::new();
     let artifact = json!({"mediaType": ARTIFACT, "blobs": []});
     for other in [image(&scene.from, "other", None), artifact] {
-        // At the source: no referrers.
+        // At the source: it may be a signature.
         scene.from.put_manifest("app", &tag(&scene.image), &other);
         let to = MemoryRegistry::start(false);
         let (source, target) = (format!("{}/app:v1", scene.from.server.host), format!("{}/app:v1", to.server.host));
         let outcome = scene.copy(&source, &target);
-        assert_eq!(outcome.exit, 0, "{outcome:?}");
-        assert!(to.manifest("app", &tag(&scene.image)).is_none());
+        assert!(outcome.exit == 1 && outcome.stderr.contains("holds no list"), "{outcome:?}");
+        assert!(to.manifest("app", "v1").is_none());
         // At the target: it stays.
         scene.sign();
         let to = MemoryRegistry::start(false);

@@ -75,6 +75,18 @@ fn a_self_signed_certificate_is_accepted_where_it_is_trusted() {
     }
 }
 
+/// An empty variable counts as not set: the system's certificates are trusted, which shows in the words.
+#[test]
+fn an_empty_ssl_cert_file_counts_as_not_set() {
+    let folder = tempfile::tempdir().unwrap();
+    let (certificate, key) = made(folder.path(), "server", |_| {});
+    let server = registry(&certificate, &key);
+    for environment in [&[("SSL_CERT_FILE", "")][..], &[("SSL_CERT_FILE", ""), ("SSL_CERT_DIR", "")], &[]] {
+        let outcome = inspect(folder.path(), &server.host, &[], environment);
+        assert!(outcome.exit == 1 && outcome.stderr.contains("not trusted"), "{environment:?}: {outcome:?}");
+    }
+}
+
 #[test]
 fn another_certificate_of_the_same_name_is_refused() {
     let folder = tempfile::tempdir().unwrap();

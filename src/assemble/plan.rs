@@ -63,6 +63,12 @@ impl Plan {
             let reason = format!("it holds one image, of which nobody can say what platform it is for: {reason}");
             return Err(PlanError::Unamendable { target: target.clone(), reasons: vec![reason.into()] });
         }
+        let is_cache =
+            |held: &HeldManifest| held.index.manifests.iter().any(|entry| media_type::is_blob(&entry.media_type));
+        if spec.append && held.manifest().is_some_and(is_cache) {
+            let reason = "it lists blobs, as build caches do, and no images";
+            return Err(PlanError::Unamendable { target: target.clone(), reasons: vec![reason.into()] });
+        }
         if spec.append {
             let nothing = Index::default();
             index = amend::append(held.manifest().map_or(&nothing, |held| &held.index), &index);

@@ -176,6 +176,9 @@ struct Shape {
 pub fn parse_manifest(bytes: &[u8], content_type: &str) -> Result<(Manifest, String), ManifestError> {
     let json = |error: serde_json::Error| ManifestError::Json(error.to_string().into());
     let content_type = content_type.split(';').next().unwrap_or_default().trim().to_ascii_lowercase();
+    if bytes.trim_ascii_start().starts_with(b"<") {
+        return Err(ManifestError::Json("it is HTML or XML, such as a page for signing in".into()));
+    }
     let shape: Shape = serde_json::from_slice(bytes).map_err(json)?;
     if shape.schema_version == 1 || content_type.starts_with("application/vnd.docker.distribution.manifest.v1+") {
         return Err(ManifestError::Schema1);

@@ -1,4 +1,4 @@
-use super::{Descriptor, Index, Platform, suggestion};
+use super::{Descriptor, Index, Platform, media_type, suggestion};
 
 /// Platforms that a message names; more do not fit into one of 500 characters.
 const MAX_NAMES: usize = 30;
@@ -9,7 +9,9 @@ impl Index {
     #[must_use]
     pub fn images_for(&self, wanted: &Platform) -> Vec<(usize, &Descriptor)> {
         let fits = |(_, entry): &(usize, &Descriptor)| {
-            !entry.is_attestation() && entry.platform.as_ref().is_some_and(|platform| platform.matches(wanted))
+            !entry.is_attestation()
+                && !media_type::is_blob(&entry.media_type)
+                && entry.platform.as_ref().is_some_and(|platform| platform.matches(wanted))
         };
         let mut found: Vec<(usize, &Descriptor)> = self.manifests.iter().enumerate().filter(fits).collect();
         if found.iter().any(|(_, entry)| entry.is_plain()) {

@@ -7,7 +7,7 @@ use tokio::time::Instant;
 use url::Url;
 
 use super::encoding;
-use super::error::{Error, ErrorKind, RateLimit, Refusal};
+use super::error::{Error, ErrorKind, RateLimit, Refusal, SILENT};
 use super::failure::Failure;
 use super::secrets::Secrets;
 use crate::image::Digest;
@@ -224,7 +224,7 @@ async fn read_body(mut response: Response, limit: u64, reading: &Reading<'_>) ->
 
 /// How messages say that a server said nothing.
 pub(super) fn silent(silence: Duration) -> String {
-    format!("nothing came for {} s", silence.as_secs_f64())
+    format!("{SILENT}{} s", silence.as_secs_f64())
 }
 
 /// How messages say that a server sent too little.

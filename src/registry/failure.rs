@@ -38,10 +38,11 @@ impl Failure {
         }
         // What OpenSSL's servers do with a request without TLS; others do it as well, for a moment.
         let is_closed = is_plain && of_hyper.is_some_and(hyper::Error::is_incomplete_message);
+        let is_reset = is_plain && causes(error).any(is_reset);
         let reason = innermost(error);
         let is_lasting =
             error.is_builder() || causes(error).any(|cause| cause.is::<ForbiddenAddress>()) || is_unknown_name(&reason);
-        Self { reason, fault: is_closed.then_some(Fault::SpeaksTls), is_transient: !is_lasting }
+        Self { reason, fault: (is_closed || is_reset).then_some(Fault::SpeaksTls), is_transient: !is_lasting }
     }
 }
 
@@ -84,6 +85,12 @@ fn causes(error: &reqwest::Error) -> impl Iterator<Item = &(dyn StdError + 'stat
         let inner = cause.downcast_ref::<std::io::Error>().and_then(std::io::Error::get_ref);
         inner.map_or_else(|| cause.source(), |inner| Some(inner))
     })
+}
+
+/// Whether the server reset the connection, as some do with what they cannot read.
+fn is_reset(cause: &(dyn StdError + 'static)) -> bool {
+    let kind = cause.downcast_ref::<std::io::Error>().map(std::io::Error::kind);
+    kind == Some(std::io::ErrorKind::ConnectionReset)
 }
 
 /// Whether the server closed the connection in the handshake. tokio-rustls has no type for it.
@@ -135,7 +142,10 @@ const PROXY_WORDS: [(&str, &str); 6] = [
     ("tunnel error: unexpected end of file", "the proxy closed the connection"),
     ("SOCKS error: failed to create underlying connection", "no connection to the proxy"),
     ("SOCKS error: io error during SOCKS handshake", "the proxy closed the connection"),
-    ("SOCKS error: server does not support user/pass authentication", "the proxy does not take credentials"),
+    (
+        "SOCKS error: server does not support user/pass authentication",
+        "the proxy wants other credentials, or some at all",
+    ),
 ];
 
 #[cfg(test)]

@@ -140,7 +140,7 @@ impl Client {
         match self.pages(repository.registry(), request, take).await {
             Ok(()) => Ok(has_list.then_some(referrers)),
             // On a later page it is a part of the list that is missing.
-            Err(error) if pages == 0 && error.status().is_some_and(has_no_list) => Ok(None),
+            Err(error) if pages == 0 && list_status(&error).is_some_and(has_no_list) => Ok(None),
             Err(error) => Err(error),
         }
     }
@@ -174,6 +174,14 @@ impl Client {
             }
         }
         Err(request.protocol(format!("more than {MAX_PAGES} pages")))
+    }
+}
+
+/// The status of the registry's answer to a list of referrers, or of that of a host it redirects to.
+fn list_status(error: &Error) -> Option<u16> {
+    match &error.kind {
+        ErrorKind::Elsewhere { refusal, .. } => Some(refusal.status),
+        _ => error.status(),
     }
 }
 

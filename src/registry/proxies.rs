@@ -61,13 +61,17 @@ impl Proxies {
 
     /// Chooses the route to a URL. Loopback is reached without a proxy, as with Go's programs.
     ///
-    /// Errors: the variable does not name a proxy.
+    /// Errors: `HTTP_PROXY` or `HTTPS_PROXY` does not name a proxy. An `ALL_PROXY` that does not is ignored.
     pub(super) fn route(&self, url: &Url) -> Result<Route, String> {
         if is_loopback(url) || self.except.contains(url) {
             return Ok(Route::Direct);
         }
         match if url.scheme() == "https" { &self.for_https } else { &self.for_http } {
-            Some(setting) => setting.proxy().map(Route::Through),
+            Some(setting) => match setting.proxy() {
+                // Go's programs do not read it, so that a wrong one has done no harm so far.
+                Err(_) if setting.name.eq_ignore_ascii_case("ALL_PROXY") => Ok(Route::System),
+                proxy => proxy.map(Route::Through),
+            },
             None => Ok(Route::System),
         }
     }
@@ -82,6 +86,12 @@ impl Setting {
             // What stands before the last `@` may be a password.
             let shown = one_line(&format!("{scheme}://{}", rest.rsplit('@').next().unwrap_or_default()));
             format!("{name} does not name a proxy: \"{shown}\" {why}")
+        };
+        // GNOME's settings write `socks://`.
+        let parsed: Result<Url, _> = parsed;
+        let parsed = match parsed {
+            Ok(url) if url.scheme() == "socks" => url.as_str().replacen("socks://", "socks5h://", 1).parse(),
+            other => other,
         };
         let mut url: Url = parsed.map_err(|_| unusable("is not a URL"))?;
         if !SCHEMES.contains(&url.scheme()) {
@@ -121,6 +131,10 @@ mod tests {
         for (variables, url, expected) in [
             (&[][..], https, "system"),
             (&[("HTTPS_PROXY", "http://p:1")], https, "http://p:1/"),
+            (&[("ALL_PROXY", "socks://127.0.0.1:1080/")], https, "socks5h://127.0.0.1:1080/"),
+            (&[("ALL_PROXY", "socks://u:w@p")], http, "socks5h://u:w@p:1080"),
+            (&[("ALL_PROXY", "ftp://p:1")], https, "system"),
+            (&[("all_proxy", "http://")], http, "system"),
             (&[("https_proxy", "http://p:1")], https, "http://p:1/"),
             (&[("HTTPS_PROXY", "http://p:1"), ("https_proxy", "http://q:1")], https, "http://p:1/"),
             (&[("HTTPS_PROXY", ""), ("https_proxy", "http://q:1")], https, "http://q:1/"),

@@ -28,7 +28,7 @@ impl Client {
     /// itself: the result then holds the upload session that it opened instead, if it opened one. A registry that failed
     /// once to the end is not asked for further mounts.
     ///
-    /// Errors: no answer, or too many requests to the end, which sending the blob would only add to.
+    /// Errors: refused credentials, or too many requests to the end, which sending the blob would only add to.
     pub(crate) async fn mount_blob(
         &self,
         from: &Reference,
@@ -41,7 +41,13 @@ impl Client {
         let both = Scopes::push(to.repository()).and(from.repository(), &["pull"]);
         let mount = format!("?mount={}&from={}", blob.digest, from.repository());
         let request = upload_request(to, &mount, both, blob_name(to, blob));
-        let answer = self.send(to.registry(), &request).await?;
+        let answer = match self.send(to.registry(), &request).await {
+            // No answer, or one that leads nowhere: the blob may still be taken.
+            Err(error) if matches!(error.kind, ErrorKind::Transport { .. } | ErrorKind::Protocol(_)) => {
+                return if error.is_given_up() { Err(error) } else { Ok(Mounting::Refused(None)) };
+            }
+            answer => answer?,
+        };
         match answer.status {
             201 => Ok(Mounting::Mounted),
             202 => {
@@ -148,7 +154,7 @@ impl Upload<'_> {
         let url = closing_url(session.clone(), &self.blob.digest);
         let answer = self.put_to(url.clone(), stream, ended, failed).await;
         match &answer {
-            Err(error) if error.is_lost_answer() && ended.sent() < self.blob.size => {}
+            Err(error) if error.is_lost_answer() && !error.is_silence() && ended.sent() < self.blob.size => {}
             _ => return answer,
         }
         let Ok(stream) = self.source.open().await else { return answer };
@@ -186,7 +192,8 @@ impl Upload<'_> {
     /// An error after which another try may help, if the registry has lost the session or mixed up its content.
     fn unless_of_session(&self, answer: Answer) -> Result<Answer, Error> {
         let of_session = ["BLOB_UPLOAD_UNKNOWN", "BLOB_UPLOAD_INVALID", "DIGEST_INVALID", "SIZE_INVALID"];
-        if answer.status == 416 || answer.refusal().says(&of_session) {
+        let is_lost = answer.status == 404 && !answer.refusal().says(&["DENIED", "UNAUTHORIZED"]);
+        if is_lost || answer.status == 416 || answer.refusal().says(&of_session) {
             let kind = ErrorKind::Answer(answer.refusal().into());
             return Err(Error::transient(self.open.subject.as_str(), kind));
         }

@@ -39,7 +39,13 @@ impl Store<'_> {
         }
         match self.tag_content(&at.with_tag(&subject.referrers_tag()), subject, None).await? {
             TagContent::List(index, _) => Ok(index.manifests),
-            TagContent::Nothing | TagContent::Subject | TagContent::Other => Ok(Vec::new()),
+            TagContent::Nothing | TagContent::Subject => Ok(Vec::new()),
+            // It may be a signature, which is not to be lost.
+            TagContent::Other => {
+                let reason = format!("it is the place for what refers to {subject}, and holds no list");
+                let tag = at.with_tag(&subject.referrers_tag());
+                Err(Error::Unsuitable { subject: tag.to_string(), reason: reason.into() })
+            }
         }
     }
 

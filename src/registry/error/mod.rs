@@ -112,6 +112,9 @@ pub enum ErrorKind {
     Unsettled(Box<ErrorKind>),
 }
 
+/// What the reason of [`ErrorKind::Transport`] starts with where a server said nothing.
+pub(super) const SILENT: &str = "nothing came for ";
+
 impl Error {
     pub(super) fn new(subject: impl Into<String>, kind: ErrorKind) -> Self {
         Self { subject: subject.into(), kind, transient: false, hint: None, gave_up: None }
@@ -157,6 +160,11 @@ impl Error {
     /// Whether a request may have been carried out, as nothing is known of its answer.
     pub(super) fn is_lost_answer(&self) -> bool {
         matches!(&self.kind, ErrorKind::Transport { unsent: false, .. })
+    }
+
+    /// Whether the server said nothing for as long as one is waited for.
+    pub(super) fn is_silence(&self) -> bool {
+        matches!(&self.kind, ErrorKind::Transport { reason, .. } if reason.starts_with(SILENT))
     }
 
     pub(super) fn protocol(subject: &str, reason: impl Into<UntrustedText>) -> Self {

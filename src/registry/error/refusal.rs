@@ -42,7 +42,7 @@ pub struct RateLimit {
 }
 
 /// Codes of a 404 that say that the content, or its repository, does not exist.
-const MISSING: [&str; 5] = ["NAME_UNKNOWN", "MANIFEST_UNKNOWN", "BLOB_UNKNOWN", "NOT_FOUND", "UNKNOWN"];
+const MISSING: [&str; 6] = ["NAME_UNKNOWN", "MANIFEST_UNKNOWN", "TAG_UNKNOWN", "BLOB_UNKNOWN", "NOT_FOUND", "UNKNOWN"];
 
 impl RateLimit {
     pub(in crate::registry) fn from_headers(limit: Option<&str>, remaining: Option<&str>) -> Option<Self> {
@@ -65,7 +65,7 @@ impl Refusal {
 
     /// Whether the registry uses one of these codes.
     pub(in crate::registry) fn says(&self, codes: &[&str]) -> bool {
-        self.messages.iter().any(|message| codes.contains(&message.code.as_str()))
+        self.messages.iter().any(|message| codes.iter().any(|code| code.eq_ignore_ascii_case(&message.code)))
     }
 
     /// Whether the registry says that what was asked for does not exist: a 404 with a code that says so, or without any

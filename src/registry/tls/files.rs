@@ -23,6 +23,24 @@ pub(super) fn read_authorities(path: &Path) -> Result<Vec<CertificateDer<'static
     Ok(certificates)
 }
 
+/// Where distributions keep the certificates that the system trusts: Debian and Alpine, Fedora, openSUSE, others.
+const SYSTEM_BUNDLES: [&str; 4] = [
+    "/etc/ssl/certs/ca-certificates.crt",
+    "/etc/pki/tls/certs/ca-bundle.crt",
+    "/etc/ssl/ca-bundle.pem",
+    "/etc/ssl/cert.pem",
+];
+
+/// The system's file of certificates, if `SSL_CERT_FILE` is set and empty. As a variable of a pipeline that has no value it
+/// counts as not set, as with Go and curl; the platform's verifier would trust nothing.
+pub(super) fn system_bundle_if_unnamed() -> Option<&'static Path> {
+    let value = |name: &str| std::env::var_os(name);
+    let is_unnamed = value("SSL_CERT_FILE").is_some_and(|file| file.is_empty())
+        && value("SSL_CERT_DIR").is_none_or(|folder| folder.is_empty());
+    let mut bundles = SYSTEM_BUNDLES.iter().map(Path::new).filter(|_| is_unnamed);
+    bundles.find(|path| path.is_file())
+}
+
 /// Reads the client's own certificate, and its key from the `.key` file beside it.
 pub(super) fn read_identity(certificate: &Path) -> Result<Identity, String> {
     let key_file = certificate.with_extension("key");

@@ -52,6 +52,9 @@ impl Tls {
             Way::AnyCertificate(folders) => (*folders, Arc::new(AnyCertificate::new(&provider))),
             Way::Checked(folders) => {
                 let mut trusted = Vec::new();
+                if let Some(path) = files::system_bundle_if_unnamed() {
+                    trusted.extend(read_authorities(path)?);
+                }
                 for path in &self.ca_certs {
                     trusted.extend(read_authorities(path)?);
                 }

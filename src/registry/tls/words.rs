@@ -30,8 +30,8 @@ fn of_certificate(reason: &CertificateError, host: &str) -> (String, Option<Faul
                 return (format!("TLS with {host} failed: {}", Flaw::KeyNotProven), Some(Fault::KeyNotProven));
             }
             Some(flaw) => (flaw.to_string(), of_flaw(*flaw)),
-            // The platform's own words.
-            None => (other.0.to_string(), Fault::Certificate),
+            // webpki has only names of its own types for these.
+            None => ("it has a form or an extension that is not supported".into(), Fault::Certificate),
         },
         CertificateError::UnknownIssuer => ("no trusted CA certificate issued it".into(), Fault::NotTrusted),
         CertificateError::ExpiredContext { not_after, .. } => {
@@ -47,7 +47,9 @@ fn of_certificate(reason: &CertificateError, host: &str) -> (String, Option<Faul
         CertificateError::InvalidPurpose | CertificateError::InvalidPurposeContext { .. } => {
             (Flaw::NotForServers.to_string(), Fault::Purpose)
         }
-        CertificateError::BadSignature => ("its issuer's signature is wrong".into(), Fault::Certificate),
+        CertificateError::BadSignature => {
+            ("the trusted CA certificate of its issuer's name has another key".into(), Fault::NotTrusted)
+        }
         CertificateError::Revoked => ("it was revoked".into(), Fault::Certificate),
         CertificateError::BadEncoding => (Flaw::Unreadable.to_string(), Fault::Certificate),
         CertificateError::UnhandledCriticalExtension => {
