@@ -159,6 +159,27 @@ fn a_deletion_asks_for_the_scope_that_the_challenge_names() {
     }
 }
 
+/// The credentials are good, and the user may not do that: to give others is no remedy.
+#[test]
+fn a_token_that_is_good_for_too_little_is_no_refusal_of_credentials() {
+    let registry = Registry::start();
+    push_image(&registry, "app", "v1", "amd64");
+    let digest = registry.manifest("app", "v1").unwrap().digest;
+    let front = deleting(&registry, "nothing-that-is-granted", 401, ",error=\"insufficient_scope\"");
+    // It grants less than it is asked for, as registries do for users without the rights.
+    let behind = front.host.clone();
+    let front = Scripted::start(move |asked, host| {
+        if asked.line.contains("/token?") {
+            return (200, vec![], br#"{"token":"little"}"#.to_vec());
+        }
+        forward(asked, &behind, host)
+    });
+    let outcome = run(&["delete", "--yes", &format!("{}/app@{digest}", front.host)], &LOGIN);
+    assert_eq!(outcome.exit, 1, "{outcome:?}");
+    assert!(!outcome.stderr.contains("refused the credentials"), "{outcome:?}");
+    assert!(outcome.stderr.contains("signed in with the credentials from --username"), "{outcome:?}");
+}
+
 /// A registry that names `*` where something is read is not asked for it.
 #[test]
 fn a_read_never_asks_for_everything() {

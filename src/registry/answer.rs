@@ -7,10 +7,11 @@ use tokio::time::Instant;
 use url::Url;
 
 use super::encoding;
-use super::error::{Error, ErrorKind, RateLimit, Refusal, SILENT};
+use super::error::{Error, ErrorKind, RateLimit, Refusal, RegistryMessage, SILENT};
 use super::failure::Failure;
+use super::redact::redacted_text;
 use super::secrets::Secrets;
-use crate::image::Digest;
+use crate::image::{Digest, UntrustedText};
 use crate::memory::Budget;
 
 /// Tokens and error bodies larger than this are not read; bytes.
@@ -169,7 +170,15 @@ impl Answer {
         let rate_limit = RateLimit::from_headers(self.header("ratelimit-limit"), self.header("ratelimit-remaining"));
         let body = String::from_utf8_lossy(&self.body);
         let request = self.secrets.scrub_foreign(&self.request);
-        Refusal { rate_limit, ..Refusal::new(request, self.status, self.secrets.scrub_foreign(&body).as_bytes()) }
+        let mut refusal = Refusal::new(request, self.status, self.secrets.scrub_foreign(&body).as_bytes());
+        if let (301..=303, Some(location)) = (self.status, self.header("location")) {
+            let location = self.secrets.scrub_foreign(&redacted_text(location)).into_owned();
+            refusal.messages.push(RegistryMessage {
+                code: UntrustedText::default(),
+                message: format!("look at {location}, where a write is not repeated").into(),
+            });
+        }
+        Refusal { rate_limit, ..refusal }
     }
 
     /// The error that an answer of 400 and above is.

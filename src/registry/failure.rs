@@ -40,8 +40,10 @@ impl Failure {
         let is_closed = is_plain && of_hyper.is_some_and(hyper::Error::is_incomplete_message);
         let is_reset = is_plain && causes(error).any(is_reset);
         let reason = innermost(error);
-        let is_lasting =
-            error.is_builder() || causes(error).any(|cause| cause.is::<ForbiddenAddress>()) || is_unknown_name(&reason);
+        let is_lasting = error.is_builder()
+            || causes(error).any(|cause| cause.is::<ForbiddenAddress>())
+            || is_unknown_name(&reason)
+            || LASTING_PROXY_WORDS.contains(&reason.as_str());
         Self { reason, fault: (is_closed || is_reset).then_some(Fault::SpeaksTls), is_transient: !is_lasting }
     }
 }
@@ -134,6 +136,10 @@ fn in_words(name: &str) -> String {
     }
     one_line(&words.to_lowercase())
 }
+
+/// Those of [`PROXY_WORDS`] that another try does not change.
+const LASTING_PROXY_WORDS: [&str; 2] =
+    ["the proxy wants credentials (HTTP 407)", "the proxy wants other credentials, or some at all"];
 
 /// What hyper-util's connectors to proxies say, whose types are not public, and what that means.
 const PROXY_WORDS: [(&str, &str); 6] = [

@@ -171,7 +171,10 @@ impl Client {
             return answer.error(&request.subject);
         }
         let host = self.host(registry);
-        host.sign_in.explain(self, &request.subject, &request.scopes, answer.refusal()).await
+        let is_insufficient =
+            matches!(challenge_of(&answer.headers), Some(Challenge::Bearer { is_insufficient: true, .. }));
+        let refusal = answer.refusal();
+        host.sign_in.explain(self, &request.subject, &request.scopes, refusal, is_insufficient).await
     }
 
     /// Asks `GET /v2/`, once for a registry, for the challenge that another answer lacked.

@@ -50,13 +50,15 @@ impl SignIn {
         error
     }
 
-    /// Why a request was refused although all was tried, in the words of credentials.
+    /// Why a request was refused although all was tried, in the words of credentials. `is_insufficient` is whether the
+    /// registry says that the token was good for too little.
     pub(in crate::registry) async fn explain(
         &self,
         client: &Client,
         subject: &str,
         scopes: &Scopes,
         refusal: Refusal,
+        is_insufficient: bool,
     ) -> Error {
         let status = refusal.status;
         if !self.is_challenged() {
@@ -85,7 +87,7 @@ impl SignIn {
             Some((repository, granted, lacking)) => {
                 Denial::NotGranted { repository: repository.into(), granted, lacking, source: found.source }
             }
-            None if status == 401 => refused,
+            None if status == 401 && !is_insufficient => refused,
             None => Denial::Forbidden { source: found.source },
         };
         self.denied(subject, denial, refusal)
