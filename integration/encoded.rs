@@ -118,3 +118,21 @@ fn what_is_unpacked_is_bounded_and_compared_with_its_digest() {
         assert!(changed.exit == 1 && changed.stderr.contains("the bytes received have digest"), "{changed:?}");
     }
 }
+
+/// A layer is streamed and not unpacked: it is not copied, and not called unsound either.
+#[test]
+fn a_layer_that_comes_packed_is_said_to_be_encoded() {
+    let (registry, target) = (Registry::start(), Registry::start());
+    let front = encoding(&registry, |(_, headers, body)| {
+        *body = gzip(body);
+        headers.push(("Content-Encoding", "gzip".into()));
+    });
+    let (name, copy) = (format!("{}/app:v1", front.host), format!("{}/app:v1", target.host));
+    for args in [&["verify", "--layers", &name][..], &["copy", &name, &copy]] {
+        let outcome = run(args);
+        assert_eq!(outcome.exit, 1, "{args:?}: {outcome:?}");
+        assert!(outcome.stderr.contains("the answer is encoded with gzip, which was not asked for"), "{outcome:?}");
+        assert!(!outcome.stdout.contains("unsound"), "{outcome:?}");
+    }
+    assert!(target.manifest("app", "v1").is_none());
+}

@@ -1,6 +1,8 @@
 //! Lists of referrers that registries do not have, hide, or answer for with something else: signatures are found where they
 //! are, and are never lost in silence.
 
+use std::path::Path;
+
 use serde_json::{Value, json};
 
 use crate::support::images::{OCI, OCI_INDEX};
@@ -269,6 +271,17 @@ fn with_artifacts(registry: &MemoryRegistry) -> (Value, [Value; 2]) {
     let sbom = artifact("sbom", &subject);
     let signature = artifact("signature", &sbom);
     (subject, [sbom, signature])
+}
+
+/// Its blobs cannot be judged, which does not make it unsound.
+#[test]
+fn an_artifact_manifest_under_its_own_tag_is_not_called_unsound() {
+    let registry = MemoryRegistry::start(true);
+    with_artifacts(&registry);
+    let name = format!("{}/app:sbom", registry.server.host);
+    let outcome = manifest_tool(Path::new("/"), &["--plain-http", "verify", &name]);
+    assert_eq!((outcome.exit, &*outcome.stdout), (1, ""), "{outcome:?}");
+    assert!(outcome.stderr.contains(&format!("{name}: media type \"{ARTIFACT}\" is neither")), "{outcome:?}");
 }
 
 #[test]

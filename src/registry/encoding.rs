@@ -37,11 +37,13 @@ pub(super) fn decoded(
         [] => Ok(body),
         [name] if is_gzip(name) && !body.starts_with(&[0x1f, 0x8b]) => Ok(body),
         [name] if is_gzip(name) => unpacked(&body, subject, limit, budget),
-        names => {
-            let names = names.join(", ");
-            Err(Error::protocol(subject, format!("the answer is encoded with {names}, which was not asked for")))
-        }
+        names => Err(not_asked_for(subject, names)),
     }
+}
+
+pub(super) fn not_asked_for(subject: &str, encodings: &[String]) -> Error {
+    let names = encodings.join(", ");
+    Error::protocol(subject, format!("the answer is encoded with {names}, which was not asked for"))
 }
 
 fn unpacked(body: &[u8], subject: &str, limit: u64, budget: &Budget) -> Result<Bytes, Error> {

@@ -7,10 +7,12 @@ use futures_util::StreamExt as _;
 use futures_util::future::BoxFuture;
 use futures_util::stream::{self, BoxStream};
 use reqwest::Method;
+use reqwest::header::CONTENT_LENGTH;
 
-use super::answer::silent;
+use super::answer::{Answer, silent};
 use super::blobs::blob_request;
 use super::client::Client;
+use super::encoding::{encodings, not_asked_for};
 use super::error::{Error, ErrorKind};
 use super::failure::Failure;
 use super::send::Request;
@@ -61,6 +63,7 @@ impl BlobSource for RegistryBlob<'_> {
             let request = Request { streamed: true, ..blob_request(Method::GET, repository, blob, scopes) };
             let subject = request.subject.clone();
             let answer = client.send_ok(repository.registry(), &request).await?;
+            refuse_encoded(&answer, &subject, blob.size)?;
             let Some(response) = answer.rest else { return Err(answer.error(&subject)) };
             let (silence, name, stop) = (client.silence(), request.name(), client.stop().clone());
             let pieces = stream::unfold(Some(response), move |response| {
@@ -83,6 +86,19 @@ impl BlobSource for RegistryBlob<'_> {
             Ok(pieces.boxed())
         })
     }
+}
+
+/// Refuses a blob that comes encoded although that was not asked for: a stream is not unpacked. A header alone is let
+/// pass, as object stores set it for the layers that they hold, which are gzip themselves.
+///
+/// Errors: the body has a coding, and not the length of the blob.
+fn refuse_encoded(answer: &Answer, subject: &str, size: u64) -> Result<(), Error> {
+    let length = answer.headers.get(CONTENT_LENGTH).and_then(|value| value.to_str().ok()?.parse::<u64>().ok());
+    let names = encodings(&answer.headers);
+    if names.is_empty() || length.is_none_or(|length| length == size) {
+        return Ok(());
+    }
+    Err(not_asked_for(subject, &names))
 }
 
 /// Compares a blob with its descriptor while it passes by; what is not right ends in an error, so that whoever takes it

@@ -90,13 +90,15 @@ const DECODERS: u32 = 128;
 /// Verifies a reference: its manifests and configs are read and every blob is looked for; with `layers` these are read
 /// as well.
 ///
-/// Errors: the reference does not exist or cannot be read, or the run was to end. What is wrong with it is no error.
+/// Errors: the reference does not exist, cannot be read or is neither an image nor an index, or the run was to end. What
+/// is wrong with it is no error.
 pub async fn verify(store: &Store<'_>, reference: &Location, layers: bool) -> Result<Verification, Error> {
     let root = match store.fetch_manifest(reference, None).await {
         Ok(root) => root,
         Err(error) => {
             let is_nothing = error.is_missing() && !error.is_lost();
-            let Some(fault) = Fault::of(&error).filter(|_| !is_nothing) else { return Err(error) };
+            let is_unread = is_nothing || error.is_of_other_type();
+            let Some(fault) = Fault::of(&error).filter(|_| !is_unread) else { return Err(error) };
             return Ok(Verification { findings: vec![Finding::of_reference(fault)], ..Verification::default() });
         }
     };
