@@ -214,4 +214,27 @@ fn entries_of_other_types_are_copied_where_they_are_blobs() {
     let said = format!("it holds {}, which is neither image, index nor blob", digest(&manifest));
     assert!(bad.exit == 1 && bad.stderr.contains(&said), "{bad:?}");
     assert!(to.manifest("app", "bad").is_none());
+    // A registry that holds manifests among its blobs, as layouts do.
+    let schema_1 = json!({"schemaVersion": 1, "fsLayers": []}).to_string();
+    let media_type = "application/vnd.docker.distribution.manifest.v1+prettyjws";
+    let old = from.put_blob("app", media_type, schema_1.as_bytes());
+    from.put_manifest("app", "old", &index(&[blob, old.clone()]));
+    let copied = copy("old", &format!("{}/app:old", to.server.host));
+    let said = format!("it holds {}, which is neither image, index nor blob but {media_type}", digest(&old));
+    assert!(copied.exit == 1 && copied.stderr.contains(&said), "{copied:?}");
+    assert!(to.manifest("app", "old").is_none());
+}
+
+#[test]
+fn the_size_of_a_manifest_of_another_type_is_verified() {
+    let registry = MemoryRegistry::start(false);
+    let mut artifact = registry.put_manifest("app", "artifact", &json!({"mediaType": ARTIFACT, "blobs": []}));
+    let size = artifact["size"].as_u64().unwrap();
+    artifact["size"] = json!(1);
+    registry.put_manifest("app", "v1", &index(&[artifact]));
+    let folder = tempfile::tempdir().unwrap();
+    let name = format!("{}/app:v1", registry.server.host);
+    let verified = manifest_tool(folder.path(), &["--plain-http", "verify", &name]);
+    let said = format!("size: it has {size} bytes, its descriptor says 1");
+    assert!(verified.exit == 5 && verified.stdout.contains(&said), "{verified:?}");
 }

@@ -179,3 +179,21 @@ fn a_missing_source_ends_the_retries_of_a_token_service() {
     assert!(outcome.stderr.contains("2 sources cannot be used"), "{outcome:?}");
     assert!(outcome.stderr.contains("gave up after 1 try, as another part failed"), "{outcome:?}");
 }
+
+#[test]
+fn a_blob_that_is_refused_ends_the_retries_of_a_copy() {
+    const IMAGE: &str = concat!("oci:", env!("CARGO_MANIFEST_DIR"), "/examples/layouts/amd64");
+    let registry = Registry::start();
+    let is_put = |asked: &Asked| asked.line.starts_with("PUT /v2/app/blobs/");
+    let first: std::sync::Mutex<Option<String>> = std::sync::Mutex::default();
+    let front = Scripted::before(&registry, move |asked| {
+        let digest = is_put(asked).then(|| asked.line.rsplit("digest=").next().unwrap().to_owned())?;
+        let is_first = *first.lock().unwrap().get_or_insert_with(|| digest.clone()) == digest;
+        if is_first { later(500, MINUTE) } else { Some((403, vec![], vec![])) }
+    });
+    let folder = tempfile::tempdir().unwrap();
+    let target = format!("{}/app:v1", front.host);
+    let outcome = manifest_tool(folder.path(), &["--plain-http", "copy", IMAGE, &target]);
+    assert!(outcome.exit == 1 && outcome.stderr.contains("gave up after 1 try, as another part failed"), "{outcome:?}");
+    assert_eq!(count(&front, is_put), 2, "{outcome:?}");
+}

@@ -2,8 +2,10 @@
 
 use std::io::{Read as _, Write as _};
 use std::net::{TcpListener, TcpStream};
+use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex};
 
+use crate::support::tls_servers::{KeyServer, self_signed};
 use crate::support::{Registry, Scripted, command, run};
 
 fn inspect(reference: &str, more: &[&str], environment: &[(&str, &str)]) -> String {
@@ -138,6 +140,47 @@ fn read_socks(stream: &mut TcpStream) -> Option<String> {
     Some(format!("{user}{host}:{}", u16::from_be_bytes([port[0], port[1]])))
 }
 
+/// `--insecure` is for the registry, and a registry without TLS says nothing of its proxy.
+#[test]
+fn the_certificate_of_a_proxy_is_always_checked() {
+    let folder = tempfile::tempdir().unwrap();
+    let subject = ["-addext", "subjectAltName=IP:127.0.0.1"];
+    let (certificate, key) =
+        self_signed(folder.path(), "proxy", &["ec", "-pkeyopt", "ec_paramgen_curve:P-256"], &subject);
+    let proxy = KeyServer::start(&certificate, &key, &rustls::version::TLS13);
+    let url = format!("https://u:secret-word@{}", proxy.host);
+    for (name, flag) in [("HTTPS_PROXY", "--insecure"), ("HTTPS_PROXY", "--quiet"), ("HTTP_PROXY", "--plain-http")] {
+        let stderr = inspect("registry.test/app:v1", &[flag], &[(name, &url)]);
+        assert!(stderr.contains(&format!("not trusted (through the proxy {})", proxy.host)), "{flag}: {stderr}");
+    }
+    assert_eq!(proxy.requests.load(Ordering::SeqCst), 0, "no password was sent");
+    let trusted = ["--plain-http", "--ca-cert", certificate.to_str().unwrap()];
+    let stderr = inspect("registry.test/app:v1", &trusted, &[("HTTP_PROXY", &url)]);
+    assert!(stderr.contains("registry.test/app:v1 not found"), "{stderr}");
+    inspect("registry.test/app:v1", &["--insecure", "--ca-cert", trusted[2]], &[("HTTPS_PROXY", &url)]);
+    assert_eq!(proxy.requests.load(Ordering::SeqCst), 2, "the last is CONNECT");
+}
+
+#[test]
+fn a_password_that_a_socks_proxy_refuses_is_sent_once() {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let url = format!("socks5h://user:wrong@{}", listener.local_addr().unwrap());
+    let logins = Arc::new(Mutex::new(0));
+    let counted = Arc::clone(&logins);
+    std::thread::spawn(move || {
+        for mut stream in listener.incoming().flatten() {
+            let mut bytes = [0; 64];
+            // The greeting, which is answered with "user and password"; these, which are refused.
+            let _ = stream.read(&mut bytes).and_then(|_| stream.write_all(&[5, 2]));
+            let _ = stream.read(&mut bytes).and_then(|_| stream.write_all(&[1, 1]));
+            *counted.lock().unwrap() += 1;
+        }
+    });
+    let stderr = inspect("registry.test/app:v1", &["--plain-http", "--retries", "3"], &[("ALL_PROXY", &url)]);
+    assert!(stderr.contains("the proxy refused the credentials") && !stderr.contains("wrong"), "{stderr}");
+    assert_eq!(*logins.lock().unwrap(), 1, "{stderr}");
+}
+
 #[test]
 fn a_socks_proxy_resolves_the_names() {
     let registry = Registry::start();
@@ -155,7 +198,10 @@ fn a_socks_proxy_resolves_the_names() {
 #[test]
 fn an_unusable_proxy_is_named_without_its_password() {
     for (value, shown) in [
-        ("ftp://user:secret-word@proxy.test", "\"ftp://proxy.test\" is neither http, https, socks5 nor socks5h"),
+        (
+            "ftp://user:secret-word@proxy.test",
+            "\"ftp://proxy.test\" has a scheme other than http, https, socks4, socks4a, socks5 and socks5h",
+        ),
         ("http://user:secret-word@proxy.test:port", "\"http://proxy.test:port\" is not a URL"),
     ] {
         let stderr = inspect("registry.test/app:v1", &[], &[("HTTPS_PROXY", value)]);
@@ -169,7 +215,7 @@ fn an_unusable_proxy_is_named_without_its_password() {
 #[test]
 fn a_proxy_that_does_not_connect_is_named() {
     let free = "127.0.0.1:1";
-    for (status, why) in [(407, "the proxy wants credentials (HTTP 407)"), (403, "the proxy refused to connect")] {
+    for (status, why) in [(407, "the proxy requires credentials (HTTP 407)"), (403, "the proxy refused to connect")] {
         let proxy = Scripted::start(move |_, _| (status, vec![], vec![]));
         let url = format!("http://{}", proxy.host);
         let stderr = inspect("registry.test/app:v1", &[], &[("HTTPS_PROXY", &url)]);

@@ -154,7 +154,7 @@ fn a_write_is_not_repeated_after_a_redirect_that_changes_the_method() {
         let (front, storage) =
             redirecting(&registry, 302, move |asked| asked.line.starts_with("PUT ") && asked.line.contains(part));
         let outcome = copy(IMAGE, &format!("{}/app:v1", front.host), &LOGIN);
-        let said = format!("HTTP 302; registry says: look at http://{}/", storage.host);
+        let said = format!("HTTP 302; it redirects to http://{}/", storage.host);
         assert!(outcome.exit == 1 && outcome.stderr.contains(&said), "{part}: {outcome:?}");
         assert!(storage.asked().is_empty(), "{part}");
     }

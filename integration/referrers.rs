@@ -127,7 +127,14 @@ fn the_tag_is_read_where_the_list_is_redirected_to_a_host_without_it() {
 fn a_list_that_cannot_be_read_is_an_error() {
     let scene = Scene::new();
     scene.sign();
-    let bad_lists = [(200, r#"{"manifests":7}"#), (200, r#"{"manifests":[{"digest":"x"}]}"#)];
+    let bad_lists = [
+        r#"{"manifests":7}"#,
+        r#"{"manifests":[{"digest":"x"}]}"#,
+        r#"{"schemaVersion":2,"manifests":[{"digest":"sha256:"#,
+        r#"{"manifests":[],"manifests":[]}"#,
+        r#"{"manifests":[]} and more"#,
+    ];
+    let bad_lists = bad_lists.map(|body| (200, body));
     let failures = [401, 408, 429, 500, 502, 503, 504].map(|status| (status, ""));
     for (status, body) in failures.into_iter().chain(bad_lists) {
         let front = scene.front(move |asked| asked.line.contains("/referrers/").then(|| html(status, body)));

@@ -98,3 +98,19 @@ fn credentials_do_not_go_to_a_session_at_another_origin() {
     assert_eq!(storage.asked().len(), 2, "the config and the layer: {:?}", storage.asked());
     assert!(storage.asked().iter().all(|asked| asked.line.starts_with("PUT ") && asked.authorization.is_none()));
 }
+
+/// The blob is sent from its beginning once the token is there, and the other requests do not wait for that.
+#[test]
+fn an_upload_that_is_asked_to_sign_in_is_sent_again() {
+    let (registry, folder) = (Registry::start(), tempfile::tempdir().unwrap());
+    let front = Scripted::before(&registry, |asked| {
+        let is_refused = asked.line.starts_with("PUT /v2/app/blobs/") && asked.authorization.is_none();
+        is_refused.then(|| (401, vec![("WWW-Authenticate", "Basic realm=\"r\"".into())], vec![]))
+    });
+    let login = ["--username", "user", "--password", "secret-word", "--retries", "2", "--max-wait", "10ms"];
+    let target = format!("{}/app:v1", front.host);
+    let outcome = manifest_tool(folder.path(), &[&["--plain-http", "copy", IMAGE, &target], &login[..]].concat());
+    assert_eq!(outcome.exit, 0, "{outcome:?}");
+    assert!(outcome.stderr.contains("the registry asked for sign-in during the upload; trying again"), "{outcome:?}");
+    assert!(!outcome.stderr.contains("all requests to"), "{outcome:?}");
+}

@@ -197,3 +197,23 @@ fn a_read_never_asks_for_everything() {
     let tokens = asked.iter().filter(|asked| asked.line.contains("/token"));
     assert!(tokens.clone().count() > 0 && tokens.into_iter().all(|asked| !asked.line.contains('*')), "{asked:?}");
 }
+
+/// Credentials that were accepted before are not what a token service refuses with a 401.
+#[test]
+fn a_mount_that_the_token_service_refuses_leads_to_an_upload() {
+    let registry = Registry::start();
+    push_image(&registry, "src", "v1", "amd64");
+    let behind = registry.host.clone();
+    let front = Scripted::start(move |asked, host| match asked.authorization.as_deref() {
+        _ if asked.line.contains("/token") && asked.line.contains("src") && asked.line.contains("dst") => {
+            (401, vec![], vec![])
+        }
+        _ if asked.line.contains("/token") => (200, vec![], br#"{"token":"t"}"#.to_vec()),
+        Some(_) => forward(asked, &behind, host),
+        None => (401, vec![("WWW-Authenticate", format!("Bearer realm=\"http://{host}/token\""))], vec![]),
+    });
+    let [from, to] = ["src", "dst"].map(|repository| format!("{}/{repository}:v1", front.host));
+    let copied = run(&["copy", &from, &to], &LOGIN);
+    assert_eq!(copied.exit, 0, "{copied:?}");
+    assert!(registry.manifest("dst", "v1").is_some());
+}

@@ -6,6 +6,7 @@ mod tree;
 use futures_util::future::try_join_all;
 
 use crate::image::{Fetched, Location, Platform, UntrustedText};
+use crate::registry::RetryGroup;
 use crate::store::{Error as StoreError, Placed, Publication, PublishError, Report, Steps, Store};
 
 /// What to copy, and how.
@@ -100,6 +101,18 @@ pub async fn copy_unfinished(
     options: &CopyOptions,
     steps: Steps<'_>,
 ) -> Result<Report, Error> {
+    RetryGroup::run(copy_tree(store, placed, from, to, tags, options, steps)).await
+}
+
+async fn copy_tree(
+    store: &Store<'_>,
+    placed: &Placed,
+    from: &Location,
+    to: &Location,
+    tags: &[Location],
+    options: &CopyOptions,
+    steps: Steps<'_>,
+) -> Result<Report, Error> {
     let unreadable = |reason: Reason| Error::Source { from: Box::new(from.clone()), reason: Box::new(reason) };
     let root = root(store, from, to, options.platform.as_ref()).await.map_err(unreadable)?;
     let tree = tree::tree(store, from, to, &root).await.map_err(unreadable)?;
@@ -114,7 +127,7 @@ pub async fn copy_unfinished(
     }
     publication.children = tree.split_last().map_or(&[], |(_, below)| below);
     if options.referrers {
-        // Before the tags: who sees the image finds its signatures.
+        // Before the tags, so that a client that sees the image also finds its signatures.
         for level in publication.children {
             let errors = placed.push_children(store, to, level, steps).await;
             if !errors.is_empty() {

@@ -1,10 +1,13 @@
 use std::collections::{HashMap, HashSet};
 
 use futures_util::future::try_join_all;
+use serde::Deserialize;
+use serde::de::IgnoredAny;
 
 use super::Reason;
 use crate::image::{
-    Descriptor, Digest, Fetched, ImageManifest, Location, MAX_MANIFESTS, MAX_NESTING, Manifest, media_type,
+    Descriptor, Digest, Fetched, ImageManifest, Location, MAX_MANIFEST, MAX_MANIFESTS, MAX_NESTING, Manifest,
+    media_type,
 };
 use crate::store::{ARTIFACT_MANIFEST, Child, Store};
 
@@ -78,8 +81,8 @@ async fn kinds(store: &Store<'_>, from: &Location, entries: &[Descriptor]) -> Re
 
 /// Tells what an entry names by its media type; one of a type that is not known here is looked for as a blob.
 ///
-/// Errors: the source does not have it as a blob. A manifest of an unknown type may refer to content that would not be
-/// copied with it.
+/// Errors: the source does not have it as a blob, or it looks like a manifest: one of an unknown type may refer to content
+/// that would not be copied with it. Layouts and some registries hold manifests among their blobs.
 async fn kind(store: &Store<'_>, from: &Location, entry: &Descriptor) -> Result<Kind, Reason> {
     let media_type = &entry.media_type;
     if media_type::is_image(media_type) || media_type::is_index(media_type) {
@@ -91,14 +94,35 @@ async fn kind(store: &Store<'_>, from: &Location, entry: &Descriptor) -> Result<
     if media_type::is_blob(media_type) {
         return Ok(Kind::Blob);
     }
-    match store.find_blob(from, entry).await {
-        Ok(_) => Ok(Kind::Blob),
-        Err(error) if error.is_missing_content() => {
-            let reason = format!("it holds {}, which is neither image, index nor blob but {media_type}", entry.digest);
-            Err(Reason::Unusable(reason.into()))
-        }
-        Err(error) => Err(error.into()),
+    let is_blob = match store.find_blob(from, entry).await {
+        Ok(_) if entry.size > MAX_MANIFEST => true,
+        Ok(_) => !names_content(&store.fetch_blob(from, entry, MAX_MANIFEST).await?),
+        Err(error) if error.is_missing_content() => false,
+        Err(error) => return Err(error.into()),
+    };
+    if is_blob {
+        return Ok(Kind::Blob);
     }
+    let reason = format!("it holds {}, which is neither image, index nor blob but {media_type}", entry.digest);
+    Err(Reason::Unusable(reason.into()))
+}
+
+/// Whether this looks like a manifest of any type, such as Docker's schema 1.
+fn names_content(bytes: &[u8]) -> bool {
+    #[derive(Deserialize)]
+    #[serde(rename_all = "camelCase")]
+    struct Parts {
+        schema_version: Option<IgnoredAny>,
+        media_type: Option<IgnoredAny>,
+        manifests: Option<IgnoredAny>,
+        layers: Option<IgnoredAny>,
+        fs_layers: Option<IgnoredAny>,
+        blobs: Option<IgnoredAny>,
+    }
+    serde_json::from_slice::<Parts>(bytes).is_ok_and(|parts| {
+        let Parts { schema_version, media_type, manifests, layers, fs_layers, blobs } = parts;
+        (schema_version.or(media_type)).is_some() && manifests.or(layers).or(fs_layers).or(blobs).is_some()
+    })
 }
 
 fn child(from: &Location, fetched: &Fetched, mut blobs: Vec<Descriptor>) -> Child {

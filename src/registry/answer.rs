@@ -7,11 +7,11 @@ use tokio::time::Instant;
 use url::Url;
 
 use super::encoding;
-use super::error::{Error, ErrorKind, RateLimit, Refusal, RegistryMessage, SILENT};
+use super::error::{Error, ErrorKind, RateLimit, Refusal, SILENT};
 use super::failure::Failure;
 use super::redact::redacted_text;
 use super::secrets::Secrets;
-use crate::image::{Digest, UntrustedText};
+use crate::image::Digest;
 use crate::memory::Budget;
 
 /// Tokens and error bodies larger than this are not read; bytes.
@@ -173,10 +173,7 @@ impl Answer {
         let mut refusal = Refusal::new(request, self.status, self.secrets.scrub_foreign(&body).as_bytes());
         if let (301..=303, Some(location)) = (self.status, self.header("location")) {
             let location = self.secrets.scrub_foreign(&redacted_text(location)).into_owned();
-            refusal.messages.push(RegistryMessage {
-                code: UntrustedText::default(),
-                message: format!("look at {location}, where a write is not repeated").into(),
-            });
+            refusal.redirected_to = Some(location.into());
         }
         Refusal { rate_limit, ..refusal }
     }

@@ -182,10 +182,10 @@ impl Client {
         self.failing_mounts.lock().unwrap_or_else(PoisonError::into_inner).contains(registry)
     }
 
-    /// Notes that a registry failed at a mount with this status, for all further blobs of the run.
-    pub(super) fn failed_at_mount(&self, registry: &str, status: u16) {
+    /// Notes that a registry failed at a mount for this reason, for all further blobs of the run.
+    pub(super) fn failed_at_mount(&self, registry: &str, reason: &str) {
         if self.failing_mounts.lock().unwrap_or_else(PoisonError::into_inner).insert(registry.to_owned()) {
-            self.warn(format!("{registry} fails at mounting blobs (HTTP {status}), which are sent instead"));
+            self.warn(format!("{registry} fails at mounting blobs ({reason}), which are sent instead"));
         }
     }
 

@@ -3,6 +3,7 @@ use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+use reqwest::header::{ACCEPT_ENCODING, HeaderMap, HeaderValue};
 use url::Url;
 
 use super::addresses::{Guard, GuardedResolver};
@@ -37,8 +38,8 @@ struct Profile {
     route: Route,
     /// Without TLS nothing is loaded.
     tls: bool,
-    /// Take any certificate.
-    unchecked: bool,
+    /// The host to take any certificate from.
+    unchecked: Option<String>,
     /// Folders of certificates that are there for the host.
     folders: Vec<PathBuf>,
     /// For a host that a registry points to: what its name may resolve to.
@@ -107,7 +108,8 @@ impl Connections {
         let tls = url.scheme() == "https";
         let folders = if tls { self.folders(url) } else { Vec::new() };
         let origin = own.then(|| url.origin().ascii_serialization());
-        let unchecked = tls && own && self.tls.insecure.contains_api(url);
+        let is_unchecked = tls && own && self.tls.insecure.contains_api(url);
+        let unchecked = url.host_str().filter(|_| is_unchecked).map(|host| host.trim_matches(['[', ']']).to_owned());
         Ok(Profile { origin, route: self.proxies.route(url)?, tls, unchecked, folders, guard: Guard::of(url, api) })
     }
 
@@ -130,10 +132,12 @@ impl Connections {
         no_identity: NoIdentity,
         ahead: Option<Ahead>,
     ) -> Result<reqwest::Client, String> {
-        let way = match (profile.tls, profile.unchecked) {
-            (false, _) => Way::Without,
-            (true, true) => Way::AnyCertificate(&profile.folders),
-            (true, false) => Way::Checked(&profile.folders),
+        // The pool's TLS is that of the connection to the proxy as well.
+        let has_tls_proxy = matches!(&profile.route, Route::Through(proxy) if proxy.scheme() == "https");
+        let way = match &profile.unchecked {
+            _ if !profile.tls && !has_tls_proxy => Way::Without,
+            Some(host) => Way::AnyCertificateOf { host, is_alone: !has_tls_proxy, folders: &profile.folders },
+            None => Way::Checked(&profile.folders),
         };
         let builder = builder(profile, self.silence)?.tls_backend_preconfigured(self.tls.config(&way, no_identity)?);
         let builder = match ahead {
@@ -145,7 +149,10 @@ impl Connections {
 }
 
 fn builder(profile: &Profile, silence: Duration) -> Result<reqwest::ClientBuilder, String> {
+    // Digests are those of bytes that are not encoded; without this header any coding may come (RFC 9110, section 12.5.3).
+    let headers = HeaderMap::from_iter([(ACCEPT_ENCODING, HeaderValue::from_static("identity"))]);
     let builder = reqwest::Client::builder()
+        .default_headers(headers)
         .user_agent(concat!("manifest-tool/", env!("CARGO_PKG_VERSION")))
         .connect_timeout(silence)
         // Redirects are followed by `Client`, which knows who may get what.

@@ -68,7 +68,12 @@ impl Failure {
             return self;
         }
         let host = error.url().map(host_of).unwrap_or_default();
-        let reason = format!("{host} asked for a client certificate, and closed the connection without one");
+        let asked = format!("{host} asked for a client certificate, and there is none for it");
+        let reason = match self.fault {
+            Some(_) => asked,
+            // The request may have failed for another reason.
+            None => format!("{} ({asked})", self.reason),
+        };
         Self { reason, fault: Some(Fault::ClientCertificate), ..self }
     }
 
@@ -138,20 +143,24 @@ fn in_words(name: &str) -> String {
 }
 
 /// Those of [`PROXY_WORDS`] that another try does not change.
-const LASTING_PROXY_WORDS: [&str; 2] =
-    ["the proxy wants credentials (HTTP 407)", "the proxy wants other credentials, or some at all"];
+const LASTING_PROXY_WORDS: [&str; 3] = [
+    "the proxy requires credentials (HTTP 407)",
+    "the proxy requires credentials, or does not accept a user and password",
+    "the proxy refused the credentials",
+];
 
 /// What hyper-util's connectors to proxies say, whose types are not public, and what that means.
-const PROXY_WORDS: [(&str, &str); 6] = [
-    ("tunnel error: proxy authorization required", "the proxy wants credentials (HTTP 407)"),
+const PROXY_WORDS: [(&str, &str); 7] = [
+    ("tunnel error: proxy authorization required", "the proxy requires credentials (HTTP 407)"),
     ("tunnel error: unsuccessful", "the proxy refused to connect"),
     ("tunnel error: unexpected end of file", "the proxy closed the connection"),
     ("SOCKS error: failed to create underlying connection", "no connection to the proxy"),
     ("SOCKS error: io error during SOCKS handshake", "the proxy closed the connection"),
     (
         "SOCKS error: server does not support user/pass authentication",
-        "the proxy wants other credentials, or some at all",
+        "the proxy requires credentials, or does not accept a user and password",
     ),
+    ("SOCKS error: credentials not accepted", "the proxy refused the credentials"),
 ];
 
 #[cfg(test)]

@@ -3,6 +3,7 @@
 use reqwest::Method;
 use reqwest::header::{HeaderValue, LINK};
 use serde::Deserialize;
+use serde::de::IgnoredAny;
 use url::Url;
 
 use super::answer::Answer;
@@ -46,13 +47,6 @@ struct Tags {
 struct Referrers {
     #[serde(deserialize_with = "Option::deserialize")]
     manifests: Option<Vec<Descriptor>>,
-}
-
-/// Tells an answer that has a list of referrers, however malformed, from one that has none.
-#[derive(Deserialize)]
-struct AnyReferrers {
-    #[serde(rename = "manifests")]
-    _manifests: serde::de::IgnoredAny,
 }
 
 impl Client {
@@ -118,9 +112,9 @@ impl Client {
     ///
     /// # Errors
     ///
-    /// The registry's answer, if that does not speak of the list: a want of credentials, too many requests, or a 5xx that
-    /// lasts. A registry that fails at its list may well have one, whose signatures the tag would not show. A list that
-    /// cannot be read, or a page whose `Link` cannot be read or followed.
+    /// An answer that says nothing about the list: a 401, 408 or 429, or a 5xx other than 501 that lasts. A registry that
+    /// fails at its list may well have one, whose signatures the tag would not show. A list that cannot be read, or a
+    /// page whose `Link` cannot be read or followed.
     pub async fn referrers(&self, repository: &Reference, digest: &Digest) -> Result<Option<Vec<Descriptor>>, Error> {
         let subject = format!("referrers of {}", repository.with_digest(digest.clone()));
         let mut request = list_request(repository, &format!("referrers/{digest}"), subject.clone());
@@ -129,7 +123,7 @@ impl Client {
         let mut charge = self.budget().open();
         let take = |answer: &Answer| {
             pages += 1;
-            has_list = pages > 1 || serde_json::from_slice::<AnyReferrers>(&answer.body).is_ok();
+            has_list = pages > 1 || is_list_of_referrers(answer.header("content-type"), &answer.body);
             if has_list {
                 let charged = charge.grow_by_document(&answer.body);
                 charged.map_err(|error| Error::new(subject.as_str(), ErrorKind::from(error)))?;
@@ -177,6 +171,19 @@ impl Client {
     }
 }
 
+/// Whether an answer is a list of referrers, even one that is malformed or cut off: such a list may name signatures, and
+/// is not taken for the answer of a registry without lists.
+fn is_list_of_referrers(content_type: Option<&str>, body: &[u8]) -> bool {
+    let body = body.trim_ascii_start();
+    let names_manifests = || body.windows(11).any(|part| part == b"\"manifests\"");
+    let is_broken_index = || {
+        let is_index =
+            content_type.is_some_and(|name| media_type::is_index(name.split(';').next().unwrap_or(name).trim()));
+        is_index && serde_json::from_slice::<IgnoredAny>(body).is_err()
+    };
+    body.starts_with(b"{") && (names_manifests() || is_broken_index())
+}
+
 /// The status of the registry's answer to a list of referrers, or of that of a host it redirects to.
 fn list_status(error: &Error) -> Option<u16> {
     match &error.kind {
@@ -218,6 +225,28 @@ fn checked_page(api: &Url, answered: &Url, next: &Url) -> Result<String, String>
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn lists_of_referrers() {
+        let (index, html) = (Some("application/vnd.oci.image.index.v1+json; charset=utf-8"), Some("text/html"));
+        for (content_type, body, is_list) in [
+            (index, r#"{"manifests":[]}"#, true),
+            (None, r#" {"manifests":null}"#, true),
+            (html, r#"{"manifests":[{"digest":"sha256:"#, true),
+            (html, r#"{"manifests":[],"manifests":[]}"#, true),
+            (index, r#"{"schemaVersion":2,"media"#, true),
+            (html, r#"{"schemaVersion":2,"media"#, false),
+            (index, "{}", false),
+            (index, "null", false),
+            (index, "[]", false),
+            (index, "", false),
+            (index, r#"<a href="manifests">"#, false),
+            (html, r#"<a href="manifests">"#, false),
+            (None, r#"{"errors":[{"message":"no \"manifests\""}]}"#, false),
+        ] {
+            assert_eq!(is_list_of_referrers(content_type, body.as_bytes()), is_list, "{content_type:?} {body}");
+        }
+    }
 
     #[test]
     fn pages_are_asked_for_at_the_registry_and_where_it_redirects() {

@@ -95,7 +95,7 @@ impl Setting {
         };
         let mut url: Url = parsed.map_err(|_| unusable("is not a URL"))?;
         if !SCHEMES.contains(&url.scheme()) {
-            return Err(unusable("is neither http, https, socks5 nor socks5h"));
+            return Err(unusable("has a scheme other than http, https, socks4, socks4a, socks5 and socks5h"));
         }
         if url.host_str().is_none_or(str::is_empty) {
             return Err(unusable("has no host"));
@@ -168,7 +168,7 @@ mod tests {
             ("HTTP://proxy.test", "http://proxy.test/"),
             (
                 "ftp://u:secret@proxy.test",
-                "HTTPS_PROXY does not name a proxy: \"ftp://proxy.test\" is neither http, https, socks5 nor socks5h",
+                "HTTPS_PROXY does not name a proxy: \"ftp://proxy.test\" has a scheme other than http, https, socks4, socks4a, socks5 and socks5h",
             ),
             ("http://", "HTTPS_PROXY does not name a proxy: \"http://\" is not a URL"),
             ("socks5://", "HTTPS_PROXY does not name a proxy: \"socks5://\" has no host"),

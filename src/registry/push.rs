@@ -21,11 +21,11 @@ const LOOKS: u32 = 20;
 impl Client {
     /// Writes a manifest under `reference`'s tag or digest (distribution-spec, "Pushing Manifests").
     ///
-    /// Any of 200, 201, 202 and 204 is success, if the registry then has the digest: it says so in its answer, or is
-    /// asked with a HEAD. Where it names another digest, what was written is read: if it is the manifest, the header is
-    /// wrong, which is warned of; if not, that is an error. Where a tag was refused, or the answer was lost, the tag is looked at: one that points at the
-    /// manifest is success, as with immutable tags. A registry that calls unknown what the manifest refers to is asked
-    /// again: what was written, here or by others, a moment ago may not be known everywhere in it.
+    /// Any of 200, 201, 202 and 204 is success if the registry then has the digest: its answer names it, or a HEAD confirms
+    /// it. If the answer names another digest, the manifest is read back: equal bytes mean that the header is wrong, which
+    /// is a warning; other bytes are an error. If a tag was refused, or the answer was lost, the tag is read: one that
+    /// already points at the manifest is success, as with immutable tags. If the registry does not know what the manifest
+    /// refers to, the request is repeated, as recent writes may not be visible everywhere in it yet.
     ///
     /// With `if_match` the tag is looked at before each try; another writer can still come between the look and the
     /// write, for the time of a round trip.

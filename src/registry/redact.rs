@@ -14,11 +14,12 @@ impl Secret {
         Self(text.into())
     }
 
-    /// The text itself, for the one header or form field that needs it.
+    /// Whether the text is empty.
     pub(crate) fn is_empty(&self) -> bool {
         self.0.is_empty()
     }
 
+    /// The text itself, for the one header or form field that needs it.
     pub(super) fn reveal(&self) -> &str {
         &self.0
     }

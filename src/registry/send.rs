@@ -121,6 +121,11 @@ impl Client {
                 }
                 (Err(error), _) => return Err(error),
             };
+            if attempt > before + 1 && !request.can_be_repeated() {
+                // The next try has the token from its beginning.
+                let kind = ErrorKind::Protocol("the registry asked for sign-in during the upload".into());
+                return Err(Error::transient(request.subject.as_str(), kind));
+            }
             let header = authorization.as_ref().map(|authorization| &authorization.header);
             let answer = {
                 let _slot = self.slot(host, request).await?;

@@ -153,12 +153,32 @@ impl Ended {
         self.passed().error.take()
     }
 
-    /// Bytes that passed through so far.
-    pub(super) fn sent(&self) -> u64 {
-        self.passed().bytes
+    /// Whether less than `size` bytes passed through, and not because of an error of the source.
+    pub(super) fn is_cut_off(&self, size: u64) -> bool {
+        let passed = self.passed();
+        passed.error.is_none() && passed.bytes < size
     }
 
     fn passed(&self) -> MutexGuard<'_, Passed> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_stream_is_cut_off_unless_its_source_ended_it() {
+        let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+        let piece = || Ok(Bytes::from_static(b"four"));
+        let error = || Err(Error::protocol("x", "wrong"));
+        for (pieces, is_cut_off) in
+            [(vec![], true), (vec![piece()], true), (vec![piece(), error()], false), (vec![piece(), piece()], false)]
+        {
+            let ended = Ended::default();
+            runtime.block_on(ended.watch(stream::iter(pieces).boxed()).collect::<Vec<_>>());
+            assert_eq!(ended.is_cut_off(8), is_cut_off);
+        }
     }
 }

@@ -117,7 +117,7 @@ impl Tries<'_> {
         self.left_open
     }
 
-    /// Sees one try through. Nothing comes back where there is to be another, once the wait for it is over.
+    /// Awaits one try. `None` after the back-off, if another try is to follow.
     pub(super) async fn outcome_of(
         &mut self,
         sending: impl Future<Output = Result<Answer, Error>>,

@@ -43,9 +43,12 @@ impl Client {
         let request = upload_request(to, &mount, both, blob_name(to, blob));
         let answer = match self.send(to.registry(), &request).await {
             // No answer, or one that leads nowhere: the blob may still be taken.
-            Err(error) if matches!(error.kind, ErrorKind::Transport { .. } | ErrorKind::Protocol(_)) => {
-                return if error.is_given_up() { Err(error) } else { Ok(Mounting::Refused(None)) };
+            Err(error) if error.is_given_up() => return Err(error),
+            Err(Error { kind: ErrorKind::Transport { reason, .. }, .. }) => {
+                self.failed_at_mount(to.registry(), &reason);
+                return Ok(Mounting::Refused(None));
             }
+            Err(Error { kind: ErrorKind::Protocol(_), .. }) => return Ok(Mounting::Refused(None)),
             answer => answer?,
         };
         match answer.status {
@@ -57,7 +60,7 @@ impl Client {
             }
             429 => Err(answer.error(&request.subject)),
             500.. => {
-                self.failed_at_mount(to.registry(), answer.status);
+                self.failed_at_mount(to.registry(), &format!("HTTP {}", answer.status));
                 Ok(Mounting::Refused(None))
             }
             _ => Ok(Mounting::Refused(None)),
@@ -80,8 +83,8 @@ impl Client {
     }
 
     /// Sends a blob (distribution-spec, "Pushing a blob monolithically"): into the session that is open, and at each
-    /// further try from its beginning into a new session, as the state of the last one is unknown. The bytes are compared
-    /// with the descriptor as they are sent.
+    /// further try from its beginning into a new session, as the state of the last one is unknown; see [`Upload::put`] for
+    /// the one exception. The bytes are compared with the descriptor as they are sent.
     pub(crate) async fn send_blob(
         &self,
         to: &Reference,
@@ -154,7 +157,7 @@ impl Upload<'_> {
         let url = closing_url(session.clone(), &self.blob.digest);
         let answer = self.put_to(url.clone(), stream, ended, failed).await;
         match &answer {
-            Err(error) if error.is_lost_answer() && !error.is_silence() && ended.sent() < self.blob.size => {}
+            Err(error) if error.is_lost_answer() && !error.is_silence() && ended.is_cut_off(self.blob.size) => {}
             _ => return answer,
         }
         let Ok(stream) = self.source.open().await else { return answer };
@@ -194,7 +197,7 @@ impl Upload<'_> {
         let of_session = ["BLOB_UPLOAD_UNKNOWN", "BLOB_UPLOAD_INVALID", "DIGEST_INVALID", "SIZE_INVALID"];
         let is_lost = answer.status == 404 && !answer.refusal().says(&["DENIED", "UNAUTHORIZED"]);
         if is_lost || answer.status == 416 || answer.refusal().says(&of_session) {
-            let kind = ErrorKind::Answer(answer.refusal().into());
+            let Error { kind, .. } = answer.error(&self.open.subject);
             return Err(Error::transient(self.open.subject.as_str(), kind));
         }
         Ok(answer)

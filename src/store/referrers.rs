@@ -40,9 +40,9 @@ impl Store<'_> {
         match self.tag_content(&at.with_tag(&subject.referrers_tag()), subject, None).await? {
             TagContent::List(index, _) => Ok(index.manifests),
             TagContent::Nothing | TagContent::Subject => Ok(Vec::new()),
-            // It may be a signature, which is not to be lost.
+            // It may be a signature: an error is better than losing it.
             TagContent::Other => {
-                let reason = format!("it is the place for what refers to {subject}, and holds no list");
+                let reason = format!("this tag must hold the list of referrers of {subject}, and holds something else");
                 let tag = at.with_tag(&subject.referrers_tag());
                 Err(Error::Unsuitable { subject: tag.to_string(), reason: reason.into() })
             }
@@ -89,7 +89,8 @@ impl Store<'_> {
                 TagContent::Nothing => (Index::default(), IfMatch::Nothing),
                 TagContent::Subject => (Index::default(), IfMatch::Digest(subject.clone())),
                 TagContent::Other => {
-                    let reason = format!("it is the place for what refers to {subject}, and holds something else");
+                    let reason =
+                        format!("this tag must hold the list of referrers of {subject}, and holds something else");
                     return Err(Error::Unsuitable { subject: tag.to_string(), reason: reason.into() });
                 }
             };

@@ -39,7 +39,7 @@ pub(super) async fn read(work: &Work<'_>, root: Fetched) -> (Vec<Node>, Vec<Erro
         // Futures of places: those of entries could not be sent to another thread.
         let fetch = async |place: usize| match entries.get(place) {
             Some((_, entry)) => fetch(work, entry).await,
-            None => Ok(Opened::Other),
+            None => Ok(Opened::Elsewhere),
         };
         let mut found = std::pin::pin!(stream::iter(0..entries.len()).map(fetch).buffered(AT_ONCE));
         for (parent, entry) in &entries {
@@ -57,7 +57,11 @@ pub(super) async fn read(work: &Work<'_>, root: Fetched) -> (Vec<Node>, Vec<Erro
                     node.is_blob = said == found;
                     node.faults.extend((!node.is_blob).then_some((part, Fault::Size { said, found })));
                 }
-                Ok(Opened::Other) => {}
+                Ok(Opened::OtherManifest(manifest)) => {
+                    let (said, found) = (entry.size, manifest.size.unwrap_or(entry.size));
+                    node.faults.extend((said != found).then_some((Part::Manifest, Fault::Size { said, found })));
+                }
+                Ok(Opened::Elsewhere) => {}
                 Err(error) => match Fault::of(&error) {
                     Some(fault) => node.faults.push((part, fault)),
                     // The next would not fit either.
@@ -84,8 +88,10 @@ enum Opened {
     Manifest(Arc<Fetched>),
     /// A blob, which was looked for.
     Blob(FoundBlob),
-    /// A manifest of another type, which was looked for, or a foreign layer, which was not.
-    Other,
+    /// A manifest of another type, which was looked for.
+    OtherManifest(FoundBlob),
+    /// A foreign layer, which was not looked for.
+    Elsewhere,
 }
 
 /// Reads images and indexes. Anything else is looked for, as a blob or else as a manifest.
@@ -96,12 +102,12 @@ async fn fetch(work: &Work<'_>, entry: &Descriptor) -> Result<Opened, Error> {
         return work.manifests.get(&entry.digest, fetch).await.map(Opened::Manifest);
     }
     if ImageManifest::is_elsewhere(entry) {
-        return Ok(Opened::Other);
+        return Ok(Opened::Elsewhere);
     }
     // As a blob first, as in a cache of BuildKit's: registries fail at a blob that is asked for as a manifest.
     match work.blobs.get(&entry.digest, work.store.find_blob(work.at, entry)).await {
         Err(error) if error.is_missing_content() && !media_type::is_blob(&entry.media_type) => {
-            work.store.find_manifest(work.at, entry).await.map(|_| Opened::Other)
+            work.store.find_manifest(work.at, entry).await.map(Opened::OtherManifest)
         }
         found => found.map(Opened::Blob),
     }

@@ -143,8 +143,7 @@ pub async fn verify(store: &Store<'_>, reference: &Location, layers: bool) -> Re
     Ok(found)
 }
 
-/// For each manifest the place where it is first: what is listed again is checked once, and what is wrong with it told of
-/// there.
+/// For each manifest the place of its first entry: one that is listed again is checked, and its faults are reported, once.
 fn firsts(nodes: &[Node]) -> Vec<usize> {
     let mut firsts: HashMap<(&Digest, bool), usize> = HashMap::new();
     let keys = nodes.iter().map(|node| (&node.entry.digest, node.entry.is_attestation()));

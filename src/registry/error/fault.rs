@@ -64,7 +64,7 @@ impl Fault {
             }
             Self::NotTls => ("the registry does not speak TLS on this port: use --plain-http", false),
             Self::SpeaksTls => ("if the port speaks TLS, leave --plain-http out", false),
-            Self::Proxy => ("HTTPS_PROXY, HTTP_PROXY and ALL_PROXY name the proxy; NO_PROXY=HOST goes past it", false),
+            Self::Proxy => ("HTTPS_PROXY, HTTP_PROXY and ALL_PROXY name the proxy; NO_PROXY=HOST bypasses it", false),
             Self::ClosedInHandshake => return None,
         };
         let skips = if is_of_certificate && may_skip { "; --insecure skips the check" } else { "" };

@@ -57,7 +57,7 @@ impl Refusal {
             413 => "the registry bounds manifests, and an index with fewer platforms or annotations is smaller",
             415 => "this registry does not take the media type; try --type oci",
             429 => {
-                "--max-wait waits longer, --concurrency asks for less at once; registries may allow more to who signs in"
+                "--max-wait waits longer, --concurrency asks for less at once; many registries allow more requests after sign-in"
             }
             403 if self.says(&["DENIED"]) => {
                 "check the repository's name, that it exists, and what the user may do: registries answer alike"

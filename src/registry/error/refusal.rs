@@ -4,7 +4,7 @@ use serde::Deserialize;
 
 use crate::image::{UntrustedText, one_line};
 
-/// An answer of 400 or above: what was asked, and what the registry says of it.
+/// An answer of 400 or above, or a redirect that is not followed: what was asked, and what the registry says of it.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 #[non_exhaustive]
 pub struct Refusal {
@@ -16,6 +16,9 @@ pub struct Refusal {
     pub messages: Vec<RegistryMessage>,
     /// How much the registry lets be asked, where it says so.
     pub rate_limit: Option<RateLimit>,
+    /// Where the registry redirected a write with a status after which a write is not repeated: 301, 302 or 303 (RFC 9110,
+    /// section 15.4).
+    pub redirected_to: Option<UntrustedText>,
 }
 
 /// One entry of the registry's error body (distribution-spec, "Error Codes").
@@ -60,7 +63,7 @@ impl RateLimit {
 impl Refusal {
     /// With what can be read from the answer's body.
     pub(in crate::registry) fn new(request: impl Into<String>, status: u16, body: &[u8]) -> Self {
-        Self { request: request.into(), status, messages: registry_messages(body), rate_limit: None }
+        Self { request: request.into(), status, messages: registry_messages(body), ..Self::default() }
     }
 
     /// Whether the registry uses one of these codes.
@@ -134,6 +137,9 @@ impl fmt::Display for Refusal {
                 (_, "") => write!(f, "; registry says: {code}")?,
                 _ => write!(f, "; registry says: {code}: {message}")?,
             }
+        }
+        if let Some(location) = &self.redirected_to {
+            write!(f, "; it redirects to {location}, where a write is not repeated")?;
         }
         if let Some(rate_limit) = &self.rate_limit {
             write!(f, "; {rate_limit}")?;

@@ -159,8 +159,11 @@ impl SignIn {
             _ => service.fetch(client, &slot.wanted, login).await,
         };
         let result = match (result, own_alone) {
-            // Not for a 401: the same credentials would be tried once more.
-            (Err(TokenError::Answer(answer)), Some(own)) if !one_at_a_time && answer.status != 401 => {
+            // Not for a 401, after which refused credentials would be tried once more; those that worked before are not
+            // what it refuses.
+            (Err(TokenError::Answer(answer)), Some(own))
+                if !one_at_a_time && (answer.status != 401 || self.known().accepted) =>
+            {
                 let alone = service.fetch(client, &own, login).await;
                 self.known().one_at_a_time |= alone.is_ok();
                 alone

@@ -11,6 +11,7 @@ use std::sync::Arc;
 
 use rustls::ClientConfig;
 use rustls::client::danger::ServerCertVerifier;
+use rustls::crypto::CryptoProvider;
 
 use self::files::{files_with, read_authorities, read_identity};
 pub(super) use self::identity::NoIdentity;
@@ -35,8 +36,9 @@ pub struct Tls {
 pub(super) enum Way<'a> {
     /// No connection of the pool uses TLS.
     Without,
-    /// Any certificate is accepted; the folders may have the client's own.
-    AnyCertificate(&'a [PathBuf]),
+    /// Any certificate of this host is accepted; the folders may have the client's own. That of a proxy is checked, unless
+    /// the host is alone in the pool.
+    AnyCertificateOf { host: &'a str, is_alone: bool, folders: &'a [PathBuf] },
     /// The system's certificates are trusted, those of `--ca-cert`, and those of the host's folders.
     Checked(&'a [PathBuf]),
 }
@@ -49,22 +51,11 @@ impl Tls {
         let provider = Arc::new(rustls::crypto::ring::default_provider());
         let (folders, verifier): (_, Arc<dyn ServerCertVerifier>) = match way {
             Way::Without => (&[][..], Arc::new(TrustedCertificates::none(&provider))),
-            Way::AnyCertificate(folders) => (*folders, Arc::new(AnyCertificate::new(&provider))),
-            Way::Checked(folders) => {
-                let mut trusted = Vec::new();
-                if let Some(path) = files::system_bundle_if_unnamed() {
-                    trusted.extend(read_authorities(path)?);
-                }
-                for path in &self.ca_certs {
-                    trusted.extend(read_authorities(path)?);
-                }
-                for folder in *folders {
-                    for path in files_with(folder, "crt")? {
-                        trusted.extend(read_authorities(&path)?);
-                    }
-                }
-                (*folders, Arc::new(TrustedCertificates::new(trusted, &provider)))
+            Way::AnyCertificateOf { host, is_alone, folders } => {
+                let others = if *is_alone { None } else { Some(self.trusted(&[], &provider)?) };
+                (*folders, Arc::new(AnyCertificate::of(host, others, &provider)))
             }
+            Way::Checked(folders) => (*folders, Arc::new(self.trusted(folders, &provider)?)),
         };
         let mut identity = None;
         for folder in folders {
@@ -83,5 +74,22 @@ impl Tls {
         };
         config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
         Ok(config)
+    }
+
+    /// The system's certificates, those of `--ca-cert`, and those of a host's folders.
+    fn trusted(&self, folders: &[PathBuf], provider: &Arc<CryptoProvider>) -> Result<TrustedCertificates, String> {
+        let mut trusted = Vec::new();
+        if let Some(path) = files::system_bundle_if_unnamed() {
+            trusted.extend(read_authorities(path)?);
+        }
+        for path in &self.ca_certs {
+            trusted.extend(read_authorities(path)?);
+        }
+        for folder in folders {
+            for path in files_with(folder, "crt")? {
+                trusted.extend(read_authorities(&path)?);
+            }
+        }
+        Ok(TrustedCertificates::new(trusted, provider))
     }
 }

@@ -126,26 +126,36 @@ impl ServerCertVerifier for TrustedCertificates {
     }
 }
 
-/// Accepts any certificate, for `--insecure`. The server must still prove that it has the certificate's key.
+/// Accepts any certificate of one host, for `--insecure`. The server must still prove that it has the certificate's key.
 #[derive(Debug)]
-pub(super) struct AnyCertificate(WebPkiSupportedAlgorithms);
+pub(super) struct AnyCertificate {
+    host: String,
+    /// Checks the certificates of other hosts; absent if there is no other in the pool.
+    others: Option<TrustedCertificates>,
+    algorithms: WebPkiSupportedAlgorithms,
+}
 
 impl AnyCertificate {
-    pub(super) fn new(provider: &CryptoProvider) -> Self {
-        Self(provider.signature_verification_algorithms)
+    pub(super) fn of(host: &str, others: Option<TrustedCertificates>, provider: &CryptoProvider) -> Self {
+        Self { host: host.to_owned(), others, algorithms: provider.signature_verification_algorithms }
     }
 }
 
 impl ServerCertVerifier for AnyCertificate {
     fn verify_server_cert(
         &self,
-        _: &CertificateDer<'_>,
-        _: &[CertificateDer<'_>],
-        _: &ServerName<'_>,
-        _: &[u8],
-        _: UnixTime,
+        certificate: &CertificateDer<'_>,
+        intermediates: &[CertificateDer<'_>],
+        name: &ServerName<'_>,
+        ocsp_response: &[u8],
+        now: UnixTime,
     ) -> Result<ServerCertVerified, Error> {
-        Ok(ServerCertVerified::assertion())
+        match &self.others {
+            Some(others) if !name.to_str().eq_ignore_ascii_case(&self.host) => {
+                others.verify_server_cert(certificate, intermediates, name, ocsp_response, now)
+            }
+            _ => Ok(ServerCertVerified::assertion()),
+        }
     }
 
     /// Takes the key from the certificate itself: webpki reads no certificate of version 1 or with a critical extension
@@ -157,7 +167,7 @@ impl ServerCertVerifier for AnyCertificate {
         signed: &DigitallySignedStruct,
     ) -> Result<HandshakeSignatureValid, Error> {
         let key = Fields::read(certificate).ok_or(Flaw::Unreadable)?.key;
-        let candidates = self.0.mapping.iter().find(|(scheme, _)| *scheme == signed.scheme);
+        let candidates = self.algorithms.mapping.iter().find(|(scheme, _)| *scheme == signed.scheme);
         let candidates = candidates.map_or(&[][..], |(_, algorithms)| algorithms);
         let is_proven = candidates.iter().any(|algorithm| {
             algorithm.public_key_alg_id().as_ref() == key.algorithm
@@ -173,11 +183,11 @@ impl ServerCertVerifier for AnyCertificate {
         signed: &DigitallySignedStruct,
     ) -> Result<HandshakeSignatureValid, Error> {
         let key = SubjectPublicKeyInfoDer::from(Fields::read(certificate).ok_or(Flaw::Unreadable)?.key.der);
-        verify_tls13_signature_with_raw_key(message, &key, signed, &self.0).map_err(unproven)
+        verify_tls13_signature_with_raw_key(message, &key, signed, &self.algorithms).map_err(unproven)
     }
 
     fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
-        self.0.supported_schemes()
+        self.algorithms.supported_schemes()
     }
 }
 

@@ -19,7 +19,13 @@ pub(in crate::registry) fn words(error: &Error, host: &str) -> (String, Option<F
         }
         Error::PeerIncompatible(why) => (incompatible(why, host), Some(Fault::NothingInCommon)),
         Error::NoApplicationProtocol => (format!("{host} speaks neither HTTP/1.1 nor HTTP/2"), None),
-        _ => (format!("TLS with {host} failed: {host} broke the rules of TLS"), None),
+        Error::PeerMisbehaved(_)
+        | Error::InvalidMessage(_)
+        | Error::InappropriateMessage { .. }
+        | Error::InappropriateHandshakeMessage { .. }
+        | Error::PeerSentOversizedRecord
+        | Error::DecryptError => (format!("TLS with {host} failed: {host} broke the rules of TLS"), None),
+        _ => (format!("TLS with {host} failed"), None),
     }
 }
 
@@ -48,7 +54,7 @@ fn of_certificate(reason: &CertificateError, host: &str) -> (String, Option<Faul
             (Flaw::NotForServers.to_string(), Fault::Purpose)
         }
         CertificateError::BadSignature => {
-            ("the trusted CA certificate of its issuer's name has another key".into(), Fault::NotTrusted)
+            ("its signature does not match the trusted CA certificate with its issuer's name".into(), Fault::NotTrusted)
         }
         CertificateError::Revoked => ("it was revoked".into(), Fault::Certificate),
         CertificateError::BadEncoding => (Flaw::Unreadable.to_string(), Fault::Certificate),
