@@ -238,3 +238,15 @@ fn the_size_of_a_manifest_of_another_type_is_verified() {
     let said = format!("size: it has {size} bytes, its descriptor says 1");
     assert!(verified.exit == 5 && verified.stdout.contains(&said), "{verified:?}");
 }
+
+#[test]
+fn query_shows_no_platform_of_a_blob() {
+    let scene = Scene::new();
+    let shown = |tag: &str| {
+        let outcome = scene.run(&["query", &format!("{}/app:{tag}", scene.registry.host)]);
+        assert_eq!(outcome.exit, 0, "{outcome:?}");
+        outcome.stdout.lines().filter(|line| line.trim().starts_with("- ")).map(str::to_owned).collect::<Vec<_>>()
+    };
+    assert_eq!(shown("cache"), [""; 0]);
+    assert_eq!(shown("mixed").len(), 1);
+}

@@ -73,6 +73,10 @@ fn every_command_line_gives_the_bytes_of_2_2_1() {
         assert!(told.contains(warning), "{args:?}: {told}");
     }
     assert!(registry.manifest("app", "another").is_none());
+    let folder = tempfile::tempdir().unwrap();
+    std::fs::write(folder.path().join("s.yaml"), "image: r.io/a:1\nmanifests: [{image: r.io/a:2}]\n").unwrap();
+    let linted = manifest_tool(folder.path(), &["lint", "--type", "", "s.yaml"]);
+    assert_eq!(linted.exit, 0, "as push takes it: {linted:?}");
 }
 
 #[test]
@@ -100,7 +104,7 @@ fn arguments_after_the_flags_are_ignored_and_before_a_flag_refused() {
     ] {
         let outcome = push(&registry, &args);
         assert!(
-            outcome.exit == 2 && outcome.stderr.contains("an argument that is no flag stands before"),
+            outcome.exit == 2 && outcome.stderr.contains("unexpected argument before a flag of from-args"),
             "{outcome:?}"
         );
     }

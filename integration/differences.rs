@@ -175,6 +175,18 @@ fn every_placeholder_of_a_template_is_replaced() {
 }
 
 #[test]
+fn platforms_and_a_template_are_refused_without_each_other() {
+    let registry = registry();
+    for (line, said) in [
+        ("platforms: [linux/amd64]", "\"platforms\" needs a \"template\""),
+        ("template: HOST/app:ARCH", "\"template\" needs \"platforms\""),
+    ] {
+        let outcome = run(&registry, &format!("{SPEC}\n{line}\n"), &["push", "from-spec", "s.yaml"]);
+        assert!(outcome.exit == 1 && outcome.stderr.contains(said), "{line}: {outcome:?}");
+    }
+}
+
+#[test]
 fn values_of_annotations_may_have_commas_and_equals_signs_but_no_key_is_empty() {
     let registry = registry();
     let push = |annotations: &str| {
@@ -235,7 +247,7 @@ fn the_readme_lists_every_difference() {
         readme.split("## Where it differs from the Go program\n").nth(1).unwrap().split("\n## ").next().unwrap();
     for part in [
         "One dash",
-        "Exit code 2",
+        "exits with 2",
         "`--type`",
         "near miss",
         "`type`, `append`",
@@ -245,6 +257,7 @@ fn the_readme_lists_every_difference() {
         "without any tag",
         "no entries",
         "every `OS`, `ARCH` and `VARIANT`",
+        "`platforms` or `template` alone",
         "annotation",
         "`--ignore-missing`",
         "another registry",

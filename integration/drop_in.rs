@@ -96,7 +96,7 @@ const OF_SPECS: &[(&str, &[&str])] = &[
         "platform-features",
         &["8:5: unknown key \"features\" in \"platform\" is ignored; an index no longer lists features of CPUs"],
     ),
-    ("platform-that-go-does-not-build", &["6:13: no programs are built for windows/s390x; check os and architecture"]),
+    ("platform-that-go-does-not-build", &["6:13: Go builds no programs for windows/s390x; check os and architecture"]),
     ("platform-version", &["15:7: unknown key \"version\" in \"platform\" is ignored"]),
     (
         "siblings-of-an-empty-platform",

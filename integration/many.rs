@@ -45,7 +45,7 @@ fn files_folders_documents_and_standard_input_in_the_order_given() {
     // What is the same for several indexes is said once.
     let (first, rest) = outcome.stderr.split_once('\n').unwrap();
     assert!(
-        first.starts_with("warning: ") && first.ends_with("use --type auto (said once for all indexes)"),
+        first.starts_with("warning: ") && first.ends_with("use --type auto (shown once for all indexes)"),
         "{outcome:?}"
     );
     assert_eq!(rest, "5 indexes: 5 done, 0 unchanged, 0 failed, 0 skipped\n");

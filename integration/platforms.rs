@@ -360,3 +360,23 @@ fn fields_that_are_not_known_stay_in_an_index_that_is_changed() {
         check(2);
     }
 }
+
+/// What the spec does not say of an index's images is not compared.
+#[test]
+fn a_part_of_a_platform_is_compared_with_that_part_of_an_indexs_images() {
+    let registry = Registry::start();
+    push_index(&registry, "app", "index", &[image(&registry, "amd64", "amd64", "v1")]);
+    for (platform, is_other) in [
+        ("variant: v1", false),
+        ("os: linux", false),
+        ("os.version: \"1\"", false),
+        ("os: linux, architecture: amd64", false),
+        ("variant: v3", true),
+        ("os: linux, architecture: arm64", true),
+    ] {
+        let spec = format!("image: HOST/app:v1\nmanifests:\n- image: HOST/app:index\n  platform: {{{platform}}}\n");
+        let pushed = push_spec(&registry, &["--type", "oci"], &spec);
+        let warned = pushed.stderr.contains("and is an index: all its images are taken");
+        assert_eq!((pushed.exit, warned), (0, is_other), "{platform}: {pushed:?}");
+    }
+}

@@ -221,7 +221,7 @@ fn a_tag_that_holds_something_else_is_an_error_and_is_not_overwritten() {
         let to = MemoryRegistry::start(false);
         let (source, target) = (format!("{}/app:v1", scene.from.server.host), format!("{}/app:v1", to.server.host));
         let outcome = scene.copy(&source, &target);
-        assert!(outcome.exit == 1 && outcome.stderr.contains("holds no list"), "{outcome:?}");
+        assert!(outcome.exit == 1 && outcome.stderr.contains("holds something else"), "{outcome:?}");
         assert!(to.manifest("app", "v1").is_none());
         // At the target: it stays.
         scene.sign();

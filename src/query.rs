@@ -2,7 +2,7 @@
 
 use futures_util::future::try_join_all;
 
-use crate::image::{Descriptor, Location, Manifest, Platform};
+use crate::image::{Descriptor, Location, Manifest, Platform, media_type};
 use crate::store::{Error, Store};
 
 /// What a reference is, and what it runs on.
@@ -13,8 +13,8 @@ pub struct Query {
     pub descriptor: Descriptor,
     /// It is an index, and not one image.
     pub is_index: bool,
-    /// The platforms of its images, in their order, attestations left out. Of what does not say what it is for, an empty
-    /// one.
+    /// The platforms of its images, in their order; attestations and blobs, as build caches have them, are left out. An
+    /// image that does not say what it is for has an empty one.
     pub platforms: Vec<Platform>,
 }
 
@@ -32,7 +32,8 @@ pub async fn query(store: &Store<'_>, reference: &Location) -> Result<Query, Err
     let (is_index, platforms) = match &fetched.manifest {
         Manifest::Image(image) => (false, vec![store.platform_of(reference, image, None).await?]),
         Manifest::Index(index) => {
-            let images = index.manifests.iter().filter(|entry| !entry.is_attestation());
+            let is_image = |entry: &&Descriptor| !entry.is_attestation() && !media_type::is_blob(&entry.media_type);
+            let images = index.manifests.iter().filter(is_image);
             (true, try_join_all(images.map(|entry| store.platform_of_entry(reference, entry, None))).await?)
         }
     };

@@ -74,6 +74,21 @@ fn no_and_wrong_credentials_say_what_to_do() {
     assert!(wrong.exit == 1 && wrong.stderr.ends_with(&expected), "{wrong:?}");
 }
 
+#[test]
+fn an_empty_half_of_a_pair_is_said_and_the_other_is_not_used() {
+    let (folder, registry) = (tempfile::tempdir().unwrap(), Registry::start());
+    push_image(&registry, "app", "v1", "amd64");
+    let reference = format!("{}/app:v1", registry.host);
+    let both = [("MANIFEST_TOOL_USERNAME", "user"), ("MANIFEST_TOOL_PASSWORD", "secret-word")];
+    for (flag, said) in [
+        ("--username", "warning: --username is empty; MANIFEST_TOOL_PASSWORD is not used"),
+        ("--password", "warning: --password is empty; MANIFEST_TOOL_USERNAME is not used"),
+    ] {
+        let outcome = tool(&folder, &["--plain-http", flag, "", "inspect", &reference], &both, "");
+        assert!(outcome.exit == 0 && outcome.stderr.contains(said), "{flag}: {outcome:?}");
+    }
+}
+
 /// A pipeline may have one of the two for other jobs: what anyone may read is read.
 #[test]
 fn half_of_the_environments_pair_is_said_and_not_used() {

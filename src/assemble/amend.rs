@@ -23,7 +23,7 @@ pub(super) fn append(held: &Index, new: &Index) -> Index {
     let mut manifests: Vec<Descriptor> = Vec::new();
     for old in held.manifests.iter().filter(|entry| !entry.is_attestation()) {
         let position = |is: &dyn Fn(&Descriptor) -> bool| new_images.iter().position(|image| is(image));
-        let place = position(&|image| image.platform == old.platform && !image.is_twin_of(old))
+        let place = position(&|image| image.platform == old.platform && !image.has_other_marks(old))
             .or_else(|| position(&|image| image.platform == old.platform))
             .or_else(|| position(&|image| is_unnamed(image, old) || gives_way(old, image, held)));
         match place.and_then(|at| Some((*new_images.get(at)?, used.get_mut(at)?))) {

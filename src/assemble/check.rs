@@ -1,10 +1,10 @@
 //! What is odd about an index, though it can be pushed. Pure.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::fmt;
 
 use super::resolve::Entry;
-use crate::image::{Descriptor, Digest, IndexKind, Location, Platform, media_type, odd_pair};
+use crate::image::{Descriptor, Digest, IndexKind, Location, Platform, UntrustedText, media_type, odd_pair};
 use crate::spec::{Problem, Source, Spec};
 
 /// Something that is likely to be a mistake.
@@ -125,7 +125,20 @@ pub(super) fn of_sources(spec: &Spec, images: &[Entry]) -> Vec<Warning> {
     }
     let warning = |source: &Source| {
         let (given, images) = (&source.platform, in_index.get(&source.location)?);
-        let is_other = *given != Platform::default() && !images.iter().all(|image| image.matches(given));
+        let is_given = |image: &Platform| {
+            // What is not given, any image may be for.
+            let or_of_image = |given: &UntrustedText, image: &UntrustedText| {
+                if given.is_empty() { image.clone() } else { given.clone() }
+            };
+            let wanted = Platform {
+                os: or_of_image(&given.os, &image.os),
+                architecture: or_of_image(&given.architecture, &image.architecture),
+                variant: given.variant.clone(),
+                ..Platform::default()
+            };
+            image.matches(&wanted)
+        };
+        let is_other = !images.iter().all(|image| is_given(image));
         is_other.then(|| Warning::PlatformOfIndex {
             source: Box::new(source.location.clone()),
             given: Box::new(given.clone()),
@@ -155,10 +168,9 @@ pub(super) fn of_images(spec: &Spec, images: &[Entry], kind: IndexKind) -> Vec<W
 /// Images whose configs name an odd platform. One that the spec gives was reported with the spec, and what an index says
 /// of its images is passed on.
 fn odd_pairs<'i>(spec: &'i Spec, images: &'i [Entry]) -> impl Iterator<Item = Warning> + 'i {
-    let is_given = |image: &&Entry| {
-        let of = spec.sources.iter().find(|source| source.location == image.source);
-        image.in_index || of.is_some_and(|source| !source.platform.os.is_empty())
-    };
+    let with_os = spec.sources.iter().filter(|source| !source.platform.os.is_empty());
+    let with_os: HashSet<&Location> = with_os.map(|source| &source.location).collect();
+    let is_given = move |image: &&Entry| image.in_index || with_os.contains(&image.source);
     images.iter().filter(move |image| !is_given(image)).filter_map(|image| {
         let reason = odd_pair(image.descriptor.platform.as_ref()?)?;
         Some(Warning::OddPlatform { source: Box::new(image.source.clone()), reason })

@@ -66,7 +66,7 @@ impl Plan {
         let is_cache =
             |held: &HeldManifest| held.index.manifests.iter().any(|entry| media_type::is_blob(&entry.media_type));
         if spec.append && held.manifest().is_some_and(is_cache) {
-            let reason = "it lists blobs, as build caches do, and no images";
+            let reason = "it lists blobs, as build caches do, which a push cannot change";
             return Err(PlanError::Unamendable { target: target.clone(), reasons: vec![reason.into()] });
         }
         if spec.append {
@@ -203,7 +203,7 @@ impl Plan {
     }
 }
 
-/// The bytes of an index, with the fields of the one that it changes which are not known here.
+/// The bytes of an index. If it changes one that has unknown fields, these are kept.
 fn written(kind: IndexKind, index: &Index, changed: Option<&HeldManifest>) -> Result<Vec<u8>, String> {
     let unknown = match changed {
         Some(held) if held.is_index => UnknownFields::of(&held.bytes, &held.index),
@@ -238,7 +238,7 @@ fn check_platforms(spec: &Spec, images: &[Entry]) -> Result<(), PlanError> {
         let Some(platform) = &entry.descriptor.platform else { continue };
         let others = seen.entry(platform).or_default();
         // Twins are told apart by what marks them.
-        match others.iter().find(|other| !other.descriptor.is_twin_of(&entry.descriptor)) {
+        match others.iter().find(|other| !other.descriptor.has_other_marks(&entry.descriptor)) {
             Some(first) => clashes.push((platform.clone(), name(first), name(entry))),
             None => others.push(entry),
         }

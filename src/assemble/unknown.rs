@@ -66,10 +66,12 @@ impl UnknownFields {
     }
 
     fn take(&mut self, entry: &Descriptor) -> OfEntry {
-        let is_same =
-            |old: &Descriptor| old.digest == entry.digest && old.platform == entry.platform && !old.is_twin_of(entry);
-        let found = self.of_entries.iter_mut().find(|(old, _)| is_same(old));
-        found.map(|(_, fields)| std::mem::take(fields)).unwrap_or_default()
+        let is_same = |old: &Descriptor| {
+            old.digest == entry.digest && old.platform == entry.platform && !old.has_other_marks(entry)
+        };
+        // Taken out, as an entry may be listed twice.
+        let found = self.of_entries.iter().position(|(old, _)| is_same(old));
+        found.map(|place| self.of_entries.remove(place).1).unwrap_or_default()
     }
 }
 
@@ -103,6 +105,13 @@ mod tests {
                 "a1 linux/amd64, a2",
                 json!({"manifests": [
                     {"platform": {"os": "linux", "features": ["sse4"]}, "x-entry": true}, {"x-entry": null},
+                ], "x-index": {"a": [1]}}),
+            ),
+            (
+                "a2, a1 linux/amd64",
+                json!({"manifests": [
+                    {"platform": {"os": "linux"}, "x-entry": null},
+                    {"x-entry": true},
                 ], "x-index": {"a": [1]}}),
             ),
             (

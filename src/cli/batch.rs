@@ -27,8 +27,8 @@ pub(super) struct Batch<'a> {
     /// A dry run ends with a code of its own where something would change.
     pub(super) exit_code: bool,
     pub(super) progress: bool,
-    /// Whether the warning about Docker lists of OCI images was printed, which is the same for every index of a run.
-    pub(super) has_warned_of_form: AtomicBool,
+    /// Whether the warning about OCI images in a Docker list was printed, which is shown once for all indexes of a run.
+    pub(super) has_warned_of_oci: AtomicBool,
 }
 
 /// Something would change, and the exit code was to say so.
@@ -110,15 +110,15 @@ impl Batch<'_> {
     }
 
     fn tell(&self, event: &Event, of: Option<&Spec>) {
-        let is_of_form = of.is_some() && matches!(event, Event::Warning(Warning::OciInDockerList { .. }));
-        if is_of_form && self.has_warned_of_form.swap(true, Ordering::Relaxed) {
+        let is_of_oci = of.is_some() && matches!(event, Event::Warning(Warning::OciInDockerList { .. }));
+        if is_of_oci && self.has_warned_of_oci.swap(true, Ordering::Relaxed) {
             return;
         }
         // The place in its file says which spec a warning is about.
         let of = of.filter(|_| !matches!(event, Event::Warning(Warning::Spec(_))));
         let of = of.map(|spec| format!("{}: ", spec.target)).unwrap_or_default();
         if event.is_warning() && !self.global.quiet {
-            say(format_args!("warning: {of}{event}{}", if is_of_form { " (said once for all indexes)" } else { "" }));
+            say(format_args!("warning: {of}{event}{}", if is_of_oci { " (shown once for all indexes)" } else { "" }));
         } else if self.global.debug {
             say(format_args!("debug: {of}{event}"));
         }

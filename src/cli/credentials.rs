@@ -108,11 +108,11 @@ impl Global {
         Ok(CredentialSources { given: registry.map(|registry| pair.given_to(&registry)), unused, ..sources })
     }
 
-    /// Looks for the configuration that `--docker-cfg` names: with a typing error in it, a registry would only say that
-    /// credentials are missing. A folder without one is anonymous, with a note.
+    /// Checks that the path of `--docker-cfg` exists: otherwise a misspelled path would look like missing credentials. A
+    /// folder without config.json gives no credentials, with a note.
     ///
     /// # Errors
-    /// There is no such file or folder, as in 2.2.1.
+    /// There is no such file or folder, which 2.2.1 refuses as well.
     fn check_config(&self) -> Result<(), Failure> {
         let Some(path) = self.docker_cfg.as_deref() else { return Ok(()) };
         let shown = UntrustedText::from(path.to_string_lossy().into_owned());
@@ -138,18 +138,18 @@ impl Global {
                 Ok(Some(Pair { user, password, user_from, password_from }))
             }
             (None, None) => Ok(None),
+            // An empty variable of a pipeline, as in a fork without secrets: anonymous, as in 2.2.1.
+            (Some((_, source)), None) if self.password.is_some() => {
+                say(format_args!("warning: --password is empty; {source} is not used"));
+                Ok(None)
+            }
+            (None, Some((_, source))) if self.username.is_some() => {
+                say(format_args!("warning: --username is empty; {source} is not used"));
+                Ok(None)
+            }
             (Some((_, source @ USERNAME)), None) | (None, Some((_, source @ PASSWORD))) => {
                 let other = if source == USERNAME { PASSWORD } else { USERNAME };
                 say(format_args!("warning: {source} is set and {other} is not; neither is used"));
-                Ok(None)
-            }
-            // An empty variable of a pipeline, as in a fork without secrets: anonymous, as in 2.2.1.
-            (Some(_), None) if self.password.is_some() => {
-                say("warning: --password is empty; --username is not used");
-                Ok(None)
-            }
-            (None, Some(_)) if self.username.is_some() => {
-                say("warning: --username is empty; --password is not used");
                 Ok(None)
             }
             (Some((_, source)), None) => {

@@ -12,25 +12,34 @@ pub(super) fn as_clap_has_it(args: impl Iterator<Item = OsString>, command: &cla
     let any_text = names(command, clap::Arg::is_allow_hyphen_values_set);
     let with_equals = names(command, clap::Arg::is_require_equals_set);
     let (mut is_over, mut is_value) = (false, false);
-    let mut taken: Vec<(OsString, bool)> = Vec::new();
+    let mut taken: Vec<Taken> = Vec::new();
     for (place, arg) in args.enumerate() {
         let is_text = std::mem::take(&mut is_value);
         is_over |= !is_text && arg == "--";
         let Some(text) = arg.to_str().filter(|_| !is_text && !is_over && place > 0) else {
-            taken.push((arg, false));
+            taken.push(Taken { arg, is_flag: false, is_movable: false });
             continue;
         };
         let text = if (place, text) == (1, "-v") { "--version" } else { text };
         match long_flag(text, &flags) {
-            Flag::Off(flag) => taken.retain(|(earlier, _)| *earlier != *flag),
+            Flag::Off(flag) => taken.retain(|earlier| !earlier.is_flag || *earlier.arg != *flag),
             Flag::Given(flag) => {
                 is_value = any_text.contains(&flag);
                 let is_movable = flag.split('=').next().is_some_and(|flag| with_equals.contains(flag));
-                taken.push((flag.into(), is_movable));
+                taken.push(Taken { arg: flag.into(), is_flag: true, is_movable });
             }
         }
     }
     gathered(taken)
+}
+
+/// An argument as clap will have it.
+struct Taken {
+    arg: OsString,
+    /// Not the value of a flag.
+    is_flag: bool,
+    /// Its value follows a `=`.
+    is_movable: bool,
 }
 
 /// What becomes of an argument.
@@ -52,12 +61,12 @@ pub(super) fn parse_bool(text: &str) -> Option<bool> {
 
 /// Moves the flags whose value follows a `=` to the front if there are several: where a flag stands both before and after
 /// the command, clap uses only the values on one side.
-fn gathered(args: Vec<(OsString, bool)>) -> Vec<OsString> {
-    let is_moved = args.iter().filter(|(_, is_movable)| *is_movable).count() > 1;
-    let (moved, mut rest): (Vec<_>, Vec<_>) = args.into_iter().partition(|(_, is_movable)| is_moved && *is_movable);
+fn gathered(args: Vec<Taken>) -> Vec<OsString> {
+    let is_moved = args.iter().filter(|arg| arg.is_movable).count() > 1;
+    let (moved, mut rest): (Vec<_>, Vec<_>) = args.into_iter().partition(|arg| is_moved && arg.is_movable);
     let program = 1.min(rest.len());
     rest.splice(program..program, moved);
-    rest.into_iter().map(|(arg, _)| arg).collect()
+    rest.into_iter().map(|taken| taken.arg).collect()
 }
 
 /// The names of flags of a certain kind, with their dashes.
@@ -147,6 +156,7 @@ mod tests {
             ),
             (&["--debug", "inspect", "--debug=0", "--raw=F", "--expand-config=FALSE"], &["inspect"]),
             (&["--debug=f", "inspect", "--debug"], &["inspect", "--debug"]),
+            (&["--password", "--debug", "--debug=false", "push"], &["--password", "--debug", "push"]),
             (&["--debug=yes", "--raw=2", "--raw="], &["--debug=yes", "--raw=2", "--raw="]),
             (
                 &["--annotations=false", "--insecure=no", "--retries=false"],

@@ -4,10 +4,9 @@ use serde_json::json;
 use super::Global;
 use super::failure::Failure;
 use super::results::pretty;
-use super::specs::{Given, Named, SpecsRead, Variables, read_all, warn};
+use super::specs::{FORMS, Given, Named, SpecsRead, Variables, form, read_all, warn};
 use crate::image::Location;
 use crate::output;
-use crate::spec::Form;
 
 /// Check specs without a network
 #[derive(Debug, Args)]
@@ -17,7 +16,7 @@ pub(super) struct Lint {
     #[arg(required = true, value_name = "SPEC")]
     specs: Vec<String>,
     /// The --type that they will be pushed with
-    #[arg(long = "type", value_name = "docker|oci|auto", value_parser = ["docker", "oci", "auto"])]
+    #[arg(long = "type", value_name = "docker|oci|auto", value_parser = FORMS, hide_possible_values = true)]
     form: Option<String>,
     /// They will be pushed with --append
     #[arg(long)]
@@ -31,7 +30,7 @@ pub(super) struct Lint {
 
 impl Lint {
     pub(super) fn run(self, global: &Global) -> Result<String, Failure> {
-        let form = self.form.as_deref().map(str::parse::<Form>).transpose().map_err(Failure::usage)?;
+        let form = form(self.form.as_deref())?;
         let given = Given { form, append: self.append, strict: self.strict, variables: self.variables };
         let read = read_all(&self.specs, &given);
         if !global.quiet {

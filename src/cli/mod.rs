@@ -162,7 +162,7 @@ fn run() -> ExitCode {
         Some(chosen) => chosen.is_incomplete().then(|| Some(chosen.name())),
     };
     if let Some(of) = missing {
-        // Credentials were meant for a command.
+        // With credentials, the command was probably forgotten.
         if cli.global.has_credentials() {
             return refuse(&command().error(ErrorKind::MissingSubcommand, "a command is missing"), &secrets);
         }

@@ -9,7 +9,7 @@ use super::batch::Batch;
 use super::duration::duration;
 use super::failure::Failure;
 use super::results::{Files, Results};
-use super::specs::{Given, Variables, read_specs, warn};
+use super::specs::{FORMS, Given, Variables, form, read_specs, warn};
 use crate::assemble::PushOptions;
 use crate::image::Digest;
 use crate::registry::IfMatch;
@@ -27,7 +27,7 @@ pub(super) const SETTLE: Duration = Duration::from_secs(1);
 pub(super) struct Push {
     /// Form of the index; auto is docker where every image is Docker's, else oci
     /// [default: the spec's; with --append the target's; else docker]
-    #[arg(long = "type", value_name = "docker|oci|auto", global = true, value_parser = ["docker", "oci", "auto", ""], hide_possible_values = true)]
+    #[arg(long = "type", value_name = "docker|oci|auto", global = true, value_parser = FORMS, hide_possible_values = true)]
     form: Option<String>,
     /// Start from what the target holds: an image for the same platform is replaced, the others stay
     #[arg(long, global = true)]
@@ -51,7 +51,7 @@ pub(super) struct Push {
     /// [default: 1s]
     #[arg(long, global = true, value_name = "TIME", value_parser = duration)]
     settle: Option<Duration>,
-    /// Treat warnings about the index as errors
+    /// Treat warnings as errors
     #[arg(long, global = true)]
     strict: bool,
     #[command(flatten)]
@@ -127,9 +127,7 @@ impl Push {
     }
 
     pub(super) fn run(self, global: &Global) -> Result<Results, Failure> {
-        // An empty one, as an empty variable of a pipeline makes it, counts as not given.
-        let form = self.form.as_deref().filter(|form| !form.is_empty());
-        let form = form.map(str::parse::<Form>).transpose().map_err(Failure::usage)?;
+        let form = form(self.form.as_deref())?;
         let append = self.append;
         if global.password_stdin
             && matches!(&self.from, Some(From::FromSpec(from)) if from.specs.iter().any(|path| path == "-"))
@@ -177,7 +175,7 @@ impl Push {
             fail_fast,
             exit_code: self.exit_code,
             progress,
-            has_warned_of_form: AtomicBool::default(),
+            has_warned_of_oci: AtomicBool::default(),
         };
         batch.run(&specs)
     }
@@ -260,8 +258,8 @@ pub(super) fn check_order(matches: &ArgMatches) -> Result<(), &'static str> {
     };
     let mut places = flags.into_iter().filter_map(place_of);
     if places.any(|flag| flag > word) {
-        return Err("from-args: an argument that is no flag stands before a flag; lists take commas without blanks \
-                    (--platforms linux/amd64,linux/arm64), switches a value after an equals sign (--ignore-missing=true)");
+        return Err("unexpected argument before a flag of from-args; write a list without blanks \
+                    (--platforms linux/amd64,linux/arm64), and the value of a switch with = (--ignore-missing=true)");
     }
     Ok(())
 }

@@ -99,6 +99,14 @@ pub(super) struct SpecsRead {
     of_bad_files: Vec<Problem>,
 }
 
+/// The values of `--type`. An empty one, as an unset variable of a pipeline leaves it, counts as not given.
+pub(super) const FORMS: [&str; 4] = ["docker", "oci", "auto", ""];
+
+/// Reads the value of `--type`.
+pub(super) fn form(text: Option<&str>) -> Result<Option<Form>, Failure> {
+    text.filter(|text| !text.is_empty()).map(str::parse).transpose().map_err(Failure::usage)
+}
+
 impl SpecsRead {
     /// The warnings about all specs.
     pub(super) fn warnings(&self) -> impl Iterator<Item = &Problem> {
@@ -112,7 +120,7 @@ pub(super) fn read_all(paths: &[String], given: &Given) -> SpecsRead {
     let lookup = |name: &str| given.variables.value(name);
     let variables = given.variables.are_wanted().then_some(&lookup as Lookup<'_>);
     let (mut left, mut memory) = (MAX_LENGTH, 0);
-    // A variable of a pipeline that is empty, beside one that is not.
+    // Empty arguments are skipped: an unset variable of a pipeline leaves one.
     let given_paths: Vec<String> = paths.iter().filter(|path| !path.trim().is_empty()).cloned().collect();
     if given_paths.is_empty() {
         problems.push("no spec is named: the argument is empty".into());

@@ -9,8 +9,8 @@ pub const REFERENCE_TYPE: &str = "vnd.docker.reference.type";
 /// Annotation of an attestation entry: the digest of the image that it speaks of.
 pub const REFERENCE_DIGEST: &str = "vnd.docker.reference.digest";
 
-/// What an annotation of an entry starts with that says how its layers are compressed, as Podman writes it for the zstd
-/// twin of an image.
+/// How annotations of an entry begin that say how its layers are compressed. Podman writes one for the zstd twin of an
+/// image.
 pub(crate) const COMPRESSION: &str = "io.github.containers.compression.";
 
 /// Free key-value pairs (OCI image-spec, "Annotations"), sorted by key.
@@ -74,8 +74,9 @@ impl Descriptor {
         self.artifact_type.is_none() && !self.annotations.keys().any(|key| key.starts_with(COMPRESSION))
     }
 
-    /// Whether clients tell this entry from another one for the same platform.
-    pub(crate) fn is_twin_of(&self, other: &Self) -> bool {
+    /// Whether clients can tell this entry from another one for the same platform, its twin: by `artifactType`, or by how
+    /// its layers are compressed.
+    pub(crate) fn has_other_marks(&self, other: &Self) -> bool {
         fn marks(entry: &Descriptor) -> impl Iterator<Item = (&UntrustedText, &UntrustedText)> {
             entry.annotations.iter().filter(|(key, _)| key.starts_with(COMPRESSION))
         }

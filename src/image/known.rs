@@ -1,5 +1,7 @@
 //! The operating systems, architectures and variants that are known, and the nearest to a name that is not.
 
+use std::collections::HashSet;
+
 use super::Platform;
 
 /// OS/ARCH pairs that Go builds for: `go tool dist list` of Go 1.26, and `windows/arm`, which Go built until 1.25.
@@ -159,7 +161,7 @@ fn is_known_architecture(architecture: &str) -> bool {
 pub(crate) fn odd_pair(platform: &Platform) -> Option<String> {
     let Platform { os, architecture, .. } = platform;
     let is_odd = is_known_platform(platform) && !PAIRS.contains(&format!("{os}/{architecture}").as_str());
-    is_odd.then(|| format!("no programs are built for {platform}; check os and architecture"))
+    is_odd.then(|| format!("Go builds no programs for {platform}; check os and architecture"))
 }
 
 fn variants_of(architecture: &str) -> &'static [&'static str] {
@@ -185,6 +187,12 @@ pub(crate) fn unsupported(platform: &Platform) -> String {
     if let Some(meant) = nearest(platform) {
         return format!("unsupported platform {platform}; did you mean {meant}?");
     }
+    if platform.is_empty() {
+        let known: HashSet<&str> = VARIANTS.iter().flat_map(|(_, variants)| variants.iter().copied()).collect();
+        let mut known: Vec<&str> = known.into_iter().collect();
+        known.sort_unstable();
+        return format!("unsupported variant {variant}; the variants are {}", known.join(", "));
+    }
     let variants = variants_of(architecture);
     let is_variant = is_known_system(os) && is_known_architecture(architecture);
     let known = if is_variant && variants.is_empty() {
@@ -200,8 +208,8 @@ pub(crate) fn unsupported(platform: &Platform) -> String {
     format!("unsupported platform {platform}; {known}")
 }
 
-/// "; did you mean linux/amd64?" for a platform that is not known, else nothing: the end of a message that nothing was
-/// found for it.
+/// The end of a "not found" message: "; did you mean linux/amd64?" if the platform is unknown and near to a known one,
+/// else nothing.
 #[must_use]
 pub(crate) fn suggestion(platform: &Platform) -> String {
     let meant = nearest(platform).filter(|_| !is_known_platform(platform));
@@ -351,7 +359,7 @@ mod tests {
             ("linux//", "its architecture is missing"),
             ("/amd64/", "its os is missing"),
             ("linux /amd64/", "it has blanks in it"),
-            ("//v9", "the operating systems are"),
+            ("//v10", "unsupported variant v10; the variants are power10, "),
             ("haiku/amd64/", "the operating systems are aix, android"),
         ] {
             let message = unsupported(&platform(text));

@@ -101,12 +101,13 @@ pub fn from_template(request: &TemplateRequest<'_>) -> Result<Spec, SpecError> {
 pub(super) fn missing_placeholders(template: &str, sources: &[Source]) -> Vec<String> {
     let mut order: Vec<&Location> = Vec::new();
     let mut platforms: HashMap<&Location, Vec<&Platform>> = HashMap::new();
-    for Source { location, platform, .. } in sources {
+    let mut seen = HashSet::new();
+    for source @ Source { location, platform, .. } in sources {
         let same = platforms.entry(location).or_insert_with(|| {
             order.push(location);
             Vec::new()
         });
-        if !same.contains(&platform) {
+        if seen.insert((&source.location, platform)) {
             same.push(platform);
         }
     }
@@ -114,7 +115,10 @@ pub(super) fn missing_placeholders(template: &str, sources: &[Source]) -> Vec<St
     several
         .filter(|(_, platforms)| platforms.len() > 1)
         .map(|(location, platforms)| {
-            let names: Vec<String> = platforms.iter().map(ToString::to_string).collect();
+            let mut names: Vec<String> = platforms.iter().take(MAX_NAMES).map(ToString::to_string).collect();
+            if platforms.len() > MAX_NAMES {
+                names.push(format!("{} others", platforms.len() - MAX_NAMES));
+            }
             let missing = missing(template, platforms);
             format!("the template makes {location} of {}{missing}", names.join(" and of "))
         })
@@ -130,12 +134,13 @@ fn missing(template: &str, platforms: &[&Platform]) -> String {
     };
     let by_field =
         [("OS", differ(|p| &p.os)), ("ARCH", differ(|p| &p.architecture)), ("VARIANT", differ(|p| &p.variant))];
-    let missing = by_field.into_iter().filter(|(name, differs)| *differs && !template.contains(name));
+    let text = without_variables(template);
+    let missing = by_field.into_iter().filter(|(name, differs)| *differs && !text.contains(name));
     let names: Vec<&str> = missing.map(|(name, _)| name).collect();
     match names.as_slice() {
         [] => String::new(),
         _ => {
-            let written = lower_case_placeholders(template).map(|said| format!("; {said}")).unwrap_or_default();
+            let written = lower_case(template, &names).map(|said| format!("; {said}")).unwrap_or_default();
             format!(": it has no {}{written}", names.join(" and no "))
         }
     }
@@ -143,18 +148,43 @@ fn missing(template: &str, platforms: &[&Platform]) -> String {
 
 /// Says which placeholders a template has in lower case only, which makes text of them.
 pub(super) fn lower_case_placeholders(template: &str) -> Option<String> {
-    let words: Vec<&str> = template.split(|c: char| !c.is_ascii_alphanumeric()).collect();
-    let is_lower = |name: &&str| {
-        let is_it = |word: &&str| word.eq_ignore_ascii_case(name);
-        !template.contains(name) && words.iter().any(is_it)
-    };
-    let said = PLACEHOLDERS.iter().filter(|name| is_lower(name)).map(|name| {
-        let written = words.iter().find(|word| word.eq_ignore_ascii_case(name)).unwrap_or(name);
-        format!("\"{written}\" in the template is text; the placeholder is {name}")
+    lower_case(template, &PLACEHOLDERS)
+}
+
+fn lower_case(template: &str, placeholders: &[&str]) -> Option<String> {
+    let text = without_variables(template);
+    let words: Vec<&str> = text.split(|c: char| !c.is_ascii_alphanumeric()).flat_map(placeholders_in).collect();
+    let said = placeholders.iter().filter(|name| !text.contains(*name)).filter_map(|name| {
+        let written = words.iter().find(|word| word.eq_ignore_ascii_case(name))?;
+        Some(format!("\"{written}\" in the template is text; the placeholder is {name}"))
     });
     let said: Vec<String> = said.collect();
     (!said.is_empty()).then(|| said.join("; "))
 }
+
+/// The placeholders that a word consists of, in any letter case, such as `arch` and `variant` of `archvariant`. None if
+/// anything else is in it, as in `search`.
+fn placeholders_in(word: &str) -> Vec<&str> {
+    let (mut found, mut rest) = (Vec::new(), word);
+    while !rest.is_empty() {
+        let starts = |name: &&str| rest.get(..name.len()).is_some_and(|start| start.eq_ignore_ascii_case(name));
+        let Some(name) = PLACEHOLDERS.iter().find(|name| starts(name)) else { return Vec::new() };
+        let (start, end) = rest.split_at(name.len());
+        found.push(start);
+        rest = end;
+    }
+    found
+}
+
+/// The text of a template without its `${VARIABLE}`s, whose names and values hold no placeholders.
+fn without_variables(template: &str) -> String {
+    let mut parts = template.split("${");
+    let first = parts.next().unwrap_or_default().to_owned();
+    parts.fold(first, |text, part| text + "-" + part.split_once('}').map_or(part, |(_, tail)| tail))
+}
+
+/// Platforms that a warning names; a spec may have thousands.
+const MAX_NAMES: usize = 20;
 
 /// What stands for a platform's parts in a template.
 const PLACEHOLDERS: [&str; 3] = ["OS", "ARCH", "VARIANT"];
@@ -285,6 +315,41 @@ mod tests {
             ("é/OS", "linux/x", "é/linux"),
         ] {
             assert_eq!(fill(template, &platform(with)), filled);
+        }
+    }
+
+    #[test]
+    fn placeholders_that_a_template_does_not_have_are_named() {
+        let warning = |template: &str, platforms: &[&str]| {
+            let location: Location = "r.io/a:1".parse().unwrap();
+            let source = |text: &&str| Source::of(location.clone(), platform(text));
+            missing_placeholders(template, &platforms.iter().map(source).collect::<Vec<_>>()).join("\n")
+        };
+        for (template, platforms, said) in [
+            ("r.io/a:1", &["linux/amd64", "linux/arm64"][..], "linux/amd64 and of linux/arm64: it has no ARCH"),
+            ("r.io/a:${ARCH}", &["linux/amd64", "linux/arm64"], "linux/arm64: it has no ARCH"),
+            ("r.io/a:ARCH", &["linux/arm/v6", "linux/arm/v7"], "linux/arm/v7: it has no VARIANT"),
+            (
+                "r.io/a:os-archvariant",
+                &["linux/amd64", "linux/arm64"],
+                "it has no ARCH; \"arch\" in the template is text; the placeholder is ARCH",
+            ),
+            ("r.io/search:1", &["linux/amd64", "linux/arm64"], "it has no ARCH"),
+        ] {
+            let warning = warning(template, platforms);
+            assert!(warning.starts_with("the template makes r.io/a:1 of ") && warning.ends_with(said), "{warning}");
+        }
+        let many: Vec<String> = (0..5000).map(|number| format!("linux/a{number}")).collect();
+        let many: Vec<&str> = many.iter().map(String::as_str).collect();
+        assert!(warning("r.io/a:1", &many).ends_with(" and of linux/a19 and of 4980 others: it has no ARCH"));
+        for (template, said) in [
+            ("r.io/a:v1-archvariant", Some("\"arch\" in the template is text; the placeholder is ARCH; \"variant\"")),
+            ("r.io/a:ARCH-${arch}", None),
+            ("r.io/archive:1", None),
+        ] {
+            let found = lower_case_placeholders(template);
+            assert_eq!(found.is_some(), said.is_some(), "{template}: {found:?}");
+            assert!(found.unwrap_or_default().starts_with(said.unwrap_or_default()), "{template}");
         }
     }
 

@@ -14,6 +14,8 @@ use super::{
 };
 use crate::image::{self, Annotations, Location, Platform, UntrustedText, odd_pair};
 
+const NO_ENTRIES: &str = "\"manifests\" is empty: an index needs at least one image";
+
 /// A file of specs, and what is said of them besides.
 #[derive(Clone, Copy, Default)]
 pub struct YamlRequest<'a> {
@@ -194,13 +196,14 @@ impl Reader<'_> {
         }
         let is_templated = keys.get("platforms").is_some() || keys.get("template").is_some();
         match keys.get("manifests") {
-            Some(Spanned { value: Node::List(entries), .. }) if entries.iter().any(|entry| !is_null(entry)) => {
+            Some(node @ Spanned { value: Node::List(entries), .. }) => {
                 sources.extend(self.entries(entries));
+                if entries.iter().all(is_null) && !is_templated {
+                    self.note(node.referenced, NO_ENTRIES);
+                }
             }
-            Some(Spanned { value: Node::List(_) | Node::Null, .. }) | None if is_templated => {}
-            Some(node @ Spanned { value: Node::List(_) | Node::Null, .. }) => {
-                self.note(node.referenced, "\"manifests\" is empty: an index needs at least one image");
-            }
+            Some(Spanned { value: Node::Null, .. }) | None if is_templated => {}
+            Some(node @ Spanned { value: Node::Null, .. }) => self.note(node.referenced, NO_ENTRIES),
             Some(node) => self.note(node.referenced, "\"manifests\" must be a list of entries with \"image\""),
             None => self.note(root.referenced, "\"manifests\" is missing: the list of images to put into the index"),
         }
@@ -210,7 +213,7 @@ impl Reader<'_> {
     /// The sources of `manifests`. An entry that is null, as a dash without anything makes it, is dropped as in 2.2.1.
     fn entries(&mut self, entries: &[Spanned<Node>]) -> Vec<Source> {
         let mut sources: Vec<Source> = Vec::new();
-        let mut platforms: HashMap<Location, Platform> = HashMap::new();
+        let mut platforms: HashMap<Location, (Platform, HashSet<Platform>)> = HashMap::new();
         for node in entries {
             if is_null(node) {
                 self.warn(node.referenced, "an empty entry of \"manifests\" is dropped");
@@ -218,14 +221,11 @@ impl Reader<'_> {
             }
             let Some(source) = self.entry(node) else { continue };
             let Source { location, platform, .. } = &source;
-            match platforms.get(location) {
-                Some(other) if other != platform => {
-                    let message =
-                        format!("{location} is given for two platforms, {} and {}", name(other), name(platform));
-                    self.warn(node.referenced, message);
-                }
-                Some(_) => {}
-                None => drop(platforms.insert(location.clone(), platform.clone())),
+            let new = || (platform.clone(), HashSet::new());
+            let (first, others) = platforms.entry(location.clone()).or_insert_with(new);
+            if platform != first && others.insert(platform.clone()) {
+                let message = format!("{location} is given for two platforms, {} and {}", name(first), name(platform));
+                self.warn(node.referenced, message);
             }
             sources.push(source);
         }

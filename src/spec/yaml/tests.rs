@@ -70,8 +70,24 @@ fn what_2_2_1_ignores_is_ignored_with_a_warning() {
             &["s.yaml:4:3: r.io/b:1 is given for two platforms, that of its config and linux/arm64"],
         ),
         (
+            format!(
+                "{image}{entry}{}",
+                ["arm", "arm64", "arm", "arm64"]
+                    .map(|name| format!("- image: r.io/b:1\n  platform: {{os: linux, architecture: {name}}}\n"))
+                    .concat()
+            ),
+            &[
+                "s.yaml:4:3: r.io/b:1 is given for two platforms, that of its config and linux/arm",
+                "s.yaml:6:3: r.io/b:1 is given for two platforms, that of its config and linux/arm64",
+            ],
+        ),
+        (
             format!("{image}platforms: [linux/amd64, linux/arm64]\ntemplate: r.io/b:1\n"),
             &["s.yaml:3:11: the template makes r.io/b:1 of linux/amd64 and of linux/arm64: it has no ARCH"],
+        ),
+        (
+            format!("{image}platforms: [linux/amd64]\ntemplate: r.io/b:ARCH\nmanifests:\n-\n"),
+            &["s.yaml:5:2: an empty entry of \"manifests\" is dropped"],
         ),
     ] {
         assert_eq!(warnings(&text), expected, "{text}");
