@@ -4,7 +4,7 @@ use serde_json::json;
 use super::Global;
 use super::failure::Failure;
 use super::results::pretty;
-use super::specs::{FORMS, Given, Named, SpecsRead, Variables, form, read_all, warn};
+use super::specs::{Given, Named, SpecsRead, Variables, form, forms, read_all, warn};
 use crate::image::Location;
 use crate::output;
 
@@ -16,7 +16,7 @@ pub(super) struct Lint {
     #[arg(required = true, value_name = "SPEC")]
     specs: Vec<String>,
     /// The --type that they will be pushed with
-    #[arg(long = "type", value_name = "docker|oci|auto", value_parser = FORMS, hide_possible_values = true)]
+    #[arg(long = "type", value_name = "docker|oci|auto", value_parser = forms(), hide_possible_values = true)]
     form: Option<String>,
     /// They will be pushed with --append
     #[arg(long)]

@@ -9,7 +9,7 @@ use super::batch::Batch;
 use super::duration::duration;
 use super::failure::Failure;
 use super::results::{Files, Results};
-use super::specs::{FORMS, Given, Variables, form, read_specs, warn};
+use super::specs::{Given, Variables, form, forms, read_specs, warn};
 use crate::assemble::PushOptions;
 use crate::image::Digest;
 use crate::registry::IfMatch;
@@ -27,7 +27,7 @@ pub(super) const SETTLE: Duration = Duration::from_secs(1);
 pub(super) struct Push {
     /// Form of the index; auto is docker where every image is Docker's, else oci
     /// [default: the spec's; with --append the target's; else docker]
-    #[arg(long = "type", value_name = "docker|oci|auto", global = true, value_parser = FORMS, hide_possible_values = true)]
+    #[arg(long = "type", value_name = "docker|oci|auto", global = true, value_parser = forms(), hide_possible_values = true)]
     form: Option<String>,
     /// Start from what the target holds: an image for the same platform is replaced, the others stay
     #[arg(long, global = true)]

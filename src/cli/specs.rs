@@ -2,6 +2,8 @@ use std::collections::HashMap;
 use std::io::Read as _;
 use std::path::{Path, PathBuf};
 
+use clap::builder::{PossibleValue, PossibleValuesParser};
+
 use super::credentials::holds_credentials;
 use super::failure::Failure;
 use super::talk::say;
@@ -100,7 +102,10 @@ pub(super) struct SpecsRead {
 }
 
 /// The values of `--type`. An empty one, as an unset variable of a pipeline leaves it, counts as not given.
-pub(super) const FORMS: [&str; 4] = ["docker", "oci", "auto", ""];
+pub(super) fn forms() -> PossibleValuesParser {
+    let named = ["docker", "oci", "auto"].map(PossibleValue::new);
+    named.into_iter().chain([PossibleValue::new("").hide(true)]).into()
+}
 
 /// Reads the value of `--type`.
 pub(super) fn form(text: Option<&str>) -> Result<Option<Form>, Failure> {
