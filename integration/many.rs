@@ -42,7 +42,7 @@ fn files_folders_documents_and_standard_input_in_the_order_given() {
         })
         .collect();
     assert_eq!(outcome.stdout, expected);
-    // What is the same for several indexes is said once.
+    // A warning that is the same for several indexes is shown once.
     let (first, rest) = outcome.stderr.split_once('\n').unwrap();
     assert!(
         first.starts_with("warning: ") && first.ends_with("use --type auto (shown once for all indexes)"),

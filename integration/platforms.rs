@@ -361,7 +361,7 @@ fn fields_that_are_not_known_stay_in_an_index_that_is_changed() {
     }
 }
 
-/// What the spec does not say of an index's images is not compared.
+/// Fields that the spec leaves out are not compared.
 #[test]
 fn a_part_of_a_platform_is_compared_with_that_part_of_an_indexs_images() {
     let registry = Registry::start();

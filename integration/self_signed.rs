@@ -238,7 +238,7 @@ fn a_server_that_wants_a_client_certificate_is_not_taken_for_one_with_old_cipher
         let server = OpensslServer::start(&certificate, &key, &[version, "-Verify", "1", "-verify_return_error"]);
         for args in [&["--ca-cert", certificate.to_str().unwrap()][..], &["--insecure"]] {
             let stderr = inspect(folder.path(), &server.host, args, &[]).stderr;
-            let said = format!("{} asked for a client certificate, and there is none for it", server.host);
+            let said = format!("{} asked for a client certificate, and none is configured for it", server.host);
             assert!(stderr.contains(&said), "{version}: {stderr}");
             assert!(stderr.contains("hint: put the client's certificate and key into certs.d/HOST[:PORT]"), "{stderr}");
         }

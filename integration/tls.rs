@@ -105,7 +105,7 @@ fn a_client_certificate_from_the_same_folder() {
     });
     scene.put("ca.crt", "authority.crt");
     let without = scene.inspect(&[], &[]).stderr;
-    assert!(without.contains("asked for a client certificate, and there is none for it"), "{without}");
+    assert!(without.contains("asked for a client certificate, and none is configured for it"), "{without}");
     assert!(
         without.ends_with(
             "hint: put the client's certificate and key into certs.d/HOST[:PORT] as client.cert and client.key\n"

@@ -159,9 +159,9 @@ fn a_deletion_asks_for_the_scope_that_the_challenge_names() {
     }
 }
 
-/// The credentials are good, and the user may not do that: to give others is no remedy.
+/// The credentials are good, and the user lacks the right: other credentials are not suggested.
 #[test]
-fn a_token_that_is_good_for_too_little_is_no_refusal_of_credentials() {
+fn a_token_with_too_few_rights_is_not_reported_as_refused_credentials() {
     let registry = Registry::start();
     push_image(&registry, "app", "v1", "amd64");
     let digest = registry.manifest("app", "v1").unwrap().digest;

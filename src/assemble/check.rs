@@ -39,7 +39,7 @@ pub enum Warning {
         /// What the index says of its images.
         images: Vec<Platform>,
     },
-    /// A source holds another index, which is listed as it is; few clients follow that.
+    /// A source holds another index, which is listed unchanged; few clients follow that.
     NestedIndex {
         /// The source.
         source: Box<Location>,
@@ -91,7 +91,7 @@ impl fmt::Display for Warning {
                 write!(f, "{source} is given for {given}, and is an index: all its images are taken ({images})")
             }
             Self::NestedIndex { source, digest } => {
-                write!(f, "{source} holds another index, {digest}, which is listed as it is; few clients follow that")
+                write!(f, "{source} holds another index, {digest}, which is listed unchanged; few clients follow that")
             }
             Self::SameImage { digest, platforms } => {
                 write!(f, "one image is listed for several platforms, {}: {digest}", join(platforms, " and "))

@@ -237,7 +237,7 @@ fn check_platforms(spec: &Spec, images: &[Entry]) -> Result<(), PlanError> {
     for entry in images {
         let Some(platform) = &entry.descriptor.platform else { continue };
         let others = seen.entry(platform).or_default();
-        // Twins are told apart by what marks them.
+        // Twins differ in their marks.
         match others.iter().find(|other| !other.descriptor.has_other_marks(&entry.descriptor)) {
             Some(first) => clashes.push((platform.clone(), name(first), name(entry))),
             None => others.push(entry),

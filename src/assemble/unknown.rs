@@ -42,7 +42,7 @@ impl UnknownFields {
         Self { of_index: without(read, INDEX_FIELDS), of_entries }
     }
 
-    /// Whether there are none.
+    /// Whether the index has no unknown fields.
     pub(super) fn is_empty(&self) -> bool {
         self.of_index.is_empty()
             && self.of_entries.iter().all(|(_, entry)| entry.own.is_empty() && entry.of_platform.is_empty())

@@ -112,7 +112,7 @@ impl Global {
     /// folder without config.json gives no credentials, with a note.
     ///
     /// # Errors
-    /// There is no such file or folder, which 2.2.1 refuses as well.
+    /// The file or folder does not exist. 2.2.1 refuses that as well.
     fn check_config(&self) -> Result<(), Failure> {
         let Some(path) = self.docker_cfg.as_deref() else { return Ok(()) };
         let shown = UntrustedText::from(path.to_string_lossy().into_owned());

@@ -101,44 +101,35 @@ pub async fn copy_unfinished(
     options: &CopyOptions,
     steps: Steps<'_>,
 ) -> Result<Report, Error> {
-    RetryGroup::run(copy_tree(store, placed, from, to, tags, options, steps)).await
-}
-
-async fn copy_tree(
-    store: &Store<'_>,
-    placed: &Placed,
-    from: &Location,
-    to: &Location,
-    tags: &[Location],
-    options: &CopyOptions,
-    steps: Steps<'_>,
-) -> Result<Report, Error> {
-    let unreadable = |reason: Reason| Error::Source { from: Box::new(from.clone()), reason: Box::new(reason) };
-    let root = root(store, from, to, options.platform.as_ref()).await.map_err(unreadable)?;
-    let tree = tree::tree(store, from, to, &root).await.map_err(unreadable)?;
-    let target = target(from, to, &root).map_err(unreadable)?;
-    let current = store.current_digests(std::iter::once(&target).chain(tags)).await;
-    let publication = Publication::new(&target, tags, &root.descriptor, &root.bytes);
-    let mut publication = Publication { current: &current, wait: options.wait, ..publication };
-    // The root's own blobs are placed with those of the others; its manifest is the one that the tags point at.
-    let errors = placed.place_blobs(store, to, &tree.concat(), steps).await;
-    if !errors.is_empty() {
-        return Err(publication.failed_before(errors).into());
-    }
-    publication.children = tree.split_last().map_or(&[], |(_, below)| below);
-    if options.referrers {
-        // Before the tags, so that a client that sees the image also finds its signatures.
-        for level in publication.children {
-            let errors = placed.push_children(store, to, level, steps).await;
-            if !errors.is_empty() {
-                return Err(publication.failed_before(errors).into());
-            }
+    RetryGroup::run(async {
+        let unreadable = |reason: Reason| Error::Source { from: Box::new(from.clone()), reason: Box::new(reason) };
+        let root = root(store, from, to, options.platform.as_ref()).await.map_err(unreadable)?;
+        let tree = tree::tree(store, from, to, &root).await.map_err(unreadable)?;
+        let target = target(from, to, &root).map_err(unreadable)?;
+        let current = store.current_digests(std::iter::once(&target).chain(tags)).await;
+        let publication = Publication::new(&target, tags, &root.descriptor, &root.bytes);
+        let mut publication = Publication { current: &current, wait: options.wait, ..publication };
+        // The root's own blobs are placed with those of the others; its manifest is the one that the tags point at.
+        let errors = placed.place_blobs(store, to, &tree.concat(), steps).await;
+        if !errors.is_empty() {
+            return Err(publication.failed_before(errors).into());
         }
-        let subjects: Vec<_> = tree.iter().flatten().map(|child| child.descriptor.digest.clone()).collect();
-        let copied = referrers::copy(store, placed, from, to, &subjects, steps).await;
-        copied.map_err(|error| publication.failed_before(vec![error]))?;
-    }
-    Ok(store.publish(&publication, placed, steps).await?)
+        publication.children = tree.split_last().map_or(&[], |(_, below)| below);
+        if options.referrers {
+            // Before the tags, so that a client that sees the image also finds its signatures.
+            for level in publication.children {
+                let errors = placed.push_children(store, to, level, steps).await;
+                if !errors.is_empty() {
+                    return Err(publication.failed_before(errors).into());
+                }
+            }
+            let subjects: Vec<_> = tree.iter().flatten().map(|child| child.descriptor.digest.clone()).collect();
+            let copied = referrers::copy(store, placed, from, to, &subjects, steps).await;
+            copied.map_err(|error| publication.failed_before(vec![error]))?;
+        }
+        Ok(store.publish(&publication, placed, steps).await?)
+    })
+    .await
 }
 
 /// Where it goes: `to`, with the name of `from` if it has none.

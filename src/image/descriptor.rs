@@ -68,7 +68,7 @@ impl Descriptor {
         self.artifact_type = None;
     }
 
-    /// Whether any client runs this entry: it is no artifact (SOCI lists one for the platform of each image), and not
+    /// Whether any client runs this entry: it is not an artifact (SOCI lists one for the platform of each image), nor
     /// marked as compressed for clients that know the mark.
     pub(crate) fn is_plain(&self) -> bool {
         self.artifact_type.is_none() && !self.annotations.keys().any(|key| key.starts_with(COMPRESSION))

@@ -6,7 +6,7 @@ use super::{Digest, UntrustedText};
 ///
 /// Docker's grammar ("distribution/reference"): a first part without `.`, `:` and other than `localhost` is not a
 /// registry but a part of a repository on `docker.io`, where a single word is in `library/`. Unlike there, a word with
-/// capitals is no registry either: `MyOrg/app` is a mistake in a repository. No tag is ever made up.
+/// capitals is not a registry either: `MyOrg/app` is a mistake in a repository. A missing tag stays missing.
 ///
 /// ```
 /// use manifest_tool::image::Reference;

@@ -4,8 +4,8 @@ use super::{Descriptor, Index, Platform, media_type, suggestion};
 const MAX_NAMES: usize = 30;
 
 impl Index {
-    /// The images for a platform, by their places. Of twins, those that any client runs; of several, the one that is
-    /// spelled so, or has exactly its variant, where there is one.
+    /// The images for a platform, by their places. Of twins, those that any client runs; of several, the one with the
+    /// same spelling or else exactly the same variant, if any.
     #[must_use]
     pub fn images_for(&self, wanted: &Platform) -> Vec<(usize, &Descriptor)> {
         let fits = |(_, entry): &(usize, &Descriptor)| {

@@ -136,7 +136,7 @@ impl Connections {
         let has_tls_proxy = matches!(&profile.route, Route::Through(proxy) if proxy.scheme() == "https");
         let way = match &profile.unchecked {
             _ if !profile.tls && !has_tls_proxy => Way::Without,
-            Some(host) => Way::AnyCertificateOf { host, is_alone: !has_tls_proxy, folders: &profile.folders },
+            Some(host) => Way::AnyCertificateOf { host, checks_others: has_tls_proxy, folders: &profile.folders },
             None => Way::Checked(&profile.folders),
         };
         let builder = builder(profile, self.silence)?.tls_backend_preconfigured(self.tls.config(&way, no_identity)?);

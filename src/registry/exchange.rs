@@ -11,9 +11,8 @@ use super::answer::{Answer, Reading, redirected, silent};
 use super::client::Client;
 use super::error::{Error, Fault};
 use super::failure::Failure;
-pub(super) use super::redact::host_of;
-use super::redact::{Secret, redacted};
-use super::redirects::{MAX_REDIRECTS, pointed_to, redirect};
+use super::redact::{Secret, host_of, redacted};
+use super::redirects::{MAX_REDIRECTS, is_followed, pointed_to};
 use super::send::{Content, Request, challenge_of};
 use super::silence::Progress;
 use crate::image::one_line;
@@ -57,7 +56,7 @@ impl Client {
                     continue;
                 }
             }
-            let Some(location) = redirection(request, &response) else {
+            let Some(location) = redirect_target(request, &response) else {
                 self.show_warnings(&url, &response);
                 url.set_fragment(None);
                 let reading = Reading {
@@ -134,16 +133,10 @@ impl Client {
             }
             Some(Content::Stream(length, stream)) => {
                 let stream = stream.lock().unwrap_or_else(PoisonError::into_inner).take();
-                let again = || NotSent {
-                    reason: "the upload has to begin anew".into(),
-                    transient: true,
-                    unsent: true,
-                    fault: None,
-                };
                 headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/octet-stream"));
                 headers.insert(CONTENT_LENGTH, (*length).into());
                 sent = Some(*length);
-                builder = builder.body(progress.body(stream.ok_or_else(again)?));
+                builder = builder.body(progress.body(stream.ok_or("the blob was sent already")?));
             }
             // Some registries and proxies answer 411 to a POST that does not say that it is empty.
             None if request.method == Method::POST => {
@@ -214,10 +207,10 @@ pub(super) fn secret_value(secret: &Secret) -> Option<HeaderValue> {
     Some(value)
 }
 
-/// The target of a redirect, if it is followed here. The upload of a blob follows its redirects itself, as it has to open
-/// the source again for each URL.
-fn redirection(request: &Request, response: &Response) -> Option<String> {
-    let is_followed = redirect(&request.method, response.status().as_u16()) && request.can_be_repeated();
+/// The target of a redirect, if it is followed here. The upload of a blob follows its redirects itself, because it must
+/// open the source again for each URL.
+fn redirect_target(request: &Request, response: &Response) -> Option<String> {
+    let is_followed = is_followed(&request.method, response.status().as_u16()) && request.can_be_repeated();
     let location = response.headers().get(LOCATION).filter(|_| is_followed)?;
     Some(String::from_utf8_lossy(location.as_bytes()).into_owned())
 }

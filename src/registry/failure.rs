@@ -68,7 +68,7 @@ impl Failure {
             return self;
         }
         let host = error.url().map(host_of).unwrap_or_default();
-        let asked = format!("{host} asked for a client certificate, and there is none for it");
+        let asked = format!("{host} asked for a client certificate, and none is configured for it");
         let reason = match self.fault {
             Some(_) => asked,
             // The request may have failed for another reason.

@@ -11,9 +11,9 @@ use super::redact::{redacted, redacted_text};
 /// Redirects that are followed at most. A registry needs one, to where its blobs are.
 pub(super) const MAX_REDIRECTS: usize = 5;
 
-/// Whether a status redirects. A write is repeated elsewhere only when the answer says that it is to be the same request
-/// there (RFC 9110, sections 15.4.8 and 15.4.9).
-pub(super) fn redirect(method: &Method, status: u16) -> bool {
+/// Whether a status is a redirect that is followed. A write is repeated elsewhere only if the status requires the same
+/// method and body there (RFC 9110, sections 15.4.8 and 15.4.9).
+pub(super) fn is_followed(method: &Method, status: u16) -> bool {
     match status {
         307 | 308 => true,
         301..=303 => *method == Method::GET || *method == Method::HEAD,
@@ -26,7 +26,7 @@ pub(super) fn redirect(method: &Method, status: u16) -> bool {
 pub(super) fn pointed_to(api: &Url, base: &Url, location: &str) -> Result<Url, String> {
     let shown = || base.join(location).map_or_else(|_| redacted_text(location), |url| redacted(&url));
     let refused = |why: &str| Err(format!("the registry points to \"{}\", which is not followed: {why}", shown()));
-    let Ok(mut url) = base.join(location) else { return refused("it is no URL") };
+    let Ok(mut url) = base.join(location) else { return refused("it is not a URL") };
     if !matches!(url.scheme(), "http" | "https") {
         return refused("it is not http or https");
     }
@@ -68,7 +68,7 @@ mod tests {
             (Method::GET, 200, false),
             (Method::GET, 304, false),
         ] {
-            assert_eq!(redirect(&method, status), followed, "{method} {status}");
+            assert_eq!(is_followed(&method, status), followed, "{method} {status}");
         }
     }
 

@@ -73,7 +73,7 @@ impl Client {
                 Interrupted::GroupFailed => request.not_needed(),
             })?;
         }
-        // The run may be to end even where there was no pause.
+        // The run may have to end even without a pause.
         if let Some(reason) = self.stop().raised() {
             return Err(request.stopped(reason));
         }

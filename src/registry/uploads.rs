@@ -13,7 +13,7 @@ use super::answer::Answer;
 use super::blobs::blob_name;
 use super::client::Client;
 use super::error::{Error, ErrorKind};
-use super::redirects::{MAX_REDIRECTS, location, redirect};
+use super::redirects::{MAX_REDIRECTS, is_followed, location};
 use super::send::{Content, Request};
 use super::sign_in::scopes::Scopes;
 use super::stream::{BlobSource, BlobStream, Ended, verified};
@@ -181,7 +181,7 @@ impl Upload<'_> {
             let request = Request::new(Method::PUT, url.into(), self.open.scopes.clone(), subject.clone());
             let request = Request { content: Some(content), unsigned: !at_home, ..request };
             let answer = self.client.send_signed(registry, &request, failed).await?;
-            if !redirect(&request.method, answer.status) {
+            if !is_followed(&request.method, answer.status) {
                 return Ok(answer);
             }
             let Some(next) = location(&api, &answer).map_err(|reason| request.protocol(reason))? else {

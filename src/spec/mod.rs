@@ -250,7 +250,7 @@ fn target(text: &str) -> Result<Location, String> {
 /// Gives a target without a tag the first of its extra tags.
 ///
 /// # Errors
-/// There is no tag at all.
+/// The target has no tag, and there are no extra tags.
 fn tagged(target: Location, mut tags: Vec<String>) -> Result<(Location, Vec<String>), String> {
     match (target.tag(), tags.is_empty()) {
         (Some(_), _) => Ok((target, tags)),

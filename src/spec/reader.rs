@@ -106,7 +106,7 @@ impl Reader<'_> {
         }
     }
 
-    /// A key as it is spelled in the file; a null key is `null`. One that is no scalar is noted.
+    /// A key as it is spelled in the file; a null key is `null`. A list or mapping is reported.
     pub(super) fn key(&mut self, node: &Spanned<Node>) -> Option<String> {
         match &node.value {
             Node::Null => Some("null".into()),

@@ -71,8 +71,8 @@ impl Store<'_> {
         Ok(Some(named))
     }
 
-    /// The platform of an index's entry: what the entry names, else what its image's config says. Empty for what is no
-    /// image.
+    /// The platform of an index's entry: what the entry names, else what its image's config says. Empty for entries
+    /// that are not images.
     pub async fn platform_of_entry(
         &self,
         at: &Location,
@@ -89,7 +89,7 @@ impl Store<'_> {
         }
     }
 
-    /// The platform that the config of an image names; empty where it names none, or is no image's config.
+    /// The platform that the config of an image names; empty if it names none, or is not an image's config.
     pub async fn platform_of(
         &self,
         of: &Location,

@@ -91,7 +91,7 @@ const DECODERS: u32 = 128;
 /// as well.
 ///
 /// Errors: the reference does not exist, cannot be read or is neither an image nor an index, or the run was to end. What
-/// is wrong with it is no error.
+/// is wrong with it is a finding, not an error.
 pub async fn verify(store: &Store<'_>, reference: &Location, layers: bool) -> Result<Verification, Error> {
     let root = match store.fetch_manifest(reference, None).await {
         Ok(root) => root,

@@ -14,8 +14,7 @@ use super::scopes::Scopes;
 use super::token::{Token, TokenService};
 use crate::registry::addresses::checked_address;
 use crate::registry::client::Client;
-use crate::registry::exchange::host_of;
-use crate::registry::redact::Secret;
+use crate::registry::redact::{Secret, host_of};
 
 /// The tokens of a run, by origin and by what they were asked for. Locked while one is fetched: requests that want the same
 /// token share it.

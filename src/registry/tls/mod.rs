@@ -36,9 +36,9 @@ pub struct Tls {
 pub(super) enum Way<'a> {
     /// No connection of the pool uses TLS.
     Without,
-    /// Any certificate of this host is accepted; the folders may have the client's own. That of a proxy is checked, unless
-    /// the host is alone in the pool.
-    AnyCertificateOf { host: &'a str, is_alone: bool, folders: &'a [PathBuf] },
+    /// Any certificate of this host is accepted; the folders may have the client's own. With `checks_others`, those of
+    /// other hosts, such as a proxy, are checked.
+    AnyCertificateOf { host: &'a str, checks_others: bool, folders: &'a [PathBuf] },
     /// The system's certificates are trusted, those of `--ca-cert`, and those of the host's folders.
     Checked(&'a [PathBuf]),
 }
@@ -51,8 +51,8 @@ impl Tls {
         let provider = Arc::new(rustls::crypto::ring::default_provider());
         let (folders, verifier): (_, Arc<dyn ServerCertVerifier>) = match way {
             Way::Without => (&[][..], Arc::new(TrustedCertificates::none(&provider))),
-            Way::AnyCertificateOf { host, is_alone, folders } => {
-                let others = if *is_alone { None } else { Some(self.trusted(&[], &provider)?) };
+            Way::AnyCertificateOf { host, checks_others, folders } => {
+                let others = if *checks_others { Some(self.trusted(&[], &provider)?) } else { None };
                 (*folders, Arc::new(AnyCertificate::of(host, others, &provider)))
             }
             Way::Checked(folders) => (*folders, Arc::new(self.trusted(folders, &provider)?)),

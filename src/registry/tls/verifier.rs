@@ -130,7 +130,7 @@ impl ServerCertVerifier for TrustedCertificates {
 #[derive(Debug)]
 pub(super) struct AnyCertificate {
     host: String,
-    /// Checks the certificates of other hosts; absent if there is no other in the pool.
+    /// Checks the certificates of other hosts; absent if the pool has no other host.
     others: Option<TrustedCertificates>,
     algorithms: WebPkiSupportedAlgorithms,
 }

@@ -48,7 +48,7 @@ pub struct Given {
 
 /// Where credentials come from: the first of these that has any for a registry.
 ///
-/// [`Self::given`]; [`Self::docker_config`], after which nothing else is read, as in 2.2.1; `DOCKER_AUTH_CONFIG`, which
+/// [`Self::given`]; [`Self::docker_config`], after which no other file is read, as in 2.2.1; `DOCKER_AUTH_CONFIG`, which
 /// holds the JSON itself; `$DOCKER_CONFIG/config.json` or `~/.docker/config.json`; then Podman's files,
 /// `$REGISTRY_AUTH_FILE` or `$XDG_RUNTIME_DIR/containers/auth.json` (`/run/containers/UID/auth.json` without that
 /// variable) and `~/.config/containers/auth.json`.
