@@ -7,7 +7,7 @@ use std::error::Error;
 use std::path::Path;
 
 use manifest_tool::image::{Descriptor, Digest, Reference, media_type};
-use manifest_tool::registry::{Client, Options};
+use manifest_tool::registry::{Client, ClientConfig};
 use serde_json::json;
 
 const LAYER: &str = "application/vnd.docker.image.rootfs.diff.tar";
@@ -15,7 +15,7 @@ const LAYER: &str = "application/vnd.docker.image.rootfs.diff.tar";
 fn main() -> Result<(), Box<dyn Error>> {
     let registry = std::env::args().nth(1).ok_or("usage: push_hello HOST:PORT")?;
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-    let client = Client::new(Options::default());
+    let client = Client::new(ClientConfig::default());
     for (name, architecture, variant) in
         [("amd64", "amd64", None), ("arm64", "arm64", Some("v8")), ("armv7", "arm", Some("v7"))]
     {

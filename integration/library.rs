@@ -1,13 +1,19 @@
 //! The crate as other programs use it.
 
+use std::sync::{Arc, Mutex};
+
+use futures_util::future::{BoxFuture, FutureExt as _};
 use manifest_tool::assemble::{PushOptions, Selector, push, remove};
-use manifest_tool::copy::{CopyOptions, copy, copy_unfinished};
+use manifest_tool::copy::{CopyOptions, CopyRequest, copy, copy_unfinished};
+use manifest_tool::delete::DeleteOptions;
+use manifest_tool::event::{Event, Events};
 use manifest_tool::image::{Location, Manifest, Platform, Reference};
 use manifest_tool::inspect::InspectOptions;
 use manifest_tool::probe::ProbeOptions;
-use manifest_tool::registry::{Client, Options};
-use manifest_tool::spec::{Form, Spec, YamlRequest, from_yaml};
+use manifest_tool::registry::{Client, ClientConfig, RetryPolicy};
+use manifest_tool::spec::{Form, Spec};
 use manifest_tool::store::{Placed, Store};
+use manifest_tool::verify::VerifyOptions;
 use manifest_tool::{delete, inspect, probe, query, verify};
 
 /// A program that has its spec in code, and reads what it has pushed.
@@ -18,18 +24,18 @@ fn an_index_made_in_code() {
     let images = ["oci:examples/layouts/amd64", "oci:examples/layouts/arm64"];
     let mut spec = Spec::new(&layout("app:v1"), Form::Oci, &images).unwrap();
     spec.tags.push("latest".into());
-    let client = Client::new(Options::default());
-    let store = Store::new(&client);
+    let client = Client::new(ClientConfig::default());
+    let store = Store::new(client.clone());
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
-    let outcome = runtime.block_on(push(&store, &spec, PushOptions::default(), &|_| {})).unwrap();
+    let outcome = runtime.block_on(push(&store, &spec, &PushOptions::default())).unwrap();
     assert_eq!((outcome.tags.len(), outcome.plan.index.manifests.len()), (2, 2));
 
-    let store = Store::new(&client);
+    let store = Store::new(client.clone());
     let read = async {
         let of: Location = layout("app:latest").parse().unwrap();
-        let fetched = store.fetch_manifest(&of, None).await?;
+        let fetched = store.fetch_manifest(&of).await?;
         let Manifest::Index(index) = &fetched.manifest else { panic!("{:?}", fetched.manifest) };
-        let image = store.fetch_child(&of, &index.manifests[0], None).await?;
+        let image = store.fetch_child(&of, &index.manifests[0]).await?;
         let Manifest::Image(image) = &image.manifest else { panic!("{:?}", image.manifest) };
         assert!(store.fetch_blob(&of, &image.layers[0], 10).await.is_err(), "it is longer");
         store.fetch_blob(&of, &image.layers[0], 1 << 20).await
@@ -44,48 +50,83 @@ fn copies_into_an_archive() {
     let archive =
         |name: &str| -> Location { format!("oci-archive:{}/{name}", folder.path().display()).parse().unwrap() };
     let from = |name: &str| -> Location { format!("oci:examples/layouts/{name}").parse().unwrap() };
-    let client = Client::new(Options::default());
+    let client = Client::new(ClientConfig::default());
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     let options = CopyOptions::default();
-    let names = |file: &str| runtime.block_on(Store::new(&client).tags(&archive(file), usize::MAX));
+    let names = |file: &str| runtime.block_on(Store::new(client.clone()).tags(&archive(file), usize::MAX));
 
-    let store = Store::new(&client);
+    let store = Store::new(client.clone());
     let (amd64, to) = (from("amd64"), archive("one.tar:v1"));
-    runtime.block_on(copy(&store, &amd64, &to, &[archive("one.tar:v2")], &options, &|_| {})).unwrap();
+    runtime
+        .block_on(copy(&store, &CopyRequest { from: amd64, to, tags: vec![archive("one.tar:v2")] }, &options))
+        .unwrap();
     assert_eq!(names("one.tar").unwrap(), ["v1", "v2"]);
-    runtime.block_on(copy(&store, &from("arm64"), &archive("one.tar:v3"), &[], &options, &|_| {})).unwrap();
+    runtime
+        .block_on(copy(
+            &store,
+            &CopyRequest { from: from("arm64"), to: archive("one.tar:v3"), tags: Vec::new() },
+            &options,
+        ))
+        .unwrap();
     assert_eq!(names("one.tar").unwrap(), ["v1", "v2", "v3"], "a later copy adds to it");
 
-    let (store, placed) = (Store::new(&client), Placed::default());
+    let (store, placed) = (Store::new(client.clone()), Placed::default());
     for name in ["amd64", "arm64"] {
         let to = archive(&format!("several.tar:{name}"));
-        runtime.block_on(copy_unfinished(&store, &placed, &from(name), &to, &[], &options, &|_| {})).unwrap();
+        runtime
+            .block_on(copy_unfinished(
+                &store,
+                &placed,
+                &CopyRequest { from: from(name), to, tags: Vec::new() },
+                &options,
+            ))
+            .unwrap();
         assert!(!folder.path().join("several.tar").exists(), "not before all is done");
     }
     runtime.block_on(store.finish()).unwrap();
     assert_eq!(names("several.tar").unwrap(), ["amd64", "arm64"]);
 }
 
-fn is_send(_: impl Future + Send) {}
-
-/// Every job may run on a runtime of several threads.
+/// Every job owns what it works with, so that it can run as a task of its own on a runtime of several threads.
 #[test]
-fn the_jobs_can_be_spawned() {
-    let client = Client::new(Options::default());
-    let store = Store::new(&client);
-    let at: Location = "oci:examples/layouts/amd64".parse().unwrap();
-    let to: Reference = "r.io/app:v1".parse().unwrap();
-    let text = "image: r.io/app:v1\nmanifests:\n- image: r.io/app:v1-amd64\n";
-    let spec = from_yaml(&YamlRequest { text, file: "app.yaml", ..YamlRequest::default() }).unwrap().remove(0);
-    is_send(push(&store, &spec, PushOptions::default(), &|_| {}));
+fn every_job_can_be_spawned() {
+    let folder = tempfile::tempdir().unwrap();
+    let events = Arc::new(Mutex::new(Vec::new()));
+    let sink = Arc::clone(&events);
+    let events_of_client = Events::new(move |event: &Event| sink.lock().unwrap().push(event.to_string()));
+    let store = Store::new(Client::new(ClientConfig { events: events_of_client, ..ClientConfig::default() }));
+    let at = |name: &str| -> Location { format!("oci:{}/app:{name}", folder.path().display()).parse().unwrap() };
+    let images = ["oci:examples/layouts/amd64", "oci:examples/layouts/arm64"];
+    let spec = Spec::new(&at("v1").to_string(), Form::Oci, &images).unwrap();
+
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
+    let run = |job: BoxFuture<'static, ()>| runtime.block_on(runtime.spawn(job)).unwrap();
+    let (job, pushed) = (store.clone(), at("v1"));
+    run(async move { drop(push(&job, &spec, &PushOptions::default()).await.unwrap()) }.boxed());
+    let (job, of) = (store.clone(), pushed.clone());
+    run(async move { assert!(inspect::inspect(&job, &of, &InspectOptions::default()).await.is_ok()) }.boxed());
+    let (job, of) = (store.clone(), pushed.clone());
+    run(async move { assert_eq!(query::query(&job, &of).await.unwrap().platforms.len(), 2) }.boxed());
+    let (job, of) = (store.clone(), pushed.clone());
+    run(async move { assert!(verify::verify(&job, &of, &VerifyOptions { layers: true }).await.unwrap().is_sound()) }
+        .boxed());
+    let (job, copied) = (store.clone(), CopyRequest { from: pushed.clone(), to: at("v2"), tags: vec![at("v3")] });
+    run(async move { assert_eq!(copy(&job, &copied, &CopyOptions::default()).await.unwrap().tags.len(), 2) }.boxed());
+    let (job, of) = (store.clone(), pushed.clone());
     let selectors = [Selector::Platform("linux/amd64".parse::<Platform>().unwrap())];
-    is_send(remove(&store, &at, &selectors, &PushOptions::default(), &|_| {}));
-    let placed = Placed::default();
-    is_send(copy(&store, &at, &at, &[], &CopyOptions::default(), &|_| {}));
-    is_send(copy_unfinished(&store, &placed, &at, &at, &[], &CopyOptions::default(), &|_| {}));
-    is_send(inspect::inspect(&store, &at, &InspectOptions::default()));
-    is_send(query::query(&store, &at));
-    is_send(verify::verify(&store, &at, true));
-    is_send(delete::delete(&store, &at, false));
-    is_send(probe::probe(&client, &[to], &ProbeOptions::default(), |_| {}));
+    run(async move { drop(remove(&job, &of, &selectors, &PushOptions::default()).await.unwrap()) }.boxed());
+    let (job, of) = (store.clone(), at("v3"));
+    run(async move { drop(delete::delete(&job, &of, &DeleteOptions::default()).await.unwrap()) }.boxed());
+    let nothing_listens: Reference = "localhost:1/app:v1".parse().unwrap();
+    run(async move {
+        let client =
+            ClientConfig { retry: RetryPolicy { retries: 0, ..RetryPolicy::default() }, ..ClientConfig::default() };
+        let store = Store::new(Client::new(client));
+        assert!(probe::probe(&store, &[nothing_listens], &ProbeOptions::default()).await.is_err());
+    }
+    .boxed());
+
+    let events = events.lock().unwrap();
+    let pushed = format!("pushed {pushed}");
+    assert!(events.contains(&pushed), "the client's events tell of jobs: {events:?}");
 }

@@ -28,7 +28,7 @@ pub enum Error {
     /// The registry's or layout's doing.
     #[error(transparent)]
     Store(#[from] store::Error),
-    /// More would go than was named, and nobody agreed to that.
+    /// More would be deleted than was named, and [`DeleteOptions::with_every_tag`] is not set.
     #[error("{0}")]
     TakesMore(Box<TakesMore>),
 }
@@ -83,9 +83,35 @@ fn names(tags: &[UntrustedText]) -> String {
     tags.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ")
 }
 
-/// Deletes what a reference names. A tag is deleted alone where the registry does that; where it does not, and for a
-/// digest, the manifest is, which takes all its tags along: not without `agreed`, if there may be any.
-pub async fn delete(store: &Store<'_>, named: &Location, agreed: bool) -> Result<Deleted, Error> {
+/// How to delete.
+#[derive(Debug, Clone, Default)]
+pub struct DeleteOptions {
+    /// Delete the manifest with every tag of it, where the tag by itself cannot be deleted or a digest is named. Defaults
+    /// to false: what other tags or indexes use is an error.
+    pub with_every_tag: bool,
+}
+
+/// Deletes what a reference names. A tag is deleted by itself where the registry does that. Where it does not, and for a
+/// digest, the manifest is deleted, which deletes all its tags; see [`DeleteOptions::with_every_tag`].
+///
+/// ```
+/// use manifest_tool::delete::{DeleteOptions, delete};
+/// use manifest_tool::registry::{Client, ClientConfig};
+/// use manifest_tool::store::Store;
+///
+/// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// let store = Store::new(Client::new(ClientConfig::default()));
+/// let reference = "oci:examples/layouts/amd64:no-such-name".parse()?;
+/// let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+/// let deleted = runtime.block_on(delete(&store, &reference, &DeleteOptions::default()));
+/// assert!(deleted.is_err(), "the layout does not have that name");
+/// # Ok(())
+/// # }
+/// ```
+///
+/// # Errors
+/// The reference does not exist, the registry does not delete, or [`Error::TakesMore`].
+pub async fn delete(store: &Store, named: &Location, options: &DeleteOptions) -> Result<Deleted, Error> {
     let found = store.digest(named).await?;
     // What was named is what goes, whatever a registry says of it.
     let digest = named.digest().cloned().unwrap_or(found);
@@ -98,7 +124,7 @@ pub async fn delete(store: &Store<'_>, named: &Location, agreed: bool) -> Result
         }
     }
     let location = named.with_digest(digest.clone());
-    if !agreed {
+    if !options.with_every_tag {
         let uses = uses(store, named, &digest).await;
         let is_free = uses.as_ref().is_ok_and(|uses| uses.tags.is_empty() && uses.held_by.is_empty());
         if refusal.is_some() || !is_free {
@@ -112,7 +138,7 @@ pub async fn delete(store: &Store<'_>, named: &Location, agreed: bool) -> Result
 /// Looks at all tags of a repository.
 ///
 /// Errors: the list of tags, or one of the tags, cannot be read, so that a use may have been missed.
-async fn uses(store: &Store<'_>, at: &Location, digest: &Digest) -> Result<Uses, store::Error> {
+async fn uses(store: &Store, at: &Location, digest: &Digest) -> Result<Uses, store::Error> {
     let all = store.every_tag(&at.without_name()).await?;
     let look = async |tag: UntrustedText| (use_of(store, &at.with_tag(&tag), digest).await, tag);
     let mut looked = std::pin::pin!(stream::iter(all).map(look).buffer_unordered(AT_ONCE));
@@ -140,8 +166,8 @@ enum Use {
 }
 
 /// Looks at a tag, and at the indexes in its index.
-async fn use_of(store: &Store<'_>, tag: &Location, digest: &Digest) -> Result<Use, store::Error> {
-    let found = match store.fetch_manifest(tag, None).await {
+async fn use_of(store: &Store, tag: &Location, digest: &Digest) -> Result<Use, store::Error> {
+    let found = match store.fetch_manifest(tag).await {
         // It cannot be read as an image or index, and may still be the one.
         Err(error) if error.is_of_other_type() => {
             return Ok(if store.digest(tag).await? == *digest { Use::Is } else { Use::Not });
@@ -161,7 +187,7 @@ async fn use_of(store: &Store<'_>, tag: &Location, digest: &Digest) -> Result<Us
             if !seen.insert(entry.digest.clone()) {
                 continue;
             }
-            match store.fetch_child(tag, entry, None).await {
+            match store.fetch_child(tag, entry).await {
                 Ok(child) => next.push(child.manifest),
                 Err(error) if error.is_missing() => {}
                 Err(error) => return Err(error),

@@ -72,7 +72,7 @@ impl Image {
 }
 
 /// Reads a reference.
-pub async fn inspect(store: &Store<'_>, reference: &Location, options: &InspectOptions) -> Result<Inspection, Error> {
+pub async fn inspect(store: &Store, reference: &Location, options: &InspectOptions) -> Result<Inspection, Error> {
     let fetched = fetch(store, reference, options.platform.as_ref()).await?;
     let (descriptor, bytes) = (fetched.descriptor.clone(), fetched.bytes.clone());
     let content = async {
@@ -102,29 +102,29 @@ pub async fn inspect(store: &Store<'_>, reference: &Location, options: &InspectO
 }
 
 /// The manifest of a reference, or of the image for a platform in it.
-pub async fn fetch(store: &Store<'_>, reference: &Location, platform: Option<&Platform>) -> Result<Fetched, Error> {
+pub async fn fetch(store: &Store, reference: &Location, platform: Option<&Platform>) -> Result<Fetched, Error> {
     match platform {
-        Some(platform) => store.fetch_image(reference, platform, None).await,
-        None => store.fetch_manifest(reference, None).await,
+        Some(platform) => store.fetch_image(reference, platform).await,
+        None => store.fetch_manifest(reference).await,
     }
 }
 
 /// The config of an image, byte for byte; of an index, that of its image for a platform, which is `own` where none is
 /// wanted.
 pub async fn config(
-    store: &Store<'_>,
+    store: &Store,
     reference: &Location,
     wanted: Option<&Platform>,
     own: &Platform,
 ) -> Result<Bytes, Error> {
-    let fetched = store.fetch_manifest(reference, None).await?;
+    let fetched = store.fetch_manifest(reference).await?;
     let is_index = matches!(fetched.manifest, Manifest::Index(_));
     let fetched = match wanted.or(is_index.then_some(own)) {
-        Some(platform) => store.choose_image(reference, fetched, platform, None).await?,
+        Some(platform) => store.choose_image(reference, fetched, platform).await?,
         None => fetched,
     };
     match fetched.manifest {
-        Manifest::Image(image) => store.fetch_config(reference, &image.config, None).await,
+        Manifest::Image(image) => store.fetch_config(reference, &image.config).await,
         Manifest::Index(_) => {
             let reason = "what it holds for that platform is an index; name it by its digest".into();
             Err(Error::Unsuitable { subject: reference.to_string(), reason })
@@ -132,11 +132,11 @@ pub async fn config(
     }
 }
 
-async fn child(store: &Store<'_>, reference: &Location, entry: &Descriptor, config: bool) -> Result<Child, Error> {
+async fn child(store: &Store, reference: &Location, entry: &Descriptor, config: bool) -> Result<Child, Error> {
     if !media_type::is_image(&entry.media_type) {
         return Ok(Child::Other);
     }
-    let Fetched { manifest, bytes, .. } = store.fetch_child(reference, entry, None).await?;
+    let Fetched { manifest, bytes, .. } = store.fetch_child(reference, entry).await?;
     match manifest {
         Manifest::Image(manifest) => Ok(Child::Image(image(store, reference, manifest, config).await?, bytes)),
         Manifest::Index(_) => Ok(Child::Other),
@@ -144,13 +144,13 @@ async fn child(store: &Store<'_>, reference: &Location, entry: &Descriptor, conf
 }
 
 async fn image(
-    store: &Store<'_>,
+    store: &Store,
     reference: &Location,
     manifest: Box<ImageManifest>,
     with_config: bool,
 ) -> Result<Image, Error> {
     let config = if with_config && media_type::is_config(&manifest.config.media_type) {
-        Some(store.fetch_config(reference, &manifest.config, None).await?)
+        Some(store.fetch_config(reference, &manifest.config).await?)
     } else {
         None
     };

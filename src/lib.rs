@@ -6,18 +6,20 @@
 //!
 //! The main types, in the order in which a program meets them:
 //!
-//! - [`registry::Client`]: one for the process; signs in, tries again, keeps connections. [`registry::Options`] says how.
-//! - [`store::Store`]: registries, OCI layouts and archives in the same words.
+//! - [`registry::Client`]: the registry client, one for the process; [`registry::ClientConfig`] configures it.
+//! - [`store::Store`]: reads and writes registries, OCI layouts and archives alike.
 //! - [`image::Location`]: `registry.example/app:v1`, `oci:folder:v1` or `oci-archive:app.tar`, parsed from text.
-//! - [`spec::Spec`]: what an index is to be made of, from code, from YAML ([`spec::from_yaml`]) or from a template
+//! - [`spec::Spec`]: what an index is made of, from code, from YAML ([`spec::from_yaml`]) or from a template
 //!   ([`spec::from_template`]).
-//! - [`assemble::push`]: the main job. It gives an [`assemble::Outcome`], or an [`assemble::Error`] that says what was
-//!   done before.
-//! - [`inspect`], [`query`], [`verify`], [`copy`], [`delete`], [`probe`]: the jobs beside it.
+//! - [`assemble::push`]: the main job. It returns an [`assemble::Outcome`], or an [`assemble::Error`] that says what was
+//!   written before it failed.
+//! - [`inspect`], [`query`], [`verify`], [`copy`], [`delete`], [`probe`]: the other jobs.
+//! - [`event::Events`]: where progress, warnings and a log of requests go.
 //!
 //! ```
 //! use manifest_tool::assemble::{PushOptions, push};
-//! use manifest_tool::registry::{Client, Options};
+//! use manifest_tool::event::Events;
+//! use manifest_tool::registry::{Client, ClientConfig};
 //! use manifest_tool::spec::{Form, Spec};
 //! use manifest_tool::store::Store;
 //!
@@ -28,11 +30,10 @@
 //! let mut spec = Spec::new(target, Form::Oci, &["oci:examples/layouts/amd64", "oci:examples/layouts/arm64"])?;
 //! spec.tags.push("latest".into());
 //!
-//! let client = Client::new(Options::default());
-//! let store = Store::new(&client);
-//! let pushing = push(&store, &spec, PushOptions::default(), &|event| eprintln!("{event}"));
+//! let events = Events::new(|event| eprintln!("{event}"));
+//! let store = Store::new(Client::new(ClientConfig { events, ..ClientConfig::default() }));
 //! let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-//! let outcome = runtime.block_on(pushing)?;
+//! let outcome = runtime.block_on(push(&store, &spec, &PushOptions::default()))?;
 //!
 //! assert_eq!(outcome.plan.index.manifests.len(), 2);
 //! println!("{} {}", outcome.plan.descriptor.digest, outcome.plan.target);
@@ -40,27 +41,29 @@
 //! # }
 //! ```
 //!
-//! Options are made with `..Default::default()`, and get more fields. Results and errors are types that grow as well; those
-//! of errors say what went wrong and for what, and `to_string()` is what the program prints. Of other crates' types two are
-//! in use here: [`bytes::Bytes`] for content, and [`serde_json::Value`] for [`spec::schema`].
+//! Every job has the form `job(&store, &request, &options)`. [`registry::Client`] and [`store::Store`] are cheap to clone,
+//! so that a job can own what it works with and run as a task of its own. Work runs on a tokio runtime with time and I/O
+//! enabled, of one thread or several.
 //!
-//! Work runs on a tokio runtime with time and I/O enabled, of one thread or several: every job can be spawned. Nothing
-//! here prints; the one exception is [`cli`], which is the program.
+//! Options are made with `..Default::default()`, as they get more fields; reports and errors do as well. The crate exposes
+//! two types of other crates: [`bytes::Bytes`] for content, and [`serde_json::Value`] for [`spec::schema`]. It never prints;
+//! the one exception is [`cli`], which is the program.
 
 pub mod assemble;
 pub mod cli;
 pub mod copy;
 pub mod delete;
+pub mod event;
 pub mod image;
 pub mod inspect;
 pub mod layout;
 mod links;
 mod memory;
-mod once;
 mod output;
 pub mod probe;
 pub mod query;
 pub mod registry;
+mod single_flight;
 pub mod spec;
 pub mod store;
 pub mod verify;

@@ -27,14 +27,14 @@ impl Query {
 }
 
 /// Reads a reference. Configs are read where nothing else says what an image is for.
-pub async fn query(store: &Store<'_>, reference: &Location) -> Result<Query, Error> {
-    let fetched = store.fetch_manifest(reference, None).await?;
+pub async fn query(store: &Store, reference: &Location) -> Result<Query, Error> {
+    let fetched = store.fetch_manifest(reference).await?;
     let (is_index, platforms) = match &fetched.manifest {
-        Manifest::Image(image) => (false, vec![store.platform_of(reference, image, None).await?]),
+        Manifest::Image(image) => (false, vec![store.platform_of(reference, image).await?]),
         Manifest::Index(index) => {
             let is_image = |entry: &&Descriptor| !entry.is_attestation() && !media_type::is_blob(&entry.media_type);
             let images = index.manifests.iter().filter(is_image);
-            (true, try_join_all(images.map(|entry| store.platform_of_entry(reference, entry, None))).await?)
+            (true, try_join_all(images.map(|entry| store.platform_of_entry(reference, entry))).await?)
         }
     };
     Ok(Query { descriptor: fetched.descriptor, is_index, platforms })

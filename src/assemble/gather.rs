@@ -7,7 +7,7 @@ use futures_util::future::try_join_all;
 use super::problem::SourceReason;
 use crate::image::{Descriptor, Fetched, Index, Location, Manifest, Platform, media_type};
 use crate::memory::Budget;
-use crate::once::Once;
+use crate::single_flight::SingleFlight;
 use crate::spec::{Source, Spec};
 use crate::store::{Error, Store};
 
@@ -31,7 +31,7 @@ type Gathered = Result<Arc<Vec<Part>>, Error>;
 /// The sources of all indexes of a run. Each is fetched once, and kept as long as an index will want it.
 #[derive(Default)]
 pub(super) struct Sources {
-    once: Once<Location, Gathered, SourceReason>,
+    once: SingleFlight<Location, Gathered, SourceReason>,
     uses: Mutex<HashMap<Location, usize>>,
 }
 
@@ -45,18 +45,13 @@ impl Sources {
     }
 
     /// The parts of a source. A registry's word that it does not exist is kept like an answer.
-    pub(super) async fn get(
-        &self,
-        store: &Store<'_>,
-        target: &Location,
-        source: &Source,
-    ) -> Result<Arc<Vec<Part>>, SourceReason> {
+    pub(super) async fn get(&self, store: &Store, source: &Source) -> Result<Arc<Vec<Part>>, SourceReason> {
         let reference = &source.location;
         let fetch = async {
-            match store.fetch_manifest(reference, Some(target)).await {
+            match store.fetch_manifest(reference).await {
                 Err(error) if error.is_missing() => Ok(Err(error)),
                 Err(error) => Err(SourceReason::Registry(error)),
-                Ok(fetched) => Ok(Ok(Arc::new(parts(store, target, reference, fetched).await?))),
+                Ok(fetched) => Ok(Ok(Arc::new(parts(store, reference, fetched).await?))),
             }
         };
         self.once.get_or_share(reference, fetch, SourceReason::counts).await?.map_err(SourceReason::Registry)
@@ -80,12 +75,7 @@ impl Sources {
 }
 
 /// An image is one part; an index counts as the images and attestations in it, and what it says of each is kept.
-async fn parts(
-    store: &Store<'_>,
-    target: &Location,
-    source: &Location,
-    fetched: Fetched,
-) -> Result<Vec<Part>, SourceReason> {
+async fn parts(store: &Store, source: &Location, fetched: Fetched) -> Result<Vec<Part>, SourceReason> {
     match fetched.manifest {
         Manifest::Image(manifest) => {
             let reference = source.with_digest(fetched.descriptor.digest.clone());
@@ -95,7 +85,7 @@ async fn parts(
             let blobs = manifest.blobs().into();
             Ok(vec![Part { descriptor, reference, bytes, config: manifest.config, blobs, in_index: false }])
         }
-        Manifest::Index(index) => children(store, target, source, &index).await,
+        Manifest::Index(index) => children(store, source, &index).await,
     }
 }
 
@@ -120,12 +110,7 @@ pub(super) fn nested_index(source: &Location, child: &Descriptor) -> String {
     format!("{source} holds another index, {digest}; name the images of that one as sources instead")
 }
 
-async fn children(
-    store: &Store<'_>,
-    target: &Location,
-    source: &Location,
-    index: &Index,
-) -> Result<Vec<Part>, SourceReason> {
+async fn children(store: &Store, source: &Location, index: &Index) -> Result<Vec<Part>, SourceReason> {
     if index.manifests.is_empty() {
         return Err(SourceReason::Unusable(format!("{source} is an index without entries").into()));
     }
@@ -140,7 +125,7 @@ async fn children(
             return Err(SourceReason::Unusable(reason.into()));
         }
         let reference = source.with_digest(child.digest.clone());
-        let fetched = store.fetch_child(source, child, Some(target)).await?;
+        let fetched = store.fetch_child(source, child).await?;
         match fetched.manifest {
             Manifest::Image(manifest) => Ok(Part {
                 descriptor: child.clone(),

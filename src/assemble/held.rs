@@ -34,13 +34,13 @@ pub(crate) struct HeldManifest {
 
 impl Held {
     /// Reads what a tag points at.
-    pub(super) async fn read(store: &Store<'_>, target: &Location) -> Result<Self, Error> {
+    pub(super) async fn read(store: &Store, target: &Location) -> Result<Self, Error> {
         let Some(fetched) = store.fetch_current(target).await? else { return Ok(Self::Nothing) };
         let mut no_platform = None;
         let (mut index, is_index) = match fetched.manifest {
             Manifest::Index(index) => (index, true),
             Manifest::Image(image) => {
-                let platform = match config_platform(store, target, &image.config, target).await {
+                let platform = match config_platform(store, target, &image.config).await {
                     Ok(platform) if is_known_platform(&platform) => Ok(platform),
                     Ok(platform) => Err(format!("its config says {platform}")),
                     Err(reason) => Err(reason.to_string()),

@@ -3,7 +3,6 @@
 mod amend;
 mod change;
 mod check;
-mod event;
 mod gather;
 mod held;
 mod outcome;
@@ -17,9 +16,7 @@ mod unknown;
 
 pub use amend::Selector;
 pub use change::Change;
-pub use check::Warning;
-pub use event::{Event, Reporter};
-pub use outcome::{Moves, Outcome, Skipped, Volume};
+pub use outcome::{Moves, Outcome, Volume};
 pub use plan::{Difference, Plan};
 pub use problem::{PlanError, ResolveError, SourceProblem, SourceReason};
 pub use push::{Assembler, push};
@@ -98,7 +95,7 @@ pub struct PushOptions {
     pub if_match: Option<IfMatch>,
     /// Be done only when every tag that was written reads back with the index's digest.
     pub wait: bool,
-    /// Take what is likely to be a mistake for an error; see [`Warning`].
+    /// Take what is likely to be a mistake for an error; see [`Warning`](crate::event::Warning).
     pub strict: bool,
     /// Write nothing, and tell what would be done.
     pub dry_run: bool,

@@ -1,10 +1,9 @@
 use std::sync::{Mutex, PoisonError};
 
-use super::check::Warning;
-use super::event::{Event, Reporter};
 use super::plan::Plan;
+use crate::event::{BlobOutcome, Event, Events, Skipped, Step, Warning};
 use crate::image::{Digest, Location};
-use crate::store::{Placing, Report, Step, TagReport};
+use crate::store::{Report, Store, TagReport};
 
 /// What came of an index, or would come of it.
 #[derive(Debug, Clone)]
@@ -28,18 +27,6 @@ impl Outcome {
     pub fn has_moved(&self) -> bool {
         self.tags.iter().any(|tag| tag.outcome.is_written())
     }
-}
-
-/// A source that does not exist and was left out.
-#[derive(Debug, Clone, PartialEq, Eq)]
-#[non_exhaustive]
-pub struct Skipped {
-    /// The platform asked for, where one was.
-    pub platform: Option<String>,
-    /// The source.
-    pub reference: Location,
-    /// What the registry said.
-    pub reason: String,
 }
 
 /// Blobs, and their bytes.
@@ -73,51 +60,61 @@ impl Moves {
             match step {
                 Step::Blob(_, bytes, placing) => {
                     let volume = match placing {
-                        Placing::There => &mut moves.there,
-                        Placing::Mounted => &mut moves.mounted,
-                        Placing::Sent => &mut moves.sent,
+                        BlobOutcome::Existing => &mut moves.there,
+                        BlobOutcome::Mounted => &mut moves.mounted,
+                        BlobOutcome::Uploaded => &mut moves.sent,
                     };
                     volume.blobs += 1;
                     volume.bytes += bytes;
                 }
                 Step::Manifest(digest) => moves.manifests.push(digest.clone()),
-                Step::Tag(_) | Step::TagUnchanged(_) | Step::Left(_) => {}
+                Step::Tag(_) | Step::TagUnchanged(_) | Step::TagKept(_) => {}
             }
         }
         moves
     }
 }
 
-/// Passes events on, and keeps what the outcome tells of them.
-pub(super) struct Log<'a> {
-    reporter: Reporter<'a>,
-    /// Steps are not done, and are not told.
+/// Passes on what happens for a target, and keeps what its report needs.
+pub(super) struct Log {
+    events: Events,
+    target: Location,
+    /// Steps are not done, and are not reported.
     dry_run: bool,
     steps: Mutex<Vec<Step>>,
     skipped: Mutex<Vec<Skipped>>,
 }
 
-impl<'a> Log<'a> {
-    pub(super) fn new(reporter: Reporter<'a>, dry_run: bool) -> Self {
-        Self { reporter, dry_run, steps: Mutex::default(), skipped: Mutex::default() }
-    }
-
-    pub(super) fn event(&self, event: Event) {
-        if let Event::Skipped(skipped) = &event {
-            self.skipped.lock().unwrap_or_else(PoisonError::into_inner).push(skipped.clone());
-        }
-        (self.reporter)(event);
+impl Log {
+    pub(super) fn new(store: &Store, target: &Location, dry_run: bool) -> Self {
+        let (events, target) = (store.client().events().clone(), target.clone());
+        Self { events, target, dry_run, steps: Mutex::default(), skipped: Mutex::default() }
     }
 
     pub(super) fn warn<'w>(&self, warnings: impl IntoIterator<Item = &'w Warning>) {
-        warnings.into_iter().for_each(|warning| self.event(Event::Warning(warning.clone())));
+        for warning in warnings {
+            self.events.emit(&Event::Warning { target: self.target.clone(), warning: warning.clone() });
+        }
+    }
+
+    pub(super) fn skipped(&self, skipped: Skipped) {
+        self.events.emit(&Event::Skipped { target: self.target.clone(), skipped: skipped.clone() });
+        self.skipped.lock().unwrap_or_else(PoisonError::into_inner).push(skipped);
+    }
+
+    pub(super) fn resolved(&self, source: Location, digest: Digest) {
+        self.events.emit(&Event::Resolved { target: self.target.clone(), source, digest });
+    }
+
+    pub(super) fn started_over(&self) {
+        self.events.emit(&Event::StartedOver { target: self.target.clone() });
     }
 
     pub(super) fn step(&self, step: Step) {
-        self.steps.lock().unwrap_or_else(PoisonError::into_inner).push(step.clone());
         if !self.dry_run {
-            (self.reporter)(step.into());
+            self.events.emit(&Event::Step { target: self.target.clone(), step: step.clone() });
         }
+        self.steps.lock().unwrap_or_else(PoisonError::into_inner).push(step);
     }
 
     pub(super) fn outcome(&self, plan: Plan, report: Report, dry_run: bool) -> Outcome {

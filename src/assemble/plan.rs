@@ -5,11 +5,12 @@ use bytes::Bytes;
 
 use super::amend;
 use super::change::{Change, compare};
-use super::check::{self, Warning};
+use super::check;
 use super::held::{Held, HeldManifest};
 use super::problem::PlanError;
 use super::resolve::{Entry, Resolved};
 use super::unknown::UnknownFields;
+use crate::event::Warning;
 use crate::image::{
     Descriptor, Digest, Index, IndexKind, Location, MAX_PUSHED_MANIFEST, Platform, go_json, index_bytes, index_json,
     media_type,

@@ -1,6 +1,6 @@
 use std::fmt;
 
-use super::check::Warning;
+use crate::event::Warning;
 use crate::image::{Location, Platform, UntrustedText};
 use crate::store::Error;
 

@@ -1,7 +1,5 @@
 use futures_util::future::{join, join3};
 
-use super::check::Warning;
-use super::event::{Event, Reporter};
 use super::held::Held;
 use super::outcome::{Log, Outcome};
 use super::plan::Plan;
@@ -9,6 +7,7 @@ use super::problem::PlanError;
 use super::resolve::Resolved;
 use super::settle::{Amendment, Change};
 use super::{Error, PushOptions, amend, gather, resolve};
+use crate::event::Warning;
 use crate::image::{Descriptor, Digest, Index, Location};
 use crate::registry::RetryGroup;
 use crate::spec::Spec;
@@ -16,7 +15,7 @@ use crate::store::{Error as StoreError, Placed, Publication, PublishError, Repor
 
 /// Assembles the indexes of a run. What one of them found out, the others do not ask again.
 pub struct Assembler<'a> {
-    store: &'a Store<'a>,
+    store: &'a Store,
     options: PushOptions,
     sources: gather::Sources,
     configs: resolve::Configs,
@@ -26,7 +25,7 @@ pub struct Assembler<'a> {
 impl<'a> Assembler<'a> {
     /// For all of these specs, each of which is to be pushed once.
     #[must_use]
-    pub fn new(store: &'a Store<'a>, specs: &[Spec], options: PushOptions) -> Self {
+    pub fn new(store: &'a Store, specs: &[Spec], options: PushOptions) -> Self {
         let (sources, configs) = (gather::Sources::of(specs), resolve::Configs::default());
         let placed = if options.dry_run { Placed::foreseen() } else { Placed::default() };
         Self { store, options, sources, configs, placed }
@@ -38,15 +37,17 @@ impl<'a> Assembler<'a> {
     ///
     /// No manifest is written before every source is fetched and checked. Blobs of sources in other repositories are
     /// placed while configs are fetched; nothing refers to them until then.
-    pub async fn push(&self, spec: &Spec, reporter: Reporter<'_>) -> Result<Outcome, Error> {
-        let outcome = RetryGroup::run(self.assemble(spec, &Log::new(reporter, self.options.dry_run))).await;
+    pub async fn push(&self, spec: &Spec) -> Result<Outcome, Error> {
+        let log = Log::new(self.store, &spec.target, self.options.dry_run);
+        self.store.will_push(&spec.target);
+        let outcome = RetryGroup::run(self.assemble(spec, &log)).await;
         self.sources.release(spec, self.store.client().budget());
         outcome
     }
 
-    async fn assemble(&self, spec: &Spec, log: &Log<'_>) -> Result<Outcome, Error> {
+    async fn assemble(&self, spec: &Spec, log: &Log) -> Result<Outcome, Error> {
         let (store, options) = (self.store, &self.options);
-        spec.warnings.iter().for_each(|warning| log.event(Event::Warning(Warning::Spec(warning.clone()))));
+        log.warn(&spec.warnings.iter().cloned().map(Warning::Spec).collect::<Vec<_>>());
         let gathering = resolve::gather(store, &self.sources, spec, options.ignore_missing);
         let resolving = resolve::resolve(store, &self.configs, &gathering, spec, options, log);
         let placing = async {
@@ -118,7 +119,7 @@ impl<'a> Assembler<'a> {
     }
 
     /// What would become of the tags.
-    async fn foresee(&self, publication: &Publication<'_>, log: &Log<'_>) -> Result<Report, Error> {
+    async fn foresee(&self, publication: &Publication<'_>, log: &Log) -> Result<Report, Error> {
         let mut errors: Vec<StoreError> =
             publication.current.iter().filter_map(|current| current.clone().err()).collect();
         errors.extend(publication.check().err());
@@ -165,7 +166,7 @@ impl Change for Addition<'_> {
 }
 
 /// Makes an index known as something that refers to its subject.
-pub(super) async fn refer(store: &Store<'_>, plan: &Plan, tags: &[TagReport]) -> Result<(), Error> {
+pub(super) async fn refer(store: &Store, plan: &Plan, tags: &[TagReport]) -> Result<(), Error> {
     let Some(subject) = &plan.index.subject else { return Ok(()) };
     let referrer = Descriptor {
         artifact_type: plan.index.artifact_type.clone(),
@@ -180,13 +181,8 @@ pub(super) async fn refer(store: &Store<'_>, plan: &Plan, tags: &[TagReport]) ->
 }
 
 /// Assembles and pushes one index; see [`Assembler::push`].
-pub async fn push(
-    store: &Store<'_>,
-    spec: &Spec,
-    options: PushOptions,
-    reporter: Reporter<'_>,
-) -> Result<Outcome, Error> {
-    let outcome = Assembler::new(store, std::slice::from_ref(spec), options).push(spec, reporter).await?;
+pub async fn push(store: &Store, spec: &Spec, options: &PushOptions) -> Result<Outcome, Error> {
+    let outcome = Assembler::new(store, std::slice::from_ref(spec), options.clone()).push(spec).await?;
     match store.finish().await {
         Ok(()) => Ok(outcome),
         Err(error) => {

@@ -1,5 +1,4 @@
 use super::amend::{self, Chosen, Selector};
-use super::event::Reporter;
 use super::held::Held;
 use super::outcome::{Log, Outcome};
 use super::plan::Plan;
@@ -16,13 +15,13 @@ use crate::store::{Error as StoreError, Placed, Publication, Store};
 ///
 /// Errors: there is no index; a selector stands for nothing, or for several images; no image would be left.
 pub async fn remove(
-    store: &Store<'_>,
+    store: &Store,
     target: &Location,
     selectors: &[Selector],
     options: &PushOptions,
-    reporter: Reporter<'_>,
 ) -> Result<Outcome, Error> {
-    let log = Log::new(reporter, options.dry_run);
+    let log = Log::new(store, target, options.dry_run);
+    store.will_push(target);
     let held = Held::read(store, target).await.map_err(Error::Target)?;
     let unamendable = |reasons| PlanError::Unamendable { target: target.clone(), reasons };
     let chosen = match held.manifest() {
@@ -53,14 +52,14 @@ pub async fn remove(
 
 /// The index with the platforms of configs where its entries have none, if a selector needs them.
 async fn named(
-    store: &Store<'_>,
+    store: &Store,
     target: &Location,
     index: &Index,
     selectors: &[Selector],
 ) -> Result<Option<Index>, StoreError> {
     for selector in selectors {
         if let Selector::Platform(wanted) = selector
-            && let Some(named) = store.with_platform(target, index, wanted, Some(target)).await?
+            && let Some(named) = store.with_platform(target, index, wanted).await?
         {
             return Ok(Some(named));
         }

@@ -4,16 +4,16 @@ use bytes::Bytes;
 use futures_util::future::{BoxFuture, FutureExt as _, Shared, join, join_all, try_join_all};
 
 use super::PushOptions;
-use super::event::Event;
 use super::gather::{Part, Sources, nested_index};
-use super::outcome::{Log, Skipped};
+use super::outcome::Log;
 use super::plan;
 use super::problem::{ResolveError, SourceProblem, SourceReason};
+use crate::event::Skipped;
 use crate::image::{
     Descriptor, Digest, ImageConfig, Location, Platform, is_known_platform, media_type, parse_config, unsupported,
 };
-use crate::once::Once;
 use crate::registry::RetryGroup;
+use crate::single_flight::SingleFlight;
 use crate::spec::{Attestations, Source, Spec, is_possible};
 use crate::store::{Child, Store};
 
@@ -48,20 +48,20 @@ pub(crate) struct Resolved {
 }
 
 /// What configs say of platforms, by repository and digest, for all indexes of a run.
-pub(super) type Configs = Once<(Location, Digest), Platform, SourceReason>;
+pub(super) type Configs = SingleFlight<(Location, Digest), Platform, SourceReason>;
 
 /// A source whose manifests are on their way, for all who wait for them.
 pub(super) type Gathering<'a> = Shared<BoxFuture<'a, Result<Arc<Vec<Part>>, SourceReason>>>;
 
 /// Begins with every source of an index. Once one cannot be used, the others are not tried again.
 pub(super) fn gather<'a>(
-    store: &'a Store<'a>,
+    store: &'a Store,
     sources: &'a Sources,
     spec: &'a Spec,
     ignore_missing: bool,
 ) -> Vec<Gathering<'a>> {
     let gather = |source: &'a Source| async move {
-        let outcome = sources.get(store, &spec.target, source).await;
+        let outcome = sources.get(store, source).await;
         outcome.inspect_err(|reason| {
             if skipped(source, reason, ignore_missing).is_none() {
                 RetryGroup::fail_current();
@@ -92,12 +92,12 @@ fn is_dropped(spec: &Spec, part: &Part) -> bool {
 
 /// Gives every image its platform, which may take its config, and reports all sources that fail together.
 pub(super) async fn resolve(
-    store: &Store<'_>,
+    store: &Store,
     configs: &Configs,
     gathering: &[Gathering<'_>],
     spec: &Spec,
     options: &PushOptions,
-    log: &Log<'_>,
+    log: &Log,
 ) -> Result<Resolved, ResolveError> {
     // A source's configs are fetched as soon as its own manifests are here.
     let outcomes = join_all(spec.sources.iter().zip(gathering).map(async |(source, gathering)| {
@@ -108,7 +108,7 @@ pub(super) async fn resolve(
     }));
     let subject = async {
         let Some(subject) = &spec.subject else { return Ok(None) };
-        let fetched = store.fetch_manifest(subject, Some(&spec.target)).await;
+        let fetched = store.fetch_manifest(subject).await;
         fetched.inspect_err(|_| RetryGroup::fail_current()).map(|fetched| Some(fetched.descriptor))
     };
     let (outcomes, subject) = join(outcomes, subject).await;
@@ -125,13 +125,13 @@ pub(super) async fn resolve(
             Ok(entries) => {
                 for entry in entries {
                     let (reference, digest) = (entry.source.clone(), entry.descriptor.digest.clone());
-                    log.event(Event::Resolved { reference, digest });
+                    log.resolved(reference, digest);
                     let attestation = entry.descriptor.is_attestation();
                     if attestation { &mut resolved.attestations } else { &mut resolved.images }.push(entry);
                 }
             }
             Err(reason) => match skipped(source, &reason, options.ignore_missing) {
-                Some(event) if is_possible(&source.platform) => log.event(event),
+                Some(skipped) if is_possible(&source.platform) => log.skipped(skipped),
                 // There is none because of how its name was made.
                 Some(_) => {
                     let reason = unsupported_source(&source.location, &source.platform);
@@ -146,17 +146,17 @@ pub(super) async fn resolve(
 
 /// Whether a source is left out for this reason. One whose own manifest is there, but whose config or child is
 /// missing, is broken and not absent.
-fn skipped(source: &Source, reason: &SourceReason, ignore_missing: bool) -> Option<Event> {
+fn skipped(source: &Source, reason: &SourceReason, ignore_missing: bool) -> Option<Skipped> {
     let SourceReason::Registry(error) = reason else { return None };
     if !ignore_missing || !error.is_missing() || error.subject() != source.location.to_string() {
         return None;
     }
     let platform = (source.platform != Platform::default()).then(|| source.platform.to_string());
-    Some(Event::Skipped(Skipped { platform, reference: source.location.clone(), reason: error.to_string() }))
+    Some(Skipped { platform, reference: source.location.clone(), reason: error.to_string() })
 }
 
 async fn entry(
-    store: &Store<'_>,
+    store: &Store,
     configs: &Configs,
     spec: &Spec,
     source: &Source,
@@ -177,7 +177,7 @@ async fn entry(
         };
         if given.is_some() || strict {
             let needed = strict || given.as_ref().is_some_and(is_open);
-            config = config_of(store, configs, spec, source, part, needed).await?;
+            config = config_of(store, configs, source, part, needed).await?;
         }
         if let Some(given) = given {
             descriptor.platform = Some(platform(source, given, config.clone())?);
@@ -197,9 +197,8 @@ async fn entry(
 
 /// What an image's config says of its platform. One that cannot be read matters where it is needed.
 async fn config_of(
-    store: &Store<'_>,
+    store: &Store,
     configs: &Configs,
-    spec: &Spec,
     source: &Source,
     part: &Part,
     needed: bool,
@@ -208,7 +207,7 @@ async fn config_of(
     if !media_type::is_config(&config.media_type) {
         return Ok(None);
     }
-    let fetch = config_platform(store, &source.location, config, &spec.target);
+    let fetch = config_platform(store, &source.location, config);
     let key = (source.location.without_name(), config.digest.clone());
     match configs.get_or_share(&key, fetch, SourceReason::counts).await {
         Ok(platform) => Ok(Some(platform)),
@@ -219,12 +218,11 @@ async fn config_of(
 
 /// Reads what a config says of its platform.
 pub(super) async fn config_platform(
-    store: &Store<'_>,
+    store: &Store,
     source: &Location,
     config: &Descriptor,
-    target: &Location,
 ) -> Result<Platform, SourceReason> {
-    let bytes = store.fetch_config(source, config, Some(target)).await?;
+    let bytes = store.fetch_config(source, config).await?;
     let config: ImageConfig = parse_config(&bytes).map_err(|error| {
         SourceReason::Unusable(format!("{source}: its config {} is not valid: {error}", config.digest).into())
     })?;

@@ -4,7 +4,6 @@ use std::time::Duration;
 
 use bytes::Bytes;
 
-use super::event::Event;
 use super::held::Held;
 use super::outcome::Log;
 use super::plan::Plan;
@@ -34,14 +33,14 @@ pub(super) trait Change {
 
 /// A change of a tag, and of others that follow it.
 pub(super) struct Amendment<'a> {
-    pub(super) store: &'a Store<'a>,
+    pub(super) store: &'a Store,
     pub(super) placed: &'a Placed,
     pub(super) options: &'a PushOptions,
     pub(super) target: &'a Location,
     /// Further tags, which follow the target.
     pub(super) tags: &'a [Location],
     pub(super) change: &'a (dyn Change + Sync),
-    pub(super) log: &'a Log<'a>,
+    pub(super) log: &'a Log,
 }
 
 impl Amendment<'_> {
@@ -126,7 +125,7 @@ impl Amendment<'_> {
 
     /// What the target holds after a moment that is another one for each writer.
     async fn start_over(&self, attempts: u32, plan: &Plan, history: &History) -> Result<Held, Error> {
-        self.log.event(Event::StartedOver(self.target.clone()));
+        self.log.started_over();
         let longest = self.options.settle.max(JITTER) * attempts.min(4);
         self.sleep(longest.mul_f64(fastrand::f64()), plan, history).await?;
         self.read(plan, history).await

@@ -1,5 +1,3 @@
-use std::sync::atomic::{AtomicBool, Ordering};
-
 use serde_json::json;
 
 use super::credentials::Registries;
@@ -9,8 +7,8 @@ use super::global::Global;
 use super::many::{Came, Many, Moved, not_begun};
 use super::print;
 use super::results::{Files, Results, pretty, take_back_archives};
-use super::talk::{self, say};
-use crate::assemble::{self, Assembler, Event, Outcome, PushOptions, Warning};
+use super::talk;
+use crate::assemble::{self, Assembler, Outcome, PushOptions};
 use crate::output;
 use crate::spec::Spec;
 use crate::store::{Error, Store};
@@ -27,8 +25,6 @@ pub(super) struct Batch<'a> {
     /// A dry run ends with a code of its own where something would change.
     pub(super) exit_code: bool,
     pub(super) progress: bool,
-    /// Whether the warning about OCI images in a Docker list was printed, which is shown once for all indexes of a run.
-    pub(super) has_warned_of_oci: AtomicBool,
 }
 
 /// Something would change, and the exit code was to say so.
@@ -63,7 +59,7 @@ impl Batch<'_> {
         let targets = specs.iter().map(|spec| &spec.target);
         let registries = Registries::written([&first.target]).and_read(sources).and_written(targets);
         let client = self.global.client(&registries)?;
-        let store = Store::new(&client);
+        let store = Store::new(client.clone());
         let shown = self.progress.then_some((specs.len(), "indexes"));
         let json = self.global.is_json();
         let mut told = Told {
@@ -75,7 +71,7 @@ impl Batch<'_> {
             digest: None,
             batch: self,
         };
-        let pushing = talk::with_progress(&store, shown, self.push(&store, specs, &mut told));
+        let pushing = talk::with_progress(shown, self.push(&store, specs, &mut told));
         let outcome = self.global.block_on(&client, pushing);
         if outcome.is_err() && !self.options.dry_run {
             take_back_archives(told.documents.parts_mut());
@@ -87,10 +83,10 @@ impl Batch<'_> {
         Ok(Results { text: if json { pretty(&document) } else { String::new() }, code })
     }
 
-    async fn push(&self, store: &Store<'_>, specs: &[Spec], told: &mut Told<'_>) -> Result<(), Failure> {
+    async fn push(&self, store: &Store, specs: &[Spec], told: &mut Told<'_>) -> Result<(), Failure> {
         let assembler = Assembler::new(store, specs, self.options.clone());
         if let [only] = specs {
-            let outcome = match assembler.push(only, &|event| self.tell(&event, None)).await {
+            let outcome = match assembler.push(only).await {
                 Ok(outcome) => store.finish().await.map(|()| outcome).map_err(Failure::from),
                 Err(error) => Err(failure(error, only)),
             };
@@ -102,26 +98,9 @@ impl Batch<'_> {
         let (fail_fast, quiet) = (self.fail_fast, self.global.quiet);
         let done = if self.options.dry_run { "would change" } else { "done" };
         let many = Many { store, kind: "indexes", done, at_once: INDEXES, fail_fast, quiet };
-        let push = async |spec: &Spec| {
-            let pushed = assembler.push(spec, &|event| self.tell(&event, Some(spec))).await;
-            pushed.map_err(|error| failure(error, spec))
-        };
+        talk::name_targets();
+        let push = async |spec: &Spec| assembler.push(spec).await.map_err(|error| failure(error, spec));
         many.run(specs, push, |spec, came| told.tell(spec, came)).await
-    }
-
-    fn tell(&self, event: &Event, of: Option<&Spec>) {
-        let is_of_oci = of.is_some() && matches!(event, Event::Warning(Warning::OciInDockerList { .. }));
-        if is_of_oci && self.has_warned_of_oci.swap(true, Ordering::Relaxed) {
-            return;
-        }
-        // The place in its file says which spec a warning is about.
-        let of = of.filter(|_| !matches!(event, Event::Warning(Warning::Spec(_))));
-        let of = of.map(|spec| format!("{}: ", spec.target)).unwrap_or_default();
-        if event.is_warning() && !self.global.quiet {
-            say(format_args!("warning: {of}{event}{}", if is_of_oci { " (shown once for all indexes)" } else { "" }));
-        } else if self.global.debug {
-            say(format_args!("debug: {of}{event}"));
-        }
     }
 }
 

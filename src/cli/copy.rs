@@ -8,10 +8,10 @@ use super::failure::Failure;
 use super::many::{Came, Many, Moved, not_begun};
 use super::results::{Files, Results, pretty, take_back_archives};
 use super::{Global, print, talk};
-use crate::copy::{self, CopyOptions};
+use crate::copy::{self, CopyOptions, CopyRequest};
 use crate::image::{Location, Platform, UntrustedText, check_tag};
 use crate::output;
-use crate::store::{Placed, Publication, Report, Step, Store};
+use crate::store::{Placed, Publication, Report, Store};
 
 /// Tags on their way at once: enough that none waits for the round trips of another.
 const TAGS: usize = 8;
@@ -50,13 +50,6 @@ pub(super) struct Copy {
     no_progress: bool,
 }
 
-/// One copy: from where to where, and under which further tags.
-struct Pair {
-    from: Location,
-    to: Location,
-    tags: Vec<Location>,
-}
-
 impl Copy {
     pub(super) fn run(self, global: &Global) -> Result<Results, Failure> {
         let (from, to) = (location(&self.from)?, location(&self.to)?);
@@ -67,7 +60,7 @@ impl Copy {
         let options = CopyOptions { platform, referrers: self.referrers, wait: self.wait };
         let files = self.files.begin(self.dry_run)?;
         let client = global.client(&Registries::written([&to]).and_read([&from]))?;
-        let store = Store::new(&client);
+        let store = Store::new(client.clone());
         let show = !self.no_progress && !global.quiet && !self.dry_run;
         let mut told = Told {
             keeps: global.is_json() || self.files.wants_metadata(),
@@ -83,7 +76,7 @@ impl Copy {
                 return tell(&store, &pairs, &options, &mut told).await;
             }
             let shown = show.then_some((pairs.len(), "tags"));
-            talk::with_progress(&store, shown, copy_all(global, &store, &pairs, &options, &mut told)).await
+            talk::with_progress(shown, copy_all(global, &store, &pairs, &options, &mut told)).await
         });
         if outcome.is_err() && !self.dry_run {
             take_back_archives(told.documents.parts_mut());
@@ -118,13 +111,22 @@ impl Copy {
         })
     }
 
-    async fn pairs(&self, store: &Store<'_>, from: Location, to: Location, many: bool) -> Result<Vec<Pair>, Failure> {
+    async fn pairs(
+        &self,
+        store: &Store,
+        from: Location,
+        to: Location,
+        many: bool,
+    ) -> Result<Vec<CopyRequest>, Failure> {
         if !many {
             let tags = self.tags.iter().map(|tag| to.with_tag(tag)).collect();
-            return Ok(vec![Pair { from, to, tags }]);
+            return Ok(vec![CopyRequest { from, to, tags }]);
         }
         let tags = copy::select_tags(store, &from, &self.tags).await?;
-        Ok(tags.iter().map(|tag| Pair { from: from.with_tag(tag), to: to.with_tag(tag), tags: Vec::new() }).collect())
+        Ok(tags
+            .iter()
+            .map(|tag| CopyRequest { from: from.with_tag(tag), to: to.with_tag(tag), tags: Vec::new() })
+            .collect())
     }
 }
 
@@ -145,7 +147,12 @@ impl Moved for Report {
 
 impl Told {
     /// A line, and a part of the document.
-    fn tell(&mut self, pair: &Pair, came: Came<'_, Report>, line: impl Fn(&Report) -> String) -> Result<(), Failure> {
+    fn tell(
+        &mut self,
+        pair: &CopyRequest,
+        came: Came<'_, Report>,
+        line: impl Fn(&Report) -> String,
+    ) -> Result<(), Failure> {
         if self.keeps {
             let mut part = json!({"source": pair.from});
             output::merge(
@@ -172,21 +179,14 @@ impl Told {
 
 async fn copy_all(
     global: &Global,
-    store: &Store<'_>,
-    pairs: &[Pair],
+    store: &Store,
+    pairs: &[CopyRequest],
     options: &CopyOptions,
     told: &mut Told,
 ) -> Result<(), Failure> {
-    let steps = |step: Step| {
-        if matches!(step, Step::Left(_)) && !global.quiet {
-            talk::say(format_args!("warning: {step}"));
-        } else if global.debug {
-            talk::say(format_args!("debug: {step}"));
-        }
-    };
     let line = |Report { descriptor, .. }: &Report| format!("Digest: {} {}", descriptor.digest, descriptor.size);
     if let [pair] = pairs {
-        return match copy::copy(store, &pair.from, &pair.to, &pair.tags, options, &steps).await {
+        return match copy::copy(store, pair, options).await {
             Ok(report) => told.tell(pair, Came::Done(&report), |report| line(report) + "\n"),
             Err(error) => {
                 let failure = Failure::from(error);
@@ -195,18 +195,16 @@ async fn copy_all(
         };
     }
     let placed = Placed::default();
-    let one = async |pair: &Pair| {
-        let Pair { from, to, tags } = pair;
-        Ok(copy::copy_unfinished(store, &placed, from, to, tags, options, &steps).await?)
-    };
+    let one = async |pair: &CopyRequest| Ok(copy::copy_unfinished(store, &placed, pair, options).await?);
     let many = Many { store, kind: "tags", done: "done", at_once: TAGS, fail_fast: false, quiet: global.quiet };
-    let tell =
-        |pair: &Pair, came: Came<'_, Report>| told.tell(pair, came, |report| format!("{} {}\n", line(report), pair.to));
+    let tell = |pair: &CopyRequest, came: Came<'_, Report>| {
+        told.tell(pair, came, |report| format!("{} {}\n", line(report), pair.to))
+    };
     many.run(pairs, one, tell).await
 }
 
 /// What would be copied, a line each.
-async fn tell(store: &Store<'_>, pairs: &[Pair], options: &CopyOptions, told: &mut Told) -> Result<(), Failure> {
+async fn tell(store: &Store, pairs: &[CopyRequest], options: &CopyOptions, told: &mut Told) -> Result<(), Failure> {
     let places: Vec<_> = pairs.iter().map(|pair| (pair.from.clone(), pair.to.clone())).collect();
     let found = copy::look(store, &places, options).await?;
     for (pair, (found, target)) in pairs.iter().zip(found) {

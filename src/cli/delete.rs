@@ -8,7 +8,7 @@ use super::failure::Failure;
 use super::results::{Results, pretty};
 use super::several::locations;
 use super::{Global, print};
-use crate::delete::{self, Deleted};
+use crate::delete::{self, DeleteOptions, Deleted};
 use crate::output;
 use crate::store::Store;
 
@@ -40,7 +40,8 @@ impl Delete {
             )));
         }
         let client = global.client(&Registries::written(locations.iter().map(|(_, location)| location)))?;
-        let store = Store::new(&client);
+        let store = Store::new(client.clone());
+        let options = DeleteOptions { with_every_tag: self.yes };
         let mut parts = Vec::new();
         let deleting = async {
             let (mut failed, mut gone) = (Vec::new(), HashSet::new());
@@ -51,7 +52,7 @@ impl Delete {
                     parts.push(part(name, &Deleted { location: at.with_digest(digest.clone()), digest }));
                     continue;
                 }
-                match delete::delete(&store, at, self.yes).await {
+                match delete::delete(&store, at, &options).await {
                     Ok(deleted) => {
                         if deleted.location.tag().is_none() {
                             gone.insert(deleted.digest.clone());

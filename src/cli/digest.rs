@@ -41,7 +41,7 @@ impl Digest {
         };
         let looked = match &self.file {
             Some(file) => hash(file).and_then(|digest| tell(file, Ok(digest))),
-            None => look_at(global, &self.images, async |store: &Store<'_>, at| store.digest(at).await, tell),
+            None => look_at(global, &self.images, async |store: &Store, at| store.digest(at).await, tell),
         };
         let document = output::document("digest", json!({"images": parts}));
         looked.map_err(|failure| failure.with_document(document.clone()))?;

@@ -1,3 +1,4 @@
+use std::num::NonZeroUsize;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -5,10 +6,9 @@ use super::credentials::Registries;
 use super::duration::duration;
 use super::failure::Failure;
 use super::hosts::{HostsArg, hosts};
-use super::talk::{hide_secrets_of, say};
-use crate::registry::{
-    Client, CredentialSources, DEFAULT_CONCURRENCY, HOME, Options, RetryPolicy, Secret, Stop, Tls, Trace,
-};
+use super::talk::{hide_secrets_of, report};
+use crate::event::{Event, Events};
+use crate::registry::{Client, ClientConfig, CredentialSources, HOME, RetryPolicy, Secret, Stop, Tls};
 
 /// Flags of every command, taken before and after it.
 #[derive(Debug, clap::Args)]
@@ -30,8 +30,8 @@ pub(super) struct Global {
     #[arg(long, global = true, value_name = "FILE")]
     ca_cert: Vec<PathBuf>,
     /// Requests under way at once to one registry
-    #[arg(long, global = true, value_name = "N", default_value_t = DEFAULT_CONCURRENCY as u16, value_parser = clap::value_parser!(u16).range(1..=1000))]
-    concurrency: u16,
+    #[arg(long, global = true, value_name = "N", default_value = "16", value_parser = concurrency)]
+    concurrency: NonZeroUsize,
     /// How often a request is sent again after a server's error or no answer
     #[arg(long, global = true, value_name = "N", default_value_t = RetryPolicy::default().retries)]
     retries: u32,
@@ -88,7 +88,17 @@ impl Global {
     }
 
     pub(super) fn client_with(&self, credentials: CredentialSources) -> Client {
-        let client = Client::new(Options {
+        self.client_reporting(credentials, |_| {})
+    }
+
+    /// A client whose events go to `also` as well.
+    pub(super) fn client_reporting(
+        &self,
+        credentials: CredentialSources,
+        also: impl Fn(&Event) + Send + Sync + 'static,
+    ) -> Client {
+        let (quiet, debug) = (self.quiet, self.debug);
+        let client = Client::new(ClientConfig {
             plain_http: hosts(&self.plain_http),
             tls: Tls {
                 insecure: hosts(&self.insecure),
@@ -96,12 +106,14 @@ impl Global {
                 certs_folders: certs_folders(),
             },
             credentials,
-            concurrency: self.concurrency.into(),
+            concurrency: self.concurrency,
             retry: RetryPolicy { retries: self.retries, max_wait: self.max_wait },
-            silence: self.timeout,
+            idle_timeout: self.timeout,
             stop: Stop::default(),
-            warn: (!self.quiet).then(|| Box::new(|line: &str| say(format_args!("warning: {line}"))) as Trace),
-            trace: self.debug.then(|| Box::new(|line: &str| say(format_args!("debug: {line}"))) as Trace),
+            events: Events::new(move |event| {
+                also(event);
+                report(event, quiet, debug);
+            }),
         });
         hide_secrets_of(&client);
         client
@@ -115,4 +127,11 @@ fn certs_folders() -> Vec<PathBuf> {
     let own = config.map(|folder| [folder.join("docker/certs.d"), folder.join("containers/certs.d")]);
     let system = ["/etc/docker/certs.d", "/etc/containers/certs.d"].map(PathBuf::from);
     own.into_iter().flatten().chain(system).collect()
+}
+
+/// Requests at once: 1 to 1000.
+fn concurrency(text: &str) -> Result<NonZeroUsize, String> {
+    let count: i64 = text.parse().map_err(|error| format!("{error}"))?;
+    let count = usize::try_from(count).ok().filter(|count| *count <= 1000).and_then(NonZeroUsize::new);
+    count.ok_or_else(|| format!("{text} is not in 1..=1000"))
 }

@@ -61,7 +61,7 @@ impl Inspect {
             child_configs: self.expand_config || global.is_json(),
             referrers: global.is_json(),
         };
-        let store = Store::new(&client);
+        let store = Store::new(client.clone());
         let inspection = global.block_on(&client, inspect::inspect(&store, &location, &options))?;
         if self.raw {
             let json = output::inspection_json(&self.image, &inspection, self.expand_config);
@@ -78,7 +78,7 @@ impl Inspect {
 
     /// A manifest or config as it is stored, without so much as the end of a line.
     fn print_bytes(&self, global: &Global, client: &Client, at: &Location) -> Result<Results, Failure> {
-        let (store, platform) = (Store::new(client), self.platform.as_ref());
+        let (store, platform) = (Store::new(client.clone()), self.platform.as_ref());
         let bytes = global.block_on(client, async {
             match self.manifest {
                 true => inspect::fetch(&store, at, platform).await.map(|fetched| fetched.bytes),

@@ -11,7 +11,7 @@ use crate::store::Store;
 
 /// A run of several things of a kind.
 pub(super) struct Many<'s> {
-    pub(super) store: &'s Store<'s>,
+    pub(super) store: &'s Store,
     /// What they are called, such as `indexes`.
     pub(super) kind: &'static str,
     /// What came of those that moved, such as `done`.

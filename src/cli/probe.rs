@@ -1,3 +1,5 @@
+use std::sync::{Arc, Mutex, PoisonError};
+
 use clap::Args;
 
 use super::credentials::Registries;
@@ -5,9 +7,11 @@ use super::failure::Failure;
 use super::results::{Results, pretty};
 use super::talk::say;
 use super::{Global, print};
+use crate::event::Event;
 use crate::image::Reference;
 use crate::output;
 use crate::probe::{self, ProbeOptions};
+use crate::store::Store;
 
 /// Find out what a registry does with images for several platforms, by trying
 #[derive(Debug, Args)]
@@ -34,23 +38,24 @@ impl Probe {
             return Err(Failure::usage("the images are not all in one repository, which is the one that is tried"));
         }
         let locations: Vec<_> = images.iter().cloned().map(Into::into).collect();
-        let client = global.client(&Registries::written(&locations))?;
+        let (unprinted, is_json) = (Arc::new(Mutex::new(Ok(()))), global.is_json());
+        let printed = Arc::clone(&unprinted);
+        let print_check = move |event: &Event| {
+            let mut printed = printed.lock().unwrap_or_else(PoisonError::into_inner);
+            if let (Event::Checked(check), false, true) = (event, is_json, printed.is_ok()) {
+                *printed = print(output::check_text(check));
+            }
+        };
+        let client = global.client_reporting(global.credentials(&Registries::written(&locations))?, print_check);
+        let store = Store::new(client.clone());
         let options = ProbeOptions { one_repository: self.one_repository, keep: self.keep };
-        let mut unprinted = Ok(());
-        let report = global.block_on(
-            &client,
-            probe::probe(&client, &images, &options, |check| {
-                if !global.is_json() && unprinted.is_ok() {
-                    unprinted = print(output::check_text(check));
-                }
-            }),
-        );
+        let report = global.block_on(&client, probe::probe(&store, &images, &options));
         let left = format!("in {repository}, under tags that begin with probe-");
         if report.is_err() && client.stop().raised().is_some() {
             say(format_args!("what was pushed is left {left}"));
         }
         let report = report?;
-        unprinted?;
+        std::mem::replace(&mut *unprinted.lock().unwrap_or_else(PoisonError::into_inner), Ok(()))?;
         if !report.left.is_empty() {
             let count = report.left.len();
             say(format_args!("{count} manifests of this trial are left {left}"));

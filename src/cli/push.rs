@@ -1,4 +1,3 @@
-use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
 use clap::parser::ValueSource;
@@ -168,15 +167,7 @@ impl Push {
             settle: self.settle.unwrap_or(SETTLE),
         };
         let progress = !self.no_progress && !global.quiet;
-        let batch = Batch {
-            options,
-            global,
-            files: &self.files,
-            fail_fast,
-            exit_code: self.exit_code,
-            progress,
-            has_warned_of_oci: AtomicBool::default(),
-        };
+        let batch = Batch { options, global, files: &self.files, fail_fast, exit_code: self.exit_code, progress };
         batch.run(&specs)
     }
 }

@@ -10,8 +10,7 @@ use super::duration::duration;
 use super::failure::Failure;
 use super::push::SETTLE;
 use super::results::{Files, Results, pretty};
-use super::talk::say;
-use crate::assemble::{self, Event, PushOptions, Selector};
+use crate::assemble::{self, PushOptions, Selector};
 use crate::image::{Digest, Location, Platform};
 use crate::output;
 use crate::registry::IfMatch;
@@ -59,14 +58,9 @@ impl Remove {
             PushOptions { if_match: self.if_match.map(IfMatch::Digest), dry_run, settle, ..PushOptions::default() };
         let files = self.files.begin(dry_run)?;
         let client = global.client(&Registries::written([&target]))?;
-        let store = Store::new(&client);
-        let tell = |event: Event| match event.is_warning() {
-            true if !global.quiet => say(format_args!("warning: {event}")),
-            _ if global.debug => say(format_args!("debug: {event}")),
-            _ => {}
-        };
+        let store = Store::new(client.clone());
         let document = |index| output::document("remove", json!({"dryRun": dry_run, "indexes": [index]}));
-        let removing = assemble::remove(&store, &target, &selectors, &options, &tell);
+        let removing = assemble::remove(&store, &target, &selectors, &options);
         let outcome = global.block_on(&client, removing);
         let outcome = outcome.map_err(|failure| {
             let document = document(failure.part_of_index(&target));

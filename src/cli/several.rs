@@ -13,20 +13,20 @@ const AT_ONCE: usize = 16;
 pub(super) fn look_at<T>(
     global: &Global,
     names: &[String],
-    look: impl AsyncFn(&Store<'_>, &Location) -> Result<T, Error>,
+    look: impl AsyncFn(&Store, &Location) -> Result<T, Error>,
     tell: impl FnMut(&str, Result<T, &Failure>) -> Result<(), Failure>,
 ) -> Result<(), Failure> {
     let locations = locations(names)?;
     let client = global.client(&Registries::read(locations.iter().map(|(_, location)| location)))?;
-    let store = Store::new(&client);
+    let store = Store::new(client.clone());
     global.block_on(&client, look_at_all(&store, &locations, look, tell))
 }
 
 /// The same of references with their names. One that cannot be looked at does not keep the others from it.
 pub(super) async fn look_at_all<T>(
-    store: &Store<'_>,
+    store: &Store,
     locations: &[(String, Location)],
-    look: impl AsyncFn(&Store<'_>, &Location) -> Result<T, Error>,
+    look: impl AsyncFn(&Store, &Location) -> Result<T, Error>,
     mut tell: impl FnMut(&str, Result<T, &Failure>) -> Result<(), Failure>,
 ) -> Result<(), Failure> {
     let all = stream::iter(locations).map(async |(name, at)| (name, look(store, at).await)).buffered(AT_ONCE);

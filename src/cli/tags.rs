@@ -33,7 +33,7 @@ impl Tags {
             return Err(Failure::usage(format!("\"{repository}\" has a tag or digest; name the repository alone")));
         }
         let client = global.client(&Registries::read([&at]))?;
-        let store = Store::new(&client);
+        let store = Store::new(client.clone());
         let mut documents = Documents::default();
         let listing = async {
             let tags = store.tags(&at, self.limit).await?;

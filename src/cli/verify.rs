@@ -9,6 +9,7 @@ use super::several::{locations, look_at_all};
 use super::{Global, print_for_reader, talk};
 use crate::image::Location;
 use crate::store::Store;
+use crate::verify::VerifyOptions;
 use crate::{output, verify};
 
 /// Check that images and indexes are sound: all of it is there, and is what it is said to be
@@ -35,10 +36,11 @@ impl Verify {
     pub(super) fn run(self, global: &Global) -> Result<Results, Failure> {
         let locations = locations(&self.images)?;
         let client = global.client(&Registries::read(locations.iter().map(|(_, location)| location)))?;
-        let store = Store::new(&client);
+        let store = Store::new(client.clone());
         let (mut documents, mut is_unsound, mut unchecked) = (Documents::default(), false, Vec::new());
-        let look = async |store: &Store<'_>, at: &Location| {
-            let found = verify::verify(store, at, self.layers).await;
+        let options = VerifyOptions { layers: self.layers };
+        let look = async |store: &Store, at: &Location| {
+            let found = verify::verify(store, at, &options).await;
             let traffic = store.client().traffic();
             talk::done(traffic.requests, traffic.retries);
             found
@@ -55,7 +57,7 @@ impl Verify {
             Err(failure) => documents.push(failure.part(name)),
         });
         let shown = (self.layers && !self.no_progress && !global.quiet).then_some((locations.len(), "images"));
-        let looked = global.block_on(&client, talk::with_progress(&store, shown, looking));
+        let looked = global.block_on(&client, talk::with_progress(shown, looking));
         // Told of whatever became of the others; and who was stopped while waiting for another try was stopped.
         let unchecked = Failure::all(unchecked, "cannot be checked wholly", locations.len())
             .map_err(|failure| failure.stopped(client.stop().raised()));

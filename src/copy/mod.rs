@@ -5,11 +5,23 @@ mod tree;
 
 use futures_util::future::try_join_all;
 
+use crate::event::Event;
 use crate::image::{Fetched, Location, Platform, UntrustedText};
 use crate::registry::RetryGroup;
 use crate::store::{Error as StoreError, Placed, Publication, PublishError, Report, Steps, Store};
 
-/// What to copy, and how.
+/// What to copy, and where.
+#[derive(Debug, Clone)]
+pub struct CopyRequest {
+    /// What is copied.
+    pub from: Location,
+    /// Where it goes. Without a tag or digest it takes that of `from`.
+    pub to: Location,
+    /// Further tags at the target.
+    pub tags: Vec<Location>,
+}
+
+/// How to copy.
 #[derive(Debug, Clone, Default)]
 pub struct CopyOptions {
     /// The image of this platform alone, out of an index.
@@ -63,25 +75,34 @@ pub enum Reason {
     Unusable(UntrustedText),
 }
 
-/// Copies `from` to `to` and to further tags. If `to` has neither tag nor digest, it takes that of `from`.
+/// Copies an image or index with everything below it, byte for byte.
 ///
 /// An archive is in its place when this returns, with all that was written into it by this store.
 ///
-/// # Errors
+/// ```
+/// use manifest_tool::copy::{CopyOptions, CopyRequest, copy};
+/// use manifest_tool::registry::{Client, ClientConfig};
+/// use manifest_tool::store::Store;
 ///
+/// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// # let folder = tempfile::tempdir()?;
+/// # let archive = &format!("oci-archive:{}/app.tar:v1", folder.path().display());
+/// let store = Store::new(Client::new(ClientConfig::default()));
+/// let request = CopyRequest { from: "oci:examples/layouts/amd64".parse()?, to: archive.parse()?, tags: Vec::new() };
+/// let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+/// let report = runtime.block_on(copy(&store, &request, &CopyOptions::default()))?;
+/// println!("{}", report.descriptor.digest);
+/// # Ok(())
+/// # }
+/// ```
+///
+/// # Errors
 /// The source cannot be read or used, or writing failed.
-pub async fn copy(
-    store: &Store<'_>,
-    from: &Location,
-    to: &Location,
-    tags: &[Location],
-    options: &CopyOptions,
-    steps: Steps<'_>,
-) -> Result<Report, Error> {
-    let report = copy_unfinished(store, &Placed::default(), from, to, tags, options, steps).await?;
+pub async fn copy(store: &Store, request: &CopyRequest, options: &CopyOptions) -> Result<Report, Error> {
+    let report = copy_unfinished(store, &Placed::default(), request, options).await?;
     match store.finish().await {
         Ok(()) => Ok(report),
-        Err(error) => Err(PublishError::of_archive(to, report, Some(error)).into()),
+        Err(error) => Err(PublishError::of_archive(&request.to, report, Some(error)).into()),
     }
 }
 
@@ -93,18 +114,19 @@ pub async fn copy(
 ///
 /// As of [`copy`], except that archives are not written yet.
 pub async fn copy_unfinished(
-    store: &Store<'_>,
+    store: &Store,
     placed: &Placed,
-    from: &Location,
-    to: &Location,
-    tags: &[Location],
+    request: &CopyRequest,
     options: &CopyOptions,
-    steps: Steps<'_>,
 ) -> Result<Report, Error> {
+    let CopyRequest { from, to, tags } = request;
+    store.will_push(to);
+    let report = |step| store.client().events().emit(&Event::Step { target: to.clone(), step });
+    let steps: Steps<'_> = &report;
     RetryGroup::run(async {
         let unreadable = |reason: Reason| Error::Source { from: Box::new(from.clone()), reason: Box::new(reason) };
-        let root = root(store, from, to, options.platform.as_ref()).await.map_err(unreadable)?;
-        let tree = tree::tree(store, from, to, &root).await.map_err(unreadable)?;
+        let root = root(store, from, options.platform.as_ref()).await.map_err(unreadable)?;
+        let tree = tree::tree(store, from, &root).await.map_err(unreadable)?;
         let target = target(from, to, &root).map_err(unreadable)?;
         let current = store.current_digests(std::iter::once(&target).chain(tags)).await;
         let publication = Publication::new(&target, tags, &root.descriptor, &root.bytes);
@@ -151,15 +173,10 @@ fn target(from: &Location, to: &Location, root: &Fetched) -> Result<Location, Re
 }
 
 /// What is copied: what `from` names, or the image of a platform in it.
-async fn root(
-    store: &Store<'_>,
-    from: &Location,
-    to: &Location,
-    platform: Option<&Platform>,
-) -> Result<Fetched, Reason> {
+async fn root(store: &Store, from: &Location, platform: Option<&Platform>) -> Result<Fetched, Reason> {
     Ok(match platform {
-        Some(wanted) => store.fetch_image(from, wanted, Some(to)).await?,
-        None => store.fetch_manifest(from, Some(to)).await?,
+        Some(wanted) => store.fetch_image(from, wanted).await?,
+        None => store.fetch_manifest(from).await?,
     })
 }
 
@@ -167,7 +184,7 @@ async fn root(
 /// A tag that is spelled out must be there.
 ///
 /// Errors: the registry's, or which of them match nothing.
-pub async fn select_tags(store: &Store<'_>, from: &Location, patterns: &[String]) -> Result<Vec<String>, Error> {
+pub async fn select_tags(store: &Store, from: &Location, patterns: &[String]) -> Result<Vec<String>, Error> {
     let unreadable = |reason: Reason| Error::Source { from: Box::new(from.clone()), reason: Box::new(reason) };
     let Some(repository) = from.reference() else {
         return Err(unreadable(Reason::Unusable("patterns of tags are for a repository in a registry".into())));
@@ -193,13 +210,13 @@ pub async fn select_tags(store: &Store<'_>, from: &Location, patterns: &[String]
 
 /// What each of these is, and where it would go, without copying anything.
 pub async fn look(
-    store: &Store<'_>,
+    store: &Store,
     pairs: &[(Location, Location)],
     options: &CopyOptions,
 ) -> Result<Vec<(Fetched, Location)>, Error> {
     try_join_all(pairs.iter().map(async |(from, to)| {
         let found = async {
-            let root = root(store, from, to, options.platform.as_ref()).await?;
+            let root = root(store, from, options.platform.as_ref()).await?;
             let target = target(from, to, &root)?;
             Ok((root, target))
         };

@@ -3,9 +3,10 @@
 use std::collections::HashSet;
 
 use super::{Reason, tree};
+use crate::event::Step;
 use crate::image::{Descriptor, Digest, Location};
 use crate::registry::{Error as RegistryError, IfMatch};
-use crate::store::{ARTIFACT_MANIFEST, Child, Error, Placed, Step, Steps, Store};
+use crate::store::{ARTIFACT_MANIFEST, Child, Error, Placed, Steps, Store};
 
 /// A signature of an SBOM of an image is as far as anyone goes.
 const MAX_DEPTH: usize = 16;
@@ -14,7 +15,7 @@ const COSIGN: [&str; 3] = ["sig", "att", "sbom"];
 
 /// Copies what refers to these manifests, and what refers to that.
 pub(super) async fn copy(
-    store: &Store<'_>,
+    store: &Store,
     placed: &Placed,
     from: &Location,
     to: &Location,
@@ -49,7 +50,7 @@ pub(super) async fn copy(
 
 /// Copies a referrer with all that it names, by digest.
 async fn one(
-    store: &Store<'_>,
+    store: &Store,
     placed: &Placed,
     from: &Location,
     to: &Location,
@@ -57,22 +58,16 @@ async fn one(
     steps: Steps<'_>,
 ) -> Result<(), Error> {
     if referrer.media_type == ARTIFACT_MANIFEST {
-        let artifact = store.fetch_artifact(from, referrer, Some(to)).await?;
+        let artifact = store.fetch_artifact(from, referrer).await?;
         return write(store, placed, to, vec![vec![artifact]], steps).await;
     }
     whole(store, placed, &from.with_digest(referrer.digest.clone()), to, steps).await
 }
 
 /// Copies a manifest with all below it, by digest.
-async fn whole(
-    store: &Store<'_>,
-    placed: &Placed,
-    from: &Location,
-    to: &Location,
-    steps: Steps<'_>,
-) -> Result<(), Error> {
-    let root = store.fetch_manifest(from, Some(to)).await?;
-    let tree = tree::tree(store, from, to, &root).await.map_err(|reason| match reason {
+async fn whole(store: &Store, placed: &Placed, from: &Location, to: &Location, steps: Steps<'_>) -> Result<(), Error> {
+    let root = store.fetch_manifest(from).await?;
+    let tree = tree::tree(store, from, &root).await.map_err(|reason| match reason {
         Reason::Store(error) => error,
         Reason::Unusable(reason) => RegistryError::of_source(from.to_string(), reason).into(),
     })?;
@@ -81,7 +76,7 @@ async fn whole(
 
 /// Writes manifests, level by level, after the blobs of all of them.
 async fn write(
-    store: &Store<'_>,
+    store: &Store,
     placed: &Placed,
     to: &Location,
     tree: Vec<Vec<Child>>,
@@ -100,7 +95,7 @@ async fn write(
 }
 
 async fn tagged(
-    store: &Store<'_>,
+    store: &Store,
     placed: &Placed,
     from: &Location,
     to: &Location,
@@ -108,7 +103,7 @@ async fn tagged(
     steps: Steps<'_>,
 ) -> Result<(), Error> {
     let from = from.with_tag(tag);
-    let root = match store.fetch_manifest(&from, Some(to)).await {
+    let root = match store.fetch_manifest(&from).await {
         Ok(root) => root,
         Err(error) if error.is_missing() => return Ok(()),
         Err(error) => return Err(error),
@@ -118,7 +113,7 @@ async fn tagged(
         Some(digest) if digest == root.descriptor.digest => return Ok(()),
         // Signatures of the target's own, which are not to be lost.
         Some(_) => {
-            steps(Step::Left(target));
+            steps(Step::TagKept(target));
             return Ok(());
         }
         None => {}

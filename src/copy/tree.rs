@@ -28,12 +28,7 @@ enum Kind {
 
 /// A manifest and all that is below it, each once, in levels: what a manifest refers to is on a level before its own. Blobs
 /// that an index lists belong to that index.
-pub(super) async fn tree(
-    store: &Store<'_>,
-    from: &Location,
-    to: &Location,
-    root: &Fetched,
-) -> Result<Vec<Vec<Child>>, Reason> {
+pub(super) async fn tree(store: &Store, from: &Location, root: &Fetched) -> Result<Vec<Vec<Child>>, Reason> {
     let mut nodes: HashMap<Digest, Node> = HashMap::new();
     let mut front = vec![root.clone()];
     for _ in 0..=MAX_NESTING {
@@ -64,18 +59,18 @@ pub(super) async fn tree(
         if nodes.len() + next.len() + artifacts.len() > MAX_MANIFESTS {
             return Err(Reason::Unusable(format!("it holds more than {MAX_MANIFESTS} manifests").into()));
         }
-        for child in try_join_all(artifacts.values().map(|entry| store.fetch_artifact(from, entry, Some(to)))).await? {
+        for child in try_join_all(artifacts.values().map(|entry| store.fetch_artifact(from, entry))).await? {
             nodes.insert(child.descriptor.digest.clone(), Node { child, below: Vec::new() });
         }
         if next.is_empty() {
             return Ok(levels(nodes, &root.descriptor.digest));
         }
-        front = try_join_all(next.values().map(|entry| store.fetch_child(from, entry, Some(to)))).await?;
+        front = try_join_all(next.values().map(|entry| store.fetch_child(from, entry))).await?;
     }
     Err(Reason::Unusable(format!("indexes lie in one another more than {MAX_NESTING} deep").into()))
 }
 
-async fn kinds(store: &Store<'_>, from: &Location, entries: &[Descriptor]) -> Result<Vec<Kind>, Reason> {
+async fn kinds(store: &Store, from: &Location, entries: &[Descriptor]) -> Result<Vec<Kind>, Reason> {
     try_join_all(entries.iter().map(|entry| kind(store, from, entry))).await
 }
 
@@ -83,7 +78,7 @@ async fn kinds(store: &Store<'_>, from: &Location, entries: &[Descriptor]) -> Re
 ///
 /// Errors: the source does not have it as a blob, or it looks like a manifest: one of an unknown type may refer to content
 /// that would not be copied with it. Layouts and some registries hold manifests among their blobs.
-async fn kind(store: &Store<'_>, from: &Location, entry: &Descriptor) -> Result<Kind, Reason> {
+async fn kind(store: &Store, from: &Location, entry: &Descriptor) -> Result<Kind, Reason> {
     let media_type = &entry.media_type;
     if media_type::is_image(media_type) || media_type::is_index(media_type) {
         return Ok(Kind::Manifest);

@@ -4,7 +4,9 @@
 use serde::Serialize;
 use serde_json::{Value, json};
 
-use crate::assemble::{Change, Outcome, Skipped, Volume};
+use super::words::warning_text;
+use crate::assemble::{Change, Outcome, Volume};
+use crate::event::Skipped;
 use crate::image::{Annotations, Descriptor, REFERENCE_DIGEST, UntrustedText};
 use crate::inspect::{Child, Content, Image, Inspection};
 use crate::query::Query;
@@ -88,7 +90,7 @@ pub(crate) fn index_json(outcome: &Outcome) -> Value {
             "tags": tags_json(&outcome.tags),
             "entries": entries.collect::<Vec<_>>(),
             "skipped": outcome.skipped.iter().map(skipped_json).collect::<Vec<_>>(),
-            "warnings": plan.warnings.iter().map(ToString::to_string).collect::<Vec<_>>(),
+            "warnings": plan.warnings.iter().map(warning_text).collect::<Vec<_>>(),
             "blobs": {
                 "there": volume_json(moves.there),
                 "mounted": volume_json(moves.mounted),

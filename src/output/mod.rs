@@ -12,6 +12,7 @@ mod query;
 mod tags;
 mod text;
 mod verify;
+mod words;
 
 pub(crate) use document::{descriptor_json, document, index_json, inspection_parts, merge, query_json, tags_json};
 pub(crate) use escape::escaped;
@@ -23,3 +24,4 @@ pub(crate) use query::query_text;
 pub(crate) use tags::tag_text;
 pub(crate) use text::{Colour, Shown, inspection_text};
 pub(crate) use verify::{verification_json, verification_text};
+pub(crate) use words::event_text;

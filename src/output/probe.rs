@@ -1,6 +1,7 @@
 use serde_json::{Value, json};
 
-use crate::probe::{Check, Need, Report};
+use crate::event::{Check, Need};
+use crate::probe::Report;
 
 /// A line of the table that `probe` prints.
 #[must_use]

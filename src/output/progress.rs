@@ -5,7 +5,6 @@ use std::time::Duration;
 use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
 
 use crate::image::Digest;
-use crate::store::Transfer;
 
 /// The lines at the bottom of a terminal: one for each blob on its way, one for all of them, and in a run of several
 /// indexes or tags one for these. Nothing is drawn where stderr is not a terminal.
@@ -18,6 +17,8 @@ pub(crate) struct Progress {
 #[derive(Default)]
 struct Blobs {
     running: HashMap<Digest, ProgressBar>,
+    /// Bytes of the blobs whose transfer is over.
+    arrived: u64,
     total: Option<ProgressBar>,
 }
 
@@ -46,35 +47,31 @@ impl Progress {
         }
     }
 
-    /// Shows the blobs that are on their way now, and the bytes of those that have arrived.
-    pub(crate) fn show(&self, running: &[Transfer], arrived: u64) {
+    /// Shows how far a blob is: `done` of `size` bytes.
+    pub(crate) fn transfer(&self, digest: &Digest, size: u64, done: u64, is_over: bool) {
         let mut blobs = self.blobs.lock().unwrap_or_else(PoisonError::into_inner);
-        let gone = |digest: &Digest| running.iter().all(|transfer| transfer.digest != *digest);
-        blobs.running.retain(|digest, bar| {
-            let gone = gone(digest);
-            if gone {
+        if is_over {
+            blobs.arrived += done;
+            if let Some(bar) = blobs.running.remove(digest) {
                 bar.finish_and_clear();
-                self.lines.remove(bar);
+                self.lines.remove(&bar);
             }
-            !gone
-        });
-        for transfer in running {
-            let bar = blobs.running.entry(transfer.digest.clone()).or_insert_with(|| {
-                let bar = self.lines.insert(0, ProgressBar::new(transfer.size));
+        } else {
+            let bar = blobs.running.entry(digest.clone()).or_insert_with(|| {
+                let bar = self.lines.insert(0, ProgressBar::new(size));
                 bar.set_style(style("{msg} {bytes:>11} of {total_bytes:>11} {bytes_per_sec:>13} {eta:>4} left"));
-                bar.set_message(transfer.digest.as_str().chars().take(19).collect::<String>());
+                bar.set_message(digest.as_str().chars().take(19).collect::<String>());
                 bar
             });
-            bar.set_position(transfer.sent);
+            bar.set_position(done);
         }
-        if !running.is_empty() || blobs.total.is_some() {
-            let total = blobs.total.get_or_insert_with(|| {
-                let bar = self.lines.add(ProgressBar::new_spinner());
-                bar.set_style(style("all blobs           {bytes:>11} {bytes_per_sec:>32}"));
-                bar
-            });
-            total.set_position(arrived + running.iter().map(|transfer| transfer.sent).sum::<u64>());
-        }
+        let bytes = blobs.arrived + blobs.running.values().map(ProgressBar::position).sum::<u64>();
+        let total = blobs.total.get_or_insert_with(|| {
+            let bar = self.lines.add(ProgressBar::new_spinner());
+            bar.set_style(style("all blobs           {bytes:>11} {bytes_per_sec:>32}"));
+            bar
+        });
+        total.set_position(bytes);
     }
 
     /// Lets something else be written to the terminal.

@@ -7,10 +7,10 @@ mod samples;
 mod tags;
 mod ways;
 
-pub use check::{Check, Need, Verdict};
-
+use crate::event::{Check, Event, Need, Verdict};
 use crate::image::{Digest, Reference};
 use crate::registry::{Client, Error, ErrorKind};
+use crate::store::Store;
 use check::Found;
 use samples::Sample;
 
@@ -64,18 +64,14 @@ struct Probe<'c> {
 }
 
 /// Tries out the registry of some images, in their repository: new images are made of their layers, and put into
-/// indexes of every kind. `told` hears of each check as it is done.
+/// indexes of every kind. Each check is reported as [`Event::Checked`] when it is done.
 ///
-/// Errors: the images cannot be read, or the run was to end. What the registry does not do is no error.
-pub async fn probe(
-    client: &Client,
-    images: &[Reference],
-    options: &ProbeOptions,
-    mut told: impl FnMut(&Check),
-) -> Result<Report, Error> {
+/// # Errors
+/// The images cannot be read, or the run was to end. What the registry does not do is not an error.
+pub async fn probe(store: &Store, images: &[Reference], options: &ProbeOptions) -> Result<Report, Error> {
     let Some(first) = images.first() else { return Ok(Report::default()) };
     let mut probe = Probe {
-        client,
+        client: store.client(),
         repository: first.without_name(),
         id: std::iter::repeat_with(|| fastrand::alphanumeric().to_ascii_lowercase()).take(8).collect(),
         samples: Vec::new(),
@@ -86,7 +82,8 @@ pub async fn probe(
         mounted: None,
         report: Report::default(),
     };
-    let tried = probe.all(images, options, &mut told).await;
+    store.client().will_push(&probe.repository);
+    let tried = probe.all(images, options).await;
     if !options.keep {
         probe.clean().await;
     }
@@ -94,16 +91,12 @@ pub async fn probe(
 }
 
 impl Probe<'_> {
-    async fn all(
-        &mut self,
-        images: &[Reference],
-        options: &ProbeOptions,
-        told: &mut impl FnMut(&Check),
-    ) -> Result<(), Error> {
+    async fn all(&mut self, images: &[Reference], options: &ProbeOptions) -> Result<(), Error> {
         use Need::{No, OneOf, Yes};
-        let mut note = |report: &mut Report, name, need, found: Found| {
+        let client = self.client;
+        let note = |report: &mut Report, name, need, found: Found| {
             let check = Check { name, need, verdict: found.verdict, reason: found.reason };
-            told(&check);
+            client.events().emit(&Event::Checked(check.clone()));
             report.checks.push(check);
         };
         let found = self.images(images).await?;

@@ -20,12 +20,12 @@ impl Probe<'_> {
     /// Reads the images, and pushes others with the same layers in both forms.
     pub(super) async fn images(&mut self, images: &[Reference]) -> Result<Found, Error> {
         for (number, image) in images.iter().enumerate() {
-            let fetched = self.client.fetch_manifest(image, Some(&self.repository)).await?;
+            let fetched = self.client.fetch_manifest(image).await?;
             let Manifest::Image(manifest) = fetched.manifest else {
                 let reason = "an index; the trial wants images".to_owned();
                 return Err(Error::of_source(image.to_string(), reason));
             };
-            let config = self.client.fetch_config(image, &manifest.config, Some(&self.repository)).await?;
+            let config = self.client.fetch_config(image, &manifest.config).await?;
             // A config of its own makes its manifests the trial's own.
             let mut config: Value = serde_json::from_slice(&config).unwrap_or_default();
             if let Some(config) = config.as_object_mut() {

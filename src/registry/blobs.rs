@@ -14,30 +14,15 @@ impl Client {
     /// Fetches an image's config and verifies digest and size (distribution-spec, "Pulling blobs").
     ///
     /// Errors: the registry's answer, other bytes than the descriptor names, or more than 8 MiB.
-    pub async fn fetch_config(
-        &self,
-        repository: &Reference,
-        config: &Descriptor,
-        push_to: Option<&Reference>,
-    ) -> Result<Bytes, Error> {
-        self.fetch(repository, config, MAX_CONFIG, Scopes::to_read(repository, push_to)).await
+    pub async fn fetch_config(&self, repository: &Reference, config: &Descriptor) -> Result<Bytes, Error> {
+        self.fetch_blob(repository, config, MAX_CONFIG).await
     }
 
     /// Fetches a blob, such as an SBOM or the statement of an attestation, and verifies digest and size.
     ///
     /// Errors: the registry's answer, other bytes than the descriptor names, or more than `limit` of them.
     pub async fn fetch_blob(&self, repository: &Reference, blob: &Descriptor, limit: u64) -> Result<Bytes, Error> {
-        self.fetch(repository, blob, limit, Scopes::to_read(repository, None)).await
-    }
-
-    async fn fetch(
-        &self,
-        repository: &Reference,
-        blob: &Descriptor,
-        limit: u64,
-        scopes: Scopes,
-    ) -> Result<Bytes, Error> {
-        let mut request = blob_request(Method::GET, repository, blob, scopes);
+        let mut request = blob_request(Method::GET, repository, blob, self.scopes_to_read(repository));
         if blob.size > limit {
             return Err(Error::new(request.subject, ErrorKind::TooLarge { limit }));
         }

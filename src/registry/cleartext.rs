@@ -8,6 +8,7 @@ use url::Url;
 use super::addresses::is_loopback;
 use super::client::Client;
 use super::redact::host_of;
+use crate::event::Event;
 
 /// Hosts that the user has been warned of.
 #[derive(Default)]
@@ -21,7 +22,7 @@ impl Client {
         }
         let host = host_of(url);
         if self.cleartext().0.lock().unwrap_or_else(PoisonError::into_inner).insert(host.clone()) {
-            self.warn(format!("credentials go to {host} over plain HTTP: others on the network can read them"));
+            self.emit(|| Event::CleartextCredentials { host });
         }
     }
 }

@@ -1,4 +1,5 @@
 use std::collections::{HashMap, HashSet};
+use std::num::NonZeroUsize;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -16,71 +17,112 @@ use super::sign_in::scopes::Scopes;
 use super::sign_in::visitor::VisitorTokens;
 use super::stop::Stop;
 use super::tls::Tls;
-use crate::image::visible;
+use crate::event::{Event, Events, Level};
+use crate::image::{Reference, visible};
 use crate::memory::Budget;
 
-/// Takes one line of debugging talk.
-pub type Trace = Box<dyn Fn(&str) + Send + Sync>;
+/// Requests in flight at once to one registry, unless the configuration says otherwise.
+const DEFAULT_CONCURRENCY: NonZeroUsize = NonZeroUsize::MIN.saturating_add(15);
 
-/// Requests under way at once to one registry, unless told otherwise. Registries slow a client down that opens more.
-pub const DEFAULT_CONCURRENCY: usize = 16;
-
-/// How long a server may say nothing, unless told otherwise.
-pub const DEFAULT_SILENCE: Duration = Duration::from_secs(30);
-
-/// How to reach registries.
-#[derive(Default)]
-pub struct Options {
-    /// Registries to speak HTTP without TLS to.
+/// How to reach registries. `ClientConfig::default()` suits most programs.
+///
+/// ```
+/// use std::time::Duration;
+///
+/// use manifest_tool::registry::{Client, ClientConfig};
+///
+/// let config = ClientConfig { idle_timeout: Duration::from_secs(10), ..ClientConfig::default() };
+/// let client = Client::new(config);
+/// ```
+#[derive(Debug, Clone)]
+pub struct ClientConfig {
+    /// Registries to reach over HTTP without TLS. Defaults to none; a loopback registry that does not speak TLS is reached
+    /// without it in any case.
     pub plain_http: Hosts,
-    /// What certificates are believed.
+    /// Which certificates are trusted. Defaults to the system's.
     pub tls: Tls,
-    /// Where credentials come from.
+    /// Where credentials come from. Defaults to the environment and the files of Docker and Podman.
     pub credentials: CredentialSources,
-    /// Requests under way at once to one registry; [`DEFAULT_CONCURRENCY`] where it is 0.
-    pub concurrency: usize,
-    /// What is sent again, and when.
+    /// Requests in flight at once to one registry. Defaults to 16: registries slow down clients that open more.
+    pub concurrency: NonZeroUsize,
+    /// Which requests are sent again, and when. Defaults to 5 retries and waits of at most 60 s.
     pub retry: RetryPolicy,
-    /// How long a server may say nothing; [`DEFAULT_SILENCE`] where it is zero.
-    pub silence: Duration,
-    /// Raised to end before all is done.
+    /// How long a server may send nothing before the request fails. Defaults to 30 s.
+    pub idle_timeout: Duration,
+    /// Ends the client's work early. Defaults to one that nothing raises.
     pub stop: Stop,
-    /// Gets what users should know: waits, and registries' own warnings.
-    pub warn: Option<Trace>,
-    /// Gets a line for each request, for each host's credentials and for each token asked for; nothing secret is in
-    /// them.
-    pub trace: Option<Trace>,
+    /// Gets what happens, such as requests, retries and warnings. Defaults to none.
+    pub events: Events,
 }
 
-/// A registry client: one for the process, so that connections, tokens and what is known of hosts are shared.
+impl Default for ClientConfig {
+    fn default() -> Self {
+        Self {
+            plain_http: Hosts::default(),
+            tls: Tls::default(),
+            credentials: CredentialSources::default(),
+            concurrency: DEFAULT_CONCURRENCY,
+            retry: RetryPolicy::default(),
+            idle_timeout: Duration::from_secs(30),
+            stop: Stop::default(),
+            events: Events::default(),
+        }
+    }
+}
+
+/// A registry client. Cheap to clone: clones share connections, tokens and what is known of each registry, so a process
+/// needs one.
 ///
-/// Proxies are taken from `HTTPS_PROXY`, `HTTP_PROXY`, `ALL_PROXY` and `NO_PROXY`; a loopback registry is reached without one.
-pub struct Client {
+/// Proxies are taken from `HTTPS_PROXY`, `HTTP_PROXY`, `ALL_PROXY` and `NO_PROXY`; a loopback registry is reached without
+/// one.
+///
+/// ```
+/// use manifest_tool::image::Reference;
+/// use manifest_tool::registry::{Client, ClientConfig, Error};
+///
+/// async fn newest(client: &Client) -> Result<Vec<String>, Error> {
+///     let repository: Reference = "registry.example/app".parse().expect("a valid repository");
+///     client.tags(&repository, 10).await
+/// }
+///
+/// let client = Client::new(ClientConfig::default());
+/// let _newest = newest(&client);
+/// ```
+#[derive(Clone)]
+pub struct Client(Arc<Shared>);
+
+/// What the clones of a client share.
+struct Shared {
     plain_http: Hosts,
     cleartext: Warned,
     concurrency: usize,
-    silence: Duration,
+    idle_timeout: Duration,
     connections: Connections,
     credentials: Arc<Credentials>,
     retry: RetryPolicy,
     stop: Stop,
-    warn: Option<Trace>,
+    events: Events,
+    /// Warnings that were given, and are not given again.
     warned: Mutex<HashSet<String>>,
-    trace: Option<Trace>,
     budget: Budget,
     secrets: Secrets,
     visitor_tokens: VisitorTokens,
     /// Registries that failed at a mount to the end.
     failing_mounts: Mutex<HashSet<String>>,
+    /// The repositories that this client writes to, as `HOST/REPOSITORY`; see [`Client::will_push`].
+    written: Mutex<HashSet<String>>,
     hosts: Mutex<HashMap<String, Arc<Host>>>,
     traffic: TrafficCount,
 }
+
+/// Different warnings of registries that are passed on, each once.
+const MAX_WARNINGS: usize = 100;
 
 /// What was sent so far.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Traffic {
-    /// Requests, those to token services and those sent again included.
+    /// Requests, including those to token services and those sent again.
     pub requests: usize,
     /// Requests that were sent again.
     pub retries: usize,
@@ -93,127 +135,151 @@ struct TrafficCount {
 }
 
 impl Client {
-    /// A client; nothing is opened or read before the first request.
+    /// A client. Nothing is opened or read before the first request.
     #[must_use]
-    pub fn new(options: Options) -> Self {
-        let silence = if options.silence.is_zero() { DEFAULT_SILENCE } else { options.silence };
-        Self {
-            plain_http: options.plain_http,
+    pub fn new(config: ClientConfig) -> Self {
+        Self(Arc::new(Shared {
+            plain_http: config.plain_http,
             cleartext: Warned::default(),
-            concurrency: if options.concurrency == 0 { DEFAULT_CONCURRENCY } else { options.concurrency },
-            connections: Connections::new(options.tls, silence),
-            silence,
-            retry: options.retry,
-            stop: options.stop,
-            warn: options.warn,
+            concurrency: config.concurrency.get(),
+            connections: Connections::new(config.tls, config.idle_timeout),
+            idle_timeout: config.idle_timeout,
+            retry: config.retry,
+            stop: config.stop,
+            events: config.events,
             warned: Mutex::default(),
-            credentials: Arc::new(Credentials::new(&options.credentials)),
-            trace: options.trace,
+            credentials: Arc::new(Credentials::new(&config.credentials)),
             budget: Budget::default(),
             secrets: Secrets::default(),
             visitor_tokens: VisitorTokens::default(),
             failing_mounts: Mutex::default(),
+            written: Mutex::default(),
             hosts: Mutex::default(),
             traffic: TrafficCount::default(),
-        }
+        }))
     }
 
     /// Ends this client's work before all is done.
     #[must_use]
     pub fn stop(&self) -> &Stop {
-        &self.stop
+        &self.0.stop
+    }
+
+    /// Where the events of this client, and of the jobs that use it, go.
+    pub(crate) fn events(&self) -> &Events {
+        &self.0.events
     }
 
     /// The passwords and tokens that were sent so far.
     pub(crate) fn secrets(&self) -> &Secrets {
-        &self.secrets
+        &self.0.secrets
     }
 
     /// Whether half of the memory for what is read is in use: time to finish something before the next thing is begun.
     pub(crate) fn is_short_of_memory(&self) -> bool {
-        self.budget.is_half_used()
+        self.0.budget.is_half_used()
     }
 
     /// The memory for what this client and its users read.
     pub(crate) fn budget(&self) -> &Budget {
-        &self.budget
+        &self.0.budget
     }
 
     /// What was sent so far.
+    #[must_use]
     pub fn traffic(&self) -> Traffic {
-        let TrafficCount { requests, retries } = &self.traffic;
+        let TrafficCount { requests, retries } = &self.0.traffic;
         Traffic { requests: requests.load(Ordering::Relaxed), retries: retries.load(Ordering::Relaxed) }
     }
 
     pub(super) fn count(&self, attempt: u32) {
-        self.traffic.requests.fetch_add(1, Ordering::Relaxed);
-        self.traffic.retries.fetch_add(usize::from(attempt > 1), Ordering::Relaxed);
+        self.0.traffic.requests.fetch_add(1, Ordering::Relaxed);
+        self.0.traffic.retries.fetch_add(usize::from(attempt > 1), Ordering::Relaxed);
+    }
+
+    /// Announces that a repository will be written to: reads in it then ask for the right to push as well, so that one
+    /// token serves for both.
+    pub(crate) fn will_push(&self, repository: &Reference) {
+        let name = repository.without_name().to_string();
+        self.0.written.lock().unwrap_or_else(PoisonError::into_inner).insert(name);
+    }
+
+    /// The scopes of a read in a repository: with the right to push where that will be needed.
+    pub(super) fn scopes_to_read(&self, repository: &Reference) -> Scopes {
+        let name = repository.without_name().to_string();
+        match self.0.written.lock().unwrap_or_else(PoisonError::into_inner).contains(&name) {
+            true => Scopes::push(repository.repository()),
+            false => Scopes::pull(repository.repository()),
+        }
     }
 
     pub(super) fn plain_http(&self) -> &Hosts {
-        &self.plain_http
+        &self.0.plain_http
     }
 
     pub(super) fn cleartext(&self) -> &Warned {
-        &self.cleartext
+        &self.0.cleartext
     }
 
-    /// Requests under way at once to one registry.
+    /// Requests in flight at once to one registry.
     #[must_use]
     pub fn concurrency(&self) -> usize {
-        self.concurrency
+        self.0.concurrency
     }
 
-    /// How long a server may say nothing.
-    pub(super) fn silence(&self) -> Duration {
-        self.silence
+    /// How long a server may send nothing.
+    pub(super) fn idle_timeout(&self) -> Duration {
+        self.0.idle_timeout
     }
 
     pub(super) fn retry(&self) -> RetryPolicy {
-        self.retry
+        self.0.retry
     }
 
     pub(super) fn credentials(&self) -> Arc<Credentials> {
-        Arc::clone(&self.credentials)
+        Arc::clone(&self.0.credentials)
     }
 
     /// Whether a registry has failed at a mount to the end.
     pub(super) fn fails_at_mounts(&self, registry: &str) -> bool {
-        self.failing_mounts.lock().unwrap_or_else(PoisonError::into_inner).contains(registry)
+        self.0.failing_mounts.lock().unwrap_or_else(PoisonError::into_inner).contains(registry)
     }
 
     /// Notes that a registry failed at a mount for this reason, for all further blobs of the run.
     pub(super) fn failed_at_mount(&self, registry: &str, reason: &str) {
-        if self.failing_mounts.lock().unwrap_or_else(PoisonError::into_inner).insert(registry.to_owned()) {
-            self.warn(format!("{registry} fails at mounting blobs ({reason}), which are sent instead"));
+        if self.0.failing_mounts.lock().unwrap_or_else(PoisonError::into_inner).insert(registry.to_owned()) {
+            self.emit(|| Event::MountsFail { registry: registry.to_owned(), reason: reason.to_owned() });
         }
     }
 
     pub(super) fn visitor_tokens(&self) -> &VisitorTokens {
-        &self.visitor_tokens
+        &self.0.visitor_tokens
     }
 
     pub(super) fn connections(&self) -> &Connections {
-        &self.connections
+        &self.0.connections
     }
 
-    pub(super) fn warn(&self, line: String) {
-        if let Some(warn) = &self.warn {
-            warn(&visible(&self.secrets.scrub(&line)));
+    /// Reports an event of this client, without secrets and control characters.
+    pub(super) fn emit(&self, event: impl FnOnce() -> Event) {
+        if !self.0.events.is_listening() {
+            return;
         }
+        let event = event();
+        // What the program says itself may hold a short password as a word like any other.
+        let is_own = event.level() == Level::Warning;
+        let scrub = |text: &str| match is_own {
+            true => visible(&self.0.secrets.scrub(text)),
+            false => visible(&self.0.secrets.scrub_foreign(text)),
+        };
+        self.0.events.emit(&event.map_texts(scrub));
     }
 
-    /// A registry may say the same with every answer.
-    pub(super) fn warn_once(&self, line: String) {
-        let mut warned = self.warned.lock().unwrap_or_else(PoisonError::into_inner);
-        if warned.len() < 100 && warned.insert(line.clone()) {
-            self.warn(line);
-        }
-    }
-
-    pub(super) fn trace(&self, line: impl FnOnce() -> String) {
-        if let Some(trace) = &self.trace {
-            trace(&visible(&self.secrets.scrub_foreign(&line())));
+    /// Reports a warning once: a registry may give the same one with every answer.
+    pub(super) fn emit_once(&self, event: Event) {
+        let mut warned = self.0.warned.lock().unwrap_or_else(PoisonError::into_inner);
+        if warned.len() < MAX_WARNINGS && warned.insert(event.to_string()) {
+            self.emit(|| event);
         }
     }
 
@@ -231,13 +297,13 @@ impl Client {
             self.send_ok(registry, &Request::ping(api)).await
         };
         let stopped = |reason| Error::new(registry, ErrorKind::Stopped(reason));
-        self.stop.or(checking).await.map_err(stopped)??;
+        self.stop().or(checking).await.map_err(stopped)??;
         Ok(host.sign_in.is_challenged())
     }
 
     pub(super) fn host(&self, registry: &str) -> Arc<Host> {
-        let mut hosts = self.hosts.lock().unwrap_or_else(PoisonError::into_inner);
-        let new = || Host::new(registry, self.concurrency);
+        let mut hosts = self.0.hosts.lock().unwrap_or_else(PoisonError::into_inner);
+        let new = || Host::new(registry, self.concurrency());
         Arc::clone(hosts.entry(registry.to_owned()).or_insert_with(|| Arc::new(new())))
     }
 }

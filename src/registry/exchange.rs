@@ -1,4 +1,4 @@
-//! One request on the wire, with its redirects: who gets which header, and the line that `--debug` shows.
+//! One request on the wire, with its redirects: which host gets which header.
 
 use std::sync::PoisonError;
 use std::time::Instant;
@@ -15,6 +15,7 @@ use super::redact::{Secret, host_of, redacted};
 use super::redirects::{MAX_REDIRECTS, is_followed, pointed_to};
 use super::send::{Content, Request, challenge_of};
 use super::silence::Progress;
+use crate::event::Event;
 use crate::image::one_line;
 
 impl Client {
@@ -64,7 +65,7 @@ impl Client {
                     request: request.name(),
                     url,
                     limit: request.limit,
-                    silence: self.silence(),
+                    silence: self.idle_timeout(),
                     budget: self.budget(),
                     secrets: self.secrets(),
                     needed: request.is_read(),
@@ -94,7 +95,7 @@ impl Client {
             let text = String::from_utf8_lossy(value.as_bytes());
             if let Some(text) = text.trim().strip_prefix("299 - ") {
                 let text = self.secrets().scrub_foreign(text.trim_matches('"'));
-                self.warn_once(format!("{} says: {}", host_of(url), one_line(&text)));
+                self.emit_once(Event::RegistryWarning { host: host_of(url), text: one_line(&text) });
             }
         }
     }
@@ -148,7 +149,7 @@ impl Client {
         self.dispatch(builder.headers(headers), &progress, &sending).await
     }
 
-    /// Puts a request on the wire, waits for the beginning of the answer, and shows both to `--debug`.
+    /// Puts a request on the wire, waits for the beginning of the answer, and reports both.
     pub(super) async fn dispatch(
         &self,
         builder: RequestBuilder,
@@ -158,9 +159,9 @@ impl Client {
         let &Sending { method, url, sent, attempt } = sending;
         self.count(attempt);
         let started = Instant::now();
-        match progress.within(self.silence(), builder.send()).await {
+        match progress.within(self.idle_timeout(), builder.send()).await {
             Some(result) => {
-                self.trace(|| line(method, url, sent, &result, started, attempt));
+                self.emit(|| request_event(method, url, sent, &result, started, attempt));
                 result.map_err(|error| {
                     let Failure { reason, fault, is_transient } = self.connections().failure(url, &error);
                     let unsent = error.is_connect() || error.is_builder();
@@ -168,15 +169,22 @@ impl Client {
                 })
             }
             None => {
-                let reason = silent(self.silence());
-                self.trace(|| format!("{method} {} -> {reason}, attempt {attempt}", redacted(url)));
+                let reason = silent(self.idle_timeout());
+                self.emit(|| Event::Request {
+                    method: method.to_string(),
+                    url: redacted(url),
+                    sent: None,
+                    outcome: reason.clone(),
+                    elapsed: None,
+                    attempt,
+                });
                 Err(NotSent { reason, transient: true, unsent: false, fault: None })
             }
         }
     }
 }
 
-/// What `--debug` shows of a request before there is an answer.
+/// What is reported of a request before there is an answer.
 pub(super) struct Sending<'a> {
     pub(super) method: &'a Method,
     pub(super) url: &'a Url,
@@ -215,16 +223,15 @@ fn redirect_target(request: &Request, response: &Response) -> Option<String> {
     Some(String::from_utf8_lossy(location.as_bytes()).into_owned())
 }
 
-/// What `--debug` shows of a request: bytes sent and bytes announced, milliseconds until the answer began.
-pub(super) fn line(
+/// What is reported of a request: bytes sent and bytes announced, and the time until the answer began.
+pub(super) fn request_event(
     method: &Method,
     url: &Url,
     sent: Option<u64>,
     result: &reqwest::Result<Response>,
     started: Instant,
     attempt: u32,
-) -> String {
-    let sent = sent.map(|bytes| format!(" ({bytes} bytes)")).unwrap_or_default();
+) -> Event {
     let outcome = match result {
         Ok(response) => {
             let length = response.headers().get(CONTENT_LENGTH).and_then(|value| value.to_str().ok());
@@ -233,7 +240,8 @@ pub(super) fn line(
         }
         Err(error) => Failure::of(error).reason,
     };
-    format!("{method} {}{sent} -> {outcome}, {} ms, attempt {attempt}", redacted(url), started.elapsed().as_millis())
+    let (method, url, elapsed) = (method.to_string(), redacted(url), Some(started.elapsed()));
+    Event::Request { method, url, sent, outcome, elapsed, attempt }
 }
 
 #[cfg(test)]

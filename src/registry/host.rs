@@ -12,7 +12,7 @@ use super::addresses::is_loopback;
 use super::answer::silent;
 use super::client::Client;
 use super::error::{Error, ErrorKind, Fault};
-use super::exchange::line;
+use super::exchange::request_event;
 use super::failure::Failure;
 use super::group::RetryGroup;
 use super::hosts::api_url;
@@ -21,14 +21,14 @@ use super::sign_in::SignIn;
 use super::sign_in::challenge::Challenge;
 use super::sign_in::scopes::Scopes;
 use super::silence::Progress;
-use crate::once::Once;
+use crate::single_flight::SingleFlight;
 
 /// Held while a request is under way.
 pub(super) type Slot<'a> = Option<SemaphorePermit<'a>>;
 
 pub(super) struct Host {
     /// The URL of its API, once it is found out.
-    api: Once<(), Url, Error>,
+    api: SingleFlight<(), Url, Error>,
     pub(super) sign_in: SignIn,
     /// Bounds the requests under way.
     slots: Semaphore,
@@ -94,7 +94,7 @@ impl Pause {
 impl Host {
     pub(super) fn new(registry: &str, concurrency: usize) -> Self {
         Self {
-            api: Once::default(),
+            api: SingleFlight::default(),
             sign_in: SignIn::new(registry),
             slots: Semaphore::new(concurrency),
             prepared: Semaphore::new(concurrency.saturating_mul(2)),
@@ -172,10 +172,10 @@ impl Client {
             let kind = ErrorKind::Transport { request: String::new(), reason: reason.into(), unsent: true };
             Err(Error::transient(registry, kind))
         };
-        let Some(probe) = Progress::new().within(self.silence(), client.get(ping.clone()).send()).await else {
-            return unknown(silent(self.silence()));
+        let Some(probe) = Progress::new().within(self.idle_timeout(), client.get(ping.clone()).send()).await else {
+            return unknown(silent(self.idle_timeout()));
         };
-        self.trace(|| line(&Method::GET, &ping, None, &probe, started, 1));
+        self.emit(|| request_event(&Method::GET, &ping, None, &probe, started, 1));
         match probe.map_err(|error| self.connections().failure(&ping, &error)) {
             // What a server without TLS does with a TLS greeting: it answers in plain text, or hangs up.
             Err(Failure { fault: Some(Fault::NotTls | Fault::ClosedInHandshake), .. }) => parse("http"),

@@ -14,6 +14,7 @@ use super::redact::redacted;
 use super::redirects::pointed_to;
 use super::send::Request;
 use super::sign_in::scopes::Scopes;
+use crate::event::Event;
 use crate::image::{Descriptor, Digest, MAX_MANIFEST, Reference, check_tag, media_type};
 
 /// No repository has more; a registry that goes on is broken.
@@ -61,7 +62,7 @@ impl Client {
         let TagList { tags, invalid, .. } = self.tags_in_pages(repository, "tags/list", limit).await?;
         if invalid > 0 {
             let subject = tags_subject(repository);
-            self.warn_once(format!("{subject}: {invalid} of the names listed are not valid tags and are left out"));
+            self.emit_once(Event::InvalidTags { subject, count: invalid });
         }
         Ok(tags)
     }

@@ -11,14 +11,18 @@ use crate::image::{Descriptor, Digest, Fetched, MAX_MANIFEST, ManifestError, Ref
 impl Client {
     /// Fetches a manifest by digest or tag (distribution-spec, "Pulling manifests").
     ///
-    /// The bytes are compared with the reference's digest and with the registry's header. `push_to` is the repository
-    /// that is written to later in this run, so that one token serves for both.
+    /// The bytes are compared with the reference's digest and with the registry's header.
     ///
-    /// Errors: the registry's answer ([`Error::is_missing`] for one that does not exist), other bytes than were asked
-    /// for, more than 8 MiB, or no manifest.
-    pub async fn fetch_manifest(&self, reference: &Reference, push_to: Option<&Reference>) -> Result<Fetched, Error> {
+    /// # Errors
+    /// The registry's answer ([`Error::is_missing`] for a manifest that does not exist), other bytes than were asked for,
+    /// more than 8 MiB, or something else than a manifest.
+    pub async fn fetch_manifest(&self, reference: &Reference) -> Result<Fetched, Error> {
+        self.fetch_with(reference, self.scopes_to_read(reference)).await
+    }
+
+    async fn fetch_with(&self, reference: &Reference, scopes: Scopes) -> Result<Fetched, Error> {
         let subject = reference.to_string();
-        let request = get_request(reference, push_to);
+        let request = get_request(reference, scopes);
         let answer = self.send_ok(reference.registry(), &request).await?;
         let (content_type, bytes) = (answer.header("content-type").unwrap_or_default(), answer.body.clone());
         let digest = reference.digest().cloned().unwrap_or_else(|| Digest::sha256(&bytes));
@@ -30,14 +34,12 @@ impl Client {
 
     /// Fetches the manifest that a descriptor names, in `repository`'s repository, and compares size and media type
     /// as well.
-    pub async fn fetch_child(
-        &self,
-        repository: &Reference,
-        child: &Descriptor,
-        push_to: Option<&Reference>,
-    ) -> Result<Fetched, Error> {
+    ///
+    /// # Errors
+    /// As [`Self::fetch_manifest`], and a manifest of another size or type than the descriptor says.
+    pub async fn fetch_child(&self, repository: &Reference, child: &Descriptor) -> Result<Fetched, Error> {
         let reference = repository.with_digest(child.digest.clone());
-        let fetched = self.fetch_manifest(&reference, push_to).await?;
+        let fetched = self.fetch_manifest(&reference).await?;
         let differs = |reason: String| Error::protocol(&reference.to_string(), reason);
         fetched.check(child).map_err(differs)?;
         Ok(fetched)
@@ -51,10 +53,10 @@ impl Client {
         repository: &Reference,
         descriptor: &Descriptor,
         media_type: &'static str,
-        push_to: Option<&Reference>,
     ) -> Result<Bytes, Error> {
         let reference = repository.with_digest(descriptor.digest.clone());
-        let mut request = Request { accept: Some(media_type), ..get_request(&reference, push_to) };
+        let scopes = self.scopes_to_read(&reference);
+        let mut request = Request { accept: Some(media_type), ..get_request(&reference, scopes) };
         request.expected.size = Some(descriptor.size);
         let answer = self.send_ok(reference.registry(), &request).await?;
         let content_type = answer.header("content-type").unwrap_or_default();
@@ -70,12 +72,12 @@ impl Client {
     ///
     /// Errors: as of [`Self::fetch_manifest`].
     pub async fn digest(&self, reference: &Reference) -> Result<Digest, Error> {
-        let request = Request { scopes: Scopes::to_read(reference, None), ..head_request(reference) };
+        let request = Request { scopes: self.scopes_to_read(reference), ..head_request(reference) };
         let answer = self.send(reference.registry(), &request).await?;
         match (answer.status, answer.digest()) {
             (200, Some(digest)) if reference.digest().is_none_or(|named| *named == digest) => Ok(digest),
             // The body, which an answer to a HEAD does not have, says why.
-            _ => Ok(self.fetch_manifest(reference, None).await?.descriptor.digest),
+            _ => Ok(self.fetch_manifest(reference).await?.descriptor.digest),
         }
     }
 
@@ -115,7 +117,7 @@ impl Client {
             (404, _) => return Ok(None),
             _ => {}
         }
-        match self.fetch_manifest(reference, Some(reference)).await {
+        match self.fetch_with(reference, Scopes::push(reference.repository())).await {
             Ok(fetched) => Ok(Some(fetched.descriptor.digest)),
             Err(error) if error.is_missing() => Ok(None),
             Err(error) => Err(error),
@@ -129,8 +131,7 @@ pub(super) fn manifest_request(method: Method, reference: &Reference, scopes: Sc
     Request::new(method, target, scopes, reference.to_string())
 }
 
-pub(super) fn get_request(reference: &Reference, push_to: Option<&Reference>) -> Request {
-    let scopes = Scopes::to_read(reference, push_to);
+pub(super) fn get_request(reference: &Reference, scopes: Scopes) -> Request {
     let expected =
         Expected { digest: reference.digest().cloned(), named_by: "reference", size: None, as_header_says: true };
     let request = manifest_request(Method::GET, reference, scopes);

@@ -39,7 +39,7 @@ mod uploads;
 
 pub(crate) use ask::{Question, Told, Verb};
 pub(crate) use blobs::FoundBlob;
-pub use client::{Client, DEFAULT_CONCURRENCY, DEFAULT_SILENCE, Options, Trace, Traffic};
+pub use client::{Client, ClientConfig, Traffic};
 pub use error::{Denial, Denied, Error, ErrorKind, RateLimit, Refusal, RegistryMessage};
 pub(crate) use group::RetryGroup;
 pub use hosts::Hosts;

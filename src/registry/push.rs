@@ -11,6 +11,7 @@ use super::error::{Error, ErrorKind};
 use super::manifests::{get_request, head_request, manifest_request};
 use super::send::{Content, Request};
 use super::sign_in::scopes::Scopes;
+use crate::event::Event;
 use crate::image::{Descriptor, Digest, Reference};
 
 /// A write that is to meet a condition is sent so soon after the look, or is looked for again.
@@ -110,7 +111,11 @@ impl Client {
     /// Errors: the content is other than what was written, or there is none, to the end.
     async fn read_back_content(&self, reference: &Reference, digest: &Digest, named: &Digest) -> Result<(), Error> {
         self.wait_for(reference, digest, Look::Content).await?;
-        self.warn(format!("{reference}: the registry answered with digest {named}, and what it holds is {digest}"));
+        self.emit(|| Event::WrongDigestHeader {
+            reference: reference.to_string(),
+            named: named.clone(),
+            actual: digest.clone(),
+        });
         Ok(())
     }
 
@@ -135,8 +140,7 @@ impl Client {
                 };
                 return Err(Error::new(subject, kind));
             };
-            let seconds = wait.as_secs_f64();
-            self.warn(format!("{subject} does not read back with {digest} yet; looking again in {seconds:.1} s"));
+            self.emit(|| Event::NotReadBack { reference: subject.clone(), digest: digest.clone(), wait });
             let waited = self.stop().or(tokio::time::sleep(wait)).await;
             waited.map_err(|reason| Error::new(subject.as_str(), ErrorKind::Stopped(reason)))?;
         }
@@ -144,7 +148,7 @@ impl Client {
 
     /// The digest of what a reference stands for, by its bytes alone, in the algorithm of `expected` if it is that.
     async fn content_digest(&self, reference: &Reference, expected: &Digest) -> Result<Option<Digest>, Error> {
-        let get = Request { expected: Expected::default(), ..get_request(reference, Some(reference)) };
+        let get = Request { expected: Expected::default(), ..push_get_request(reference) };
         match self.send_ok(reference.registry(), &get).await {
             Ok(answer) if expected.matches(&answer.body) => Ok(Some(expected.clone())),
             Ok(answer) => Ok(Some(Digest::sha256(&answer.body))),
@@ -162,7 +166,7 @@ impl Client {
         if let (200, Some(digest)) = (answer.status, answer.digest()) {
             return Ok(Some(digest));
         }
-        let get = get_request(reference, Some(reference));
+        let get = push_get_request(reference);
         match self.send_ok(reference.registry(), &get).await {
             Ok(answer) => Ok(Some(Digest::sha256(&answer.body))),
             Err(error) if error.is_missing() => Ok(None),
@@ -180,8 +184,7 @@ impl Client {
                 _ => {}
             }
             // As in `current_digest`: the manifest itself tells.
-            let answer =
-                self.send_signed(reference.registry(), &get_request(reference, Some(reference)), 0).await.ok()?;
+            let answer = self.send_signed(reference.registry(), &push_get_request(reference), 0).await.ok()?;
             match answer.status {
                 200 => Some(Some(Digest::sha256(&answer.body))),
                 404 => Some(None),
@@ -190,6 +193,11 @@ impl Client {
         };
         self.stop().or_soon(asking).await.ok()?
     }
+}
+
+/// Reads what was written, or will be, with the token that writes it.
+fn push_get_request(reference: &Reference) -> Request {
+    get_request(reference, Scopes::push(reference.repository()))
 }
 
 /// How it is found out what a reference stands for.

@@ -16,7 +16,6 @@ use super::encoding::{encodings, not_asked_for};
 use super::error::{Error, ErrorKind};
 use super::failure::Failure;
 use super::send::Request;
-use super::sign_in::scopes::Scopes;
 use crate::image::{Descriptor, Reference, Verifier};
 
 /// The bytes of a blob. An error ends it.
@@ -38,34 +37,27 @@ pub(crate) struct RegistryBlob<'a> {
     client: &'a Client,
     repository: &'a Reference,
     blob: &'a Descriptor,
-    /// The repository that is written to later in this run.
-    push_to: Option<&'a Reference>,
 }
 
 impl Client {
     /// A blob of a repository (distribution-spec, "Pulling blobs"), as something that can be sent elsewhere.
     #[must_use]
-    pub(crate) fn blob<'a>(
-        &'a self,
-        repository: &'a Reference,
-        blob: &'a Descriptor,
-        push_to: Option<&'a Reference>,
-    ) -> RegistryBlob<'a> {
-        RegistryBlob { client: self, repository, blob, push_to }
+    pub(crate) fn blob<'a>(&'a self, repository: &'a Reference, blob: &'a Descriptor) -> RegistryBlob<'a> {
+        RegistryBlob { client: self, repository, blob }
     }
 }
 
 impl BlobSource for RegistryBlob<'_> {
     fn open(&self) -> BoxFuture<'_, Result<BlobStream, Error>> {
         Box::pin(async {
-            let Self { client, repository, blob, push_to } = *self;
-            let scopes = Scopes::to_read(repository, push_to);
+            let Self { client, repository, blob } = *self;
+            let scopes = client.scopes_to_read(repository);
             let request = Request { streamed: true, ..blob_request(Method::GET, repository, blob, scopes) };
             let subject = request.subject.clone();
             let answer = client.send_ok(repository.registry(), &request).await?;
             refuse_encoded(&answer, &subject, blob.size)?;
             let Some(response) = answer.rest else { return Err(answer.error(&subject)) };
-            let (silence, name, stop) = (client.silence(), request.name(), client.stop().clone());
+            let (silence, name, stop) = (client.idle_timeout(), request.name(), client.stop().clone());
             let pieces = stream::unfold(Some(response), move |response| {
                 let (subject, name, stop) = (subject.clone(), name.clone(), stop.clone());
                 async move {

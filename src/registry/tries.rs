@@ -11,6 +11,7 @@ use super::host::Host;
 use super::retry;
 use super::send::Request;
 use super::stop::StopReason;
+use crate::event::Event;
 
 /// The tries of one request.
 pub(super) struct Tries<'a> {
@@ -37,8 +38,18 @@ pub(super) struct Wait {
     pub(super) time: Duration,
     /// The whole host waits, and not this request alone.
     for_all: bool,
-    /// What is told of it.
-    pub(super) why: String,
+    /// What went wrong.
+    why: String,
+    /// How often it went wrong so far, and how often the request is sent again.
+    tries: (u32, u32),
+}
+
+impl Wait {
+    /// What is reported of it; `pauses` names the registry if all requests to it wait.
+    pub(super) fn event(&self, pauses: Option<&str>) -> Event {
+        let Self { time: wait, ref why, tries: (failed, retries), .. } = *self;
+        Event::Retry { reason: why.clone(), wait, failed, retries, pauses: pauses.map(str::to_owned) }
+    }
 }
 
 impl Client {
@@ -48,7 +59,8 @@ impl Client {
         let Some(time) = policy.wait(failed, None, fastrand::f64()).filter(|_| error.is_transient()) else {
             return Err(error.clone().final_one());
         };
-        self.warn(format!("{error}; trying again in {:.1} s ({failed} of {})", time.as_secs_f64(), policy.retries));
+        let wait = Wait { time, for_all: false, why: error.to_string(), tries: (failed, policy.retries) };
+        self.emit(|| wait.event(None));
         self.wait(tokio::time::sleep(time)).await.map_err(|interrupted| match interrupted {
             Interrupted::Stopped(_) => error.clone().final_one(),
             Interrupted::GroupFailed => error.clone().given_up(failed),
@@ -101,8 +113,7 @@ impl Client {
         };
         let policy = self.retry();
         let time = policy.wait(failed, asked, fastrand::f64())?;
-        let why = format!("{why}; trying again in {:.1} s ({failed} of {})", time.as_secs_f64(), policy.retries);
-        Some(Wait { time, for_all, why })
+        Some(Wait { time, for_all, why: why.to_string(), tries: (failed, policy.retries) })
     }
 }
 
@@ -157,11 +168,11 @@ impl Tries<'_> {
         };
         let waited = if wait.for_all {
             if host.pause.begin(wait.time) {
-                client.warn(format!("all requests to {} wait: {}", self.registry, wait.why));
+                client.emit(|| wait.event(Some(self.registry)));
             }
             client.wait(host.pause.over()).await
         } else {
-            client.warn(wait.why);
+            client.emit(|| wait.event(None));
             client.wait(tokio::time::sleep(wait.time)).await
         };
         match waited {

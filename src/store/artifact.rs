@@ -46,21 +46,15 @@ pub(super) fn artifact(at: impl fmt::Display, bytes: &[u8]) -> Result<Artifact, 
     }
 }
 
-impl Store<'_> {
+impl Store {
     /// Fetches an artifact manifest, verified, with the blobs that it names.
     ///
     /// Errors: it is missing or other bytes than the descriptor names, or see [`artifact`].
-    pub(crate) async fn fetch_artifact(
-        &self,
-        at: &Location,
-        descriptor: &Descriptor,
-        push_to: Option<&Location>,
-    ) -> Result<Child, Error> {
+    pub(crate) async fn fetch_artifact(&self, at: &Location, descriptor: &Descriptor) -> Result<Child, Error> {
         let from = at.with_digest(descriptor.digest.clone());
         let bytes = match at {
             Location::Registry(reference) => {
-                let push_to = push_to.and_then(Location::reference);
-                self.client.fetch_manifest_bytes(reference, descriptor, ARTIFACT_MANIFEST, push_to).await?
+                self.client().fetch_manifest_bytes(reference, descriptor, ARTIFACT_MANIFEST).await?
             }
             Location::Layout(layout) => self.layout(layout).await?.fetch_blob(descriptor, MAX_MANIFEST)?,
         };

@@ -5,59 +5,45 @@ use futures_util::StreamExt as _;
 use futures_util::future::BoxFuture;
 use futures_util::stream;
 
-use super::transfers::Begun;
+use super::transfers::Transfer;
 use super::{Error, Store, in_one_registry};
+use crate::event::BlobOutcome;
 use crate::image::{Descriptor, Location};
 use crate::layout::{Layout, Writer};
 use crate::registry::{self, BlobSource, BlobStream, FoundBlob, Mounting};
 
-/// How a blob came to where it is wanted.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-#[non_exhaustive]
-pub enum Placing {
-    /// It was there.
-    There,
-    /// The registry took it from another of its repositories.
-    Mounted,
-    /// It was sent.
-    Sent,
-}
-
 /// Bytes of a file that are read at once.
 const PIECE: usize = 256 << 10;
 
-impl Store<'_> {
+impl Store {
     /// Puts a blob into another repository or layout: it is there already, or is mounted, or else sent, verified on the
     /// way and never whole in memory.
-    pub async fn place_blob(&self, from: &Location, to: &Location, blob: &Descriptor) -> Result<Placing, Error> {
+    pub async fn place_blob(&self, from: &Location, to: &Location, blob: &Descriptor) -> Result<BlobOutcome, Error> {
         let mut session = None;
         match (in_one_registry(from, to), to) {
-            (Some((from, to)), _) => match self.client.mount_blob(from, to, blob).await? {
-                Mounting::Mounted => return Ok(Placing::Mounted),
+            (Some((from, to)), _) => match self.client().mount_blob(from, to, blob).await? {
+                Mounting::Mounted => return Ok(BlobOutcome::Mounted),
                 Mounting::Refused(opened) => session = opened,
             },
-            (None, Location::Registry(to)) if self.client.has_blob(to, blob).await? => return Ok(Placing::There),
-            (None, Location::Layout(to)) if self.is_written(to, blob).await? => return Ok(Placing::There),
+            (None, Location::Registry(to)) if self.client().has_blob(to, blob).await? => {
+                return Ok(BlobOutcome::Existing);
+            }
+            (None, Location::Layout(to)) if self.is_written(to, blob).await? => return Ok(BlobOutcome::Existing),
             _ => {}
         }
-        let _permit = self.slots.acquire().await;
-        let source = &Counted { source: self.source(from, blob, Some(to)).await?, begun: self.transfers.begin(blob) };
+        let _permit = self.0.slots.acquire().await;
+        let source = &Counted { source: self.source(from, blob).await?, transfer: self.begin_transfer(blob) };
         match to {
-            Location::Registry(to) => self.client.send_blob(to, blob, source, session).await?,
+            Location::Registry(to) => self.client().send_blob(to, blob, source, session).await?,
             Location::Layout(to) => self.write_blob(&*self.writer(to).await?, blob, source).await?,
         }
-        Ok(Placing::Sent)
+        Ok(BlobOutcome::Uploaded)
     }
 
     /// A blob, to be read where it is.
-    async fn source<'a>(
-        &'a self,
-        from: &'a Location,
-        blob: &'a Descriptor,
-        push_to: Option<&'a Location>,
-    ) -> Result<Box<dyn BlobSource + 'a>, Error> {
+    async fn source<'a>(&'a self, from: &'a Location, blob: &'a Descriptor) -> Result<Box<dyn BlobSource + 'a>, Error> {
         Ok(match from {
-            Location::Registry(from) => Box::new(self.client.blob(from, blob, push_to.and_then(Location::reference))),
+            Location::Registry(from) => Box::new(self.client().blob(from, blob)),
             Location::Layout(from) => Box::new(LayoutBlob { layout: self.layout(from).await?, blob }),
         })
     }
@@ -65,7 +51,7 @@ impl Store<'_> {
     /// Looks for a blob, to read it. Errors: [`Error::is_missing_content`] where it is not there.
     pub(crate) async fn find_blob(&self, at: &Location, blob: &Descriptor) -> Result<FoundBlob, Error> {
         match at {
-            Location::Registry(reference) => Ok(self.client.find_blob(reference, blob).await?),
+            Location::Registry(reference) => Ok(self.client().find_blob(reference, blob).await?),
             Location::Layout(layout) => Ok(FoundBlob { size: Some(self.layout(layout).await?.open_blob(blob)?.1) }),
         }
     }
@@ -73,7 +59,7 @@ impl Store<'_> {
     /// Looks for a manifest, of whatever type. Errors: as of [`Self::find_blob`].
     pub(crate) async fn find_manifest(&self, at: &Location, manifest: &Descriptor) -> Result<FoundBlob, Error> {
         match at {
-            Location::Registry(reference) => Ok(self.client.find_manifest(reference, manifest).await?),
+            Location::Registry(reference) => Ok(self.client().find_manifest(reference, manifest).await?),
             Location::Layout(_) => self.find_blob(at, manifest).await,
         }
     }
@@ -89,12 +75,12 @@ impl Store<'_> {
         if let Location::Layout(layout) = from {
             self.layout(layout).await?.open_blob(blob)?;
         }
-        let _permit = self.slots.acquire().await;
-        let source = Counted { source: self.source(from, blob, None).await?, begun: self.transfers.begin(blob) };
+        let _permit = self.0.slots.acquire().await;
+        let source = Counted { source: self.source(from, blob).await?, transfer: self.begin_transfer(blob) };
         let stopped = |reason| registry::Error::stopped(format!("blob {}", blob.digest), reason);
         let mut failed = 0;
         loop {
-            let once = async { Ok(self.client.stop().or(read(source.open().await?)).await.map_err(stopped)??) };
+            let once = async { Ok(self.client().stop().or(read(source.open().await?)).await.map_err(stopped)??) };
             match once.await {
                 Err(error) => self.before_another_try(error, &mut failed).await?,
                 done => return done,
@@ -108,15 +94,15 @@ impl Store<'_> {
         from: &Location,
         to: &Location,
         blob: &Descriptor,
-    ) -> Result<Placing, Error> {
+    ) -> Result<BlobOutcome, Error> {
         let there = match to {
-            Location::Registry(to) => self.client.has_blob(to, blob).await?,
+            Location::Registry(to) => self.client().has_blob(to, blob).await?,
             Location::Layout(to) => self.has_file_of(to, blob).await?,
         };
         Ok(match in_one_registry(from, to) {
-            _ if there => Placing::There,
-            Some(_) => Placing::Mounted,
-            None => Placing::Sent,
+            _ if there => BlobOutcome::Existing,
+            Some(_) => BlobOutcome::Mounted,
+            None => BlobOutcome::Uploaded,
         })
     }
 
@@ -132,7 +118,7 @@ impl Store<'_> {
     }
 
     async fn write_once(&self, writer: &Writer, blob: &Descriptor, source: &dyn BlobSource) -> Result<(), Error> {
-        let (stop, subject) = (self.client.stop(), format!("blob {}", blob.digest));
+        let (stop, subject) = (self.client().stop(), format!("blob {}", blob.digest));
         let stopped = |reason| registry::Error::stopped(subject.as_str(), reason);
         let stream = source.open().await?;
         let mut stream = registry::verified(stream, subject.clone(), blob, source.is_lasting());
@@ -153,7 +139,7 @@ impl Store<'_> {
         match error {
             Error::Registry(error) if error.is_transient() => {
                 *failed += 1;
-                Ok(self.client.wait_after(&error, *failed).await?)
+                Ok(self.client().wait_after(&error, *failed).await?)
             }
             error => Err(error),
         }
@@ -174,12 +160,12 @@ impl Store<'_> {
 /// A blob of which is known how much has been sent.
 struct Counted<'a> {
     source: Box<dyn BlobSource + 'a>,
-    begun: Begun,
+    transfer: Transfer,
 }
 
 impl BlobSource for Counted<'_> {
     fn open(&self) -> BoxFuture<'_, Result<BlobStream, registry::Error>> {
-        Box::pin(async { Ok(self.begun.count(self.source.open().await?)) })
+        Box::pin(async { Ok(self.transfer.count(self.source.open().await?)) })
     }
 
     fn is_lasting(&self) -> bool {

@@ -10,18 +10,18 @@ use super::{Error, Store};
 use crate::image::{Descriptor, LayoutReference, Location};
 use crate::layout::{self, CancelToken, Layout, Writer};
 use crate::links::{self, Target};
-use crate::once::Once;
 use crate::registry;
+use crate::single_flight::SingleFlight;
 
 const ARCHIVE_IS_READ: &str = "the archive is a source as well, and would be replaced; write another";
 
 /// What a run has open, by the layout's resolved path.
 #[derive(Default)]
 pub(super) struct Open {
-    layouts: Once<LayoutReference, Arc<Layout>, Error>,
+    layouts: SingleFlight<LayoutReference, Arc<Layout>, Error>,
     /// The layouts that are sources of this run.
     read: Mutex<HashSet<LayoutReference>>,
-    writers: Once<LayoutReference, Arc<Writer>, Error>,
+    writers: SingleFlight<LayoutReference, Arc<Writer>, Error>,
     /// The archives among the writers, in the order in which they were begun.
     archives: Mutex<Vec<Arc<Writer>>>,
 }
@@ -36,17 +36,17 @@ impl Open {
     }
 }
 
-impl Store<'_> {
+impl Store {
     /// Opens a layout to read it; an archive is opened once, and read through one handle.
     pub(super) async fn layout(&self, at: &LayoutReference) -> Result<Arc<Layout>, Error> {
         let key = key(at);
         let open = async {
-            let (from, budget) = (at.clone(), self.client.budget().clone());
+            let (from, budget) = (at.clone(), self.client().budget().clone());
             let layout = self.on_thread(at, move || Layout::open(&from, &budget)).await?;
-            self.files.read.lock().unwrap_or_else(PoisonError::into_inner).insert(key.clone());
+            self.0.files.read.lock().unwrap_or_else(PoisonError::into_inner).insert(key.clone());
             Ok(Arc::new(layout))
         };
-        self.files.layouts.get(&key, open).await
+        self.0.files.layouts.get(&key, open).await
     }
 
     /// Opens a layout to write into it.
@@ -57,15 +57,15 @@ impl Store<'_> {
             let (to, cancel) = (at.clone(), self.cancel_token());
             let writer = Arc::new(self.on_thread(at, move || Writer::create(&to, cancel)).await?);
             if at.archive {
-                self.files.archives.lock().unwrap_or_else(PoisonError::into_inner).push(Arc::clone(&writer));
+                self.0.files.archives.lock().unwrap_or_else(PoisonError::into_inner).push(Arc::clone(&writer));
             }
             Ok(writer)
         };
-        self.files.writers.get(&key, create).await
+        self.0.files.writers.get(&key, create).await
     }
 
     fn check_not_read(&self, at: &LayoutReference, key: &LayoutReference) -> Result<(), Error> {
-        if at.archive && self.files.is_read(key) { Err(Error::layout(at, ARCHIVE_IS_READ)) } else { Ok(()) }
+        if at.archive && self.0.files.is_read(key) { Err(Error::layout(at, ARCHIVE_IS_READ)) } else { Ok(()) }
     }
 
     /// Whether something can be written there, as far as that can be known without writing: always of a registry.
@@ -83,17 +83,17 @@ impl Store<'_> {
         work: impl FnOnce() -> Result<T, layout::Error> + Send + 'static,
     ) -> Result<T, Error> {
         let stopped = |reason| registry::Error::stopped(subject.to_string(), reason);
-        if let Some(reason) = self.client.stop().raised() {
+        if let Some(reason) = self.client().stop().raised() {
             return Err(stopped(reason).into());
         }
-        let done = self.client.stop().or_soon(tokio::task::spawn_blocking(work)).await.map_err(stopped)?;
+        let done = self.client().stop().or_soon(tokio::task::spawn_blocking(work)).await.map_err(stopped)?;
         let done = done.map_err(|error| registry::Error::of_source(subject.to_string(), error.to_string()))?;
         done.map_err(|error| self.file_error(subject, error))
     }
 
     /// An error of work on files; of work that the stop ended, the stop itself.
     fn file_error(&self, subject: &impl Display, error: layout::Error) -> Error {
-        match self.client.stop().raised() {
+        match self.client().stop().raised() {
             Some(reason) if error.kind == layout::ErrorKind::Stopped => {
                 registry::Error::stopped(subject.to_string(), reason).into()
             }
@@ -102,13 +102,13 @@ impl Store<'_> {
     }
 
     fn cancel_token(&self) -> CancelToken {
-        let stop = self.client.stop().clone();
+        let stop = self.client().stop().clone();
         CancelToken::new(move || stop.raised().is_some())
     }
 
     /// Whether a layout has a blob with its right bytes, without writing anything. False of an archive.
     pub(super) async fn has_file_of(&self, at: &LayoutReference, blob: &Descriptor) -> Result<bool, Error> {
-        let _permit = self.slots.acquire().await;
+        let _permit = self.0.slots.acquire().await;
         let (from, blob, cancel) = (at.clone(), blob.clone(), self.cancel_token());
         self.on_thread(at, move || layout::has_blob(&from, &blob, &cancel)).await
     }
@@ -116,7 +116,7 @@ impl Store<'_> {
     /// Whether a layout that is written has a blob with its right bytes.
     pub(super) async fn is_written(&self, to: &LayoutReference, blob: &Descriptor) -> Result<bool, Error> {
         let (writer, blob) = (self.writer(to).await?, blob.clone());
-        let _permit = self.slots.acquire().await;
+        let _permit = self.0.slots.acquire().await;
         self.on_thread(to, move || writer.has_blob(&blob)).await
     }
 
@@ -127,15 +127,18 @@ impl Store<'_> {
         write: impl FnOnce(&Writer) -> Result<(), layout::Error> + Send + 'static,
     ) -> Result<(), Error> {
         let writer = self.writer(layout).await?;
-        self.on_thread(layout, move || write(&writer)).await
+        let written = self.on_thread(layout, move || write(&writer)).await;
+        // Reads see what was written.
+        self.0.files.layouts.forget(&key(layout));
+        written
     }
 
     pub(super) async fn delete_in_layout(&self, at: &LayoutReference) -> Result<(), Error> {
         // What was read of it is out of date after this.
         let key = key(at);
-        self.files.layouts.forget(&key);
-        self.files.read.lock().unwrap_or_else(PoisonError::into_inner).remove(&key);
-        let (from, cancel, budget) = (at.clone(), self.cancel_token(), self.client.budget().clone());
+        self.0.files.layouts.forget(&key);
+        self.0.files.read.lock().unwrap_or_else(PoisonError::into_inner).remove(&key);
+        let (from, cancel, budget) = (at.clone(), self.cancel_token(), self.client().budget().clone());
         match self.on_thread(at, move || layout::delete(&from, &cancel, &budget)).await? {
             Some(rewrite) => self.place_archive(rewrite.writer(), || rewrite.check()).await,
             None => Ok(()),
@@ -144,7 +147,7 @@ impl Store<'_> {
 
     /// Renames the archives of this run to their targets; without this the existing archives stay. Fails after a stop.
     pub async fn finish(&self) -> Result<(), Error> {
-        for writer in self.files.archives() {
+        for writer in self.0.files.archives() {
             self.place_archive(&writer, || Ok(())).await?;
         }
         Ok(())
@@ -165,7 +168,7 @@ impl Store<'_> {
 
     /// The archives of this run, as the user spells them; they stay as they were until [`Self::finish`].
     pub fn unfinished(&self) -> Vec<String> {
-        self.files.archives().iter().map(|writer| writer.at().to_string()).collect()
+        self.0.files.archives().iter().map(|writer| writer.at().to_string()).collect()
     }
 }
 
@@ -186,14 +189,14 @@ mod tests {
 
     use super::*;
     use crate::image::Digest;
-    use crate::registry::{Client, Options, StopReason};
+    use crate::registry::{Client, ClientConfig, StopReason};
 
     #[test]
     fn no_archive_is_put_in_place_after_a_stop() {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
         runtime.block_on(async {
-            let (folder, client) = (tempfile::tempdir().unwrap(), Client::new(Options::default()));
-            let store = Store::new(&client);
+            let (folder, client) = (tempfile::tempdir().unwrap(), Client::new(ClientConfig::default()));
+            let store = Store::new(client.clone());
             let to: Location = format!("oci-archive:{}/a.tar:v1", folder.path().display()).parse().unwrap();
             let bytes = Bytes::from_static(b"{}");
             let manifest = Descriptor { size: 2, ..Descriptor::new("application/x", Digest::sha256(&bytes)) };

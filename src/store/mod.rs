@@ -11,13 +11,13 @@ mod referrers;
 mod transfers;
 
 pub(crate) use artifact::ARTIFACT_MANIFEST;
-pub use blobs::Placing;
 pub use error::Error;
-pub use place::{Child, Placed, Step, Steps};
+pub(crate) use place::Steps;
+pub use place::{Child, Placed};
 pub use publish::{Publication, PublishError, Report, TagOutcome, TagReport};
-pub use transfers::{Transfer, Transfers};
 
 use std::borrow::Borrow;
+use std::sync::Arc;
 
 use bytes::Bytes;
 use futures_util::future::join_all;
@@ -30,54 +30,52 @@ use crate::registry::{Client, IfMatch};
 /// Blobs on their way at once, at most; each takes a connection at both ends.
 const TRANSFERS: usize = 16;
 
-/// What a run reads from and writes to.
-pub struct Store<'a> {
-    client: &'a Client,
+/// What jobs read from and write to: the registries that a client reaches, and the layouts and archives of this machine.
+/// Cheap to clone; clones share what they have open.
+#[derive(Clone)]
+pub struct Store(Arc<Shared>);
+
+struct Shared {
+    client: Client,
     files: files::Open,
+    /// Bounds the blobs in transfer.
     slots: Semaphore,
-    transfers: Transfers,
-    /// Bounds the writes that are under way, whatever they are for; see [`Self::piece_of_work`].
+    /// Bounds the writes that are under way, whatever they are for; see [`Store::piece_of_work`].
     pieces: Semaphore,
 }
 
-impl<'a> Store<'a> {
-    /// Over the registries that a client reaches, and the layouts of this machine.
+impl Store {
+    /// A store over the registries that a client reaches, and the layouts of this machine.
     #[must_use]
-    pub fn new(client: &'a Client) -> Self {
-        Self {
-            client,
-            files: files::Open::default(),
-            slots: Semaphore::new(TRANSFERS.min(client.concurrency())),
-            transfers: Transfers::default(),
-            pieces: Semaphore::new(client.concurrency()),
-        }
+    pub fn new(client: Client) -> Self {
+        let (slots, pieces) = (TRANSFERS.min(client.concurrency()), client.concurrency());
+        let (slots, pieces) = (Semaphore::new(slots), Semaphore::new(pieces));
+        Self(Arc::new(Shared { client, files: files::Open::default(), slots, pieces }))
     }
 
     /// Waits until fewer than `concurrency` writes are under way in the run. Each takes 20 to 40 KB from its beginning to
     /// its end, and there may be a hundred thousand; what waits here is small, if the write itself is boxed.
     async fn piece_of_work(&self) -> Option<SemaphorePermit<'_>> {
-        self.pieces.acquire().await.ok()
+        self.0.pieces.acquire().await.ok()
     }
 
     /// The client of the registries.
     #[must_use]
-    pub fn client(&self) -> &'a Client {
-        self.client
+    pub fn client(&self) -> &Client {
+        &self.0.client
     }
 
-    /// The blobs that are on their way.
-    #[must_use]
-    pub fn transfers(&self) -> &Transfers {
-        &self.transfers
+    /// Announces that a location will be written to, so that reads in its repository use the token that writes need.
+    pub(crate) fn will_push(&self, at: &Location) {
+        if let Location::Registry(reference) = at {
+            self.client().will_push(reference);
+        }
     }
 
-    /// Fetches a manifest by tag, name or digest, verified. `push_to` is what is written to later in this run.
-    pub async fn fetch_manifest(&self, at: &Location, push_to: Option<&Location>) -> Result<Fetched, Error> {
+    /// Fetches a manifest by tag, name or digest, verified.
+    pub async fn fetch_manifest(&self, at: &Location) -> Result<Fetched, Error> {
         match at {
-            Location::Registry(reference) => {
-                let push_to = push_to.and_then(Location::reference);
-                Ok(self.client.fetch_manifest(reference, push_to).await?)
-            }
+            Location::Registry(reference) => Ok(self.client().fetch_manifest(reference).await?),
             Location::Layout(layout) => Ok(self.layout(layout).await?.fetch_manifest(layout)?),
         }
     }
@@ -85,8 +83,8 @@ impl<'a> Store<'a> {
     /// Fetches what a tag or name of a target points at now, if it is anything.
     pub async fn fetch_current(&self, at: &Location) -> Result<Option<Fetched>, Error> {
         let fetched = match at {
-            Location::Registry(_) => self.fetch_manifest(at, Some(at)).await,
-            Location::Layout(layout) => match Layout::current(layout, self.client.budget())? {
+            Location::Registry(_) => self.fetch_manifest(at).await,
+            Location::Layout(layout) => match Layout::current(layout, self.client().budget())? {
                 Some(current) => current.fetch_manifest(layout).map_err(Error::from),
                 None => return Ok(None),
             },
@@ -99,16 +97,10 @@ impl<'a> Store<'a> {
     }
 
     /// Fetches the manifest that a descriptor names, from the same repository or layout.
-    pub async fn fetch_child(
-        &self,
-        parent: &Location,
-        child: &Descriptor,
-        push_to: Option<&Location>,
-    ) -> Result<Fetched, Error> {
+    pub async fn fetch_child(&self, parent: &Location, child: &Descriptor) -> Result<Fetched, Error> {
         let layout = match parent {
             Location::Registry(reference) => {
-                let push_to = push_to.and_then(Location::reference);
-                return Ok(self.client.fetch_child(reference, child, push_to).await?);
+                return Ok(self.client().fetch_child(reference, child).await?);
             }
             Location::Layout(layout) => layout,
         };
@@ -119,17 +111,9 @@ impl<'a> Store<'a> {
     }
 
     /// Fetches a config, verified.
-    pub async fn fetch_config(
-        &self,
-        of: &Location,
-        config: &Descriptor,
-        push_to: Option<&Location>,
-    ) -> Result<Bytes, Error> {
+    pub async fn fetch_config(&self, of: &Location, config: &Descriptor) -> Result<Bytes, Error> {
         match of {
-            Location::Registry(reference) => {
-                let push_to = push_to.and_then(Location::reference);
-                Ok(self.client.fetch_config(reference, config, push_to).await?)
-            }
+            Location::Registry(reference) => Ok(self.client().fetch_config(reference, config).await?),
             Location::Layout(layout) => Ok(self.layout(layout).await?.fetch_blob(config, MAX_CONFIG)?),
         }
     }
@@ -137,7 +121,7 @@ impl<'a> Store<'a> {
     /// Fetches a blob of `limit` bytes at most, such as the statement of an attestation, verified.
     pub async fn fetch_blob(&self, of: &Location, blob: &Descriptor, limit: u64) -> Result<Bytes, Error> {
         match of {
-            Location::Registry(reference) => Ok(self.client.fetch_blob(reference, blob, limit).await?),
+            Location::Registry(reference) => Ok(self.client().fetch_blob(reference, blob, limit).await?),
             Location::Layout(layout) => Ok(self.layout(layout).await?.fetch_blob(blob, limit)?),
         }
     }
@@ -145,7 +129,7 @@ impl<'a> Store<'a> {
     /// The digest that a tag, a name or a digest stands for.
     pub async fn digest(&self, at: &Location) -> Result<Digest, Error> {
         match at {
-            Location::Registry(reference) => Ok(self.client.digest(reference).await?),
+            Location::Registry(reference) => Ok(self.client().digest(reference).await?),
             // Listed, and there.
             Location::Layout(layout) => Ok(self.layout(layout).await?.fetch_manifest(layout)?.descriptor.digest),
         }
@@ -159,7 +143,7 @@ impl<'a> Store<'a> {
     /// The tags of a repository, or the names in a layout: so many at most.
     pub async fn tags(&self, at: &Location, limit: usize) -> Result<Vec<UntrustedText>, Error> {
         match at {
-            Location::Registry(reference) => Ok(untrusted(self.client.tags(reference, limit).await?)),
+            Location::Registry(reference) => Ok(untrusted(self.client().tags(reference, limit).await?)),
             Location::Layout(layout) => Ok(self.layout(layout).await?.names().take(limit).cloned().collect()),
         }
     }
@@ -171,7 +155,7 @@ impl<'a> Store<'a> {
     /// As of [`Client::every_tag`], or the layout cannot be read.
     pub async fn every_tag(&self, at: &Location) -> Result<Vec<UntrustedText>, Error> {
         match at {
-            Location::Registry(reference) => Ok(untrusted(self.client.every_tag(reference).await?)),
+            Location::Registry(reference) => Ok(untrusted(self.client().every_tag(reference).await?)),
             Location::Layout(_) => self.tags(at, usize::MAX).await,
         }
     }
@@ -180,12 +164,12 @@ impl<'a> Store<'a> {
     /// and the blobs of a layout are looked at one by one: for these, nothing is there.
     pub async fn current_digest(&self, at: &Location) -> Result<Option<Digest>, Error> {
         match at {
-            Location::Registry(reference) => Ok(self.client.current_digest(reference).await?),
+            Location::Registry(reference) => Ok(self.client().current_digest(reference).await?),
             Location::Layout(LayoutReference { archive: true, .. } | LayoutReference { digest: Some(_), .. }) => {
                 Ok(None)
             }
             Location::Layout(layout) => {
-                let Some(current) = Layout::current(layout, self.client.budget())? else { return Ok(None) };
+                let Some(current) = Layout::current(layout, self.client().budget())? else { return Ok(None) };
                 match current.find(layout) {
                     // Listed, and lost: it is to be written again.
                     Ok(found) => Ok(self.has_file_of(layout, &found).await?.then_some(found.digest)),
@@ -206,7 +190,7 @@ impl<'a> Store<'a> {
     ) -> Result<(), Error> {
         let layout = match at {
             Location::Registry(reference) => {
-                return Ok(self.client.push_manifest(reference, descriptor, bytes, if_match).await?);
+                return Ok(self.client().push_manifest(reference, descriptor, bytes, if_match).await?);
             }
             Location::Layout(layout) => layout,
         };
@@ -236,7 +220,7 @@ impl<'a> Store<'a> {
     /// Waits until a tag reads back with a digest; in a layout it does at once.
     pub async fn read_back(&self, at: &Location, digest: &Digest) -> Result<(), Error> {
         match at {
-            Location::Registry(reference) => Ok(self.client.read_back(reference, digest).await?),
+            Location::Registry(reference) => Ok(self.client().read_back(reference, digest).await?),
             Location::Layout(_) => Ok(()),
         }
     }
@@ -253,7 +237,7 @@ impl<'a> Store<'a> {
     /// Errors: [`Error::is_unsupported`] where the registry does not do that.
     pub async fn delete(&self, at: &Location) -> Result<(), Error> {
         match at {
-            Location::Registry(reference) => Ok(self.client.delete_manifest(reference).await?),
+            Location::Registry(reference) => Ok(self.client().delete_manifest(reference).await?),
             Location::Layout(layout) => self.delete_in_layout(layout).await,
         }
     }

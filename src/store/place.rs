@@ -1,15 +1,15 @@
 use std::collections::{HashSet, VecDeque};
-use std::fmt;
 use std::sync::Arc;
 
 use bytes::Bytes;
 use futures_util::future::{BoxFuture, FutureExt as _};
 use futures_util::stream::{FuturesUnordered, StreamExt as _};
 
-use super::{Error, Placing, Store};
+use super::{Error, Store};
+use crate::event::Step;
 use crate::image::{Descriptor, Digest, Location};
-use crate::once::Once;
 use crate::registry::RetryGroup;
+use crate::single_flight::SingleFlight;
 
 /// A manifest that is to be in another repository or layout, with what it refers to.
 #[derive(Debug, Clone)]
@@ -28,9 +28,9 @@ pub struct Child {
 #[derive(Default)]
 pub struct Placed {
     /// Whether a child manifest was there before.
-    children: Once<Place, bool, Error>,
-    blobs: Once<Place, (), Error>,
-    pushed: Once<Place, (), Error>,
+    children: SingleFlight<Place, bool, Error>,
+    blobs: SingleFlight<Place, (), Error>,
+    pushed: SingleFlight<Place, (), Error>,
     /// Nothing is written.
     is_dry: bool,
 }
@@ -41,49 +41,19 @@ const MAX_ERRORS: usize = 100;
 /// A repository, shared by the keys of all its content, and a digest.
 type Place = (Arc<Location>, Digest);
 
-/// Something that came to be in its place.
-#[derive(Debug, Clone, PartialEq, Eq)]
-#[non_exhaustive]
-pub enum Step {
-    /// A blob of so many bytes.
-    Blob(Digest, u64, Placing),
-    /// A manifest, by digest.
-    Manifest(Digest),
-    /// A tag, which points at what is published now.
-    Tag(Location),
-    /// A tag that pointed at it before; it is not written.
-    TagUnchanged(Location),
-    /// A tag of signatures that holds others at the target; it is left as it is.
-    Left(Location),
-}
-
-impl fmt::Display for Step {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Blob(digest, _, Placing::There) => write!(f, "blob {digest} is there"),
-            Self::Blob(digest, _, Placing::Mounted) => write!(f, "mounted blob {digest}"),
-            Self::Blob(digest, _, Placing::Sent) => write!(f, "sent blob {digest}"),
-            Self::Manifest(digest) => write!(f, "pushed manifest {digest}"),
-            Self::Tag(tag) => write!(f, "pushed {tag}"),
-            Self::TagUnchanged(tag) => write!(f, "{tag} is up to date"),
-            Self::Left(tag) => write!(f, "{tag} holds other signatures than the source's, and is left as it is"),
-        }
-    }
-}
-
-/// Where steps go.
-pub type Steps<'a> = &'a (dyn Fn(Step) + Sync);
+/// What a job does with each step.
+pub(crate) type Steps<'a> = &'a (dyn Fn(Step) + Sync);
 
 impl Placed {
     /// For a run that writes nothing: steps are those that would be taken, as far as that can be known. A registry may
     /// not mount what it is asked to mount.
     #[must_use]
-    pub fn foreseen() -> Self {
+    pub(crate) fn foreseen() -> Self {
         Self { is_dry: true, ..Self::default() }
     }
 
     /// Whether a child's manifest is there. Where that cannot be found out it is written.
-    async fn is_there(&self, store: &Store<'_>, target: &Location, child: &Child) -> Result<bool, Error> {
+    async fn is_there(&self, store: &Store, target: &Location, child: &Child) -> Result<bool, Error> {
         if self.is_dry {
             return store.has_manifest(target, &child.descriptor).await;
         }
@@ -96,9 +66,9 @@ impl Placed {
     /// run while configs are still checked.
     ///
     /// At most `concurrency` children and blobs are begun at once, however many there are.
-    pub async fn place_blobs(
+    pub(crate) async fn place_blobs(
         &self,
-        store: &Store<'_>,
+        store: &Store,
         target: &Location,
         children: &[Child],
         steps: Steps<'_>,
@@ -135,7 +105,7 @@ impl Placed {
     /// Gives the child back where its manifest is not there yet.
     async fn look_for<'c>(
         &self,
-        store: &Store<'_>,
+        store: &Store,
         target: &Location,
         child: &'c Child,
         place: Place,
@@ -146,7 +116,7 @@ impl Placed {
 
     async fn place_blob<'c>(
         &self,
-        store: &Store<'_>,
+        store: &Store,
         target: &Location,
         child: &'c Child,
         blob: &Descriptor,
@@ -166,9 +136,9 @@ impl Placed {
     }
 
     /// Writes the manifests of children that were not there, at most `concurrency` at once.
-    pub async fn push_children(
+    pub(crate) async fn push_children(
         &self,
-        store: &Store<'_>,
+        store: &Store,
         target: &Location,
         children: &[Child],
         steps: Steps<'_>,
@@ -192,7 +162,7 @@ impl Placed {
 
     async fn push_child(
         &self,
-        store: &Store<'_>,
+        store: &Store,
         target: &Location,
         child: &Child,
         place: Place,

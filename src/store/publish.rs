@@ -3,7 +3,8 @@ use std::fmt;
 use bytes::Bytes;
 use futures_util::future::join_all;
 
-use super::{Child, Error, Placed, Step, Steps, Store};
+use super::{Child, Error, Placed, Steps, Store};
+use crate::event::Step;
 use crate::image::{Descriptor, Digest, Location};
 use crate::registry::IfMatch;
 
@@ -101,10 +102,10 @@ pub struct PublishError {
     pub tags: Vec<TagReport>,
 }
 
-impl Store<'_> {
+impl Store {
     /// Publishes: children, then the manifest under the target's tag, then the other tags one after another (some
     /// registries fail when two tags of one manifest are written at once).
-    pub async fn publish(
+    pub(crate) async fn publish(
         &self,
         publication: &Publication<'_>,
         placed: &Placed,

@@ -24,7 +24,7 @@ enum TagContent {
     Other,
 }
 
-impl Store<'_> {
+impl Store {
     /// Lists what refers to a manifest: from the registry's list, or from the tag of the subject; in a layout from what
     /// its index.json lists.
     ///
@@ -34,10 +34,10 @@ impl Store<'_> {
             Location::Registry(reference) => reference,
             Location::Layout(layout) => return self.unnamed_referrers(layout, subject).await,
         };
-        if let Some(listed) = self.client.referrers(reference, subject).await? {
+        if let Some(listed) = self.client().referrers(reference, subject).await? {
             return Ok(listed);
         }
-        match self.tag_content(&at.with_tag(&subject.referrers_tag()), subject, None).await? {
+        match self.tag_content(&at.with_tag(&subject.referrers_tag()), subject).await? {
             TagContent::List(index, _) => Ok(index.manifests),
             TagContent::Nothing | TagContent::Subject => Ok(Vec::new()),
             // It may be a signature: an error is better than losing it.
@@ -52,13 +52,8 @@ impl Store<'_> {
     /// Reads the tag of a subject.
     ///
     /// Errors: it may exist, and cannot be read.
-    async fn tag_content(
-        &self,
-        tag: &Location,
-        subject: &Digest,
-        push_to: Option<&Location>,
-    ) -> Result<TagContent, Error> {
-        match self.fetch_manifest(tag, push_to).await {
+    async fn tag_content(&self, tag: &Location, subject: &Digest) -> Result<TagContent, Error> {
+        match self.fetch_manifest(tag).await {
             Ok(fetched) if fetched.descriptor.digest == *subject => Ok(TagContent::Subject),
             Ok(fetched) => Ok(match fetched.manifest {
                 Manifest::Index(index) => TagContent::List(index, fetched.descriptor.digest),
@@ -79,12 +74,12 @@ impl Store<'_> {
             return Ok(());
         }
         let Location::Registry(reference) = to else { return self.list_unnamed(to, referrers).await };
-        if self.client.referrers(reference, subject).await?.is_some() {
+        if self.client().referrers(reference, subject).await?.is_some() {
             return Ok(());
         }
         let tag = to.with_tag(&subject.referrers_tag());
         for last in (0..TRIES).rev() {
-            let (mut index, before) = match self.tag_content(&tag, subject, Some(to)).await? {
+            let (mut index, before) = match self.tag_content(&tag, subject).await? {
                 TagContent::List(index, digest) => (index, IfMatch::Digest(digest)),
                 TagContent::Nothing => (Index::default(), IfMatch::Nothing),
                 TagContent::Subject => (Index::default(), IfMatch::Digest(subject.clone())),

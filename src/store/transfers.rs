@@ -1,84 +1,61 @@
+//! Reports how far each blob is.
+
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
 
 use futures_util::StreamExt as _;
 
+use super::Store;
+use crate::event::{Event, Events};
 use crate::image::{Descriptor, Digest};
 use crate::registry::BlobStream;
 
-/// The blobs that are on their way, for whoever shows them.
-#[derive(Clone, Default)]
-pub struct Transfers(Arc<Mutex<Known>>);
+/// A blob in transfer. Dropping it reports that the transfer is over.
+pub(super) struct Transfer(Arc<State>);
 
-#[derive(Default)]
-struct Known {
-    running: Vec<Arc<Running>>,
-    ended: u64,
-}
-
-struct Running {
+struct State {
+    events: Events,
     digest: Digest,
     size: u64,
-    sent: AtomicU64,
+    done: AtomicU64,
 }
 
-/// One blob on its way.
-#[derive(Debug, Clone, PartialEq, Eq)]
-#[non_exhaustive]
-pub struct Transfer {
-    /// Which one.
-    pub digest: Digest,
-    /// Its length in bytes.
-    pub size: u64,
-    /// Bytes sent by now, in this try.
-    pub sent: u64,
-}
-
-impl Transfers {
-    /// The blobs that are on their way, and the bytes of those that have arrived.
-    #[must_use]
-    pub fn now(&self) -> (Vec<Transfer>, u64) {
-        let known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let transfer = |running: &Arc<Running>| Transfer {
-            digest: running.digest.clone(),
-            size: running.size,
-            sent: running.sent.load(Ordering::Relaxed),
-        };
-        (known.running.iter().map(transfer).collect(), known.ended)
-    }
-
-    /// One that begins; it ends when what comes back is dropped.
-    pub(super) fn begin(&self, blob: &Descriptor) -> Begun {
-        let running = Arc::new(Running { digest: blob.digest.clone(), size: blob.size, sent: AtomicU64::new(0) });
-        let mut known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        known.running.push(Arc::clone(&running));
-        Begun { transfers: self.clone(), running }
+impl Store {
+    /// Reports that a blob is being read or sent.
+    pub(super) fn begin_transfer(&self, blob: &Descriptor) -> Transfer {
+        let events = self.client().events().clone();
+        let state = State { events, digest: blob.digest.clone(), size: blob.size, done: AtomicU64::new(0) };
+        state.report(false);
+        Transfer(Arc::new(state))
     }
 }
 
-pub(super) struct Begun {
-    transfers: Transfers,
-    running: Arc<Running>,
-}
-
-impl Begun {
-    /// Counts a try from its beginning.
+impl Transfer {
+    /// Counts the bytes of one try, from its beginning.
     pub(super) fn count(&self, stream: BlobStream) -> BlobStream {
-        self.running.sent.store(0, Ordering::Relaxed);
-        let running = Arc::clone(&self.running);
-        let note = move |piece: &Result<bytes::Bytes, _>| {
+        self.0.done.store(0, Ordering::Relaxed);
+        let state = Arc::clone(&self.0);
+        let count = move |piece: &Result<bytes::Bytes, _>| {
             if let Ok(piece) = piece {
-                running.sent.fetch_add(piece.len() as u64, Ordering::Relaxed);
+                state.done.fetch_add(piece.len() as u64, Ordering::Relaxed);
+                state.report(false);
             }
         };
-        stream.inspect(note).boxed()
+        stream.inspect(count).boxed()
     }
 }
 
-impl Drop for Begun {
+impl State {
+    fn report(&self, is_over: bool) {
+        if self.events.is_listening() {
+            let (digest, size, done) = (self.digest.clone(), self.size, self.done.load(Ordering::Relaxed));
+            self.events.emit(&Event::Transfer { digest, size, done, is_over });
+        }
+    }
+}
+
+impl Drop for Transfer {
     fn drop(&mut self) {
-        let mut known = self.transfers.0.lock().unwrap_or_else(PoisonError::into_inner);
-        known.running.retain(|running| !Arc::ptr_eq(running, &self.running));
-        known.ended += self.running.sent.load(Ordering::Relaxed);
+        self.0.report(true);
     }
 }

@@ -139,7 +139,7 @@ async fn config(work: &Work<'_>, image: &ImageManifest, read: bool) -> Result<Re
         };
         return Ok(fault.map_or(Ok(None), Err));
     }
-    let bytes = work.store.fetch_config(work.at, config, None).await?;
+    let bytes = work.store.fetch_config(work.at, config).await?;
     Ok(match parse_config::<Whole>(&bytes) {
         Ok(Whole { config, rootfs }) => {
             let diff_ids = rootfs.unwrap_or_default().diff_ids.unwrap_or_default();

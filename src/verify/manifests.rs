@@ -98,7 +98,7 @@ enum Opened {
 async fn fetch(work: &Work<'_>, entry: &Descriptor) -> Result<Opened, Error> {
     if is_known(entry) {
         let at = work.at.with_digest(entry.digest.clone());
-        let fetch = async { work.store.fetch_manifest(&at, None).await.map(Arc::new) };
+        let fetch = async { work.store.fetch_manifest(&at).await.map(Arc::new) };
         return work.manifests.get(&entry.digest, fetch).await.map(Opened::Manifest);
     }
     if ImageManifest::is_elsewhere(entry) {

@@ -15,8 +15,8 @@ use futures_util::stream::{self, StreamExt as _};
 use tokio::sync::Semaphore;
 
 use crate::image::{Descriptor, Digest, Fetched, ImageManifest, Location, Manifest, Platform, media_type};
-use crate::once::Once;
 use crate::registry::{Error as RegistryError, FoundBlob};
+use crate::single_flight::SingleFlight;
 use crate::store::{Error, Store};
 use unpack::Contents;
 
@@ -75,11 +75,11 @@ struct Node {
 
 /// One reference that is verified, and what was looked at already: images share layers.
 struct Work<'s> {
-    store: &'s Store<'s>,
+    store: &'s Store,
     at: &'s Location,
-    manifests: Once<Digest, Arc<Fetched>, Error>,
-    blobs: Once<Digest, FoundBlob, Error>,
-    contents: Once<(Digest, u64, Option<String>), Contents, Error>,
+    manifests: SingleFlight<Digest, Arc<Fetched>, Error>,
+    blobs: SingleFlight<Digest, FoundBlob, Error>,
+    contents: SingleFlight<(Digest, u64, Option<String>), Contents, Error>,
     /// In MiB.
     decoders: Semaphore,
 }
@@ -87,13 +87,38 @@ struct Work<'s> {
 /// MiB that decoders may use together: the windows of zstd, which are kept in memory.
 const DECODERS: u32 = 128;
 
-/// Verifies a reference: its manifests and configs are read and every blob is looked for; with `layers` these are read
-/// as well.
+/// How to verify.
+#[derive(Debug, Clone, Default)]
+pub struct VerifyOptions {
+    /// Read every layer, and compare it with its digest as it is stored and, by the config's `diff_ids`, unpacked. Defaults
+    /// to false: layers are only looked for.
+    pub layers: bool,
+}
+
+/// Verifies a reference: reads its manifests and configs, and looks for every blob.
 ///
-/// Errors: the reference does not exist, cannot be read or is neither an image nor an index, or the run was to end. What
-/// is wrong with it is a finding, not an error.
-pub async fn verify(store: &Store<'_>, reference: &Location, layers: bool) -> Result<Verification, Error> {
-    let root = match store.fetch_manifest(reference, None).await {
+/// ```
+/// use manifest_tool::registry::{Client, ClientConfig};
+/// use manifest_tool::store::Store;
+/// use manifest_tool::verify::{VerifyOptions, verify};
+///
+/// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// let store = Store::new(Client::new(ClientConfig::default()));
+/// let reference = "oci:examples/layouts/amd64".parse()?;
+/// let options = VerifyOptions { layers: true };
+/// let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+/// let verification = runtime.block_on(verify(&store, &reference, &options))?;
+/// assert!(verification.is_sound() && verification.images == 1);
+/// # Ok(())
+/// # }
+/// ```
+///
+/// # Errors
+/// The reference does not exist, cannot be read or is neither an image nor an index, or the run was stopped. What is
+/// wrong with the image or index is a finding, not an error.
+pub async fn verify(store: &Store, reference: &Location, options: &VerifyOptions) -> Result<Verification, Error> {
+    let layers = options.layers;
+    let root = match store.fetch_manifest(reference).await {
         Ok(root) => root,
         Err(error) => {
             let is_nothing = error.is_missing() && !error.is_lost();
@@ -105,9 +130,9 @@ pub async fn verify(store: &Store<'_>, reference: &Location, layers: bool) -> Re
     let work = Work {
         store,
         at: reference,
-        manifests: Once::default(),
-        blobs: Once::default(),
-        contents: Once::default(),
+        manifests: SingleFlight::default(),
+        blobs: SingleFlight::default(),
+        contents: SingleFlight::default(),
         decoders: Semaphore::new(DECODERS as usize),
     };
     let descriptor = root.descriptor.clone();

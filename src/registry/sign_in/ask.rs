@@ -37,7 +37,7 @@ impl Client {
             let Some(wait) = self.wait_before_another(&request, &outcome, failed) else {
                 return outcome;
             };
-            self.warn(wait.why);
+            self.emit(|| wait.event(None));
             if RetryGroup::or(tokio::time::sleep(wait.time)).await.is_none() {
                 let error = outcome.map_or_else(|error| error, |answer| answer.error(&request.subject));
                 return Err(error.given_up(failed));
@@ -72,7 +72,7 @@ impl Client {
                     request: String::new(),
                     url: url.clone(),
                     limit: MAX_TALK,
-                    silence: self.silence(),
+                    silence: self.idle_timeout(),
                     budget: self.budget(),
                     secrets: self.secrets(),
                     needed: true,

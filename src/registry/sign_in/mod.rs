@@ -16,6 +16,7 @@ use std::time::Instant;
 
 use url::Url;
 
+use crate::event::Event;
 use crate::registry::client::Client;
 use crate::registry::error::{Error, ErrorKind, Refusal};
 use crate::registry::redact::Secret;
@@ -131,7 +132,8 @@ impl SignIn {
     fn give_up_tokens(&self, client: &Client, reason: &str) {
         let mut known = self.known();
         if let Some(Challenge::Bearer { or_basic: true, .. }) = known.challenge {
-            client.trace(|| format!("user and password for {} in place of a token: {reason}", self.registry));
+            let (registry, reason) = (self.registry.clone(), reason.to_owned());
+            client.emit(|| Event::BasicInsteadOfToken { registry, reason });
             known.challenge = Some(Challenge::Basic);
             known.is_without_tokens = true;
         }
@@ -203,7 +205,7 @@ impl SignIn {
         let looking = client.stop().or(Box::pin(credentials.find(&self.registry, repository))).await;
         let found = looking.map_err(|reason| Error::stopped(self.registry.as_str(), reason))?;
         if logins.values().all(|known| said(known) != said(&found)) {
-            client.trace(|| format!("credentials for {}: {}", self.registry, said(&found)));
+            client.emit(|| Event::Credentials { registry: self.registry.clone(), source: said(&found) });
         }
         logins.insert(repository.to_owned(), found.clone());
         found.map_err(|reason| self.failed(reason))

@@ -1,8 +1,6 @@
 use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
 
-use crate::image::Reference;
-
 /// What a request wants to do, by repository: `pull`, or `pull` and `push` (Docker's token authentication, "Scope").
 #[derive(Debug, Clone, Default, PartialEq, Eq, Hash)]
 pub(in crate::registry) struct Scopes {
@@ -23,14 +21,6 @@ impl Scopes {
 
     pub(in crate::registry) fn push(repository: &str) -> Self {
         Self::of(repository).and(repository, &["pull", "push"])
-    }
-
-    /// To read, and to push as well where the same repository is written to later: one token serves both.
-    pub(in crate::registry) fn to_read(repository: &Reference, push_to: Option<&Reference>) -> Self {
-        match push_to {
-            Some(target) if target.same_repository(repository) => Self::push(repository.repository()),
-            _ => Self::pull(repository.repository()),
-        }
     }
 
     fn of(repository: &str) -> Self {

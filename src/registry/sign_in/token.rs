@@ -9,6 +9,7 @@ use url::{Url, form_urlencoded};
 use super::ask::TokenRequest;
 use super::credentials::Login;
 use super::scopes::Scopes;
+use crate::event::Event;
 use crate::image::UntrustedText;
 use crate::registry::answer::Answer as TokenAnswer;
 use crate::registry::client::Client;
@@ -191,7 +192,10 @@ impl TokenService<'_> {
         form: Option<Secret>,
         scopes: &Scopes,
     ) -> Result<TokenAnswer, TokenError> {
-        client.trace(|| format!("token for {}: {}", self.registry, scopes.texts().collect::<Vec<_>>().join(" ")));
+        client.emit(|| Event::TokenRequest {
+            registry: self.registry.to_owned(),
+            scopes: scopes.texts().collect::<Vec<_>>().join(" "),
+        });
         let asking = TokenRequest { api: self.api, method: &method, url, authorization, form: form.as_ref() };
         let sent = client.send_to_token_service(&asking).await;
         let answer = sent.map_err(|error| {

@@ -13,8 +13,8 @@ use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD_NO_PAD;
 use serde_json::{Map, Value};
 
-use crate::once::Once;
 use crate::registry::redact::Secret;
+use crate::single_flight::SingleFlight;
 use file::{ConfigFile, Form, Located};
 pub(crate) use store::{Stored, erase, store};
 
@@ -89,7 +89,7 @@ pub(in crate::registry) struct Credentials {
     unused: Option<String>,
     files: Vec<Arc<ConfigFile>>,
     /// Each helper is run once for a key, whatever comes of it.
-    asked: Once<(String, String), Looked, Infallible>,
+    asked: SingleFlight<(String, String), Looked, Infallible>,
 }
 
 impl Credentials {
@@ -104,7 +104,7 @@ impl Credentials {
             given: sources.given.clone(),
             unused: sources.unused.clone(),
             files: files.into_iter().map(Arc::new).collect(),
-            asked: Once::default(),
+            asked: SingleFlight::default(),
         }
     }
 

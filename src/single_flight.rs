@@ -1,36 +1,36 @@
-//! Work that is done once, however many want its result.
+//! Deduplicates concurrent work.
 
 use std::collections::HashMap;
 use std::hash::Hash;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
-/// Work that is done once for a key: those who ask meanwhile wait for the one who does it, and share the result. A
-/// failure is shared by those who waited for it, and the next who asks tries anew.
-pub(crate) struct Once<K, V, E> {
+/// Deduplicates concurrent work per key: the first caller runs it, later callers await its result. A value is kept. A
+/// failure is passed on to the callers that waited for it, and the next caller runs the work again.
+pub(crate) struct SingleFlight<K, V, E> {
     slots: Mutex<HashMap<K, Arc<Slot<V, E>>>>,
 }
 
 struct Slot<V, E> {
-    /// Times that the work was done, well or not.
+    /// How often the work was done, with or without success.
     ended: AtomicU64,
     last: tokio::sync::Mutex<Option<Result<V, E>>>,
 }
 
-impl<K, V, E> Default for Once<K, V, E> {
+impl<K, V, E> Default for SingleFlight<K, V, E> {
     fn default() -> Self {
         Self { slots: Mutex::default() }
     }
 }
 
-impl<K: Eq + Hash + Clone, V: Clone, E: Clone> Once<K, V, E> {
-    /// The value of a key: from who has it, or from this work.
+impl<K: Eq + Hash + Clone, V: Clone, E: Clone> SingleFlight<K, V, E> {
+    /// Returns the value of a key: the one that is kept, or that of `work`.
     pub(crate) async fn get(&self, key: &K, work: impl Future<Output = Result<V, E>>) -> Result<V, E> {
         self.get_or_share(key, work, |_| true).await
     }
 
-    /// Gets the value of a key as [`Self::get`] does, and does the work again if the failure of another caller does not
-    /// count for this one.
+    /// Returns the value of a key as [`Self::get`] does. Runs `work` if another caller's failure does not count for this
+    /// one.
     pub(crate) async fn get_or_share(
         &self,
         key: &K,
@@ -57,7 +57,7 @@ impl<K: Eq + Hash + Clone, V: Clone, E: Clone> Once<K, V, E> {
         outcome
     }
 
-    /// Lets go of a value that nobody will ask for again.
+    /// Drops the value of a key.
     pub(crate) fn forget(&self, key: &K) {
         self.slots.lock().unwrap_or_else(PoisonError::into_inner).remove(key);
     }
@@ -71,7 +71,7 @@ mod tests {
     fn the_first_works_and_the_others_share() {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
         runtime.block_on(async {
-            let once = Once::<&str, u32, u32>::default();
+            let once = SingleFlight::<&str, u32, u32>::default();
             let count = Mutex::new(0);
             let work = |fails: bool| {
                 let count = &count;
