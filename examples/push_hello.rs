@@ -59,6 +59,6 @@ async fn push_image(
     let bytes = bytes::Bytes::from(serde_json::to_vec_pretty(&manifest)?);
     let descriptor =
         Descriptor { size: bytes.len() as u64, ..Descriptor::new(media_type::DOCKER_MANIFEST, Digest::sha256(&bytes)) };
-    client.push_manifest(reference, &descriptor, &bytes, None).await?;
+    client.push_manifest(reference, &descriptor, &bytes).await?;
     Ok(())
 }

@@ -1,10 +1,11 @@
 //! The crate as other programs use it.
 
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use futures_util::future::{BoxFuture, FutureExt as _};
-use manifest_tool::assemble::{PushOptions, Selector, push, remove};
-use manifest_tool::copy::{CopyOptions, CopyRequest, copy, copy_unfinished};
+use manifest_tool::assemble::{PushOptions, RemoveOptions, RemoveRequest, Selector, push, remove};
+use manifest_tool::copy::{CopyOptions, CopyRequest, copy};
 use manifest_tool::delete::DeleteOptions;
 use manifest_tool::event::{Event, Events};
 use manifest_tool::image::{Location, Manifest, Platform, Reference};
@@ -12,7 +13,7 @@ use manifest_tool::inspect::InspectOptions;
 use manifest_tool::probe::ProbeOptions;
 use manifest_tool::registry::{Client, ClientConfig, RetryPolicy};
 use manifest_tool::spec::{Form, Spec};
-use manifest_tool::store::{Placed, Store};
+use manifest_tool::store::Store;
 use manifest_tool::verify::VerifyOptions;
 use manifest_tool::{delete, inspect, probe, query, verify};
 
@@ -28,7 +29,7 @@ fn an_index_made_in_code() {
     let store = Store::new(client.clone());
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     let outcome = runtime.block_on(push(&store, &spec, &PushOptions::default())).unwrap();
-    assert_eq!((outcome.tags.len(), outcome.plan.index.manifests.len()), (2, 2));
+    assert_eq!((outcome.tags.len(), outcome.plan.entries.len()), (2, 2));
 
     let store = Store::new(client.clone());
     let read = async {
@@ -43,48 +44,29 @@ fn an_index_made_in_code() {
     assert!(!runtime.block_on(read).unwrap().is_empty());
 }
 
-/// One call is one complete copy. A run of several puts the archive in its place at the end.
+/// One call is one complete copy: the archive is in its place when it returns, and a later copy adds to it.
 #[test]
 fn copies_into_an_archive() {
     let folder = tempfile::tempdir().unwrap();
     let archive =
-        |name: &str| -> Location { format!("oci-archive:{}/{name}", folder.path().display()).parse().unwrap() };
-    let from = |name: &str| -> Location { format!("oci:examples/layouts/{name}").parse().unwrap() };
+        |name: &str| -> Location { format!("oci-archive:{}/app.tar{name}", folder.path().display()).parse().unwrap() };
+    let copied = |from: &str, to: &str, tags: &[&str]| CopyRequest {
+        from: format!("oci:examples/layouts/{from}").parse().unwrap(),
+        to: archive(to),
+        tags: tags.iter().map(|tag| archive(tag)).collect(),
+    };
     let client = Client::new(ClientConfig::default());
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
-    let options = CopyOptions::default();
-    let names = |file: &str| runtime.block_on(Store::new(client.clone()).tags(&archive(file), usize::MAX));
+    let names = || runtime.block_on(Store::new(client.clone()).tags(&archive(""), usize::MAX)).unwrap();
 
     let store = Store::new(client.clone());
-    let (amd64, to) = (from("amd64"), archive("one.tar:v1"));
-    runtime
-        .block_on(copy(&store, &CopyRequest { from: amd64, to, tags: vec![archive("one.tar:v2")] }, &options))
-        .unwrap();
-    assert_eq!(names("one.tar").unwrap(), ["v1", "v2"]);
-    runtime
-        .block_on(copy(
-            &store,
-            &CopyRequest { from: from("arm64"), to: archive("one.tar:v3"), tags: Vec::new() },
-            &options,
-        ))
-        .unwrap();
-    assert_eq!(names("one.tar").unwrap(), ["v1", "v2", "v3"], "a later copy adds to it");
-
-    let (store, placed) = (Store::new(client.clone()), Placed::default());
-    for name in ["amd64", "arm64"] {
-        let to = archive(&format!("several.tar:{name}"));
-        runtime
-            .block_on(copy_unfinished(
-                &store,
-                &placed,
-                &CopyRequest { from: from(name), to, tags: Vec::new() },
-                &options,
-            ))
-            .unwrap();
-        assert!(!folder.path().join("several.tar").exists(), "not before all is done");
-    }
-    runtime.block_on(store.finish()).unwrap();
-    assert_eq!(names("several.tar").unwrap(), ["amd64", "arm64"]);
+    let dry = CopyOptions { dry_run: true, ..CopyOptions::default() };
+    let report = runtime.block_on(copy(&store, &copied("amd64", ":v1", &[":v2"]), &dry)).unwrap();
+    assert_eq!((report.tags.len(), std::fs::read_dir(folder.path()).unwrap().count()), (2, 0), "nothing is written");
+    runtime.block_on(copy(&store, &copied("amd64", ":v1", &[":v2"]), &CopyOptions::default())).unwrap();
+    assert_eq!(names(), ["v1", "v2"]);
+    runtime.block_on(copy(&store, &copied("arm64", ":v3", &[]), &CopyOptions::default())).unwrap();
+    assert_eq!(names(), ["v1", "v2", "v3"]);
 }
 
 /// Every job owns what it works with, so that it can run as a task of its own on a runtime of several threads.
@@ -112,11 +94,20 @@ fn every_job_can_be_spawned() {
         .boxed());
     let (job, copied) = (store.clone(), CopyRequest { from: pushed.clone(), to: at("v2"), tags: vec![at("v3")] });
     run(async move { assert_eq!(copy(&job, &copied, &CopyOptions::default()).await.unwrap().tags.len(), 2) }.boxed());
-    let (job, of) = (store.clone(), pushed.clone());
-    let selectors = [Selector::Platform("linux/amd64".parse::<Platform>().unwrap())];
-    run(async move { drop(remove(&job, &of, &selectors, &PushOptions::default()).await.unwrap()) }.boxed());
-    let (job, of) = (store.clone(), at("v3"));
-    run(async move { drop(delete::delete(&job, &of, &DeleteOptions::default()).await.unwrap()) }.boxed());
+    let selectors = vec![Selector::Platform("linux/amd64".parse::<Platform>().unwrap())];
+    let (job, removed) = (store.clone(), RemoveRequest { target: pushed.clone(), selectors });
+    let settle = Duration::ZERO;
+    run(async move {
+        let report = remove(&job, &removed, &RemoveOptions { settle, ..RemoveOptions::default() }).await.unwrap();
+        assert_eq!(report.plan.entries.len(), 1);
+    }
+    .boxed());
+    for dry_run in [true, false] {
+        let (job, of, options) = (store.clone(), at("v3"), DeleteOptions { dry_run, ..DeleteOptions::default() });
+        run(async move { assert_eq!(delete::delete(&job, &of, &options).await.unwrap().location, of) }.boxed());
+        let read = runtime.block_on(store.digest(&at("v3")));
+        assert_eq!(read.is_ok(), dry_run, "a dry run deletes nothing: {read:?}");
+    }
     let nothing_listens: Reference = "localhost:1/app:v1".parse().unwrap();
     run(async move {
         let client =

@@ -23,7 +23,7 @@ const ALLOWED: &[(&str, &[&str])] = &[
     ("query.rs", &["store", "image", "*"]),
     ("verify", &["single_flight", "store", "registry", "image", "*"]),
     ("output", &["assemble", "inspect", "probe", "query", "verify", "store", "event", "image", "*"]),
-    ("store", &["links", "single_flight", "registry", "layout", "event", "image", "*"]),
+    ("store", &["links", "memory", "single_flight", "registry", "layout", "event", "image", "*"]),
     ("layout", &["image", "links", "memory", "*"]),
     ("registry", &["memory", "single_flight", "event", "image", "*"]),
     ("event", &["spec", "image", "*"]),

@@ -6,7 +6,7 @@ use std::fmt;
 use futures_util::stream::{self, StreamExt as _};
 
 use crate::image::{Digest, Location, Manifest, UntrustedText, media_type};
-use crate::store::{self, Store};
+use crate::store::{self, Run, Store};
 
 /// Tags looked at at once.
 const AT_ONCE: usize = 16;
@@ -89,6 +89,8 @@ pub struct DeleteOptions {
     /// Delete the manifest with every tag of it, where the tag by itself cannot be deleted or a digest is named. Defaults
     /// to false: what other tags or indexes use is an error.
     pub with_every_tag: bool,
+    /// Delete nothing. Defaults to false. The result says what would be deleted if the registry deletes it.
+    pub dry_run: bool,
 }
 
 /// Deletes what a reference names. A tag is deleted by itself where the registry does that. Where it does not, and for a
@@ -112,12 +114,13 @@ pub struct DeleteOptions {
 /// # Errors
 /// The reference does not exist, the registry does not delete, or [`Error::TakesMore`].
 pub async fn delete(store: &Store, named: &Location, options: &DeleteOptions) -> Result<Deleted, Error> {
+    let run = Run::new(store, options.dry_run);
     let found = store.digest(named).await?;
     // What was named is what goes, whatever a registry says of it.
     let digest = named.digest().cloned().unwrap_or(found);
     let mut refusal = None;
     if named.tag().is_some() && named.digest().is_none() {
-        match store.delete(named).await {
+        match run.delete(named).await {
             Ok(()) => return Ok(Deleted { location: named.clone(), digest }),
             Err(error) if error.is_unsupported() => refusal = Some(error),
             Err(error) => return Err(error.into()),
@@ -131,7 +134,7 @@ pub async fn delete(store: &Store, named: &Location, options: &DeleteOptions) ->
             return Err(Error::TakesMore(Box::new(TakesMore { named: named.clone(), digest, refusal, uses })));
         }
     }
-    store.delete(&location).await?;
+    run.delete(&location).await?;
     Ok(Deleted { location, digest })
 }
 

@@ -11,7 +11,7 @@
 //! - [`image::Location`]: `registry.example/app:v1`, `oci:folder:v1` or `oci-archive:app.tar`, parsed from text.
 //! - [`spec::Spec`]: what an index is made of, from code, from YAML ([`spec::from_yaml`]) or from a template
 //!   ([`spec::from_template`]).
-//! - [`assemble::push`]: the main job. It returns an [`assemble::Outcome`], or an [`assemble::Error`] that says what was
+//! - [`assemble::push`]: the main job. It returns an [`assemble::Report`], or an [`assemble::Error`] that says what was
 //!   written before it failed.
 //! - [`inspect`], [`query`], [`verify`], [`copy`], [`delete`], [`probe`]: the other jobs.
 //! - [`event::Events`]: where progress, warnings and a log of requests go.
@@ -33,10 +33,10 @@
 //! let events = Events::new(|event| eprintln!("{event}"));
 //! let store = Store::new(Client::new(ClientConfig { events, ..ClientConfig::default() }));
 //! let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-//! let outcome = runtime.block_on(push(&store, &spec, &PushOptions::default()))?;
+//! let report = runtime.block_on(push(&store, &spec, &PushOptions::default()))?;
 //!
-//! assert_eq!(outcome.plan.index.manifests.len(), 2);
-//! println!("{} {}", outcome.plan.descriptor.digest, outcome.plan.target);
+//! assert_eq!(report.plan.entries.len(), 2);
+//! println!("{} {}", report.plan.descriptor.digest, report.plan.target);
 //! # Ok(())
 //! # }
 //! ```

@@ -2,16 +2,16 @@
 
 use std::collections::{HashMap, HashSet};
 
-use super::resolve::Entry;
+use super::source::SourceImage;
 use crate::event::Warning;
 use crate::image::{Descriptor, Digest, IndexKind, Location, Platform, UntrustedText, media_type, odd_pair};
 use crate::spec::{Source, Spec};
 
 /// What is odd about the sources of a spec.
-pub(super) fn of_sources(spec: &Spec, images: &[Entry]) -> Vec<Warning> {
+pub(super) fn of_sources(spec: &Spec, images: &[SourceImage]) -> Vec<Warning> {
     let mut in_index: HashMap<&Location, Vec<&Platform>> = HashMap::new();
-    for image in images.iter().filter(|image| image.in_index) {
-        in_index.entry(&image.source).or_default().extend(&image.descriptor.platform);
+    for image in images.iter().filter(|image| image.from_index) {
+        in_index.entry(&image.source).or_default().extend(&image.entry.platform);
     }
     let warning = |source: &Source| {
         let (given, images) = (&source.platform, in_index.get(&source.location)?);
@@ -35,20 +35,20 @@ pub(super) fn of_sources(spec: &Spec, images: &[Entry]) -> Vec<Warning> {
             images: images.iter().map(|image| (*image).clone()).collect(),
         })
     };
-    let nested = images.iter().filter(|image| media_type::is_index(&image.descriptor.media_type));
+    let nested = images.iter().filter(|image| media_type::is_index(&image.entry.media_type));
     let nested = nested.map(|image| Warning::NestedIndex {
         source: Box::new(image.source.clone()),
-        digest: image.descriptor.digest.clone(),
+        digest: image.entry.digest.clone(),
     });
     spec.sources.iter().filter_map(warning).chain(nested).collect()
 }
 
 /// What is odd about the images of a spec together.
-pub(super) fn of_images(spec: &Spec, images: &[Entry], kind: IndexKind) -> Vec<Warning> {
+pub(super) fn of_images(spec: &Spec, images: &[SourceImage], kind: IndexKind) -> Vec<Warning> {
     let mut warnings = other_platforms(images);
     warnings.extend(odd_pairs(spec, images));
     warnings.extend(same_images(images));
-    let oci = images.iter().filter(|image| image.descriptor.media_type == media_type::OCI_MANIFEST).count();
+    let oci = images.iter().filter(|image| image.entry.media_type == media_type::OCI_MANIFEST).count();
     if kind == IndexKind::Docker && oci > 0 {
         warnings.push(Warning::OciInDockerList { oci });
     }
@@ -57,44 +57,44 @@ pub(super) fn of_images(spec: &Spec, images: &[Entry], kind: IndexKind) -> Vec<W
 
 /// Images whose configs name an odd platform. One that the spec gives was reported with the spec, and what an index says
 /// of its images is passed on.
-fn odd_pairs<'i>(spec: &'i Spec, images: &'i [Entry]) -> impl Iterator<Item = Warning> + 'i {
+fn odd_pairs<'i>(spec: &'i Spec, images: &'i [SourceImage]) -> impl Iterator<Item = Warning> + 'i {
     let with_os = spec.sources.iter().filter(|source| !source.platform.os.is_empty());
     let with_os: HashSet<&Location> = with_os.map(|source| &source.location).collect();
-    let is_given = move |image: &&Entry| image.in_index || with_os.contains(&image.source);
+    let is_given = move |image: &&SourceImage| image.from_index || with_os.contains(&image.source);
     images.iter().filter(move |image| !is_given(image)).filter_map(|image| {
-        let reason = odd_pair(image.descriptor.platform.as_ref()?)?;
+        let reason = odd_pair(image.entry.platform.as_ref()?)?;
         Some(Warning::OddPlatform { source: Box::new(image.source.clone()), reason })
     })
 }
 
 /// Images that are listed for several platforms. Those that one reference stands for are the spec's, which warns itself.
-fn same_images(images: &[Entry]) -> Vec<Warning> {
-    let mut by_digest: HashMap<&Digest, Vec<&Entry>> = HashMap::new();
+fn same_images(images: &[SourceImage]) -> Vec<Warning> {
+    let mut by_digest: HashMap<&Digest, Vec<&SourceImage>> = HashMap::new();
     for image in images {
-        by_digest.entry(&image.descriptor.digest).or_default().push(image);
+        by_digest.entry(&image.entry.digest).or_default().push(image);
     }
-    let warning = |image: &Entry| {
-        let same = by_digest.remove(&image.descriptor.digest)?;
-        let of_spec = same.iter().all(|other| other.source == image.source && !other.in_index);
-        let mut platforms: Vec<Platform> = same.iter().filter_map(|image| image.descriptor.platform.clone()).collect();
+    let warning = |image: &SourceImage| {
+        let same = by_digest.remove(&image.entry.digest)?;
+        let of_spec = same.iter().all(|other| other.source == image.source && !other.from_index);
+        let mut platforms: Vec<Platform> = same.iter().filter_map(|image| image.entry.platform.clone()).collect();
         platforms.dedup();
-        let (digest, is_odd) = (image.descriptor.digest.clone(), platforms.len() > 1 && !of_spec);
+        let (digest, is_odd) = (image.entry.digest.clone(), platforms.len() > 1 && !of_spec);
         is_odd.then_some(Warning::SameImage { digest, platforms })
     };
     images.iter().filter_map(warning).collect()
 }
 
 /// The images that are not what their entries say.
-pub(super) fn other_platforms(images: &[Entry]) -> Vec<Warning> {
-    let differs = |image: &&Entry| match (&image.descriptor.platform, &image.config) {
+pub(super) fn other_platforms(images: &[SourceImage]) -> Vec<Warning> {
+    let differs = |image: &&SourceImage| match (&image.entry.platform, &image.config_platform) {
         (Some(entry), Some(config)) => !entry.agrees_with(config),
         _ => false,
     };
-    let warning = |image: &Entry| Warning::OtherPlatform {
+    let warning = |image: &SourceImage| Warning::OtherPlatform {
         source: Box::new(image.source.clone()),
-        digest: image.descriptor.digest.clone(),
-        entry: Box::new(image.descriptor.platform.clone().unwrap_or_default()),
-        config: Box::new(image.config.clone().unwrap_or_default()),
+        digest: image.entry.digest.clone(),
+        entry: Box::new(image.entry.platform.clone().unwrap_or_default()),
+        config: Box::new(image.config_platform.clone().unwrap_or_default()),
     };
     images.iter().filter(differs).map(warning).collect()
 }
@@ -121,13 +121,14 @@ pub(super) fn of_entries(entries: &[Descriptor]) -> Vec<Warning> {
 mod tests {
     use proptest::prelude::*;
 
-    use super::super::amend::tests::{any_new_entries, digest, entries, platform};
-    use super::super::plan::tests::entry;
+    use super::super::merge::tests::{any_new_entries, digest, entries, platform};
+    use super::super::plan::tests::image;
     use super::*;
 
-    fn built_for(platform: &Platform, config: Option<Platform>) -> Entry {
+    fn built_for(platform: &Platform, config: Option<Platform>) -> SourceImage {
         let [descriptor] = &entries("a1")[..] else { panic!("one") };
-        Entry { config, ..entry(Descriptor { platform: Some(platform.clone()), ..descriptor.clone() }) }
+        let descriptor = Descriptor { platform: Some(platform.clone()), ..descriptor.clone() };
+        SourceImage { config_platform: config, ..image(descriptor) }
     }
 
     #[test]

@@ -1,53 +1,54 @@
-use super::amend::{self, Chosen, Selector};
-use super::held::Held;
-use super::outcome::{Log, Outcome};
-use super::plan::Plan;
-use super::problem::PlanError;
-use super::push::refer;
-use super::settle::{Amendment, Change};
-use super::{Error, PushOptions};
-use crate::image::{Index, Location};
-use crate::store::{Error as StoreError, Placed, Publication, Store};
+//! Removes entries from an index.
 
-/// Takes entries out of the index that a tag points at, with the attestations of them.
+use super::apply::refer;
+use super::converge::{Convergence, Edit};
+use super::error::{Error, PlanError};
+use super::existing::Existing;
+use super::log::Log;
+use super::merge::{self, Chosen, Selector};
+use super::options::{RemoveOptions, RemoveRequest};
+use super::plan::Plan;
+use super::report::Report;
+use crate::image::{Index, Location};
+use crate::store::{Error as StoreError, Publication, Run, Store, TagTarget};
+
+/// Removes entries, with their attestations, from the index that a tag points at. The images stay in the repository.
 ///
-/// Of the options `strict`, `force` and `ignore_missing` say nothing here.
-///
-/// Errors: there is no index; a selector stands for nothing, or for several images; no image would be left.
-pub async fn remove(
-    store: &Store,
-    target: &Location,
-    selectors: &[Selector],
-    options: &PushOptions,
-) -> Result<Outcome, Error> {
-    let log = Log::new(store, target, options.dry_run);
+/// # Errors
+/// The tag is not that of an index; a selector stands for no entry, or for several images; no image would be left; or a
+/// write failed.
+pub async fn remove(store: &Store, request: &RemoveRequest, options: &RemoveOptions) -> Result<Report, Error> {
+    let RemoveRequest { target, selectors } = request;
+    let (run, log) = (Run::new(store, options.dry_run), Log::new(store, target, options.dry_run));
     store.will_push(target);
-    let held = Held::read(store, target).await.map_err(Error::Target)?;
-    let unamendable = |reasons| PlanError::Unamendable { target: target.clone(), reasons };
-    let chosen = match held.manifest() {
+    let existing = Existing::read(store, target).await.map_err(Error::Target)?;
+    let unamendable = |reason: &str| PlanError::Unamendable { target: target.clone(), reasons: vec![reason.into()] };
+    let chosen = match existing.manifest() {
         Some(found) if found.is_index => {
             let named = named(store, target, &found.index, selectors).await.map_err(Error::Target)?;
             let named = named.as_ref().unwrap_or(&found.index);
-            amend::choose(&found.index, named, selectors).map_err(unamendable)?
+            let chosen = merge::choose(&found.index, named, selectors);
+            chosen.map_err(|problems| PlanError::Selectors { target: target.clone(), problems })?
         }
-        Some(_) => return Err(unamendable(vec!["it is one image, not an index".into()]).into()),
-        None => return Err(unamendable(vec!["it does not exist".into()]).into()),
+        Some(_) => return Err(unamendable("it is one image, not an index").into()),
+        None => return Err(unamendable("it does not exist").into()),
     };
     let removal = Removal { target, chosen: &chosen };
     if options.dry_run {
-        let plan = removal.plan(&held)?;
-        let current = [Ok(held.digest().cloned())];
-        let publication = Publication::new(target, &[], &plan.descriptor, &plan.bytes);
-        let publication = Publication { current: &current, if_match: options.if_match.as_ref(), ..publication };
-        publication.check().map_err(|error| publication.failed_before(vec![error]))?;
-        let report = publication.foreseen();
-        return Ok(log.outcome(plan, report, true));
+        let plan = removal.plan(&existing)?;
+        let tag = TagTarget::new(target.clone(), Ok(existing.digest().cloned()));
+        let tag = TagTarget { if_match: options.if_match.clone(), ..tag };
+        let publication = Publication::new(target, &plan.descriptor, &plan.bytes, &[]);
+        let publication = Publication { tags: vec![tag], ..publication };
+        let published = run.publish(&publication, &|step| log.step(step)).await?;
+        return Ok(Report::new(plan, published.tags, &log, true));
     }
-    let placed = &Placed::default();
-    let amendment = Amendment { store, placed, options, target, tags: &[], change: &removal, log: &log };
-    let (plan, report) = amendment.carry_out(held.clone()).await?;
-    refer(store, &plan, &report.tags).await?;
-    Ok(log.outcome(plan.compared_with(&held), report, false))
+    let (edit, if_match) = (&removal, options.if_match.as_ref());
+    let convergence =
+        Convergence { run: &run, target, tags: &[], edit, if_match, wait: false, settle: options.settle, log: &log };
+    let (plan, published) = convergence.run(existing.clone()).await?;
+    refer(&run, &plan, &published.tags).await?;
+    Ok(Report::new(plan.compared_with(&existing), published.tags, &log, false))
 }
 
 /// The index with the platforms of configs where its entries have none, if a selector needs them.
@@ -67,28 +68,28 @@ async fn named(
     Ok(None)
 }
 
-/// Images that go.
+/// Entries that are removed.
 struct Removal<'a> {
     target: &'a Location,
     chosen: &'a [Chosen],
 }
 
-impl Change for Removal<'_> {
-    fn plan(&self, held: &Held) -> Result<Plan, PlanError> {
+impl Edit for Removal<'_> {
+    fn plan(&self, existing: &Existing) -> Result<Plan, PlanError> {
         let target = self.target;
         let unamendable =
             |reason: &str| PlanError::Unamendable { target: target.clone(), reasons: vec![reason.into()] };
-        let found = held.manifest().ok_or_else(|| unamendable("it does not exist any more"))?;
-        let index = amend::without(&found.index, self.chosen);
+        let found = existing.manifest().ok_or_else(|| unamendable("it does not exist any more"))?;
+        let index = merge::without(&found.index, self.chosen);
         let index = index.ok_or_else(|| unamendable("no image would be left in it; delete the tag instead"))?;
-        Plan::of_index(target, found.kind, index, held, true)
+        Plan::of_index(target, found.kind, index, existing)
     }
 
-    fn stands(&self, held: &Held, _: &Held) -> bool {
-        held.manifest().is_some_and(|held| amend::lacks(&held.index, self.chosen))
+    fn stands(&self, existing: &Existing, _: &Existing) -> bool {
+        existing.manifest().is_some_and(|existing| merge::lacks(&existing.index, self.chosen))
     }
 
-    fn plan_as_it_is(&self, held: &Held) -> Result<Plan, PlanError> {
-        Plan::as_it_is(self.target, held)
+    fn plan_unchanged(&self, existing: &Existing) -> Result<Plan, PlanError> {
+        Plan::unchanged(self.target, existing, None)
     }
 }

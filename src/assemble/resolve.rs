@@ -1,13 +1,14 @@
+//! Gives every image of an index its platform.
+
+use std::collections::HashSet;
 use std::sync::Arc;
 
-use bytes::Bytes;
 use futures_util::future::{BoxFuture, FutureExt as _, Shared, join, join_all, try_join_all};
 
-use super::PushOptions;
-use super::gather::{Part, Sources, nested_index};
-use super::outcome::Log;
-use super::plan;
-use super::problem::{ResolveError, SourceProblem, SourceReason};
+use super::error::{ResolveError, SourceProblem, SourceReason};
+use super::log::Log;
+use super::options::PushOptions;
+use super::source::{SourceImage, Sources, nested_index, unusable};
 use crate::event::Skipped;
 use crate::image::{
     Descriptor, Digest, ImageConfig, Location, Platform, is_known_platform, media_type, parse_config, unsupported,
@@ -15,52 +16,38 @@ use crate::image::{
 use crate::registry::RetryGroup;
 use crate::single_flight::SingleFlight;
 use crate::spec::{Attestations, Source, Spec, is_possible};
-use crate::store::{Child, Store};
+use crate::store::{SourceManifest, Store};
 
-/// One image or attestation that goes into the index, fetched and verified.
-#[derive(Debug, Clone)]
-pub(crate) struct Entry {
-    /// As it goes into the index: type, digest, size, platform, annotations.
-    pub descriptor: Descriptor,
-    /// Where its manifest is, by digest.
-    pub reference: Location,
-    /// The source that it came from, as given.
-    pub source: Location,
-    /// The manifest's exact bytes.
-    pub bytes: Bytes,
-    /// Config and layers, each digest once, except those that are not to be moved.
-    pub blobs: Arc<[Descriptor]>,
-    /// What its config says that it runs on, where that was read.
-    pub config: Option<Platform>,
-    /// Whether it came in an index, which decides on its platform.
-    pub in_index: bool,
-}
-
-/// All sources, in the order of the index: images first, then the attestations that came with them.
+/// All sources of an index, in its order: images first, then the attestations that came with them.
 #[derive(Debug, Clone, Default)]
-pub(crate) struct Resolved {
-    /// The images.
-    pub images: Vec<Entry>,
-    /// The attestation manifests.
-    pub attestations: Vec<Entry>,
+pub(super) struct Resolved {
+    pub(super) images: Vec<SourceImage>,
+    pub(super) attestations: Vec<SourceImage>,
     /// The manifest that the index refers to.
-    pub subject: Option<Descriptor>,
+    pub(super) subject: Option<Descriptor>,
 }
 
-/// What configs say of platforms, by repository and digest, for all indexes of a run.
+impl Resolved {
+    /// Images and attestations.
+    pub(super) fn all(&self) -> impl Iterator<Item = &SourceImage> {
+        self.images.iter().chain(&self.attestations)
+    }
+}
+
+/// The platforms that configs name, by repository and digest, for all indexes of a run.
 pub(super) type Configs = SingleFlight<(Location, Digest), Platform, SourceReason>;
 
-/// A source whose manifests are on their way, for all who wait for them.
-pub(super) type Gathering<'a> = Shared<BoxFuture<'a, Result<Arc<Vec<Part>>, SourceReason>>>;
+/// A source whose manifests are being fetched, for several to wait for.
+pub(super) type Fetching<'a> = Shared<BoxFuture<'a, Result<Arc<Vec<SourceImage>>, SourceReason>>>;
 
-/// Begins with every source of an index. Once one cannot be used, the others are not tried again.
-pub(super) fn gather<'a>(
+/// Starts to fetch every source of an index. Once one cannot be used, no request for the others is sent again.
+pub(super) fn fetch_sources<'a>(
     store: &'a Store,
     sources: &'a Sources,
     spec: &'a Spec,
     ignore_missing: bool,
-) -> Vec<Gathering<'a>> {
-    let gather = |source: &'a Source| async move {
+) -> Vec<Fetching<'a>> {
+    let fetch = |source: &'a Source| async move {
         let outcome = sources.get(store, source).await;
         outcome.inspect_err(|reason| {
             if skipped(source, reason, ignore_missing).is_none() {
@@ -68,173 +55,177 @@ pub(super) fn gather<'a>(
             }
         })
     };
-    spec.sources.iter().map(|source| gather(source).boxed().shared()).collect()
+    spec.sources.iter().map(|source| fetch(source).boxed().shared()).collect()
 }
 
-/// What will have to be put into the target's repository, once all manifests are here; nothing, if one is not.
-pub(super) async fn children(gathering: &[Gathering<'_>], spec: &Spec, ignore_missing: bool) -> Vec<Child> {
-    let mut all: Vec<Arc<Vec<Part>>> = Vec::new();
-    for (source, outcome) in spec.sources.iter().zip(join_all(gathering.iter().cloned()).await) {
+/// The manifests that have to be placed in the target's repository, each once, when all sources are fetched; empty if one
+/// cannot be used.
+pub(super) async fn children(fetching: &[Fetching<'_>], spec: &Spec, ignore_missing: bool) -> Vec<SourceManifest> {
+    let mut children: Vec<SourceManifest> = Vec::new();
+    let mut seen = HashSet::new();
+    for (source, outcome) in spec.sources.iter().zip(join_all(fetching.iter().cloned()).await) {
         match outcome {
-            Ok(parts) => all.push(parts),
+            Ok(images) => {
+                let images = images.iter().filter(|image| !is_dropped(spec, image));
+                let manifests = images.map(|image| &image.manifest);
+                let elsewhere = manifests.filter(|manifest| !manifest.location.same_repository(&spec.target));
+                let new = elsewhere.filter(|manifest| seen.insert(manifest.descriptor.digest.clone()));
+                children.extend(new.cloned());
+            }
             Err(reason) if skipped(source, &reason, ignore_missing).is_some() => {}
             Err(_) => return Vec::new(),
         }
     }
-    let parts = all.iter().flat_map(|parts| parts.iter()).filter(|part| !is_dropped(spec, part));
-    plan::children(&spec.target, parts.map(|part| (&part.reference, &part.descriptor, &part.bytes, &part.blobs)))
+    children
 }
 
-/// Whether it does not go into the index.
-fn is_dropped(spec: &Spec, part: &Part) -> bool {
-    spec.attestations == Attestations::Drop && part.descriptor.is_attestation()
+/// Whether an image does not go into the index.
+fn is_dropped(spec: &Spec, image: &SourceImage) -> bool {
+    spec.attestations == Attestations::Drop && image.entry.is_attestation()
 }
 
 /// Gives every image its platform, which may take its config, and reports all sources that fail together.
 pub(super) async fn resolve(
     store: &Store,
     configs: &Configs,
-    gathering: &[Gathering<'_>],
+    fetching: &[Fetching<'_>],
     spec: &Spec,
     options: &PushOptions,
     log: &Log,
 ) -> Result<Resolved, ResolveError> {
+    let resolver = Resolver { store, configs, spec, strict: options.strict };
     // A source's configs are fetched as soon as its own manifests are here.
-    let outcomes = join_all(spec.sources.iter().zip(gathering).map(async |(source, gathering)| {
-        let parts = gathering.clone().await?;
-        let parts = parts.iter().filter(|part| !is_dropped(spec, part));
-        let entries = try_join_all(parts.map(|part| entry(store, configs, spec, source, part, options.strict))).await;
-        entries.inspect_err(|_| RetryGroup::fail_current())
+    let outcomes = join_all(spec.sources.iter().zip(fetching).map(async |(source, fetching)| {
+        let images = fetching.clone().await?;
+        let images = images.iter().filter(|image| !is_dropped(spec, image));
+        let resolved = try_join_all(images.map(|image| resolver.resolve(source, image))).await;
+        resolved.inspect_err(|_| RetryGroup::fail_current())
     }));
     let subject = async {
         let Some(subject) = &spec.subject else { return Ok(None) };
-        let fetched = store.fetch_manifest(subject).await;
-        fetched.inspect_err(|_| RetryGroup::fail_current()).map(|fetched| Some(fetched.descriptor))
+        let fetched = store.fetch_manifest(subject).await.inspect_err(|_| RetryGroup::fail_current());
+        fetched.map(|fetched| Some(fetched.descriptor))
     };
     let (outcomes, subject) = join(outcomes, subject).await;
-    let mut problems = Vec::new();
-    let mut resolved = Resolved::default();
+    let (mut resolved, mut problems) = (Resolved::default(), Vec::new());
     match subject {
         Ok(subject) => resolved.subject = subject,
         Err(error) => {
-            problems.push(SourceProblem { platform: Platform::default(), reason: SourceReason::Registry(error) });
+            problems.push(SourceProblem { platform: Platform::default(), reason: SourceReason::Store(error) });
         }
     }
     for (source, outcome) in spec.sources.iter().zip(outcomes) {
         match outcome {
-            Ok(entries) => {
-                for entry in entries {
-                    let (reference, digest) = (entry.source.clone(), entry.descriptor.digest.clone());
-                    log.resolved(reference, digest);
-                    let attestation = entry.descriptor.is_attestation();
-                    if attestation { &mut resolved.attestations } else { &mut resolved.images }.push(entry);
-                }
-            }
-            Err(reason) => match skipped(source, &reason, options.ignore_missing) {
-                Some(skipped) if is_possible(&source.platform) => log.skipped(skipped),
-                // There is none because of how its name was made.
-                Some(_) => {
-                    let reason = unsupported_source(&source.location, &source.platform);
-                    problems.push(SourceProblem { platform: source.platform.clone(), reason });
-                }
-                None => problems.push(SourceProblem { platform: source.platform.clone(), reason }),
-            },
+            Ok(images) => images.into_iter().for_each(|image| take(&mut resolved, image, log)),
+            Err(reason) => problems.extend(problem(source, reason, options.ignore_missing, log)),
         }
     }
     if problems.is_empty() { Ok(resolved) } else { Err(ResolveError { target: spec.target.clone(), problems }) }
 }
 
-/// Whether a source is left out for this reason. One whose own manifest is there, but whose config or child is
-/// missing, is broken and not absent.
-fn skipped(source: &Source, reason: &SourceReason, ignore_missing: bool) -> Option<Skipped> {
-    let SourceReason::Registry(error) = reason else { return None };
-    if !ignore_missing || !error.is_missing() || error.subject() != source.location.to_string() {
-        return None;
-    }
-    let platform = (source.platform != Platform::default()).then(|| source.platform.to_string());
-    Some(Skipped { platform, reference: source.location.clone(), reason: error.to_string() })
+fn take(resolved: &mut Resolved, image: SourceImage, log: &Log) {
+    log.resolved(image.source.clone(), image.entry.digest.clone());
+    let is_attestation = image.entry.is_attestation();
+    if is_attestation { &mut resolved.attestations } else { &mut resolved.images }.push(image);
 }
 
-async fn entry(
-    store: &Store,
-    configs: &Configs,
-    spec: &Spec,
-    source: &Source,
-    part: &Part,
+/// The problem of a source that cannot be used, unless it is left out.
+fn problem(source: &Source, reason: SourceReason, ignore_missing: bool, log: &Log) -> Option<SourceProblem> {
+    let reason = match skipped(source, &reason, ignore_missing) {
+        Some(skipped) if is_possible(&source.platform) => {
+            log.skipped(skipped);
+            return None;
+        }
+        // It does not exist because of how its name was made.
+        Some(_) => unsupported_source(&source.location, &source.platform),
+        None => reason,
+    };
+    Some(SourceProblem { platform: source.platform.clone(), reason })
+}
+
+/// Whether a source is left out for this reason. A source whose own manifest exists, and whose config or child is missing,
+/// is broken and not absent.
+fn skipped(source: &Source, reason: &SourceReason, ignore_missing: bool) -> Option<Skipped> {
+    let SourceReason::Missing(error) = reason else { return None };
+    let platform = (source.platform != Platform::default()).then(|| source.platform.to_string());
+    let (reference, reason) = (source.location.clone(), error.to_string());
+    ignore_missing.then_some(Skipped { platform, reference, reason })
+}
+
+/// Resolves the images of one index.
+struct Resolver<'a> {
+    store: &'a Store,
+    configs: &'a Configs,
+    spec: &'a Spec,
+    /// Configs are read even where their platform is not needed, to compare it.
     strict: bool,
-) -> Result<Entry, SourceReason> {
-    let mut descriptor = part.descriptor.clone();
-    if media_type::is_index(&descriptor.media_type) && !part.reference.same_repository(&spec.target) {
-        return Err(SourceReason::Unusable(nested_index(&source.location, &descriptor).into()));
-    }
-    let mut config = None;
-    if !descriptor.is_attestation() {
-        let given = match (part.in_index, &descriptor.platform) {
+}
+
+impl Resolver<'_> {
+    async fn resolve(&self, source: &Source, image: &SourceImage) -> Result<SourceImage, SourceReason> {
+        let mut image = image.clone();
+        let is_here = image.manifest.location.same_repository(&self.spec.target);
+        if media_type::is_index(&image.entry.media_type) && !is_here {
+            return Err(nested_index(&source.location, &image.entry));
+        }
+        if image.entry.is_attestation() {
+            return Ok(image);
+        }
+        let given = match (image.from_index, &image.entry.platform) {
             (false, _) => Some(source.platform.clone()),
             (true, None) => Some(Platform::default()),
-            // The index has the say.
+            // The index decides.
             (true, Some(_)) => None,
         };
-        if given.is_some() || strict {
-            let needed = strict || given.as_ref().is_some_and(is_open);
-            config = config_of(store, configs, source, part, needed).await?;
+        if given.is_some() || self.strict {
+            let is_needed = self.strict || given.as_ref().is_some_and(is_open);
+            image.config_platform = self.config_platform(source, &image.config, is_needed).await?;
         }
         if let Some(given) = given {
-            descriptor.platform = Some(platform(source, given, config.clone())?);
+            image.entry.platform = Some(platform(source, given, image.config_platform.clone())?);
         }
-        descriptor.annotations.extend(source.annotations.clone());
+        image.entry.annotations.extend(source.annotations.clone());
+        Ok(image)
     }
-    Ok(Entry {
-        descriptor,
-        reference: part.reference.clone(),
-        source: source.location.clone(),
-        bytes: part.bytes.clone(),
-        blobs: Arc::clone(&part.blobs),
-        config,
-        in_index: part.in_index,
-    })
-}
 
-/// What an image's config says of its platform. One that cannot be read matters where it is needed.
-async fn config_of(
-    store: &Store,
-    configs: &Configs,
-    source: &Source,
-    part: &Part,
-    needed: bool,
-) -> Result<Option<Platform>, SourceReason> {
-    let config = &part.config;
-    if !media_type::is_config(&config.media_type) {
-        return Ok(None);
-    }
-    let fetch = config_platform(store, &source.location, config);
-    let key = (source.location.without_name(), config.digest.clone());
-    match configs.get_or_share(&key, fetch, SourceReason::counts).await {
-        Ok(platform) => Ok(Some(platform)),
-        Err(reason) if needed => Err(reason),
-        Err(_) => Ok(None),
+    /// The platform that an image's config names. A config that cannot be read matters only if it is needed.
+    async fn config_platform(
+        &self,
+        source: &Source,
+        config: &Descriptor,
+        is_needed: bool,
+    ) -> Result<Option<Platform>, SourceReason> {
+        if !media_type::is_config(&config.media_type) {
+            return Ok(None);
+        }
+        let fetch = config_platform(self.store, &source.location, config);
+        let key = (source.location.without_name(), config.digest.clone());
+        match self.configs.get_or_share(&key, fetch, SourceReason::counts).await {
+            Ok(platform) => Ok(Some(platform)),
+            Err(reason) if is_needed => Err(reason),
+            Err(_) => Ok(None),
+        }
     }
 }
 
-/// Reads what a config says of its platform.
+/// Reads the platform that a config names.
 pub(super) async fn config_platform(
     store: &Store,
     source: &Location,
     config: &Descriptor,
 ) -> Result<Platform, SourceReason> {
     let bytes = store.fetch_config(source, config).await?;
-    let config: ImageConfig = parse_config(&bytes).map_err(|error| {
-        SourceReason::Unusable(format!("{source}: its config {} is not valid: {error}", config.digest).into())
-    })?;
+    let config: ImageConfig = parse_config(&bytes)
+        .map_err(|error| unusable(format!("{source}: its config {} is not valid: {error}", config.digest)))?;
     let Platform { architecture, os, os_version, os_features, variant } = &config.platform;
     let fields = [architecture, os, os_version, variant].into_iter().chain(os_features);
     if os_features.len() > MAX_FEATURES || fields.into_iter().any(|field| field.len() > MAX_FIELD) {
-        return Err(SourceReason::Unusable(format!("{source}: the platform in its config is longer than any").into()));
+        return Err(unusable(format!("{source}: the platform in its config is longer than any")));
     }
     Ok(config.platform)
 }
 
-/// What configs say of platforms is kept for a whole run; bytes of a field, and entries of `os.features`.
+/// Platforms of configs are kept for a whole run: at most this many bytes for a field, and entries of `os.features`.
 const MAX_FIELD: usize = 256;
 const MAX_FEATURES: usize = 64;
 
@@ -249,14 +240,14 @@ fn platform(source: &Source, mut platform: Platform, config: Option<Platform>) -
         return Ok(platform);
     }
     Err(if platform.os.is_empty() && platform.architecture.is_empty() {
-        SourceReason::Unusable(format!("{source} does not say what platform it is for; give its platform").into())
+        unusable(format!("{source} does not say what platform it is for; give its platform"))
     } else {
         unsupported_source(source, &platform)
     })
 }
 
 fn unsupported_source(source: &Location, platform: &Platform) -> SourceReason {
-    SourceReason::Unusable(format!("{source}: {}", unsupported(platform)).into())
+    unusable(format!("{source}: {}", unsupported(platform)))
 }
 
 /// Whether a config could add anything.

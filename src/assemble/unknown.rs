@@ -85,7 +85,7 @@ mod tests {
     use serde_json::json;
 
     use super::*;
-    use crate::assemble::amend::tests::{digest, entries};
+    use crate::assemble::merge::tests::{digest, entries};
 
     #[test]
     fn unknown_fields_stay_where_they_were() {

@@ -8,10 +8,10 @@ use super::many::{Came, Many, Moved, not_begun};
 use super::print;
 use super::results::{Files, Results, pretty, take_back_archives};
 use super::talk;
-use crate::assemble::{self, Assembler, Outcome, PushOptions};
+use crate::assemble::{self, Assembler, PushOptions, Report};
 use crate::output;
 use crate::spec::Spec;
-use crate::store::{Error, Store};
+use crate::store::{Run, Store};
 
 /// Indexes under way at once: enough to keep every connection busy, few enough that memory does not grow with a run.
 const INDEXES: usize = 32;
@@ -30,7 +30,7 @@ pub(super) struct Batch<'a> {
 /// Something would change, and the exit code was to say so.
 pub(super) const WOULD_CHANGE: u8 = 4;
 
-impl Moved for Outcome {
+impl Moved for Report {
     fn has_moved(&self) -> bool {
         Self::has_moved(self)
     }
@@ -84,10 +84,11 @@ impl Batch<'_> {
     }
 
     async fn push(&self, store: &Store, specs: &[Spec], told: &mut Told<'_>) -> Result<(), Failure> {
-        let assembler = Assembler::new(store, specs, self.options.clone());
+        let run = Run::new(store, self.options.dry_run);
+        let assembler = Assembler::new(&run, specs, &self.options);
         if let [only] = specs {
             let outcome = match assembler.push(only).await {
-                Ok(outcome) => store.finish().await.map(|()| outcome).map_err(Failure::from),
+                Ok(outcome) => run.finish().await.map(|()| outcome).map_err(Failure::from),
                 Err(error) => Err(failure(error, only)),
             };
             return match outcome {
@@ -97,7 +98,7 @@ impl Batch<'_> {
         }
         let (fail_fast, quiet) = (self.fail_fast, self.global.quiet);
         let done = if self.options.dry_run { "would change" } else { "done" };
-        let many = Many { store, kind: "indexes", done, at_once: INDEXES, fail_fast, quiet };
+        let many = Many { run: &run, kind: "indexes", done, at_once: INDEXES, fail_fast, quiet };
         talk::name_targets();
         let push = async |spec: &Spec| assembler.push(spec).await.map_err(|error| failure(error, spec));
         many.run(specs, push, |spec, came| told.tell(spec, came)).await
@@ -107,7 +108,7 @@ impl Batch<'_> {
 /// A failed push, with a hint if a source is missing and the template has a placeholder in lower case.
 fn failure(error: assemble::Error, spec: &Spec) -> Failure {
     let is_missing = match &error {
-        assemble::Error::Resolve(error) => error.registry_errors().any(Error::is_missing),
+        assemble::Error::Resolve(error) => error.is_missing(),
         _ => false,
     };
     let hint = if is_missing { spec.template_hint() } else { None };
@@ -115,7 +116,7 @@ fn failure(error: assemble::Error, spec: &Spec) -> Failure {
 }
 
 impl Told<'_> {
-    fn tell(&mut self, spec: &Spec, came: Came<'_, Outcome>) -> Result<(), Failure> {
+    fn tell(&mut self, spec: &Spec, came: Came<'_, Report>) -> Result<(), Failure> {
         if self.keeps {
             self.documents.push(match &came {
                 Came::Done(outcome) => output::index_json(outcome),

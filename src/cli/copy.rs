@@ -1,5 +1,5 @@
 use clap::Args;
-
+use futures_util::future::try_join_all;
 use serde_json::json;
 
 use super::credentials::Registries;
@@ -11,7 +11,7 @@ use super::{Global, print, talk};
 use crate::copy::{self, CopyOptions, CopyRequest};
 use crate::image::{Location, Platform, UntrustedText, check_tag};
 use crate::output;
-use crate::store::{Placed, Publication, Report, Store};
+use crate::store::{PublishReport, Run, Store};
 
 /// Tags on their way at once: enough that none waits for the round trips of another.
 const TAGS: usize = 8;
@@ -57,7 +57,7 @@ impl Copy {
         let many = from.reference().is_some() && from.tag().is_none() && from.digest().is_none();
         self.check(&from, &to, many)?;
         let platform = self.platform.as_deref().map(platform).transpose()?;
-        let options = CopyOptions { platform, referrers: self.referrers, wait: self.wait };
+        let options = CopyOptions { platform, referrers: self.referrers, wait: self.wait, dry_run: self.dry_run };
         let files = self.files.begin(self.dry_run)?;
         let client = global.client(&Registries::written([&to]).and_read([&from]))?;
         let store = Store::new(client.clone());
@@ -73,7 +73,7 @@ impl Copy {
                 return Err(Failure::usage("--digest-file is for one image or index, and there are several tags"));
             }
             if self.dry_run {
-                return tell(&store, &pairs, &options, &mut told).await;
+                return foresee(&store, &pairs, &options, &mut told).await;
             }
             let shown = show.then_some((pairs.len(), "tags"));
             talk::with_progress(shown, copy_all(global, &store, &pairs, &options, &mut told)).await
@@ -139,7 +139,7 @@ struct Told {
     digest: Option<String>,
 }
 
-impl Moved for Report {
+impl Moved for PublishReport {
     fn has_moved(&self) -> bool {
         Self::has_moved(self)
     }
@@ -150,8 +150,8 @@ impl Told {
     fn tell(
         &mut self,
         pair: &CopyRequest,
-        came: Came<'_, Report>,
-        line: impl Fn(&Report) -> String,
+        came: Came<'_, PublishReport>,
+        line: impl Fn(&PublishReport) -> String,
     ) -> Result<(), Failure> {
         if self.keeps {
             let mut part = json!({"source": pair.from});
@@ -184,7 +184,8 @@ async fn copy_all(
     options: &CopyOptions,
     told: &mut Told,
 ) -> Result<(), Failure> {
-    let line = |Report { descriptor, .. }: &Report| format!("Digest: {} {}", descriptor.digest, descriptor.size);
+    let line =
+        |PublishReport { descriptor, .. }: &PublishReport| format!("Digest: {} {}", descriptor.digest, descriptor.size);
     if let [pair] = pairs {
         return match copy::copy(store, pair, options).await {
             Ok(report) => told.tell(pair, Came::Done(&report), |report| line(report) + "\n"),
@@ -194,30 +195,24 @@ async fn copy_all(
             }
         };
     }
-    let placed = Placed::default();
-    let one = async |pair: &CopyRequest| Ok(copy::copy_unfinished(store, &placed, pair, options).await?);
-    let many = Many { store, kind: "tags", done: "done", at_once: TAGS, fail_fast: false, quiet: global.quiet };
-    let tell = |pair: &CopyRequest, came: Came<'_, Report>| {
+    let run = Run::new(store, false);
+    let one = async |pair: &CopyRequest| Ok(copy::copy_in(&run, pair, options).await?);
+    let many = Many { run: &run, kind: "tags", done: "done", at_once: TAGS, fail_fast: false, quiet: global.quiet };
+    let tell = |pair: &CopyRequest, came: Came<'_, PublishReport>| {
         told.tell(pair, came, |report| format!("{} {}\n", line(report), pair.to))
     };
     many.run(pairs, one, tell).await
 }
 
 /// What would be copied, a line each.
-async fn tell(store: &Store, pairs: &[CopyRequest], options: &CopyOptions, told: &mut Told) -> Result<(), Failure> {
-    let places: Vec<_> = pairs.iter().map(|pair| (pair.from.clone(), pair.to.clone())).collect();
-    let found = copy::look(store, &places, options).await?;
-    for (pair, (found, target)) in pairs.iter().zip(found) {
-        let locations: Vec<Location> = std::iter::once(target).chain(pair.tags.iter().cloned()).collect();
-        let current = store.current_digests(locations.iter()).await;
-        let (target, tags) = (locations.first().unwrap_or(&pair.to), locations.get(1..).unwrap_or_default());
-        let publication = Publication::new(target, tags, &found.descriptor, &found.bytes);
-        let publication = Publication { current: &current, ..publication };
-        let line = |report: &Report| {
-            let to: Vec<String> = locations.iter().map(ToString::to_string).collect();
+async fn foresee(store: &Store, pairs: &[CopyRequest], options: &CopyOptions, told: &mut Told) -> Result<(), Failure> {
+    let reports = try_join_all(pairs.iter().map(|pair| copy::copy(store, pair, options))).await?;
+    for (pair, report) in pairs.iter().zip(&reports) {
+        let line = |report: &PublishReport| {
+            let to: Vec<String> = report.tags.iter().map(|tag| tag.location.to_string()).collect();
             format!("{} {} -> {}\n", report.descriptor.digest, pair.from, to.join(", "))
         };
-        told.tell(pair, Came::Done(&publication.foreseen()), line)?;
+        told.tell(pair, Came::Done(report), line)?;
     }
     Ok(())
 }

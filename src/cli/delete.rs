@@ -41,7 +41,7 @@ impl Delete {
         }
         let client = global.client(&Registries::written(locations.iter().map(|(_, location)| location)))?;
         let store = Store::new(client.clone());
-        let options = DeleteOptions { with_every_tag: self.yes };
+        let options = DeleteOptions { with_every_tag: self.yes, dry_run: false };
         let mut parts = Vec::new();
         let deleting = async {
             let (mut failed, mut gone) = (Vec::new(), HashSet::new());

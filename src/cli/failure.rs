@@ -214,9 +214,9 @@ impl From<copy::Error> for Failure {
 
 impl From<assemble::Error> for Failure {
     fn from(error: assemble::Error) -> Self {
-        let message = error.to_string();
+        let message = output::assemble_error_text(&error);
         match &error {
-            assemble::Error::Resolve(error) => Self::with_hints(message, error.registry_errors()),
+            assemble::Error::Resolve(error) => Self::with_hints(message, error.store_errors()),
             assemble::Error::Target(error) => Self::with_hints(message, std::iter::once(error)),
             assemble::Error::Publish(error) => Self::of_publishing(message, error),
             assemble::Error::Contended { written, .. } | assemble::Error::Unplanned { written, .. } => {

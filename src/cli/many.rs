@@ -7,11 +7,11 @@ use tokio::sync::Notify;
 use super::failure::Failure;
 use super::talk::{self, say};
 use crate::registry::Client;
-use crate::store::Store;
+use crate::store::Run;
 
 /// A run of several things of a kind.
 pub(super) struct Many<'s> {
-    pub(super) store: &'s Store,
+    pub(super) run: &'s Run,
     /// What they are called, such as `indexes`.
     pub(super) kind: &'static str,
     /// What came of those that moved, such as `done`.
@@ -63,15 +63,15 @@ impl Many<'_> {
     ) -> Result<(), Failure> {
         let (stop, room) = (AtomicBool::new(false), Room::default());
         let one = async |item| {
-            let _place = room.take(self.store.client()).await;
-            if stop.load(Ordering::Relaxed) || self.store.client().stop().raised().is_some() {
+            let _place = room.take(self.run.store().client()).await;
+            if stop.load(Ordering::Relaxed) || self.run.store().client().stop().raised().is_some() {
                 return None;
             }
             let outcome = work(item).await;
             if outcome.is_err() && self.fail_fast {
                 stop.store(true, Ordering::Relaxed);
             }
-            let traffic = self.store.client().traffic();
+            let traffic = self.run.store().client().traffic();
             talk::done(traffic.requests, traffic.retries);
             Some(outcome)
         };
@@ -92,11 +92,11 @@ impl Many<'_> {
             }
         }
         if tally.failed + tally.skipped > 0 || unprinted.is_some() {
-            for archive in self.store.unfinished() {
+            for archive in self.run.store().unfinished() {
                 say(format_args!("{archive} is not written, as not all of it is done"));
             }
         } else {
-            self.store.finish().await?;
+            self.run.finish().await?;
         }
         talk::finish();
         let summary = tally.summary(items.len(), self.kind, self.done);

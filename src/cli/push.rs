@@ -11,11 +11,8 @@ use super::results::{Files, Results};
 use super::specs::{Given, Variables, form, forms, read_specs, warn};
 use crate::assemble::PushOptions;
 use crate::image::Digest;
-use crate::registry::IfMatch;
 use crate::spec::{self, Form, Problem, Spec, SpecError, TemplateRequest};
-
-/// A write that others have begun is over by then, but on a bad day.
-pub(super) const SETTLE: Duration = Duration::from_secs(1);
+use crate::store::IfMatch;
 
 /// Assemble indexes from images in a registry and push them
 #[derive(Debug, Args)]
@@ -164,7 +161,7 @@ impl Push {
             wait: self.wait,
             strict: self.strict,
             dry_run: self.dry_run,
-            settle: self.settle.unwrap_or(SETTLE),
+            settle: self.settle.unwrap_or(PushOptions::default().settle),
         };
         let progress = !self.no_progress && !global.quiet;
         let batch = Batch { options, global, files: &self.files, fail_fast, exit_code: self.exit_code, progress };

@@ -8,13 +8,11 @@ use super::batch::WOULD_CHANGE;
 use super::credentials::Registries;
 use super::duration::duration;
 use super::failure::Failure;
-use super::push::SETTLE;
 use super::results::{Files, Results, pretty};
-use crate::assemble::{self, PushOptions, Selector};
+use crate::assemble::{self, RemoveOptions, RemoveRequest, Selector};
 use crate::image::{Digest, Location, Platform};
 use crate::output;
-use crate::registry::IfMatch;
-use crate::store::Store;
+use crate::store::{IfMatch, Store};
 
 /// Take images out of an index, with their attestations
 #[derive(Debug, Args)]
@@ -53,14 +51,15 @@ impl Remove {
         let target = target(&self.index)?;
         let platforms = self.platform.into_iter().map(Selector::Platform);
         let selectors: Vec<Selector> = platforms.chain(self.digest.into_iter().map(Selector::Digest)).collect();
-        let (dry_run, settle) = (self.dry_run, self.settle.unwrap_or(SETTLE));
-        let options =
-            PushOptions { if_match: self.if_match.map(IfMatch::Digest), dry_run, settle, ..PushOptions::default() };
+        let dry_run = self.dry_run;
+        let settle = self.settle.unwrap_or(RemoveOptions::default().settle);
+        let options = RemoveOptions { if_match: self.if_match.map(IfMatch::Digest), dry_run, settle };
+        let request = RemoveRequest { target: target.clone(), selectors };
         let files = self.files.begin(dry_run)?;
         let client = global.client(&Registries::written([&target]))?;
         let store = Store::new(client.clone());
         let document = |index| output::document("remove", json!({"dryRun": dry_run, "indexes": [index]}));
-        let removing = assemble::remove(&store, &target, &selectors, &options);
+        let removing = assemble::remove(&store, &request, &options);
         let outcome = global.block_on(&client, removing);
         let outcome = outcome.map_err(|failure| {
             let document = document(failure.part_of_index(&target));

@@ -2,11 +2,11 @@
 
 use std::collections::HashSet;
 
-use super::{Reason, tree};
+use super::error::Reason;
+use super::tree;
 use crate::event::Step;
 use crate::image::{Descriptor, Digest, Location};
-use crate::registry::{Error as RegistryError, IfMatch};
-use crate::store::{ARTIFACT_MANIFEST, Child, Error, Placed, Steps, Store};
+use crate::store::{ARTIFACT_MANIFEST, Error, IfMatch, OnStep, Run, SourceManifest};
 
 /// A signature of an SBOM of an image is as far as anyone goes.
 const MAX_DEPTH: usize = 16;
@@ -15,28 +15,27 @@ const COSIGN: [&str; 3] = ["sig", "att", "sbom"];
 
 /// Copies what refers to these manifests, and what refers to that.
 pub(super) async fn copy(
-    store: &Store,
-    placed: &Placed,
+    run: &Run,
     from: &Location,
     to: &Location,
     subjects: &[Digest],
-    steps: Steps<'_>,
+    on_step: OnStep<'_>,
 ) -> Result<(), Error> {
     let mut seen: HashSet<Digest> = subjects.iter().cloned().collect();
     let mut subjects = subjects.to_vec();
     for _ in 0..MAX_DEPTH {
         let mut next = Vec::new();
         for subject in &subjects {
-            let referrers = store.referrers(from, subject).await?;
+            let referrers = run.store().referrers(from, subject).await?;
             for referrer in &referrers {
                 if seen.insert(referrer.digest.clone()) {
-                    one(store, placed, from, to, referrer, steps).await?;
+                    one(run, from, to, referrer, on_step).await?;
                     next.push(referrer.digest.clone());
                 }
             }
-            store.list_referrers(to, subject, &referrers).await?;
+            run.list_referrers(to, subject, &referrers).await?;
             for end in COSIGN {
-                tagged(store, placed, from, to, &format!("{}.{end}", subject.referrers_tag()), steps).await?;
+                tagged(run, from, to, &format!("{}.{end}", subject.referrers_tag()), on_step).await?;
             }
         }
         if next.is_empty() {
@@ -45,79 +44,65 @@ pub(super) async fn copy(
         subjects = next;
     }
     let reason = format!("referrers refer to one another more than {MAX_DEPTH} deep");
-    Err(RegistryError::of_source(from.to_string(), reason).into())
+    Err(Error::unsuitable(from, reason))
 }
 
 /// Copies a referrer with all that it names, by digest.
 async fn one(
-    store: &Store,
-    placed: &Placed,
+    run: &Run,
     from: &Location,
     to: &Location,
     referrer: &Descriptor,
-    steps: Steps<'_>,
+    on_step: OnStep<'_>,
 ) -> Result<(), Error> {
     if referrer.media_type == ARTIFACT_MANIFEST {
-        let artifact = store.fetch_artifact(from, referrer).await?;
-        return write(store, placed, to, vec![vec![artifact]], steps).await;
+        let artifact = run.store().fetch_artifact(from, referrer).await?;
+        return write(run, to, vec![vec![artifact]], on_step).await;
     }
-    whole(store, placed, &from.with_digest(referrer.digest.clone()), to, steps).await
+    whole(run, &from.with_digest(referrer.digest.clone()), to, on_step).await
 }
 
 /// Copies a manifest with all below it, by digest.
-async fn whole(store: &Store, placed: &Placed, from: &Location, to: &Location, steps: Steps<'_>) -> Result<(), Error> {
-    let root = store.fetch_manifest(from).await?;
-    let tree = tree::tree(store, from, &root).await.map_err(|reason| match reason {
+async fn whole(run: &Run, from: &Location, to: &Location, on_step: OnStep<'_>) -> Result<(), Error> {
+    let root = run.store().fetch_manifest(from).await?;
+    let tree = tree::tree(run.store(), from, &root).await.map_err(|reason| match reason {
         Reason::Store(error) => error,
-        Reason::Unusable(reason) => RegistryError::of_source(from.to_string(), reason).into(),
+        Reason::Unusable(reason) => Error::unsuitable(from, reason),
     })?;
-    write(store, placed, to, tree, steps).await
+    write(run, to, tree, on_step).await
 }
 
 /// Writes manifests, level by level, after the blobs of all of them.
-async fn write(
-    store: &Store,
-    placed: &Placed,
-    to: &Location,
-    tree: Vec<Vec<Child>>,
-    steps: Steps<'_>,
-) -> Result<(), Error> {
-    let failed = placed.place_blobs(store, to, &tree.concat(), steps).await;
+async fn write(run: &Run, to: &Location, tree: Vec<Vec<SourceManifest>>, on_step: OnStep<'_>) -> Result<(), Error> {
+    let failed = run.place_blobs(to, &tree.concat(), on_step).await;
     if let Some(error) = failed.into_iter().next() {
         return Err(error);
     }
     for level in &tree {
-        if let Some(error) = placed.push_children(store, to, level, steps).await.into_iter().next() {
+        if let Some(error) = run.push_children(to, level, on_step).await.into_iter().next() {
             return Err(error);
         }
     }
     Ok(())
 }
 
-async fn tagged(
-    store: &Store,
-    placed: &Placed,
-    from: &Location,
-    to: &Location,
-    tag: &str,
-    steps: Steps<'_>,
-) -> Result<(), Error> {
+async fn tagged(run: &Run, from: &Location, to: &Location, tag: &str, on_step: OnStep<'_>) -> Result<(), Error> {
     let from = from.with_tag(tag);
-    let root = match store.fetch_manifest(&from).await {
+    let root = match run.store().fetch_manifest(&from).await {
         Ok(root) => root,
         Err(error) if error.is_missing() => return Ok(()),
         Err(error) => return Err(error),
     };
     let target = to.with_tag(tag);
-    match store.current_digest(&target).await? {
+    match run.store().current_digest(&target).await? {
         Some(digest) if digest == root.descriptor.digest => return Ok(()),
         // Signatures of the target's own, which are not to be lost.
         Some(_) => {
-            steps(Step::TagKept(target));
+            on_step(Step::TagKept(target));
             return Ok(());
         }
         None => {}
     }
-    whole(store, placed, &from, to, steps).await?;
-    store.push_manifest(&target, &root.descriptor, &root.bytes, Some(&IfMatch::Nothing)).await
+    whole(run, &from, to, on_step).await?;
+    run.push_manifest(&target, &root.descriptor, &root.bytes, Some(&IfMatch::Nothing)).await
 }

@@ -4,15 +4,15 @@ use futures_util::future::try_join_all;
 use serde::Deserialize;
 use serde::de::IgnoredAny;
 
-use super::Reason;
+use super::error::Reason;
 use crate::image::{
     Descriptor, Digest, Fetched, ImageManifest, Location, MAX_MANIFEST, MAX_MANIFESTS, MAX_NESTING, Manifest,
     media_type,
 };
-use crate::store::{ARTIFACT_MANIFEST, Child, Store};
+use crate::store::{ARTIFACT_MANIFEST, SourceManifest, Store};
 
 struct Node {
-    child: Child,
+    child: SourceManifest,
     below: Vec<Digest>,
 }
 
@@ -28,7 +28,7 @@ enum Kind {
 
 /// A manifest and all that is below it, each once, in levels: what a manifest refers to is on a level before its own. Blobs
 /// that an index lists belong to that index.
-pub(super) async fn tree(store: &Store, from: &Location, root: &Fetched) -> Result<Vec<Vec<Child>>, Reason> {
+pub(super) async fn tree(store: &Store, from: &Location, root: &Fetched) -> Result<Vec<Vec<SourceManifest>>, Reason> {
     let mut nodes: HashMap<Digest, Node> = HashMap::new();
     let mut front = vec![root.clone()];
     for _ in 0..=MAX_NESTING {
@@ -52,7 +52,7 @@ pub(super) async fn tree(store: &Store, from: &Location, root: &Fetched) -> Resu
                     }
                 }
             }
-            nodes.insert(fetched.descriptor.digest.clone(), Node { child: child(from, &fetched, blobs), below });
+            nodes.insert(fetched.descriptor.digest.clone(), Node { child: manifest(from, &fetched, blobs), below });
         }
         next.retain(|digest, _| !nodes.contains_key(digest));
         artifacts.retain(|digest, _| !nodes.contains_key(digest));
@@ -120,16 +120,16 @@ fn names_content(bytes: &[u8]) -> bool {
     })
 }
 
-fn child(from: &Location, fetched: &Fetched, mut blobs: Vec<Descriptor>) -> Child {
+fn manifest(from: &Location, fetched: &Fetched, mut blobs: Vec<Descriptor>) -> SourceManifest {
     let mut seen = HashSet::new();
     blobs.retain(|blob| !ImageManifest::is_elsewhere(blob) && seen.insert(blob.digest.clone()));
     let (descriptor, bytes) = (fetched.descriptor.clone(), fetched.bytes.clone());
-    Child { from: from.with_digest(descriptor.digest.clone()), descriptor, bytes, blobs: blobs.into() }
+    SourceManifest { location: from.with_digest(descriptor.digest.clone()), descriptor, bytes, blobs: blobs.into() }
 }
 
 /// Takes away again and again what refers to nothing that is left; no manifest can refer to itself, as it would have
 /// to hold its own digest.
-fn levels(mut nodes: HashMap<Digest, Node>, root: &Digest) -> Vec<Vec<Child>> {
+fn levels(mut nodes: HashMap<Digest, Node>, root: &Digest) -> Vec<Vec<SourceManifest>> {
     let mut levels = Vec::new();
     while !nodes.is_empty() {
         let free = |node: &Node| node.below.iter().all(|digest| !nodes.contains_key(digest));

@@ -5,7 +5,7 @@ use serde::Serialize;
 use serde_json::{Value, json};
 
 use super::words::warning_text;
-use crate::assemble::{Change, Outcome, Volume};
+use crate::assemble::{Change, Report, Volume};
 use crate::event::Skipped;
 use crate::image::{Annotations, Descriptor, REFERENCE_DIGEST, UntrustedText};
 use crate::inspect::{Child, Content, Image, Inspection};
@@ -67,22 +67,20 @@ pub(super) fn state(outcome: TagOutcome) -> &'static str {
 
 /// An index that was pushed, or would be.
 #[must_use]
-pub(crate) fn index_json(outcome: &Outcome) -> Value {
+pub(crate) fn index_json(outcome: &Report) -> Value {
     let plan = &outcome.plan;
     let mut out = json!({"reference": plan.target});
     merge(&mut out, descriptor_json(&plan.descriptor));
-    let changes = plan.difference.as_ref().map(|difference| &difference.changes);
-    let entries = plan.index.manifests.iter().zip(&plan.sources).enumerate();
-    let entries = entries.map(|(at, (entry, source))| {
-        let mut out = entry_json(entry);
-        let is_pushed = outcome.moves.manifests.contains(&entry.digest);
-        merge(&mut out, json!({"source": source, "manifest": if is_pushed { "pushed" } else { "there" }}));
-        if let Some(change) = changes.and_then(|changes| changes.get(at)) {
+    let entries = plan.entries.iter().map(|entry| {
+        let mut out = entry_json(&entry.descriptor);
+        let is_pushed = outcome.placement.manifests.contains(&entry.descriptor.digest);
+        merge(&mut out, json!({"source": entry.source, "manifest": if is_pushed { "pushed" } else { "there" }}));
+        if let Some(change) = &entry.change {
             merge(&mut out, change_json(change));
         }
         out
     });
-    let moves = &outcome.moves;
+    let placement = &outcome.placement;
     merge(
         &mut out,
         json!({
@@ -92,14 +90,14 @@ pub(crate) fn index_json(outcome: &Outcome) -> Value {
             "skipped": outcome.skipped.iter().map(skipped_json).collect::<Vec<_>>(),
             "warnings": plan.warnings.iter().map(warning_text).collect::<Vec<_>>(),
             "blobs": {
-                "there": volume_json(moves.there),
-                "mounted": volume_json(moves.mounted),
-                "sent": volume_json(moves.sent),
+                "there": volume_json(placement.existing),
+                "mounted": volume_json(placement.mounted),
+                "sent": volume_json(placement.uploaded),
             },
         }),
     );
-    if let Some(difference) = &plan.difference {
-        merge(&mut out, json!({"removed": difference.removed.iter().map(entry_json).collect::<Vec<_>>()}));
+    if let Some(removed) = &plan.removed {
+        merge(&mut out, json!({"removed": removed.iter().map(entry_json).collect::<Vec<_>>()}));
     }
     out
 }

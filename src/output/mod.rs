@@ -24,4 +24,4 @@ pub(crate) use query::query_text;
 pub(crate) use tags::tag_text;
 pub(crate) use text::{Colour, Shown, inspection_text};
 pub(crate) use verify::{verification_json, verification_text};
-pub(crate) use words::event_text;
+pub(crate) use words::{assemble_error_text, event_text};

@@ -1,28 +1,27 @@
 use std::fmt::{self, Write as _};
 
 use super::document::state;
-use crate::assemble::{Change, Outcome, Volume};
+use crate::assemble::{Change, Report, Volume};
 use crate::image::{Descriptor, Platform, REFERENCE_DIGEST};
 
 /// What a push would do, in words, a line for each thing.
 #[must_use]
-pub(crate) fn plan_text(outcome: &Outcome) -> String {
+pub(crate) fn plan_text(outcome: &Report) -> String {
     let mut out = String::new();
     // Writing to a String cannot fail.
     let _ = write(&mut out, outcome);
     out
 }
 
-fn write(out: &mut String, outcome: &Outcome) -> fmt::Result {
+fn write(out: &mut String, outcome: &Report) -> fmt::Result {
     let plan = &outcome.plan;
     writeln!(out, "{}", plan.target)?;
     writeln!(out, "  type       {}", plan.descriptor.media_type)?;
     writeln!(out, "  digest     {} {}", plan.descriptor.digest, plan.descriptor.size)?;
-    let entries = &plan.index.manifests;
-    let no_changes = Vec::new();
-    let changes = plan.difference.as_ref().map_or(&no_changes, |difference| &difference.changes);
+    let entries: Vec<Descriptor> = plan.entries.iter().map(|entry| entry.descriptor.clone()).collect();
     let mut lines: Vec<(&str, String, String)> = Vec::new();
-    for (entry, change) in entries.iter().zip(changes) {
+    for planned in &plan.entries {
+        let (entry, Some(change)) = (&planned.descriptor, &planned.change) else { continue };
         let digest = &entry.digest;
         let (what, digests) = match change {
             Change::Added => ("added", digest.to_string()),
@@ -30,23 +29,25 @@ fn write(out: &mut String, outcome: &Outcome) -> fmt::Result {
             Change::Replaced(before) if before == digest => ("replaced", format!("{digest} (described otherwise)")),
             Change::Replaced(before) => ("replaced", format!("{before} -> {digest}")),
         };
-        lines.push((what, name(entry, entries), digests));
+        lines.push((what, name(entry, &entries), digests));
     }
-    let removed: &[Descriptor] = plan.difference.as_ref().map_or(&[], |difference| &difference.removed);
+    let removed: &[Descriptor] = plan.removed.as_deref().unwrap_or_default();
     for entry in removed {
         // Its image may be gone as well.
-        lines.push(("removed", name(entry, &[removed, entries].concat()), entry.digest.to_string()));
+        lines.push(("removed", name(entry, &[removed, &entries].concat()), entry.digest.to_string()));
     }
     let width = lines.iter().map(|(_, name, _)| name.chars().count()).max().unwrap_or_default();
     for (what, name, digests) in lines {
         writeln!(out, "  {what:<10} {name:<width$} {digests}")?;
     }
-    for (what, Volume { blobs, bytes }) in [("mounted", outcome.moves.mounted), ("sent", outcome.moves.sent)] {
+    for (what, Volume { blobs, bytes }) in
+        [("mounted", outcome.placement.mounted), ("sent", outcome.placement.uploaded)]
+    {
         if blobs > 0 {
             writeln!(out, "  {what:<10} {blobs} blob{}, {bytes} bytes", plural(blobs))?;
         }
     }
-    let pushed = outcome.moves.manifests.len();
+    let pushed = outcome.placement.manifests.len();
     if pushed > 0 {
         writeln!(out, "  pushed     {pushed} manifest{}", plural(pushed))?;
     }

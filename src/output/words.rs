@@ -1,6 +1,9 @@
+//! Texts of the library that the command line completes with the names of its flags.
+
+use crate::assemble::{self, PlanError, SelectorProblem};
 use crate::event::{Event, Warning};
 
-/// An event in the program's words, which may name flags.
+/// An event, with the flag that helps.
 pub(crate) fn event_text(event: &Event) -> String {
     match event {
         Event::Warning { warning, .. } => warning_text(warning),
@@ -8,10 +11,37 @@ pub(crate) fn event_text(event: &Event) -> String {
     }
 }
 
-/// A warning in the program's words.
+/// A warning, with the flag that helps.
 pub(crate) fn warning_text(warning: &Warning) -> String {
     match warning {
         Warning::OciInDockerList { .. } => format!("{warning}; use --type auto"),
         warning => warning.to_string(),
+    }
+}
+
+/// An error of the main job, with the flag that helps.
+pub(crate) fn assemble_error_text(error: &assemble::Error) -> String {
+    let assemble::Error::Plan(plan) = error else { return error.to_string() };
+    match &**plan {
+        PlanError::NotDockers { .. } => format!("{error}; with --type oci it has"),
+        PlanError::Strict { target, warnings } => {
+            let warnings: Vec<String> = warnings.iter().map(warning_text).collect();
+            format!("cannot assemble {target}: {}", warnings.join("\n  "))
+        }
+        PlanError::Selectors { target, problems } => {
+            let problems: Vec<String> = problems.iter().map(selector_text).collect();
+            format!("cannot change {target}: {}", problems.join("\n  "))
+        }
+        _ => error.to_string(),
+    }
+}
+
+fn selector_text(problem: &SelectorProblem) -> String {
+    match problem {
+        SelectorProblem::Several { wanted, digests } => {
+            let count = digests.len();
+            format!("it holds {count} images for {wanted}; --digest names one of {}", digests.join(", "))
+        }
+        problem => problem.to_string(),
     }
 }

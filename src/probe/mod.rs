@@ -9,8 +9,8 @@ mod ways;
 
 use crate::event::{Check, Event, Need, Verdict};
 use crate::image::{Digest, Reference};
-use crate::registry::{Client, Error, ErrorKind};
-use crate::store::Store;
+use crate::registry::{Client, ErrorKind};
+use crate::store::{Error, Store};
 use check::Found;
 use samples::Sample;
 
@@ -108,7 +108,7 @@ impl Probe<'_> {
         macro_rules! checks {
             ($($need:ident $name:literal $check:expr;)*) => {$(
                 let found = match $check.await {
-                    Err(error) if matches!(error.kind, ErrorKind::Stopped(_)) => return Err(error),
+                    Err(error) if matches!(error.kind, ErrorKind::Stopped(_)) => return Err(error.into()),
                     Err(error) => Found::fail(error.to_string()),
                     Ok(found) => found,
                 };

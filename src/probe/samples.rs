@@ -7,7 +7,8 @@ use super::Probe;
 use super::check::Found;
 use super::repository::Text;
 use crate::image::{ImageConfig, ImageManifest, Manifest, Platform, Reference, media_type};
-use crate::registry::{Error, ErrorKind};
+use crate::registry::ErrorKind;
+use crate::store::Error;
 
 /// An image in both forms.
 pub(super) struct Sample {
@@ -23,7 +24,7 @@ impl Probe<'_> {
             let fetched = self.client.fetch_manifest(image).await?;
             let Manifest::Image(manifest) = fetched.manifest else {
                 let reason = "an index; the trial wants images".to_owned();
-                return Err(Error::of_source(image.to_string(), reason));
+                return Err(Error::unsuitable(image, reason));
             };
             let config = self.client.fetch_config(image, &manifest.config).await?;
             // A config of its own makes its manifests the trial's own.
@@ -35,7 +36,7 @@ impl Probe<'_> {
             let bytes = Bytes::from(config.to_string());
             let descriptor = match self.client.push_blob(&self.repository, media_type::OCI_CONFIG, bytes).await {
                 Ok(descriptor) => descriptor,
-                Err(error) if matches!(error.kind, ErrorKind::Stopped(_)) => return Err(error),
+                Err(error) if matches!(error.kind, ErrorKind::Stopped(_)) => return Err(error.into()),
                 Err(error) => return Ok(Found::fail(error.to_string())),
             };
             let oci =

@@ -89,7 +89,7 @@ pub(crate) struct FoundBlob {
 }
 
 /// What messages call a blob.
-pub(super) fn blob_name(repository: &Reference, blob: &Descriptor) -> String {
+pub(crate) fn blob_name(repository: &Reference, blob: &Descriptor) -> String {
     format!("blob {}", repository.with_digest(blob.digest.clone()))
 }
 

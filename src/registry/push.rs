@@ -19,6 +19,9 @@ const AT_ONCE: Duration = Duration::from_millis(300);
 /// Times that it is looked for again for that.
 const LOOKS: u32 = 20;
 
+/// Checks what a tag points at, `None` if it does not exist, just before it is written. An error ends the push.
+pub(crate) type Precondition<'a> = &'a (dyn Fn(Option<&Digest>) -> Result<(), Error> + Sync);
+
 impl Client {
     /// Writes a manifest under `reference`'s tag or digest (distribution-spec, "Pushing Manifests").
     ///
@@ -28,37 +31,48 @@ impl Client {
     /// already points at the manifest is success, as with immutable tags. If the registry does not know what the manifest
     /// refers to, the request is repeated, as recent writes may not be visible everywhere in it yet.
     ///
-    /// With `if_match` the tag is looked at before each try; another writer can still come between the look and the
-    /// write, for the time of a round trip.
-    ///
-    /// Errors, besides the registry's answer: [`ErrorKind::Changed`] for a tag that does not meet the condition,
-    /// [`ErrorKind::Immutable`], and [`ErrorKind::Unsettled`] where it is not known whether it was written, or will be:
-    /// the answer to a try was lost. With any other this has not moved the tag.
+    /// # Errors
+    /// The registry's answer, [`ErrorKind::Immutable`], or [`ErrorKind::Unsettled`] if it is not known whether the manifest
+    /// was written, or will be: the answer to a try was lost. With any other error this has not moved the tag.
     pub async fn push_manifest(
         &self,
         reference: &Reference,
         descriptor: &Descriptor,
         bytes: &Bytes,
-        if_match: Option<&IfMatch>,
+    ) -> Result<(), Error> {
+        self.push_manifest_if(reference, descriptor, bytes, None).await
+    }
+
+    /// Writes a manifest as [`Self::push_manifest`] does, if the tag meets a precondition. The tag is looked at before each
+    /// try; another writer can still come between the look and the write, for the time of a round trip.
+    ///
+    /// # Errors
+    /// As [`Self::push_manifest`], and the error of the precondition.
+    pub(crate) async fn push_manifest_if(
+        &self,
+        reference: &Reference,
+        descriptor: &Descriptor,
+        bytes: &Bytes,
+        precondition: Option<Precondition<'_>>,
     ) -> Result<(), Error> {
         let registry = reference.registry();
         let request = Request {
             content: Some(Content::Bytes(descriptor.media_type.clone().into(), bytes.clone())),
             refers_to_new: true,
-            at_once: if_match.is_some(),
+            at_once: precondition.is_some(),
             ..manifest_request(Method::PUT, reference, Scopes::push(reference.repository()))
         };
         let (mut tries, mut late) = (self.tries(registry, &request).await?, 0);
         let outcome = loop {
             let mut until = None;
-            if let Some(if_match) = if_match {
+            if let Some(precondition) = precondition {
                 let looked = self.exact_digest(reference).await;
                 until = Some(Instant::now() + AT_ONCE);
                 match looked {
                     // An earlier try did it.
                     Ok(current) if tries.failed() > 0 && current.as_ref() == Some(&descriptor.digest) => return Ok(()),
                     Ok(current) if current.as_ref() == Some(&descriptor.digest) => {}
-                    Ok(current) => if_match.check(&request.subject, current.as_ref())?,
+                    Ok(current) => precondition(current.as_ref())?,
                     Err(error) => break Err(error),
                 }
             }
@@ -207,30 +221,6 @@ enum Look {
     Header,
     /// By the content.
     Content,
-}
-
-/// What a tag must point at to be written.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum IfMatch {
-    /// It must not exist.
-    Nothing,
-    /// A manifest with this digest.
-    Digest(Digest),
-}
-
-impl IfMatch {
-    /// Compares with what a tag points at.
-    pub fn check(&self, tag: &str, current: Option<&Digest>) -> Result<(), Error> {
-        let expected = match self {
-            Self::Nothing => None,
-            Self::Digest(digest) => Some(digest),
-        };
-        if expected == current {
-            return Ok(());
-        }
-        let kind = ErrorKind::Changed { expected: expected.cloned(), current: current.cloned() };
-        Err(Error::new(tag, kind))
-    }
 }
 
 /// An error of a write, with what the tag points at now.

@@ -16,67 +16,45 @@ use super::encoding::{encodings, not_asked_for};
 use super::error::{Error, ErrorKind};
 use super::failure::Failure;
 use super::send::Request;
-use crate::image::{Descriptor, Reference, Verifier};
+use crate::image::{Descriptor, Reference};
 
 /// The bytes of a blob. An error ends it.
 pub(crate) type BlobStream = BoxStream<'static, Result<Bytes, Error>>;
 
-/// Where a blob is, opened anew for each try to send it.
-pub(crate) trait BlobSource: Send + Sync {
-    /// The blob from its beginning.
-    fn open(&self) -> BoxFuture<'_, Result<BlobStream, Error>>;
-
-    /// Whether wrong bytes stay wrong, however often they are read: not from a network.
-    fn is_lasting(&self) -> bool {
-        false
-    }
-}
-
-/// A blob in a registry.
-pub(crate) struct RegistryBlob<'a> {
-    client: &'a Client,
-    repository: &'a Reference,
-    blob: &'a Descriptor,
-}
+/// Opens a blob, from its beginning, for each try to send it.
+pub(crate) type OpenBlob<'a> = &'a (dyn Fn() -> BoxFuture<'a, Result<BlobStream, Error>> + Sync);
 
 impl Client {
-    /// A blob of a repository (distribution-spec, "Pulling blobs"), as something that can be sent elsewhere.
-    #[must_use]
-    pub(crate) fn blob<'a>(&'a self, repository: &'a Reference, blob: &'a Descriptor) -> RegistryBlob<'a> {
-        RegistryBlob { client: self, repository, blob }
-    }
-}
-
-impl BlobSource for RegistryBlob<'_> {
-    fn open(&self) -> BoxFuture<'_, Result<BlobStream, Error>> {
-        Box::pin(async {
-            let Self { client, repository, blob } = *self;
-            let scopes = client.scopes_to_read(repository);
-            let request = Request { streamed: true, ..blob_request(Method::GET, repository, blob, scopes) };
-            let subject = request.subject.clone();
-            let answer = client.send_ok(repository.registry(), &request).await?;
-            refuse_encoded(&answer, &subject, blob.size)?;
-            let Some(response) = answer.rest else { return Err(answer.error(&subject)) };
-            let (silence, name, stop) = (client.idle_timeout(), request.name(), client.stop().clone());
-            let pieces = stream::unfold(Some(response), move |response| {
-                let (subject, name, stop) = (subject.clone(), name.clone(), stop.clone());
-                async move {
-                    let mut response = response?;
-                    let broke_off = |reason: String| {
-                        let kind = ErrorKind::Transport { request: name, reason: reason.into(), unsent: false };
-                        Some((Err(Error::transient(subject.as_str(), kind)), None))
-                    };
-                    match stop.or_soon(tokio::time::timeout(silence, response.chunk())).await {
-                        Err(reason) => Some((Err(Error::stopped(subject, reason)), None)),
-                        Ok(Err(_)) => broke_off(silent(silence)),
-                        Ok(Ok(Err(error))) => broke_off(Failure::of(&error).reason),
-                        Ok(Ok(Ok(None))) => None,
-                        Ok(Ok(Ok(Some(piece)))) => Some((Ok(piece), Some(response))),
-                    }
+    /// Opens a blob of a repository to read it (distribution-spec, "Pulling blobs"). Its bytes are not verified.
+    ///
+    /// # Errors
+    /// The registry's answer, or an encoded body.
+    pub(crate) async fn open_blob(&self, repository: &Reference, blob: &Descriptor) -> Result<BlobStream, Error> {
+        let request = blob_request(Method::GET, repository, blob, self.scopes_to_read(repository));
+        let request = Request { streamed: true, ..request };
+        let subject = request.subject.clone();
+        let answer = self.send_ok(repository.registry(), &request).await?;
+        refuse_encoded(&answer, &subject, blob.size)?;
+        let Some(response) = answer.rest else { return Err(answer.error(&subject)) };
+        let (idle_timeout, name, stop) = (self.idle_timeout(), request.name(), self.stop().clone());
+        let pieces = stream::unfold(Some(response), move |response| {
+            let (subject, name, stop) = (subject.clone(), name.clone(), stop.clone());
+            async move {
+                let mut response = response?;
+                let broke_off = |reason: String| {
+                    let kind = ErrorKind::Transport { request: name, reason: reason.into(), unsent: false };
+                    Some((Err(Error::transient(subject.as_str(), kind)), None))
+                };
+                match stop.or_soon(tokio::time::timeout(idle_timeout, response.chunk())).await {
+                    Err(reason) => Some((Err(Error::stopped(subject, reason)), None)),
+                    Ok(Err(_)) => broke_off(silent(idle_timeout)),
+                    Ok(Ok(Err(error))) => broke_off(Failure::of(&error).reason),
+                    Ok(Ok(Ok(None))) => None,
+                    Ok(Ok(Ok(Some(piece)))) => Some((Ok(piece), Some(response))),
                 }
-            });
-            Ok(pieces.boxed())
-        })
+            }
+        });
+        Ok(pieces.boxed())
     }
 }
 
@@ -91,31 +69,6 @@ fn refuse_encoded(answer: &Answer, subject: &str, size: u64) -> Result<(), Error
         return Ok(());
     }
     Err(not_asked_for(subject, &names))
-}
-
-/// Compares a blob with its descriptor while it passes by; what is not right ends in an error, so that whoever takes it
-/// does not take it for whole.
-pub(crate) fn verified(stream: BlobStream, subject: String, blob: &Descriptor, lasting: bool) -> BlobStream {
-    let verifier = Verifier::new(&blob.digest, blob.size);
-    let wrong = move |reason: String| {
-        let kind = ErrorKind::Protocol(reason.into());
-        Err(if lasting { Error::new(subject.clone(), kind) } else { Error::transient(subject.clone(), kind) })
-    };
-    let checked = stream::unfold(Some((stream, verifier)), move |state| {
-        let wrong = wrong.clone();
-        async move {
-            let (mut stream, mut verifier) = state?;
-            match stream.next().await {
-                Some(Ok(piece)) => match verifier.update(&piece) {
-                    Ok(()) => Some((Ok(piece), Some((stream, verifier)))),
-                    Err(reason) => Some((wrong(reason), None)),
-                },
-                Some(Err(error)) => Some((Err(error), None)),
-                None => verifier.finish().err().map(|reason| (wrong(reason), None)),
-            }
-        }
-    });
-    checked.boxed()
 }
 
 /// What became of a stream that is sent: its sender only learns that it ended.

@@ -16,7 +16,7 @@ use super::error::{Error, ErrorKind};
 use super::redirects::{MAX_REDIRECTS, is_followed, location};
 use super::send::{Content, Request};
 use super::sign_in::scopes::Scopes;
-use super::stream::{BlobSource, BlobStream, Ended, verified};
+use super::stream::{BlobStream, Ended, OpenBlob};
 use crate::image::{Descriptor, Digest, Reference};
 
 /// How long an upload whose connection broke off waits for an early answer when it is sent again.
@@ -69,59 +69,54 @@ impl Client {
 
     /// Pushes a small blob that is at hand, such as a config, and gives its descriptor with the media type asked for.
     pub async fn push_blob(&self, to: &Reference, media_type: &str, bytes: Bytes) -> Result<Descriptor, Error> {
-        struct AtHand(Bytes);
-        impl BlobSource for AtHand {
-            fn open(&self) -> BoxFuture<'_, Result<BlobStream, Error>> {
-                let bytes = self.0.clone();
-                Box::pin(async { Ok(futures_util::stream::iter([Ok(bytes)]).boxed()) })
-            }
-        }
         let digest = Digest::sha256(&bytes);
         let descriptor = Descriptor { size: bytes.len() as u64, ..Descriptor::new(media_type, digest) };
-        self.send_blob(to, &descriptor, &AtHand(bytes), None).await?;
+        let stream = || -> BlobStream { futures_util::stream::iter([Ok(bytes.clone())]).boxed() };
+        let open = || -> BoxFuture<'_, _> { Box::pin(async { Ok(stream()) }) };
+        self.send_blob(to, &descriptor, &open, None).await?;
         Ok(descriptor)
     }
 
     /// Sends a blob (distribution-spec, "Pushing a blob monolithically"): into the session that is open, and at each
     /// further try from its beginning into a new session, as the state of the last one is unknown; see [`Upload::put`] for
-    /// the one exception. The bytes are compared with the descriptor as they are sent.
+    /// the one exception. `open` opens the blob for each try; it compares the bytes with the descriptor.
     pub(crate) async fn send_blob(
         &self,
         to: &Reference,
         blob: &Descriptor,
-        source: &dyn BlobSource,
+        open: OpenBlob<'_>,
         session: Option<Session>,
     ) -> Result<(), Error> {
         let registry = to.registry();
-        let open = upload_request(to, "", Scopes::push(to.repository()), blob_name(to, blob));
-        let upload = Upload { client: self, to, blob, source, open: &open };
+        let post = upload_request(to, "", Scopes::push(to.repository()), blob_name(to, blob));
+        let upload = Upload { client: self, to, blob, open, post: &post };
         let mut session = session.map(|Session(url)| url);
-        let mut tries = self.tries(registry, &open).await?;
+        let mut tries = self.tries(registry, &post).await?;
         let answer = loop {
             let sending = upload.send_once(session.take(), tries.failed());
             if let Some(outcome) = tries.outcome_of(sending).await {
                 break outcome?;
             }
         };
-        if is_done(&answer) { Ok(()) } else { Err(self.refused(registry, &open, &answer).await) }
+        if is_done(&answer) { Ok(()) } else { Err(self.refused(registry, &post, &answer).await) }
     }
 }
 
 /// One blob on its way into a repository.
-struct Upload<'a> {
+struct Upload<'a, 'o> {
     client: &'a Client,
     to: &'a Reference,
     blob: &'a Descriptor,
-    source: &'a dyn BlobSource,
+    open: OpenBlob<'o>,
     /// Opens a session.
-    open: &'a Request,
+    post: &'a Request,
 }
 
-impl Upload<'_> {
+impl Upload<'_, '_> {
     /// Sends the whole blob once, into this session or a new one. Answers of any status come back.
     async fn send_once(&self, session: Option<Url>, failed: u32) -> Result<Answer, Error> {
         // Side by side: each is a round trip.
-        let (session, opened) = join(self.session(session, failed), self.source.open()).await;
+        let (session, opened) = join(self.session(session, failed), (self.open)()).await;
         let (session, stream) = match (session?, opened) {
             (Err(refused), _) => return Ok(refused),
             (Ok(session), Ok(stream)) => (session, stream),
@@ -160,7 +155,7 @@ impl Upload<'_> {
             Err(error) if error.is_lost_answer() && !error.is_silence() && ended.is_cut_off(self.blob.size) => {}
             _ => return answer,
         }
-        let Ok(stream) = self.source.open().await else { return answer };
+        let Ok(stream) = (self.open)().await else { return answer };
         let delayed = async {
             tokio::time::sleep(EARLY_ANSWER).await;
             stream
@@ -171,14 +166,13 @@ impl Upload<'_> {
     /// Sends the blob to a URL. Where that redirects, the source is opened again and sent to the new URL (RFC 9110,
     /// sections 15.4.8 and 15.4.9). Credentials are left out from the first other origin on, also on the way back.
     async fn put_to(&self, mut url: Url, mut stream: BlobStream, ended: &Ended, failed: u32) -> Result<Answer, Error> {
-        let (subject, registry) = (&self.open.subject, self.to.registry());
+        let (subject, registry) = (&self.post.subject, self.to.registry());
         let api = self.client.api(registry, &self.client.host(registry)).await?;
         let mut at_home = true;
         for _ in 0..=MAX_REDIRECTS {
             at_home &= url.origin() == api.origin();
-            let checked = verified(stream, subject.clone(), self.blob, self.source.is_lasting());
-            let content = Content::Stream(self.blob.size, Mutex::new(Some(ended.watch(checked))));
-            let request = Request::new(Method::PUT, url.into(), self.open.scopes.clone(), subject.clone());
+            let content = Content::Stream(self.blob.size, Mutex::new(Some(ended.watch(stream))));
+            let request = Request::new(Method::PUT, url.into(), self.post.scopes.clone(), subject.clone());
             let request = Request { content: Some(content), unsigned: !at_home, ..request };
             let answer = self.client.send_signed(registry, &request, failed).await?;
             if !is_followed(&request.method, answer.status) {
@@ -187,9 +181,9 @@ impl Upload<'_> {
             let Some(next) = location(&api, &answer).map_err(|reason| request.protocol(reason))? else {
                 return Ok(answer);
             };
-            (url, stream) = (next, self.source.open().await?);
+            (url, stream) = (next, (self.open)().await?);
         }
-        Err(self.open.protocol(format!("more than {MAX_REDIRECTS} redirects")))
+        Err(self.post.protocol(format!("more than {MAX_REDIRECTS} redirects")))
     }
 
     /// An error after which another try may help, if the registry has lost the session or mixed up its content.
@@ -197,8 +191,8 @@ impl Upload<'_> {
         let of_session = ["BLOB_UPLOAD_UNKNOWN", "BLOB_UPLOAD_INVALID", "DIGEST_INVALID", "SIZE_INVALID"];
         let is_lost = answer.status == 404 && !answer.refusal().says(&["DENIED", "UNAUTHORIZED"]);
         if is_lost || answer.status == 416 || answer.refusal().says(&of_session) {
-            let Error { kind, .. } = answer.error(&self.open.subject);
-            return Err(Error::transient(self.open.subject.as_str(), kind));
+            let Error { kind, .. } = answer.error(&self.post.subject);
+            return Err(Error::transient(self.post.subject.as_str(), kind));
         }
         Ok(answer)
     }
@@ -209,19 +203,19 @@ impl Upload<'_> {
             return Ok(Ok(session));
         }
         let registry = self.to.registry();
-        let answer = self.client.send_signed(registry, self.open, failed).await?;
+        let answer = self.client.send_signed(registry, self.post, failed).await?;
         if !is_done(&answer) {
             return Ok(Err(answer));
         }
         let api = self.client.api(registry, &self.client.host(registry)).await?;
-        let session = location(&api, &answer).map_err(|reason| self.open.protocol(reason))?;
-        session.map(Ok).ok_or_else(|| self.open.protocol("the upload session has no Location".into()))
+        let session = location(&api, &answer).map_err(|reason| self.post.protocol(reason))?;
+        session.map(Ok).ok_or_else(|| self.post.protocol("the upload session has no Location".into()))
     }
 
     /// Cancels an upload session that is not used (distribution-spec, "Cancel a blob upload"). A failure is ignored: the
     /// registry ends unused sessions by itself as well.
     async fn cancel(&self, session: &Url) {
-        let scopes = self.open.scopes.clone();
+        let scopes = self.post.scopes.clone();
         let request = Request::new(Method::DELETE, session.to_string(), scopes, self.to.to_string());
         let cancelling = self.client.send_signed(self.to.registry(), &request, 0);
         let _ = self.client.stop().or_soon(cancelling).await;

@@ -5,8 +5,8 @@ use std::fmt;
 
 use serde::Deserialize;
 
-use super::{Child, Error, Store};
-use crate::image::{Descriptor, Location, MAX_MANIFEST};
+use super::Error;
+use crate::image::Descriptor;
 
 /// The media type of an artifact manifest.
 pub(crate) const ARTIFACT_MANIFEST: &str = "application/vnd.oci.artifact.manifest.v1+json";
@@ -19,7 +19,7 @@ const MAX_BLOBS: usize = 10_000;
 #[serde(rename_all = "camelCase")]
 pub(super) struct Artifact {
     media_type: Option<String>,
-    blobs: Option<Vec<Descriptor>>,
+    pub(super) blobs: Option<Vec<Descriptor>>,
     pub(super) subject: Option<Descriptor>,
     manifests: Option<serde::de::IgnoredAny>,
     config: Option<serde::de::IgnoredAny>,
@@ -28,8 +28,9 @@ pub(super) struct Artifact {
 
 /// Reads an artifact manifest.
 ///
-/// Errors: it is not valid, is of another type by its own word, has the parts of an image or index as well (as in
-/// CVE-2021-41190), or names too many blobs.
+/// # Errors
+/// It is not valid, says that it is of another type, has the parts of an image or index as well (as in CVE-2021-41190), or
+/// names more than 10,000 blobs.
 pub(super) fn artifact(at: impl fmt::Display, bytes: &[u8]) -> Result<Artifact, Error> {
     let unsuitable = |reason: String| Error::Unsuitable { subject: at.to_string(), reason: reason.into() };
     let artifact: Artifact =
@@ -43,23 +44,6 @@ pub(super) fn artifact(at: impl fmt::Display, bytes: &[u8]) -> Result<Artifact, 
     match artifact.blobs.as_ref().map_or(0, Vec::len) {
         0..=MAX_BLOBS => Ok(artifact),
         count => Err(unsuitable(format!("it names {count} blobs, more than the {MAX_BLOBS} that are read"))),
-    }
-}
-
-impl Store {
-    /// Fetches an artifact manifest, verified, with the blobs that it names.
-    ///
-    /// Errors: it is missing or other bytes than the descriptor names, or see [`artifact`].
-    pub(crate) async fn fetch_artifact(&self, at: &Location, descriptor: &Descriptor) -> Result<Child, Error> {
-        let from = at.with_digest(descriptor.digest.clone());
-        let bytes = match at {
-            Location::Registry(reference) => {
-                self.client().fetch_manifest_bytes(reference, descriptor, ARTIFACT_MANIFEST).await?
-            }
-            Location::Layout(layout) => self.layout(layout).await?.fetch_blob(descriptor, MAX_MANIFEST)?,
-        };
-        let blobs = artifact(&from, &bytes)?.blobs.unwrap_or_default();
-        Ok(Child { from, descriptor: descriptor.clone(), bytes, blobs: blobs.into() })
     }
 }
 

@@ -1,7 +1,7 @@
 use std::fmt;
 
-use crate::image::{LayoutReference, ManifestError, UntrustedText};
-use crate::registry::RetryGroup;
+use crate::image::{Digest, ManifestError, UntrustedText};
+use crate::registry::{RetryGroup, StopReason};
 use crate::{layout, registry};
 
 /// Why something in a registry or a layout did not work.
@@ -22,17 +22,69 @@ pub enum Error {
         /// What it holds instead.
         reason: UntrustedText,
     },
+    /// The bytes of a blob are not those that its descriptor names.
+    #[error("{subject}: {reason}")]
+    Content {
+        /// The blob.
+        subject: String,
+        /// What is wrong with its bytes.
+        reason: UntrustedText,
+        /// Whether they may be right when they are read again.
+        is_transient: bool,
+    },
+    /// A tag does not point at what its precondition says; it was not written.
+    #[error("{subject} points at {}, and was to point at {}: not written", name(.current), name(.expected))]
+    Changed {
+        /// The tag.
+        subject: String,
+        /// What it must point at; `None` for a tag that must not exist.
+        expected: Option<Digest>,
+        /// What it points at; `None` for a tag that does not exist.
+        current: Option<Digest>,
+    },
+    /// It was not done, because the run was stopped.
+    #[error("{}", registry::Error::stopped(.subject.as_str(), *.reason))]
+    Stopped {
+        /// What was not done.
+        subject: String,
+        /// Why the run was stopped.
+        reason: StopReason,
+    },
+}
+
+fn name(digest: &Option<Digest>) -> String {
+    digest.as_ref().map_or("nothing".into(), ToString::to_string)
 }
 
 impl From<registry::Error> for Error {
+    /// An error of the store that passed through the client comes out as it was.
     fn from(error: registry::Error) -> Self {
-        Self::Registry(Box::new(error))
+        error.caller::<Self>().unwrap_or_else(|| Self::Registry(Box::new(error)))
     }
 }
 
 impl Error {
-    pub(super) fn layout(at: &LayoutReference, reason: impl fmt::Display) -> Self {
-        Self::Layout(layout::Error::new(at, reason.to_string()))
+    /// An error for the client to pass on.
+    pub(super) fn into_registry(self) -> registry::Error {
+        let is_transient = self.is_transient();
+        match self {
+            Self::Registry(error) => *error,
+            error => registry::Error::of_caller(error, is_transient),
+        }
+    }
+
+    /// Whether another try may help.
+    pub(super) fn is_transient(&self) -> bool {
+        match self {
+            Self::Registry(error) => error.is_transient(),
+            Self::Content { is_transient, .. } => *is_transient,
+            Self::Layout(_) | Self::Unsuitable { .. } | Self::Changed { .. } | Self::Stopped { .. } => false,
+        }
+    }
+
+    /// What can be read and does not hold what was asked for.
+    pub(crate) fn unsuitable(subject: impl fmt::Display, reason: impl Into<UntrustedText>) -> Self {
+        Self::Unsuitable { subject: subject.to_string(), reason: reason.into() }
     }
 
     /// What it is about.
@@ -41,7 +93,10 @@ impl Error {
         match self {
             Self::Registry(error) => &error.subject,
             Self::Layout(error) => &error.subject,
-            Self::Unsuitable { subject, .. } => subject,
+            Self::Unsuitable { subject, .. }
+            | Self::Content { subject, .. }
+            | Self::Changed { subject, .. }
+            | Self::Stopped { subject, .. } => subject,
         }
     }
 
@@ -58,7 +113,7 @@ impl Error {
         match self {
             Self::Registry(error) => error.is_missing(),
             Self::Layout(error) => matches!(error.kind, layout::ErrorKind::Missing | layout::ErrorKind::Lost),
-            Self::Unsuitable { .. } => false,
+            _ => false,
         }
     }
 
@@ -67,7 +122,7 @@ impl Error {
     pub fn is_missing_content(&self) -> bool {
         match self {
             Self::Registry(error) => error.is_missing_content(),
-            Self::Layout(_) | Self::Unsuitable { .. } => self.is_missing(),
+            _ => self.is_missing(),
         }
     }
 
@@ -85,7 +140,7 @@ impl Error {
                 matches!(error.kind, registry::ErrorKind::Digest { .. } | registry::ErrorKind::Manifest(_))
             }
             Self::Layout(error) => error.kind == layout::ErrorKind::Wrong,
-            Self::Unsuitable { .. } => false,
+            _ => false,
         }
     }
 
@@ -110,7 +165,7 @@ impl Error {
                 layout::ErrorKind::Size { expected, actual } => Some((expected, actual)),
                 _ => None,
             },
-            Self::Unsuitable { .. } => None,
+            _ => None,
         }
     }
 
@@ -123,7 +178,10 @@ impl Error {
     /// Whether it was not done because the run was to end.
     #[must_use]
     pub fn is_stopped(&self) -> bool {
-        matches!(self, Self::Registry(error) if matches!(error.kind, registry::ErrorKind::Stopped(_)))
+        match self {
+            Self::Registry(error) => matches!(error.kind, registry::ErrorKind::Stopped(_)),
+            error => matches!(error, Self::Stopped { .. }),
+        }
     }
 
     /// Whether it does not fit into the memory that the run may use for what it reads.
@@ -132,7 +190,7 @@ impl Error {
         match self {
             Self::Registry(error) => matches!(error.kind, registry::ErrorKind::OverMemory { .. }),
             Self::Layout(error) => error.kind == layout::ErrorKind::OverMemory,
-            Self::Unsuitable { .. } => false,
+            _ => false,
         }
     }
 
@@ -151,7 +209,7 @@ impl Error {
     /// Whether a tag did not point at what it was said to point at.
     #[must_use]
     pub fn is_changed(&self) -> bool {
-        matches!(self, Self::Registry(error) if matches!(error.kind, registry::ErrorKind::Changed { .. }))
+        matches!(self, Self::Changed { .. })
     }
 
     /// What the user can do about it.
@@ -159,7 +217,7 @@ impl Error {
     pub fn hint(&self) -> Option<String> {
         match self {
             Self::Registry(error) => error.hint(),
-            Self::Layout(_) | Self::Unsuitable { .. } => None,
+            _ => None,
         }
     }
 }

@@ -3,15 +3,19 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use async_trait::async_trait;
 use futures_util::StreamExt as _;
 
-use super::Store;
+use super::Error;
+use super::blob_source::{BlobSource, BlobStream};
 use crate::event::{Event, Events};
 use crate::image::{Descriptor, Digest};
-use crate::registry::BlobStream;
 
-/// A blob in transfer. Dropping it reports that the transfer is over.
-pub(super) struct Transfer(Arc<State>);
+/// A blob whose transfer is reported, until this is dropped.
+pub(super) struct Transfer<'a> {
+    source: Box<dyn BlobSource + 'a>,
+    state: Arc<State>,
+}
 
 struct State {
     events: Events,
@@ -20,28 +24,33 @@ struct State {
     done: AtomicU64,
 }
 
-impl Store {
-    /// Reports that a blob is being read or sent.
-    pub(super) fn begin_transfer(&self, blob: &Descriptor) -> Transfer {
-        let events = self.client().events().clone();
-        let state = State { events, digest: blob.digest.clone(), size: blob.size, done: AtomicU64::new(0) };
+impl<'a> Transfer<'a> {
+    pub(super) fn new(events: &Events, blob: &Descriptor, source: Box<dyn BlobSource + 'a>) -> Self {
+        let (digest, size) = (blob.digest.clone(), blob.size);
+        let state = State { events: events.clone(), digest, size, done: AtomicU64::new(0) };
         state.report(false);
-        Transfer(Arc::new(state))
+        Self { source, state: Arc::new(state) }
     }
 }
 
-impl Transfer {
-    /// Counts the bytes of one try, from its beginning.
-    pub(super) fn count(&self, stream: BlobStream) -> BlobStream {
-        self.0.done.store(0, Ordering::Relaxed);
-        let state = Arc::clone(&self.0);
+#[async_trait]
+impl BlobSource for Transfer<'_> {
+    /// Opens the blob, and counts its bytes from 0.
+    async fn open(&self) -> Result<BlobStream, Error> {
+        let stream = self.source.open().await?;
+        self.state.done.store(0, Ordering::Relaxed);
+        let state = Arc::clone(&self.state);
         let count = move |piece: &Result<bytes::Bytes, _>| {
             if let Ok(piece) = piece {
                 state.done.fetch_add(piece.len() as u64, Ordering::Relaxed);
                 state.report(false);
             }
         };
-        stream.inspect(count).boxed()
+        Ok(stream.inspect(count).boxed())
+    }
+
+    fn is_lasting(&self) -> bool {
+        self.source.is_lasting()
     }
 }
 
@@ -54,8 +63,8 @@ impl State {
     }
 }
 
-impl Drop for Transfer {
+impl Drop for Transfer<'_> {
     fn drop(&mut self) {
-        self.0.report(true);
+        self.state.report(true);
     }
 }

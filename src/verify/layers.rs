@@ -10,8 +10,7 @@ use super::unpack::{Contents, Pieces};
 use super::{AT_ONCE, DECODERS, Fault, Node, Part, Work, unpack};
 use crate::image::media_type::{self, packing};
 use crate::image::{Descriptor, Digest, ImageConfig, ImageManifest, Platform, parse_config};
-use crate::registry::{BlobStream, Error as RegistryError};
-use crate::store::Error;
+use crate::store::{BlobStream, Error};
 
 /// Pieces of a layer that wait for their turn to be hashed.
 const PIECES: usize = 8;
@@ -187,12 +186,7 @@ async fn read(work: &Work<'_>, blob: &Descriptor, like: Option<&Digest>, window:
     work.store.read_blob(work.at, blob, &read).await
 }
 
-async fn hash(
-    mut stream: BlobStream,
-    blob: &Descriptor,
-    like: Option<Digest>,
-    window: u64,
-) -> Result<Contents, RegistryError> {
+async fn hash(mut stream: BlobStream, blob: &Descriptor, like: Option<Digest>, window: u64) -> Result<Contents, Error> {
     let (sender, receiver) = mpsc::channel(PIECES);
     let digest = blob.digest.clone();
     let hashing =
@@ -207,7 +201,7 @@ async fn hash(
         }
     }
     drop(sender);
-    let failed = |reason: String| RegistryError::of_source(format!("blob {}", blob.digest), reason);
+    let failed = |reason: String| Error::unsuitable(format_args!("blob {}", blob.digest), reason);
     hashing.await.map_err(|error| failed(error.to_string()))?.map_err(|error| failed(error.to_string()))
 }
 

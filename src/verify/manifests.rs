@@ -6,7 +6,7 @@ use futures_util::stream::{self, StreamExt as _};
 
 use super::{AT_ONCE, Fault, Node, Part, Work};
 use crate::image::{Descriptor, Fetched, ImageManifest, MAX_MANIFESTS, MAX_NESTING, Manifest, media_type};
-use crate::registry::{Error as RegistryError, FoundBlob};
+use crate::registry::FoundBlob;
 use crate::store::Error;
 
 /// Whether it is opened.
@@ -79,7 +79,7 @@ pub(super) async fn read(work: &Work<'_>, root: Fetched) -> (Vec<Node>, Vec<Erro
 }
 
 fn too_much(work: &Work<'_>, reason: String) -> Error {
-    RegistryError::of_source(work.at.to_string(), format!("it holds {reason}, which are not read")).into()
+    Error::unsuitable(work.at, format!("it holds {reason}, which are not read"))
 }
 
 /// What was found of an entry.

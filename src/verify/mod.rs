@@ -15,7 +15,7 @@ use futures_util::stream::{self, StreamExt as _};
 use tokio::sync::Semaphore;
 
 use crate::image::{Descriptor, Digest, Fetched, ImageManifest, Location, Manifest, Platform, media_type};
-use crate::registry::{Error as RegistryError, FoundBlob};
+use crate::registry::FoundBlob;
 use crate::single_flight::SingleFlight;
 use crate::store::{Error, Store};
 use unpack::Contents;
@@ -163,7 +163,7 @@ pub async fn verify(store: &Store, reference: &Location, options: &VerifyOptions
     if count > MAX_FINDINGS {
         found.findings.truncate(MAX_FINDINGS);
         let reason = format!("it has {count} findings, of which the first {MAX_FINDINGS} are listed");
-        found.unchecked.push(RegistryError::of_source(reference.to_string(), reason).into());
+        found.unchecked.push(Error::unsuitable(reference, reason));
     }
     Ok(found)
 }

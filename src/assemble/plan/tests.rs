@@ -2,30 +2,33 @@ use std::collections::BTreeMap;
 
 use proptest::prelude::*;
 
-use super::super::amend::tests::{any_new_entries, digest, entries, index, name, platform, shown};
+use super::super::merge::tests::{any_new_entries, digest, entries, index, name, platform, shown};
 use super::*;
 use crate::image::{Annotations, Manifest, parse_manifest};
 use crate::spec::Attestations;
 
-/// A fetched manifest, from a tag that is its name.
-pub fn entry(descriptor: Descriptor) -> Entry {
-    let source: Location = format!("r.io/from:{}", name(descriptor.digest.as_str())).parse().unwrap();
-    let config = Descriptor::new(media_type::OCI_CONFIG, Digest::sha256(descriptor.digest.as_str().as_bytes()));
-    Entry {
-        reference: source.with_digest(descriptor.digest.clone()),
-        source,
-        bytes: Bytes::from(descriptor.digest.to_string()),
-        blobs: [config].into(),
-        config: None,
-        in_index: false,
-        descriptor,
-    }
+/// A fetched image, from a tag that is its name.
+pub fn image(entry: Descriptor) -> SourceImage {
+    let source: Location = format!("r.io/from:{}", name(entry.digest.as_str())).parse().unwrap();
+    let config = Descriptor::new(media_type::OCI_CONFIG, Digest::sha256(entry.digest.as_str().as_bytes()));
+    let manifest = SourceManifest {
+        location: source.with_digest(entry.digest.clone()),
+        descriptor: entry.clone(),
+        bytes: Bytes::from(entry.digest.to_string()),
+        blobs: [config.clone()].into(),
+    };
+    SourceImage { source, manifest, entry, config, config_platform: None, from_index: false }
 }
 
 fn resolved(entries: &[Descriptor]) -> Resolved {
-    let (attestations, images): (Vec<Entry>, Vec<Entry>) =
-        entries.iter().cloned().map(entry).partition(|entry| entry.descriptor.is_attestation());
+    let (attestations, images): (Vec<SourceImage>, Vec<SourceImage>) =
+        entries.iter().cloned().map(image).partition(|image| image.entry.is_attestation());
     Resolved { images, attestations, subject: None }
+}
+
+fn planned(spec: &Spec, resolved: &Resolved, existing: &Existing) -> Result<Plan, PlanError> {
+    let children: Vec<SourceManifest> = resolved.all().map(|image| image.manifest.clone()).collect();
+    Plan::new(spec, resolved, &children, existing)
 }
 
 fn spec(form: Form, append: bool) -> Spec {
@@ -50,26 +53,25 @@ fn annotations(key: &str, value: &str) -> Annotations {
 }
 
 /// An index as another program writes it: on one line.
-fn holding(kind: IndexKind, index: &Index) -> HeldManifest {
+fn holding(kind: IndexKind, index: &Index) -> ExistingManifest {
     let written: serde_json::Value = serde_json::from_slice(&index_bytes(kind, index).unwrap()).unwrap();
     let bytes = Bytes::from(written.to_string());
     let descriptor = Descriptor::new(kind.media_type(), Digest::sha256(&bytes));
     let descriptor = Descriptor { size: bytes.len() as u64, ..descriptor };
-    HeldManifest { descriptor, bytes, kind, index: index.clone(), is_index: true, no_platform: None }
+    ExistingManifest { descriptor, bytes, kind, index: index.clone(), is_index: true, no_platform: None }
 }
 
-fn held(held: HeldManifest) -> Held {
-    Held::Manifest(Box::new(held))
+fn existing(manifest: ExistingManifest) -> Existing {
+    Existing::Manifest(Box::new(manifest))
 }
 
 /// What every plan is: an index that reads back from bytes of its digest and size.
 fn check(plan: &Plan, kind: IndexKind) {
     let (manifest, media_type) = parse_manifest(&plan.bytes, "").unwrap();
     let Manifest::Index(read) = manifest else { panic!("an index") };
-    assert_eq!((&read, media_type.as_str()), (&plan.index, kind.media_type()));
+    assert_eq!((&read, media_type.as_str()), (&plan.index(), kind.media_type()));
     assert_eq!((&*plan.descriptor.media_type, plan.descriptor.size), (kind.media_type(), plan.bytes.len() as u64));
     assert!(plan.descriptor.digest.matches(&plan.bytes));
-    assert_eq!(plan.sources.len(), plan.index.manifests.len());
 }
 
 #[test]
@@ -98,14 +100,14 @@ fn which_form() {
         let all = entries("a1 linux/s390x, b1 linux/amd64, b2 linux/386");
         let holds = before.map(|kind| holding(kind, &index(&[typed(kind, &all[0])])));
         let new = [typed(images[0], &all[1]), typed(images[1], &all[2])];
-        let plan = Plan::new(&spec(form, append), &resolved(&new), &holds.map_or(Held::Nothing, held)).unwrap();
+        let plan = planned(&spec(form, append), &resolved(&new), &holds.map_or(Existing::Missing, existing)).unwrap();
         check(&plan, kind);
     }
     let image = typed(Oci, &entries("a1 linux/s390x")[0]);
-    let one = HeldManifest { is_index: false, ..holding(Oci, &index(&[image])) };
-    let plan = Plan::new(&spec(Form::Target, true), &resolved(&entries("b1 linux/386")), &held(one)).unwrap();
+    let one = ExistingManifest { is_index: false, ..holding(Oci, &index(&[image])) };
+    let plan = planned(&spec(Form::Target, true), &resolved(&entries("b1 linux/386")), &existing(one)).unwrap();
     check(&plan, Oci);
-    assert_eq!(shown(&plan.index.manifests), "a1 linux/s390x, b1 linux/386");
+    assert_eq!(shown(&plan.index().manifests), "a1 linux/s390x, b1 linux/386");
 }
 
 #[test]
@@ -128,13 +130,13 @@ fn what_docker_has_no_place_for() {
         let mut new = entries("b1 linux/amd64");
         new[0].annotations = annotations("of", "an entry");
         let new = Resolved { subject, ..resolved(&new) };
-        let before = held(holding(IndexKind::Oci, &before));
-        let error = Plan::new(&given, &new, &before).err();
+        let before = existing(holding(IndexKind::Oci, &before));
+        let error = planned(&given, &new, &before).err();
         let expected = what.map(|what| PlanError::NotDockers { target: given.target.clone(), what });
         assert_eq!(error, expected, "{given:?}");
-        let oci = Plan::new(&Spec { form: Form::Oci, ..given }, &new, &before).unwrap();
+        let oci = planned(&Spec { form: Form::Oci, ..given }, &new, &before).unwrap();
         check(&oci, IndexKind::Oci);
-        assert_eq!(oci.index.manifests.last().unwrap().annotations, annotations("of", "an entry"));
+        assert_eq!(oci.index().manifests.last().unwrap().annotations, annotations("of", "an entry"));
     }
 }
 
@@ -142,7 +144,7 @@ fn what_docker_has_no_place_for() {
 fn an_index_has_at_most_4_mib() {
     let of_length = |length: usize| {
         let given = Spec { annotations: annotations("k", &"x".repeat(length)), ..spec(Form::Oci, false) };
-        Plan::new(&given, &resolved(&entries("a1 linux/amd64")), &Held::Unread)
+        planned(&given, &resolved(&entries("a1 linux/amd64")), &Existing::Unread)
     };
     let most = (4 << 20) - of_length(0).unwrap().bytes.len();
     assert_eq!(of_length(most).unwrap().descriptor.size, 4 << 20);
@@ -168,13 +170,13 @@ fn bytes_that_say_the_same_stay_as_they_are() {
         (spec(Form::Docker, false), docker(), two, false),
         (spec(Form::Target, true), docker(), "b1 linux/amd64", false),
         (spec(Form::Target, true), docker(), "b1 linux/arm", false),
-        (spec(Form::Target, true), HeldManifest { is_index: false, ..docker() }, two, false),
+        (spec(Form::Target, true), ExistingManifest { is_index: false, ..docker() }, two, false),
     ] {
-        let plan = Plan::new(&given, &resolved(&entries(new)), &held(before.clone())).unwrap();
+        let plan = planned(&given, &resolved(&entries(new)), &existing(before.clone())).unwrap();
         check(&plan, if plan.descriptor.media_type == Docker.media_type() { Docker } else { Oci });
         let kept = (&plan.bytes, &plan.descriptor) == (&before.bytes, &before.descriptor);
         assert_eq!(kept, same, "{given:?}, {new}");
-        let changed = plan.difference.unwrap().changes.iter().any(|change| *change != Change::Unchanged);
+        let changed = plan.entries.iter().any(|entry| entry.change != Some(Change::Unchanged));
         assert!(!same || !changed, "{given:?}, {new}");
     }
 }
@@ -190,9 +192,9 @@ fn attestations_are_kept_or_dropped() {
     ] {
         let given = Spec { attestations, ..spec(Form::Oci, append) };
         let new = resolved(&entries("e1 of b1, b1 linux/amd64"));
-        let plan = Plan::new(&given, &new, &held(before.clone())).unwrap();
+        let plan = planned(&given, &new, &existing(before.clone())).unwrap();
         check(&plan, IndexKind::Oci);
-        assert_eq!(shown(&plan.index.manifests), expected, "{attestations:?} {append}");
+        assert_eq!(shown(&plan.index().manifests), expected, "{attestations:?} {append}");
     }
 }
 
@@ -200,45 +202,56 @@ fn attestations_are_kept_or_dropped() {
 fn what_makes_no_index() {
     let given = spec(Form::Oci, true);
     let target = given.target.clone();
-    let some = held(holding(IndexKind::Oci, &index(&entries("a1 linux/amd64"))));
-    let error = Plan::new(&given, &Resolved::default(), &some).unwrap_err();
+    let some = existing(holding(IndexKind::Oci, &index(&entries("a1 linux/amd64"))));
+    let error = planned(&given, &Resolved::default(), &some).unwrap_err();
     assert_eq!(error, PlanError::Empty { target: target.clone() });
     let new = resolved(&entries("a1 linux/amd64, a2 linux/386, a3 linux/amd64, a4 linux/386"));
     let name = |name: &str| format!("r.io/from:{name} ({})", digest(name));
     let clashes =
         vec![(platform("linux/amd64"), name("a1"), name("a3")), (platform("linux/386"), name("a2"), name("a4"))];
-    assert_eq!(Plan::new(&given, &new, &some).unwrap_err(), PlanError::SamePlatform { target, clashes });
+    assert_eq!(planned(&given, &new, &some).unwrap_err(), PlanError::SamePlatform { target, clashes });
     for apart in ["a1 linux/arm/v6, a2 linux/arm/v7", "a1 windows/amd64:10.0.1.1, a2 windows/amd64:10.0.2.1"] {
-        assert!(Plan::new(&given, &resolved(&entries(apart)), &some).is_ok(), "{apart}");
+        assert!(planned(&given, &resolved(&entries(apart)), &some).is_ok(), "{apart}");
     }
 }
 
+/// The changes of a plan, with the number of removed entries.
+fn changes(plan: &Plan) -> (Vec<Change>, usize) {
+    let changes = plan.entries.iter().map(|entry| entry.change.clone().unwrap()).collect();
+    (changes, plan.removed.as_ref().unwrap().len())
+}
+
 #[test]
-fn what_comes_from_where() {
+fn entries_name_their_sources_and_changes() {
     let given = spec(Form::Oci, true);
     let mut new = resolved(&entries("b1 linux/amd64, b2 linux/arm, b1 linux/arm64, b3 linux/ppc64le, e1 of b1"));
-    new.images[1].reference = given.target.with_digest(digest("b2"));
-    new.images[3].config = Some(platform("linux/s390x"));
+    new.images[3].config_platform = Some(platform("linux/s390x"));
     let mut before = index(&entries("a1 linux/amd64, a2 linux/386"));
     before.manifests[1].media_type = media_type::DOCKER_MANIFEST.into();
-    let plan = Plan::new(&given, &new, &held(holding(IndexKind::Oci, &before))).unwrap();
-    let tag = |source: &Option<Location>| source.as_ref().map_or("", |source| source.tag().unwrap()).to_owned();
-    assert_eq!(plan.sources.iter().map(tag).collect::<Vec<_>>(), ["b1", "", "b2", "b1", "b3", "e1"]);
-    let children: Vec<&str> = plan.children.iter().map(|child| name(child.descriptor.digest.as_str())).collect();
-    assert_eq!(children, ["b1", "b3", "e1"], "each once, and none that is in the target's repository");
-    assert_eq!(plan.children[0].bytes, new.images[0].bytes);
-    assert_eq!(plan.children[0].blobs, new.images[0].blobs);
+    let before = existing(holding(IndexKind::Oci, &before));
+    let plan = planned(&given, &new, &before).unwrap();
+    let tag = |entry: &PlannedEntry| entry.source.as_ref().map_or("", |source| source.tag().unwrap()).to_owned();
+    assert_eq!(plan.entries.iter().map(tag).collect::<Vec<_>>(), ["b1", "", "b2", "b1", "b3", "e1"]);
     let odd = check::other_platforms(&new.images[3..4]).into_iter().chain([Warning::MixedTypes { docker: 1, oci: 4 }]);
     assert_eq!(plan.warnings, odd.collect::<Vec<_>>());
     let replaced = Change::Replaced(digest("a1"));
-    let changes = [replaced, Change::Unchanged, Change::Added, Change::Added, Change::Added, Change::Added];
-    let difference = Difference { changes: changes.to_vec(), removed: Vec::new() };
-    assert_eq!(plan.difference, Some(difference));
-    let plan = Plan::new(&Spec { append: false, ..given.clone() }, &new, &held(holding(IndexKind::Oci, &before)));
-    assert_eq!(shown(&plan.unwrap().difference.unwrap().removed), "a2 linux/386");
-    assert_eq!(Plan::new(&given, &new, &Held::Unread).unwrap().difference, None);
-    let nothing = Plan::new(&given, &new, &Held::Nothing).unwrap().difference.unwrap();
-    assert_eq!(nothing, Difference { changes: vec![Change::Added; 5], removed: Vec::new() });
+    let expected = [replaced, Change::Unchanged, Change::Added, Change::Added, Change::Added, Change::Added];
+    assert_eq!(changes(&plan), (expected.to_vec(), 0));
+    let whole = planned(&Spec { append: false, ..given.clone() }, &new, &before).unwrap();
+    assert_eq!(shown(&whole.removed.unwrap()), "a2 linux/386");
+    let unread = planned(&given, &new, &Existing::Unread).unwrap();
+    assert!(unread.removed.is_none() && unread.entries.iter().all(|entry| entry.change.is_none()));
+    let first = planned(&given, &new, &Existing::Missing).unwrap();
+    assert_eq!(changes(&first), (vec![Change::Added; 5], 0));
+}
+
+#[test]
+fn children_are_those_of_the_index() {
+    let given = Spec { attestations: Attestations::Drop, ..spec(Form::Oci, true) };
+    let new = resolved(&entries("b1 linux/amd64, b2 linux/arm, e1 of b1"));
+    let plan = planned(&given, &new, &Existing::Missing).unwrap();
+    let children: Vec<&str> = plan.children.iter().map(|child| name(child.descriptor.digest.as_str())).collect();
+    assert_eq!(children, ["b1", "b2"]);
 }
 
 proptest! {
@@ -251,8 +264,8 @@ proptest! {
         attestations in proptest::sample::select(vec![Attestations::Keep, Attestations::Drop]),
     ) {
         let given = Spec { attestations, ..spec(form, true) };
-        let (new, before) = (resolved(&new), held(holding(kind, &index(&before))));
-        let plan = match Plan::new(&given, &new, &before) {
+        let (new, before) = (resolved(&new), existing(holding(kind, &index(&before))));
+        let plan = match planned(&given, &new, &before) {
             Ok(plan) => plan,
             Err(error) => {
                 prop_assert_eq!(error, PlanError::Empty { target: given.target });
@@ -263,17 +276,17 @@ proptest! {
         let is_docker = plan.descriptor.media_type == media_type::DOCKER_LIST;
         let kind = if is_docker { IndexKind::Docker } else { IndexKind::Oci };
         check(&plan, kind);
-        let read = HeldManifest {
+        let read = ExistingManifest {
             descriptor: plan.descriptor.clone(),
             bytes: plan.bytes.clone(),
             kind,
-            index: plan.index.clone(),
+            index: plan.index(),
             is_index: true,
             no_platform: None,
         };
-        let again = Plan::new(&given, &new, &held(read)).unwrap();
+        let again = planned(&given, &new, &existing(read)).unwrap();
         prop_assert_eq!((&again.descriptor, &again.bytes), (&plan.descriptor, &plan.bytes));
-        let Difference { changes, removed } = again.difference.unwrap();
-        prop_assert!(removed.is_empty() && changes.iter().all(|change| *change == Change::Unchanged));
+        prop_assert!(again.removed.unwrap().is_empty());
+        prop_assert!(again.entries.iter().all(|entry| entry.change == Some(Change::Unchanged)));
     }
 }

@@ -8,6 +8,7 @@ pub(super) use fault::Fault;
 pub use refusal::{RateLimit, Refusal, RegistryMessage};
 
 use std::fmt;
+use std::sync::Arc;
 
 use super::stop::StopReason;
 use crate::image::{Digest, ManifestError, UntrustedText};
@@ -80,8 +81,8 @@ pub enum ErrorKind {
     Manifest(ManifestError),
     /// An answer that breaks the protocol.
     Protocol(UntrustedText),
-    /// What was to be sent cannot be read where it comes from, which is not a registry.
-    Source(UntrustedText),
+    /// The caller's own: what it sends cannot be read, or its precondition is not met.
+    Caller(Arc<dyn std::error::Error + Send + Sync>),
     /// It was not sent, because the run was to end.
     Stopped(StopReason),
     /// It was not sent, because another part of the job had failed.
@@ -98,13 +99,6 @@ pub enum ErrorKind {
         wanted: Digest,
         /// The registry's answer.
         refusal: Box<Refusal>,
-    },
-    /// The tag does not point at what it was said to point at; it was not written.
-    Changed {
-        /// What was said; nothing for a tag that is not there.
-        expected: Option<Digest>,
-        /// What it points at.
-        current: Option<Digest>,
     },
     /// A write that was to follow a look at once could not be sent so soon. Nothing was sent.
     Late,
@@ -181,10 +175,18 @@ impl Error {
         }
     }
 
-    /// For a `BlobSource` that is not a registry.
+    /// Wraps an error of the caller, to pass through this client. `transient` says whether another try may help.
     #[must_use]
-    pub(crate) fn of_source(subject: impl Into<String>, reason: impl Into<UntrustedText>) -> Self {
-        Self::new(subject, ErrorKind::Source(reason.into()))
+    pub(crate) fn of_caller(cause: impl std::error::Error + Send + Sync + 'static, transient: bool) -> Self {
+        Self { transient, ..Self::new("", ErrorKind::Caller(Arc::new(cause))) }
+    }
+
+    /// The error that [`Self::of_caller`] wrapped, if this is one.
+    pub(crate) fn caller<E: std::error::Error + Clone + 'static>(&self) -> Option<E> {
+        match &self.kind {
+            ErrorKind::Caller(cause) => cause.downcast_ref().cloned(),
+            _ => None,
+        }
     }
 
     /// Whether another try may help.
@@ -283,17 +285,14 @@ impl ErrorKind {
                 write!(f, ": {actual} bytes received, the descriptor says {expected}")
             }
             Self::Manifest(error) => write!(f, ": {error}"),
-            Self::Protocol(reason) | Self::Source(reason) => write!(f, ": {reason}"),
+            Self::Protocol(reason) => write!(f, ": {reason}"),
+            Self::Caller(cause) => fmt::Display::fmt(cause, f),
             Self::Stopped(StopReason::Signal(_)) => f.write_str(": not done, interrupted"),
             Self::Stopped(StopReason::Deadline) => f.write_str(": not done, the deadline has passed"),
             Self::NotNeeded => Ok(()),
             Self::SignIn(reason) => write!(f, ": sign-in failed: {reason}"),
             Self::Immutable { current, wanted, refusal } => {
                 write!(f, " points at {current} and the registry does not let it move to {wanted} {refusal}")
-            }
-            Self::Changed { expected, current } => {
-                let name = |digest: &Option<Digest>| digest.as_ref().map_or("nothing".into(), ToString::to_string);
-                write!(f, " points at {}, and was to point at {}: not written", name(current), name(expected))
             }
             Self::Late => {
                 f.write_str(": the write could not be sent at once after the look; too much else is under way")

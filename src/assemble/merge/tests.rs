@@ -219,9 +219,10 @@ fn what_an_index_says_of_itself() {
 }
 
 /// As a run does it: chosen at the first look, taken out, and found to be gone at the next.
-fn take_out(held: &Index, selectors: &[Selector]) -> Result<Index, Vec<UntrustedText>> {
-    let chosen = choose(held, held, selectors)?;
-    let left = without(held, &chosen).ok_or_else(|| vec!["no image would be left".into()])?;
+fn take_out(held: &Index, selectors: &[Selector]) -> Result<Index, Vec<String>> {
+    let chosen = choose(held, held, selectors);
+    let chosen = chosen.map_err(|problems| problems.iter().map(ToString::to_string).collect::<Vec<_>>())?;
+    let left = without(held, &chosen).ok_or_else(|| vec!["no image would be left".to_owned()])?;
     assert_eq!(without(&left, &chosen).as_ref(), Some(&left), "again");
     Ok(left)
 }
@@ -257,11 +258,11 @@ fn what_is_taken_out() {
         (arms, "linux/arm/v7", Ok("a1 linux/arm, a2 linux/arm/v6")),
         (shared, "linux/arm/v6", Ok("a1 linux/arm/v7, f1 of a1")),
         (shared, "a1", Err("no image would be left")),
-        ("a1 linux/arm/v5, a2 linux/arm/v6, a3 linux/386", "linux/arm", Err("2 images for linux/arm;")),
+        ("a1 linux/arm/v5, a2 linux/arm/v6, a3 linux/386", "linux/arm", Err("2 images for linux/arm:")),
         ("a1 linux/arm/v6, a2 linux/arm/v7, a3 linux/386", "linux/arm", Ok("a1 linux/arm/v6, a3 linux/386")),
         ("a1 linux/arm/v6, a2 linux/arm", "linux/arm/v7", Ok("a1 linux/arm/v6")),
         ("a1 linux/amd64, a2 linux/amd64/v3", "linux/amd64/v1", Ok("a2 linux/amd64/v3")),
-        (windows, "windows/amd64", Err("2 images for windows/amd64;")),
+        (windows, "windows/amd64", Err("2 images for windows/amd64:")),
         (windows, "a1", Ok("a2 windows/amd64:10.0.2.1, a3 linux/amd64")),
         (arms, "linux/arm/v8", Err("no entry for linux/arm/v8;")),
         (arms, "windows/arm", Err("no entry for windows/arm;")),
@@ -280,7 +281,7 @@ fn what_is_taken_out() {
     assert_eq!(problems.len(), 3, "all at once: {problems:?}");
     assert!(problems[0].ends_with("; it holds linux/amd64, linux/arm64/v8"), "{problems:?}");
     let error = take_out(&index(&entries(windows)), &selectors("windows/amd64")).unwrap_err();
-    assert!(error[0].ends_with(&format!("--digest names one of {}, {}", digest("a1"), digest("a2"))), "{error:?}");
+    assert!(error[0].ends_with(&format!("images for windows/amd64: {}, {}", digest("a1"), digest("a2"))), "{error:?}");
 }
 
 /// Once a change was made, what others put in its place is theirs.

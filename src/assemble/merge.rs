@@ -123,42 +123,69 @@ pub(super) enum Chosen {
     Digest(Digest),
 }
 
+/// Why a selector does not stand for one image.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum SelectorProblem {
+    /// No entry has the digest.
+    #[error("it holds no entry with digest {0}")]
+    NoDigest(Digest),
+    /// No entry is for the platform.
+    #[error("it holds no entry for {wanted}; it holds {held}{}", suggestion(.wanted))]
+    NoPlatform {
+        /// The platform of the selector.
+        wanted: Box<Platform>,
+        /// The platforms that the index has.
+        held: UntrustedText,
+    },
+    /// Several different images are for the platform.
+    #[error("it holds {} images for {wanted}: {}", .digests.len(), .digests.join(", "))]
+    Several {
+        /// The platform of the selector.
+        wanted: Box<Platform>,
+        /// The digests of the images.
+        digests: Vec<String>,
+    },
+}
+
 /// What the selectors stand for in an index. `named` is the same index, with the platforms of configs for entries that
 /// have none.
 ///
-/// Errors: those that stand for nothing, or for several images.
-pub(super) fn choose(held: &Index, named: &Index, selectors: &[Selector]) -> Result<Vec<Chosen>, Vec<UntrustedText>> {
+/// # Errors
+/// Every selector that does not stand for one image.
+pub(super) fn choose(held: &Index, named: &Index, selectors: &[Selector]) -> Result<Vec<Chosen>, Vec<SelectorProblem>> {
     let (mut chosen, mut problems) = (Vec::new(), Vec::new());
     for selector in selectors {
         match choose_one(held, named, selector) {
             Ok(found) => chosen.push(found),
-            Err(problem) => problems.push(problem.into()),
+            Err(problem) => problems.push(problem),
         }
     }
     if problems.is_empty() { Ok(chosen) } else { Err(problems) }
 }
 
-fn choose_one(held: &Index, named: &Index, selector: &Selector) -> Result<Chosen, String> {
-    match selector {
-        Selector::Digest(digest) => match held.manifests.iter().any(|entry| entry.digest == *digest) {
-            true => Ok(Chosen::Digest(digest.clone())),
-            false => Err(format!("it holds no entry with digest {digest}")),
-        },
-        Selector::Platform(wanted) => match named.images_for(wanted).as_slice() {
-            [] => Err(format!("it holds no entry for {wanted}; it holds {}{}", named.held(), suggestion(wanted))),
-            // One image may be listed several times.
-            [(at, entry), rest @ ..] if rest.iter().all(|(_, other)| *other == *entry) => {
-                let listed = held.manifests.get(*at).and_then(|listed| listed.platform.clone());
-                match listed.filter(|platform| !platform.is_empty()) {
-                    Some(platform) => Ok(Chosen::Platform(platform, entry.digest.clone())),
-                    None => Ok(Chosen::Digest(entry.digest.clone())),
-                }
+fn choose_one(held: &Index, named: &Index, selector: &Selector) -> Result<Chosen, SelectorProblem> {
+    let wanted = match selector {
+        Selector::Platform(wanted) => wanted,
+        Selector::Digest(digest) if held.manifests.iter().any(|entry| entry.digest == *digest) => {
+            return Ok(Chosen::Digest(digest.clone()));
+        }
+        Selector::Digest(digest) => return Err(SelectorProblem::NoDigest(digest.clone())),
+    };
+    match named.images_for(wanted).as_slice() {
+        [] => Err(SelectorProblem::NoPlatform { wanted: Box::new(wanted.clone()), held: named.held().into() }),
+        // One image may be listed several times.
+        [(at, entry), rest @ ..] if rest.iter().all(|(_, other)| *other == *entry) => {
+            let listed = held.manifests.get(*at).and_then(|listed| listed.platform.clone());
+            match listed.filter(|platform| !platform.is_empty()) {
+                Some(platform) => Ok(Chosen::Platform(platform, entry.digest.clone())),
+                None => Ok(Chosen::Digest(entry.digest.clone())),
             }
-            found => {
-                let names: Vec<&str> = found.iter().map(|(_, entry)| entry.digest.as_str()).collect();
-                Err(format!("it holds {} images for {wanted}; --digest names one of {}", found.len(), names.join(", ")))
-            }
-        },
+        }
+        found => {
+            let digests = found.iter().map(|(_, entry)| entry.digest.to_string()).collect();
+            Err(SelectorProblem::Several { wanted: Box::new(wanted.clone()), digests })
+        }
     }
 }
 

@@ -1,22 +1,22 @@
-//! What becomes of the entries of an index when another takes its place. Pure.
+//! Compares what the target holds with what it will hold. Pure.
 
-use super::amend::is_same_platform;
+use super::merge::is_same_platform;
 use crate::image::{Descriptor, Digest, REFERENCE_DIGEST};
 
-/// What becomes of an entry.
+/// What becomes of an entry of the target's index.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Change {
-    /// There was none for its platform.
+    /// The target had no entry for its platform.
     Added,
-    /// It takes the place of the one with this digest, which is its own where only the platform's details or the
-    /// annotations differ.
+    /// It replaces the entry with this digest, which is its own digest if only the platform's details or the annotations
+    /// differ.
     Replaced(Digest),
-    /// It was there.
+    /// The target had this entry.
     Unchanged,
 }
 
-/// What becomes of each new entry, and the old ones in whose place nothing comes.
+/// Compares the entries of two indexes: the change of each new one, and the old ones that are removed.
 pub(super) fn compare(old: &[Descriptor], new: &[Descriptor]) -> (Vec<Change>, Vec<Descriptor>) {
     let mut left: Vec<&Descriptor> = old.iter().collect();
     let mut take = |is: &dyn Fn(&Descriptor) -> bool| {
@@ -34,7 +34,7 @@ pub(super) fn compare(old: &[Descriptor], new: &[Descriptor]) -> (Vec<Change>, V
         },
         _ => false,
     };
-    // One that is described otherwise, before one that takes the place of another.
+    // The same image with another description comes before another image for the platform.
     for same_digest in [true, false] {
         for (entry, change) in new.iter().zip(&mut changes).filter(|(_, change)| change.is_none()) {
             let before = take(&|old| (!same_digest || old.digest == entry.digest) && pairs(old, entry));
@@ -45,7 +45,7 @@ pub(super) fn compare(old: &[Descriptor], new: &[Descriptor]) -> (Vec<Change>, V
     (changes, left.into_iter().cloned().collect())
 }
 
-/// The image that an attestation speaks of.
+/// The image that an attestation is about.
 pub(super) fn image_of<'a>(attestation: &Descriptor, among: &'a [Descriptor]) -> Option<&'a Descriptor> {
     let of = attestation.annotations.get(REFERENCE_DIGEST)?;
     among.iter().find(|entry| *of == entry.digest.as_str())
@@ -57,7 +57,7 @@ mod tests {
 
     use proptest::prelude::*;
 
-    use super::super::amend::tests::{any_entries, entries, name, shown};
+    use super::super::merge::tests::{any_entries, entries, name, shown};
     use super::*;
 
     /// `=` is unchanged, `+` added, and a name that of the old digest.

@@ -1,8 +1,66 @@
 use std::fmt;
 
+use super::merge::SelectorProblem;
 use crate::event::Warning;
 use crate::image::{Location, Platform, UntrustedText};
-use crate::store::Error;
+use crate::store::{Error as StoreError, PublishError};
+
+/// Why an index was not assembled, or not completely.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum Error {
+    /// Sources that cannot be used. No manifest was written.
+    #[error(transparent)]
+    Resolve(#[from] ResolveError),
+    /// Sources that do not make an index together. No manifest was written.
+    #[error(transparent)]
+    Plan(Box<PlanError>),
+    /// What the target holds cannot be read. No manifest was written.
+    #[error(transparent)]
+    Target(StoreError),
+    /// Writing failed; the error says what was written before.
+    #[error(transparent)]
+    Publish(Box<PublishError>),
+    /// Other writers kept writing over the tag, or changed it each time before it was written.
+    #[error("{}", contended(*.times, .written))]
+    Contended {
+        /// How often it was written.
+        times: u32,
+        /// The tag, and what became of it; without errors.
+        written: Box<PublishError>,
+    },
+    /// The tag was written, and other writers have put something there to which the change cannot be made.
+    #[error("{error}\n  it was written, and then written over by others")]
+    Unplanned {
+        /// Why the change cannot be made again.
+        #[source]
+        error: Box<PlanError>,
+        /// The tag, and what became of it; without errors.
+        written: Box<PublishError>,
+    },
+}
+
+fn contended(times: u32, written: &PublishError) -> String {
+    let target = &written.target;
+    let times = match times {
+        0 => return format!("{target}: changed by others each time that it was to be written; run this again"),
+        1 => "once".to_owned(),
+        times => format!("{times} times"),
+    };
+    format!("{target}: written {times}, and written over by others each time; run this again when they are done")
+}
+
+impl From<PlanError> for Error {
+    fn from(error: PlanError) -> Self {
+        Self::Plan(Box::new(error))
+    }
+}
+
+impl From<PublishError> for Error {
+    fn from(error: PublishError) -> Self {
+        Self::Publish(Box::new(error))
+    }
+}
 
 /// Why resolved sources do not make an index.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -33,6 +91,13 @@ pub enum PlanError {
         target: Location,
         /// Bytes.
         size: u64,
+    },
+    /// Selectors that do not stand for one image each.
+    Selectors {
+        /// The index that was to be changed.
+        target: Location,
+        /// What is wrong with them; never empty.
+        problems: Vec<SelectorProblem>,
     },
     /// What the target holds cannot be changed as asked for.
     Unamendable {
@@ -75,17 +140,18 @@ impl fmt::Display for PlanError {
                 (target, reasons)
             }
             Self::NotDockers { target, what } => {
-                let reason = format!("it would be a Docker manifest list, which has no {what}; with --type oci it has");
-                (target, vec![reason])
+                (target, vec![format!("it would be a Docker manifest list, which has no {what}")])
             }
             Self::TooLong { target, size } => {
                 (target, vec![format!("the index has {size} bytes, more than the 4 MiB that registries take")])
             }
+            Self::Selectors { target, problems } => (target, problems.iter().map(ToString::to_string).collect()),
             Self::Unamendable { target, reasons } => (target, reasons.iter().map(ToString::to_string).collect()),
             Self::Strict { target, warnings } => (target, warnings.iter().map(ToString::to_string).collect()),
             Self::Unwritable { target, reason } => (target, vec![format!("cannot write the index: {reason}")]),
         };
-        let what = if matches!(self, Self::Unamendable { .. }) { "change" } else { "assemble" };
+        let is_change = matches!(self, Self::Unamendable { .. } | Self::Selectors { .. });
+        let what = if is_change { "change" } else { "assemble" };
         write!(f, "cannot {what} {target}: {}", reasons.join("\n  "))
     }
 }
@@ -113,36 +179,26 @@ pub struct SourceProblem {
 }
 
 /// Why a source cannot be used.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, thiserror::Error)]
 #[non_exhaustive]
 pub enum SourceReason {
-    /// The registry's doing.
-    Registry(Error),
-    /// The source's own, with its reference.
+    /// The source's own manifest does not exist.
+    #[error(transparent)]
+    Missing(StoreError),
+    /// It, or a part of it, cannot be read.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// What it holds cannot be used; names the source.
+    #[error("{0}")]
     Unusable(UntrustedText),
-}
-
-impl From<Error> for SourceReason {
-    fn from(error: Error) -> Self {
-        Self::Registry(error)
-    }
 }
 
 impl SourceReason {
     /// Whether the failure of another index, with which this one shares a source, is this one's as well.
     pub(super) fn counts(&self) -> bool {
         match self {
-            Self::Registry(error) => error.counts(),
+            Self::Missing(error) | Self::Store(error) => error.counts(),
             Self::Unusable(_) => true,
-        }
-    }
-}
-
-impl fmt::Display for SourceReason {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Registry(error) => error.fmt(f),
-            Self::Unusable(reason) => reason.fmt(f),
         }
     }
 }
@@ -180,14 +236,25 @@ impl fmt::Display for ResolveError {
     }
 }
 
-impl std::error::Error for ResolveError {}
+impl std::error::Error for ResolveError {
+    /// The first of the problems that comes from a registry or layout.
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        self.store_errors().next().map(|error| error as _)
+    }
+}
 
 impl ResolveError {
-    /// What registries said, for hints.
-    pub fn registry_errors(&self) -> impl Iterator<Item = &Error> {
+    /// What registries and layouts said.
+    pub fn store_errors(&self) -> impl Iterator<Item = &StoreError> {
         self.problems.iter().filter_map(|problem| match &problem.reason {
-            SourceReason::Registry(error) => Some(error),
+            SourceReason::Missing(error) | SourceReason::Store(error) => Some(error),
             SourceReason::Unusable(_) => None,
         })
+    }
+
+    /// Whether a source does not exist.
+    #[must_use]
+    pub fn is_missing(&self) -> bool {
+        self.store_errors().any(StoreError::is_missing)
     }
 }

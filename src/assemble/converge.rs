@@ -1,0 +1,251 @@
+//! Changes what a tag holds while other writers may do the same. Registries have no conditional write, so a change is
+//! written, read back after a settling time, and made again if it was lost.
+
+use std::time::Duration;
+
+use bytes::Bytes;
+
+use super::error::{Error, PlanError};
+use super::existing::Existing;
+use super::log::Log;
+use super::plan::Plan;
+use crate::image::{Descriptor, Location};
+use crate::store::{
+    Error as StoreError, IfMatch, Publication, PublishError, PublishReport, Run, TagOutcome, TagReport, TagTarget,
+};
+
+/// How often a change is made when other writers undo it.
+const TRIES: u32 = 50;
+/// Writers that collided wait for a random time of up to this, if there is no settling time.
+const JITTER: Duration = Duration::from_millis(100);
+
+/// A change of what a tag holds.
+pub(super) trait Edit {
+    /// The plan to make the change; if there is nothing to change, the plan of what the tag holds.
+    fn plan(&self, existing: &Existing) -> Result<Plan, PlanError>;
+
+    /// Whether the change stands after it was written over `before`. Another writer may have put something of its own in
+    /// its place, but not what was there before: a writer that read the tag too early does that.
+    fn stands(&self, existing: &Existing, before: &Existing) -> bool;
+
+    /// The plan of what the tag holds, unchanged.
+    fn plan_unchanged(&self, existing: &Existing) -> Result<Plan, PlanError>;
+}
+
+/// Makes an edit of a tag, and lets further tags follow it.
+pub(super) struct Convergence<'a> {
+    pub(super) run: &'a Run,
+    pub(super) target: &'a Location,
+    /// Further tags, which get the index that the target has in the end.
+    pub(super) tags: &'a [Location],
+    pub(super) edit: &'a (dyn Edit + Sync),
+    pub(super) if_match: Option<&'a IfMatch>,
+    /// Whether every tag that was written must read back.
+    pub(super) wait: bool,
+    pub(super) settle: Duration,
+    pub(super) log: &'a Log,
+}
+
+/// What a convergence has done so far.
+#[derive(Default)]
+struct Progress {
+    attempts: u32,
+    /// What the last write was made over.
+    before: Option<Existing>,
+    /// Whether the target was read a settling time after the last change.
+    is_settled: bool,
+    tags: Vec<TagReport>,
+    /// How often the target was written.
+    writes: u32,
+    /// What was written last.
+    descriptor: Option<Descriptor>,
+}
+
+impl Convergence<'_> {
+    /// Writes the target until the change stands a settling time later; then the further tags, until the target is still
+    /// what they point at. If there is nothing to change, that is checked a settling time later as well: another writer may
+    /// be about to undo what is there.
+    pub(super) async fn run(&self, mut existing: Existing) -> Result<(Plan, PublishReport), Error> {
+        let mut progress = Progress::default();
+        loop {
+            progress.attempts += 1;
+            let plan = self.plan(&existing, &progress)?;
+            if existing.digest() != Some(&plan.descriptor.digest) {
+                existing = self.write_target(&plan, existing, &mut progress).await?;
+            } else if !progress.is_settled {
+                existing = self.settled(&plan, &progress).await?;
+                progress.is_settled = true;
+            } else {
+                let report = self.write_tags(&plan, &existing, &mut progress).await?;
+                if self.is_still(&existing, &report).await {
+                    return Ok((plan, progress.report(report)));
+                }
+                if progress.attempts > TRIES {
+                    return Err(self.contended(&plan, &progress));
+                }
+                existing = self.read(&plan, &progress).await?;
+            }
+        }
+    }
+
+    fn plan(&self, existing: &Existing, progress: &Progress) -> Result<Plan, Error> {
+        let stands = progress.before.as_ref().is_some_and(|before| self.edit.stands(existing, before));
+        let planned = if stands { self.edit.plan_unchanged(existing) } else { self.edit.plan(existing) };
+        planned.map_err(|error| self.unplanned(error, progress))
+    }
+
+    /// Writes the target over what it holds; returns what it holds later.
+    async fn write_target(&self, plan: &Plan, existing: Existing, progress: &mut Progress) -> Result<Existing, Error> {
+        self.check_may_write(plan, &existing, progress)?;
+        match self.publish(plan, vec![self.target_over(&existing)], false).await {
+            Ok(report) => progress.add(self.target, &report),
+            Err(error) if error.is_changed() && self.if_match.is_none() => {
+                progress.is_settled = false;
+                return self.start_over(plan, progress).await;
+            }
+            Err(error) => return Err(progress.of(error).into()),
+        }
+        let now = self.settled(plan, progress).await?;
+        progress.is_settled = self.edit.stands(&now, &existing);
+        progress.before = Some(existing);
+        if progress.is_settled { Ok(now) } else { self.start_over(plan, progress).await }
+    }
+
+    /// Checks that the target may be written: not for ever, and only over what it must point at.
+    fn check_may_write(&self, plan: &Plan, existing: &Existing, progress: &Progress) -> Result<(), Error> {
+        if progress.attempts > TRIES || (self.if_match.is_some() && progress.writes > 0) {
+            return Err(self.contended(plan, progress));
+        }
+        let Some(if_match) = self.if_match else { return Ok(()) };
+        let checked = if_match.check(&self.target.to_string(), existing.digest());
+        checked.map_err(|error| self.failed(plan, progress, error))
+    }
+
+    /// Writes the further tags, where they do not point at the index yet.
+    async fn write_tags(
+        &self,
+        plan: &Plan,
+        existing: &Existing,
+        progress: &mut Progress,
+    ) -> Result<PublishReport, Error> {
+        let current = self.run.store().current_digests(self.tags).await;
+        let further = self.tags.iter().cloned().zip(current).map(|(tag, current)| TagTarget::new(tag, current));
+        let tags = std::iter::once(self.target_over(existing)).chain(further).collect();
+        let published = self.publish(plan, tags, self.wait && !self.tags.is_empty()).await;
+        let report = published.map_err(|error| progress.of(error))?;
+        progress.add(self.target, &report);
+        Ok(report)
+    }
+
+    /// The target, to be written only if it still holds this.
+    fn target_over(&self, existing: &Existing) -> TagTarget {
+        let before = existing.digest().cloned();
+        let if_match = before.clone().map_or(IfMatch::Nothing, IfMatch::Digest);
+        TagTarget { if_match: Some(if_match), ..TagTarget::new(self.target.clone(), Ok(before)) }
+    }
+
+    async fn publish(&self, plan: &Plan, tags: Vec<TagTarget>, wait: bool) -> Result<PublishReport, PublishError> {
+        let publication = Publication { tags, wait, ..self.publication(plan) };
+        self.run.publish(&publication, &|step| self.log.step(step)).await
+    }
+
+    fn publication<'p>(&'p self, plan: &'p Plan) -> Publication<'p> {
+        let children = std::slice::from_ref(&plan.children);
+        Publication::new(self.target, &plan.descriptor, &plan.bytes, children)
+    }
+
+    /// Whether the target is still what the further tags were made to point at.
+    async fn is_still(&self, existing: &Existing, report: &PublishReport) -> bool {
+        let further = report.tags.iter().filter(|tag| tag.location != *self.target);
+        let has_moved = further.into_iter().any(|tag| tag.outcome.is_written());
+        !has_moved || self.run.store().current_digest(self.target).await.ok().flatten().as_ref() == existing.digest()
+    }
+
+    /// What the target holds after other writers have had the time to end what they had begun.
+    async fn settled(&self, plan: &Plan, progress: &Progress) -> Result<Existing, Error> {
+        self.sleep(self.settle, plan, progress).await?;
+        self.read(plan, progress).await
+    }
+
+    /// What the target holds after a random time, which differs between writers that collided.
+    async fn start_over(&self, plan: &Plan, progress: &Progress) -> Result<Existing, Error> {
+        self.log.started_over();
+        let longest = self.settle.max(JITTER) * progress.attempts.min(4);
+        self.sleep(longest.mul_f64(fastrand::f64()), plan, progress).await?;
+        self.read(plan, progress).await
+    }
+
+    async fn sleep(&self, time: Duration, plan: &Plan, progress: &Progress) -> Result<(), Error> {
+        let slept = self.run.store().client().stop().or(tokio::time::sleep(time)).await;
+        let stopped = |reason| StoreError::Stopped { subject: self.target.to_string(), reason };
+        slept.map_err(|reason| self.failed(plan, progress, stopped(reason)))
+    }
+
+    async fn read(&self, plan: &Plan, progress: &Progress) -> Result<Existing, Error> {
+        let read = Existing::read(self.run.store(), self.target).await;
+        read.map_err(|error| self.failed(plan, progress, error))
+    }
+
+    /// The publication of all tags, for errors.
+    fn all_tags<'p>(&'p self, descriptor: &'p Descriptor, bytes: &'p Bytes) -> Publication<'p> {
+        let tags = std::iter::once(self.target).chain(self.tags).cloned().map(TagTarget::unread).collect();
+        Publication { tags, ..Publication::new(self.target, descriptor, bytes, &[]) }
+    }
+
+    fn failed(&self, plan: &Plan, progress: &Progress, error: StoreError) -> Error {
+        progress.of(self.all_tags(&plan.descriptor, &plan.bytes).failed_before(vec![error])).into()
+    }
+
+    fn contended(&self, plan: &Plan, progress: &Progress) -> Error {
+        let unwritten = self.all_tags(&plan.descriptor, &plan.bytes).failed_before(Vec::new());
+        Error::Contended { times: progress.writes, written: Box::new(progress.of(unwritten)) }
+    }
+
+    /// The error if there is no plan for what the target holds now.
+    fn unplanned(&self, error: PlanError, progress: &Progress) -> Error {
+        let Some(descriptor) = &progress.descriptor else { return error.into() };
+        let unwritten = self.all_tags(descriptor, &Bytes::new()).failed_before(Vec::new());
+        Error::Unplanned { error: Box::new(error), written: Box::new(progress.of(unwritten)) }
+    }
+}
+
+impl Progress {
+    fn add(&mut self, target: &Location, report: &PublishReport) {
+        if report.tags.iter().any(|tag| tag.location == *target && tag.outcome.is_written()) {
+            self.writes += 1;
+            self.descriptor = Some(report.descriptor.clone());
+        }
+        for tag in &report.tags {
+            match self.tags.iter_mut().find(|known| known.location == tag.location) {
+                Some(known) if known.outcome.is_written() => {}
+                // What it pointed at first is what it pointed at before this run.
+                Some(known) => known.outcome = tag.outcome,
+                None => self.tags.push(tag.clone()),
+            }
+        }
+    }
+
+    /// The report, with what became of each tag in all writes together.
+    fn report(&self, mut report: PublishReport) -> PublishReport {
+        for tag in &mut report.tags {
+            if let Some(known) = self.tags.iter().find(|known| known.location == tag.location) {
+                tag.clone_from(known);
+            }
+        }
+        report
+    }
+
+    /// The error, with what became of each tag. One that was written and not read back since may be lost to another writer.
+    fn of(&self, mut error: PublishError) -> PublishError {
+        for tag in &mut error.tags {
+            let Some(known) = self.tags.iter().find(|known| known.location == tag.location) else { continue };
+            tag.was.clone_from(&known.was);
+            match (known.outcome.is_written(), tag.outcome) {
+                (true, TagOutcome::Failed) => tag.outcome = TagOutcome::Unknown,
+                (true, TagOutcome::Unchanged) => tag.outcome = known.outcome,
+                _ => {}
+            }
+        }
+        error
+    }
+}

@@ -1,0 +1,54 @@
+use std::sync::{Mutex, PoisonError};
+
+use crate::event::{Event, Events, Skipped, Step, Warning};
+use crate::image::{Digest, Location};
+use crate::store::Store;
+
+/// Reports what happens for a target, and keeps what its report needs.
+pub(super) struct Log {
+    events: Events,
+    target: Location,
+    /// Whether steps are only foreseen: they are kept and not reported.
+    dry_run: bool,
+    steps: Mutex<Vec<Step>>,
+    skipped: Mutex<Vec<Skipped>>,
+}
+
+impl Log {
+    pub(super) fn new(store: &Store, target: &Location, dry_run: bool) -> Self {
+        let (events, target) = (store.client().events().clone(), target.clone());
+        Self { events, target, dry_run, steps: Mutex::default(), skipped: Mutex::default() }
+    }
+
+    pub(super) fn warn<'w>(&self, warnings: impl IntoIterator<Item = &'w Warning>) {
+        for warning in warnings {
+            self.events.emit(&Event::Warning { target: self.target.clone(), warning: warning.clone() });
+        }
+    }
+
+    pub(super) fn skipped(&self, skipped: Skipped) {
+        self.events.emit(&Event::Skipped { target: self.target.clone(), skipped: skipped.clone() });
+        self.skipped.lock().unwrap_or_else(PoisonError::into_inner).push(skipped);
+    }
+
+    pub(super) fn resolved(&self, source: Location, digest: Digest) {
+        self.events.emit(&Event::Resolved { target: self.target.clone(), source, digest });
+    }
+
+    pub(super) fn started_over(&self) {
+        self.events.emit(&Event::StartedOver { target: self.target.clone() });
+    }
+
+    pub(super) fn step(&self, step: Step) {
+        if !self.dry_run {
+            self.events.emit(&Event::Step { target: self.target.clone(), step: step.clone() });
+        }
+        self.steps.lock().unwrap_or_else(PoisonError::into_inner).push(step);
+    }
+
+    /// The steps and the skipped sources so far.
+    pub(super) fn so_far(&self) -> (Vec<Step>, Vec<Skipped>) {
+        let steps = self.steps.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        (steps, self.skipped.lock().unwrap_or_else(PoisonError::into_inner).clone())
+    }
+}

@@ -1,0 +1,158 @@
+//! Fetches the manifests of sources, each once for all indexes of a run.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use bytes::Bytes;
+use futures_util::future::try_join_all;
+
+use super::error::SourceReason;
+use crate::image::{Descriptor, Fetched, ImageManifest, Index, Location, Manifest, Platform, media_type};
+use crate::memory::Budget;
+use crate::single_flight::SingleFlight;
+use crate::spec::{Source, Spec};
+use crate::store::{Error, SourceManifest, Store};
+
+/// An image or attestation of a source, from its fetch to the plan.
+#[derive(Debug, Clone)]
+pub(super) struct SourceImage {
+    /// The source that it came from, as the spec names it.
+    pub(super) source: Location,
+    /// Its manifest, with what has to be placed at the target.
+    pub(super) manifest: SourceManifest,
+    /// Its entry in the index. Its platform and annotations are those of the index that it came in, until the image is
+    /// resolved.
+    pub(super) entry: Descriptor,
+    /// Where its config is.
+    pub(super) config: Descriptor,
+    /// The platform that its config names, once that was read.
+    pub(super) config_platform: Option<Platform>,
+    /// Whether it came in an index, which decides on its platform.
+    pub(super) from_index: bool,
+}
+
+type FetchedSource = Result<Arc<Vec<SourceImage>>, Error>;
+
+/// The sources of all indexes of a run. Each is fetched once, and kept as long as an index needs it.
+#[derive(Default)]
+pub(super) struct Sources {
+    fetched: SingleFlight<Location, FetchedSource, SourceReason>,
+    uses: Mutex<HashMap<Location, usize>>,
+}
+
+impl Sources {
+    pub(super) fn of(specs: &[Spec]) -> Self {
+        let mut uses = HashMap::new();
+        for source in specs.iter().flat_map(|spec| &spec.sources) {
+            *uses.entry(source.location.clone()).or_default() += 1;
+        }
+        Self { uses: Mutex::new(uses), ..Self::default() }
+    }
+
+    /// The images of a source. That a source does not exist is kept like an answer.
+    pub(super) async fn get(&self, store: &Store, source: &Source) -> Result<Arc<Vec<SourceImage>>, SourceReason> {
+        let location = &source.location;
+        let fetch = async {
+            match store.fetch_manifest(location).await {
+                Err(error) if error.is_missing() => Ok(Err(error)),
+                Err(error) => Err(SourceReason::Store(error)),
+                Ok(fetched) => Ok(Ok(Arc::new(images(store, location, fetched).await?))),
+            }
+        };
+        let fetched = self.fetched.get_or_share(location, fetch, SourceReason::counts).await?;
+        fetched.map_err(SourceReason::Missing)
+    }
+
+    /// Ends an index's use of its sources. Those that another index needs as well are kept while there is memory for
+    /// them; after that they are fetched again.
+    pub(super) fn release(&self, spec: &Spec, budget: &Budget) {
+        let mut uses = self.uses.lock().unwrap_or_else(PoisonError::into_inner);
+        for source in &spec.sources {
+            let Some(left) = uses.get_mut(&source.location) else { continue };
+            *left -= 1;
+            if *left == 0 {
+                uses.remove(&source.location);
+                self.fetched.forget(&source.location);
+            } else if budget.is_half_used() {
+                self.fetched.forget(&source.location);
+            }
+        }
+    }
+}
+
+/// An image is a source of one; an index is one of the images and attestations in it, as it describes them.
+async fn images(store: &Store, source: &Location, fetched: Fetched) -> Result<Vec<SourceImage>, SourceReason> {
+    match fetched.manifest {
+        Manifest::Image(image) => {
+            // OCI image-spec, "Content Descriptors": the type of an artifact is in its descriptor as well.
+            let entry = Descriptor { artifact_type: image.artifact_type.clone(), ..fetched.descriptor };
+            Ok(vec![source_image(source, entry, fetched.bytes, *image, false)])
+        }
+        Manifest::Index(index) => images_of_index(store, source, &index).await,
+    }
+}
+
+fn source_image(
+    source: &Location,
+    entry: Descriptor,
+    bytes: Bytes,
+    image: ImageManifest,
+    from_index: bool,
+) -> SourceImage {
+    let location = source.with_digest(entry.digest.clone());
+    let manifest = SourceManifest { location, descriptor: entry.clone(), bytes, blobs: image.blobs().into() };
+    SourceImage { source: source.clone(), manifest, entry, config: image.config, config_platform: None, from_index }
+}
+
+/// An index in an index. It is passed on if it has a platform, and only within its repository.
+fn nested(source: &Location, entry: &Descriptor) -> Result<SourceImage, SourceReason> {
+    if entry.platform.as_ref().is_none_or(Platform::is_empty) {
+        return Err(nested_index(source, entry));
+    }
+    let location = source.with_digest(entry.digest.clone());
+    let (descriptor, blobs) = (entry.clone(), Arc::default());
+    Ok(SourceImage {
+        source: source.clone(),
+        manifest: SourceManifest { location, descriptor, bytes: Bytes::new(), blobs },
+        entry: entry.clone(),
+        config: entry.clone(),
+        config_platform: None,
+        from_index: true,
+    })
+}
+
+/// Why an index in an index cannot be used.
+pub(super) fn nested_index(source: &Location, entry: &Descriptor) -> SourceReason {
+    let digest = &entry.digest;
+    unusable(format!("{source} holds another index, {digest}; name the images of that one as sources instead"))
+}
+
+pub(super) fn unusable(reason: String) -> SourceReason {
+    SourceReason::Unusable(reason.into())
+}
+
+async fn images_of_index(store: &Store, source: &Location, index: &Index) -> Result<Vec<SourceImage>, SourceReason> {
+    if index.manifests.is_empty() {
+        return Err(unusable(format!("{source} is an index without entries")));
+    }
+    try_join_all(index.manifests.iter().map(|entry| image_of_entry(store, source, entry))).await
+}
+
+async fn image_of_entry(store: &Store, source: &Location, entry: &Descriptor) -> Result<SourceImage, SourceReason> {
+    if media_type::is_index(&entry.media_type) {
+        return nested(source, entry);
+    }
+    if !media_type::is_image(&entry.media_type) {
+        let Descriptor { digest, media_type, .. } = entry;
+        let what = if media_type::is_blob(media_type) { "a blob, as build caches do" } else { "no image" };
+        return Err(unusable(format!("{source} cannot be a source: it lists {digest} of type {media_type}, {what}")));
+    }
+    let fetched = store.fetch_child(source, entry).await?;
+    match fetched.manifest {
+        Manifest::Image(image) => Ok(source_image(source, entry.clone(), fetched.bytes, *image, true)),
+        Manifest::Index(_) => {
+            let location = source.with_digest(entry.digest.clone());
+            Err(unusable(format!("{location} is an index where an image is expected")))
+        }
+    }
+}

@@ -1,0 +1,32 @@
+use super::error::{Error, Reason};
+use crate::image::Location;
+use crate::store::{Error as StoreError, Store};
+
+/// Lists the tags of a repository that match any of these patterns, sorted. `*` stands for any text and `?` for one
+/// character; a tag that is spelled out must exist.
+///
+/// # Errors
+/// The tags cannot be listed, or patterns that match nothing.
+pub async fn select_tags(store: &Store, from: &Location, patterns: &[String]) -> Result<Vec<String>, Error> {
+    let unreadable = |reason: Reason| Error::source(from, reason);
+    let Some(repository) = from.reference() else {
+        return Err(unreadable(Reason::Unusable("patterns of tags are for a repository in a registry".into())));
+    };
+    let tags = store
+        .client()
+        .tags(repository, usize::MAX)
+        .await
+        .map_err(|error| unreadable(StoreError::from(error).into()))?;
+    let patterns: Vec<(&String, wildmatch::WildMatch)> =
+        patterns.iter().map(|pattern| (pattern, wildmatch::WildMatch::new(pattern))).collect();
+    let mut unmatched = patterns.iter().filter(|(_, pattern)| !tags.iter().any(|tag| pattern.matches(tag))).peekable();
+    if unmatched.peek().is_some() {
+        let names: Vec<&str> = unmatched.map(|(name, _)| name.as_str()).collect();
+        return Err(unreadable(Reason::Unusable(format!("no tag matches {}", names.join(", ")).into())));
+    }
+    let mut selected: Vec<String> =
+        tags.into_iter().filter(|tag| patterns.iter().any(|(_, pattern)| pattern.matches(tag))).collect();
+    selected.sort_unstable();
+    selected.dedup();
+    Ok(selected)
+}

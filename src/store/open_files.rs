@@ -1,0 +1,198 @@
+//! Layouts and archives that are open. Whatever may block is done on a thread of its own, so that signals and the deadline
+//! are noticed meanwhile.
+
+use std::collections::HashSet;
+use std::fmt::Display;
+use std::path::Path;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use tokio::sync::Semaphore;
+
+use super::Error;
+use crate::image::{Descriptor, LayoutReference};
+use crate::layout::{self, CancelToken, Layout, Writer};
+use crate::links::{self, Target};
+use crate::memory::Budget;
+use crate::registry::Client;
+use crate::single_flight::SingleFlight;
+
+const ARCHIVE_IS_READ: &str = "the archive is a source as well, and would be replaced; write another";
+
+/// The layouts and archives that are open, by their resolved paths.
+pub(super) struct OpenFiles {
+    client: Client,
+    /// Bounds the blobs that are read or written at once.
+    slots: Arc<Semaphore>,
+    layouts: SingleFlight<LayoutReference, Arc<Layout>, Error>,
+    /// The layouts that are sources.
+    read: Mutex<HashSet<LayoutReference>>,
+    writers: SingleFlight<LayoutReference, Arc<Writer>, Error>,
+    /// The archives among the writers, in the order in which they were opened.
+    archives: Mutex<Vec<Arc<Writer>>>,
+}
+
+impl OpenFiles {
+    pub(super) fn new(client: Client, slots: Arc<Semaphore>) -> Self {
+        let (layouts, writers) = (SingleFlight::default(), SingleFlight::default());
+        Self { client, slots, layouts, read: Mutex::default(), writers, archives: Mutex::default() }
+    }
+
+    pub(super) fn client(&self) -> &Client {
+        &self.client
+    }
+
+    pub(super) fn budget(&self) -> &Budget {
+        self.client.budget()
+    }
+
+    /// Opens a layout to read it. An archive is opened once, and read through one handle.
+    pub(super) async fn layout(&self, at: &LayoutReference) -> Result<Arc<Layout>, Error> {
+        let key = key(at);
+        let open = async {
+            let (from, budget) = (at.clone(), self.budget().clone());
+            let layout = self.on_thread(at, move || Layout::open(&from, &budget)).await?;
+            self.read.lock().unwrap_or_else(PoisonError::into_inner).insert(key.clone());
+            Ok(Arc::new(layout))
+        };
+        self.layouts.get(&key, open).await
+    }
+
+    /// Opens a layout to write into it.
+    pub(super) async fn writer(&self, at: &LayoutReference) -> Result<Arc<Writer>, Error> {
+        let key = key(at);
+        let create = async {
+            self.check_not_read(at, &key)?;
+            let (to, cancel) = (at.clone(), self.cancel_token());
+            let writer = Arc::new(self.on_thread(at, move || Writer::create(&to, cancel)).await?);
+            if at.archive {
+                self.archives.lock().unwrap_or_else(PoisonError::into_inner).push(Arc::clone(&writer));
+            }
+            Ok(writer)
+        };
+        self.writers.get(&key, create).await
+    }
+
+    /// Whether something can be written to a layout, as far as that is known without writing.
+    pub(super) fn check_target(&self, at: &LayoutReference) -> Result<(), Error> {
+        self.check_not_read(at, &key(at))?;
+        Ok(layout::check_target(at)?)
+    }
+
+    fn check_not_read(&self, at: &LayoutReference, key: &LayoutReference) -> Result<(), Error> {
+        let is_read = || self.read.lock().unwrap_or_else(PoisonError::into_inner).contains(key);
+        if at.archive && is_read() { Err(layout::Error::new(at, ARCHIVE_IS_READ).into()) } else { Ok(()) }
+    }
+
+    /// Runs work on files on a thread of its own. When the run is stopped the thread has a few seconds to end, and is given
+    /// up after that.
+    pub(super) async fn on_thread<T: Send + 'static>(
+        &self,
+        subject: &(impl Display + Sync),
+        work: impl FnOnce() -> Result<T, layout::Error> + Send + 'static,
+    ) -> Result<T, Error> {
+        let stopped = |reason| Error::Stopped { subject: subject.to_string(), reason };
+        if let Some(reason) = self.client.stop().raised() {
+            return Err(stopped(reason));
+        }
+        let done = self.client.stop().or_soon(tokio::task::spawn_blocking(work)).await.map_err(stopped)?;
+        let done = done.map_err(|error| layout::Error::new(subject, error.to_string()))?;
+        done.map_err(|error| self.file_error(subject, error))
+    }
+
+    /// The error of work on files: that of the stop, if the stop ended it.
+    fn file_error(&self, subject: &impl Display, error: layout::Error) -> Error {
+        match self.client.stop().raised() {
+            Some(reason) if error.kind == layout::ErrorKind::Stopped => {
+                Error::Stopped { subject: subject.to_string(), reason }
+            }
+            _ => error.into(),
+        }
+    }
+
+    fn cancel_token(&self) -> CancelToken {
+        let stop = self.client.stop().clone();
+        CancelToken::new(move || stop.raised().is_some())
+    }
+
+    /// Whether a layout has a blob with its right bytes, without writing anything. False for an archive.
+    pub(super) async fn has_blob(&self, at: &LayoutReference, blob: &Descriptor) -> Result<bool, Error> {
+        let _permit = self.slots.acquire().await;
+        let (from, blob, cancel) = (at.clone(), blob.clone(), self.cancel_token());
+        self.on_thread(at, move || layout::has_blob(&from, &blob, &cancel)).await
+    }
+
+    /// Whether a layout that is written has a blob with its right bytes.
+    pub(super) async fn is_written(&self, to: &LayoutReference, blob: &Descriptor) -> Result<bool, Error> {
+        let (writer, blob) = (self.writer(to).await?, blob.clone());
+        let _permit = self.slots.acquire().await;
+        self.on_thread(to, move || writer.has_blob(&blob)).await
+    }
+
+    /// Writes into a layout, unless the run was stopped.
+    pub(super) async fn write(
+        &self,
+        layout: &LayoutReference,
+        write: impl FnOnce(&Writer) -> Result<(), layout::Error> + Send + 'static,
+    ) -> Result<(), Error> {
+        let writer = self.writer(layout).await?;
+        let written = self.on_thread(layout, move || write(&writer)).await;
+        // Reads see what was written.
+        self.layouts.forget(&key(layout));
+        written
+    }
+
+    /// Deletes a name, or every name of a digest, from a layout.
+    pub(super) async fn delete(&self, at: &LayoutReference) -> Result<(), Error> {
+        // What was read of it is out of date after this.
+        let key = key(at);
+        self.layouts.forget(&key);
+        self.read.lock().unwrap_or_else(PoisonError::into_inner).remove(&key);
+        let (from, cancel, budget) = (at.clone(), self.cancel_token(), self.budget().clone());
+        match self.on_thread(at, move || layout::delete(&from, &cancel, &budget)).await? {
+            Some(rewrite) => self.place_archive(rewrite.writer(), || rewrite.check()).await,
+            None => Ok(()),
+        }
+    }
+
+    /// Renames the archives that were written to their targets; without this the existing archives stay. Fails after a
+    /// stop.
+    pub(super) async fn finish(&self) -> Result<(), Error> {
+        for writer in self.archives() {
+            self.place_archive(&writer, || Ok(())).await?;
+        }
+        Ok(())
+    }
+
+    /// Packs what was written, and puts it in place of the archive if `check` agrees.
+    async fn place_archive(
+        &self,
+        writer: &Writer,
+        check: impl FnOnce() -> Result<(), layout::Error>,
+    ) -> Result<(), Error> {
+        let at = writer.at();
+        let Some(archive) = writer.begin_archive()? else { return Ok(()) };
+        self.on_thread(at, archive.packing()?).await?;
+        check()?;
+        archive.place().map_err(|error| self.file_error(at, error))
+    }
+
+    /// The archives that are not in their places yet, as the user spells them.
+    pub(super) fn unfinished(&self) -> Vec<String> {
+        self.archives().iter().map(|writer| writer.at().to_string()).collect()
+    }
+
+    fn archives(&self) -> Vec<Arc<Writer>> {
+        self.archives.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+}
+
+/// The same key for a layout however its path is spelled, and whatever links lead to it.
+fn key(at: &LayoutReference) -> LayoutReference {
+    let path = Path::new(&at.path);
+    let resolved = match links::resolve(path) {
+        Ok(Target::File(path)) => Ok(path),
+        _ => std::fs::canonicalize(path),
+    };
+    let path = resolved.map_or_else(|_| at.path.clone(), |path| path.to_string_lossy().into_owned());
+    LayoutReference { archive: at.archive, path, name: None, digest: None }
+}
