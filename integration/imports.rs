@@ -1,0 +1,310 @@
+//! Which modules of `src/` may import which, and that no files import each other.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::Path;
+
+use proc_macro2::{TokenStream, TokenTree};
+use syn::visit::{self, Visit};
+use syn::{ItemMod, ItemUse, Macro, MetaList, UseTree, Visibility};
+
+/// The top-level modules from top to bottom, each with the modules below it that it may import.
+const LAYERS: &str = "
+    main: cli
+    cli: output assemble copy delete inspect probe query verify store registry event spec links image
+    output: assemble inspect probe query verify store event image
+    assemble: store registry event spec memory single_flight image
+    copy: store registry event image
+    delete: store image
+    inspect: store image
+    probe: store registry event image
+    query: store image
+    verify: store registry single_flight image
+    store: registry layout event links memory single_flight image
+    registry: event memory single_flight image
+    layout: links memory image
+    event: spec image
+    spec: image
+    links:
+    memory:
+    single_flight:
+    image:
+";
+
+/// Modules without I/O, and what they therefore never name.
+const PURE: &[&str] = &["image", "spec"];
+const IMPURE: &[&str] = &["tokio", "reqwest", "clap", "std::fs", "std::env", "std::net", "std::process"];
+
+/// For each file and each file it imports from: the names that it imports.
+type Imports = BTreeMap<String, BTreeMap<String, BTreeSet<String>>>;
+
+/// A path in a module's code, with the name that it binds there if it is that of a `use`.
+struct Name {
+    path: String,
+    bound: Option<String>,
+    reexported: bool,
+}
+
+/// The modules of a crate by path, each with its file and the paths in its code.
+#[derive(Default)]
+struct Crate {
+    modules: BTreeMap<String, (String, Vec<Name>)>,
+    /// The paths of `#[cfg(test)]` modules, which are left out.
+    tests: Vec<String>,
+    /// The module that is being read.
+    at: String,
+}
+
+/// The tokens of a macro or an attribute as paths between spaces.
+fn paths_in(tokens: &TokenStream) -> String {
+    let words = tokens.clone().into_iter().map(|token| match token {
+        TokenTree::Ident(name) => format!("{name} "),
+        TokenTree::Punct(punct) if punct.as_char() == ':' => ":".to_owned(),
+        TokenTree::Group(group) => format!(" {} ", paths_in(&group.stream())),
+        _ => " ".to_owned(),
+    });
+    words.collect::<String>().replace(" ::", "::")
+}
+
+impl Crate {
+    fn read<'s>(sources: impl IntoIterator<Item = (&'s str, &'s str)>) -> Self {
+        let mut read = Self::default();
+        for (file, code) in sources {
+            let path = format!("crate::{}", file.trim_end_matches(".rs").replace('/', "::"));
+            let path = path.trim_end_matches("::mod").trim_end_matches("::lib");
+            let code = syn::parse_str(code).unwrap_or_else(|error| panic!("{file}: {error}"));
+            read.enter(path.to_owned(), file, |read| read.visit_file(&code));
+        }
+        let tests: Vec<String> = read.tests.iter().map(|test| format!("{test}::")).collect();
+        read.modules.retain(|path, _| !tests.iter().any(|test| format!("{path}::").starts_with(test)));
+        read
+    }
+
+    fn enter(&mut self, path: String, file: &str, visit: impl FnOnce(&mut Self)) {
+        self.modules.insert(path.clone(), (file.to_owned(), Vec::new()));
+        let outside = std::mem::replace(&mut self.at, path);
+        visit(self);
+        self.at = outside;
+    }
+
+    fn add(&mut self, path: String, bound: Option<String>, reexported: bool) {
+        self.modules.get_mut(&self.at).unwrap().1.push(Name { path, bound, reexported });
+    }
+
+    fn add_use(&mut self, tree: &UseTree, path: &str, reexported: bool) {
+        match tree {
+            UseTree::Path(step) => self.add_use(&step.tree, &format!("{path}{}::", step.ident), reexported),
+            UseTree::Group(group) => group.items.iter().for_each(|tree| self.add_use(tree, path, reexported)),
+            UseTree::Name(name) => {
+                let path = format!("{path}{}", name.ident);
+                let bound = path.trim_end_matches("::self").rsplit("::").next().map(str::to_owned);
+                self.add(path, bound, reexported);
+            }
+            UseTree::Rename(it) => self.add(format!("{path}{}", it.ident), Some(it.rename.to_string()), reexported),
+            UseTree::Glob(_) => self.add(format!("{path}*"), None, reexported),
+        }
+    }
+
+    fn add_path(&mut self, path: &str) {
+        // A lower-case word may as well be a variable.
+        if path.contains("::") || path.starts_with(char::is_uppercase) {
+            self.add(path.to_owned(), None, false);
+        }
+    }
+
+    fn add_tokens(&mut self, tokens: &TokenStream) {
+        paths_in(tokens).split_whitespace().for_each(|path| self.add_path(path.trim_matches(':')));
+    }
+
+    /// Finds the module that defines what a path leads to, and its name there. Re-exports are followed. A path that
+    /// ends at a module leads nowhere, as only what is used of the module ties the two; nor does one to another crate.
+    fn resolve(&self, from: &str, path: &str, depth: usize) -> Option<(String, String)> {
+        let (mut at, names) = (from.to_owned(), path.split("::").collect::<Vec<_>>());
+        for (place, name) in names.iter().enumerate() {
+            let child = format!("{at}::{name}");
+            match *name {
+                "crate" | "manifest_tool" => at = "crate".to_owned(),
+                "super" => at.truncate(at.rfind("::")?),
+                "self" => {}
+                _ if self.modules.contains_key(&child) => at = child,
+                _ => {
+                    let known = &self.modules.get(&at)?.1;
+                    return match known.iter().find(|known| known.bound.as_deref() == Some(name)) {
+                        Some(known) if depth < 20 => {
+                            let path = [&[known.path.as_str()], &names[place + 1..]].concat().join("::");
+                            self.resolve(&at, &path, depth + 1)
+                        }
+                        None if place > 0 => Some((at, (*name).to_owned())),
+                        _ => None,
+                    };
+                }
+            }
+        }
+        None
+    }
+
+    fn imports(&self) -> Imports {
+        let mut imports = Imports::new();
+        for (at, (file, names)) in &self.modules {
+            for Name { path, reexported, .. } in names {
+                let Some((module, name)) = self.resolve(at, path, 0) else { continue };
+                assert!(name != "*", "{file}: {path} hides what it imports");
+                let target = &self.modules[&module].0;
+                // A module that passes on what is defined below it does not use it.
+                if target != file && !(*reexported && module.starts_with(&format!("{at}::"))) {
+                    imports.entry(file.clone()).or_default().entry(target.clone()).or_default().insert(name);
+                }
+            }
+        }
+        imports
+    }
+
+    /// What the pure modules name of `IMPURE`.
+    fn impurities(&self) -> Vec<String> {
+        let pure = self.modules.values().filter(|(file, _)| PURE.contains(&top(file)));
+        let named = pure.flat_map(|(file, names)| names.iter().map(move |name| (file, &name.path)));
+        let impure = named.filter(|(_, path)| IMPURE.iter().any(|name| path.starts_with(name)));
+        impure.map(|(file, path)| format!("{file}: {path}")).collect()
+    }
+}
+
+impl Visit<'_> for Crate {
+    fn visit_item_mod(&mut self, item: &ItemMod) {
+        let path = format!("{}::{}", self.at, item.ident);
+        let mut cfgs = item.attrs.iter().filter(|attribute| attribute.path().is_ident("cfg"));
+        let is_test = |list: &MetaList| paths_in(&list.tokens).split_whitespace().any(|word| word == "test");
+        if cfgs.any(|cfg| cfg.meta.require_list().is_ok_and(is_test)) {
+            self.tests.push(path);
+        } else if item.content.is_some() {
+            let file = self.modules[&self.at].0.clone();
+            self.enter(path, &file, |read| visit::visit_item_mod(read, item));
+        }
+    }
+
+    fn visit_item_use(&mut self, item: &ItemUse) {
+        self.add_use(&item.tree, "", !matches!(item.vis, Visibility::Inherited));
+    }
+
+    fn visit_path(&mut self, path: &syn::Path) {
+        let names: Vec<String> = path.segments.iter().map(|segment| segment.ident.to_string()).collect();
+        self.add_path(&names.join("::"));
+        visit::visit_path(self, path);
+    }
+
+    fn visit_macro(&mut self, item: &Macro) {
+        self.add_tokens(&item.tokens);
+    }
+
+    fn visit_meta_list(&mut self, list: &MetaList) {
+        self.add_tokens(&list.tokens);
+    }
+}
+
+fn top(file: &str) -> &str {
+    file.split('/').next().unwrap().trim_end_matches(".rs")
+}
+
+/// The imports between the files that `wanted` chooses, a line for each pair of files.
+fn lines(imports: &Imports, wanted: impl Fn(&str, &str) -> bool) -> Vec<String> {
+    let pairs = imports.iter().flat_map(|(from, targets)| targets.iter().map(move |(to, names)| (from, to, names)));
+    let wanted = pairs.filter(|(from, to, _)| wanted(from, to));
+    let shown = wanted.map(|(from, to, names)| (from, to, Vec::from_iter(names.iter().cloned()).join(", ")));
+    shown.map(|(from, to, names)| format!("{from} -> {to}: {names}")).collect()
+}
+
+/// The rows of `LAYERS`: a module and those that it may import.
+fn layers() -> impl DoubleEndedIterator<Item = (&'static str, Vec<&'static str>)> {
+    let rows = LAYERS.lines().filter_map(|row| row.trim().split_once(':'));
+    rows.map(|(module, below)| (module, below.split_whitespace().collect()))
+}
+
+/// Imports between top-level modules that `LAYERS` does not list.
+fn violations(imports: &Imports) -> Vec<String> {
+    let allowed = |from: &str, to: &str| layers().any(|(module, below)| module == from && below.contains(&to));
+    lines(imports, |from, to| top(from) != top(to) && !allowed(top(from), top(to)))
+}
+
+/// The groups of files that import each other, directly or through others, as the imports inside each group.
+fn cycles(imports: &Imports) -> Vec<String> {
+    let direct = imports.iter().map(|(from, to)| (from.as_str(), to.keys().map(String::as_str).collect()));
+    let mut reach: BTreeMap<&str, BTreeSet<&str>> = direct.collect();
+    for middle in imports.keys() {
+        let beyond = reach[middle.as_str()].clone();
+        for reached in reach.values_mut().filter(|reached| reached.contains(middle.as_str())) {
+            reached.extend(&beyond);
+        }
+    }
+    let group_of = |file: &str| {
+        let mutual = reach.iter().filter(|(other, back)| reach[file].contains(*other) && back.contains(file));
+        Vec::from_iter(mutual.map(|(other, _)| *other))
+    };
+    let groups = reach.keys().map(|file| (file, group_of(file))).filter(|(file, group)| group.first() == Some(file));
+    let ties = |group: Vec<&str>| lines(imports, |from, to| group.contains(&from) && group.contains(&to));
+    groups.map(|(_, group)| ties(group).join("\n")).collect()
+}
+
+fn read_src() -> Crate {
+    let src = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
+    let (mut files, mut left) = (BTreeMap::new(), vec![src.clone()]);
+    while let Some(path) = left.pop() {
+        if path.is_dir() {
+            left.extend(std::fs::read_dir(&path).unwrap().map(|entry| entry.unwrap().path()));
+        } else {
+            let file = path.strip_prefix(&src).unwrap().to_str().unwrap().to_owned();
+            files.insert(file, std::fs::read_to_string(&path).unwrap());
+        }
+    }
+    Crate::read(files.iter().map(|(file, code)| (file.as_str(), code.as_str())))
+}
+
+#[test]
+fn imports_follow_the_layers() {
+    let mut lower = Vec::new();
+    for (module, below) in layers().rev() {
+        assert!(below.iter().all(|name| lower.contains(name)), "LAYERS: {module} lists a module that is not below it");
+        lower.push(module);
+    }
+    let src = read_src();
+    let unlisted = src.modules.values().map(|(file, _)| top(file)).find(|name| *name != "lib" && !lower.contains(name));
+    assert_eq!(unlisted, None, "LAYERS lacks a module");
+    let (wrong, impure) = (violations(&src.imports()), src.impurities());
+    assert!(wrong.is_empty(), "LAYERS does not allow\n{}", wrong.join("\n"));
+    assert!(impure.is_empty(), "in a pure module\n{}", impure.join("\n"));
+}
+
+#[test]
+#[ignore = "assemble, registry and cli have cycles"]
+fn no_files_import_each_other() {
+    let src = read_src();
+    let imports = src.imports();
+    let (count, cycles) = (imports.values().map(BTreeMap::len).sum::<usize>(), cycles(&imports));
+    eprintln!("{} modules, {count} imports, {} cycles", src.modules.len(), cycles.len());
+    assert!(cycles.is_empty(), "cycles:\n{}", cycles.join("\n\n"));
+}
+
+#[test]
+fn wrong_imports_are_found() {
+    let copy = [("copy/mod.rs", "mod tree; pub use tree::Tree;"), ("copy/tree.rs", "pub struct Tree;")];
+    for (file, code, expected) in [
+        ("image/a.rs", "use crate::{copy::{self, Tree as T}, spec};", "image/a.rs -> copy/tree.rs: Tree"),
+        ("spec/a.rs", "mod b { use crate::copy; type T = copy::Tree; }", "spec/a.rs -> copy/tree.rs: Tree"),
+        ("store/a.rs", "fn f() { say!(x, super::super::copy::Tree::new()); }", "store/a.rs -> copy/tree.rs: Tree"),
+        ("spec/a.rs", "use std::{fmt, fs::File};", "spec/a.rs: std::fs::File"),
+        ("cli/a.rs", "use crate::copy::Tree;", ""),
+        ("image/a.rs", "#[cfg(test)] mod tests { use crate::copy::Tree; }", ""),
+    ] {
+        let read = Crate::read(copy.into_iter().chain([(file, code)]));
+        assert_eq!([violations(&read.imports()), read.impurities()].concat().join("\n"), expected, "{code}");
+    }
+}
+
+#[test]
+fn cycles_are_found() {
+    let module = "mod leaf; pub use leaf::{Leaf, grow}; pub struct Root(Leaf);";
+    for (leaf, expected) in [
+        ("use super::Root;", &["copy/leaf.rs -> copy/mod.rs: Root\ncopy/mod.rs -> copy/leaf.rs: Leaf"][..]),
+        ("use crate::query::Query;", &[]),
+    ] {
+        let sources = [("copy/mod.rs", module), ("copy/leaf.rs", leaf), ("delete.rs", "use crate::copy::Root;")];
+        assert_eq!(cycles(&Crate::read(sources).imports()), expected, "{leaf}");
+    }
+}
