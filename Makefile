@@ -90,4 +90,9 @@ lint: ## Check formatting, lints and documentation
 	$(CARGO) fmt --check
 	$(CARGO) fmt --check --manifest-path fuzz/Cargo.toml
 	$(CARGO) clippy --locked --all-targets -- -D warnings
+	$(CARGO) clippy --locked --no-default-features --lib -- -D warnings
+	@tree=$$($(CARGO) tree --locked --no-default-features --edges normal --prefix none) && \
+	    if echo "$$tree" | grep -E '^(clap|indicatif|rpassword)'; then \
+	        echo "only the feature cli may depend on these" >&2; exit 1; \
+	    fi
 	RUSTDOCFLAGS="-D warnings" $(CARGO) doc --locked --no-deps --quiet

@@ -47,9 +47,11 @@
 //!
 //! Options are made with `..Default::default()`, as they get more fields; reports and errors do as well. The crate exposes
 //! two types of other crates: [`bytes::Bytes`] for content, and [`serde_json::Value`] for [`spec::schema`]. It never prints;
-//! the one exception is [`cli`], which is the program.
+//! the one exception is [`cli`], which is the program. With `default-features = false` that module is left out, and with it
+//! clap, indicatif and rpassword.
 
 pub mod assemble;
+#[cfg(feature = "cli")]
 pub mod cli;
 pub mod copy;
 pub mod delete;
@@ -59,6 +61,7 @@ pub mod inspect;
 pub mod layout;
 mod links;
 mod memory;
+#[cfg(feature = "cli")]
 mod output;
 pub mod probe;
 pub mod query;

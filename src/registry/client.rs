@@ -176,6 +176,7 @@ impl Client {
     }
 
     /// Whether half of the memory for what is read is in use: time to finish something before the next thing is begun.
+    #[cfg(feature = "cli")]
     pub(crate) fn is_short_of_memory(&self) -> bool {
         self.0.budget.is_half_used()
     }

@@ -46,8 +46,10 @@ pub use hosts::Hosts;
 pub use lists::TagList;
 pub use redact::Secret;
 pub use retry::RetryPolicy;
+#[cfg(feature = "cli")]
 pub(crate) use secrets::Secrets;
 pub use sign_in::credentials::{CredentialSources, Given, Login};
+#[cfg(feature = "cli")]
 pub(crate) use sign_in::credentials::{HOME, Stored, erase, store};
 pub use stop::{Stop, StopReason};
 pub(crate) use stream::BlobStream;

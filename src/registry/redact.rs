@@ -15,6 +15,7 @@ impl Secret {
     }
 
     /// Whether the text is empty.
+    #[cfg(feature = "cli")]
     pub(crate) fn is_empty(&self) -> bool {
         self.0.is_empty()
     }

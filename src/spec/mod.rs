@@ -14,8 +14,8 @@ mod yaml;
 use std::collections::HashSet;
 
 pub use problem::{Problem, SpecError};
+#[cfg(feature = "cli")]
 pub(crate) use reader::MAX_MEMORY;
-use reader::{PER_SOURCE, PER_VALUE};
 pub use schema::schema;
 pub use template::{AnnotationError, TemplateRequest, from_template, parse_annotations};
 pub use variables::Lookup;
@@ -187,8 +187,11 @@ impl Spec {
     }
 
     /// About how many bytes of memory it takes.
+    #[cfg(feature = "cli")]
     #[must_use]
     pub(crate) fn memory(&self) -> usize {
+        use reader::{PER_SOURCE, PER_VALUE};
+
         let annotations = self.sources.iter().map(|source| &source.annotations).chain([&self.annotations]);
         let pairs = annotations.flatten().map(|(key, value)| key.len() + value.len() + 2 * PER_VALUE);
         let tags = self.tags.iter().map(|tag| tag.len() + PER_VALUE);

@@ -1,7 +1,10 @@
 mod file;
 mod helper;
+#[cfg(feature = "cli")]
 mod lock;
+#[cfg(feature = "cli")]
 mod place;
+#[cfg(feature = "cli")]
 mod store;
 
 use std::convert::Infallible;
@@ -16,6 +19,7 @@ use serde_json::{Map, Value};
 use crate::registry::redact::Secret;
 use crate::single_flight::SingleFlight;
 use file::{ConfigFile, Form, Located};
+#[cfg(feature = "cli")]
 pub(crate) use store::{Stored, erase, store};
 
 /// What a registry's token service, or the registry itself, takes as proof.
@@ -68,8 +72,9 @@ impl CredentialSources {
     /// What messages call the source that has credentials for a registry, if one has. May run a helper.
     ///
     /// Errors: a configuration that cannot be read, or a helper that fails.
+    #[cfg(feature = "cli")]
     pub(crate) async fn source_for(&self, registry: &str) -> Result<Option<String>, String> {
-        Credentials::new(self).source(registry).await
+        Ok(Credentials::new(self).find(registry, "").await?.map(|found| found.source))
     }
 }
 
@@ -155,11 +160,6 @@ impl Credentials {
             }
         }
         Ok(None)
-    }
-
-    /// What a registry's credentials are called that would be used, if there are any.
-    async fn source(&self, registry: &str) -> Result<Option<String>, String> {
-        Ok(self.find(registry, "").await?.map(|found| found.source))
     }
 
     /// Whether there may be credentials, as far as can be told without running a helper.
@@ -312,7 +312,7 @@ mod tests {
         {
             let credentials = Credentials::new(&sources);
             let own = |source: &str| source == "--username";
-            let source = runtime.block_on(credentials.source(registry)).unwrap();
+            let source = runtime.block_on(credentials.find(registry, "")).unwrap().map(|found| found.source);
             assert_eq!(source.as_deref().is_some_and(own), expected, "{registry}");
             assert!(!expected || runtime.block_on(credentials.may_have(registry, "a")));
         }
