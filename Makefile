@@ -21,7 +21,7 @@ build: ## Build the release binary, target/release/manifest-tool
 	$(CARGO) build --release --locked
 
 man: ## Write a man page for each command into target/release/man
-	$(CARGO) run --quiet --locked --example man_pages -- $(TARGET)/release/man
+	$(CARGO) run --quiet --locked --features man-pages --bin man-pages -- $(TARGET)/release/man
 
 completions: build ## Write the completions of bash, zsh and fish into target/release/completions
 	@mkdir -p $(TARGET)/release/completions
@@ -89,7 +89,7 @@ deny: ## Check licences, sources and versions of dependencies, with cargo-deny; 
 lint: ## Check formatting, lints and documentation
 	$(CARGO) fmt --check
 	$(CARGO) fmt --check --manifest-path fuzz/Cargo.toml
-	$(CARGO) clippy --locked --all-targets -- -D warnings
+	$(CARGO) clippy --locked --all-targets --all-features -- -D warnings
 	$(CARGO) clippy --locked --no-default-features --lib -- -D warnings
 	@tree=$$($(CARGO) tree --locked --no-default-features --edges normal --prefix none) && \
 	    if echo "$$tree" | grep -E '^(clap|indicatif|rpassword)'; then \

@@ -12,7 +12,7 @@ fn run(command: &mut Command) -> String {
     String::from_utf8(output.stdout).unwrap()
 }
 
-/// As `examples/man_pages.rs` writes them.
+/// As `make man` writes them.
 fn man_pages(folder: &Path) -> Vec<PathBuf> {
     std::fs::create_dir_all(folder).unwrap();
     clap_mangen::generate_to(manifest_tool::cli::command(), folder).unwrap();
