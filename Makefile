@@ -12,37 +12,40 @@ cargo-fuzz-version = 0.13.2
 # Installs a cargo subcommand from crates.io if it is missing; one that is present is used, whatever its version.
 cargo-tool = $(CARGO) $(1) --version >/dev/null 2>&1 || $(CARGO) install --locked cargo-$(1)@$(cargo-$(1)-version)
 
-.PHONY: help build man completions install deb sbom demo test bench conformance deny fuzz lint
+.PHONY: help build dist man completions install deb sbom demo test bench conformance deny fuzz lint
 
 help: ## List the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sort | sed 's/:.*## /\t/' | expand -t 12
 
-build: ## Build the release binary, target/release/manifest-tool
+build: ## Build target/release/manifest-tool
 	$(CARGO) build --release --locked
 
-man: ## Write a man page for each command into target/release/man
-	$(CARGO) run --quiet --locked --features man-pages --bin man-pages -- $(TARGET)/release/man
+dist: ## Build the program as packages have it, target/dist/manifest-tool; slow
+	$(CARGO) build --profile dist --locked
 
-completions: build ## Write the completions of bash, zsh and fish into target/release/completions
-	@mkdir -p $(TARGET)/release/completions
-	@$(TARGET)/release/manifest-tool completion bash >$(TARGET)/release/completions/manifest-tool.bash
-	@$(TARGET)/release/manifest-tool completion zsh >$(TARGET)/release/completions/_manifest-tool
-	@$(TARGET)/release/manifest-tool completion fish >$(TARGET)/release/completions/manifest-tool.fish
+man: ## Write a man page for each command into target/dist/man
+	$(CARGO) run --quiet --locked --features man-pages --bin man-pages -- $(TARGET)/dist/man
 
-install: build man completions ## Put binary, completions and man pages in place, below PREFIX (/usr/local) and DESTDIR
+completions: dist ## Write the completions of bash, zsh and fish into target/dist/completions
+	@mkdir -p $(TARGET)/dist/completions
+	@$(TARGET)/dist/manifest-tool completion bash >$(TARGET)/dist/completions/manifest-tool.bash
+	@$(TARGET)/dist/manifest-tool completion zsh >$(TARGET)/dist/completions/_manifest-tool
+	@$(TARGET)/dist/manifest-tool completion fish >$(TARGET)/dist/completions/manifest-tool.fish
+
+install: dist man completions ## Put binary, completions and man pages in place, below PREFIX (/usr/local) and DESTDIR
 	install -d "$(DESTDIR)$(PREFIX)/bin" "$(DESTDIR)$(PREFIX)/share/man/man1" \
 	    "$(DESTDIR)$(PREFIX)/share/bash-completion/completions" "$(DESTDIR)$(PREFIX)/share/zsh/site-functions" \
 	    "$(DESTDIR)$(PREFIX)/share/fish/vendor_completions.d"
-	install -m 755 $(TARGET)/release/manifest-tool "$(DESTDIR)$(PREFIX)/bin/"
-	install -m 644 $(TARGET)/release/man/*.1 "$(DESTDIR)$(PREFIX)/share/man/man1/"
-	install -m 644 $(TARGET)/release/completions/manifest-tool.bash \
+	install -m 755 $(TARGET)/dist/manifest-tool "$(DESTDIR)$(PREFIX)/bin/"
+	install -m 644 $(TARGET)/dist/man/*.1 "$(DESTDIR)$(PREFIX)/share/man/man1/"
+	install -m 644 $(TARGET)/dist/completions/manifest-tool.bash \
 	    "$(DESTDIR)$(PREFIX)/share/bash-completion/completions/manifest-tool"
-	install -m 644 $(TARGET)/release/completions/_manifest-tool "$(DESTDIR)$(PREFIX)/share/zsh/site-functions/"
-	install -m 644 $(TARGET)/release/completions/manifest-tool.fish "$(DESTDIR)$(PREFIX)/share/fish/vendor_completions.d/"
+	install -m 644 $(TARGET)/dist/completions/_manifest-tool "$(DESTDIR)$(PREFIX)/share/zsh/site-functions/"
+	install -m 644 $(TARGET)/dist/completions/manifest-tool.fish "$(DESTDIR)$(PREFIX)/share/fish/vendor_completions.d/"
 
-deb: build man completions ## Make a Debian package, target/debian/*.deb, with cargo-deb
+deb: dist man completions ## Make a Debian package, target/debian/*.deb, with cargo-deb
 	@$(call cargo-tool,deb)
-	$(CARGO) deb --no-build --locked
+	$(CARGO) deb --no-build --profile dist --locked
 
 sbom: ## Write what this is made of into target/sbom, in CycloneDX's form, with cargo-cyclonedx
 	@$(call cargo-tool,cyclonedx)
@@ -69,7 +72,7 @@ conformance: build ## Find out what a registry does: make conformance REGISTRY=h
 
 bench: ## Measure round trips, requests and memory, beside other programs on PATH
 	@integration/install-tools.sh docker-registry
-	$(CARGO) bench --locked --bench bench
+	$(CARGO) bench --profile dist --locked --bench bench
 
 fuzz: ## Run each target of fuzz/ for a minute (FUZZ_SECONDS), with cargo-fuzz and the nightly toolchain
 	@$(CARGO) +nightly --version >/dev/null 2>&1 || \

@@ -64,15 +64,15 @@ fn man_pages_have_no_warnings() {
     }
 }
 
-/// What `make build man completions` leaves in the target folder.
+/// What `make dist man completions` leaves in the target folder.
 fn built(target: &Path) {
-    let release = target.join("release");
-    std::fs::create_dir_all(release.join("completions")).unwrap();
-    let program = release.join("manifest-tool");
+    let dist = target.join("dist");
+    std::fs::create_dir_all(dist.join("completions")).unwrap();
+    let program = dist.join("manifest-tool");
     run(Command::new("strip").arg("-o").arg(program).arg(env!("CARGO_BIN_EXE_manifest-tool")));
-    man_pages(&release.join("man"));
+    man_pages(&dist.join("man"));
     for (name, shell) in [("manifest-tool.bash", "bash"), ("_manifest-tool", "zsh"), ("manifest-tool.fish", "fish")] {
-        std::fs::write(release.join("completions").join(name), completion(shell)).unwrap();
+        std::fs::write(dist.join("completions").join(name), completion(shell)).unwrap();
     }
 }
 
@@ -80,7 +80,7 @@ fn built(target: &Path) {
 fn make(target: &Path, args: &[&str]) -> Command {
     let mut make = Command::new("make");
     make.current_dir(env!("CARGO_MANIFEST_DIR")).env("CARGO_TARGET_DIR", target);
-    make.args(["-s", "-o", "build", "-o", "man", "-o", "completions"]).args(args);
+    make.args(["-s", "-o", "dist", "-o", "man", "-o", "completions"]).args(args);
     for name in ["MAKEFLAGS", "MFLAGS", "MAKELEVEL"] {
         make.env_remove(name);
     }
@@ -143,5 +143,5 @@ fn the_debian_package_installs_into_a_root_of_its_own() {
     assert!(root.join("usr/share/doc/manifest-tool/copyright").is_file());
     let page = |path: PathBuf| std::fs::read_to_string(path).unwrap();
     let installed = page(root.join("usr/share/man/man1/manifest-tool-verify.1"));
-    assert_eq!(installed, page(target.join("release/man/manifest-tool-verify.1")));
+    assert_eq!(installed, page(target.join("dist/man/manifest-tool-verify.1")));
 }

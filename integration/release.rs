@@ -122,8 +122,8 @@ fn packages_have_all_that_belongs_to_them() {
         "linux-armv7/built/linux-armv7/manifest-tool",
         "windows-amd64/built/windows-amd64/manifest-tool.exe",
         "debian-ubuntu-24.04/manifest-tool_1.2.3-1_amd64.deb",
-        "words/release/man/manifest-tool.1",
-        "words/release/completions/_manifest-tool",
+        "words/dist/man/manifest-tool.1",
+        "words/dist/completions/_manifest-tool",
         "words/sbom/manifest-tool.cdx.json",
     ] {
         let file = path.join("artifacts").join(file);

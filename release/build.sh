@@ -30,12 +30,12 @@ if command -v rustup >/dev/null; then rustup target add "$triple"; fi
 
 upper=$(echo "$triple" | tr a-z- A-Z_)
 export "CC_$(echo "$triple" | tr - _)=$gnu-gcc" "CARGO_TARGET_${upper}_LINKER=$gnu-gcc"
-target=${CARGO_TARGET_DIR:-target}/dist
+target=${CARGO_TARGET_DIR:-target}/cross
 # These would take the place of those for the target.
 unset RUSTFLAGS CARGO_ENCODED_RUSTFLAGS
 if [ "$how" = --static ]; then
     export "CARGO_TARGET_${upper}_RUSTFLAGS=-C target-feature=+crt-static"
     target=$target-static
 fi
-cargo build --release --locked --target "$triple" --target-dir "$target"
-cp "$target/$triple/release/manifest-tool" "$folder/"
+cargo build --profile dist --locked --target "$triple" --target-dir "$target"
+cp "$target/$triple/dist/manifest-tool" "$folder/"

@@ -14,8 +14,8 @@ for folder in "$built"/*/; do
     name=manifest-tool-$version-$(basename "$folder")
     mkdir -p "$work/$name/man" "$work/$name/completions"
     cp "$folder"/* "$root/LICENSE" "$root/README.md" "$root/CHANGELOG.md" "$work/$name/"
-    cp "$target"/release/man/*.1 "$work/$name/man/"
-    cp "$target"/release/completions/* "$work/$name/completions/"
+    cp "$target"/dist/man/*.1 "$work/$name/man/"
+    cp "$target"/dist/completions/* "$work/$name/completions/"
     tar -C "$work" --sort=name --owner=0 --group=0 --numeric-owner --mode=u=rwX,go=rX \
         --mtime="@${SOURCE_DATE_EPOCH:-0}" -cf "$work/$name.tar" "$name"
     gzip -n9 <"$work/$name.tar" >"$packages/$name.tar.gz"
