@@ -10,6 +10,7 @@ use syn::{ItemMod, ItemUse, Macro, MetaList, UseTree, Visibility};
 /// The top-level modules from top to bottom, each with the modules below it that it may import.
 const LAYERS: &str = "
     main: cli
+    bin: cli
     cli: output assemble copy delete inspect probe query verify store registry event spec links image
     output: assemble inspect probe query verify store event image
     assemble: store registry event spec memory single_flight image
