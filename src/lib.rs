@@ -1,4 +1,6 @@
 #![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing))]
+// Some of what the command line uses is not public, and is dead without it.
+#![cfg_attr(not(feature = "cli"), allow(dead_code, unused_imports))]
 // What is public is meant to be.
 #![cfg_attr(not(test), deny(unreachable_pub, unnameable_types))]
 //! Puts one multi-platform reference, a Docker manifest list or an OCI image index, in front of images that were

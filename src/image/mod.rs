@@ -33,6 +33,4 @@ pub use manifest::{
 pub use platform::{Platform, PlatformError};
 pub use reference::{Reference, ReferenceError, TagError, check_tag};
 pub use untrusted::UntrustedText;
-#[cfg(feature = "cli")]
-pub(crate) use untrusted::{is_control, starts_command};
-pub(crate) use untrusted::{one_line, visible};
+pub(crate) use untrusted::{is_control, one_line, starts_command, visible};

@@ -4,8 +4,9 @@ use std::time::{Duration, SystemTime};
 
 use url::Url;
 
-use super::sign_in::challenge::{Challenge, parse_challenges};
-use super::{RetryPolicy, link, retry};
+use super::api::link;
+use super::auth::challenge::{Challenge, parse_challenges};
+use super::transport::retry::{self, RetryPolicy};
 
 /// Realm, service and scope of a Bearer challenge; empty texts for Basic.
 #[must_use]

@@ -1,57 +1,28 @@
 //! A registry client: manifests, configs, mounts and blobs over the distribution protocol, signed in where wanted.
 //!
 //! OCI distribution-spec; Docker's token authentication.
+//!
+//! Layers, each of which imports only from those below it:
+//!
+//! - `api`: the requests of the distribution-spec, as methods of [`Client`].
+//! - `client`: [`Client`], what is known of each registry, and the loop that signs and sends a request.
+//! - `auth`: challenges, tokens and credentials.
+//! - `transport`: one request on the wire: connections, TLS, proxies, redirects, bodies, retries.
+//! - `error`: [`Error`], and what a registry says of a request that it refuses.
 
-mod addresses;
-mod ahead;
-mod answer;
-mod ask;
-mod blobs;
-mod cleartext;
+mod api;
+mod auth;
 mod client;
-mod connections;
-mod encoding;
 mod error;
-mod exchange;
-mod failure;
 #[cfg(fuzzing)]
 pub mod fuzzing;
-mod group;
-mod host;
-mod hosts;
-mod link;
-mod lists;
-mod manifests;
-mod proxies;
-mod push;
-mod redact;
-mod redirects;
-mod retry;
-mod secrets;
-mod send;
-mod sign_in;
-mod silence;
-mod stop;
-mod stream;
-mod tls;
-mod tries;
-mod uploads;
+mod transport;
 
-pub(crate) use ask::{Question, Told, Verb};
-pub(crate) use blobs::{FoundBlob, blob_name};
+pub use api::TagList;
+pub(crate) use api::{BlobStream, FoundBlob, Mounting, Question, Session, Told, Verb, blob_name};
+pub use auth::credentials::{CredentialSources, Given, Login};
+pub(crate) use auth::credentials::{HOME, Stored, erase, store};
 pub use client::{Client, ClientConfig, Traffic};
-pub use error::{Denial, Denied, Error, ErrorKind, RateLimit, Refusal, RegistryMessage};
-pub(crate) use group::RetryGroup;
-pub use hosts::Hosts;
-pub use lists::TagList;
-pub use redact::Secret;
-pub use retry::RetryPolicy;
-#[cfg(feature = "cli")]
-pub(crate) use secrets::Secrets;
-pub use sign_in::credentials::{CredentialSources, Given, Login};
-#[cfg(feature = "cli")]
-pub(crate) use sign_in::credentials::{HOME, Stored, erase, store};
-pub use stop::{Stop, StopReason};
-pub(crate) use stream::BlobStream;
-pub use tls::Tls;
-pub(crate) use uploads::{Mounting, Session};
+pub use error::{Denial, Denied, Error, ErrorKind, RateLimit, Refusal, RegistryMessage, StopReason};
+pub use transport::{Hosts, RetryPolicy, Secret, Stop, Tls};
+pub(crate) use transport::{RetryGroup, Secrets};

@@ -2,7 +2,7 @@
 
 /// Why a connection failed, as far as a hint depends on it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(in crate::registry) enum Fault {
+pub(crate) enum Fault {
     /// No trusted certificate issued the server's certificate.
     NotTrusted,
     /// The server's certificate is not valid at this time.
@@ -33,7 +33,7 @@ pub(in crate::registry) enum Fault {
 
 impl Fault {
     /// What the user can do about it. `may_skip` is whether `--insecure` has an effect for the host.
-    pub(in crate::registry) fn hint(self, may_skip: bool) -> Option<String> {
+    pub(crate) fn hint(self, may_skip: bool) -> Option<String> {
         let (hint, is_of_certificate) = match self {
             Self::NotTrusted => {
                 ("--ca-cert FILE trusts the CA certificate, or the self-signed certificate, in a PEM file", true)

@@ -48,7 +48,7 @@ pub struct RateLimit {
 const MISSING: [&str; 6] = ["NAME_UNKNOWN", "MANIFEST_UNKNOWN", "TAG_UNKNOWN", "BLOB_UNKNOWN", "NOT_FOUND", "UNKNOWN"];
 
 impl RateLimit {
-    pub(in crate::registry) fn from_headers(limit: Option<&str>, remaining: Option<&str>) -> Option<Self> {
+    pub(crate) fn from_headers(limit: Option<&str>, remaining: Option<&str>) -> Option<Self> {
         let number = |text: &str| text.split([';', ',']).next()?.trim().parse().ok();
         let window = |text: &str| text.split(';').find_map(|part| part.trim().strip_prefix("w=")?.parse().ok());
         let found = Self {
@@ -62,24 +62,24 @@ impl RateLimit {
 
 impl Refusal {
     /// With what can be read from the answer's body.
-    pub(in crate::registry) fn new(request: impl Into<String>, status: u16, body: &[u8]) -> Self {
+    pub(crate) fn new(request: impl Into<String>, status: u16, body: &[u8]) -> Self {
         Self { request: request.into(), status, messages: registry_messages(body), ..Self::default() }
     }
 
     /// Whether the registry uses one of these codes.
-    pub(in crate::registry) fn says(&self, codes: &[&str]) -> bool {
+    pub(crate) fn says(&self, codes: &[&str]) -> bool {
         self.messages.iter().any(|message| codes.iter().any(|code| code.eq_ignore_ascii_case(&message.code)))
     }
 
     /// Whether the registry says that what was asked for does not exist: a 404 with a code that says so, or without any
     /// code, as error bodies are optional (distribution-spec, "Error Codes"). A 404 that speaks of rights says nothing
     /// of the content, and neither does one of a token service or of a refused write.
-    pub(super) fn is_missing(&self) -> bool {
+    pub(crate) fn is_missing(&self) -> bool {
         self.is_not_found() && (self.has_no_code() || self.says(&MISSING))
     }
 
     /// Whether content that a manifest names is missing: blobs have a code of their own.
-    pub(super) fn is_missing_content(&self) -> bool {
+    pub(crate) fn is_missing_content(&self) -> bool {
         self.is_missing() || (self.is_not_found() && self.says(&["MANIFEST_BLOB_UNKNOWN"]))
     }
 
@@ -95,26 +95,26 @@ impl Refusal {
 
     /// Whether storage to which a registry redirects says that it does not have the content, in the words of S3, Google
     /// or Azure.
-    pub(super) fn is_missing_in_storage(&self) -> bool {
+    pub(crate) fn is_missing_in_storage(&self) -> bool {
         self.status == 404 && self.says(&["NoSuchKey", "BlobNotFound"])
     }
 
     /// Whether a manifest may have been refused because what it refers to is not yet known everywhere in the registry.
     /// Nexus says nothing with it.
-    pub(in crate::registry) fn is_unknown_content(&self) -> bool {
+    pub(crate) fn is_unknown_content(&self) -> bool {
         let codes = ["MANIFEST_BLOB_UNKNOWN", "BLOB_UNKNOWN", "MANIFEST_UNKNOWN"];
         matches!(self.status, 400 | 404) && (self.says(&codes) || (self.status == 400 && self.messages.is_empty()))
     }
 
     /// Whether a server that speaks TLS got a request without TLS, in the words of Go and of nginx.
-    pub(super) fn wants_tls(&self) -> bool {
+    pub(crate) fn wants_tls(&self) -> bool {
         let words = ["HTTP request to an HTTPS server", "plain HTTP request was sent to HTTPS"];
         self.messages.iter().any(|message| words.iter().any(|words| message.message.contains(words)))
     }
 
     /// Whether a tag was refused because it points at something already. Harbor answers 412, ECR 400, Docker Hub and
     /// Artifactory 403, each with words of its own.
-    pub(in crate::registry) fn is_of_immutable_tag(&self) -> bool {
+    pub(crate) fn is_of_immutable_tag(&self) -> bool {
         let of_it = |message: &RegistryMessage| {
             let words = message.message.to_lowercase();
             message.code == "TAG_INVALID"

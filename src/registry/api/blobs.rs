@@ -1,0 +1,99 @@
+use bytes::Bytes;
+use reqwest::Method;
+
+use super::manifests::manifest_request;
+use crate::image::{Descriptor, MAX_CONFIG, Reference};
+use crate::registry::auth::scopes::Scopes;
+use crate::registry::client::registry_client::Client;
+use crate::registry::client::send::Request;
+use crate::registry::error::{Error, ErrorKind};
+use crate::registry::transport::answer::{Answer, Expected};
+use crate::registry::transport::encoding::encodings;
+
+impl Client {
+    /// Fetches an image's config and verifies digest and size (distribution-spec, "Pulling blobs").
+    ///
+    /// Errors: the registry's answer, other bytes than the descriptor names, or more than 8 MiB.
+    pub async fn fetch_config(&self, repository: &Reference, config: &Descriptor) -> Result<Bytes, Error> {
+        self.fetch_blob(repository, config, MAX_CONFIG).await
+    }
+
+    /// Fetches a blob, such as an SBOM or the statement of an attestation, and verifies digest and size.
+    ///
+    /// Errors: the registry's answer, other bytes than the descriptor names, or more than `limit` of them.
+    pub async fn fetch_blob(&self, repository: &Reference, blob: &Descriptor, limit: u64) -> Result<Bytes, Error> {
+        let mut request = blob_request(Method::GET, repository, blob, self.scopes_to_read(repository));
+        if blob.size > limit {
+            return Err(Error::new(request.subject, ErrorKind::TooLarge { limit }));
+        }
+        request.limit = limit;
+        request.expected = Expected {
+            digest: Some(blob.digest.clone()),
+            named_by: "descriptor",
+            size: Some(blob.size),
+            as_header_says: false,
+        };
+        Ok(self.send_ok(repository.registry(), &request).await?.body)
+    }
+
+    /// Asks whether a repository has a blob (distribution-spec, "Checking if content exists in the registry"). Where
+    /// the registry does not say, it has not.
+    pub async fn has_blob(&self, repository: &Reference, blob: &Descriptor) -> Result<bool, Error> {
+        let request = blob_request(Method::HEAD, repository, blob, Scopes::push(repository.repository()));
+        let answer = self.send(repository.registry(), &request).await?;
+        Ok(answer.status == 200)
+    }
+
+    /// Looks for a blob to read it: a HEAD, and a GET whose body is left where the answer to that does not tell.
+    ///
+    /// Errors: the registry's answer, [`Error::is_missing_content`] for one that is not there.
+    pub(crate) async fn find_blob(&self, repository: &Reference, blob: &Descriptor) -> Result<FoundBlob, Error> {
+        let request = blob_request(Method::HEAD, repository, blob, Scopes::pull(repository.repository()));
+        self.find(repository, request, blob.size).await
+    }
+
+    /// Looks likewise for a manifest, of whatever type.
+    pub(crate) async fn find_manifest(
+        &self,
+        repository: &Reference,
+        manifest: &Descriptor,
+    ) -> Result<FoundBlob, Error> {
+        let (at, scopes) = (repository.with_digest(manifest.digest.clone()), Scopes::pull(repository.repository()));
+        self.find(repository, manifest_request(Method::HEAD, &at, scopes), manifest.size).await
+    }
+
+    async fn find(&self, repository: &Reference, request: Request, size: u64) -> Result<FoundBlob, Error> {
+        // The length of an encoded body says nothing of the content.
+        let length = |answer: &Answer| match encodings(&answer.headers).is_empty() {
+            true => answer.header("content-length").and_then(|length| length.trim().parse().ok()),
+            false => None,
+        };
+        let mut answer = self.send(repository.registry(), &request).await?;
+        if matches!(answer.status, 408 | 429 | 500..) {
+            return Err(self.refused(repository.registry(), &request, &answer).await);
+        }
+        // Not every server has the length of what it does not send.
+        if answer.status != 200 || length(&answer).is_some_and(|length: u64| length != size) {
+            let request = Request { method: Method::GET, streamed: true, ..request };
+            answer = self.send_ok(repository.registry(), &request).await?;
+        }
+        Ok(FoundBlob { size: length(&answer) })
+    }
+}
+
+/// A blob, or manifest, that is there.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct FoundBlob {
+    /// Its length in bytes, where that is known without reading it.
+    pub size: Option<u64>,
+}
+
+/// What messages call a blob.
+pub(crate) fn blob_name(repository: &Reference, blob: &Descriptor) -> String {
+    format!("blob {}", repository.with_digest(blob.digest.clone()))
+}
+
+pub(crate) fn blob_request(method: Method, repository: &Reference, blob: &Descriptor, scopes: Scopes) -> Request {
+    let target = format!("v2/{}/blobs/{}", repository.repository(), blob.digest);
+    Request::new(method, target, scopes, blob_name(repository, blob))
+}

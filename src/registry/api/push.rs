@@ -1,0 +1,240 @@
+//! Writing a manifest, and being sure of what became of it.
+
+use std::time::{Duration, Instant};
+
+use bytes::Bytes;
+use reqwest::Method;
+
+use super::manifests::{get_request, head_request, manifest_request};
+use crate::event::Event;
+use crate::image::{Descriptor, Digest, Reference};
+use crate::registry::auth::scopes::Scopes;
+use crate::registry::client::registry_client::Client;
+use crate::registry::client::send::{Content, Request};
+use crate::registry::error::{Error, ErrorKind};
+use crate::registry::transport::answer::Expected;
+
+/// A write that is to meet a condition is sent so soon after the look, or is looked for again.
+const AT_ONCE: Duration = Duration::from_millis(300);
+/// Times that it is looked for again for that.
+const LOOKS: u32 = 20;
+
+/// Checks what a tag points at, `None` if it does not exist, just before it is written. An error ends the push.
+pub(crate) type Precondition<'a> = &'a (dyn Fn(Option<&Digest>) -> Result<(), Error> + Sync);
+
+impl Client {
+    /// Writes a manifest under `reference`'s tag or digest (distribution-spec, "Pushing Manifests").
+    ///
+    /// Any of 200, 201, 202 and 204 is success if the registry then has the digest: its answer names it, or a HEAD confirms
+    /// it. If the answer names another digest, the manifest is read back: equal bytes mean that the header is wrong, which
+    /// is a warning; other bytes are an error. If a tag was refused, or the answer was lost, the tag is read: one that
+    /// already points at the manifest is success, as with immutable tags. If the registry does not know what the manifest
+    /// refers to, the request is repeated, as recent writes may not be visible everywhere in it yet.
+    ///
+    /// # Errors
+    /// The registry's answer, [`ErrorKind::Immutable`], or [`ErrorKind::Unsettled`] if it is not known whether the manifest
+    /// was written, or will be: the answer to a try was lost. With any other error this has not moved the tag.
+    pub async fn push_manifest(
+        &self,
+        reference: &Reference,
+        descriptor: &Descriptor,
+        bytes: &Bytes,
+    ) -> Result<(), Error> {
+        self.push_manifest_if(reference, descriptor, bytes, None).await
+    }
+
+    /// Writes a manifest as [`Self::push_manifest`] does, if the tag meets a precondition. The tag is looked at before each
+    /// try; another writer can still come between the look and the write, for the time of a round trip.
+    ///
+    /// # Errors
+    /// As [`Self::push_manifest`], and the error of the precondition.
+    pub(crate) async fn push_manifest_if(
+        &self,
+        reference: &Reference,
+        descriptor: &Descriptor,
+        bytes: &Bytes,
+        precondition: Option<Precondition<'_>>,
+    ) -> Result<(), Error> {
+        let registry = reference.registry();
+        let request = Request {
+            content: Some(Content::Bytes(descriptor.media_type.clone().into(), bytes.clone())),
+            refers_to_new: true,
+            at_once: precondition.is_some(),
+            ..manifest_request(Method::PUT, reference, Scopes::push(reference.repository()))
+        };
+        let (mut tries, mut late) = (self.tries(registry, &request).await?, 0);
+        let outcome = loop {
+            let mut until = None;
+            if let Some(precondition) = precondition {
+                let looked = self.exact_digest(reference).await;
+                until = Some(Instant::now() + AT_ONCE);
+                match looked {
+                    // An earlier try did it.
+                    Ok(current) if tries.failed() > 0 && current.as_ref() == Some(&descriptor.digest) => return Ok(()),
+                    Ok(current) if current.as_ref() == Some(&descriptor.digest) => {}
+                    Ok(current) => precondition(current.as_ref())?,
+                    Err(error) => break Err(error),
+                }
+            }
+            let sending = self.send_signed_until(registry, &request, tries.failed(), until);
+            match tries.outcome_of(sending).await {
+                // A token was to be had first, or another request found the host to be left alone.
+                Some(Err(Error { kind: ErrorKind::Late, .. })) if late < LOOKS => late += 1,
+                Some(outcome) => break outcome,
+                None => {}
+            }
+        };
+        let (answered, is_tag) = (outcome.is_ok(), reference.digest().is_none());
+        let unsettled = |error: Error| Error::new(error.subject, ErrorKind::Unsettled(Box::new(error.kind)));
+        let error = match outcome {
+            Ok(answer) if matches!(answer.status, 200 | 201 | 202 | 204) => {
+                let read = match answer.digest() {
+                    Some(named) if named.matches(bytes) => return Ok(()),
+                    Some(named) => self.read_back_content(reference, &descriptor.digest, &named).await,
+                    None => self.read_back(reference, &descriptor.digest).await,
+                };
+                return read.map_err(|error| if is_tag { unsettled(error) } else { error });
+            }
+            Ok(answer) => self.refused(registry, &request, &answer).await,
+            Err(error) => error,
+        };
+        // Where no try was sent, or none was carried out, there is nothing to look at.
+        if !is_tag || (!tries.left_open() && !answered) {
+            return Err(error);
+        }
+        match self.look(reference).await {
+            Some(Some(digest)) if digest == descriptor.digest => Ok(()),
+            // What is under way may come to its end after the look.
+            _ if tries.left_open() => Err(unsettled(error)),
+            Some(current) => Err(refused_over(error, current, &descriptor.digest)),
+            None => Err(error),
+        }
+    }
+
+    /// Waits until a reference stands for `digest`, wherever in the registry one asks: as often and as long as requests
+    /// are tried again.
+    ///
+    /// Errors: it stands for something else, or nothing, to the end.
+    pub async fn read_back(&self, reference: &Reference, digest: &Digest) -> Result<(), Error> {
+        self.wait_for(reference, digest, Look::Header).await
+    }
+
+    /// Reads what was written under a reference, as the registry `named` another digest for it, and warns where only that
+    /// is wrong. It waits as [`Self::read_back`] does.
+    ///
+    /// Errors: the content is other than what was written, or there is none, to the end.
+    async fn read_back_content(&self, reference: &Reference, digest: &Digest, named: &Digest) -> Result<(), Error> {
+        self.wait_for(reference, digest, Look::Content).await?;
+        self.emit(|| Event::WrongDigestHeader {
+            reference: reference.to_string(),
+            named: named.clone(),
+            actual: digest.clone(),
+        });
+        Ok(())
+    }
+
+    async fn wait_for(&self, reference: &Reference, digest: &Digest, look: Look) -> Result<(), Error> {
+        let subject = reference.to_string();
+        let mut failed = 0;
+        loop {
+            let current = match look {
+                Look::Header => self.current_digest(reference).await?,
+                Look::Content => self.content_digest(reference, digest).await?,
+            };
+            if current.as_ref() == Some(digest) {
+                return Ok(());
+            }
+            failed += 1;
+            let Some(wait) = self.retry().wait(failed, None, 0.0) else {
+                let kind = match current {
+                    Some(actual) => {
+                        ErrorKind::Digest { expected: digest.clone(), actual, named_by: "manifest that was pushed" }
+                    }
+                    None => ErrorKind::Protocol("the registry took the manifest and does not have it".into()),
+                };
+                return Err(Error::new(subject, kind));
+            };
+            self.emit(|| Event::NotReadBack { reference: subject.clone(), digest: digest.clone(), wait });
+            let waited = self.stop().or(tokio::time::sleep(wait)).await;
+            waited.map_err(|reason| Error::new(subject.as_str(), ErrorKind::Stopped(reason)))?;
+        }
+    }
+
+    /// The digest of what a reference stands for, by its bytes alone, in the algorithm of `expected` if it is that.
+    async fn content_digest(&self, reference: &Reference, expected: &Digest) -> Result<Option<Digest>, Error> {
+        let get = Request { expected: Expected::default(), ..push_get_request(reference) };
+        match self.send_ok(reference.registry(), &get).await {
+            Ok(answer) if expected.matches(&answer.body) => Ok(Some(expected.clone())),
+            Ok(answer) => Ok(Some(Digest::sha256(&answer.body))),
+            // What was just written may not be known everywhere yet.
+            Err(error) if error.status() == Some(404) => Ok(None),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// The digest that a tag points at, `None` if it does not exist. The body of a 404 decides that, as it may speak of
+    /// rights: an answer to a HEAD has none.
+    async fn exact_digest(&self, reference: &Reference) -> Result<Option<Digest>, Error> {
+        let head = head_request(reference);
+        let answer = self.send(reference.registry(), &head).await?;
+        if let (200, Some(digest)) = (answer.status, answer.digest()) {
+            return Ok(Some(digest));
+        }
+        let get = push_get_request(reference);
+        match self.send_ok(reference.registry(), &get).await {
+            Ok(answer) => Ok(Some(Digest::sha256(&answer.body))),
+            Err(error) if error.is_missing() => Ok(None),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// What a tag points at, asked once, also when the run is to end: nothing where that cannot be found out.
+    async fn look(&self, reference: &Reference) -> Option<Option<Digest>> {
+        let asking = async {
+            let answer = self.send_signed(reference.registry(), &head_request(reference), 0).await.ok()?;
+            match (answer.status, answer.digest()) {
+                (200, Some(digest)) => return Some(Some(digest)),
+                (404, _) => return Some(None),
+                _ => {}
+            }
+            // As in `current_digest`: the manifest itself tells.
+            let answer = self.send_signed(reference.registry(), &push_get_request(reference), 0).await.ok()?;
+            match answer.status {
+                200 => Some(Some(Digest::sha256(&answer.body))),
+                404 => Some(None),
+                _ => None,
+            }
+        };
+        self.stop().or_soon(asking).await.ok()?
+    }
+}
+
+/// Reads what was written, or will be, with the token that writes it.
+fn push_get_request(reference: &Reference) -> Request {
+    get_request(reference, Scopes::push(reference.repository()))
+}
+
+/// How it is found out what a reference stands for.
+#[derive(Clone, Copy)]
+enum Look {
+    /// By the digest that the registry names.
+    Header,
+    /// By the content.
+    Content,
+}
+
+/// An error of a write, with what the tag points at now.
+fn refused_over(error: Error, current: Option<Digest>, wanted: &Digest) -> Error {
+    let refusal = match &error.kind {
+        ErrorKind::Answer(refusal) => &**refusal,
+        ErrorKind::Denied(denied) => &denied.refusal,
+        _ => return error,
+    };
+    match current {
+        Some(current) if refusal.is_of_immutable_tag() => {
+            let kind = ErrorKind::Immutable { current, wanted: wanted.clone(), refusal: refusal.clone().into() };
+            Error::new(error.subject, kind)
+        }
+        _ => error,
+    }
+}

@@ -1,0 +1,202 @@
+use std::collections::HashMap;
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use reqwest::header::{ACCEPT_ENCODING, HeaderMap, HeaderValue};
+use url::Url;
+
+use super::addresses::{Guard, GuardedResolver};
+use super::failure::Failure;
+use super::preconnect::{Ahead, Kept};
+use super::proxies::{Proxies, Route};
+use super::redact::host_of;
+use super::tls::{NoIdentity, Tls, Way};
+
+/// The connections of a run: one pool for each way to prove a host's identity.
+pub(crate) struct Connections {
+    tls: Tls,
+    proxies: Proxies,
+    /// How long a server may say nothing.
+    silence: Duration,
+    known: Mutex<Known>,
+}
+
+#[derive(Default)]
+struct Known {
+    profiles: HashMap<String, Result<Profile, String>>,
+    clients: HashMap<Profile, Result<reqwest::Client, String>>,
+    kept: HashMap<String, Kept>,
+    no_identities: HashMap<String, NoIdentity>,
+}
+
+/// What has to be alike for two hosts to share a pool.
+#[derive(Clone, PartialEq, Eq, Hash)]
+struct Profile {
+    /// A registry has a pool of its own, into which connections opened ahead for it go.
+    origin: Option<String>,
+    route: Route,
+    /// Without TLS nothing is loaded.
+    tls: bool,
+    /// The host to take any certificate from.
+    unchecked: Option<String>,
+    /// Folders of certificates that are there for the host.
+    folders: Vec<PathBuf>,
+    /// For a host that a registry points to: what its name may resolve to.
+    guard: Option<Guard>,
+}
+
+impl Known {
+    fn no_identity(&mut self, profile: &Profile) -> NoIdentity {
+        let of = |origin: &String| self.no_identities.entry(origin.clone()).or_default().clone();
+        profile.origin.as_ref().map(of).unwrap_or_default()
+    }
+}
+
+impl Connections {
+    /// No file is read and no connection opened before the first request.
+    pub(crate) fn new(tls: Tls, silence: Duration) -> Self {
+        Self { tls, proxies: Proxies::from_env(), silence, known: Mutex::default() }
+    }
+
+    /// The client for a URL of the registry at `api`, or one that this registry points to.
+    ///
+    /// Errors: files of certificates that cannot be read, and a variable that does not name a proxy.
+    pub(crate) fn client(&self, url: &Url, api: &Url) -> Result<reqwest::Client, String> {
+        let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
+        let origin = [url, api].map(|url| url.origin().ascii_serialization()).join(" of ");
+        let profile = known.profiles.entry(origin).or_insert_with(|| self.profile(url, api)).clone()?;
+        let kept = profile.origin.as_ref().map(|origin| known.kept.entry(origin.clone()).or_default().takes());
+        let no_identity = known.no_identity(&profile);
+        known.clients.entry(profile.clone()).or_insert_with(|| self.build(&profile, no_identity, kept)).clone()
+    }
+
+    /// Says why a request failed, with what only its connection shows: the proxy on its way, and whether the server
+    /// asked for a client certificate.
+    pub(crate) fn failure(&self, url: &Url, error: &reqwest::Error) -> Failure {
+        let mut failure = Failure::of(error);
+        let known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
+        let no_identity = known.no_identities.get(&url.origin().ascii_serialization());
+        if no_identity.is_some_and(NoIdentity::was_asked_for) {
+            failure = failure.without_identity(error);
+        }
+        match self.proxies.route(url) {
+            Ok(Route::Through(proxy)) if error.is_connect() => failure.through(&host_of(&proxy)),
+            _ => failure,
+        }
+    }
+
+    /// Opens connections to a registry for requests that will be sent to it; gives up on any that fails.
+    pub(crate) fn open_ahead(&self, url: &Url, count: usize) {
+        let opened = {
+            let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
+            let Ok(profile) = self.profile(url, url) else { return };
+            let origin = profile.origin.clone().unwrap_or_default();
+            let opens = known.kept.entry(origin).or_default().opens();
+            self.build(&profile, known.no_identity(&profile), Some(opens))
+        };
+        let Ok(client) = opened else { return };
+        let url = url.clone();
+        tokio::spawn(async move {
+            // Its connector fails each request once it has connected: nothing is sent.
+            futures_util::future::join_all((0..count).map(|_| client.get(url.clone()).send())).await
+        });
+    }
+
+    fn profile(&self, url: &Url, api: &Url) -> Result<Profile, String> {
+        let own = url.origin() == api.origin();
+        let tls = url.scheme() == "https";
+        let folders = if tls { self.folders(url) } else { Vec::new() };
+        let origin = own.then(|| url.origin().ascii_serialization());
+        let is_unchecked = tls && own && self.tls.insecure.contains_api(url);
+        let unchecked = url.host_str().filter(|_| is_unchecked).map(|host| host.trim_matches(['[', ']']).to_owned());
+        Ok(Profile { origin, route: self.proxies.route(url)?, tls, unchecked, folders, guard: Guard::of(url, api) })
+    }
+
+    fn folders(&self, url: &Url) -> Vec<PathBuf> {
+        // A host is the name of a folder here, never a path.
+        let Some(host) = url.host_str().filter(|host| !host.starts_with('.') && !host.contains('/')) else {
+            return Vec::new();
+        };
+        let names = match url.port() {
+            Some(port) => vec![format!("{host}:{port}")],
+            None => vec![host.to_owned(), format!("{host}:443")],
+        };
+        let folders = self.tls.certs_folders.iter().flat_map(|folder| names.iter().map(move |name| folder.join(name)));
+        folders.filter(|folder| folder.is_dir()).collect()
+    }
+
+    fn build(
+        &self,
+        profile: &Profile,
+        no_identity: NoIdentity,
+        ahead: Option<Ahead>,
+    ) -> Result<reqwest::Client, String> {
+        // The pool's TLS is that of the connection to the proxy as well.
+        let has_tls_proxy = matches!(&profile.route, Route::Through(proxy) if proxy.scheme() == "https");
+        let way = match &profile.unchecked {
+            _ if !profile.tls && !has_tls_proxy => Way::Without,
+            Some(host) => Way::AnyCertificateOf { host, checks_others: has_tls_proxy, folders: &profile.folders },
+            None => Way::Checked(&profile.folders),
+        };
+        let builder = builder(profile, self.silence)?.tls_backend_preconfigured(self.tls.config(&way, no_identity)?);
+        let builder = match ahead {
+            Some(ahead) => builder.connector_layer(ahead),
+            None => builder,
+        };
+        builder.build().map_err(|error| Failure::of(&error).reason)
+    }
+}
+
+fn builder(profile: &Profile, silence: Duration) -> Result<reqwest::ClientBuilder, String> {
+    // Digests are those of bytes that are not encoded; without this header any coding may come (RFC 9110, section 12.5.3).
+    let headers = HeaderMap::from_iter([(ACCEPT_ENCODING, HeaderValue::from_static("identity"))]);
+    let builder = reqwest::Client::builder()
+        .default_headers(headers)
+        .user_agent(concat!("manifest-tool/", env!("CARGO_PKG_VERSION")))
+        .connect_timeout(silence)
+        // Redirects are followed by `Client`, which knows who may get what.
+        .redirect(reqwest::redirect::Policy::none())
+        .referer(false);
+    let builder = match &profile.route {
+        Route::Direct => builder.no_proxy(),
+        Route::System => builder,
+        Route::Through(proxy) => {
+            // Not the error's own words, which may show the password in the URL.
+            let unusable = |_| format!("the proxy {} cannot be used", host_of(proxy));
+            builder.proxy(reqwest::Proxy::all(proxy.clone()).map_err(unusable)?)
+        }
+    };
+    Ok(match &profile.guard {
+        Some(guard) => builder.dns_resolver(Arc::new(GuardedResolver::new(guard.clone()))),
+        None => builder,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_folder_of_a_host_is_for_it_alone() {
+        let certs = tempfile::tempdir().unwrap();
+        for name in ["r.io", "r.io:5000", "s.io:443", "..x"] {
+            std::fs::create_dir(certs.path().join(name)).unwrap();
+        }
+        let tls = Tls { certs_folders: vec![certs.path().to_owned()], ..Tls::default() };
+        let connections = Connections::new(tls, Duration::from_secs(1));
+        for (url, folder) in [
+            ("https://r.io/v2/", Some("r.io")),
+            ("https://r.io:443/", Some("r.io")),
+            ("https://r.io:5000/", Some("r.io:5000")),
+            ("https://s.io/", Some("s.io:443")),
+            ("https://t.io/", None),
+            ("https://../", None),
+            ("https://..x/", None),
+        ] {
+            let Ok(url) = url.parse() else { continue };
+            let found = connections.folders(&url);
+            assert_eq!(found, folder.map(|name| certs.path().join(name)).into_iter().collect::<Vec<_>>(), "{url}");
+        }
+    }
+}

@@ -1,0 +1,87 @@
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::watch;
+
+use crate::registry::error::StopReason;
+
+/// How long a write that is under way may still take: who sends SIGTERM often kills ten seconds later.
+pub(crate) const GRACE: Duration = Duration::from_secs(3);
+
+/// Tells a [`Client`](crate::registry::Client) to send nothing more. What is being written has three seconds to come to its end;
+/// reads and waits are given up.
+#[derive(Debug, Clone)]
+pub struct Stop(Arc<watch::Sender<Option<StopReason>>>);
+
+impl Default for Stop {
+    fn default() -> Self {
+        Self(Arc::new(watch::Sender::new(None)))
+    }
+}
+
+impl Stop {
+    /// Stops. The first reason stays.
+    pub fn raise(&self, reason: StopReason) {
+        self.0.send_if_modified(|raised| {
+            let first = raised.is_none();
+            raised.get_or_insert(reason);
+            first
+        });
+    }
+
+    /// Why, if it was raised.
+    #[must_use]
+    pub fn raised(&self) -> Option<StopReason> {
+        *self.0.borrow()
+    }
+
+    /// Does the work, unless it is raised and the work is not done soon after.
+    pub async fn or_soon<T>(&self, work: impl Future<Output = T>) -> Result<T, StopReason> {
+        let mut work = std::pin::pin!(work);
+        match self.or(work.as_mut()).await {
+            Err(reason) => tokio::time::timeout(GRACE, work).await.map_err(|_| reason),
+            done => done,
+        }
+    }
+
+    /// Does the work, unless it is raised before.
+    pub async fn or<T>(&self, work: impl Future<Output = T>) -> Result<T, StopReason> {
+        let mut receiver = self.0.subscribe();
+        let raised = std::pin::pin!(async move {
+            match receiver.wait_for(Option::is_some).await {
+                Ok(raised) => *raised,
+                Err(_) => None,
+            }
+        });
+        match futures_util::future::select(raised, std::pin::pin!(work)).await {
+            futures_util::future::Either::Left((Some(reason), _)) => Err(reason),
+            // The sender is in `self`.
+            futures_util::future::Either::Left((None, work)) => Ok(work.await),
+            futures_util::future::Either::Right((done, _)) => Ok(done),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn work_is_given_up_when_it_is_raised_and_not_before() {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        runtime.block_on(async {
+            let stop = Stop::default();
+            assert_eq!(stop.or(async { 7 }).await, Ok(7));
+            let other = stop.clone();
+            let raise = async {
+                tokio::task::yield_now().await;
+                other.raise(StopReason::Signal(15));
+                other.raise(StopReason::Deadline);
+            };
+            let (given_up, ()) = futures_util::future::join(stop.or(std::future::pending::<()>()), raise).await;
+            assert_eq!(given_up, Err(StopReason::Signal(15)));
+            assert_eq!(stop.or(async { 7 }).await, Err(StopReason::Signal(15)));
+            assert_eq!(stop.raised(), Some(StopReason::Signal(15)));
+        });
+    }
+}

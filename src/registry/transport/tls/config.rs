@@ -1,0 +1,86 @@
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use rustls::ClientConfig;
+use rustls::client::danger::ServerCertVerifier;
+use rustls::crypto::CryptoProvider;
+
+use super::files::{files_with, read_authorities, read_identity, system_bundle_if_unnamed};
+use super::identity::NoIdentity;
+use super::verifier::{AnyCertificate, TrustedCertificates};
+use crate::registry::transport::hosts::Hosts;
+
+/// Which certificates are trusted, and the files that they come from.
+#[derive(Debug, Clone, Default)]
+pub struct Tls {
+    /// Registries to take any certificate from, as far as this run's references name them, and from no other host.
+    pub insecure: Hosts,
+    /// PEM files of certificates to trust besides the system's: CA certificates, or self-signed ones of servers. On Linux
+    /// `SSL_CERT_FILE` and `SSL_CERT_DIR` take the place of the system's.
+    pub ca_certs: Vec<PathBuf>,
+    /// Folders with a folder for each `HOST[:PORT]`, in Docker's form: `*.crt` are certificates to trust for that host,
+    /// `*.cert` with a `*.key` of the same name the client's own certificate. Docker's is `/etc/docker/certs.d`.
+    pub certs_folders: Vec<PathBuf>,
+}
+
+/// How the TLS connections of one pool are made.
+pub(crate) enum Way<'a> {
+    /// No connection of the pool uses TLS.
+    Without,
+    /// Any certificate of this host is accepted; the folders may have the client's own. With `checks_others`, those of
+    /// other hosts, such as a proxy, are checked.
+    AnyCertificateOf { host: &'a str, checks_others: bool, folders: &'a [PathBuf] },
+    /// The system's certificates are trusted, those of `--ca-cert`, and those of the host's folders.
+    Checked(&'a [PathBuf]),
+}
+
+impl Tls {
+    /// Makes the configuration for one pool of connections; `no_identity` is used where the client has no certificate.
+    ///
+    /// Errors: files that cannot be read.
+    pub(crate) fn config(&self, way: &Way<'_>, no_identity: NoIdentity) -> Result<ClientConfig, String> {
+        let provider = Arc::new(rustls::crypto::ring::default_provider());
+        let (folders, verifier): (_, Arc<dyn ServerCertVerifier>) = match way {
+            Way::Without => (&[][..], Arc::new(TrustedCertificates::none(&provider))),
+            Way::AnyCertificateOf { host, checks_others, folders } => {
+                let others = if *checks_others { Some(self.trusted(&[], &provider)?) } else { None };
+                (*folders, Arc::new(AnyCertificate::of(host, others, &provider)))
+            }
+            Way::Checked(folders) => (*folders, Arc::new(self.trusted(folders, &provider)?)),
+        };
+        let mut identity = None;
+        for folder in folders {
+            for path in files_with(folder, "cert")? {
+                identity = Some((read_identity(&path)?, path));
+            }
+        }
+        let builder = ClientConfig::builder_with_provider(provider).with_safe_default_protocol_versions();
+        let builder = builder.map_err(|error| error.to_string())?.dangerous();
+        let builder = builder.with_custom_certificate_verifier(verifier);
+        let mut config = match identity {
+            Some(((certificates, key), path)) => builder
+                .with_client_auth_cert(certificates, key)
+                .map_err(|_| format!("{} and its .key do not belong together", path.display()))?,
+            None => builder.with_client_cert_resolver(Arc::new(no_identity)),
+        };
+        config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
+        Ok(config)
+    }
+
+    /// The system's certificates, those of `--ca-cert`, and those of a host's folders.
+    fn trusted(&self, folders: &[PathBuf], provider: &Arc<CryptoProvider>) -> Result<TrustedCertificates, String> {
+        let mut trusted = Vec::new();
+        if let Some(path) = system_bundle_if_unnamed() {
+            trusted.extend(read_authorities(path)?);
+        }
+        for path in &self.ca_certs {
+            trusted.extend(read_authorities(path)?);
+        }
+        for folder in folders {
+            for path in files_with(folder, "crt")? {
+                trusted.extend(read_authorities(&path)?);
+            }
+        }
+        Ok(TrustedCertificates::new(trusted, provider))
+    }
+}

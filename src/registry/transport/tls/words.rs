@@ -1,0 +1,221 @@
+//! Puts TLS errors into words: rustls shows them by the names of its own types.
+
+use std::time::{Duration, UNIX_EPOCH};
+
+use rustls::pki_types::UnixTime;
+use rustls::{AlertDescription, CertificateError, Error, InvalidMessage, PeerIncompatible};
+
+use super::verifier::Flaw;
+use crate::registry::error::Fault;
+
+/// Says why TLS with a host failed.
+pub(crate) fn words(error: &Error, host: &str) -> (String, Option<Fault>) {
+    match error {
+        Error::InvalidCertificate(reason) => of_certificate(reason, host),
+        Error::NoCertificatesPresented => (format!("{host} sent no certificate"), Some(Fault::Certificate)),
+        Error::AlertReceived(alert) => of_alert(*alert, host),
+        Error::InvalidMessage(InvalidMessage::InvalidContentType) => {
+            (format!("{host} did not answer with TLS"), Some(Fault::NotTls))
+        }
+        Error::PeerIncompatible(why) => (incompatible(why, host), Some(Fault::NothingInCommon)),
+        Error::NoApplicationProtocol => (format!("{host} speaks neither HTTP/1.1 nor HTTP/2"), None),
+        Error::PeerMisbehaved(_)
+        | Error::InvalidMessage(_)
+        | Error::InappropriateMessage { .. }
+        | Error::InappropriateHandshakeMessage { .. }
+        | Error::PeerSentOversizedRecord
+        | Error::DecryptError => (format!("TLS with {host} failed: {host} broke the rules of TLS"), None),
+        _ => (format!("TLS with {host} failed"), None),
+    }
+}
+
+fn of_certificate(reason: &CertificateError, host: &str) -> (String, Option<Fault>) {
+    let (why, fault) = match reason {
+        CertificateError::Other(other) => match other.0.downcast_ref::<Flaw>() {
+            Some(Flaw::KeyNotProven) => {
+                return (format!("TLS with {host} failed: {}", Flaw::KeyNotProven), Some(Fault::KeyNotProven));
+            }
+            Some(flaw) => (flaw.to_string(), of_flaw(*flaw)),
+            // webpki has only names of its own types for these.
+            None => ("it has a form or an extension that is not supported".into(), Fault::Certificate),
+        },
+        CertificateError::UnknownIssuer => ("no trusted CA certificate issued it".into(), Fault::NotTrusted),
+        CertificateError::ExpiredContext { not_after, .. } => {
+            (format!("it expired on {}", date(*not_after)), Fault::Date)
+        }
+        CertificateError::Expired => ("it has expired".into(), Fault::Date),
+        CertificateError::NotValidYetContext { not_before, .. } => {
+            (format!("it is not valid before {}", date(*not_before)), Fault::Date)
+        }
+        CertificateError::NotValidYet => ("it is not valid yet".into(), Fault::Date),
+        CertificateError::NotValidForNameContext { presented, .. } => (names(presented), Fault::Name),
+        CertificateError::NotValidForName => ("it is for other hosts".into(), Fault::Name),
+        CertificateError::InvalidPurpose | CertificateError::InvalidPurposeContext { .. } => {
+            (Flaw::NotForServers.to_string(), Fault::Purpose)
+        }
+        CertificateError::BadSignature => {
+            ("its signature does not match the trusted CA certificate with its issuer's name".into(), Fault::NotTrusted)
+        }
+        CertificateError::Revoked => ("it was revoked".into(), Fault::Certificate),
+        CertificateError::BadEncoding => (Flaw::Unreadable.to_string(), Fault::Certificate),
+        CertificateError::UnhandledCriticalExtension => {
+            ("it has a critical extension that is not known".into(), Fault::Certificate)
+        }
+        CertificateError::UnsupportedSignatureAlgorithmContext { .. }
+        | CertificateError::UnsupportedSignatureAlgorithmForPublicKeyContext { .. } => {
+            ("it is signed with an algorithm that is not supported".into(), Fault::NothingInCommon)
+        }
+        _ => ("it was refused".into(), Fault::Certificate),
+    };
+    (format!("cannot verify the certificate of {host}: {why}"), Some(fault))
+}
+
+fn of_flaw(flaw: Flaw) -> Fault {
+    match flaw {
+        Flaw::SelfSigned | Flaw::NoAuthorities => Fault::NotTrusted,
+        Flaw::IsCa => Fault::IsCa,
+        Flaw::NotForServers => Fault::Purpose,
+        Flaw::VersionOne => Fault::Name,
+        Flaw::KeyNotProven => Fault::KeyNotProven,
+        Flaw::Unreadable => Fault::Certificate,
+    }
+}
+
+/// The names of a certificate, from webpki's way to show them: `DnsName("r.io")`, `IpAddress(192.0.2.1)`.
+fn names(presented: &[String]) -> String {
+    let name = |shown: &String| {
+        let inner = shown.strip_prefix("DnsName(").or_else(|| shown.strip_prefix("IpAddress("))?;
+        Some(inner.trim_end_matches(')').trim_matches('"').to_owned())
+    };
+    let mut names: Vec<String> = presented.iter().filter_map(name).collect();
+    if names.is_empty() {
+        return "it has no subjectAltName with a host, and a common name (CN) does not count".into();
+    }
+    let left = names.len().saturating_sub(MAX_NAMES);
+    names.truncate(MAX_NAMES);
+    let more = if left > 0 { format!(" and {left} more") } else { String::new() };
+    format!("it is for other hosts: {}{more}", names.join(", "))
+}
+
+/// A certificate may name hundreds of hosts.
+const MAX_NAMES: usize = 8;
+
+fn of_alert(alert: AlertDescription, host: &str) -> (String, Option<Fault>) {
+    let (why, fault) = match alert {
+        AlertDescription::HandshakeFailure | AlertDescription::InsufficientSecurity => {
+            ("it shares no cipher suite or signature algorithm with this program", Some(Fault::NothingInCommon))
+        }
+        AlertDescription::ProtocolVersion => {
+            ("it shares no version of TLS with this program", Some(Fault::NothingInCommon))
+        }
+        AlertDescription::CertificateRequired => ("it wants a client certificate", Some(Fault::ClientCertificate)),
+        AlertDescription::BadCertificate
+        | AlertDescription::CertificateUnknown
+        | AlertDescription::UnsupportedCertificate
+        | AlertDescription::CertificateRevoked
+        | AlertDescription::CertificateExpired
+        | AlertDescription::UnknownCA
+        | AlertDescription::AccessDenied => {
+            ("it does not accept the client's certificate, or wants one", Some(Fault::ClientCertificate))
+        }
+        AlertDescription::UnrecognisedName => ("it does not know a host of this name", None),
+        AlertDescription::InternalError => ("it had an internal error", None),
+        _ => return (format!("{host} ended TLS with alert {}", u8::from(alert)), None),
+    };
+    (format!("{host} ended TLS: {why} (alert {})", u8::from(alert)), fault)
+}
+
+fn incompatible(why: &PeerIncompatible, host: &str) -> String {
+    let what = match why {
+        PeerIncompatible::ServerDoesNotSupportTls12Or13
+        | PeerIncompatible::ServerTlsVersionIsDisabledByOurConfig
+        | PeerIncompatible::Tls12NotOffered
+        | PeerIncompatible::Tls12NotOfferedOrEnabled => "version of TLS",
+        PeerIncompatible::NoCipherSuitesInCommon => "cipher suite",
+        PeerIncompatible::NoKxGroupsInCommon => "key exchange",
+        PeerIncompatible::NoSignatureSchemesInCommon
+        | PeerIncompatible::NoCertificateRequestSignatureSchemesInCommon => "signature algorithm",
+        _ => "form of TLS",
+    };
+    format!("{host} shares no {what} with this program")
+}
+
+fn date(time: UnixTime) -> String {
+    // httpdate has no words for a year of five digits.
+    let seconds = time.as_secs().min(253_402_300_799);
+    httpdate::fmt_http_date(UNIX_EPOCH + Duration::from_secs(seconds))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use rustls::OtherError;
+    use rustls::pki_types::ServerName;
+
+    use super::*;
+
+    #[test]
+    fn faults_of_certificates() {
+        let time = |seconds| UnixTime::since_unix_epoch(Duration::from_secs(seconds));
+        let names = |presented: &[&str]| CertificateError::NotValidForNameContext {
+            expected: ServerName::try_from("r.io").unwrap(),
+            presented: presented.iter().map(ToString::to_string).collect(),
+        };
+        let flaw = |flaw: Flaw| CertificateError::Other(OtherError(Arc::new(flaw)));
+        let many: Vec<String> = (0..10).map(|n| format!("DnsName(\"{n}.io\")")).collect();
+        let many: Vec<&str> = many.iter().map(String::as_str).collect();
+        for (error, why, hint) in [
+            (CertificateError::UnknownIssuer, "no trusted CA certificate issued it", "--ca-cert FILE"),
+            (flaw(Flaw::SelfSigned), "it is self-signed and not trusted", "--ca-cert FILE"),
+            (flaw(Flaw::NoAuthorities), "this machine has no CA certificates", "--ca-cert FILE"),
+            (flaw(Flaw::IsCa), "it is a CA certificate used as a server certificate", "CA:FALSE"),
+            (
+                CertificateError::ExpiredContext { time: time(9), not_after: time(0) },
+                "it expired on Thu, 01 Jan 1970 00:00:00 GMT",
+                "renew",
+            ),
+            (
+                CertificateError::NotValidYetContext { time: time(9), not_before: time(u64::MAX) },
+                "it is not valid before Fri, 31 Dec 9999 23:59:59 GMT",
+                "clock",
+            ),
+            (
+                names(&["DnsName(\"s.io\")", "IpAddress(192.0.2.1)", "Unsupported(0x82)"]),
+                "it is for other hosts: s.io, 192.0.2.1",
+                "subjectAltName=DNS:HOST",
+            ),
+            (
+                names(&many),
+                "it is for other hosts: 0.io, 1.io, 2.io, 3.io, 4.io, 5.io, 6.io, 7.io and 2 more",
+                "subjectAltName",
+            ),
+            (
+                names(&[]),
+                "it has no subjectAltName with a host, and a common name (CN) does not count",
+                "subjectAltName=DNS:HOST",
+            ),
+            (
+                CertificateError::InvalidPurpose,
+                "it is not for servers: its extendedKeyUsage has no serverAuth",
+                "serverAuth",
+            ),
+        ] {
+            let (reason, fault) = words(&Error::InvalidCertificate(error), "r.io");
+            assert_eq!(reason, format!("cannot verify the certificate of r.io: {why}"));
+            for (may_skip, end) in [(true, true), (false, false)] {
+                let said = fault.unwrap().hint(may_skip).unwrap();
+                assert!(said.contains(hint) && said.ends_with("; --insecure skips the check") == end, "{said}");
+            }
+        }
+    }
+
+    #[test]
+    fn every_alert_is_in_words() {
+        for number in 0..=u8::MAX {
+            let (reason, _) = words(&Error::AlertReceived(AlertDescription::from(number)), "r.io");
+            assert!(reason.starts_with("r.io ended TLS"), "{reason}");
+            assert!(reason.contains(&format!("alert {number}")), "{reason}");
+        }
+    }
+}
