@@ -12,7 +12,7 @@ pub(crate) struct SingleFlight<K, V, E> {
 }
 
 struct Slot<V, E> {
-    /// How often the work was done, with or without success.
+    /// The number of times that the work was done, with or without success.
     ended: AtomicU64,
     last: tokio::sync::Mutex<Option<Result<V, E>>>,
 }
@@ -26,7 +26,7 @@ impl<K, V, E> Default for SingleFlight<K, V, E> {
 impl<K: Eq + Hash + Clone, V: Clone, E: Clone> SingleFlight<K, V, E> {
     /// Returns the value of a key: the one that is kept, or that of `work`.
     pub(crate) async fn get(&self, key: &K, work: impl Future<Output = Result<V, E>>) -> Result<V, E> {
-        self.get_or_share(key, work, |_| true).await
+        self.run(key, |_| true, |_| true, work).await
     }
 
     /// Returns the value of a key as [`Self::get`] does. Runs `work` if another caller's failure does not count for this
@@ -37,15 +37,31 @@ impl<K: Eq + Hash + Clone, V: Clone, E: Clone> SingleFlight<K, V, E> {
         work: impl Future<Output = Result<V, E>>,
         counts: impl Fn(&E) -> bool,
     ) -> Result<V, E> {
-        let slot = {
-            let mut slots = self.slots.lock().unwrap_or_else(PoisonError::into_inner);
-            let new = || Arc::new(Slot { ended: AtomicU64::new(0), last: tokio::sync::Mutex::new(None) });
-            Arc::clone(slots.entry(key.clone()).or_insert_with(new))
-        };
+        self.run(key, |_| true, counts, work).await
+    }
+
+    /// Returns the value of a key as [`Self::get`] does. Runs `work` if the value that is kept is not fresh.
+    pub(crate) async fn get_if(
+        &self,
+        key: &K,
+        is_fresh: impl Fn(&V) -> bool,
+        work: impl Future<Output = Result<V, E>>,
+    ) -> Result<V, E> {
+        self.run(key, is_fresh, |_| true, work).await
+    }
+
+    async fn run(
+        &self,
+        key: &K,
+        is_fresh: impl Fn(&V) -> bool,
+        counts: impl Fn(&E) -> bool,
+        work: impl Future<Output = Result<V, E>>,
+    ) -> Result<V, E> {
+        let slot = self.slot(key);
         let before = slot.ended.load(Ordering::Acquire);
         let mut last = slot.last.lock().await;
         match last.as_ref() {
-            Some(Ok(value)) => return Ok(value.clone()),
+            Some(Ok(value)) if is_fresh(value) => return Ok(value.clone()),
             Some(Err(error)) if slot.ended.load(Ordering::Acquire) > before && counts(error) => {
                 return Err(error.clone());
             }
@@ -57,39 +73,105 @@ impl<K: Eq + Hash + Clone, V: Clone, E: Clone> SingleFlight<K, V, E> {
         outcome
     }
 
+    /// Returns the value that is kept for a key, fresh or not, once no work for the key is under way.
+    pub(crate) async fn peek(&self, key: &K) -> Option<V> {
+        self.slot(key).last.lock().await.as_ref().and_then(|last| last.as_ref().ok().cloned())
+    }
+
     /// Drops the value of a key.
     pub(crate) fn forget(&self, key: &K) {
         self.slots.lock().unwrap_or_else(PoisonError::into_inner).remove(key);
+    }
+
+    /// Drops the value of a key if `is_stale` says so, once no work for the key is under way.
+    pub(crate) async fn forget_if(&self, key: &K, is_stale: impl Fn(&V) -> bool) {
+        let slot = self.slot(key);
+        let mut last = slot.last.lock().await;
+        if matches!(last.as_ref(), Some(Ok(value)) if is_stale(value)) {
+            *last = None;
+        }
+    }
+
+    fn slot(&self, key: &K) -> Arc<Slot<V, E>> {
+        let mut slots = self.slots.lock().unwrap_or_else(PoisonError::into_inner);
+        let new = || Arc::new(Slot { ended: AtomicU64::new(0), last: tokio::sync::Mutex::new(None) });
+        Arc::clone(slots.entry(key.clone()).or_insert_with(new))
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use futures_util::future::join_all;
+
     use super::*;
 
+    fn block_on(test: impl Future<Output = ()>) {
+        tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(test);
+    }
+
+    /// Counts how often it runs, and returns the count, as a value or as a failure.
+    #[derive(Default)]
+    struct Work(Mutex<u32>);
+
+    impl Work {
+        async fn run(&self, fails: bool) -> Result<u32, u32> {
+            tokio::task::yield_now().await;
+            let mut count = self.0.lock().unwrap();
+            *count += 1;
+            if fails { Err(*count) } else { Ok(*count) }
+        }
+    }
+
     #[test]
-    fn the_first_works_and_the_others_share() {
-        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
-        runtime.block_on(async {
-            let once = SingleFlight::<&str, u32, u32>::default();
-            let count = Mutex::new(0);
-            let work = |fails: bool| {
-                let count = &count;
-                async move {
-                    tokio::task::yield_now().await;
-                    *count.lock().unwrap() += 1;
-                    let count = *count.lock().unwrap();
-                    if fails { Err(count) } else { Ok(count) }
-                }
-            };
-            assert_eq!(once.get(&"a", work(true)).await, Err(1));
-            let failed = futures_util::future::join_all((0..9).map(|_| once.get(&"b", work(true)))).await;
-            assert_eq!(failed, vec![Err(2); 9], "those who waited share it");
-            let asked = futures_util::future::join_all((0..9).map(|_| once.get(&"a", work(false)))).await;
-            assert_eq!(asked, vec![Ok(3); 9]);
-            assert_eq!(once.get(&"b", work(false)).await, Ok(4), "the next tries anew");
-            once.forget(&"a");
-            assert_eq!(once.get(&"a", work(false)).await, Ok(5));
+    fn concurrent_callers_share_one_run_and_its_failure() {
+        block_on(async {
+            let (flight, work) = (SingleFlight::<&str, u32, u32>::default(), Work::default());
+            assert_eq!(flight.get(&"a", work.run(true)).await, Err(1));
+            let failed = join_all((0..9).map(|_| flight.get(&"b", work.run(true)))).await;
+            assert_eq!(failed, vec![Err(2); 9], "callers that waited share the failure");
+            let values = join_all((0..9).map(|_| flight.get(&"a", work.run(false)))).await;
+            assert_eq!(values, vec![Ok(3); 9]);
+            assert_eq!(flight.get(&"b", work.run(false)).await, Ok(4), "the next caller runs the work again");
+            flight.forget(&"a");
+            assert_eq!(flight.get(&"a", work.run(false)).await, Ok(5));
+        });
+    }
+
+    #[test]
+    fn a_value_that_is_not_fresh_is_replaced_once() {
+        block_on(async {
+            let (flight, work) = (SingleFlight::<&str, u32, u32>::default(), Work::default());
+            assert_eq!(flight.get_if(&"a", |_| true, work.run(false)).await, Ok(1));
+            assert_eq!(flight.get_if(&"a", |_| true, work.run(false)).await, Ok(1));
+            let values = join_all((0..9).map(|_| flight.get_if(&"a", |value| *value > 1, work.run(false)))).await;
+            assert_eq!(values, vec![Ok(2); 9], "callers that waited for the new value find it fresh");
+            assert_eq!(flight.get_if(&"a", |_| false, work.run(true)).await, Err(3));
+            assert_eq!(flight.get_if(&"a", |_| true, work.run(false)).await, Ok(4), "a failure is not kept");
+        });
+    }
+
+    #[test]
+    fn a_value_is_dropped_only_if_it_is_the_stale_one() {
+        block_on(async {
+            let (flight, work) = (SingleFlight::<&str, u32, u32>::default(), Work::default());
+            flight.forget_if(&"a", |_| true).await;
+            assert_eq!(flight.peek(&"a").await, None);
+            assert_eq!(flight.get(&"a", work.run(false)).await, Ok(1));
+            flight.forget_if(&"a", |value| *value == 7).await;
+            assert_eq!(flight.peek(&"a").await, Some(1));
+            flight.forget_if(&"a", |value| *value == 1).await;
+            assert_eq!(flight.peek(&"a").await, None);
+            assert_eq!(flight.get(&"a", work.run(false)).await, Ok(2));
+        });
+    }
+
+    #[test]
+    fn work_that_is_dropped_is_run_by_the_next_caller() {
+        block_on(async {
+            let (flight, work) = (SingleFlight::<&str, u32, u32>::default(), Work::default());
+            let dropped = flight.get(&"a", std::future::pending());
+            assert!(tokio::time::timeout(std::time::Duration::from_millis(1), dropped).await.is_err());
+            assert_eq!(flight.get(&"a", work.run(false)).await, Ok(1));
         });
     }
 }
