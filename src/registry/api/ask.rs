@@ -6,11 +6,12 @@ use url::Url;
 
 use crate::image::{MAX_MANIFEST, Reference, media_type};
 use crate::registry::auth::scopes::Scopes;
-use crate::registry::client::registry_client::Client;
-use crate::registry::client::send::{Content, Request};
+use crate::registry::client::Client;
+use crate::registry::client::request::Request;
 use crate::registry::error::{Error, Refusal};
 use crate::registry::transport::answer::Answer;
 use crate::registry::transport::redirects::location;
+use crate::registry::transport::request::Content;
 
 /// One request below a repository.
 #[derive(Debug, Clone)]
@@ -120,12 +121,10 @@ impl Client {
             true => question.target.clone(),
             false => format!("v2/{name}/{}", question.target),
         };
-        let request = Request {
-            accept: question.target.starts_with("manifests/").then_some(media_type::ACCEPT),
-            content: question.content.clone().map(|(media_type, bytes)| Content::Bytes(media_type, bytes)),
-            limit: MAX_MANIFEST,
-            ..Request::new(method, target, scopes, repository.without_name().to_string())
-        };
+        let subject = repository.without_name().to_string();
+        let mut request = Request::new(method, target, scopes, subject).with_limit(MAX_MANIFEST);
+        request.wire.accept = question.target.starts_with("manifests/").then_some(media_type::ACCEPT);
+        request.wire.content = question.content.clone().map(|(media_type, bytes)| Content::Bytes(media_type, bytes));
         let answer = self.send(repository.registry(), &request).await?;
         let api = self.api(repository.registry(), &self.host(repository.registry())).await?;
         Ok(Told::new(&api, answer))

@@ -4,8 +4,8 @@ use reqwest::Method;
 use super::manifests::manifest_request;
 use crate::image::{Descriptor, MAX_CONFIG, Reference};
 use crate::registry::auth::scopes::Scopes;
-use crate::registry::client::registry_client::Client;
-use crate::registry::client::send::Request;
+use crate::registry::client::Client;
+use crate::registry::client::request::Request;
 use crate::registry::error::{Error, ErrorKind};
 use crate::registry::transport::answer::{Answer, Expected};
 use crate::registry::transport::encoding::encodings;
@@ -22,17 +22,17 @@ impl Client {
     ///
     /// Errors: the registry's answer, other bytes than the descriptor names, or more than `limit` of them.
     pub async fn fetch_blob(&self, repository: &Reference, blob: &Descriptor, limit: u64) -> Result<Bytes, Error> {
-        let mut request = blob_request(Method::GET, repository, blob, self.scopes_to_read(repository));
         if blob.size > limit {
-            return Err(Error::new(request.subject, ErrorKind::TooLarge { limit }));
+            return Err(Error::new(blob_name(repository, blob), ErrorKind::TooLarge { limit }));
         }
-        request.limit = limit;
-        request.expected = Expected {
+        let expected = Expected {
             digest: Some(blob.digest.clone()),
             named_by: "descriptor",
             size: Some(blob.size),
             as_header_says: false,
         };
+        let request = blob_request(Method::GET, repository, blob, self.scopes_to_read(repository));
+        let request = request.with_limit(limit).expecting(expected);
         Ok(self.send_ok(repository.registry(), &request).await?.body)
     }
 
@@ -62,7 +62,7 @@ impl Client {
         self.find(repository, manifest_request(Method::HEAD, &at, scopes), manifest.size).await
     }
 
-    async fn find(&self, repository: &Reference, request: Request, size: u64) -> Result<FoundBlob, Error> {
+    async fn find(&self, repository: &Reference, mut request: Request, size: u64) -> Result<FoundBlob, Error> {
         // The length of an encoded body says nothing of the content.
         let length = |answer: &Answer| match encodings(&answer.headers).is_empty() {
             true => answer.header("content-length").and_then(|length| length.trim().parse().ok()),
@@ -74,7 +74,8 @@ impl Client {
         }
         // Not every server has the length of what it does not send.
         if answer.status != 200 || length(&answer).is_some_and(|length: u64| length != size) {
-            let request = Request { method: Method::GET, streamed: true, ..request };
+            request.wire.method = Method::GET;
+            request.wire.streamed = true;
             answer = self.send_ok(repository.registry(), &request).await?;
         }
         Ok(FoundBlob { size: length(&answer) })

@@ -10,8 +10,8 @@ use super::link::next_page;
 use crate::event::Event;
 use crate::image::{Descriptor, Digest, MAX_MANIFEST, Reference, check_tag, media_type};
 use crate::registry::auth::scopes::Scopes;
-use crate::registry::client::registry_client::Client;
-use crate::registry::client::send::Request;
+use crate::registry::client::Client;
+use crate::registry::client::request::Request;
 use crate::registry::error::{Error, ErrorKind};
 use crate::registry::transport::answer::Answer;
 use crate::registry::transport::redact::redacted;
@@ -88,7 +88,7 @@ impl Client {
     /// As of [`Self::tags`].
     pub async fn tags_in_pages(&self, repository: &Reference, list: &str, limit: usize) -> Result<TagList, Error> {
         let request = list_request(repository, list, tags_subject(repository));
-        let subject = request.subject.clone();
+        let subject = request.subject().to_owned();
         let (mut found, mut charge) = (TagList::default(), self.budget().open());
         let over_limit = |error| Error::new(subject.as_str(), ErrorKind::from(error));
         let take = |answer: &Answer| {
@@ -118,8 +118,8 @@ impl Client {
     /// page whose `Link` cannot be read or followed.
     pub async fn referrers(&self, repository: &Reference, digest: &Digest) -> Result<Option<Vec<Descriptor>>, Error> {
         let subject = format!("referrers of {}", repository.with_digest(digest.clone()));
-        let mut request = list_request(repository, &format!("referrers/{digest}"), subject.clone());
-        request.accept = Some(media_type::OCI_INDEX);
+        let request = list_request(repository, &format!("referrers/{digest}"), subject.clone());
+        let request = request.accepting(media_type::OCI_INDEX);
         let (mut referrers, mut pages, mut has_list) = (Vec::new(), 0, true);
         let mut charge = self.budget().open();
         let take = |answer: &Answer| {
@@ -163,7 +163,7 @@ impl Client {
             let next = next_page(&answer.url, links).map_err(|reason| request.protocol(reason))?;
             let Some(next) = next else { return Ok(()) };
             let api = self.api(registry, &self.host(registry)).await?;
-            request.target = checked_page(&api, &answer.url, &next).map_err(|reason| request.protocol(reason))?;
+            request.wire.target = checked_page(&api, &answer.url, &next).map_err(|reason| request.protocol(reason))?;
             if page.is_power_of_two() {
                 earlier = Some(answer.url);
             }
@@ -205,7 +205,7 @@ fn tags_subject(repository: &Reference) -> String {
 fn list_request(repository: &Reference, list: &str, subject: String) -> Request {
     let target = format!("v2/{}/{list}", repository.repository());
     let scopes = Scopes::pull(repository.repository());
-    Request { limit: MAX_MANIFEST, ..Request::new(Method::GET, target, scopes, subject) }
+    Request::new(Method::GET, target, scopes, subject).with_limit(MAX_MANIFEST)
 }
 
 fn read<T: for<'de> Deserialize<'de>>(answer: &Answer, subject: &str) -> Result<T, Error> {

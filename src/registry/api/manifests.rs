@@ -3,8 +3,8 @@ use reqwest::Method;
 
 use crate::image::{Descriptor, Digest, Fetched, MAX_MANIFEST, ManifestError, Reference, media_type, parse_manifest};
 use crate::registry::auth::scopes::Scopes;
-use crate::registry::client::registry_client::Client;
-use crate::registry::client::send::Request;
+use crate::registry::client::Client;
+use crate::registry::client::request::Request;
 use crate::registry::error::{Error, ErrorKind};
 use crate::registry::transport::answer::Expected;
 
@@ -56,14 +56,14 @@ impl Client {
     ) -> Result<Bytes, Error> {
         let reference = repository.with_digest(descriptor.digest.clone());
         let scopes = self.scopes_to_read(&reference);
-        let mut request = Request { accept: Some(media_type), ..get_request(&reference, scopes) };
-        request.expected.size = Some(descriptor.size);
+        let mut request = get_request(&reference, scopes).accepting(media_type);
+        request.wire.expected.size = Some(descriptor.size);
         let answer = self.send_ok(reference.registry(), &request).await?;
         let content_type = answer.header("content-type").unwrap_or_default();
         if media_type::is_image(content_type) || media_type::is_index(content_type) {
             let (content_type, media_type) = (content_type.into(), media_type.into());
             let kind = ErrorKind::Manifest(ManifestError::Disagree { content_type, media_type });
-            return Err(Error::new(request.subject, kind));
+            return Err(Error::new(request.subject(), kind));
         }
         Ok(answer.body)
     }
@@ -135,10 +135,10 @@ pub(crate) fn get_request(reference: &Reference, scopes: Scopes) -> Request {
     let expected =
         Expected { digest: reference.digest().cloned(), named_by: "reference", size: None, as_header_says: true };
     let request = manifest_request(Method::GET, reference, scopes);
-    Request { accept: Some(media_type::ACCEPT), limit: MAX_MANIFEST, expected, ..request }
+    request.accepting(media_type::ACCEPT).with_limit(MAX_MANIFEST).expecting(expected)
 }
 
 pub(crate) fn head_request(reference: &Reference) -> Request {
     let scopes = Scopes::push(reference.repository());
-    Request { accept: Some(media_type::ACCEPT), ..manifest_request(Method::HEAD, reference, scopes) }
+    manifest_request(Method::HEAD, reference, scopes).accepting(media_type::ACCEPT)
 }

@@ -4,6 +4,7 @@ mod ask;
 mod blobs;
 pub(crate) mod link;
 mod lists;
+mod login;
 mod manifests;
 mod push;
 mod stream;

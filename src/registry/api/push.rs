@@ -9,10 +9,11 @@ use super::manifests::{get_request, head_request, manifest_request};
 use crate::event::Event;
 use crate::image::{Descriptor, Digest, Reference};
 use crate::registry::auth::scopes::Scopes;
-use crate::registry::client::registry_client::Client;
-use crate::registry::client::send::{Content, Request};
+use crate::registry::client::Client;
+use crate::registry::client::request::Request;
 use crate::registry::error::{Error, ErrorKind};
 use crate::registry::transport::answer::Expected;
+use crate::registry::transport::request::Content;
 
 /// A write that is to meet a condition is sent so soon after the look, or is looked for again.
 const AT_ONCE: Duration = Duration::from_millis(300);
@@ -57,11 +58,11 @@ impl Client {
     ) -> Result<(), Error> {
         let registry = reference.registry();
         let request = Request {
-            content: Some(Content::Bytes(descriptor.media_type.clone().into(), bytes.clone())),
             refers_to_new: true,
             at_once: precondition.is_some(),
             ..manifest_request(Method::PUT, reference, Scopes::push(reference.repository()))
         };
+        let request = request.with_content(Content::Bytes(descriptor.media_type.clone().into(), bytes.clone()));
         let (mut tries, mut late) = (self.tries(registry, &request).await?, 0);
         let outcome = loop {
             let mut until = None;
@@ -162,7 +163,7 @@ impl Client {
 
     /// The digest of what a reference stands for, by its bytes alone, in the algorithm of `expected` if it is that.
     async fn content_digest(&self, reference: &Reference, expected: &Digest) -> Result<Option<Digest>, Error> {
-        let get = Request { expected: Expected::default(), ..push_get_request(reference) };
+        let get = push_get_request(reference).expecting(Expected::default());
         match self.send_ok(reference.registry(), &get).await {
             Ok(answer) if expected.matches(&answer.body) => Ok(Some(expected.clone())),
             Ok(answer) => Ok(Some(Digest::sha256(&answer.body))),

@@ -11,8 +11,7 @@ use reqwest::header::CONTENT_LENGTH;
 
 use super::blobs::blob_request;
 use crate::image::{Descriptor, Reference};
-use crate::registry::client::registry_client::Client;
-use crate::registry::client::send::Request;
+use crate::registry::client::Client;
 use crate::registry::error::{Error, ErrorKind};
 use crate::registry::transport::answer::{Answer, silent};
 use crate::registry::transport::encoding::{encodings, not_asked_for};
@@ -30,13 +29,12 @@ impl Client {
     /// # Errors
     /// The registry's answer, or an encoded body.
     pub(crate) async fn open_blob(&self, repository: &Reference, blob: &Descriptor) -> Result<BlobStream, Error> {
-        let request = blob_request(Method::GET, repository, blob, self.scopes_to_read(repository));
-        let request = Request { streamed: true, ..request };
-        let subject = request.subject.clone();
+        let request = blob_request(Method::GET, repository, blob, self.scopes_to_read(repository)).streamed();
+        let subject = request.subject().to_owned();
         let answer = self.send_ok(repository.registry(), &request).await?;
         refuse_encoded(&answer, &subject, blob.size)?;
         let Some(response) = answer.rest else { return Err(answer.error(&subject)) };
-        let (idle_timeout, name, stop) = (self.idle_timeout(), request.name(), self.stop().clone());
+        let (idle_timeout, name, stop) = (self.transport().idle_timeout(), request.wire.name(), self.stop().clone());
         let pieces = stream::unfold(Some(response), move |response| {
             let (subject, name, stop) = (subject.clone(), name.clone(), stop.clone());
             async move {

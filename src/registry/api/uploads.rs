@@ -13,11 +13,12 @@ use super::blobs::blob_name;
 use super::stream::{BlobStream, Ended, OpenBlob};
 use crate::image::{Descriptor, Digest, Reference};
 use crate::registry::auth::scopes::Scopes;
-use crate::registry::client::registry_client::Client;
-use crate::registry::client::send::{Content, Request};
+use crate::registry::client::Client;
+use crate::registry::client::request::Request;
 use crate::registry::error::{Error, ErrorKind};
 use crate::registry::transport::answer::Answer;
 use crate::registry::transport::redirects::{MAX_REDIRECTS, is_followed, location};
+use crate::registry::transport::request::Content;
 
 /// How long an upload whose connection broke off waits for an early answer when it is sent again.
 const EARLY_ANSWER: Duration = Duration::from_millis(300);
@@ -58,7 +59,7 @@ impl Client {
                 // A session that may not be followed is neither used nor cancelled: another is opened.
                 Ok(Mounting::Refused(location(&api, &answer).ok().flatten().map(Session)))
             }
-            429 => Err(answer.error(&request.subject)),
+            429 => Err(answer.error(request.subject())),
             500.. => {
                 self.failed_at_mount(to.registry(), &format!("HTTP {}", answer.status));
                 Ok(Mounting::Refused(None))
@@ -166,16 +167,16 @@ impl Upload<'_, '_> {
     /// Sends the blob to a URL. Where that redirects, the source is opened again and sent to the new URL (RFC 9110,
     /// sections 15.4.8 and 15.4.9). Credentials are left out from the first other origin on, also on the way back.
     async fn put_to(&self, mut url: Url, mut stream: BlobStream, ended: &Ended, failed: u32) -> Result<Answer, Error> {
-        let (subject, registry) = (&self.post.subject, self.to.registry());
+        let (subject, registry) = (self.post.subject(), self.to.registry());
         let api = self.client.api(registry, &self.client.host(registry)).await?;
         let mut at_home = true;
         for _ in 0..=MAX_REDIRECTS {
             at_home &= url.origin() == api.origin();
             let content = Content::Stream(self.blob.size, Mutex::new(Some(ended.watch(stream))));
-            let request = Request::new(Method::PUT, url.into(), self.post.scopes.clone(), subject.clone());
-            let request = Request { content: Some(content), unsigned: !at_home, ..request };
+            let request = Request::new(Method::PUT, url.into(), self.post.scopes.clone(), subject.to_owned());
+            let request = Request { unsigned: !at_home, ..request.with_content(content) };
             let answer = self.client.send_signed(registry, &request, failed).await?;
-            if !is_followed(&request.method, answer.status) {
+            if !is_followed(&request.wire.method, answer.status) {
                 return Ok(answer);
             }
             let Some(next) = location(&api, &answer).map_err(|reason| request.protocol(reason))? else {
@@ -191,8 +192,8 @@ impl Upload<'_, '_> {
         let of_session = ["BLOB_UPLOAD_UNKNOWN", "BLOB_UPLOAD_INVALID", "DIGEST_INVALID", "SIZE_INVALID"];
         let is_lost = answer.status == 404 && !answer.refusal().says(&["DENIED", "UNAUTHORIZED"]);
         if is_lost || answer.status == 416 || answer.refusal().says(&of_session) {
-            let Error { kind, .. } = answer.error(&self.post.subject);
-            return Err(Error::transient(self.post.subject.as_str(), kind));
+            let Error { kind, .. } = answer.error(self.post.subject());
+            return Err(Error::transient(self.post.subject(), kind));
         }
         Ok(answer)
     }

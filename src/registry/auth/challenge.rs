@@ -1,3 +1,5 @@
+use reqwest::header::{HeaderMap, WWW_AUTHENTICATE};
+
 /// How a registry wants to be signed in to.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub(crate) enum Challenge {
@@ -16,6 +18,20 @@ pub(crate) enum Challenge {
         /// User and password with each request are offered as well.
         or_basic: bool,
     },
+}
+
+impl Challenge {
+    /// Reads the headers of an answer.
+    pub(crate) fn of(headers: &HeaderMap) -> Option<Self> {
+        let values = headers.get_all(WWW_AUTHENTICATE);
+        let values: Vec<_> = values.iter().map(|value| String::from_utf8_lossy(value.as_bytes())).collect();
+        parse_challenges(values.iter().map(AsRef::as_ref))
+    }
+
+    /// Whether it says that the token that was sent is good for too little.
+    pub(crate) fn is_insufficient(&self) -> bool {
+        matches!(self, Self::Bearer { is_insufficient: true, .. })
+    }
 }
 
 /// Reads all values of `WWW-Authenticate` (RFC 9110, section 11.6.1): several challenges in a value, names in any

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 /// What a request wants to do, by repository: `pull`, or `pull` and `push` (Docker's token authentication, "Scope").
 #[derive(Debug, Clone, Default, PartialEq, Eq, Hash)]
 pub(crate) struct Scopes {
-    /// The repository that the request is for: its credentials count, and its scope alone is asked for where a token
+    /// The repository that the request is for: its credentials count, and only its scope is asked for where a token
     /// service does not take two.
     repository: String,
     /// Resources such as `repository:team/app` with their actions.
@@ -34,7 +34,7 @@ impl Scopes {
     }
 
     /// With what a challenge asks for besides, such as `repository:a:pull,push registry:x:read`. Never `*`, which token
-    /// services grant to administrators alone and answer with nothing to others.
+    /// services grant only to administrators and answer with nothing to others.
     pub(crate) fn with_challenge(self, scope: &str) -> Self {
         self.with_actions(scope, false)
     }
@@ -77,14 +77,14 @@ impl Scopes {
     }
 
     /// The scopes of the request's own repository, where there are others besides.
-    pub(crate) fn own_alone(&self) -> Option<Self> {
+    pub(crate) fn own_only(&self) -> Option<Self> {
         let own = format!("repository:{}", self.repository);
         let actions = self.resources.get(&own).filter(|_| self.resources.len() > 1)?;
         Some(Self { repository: self.repository.clone(), resources: [(own, actions.clone())].into() })
     }
 
-    /// Whether a token for these scopes serves for `other` as well. One for several repositories serves for the same
-    /// several alone: it may have been granted in part.
+    /// Whether a token for these scopes serves for `other` as well. One for several repositories serves only for the
+    /// same several: it may have been granted in part.
     pub(crate) fn cover(&self, other: &Self) -> bool {
         self == other
             || self.resources.len() == 1
@@ -152,8 +152,8 @@ mod tests {
         assert!(push.cover(&pull) && push.cover(&push) && both.cover(&both));
         assert!(!pull.cover(&push) && !both.cover(&push) && !both.cover(&Scopes::pull("b")) && !push.cover(&both));
         assert!(!push.cover(&Scopes::pull("b")));
-        assert_eq!(both.own_alone(), Some(push.clone()));
-        assert_eq!(push.own_alone(), None);
+        assert_eq!(both.own_only(), Some(push.clone()));
+        assert_eq!(push.own_only(), None);
     }
 
     #[test]

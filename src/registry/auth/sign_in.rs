@@ -1,256 +1,278 @@
-//! Signing in to one registry: challenges, tokens, and whose credentials are sent where.
+//! Signing in to one registry: which credentials are sent where.
 
-use std::collections::HashMap;
-use std::sync::{Mutex, MutexGuard, PoisonError};
-use std::time::Instant;
+use std::collections::HashSet;
+use std::sync::{Arc, Mutex, PoisonError};
 
+use tokio::sync::MutexGuard;
 use url::Url;
 
 use super::challenge::Challenge;
-use super::credentials::{Found, Login, Looked};
+use super::credentials::{Credentials, Found, Login, Looked};
 use super::realm::checked_realm;
 use super::scopes::Scopes;
-use super::token::{Token, TokenError, TokenService, basic};
-use super::token_cache::Slots;
+use super::state::State;
+use super::token::{Token, basic};
+use super::token_cache::{TokenCache, TokenKey};
+use super::token_service::{TokenError, TokenService};
 use crate::event::Event;
-use crate::registry::client::registry_client::Client;
-use crate::registry::error::{Error, ErrorKind, Refusal};
+use crate::registry::error::{Denial, Error, ErrorKind, Refusal};
+use crate::registry::transport::handle::Transport;
 use crate::registry::transport::redact::Secret;
+use crate::single_flight::SingleFlight;
 
-/// What is known about signing in to one registry, kept for the whole run.
+/// Signs requests to one registry. What it learns is kept for the whole run.
 pub(crate) struct SignIn {
-    pub(super) registry: String,
-    known: Mutex<Known>,
-    pub(super) slots: Slots,
-    /// By repository. Locked while one is looked up: a helper is run once, however many wait for it.
-    logins: tokio::sync::Mutex<HashMap<String, Looked>>,
-    /// Locked by who tries credentials that nothing has accepted yet: wrong ones are tried once, not by all at once,
-    /// which may lock an account.
+    state: State,
+    tokens: TokenCache,
+    /// By repository. What was looked up, also without success, is not looked up again.
+    logins: SingleFlight<String, Looked, Error>,
+    /// The sources of credentials that were reported.
+    reported: Mutex<HashSet<String>>,
+    /// Locked by the request that tries credentials that no server has accepted yet: wrong ones are tried once, not by all
+    /// requests at once, which may lock an account.
     proving: tokio::sync::Mutex<()>,
-}
-
-#[derive(Default)]
-pub(super) struct Known {
-    challenge: Option<Challenge>,
-    /// The token service failed for two repositories, and not for one.
-    one_at_a_time: bool,
-    /// The token service does not work, and user and password are sent to the registry itself.
-    is_without_tokens: bool,
-    /// The registry or its token service took the credentials, for whatever it was.
-    pub(super) accepted: bool,
-    /// The registry or its token service refused the credentials of a source before it had accepted any.
-    pub(super) refused: HashMap<String, Error>,
 }
 
 /// What a request carries to be let in.
 pub(crate) struct Authorization<'a> {
     pub(crate) header: Secret,
     /// Held while user and password are tried for the first time.
-    pub(crate) proving: Option<tokio::sync::MutexGuard<'a, ()>>,
+    pub(crate) proving: Option<MutexGuard<'a, ()>>,
 }
 
 impl SignIn {
-    pub(crate) fn new(registry: &str) -> Self {
+    pub(crate) fn new(registry: &str, credentials: Arc<Credentials>) -> Self {
         Self {
-            registry: registry.to_owned(),
-            known: Mutex::default(),
-            slots: Slots::default(),
-            logins: tokio::sync::Mutex::default(),
+            state: State::new(registry, credentials),
+            tokens: TokenCache::default(),
+            logins: SingleFlight::default(),
+            reported: Mutex::default(),
             proving: tokio::sync::Mutex::default(),
         }
     }
 
-    pub(super) fn known(&self) -> MutexGuard<'_, Known> {
-        self.known.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
     /// Whether the registry has said by now that it wants to be signed in to.
     pub(crate) fn is_challenged(&self) -> bool {
-        self.known().challenge.is_some()
+        self.state.is_challenged()
     }
 
-    pub(super) fn is_basic(&self) -> bool {
-        self.known().challenge == Some(Challenge::Basic)
+    /// Whether there may be credentials for a repository, as far as can be told without running a helper.
+    pub(crate) async fn may_have_credentials(&self, repository: &str) -> bool {
+        self.state.credentials.may_have(&self.state.registry, repository).await
     }
 
-    /// Waits for whoever tries the credentials first.
-    async fn first_to_prove(&self) -> Option<tokio::sync::MutexGuard<'_, ()>> {
-        if self.known().accepted {
+    /// Waits for the request that tries the credentials first.
+    async fn first_to_prove(&self) -> Option<MutexGuard<'_, ()>> {
+        if self.state.known().accepted {
             return None;
         }
         let proving = self.proving.lock().await;
-        if self.known().accepted { None } else { Some(proving) }
+        if self.state.known().accepted { None } else { Some(proving) }
     }
 
-    /// What a request is to carry, if it is known by now that anything is wanted.
+    /// What a request carries, if the registry has said by now that it wants to be signed in to.
     pub(crate) async fn authorization(
         &self,
-        client: &Client,
+        transport: &Transport,
         api: &Url,
         scopes: &Scopes,
     ) -> Result<Option<Authorization<'_>>, Error> {
-        let Some(challenge) = self.known().challenge.clone() else { return Ok(None) };
-        let found = self.login(client, scopes.repository()).await?;
+        let Some(challenge) = self.state.known().challenge.clone() else { return Ok(None) };
+        let found = self.login(transport, scopes.repository()).await?;
         let Challenge::Bearer { realm, service, .. } = challenge else {
-            return self.basic(client, found.as_ref()).await.map(Some);
+            return self.basic(found.as_ref()).await.map(Some);
         };
-        let realm = checked_realm(&realm, api).map_err(|reason| self.failed(reason))?;
-        let service = TokenService { registry: &self.registry, api, realm, service };
-        match self.token(client, &service, scopes, found.as_ref()).await {
+        let realm = checked_realm(&realm, api).map_err(|reason| self.state.failed(reason))?;
+        let service = TokenService { registry: &self.state.registry, api, realm, service };
+        match self.token(transport, &service, scopes, found.as_ref()).await {
             Ok(token) => Ok(Some(Authorization { header: token.header, proving: None })),
             // This or another request has found out that the token service does not work.
-            Err(_) if self.is_basic() => self.basic(client, found.as_ref()).await.map(Some),
+            Err(_) if self.state.is_basic() => self.basic(found.as_ref()).await.map(Some),
             Err(error) => Err(error),
         }
     }
 
     /// User and password, for the registry's own host.
-    async fn basic(&self, client: &Client, found: Option<&Found>) -> Result<Authorization<'_>, Error> {
+    async fn basic(&self, found: Option<&Found>) -> Result<Authorization<'_>, Error> {
         let Some(found) = found else {
             let refusal = Refusal { status: 401, ..Refusal::default() };
-            return Err(self.no_credentials(client, &self.registry, refusal));
+            return Err(self.state.no_credentials(&self.state.registry, refusal));
         };
         let Login::Password { user, password } = &found.login else {
-            return Err(self.failed("it wants user and password, and only a token is configured".into()));
+            return Err(self.state.failed("it wants user and password, and only a token is configured".into()));
         };
         let proving = self.first_to_prove().await;
-        self.unless_refused(Some(found))?;
+        self.state.unless_refused(Some(found))?;
         Ok(Authorization { header: basic(user, password), proving })
     }
 
-    /// Gives up a token service that does not work, where the registry takes user and password itself and they are known.
-    fn give_up_tokens(&self, client: &Client, reason: &str) {
-        let mut known = self.known();
-        if let Some(Challenge::Bearer { or_basic: true, .. }) = known.challenge {
-            let (registry, reason) = (self.registry.clone(), reason.to_owned());
-            client.emit(|| Event::BasicInsteadOfToken { registry, reason });
-            known.challenge = Some(Challenge::Basic);
-            known.is_without_tokens = true;
-        }
-    }
-
-    /// A fresh token from its slot, or from the token service.
+    /// A fresh token from the cache, or from the token service.
     async fn token(
         &self,
-        client: &Client,
+        transport: &Transport,
         service: &TokenService<'_>,
         scopes: &Scopes,
         found: Option<&Found>,
     ) -> Result<Token, Error> {
-        let locked = self.slots.of(scopes);
-        let mut slot = locked.lock_or_failure().await?;
-        if let Some(token) = slot.token.as_ref().filter(|token| token.is_fresh(Instant::now())) {
-            return Ok(token.clone());
-        }
+        let key = self.tokens.key(scopes);
+        // On the heap: every request's future has this one in it.
+        self.tokens.get(&key, Box::pin(self.fetch_token(transport, service, &key, scopes, found))).await
+    }
+
+    async fn fetch_token(
+        &self,
+        transport: &Transport,
+        service: &TokenService<'_>,
+        key: &TokenKey,
+        scopes: &Scopes,
+        found: Option<&Found>,
+    ) -> Result<Token, Error> {
         let _proving = if found.is_some() { self.first_to_prove().await } else { None };
-        self.unless_refused(found)?;
+        self.state.unless_refused(found)?;
         let login = found.map(|found| &found.login);
-        let (own_alone, one_at_a_time) = (slot.wanted.own_alone(), self.known().one_at_a_time);
-        let result = match &own_alone {
-            Some(own) if one_at_a_time => service.fetch(client, own, login).await,
-            _ => service.fetch(client, &slot.wanted, login).await,
+        let error = match self.ask_for_token(transport, service, &self.tokens.wanted(key), login).await {
+            Ok(token) => {
+                self.state.known().accepted |= found.is_some();
+                return Ok(token);
+            }
+            Err(error) => error,
         };
-        let result = match (result, own_alone) {
+        // A run that stops asks no more, and learns nothing of the service.
+        let reason = error.of_no_service().filter(|_| transport.stop().raised().is_none());
+        if let (Some(reason), Some(Login::Password { .. })) = (reason, login)
+            && self.state.give_up_tokens()
+        {
+            let registry = self.state.registry.clone();
+            transport.emit(|| Event::BasicInsteadOfToken { registry, reason });
+        }
+        Err(match error {
+            TokenError::Other(error) | TokenError::NoService(error) => error,
+            TokenError::Answer(answer) => {
+                self.state.no_token(&service.realm, scopes.repository(), found, answer.refusal())
+            }
+        })
+    }
+
+    /// Asks the token service for a token for all repositories that are wanted, and where it refuses that, for one for the
+    /// request's own repository.
+    async fn ask_for_token(
+        &self,
+        transport: &Transport,
+        service: &TokenService<'_>,
+        wanted: &Scopes,
+        login: Option<&Login>,
+    ) -> Result<Token, TokenError> {
+        let Some(own) = wanted.own_only() else { return service.fetch(transport, wanted, login).await };
+        if self.state.known().one_at_a_time {
+            return service.fetch(transport, &own, login).await;
+        }
+        match service.fetch(transport, wanted, login).await {
             // Not for a 401, after which refused credentials would be tried once more; those that worked before are not
             // what it refuses.
-            (Err(TokenError::Answer(answer)), Some(own))
-                if !one_at_a_time && (answer.status != 401 || self.known().accepted) =>
-            {
-                let alone = service.fetch(client, &own, login).await;
-                self.known().one_at_a_time |= alone.is_ok();
-                alone
+            Err(TokenError::Answer(answer)) if answer.status != 401 || self.state.known().accepted => {
+                let token = service.fetch(transport, &own, login).await;
+                self.state.known().one_at_a_time |= token.is_ok();
+                token
             }
-            (result, _) => result,
-        };
-        match result {
-            Ok(token) => {
-                self.known().accepted |= found.is_some();
-                Ok(slot.token.insert(token).clone())
-            }
-            Err(error) => {
-                if let (Some(reason), Some(Login::Password { .. })) = (error.of_no_service(), login) {
-                    self.give_up_tokens(client, &reason);
-                }
-                let error = match error {
-                    TokenError::Other(error) | TokenError::NoService(error) => error,
-                    TokenError::Answer(answer) => {
-                        self.no_token(client, &service.realm, scopes.repository(), found, answer.refusal())
-                    }
-                };
-                locked.failed(&mut slot, &error);
-                Err(error)
-            }
+            result => result,
         }
     }
 
     /// The login for a repository, with its source.
-    pub(super) async fn login(&self, client: &Client, repository: &str) -> Result<Option<Found>, Error> {
-        let mut logins = self.logins.lock().await;
-        if let Some(known) = logins.get(repository) {
-            return known.clone().map_err(|reason| self.failed(reason));
-        }
-        let credentials = client.credentials();
-        // A helper may take seconds, or never end. It writes nothing, so a run that stops does not wait for it.
-        // On the heap: every request's future has this one in it.
-        let looking = client.stop().or(Box::pin(credentials.find(&self.registry, repository))).await;
-        let found = looking.map_err(|reason| Error::stopped(self.registry.as_str(), reason))?;
-        if logins.values().all(|known| said(known) != said(&found)) {
-            client.emit(|| Event::Credentials { registry: self.registry.clone(), source: said(&found) });
-        }
-        logins.insert(repository.to_owned(), found.clone());
-        found.map_err(|reason| self.failed(reason))
+    async fn login(&self, transport: &Transport, repository: &str) -> Result<Option<Found>, Error> {
+        let State { registry, credentials, .. } = &self.state;
+        let look_up = async {
+            // A helper may take seconds, or never end. It writes nothing, so a run that stops does not wait for it.
+            // On the heap, like a token's request.
+            let finding = transport.stop().or(Box::pin(credentials.find(registry, repository))).await;
+            let found = finding.map_err(|reason| Error::stopped(registry.as_str(), reason))?;
+            let source = source_of(&found);
+            if self.reported.lock().unwrap_or_else(PoisonError::into_inner).insert(source.clone()) {
+                transport.emit(|| Event::Credentials { registry: registry.clone(), source });
+            }
+            Ok(found)
+        };
+        let found = self.logins.get(&repository.to_owned(), look_up).await?;
+        found.map_err(|reason| self.state.failed(reason))
     }
 
-    /// Takes in a 401, or a 403 to a request without credentials. `used` is what the request carried. Tells whether
-    /// trying again makes sense.
+    /// Takes in a 401, or a 403 to a request without credentials. `used` is what the request carried. Returns whether
+    /// another try makes sense.
     pub(crate) async fn challenged(
         &self,
         challenge: Option<Challenge>,
         used: Option<&Secret>,
         scopes: &Scopes,
     ) -> bool {
+        let key = self.tokens.key(scopes);
         if let Some(Challenge::Bearer { scope, is_insufficient, .. }) = &challenge
             && !scope.is_empty()
         {
-            let slot = self.slots.of(scopes);
-            let mut slot = slot.lock().await;
-            let wanted = slot.wanted.clone();
-            slot.wanted = match *is_insufficient && used.is_some() && scopes.want_delete() {
+            let is_for_all = *is_insufficient && used.is_some() && scopes.want_delete();
+            self.tokens.widen(&key, |wanted| match is_for_all {
                 true => wanted.with_insufficient(scope),
                 false => wanted.with_challenge(scope),
-            };
+            });
         }
-        if used.is_some() && self.is_basic() {
+        if used.is_some() && self.state.is_basic() {
             return false; // user and password do not get better with time
         }
         if let Some(used) = used {
             // A token may have run out, or be for too little.
-            let slot = self.slots.of(scopes);
-            let mut slot = slot.lock().await;
-            if slot.token.as_ref().is_some_and(|token| token.header == *used) {
-                slot.token = None;
-            }
+            self.tokens.forget(&key, used).await;
         }
-        let mut known = self.known();
-        let is_basic_enough =
-            known.is_without_tokens && matches!(challenge, Some(Challenge::Bearer { or_basic: true, .. }));
-        if challenge.is_some() && !is_basic_enough {
-            known.challenge = challenge;
-        }
-        known.challenge.is_some()
+        self.state.challenged(challenge)
     }
 
-    /// Takes in that a request with credentials was answered by anything but a 401.
+    /// Takes in that a request with credentials was answered by anything except a 401.
     pub(crate) fn accepted(&self) {
-        self.known().accepted = true;
+        self.state.known().accepted = true;
     }
 
-    fn failed(&self, reason: String) -> Error {
-        Error::new(self.registry.as_str(), ErrorKind::SignIn(reason.into()))
+    /// Explains in terms of credentials why a request was refused although everything was tried. `is_insufficient` is whether the
+    /// registry says that the token was good for too little.
+    pub(crate) async fn explain(
+        &self,
+        transport: &Transport,
+        subject: &str,
+        scopes: &Scopes,
+        refusal: Refusal,
+        is_insufficient: bool,
+    ) -> Error {
+        let status = refusal.status;
+        if !self.is_challenged() {
+            return Error::new(subject, ErrorKind::Answer(refusal.into()));
+        }
+        let found = match self.login(transport, scopes.repository()).await {
+            Ok(found) => found,
+            Err(error) => return error,
+        };
+        if let Err(error) = self.state.unless_refused(found.as_ref()) {
+            return error;
+        }
+        let (basic, accepted) = (self.state.is_basic(), self.state.known().accepted);
+        let Some(found) = found else {
+            // Where the registry takes no one without, it is not about the reference.
+            let subject = if basic && status == 401 { &self.state.registry } else { subject };
+            return self.state.no_credentials(subject, refusal);
+        };
+        let refused = Denial::Refused { by: self.state.registry.clone(), source: found.source.clone() };
+        if basic && status == 401 && !accepted {
+            return self.state.refuse(&found, refused, refusal);
+        }
+        let granted = self.tokens.granted(&self.tokens.key(scopes)).await;
+        let denial = match granted.as_ref().and_then(|granted| scopes.lacking(granted)) {
+            Some((repository, granted, lacking)) => {
+                Denial::NotGranted { repository: repository.into(), granted, lacking, source: found.source }
+            }
+            None if status == 401 && !is_insufficient => refused,
+            None => Denial::Forbidden { source: found.source },
+        };
+        self.state.denied(subject, denial, refusal)
     }
 }
 
-fn said(found: &Looked) -> String {
+fn source_of(found: &Looked) -> String {
     match found {
         Ok(Some(found)) => format!("from {}", found.source),
         Ok(None) => "none".to_owned(),

@@ -1,68 +1,76 @@
 use std::collections::HashMap;
-use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
-
-use tokio::sync::MutexGuard;
+use std::sync::{Mutex, PoisonError};
+use std::time::Instant;
 
 use super::scopes::Scopes;
 use super::token::Token;
 use crate::registry::error::Error;
+use crate::registry::transport::redact::Secret;
+use crate::single_flight::SingleFlight;
 
-/// Tokens by what was asked of them. A slot is locked while its token is fetched, so that all who want the same one
-/// wait for one request.
+/// The tokens for one registry. Requests that want the same token wait for one request to the token service, and share
+/// its failure. A token is fetched again when it runs out, and after [`Self::forget`].
 #[derive(Default)]
-pub(crate) struct Slots(Mutex<HashMap<Scopes, Arc<Locked>>>);
-
-/// A slot, and how often fetching its token failed.
-pub(crate) struct Locked {
-    slot: tokio::sync::Mutex<Slot>,
-    failures: AtomicU64,
+pub(crate) struct TokenCache {
+    entries: Mutex<HashMap<Scopes, Entry>>,
+    tokens: SingleFlight<TokenKey, Token, Error>,
 }
 
-impl Locked {
-    pub(crate) async fn lock(&self) -> MutexGuard<'_, Slot> {
-        self.slot.lock().await
+/// The name of a token: the scopes of the request that it was first fetched for.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub(crate) struct TokenKey(Scopes);
+
+/// Requests for the same scopes.
+struct Entry {
+    key: TokenKey,
+    /// What the token is asked for, with what challenges named besides. Only in the entry whose scopes are the key.
+    wanted: Scopes,
+}
+
+impl TokenCache {
+    /// The token for a request with these scopes: its own, or one that covers more.
+    pub(crate) fn key(&self, scopes: &Scopes) -> TokenKey {
+        let mut entries = self.entries.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(entry) = entries.get(scopes) {
+            return entry.key.clone();
+        }
+        let wider = entries.iter().find(|(asked, _)| asked.cover(scopes)).map(|(_, entry)| entry.key.clone());
+        let key = wider.unwrap_or_else(|| TokenKey(scopes.clone()));
+        entries.insert(scopes.clone(), Entry { key: key.clone(), wanted: scopes.clone() });
+        key
     }
 
-    /// Locks it; who had to wait for a failure gets that failure.
-    pub(crate) async fn lock_or_failure(&self) -> Result<MutexGuard<'_, Slot>, Error> {
-        let before = self.failures.load(Ordering::Acquire);
-        let slot = self.slot.lock().await;
-        match &slot.failure {
-            Some(error) if self.failures.load(Ordering::Acquire) > before => Err(error.clone()),
-            _ => Ok(slot),
+    /// The scopes that a token is asked for.
+    pub(crate) fn wanted(&self, key: &TokenKey) -> Scopes {
+        let entries = self.entries.lock().unwrap_or_else(PoisonError::into_inner);
+        entries.get(&key.0).map_or_else(|| key.0.clone(), |entry| entry.wanted.clone())
+    }
+
+    /// Changes the scopes that a token is asked for, from the next time on that it is fetched.
+    pub(crate) fn widen(&self, key: &TokenKey, widen: impl FnOnce(Scopes) -> Scopes) {
+        let mut entries = self.entries.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(entry) = entries.get_mut(&key.0) {
+            entry.wanted = widen(std::mem::take(&mut entry.wanted));
         }
     }
 
-    /// Keeps a failure for those who wait.
-    pub(crate) fn failed(&self, slot: &mut Slot, error: &Error) {
-        slot.failure = Some(error.clone());
-        self.failures.fetch_add(1, Ordering::Release);
+    /// Returns a fresh token: the one that is kept, or that of `fetch`.
+    pub(crate) async fn get(
+        &self,
+        key: &TokenKey,
+        fetch: impl Future<Output = Result<Token, Error>>,
+    ) -> Result<Token, Error> {
+        self.tokens.get_if(key, |token| token.is_fresh(Instant::now()), fetch).await
     }
-}
 
-pub(crate) struct Slot {
-    /// What is asked for, with what challenges named besides.
-    pub(crate) wanted: Scopes,
-    pub(crate) token: Option<Token>,
-    failure: Option<Error>,
-}
+    /// What the token that is kept grants, where that can be read.
+    pub(crate) async fn granted(&self, key: &TokenKey) -> Option<Scopes> {
+        self.tokens.peek(key).await?.granted
+    }
 
-impl Slots {
-    /// The slot for a request: its own, or that of a token that is asked for more.
-    pub(crate) fn of(&self, scopes: &Scopes) -> Arc<Locked> {
-        let mut slots = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(slot) = slots.get(scopes) {
-            return Arc::clone(slot);
-        }
-        let wider = slots.iter().find(|(asked, _)| asked.cover(scopes)).map(|(_, slot)| Arc::clone(slot));
-        let new = || {
-            let slot = Slot { wanted: scopes.clone(), token: None, failure: None };
-            Arc::new(Locked { slot: tokio::sync::Mutex::new(slot), failures: AtomicU64::new(0) })
-        };
-        let slot = wider.unwrap_or_else(new);
-        slots.insert(scopes.clone(), Arc::clone(&slot));
-        slot
+    /// Drops a token that was refused, unless it has been replaced.
+    pub(crate) async fn forget(&self, key: &TokenKey, header: &Secret) {
+        self.tokens.forget_if(key, |token| token.header == *header).await;
     }
 }
 
@@ -71,14 +79,34 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_narrower_request_shares_the_wider_slot_and_renews_the_wider_token() {
-        let slots = Slots::default();
-        let push = slots.of(&Scopes::push("a"));
-        let pull = slots.of(&Scopes::pull("a"));
-        assert!(Arc::ptr_eq(&push, &pull));
-        assert_eq!(pull.slot.blocking_lock().wanted, Scopes::push("a"));
-        assert!(!Arc::ptr_eq(&push, &slots.of(&Scopes::pull("b"))));
+    fn a_narrower_request_shares_the_wider_token_and_renews_it() {
+        let cache = TokenCache::default();
+        let push = cache.key(&Scopes::push("a"));
+        let pull = cache.key(&Scopes::pull("a"));
+        assert_eq!(push, pull);
+        assert_eq!(cache.wanted(&pull), Scopes::push("a"));
+        cache.widen(&pull, |wanted| wanted.and("b", &["pull"]));
+        assert_eq!(cache.wanted(&push), Scopes::push("a").and("b", &["pull"]));
+        assert_ne!(push, cache.key(&Scopes::pull("b")));
         let both = Scopes::push("a").and("b", &["pull"]);
-        assert!(!Arc::ptr_eq(&push, &slots.of(&both)) && Arc::ptr_eq(&slots.of(&both), &slots.of(&both)));
+        assert_ne!(push, cache.key(&both));
+        assert_eq!(cache.key(&both), cache.key(&both));
+    }
+
+    #[test]
+    fn a_token_is_fetched_once_and_again_after_a_refusal() {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        runtime.block_on(async {
+            let cache = TokenCache::default();
+            let key = cache.key(&Scopes::pull("a"));
+            let fetch = |text: &'static str| async move { Ok(Token::new(&Secret::new(text))) };
+            let get = async |text| cache.get(&key, fetch(text)).await.unwrap().header;
+            assert_eq!(get("one").await, Secret::new("Bearer one"));
+            assert_eq!(get("two").await, Secret::new("Bearer one"));
+            cache.forget(&key, &Secret::new("Bearer other")).await;
+            assert_eq!(get("two").await, Secret::new("Bearer one"), "another token was refused");
+            cache.forget(&key, &Secret::new("Bearer one")).await;
+            assert_eq!(get("two").await, Secret::new("Bearer two"));
+        });
     }
 }

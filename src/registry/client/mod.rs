@@ -1,7 +1,11 @@
 //! The client, what it knows of each registry, and the loop that signs and sends a request.
 
-pub(crate) mod host;
-pub(crate) mod registry_client;
-pub(crate) mod send;
+mod config;
+mod handshake;
+mod host;
+mod registry_client;
+pub(crate) mod request;
+mod send;
 
-pub use registry_client::{Client, ClientConfig, Traffic};
+pub use config::ClientConfig;
+pub use registry_client::Client;

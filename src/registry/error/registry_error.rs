@@ -12,15 +12,23 @@ pub struct Error {
     pub subject: String,
     /// What happened.
     pub kind: ErrorKind,
-    /// Another try may help.
-    transient: bool,
+    transience: Transience,
     /// What the user can do, where the kind does not tell.
     pub(super) hint: Option<String>,
     /// How often it was tried before it was given up, because another part of the job had failed.
     gave_up: Option<u32>,
 }
 
-/// The kinds of [`Error`].
+/// Whether another try may help.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Transience {
+    Lasting,
+    Transient,
+    /// It might have, but all tries were made.
+    Exhausted,
+}
+
+/// The kinds of [`Error`]. New kinds may be added.
 #[derive(Debug, Clone)]
 #[non_exhaustive]
 pub enum ErrorKind {
@@ -102,12 +110,12 @@ pub(crate) const SILENT: &str = "nothing came for ";
 
 impl Error {
     pub(crate) fn new(subject: impl Into<String>, kind: ErrorKind) -> Self {
-        Self { subject: subject.into(), kind, transient: false, hint: None, gave_up: None }
+        Self { subject: subject.into(), kind, transience: Transience::Lasting, hint: None, gave_up: None }
     }
 
     /// One after which another try may help.
     pub(crate) fn transient(subject: impl Into<String>, kind: ErrorKind) -> Self {
-        Self { transient: true, ..Self::new(subject, kind) }
+        Self { transience: Transience::Transient, ..Self::new(subject, kind) }
     }
 
     /// Adds what the user can do.
@@ -117,7 +125,7 @@ impl Error {
 
     /// Notes that no further try is made after this many, because another part of the job has failed.
     pub(crate) fn given_up(self, tries: u32) -> Self {
-        Self { transient: false, gave_up: Some(tries), ..self }
+        Self { transience: Transience::Lasting, gave_up: Some(tries), ..self }
     }
 
     /// Copies from the error that caused this one what its kind does not tell.
@@ -169,7 +177,8 @@ impl Error {
     /// Wraps an error of the caller, to pass through this client. `transient` says whether another try may help.
     #[must_use]
     pub(crate) fn of_caller(cause: impl std::error::Error + Send + Sync + 'static, transient: bool) -> Self {
-        Self { transient, ..Self::new("", ErrorKind::Caller(Arc::new(cause))) }
+        let kind = ErrorKind::Caller(Arc::new(cause));
+        if transient { Self::transient("", kind) } else { Self::new("", kind) }
     }
 
     /// The error that [`Self::of_caller`] wrapped, if this is one.
@@ -183,12 +192,18 @@ impl Error {
     /// Whether another try may help.
     #[must_use]
     pub fn is_transient(&self) -> bool {
-        self.transient
+        self.transience == Transience::Transient
     }
 
-    /// All tries were made.
+    /// Whether another try may have helped, before all tries were made.
+    pub(crate) fn was_transient(&self) -> bool {
+        self.transience != Transience::Lasting
+    }
+
+    /// Notes that all tries were made.
     pub(crate) fn final_one(self) -> Self {
-        Self { transient: false, ..self }
+        let transience = if self.was_transient() { Transience::Exhausted } else { Transience::Lasting };
+        Self { transience, ..self }
     }
 
     /// Whether the registry says that the content does not exist: a 404 with a code that says so, or with no code at

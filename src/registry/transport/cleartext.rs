@@ -7,23 +7,19 @@ use url::Url;
 
 use super::addresses::is_loopback;
 use super::redact::host_of;
-use crate::event::Event;
-use crate::registry::client::registry_client::Client;
 
-/// Hosts that the user has been warned of.
+/// The hosts that the user has been warned of.
 #[derive(Default)]
-pub(crate) struct Warned(Mutex<HashSet<String>>);
+pub(crate) struct CleartextWarnings(Mutex<HashSet<String>>);
 
-impl Client {
-    /// Warns, once for a host, that credentials are about to be sent to it where others can read them.
-    pub(crate) fn warn_of_cleartext(&self, url: &Url) {
+impl CleartextWarnings {
+    /// Returns the host of a URL if what is sent to it can be read on its way, and the user has not been warned of it.
+    pub(crate) fn first_exposure(&self, url: &Url) -> Option<String> {
         if !is_exposed(url) {
-            return;
+            return None;
         }
         let host = host_of(url);
-        if self.cleartext().0.lock().unwrap_or_else(PoisonError::into_inner).insert(host.clone()) {
-            self.emit(|| Event::CleartextCredentials { host });
-        }
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).insert(host.clone()).then_some(host)
     }
 }
 

@@ -86,8 +86,8 @@ impl Connections {
         }
     }
 
-    /// Opens connections to a registry for requests that will be sent to it; gives up on any that fails.
-    pub(crate) fn open_ahead(&self, url: &Url, count: usize) {
+    /// Opens connections to a registry before the requests that will need them; gives up on any that fails.
+    pub(crate) fn preconnect(&self, url: &Url, count: usize) {
         let opened = {
             let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
             let Ok(profile) = self.profile(url, url) else { return };

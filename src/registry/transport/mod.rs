@@ -2,24 +2,30 @@
 
 pub(crate) mod addresses;
 pub(crate) mod answer;
-pub(crate) mod cleartext;
-pub(crate) mod connections;
+mod cleartext;
+mod connections;
+pub(crate) mod dispatch;
 pub(crate) mod encoding;
 pub(crate) mod exchange;
 pub(crate) mod failure;
+pub(crate) mod handle;
 pub(crate) mod hosts;
 pub(crate) mod idle;
+pub(crate) mod pause;
 mod preconnect;
 mod proxies;
 pub(crate) mod redact;
 pub(crate) mod redirects;
+pub(crate) mod request;
 pub(crate) mod retry;
 pub(crate) mod retry_group;
 pub(crate) mod secrets;
 pub(crate) mod stop;
 pub(crate) mod tls;
+mod traffic;
 pub(crate) mod tries;
 
+pub(crate) use handle::{Transport, TransportConfig};
 pub use hosts::Hosts;
 pub use redact::Secret;
 pub use retry::RetryPolicy;
@@ -27,3 +33,4 @@ pub(crate) use retry_group::RetryGroup;
 pub(crate) use secrets::Secrets;
 pub use stop::Stop;
 pub use tls::Tls;
+pub use traffic::Traffic;

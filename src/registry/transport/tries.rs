@@ -1,23 +1,27 @@
-//! A request that is sent again where that may help.
+//! The retry loop: a request that is sent again where that may help.
 
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use super::answer::Answer;
+use super::handle::Transport;
+use super::pause::Pause;
+use super::request::WireRequest;
 use super::retry;
 use super::retry_group::RetryGroup;
 use crate::event::Event;
-use crate::registry::client::host::Host;
-use crate::registry::client::registry_client::Client;
-use crate::registry::client::send::Request;
 use crate::registry::error::{Error, ErrorKind, StopReason};
 
 /// The tries of one request.
 pub(crate) struct Tries<'a> {
-    client: &'a Client,
-    registry: &'a str,
-    host: Arc<Host>,
-    request: &'a Request,
+    transport: &'a Transport,
+    request: &'a WireRequest,
+    /// The registry that the request goes to, and its pause, which all requests to it share.
+    host: Option<(&'a str, Arc<Pause>)>,
+    /// What the request's content refers to may be unknown for a moment.
+    refers_to_new: bool,
+    /// Raising the run's `Stop` ends the tries.
+    stops: bool,
     failed: u32,
     /// A try was sent whose end is not known.
     left_open: bool,
@@ -33,27 +37,27 @@ enum Interrupted {
 }
 
 /// A wait before a request is sent again.
-pub(crate) struct Wait {
-    pub(crate) time: Duration,
-    /// The whole host waits, and not this request alone.
+struct Wait {
+    time: Duration,
+    /// The whole host waits, and not this request only.
     for_all: bool,
     /// What went wrong.
     why: String,
-    /// How often it went wrong so far, and how often the request is sent again.
+    /// The number of failed tries, and the number of times that the request is sent again.
     tries: (u32, u32),
 }
 
 impl Wait {
-    /// What is reported of it; `pauses` names the registry if all requests to it wait.
-    pub(crate) fn event(&self, pauses: Option<&str>) -> Event {
+    /// The event of this wait; `pauses` names the registry if all requests to it wait.
+    fn event(&self, pauses: Option<&str>) -> Event {
         let Self { time: wait, ref why, tries: (failed, retries), .. } = *self;
         Event::Retry { reason: why.clone(), wait, failed, retries, pauses: pauses.map(str::to_owned) }
     }
 }
 
-impl Client {
-    /// Waits before work that ended in `error` is done again; gives the error back where it is not to be.
-    pub async fn wait_after(&self, error: &Error, failed: u32) -> Result<(), Error> {
+impl Transport {
+    /// Waits before work that ended in `error` is done again; gives the error back where no other try is made.
+    pub(crate) async fn wait_after(&self, error: &Error, failed: u32) -> Result<(), Error> {
         let policy = self.retry();
         let Some(time) = policy.wait(failed, None, fastrand::f64()).filter(|_| error.is_transient()) else {
             return Err(error.clone().final_one());
@@ -66,7 +70,7 @@ impl Client {
         })
     }
 
-    /// Waits, unless the run is to end or another part of the job has failed.
+    /// Waits, unless the run is stopped or another part of the job has failed.
     async fn wait(&self, waiting: impl Future<Output = ()>) -> Result<(), Interrupted> {
         match self.stop().or(RetryGroup::or(waiting)).await {
             Ok(Some(())) => Ok(()),
@@ -74,50 +78,42 @@ impl Client {
             Err(reason) => Err(Interrupted::Stopped(reason)),
         }
     }
+}
 
-    /// Begins, once the host is not to be left alone.
-    pub(crate) async fn tries<'a>(&'a self, registry: &'a str, request: &'a Request) -> Result<Tries<'a>, Error> {
-        let host = self.host(registry);
-        if !host.pause.is_over() {
-            self.wait(host.pause.over()).await.map_err(|interrupted| match interrupted {
+impl<'a> Tries<'a> {
+    /// The tries of a request that shares no pause with others. One that is needed after the run was stopped, to find out
+    /// what became of a write, is sent all the same, once.
+    pub(crate) fn new(transport: &'a Transport, request: &'a WireRequest) -> Self {
+        let stops = transport.stop().raised().is_none();
+        Self { transport, request, host: None, refers_to_new: false, stops, failed: 0, left_open: false, last: None }
+    }
+
+    /// The tries of a request to a registry, once its pause is over. With `refers_to_new`, an answer that the content
+    /// refers to something unknown is worth another try.
+    ///
+    /// # Errors
+    /// The run was stopped, or another part of the job has failed.
+    pub(crate) async fn at_host(
+        transport: &'a Transport,
+        request: &'a WireRequest,
+        refers_to_new: bool,
+        registry: &'a str,
+        pause: Arc<Pause>,
+    ) -> Result<Self, Error> {
+        if !pause.is_over() {
+            transport.wait(pause.over()).await.map_err(|interrupted| match interrupted {
                 Interrupted::Stopped(reason) => request.stopped(reason),
                 Interrupted::GroupFailed => request.not_needed(),
             })?;
         }
-        // The run may have to end even without a pause.
-        if let Some(reason) = self.stop().raised() {
+        // The run may have been stopped even without a pause.
+        if let Some(reason) = transport.stop().raised() {
             return Err(request.stopped(reason));
         }
-        Ok(Tries { client: self, registry, host, request, failed: 0, left_open: false, last: None })
+        Ok(Self { host: Some((registry, pause)), refers_to_new, ..Self::new(transport, request) })
     }
 
-    /// Whether a request is to be sent again, and when. It is said, as the wait may be long.
-    pub(crate) fn wait_before_another(
-        &self,
-        request: &Request,
-        outcome: &Result<Answer, Error>,
-        failed: u32,
-    ) -> Option<Wait> {
-        let (asked, for_all, why) = match outcome {
-            Ok(answer) if retry::is_transient(answer.status) => {
-                let asked = retry::asked_wait(answer.header("retry-after"), &answer.body, SystemTime::now());
-                (asked, retry::is_for_all(answer.status), answer.error(&request.subject))
-            }
-            Ok(answer) if request.refers_to_new && answer.refusal().is_unknown_content() => {
-                (None, false, answer.error(&request.subject))
-            }
-            // Who takes no connection takes none from the others either.
-            Err(error) if error.is_transient() => (None, error.is_unsent(), error.clone()),
-            _ => return None,
-        };
-        let policy = self.retry();
-        let time = policy.wait(failed, asked, fastrand::f64())?;
-        Some(Wait { time, for_all, why: why.to_string(), tries: (failed, policy.retries) })
-    }
-}
-
-impl Tries<'_> {
-    /// How many failed so far.
+    /// The number of tries that failed.
     pub(crate) fn failed(&self) -> u32 {
         self.failed
     }
@@ -132,61 +128,97 @@ impl Tries<'_> {
         &mut self,
         sending: impl Future<Output = Result<Answer, Error>>,
     ) -> Option<Result<Answer, Error>> {
-        let (client, host, request) = (self.client, &self.host, self.request);
-        let outcome = if request.is_read() {
-            match client.stop().or(sending).await {
-                Ok(outcome) => outcome,
-                Err(reason) => return Some(Err(request.stopped(reason))),
-            }
-        } else {
-            // What becomes of it should be known.
-            let given_up = || Err(request.transport("given up, as the run is to end".into(), false, false));
-            client.stop().or_soon(sending).await.unwrap_or_else(|_| given_up())
+        let outcome = match self.unless_stopped(std::pin::pin!(sending)).await {
+            Ok(outcome) => outcome,
+            Err(reason) => return Some(Err(self.request.stopped(reason))),
         };
-        if matches!(&outcome, Err(error) if matches!(error.kind, ErrorKind::Late)) {
-            return Some(outcome); // nothing was sent
-        }
-        if let Err(error) = &outcome
-            && error.is_given_up()
-        {
-            // Another job gave up on what this one shares with it, such as a token.
-            if !RetryGroup::has_failed() {
-                return None;
-            }
-            let was_sent = !matches!(error.kind, ErrorKind::NotNeeded);
-            let last = self.last.take().filter(|_| !was_sent);
-            return Some(last.map_or(outcome, |last| Err(last.given_up(self.failed))));
+        match &outcome {
+            // It was not sent.
+            Err(Error { kind: ErrorKind::Late, .. }) => return Some(outcome),
+            Err(error) if error.is_given_up() => return self.given_up(outcome),
+            Ok(answer) => self.left_open |= matches!(answer.status, 408 | 502 | 504),
+            Err(error) => self.left_open |= error.is_lost_answer(),
         }
         self.failed += 1;
-        self.left_open |= match &outcome {
-            Ok(answer) => matches!(answer.status, 408 | 502 | 504),
-            Err(error) => error.is_lost_answer(),
-        };
-        let Some(wait) = client.wait_before_another(request, &outcome, self.failed) else {
+        let Some(wait) = self.wait_before_another(&outcome) else {
             return Some(outcome.map_err(Error::final_one));
         };
-        let waited = if wait.for_all {
-            if host.pause.begin(wait.time) {
-                client.emit(|| wait.event(Some(self.registry)));
-            }
-            client.wait(host.pause.over()).await
-        } else {
-            client.emit(|| wait.event(None));
-            client.wait(tokio::time::sleep(wait.time)).await
-        };
-        match waited {
+        match self.back_off(&wait).await {
             Ok(()) => {
-                self.last = Some(error_of(request, outcome));
+                self.last = Some(self.error_of(outcome));
                 None
             }
             // What went wrong is worth more than that there was no time for another try.
             Err(Interrupted::Stopped(_)) => Some(outcome.map_err(Error::final_one)),
-            Err(Interrupted::GroupFailed) => Some(Err(error_of(request, outcome).given_up(self.failed))),
+            Err(Interrupted::GroupFailed) => Some(Err(self.error_of(outcome).given_up(self.failed))),
         }
     }
-}
 
-/// The error that a failed try ended in.
-fn error_of(request: &Request, outcome: Result<Answer, Error>) -> Error {
-    outcome.map_or_else(|error| error, |answer| answer.error(&request.subject))
+    /// Awaits one try, unless the run is stopped: a read is then given up, and a write soon after, as what becomes of it
+    /// should be known.
+    async fn unless_stopped(
+        &self,
+        sending: impl Future<Output = Result<Answer, Error>>,
+    ) -> Result<Result<Answer, Error>, StopReason> {
+        let stop = self.transport.stop();
+        if !self.stops {
+            return Ok(sending.await);
+        }
+        if self.request.can_be_given_up() {
+            return stop.or(sending).await;
+        }
+        let given_up = || Err(self.request.transport("given up, as the run is to end".into(), false, false));
+        Ok(stop.or_soon(sending).await.unwrap_or_else(|_| given_up()))
+    }
+
+    /// What follows a try that was given up because a job had failed. Where that was another job, which gave up on
+    /// something that this one shares with it, such as a token, the request is sent again.
+    fn given_up(&mut self, outcome: Result<Answer, Error>) -> Option<Result<Answer, Error>> {
+        if !RetryGroup::has_failed() {
+            return None;
+        }
+        let was_sent = !matches!(&outcome, Err(error) if matches!(error.kind, ErrorKind::NotNeeded));
+        let last = self.last.take().filter(|_| !was_sent);
+        Some(last.map_or(outcome, |last| Err(last.given_up(self.failed))))
+    }
+
+    /// Decides whether the request is sent again, and when.
+    fn wait_before_another(&self, outcome: &Result<Answer, Error>) -> Option<Wait> {
+        let (asked, for_all, why) = match outcome {
+            Ok(answer) if retry::is_transient(answer.status) => {
+                let asked = retry::asked_wait(answer.header("retry-after"), &answer.body, SystemTime::now());
+                (asked, retry::is_for_all(answer.status), answer.error(&self.request.subject))
+            }
+            Ok(answer) if self.refers_to_new && answer.refusal().is_unknown_content() => {
+                (None, false, answer.error(&self.request.subject))
+            }
+            // A host that takes no connection takes none from other requests either.
+            Err(error) if error.is_transient() => (None, error.is_unsent(), error.clone()),
+            _ => return None,
+        };
+        let policy = self.transport.retry();
+        let time = policy.wait(self.failed, asked, fastrand::f64())?;
+        Some(Wait { time, for_all, why: why.to_string(), tries: (self.failed, policy.retries) })
+    }
+
+    /// Waits before another try, and reports it, as the wait may be long.
+    async fn back_off(&self, wait: &Wait) -> Result<(), Interrupted> {
+        match &self.host {
+            Some((registry, pause)) if wait.for_all => {
+                if pause.begin(wait.time) {
+                    self.transport.emit(|| wait.event(Some(registry)));
+                }
+                self.transport.wait(pause.over()).await
+            }
+            _ => {
+                self.transport.emit(|| wait.event(None));
+                self.transport.wait(tokio::time::sleep(wait.time)).await
+            }
+        }
+    }
+
+    /// The error that a failed try ended in.
+    fn error_of(&self, outcome: Result<Answer, Error>) -> Error {
+        outcome.map_or_else(|error| error, |answer| answer.error(&self.request.subject))
+    }
 }

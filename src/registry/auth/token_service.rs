@@ -1,0 +1,213 @@
+//! Requests to a token service.
+
+use std::time::Instant;
+
+use reqwest::Method;
+use url::{Url, form_urlencoded};
+
+use super::credentials::Login;
+use super::scopes::Scopes;
+use super::token::{Token, basic};
+use crate::event::Event;
+use crate::image::UntrustedText;
+use crate::registry::error::{Error, ErrorKind};
+use crate::registry::transport::answer::Answer;
+use crate::registry::transport::failure::is_unknown_name;
+use crate::registry::transport::handle::Transport;
+use crate::registry::transport::redact::{Secret, redacted};
+use crate::registry::transport::request::{Content, Service, WireRequest};
+use crate::registry::transport::tries::Tries;
+
+/// A token service, as a challenge names it; the realm has been checked.
+pub(crate) struct TokenService<'a> {
+    pub(crate) registry: &'a str,
+    pub(crate) api: &'a Url,
+    pub(crate) realm: Url,
+    pub(crate) service: Option<String>,
+}
+
+/// Why there is no token.
+pub(crate) enum TokenError {
+    /// The service answered with an error.
+    Answer(Box<Answer>),
+    /// Nothing that issues tokens answers at the realm.
+    NoService(Error),
+    /// Anything else.
+    Other(Error),
+}
+
+impl TokenError {
+    /// The reason, if the error is that a token service does not work or does not exist at the realm: it cannot be reached,
+    /// or its answer judges neither credentials nor scope.
+    pub(crate) fn of_no_service(&self) -> Option<String> {
+        match self {
+            Self::Answer(answer) if matches!(answer.status, 404 | 405 | 410 | 500..) => {
+                Some(format!("its token service answered with HTTP {}", answer.status))
+            }
+            Self::NoService(error) => Some(error.to_string()),
+            Self::Answer(_) | Self::Other(_) => None,
+        }
+    }
+}
+
+/// The name that token services log.
+const CLIENT_ID: &str = "manifest-tool";
+
+impl TokenService<'_> {
+    /// Fetches a token: with user and password, with an identity token, or with nothing.
+    pub(crate) async fn fetch(
+        &self,
+        transport: &Transport,
+        scopes: &Scopes,
+        login: Option<&Login>,
+    ) -> Result<Token, TokenError> {
+        let asked = Instant::now();
+        let answer = match login {
+            None => self.get(transport, scopes, None).await?,
+            Some(Login::Password { user, password }) => self.get(transport, scopes, Some((user, password))).await?,
+            Some(Login::IdentityToken(token)) => match self.post(transport, scopes, token).await? {
+                // A service without OAuth2.
+                answer if matches!(answer.status, 404 | 405) => {
+                    self.get(transport, scopes, Some(("<token>", token))).await?
+                }
+                answer => answer,
+            },
+            Some(Login::RegistryToken(token)) => return Ok(Token::new(token)),
+        };
+        if answer.status != 200 {
+            return Err(TokenError::Answer(Box::new(answer)));
+        }
+        Token::read(&answer.body, asked)
+            .ok_or_else(|| TokenError::NoService(self.failed("the token service's answer holds no token")))
+    }
+
+    /// Docker's token authentication: `GET realm` with Basic.
+    async fn get(
+        &self,
+        transport: &Transport,
+        scopes: &Scopes,
+        login: Option<(&str, &Secret)>,
+    ) -> Result<Answer, TokenError> {
+        let mut url = self.realm.clone();
+        {
+            let mut query = url.query_pairs_mut();
+            if let Some((user, _)) = login {
+                query.append_pair("account", user);
+            }
+            query.append_pair("client_id", CLIENT_ID);
+            if let Some(service) = &self.service {
+                query.append_pair("service", service);
+            }
+            for scope in scopes.texts() {
+                query.append_pair("scope", &scope);
+            }
+        }
+        let header = login.map(|(user, password)| basic(user, password));
+        self.send(transport, Method::GET, &url, header.as_ref(), None, scopes).await
+    }
+
+    /// Docker's OAuth2 form: `POST realm` with the identity token as refresh token.
+    async fn post(&self, transport: &Transport, scopes: &Scopes, token: &Secret) -> Result<Answer, TokenError> {
+        transport.secrets().add(token.reveal());
+        let form = Content::Bytes("application/x-www-form-urlencoded".into(), self.form(scopes, token).into());
+        self.send(transport, Method::POST, &self.realm, None, Some(form), scopes).await
+    }
+
+    fn form(&self, scopes: &Scopes, token: &Secret) -> String {
+        let mut form = form_urlencoded::Serializer::new(String::new());
+        form.append_pair("grant_type", "refresh_token").append_pair("refresh_token", token.reveal());
+        form.append_pair("client_id", CLIENT_ID);
+        if let Some(service) = &self.service {
+            form.append_pair("service", service);
+        }
+        let scope = scopes.texts().collect::<Vec<_>>().join(" ");
+        if !scope.is_empty() {
+            form.append_pair("scope", &scope);
+        }
+        form.finish()
+    }
+
+    async fn send(
+        &self,
+        transport: &Transport,
+        method: Method,
+        url: &Url,
+        authorization: Option<&Secret>,
+        content: Option<Content>,
+        scopes: &Scopes,
+    ) -> Result<Answer, TokenError> {
+        transport.emit(|| Event::TokenRequest {
+            registry: self.registry.to_owned(),
+            scopes: scopes.texts().collect::<Vec<_>>().join(" "),
+        });
+        let subject = format!("token service {}", redacted(url));
+        let request =
+            WireRequest { content, service: Service::Token, ..WireRequest::new(method, url.to_string(), subject) };
+        let answer = self.send_until_answered(transport, &request, url, authorization).await?;
+        if (300..400).contains(&answer.status) {
+            let status = answer.status;
+            let reason = format!("its token service answered with a redirect (HTTP {status}), which is not followed");
+            return Err(TokenError::NoService(self.failed(reason)));
+        }
+        Ok(answer)
+    }
+
+    /// Sends a request, and again where that may help. Redirects are not followed, and an unchecked certificate is accepted
+    /// only if the service is the registry itself.
+    async fn send_until_answered(
+        &self,
+        transport: &Transport,
+        request: &WireRequest,
+        url: &Url,
+        authorization: Option<&Secret>,
+    ) -> Result<Answer, TokenError> {
+        let mut tries = Tries::new(transport, request);
+        let outcome = loop {
+            let sending = transport.exchange_at(request, self.api, url, authorization, tries.failed() + 1);
+            if let Some(outcome) = tries.outcome_of(sending).await {
+                break outcome;
+            }
+        };
+        outcome.map_err(|error| match error.kind {
+            ErrorKind::Stopped(reason) => TokenError::Other(Error::stopped(self.registry, reason)),
+            _ => {
+                let failed = self.failed(error.to_string()).caused_by(&error);
+                // A run that stops makes no further tries, and learns nothing of the service.
+                let is_known = transport.stop().raised().is_none() && is_unreachable(&error);
+                if is_known { TokenError::NoService(failed) } else { TokenError::Other(failed) }
+            }
+        })
+    }
+
+    fn failed(&self, reason: impl Into<UntrustedText>) -> Error {
+        Error::new(self.registry, ErrorKind::SignIn(reason.into()))
+    }
+}
+
+/// Whether no connection led to an answer. A refused certificate does not count: it may be a sign of an attack.
+fn is_unreachable(error: &Error) -> bool {
+    match &error.kind {
+        ErrorKind::Transport { reason, .. } => error.was_transient() || is_unknown_name(reason.as_str()),
+        _ => false,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn services_that_cannot_be_reached() {
+        let transport =
+            |reason: &str| ErrorKind::Transport { request: String::new(), reason: reason.into(), unsent: false };
+        for (error, expected) in [
+            (Error::transient("x", transport("Connection refused")), true),
+            (Error::transient("x", transport("Connection refused")).final_one(), true),
+            (Error::new("x", transport("failed to lookup address information: Name or service not known")), true),
+            (Error::new("x", transport("invalid peer certificate: UnknownIssuer")), false),
+            (Error::new("x", ErrorKind::TooLarge { limit: 1 }), false),
+        ] {
+            assert_eq!(is_unreachable(&error), expected, "{error}");
+        }
+    }
+}

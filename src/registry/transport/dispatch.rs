@@ -1,0 +1,158 @@
+//! Puts one request on the wire, at one URL, and waits for the beginning of its answer.
+
+use std::sync::PoisonError;
+use std::time::Instant;
+
+use reqwest::header::{ACCEPT, AUTHORIZATION, CONTENT_LENGTH, CONTENT_TYPE, HeaderMap, HeaderValue};
+use reqwest::{Method, Response};
+use url::Url;
+
+use super::answer::silent;
+use super::failure::Failure;
+use super::handle::Transport;
+use super::idle::Progress;
+use super::redact::{Secret, redacted};
+use super::request::{Content, Service, WireRequest};
+use crate::event::Event;
+use crate::image::one_line;
+use crate::registry::error::Fault;
+
+/// Why a request was not sent, or not answered.
+pub(crate) struct NotSent {
+    pub(crate) reason: String,
+    pub(crate) transient: bool,
+    /// No part of it went out.
+    pub(crate) unsent: bool,
+    pub(crate) fault: Option<Fault>,
+}
+
+impl<T: Into<String>> From<T> for NotSent {
+    fn from(reason: T) -> Self {
+        Self { reason: reason.into(), transient: false, unsent: true, fault: None }
+    }
+}
+
+impl Transport {
+    /// Sends a request to a URL, and reports how it went. `api` is the registry on whose behalf it is sent.
+    pub(crate) async fn dispatch(
+        &self,
+        request: &WireRequest,
+        api: &Url,
+        url: &Url,
+        authorization: Option<&Secret>,
+        attempt: u32,
+    ) -> Result<Response, NotSent> {
+        let client = self.connections().client(url, api)?;
+        let mut headers = HeaderMap::new();
+        if let Some(accept) = request.accept {
+            headers.insert(ACCEPT, HeaderValue::from_static(accept));
+        }
+        if let Some(authorization) = authorization {
+            self.secrets().add_authorization(authorization);
+            let value = secret_value(authorization);
+            headers.insert(AUTHORIZATION, value.ok_or("the credentials have characters that cannot be sent")?);
+        }
+        let is_secret = match request.service {
+            Service::Registry => authorization.is_some() && url.origin() == api.origin(),
+            // A form holds an identity token.
+            Service::Token => authorization.is_some() || request.content.is_some(),
+        };
+        if is_secret {
+            self.warn_of_cleartext(url);
+        }
+        let progress = Progress::new();
+        let (body, length) = body(request, &mut headers, &progress)?;
+        let builder = client.request(request.method.clone(), url.clone()).headers(headers);
+        let builder = match body {
+            Some(body) => builder.body(body),
+            None => builder,
+        };
+        self.traffic().count(attempt);
+        let started = Instant::now();
+        let result = progress.within(self.idle_timeout(), builder.send()).await;
+        let Some(result) = result else {
+            let reason = silent(self.idle_timeout());
+            self.emit(|| unanswered_event(&request.method, url, reason.clone(), attempt));
+            return Err(NotSent { reason, transient: true, unsent: false, fault: None });
+        };
+        self.emit(|| request_event(&request.method, url, length, &result, started, attempt));
+        result.map_err(|error| {
+            let Failure { reason, fault, is_transient } = self.connections().failure(url, &error);
+            let unsent = error.is_connect() || error.is_builder();
+            NotSent { reason, transient: is_transient, unsent, fault }
+        })
+    }
+}
+
+/// The body of a request and its length in bytes. Adds the headers that describe it.
+fn body(
+    request: &WireRequest,
+    headers: &mut HeaderMap,
+    progress: &Progress,
+) -> Result<(Option<reqwest::Body>, Option<u64>), NotSent> {
+    match &request.content {
+        Some(Content::Bytes(media_type, body)) => {
+            let value = HeaderValue::from_str(media_type);
+            headers.insert(CONTENT_TYPE, value.map_err(|_| "the media type has characters that cannot be sent")?);
+            headers.insert(CONTENT_LENGTH, body.len().into());
+            Ok((Some(body.clone().into()), Some(body.len() as u64)))
+        }
+        Some(Content::Stream(length, stream)) => {
+            let stream = stream.lock().unwrap_or_else(PoisonError::into_inner).take();
+            headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/octet-stream"));
+            headers.insert(CONTENT_LENGTH, (*length).into());
+            Ok((Some(progress.body(stream.ok_or("the blob was sent already")?)), Some(*length)))
+        }
+        // Some registries and proxies answer 411 to a POST that does not say that it is empty.
+        None if request.method == Method::POST => {
+            headers.insert(CONTENT_LENGTH, HeaderValue::from_static("0"));
+            Ok((None, None))
+        }
+        None => Ok((None, None)),
+    }
+}
+
+/// A header value that no `Debug` shows and HTTP/2 does not index.
+fn secret_value(secret: &Secret) -> Option<HeaderValue> {
+    let mut value = HeaderValue::from_str(secret.reveal()).ok()?;
+    value.set_sensitive(true);
+    Some(value)
+}
+
+/// The event of a request: bytes sent and bytes announced, and the time until the answer began.
+pub(crate) fn request_event(
+    method: &Method,
+    url: &Url,
+    sent: Option<u64>,
+    result: &reqwest::Result<Response>,
+    started: Instant,
+    attempt: u32,
+) -> Event {
+    let outcome = match result {
+        Ok(response) => {
+            let length = response.headers().get(CONTENT_LENGTH).and_then(|value| value.to_str().ok());
+            let length = one_line(length.unwrap_or("?"));
+            format!("{} {:?}, {length} bytes", response.status().as_u16(), response.version())
+        }
+        Err(error) => Failure::of(error).reason,
+    };
+    let (method, url, elapsed) = (method.to_string(), redacted(url), Some(started.elapsed()));
+    Event::Request { method, url, sent, outcome, elapsed, attempt }
+}
+
+/// The event of a request to which a server sent nothing within the idle timeout.
+fn unanswered_event(method: &Method, url: &Url, outcome: String, attempt: u32) -> Event {
+    let (method, url) = (method.to_string(), redacted(url));
+    Event::Request { method, url, sent: None, outcome, elapsed: None, attempt }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_secret_header_does_not_show() {
+        assert_eq!(format!("{:?}", secret_value(&Secret::new("Bearer x")).unwrap()), "Sensitive");
+        assert!(secret_value(&Secret::new("Bearer x\ny")).is_none());
+    }
+}

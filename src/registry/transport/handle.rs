@@ -1,0 +1,140 @@
+//! What all requests of a run share.
+
+use std::collections::HashSet;
+use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
+
+use url::Url;
+
+use super::cleartext::CleartextWarnings;
+use super::connections::Connections;
+use super::hosts::Hosts;
+use super::retry::RetryPolicy;
+use super::secrets::Secrets;
+use super::stop::Stop;
+use super::tls::Tls;
+use super::traffic::TrafficCount;
+use crate::event::{Event, Events, Level};
+use crate::image::visible;
+use crate::memory::Budget;
+
+/// How to reach hosts.
+pub(crate) struct TransportConfig {
+    /// Registries to reach over HTTP without TLS.
+    pub(crate) plain_http: Hosts,
+    pub(crate) tls: Tls,
+    pub(crate) retry: RetryPolicy,
+    /// How long a server may send nothing.
+    pub(crate) idle_timeout: Duration,
+    pub(crate) stop: Stop,
+    pub(crate) events: Events,
+}
+
+/// Sends requests, one at a time or again where that may help. Knows nothing of credentials except that they are secret.
+pub(crate) struct Transport {
+    connections: Connections,
+    plain_http: Hosts,
+    retry: RetryPolicy,
+    idle_timeout: Duration,
+    stop: Stop,
+    budget: Budget,
+    secrets: Secrets,
+    traffic: TrafficCount,
+    events: Events,
+    cleartext: CleartextWarnings,
+    /// Warnings that were given, and are not given again.
+    warned: Mutex<HashSet<String>>,
+}
+
+/// Different warnings that are reported, each once.
+const MAX_WARNINGS: usize = 100;
+
+impl Transport {
+    /// Opens and reads no file and no connection before the first request.
+    pub(crate) fn new(config: TransportConfig) -> Self {
+        let TransportConfig { plain_http, tls, retry, idle_timeout, stop, events } = config;
+        Self {
+            connections: Connections::new(tls, idle_timeout),
+            plain_http,
+            retry,
+            idle_timeout,
+            stop,
+            budget: Budget::default(),
+            secrets: Secrets::default(),
+            traffic: TrafficCount::default(),
+            events,
+            cleartext: CleartextWarnings::default(),
+            warned: Mutex::default(),
+        }
+    }
+
+    pub(crate) fn connections(&self) -> &Connections {
+        &self.connections
+    }
+
+    pub(crate) fn plain_http(&self) -> &Hosts {
+        &self.plain_http
+    }
+
+    pub(crate) fn retry(&self) -> RetryPolicy {
+        self.retry
+    }
+
+    /// How long a server may send nothing.
+    pub(crate) fn idle_timeout(&self) -> Duration {
+        self.idle_timeout
+    }
+
+    /// Ends the run early.
+    pub(crate) fn stop(&self) -> &Stop {
+        &self.stop
+    }
+
+    /// The memory for what the run reads.
+    pub(crate) fn budget(&self) -> &Budget {
+        &self.budget
+    }
+
+    /// The passwords and tokens that were sent so far.
+    pub(crate) fn secrets(&self) -> &Secrets {
+        &self.secrets
+    }
+
+    pub(crate) fn traffic(&self) -> &TrafficCount {
+        &self.traffic
+    }
+
+    pub(crate) fn events(&self) -> &Events {
+        &self.events
+    }
+
+    /// Reports an event, without secrets and control characters.
+    pub(crate) fn emit(&self, event: impl FnOnce() -> Event) {
+        if !self.events.is_listening() {
+            return;
+        }
+        let event = event();
+        // A warning is the program's own text, in which a short password may be a word like any other.
+        let is_own = event.level() == Level::Warning;
+        let scrub = |text: &str| match is_own {
+            true => visible(&self.secrets.scrub(text)),
+            false => visible(&self.secrets.scrub_foreign(text)),
+        };
+        self.events.emit(&event.map_texts(scrub));
+    }
+
+    /// Reports a warning once: a registry may give the same one with every answer.
+    pub(crate) fn emit_once(&self, event: Event) {
+        let mut warned = self.warned.lock().unwrap_or_else(PoisonError::into_inner);
+        if warned.len() < MAX_WARNINGS && warned.insert(event.to_string()) {
+            self.emit(|| event);
+        }
+    }
+
+    /// Warns, once for a host, that credentials are about to be sent to it where others can read them.
+    pub(crate) fn warn_of_cleartext(&self, url: &Url) {
+        if let Some(host) = self.cleartext.first_exposure(url) {
+            self.emit(|| Event::CleartextCredentials { host });
+        }
+    }
+}

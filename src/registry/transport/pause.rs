@@ -1,0 +1,36 @@
+use std::sync::{Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+/// A pause that becomes longer by this is reported again.
+const NEWS: Duration = Duration::from_secs(1);
+
+/// The time until which a host is left alone, as it asked for, or as it does not take connections.
+#[derive(Default)]
+pub(crate) struct Pause(Mutex<Option<Instant>>);
+
+impl Pause {
+    /// Begins a pause, or makes it longer. Returns whether that is worth a report: no pause was under way, or a shorter
+    /// one.
+    pub(crate) fn begin(&self, time: Duration) -> bool {
+        let now = Instant::now();
+        let mut pause = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let before = pause.filter(|until| *until > now);
+        *pause = Some(before.map_or(now + time, |until| until.max(now + time)));
+        before.is_none_or(|until| until + NEWS < now + time)
+    }
+
+    pub(crate) fn is_over(&self) -> bool {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).is_none_or(|until| until <= Instant::now())
+    }
+
+    /// Waits until the pause is over, also if it becomes longer meanwhile.
+    pub(crate) async fn over(&self) {
+        loop {
+            let until = *self.0.lock().unwrap_or_else(PoisonError::into_inner);
+            match until.and_then(|until| until.checked_duration_since(Instant::now())) {
+                Some(left) if !left.is_zero() => tokio::time::sleep(left).await,
+                _ => return,
+            }
+        }
+    }
+}

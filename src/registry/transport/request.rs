@@ -1,0 +1,114 @@
+//! A request as it goes out.
+
+use std::sync::Mutex;
+
+use bytes::Bytes;
+use reqwest::Method;
+
+use super::answer::{Expected, MAX_TALK};
+use super::idle::BodyStream;
+use crate::image::one_line;
+use crate::registry::error::{Error, ErrorKind, StopReason};
+
+/// One request, without the credentials that it carries. Everything in it except a stream can be sent again.
+pub(crate) struct WireRequest {
+    pub(crate) method: Method,
+    /// Path and query behind the host, or a whole URL that the registry named as `Location`.
+    pub(crate) target: String,
+    pub(crate) accept: Option<&'static str>,
+    pub(crate) content: Option<Content>,
+    /// Bytes of the answer's body that are read at most.
+    pub(crate) limit: u64,
+    /// What the answer's body must be.
+    pub(crate) expected: Expected,
+    /// The body of a success is left for later.
+    pub(crate) streamed: bool,
+    pub(crate) service: Service,
+    /// What errors are about.
+    pub(crate) subject: String,
+}
+
+/// The kind of service that a request is for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Service {
+    /// A registry, or a host to which it redirects.
+    Registry,
+    /// A token service. Messages do not name the request, whose URL is their subject.
+    Token,
+}
+
+/// What a request carries.
+pub(crate) enum Content {
+    /// Bytes of this media type.
+    Bytes(String, Bytes),
+    /// A blob of this many bytes, which can be sent once.
+    Stream(u64, Mutex<Option<BodyStream>>),
+}
+
+impl WireRequest {
+    pub(crate) fn new(method: Method, target: String, subject: String) -> Self {
+        let (limit, expected) = (MAX_TALK, Expected::default());
+        let service = Service::Registry;
+        Self { method, target, accept: None, content: None, limit, expected, streamed: false, service, subject }
+    }
+
+    /// Whether it can be sent again as it is: the stream of a blob cannot.
+    pub(crate) fn can_be_repeated(&self) -> bool {
+        !matches!(self.content, Some(Content::Stream(..)))
+    }
+
+    pub(crate) fn is_read(&self) -> bool {
+        self.method == Method::GET || self.method == Method::HEAD
+    }
+
+    /// Whether it changes nothing, so that it can be given up at any time: a read, or a request for a token.
+    pub(crate) fn can_be_given_up(&self) -> bool {
+        self.is_read() || self.service == Service::Token
+    }
+
+    /// Method and path, for messages: upload sessions keep secrets in their queries.
+    pub(crate) fn name(&self) -> String {
+        if self.service == Service::Token {
+            return String::new();
+        }
+        let path = self.target.split('?').next().unwrap_or_default();
+        let path = path.split_once("://").map_or(path, |(_, rest)| rest.find('/').map_or("", |at| rest.split_at(at).1));
+        one_line(&format!("{} /{}", self.method, path.trim_start_matches('/')))
+    }
+
+    pub(crate) fn stopped(&self, reason: StopReason) -> Error {
+        Error::new(self.subject.as_str(), ErrorKind::Stopped(reason))
+    }
+
+    /// The error of a request that was not sent because another part of the job had failed.
+    pub(crate) fn not_needed(&self) -> Error {
+        Error::new(self.subject.as_str(), ErrorKind::NotNeeded).given_up(0)
+    }
+
+    pub(crate) fn protocol(&self, reason: String) -> Error {
+        Error::protocol(&self.subject, reason)
+    }
+
+    pub(crate) fn transport(&self, reason: String, transient: bool, unsent: bool) -> Error {
+        let kind = ErrorKind::Transport { request: self.name(), reason: reason.into(), unsent };
+        if transient { Error::transient(self.subject.as_str(), kind) } else { Error::new(self.subject.as_str(), kind) }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_of_requests() {
+        for (target, name) in [
+            ("v2/a/manifests/v1", "PUT /v2/a/manifests/v1"),
+            ("/v2/a/blobs/uploads/1?_state=secret", "PUT /v2/a/blobs/uploads/1"),
+            ("https://u:p@r.io/v2/a/blobs/uploads/1?_state=secret&x=http://y/z", "PUT /v2/a/blobs/uploads/1"),
+            ("https://r.io", "PUT /"),
+        ] {
+            let request = WireRequest::new(Method::PUT, target.into(), String::new());
+            assert_eq!(request.name(), name);
+        }
+    }
+}
