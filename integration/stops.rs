@@ -5,6 +5,10 @@ use std::process::Child;
 use std::sync::mpsc;
 use std::time::{Duration, Instant};
 
+use bytes::Bytes;
+use futures_util::future::join;
+use manifest_tool::image::{Descriptor, Digest, Reference};
+use manifest_tool::registry::{Client, ClientConfig, CredentialSources, Stop, StopReason};
 use serde_json::json;
 
 use crate::archives::sound;
@@ -12,7 +16,7 @@ use crate::support::faults::{Fault, Faulty};
 use crate::support::images::{OCI, OCI_INDEX, descriptor};
 use crate::support::registry::sha256;
 use crate::support::scene::{Scene, TAGS};
-use crate::support::{Outcome, command, end, manifest_tool, signal, start};
+use crate::support::{Outcome, Scripted, command, end, manifest_tool, signal, start};
 
 fn args(host: &str, repository: &str) -> Vec<String> {
     let (template, target) = (format!("{host}/parts:ARCH"), format!("{host}/{repository}:{}", TAGS[0]));
@@ -283,5 +287,53 @@ fn a_stop_ends_the_wait_for_a_reader_of_results() {
         }
         let outcome = end_or_kill(child);
         assert_eq!(outcome.exit, code, "{outcome:?}");
+    }
+}
+
+/// A request for a token that stalls, and the wait before one is sent again, end at once; a write that needs the token does
+/// not make them last for the time that a write under way has.
+#[test]
+fn a_stop_ends_the_request_for_a_token() {
+    let folder = tempfile::tempdir().unwrap();
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    std::fs::write(folder.path().join("config.json"), "{}").unwrap();
+    for (stalls, writes) in [(true, false), (true, true), (false, false), (false, true)] {
+        let server = Scripted::start(move |asked, host| {
+            if !asked.line.contains("/token") {
+                let challenge = format!("Bearer realm=\"http://{host}/token\",service=\"s\"");
+                return (401, vec![("WWW-Authenticate", challenge)], vec![]);
+            }
+            if stalls {
+                std::thread::sleep(Duration::from_secs(20));
+            }
+            (503, vec![("Retry-After", "30".into())], vec![])
+        });
+        let (stop, docker_config) = (Stop::default(), Some(folder.path().to_owned()));
+        let credentials = CredentialSources { docker_config, ..CredentialSources::default() };
+        let client = Client::new(ClientConfig { stop: stop.clone(), credentials, ..ClientConfig::default() });
+        let (tag, bytes) = (format!("{}/app:v1", server.host).parse::<Reference>().unwrap(), Bytes::from_static(b"{}"));
+        let tokens = || server.asked().iter().filter(|asked| asked.line.contains("/token")).count();
+        let working = async {
+            let descriptor = Descriptor { size: 2, ..Descriptor::new(OCI, Digest::sha256(&bytes)) };
+            match writes {
+                true => client.push_manifest(&tag, &descriptor, &bytes).await,
+                false => client.fetch_manifest(&tag).await.map(drop),
+            }
+        };
+        let stopping = async {
+            while tokens() == 0 {
+                tokio::time::sleep(Duration::from_millis(10)).await;
+            }
+            // The wait has begun.
+            tokio::time::sleep(Duration::from_millis(200)).await;
+            stop.raise(StopReason::Signal(2));
+            Instant::now()
+        };
+        let (outcome, stopped) = runtime.block_on(join(working, stopping));
+        assert!(stopped.elapsed() < Duration::from_secs(1), "{stalls} {writes}: {:?}", stopped.elapsed());
+        let error = outcome.unwrap_err().to_string();
+        let is_said = !stalls && writes; // what went wrong is worth more than that the run was stopped
+        assert_eq!(error.contains("not done, interrupted"), !is_said, "{stalls} {writes}: {error}");
+        assert_eq!(tokens(), 1, "{stalls} {writes}");
     }
 }
