@@ -2,6 +2,7 @@ use serde_json::json;
 
 use super::credentials::Registries;
 use super::documents::Documents;
+use super::exit_status::ExitStatus;
 use super::failure::Failure;
 use super::global::Global;
 use super::many::{Came, Many, Moved, not_begun};
@@ -27,9 +28,6 @@ pub(super) struct Batch<'a> {
     pub(super) progress: bool,
 }
 
-/// Something would change, and the exit code was to say so.
-pub(super) const WOULD_CHANGE: u8 = 4;
-
 impl Moved for Report {
     fn has_moved(&self) -> bool {
         Self::has_moved(self)
@@ -50,7 +48,7 @@ struct Told<'a> {
 impl Batch<'_> {
     /// Pushes all indexes.
     pub(super) fn run(&self, specs: &[Spec]) -> Result<Results, Failure> {
-        let Some(first) = specs.first() else { return Ok(Results::default()) };
+        let Some(first) = specs.first() else { return Ok(String::new().into()) };
         if specs.len() > 1 && self.files.wants_digest() {
             return Err(Failure::usage("--digest-file is for one index, and the specs hold several"));
         }
@@ -79,8 +77,8 @@ impl Batch<'_> {
         let document = told.documents.into_document("push", json!({"dryRun": self.options.dry_run}), "indexes");
         outcome.map_err(|failure| failure.with_document(document.clone()))?;
         files.end(&document, told.digest.as_deref())?;
-        let code = if self.exit_code && told.changed { WOULD_CHANGE } else { 0 };
-        Ok(Results { text: if json { pretty(&document) } else { String::new() }, code })
+        let status = if self.exit_code && told.changed { ExitStatus::WouldChange } else { ExitStatus::Done };
+        Ok(Results { text: if json { pretty(&document) } else { String::new() }, status })
     }
 
     async fn push(&self, store: &Store, specs: &[Spec], told: &mut Told<'_>) -> Result<(), Failure> {

@@ -1,9 +1,9 @@
 use std::fmt;
-use std::process::ExitCode;
 
 use serde::Serialize;
 use serde_json::{Value, json};
 
+use super::exit_status::ExitStatus;
 use super::secrets::Secrets;
 use super::talk::say;
 use crate::image::Location;
@@ -16,7 +16,7 @@ use crate::{assemble, copy, output, registry, spec, store};
 pub(super) struct Failure {
     message: String,
     hints: Vec<String>,
-    code: u8,
+    status: ExitStatus,
     /// What became of tags before it failed, for programs.
     parts: Option<Box<Value>>,
     /// What the command has for programs to read.
@@ -25,51 +25,49 @@ pub(super) struct Failure {
     is_enough: bool,
 }
 
-/// The target was not what `--if-match` says.
-const CHANGED: u8 = 3;
-
 impl Failure {
     pub(super) fn new(message: impl Into<String>) -> Self {
-        Self { message: message.into(), hints: Vec::new(), code: 1, parts: None, document: None, is_enough: false }
+        Self {
+            message: message.into(),
+            hints: Vec::new(),
+            status: ExitStatus::Failed,
+            parts: None,
+            document: None,
+            is_enough: false,
+        }
     }
 
     /// What was asked for makes no sense, whatever the registry says.
     pub(super) fn usage(message: impl ToString) -> Self {
-        Self { code: 2, ..Self::new(message.to_string()) }
+        Self { status: ExitStatus::Usage, ..Self::new(message.to_string()) }
     }
 
     /// Whoever reads stdout has seen enough, and nothing more needs to be found out.
     pub(super) fn enough() -> Self {
-        Self { code: 0, is_enough: true, ..Self::new("nobody reads stdout any more") }
+        Self { status: ExitStatus::Done, is_enough: true, ..Self::new("nobody reads stdout any more") }
     }
 
     pub(super) fn is_enough(&self) -> bool {
         self.is_enough
     }
 
-    /// Ended by Ctrl-C: 128 and the signal's number, as shells have it.
+    /// The failure of a command that Ctrl-C ended.
     pub(super) fn interrupted() -> Self {
-        Self { code: 130, ..Self::new("interrupted") }
+        Self { status: ExitStatus::INTERRUPTED, ..Self::new("interrupted") }
     }
 
-    pub(super) fn code(&self) -> u8 {
-        self.code
+    pub(super) fn status(&self) -> ExitStatus {
+        self.status
     }
 
-    pub(super) fn with_code(self, code: u8) -> Self {
-        Self { code, ..self }
+    pub(super) fn with_status(self, status: ExitStatus) -> Self {
+        Self { status, ..self }
     }
 
-    pub(super) fn exit_code(&self) -> ExitCode {
-        ExitCode::from(self.code)
-    }
-
-    /// With the exit code of what ended the run early.
+    /// Takes the exit status of what ended the run early, if anything did.
     pub(super) fn stopped(self, reason: Option<StopReason>) -> Self {
         match reason {
-            Some(StopReason::Signal(number)) => self.with_code(u8::try_from(128 + number).unwrap_or(1)),
-            // As with timeout(1).
-            Some(StopReason::Deadline) => self.with_code(124),
+            Some(reason) => self.with_status(reason.into()),
             None => self,
         }
     }
@@ -92,7 +90,8 @@ impl Failure {
         let mut hints: Vec<String> = errors.into_iter().filter_map(store::Error::hint).collect();
         hints.sort_unstable();
         hints.dedup();
-        Self { hints, code: if changed { CHANGED } else { 1 }, ..Self::new(message) }
+        let status = if changed { ExitStatus::NotMatched } else { ExitStatus::Failed };
+        Self { hints, status, ..Self::new(message) }
     }
 
     /// What could not be checked of a reference, if there is anything.
@@ -164,7 +163,7 @@ impl Failure {
     pub(super) fn document(&self, command: &str) -> Value {
         let known = self.document.as_ref().map(|document| (**document).clone());
         let mut document = known.unwrap_or_else(|| output::document(command, json!({})));
-        let error = json!({"message": self.message, "hints": self.hints, "exitCode": self.code});
+        let error = json!({"message": self.message, "hints": self.hints, "exitCode": self.status.code()});
         output::merge(&mut document, json!({"error": error}));
         document
     }

@@ -4,6 +4,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use futures_util::stream::{self, StreamExt as _};
 use tokio::sync::Notify;
 
+use super::exit_status::ExitStatus;
 use super::failure::Failure;
 use super::talk::{self, say};
 use crate::registry::Client;
@@ -48,8 +49,8 @@ struct Tally {
     unchanged: usize,
     failed: usize,
     skipped: usize,
-    /// The exit code that all failures have, if it is one.
-    code: Option<u8>,
+    /// The exit status that all failures have, if it is one.
+    status: Option<ExitStatus>,
 }
 
 impl Many<'_> {
@@ -111,7 +112,7 @@ impl Many<'_> {
                 }
                 Ok(())
             }
-            (None, tally) => Err(Failure::new(summary).with_code(tally.code())),
+            (None, tally) => Err(Failure::new(summary).with_status(tally.status())),
         }
     }
 }
@@ -147,8 +148,8 @@ impl Tally {
         match outcome {
             None => self.skipped += 1,
             Some(Err(failure)) => {
-                let same = self.failed == 0 || self.code == Some(failure.code());
-                self.code = Some(failure.code()).filter(|_| same);
+                let same = self.failed == 0 || self.status == Some(failure.status());
+                self.status = Some(failure.status()).filter(|_| same);
                 self.failed += 1;
                 say(failure);
             }
@@ -156,9 +157,9 @@ impl Tally {
         }
     }
 
-    /// Who hears by the exit code that nothing was moved must be able to believe it.
-    fn code(&self) -> u8 {
-        self.code.filter(|_| self.done + self.unchanged + self.skipped == 0).unwrap_or(1)
+    /// A specific exit status is given only if every item failed with it, so that callers can rely on it.
+    fn status(&self) -> ExitStatus {
+        self.status.filter(|_| self.done + self.unchanged + self.skipped == 0).unwrap_or(ExitStatus::Failed)
     }
 
     fn summary(&self, total: usize, kind: &str, word: &str) -> String {

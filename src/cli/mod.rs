@@ -11,6 +11,7 @@ mod delete;
 mod digest;
 mod documents;
 mod duration;
+mod exit_status;
 mod failure;
 mod global;
 mod hosts;
@@ -42,6 +43,7 @@ use std::process::ExitCode;
 use clap::error::ErrorKind;
 use clap::{CommandFactory as _, FromArgMatches as _, Parser, Subcommand};
 
+use exit_status::ExitStatus;
 use failure::Failure;
 use global::Global;
 use results::Results;
@@ -168,12 +170,12 @@ fn run() -> ExitCode {
         }
         return help_of(of);
     }
-    let Some(chosen) = cli.command else { return ExitCode::SUCCESS };
+    let Some(chosen) = cli.command else { return ExitStatus::Done.into() };
     let (name, is_json) = (chosen.name(), cli.global.is_json());
     let outcome = chosen.run(&cli.global);
-    match outcome.and_then(|results| print(&results.text).map(|()| results.code)) {
-        Ok(code) => ExitCode::from(code),
-        Err(failure) if failure.is_enough() => ExitCode::SUCCESS,
+    match outcome.and_then(|results| print(&results.text).map(|()| results.status)) {
+        Ok(status) => status.into(),
+        Err(failure) if failure.is_enough() => ExitStatus::Done.into(),
         Err(failure) => {
             let failure = failure.without(&secrets);
             talk::say(&failure);
@@ -181,7 +183,7 @@ fn run() -> ExitCode {
             if is_json {
                 let _ = print(results::pretty(&failure.document(name)));
             }
-            failure.exit_code()
+            failure.status().into()
         }
     }
 }
@@ -195,7 +197,7 @@ fn help_of(name: Option<&str>) -> ExitCode {
         None => Some(&mut root),
     };
     let help = found.map(|command| command.render_help().to_string()).unwrap_or_default();
-    print(help).map_or_else(|failure| failure.exit_code(), |()| ExitCode::SUCCESS)
+    print(help).map_or_else(|failure| failure.status().into(), |()| ExitStatus::Done.into())
 }
 
 /// Prints what clap has to say in place of a command: help, a version, or what is wrong with the command line.
@@ -206,7 +208,7 @@ fn refuse(error: &clap::Error, secrets: &Secrets) -> ExitCode {
         error.exit();
     }
     talk::say(masked.trim_end());
-    ExitCode::from(2)
+    ExitStatus::Usage.into()
 }
 
 /// Prints a command's whole data. A reader that has seen enough, such as `head`, is no failure.

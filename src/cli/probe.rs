@@ -3,6 +3,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use clap::Args;
 
 use super::credentials::Registries;
+use super::exit_status::ExitStatus;
 use super::failure::Failure;
 use super::results::{Results, pretty};
 use super::talk::say;
@@ -33,7 +34,7 @@ pub(super) struct Probe {
 impl Probe {
     pub(super) fn run(self, global: &Global) -> Result<Results, Failure> {
         let images: Vec<Reference> = self.images.iter().map(|image| reference(image)).collect::<Result<_, _>>()?;
-        let Some(repository) = images.first().map(Reference::without_name) else { return Ok(Results::default()) };
+        let Some(repository) = images.first().map(Reference::without_name) else { return Ok(String::new().into()) };
         if !images.iter().all(|image| image.same_repository(&repository)) {
             return Err(Failure::usage("the images are not all in one repository, which is the one that is tried"));
         }
@@ -65,7 +66,7 @@ impl Probe {
         if !report.is_enough() {
             say(format_args!("{repository}: this registry lacks something that manifest-tool needs"));
         }
-        Ok(Results { text, code: if report.is_enough() { 0 } else { 1 } })
+        Ok(Results { text, status: if report.is_enough() { ExitStatus::Done } else { ExitStatus::Failed } })
     }
 }
 

@@ -2,6 +2,7 @@ use clap::Args;
 use serde_json::json;
 
 use super::documents::Documents;
+use super::exit_status::ExitStatus;
 use super::failure::Failure;
 use super::results::{Results, pretty};
 use super::several::look_at;
@@ -23,9 +24,6 @@ pub(super) struct Query {
     #[arg(long, value_name = "OS/ARCH[/VARIANT]")]
     platform: Option<Platform>,
 }
-
-/// A platform is not offered.
-const NOT_OFFERED: u8 = 3;
 
 impl Query {
     pub(super) fn run(self, global: &Global) -> Result<Results, Failure> {
@@ -51,6 +49,6 @@ impl Query {
         let document = documents.into_document("query", json!({}), "images");
         looked.map_err(|failure| failure.with_document(document.clone()))?;
         let text = if global.is_json() { pretty(&document) } else { String::new() };
-        Ok(Results { text, code: if lacking.is_empty() { 0 } else { NOT_OFFERED } })
+        Ok(Results { text, status: if lacking.is_empty() { ExitStatus::Done } else { ExitStatus::NotOffered } })
     }
 }

@@ -4,9 +4,9 @@ use clap::{ArgGroup, Args};
 use serde_json::json;
 
 use super::Global;
-use super::batch::WOULD_CHANGE;
 use super::credentials::Registries;
 use super::duration::duration;
+use super::exit_status::ExitStatus;
 use super::failure::Failure;
 use super::results::{Files, Results, pretty};
 use crate::assemble::{self, RemoveOptions, RemoveRequest, Selector};
@@ -73,7 +73,8 @@ impl Remove {
             (false, true) => output::plan_text(&outcome),
             (false, false) => format!("Digest: {} {}\n", descriptor.digest, descriptor.size),
         };
-        Ok(Results { text, code: if self.exit_code && outcome.has_moved() { WOULD_CHANGE } else { 0 } })
+        let would_change = self.exit_code && outcome.has_moved();
+        Ok(Results { text, status: if would_change { ExitStatus::WouldChange } else { ExitStatus::Done } })
     }
 }
 

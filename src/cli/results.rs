@@ -7,22 +7,22 @@ use clap::Args;
 use serde_json::{Value, json};
 use tempfile::NamedTempFile;
 
+use super::exit_status::ExitStatus;
 use super::failure::Failure;
 use crate::links::{self, Kind, Target};
 use crate::output;
 
 /// What a command has to say in the end.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct Results {
     /// For stdout.
     pub(super) text: String,
-    /// Not 0 where that is no failure.
-    pub(super) code: u8,
+    pub(super) status: ExitStatus,
 }
 
 impl From<String> for Results {
     fn from(text: String) -> Self {
-        Self { text, code: 0 }
+        Self { text, status: ExitStatus::Done }
     }
 }
 

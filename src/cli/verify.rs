@@ -3,6 +3,7 @@ use serde_json::json;
 
 use super::credentials::Registries;
 use super::documents::Documents;
+use super::exit_status::ExitStatus;
 use super::failure::Failure;
 use super::results::{Results, pretty};
 use super::several::{locations, look_at_all};
@@ -28,9 +29,6 @@ pub(super) struct Verify {
     #[arg(long)]
     no_progress: bool,
 }
-
-/// Something is wrong with one of them.
-const UNSOUND: u8 = 5;
 
 impl Verify {
     pub(super) fn run(self, global: &Global) -> Result<Results, Failure> {
@@ -71,10 +69,10 @@ impl Verify {
         let document = documents.into_document("verify", json!({}), "images");
         let text = if global.is_json() { pretty(&document) } else { String::new() };
         match looked {
-            Ok(()) => Ok(Results { text, code: if is_unsound { UNSOUND } else { 0 } }),
+            Ok(()) => Ok(Results { text, status: if is_unsound { ExitStatus::Unsound } else { ExitStatus::Done } }),
             // That is known, whatever else there is to know.
-            Err(failure) if is_unsound && failure.code() == 1 => {
-                Err(failure.with_code(UNSOUND).with_document(document))
+            Err(failure) if is_unsound && failure.status() == ExitStatus::Failed => {
+                Err(failure.with_status(ExitStatus::Unsound).with_document(document))
             }
             Err(failure) => Err(failure.with_document(document)),
         }

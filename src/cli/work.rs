@@ -2,6 +2,7 @@ use std::time::Duration;
 
 use tokio::sync::watch;
 
+use super::exit_status::ExitStatus;
 use super::failure::Failure;
 use super::global::Global;
 use super::signals::Signals;
@@ -65,7 +66,7 @@ fn listen(stop: Stop, has_ended: watch::Receiver<bool>) {
                 signals.next().await
             }
         };
-        std::process::exit(128 + second);
+        std::process::exit(ExitStatus::Signal(second).code().into());
     });
 }
 
@@ -73,6 +74,6 @@ fn listen(stop: Stop, has_ended: watch::Receiver<bool>) {
 async fn exit_after(mut has_ended: watch::Receiver<bool>, reason: StopReason) {
     if has_ended.wait_for(|ended| *ended).await.is_ok() {
         tokio::time::sleep(RESULTS).await;
-        std::process::exit(Failure::interrupted().stopped(Some(reason)).code().into());
+        std::process::exit(ExitStatus::from(reason).code().into());
     }
 }
