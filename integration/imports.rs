@@ -11,8 +11,7 @@ use syn::{ItemMod, ItemUse, Macro, MetaList, UseTree, Visibility};
 const LAYERS: &str = "
     main: cli
     bin: cli
-    cli: output assemble copy delete inspect probe query verify store registry event spec links image
-    output: assemble inspect probe query verify store event image
+    cli: assemble copy delete inspect probe query verify store registry event spec links image
     assemble: store registry event spec memory single_flight image
     copy: store registry event image
     delete: store image

@@ -63,8 +63,6 @@ pub mod inspect;
 pub mod layout;
 mod links;
 mod memory;
-#[cfg(feature = "cli")]
-mod output;
 pub mod probe;
 pub mod query;
 pub mod registry;

@@ -1,138 +1,254 @@
-use serde_json::json;
+//! Runs over several items: each is processed, reported in the order given, and counted.
 
-use super::credentials::Registries;
-use super::documents::Documents;
+use std::cell::Cell;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use futures_util::stream::{self, StreamExt as _};
+use tokio::sync::Notify;
+
+use super::console::Console;
 use super::exit_status::ExitStatus;
 use super::failure::Failure;
-use super::global::Global;
-use super::many::{Came, Many, Moved, not_begun};
-use super::print;
-use super::results::{Files, Results, pretty, take_back_archives};
-use super::talk;
-use crate::assemble::{self, Assembler, PushOptions, Report};
-use crate::output;
-use crate::spec::Spec;
+use crate::registry::Client;
 use crate::store::{Run, Store};
 
-/// Indexes under way at once: enough to keep every connection busy, few enough that memory does not grow with a run.
-const INDEXES: usize = 32;
+/// Prints what a command says about each item of a batch, and keeps its part of the JSON document.
+pub(super) trait Reporter {
+    type Item;
+    type Report;
 
-/// How the indexes of a run are pushed and told of.
-pub(super) struct Batch<'a> {
-    pub(super) options: PushOptions,
-    pub(super) global: &'a Global,
-    pub(super) files: &'a Files,
-    pub(super) fail_fast: bool,
-    /// A dry run ends with a code of its own where something would change.
-    pub(super) exit_code: bool,
-    pub(super) progress: bool,
-}
+    /// Reports an item. Called for every item, in the order given, as soon as those before it have been reported.
+    ///
+    /// # Errors
+    /// stdout cannot be written to, or the document is too large.
+    fn report(&mut self, item: &Self::Item, result: Result<Self::Report, &Failure>) -> Result<(), Failure>;
 
-impl Moved for Report {
-    fn has_moved(&self) -> bool {
-        Self::has_moved(self)
+    /// Whether the item counts as changed in the summary of a batch that writes.
+    fn has_changed(&self, _report: &Self::Report) -> bool {
+        true
     }
 }
 
-/// What is told of indexes as they are done, and kept for the document of all.
-struct Told<'a> {
-    keeps: bool,
-    prints: bool,
-    is_one: bool,
-    documents: Documents,
-    changed: bool,
-    digest: Option<String>,
-    batch: &'a Batch<'a>,
+/// Processes several items concurrently.
+pub(super) struct BatchRunner<'a> {
+    pub(super) store: &'a Store,
+    pub(super) console: &'a Console,
+    /// At most this many items are in progress at once.
+    pub(super) concurrency: usize,
+    pub(super) mode: Mode<'a>,
 }
 
-impl Batch<'_> {
-    /// Pushes all indexes.
-    pub(super) fn run(&self, specs: &[Spec]) -> Result<Results, Failure> {
-        let Some(first) = specs.first() else { return Ok(String::new().into()) };
-        if specs.len() > 1 && self.files.wants_digest() {
-            return Err(Failure::usage("--digest-file is for one index, and the specs hold several"));
-        }
-        let files = self.files.begin(self.options.dry_run)?;
-        let sources = first.sources.iter().map(|source| &source.location);
-        let targets = specs.iter().map(|spec| &spec.target);
-        let registries = Registries::written([&first.target]).and_read(sources).and_written(targets);
-        let client = self.global.client(&registries)?;
-        let store = Store::new(client.clone());
-        let shown = self.progress.then_some((specs.len(), "indexes"));
-        let json = self.global.is_json();
-        let mut told = Told {
-            keeps: json || self.files.wants_metadata(),
-            prints: !json,
-            is_one: specs.len() == 1,
-            documents: Documents::default(),
-            changed: false,
-            digest: None,
-            batch: self,
+/// How a batch deals with failures, and what it says in the end.
+pub(super) enum Mode<'a> {
+    /// Every item is tried. Failures are printed in the end, with a count of the references that `failed`, such as
+    /// "cannot be looked at".
+    Read { failed: &'static str },
+    /// The only item of a batch ends its run itself. With more than one item, failures are printed as they happen, the run
+    /// is ended if there were none, and a summary counts the outcomes.
+    Write {
+        /// The run that the items share.
+        run: &'a Run,
+        /// What the items are called, such as `indexes`.
+        kind: &'static str,
+        /// The word for items that have changed, such as `done`.
+        changed: &'static str,
+        /// Whether a failure keeps items from being started.
+        fail_fast: bool,
+    },
+}
+
+impl BatchRunner<'_> {
+    /// Processes all items.
+    ///
+    /// # Errors
+    /// The failure of the only item, or a summary of those of several; or a report that could not be made, after which
+    /// no item is started.
+    pub(super) async fn run<R: Reporter, E>(
+        &self,
+        items: &[R::Item],
+        job: impl AsyncFn(&R::Item) -> Result<R::Report, E>,
+        reporter: &mut R,
+    ) -> Result<(), Failure>
+    where
+        Failure: From<E>,
+    {
+        let (stop, memory) = (AtomicBool::new(false), MemoryGate::default());
+        let is_only = items.len() == 1;
+        let process = async |item| {
+            let _admission = memory.enter(self.store.client()).await;
+            if !is_only && self.has_ended(&stop) {
+                return None;
+            }
+            let result = job(item).await.map_err(Failure::from);
+            stop.fetch_or(result.is_err() && self.is_fail_fast(), Ordering::Relaxed);
+            self.console.item_done(self.store.client());
+            Some(result)
         };
-        let pushing = talk::with_progress(shown, self.push(&store, specs, &mut told));
-        let outcome = self.global.block_on(&client, pushing);
-        if outcome.is_err() && !self.options.dry_run {
-            take_back_archives(told.documents.parts_mut());
-        }
-        let document = told.documents.into_document("push", json!({"dryRun": self.options.dry_run}), "indexes");
-        outcome.map_err(|failure| failure.with_document(document.clone()))?;
-        files.end(&document, told.digest.as_deref())?;
-        let status = if self.exit_code && told.changed { ExitStatus::WouldChange } else { ExitStatus::Done };
-        Ok(Results { text: if json { pretty(&document) } else { String::new() }, status })
-    }
-
-    async fn push(&self, store: &Store, specs: &[Spec], told: &mut Told<'_>) -> Result<(), Failure> {
-        let run = Run::new(store, self.options.dry_run);
-        let assembler = Assembler::new(&run, specs, &self.options);
-        if let [only] = specs {
-            let outcome = match assembler.push(only).await {
-                Ok(outcome) => run.finish().await.map(|()| outcome).map_err(Failure::from),
-                Err(error) => Err(failure(error, only)),
-            };
-            return match outcome {
-                Ok(outcome) => told.tell(only, Came::Done(&outcome)),
-                Err(failure) => told.tell(only, Came::Failed(&failure)).and(Err(failure)),
-            };
-        }
-        let (fail_fast, quiet) = (self.fail_fast, self.global.quiet);
-        let done = if self.options.dry_run { "would change" } else { "done" };
-        let many = Many { run: &run, kind: "indexes", done, at_once: INDEXES, fail_fast, quiet };
-        talk::name_targets();
-        let push = async |spec: &Spec| assembler.push(spec).await.map_err(|error| failure(error, spec));
-        many.run(specs, push, |spec, came| told.tell(spec, came)).await
-    }
-}
-
-/// A failed push, with a hint if a source is missing and the template has a placeholder in lower case.
-fn failure(error: assemble::Error, spec: &Spec) -> Failure {
-    let is_missing = match &error {
-        assemble::Error::Resolve(error) => error.is_missing(),
-        _ => false,
-    };
-    let hint = if is_missing { spec.template_hint() } else { None };
-    hint.into_iter().fold(error.into(), Failure::with_hint)
-}
-
-impl Told<'_> {
-    fn tell(&mut self, spec: &Spec, came: Came<'_, Report>) -> Result<(), Failure> {
-        if self.keeps {
-            self.documents.push(match &came {
-                Came::Done(outcome) => output::index_json(outcome),
-                Came::Failed(failure) => failure.part_of_index(&spec.target),
-                Came::NotBegun => not_begun().part_of_index(&spec.target),
-            })?;
-        }
-        let Came::Done(outcome) = came else { return Ok(()) };
-        let descriptor = &outcome.plan.descriptor;
-        self.changed |= outcome.has_moved();
-        self.digest = Some(descriptor.digest.to_string());
-        match (self.prints, self.batch.options.dry_run, self.is_one) {
-            (false, _, _) => Ok(()),
-            (true, true, _) => print(output::plan_text(outcome)),
-            (true, false, true) => print(format!("Digest: {} {}\n", descriptor.digest, descriptor.size)),
-            (true, false, false) => {
-                print(format!("Digest: {} {} {}\n", descriptor.digest, descriptor.size, spec.target))
+        let mut tally = Tally::default();
+        let results = stream::iter(items).map(async |item| (item, process(item).await)).buffered(self.concurrency);
+        let mut results = std::pin::pin!(results);
+        while let Some((item, result)) = results.next().await {
+            if let Err(failure) = self.report(item, result, reporter, &mut tally, is_only) {
+                if !self.writes() {
+                    return Err(failure);
+                }
+                // Items in progress run to their end.
+                stop.store(true, Ordering::Relaxed);
+                tally.unreported.get_or_insert(failure);
             }
         }
+        match self.mode {
+            Mode::Read { failed } => fail_all(self.console, tally.failures, failed, items.len()),
+            Mode::Write { .. } if is_only => tally.into_result_of_one(),
+            Mode::Write { run, kind, changed, .. } => {
+                let summary = tally.summary(items.len(), kind, changed);
+                self.end(tally, run, summary).await
+            }
+        }
+    }
+
+    fn writes(&self) -> bool {
+        matches!(self.mode, Mode::Write { .. })
+    }
+
+    fn is_fail_fast(&self) -> bool {
+        matches!(self.mode, Mode::Write { fail_fast: true, .. })
+    }
+
+    /// Whether no further item is to be started. Reads end by themselves when the client is stopped.
+    fn has_ended(&self, stop: &AtomicBool) -> bool {
+        self.writes() && (stop.load(Ordering::Relaxed) || self.store.client().stop().raised().is_some())
+    }
+
+    /// Reports an item and counts it. `None` is the result of an item that was not started.
+    fn report<R: Reporter>(
+        &self,
+        item: &R::Item,
+        result: Option<Result<R::Report, Failure>>,
+        reporter: &mut R,
+        tally: &mut Tally,
+        is_only: bool,
+    ) -> Result<(), Failure> {
+        match result {
+            None => {
+                tally.skipped += 1;
+                reporter.report(item, Err(&Failure::new("not begun, as the run had ended")))
+            }
+            Some(Ok(report)) => {
+                *if reporter.has_changed(&report) { &mut tally.changed } else { &mut tally.unchanged } += 1;
+                reporter.report(item, Ok(report))
+            }
+            Some(Err(failure)) => {
+                let reported = reporter.report(item, Err(&failure));
+                tally.count_failure(&failure);
+                if self.writes() && !is_only {
+                    self.console.error(&failure);
+                } else {
+                    tally.failures.push(failure);
+                }
+                reported
+            }
+        }
+    }
+
+    /// Ends the run if everything was done, and prints the summary of a batch that writes.
+    async fn end(&self, tally: Tally, run: &Run, summary: String) -> Result<(), Failure> {
+        if tally.is_complete() && tally.unreported.is_none() {
+            run.finish().await?;
+        } else {
+            for archive in self.store.unfinished() {
+                self.console.line(format_args!("{archive} is not written, as not all of it is done"));
+            }
+        }
+        self.console.finish_progress();
+        if let Some(failure) = tally.unreported {
+            self.console.line(summary);
+            return Err(failure);
+        }
+        if !tally.is_complete() {
+            return Err(Failure::new(summary).with_status(tally.status()));
+        }
+        self.console.info(summary);
+        Ok(())
+    }
+}
+
+/// Turns the failures of several references into one. Prints each if there were several references; the failure of a
+/// single one is that of the command.
+pub(super) fn fail_all(console: &Console, mut failures: Vec<Failure>, what: &str, total: usize) -> Result<(), Failure> {
+    match failures.len() {
+        0 => Ok(()),
+        1 if total == 1 => Err(failures.remove(0)),
+        count => {
+            failures.iter().for_each(|failure| console.error(failure));
+            Err(Failure::new(format!("{count} of {total} references {what}")))
+        }
+    }
+}
+
+/// Counts of outcomes, and the failures that are still to be printed.
+#[derive(Default)]
+struct Tally {
+    changed: usize,
+    unchanged: usize,
+    failed: usize,
+    skipped: usize,
+    /// The exit status of the failures, if all have the same.
+    status: Option<ExitStatus>,
+    failures: Vec<Failure>,
+    /// The first report that could not be made.
+    unreported: Option<Failure>,
+}
+
+impl Tally {
+    fn count_failure(&mut self, failure: &Failure) {
+        let same = self.failed == 0 || self.status == Some(failure.status());
+        self.status = Some(failure.status()).filter(|_| same);
+        self.failed += 1;
+    }
+
+    fn is_complete(&self) -> bool {
+        self.failed + self.skipped == 0
+    }
+
+    /// The exit status of a batch with failures. It is a specific one only if every item failed with it, so that callers
+    /// can rely on it.
+    fn status(&self) -> ExitStatus {
+        self.status.filter(|_| self.changed + self.unchanged + self.skipped == 0).unwrap_or(ExitStatus::Failed)
+    }
+
+    fn summary(&self, total: usize, kind: &str, word: &str) -> String {
+        let Self { changed, unchanged, failed, skipped, .. } = self;
+        format!("{total} {kind}: {changed} {word}, {unchanged} unchanged, {failed} failed, {skipped} skipped")
+    }
+
+    fn into_result_of_one(self) -> Result<(), Failure> {
+        self.unreported.into_iter().chain(self.failures).next().map_or(Ok(()), Err)
+    }
+}
+
+/// Delays items while those in progress use much of the run's memory. One is always admitted.
+#[derive(Default)]
+struct MemoryGate {
+    in_progress: Cell<usize>,
+    left: Notify,
+}
+
+struct Admission<'g>(&'g MemoryGate);
+
+impl MemoryGate {
+    async fn enter(&self, client: &Client) -> Admission<'_> {
+        while self.in_progress.get() > 0 && client.is_short_of_memory() {
+            self.left.notified().await;
+        }
+        self.in_progress.set(self.in_progress.get() + 1);
+        Admission(self)
+    }
+}
+
+impl Drop for Admission<'_> {
+    fn drop(&mut self) {
+        self.0.in_progress.set(self.0.in_progress.get() - 1);
+        self.0.left.notify_waiters();
     }
 }

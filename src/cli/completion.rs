@@ -12,9 +12,9 @@ pub(super) struct Completion {
 }
 
 impl Completion {
-    pub(super) fn run(self) -> String {
+    pub(super) fn run(self, mut command: clap::Command) -> String {
         let mut out = Vec::new();
-        clap_complete::generate(self.shell, &mut super::command(), "manifest-tool", &mut out);
+        clap_complete::generate(self.shell, &mut command, "manifest-tool", &mut out);
         String::from_utf8_lossy(&out).into_owned()
     }
 }

@@ -1,15 +1,20 @@
+use std::cell::RefCell;
 use std::collections::HashSet;
 
 use clap::Args;
-use serde_json::{Value, json};
 
+use super::batch::{BatchRunner, Mode, Reporter};
+use super::console::Console;
 use super::credentials::Registries;
+use super::exit_status::ExitStatus;
 use super::failure::Failure;
-use super::results::{Results, pretty};
-use super::several::locations;
-use super::{Global, print};
+use super::output::CommandOutput;
+use super::parts::Parts;
+use super::references::{NamedLocation, locations};
+use super::render::{Body, DeletedJson, Either, KeptJson, deleted_text};
+use super::session::Session;
 use crate::delete::{self, DeleteOptions, Deleted};
-use crate::output;
+use crate::image::Digest;
 use crate::store::Store;
 
 /// Delete tags where the registry can, or manifests with all their tags
@@ -27,85 +32,94 @@ pub(super) struct Delete {
 }
 
 impl Delete {
-    pub(super) fn run(self, global: &Global) -> Result<Results, Failure> {
-        let locations = locations(&self.images)?;
-        if let Some((name, _)) = locations.iter().find(|(_, at)| at.tag().is_none() && at.digest().is_none()) {
-            return Err(Failure::usage(format!(
-                "\"{name}\" has neither a name nor a digest; say what is to be deleted"
-            )));
-        }
-        if let Some((name, _)) = locations.iter().find(|(_, at)| at.tag().is_some() && at.digest().is_some()) {
-            return Err(Failure::usage(format!(
-                "\"{name}\" has both a tag and a digest; name the one that is to be deleted"
-            )));
-        }
-        let client = global.client(&Registries::written(locations.iter().map(|(_, location)| location)))?;
+    pub(super) fn run(self, session: &Session) -> Result<CommandOutput, Failure> {
+        let items = locations(&self.images)?;
+        items.iter().try_for_each(check)?;
+        let console = &*session.console;
+        let client = session.client(&Registries::written(items.iter().map(|item| &item.location)))?;
         let store = Store::new(client.clone());
         let options = DeleteOptions { with_every_tag: self.yes, dry_run: false };
-        let mut parts = Vec::new();
-        let deleting = async {
-            let (mut failed, mut gone) = (Vec::new(), HashSet::new());
-            // One after another: one may take the tags of the next, which is then gone as well.
-            let known = store.digests(locations.iter().map(|(_, at)| at)).await;
-            for ((name, at), known) in locations.iter().zip(known) {
-                if let Some(digest) = known.ok().filter(|digest| gone.contains(digest)) {
-                    parts.push(part(name, &Deleted { location: at.with_digest(digest.clone()), digest }));
-                    continue;
-                }
-                match delete::delete(&store, at, &options).await {
-                    Ok(deleted) => {
-                        if deleted.location.tag().is_none() {
-                            gone.insert(deleted.digest.clone());
-                        }
-                        parts.push(part(name, &deleted));
-                        if !global.is_json() {
-                            print(line(&deleted))?;
-                        }
-                    }
-                    Err(error) => {
-                        let (part, failure) = failure(name, error);
-                        parts.push(part);
-                        failed.push(failure);
-                    }
-                }
-            }
-            Failure::all(failed, "are not deleted", locations.len())
-        };
-        let outcome = global.block_on(&client, deleting);
-        let document = output::document("delete", json!({"images": parts}));
-        outcome.map_err(|failure| failure.with_document(document.clone()))?;
-        Ok(if global.is_json() { pretty(&document) } else { String::new() }.into())
+        let mut reporter = DeleteReporter { console, parts: Parts::kept_if(console.is_json()) };
+        let deleted = session.block_on(&client, delete_all(&store, items, &options, &mut reporter));
+        let body = Body::Delete { images: reporter.parts.into_vec() };
+        CommandOutput::document(console, body, deleted.map(|()| ExitStatus::Done))
     }
 }
 
-fn line(Deleted { location, digest }: &Deleted) -> String {
-    match location.tag() {
-        Some(_) => format!("Deleted: {location} ({digest})\n"),
-        None => format!("Deleted: {location}, with every tag of it\n"),
-    }
-}
-
-fn part(name: &str, Deleted { location, digest }: &Deleted) -> Value {
-    let what = if location.tag().is_some() { "tag" } else { "manifest" };
-    json!({"reference": name, "digest": digest, "deleted": what})
-}
-
-fn failure(name: &str, error: delete::Error) -> (Value, Failure) {
-    let message = error.to_string();
-    match error {
-        delete::Error::Store(error) => {
-            let failure = Failure::from(error);
-            (failure.part(name), failure)
+/// Refuses a reference that does not say what to delete.
+fn check(NamedLocation { name, location }: &NamedLocation) -> Result<(), Failure> {
+    match (location.tag(), location.digest()) {
+        (None, None) => {
+            Err(Failure::usage(format!("\"{name}\" has neither a name nor a digest; say what is to be deleted")))
         }
-        delete::Error::TakesMore(more) => {
-            let failure = Failure::new(message)
-                .with_hint("--yes deletes it all the same, where the registry deletes manifests".into());
-            let mut part = failure.part(name);
-            output::merge(&mut part, json!({"digest": more.digest}));
-            if let Ok(uses) = more.uses {
-                output::merge(&mut part, json!({"tags": uses.tags, "heldBy": uses.held_by}));
+        (Some(_), Some(_)) => {
+            Err(Failure::usage(format!("\"{name}\" has both a tag and a digest; name the one that is to be deleted")))
+        }
+        _ => Ok(()),
+    }
+}
+
+/// A reference to delete.
+struct Deletion {
+    named: NamedLocation,
+    /// What it pointed at before anything was deleted, if that could be read.
+    digest: Option<Digest>,
+}
+
+/// How a reference was deleted.
+enum Outcome {
+    Deleted(Deleted),
+    /// Its manifest was deleted for an earlier reference.
+    WithEarlier(Deleted),
+}
+
+/// Deletes references one after another: one may take the tags of the next, which then counts as deleted as well.
+async fn delete_all(
+    store: &Store,
+    items: Vec<NamedLocation>,
+    options: &DeleteOptions,
+    reporter: &mut DeleteReporter<'_>,
+) -> Result<(), Failure> {
+    let digests = store.digests(items.iter().map(|item| &item.location)).await;
+    let items = items.into_iter().zip(digests);
+    let items: Vec<Deletion> = items.map(|(named, digest)| Deletion { named, digest: digest.ok() }).collect();
+    let deleted_manifests = RefCell::new(HashSet::new());
+    let delete = async |item: &Deletion| {
+        let location = &item.named.location;
+        if let Some(digest) = item.digest.clone().filter(|digest| deleted_manifests.borrow().contains(digest)) {
+            return Ok(Outcome::WithEarlier(Deleted { location: location.with_digest(digest.clone()), digest }));
+        }
+        let deleted = delete::delete(store, location, options).await?;
+        if deleted.location.tag().is_none() {
+            deleted_manifests.borrow_mut().insert(deleted.digest.clone());
+        }
+        Ok::<_, delete::Error>(Outcome::Deleted(deleted))
+    };
+    let mode = Mode::Read { failed: "are not deleted" };
+    let runner = BatchRunner { store, console: reporter.console, concurrency: 1, mode };
+    runner.run(&items, delete, reporter).await
+}
+
+struct DeleteReporter<'a> {
+    console: &'a Console,
+    parts: Parts<Either<DeletedJson, KeptJson>>,
+}
+
+impl Reporter for DeleteReporter<'_> {
+    type Item = Deletion;
+    type Report = Outcome;
+
+    fn report(&mut self, item: &Deletion, result: Result<Outcome, &Failure>) -> Result<(), Failure> {
+        let name = &item.named.name;
+        match &result {
+            Err(failure) => self.parts.push(|| Either::Failed(failure.part_of_delete(name))),
+            Ok(Outcome::Deleted(deleted) | Outcome::WithEarlier(deleted)) => {
+                self.parts.push(|| Either::Result(DeletedJson::new(name, deleted)))
             }
-            (part, failure)
+        }?;
+        match result {
+            Ok(Outcome::Deleted(deleted)) if !self.console.is_json() => self.console.data(deleted_text(&deleted)),
+            _ => Ok(()),
         }
     }
 }

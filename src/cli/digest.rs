@@ -1,14 +1,18 @@
 use std::io::Read as _;
 
 use clap::Args;
-use serde_json::json;
 
+use super::batch::Reporter;
+use super::console::Console;
+use super::exit_status::ExitStatus;
 use super::failure::Failure;
-use super::results::{Results, pretty};
-use super::several::look_at;
-use super::{Global, print_for_reader};
+use super::output::CommandOutput;
+use super::parts::Parts;
+use super::read_batch;
+use super::references::NamedLocation;
+use super::render::{Body, DigestJson, Either};
+use super::session::Session;
 use crate::image::Digest as Hash;
-use crate::output;
 use crate::store::Store;
 
 /// Print the digest that a reference stands for, or that of a file
@@ -29,23 +33,44 @@ pub(super) struct Digest {
 const MAX_LENGTH: u64 = 64 << 20;
 
 impl Digest {
-    pub(super) fn run(self, global: &Global) -> Result<Results, Failure> {
-        let mut parts = Vec::new();
-        let mut tell = |name: &str, found: Result<Hash, &Failure>| {
-            match found {
-                Ok(digest) if !global.is_json() => return print_for_reader(format!("{digest}\n")),
-                Ok(digest) => parts.push(json!({"reference": name, "digest": digest})),
-                Err(failure) => parts.push(failure.part(name)),
+    pub(super) fn run(self, session: &Session) -> Result<CommandOutput, Failure> {
+        let console = &*session.console;
+        let mut reporter = DigestReporter { console, parts: Parts::kept_if(console.is_json()) };
+        let read = match &self.file {
+            Some(file) => hash(file).and_then(|digest| reporter.print(file, digest)),
+            None => {
+                let digest = async |store: &Store, at: &_| store.digest(at).await;
+                read_batch::read(session, &self.images, digest, &mut reporter)
             }
-            Ok(())
         };
-        let looked = match &self.file {
-            Some(file) => hash(file).and_then(|digest| tell(file, Ok(digest))),
-            None => look_at(global, &self.images, async |store: &Store, at| store.digest(at).await, tell),
-        };
-        let document = output::document("digest", json!({"images": parts}));
-        looked.map_err(|failure| failure.with_document(document.clone()))?;
-        Ok(if global.is_json() { pretty(&document) } else { String::new() }.into())
+        let body = Body::Digest { images: reporter.parts.into_vec() };
+        CommandOutput::document(console, body, read.map(|()| ExitStatus::Done))
+    }
+}
+
+struct DigestReporter<'a> {
+    console: &'a Console,
+    parts: Parts<Either<DigestJson>>,
+}
+
+impl DigestReporter<'_> {
+    fn print(&mut self, name: &str, digest: Hash) -> Result<(), Failure> {
+        if !self.console.is_json() {
+            self.console.data_for_reader(format!("{digest}\n"))?;
+        }
+        self.parts.push(|| Either::Result(DigestJson { reference: name.to_owned(), digest }))
+    }
+}
+
+impl Reporter for DigestReporter<'_> {
+    type Item = NamedLocation;
+    type Report = Hash;
+
+    fn report(&mut self, item: &NamedLocation, result: Result<Hash, &Failure>) -> Result<(), Failure> {
+        match result {
+            Ok(digest) => self.print(&item.name, digest),
+            Err(failure) => self.parts.push(|| Either::Failed(failure.part(&item.name))),
+        }
     }
 }
 

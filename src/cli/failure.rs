@@ -1,28 +1,34 @@
 use std::fmt;
 
-use serde::Serialize;
-use serde_json::{Value, json};
-
 use super::exit_status::ExitStatus;
-use super::secrets::Secrets;
-use super::talk::say;
+use super::render::{
+    Body, CopyResult, Document, ErrorJson, FailedJson, IndexResult, KeptJson, PublishedJson, RunErrorJson,
+    TakesMoreJson, assemble_error_text,
+};
 use crate::image::Location;
 use crate::registry::StopReason;
-use crate::store::{PublishError, TagOutcome, TagReport};
-use crate::{assemble, copy, output, registry, spec, store};
+use crate::store::PublishError;
+use crate::{assemble, copy, delete, registry, spec, store};
 
-/// What is printed when a command fails: the message, and what to do next.
+/// Why a command failed, in whole or for one of its items: a message, what to do next, and what programs can read.
 #[derive(Debug)]
 pub(super) struct Failure {
     message: String,
     hints: Vec<String>,
     status: ExitStatus,
-    /// What became of tags before it failed, for programs.
-    parts: Option<Box<Value>>,
-    /// What the command has for programs to read.
-    document: Option<Box<Value>>,
-    /// It is none: whoever reads stdout has seen enough.
-    is_enough: bool,
+    details: Option<Box<Details>>,
+    /// The document that the command has in spite of the failure.
+    body: Option<Box<Body>>,
+    is_stdout_closed: bool,
+}
+
+/// What is known about an item that failed.
+#[derive(Debug)]
+enum Details {
+    /// What was written before.
+    Published(PublishedJson),
+    /// What was not deleted, because more would have been deleted than was named.
+    TakesMore(TakesMoreJson),
 }
 
 impl Failure {
@@ -31,24 +37,24 @@ impl Failure {
             message: message.into(),
             hints: Vec::new(),
             status: ExitStatus::Failed,
-            parts: None,
-            document: None,
-            is_enough: false,
+            details: None,
+            body: None,
+            is_stdout_closed: false,
         }
     }
 
-    /// What was asked for makes no sense, whatever the registry says.
+    /// A command line that makes no sense, whatever the registry says.
     pub(super) fn usage(message: impl ToString) -> Self {
         Self { status: ExitStatus::Usage, ..Self::new(message.to_string()) }
     }
 
-    /// Whoever reads stdout has seen enough, and nothing more needs to be found out.
-    pub(super) fn enough() -> Self {
-        Self { status: ExitStatus::Done, is_enough: true, ..Self::new("nobody reads stdout any more") }
+    /// The reader of stdout has gone, so that there is no need to read more. The program ends without a message.
+    pub(super) fn stdout_closed() -> Self {
+        Self { status: ExitStatus::Done, is_stdout_closed: true, ..Self::new("the reader of stdout has gone") }
     }
 
-    pub(super) fn is_enough(&self) -> bool {
-        self.is_enough
+    pub(super) fn is_stdout_closed(&self) -> bool {
+        self.is_stdout_closed
     }
 
     /// The failure of a command that Ctrl-C ended.
@@ -72,10 +78,10 @@ impl Failure {
         }
     }
 
-    /// With every secret of the command line and the environment masked.
-    pub(super) fn without(mut self, secrets: &Secrets) -> Self {
-        self.message = secrets.mask(&self.message);
-        self.hints.iter_mut().for_each(|hint| *hint = secrets.mask(hint));
+    /// Changes the message and the hints, such as to mask secrets.
+    pub(super) fn map_text(mut self, change: impl Fn(&str) -> String) -> Self {
+        self.message = change(&self.message);
+        self.hints.iter_mut().for_each(|hint| *hint = change(hint));
         self
     }
 
@@ -84,7 +90,17 @@ impl Failure {
         self
     }
 
-    fn with_hints<'a>(message: String, errors: impl Iterator<Item = &'a store::Error>) -> Self {
+    /// Adds the document that the command has in spite of the failure.
+    pub(super) fn with_document(self, body: Body) -> Self {
+        Self { body: Some(Box::new(body)), ..self }
+    }
+
+    fn with_details(self, details: Details) -> Self {
+        Self { details: Some(Box::new(details)), ..self }
+    }
+
+    /// A failure with the hints of these errors, each once.
+    fn with_hints_of<'a>(message: String, errors: impl Iterator<Item = &'a store::Error>) -> Self {
         let errors: Vec<&store::Error> = errors.collect();
         let changed = errors.iter().any(|error| error.is_changed());
         let mut hints: Vec<String> = errors.into_iter().filter_map(store::Error::hint).collect();
@@ -94,78 +110,60 @@ impl Failure {
         Self { hints, status, ..Self::new(message) }
     }
 
-    /// What could not be checked of a reference, if there is anything.
+    /// The failure of a reference of which these parts could not be checked, if there are any.
     pub(super) fn unchecked(name: &str, errors: &[store::Error]) -> Option<Self> {
         let mut lines: Vec<String> = errors.iter().map(|error| format!("\n  {error}")).collect();
         lines.dedup();
         let message = format!("{name}: not all of it can be checked{}", lines.concat());
-        (!errors.is_empty()).then(|| Self::with_hints(message, errors.iter()))
-    }
-
-    /// Of so many references; the only one of one reference is told of as any command's failure.
-    pub(super) fn all(mut failed: Vec<Self>, what: &str, of: usize) -> Result<(), Self> {
-        match failed.len() {
-            0 => Ok(()),
-            1 if of == 1 => Err(failed.remove(0)),
-            count => {
-                failed.iter().for_each(say);
-                Err(Self::new(format!("{count} of {of} references {what}")))
-            }
-        }
+        (!errors.is_empty()).then(|| Self::with_hints_of(message, errors.iter()))
     }
 
     fn of_publishing(message: String, error: &PublishError) -> Self {
-        let mut parts = output::descriptor_json(&error.descriptor);
-        // Of what nobody knows it may be so.
-        let moved = |tag: &TagReport| tag.outcome.is_written() || tag.outcome == TagOutcome::Unknown;
-        let changed = error.tags.iter().any(moved);
-        output::merge(&mut parts, json!({"changed": changed, "tags": output::tags_json(&error.tags)}));
-        Self { parts: Some(Box::new(parts)), ..Self::with_hints(message, error.errors.iter()) }
+        Self::with_hints_of(message, error.errors.iter()).with_details(Details::Published(error.into()))
+    }
+}
+
+/// JSON.
+impl Failure {
+    pub(super) fn error(&self) -> ErrorJson {
+        ErrorJson { message: self.message.clone(), hints: self.hints.clone() }
     }
 
-    /// With what the command has for programs to read, in spite of it.
-    pub(super) fn with_document(self, document: Value) -> Self {
-        Self { document: Some(Box::new(document)), ..self }
+    /// The part of a document for a reference that the command failed on.
+    pub(super) fn part(&self, name: &str) -> FailedJson {
+        FailedJson { reference: name.to_owned(), error: self.error() }
     }
 
-    /// For programs: that one of several references could not be looked at.
-    pub(super) fn part(&self, name: impl Serialize) -> Value {
-        json!({"reference": name, "error": {"message": self.message, "hints": self.hints}})
+    /// The part of a document for an index that could not be pushed or changed.
+    pub(super) fn part_of_index(&self, target: &Location) -> IndexResult {
+        IndexResult::failed(target, self.published().cloned(), self.error())
     }
 
-    /// For programs: what became of an index that was to be pushed or changed.
-    pub(super) fn part_of_index(&self, target: &Location) -> Value {
-        self.with_outcome(json!({
-            "reference": target,
-            "changed": false,
-            "tags": [],
-            "entries": [],
-            "skipped": [],
-            "warnings": [],
-        }))
+    /// The part of a document for a copy that could not be made.
+    pub(super) fn part_of_copy(&self, source: &Location, target: &Location) -> CopyResult {
+        CopyResult::failed(source, target, self.published().cloned(), self.error())
     }
 
-    /// For programs: what became of a copy.
-    pub(super) fn part_of_copy(&self, target: &Location) -> Value {
-        self.with_outcome(json!({"reference": target.to_string(), "changed": false, "tags": []}))
+    /// The part of a document for a reference that could not be deleted.
+    pub(super) fn part_of_delete(&self, name: &str) -> KeptJson {
+        let takes_more = match self.details.as_deref() {
+            Some(Details::TakesMore(more)) => Some(more.clone()),
+            _ => None,
+        };
+        KeptJson { failed: self.part(name), takes_more }
     }
 
-    /// Adds what is known of the tags, and the error.
-    fn with_outcome(&self, mut part: Value) -> Value {
-        if let Some(parts) = &self.parts {
-            output::merge(&mut part, (**parts).clone());
+    fn published(&self) -> Option<&PublishedJson> {
+        match self.details.as_deref() {
+            Some(Details::Published(published)) => Some(published),
+            _ => None,
         }
-        output::merge(&mut part, json!({"error": {"message": self.message, "hints": self.hints}}));
-        part
     }
 
-    /// For programs: the whole document of a command that failed.
-    pub(super) fn document(&self, command: &str) -> Value {
-        let known = self.document.as_ref().map(|document| (**document).clone());
-        let mut document = known.unwrap_or_else(|| output::document(command, json!({})));
-        let error = json!({"message": self.message, "hints": self.hints, "exitCode": self.status.code()});
-        output::merge(&mut document, json!({"error": error}));
-        document
+    /// The document of a command that failed.
+    pub(super) fn document(&self, command: &'static str) -> Document<'_> {
+        let error = RunErrorJson { error: self.error(), exit_code: self.status.code() };
+        Document::failed(command, self.body.as_deref(), error)
     }
 }
 
@@ -178,7 +176,7 @@ impl fmt::Display for Failure {
 
 impl From<store::Error> for Failure {
     fn from(error: store::Error) -> Self {
-        Self::with_hints(error.to_string(), std::iter::once(&error))
+        Self::with_hints_of(error.to_string(), std::iter::once(&error))
     }
 }
 
@@ -203,7 +201,7 @@ impl From<copy::Error> for Failure {
         let message = error.to_string();
         match &error {
             copy::Error::Source { reason, .. } => match &**reason {
-                copy::Reason::Store(error) => Self::with_hints(message, std::iter::once(error)),
+                copy::Reason::Store(error) => Self::with_hints_of(message, std::iter::once(error)),
                 copy::Reason::Unusable(_) => Self::new(message),
             },
             copy::Error::Publish(error) => Self::of_publishing(message, error),
@@ -211,12 +209,24 @@ impl From<copy::Error> for Failure {
     }
 }
 
+impl From<delete::Error> for Failure {
+    fn from(error: delete::Error) -> Self {
+        let message = error.to_string();
+        match error {
+            delete::Error::Store(error) => error.into(),
+            delete::Error::TakesMore(more) => Self::new(message)
+                .with_hint("--yes deletes it all the same, where the registry deletes manifests".into())
+                .with_details(Details::TakesMore((&*more).into())),
+        }
+    }
+}
+
 impl From<assemble::Error> for Failure {
     fn from(error: assemble::Error) -> Self {
-        let message = output::assemble_error_text(&error);
+        let message = assemble_error_text(&error);
         match &error {
-            assemble::Error::Resolve(error) => Self::with_hints(message, error.store_errors()),
-            assemble::Error::Target(error) => Self::with_hints(message, std::iter::once(error)),
+            assemble::Error::Resolve(error) => Self::with_hints_of(message, error.store_errors()),
+            assemble::Error::Target(error) => Self::with_hints_of(message, std::iter::once(error)),
             assemble::Error::Publish(error) => Self::of_publishing(message, error),
             assemble::Error::Contended { written, .. } | assemble::Error::Unplanned { written, .. } => {
                 Self::of_publishing(message, written)

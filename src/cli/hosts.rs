@@ -1,4 +1,4 @@
-use super::dashes::parse_bool;
+use super::arguments::parse_bool;
 use super::registry_name::registry_name;
 use crate::registry::Hosts;
 

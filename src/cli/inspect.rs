@@ -1,13 +1,14 @@
 use clap::Args;
 
 use super::credentials::Registries;
+use super::exit_status::ExitStatus;
 use super::failure::Failure;
-use super::results::{Results, pretty};
-use super::several::location;
-use super::{Global, colour, print_bytes};
+use super::output::CommandOutput;
+use super::references::location;
+use super::render::{Body, InspectionJson, Shown, inspection_json, inspection_text};
+use super::session::Session;
 use crate::image::{Location, Platform};
-use crate::inspect::{self, InspectOptions};
-use crate::output;
+use crate::inspect::{self, InspectOptions, Inspection};
 use crate::registry::Client;
 use crate::store::Store;
 
@@ -43,49 +44,60 @@ pub(super) struct Inspect {
 }
 
 impl Inspect {
-    pub(super) fn run(self, global: &Global) -> Result<Results, Failure> {
+    pub(super) fn run(self, session: &Session) -> Result<CommandOutput, Failure> {
+        let is_json = session.console.is_json();
         if self.expand_config && !self.raw {
             return Err(Failure::new("--expand-config only goes with --raw"));
         }
         let forms = [("--raw", self.raw), ("--manifest", self.manifest), ("--config", self.config)];
-        if let Some((form, _)) = forms.iter().find(|(_, wanted)| *wanted && global.is_json()) {
+        if let Some((form, _)) = forms.iter().find(|(_, wanted)| *wanted && is_json) {
             return Err(Failure::usage(format!("{form} is another form of JSON than --output json; use one of them")));
         }
         let location = location(&self.image)?;
-        let client = global.client(&Registries::read([&location]))?;
+        let client = session.client(&Registries::read([&location]))?;
         if self.manifest || self.config {
-            return self.print_bytes(global, &client, &location);
+            return self.print_bytes(session, &client, &location);
         }
         let options = InspectOptions {
             platform: self.platform.clone(),
-            child_configs: self.expand_config || global.is_json(),
-            referrers: global.is_json(),
+            child_configs: self.expand_config || is_json,
+            referrers: is_json,
         };
         let store = Store::new(client.clone());
-        let inspection = global.block_on(&client, inspect::inspect(&store, &location, &options))?;
+        let inspection = session.block_on(&client, inspect::inspect(&store, &location, &options))?;
+        self.output(session, &location, &inspection)
+    }
+
+    fn output(
+        &self,
+        session: &Session,
+        location: &Location,
+        inspection: &Inspection,
+    ) -> Result<CommandOutput, Failure> {
+        let console = &session.console;
         if self.raw {
-            let json = output::inspection_json(&self.image, &inspection, self.expand_config);
+            let json = inspection_json(&self.image, inspection, self.expand_config);
             let json = json.map_err(|error| Failure::new(format!("{location}: not a valid manifest: {error}")))?;
             return Ok((json + "\n").into());
         }
-        if global.is_json() {
-            let parts = output::inspection_parts(&self.image, &inspection);
-            return Ok(pretty(&output::document("inspect", parts)).into());
+        if console.is_json() {
+            let body = Body::Inspect(Box::new(InspectionJson::new(&self.image, inspection)));
+            return CommandOutput::document(console, body, Ok(ExitStatus::Done));
         }
-        let shown = output::Shown { colour: colour(), layers: self.layers, annotations: self.annotations };
-        Ok(output::inspection_text(&self.image, &inspection, shown).into())
+        let shown = Shown { colour: console.colour(), layers: self.layers, annotations: self.annotations };
+        Ok(inspection_text(&self.image, inspection, shown).into())
     }
 
-    /// A manifest or config as it is stored, without so much as the end of a line.
-    fn print_bytes(&self, global: &Global, client: &Client, at: &Location) -> Result<Results, Failure> {
+    /// Prints a manifest or config as it is stored, without a line break at its end.
+    fn print_bytes(&self, session: &Session, client: &Client, at: &Location) -> Result<CommandOutput, Failure> {
         let (store, platform) = (Store::new(client.clone()), self.platform.as_ref());
-        let bytes = global.block_on(client, async {
+        let bytes = session.block_on(client, async {
             match self.manifest {
                 true => inspect::fetch(&store, at, platform).await.map(|fetched| fetched.bytes),
                 false => inspect::config(&store, at, platform, &this_machine()).await,
             }
         })?;
-        print_bytes(&bytes)?;
+        session.console.bytes(&bytes)?;
         Ok(String::new().into())
     }
 }

@@ -1,12 +1,11 @@
 use clap::Args;
-use serde_json::json;
 
-use super::Global;
+use super::exit_status::ExitStatus;
 use super::failure::Failure;
-use super::results::pretty;
-use super::specs::{Given, Named, SpecsRead, Variables, form, forms, read_all, warn};
-use crate::image::Location;
-use crate::output;
+use super::output::CommandOutput;
+use super::render::{Body, SpecJson};
+use super::session::Session;
+use super::specs::{NamedSpec, SpecOptions, SpecsRead, Variables, form, forms, read_all, warn};
 
 /// Check specs without a network
 #[derive(Debug, Args)]
@@ -29,37 +28,31 @@ pub(super) struct Lint {
 }
 
 impl Lint {
-    pub(super) fn run(self, global: &Global) -> Result<String, Failure> {
+    pub(super) fn run(self, session: &Session) -> Result<CommandOutput, Failure> {
+        let console = &session.console;
         let form = form(self.form.as_deref())?;
-        let given = Given { form, append: self.append, strict: self.strict, variables: self.variables };
-        let read = read_all(&self.specs, &given);
-        if !global.quiet {
-            warn(read.warnings());
-        }
-        let warnings: Vec<String> = read.warnings().map(ToString::to_string).collect();
+        let options = SpecOptions { form, append: self.append, strict: self.strict, variables: self.variables };
+        let read = read_all(&self.specs, &options);
+        warn(console, read.warnings());
+        let warnings = read.warnings().map(ToString::to_string).collect();
         let SpecsRead { specs, mut problems, .. } = read;
         for (spec, file) in &specs {
             problems.extend(spec.faults().into_iter().map(|fault| format!("{file}: {}: {fault}", spec.target)));
         }
-        let part = |(spec, file): &Named| {
-            let tags: Vec<Location> = spec.locations().collect();
-            let sources: Vec<&Location> = spec.sources.iter().map(|source| &source.location).collect();
-            json!({"file": file, "reference": spec.target, "tags": tags, "type": spec.form.to_string(), "sources": sources})
+        let result = match problems.len() {
+            0 => Ok(ExitStatus::Done),
+            1 => Err(Failure::new(format!("a problem found\n{}", problems.concat()))),
+            count => Err(Failure::new(format!("{count} problems found\n{}", problems.join("\n")))),
         };
-        let parts: Vec<_> = specs.iter().map(part).collect();
-        let document = output::document("lint", json!({"specs": parts, "problems": problems, "warnings": warnings}));
-        if !problems.is_empty() {
-            let count =
-                if problems.len() == 1 { "a problem".to_owned() } else { format!("{} problems", problems.len()) };
-            return Err(Failure::new(format!("{count} found\n{}", problems.join("\n"))).with_document(document));
+        if result.is_ok() && !console.is_json() {
+            return Ok(specs.iter().map(line).collect::<String>().into());
         }
-        if global.is_json() {
-            return Ok(pretty(&document));
-        }
-        let line = |(spec, file): &Named| {
-            let count = spec.sources.len();
-            format!("{file}: {}: {count} image{}\n", spec.target, if count == 1 { "" } else { "s" })
-        };
-        Ok(specs.iter().map(line).collect())
+        let specs = specs.iter().map(|(spec, file)| SpecJson::new(spec, file)).collect();
+        CommandOutput::document(console, Body::Lint { specs, problems, warnings }, result)
     }
+}
+
+fn line((spec, file): &NamedSpec) -> String {
+    let count = spec.sources.len();
+    format!("{file}: {}: {count} image{}\n", spec.target, if count == 1 { "" } else { "s" })
 }

@@ -1,18 +1,17 @@
-use std::io::{BufRead as _, IsTerminal as _, Write as _};
+use std::io::{BufRead as _, IsTerminal as _};
 
-use clap::Args;
-use serde_json::json;
-
-use super::Global;
+use super::credentials;
+use super::exit_status::ExitStatus;
 use super::failure::Failure;
+use super::output::CommandOutput;
 use super::prompt::without_echo;
 use super::registry_name::registry_name;
-use super::results::pretty;
-use super::talk::say;
-use crate::output;
+use super::render::Body;
+use super::session::Session;
 use crate::registry::{
     Client, CredentialSources, Error, ErrorKind, Given, Login as Proof, Secret, Stored, erase, store,
 };
+use clap::Args;
 
 /// Check user and password against a registry, and store them as `docker login` does
 #[derive(Debug, Args)]
@@ -33,62 +32,104 @@ pub(super) struct Logout {
 }
 
 impl Login {
-    pub(super) fn run(self, global: &Global) -> Result<String, Failure> {
+    pub(super) fn run(self, session: &Session) -> Result<CommandOutput, Failure> {
         let registry = registry_of(&self.host)?;
-        global.check_login_registry(&registry)?;
-        let (user, password) = user_and_password(global, &registry)?;
+        credentials::check_login_registry(&session.global, &registry)?;
+        let (user, password) = user_and_password(session, &registry)?;
+        let sources = credentials::stored(&session.global);
         let login = Proof::Password { user: user.clone(), password: password.clone() };
         let given = Given { registry: registry.clone(), login, source: "this login".into() };
-        let client = global.client_with(CredentialSources { given: Some(given), ..global.stored_credentials() });
-        let checked = async {
-            client.check_login(&registry).await.map_err(|error| match error.kind {
-                // The hint would be to do what is being done.
-                ErrorKind::Denied(_) => Failure::new(error.to_string()),
-                _ => error.into(),
-            })
-        };
-        let sources = global.stored_credentials();
-        let logging_in = async {
-            let asked = checked.await?;
-            if !asked {
-                say(format_args!("warning: {registry} asks for no credentials, so these could not be checked"));
-            }
-            let storing = store(&sources, &registry, &user, &password);
-            let stored = unless_stopped(&client, &registry, storing).await?.map_err(Failure::new)?;
-            let place = match &stored {
-                Stored::Helper(program) => format!("stored by {program}"),
-                Stored::File(path) => format!("stored in {}, not encrypted", path.display()),
-            };
-            say(format_args!("signed in to {registry} as {user}; {place}"));
-            let place = place_of(&stored);
-            warn_of_others(&client, &sources, &registry, Some(&place), "come first").await?;
-            Ok::<_, Failure>((asked, place))
-        };
-        let (asked, place) = global.block_on(&client, logging_in)?;
-        let parts = json!({"registry": registry, "username": user, "stored": place, "checked": asked});
-        Ok(if global.is_json() { pretty(&output::document("login", parts)) } else { String::new() })
+        let client = session.client_with(CredentialSources { given: Some(given), ..sources.clone() });
+        let signing_in = SignIn { session, client: &client, sources: &sources, registry: &registry };
+        let (checked, stored) = session.block_on(&client, signing_in.store(&user, &password))?;
+        let body = Body::Login { registry, username: user, stored, checked };
+        CommandOutput::document(&session.console, body, Ok(ExitStatus::Done))
     }
 }
 
 impl Logout {
-    pub(super) fn run(self, global: &Global) -> Result<String, Failure> {
+    pub(super) fn run(self, session: &Session) -> Result<CommandOutput, Failure> {
         let registry = registry_of(&self.host)?;
-        let sources = global.stored_credentials();
-        let client = global.client_with(sources.clone());
-        let logging_out = async {
-            let erasing = erase(&sources, &registry);
-            let erased = unless_stopped(&client, &registry, erasing).await?.map_err(Failure::new)?;
-            erased.iter().for_each(|place| say_erased(place, &registry));
-            if erased.is_empty() {
-                say(format_args!("no credentials for {registry} are stored"));
-            }
-            warn_of_others(&client, &sources, &registry, None, "are still used").await?;
-            Ok::<_, Failure>(erased)
+        let sources = credentials::stored(&session.global);
+        let client = session.client_with(sources.clone());
+        let signing_out = SignIn { session, client: &client, sources: &sources, registry: &registry };
+        let erased = session.block_on(&client, signing_out.erase())?;
+        let removed = erased.iter().map(place_of).collect();
+        CommandOutput::document(&session.console, Body::Logout { registry, removed }, Ok(ExitStatus::Done))
+    }
+}
+
+/// Storing or erasing the credentials for a registry.
+struct SignIn<'a> {
+    session: &'a Session,
+    client: &'a Client,
+    sources: &'a CredentialSources,
+    registry: &'a str,
+}
+
+impl SignIn<'_> {
+    /// Checks credentials and stores them; gives whether the registry asked for them, and where they are stored.
+    async fn store(&self, user: &str, password: &Secret) -> Result<(bool, String), Failure> {
+        let (registry, console) = (self.registry, &self.session.console);
+        let checked = self.client.check_login(registry).await;
+        let asked = checked.map_err(|error| match error.kind {
+            // The hint would be to do what is being done.
+            ErrorKind::Denied(_) => Failure::new(error.to_string()),
+            _ => error.into(),
+        })?;
+        if !asked {
+            console.line(format_args!("warning: {registry} asks for no credentials, so these could not be checked"));
+        }
+        let storing = store(self.sources, registry, user, password);
+        let stored = self.unless_stopped(storing).await?.map_err(Failure::new)?;
+        let place = match &stored {
+            Stored::Helper(program) => format!("stored by {program}"),
+            Stored::File(path) => format!("stored in {}, not encrypted", path.display()),
         };
-        let erased = global.block_on(&client, logging_out)?;
-        let places: Vec<String> = erased.iter().map(place_of).collect();
-        let parts = json!({"registry": registry, "removed": places});
-        Ok(if global.is_json() { pretty(&output::document("logout", parts)) } else { String::new() })
+        console.line(format_args!("signed in to {registry} as {user}; {place}"));
+        let place = place_of(&stored);
+        self.warn_of_others(Some(&place), "come first").await?;
+        Ok((asked, place))
+    }
+
+    /// Erases the credentials from wherever they are stored; gives these places.
+    async fn erase(&self) -> Result<Vec<Stored>, Failure> {
+        let (registry, console) = (self.registry, &self.session.console);
+        let erasing = erase(self.sources, registry);
+        let erased = self.unless_stopped(erasing).await?.map_err(Failure::new)?;
+        for place in &erased {
+            match place {
+                Stored::Helper(program) => {
+                    console.line(format_args!("{program} was told to erase the credentials for {registry}"));
+                }
+                Stored::File(path) => {
+                    console.line(format_args!("removed the credentials for {registry} from {}", path.display()));
+                }
+            }
+        }
+        if erased.is_empty() {
+            console.line(format_args!("no credentials for {registry} are stored"));
+        }
+        self.warn_of_others(None, "are still used").await?;
+        Ok(erased)
+    }
+
+    /// Warns if another source has credentials for the registry, where the user might think that none or these count.
+    async fn warn_of_others(&self, stored: Option<&str>, what: &str) -> Result<(), Failure> {
+        let registry = self.registry;
+        if let Ok(Some(source)) = self.unless_stopped(self.sources.source_for(registry)).await?
+            && stored != Some(source.as_str())
+        {
+            let console = &self.session.console;
+            console.line(format_args!("warning: the credentials for {registry} from {source} {what}"));
+        }
+        Ok(())
+    }
+
+    /// Runs what may wait for a helper or for the configuration's lock, until a signal or the deadline.
+    async fn unless_stopped<T>(&self, future: impl Future<Output = T>) -> Result<T, Failure> {
+        let outcome = self.client.stop().or(future).await;
+        outcome.map_err(|reason| Error::stopped(self.registry, reason).into())
     }
 }
 
@@ -100,46 +141,17 @@ fn place_of(stored: &Stored) -> String {
     }
 }
 
-fn say_erased(place: &Stored, registry: &str) {
-    match place {
-        Stored::Helper(program) => say(format_args!("{program} was told to erase the credentials for {registry}")),
-        Stored::File(path) => say(format_args!("removed the credentials for {registry} from {}", path.display())),
-    }
-}
-
-/// Runs what may wait for a helper or for the configuration's lock, until a signal or the deadline.
-async fn unless_stopped<T>(client: &Client, registry: &str, work: impl Future<Output = T>) -> Result<T, Failure> {
-    client.stop().or(work).await.map_err(|reason| Error::stopped(registry, reason).into())
-}
-
-/// Says that another source has credentials for the registry, where the user might think that none or these count.
-async fn warn_of_others(
-    client: &Client,
-    sources: &CredentialSources,
-    registry: &str,
-    stored: Option<&str>,
-    what: &str,
-) -> Result<(), Failure> {
-    if let Ok(Some(source)) = unless_stopped(client, registry, sources.source_for(registry)).await?
-        && stored != Some(source.as_str())
-    {
-        say(format_args!("warning: the credentials for {registry} from {source} {what}"));
-    }
-    Ok(())
-}
-
 fn registry_of(host: &str) -> Result<String, Failure> {
     registry_name(host).map_err(Failure::usage)
 }
 
-fn user_and_password(global: &Global, registry: &str) -> Result<(String, Secret), Failure> {
+fn user_and_password(session: &Session, registry: &str) -> Result<(String, Secret), Failure> {
     let terminal = std::io::stdin().is_terminal();
     let failed = |error: std::io::Error| Failure::new(format!("cannot read from the terminal: {error}"));
-    let user = match global.user()? {
+    let user = match credentials::user(&session.global)? {
         Some((user, _)) => user,
-        None if terminal && !global.password_stdin => {
-            eprint!("user name for {registry}: ");
-            std::io::stderr().flush().map_err(failed)?;
+        None if terminal && !session.global.password_stdin => {
+            session.console.prompt(&format!("user name for {registry}: ")).map_err(failed)?;
             let mut line = String::new();
             std::io::stdin().lock().read_line(&mut line).map_err(failed)?;
             line.trim().to_owned()
@@ -149,7 +161,7 @@ fn user_and_password(global: &Global, registry: &str) -> Result<(String, Secret)
     if user.is_empty() {
         return Err(Failure::usage("the user name is empty"));
     }
-    let password = match global.secret()? {
+    let password = match credentials::secret(&session.global, &session.console)? {
         Some((password, _)) => password,
         None if terminal => {
             let prompt = format!("password of {user} for {registry}: ");

@@ -1,17 +1,13 @@
-use std::sync::{Arc, Mutex, PoisonError};
-
 use clap::Args;
 
 use super::credentials::Registries;
 use super::exit_status::ExitStatus;
 use super::failure::Failure;
-use super::results::{Results, pretty};
-use super::talk::say;
-use super::{Global, print};
-use crate::event::Event;
-use crate::image::Reference;
-use crate::output;
-use crate::probe::{self, ProbeOptions};
+use super::output::CommandOutput;
+use super::render::{Body, CheckJson};
+use super::session::Session;
+use crate::image::{Location, Reference};
+use crate::probe::{self, ProbeOptions, Report};
 use crate::store::Store;
 
 /// Find out what a registry does with images for several platforms, by trying
@@ -32,42 +28,44 @@ pub(super) struct Probe {
 }
 
 impl Probe {
-    pub(super) fn run(self, global: &Global) -> Result<Results, Failure> {
+    pub(super) fn run(self, session: &Session) -> Result<CommandOutput, Failure> {
         let images: Vec<Reference> = self.images.iter().map(|image| reference(image)).collect::<Result<_, _>>()?;
         let Some(repository) = images.first().map(Reference::without_name) else { return Ok(String::new().into()) };
         if !images.iter().all(|image| image.same_repository(&repository)) {
             return Err(Failure::usage("the images are not all in one repository, which is the one that is tried"));
         }
-        let locations: Vec<_> = images.iter().cloned().map(Into::into).collect();
-        let (unprinted, is_json) = (Arc::new(Mutex::new(Ok(()))), global.is_json());
-        let printed = Arc::clone(&unprinted);
-        let print_check = move |event: &Event| {
-            let mut printed = printed.lock().unwrap_or_else(PoisonError::into_inner);
-            if let (Event::Checked(check), false, true) = (event, is_json, printed.is_ok()) {
-                *printed = print(output::check_text(check));
-            }
-        };
-        let client = global.client_reporting(global.credentials(&Registries::written(&locations))?, print_check);
+        let locations: Vec<Location> = images.iter().cloned().map(Into::into).collect();
+        let client = session.client(&Registries::written(&locations))?;
         let store = Store::new(client.clone());
         let options = ProbeOptions { one_repository: self.one_repository, keep: self.keep };
-        let report = global.block_on(&client, probe::probe(&store, &images, &options));
-        let left = format!("in {repository}, under tags that begin with probe-");
+        // The console prints each check when it is done.
+        let report = session.block_on(&client, probe::probe(&store, &images, &options));
         if report.is_err() && client.stop().raised().is_some() {
-            say(format_args!("what was pushed is left {left}"));
+            session.console.line(format_args!("what was pushed is left {}", place_of_trial(&repository)));
         }
         let report = report?;
-        std::mem::replace(&mut *unprinted.lock().unwrap_or_else(PoisonError::into_inner), Ok(()))?;
-        if !report.left.is_empty() {
-            let count = report.left.len();
-            say(format_args!("{count} manifests of this trial are left {left}"));
-        }
-        let parts = output::report_json(&repository.to_string(), &report);
-        let text = if global.is_json() { pretty(&output::document("probe", parts)) } else { String::new() };
-        if !report.is_enough() {
-            say(format_args!("{repository}: this registry lacks something that manifest-tool needs"));
-        }
-        Ok(Results { text, status: if report.is_enough() { ExitStatus::Done } else { ExitStatus::Failed } })
+        session.console.check_printed()?;
+        output(session, &repository, report)
     }
+}
+
+fn output(session: &Session, repository: &Reference, report: Report) -> Result<CommandOutput, Failure> {
+    let console = &session.console;
+    if !report.left.is_empty() {
+        let (count, place) = (report.left.len(), place_of_trial(repository));
+        console.line(format_args!("{count} manifests of this trial are left {place}"));
+    }
+    let enough = report.is_enough();
+    if !enough {
+        console.line(format_args!("{repository}: this registry lacks something that manifest-tool needs"));
+    }
+    let checks = report.checks.iter().map(CheckJson::from).collect();
+    let body = Body::Probe { repository: repository.to_string(), enough, checks, left: report.left };
+    CommandOutput::document(console, body, Ok(if enough { ExitStatus::Done } else { ExitStatus::Failed }))
+}
+
+fn place_of_trial(repository: &Reference) -> String {
+    format!("in {repository}, under tags that begin with probe-")
 }
 
 fn reference(text: &str) -> Result<Reference, Failure> {

@@ -1,15 +1,17 @@
 use clap::Args;
-use serde_json::json;
 
-use super::documents::Documents;
+use super::batch::Reporter;
+use super::console::Console;
 use super::exit_status::ExitStatus;
 use super::failure::Failure;
-use super::results::{Results, pretty};
-use super::several::look_at;
-use super::talk::say;
-use super::{Global, print_for_reader};
+use super::output::CommandOutput;
+use super::parts::Parts;
+use super::read_batch;
+use super::references::NamedLocation;
+use super::render::{Body, Either, QueryJson, query_text};
+use super::session::Session;
 use crate::image::{Platform, suggestion};
-use crate::{output, query};
+use crate::query;
 
 /// Show what platforms images are for
 #[derive(Debug, Args)]
@@ -26,29 +28,46 @@ pub(super) struct Query {
 }
 
 impl Query {
-    pub(super) fn run(self, global: &Global) -> Result<Results, Failure> {
-        let (mut documents, mut lacking) = (Documents::default(), Vec::new());
-        let looked = look_at(global, &self.images, query::query, |name, found| match &found {
-            Ok(found) => {
-                let offered = self.platform.as_ref().map(|wanted| found.offers(wanted));
-                lacking.extend((offered == Some(false)).then(|| name.to_owned()));
-                if !global.is_json() {
-                    return print_for_reader(output::query_text(name, found));
-                }
-                let mut part = output::query_json(name, found);
-                if let Some(offered) = offered {
-                    output::merge(&mut part, json!({"offered": offered}));
-                }
-                documents.push(part)
-            }
-            Err(failure) => documents.push(failure.part(name)),
-        });
-        if let (Some(wanted), false) = (&self.platform, lacking.is_empty() || global.quiet) {
-            say(format_args!("not for {wanted}: {}{}", lacking.join(", "), suggestion(wanted)));
+    pub(super) fn run(self, session: &Session) -> Result<CommandOutput, Failure> {
+        let console = &*session.console;
+        let wanted = self.platform.as_ref();
+        let mut reporter =
+            QueryReporter { console, wanted, parts: Parts::kept_if(console.is_json()), lacking: Vec::new() };
+        let read = read_batch::read(session, &self.images, query::query, &mut reporter);
+        let QueryReporter { parts, lacking, .. } = reporter;
+        if let (Some(wanted), false) = (wanted, lacking.is_empty()) {
+            console.info(format_args!("not for {wanted}: {}{}", lacking.join(", "), suggestion(wanted)));
         }
-        let document = documents.into_document("query", json!({}), "images");
-        looked.map_err(|failure| failure.with_document(document.clone()))?;
-        let text = if global.is_json() { pretty(&document) } else { String::new() };
-        Ok(Results { text, status: if lacking.is_empty() { ExitStatus::Done } else { ExitStatus::NotOffered } })
+        let status = if lacking.is_empty() { ExitStatus::Done } else { ExitStatus::NotOffered };
+        CommandOutput::document(console, Body::Query { images: parts.into_vec() }, read.map(|()| status))
+    }
+}
+
+struct QueryReporter<'a> {
+    console: &'a Console,
+    wanted: Option<&'a Platform>,
+    parts: Parts<Either<QueryJson>>,
+    /// References without an image for the wanted platform.
+    lacking: Vec<String>,
+}
+
+impl Reporter for QueryReporter<'_> {
+    type Item = NamedLocation;
+    type Report = query::Query;
+
+    fn report(&mut self, item: &NamedLocation, result: Result<query::Query, &Failure>) -> Result<(), Failure> {
+        let name = &item.name;
+        let found = match result {
+            Ok(found) => found,
+            Err(failure) => return self.parts.push(|| Either::Failed(failure.part(name))),
+        };
+        let offered = self.wanted.map(|wanted| found.offers(wanted));
+        if offered == Some(false) {
+            self.lacking.push(name.clone());
+        }
+        if !self.console.is_json() {
+            self.console.data_for_reader(query_text(name, &found))?;
+        }
+        self.parts.push(|| Either::Result(QueryJson::new(name.clone(), &found, offered)))
     }
 }

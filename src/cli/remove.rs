@@ -1,17 +1,17 @@
 use std::time::Duration;
 
 use clap::{ArgGroup, Args};
-use serde_json::json;
 
-use super::Global;
 use super::credentials::Registries;
 use super::duration::duration;
 use super::exit_status::ExitStatus;
 use super::failure::Failure;
-use super::results::{Files, Results, pretty};
-use crate::assemble::{self, RemoveOptions, RemoveRequest, Selector};
+use super::output::CommandOutput;
+use super::render::{Body, IndexResult, plan_text};
+use super::result_files::Files;
+use super::session::Session;
+use crate::assemble::{self, RemoveOptions, RemoveRequest, Report, Selector};
 use crate::image::{Digest, Location, Platform};
-use crate::output;
 use crate::store::{IfMatch, Store};
 
 /// Take images out of an index, with their attestations
@@ -47,34 +47,41 @@ pub(super) struct Remove {
 }
 
 impl Remove {
-    pub(super) fn run(self, global: &Global) -> Result<Results, Failure> {
+    pub(super) fn run(self, session: &Session) -> Result<CommandOutput, Failure> {
+        let console = &session.console;
         let target = target(&self.index)?;
         let platforms = self.platform.into_iter().map(Selector::Platform);
         let selectors: Vec<Selector> = platforms.chain(self.digest.into_iter().map(Selector::Digest)).collect();
-        let dry_run = self.dry_run;
-        let settle = self.settle.unwrap_or(RemoveOptions::default().settle);
+        let (dry_run, defaults) = (self.dry_run, RemoveOptions::default());
+        let settle = self.settle.unwrap_or(defaults.settle);
         let options = RemoveOptions { if_match: self.if_match.map(IfMatch::Digest), dry_run, settle };
         let request = RemoveRequest { target: target.clone(), selectors };
-        let files = self.files.begin(dry_run)?;
-        let client = global.client(&Registries::written([&target]))?;
+        let files = self.files.open(dry_run)?;
+        let client = session.client(&Registries::written([&target]))?;
         let store = Store::new(client.clone());
-        let document = |index| output::document("remove", json!({"dryRun": dry_run, "indexes": [index]}));
-        let removing = assemble::remove(&store, &request, &options);
-        let outcome = global.block_on(&client, removing);
-        let outcome = outcome.map_err(|failure| {
-            let document = document(failure.part_of_index(&target));
-            failure.with_document(document)
-        })?;
-        let descriptor = &outcome.plan.descriptor;
-        let document = document(output::index_json(&outcome));
-        files.end(&document, Some(descriptor.digest.as_str()))?;
-        let text = match (global.is_json(), dry_run) {
-            (true, _) => pretty(&document),
-            (false, true) => output::plan_text(&outcome),
-            (false, false) => format!("Digest: {} {}\n", descriptor.digest, descriptor.size),
+        let removed = session.block_on(&client, assemble::remove(&store, &request, &options));
+        let report = match removed {
+            Ok(report) => report,
+            Err(failure) => {
+                let indexes = [failure.part_of_index(&target)];
+                return CommandOutput::document(console, Body::Remove { dry_run, indexes }, Err(failure));
+            }
         };
-        let would_change = self.exit_code && outcome.has_moved();
-        Ok(Results { text, status: if would_change { ExitStatus::WouldChange } else { ExitStatus::Done } })
+        let would_change = self.exit_code && report.has_moved();
+        let status = if would_change { ExitStatus::WouldChange } else { ExitStatus::Done };
+        let body = Body::Remove { dry_run, indexes: [IndexResult::from(&report)] };
+        match files.write(console, &body, Some(report.plan.descriptor.digest.as_str())) {
+            Ok(()) if !console.is_json() => Ok(CommandOutput::new(text(&report), status)),
+            written => CommandOutput::document(console, body, written.map(|()| status)),
+        }
+    }
+}
+
+fn text(report: &Report) -> String {
+    let descriptor = &report.plan.descriptor;
+    match report.dry_run {
+        true => plan_text(report),
+        false => format!("Digest: {} {}\n", descriptor.digest, descriptor.size),
     }
 }
 

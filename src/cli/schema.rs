@@ -1,6 +1,8 @@
 use clap::Args;
 
-use super::results::pretty;
+use super::failure::Failure;
+use super::output::CommandOutput;
+use super::session::Session;
 use crate::spec;
 
 /// Print the JSON Schema of specs, for editors
@@ -12,7 +14,7 @@ pub(super) struct Schema {}
 
 impl Schema {
     #[allow(clippy::unused_self, reason = "as every command")]
-    pub(super) fn run(self) -> String {
-        pretty(&spec::schema())
+    pub(super) fn run(self, session: &Session) -> Result<CommandOutput, Failure> {
+        session.console.json(&spec::schema()).map(CommandOutput::from)
     }
 }

@@ -13,14 +13,14 @@ const KEY: usize = 32;
 const MAX_NAME: usize = 32;
 
 /// The secrets of a run, as far as they are known before the command line is understood.
-pub(super) struct Secrets {
+pub(super) struct ArgumentSecrets {
     /// Values of `--password`, and of variables that hold credentials.
     certain: Vec<String>,
     /// What seems to be a password beside a flag that is misspelled, or that takes no value.
     likely: Vec<String>,
 }
 
-impl Secrets {
+impl ArgumentSecrets {
     /// Finds the secrets in the arguments, of which the first is the program, and in the values of variables. `words`
     /// are the known long flags, without their dashes, and the names of commands.
     pub(super) fn new(args: &[OsString], values: impl Iterator<Item = String>, words: &HashSet<String>) -> Self {
@@ -107,10 +107,10 @@ fn masked(text: &str, secret: &str) -> String {
 mod tests {
     use super::*;
 
-    fn secrets(args: &[&str]) -> Secrets {
+    fn secrets(args: &[&str]) -> ArgumentSecrets {
         let args: Vec<OsString> = std::iter::once(&"manifest-tool").chain(args).map(Into::into).collect();
         let flags = ["password", "password-stdin", "username", "platforms", "plain-http"].map(str::to_owned).into();
-        Secrets::new(&args, std::iter::empty(), &flags)
+        ArgumentSecrets::new(&args, std::iter::empty(), &flags)
     }
 
     #[test]

@@ -4,14 +4,14 @@ use std::path::{Path, PathBuf};
 
 use clap::builder::{PossibleValue, PossibleValuesParser};
 
+use super::console::Console;
 use super::credentials::holds_credentials;
 use super::failure::Failure;
-use super::talk::say;
 use crate::image::{Location, UntrustedText};
 use crate::spec::{self, Form, Lookup, MAX_MEMORY, Problem, Spec, YamlRequest};
 
-/// What is said of specs on the command line.
-pub(super) struct Given {
+/// What the command line says about all specs.
+pub(super) struct SpecOptions {
     /// The form of every index, whatever the specs say.
     pub(super) form: Option<Form>,
     /// Start from what the targets hold.
@@ -61,7 +61,7 @@ impl Variables {
 }
 
 /// A spec, and the file that it is from.
-pub(super) type Named = (Spec, UntrustedText);
+pub(super) type NamedSpec = (Spec, UntrustedText);
 
 /// Bytes of all files of a run together: a thousand indexes of a hundred images have fewer.
 const MAX_LENGTH: u64 = 16 << 20;
@@ -69,11 +69,11 @@ const MAX_LENGTH: u64 = 16 << 20;
 /// Reads and checks the specs of all files, folders and standard input (`-`), in that order. All that is wrong with
 /// any of them is one failure: nothing is asked of a registry before all are good.
 ///
-/// Warnings about good specs are left to the push. With a failure, all warnings are printed, unless `quiet`.
-pub(super) fn read_specs(paths: &[String], given: &Given, quiet: bool) -> Result<Vec<Spec>, Failure> {
-    let read = read_all(paths, given);
-    if !read.problems.is_empty() && !quiet {
-        warn(read.warnings());
+/// Warnings about good specs are left to the push. With a failure, all warnings are printed.
+pub(super) fn read_specs(paths: &[String], options: &SpecOptions, console: &Console) -> Result<Vec<Spec>, Failure> {
+    let read = read_all(paths, options);
+    if !read.problems.is_empty() {
+        warn(console, read.warnings());
     }
     match read.problems.as_slice() {
         [] => Ok(read.specs.into_iter().map(|(spec, _)| spec).collect()),
@@ -86,15 +86,15 @@ pub(super) fn read_specs(paths: &[String], given: &Given, quiet: bool) -> Result
 }
 
 /// Prints warnings, a line for each.
-pub(super) fn warn<'w>(warnings: impl Iterator<Item = &'w Problem>) {
-    warnings.for_each(|warning| say(format_args!("warning: {warning}")));
+pub(super) fn warn<'w>(console: &Console, warnings: impl Iterator<Item = &'w Problem>) {
+    warnings.for_each(|warning| console.warn(warning));
 }
 
 /// The specs of a command line.
 #[derive(Default)]
 pub(super) struct SpecsRead {
     /// The good ones.
-    pub(super) specs: Vec<Named>,
+    pub(super) specs: Vec<NamedSpec>,
     /// What is wrong with the others, a line for each problem.
     pub(super) problems: Vec<String>,
     /// Warnings about files that have problems.
@@ -120,10 +120,10 @@ impl SpecsRead {
 }
 
 /// Reads all specs.
-pub(super) fn read_all(paths: &[String], given: &Given) -> SpecsRead {
+pub(super) fn read_all(paths: &[String], options: &SpecOptions) -> SpecsRead {
     let SpecsRead { mut specs, mut problems, mut of_bad_files } = SpecsRead::default();
-    let lookup = |name: &str| given.variables.value(name);
-    let variables = given.variables.are_wanted().then_some(&lookup as Lookup<'_>);
+    let lookup = |name: &str| options.variables.value(name);
+    let variables = options.variables.are_wanted().then_some(&lookup as Lookup<'_>);
     let (mut left, mut memory) = (MAX_LENGTH, 0);
     // Empty arguments are skipped: an unset variable of a pipeline leaves one.
     let given_paths: Vec<String> = paths.iter().filter(|path| !path.trim().is_empty()).cloned().collect();
@@ -133,7 +133,7 @@ pub(super) fn read_all(paths: &[String], given: &Given) -> SpecsRead {
     for path in files(&given_paths, &mut problems) {
         let file = name(&path);
         let parse = |text: String| {
-            let Given { form, append, strict, .. } = *given;
+            let SpecOptions { form, append, strict, .. } = *options;
             let request = YamlRequest { text: &text, file: &file, form, append, variables, strict };
             spec::from_yaml(&request)
         };
@@ -221,7 +221,7 @@ fn decoded(bytes: Vec<u8>) -> Option<String> {
 }
 
 /// Which of two indexes a tag would point at in the end would be a matter of luck.
-fn written_twice(specs: &[Named]) -> Vec<String> {
+fn written_twice(specs: &[NamedSpec]) -> Vec<String> {
     let mut seen: HashMap<Location, &UntrustedText> = HashMap::new();
     let mut problems = Vec::new();
     for (spec, file) in specs {

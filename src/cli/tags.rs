@@ -1,15 +1,19 @@
 use clap::Args;
-use serde_json::json;
 
+use super::batch::Reporter;
+use super::console::Console;
 use super::credentials::Registries;
-use super::documents::Documents;
+use super::exit_status::ExitStatus;
 use super::failure::Failure;
-use super::results::{Results, pretty};
-use super::several::look_at_all;
-use super::{Global, print_for_reader};
-use crate::image::{Location, Platform};
+use super::output::CommandOutput;
+use super::parts::Parts;
+use super::read_batch;
+use super::references::NamedLocation;
+use super::render::{Body, QueryJson, TagsEntryJson, tag_text};
+use super::session::Session;
+use crate::image::{Location, Platform, UntrustedText};
+use crate::query::{self, Query};
 use crate::store::Store;
-use crate::{output, query};
 
 /// List the tags of a repository, or the names in a layout
 #[derive(Debug, Args)]
@@ -26,48 +30,73 @@ pub(super) struct Tags {
 }
 
 impl Tags {
-    pub(super) fn run(self, global: &Global) -> Result<Results, Failure> {
+    pub(super) fn run(self, session: &Session) -> Result<CommandOutput, Failure> {
         let at: Location = self.repository.parse().map_err(Failure::usage)?;
         if at.tag().is_some() || at.digest().is_some() {
             let repository = &self.repository;
             return Err(Failure::usage(format!("\"{repository}\" has a tag or digest; name the repository alone")));
         }
-        let client = global.client(&Registries::read([&at]))?;
+        let console = &*session.console;
+        let client = session.client(&Registries::read([&at]))?;
         let store = Store::new(client.clone());
-        let mut documents = Documents::default();
-        let listing = async {
+        let mut reporter = TagsReporter { console, width: 0, parts: Parts::kept_if(console.is_json()) };
+        let listed = session.block_on(&client, async {
             let tags = store.tags(&at, self.limit).await?;
             if !self.platforms {
-                if global.is_json() {
-                    return tags.iter().try_for_each(|tag| documents.push(json!({"tag": tag})));
-                }
-                return print_for_reader(tags.iter().map(|tag| output::tag_text(tag) + "\n").collect::<String>());
+                return reporter.list(tags);
             }
-            let width = tags.iter().map(|tag| output::tag_text(tag).chars().count()).max().unwrap_or_default();
-            let locations: Vec<(String, Location)> =
-                tags.iter().map(|tag| (tag.as_str().to_owned(), at.with_tag(tag))).collect();
-            look_at_all(&store, &locations, query::query, |tag, found| match found {
-                Ok(found) if !global.is_json() => {
-                    let names: Vec<String> = found.platforms.iter().map(Platform::to_string).collect();
-                    let tag = output::tag_text(tag);
-                    print_for_reader(format!("{tag:<width$} {}\n", names.join(", ")))
-                }
-                Ok(found) => {
-                    let mut part = json!({"tag": tag});
-                    output::merge(&mut part, output::query_json(at.with_tag(tag), &found));
-                    documents.push(part)
-                }
-                Err(failure) => {
-                    let mut part = json!({"tag": tag});
-                    output::merge(&mut part, failure.part(at.with_tag(tag)));
-                    documents.push(part)
-                }
-            })
-            .await
-        };
-        let listed = global.block_on(&client, listing);
-        let document = documents.into_document("tags", json!({"repository": self.repository}), "tags");
-        listed.map_err(|failure| failure.with_document(document.clone()))?;
-        Ok(if global.is_json() { pretty(&document) } else { String::new() }.into())
+            reporter.width = tags.iter().map(|tag| tag_text(tag).chars().count()).max().unwrap_or_default();
+            let item =
+                |tag: &UntrustedText| NamedLocation { name: tag.as_str().to_owned(), location: at.with_tag(tag) };
+            let items: Vec<NamedLocation> = tags.iter().map(item).collect();
+            let query = async |item: &NamedLocation| query::query(&store, &item.location).await;
+            read_batch::runner(&store, session).run(&items, query, &mut reporter).await
+        });
+        let body = Body::Tags { repository: self.repository, tags: reporter.parts.into_vec() };
+        CommandOutput::document(console, body, listed.map(|()| ExitStatus::Done))
+    }
+}
+
+struct TagsReporter<'a> {
+    console: &'a Console,
+    /// Characters of the longest tag.
+    width: usize,
+    parts: Parts<TagsEntryJson>,
+}
+
+impl TagsReporter<'_> {
+    /// Reports tags without their platforms.
+    fn list(&mut self, tags: Vec<UntrustedText>) -> Result<(), Failure> {
+        if !self.console.is_json() {
+            let lines: String = tags.iter().map(|tag| tag_text(tag) + "\n").collect();
+            return self.console.data_for_reader(lines);
+        }
+        tags.into_iter().try_for_each(|tag| self.parts.push(|| TagsEntryJson::Listed { tag }))
+    }
+}
+
+/// The name of an item is its tag.
+impl Reporter for TagsReporter<'_> {
+    type Item = NamedLocation;
+    type Report = Query;
+
+    fn report(&mut self, item: &NamedLocation, result: Result<Query, &Failure>) -> Result<(), Failure> {
+        let (tag, reference) = (item.name.as_str(), || item.location.clone());
+        match result {
+            Ok(found) if !self.console.is_json() => {
+                let names: Vec<String> = found.platforms.iter().map(Platform::to_string).collect();
+                let width = self.width;
+                self.console.data_for_reader(format!("{:<width$} {}\n", tag_text(tag), names.join(", ")))
+            }
+            Ok(found) => self.parts.push(|| {
+                let query = Box::new(QueryJson::new(reference(), &found, None));
+                TagsEntryJson::Queried { tag: tag.into(), query }
+            }),
+            Err(failure) => self.parts.push(|| TagsEntryJson::Failed {
+                tag: tag.into(),
+                reference: reference(),
+                error: failure.error(),
+            }),
+        }
     }
 }

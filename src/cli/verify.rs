@@ -1,17 +1,19 @@
 use clap::Args;
-use serde_json::json;
 
+use super::batch::{BatchRunner, Reporter, fail_all};
+use super::console::Console;
 use super::credentials::Registries;
-use super::documents::Documents;
 use super::exit_status::ExitStatus;
 use super::failure::Failure;
-use super::results::{Results, pretty};
-use super::several::{locations, look_at_all};
-use super::{Global, print_for_reader, talk};
-use crate::image::Location;
+use super::output::CommandOutput;
+use super::parts::Parts;
+use super::read_batch;
+use super::references::{NamedLocation, locations};
+use super::render::{Body, Either, VerificationJson, verification_text};
+use super::session::Session;
+use crate::registry::StopReason;
 use crate::store::Store;
-use crate::verify::VerifyOptions;
-use crate::{output, verify};
+use crate::verify::{self, Verification, VerifyOptions};
 
 /// Check that images and indexes are sound: all of it is there, and is what it is said to be
 #[derive(Debug, Args)]
@@ -31,50 +33,80 @@ pub(super) struct Verify {
 }
 
 impl Verify {
-    pub(super) fn run(self, global: &Global) -> Result<Results, Failure> {
-        let locations = locations(&self.images)?;
-        let client = global.client(&Registries::read(locations.iter().map(|(_, location)| location)))?;
+    pub(super) fn run(self, session: &Session) -> Result<CommandOutput, Failure> {
+        let console = &*session.console;
+        let items = locations(&self.images)?;
+        let client = session.client(&Registries::read(items.iter().map(|item| &item.location)))?;
         let store = Store::new(client.clone());
-        let (mut documents, mut is_unsound, mut unchecked) = (Documents::default(), false, Vec::new());
         let options = VerifyOptions { layers: self.layers };
-        let look = async |store: &Store, at: &Location| {
-            let found = verify::verify(store, at, &options).await;
-            let traffic = store.client().traffic();
-            talk::done(traffic.requests, traffic.retries);
-            found
-        };
-        let looking = look_at_all(&store, &locations, look, |name, found| match found {
-            Ok(found) => {
-                is_unsound |= !found.findings.is_empty();
-                unchecked.extend(Failure::unchecked(name, &found.unchecked));
-                if !global.is_json() {
-                    return print_for_reader(output::verification_text(name, &found));
-                }
-                documents.push(output::verification_json(name, &found))
-            }
-            Err(failure) => documents.push(failure.part(name)),
-        });
-        let shown = (self.layers && !self.no_progress && !global.quiet).then_some((locations.len(), "images"));
-        let looked = global.block_on(&client, talk::with_progress(shown, looking));
-        // Told of whatever became of the others; and who was stopped while waiting for another try was stopped.
-        let unchecked = Failure::all(unchecked, "cannot be checked wholly", locations.len())
-            .map_err(|failure| failure.stopped(client.stop().raised()));
-        let looked = match (looked, unchecked) {
+        let mut reporter = VerifyReporter::new(console);
+        let verify = async |item: &NamedLocation| verify::verify(&store, &item.location, &options).await;
+        let shown = (self.layers && !self.no_progress).then_some((items.len(), "images"));
+        let runner: BatchRunner<'_> = read_batch::runner(&store, session);
+        let verified = session.block_on(&client, console.progress(shown, runner.run(&items, verify, &mut reporter)));
+        reporter.end(verified, items.len(), client.stop().raised())
+    }
+}
+
+struct VerifyReporter<'a> {
+    console: &'a Console,
+    parts: Parts<Either<VerificationJson>>,
+    is_unsound: bool,
+    /// A failure for each reference of which a part could not be checked.
+    unchecked: Vec<Failure>,
+}
+
+impl<'a> VerifyReporter<'a> {
+    fn new(console: &'a Console) -> Self {
+        Self { console, parts: Parts::kept_if(console.is_json()), is_unsound: false, unchecked: Vec::new() }
+    }
+
+    /// Turns what is known of all references into the output of the command.
+    fn end(
+        self,
+        verified: Result<(), Failure>,
+        total: usize,
+        stopped: Option<StopReason>,
+    ) -> Result<CommandOutput, Failure> {
+        let Self { console, parts, is_unsound, unchecked } = self;
+        // Reported even if other references could not be read. A check that waited for a retry was stopped by the run's
+        // end.
+        let checked = fail_all(console, unchecked, "cannot be checked wholly", total);
+        let result = match (verified, checked.map_err(|failure| failure.stopped(stopped))) {
             (Err(failure), Err(unchecked)) => {
-                talk::say(&unchecked);
+                console.error(&unchecked);
                 Err(failure)
             }
-            (looked, unchecked) => looked.and(unchecked),
+            (verified, checked) => verified.and(checked),
         };
-        let document = documents.into_document("verify", json!({}), "images");
-        let text = if global.is_json() { pretty(&document) } else { String::new() };
-        match looked {
-            Ok(()) => Ok(Results { text, status: if is_unsound { ExitStatus::Unsound } else { ExitStatus::Done } }),
-            // That is known, whatever else there is to know.
+        let result = match result {
+            Ok(()) if is_unsound => Ok(ExitStatus::Unsound),
+            Ok(()) => Ok(ExitStatus::Done),
+            // A finding is certain, whatever else could not be checked.
             Err(failure) if is_unsound && failure.status() == ExitStatus::Failed => {
-                Err(failure.with_status(ExitStatus::Unsound).with_document(document))
+                Err(failure.with_status(ExitStatus::Unsound))
             }
-            Err(failure) => Err(failure.with_document(document)),
+            Err(failure) => Err(failure),
+        };
+        CommandOutput::document(console, Body::Verify { images: parts.into_vec() }, result)
+    }
+}
+
+impl Reporter for VerifyReporter<'_> {
+    type Item = NamedLocation;
+    type Report = Verification;
+
+    fn report(&mut self, item: &NamedLocation, result: Result<Verification, &Failure>) -> Result<(), Failure> {
+        let name = &item.name;
+        let found = match result {
+            Ok(found) => found,
+            Err(failure) => return self.parts.push(|| Either::Failed(failure.part(name))),
+        };
+        self.is_unsound |= !found.findings.is_empty();
+        self.unchecked.extend(Failure::unchecked(name, &found.unchecked));
+        if !self.console.is_json() {
+            self.console.data_for_reader(verification_text(name, &found))?;
         }
+        self.parts.push(|| Either::Result(VerificationJson::new(name, &found)))
     }
 }

@@ -6,7 +6,7 @@ use crate::inspect::{Child, Content, Image, Inspection};
 
 /// Whether text is coloured: for a person at a terminal, never in a pipe.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Colour {
+pub(in crate::cli) enum Colour {
     /// Bold colours by ANSI escapes.
     Always,
     /// Plain text.
@@ -15,7 +15,7 @@ pub(crate) enum Colour {
 
 /// What `inspect` shows.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct Shown {
+pub(in crate::cli) struct Shown {
     /// Whether it is coloured.
     pub colour: Colour,
     /// The sizes of layers, and all of them together.
@@ -51,7 +51,7 @@ impl Painter {
 /// The text of `inspect`, to the byte that of 2.2.1, but for what it does not have and is asked for. `name` is the
 /// reference as the user wrote it.
 #[must_use]
-pub(crate) fn inspection_text(name: &str, inspection: &Inspection, shown: Shown) -> String {
+pub(in crate::cli) fn inspection_text(name: &str, inspection: &Inspection, shown: Shown) -> String {
     let mut text = Text { out: String::new(), p: Painter(shown.colour), shown };
     // Writing to a String cannot fail.
     let _ = match &inspection.content {

@@ -1,6 +1,6 @@
 use serde_json::{Map, Value, json};
 
-use super::escaped;
+use super::escape::escaped;
 use crate::image::go_json;
 use crate::inspect::{Child, Content, Image, Inspection};
 
@@ -8,7 +8,7 @@ use crate::inspect::{Child, Content, Image, Inspection};
 /// manifests of its children. With `expand_config`, configs stand where manifests name them.
 ///
 /// Errors: a manifest or config that is no JSON object.
-pub(crate) fn inspection_json(
+pub(in crate::cli) fn inspection_json(
     name: &str,
     inspection: &Inspection,
     expand_config: bool,

@@ -3,7 +3,7 @@ use crate::image::{is_control, starts_command};
 /// JSON in which nothing acts on a terminal or a CI system's log: DEL, C1 and bidirectional controls, line separators and
 /// the second `#` of a logging command (`##vso[`) are written as `\uXXXX`. It is the same value.
 #[must_use]
-pub(crate) fn escaped(json: &str) -> String {
+pub(in crate::cli) fn escaped(json: &str) -> String {
     let (mut out, mut after_hash) = (String::with_capacity(json.len()), false);
     for (at, c) in json.char_indices() {
         let is_second = c == '#' && after_hash;

@@ -1,40 +1,45 @@
 use std::collections::{HashMap, HashSet};
 use std::ffi::OsString;
 
-use super::talk::say;
+/// Arguments in clap's form.
+pub(super) struct Normalized {
+    pub(super) args: Vec<OsString>,
+    /// What the user should know about arguments that were rewritten, a line each.
+    pub(super) notes: Vec<String>,
+}
 
 /// Puts arguments into clap's form where the Go program takes others: `-debug` for `--debug`, with a note, `-v` for
-/// `--version`, and `--raw=true` or `--raw=f` for a flag that has no value; of several the last counts. The value of a
+/// `--version`, and `--raw=true` or `--raw=f` for a flag that has no value; the last of several counts. The value of a
 /// flag that takes any text, such as `--password`, is not changed.
-pub(super) fn as_clap_has_it(args: impl Iterator<Item = OsString>, command: &clap::Command) -> Vec<OsString> {
+pub(super) fn normalize(args: impl Iterator<Item = OsString>, command: &clap::Command) -> Normalized {
     let mut flags = HashMap::from(["help", "version"].map(|name| (name.to_owned(), true)));
     flags_of(command, &mut flags);
     let any_text = names(command, clap::Arg::is_allow_hyphen_values_set);
     let with_equals = names(command, clap::Arg::is_require_equals_set);
     let (mut is_over, mut is_value) = (false, false);
-    let mut taken: Vec<Taken> = Vec::new();
+    let (mut taken, mut notes) = (Vec::<Argument>::new(), Vec::new());
     for (place, arg) in args.enumerate() {
         let is_text = std::mem::take(&mut is_value);
         is_over |= !is_text && arg == "--";
         let Some(text) = arg.to_str().filter(|_| !is_text && !is_over && place > 0) else {
-            taken.push(Taken { arg, is_flag: false, is_movable: false });
+            taken.push(Argument { arg, is_flag: false, is_movable: false });
             continue;
         };
         let text = if (place, text) == (1, "-v") { "--version" } else { text };
-        match long_flag(text, &flags) {
+        match long_flag(text, &flags, &mut notes) {
             Flag::Off(flag) => taken.retain(|earlier| !earlier.is_flag || *earlier.arg != *flag),
-            Flag::Given(flag) => {
+            Flag::On(flag) => {
                 is_value = any_text.contains(&flag);
                 let is_movable = flag.split('=').next().is_some_and(|flag| with_equals.contains(flag));
-                taken.push(Taken { arg: flag.into(), is_flag: true, is_movable });
+                taken.push(Argument { arg: flag.into(), is_flag: true, is_movable });
             }
         }
     }
-    gathered(taken)
+    Normalized { args: gathered(taken), notes }
 }
 
 /// An argument as clap will have it.
-struct Taken {
+struct Argument {
     arg: OsString,
     /// Not the value of a flag.
     is_flag: bool,
@@ -42,10 +47,10 @@ struct Taken {
     is_movable: bool,
 }
 
-/// What becomes of an argument.
+/// What an argument is replaced by.
 enum Flag {
     /// It is passed on, in this form.
-    Given(String),
+    On(String),
     /// It switches this flag off, wherever it was given before.
     Off(String),
 }
@@ -61,7 +66,7 @@ pub(super) fn parse_bool(text: &str) -> Option<bool> {
 
 /// Moves the flags whose value follows a `=` to the front if there are several: where a flag stands both before and after
 /// the command, clap uses only the values on one side.
-fn gathered(args: Vec<Taken>) -> Vec<OsString> {
+fn gathered(args: Vec<Argument>) -> Vec<OsString> {
     let is_moved = args.iter().filter(|arg| arg.is_movable).count() > 1;
     let (moved, mut rest): (Vec<_>, Vec<_>) = args.into_iter().partition(|arg| is_moved && arg.is_movable);
     let program = 1.min(rest.len());
@@ -89,21 +94,21 @@ pub(super) fn known_words(command: &clap::Command) -> HashSet<String> {
 }
 
 /// The argument with two dashes where it is a known flag with one, and without a value where it is a switch.
-fn long_flag(arg: &str, flags: &HashMap<String, bool>) -> Flag {
+fn long_flag(arg: &str, flags: &HashMap<String, bool>, notes: &mut Vec<String>) -> Flag {
     let (flag, value) = arg.split_once('=').map_or((arg, None), |(flag, value)| (flag, Some(value)));
     let name = flag.trim_start_matches('-');
     let dashes = flag.len() - name.len();
     let Some(is_switch) = flags.get(name).filter(|_| name.len() > 1 && (1..=2).contains(&dashes)) else {
-        return Flag::Given(arg.to_owned());
+        return Flag::On(arg.to_owned());
     };
     if dashes == 1 {
-        say(format_args!("note: {flag} is written -{flag}"));
+        notes.push(format!("{flag} is written -{flag}"));
     }
     match (value, value.and_then(parse_bool)) {
-        (Some(_), Some(true)) if *is_switch => Flag::Given(format!("--{name}")),
+        (Some(_), Some(true)) if *is_switch => Flag::On(format!("--{name}")),
         (Some(_), Some(false)) if *is_switch => Flag::Off(format!("--{name}")),
-        (Some(value), _) => Flag::Given(format!("--{name}={value}")),
-        (None, _) => Flag::Given(format!("--{name}")),
+        (Some(value), _) => Flag::On(format!("--{name}={value}")),
+        (None, _) => Flag::On(format!("--{name}")),
     }
 }
 
@@ -123,7 +128,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn one_dash() {
+    fn arguments_of_the_go_program_become_those_of_clap() {
         for (given, taken) in [
             (&["-debug", "inspect", "-raw", "a:1"][..], &["--debug", "inspect", "--raw", "a:1"][..]),
             (&["-username=u", "-platforms=a,b"], &["--username=u", "--platforms=a,b"]),
@@ -164,8 +169,8 @@ mod tests {
             ),
         ] {
             let args = std::iter::once("manifest-tool").chain(given.iter().copied()).map(OsString::from);
-            let out = as_clap_has_it(args, &crate::cli::command());
-            assert_eq!(out.get(1..).unwrap(), taken, "{given:?}");
+            let out = normalize(args, &crate::cli::command());
+            assert_eq!(out.args.get(1..).unwrap(), taken, "{given:?}");
         }
     }
 }

@@ -1,9 +1,32 @@
+use serde::Serialize;
+
+use super::descriptor::DescriptorJson;
 use crate::image::{Platform, visible};
 use crate::query::Query;
 
-/// The text of `query`, to the byte that of mquery. `name` is the reference as the user wrote it.
+/// What platforms a reference is for.
+#[derive(Debug, Serialize)]
+pub(in crate::cli) struct QueryJson<R = String> {
+    reference: R,
+    #[serde(flatten)]
+    descriptor: DescriptorJson,
+    index: bool,
+    platforms: Vec<Platform>,
+    /// Whether there is an image for the platform of `--platform`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    offered: Option<bool>,
+}
+
+impl<R> QueryJson<R> {
+    pub(in crate::cli) fn new(reference: R, query: &Query, offered: Option<bool>) -> Self {
+        let (index, platforms) = (query.is_index, query.platforms.clone());
+        Self { reference, descriptor: (&query.descriptor).into(), index, platforms, offered }
+    }
+}
+
+/// The text of `query`, byte for byte as mquery prints it. `name` is the reference as the user wrote it.
 #[must_use]
-pub(crate) fn query_text(name: &str, query: &Query) -> String {
+pub(in crate::cli) fn query_text(name: &str, query: &Query) -> String {
     let platforms = query.platforms.iter().map(shown);
     let (list, platforms) = if query.is_index {
         (
@@ -32,7 +55,7 @@ mod tests {
     use crate::image::{Descriptor, Digest, media_type};
 
     #[test]
-    fn as_mquery_has_it() {
+    fn query_prints_what_mquery_prints() {
         let platform = |name: &str, version: &str| Platform { os_version: version.into(), ..name.parse().unwrap() };
         let query = |kind, is_index, platforms| Query {
             descriptor: Descriptor::new(kind, Digest::sha256(b"")),

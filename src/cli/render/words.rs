@@ -3,16 +3,16 @@
 use crate::assemble::{self, PlanError, SelectorProblem};
 use crate::event::{Event, Warning};
 
-/// An event, with the flag that helps.
-pub(crate) fn event_text(event: &Event) -> String {
+/// An event in the program's words, which may name flags.
+pub(in crate::cli) fn event_text(event: &Event) -> String {
     match event {
         Event::Warning { warning, .. } => warning_text(warning),
         event => event.to_string(),
     }
 }
 
-/// A warning, with the flag that helps.
-pub(crate) fn warning_text(warning: &Warning) -> String {
+/// A warning in the program's words.
+pub(in crate::cli) fn warning_text(warning: &Warning) -> String {
     match warning {
         Warning::OciInDockerList { .. } => format!("{warning}; use --type auto"),
         warning => warning.to_string(),
@@ -20,7 +20,7 @@ pub(crate) fn warning_text(warning: &Warning) -> String {
 }
 
 /// An error of the main job, with the flag that helps.
-pub(crate) fn assemble_error_text(error: &assemble::Error) -> String {
+pub(in crate::cli) fn assemble_error_text(error: &assemble::Error) -> String {
     let assemble::Error::Plan(plan) = error else { return error.to_string() };
     match &**plan {
         PlanError::NotDockers { .. } => format!("{error}; with --type oci it has"),

@@ -1,20 +1,20 @@
 use std::fmt::{self, Write as _};
 
-use super::document::state;
+use super::tag::state;
 use crate::assemble::{Change, Report, Volume};
 use crate::image::{Descriptor, Platform, REFERENCE_DIGEST};
 
 /// What a push would do, in words, a line for each thing.
 #[must_use]
-pub(crate) fn plan_text(outcome: &Report) -> String {
+pub(in crate::cli) fn plan_text(report: &Report) -> String {
     let mut out = String::new();
     // Writing to a String cannot fail.
-    let _ = write(&mut out, outcome);
+    let _ = write(&mut out, report);
     out
 }
 
-fn write(out: &mut String, outcome: &Report) -> fmt::Result {
-    let plan = &outcome.plan;
+fn write(out: &mut String, report: &Report) -> fmt::Result {
+    let plan = &report.plan;
     writeln!(out, "{}", plan.target)?;
     writeln!(out, "  type       {}", plan.descriptor.media_type)?;
     writeln!(out, "  digest     {} {}", plan.descriptor.digest, plan.descriptor.size)?;
@@ -40,18 +40,17 @@ fn write(out: &mut String, outcome: &Report) -> fmt::Result {
     for (what, name, digests) in lines {
         writeln!(out, "  {what:<10} {name:<width$} {digests}")?;
     }
-    for (what, Volume { blobs, bytes }) in
-        [("mounted", outcome.placement.mounted), ("sent", outcome.placement.uploaded)]
+    for (what, Volume { blobs, bytes }) in [("mounted", report.placement.mounted), ("sent", report.placement.uploaded)]
     {
         if blobs > 0 {
             writeln!(out, "  {what:<10} {blobs} blob{}, {bytes} bytes", plural(blobs))?;
         }
     }
-    let pushed = outcome.placement.manifests.len();
+    let pushed = report.placement.manifests.len();
     if pushed > 0 {
         writeln!(out, "  pushed     {pushed} manifest{}", plural(pushed))?;
     }
-    for tag in &outcome.tags {
+    for tag in &report.tags {
         write!(out, "  {:<10} {}", state(tag.outcome), tag.location)?;
         match &tag.was {
             Some(was) if *was != plan.descriptor.digest => writeln!(out, " (now {was})")?,

@@ -1,10 +1,31 @@
-use super::escaped;
+use serde::Serialize;
+
+use super::error::ErrorJson;
+use super::escape::escaped;
+use super::query::QueryJson;
+use crate::image::{Location, UntrustedText};
+
+/// A tag of a repository.
+#[derive(Debug, Serialize)]
+#[serde(untagged)]
+pub(in crate::cli) enum TagsEntryJson {
+    /// A tag that was only listed.
+    Listed { tag: UntrustedText },
+    /// A tag whose platforms were read.
+    Queried {
+        tag: UntrustedText,
+        #[serde(flatten)]
+        query: Box<QueryJson<Location>>,
+    },
+    /// A tag whose platforms could not be read.
+    Failed { tag: UntrustedText, reference: Location, error: ErrorJson },
+}
 
 /// A tag, or a name in a layout, as a line of text shows it. A name that has other characters than the image-spec allows
 /// in `org.opencontainers.image.ref.name`, or starts with one of its separators, is written as a JSON string: it could
 /// start a workflow command, or a line of its own.
 #[must_use]
-pub(crate) fn tag_text(name: &str) -> String {
+pub(in crate::cli) fn tag_text(name: &str) -> String {
     let is_word = |b: u8| b.is_ascii_alphanumeric() || b == b'_';
     let is_part = |b: u8| is_word(b) || b"-.:@+/".contains(&b);
     match name.as_bytes() {

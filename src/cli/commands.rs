@@ -1,0 +1,113 @@
+//! The commands and their flags.
+
+use clap::{CommandFactory as _, Parser, Subcommand};
+
+use super::failure::Failure;
+use super::global::Global;
+use super::output::CommandOutput;
+use super::session::Session;
+use super::{completion, copy, delete, digest, inspect, lint, login, probe, push, query, remove, schema, tags, verify};
+
+/// Put one multi-platform reference in front of images that were built per platform
+#[derive(Debug, Parser)]
+#[command(name = "manifest-tool", version, propagate_version = true, args_override_self = true)]
+#[command(
+    after_help = "Example:\n  manifest-tool push from-args --platforms linux/amd64,linux/arm64 \\\n      --template registry.example/app:v1-ARCH --target registry.example/app:v1"
+)]
+pub(super) struct Cli {
+    #[command(flatten)]
+    pub(super) global: Global,
+    #[command(subcommand)]
+    pub(super) command: Option<Command>,
+}
+
+#[derive(Debug, Subcommand)]
+pub(super) enum Command {
+    Push(push::Push),
+    Remove(remove::Remove),
+    Inspect(inspect::Inspect),
+    Query(query::Query),
+    Tags(tags::Tags),
+    Digest(digest::Digest),
+    Verify(verify::Verify),
+    Delete(delete::Delete),
+    Copy(copy::Copy),
+    Probe(probe::Probe),
+    Lint(lint::Lint),
+    Schema(schema::Schema),
+    Completion(completion::Completion),
+    Login(login::Login),
+    Logout(login::Logout),
+}
+
+impl Command {
+    pub(super) fn name(&self) -> &'static str {
+        match self {
+            Self::Completion(_) => "completion",
+            Self::Copy(_) => "copy",
+            Self::Delete(_) => "delete",
+            Self::Digest(_) => "digest",
+            Self::Inspect(_) => "inspect",
+            Self::Lint(_) => "lint",
+            Self::Login(_) => "login",
+            Self::Logout(_) => "logout",
+            Self::Probe(_) => "probe",
+            Self::Push(_) => "push",
+            Self::Query(_) => "query",
+            Self::Remove(_) => "remove",
+            Self::Schema(_) => "schema",
+            Self::Tags(_) => "tags",
+            Self::Verify(_) => "verify",
+        }
+    }
+
+    pub(super) fn run(self, session: &Session) -> Result<CommandOutput, Failure> {
+        match self {
+            Self::Completion(completion) => Ok(completion.run(command()).into()),
+            Self::Copy(command) => command.run(session),
+            Self::Delete(command) => command.run(session),
+            Self::Digest(command) => command.run(session),
+            Self::Inspect(command) => command.run(session),
+            Self::Lint(command) => command.run(session),
+            Self::Login(command) => command.run(session),
+            Self::Logout(command) => command.run(session),
+            Self::Probe(command) => command.run(session),
+            Self::Push(command) => command.run(session),
+            Self::Query(command) => command.run(session),
+            Self::Remove(command) => command.run(session),
+            Self::Schema(command) => command.run(session),
+            Self::Tags(command) => command.run(session),
+            Self::Verify(command) => command.run(session),
+        }
+    }
+}
+
+/// The commands and their flags, for completions and man pages.
+#[doc(hidden)]
+#[must_use]
+pub fn command() -> clap::Command {
+    Cli::command()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_command_has_an_example_and_every_flag_a_line_of_help() {
+        fn check(command: &clap::Command) {
+            let name = command.get_name();
+            let example = command.get_after_help().map(ToString::to_string).unwrap_or_default();
+            assert!(example.contains("Example:\n  manifest-tool "), "{name} has no example");
+            assert!(command.get_about().is_some(), "{name}");
+            for arg in command.get_arguments() {
+                let help = arg.get_help().map(ToString::to_string).unwrap_or_default();
+                let is_line = !help.is_empty() && !help.contains('\n') && help.len() <= 150;
+                assert!(is_line, "{name} {}: {help:?}", arg.get_id());
+            }
+            command.get_subcommands().for_each(check);
+        }
+        check(&command());
+        command().debug_assert();
+    }
+}

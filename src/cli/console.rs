@@ -1,0 +1,284 @@
+//! The process's stderr and stdout, and what must not get into them.
+
+use std::borrow::Cow;
+use std::fmt::Display;
+use std::io::{IsTerminal as _, Write as _};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+
+use serde::Serialize;
+
+use super::failure::Failure;
+use super::progress::Progress;
+use super::render::{self, Colour};
+use super::secrets::ArgumentSecrets;
+use crate::event::{Check, Event, Level, Warning};
+use crate::image::visible;
+use crate::registry::{Client, Secrets as SentSecrets};
+
+/// Writes messages to stderr and results to stdout. Passed down to whatever prints; the client's events come here too.
+///
+/// It keeps secrets out of both, keeps the lines that show progress on a terminal apart from everything else, and knows
+/// what `--quiet`, `--debug` and `--output` ask for.
+pub(super) struct Console {
+    options: ConsoleOptions,
+    argument_secrets: ArgumentSecrets,
+    sent_secrets: OnceLock<SentSecrets>,
+    progress: Mutex<Option<Arc<Progress>>>,
+    /// Whether events are about one of several targets, and name it.
+    names_targets: AtomicBool,
+    /// Whether the warning about OCI images in a Docker list was printed, which a batch shows once.
+    has_warned_of_oci: AtomicBool,
+    /// Why a line that an event caused could not be written to stdout.
+    unprinted: Mutex<Option<Failure>>,
+}
+
+/// What the command line says about output. The default is text, with warnings and without a log.
+#[derive(Debug, Clone, Copy, Default)]
+pub(super) struct ConsoleOptions {
+    /// `--quiet`: no warnings, notes, summaries or progress.
+    pub(super) quiet: bool,
+    /// `--debug`: a line for each event.
+    pub(super) debug: bool,
+    /// `--output json`: stdout holds one JSON document and no text.
+    pub(super) json: bool,
+}
+
+impl Console {
+    /// A console for messages about the command line, before its options are known.
+    pub(super) fn new(argument_secrets: ArgumentSecrets) -> Self {
+        Self {
+            options: ConsoleOptions::default(),
+            argument_secrets,
+            sent_secrets: OnceLock::new(),
+            progress: Mutex::new(None),
+            names_targets: AtomicBool::new(false),
+            has_warned_of_oci: AtomicBool::new(false),
+            unprinted: Mutex::new(None),
+        }
+    }
+
+    pub(super) fn with_options(self, options: ConsoleOptions) -> Self {
+        Self { options, ..self }
+    }
+
+    /// Whether results are one JSON document on stdout.
+    pub(super) fn is_json(&self) -> bool {
+        self.options.json
+    }
+
+    /// Masks the passwords and tokens that a client sends in everything that is printed from now on.
+    pub(super) fn hide_secrets_of(&self, client: &Client) {
+        let _ = self.sent_secrets.set(client.secrets().clone());
+    }
+
+    /// The text of a usage error, with `****` in place of secrets and of what only seems to be one.
+    pub(super) fn mask_usage(&self, text: &str) -> String {
+        self.argument_secrets.mask_all(text)
+    }
+
+    /// A failure whose message and hints hold no secret of the command line or the environment.
+    pub(super) fn masked(&self, failure: Failure) -> Failure {
+        failure.map_text(|text| self.argument_secrets.mask(text))
+    }
+
+    fn scrubbed<'t>(&self, text: &'t str) -> Cow<'t, str> {
+        self.sent_secrets.get().map_or(Cow::Borrowed(text), |secrets| secrets.scrub(text))
+    }
+}
+
+/// stderr.
+impl Console {
+    /// Prints a line that `--quiet` does not silence. A stderr that cannot be written to does not end the run.
+    pub(super) fn line(&self, line: impl Display) {
+        // Text from others is one visible line by its type; this is the last defence for text without that type.
+        let lines: String = line.to_string().split('\n').map(|line| visible(line) + "\n").collect();
+        let lines = self.scrubbed(&lines);
+        let _ = self.aside(|| std::io::stderr().write_all(lines.as_bytes()));
+    }
+
+    /// Prints a failure, with its hints.
+    pub(super) fn error(&self, failure: &Failure) {
+        self.line(failure);
+    }
+
+    /// Prints a line unless `--quiet` is given.
+    pub(super) fn info(&self, line: impl Display) {
+        if !self.options.quiet {
+            self.line(line);
+        }
+    }
+
+    /// Prints a warning unless `--quiet` is given.
+    pub(super) fn warn(&self, text: impl Display) {
+        self.info(format_args!("warning: {text}"));
+    }
+
+    /// Prints a note unless `--quiet` is given.
+    pub(super) fn note(&self, text: impl Display) {
+        self.info(format_args!("note: {text}"));
+    }
+
+    /// Asks for something at the terminal; the answer follows on the same line.
+    pub(super) fn prompt(&self, text: &str) -> std::io::Result<()> {
+        self.aside(|| {
+            let mut stderr = std::io::stderr();
+            stderr.write_all(text.as_bytes()).and_then(|()| stderr.flush())
+        })
+    }
+}
+
+/// Events.
+impl Console {
+    /// Names the target with each event from now on: the run has several.
+    pub(super) fn name_targets(&self) {
+        self.names_targets.store(true, Ordering::Relaxed);
+    }
+
+    /// Shows an event.
+    pub(super) fn event(&self, event: &Event) {
+        match event {
+            Event::Transfer { digest, size, done, is_over } => {
+                if let Some(progress) = self.current_progress() {
+                    progress.transfer(digest, *size, *done, *is_over);
+                    return;
+                }
+            }
+            Event::Checked(check) => self.print_check(check),
+            _ => {}
+        }
+        if self.is_repeated(event) {
+            return;
+        }
+        match event.level() {
+            Level::Warning if !self.options.quiet => {
+                let once = if self.is_shown_once(event) { " (shown once for all indexes)" } else { "" };
+                self.warn(format_args!("{}{}{once}", self.target_of(event), render::event_text(event)));
+            }
+            Level::Warning | Level::Debug if self.options.debug => {
+                self.line(format_args!("debug: {}{}", self.target_of(event), render::event_text(event)));
+            }
+            _ => {}
+        }
+    }
+
+    /// Whether a batch shows this event for the first of its indexes only.
+    fn is_shown_once(&self, event: &Event) -> bool {
+        self.names_targets.load(Ordering::Relaxed)
+            && matches!(event, Event::Warning { warning: Warning::OciInDockerList { .. }, .. })
+    }
+
+    fn is_repeated(&self, event: &Event) -> bool {
+        self.is_shown_once(event) && self.has_warned_of_oci.swap(true, Ordering::Relaxed)
+    }
+
+    /// What a message about an event begins with: its target in a run of several.
+    fn target_of(&self, event: &Event) -> String {
+        // A warning about a spec names its place in the file.
+        let is_of_spec = matches!(event, Event::Warning { warning: Warning::Spec(_), .. });
+        let target = event.target().filter(|_| self.names_targets.load(Ordering::Relaxed) && !is_of_spec);
+        target.map(|target| format!("{target}: ")).unwrap_or_default()
+    }
+
+    /// Prints a check of `probe` as soon as it is done.
+    fn print_check(&self, check: &Check) {
+        let mut unprinted = self.unprinted.lock().unwrap_or_else(PoisonError::into_inner);
+        if !self.is_json() && unprinted.is_none() {
+            *unprinted = self.data(render::check_text(check)).err();
+        }
+    }
+
+    /// Fails if a line that an event caused could not be printed.
+    pub(super) fn check_printed(&self) -> Result<(), Failure> {
+        self.unprinted.lock().unwrap_or_else(PoisonError::into_inner).take().map_or(Ok(()), Err)
+    }
+}
+
+/// stdout.
+impl Console {
+    /// Prints text. A reader that has seen enough, such as `head`, is not a failure.
+    pub(super) fn data(&self, text: impl AsRef<str>) -> Result<(), Failure> {
+        or_closed(self.data_for_reader(text))
+    }
+
+    /// Prints text for a command that only reads: it fails with [`Failure::stdout_closed`] when its reader has gone, so
+    /// that the run ends there.
+    pub(super) fn data_for_reader(&self, text: impl AsRef<str>) -> Result<(), Failure> {
+        self.write(self.scrubbed(text.as_ref()).as_bytes())
+    }
+
+    /// Prints content as it is.
+    pub(super) fn bytes(&self, bytes: &[u8]) -> Result<(), Failure> {
+        or_closed(self.write(bytes))
+    }
+
+    fn write(&self, bytes: &[u8]) -> Result<(), Failure> {
+        let written = self.aside(|| {
+            let mut stdout = std::io::stdout().lock();
+            stdout.write_all(bytes).and_then(|()| stdout.flush())
+        });
+        written.map_err(|error| match error.kind() {
+            std::io::ErrorKind::BrokenPipe => Failure::stdout_closed(),
+            _ => Failure::new(format!("cannot write to stdout: {error}")),
+        })
+    }
+
+    /// The JSON of a document, as it is printed.
+    pub(super) fn json(&self, document: &impl Serialize) -> Result<String, Failure> {
+        let json = serde_json::to_string_pretty(document);
+        let json = json.map_err(|error| Failure::new(format!("cannot write the JSON document: {error}")))?;
+        Ok(render::escaped(&self.scrubbed(&(json + "\n"))))
+    }
+
+    /// Whether text on stdout is coloured: it is a terminal, and the user did not ask for no colours (no-color.org).
+    pub(super) fn colour(&self) -> Colour {
+        let refused = std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
+        let dumb = std::env::var_os("TERM").is_some_and(|value| value == "dumb");
+        if std::io::stdout().is_terminal() && !refused && !dumb { Colour::Always } else { Colour::Never }
+    }
+}
+
+/// Progress.
+impl Console {
+    /// Runs a future and shows its progress at a terminal, if `shown` gives the number of items and what they are called.
+    pub(super) async fn progress<T>(&self, shown: Option<(usize, &str)>, future: impl Future<Output = T>) -> T {
+        let is_shown = !self.options.quiet && std::io::stderr().is_terminal();
+        let Some((count, kind)) = shown.filter(|_| is_shown) else { return future.await };
+        *self.progress.lock().unwrap_or_else(PoisonError::into_inner) = Some(Arc::new(Progress::new(count, kind)));
+        let outcome = future.await;
+        self.finish_progress();
+        outcome
+    }
+
+    /// Counts one more item as done.
+    pub(super) fn item_done(&self, client: &Client) {
+        if let Some(progress) = self.current_progress() {
+            let traffic = client.traffic();
+            progress.done(traffic.requests, traffic.retries);
+        }
+    }
+
+    /// Removes the progress lines: what is printed next is the end of the run.
+    pub(super) fn finish_progress(&self) {
+        let progress = self.progress.lock().unwrap_or_else(PoisonError::into_inner).take();
+        if let Some(progress) = progress {
+            progress.finish();
+        }
+    }
+
+    fn current_progress(&self) -> Option<Arc<Progress>> {
+        self.progress.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Writes to the terminal with the progress lines out of the way.
+    fn aside<T>(&self, write: impl FnOnce() -> T) -> T {
+        match self.current_progress() {
+            Some(progress) => progress.aside(write),
+            None => write(),
+        }
+    }
+}
+
+fn or_closed(printed: Result<(), Failure>) -> Result<(), Failure> {
+    printed.or_else(|failure| if failure.is_stdout_closed() { Ok(()) } else { Err(failure) })
+}

@@ -1,0 +1,153 @@
+use futures_util::future::try_join_all;
+
+use super::batch::{BatchRunner, Mode, Reporter};
+use super::console::Console;
+use super::credentials::Registries;
+use super::exit_status::ExitStatus;
+use super::failure::Failure;
+use super::output::CommandOutput;
+use super::parts::Parts;
+use super::render::{Body, CopyResult};
+use super::result_files::Files;
+use super::session::Session;
+use crate::copy::{self, CopyOptions, CopyRequest};
+use crate::image::Location;
+use crate::store::{PublishReport, Run, Store};
+
+/// At most this many tags are copied at once: enough that none waits for the round trips of another.
+const CONCURRENCY: usize = 8;
+
+/// What to copy, and how.
+pub(super) struct CopyBatch {
+    pub(super) from: Location,
+    pub(super) to: Location,
+    /// Whether the source is a repository, whose tags that match `tags` are copied.
+    pub(super) is_repository: bool,
+    /// Patterns of tags to copy; of a single source, further tags of the copy.
+    pub(super) tags: Vec<String>,
+    pub(super) options: CopyOptions,
+    pub(super) files: Files,
+    pub(super) shows_progress: bool,
+}
+
+impl CopyBatch {
+    /// Copies everything, or finds out what would be copied.
+    pub(super) fn run(self, session: &Session) -> Result<CommandOutput, Failure> {
+        let (console, dry_run) = (&*session.console, self.options.dry_run);
+        let files = self.files.open(dry_run)?;
+        let client = session.client(&Registries::written([&self.to]).and_read([&self.from]))?;
+        let store = Store::new(client.clone());
+        let mut reporter = CopyReporter::new(console, &self);
+        let copied = session.block_on(&client, self.copy(&store, &mut reporter));
+        if copied.is_err() && !dry_run {
+            reporter.parts.iter_mut().for_each(CopyResult::mark_unwritten_archive);
+        }
+        let CopyReporter { parts, digest, .. } = reporter;
+        let body = Body::Copy { dry_run, copies: parts.into_vec() };
+        let written = copied.and_then(|()| files.write(console, &body, digest.as_deref()));
+        CommandOutput::document(console, body, written.map(|()| ExitStatus::Done))
+    }
+
+    async fn copy(&self, store: &Store, reporter: &mut CopyReporter<'_>) -> Result<(), Failure> {
+        let requests = self.requests(store).await?;
+        if requests.len() > 1 && self.files.wants_digest() {
+            return Err(Failure::usage("--digest-file is for one image or index, and there are several tags"));
+        }
+        if self.options.dry_run {
+            return foresee_all(store, &requests, &self.options, reporter).await;
+        }
+        reporter.is_only = requests.len() == 1;
+        let console = reporter.console;
+        let shown = self.shows_progress.then_some((requests.len(), "tags"));
+        console.progress(shown, copy_all(store, &requests, &self.options, reporter)).await
+    }
+
+    async fn requests(&self, store: &Store) -> Result<Vec<CopyRequest>, Failure> {
+        let (from, to) = (&self.from, &self.to);
+        if !self.is_repository {
+            let tags = self.tags.iter().map(|tag| to.with_tag(tag)).collect();
+            return Ok(vec![CopyRequest { from: from.clone(), to: to.clone(), tags }]);
+        }
+        let tags = copy::select_tags(store, from, &self.tags).await?;
+        let request = |tag: &String| CopyRequest { from: from.with_tag(tag), to: to.with_tag(tag), tags: Vec::new() };
+        Ok(tags.iter().map(request).collect())
+    }
+}
+
+async fn copy_all(
+    store: &Store,
+    requests: &[CopyRequest],
+    options: &CopyOptions,
+    reporter: &mut CopyReporter<'_>,
+) -> Result<(), Failure> {
+    let run = Run::new(store, false);
+    let is_only = reporter.is_only;
+    let copy = async |request: &CopyRequest| match is_only {
+        true => copy::copy(store, request, options).await,
+        false => copy::copy_in(&run, request, options).await,
+    };
+    let mode = Mode::Write { run: &run, kind: "tags", changed: "done", fail_fast: false };
+    let runner = BatchRunner { store, console: reporter.console, concurrency: CONCURRENCY, mode };
+    runner.run(requests, copy, reporter).await
+}
+
+/// Reports what would be copied.
+async fn foresee_all(
+    store: &Store,
+    requests: &[CopyRequest],
+    options: &CopyOptions,
+    reporter: &mut CopyReporter<'_>,
+) -> Result<(), Failure> {
+    let reports = try_join_all(requests.iter().map(|request| copy::copy(store, request, options))).await?;
+    requests.iter().zip(reports).try_for_each(|(request, report)| reporter.report(request, Ok(report)))
+}
+
+/// Reports copies that were made, or would be.
+struct CopyReporter<'a> {
+    console: &'a Console,
+    dry_run: bool,
+    /// Whether the run has one copy, whose line does not name it.
+    is_only: bool,
+    parts: Parts<CopyResult>,
+    /// The digest of the last copy.
+    digest: Option<String>,
+}
+
+impl<'a> CopyReporter<'a> {
+    fn new(console: &'a Console, batch: &CopyBatch) -> Self {
+        let parts = Parts::kept_if(console.is_json() || batch.files.wants_metadata());
+        Self { console, dry_run: batch.options.dry_run, is_only: false, parts, digest: None }
+    }
+
+    fn text(&self, request: &CopyRequest, report: &PublishReport) -> String {
+        let descriptor = &report.descriptor;
+        let (digest, size) = (&descriptor.digest, descriptor.size);
+        match (self.dry_run, self.is_only) {
+            (true, _) => {
+                let to: Vec<String> = report.tags.iter().map(|tag| tag.location.to_string()).collect();
+                format!("{digest} {} -> {}\n", request.from, to.join(", "))
+            }
+            (false, true) => format!("Digest: {digest} {size}\n"),
+            (false, false) => format!("Digest: {digest} {size} {}\n", request.to),
+        }
+    }
+}
+
+impl Reporter for CopyReporter<'_> {
+    type Item = CopyRequest;
+    type Report = PublishReport;
+
+    fn report(&mut self, request: &CopyRequest, result: Result<PublishReport, &Failure>) -> Result<(), Failure> {
+        let report = match result {
+            Ok(report) => report,
+            Err(failure) => return self.parts.push(|| failure.part_of_copy(&request.from, &request.to)),
+        };
+        self.parts.push(|| CopyResult::copied(&request.from, &report))?;
+        self.digest = Some(report.descriptor.digest.to_string());
+        if self.console.is_json() { Ok(()) } else { self.console.data(self.text(request, &report)) }
+    }
+
+    fn has_changed(&self, report: &PublishReport) -> bool {
+        report.has_moved()
+    }
+}

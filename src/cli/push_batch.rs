@@ -1,0 +1,138 @@
+use super::batch::{BatchRunner, Mode, Reporter};
+use super::console::Console;
+use super::credentials::Registries;
+use super::exit_status::ExitStatus;
+use super::failure::Failure;
+use super::output::CommandOutput;
+use super::parts::Parts;
+use super::render::{Body, IndexResult, plan_text};
+use super::result_files::Files;
+use super::session::Session;
+use crate::assemble::{self, Assembler, PushOptions, Report};
+use crate::spec::Spec;
+use crate::store::{Run, Store};
+
+/// At most this many indexes are pushed at once: enough to keep every connection busy, few enough that memory does not
+/// grow with a run.
+const CONCURRENCY: usize = 32;
+
+/// Indexes to push, and how.
+pub(super) struct PushBatch {
+    pub(super) specs: Vec<Spec>,
+    pub(super) options: PushOptions,
+    pub(super) files: Files,
+    pub(super) fail_fast: bool,
+    /// Whether a dry run ends with an exit status of its own if something would change.
+    pub(super) exit_code: bool,
+    pub(super) shows_progress: bool,
+}
+
+impl PushBatch {
+    /// Pushes all indexes.
+    pub(super) fn run(self, session: &Session) -> Result<CommandOutput, Failure> {
+        let (console, dry_run) = (&*session.console, self.options.dry_run);
+        let Some(first) = self.specs.first() else { return Ok(String::new().into()) };
+        let files = self.files.open(dry_run)?;
+        let sources = first.sources.iter().map(|source| &source.location);
+        let targets = self.specs.iter().map(|spec| &spec.target);
+        let registries = Registries::written([&first.target]).and_read(sources).and_written(targets);
+        let client = session.client(&registries)?;
+        let store = Store::new(client.clone());
+        let mut reporter = PushReporter::new(console, &self);
+        let shown = self.shows_progress.then_some((self.specs.len(), "indexes"));
+        let pushed = session.block_on(&client, console.progress(shown, self.push(&store, &mut reporter)));
+        if pushed.is_err() && !dry_run {
+            reporter.parts.iter_mut().for_each(IndexResult::mark_unwritten_archive);
+        }
+        let PushReporter { parts, has_changed, digest, .. } = reporter;
+        let body = Body::Push { dry_run, indexes: parts.into_vec() };
+        let written = pushed.and_then(|()| files.write(console, &body, digest.as_deref()));
+        let would_change = self.exit_code && has_changed;
+        let status = if would_change { ExitStatus::WouldChange } else { ExitStatus::Done };
+        CommandOutput::document(console, body, written.map(|()| status))
+    }
+
+    async fn push(&self, store: &Store, reporter: &mut PushReporter<'_>) -> Result<(), Failure> {
+        let run = Run::new(store, self.options.dry_run);
+        let assembler = Assembler::new(&run, &self.specs, &self.options);
+        if !reporter.is_only {
+            reporter.console.name_targets();
+        }
+        let changed = if self.options.dry_run { "would change" } else { "done" };
+        let mode = Mode::Write { run: &run, kind: "indexes", changed, fail_fast: self.fail_fast };
+        let runner = BatchRunner { store, console: reporter.console, concurrency: CONCURRENCY, mode };
+        let is_only = reporter.is_only;
+        let push = async |spec: &Spec| {
+            let pushed = match is_only {
+                true => assemble::push(store, spec, &self.options).await,
+                false => assembler.push(spec).await,
+            };
+            pushed.map_err(|error| failure(error, spec))
+        };
+        runner.run(&self.specs, push, reporter).await
+    }
+}
+
+/// The failure of a push, with a hint if a source is missing and the template has a placeholder in lower case.
+fn failure(error: assemble::Error, spec: &Spec) -> Failure {
+    let is_missing = match &error {
+        assemble::Error::Resolve(error) => error.is_missing(),
+        _ => false,
+    };
+    let hint = if is_missing { spec.template_hint() } else { None };
+    hint.into_iter().fold(error.into(), Failure::with_hint)
+}
+
+/// Reports indexes that were pushed, or would be.
+struct PushReporter<'a> {
+    console: &'a Console,
+    dry_run: bool,
+    /// Whether the run has one index, whose line does not name it.
+    is_only: bool,
+    parts: Parts<IndexResult>,
+    has_changed: bool,
+    /// The digest of the last index.
+    digest: Option<String>,
+}
+
+impl<'a> PushReporter<'a> {
+    fn new(console: &'a Console, batch: &PushBatch) -> Self {
+        Self {
+            console,
+            dry_run: batch.options.dry_run,
+            is_only: batch.specs.len() == 1,
+            parts: Parts::kept_if(console.is_json() || batch.files.wants_metadata()),
+            has_changed: false,
+            digest: None,
+        }
+    }
+
+    fn text(&self, spec: &Spec, report: &Report) -> String {
+        let descriptor = &report.plan.descriptor;
+        match (self.dry_run, self.is_only) {
+            (true, _) => plan_text(report),
+            (false, true) => format!("Digest: {} {}\n", descriptor.digest, descriptor.size),
+            (false, false) => format!("Digest: {} {} {}\n", descriptor.digest, descriptor.size, spec.target),
+        }
+    }
+}
+
+impl Reporter for PushReporter<'_> {
+    type Item = Spec;
+    type Report = Report;
+
+    fn report(&mut self, spec: &Spec, result: Result<Report, &Failure>) -> Result<(), Failure> {
+        let report = match result {
+            Ok(report) => report,
+            Err(failure) => return self.parts.push(|| failure.part_of_index(&spec.target)),
+        };
+        self.parts.push(|| IndexResult::from(&report))?;
+        self.has_changed |= report.has_moved();
+        self.digest = Some(report.plan.descriptor.digest.to_string());
+        if self.console.is_json() { Ok(()) } else { self.console.data(self.text(spec, &report)) }
+    }
+
+    fn has_changed(&self, report: &Report) -> bool {
+        report.has_moved()
+    }
+}

@@ -1,0 +1,33 @@
+use super::batch::{BatchRunner, Mode, Reporter};
+use super::credentials::Registries;
+use super::failure::Failure;
+use super::references::{NamedLocation, locations};
+use super::session::Session;
+use crate::image::Location;
+use crate::store::{Error, Store};
+
+/// At most this many references are read at once.
+const CONCURRENCY: usize = 16;
+
+/// Reads references that the user named.
+///
+/// # Errors
+/// A reference is not one, or as of [`BatchRunner::run`].
+pub(super) fn read<R: Reporter<Item = NamedLocation>>(
+    session: &Session,
+    names: &[String],
+    job: impl AsyncFn(&Store, &Location) -> Result<R::Report, Error>,
+    reporter: &mut R,
+) -> Result<(), Failure> {
+    let items = locations(names)?;
+    let client = session.client(&Registries::read(items.iter().map(|item| &item.location)))?;
+    let store = Store::new(client.clone());
+    let job = async |item: &NamedLocation| job(&store, &item.location).await;
+    session.block_on(&client, runner(&store, session).run(&items, job, reporter))
+}
+
+/// The runner of a batch that looks at references. One that fails does not keep the others from being read.
+pub(super) fn runner<'a>(store: &'a Store, session: &'a Session) -> BatchRunner<'a> {
+    let mode = Mode::Read { failed: "cannot be looked at" };
+    BatchRunner { store, console: &session.console, concurrency: CONCURRENCY, mode }
+}

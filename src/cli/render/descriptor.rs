@@ -1,0 +1,19 @@
+use serde::Serialize;
+
+use crate::image::{Descriptor, Digest, UntrustedText};
+
+/// Digest, size and type of a manifest or blob.
+#[derive(Debug, Clone, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub(in crate::cli) struct DescriptorJson {
+    digest: Digest,
+    size: u64,
+    media_type: UntrustedText,
+}
+
+impl From<&Descriptor> for DescriptorJson {
+    fn from(descriptor: &Descriptor) -> Self {
+        let Descriptor { digest, size, media_type, .. } = descriptor;
+        Self { digest: digest.clone(), size: *size, media_type: media_type.clone() }
+    }
+}

@@ -1,0 +1,80 @@
+//! The JSON documents that `--output json` prints. The README describes them; a key keeps its meaning as long as
+//! `version` is 1.
+
+use serde::Serialize;
+
+use super::copy::CopyResult;
+use super::delete::{DeletedJson, KeptJson};
+use super::digest::DigestJson;
+use super::error::{Either, RunErrorJson};
+use super::index::IndexResult;
+use super::inspection::InspectionJson;
+use super::lint::SpecJson;
+use super::probe::CheckJson;
+use super::query::QueryJson;
+use super::tags::TagsEntryJson;
+use super::verify::VerificationJson;
+use crate::image::Digest;
+
+/// The document of a command.
+#[derive(Debug, Serialize)]
+pub(in crate::cli) struct Document<'b> {
+    version: u32,
+    command: &'static str,
+    #[serde(flatten)]
+    body: Option<&'b Body>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    error: Option<RunErrorJson>,
+}
+
+/// What a command's document holds besides its name.
+#[derive(Debug, Serialize)]
+#[serde(untagged, rename_all_fields = "camelCase")]
+pub(in crate::cli) enum Body {
+    Copy { dry_run: bool, copies: Vec<CopyResult> },
+    Delete { images: Vec<Either<DeletedJson, KeptJson>> },
+    Digest { images: Vec<Either<DigestJson>> },
+    Inspect(Box<InspectionJson>),
+    Lint { specs: Vec<SpecJson>, problems: Vec<String>, warnings: Vec<String> },
+    Login { registry: String, username: String, stored: String, checked: bool },
+    Logout { registry: String, removed: Vec<String> },
+    Probe { repository: String, enough: bool, checks: Vec<CheckJson>, left: Vec<Digest> },
+    Push { dry_run: bool, indexes: Vec<IndexResult> },
+    Query { images: Vec<Either<QueryJson>> },
+    Remove { dry_run: bool, indexes: [IndexResult; 1] },
+    Tags { repository: String, tags: Vec<TagsEntryJson> },
+    Verify { images: Vec<Either<VerificationJson>> },
+}
+
+impl<'b> Document<'b> {
+    /// The document of a command that failed.
+    pub(in crate::cli) fn failed(command: &'static str, body: Option<&'b Body>, error: RunErrorJson) -> Self {
+        Self { version: 1, command, body, error: Some(error) }
+    }
+}
+
+impl<'b> From<&'b Body> for Document<'b> {
+    fn from(body: &'b Body) -> Self {
+        Self { version: 1, command: body.command(), body: Some(body), error: None }
+    }
+}
+
+impl Body {
+    fn command(&self) -> &'static str {
+        match self {
+            Self::Copy { .. } => "copy",
+            Self::Delete { .. } => "delete",
+            Self::Digest { .. } => "digest",
+            Self::Inspect(_) => "inspect",
+            Self::Lint { .. } => "lint",
+            Self::Login { .. } => "login",
+            Self::Logout { .. } => "logout",
+            Self::Probe { .. } => "probe",
+            Self::Push { .. } => "push",
+            Self::Query { .. } => "query",
+            Self::Remove { .. } => "remove",
+            Self::Tags { .. } => "tags",
+            Self::Verify { .. } => "verify",
+        }
+    }
+}

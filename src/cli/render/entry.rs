@@ -1,0 +1,28 @@
+use serde::Serialize;
+
+use super::descriptor::DescriptorJson;
+use crate::image::{Annotations, Descriptor, Platform, REFERENCE_DIGEST, UntrustedText};
+
+/// An entry of an index.
+#[derive(Debug, Serialize)]
+pub(super) struct EntryJson {
+    platform: Option<Platform>,
+    #[serde(flatten)]
+    descriptor: DescriptorJson,
+    /// The digest of the image that an attestation is about.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    attests: Option<Option<UntrustedText>>,
+    #[serde(skip_serializing_if = "Annotations::is_empty")]
+    annotations: Annotations,
+}
+
+impl From<&Descriptor> for EntryJson {
+    fn from(entry: &Descriptor) -> Self {
+        Self {
+            platform: entry.platform.clone(),
+            descriptor: entry.into(),
+            attests: entry.is_attestation().then(|| entry.annotations.get(REFERENCE_DIGEST).cloned()),
+            annotations: entry.annotations.clone(),
+        }
+    }
+}

@@ -1,0 +1,157 @@
+//! The JSON of `inspect`.
+
+use serde::Serialize;
+use serde_json::Value;
+
+use super::descriptor::DescriptorJson;
+use super::entry::EntryJson;
+use crate::image::{Annotations, Descriptor, Platform, UntrustedText};
+use crate::inspect::{Child, Content, Image, Inspection};
+
+/// Annotation of an in-toto statement (BuildKit, "Attestation storage").
+const PREDICATE_TYPE: &str = "in-toto.io/predicate-type";
+
+/// What a reference points at.
+#[derive(Debug, Serialize)]
+pub(in crate::cli) struct InspectionJson {
+    reference: String,
+    #[serde(flatten)]
+    descriptor: DescriptorJson,
+    #[serde(flatten)]
+    content: ContentJson,
+    #[serde(flatten)]
+    own: OwnJson,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    subject: Option<DescriptorJson>,
+    referrers: Option<Vec<ReferrerJson>>,
+}
+
+#[derive(Debug, Serialize)]
+#[serde(untagged)]
+enum ContentJson {
+    Image {
+        platform: Platform,
+        #[serde(flatten)]
+        image: ImageJson,
+    },
+    Index {
+        entries: Vec<InspectedEntryJson>,
+    },
+}
+
+/// What a manifest or descriptor says about itself.
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+struct OwnJson {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    artifact_type: Option<UntrustedText>,
+    #[serde(skip_serializing_if = "Annotations::is_empty")]
+    annotations: Annotations,
+}
+
+#[derive(Debug, Serialize)]
+struct ImageJson {
+    config: ConfigJson,
+    layers: Vec<DescriptorJson>,
+}
+
+#[derive(Debug, Serialize)]
+struct ConfigJson {
+    #[serde(flatten)]
+    descriptor: DescriptorJson,
+    /// Absent if the config was not read; null if it is not JSON, as those of artifacts.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    content: Option<Value>,
+}
+
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+struct InspectedEntryJson {
+    #[serde(flatten)]
+    entry: EntryJson,
+    #[serde(flatten)]
+    image: Option<ImageJson>,
+    /// What the statements of an attestation are about, as BuildKit writes it to their layers.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    predicate_types: Option<Vec<UntrustedText>>,
+}
+
+#[derive(Debug, Serialize)]
+struct ReferrerJson {
+    #[serde(flatten)]
+    descriptor: DescriptorJson,
+    #[serde(flatten)]
+    own: OwnJson,
+}
+
+impl InspectionJson {
+    /// The JSON of an inspection. `name` is the reference as the user wrote it.
+    pub(in crate::cli) fn new(name: &str, inspection: &Inspection) -> Self {
+        let (content, own) = match &inspection.content {
+            Content::Image(image) => (
+                ContentJson::Image { platform: image.platform(), image: image.into() },
+                OwnJson::new(image.manifest.artifact_type.as_ref(), &image.manifest.annotations),
+            ),
+            Content::Index(index, children) => {
+                let entries = index.manifests.iter().zip(children);
+                let entries = entries.map(|(entry, child)| InspectedEntryJson::new(entry, child)).collect();
+                (ContentJson::Index { entries }, OwnJson::new(index.artifact_type.as_ref(), &index.annotations))
+            }
+        };
+        let referrers = inspection.referrers.as_ref();
+        Self {
+            reference: name.to_owned(),
+            descriptor: (&inspection.descriptor).into(),
+            content,
+            own,
+            subject: subject(inspection).map(DescriptorJson::from),
+            referrers: referrers.map(|all| all.iter().map(ReferrerJson::from).collect()),
+        }
+    }
+}
+
+impl OwnJson {
+    fn new(artifact_type: Option<&UntrustedText>, annotations: &Annotations) -> Self {
+        Self { artifact_type: artifact_type.cloned(), annotations: annotations.clone() }
+    }
+}
+
+impl InspectedEntryJson {
+    fn new(entry: &Descriptor, child: &Child) -> Self {
+        let image = match child {
+            Child::Image(image, _) => Some(image),
+            Child::Other => None,
+        };
+        Self {
+            entry: entry.into(),
+            image: image.map(ImageJson::from),
+            predicate_types: image.filter(|_| entry.is_attestation()).map(predicate_types),
+        }
+    }
+}
+
+impl From<&Image> for ImageJson {
+    fn from(image: &Image) -> Self {
+        let content = image.config.as_ref().map(|bytes| serde_json::from_slice(bytes).unwrap_or(Value::Null));
+        let config = ConfigJson { descriptor: (&image.manifest.config).into(), content };
+        Self { config, layers: image.manifest.layers.iter().map(DescriptorJson::from).collect() }
+    }
+}
+
+impl From<&Descriptor> for ReferrerJson {
+    fn from(referrer: &Descriptor) -> Self {
+        let own = OwnJson::new(referrer.artifact_type.as_ref(), &referrer.annotations);
+        Self { descriptor: referrer.into(), own }
+    }
+}
+
+fn predicate_types(image: &Image) -> Vec<UntrustedText> {
+    image.manifest.layers.iter().filter_map(|layer| layer.annotations.get(PREDICATE_TYPE).cloned()).collect()
+}
+
+fn subject(inspection: &Inspection) -> Option<&Descriptor> {
+    match &inspection.content {
+        Content::Image(image) => image.manifest.subject.as_deref(),
+        Content::Index(index, _) => index.subject.as_deref(),
+    }
+}

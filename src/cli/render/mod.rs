@@ -1,0 +1,42 @@
+//! What is shown: text as manifest-tool 2.2.1 writes it, plans, and JSON.
+//!
+//! Everything is made as a value or a string first, so that an error half way leaves nothing on stdout.
+
+mod copy;
+mod delete;
+mod descriptor;
+mod digest;
+mod document;
+mod entry;
+mod error;
+mod escape;
+mod index;
+mod inspection;
+mod inspection_raw;
+mod inspection_text;
+mod lint;
+mod plan;
+mod probe;
+mod query;
+mod tag;
+mod tags;
+mod verify;
+mod words;
+
+pub(super) use copy::CopyResult;
+pub(super) use delete::{DeletedJson, KeptJson, TakesMoreJson, deleted_text};
+pub(super) use digest::DigestJson;
+pub(super) use document::{Body, Document};
+pub(super) use error::{Either, ErrorJson, FailedJson, RunErrorJson};
+pub(super) use escape::escaped;
+pub(super) use index::{IndexResult, PublishedJson};
+pub(super) use inspection::InspectionJson;
+pub(super) use inspection_raw::inspection_json;
+pub(super) use inspection_text::{Colour, Shown, inspection_text};
+pub(super) use lint::SpecJson;
+pub(super) use plan::plan_text;
+pub(super) use probe::{CheckJson, check_text};
+pub(super) use query::{QueryJson, query_text};
+pub(super) use tags::{TagsEntryJson, tag_text};
+pub(super) use verify::{VerificationJson, verification_text};
+pub(super) use words::{assemble_error_text, event_text};

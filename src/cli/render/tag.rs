@@ -1,0 +1,50 @@
+use serde::Serialize;
+
+use crate::image::{Digest, Location};
+use crate::store::{TagOutcome, TagReport};
+
+/// What became of a tag.
+#[derive(Debug, Clone, Serialize)]
+pub(in crate::cli) struct TagJson {
+    reference: Location,
+    tag: Option<String>,
+    state: &'static str,
+    /// The digest that it pointed at before, if that is known.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    was: Option<Digest>,
+}
+
+impl TagJson {
+    pub(in crate::cli) fn all(reports: &[TagReport]) -> Vec<Self> {
+        reports.iter().map(Self::from).collect()
+    }
+
+    /// Corrects the state of a tag that was not written in the end.
+    pub(super) fn mark_failed(&mut self) {
+        self.state = state(TagOutcome::Failed);
+    }
+}
+
+impl From<&TagReport> for TagJson {
+    fn from(report: &TagReport) -> Self {
+        let TagReport { location, outcome, was } = report;
+        Self {
+            reference: location.clone(),
+            tag: location.tag().map(str::to_owned),
+            state: state(*outcome),
+            was: was.clone(),
+        }
+    }
+}
+
+/// The word for what became of a tag.
+pub(super) fn state(outcome: TagOutcome) -> &'static str {
+    match outcome {
+        TagOutcome::Created => "created",
+        TagOutcome::Updated => "updated",
+        TagOutcome::Written => "written",
+        TagOutcome::Unchanged => "unchanged",
+        TagOutcome::Failed => "failed",
+        TagOutcome::Unknown => "unknown",
+    }
+}

@@ -1,0 +1,51 @@
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use super::console::Console;
+use super::credentials::{self, Registries};
+use super::failure::Failure;
+use super::global::Global;
+use crate::event::Events;
+use crate::registry::{Client, ClientConfig, CredentialSources, HOME, Stop, Tls};
+
+/// What every command works with: the flags of all commands, and the console.
+pub(super) struct Session {
+    pub(super) global: Global,
+    pub(super) console: Arc<Console>,
+}
+
+impl Session {
+    /// Creates the client of a run whose user name and password are for one of these registries.
+    ///
+    /// # Errors
+    /// As [`credentials::sources`].
+    pub(super) fn client(&self, registries: &Registries<'_>) -> Result<Client, Failure> {
+        Ok(self.client_with(credentials::sources(&self.global, &self.console, registries)?))
+    }
+
+    /// Creates a client that takes its credentials from these sources.
+    pub(super) fn client_with(&self, credentials: CredentialSources) -> Client {
+        let (global, console) = (&self.global, Arc::clone(&self.console));
+        let client = Client::new(ClientConfig {
+            plain_http: global.plain_http(),
+            tls: Tls { insecure: global.insecure(), ca_certs: global.ca_cert.clone(), certs_folders: certs_folders() },
+            credentials,
+            concurrency: global.concurrency,
+            retry: global.retry(),
+            idle_timeout: global.timeout,
+            stop: Stop::default(),
+            events: Events::new(move |event| console.event(event)),
+        });
+        self.console.hide_secrets_of(&client);
+        client
+    }
+}
+
+/// Docker's folders of certificates, also without root, and Podman's.
+fn certs_folders() -> Vec<PathBuf> {
+    let folder = |name: &str| std::env::var_os(name).filter(|value| !value.is_empty()).map(PathBuf::from);
+    let config = folder("XDG_CONFIG_HOME").or_else(|| Some(folder(HOME)?.join(".config")));
+    let own = config.map(|folder| [folder.join("docker/certs.d"), folder.join("containers/certs.d")]);
+    let system = ["/etc/docker/certs.d", "/etc/containers/certs.d"].map(PathBuf::from);
+    own.into_iter().flatten().chain(system).collect()
+}
