@@ -3,7 +3,7 @@ use std::fmt;
 use super::exit_status::ExitStatus;
 use super::render::{
     Body, CopyResult, Document, ErrorJson, FailedJson, IndexResult, KeptJson, PublishedJson, RunErrorJson,
-    TakesMoreJson, assemble_error_text,
+    TakesMoreJson, assemble_error_text, problem_text,
 };
 use crate::image::Location;
 use crate::registry::StopReason;
@@ -188,11 +188,11 @@ impl From<registry::Error> for Failure {
 
 impl From<spec::SpecError> for Failure {
     fn from(error: spec::SpecError) -> Self {
-        Self::new(if error.problems.len() == 1 {
-            error.to_string()
-        } else {
-            format!("the spec is not usable\n{error}")
-        })
+        let lines: Vec<String> = error.problems.iter().map(problem_text).collect();
+        match lines.as_slice() {
+            [only] => Self::new(only),
+            lines => Self::new(format!("the spec is not usable\n{}", lines.join("\n"))),
+        }
     }
 }
 

@@ -7,6 +7,7 @@ use clap::builder::{PossibleValue, PossibleValuesParser};
 use super::console::Console;
 use super::credentials::holds_credentials;
 use super::failure::Failure;
+use super::render::problem_text;
 use crate::image::{Location, UntrustedText};
 use crate::spec::{self, Form, Lookup, MAX_MEMORY, Problem, Spec, YamlRequest};
 
@@ -87,7 +88,7 @@ pub(super) fn read_specs(paths: &[String], options: &SpecOptions, console: &Cons
 
 /// Prints warnings, a line for each.
 pub(super) fn warn<'w>(console: &Console, warnings: impl Iterator<Item = &'w Problem>) {
-    warnings.for_each(|warning| console.warn(warning));
+    warnings.for_each(|warning| console.warn(problem_text(warning)));
 }
 
 /// The specs of a command line.
@@ -143,7 +144,7 @@ pub(super) fn read_all(paths: &[String], options: &SpecOptions) -> SpecsRead {
                 specs.extend(found.into_iter().map(|spec| (spec, file.clone())));
             }
             Ok(Err(error)) => {
-                problems.extend(error.lines());
+                problems.extend(error.problems.iter().map(problem_text));
                 of_bad_files.extend(error.warnings);
             }
             Err(problem) => problems.push(problem),

@@ -13,7 +13,8 @@ mod yaml;
 
 use std::collections::HashSet;
 
-pub use problem::{Problem, SpecError};
+use problem::Mistake;
+pub use problem::{Hint, Problem, SpecError};
 #[cfg(feature = "cli")]
 pub(crate) use reader::MAX_MEMORY;
 pub use schema::schema;
@@ -312,6 +313,6 @@ fn without_own(target: &Location, mut tags: Vec<String>) -> Vec<String> {
 }
 
 /// What a Docker manifest list has no place for.
-fn not_dockers(what: &str) -> String {
-    format!("a Docker manifest list has no {what}; use --type oci, or leave the {what} out")
+fn not_dockers(what: &str) -> Mistake {
+    Mistake::with_hint(format!("a Docker manifest list has no {what}"), Hint::UseOciForm(what.to_owned()))
 }

@@ -1,10 +1,9 @@
 use serde_saphyr::{Location, Spanned};
 
-use super::Problem;
 use super::node::{Node, spelled};
+use super::problem::{Hint, Mistake, Problem};
 use super::variables;
 use super::yaml::YamlRequest;
-use crate::image::UntrustedText;
 
 /// Reads the parts of a file, and collects what is wrong with them.
 pub(super) struct Reader<'a> {
@@ -46,30 +45,30 @@ impl Reader<'_> {
         true
     }
 
-    pub(super) fn note(&mut self, at: Location, message: impl Into<UntrustedText>) {
+    pub(super) fn note(&mut self, at: Location, mistake: impl Into<Mistake>) {
         if self.problems.len() < MAX_PROBLEMS {
-            let problem = self.problem(at, message);
+            let problem = self.problem(at, mistake);
             self.problems.push(problem);
         }
     }
 
     /// Adds a warning; with [`YamlRequest::strict`], a problem.
-    pub(super) fn warn(&mut self, at: Location, message: impl Into<UntrustedText>) {
+    pub(super) fn warn(&mut self, at: Location, mistake: impl Into<Mistake>) {
         if self.request.strict {
-            self.note(at, message);
+            self.note(at, mistake);
         } else if self.warnings.len() < MAX_PROBLEMS {
-            let warning = self.problem(at, message);
+            let warning = self.problem(at, mistake);
             self.warnings.push(warning);
         }
     }
 
-    fn problem(&self, at: Location, message: impl Into<UntrustedText>) -> Problem {
-        Problem { file: self.request.file.into(), at: Some((at.line(), at.column())), message: message.into() }
+    fn problem(&self, at: Location, mistake: impl Into<Mistake>) -> Problem {
+        mistake.into().at(self.request.file, Some((at.line(), at.column())))
     }
 
     /// The value of a good part; the problem of a bad one is noted where it is.
-    pub(super) fn checked<T>(&mut self, at: Location, result: Result<T, String>) -> Option<T> {
-        result.map_err(|message| self.note(at, message)).ok()
+    pub(super) fn checked<T>(&mut self, at: Location, result: Result<T, impl Into<Mistake>>) -> Option<T> {
+        result.map_err(|mistake| self.note(at, mistake)).ok()
     }
 
     /// The scalar of a key, read as what it is to be.
@@ -81,8 +80,8 @@ impl Reader<'_> {
     ) -> Option<T> {
         let text = self.scalar(node, key)?;
         let unfilled = self.request.variables.is_none() && text.contains("${");
-        let hint = if unfilled { "; --env and --set fill variables" } else { "" };
-        self.checked(node.referenced, read(&text).map_err(|message| message + hint))
+        let hint = unfilled.then_some(Hint::FillVariables);
+        self.checked(node.referenced, read(&text).map_err(|message| Mistake { message: message.into(), hint }))
     }
 
     /// The scalars of a list with their places. An item that is null is dropped, as in 2.2.1, with a warning.

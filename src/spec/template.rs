@@ -2,8 +2,8 @@ use std::collections::{HashMap, HashSet};
 
 use super::variables::{Lookup, Piece, pieces};
 use super::{
-    Form, Problem, Source, Spec, SpecError, check_append, check_extra_tag, is_possible, not_dockers, source, tagged,
-    target, without_own,
+    Form, Mistake, Problem, Source, Spec, SpecError, check_append, check_extra_tag, is_possible, not_dockers, source,
+    tagged, target, without_own,
 };
 use crate::image::{Annotations, Location, Platform, UntrustedText, odd_pair, unsupported};
 
@@ -30,56 +30,32 @@ pub struct TemplateRequest<'a> {
     pub strict: bool,
 }
 
-/// Makes a spec from platforms and a template, or says all that is wrong with them.
+/// Makes a spec from platforms and a template.
+///
+/// # Errors
+/// Everything that is wrong with them; with [`TemplateRequest::strict`] the warnings as well.
 pub fn from_template(request: &TemplateRequest<'_>) -> Result<Spec, SpecError> {
-    let (mut problems, mut warnings) = (Vec::new(), Vec::new());
-    let mut note = |message: String| problems.push(Problem::of_arguments(message));
-
-    let target = target(request.target).map_err(&mut note).ok();
-    let mut sources = Vec::new();
-    for text in request.platforms {
-        // Before the template is filled: a wrong platform would be reported as a wrong reference.
-        if let Some(platform) = text.parse().ok().filter(|platform| !is_possible(platform)) {
-            note(unsupported(&platform));
-            continue;
-        }
-        match sources_of(text, request.template, None) {
-            Ok(source) => sources.push(source),
-            Err(message) => note(message),
-        }
-    }
-    if request.platforms.is_empty() {
-        note("no platforms given".into());
-    }
-    warnings.extend(sources.iter().filter_map(|source| odd_pair(&source.platform)));
-    warnings.extend(missing_placeholders(request.template, &sources));
-    let (mut tags, mut seen) = (Vec::new(), HashSet::new());
-    for tag in request.tags.iter().map(|tag| tag.trim()) {
-        match check_extra_tag(tag) {
-            Ok(()) if seen.insert(tag) => tags.push(tag.to_owned()),
-            Ok(()) => warnings.push(format!("tag \"{tag}\" is named twice")),
-            Err(message) => note(message),
-        }
-    }
+    let mut arguments = Arguments::default();
+    let target = arguments.checked(target(request.target));
+    let mut sources = arguments.sources(request);
+    let tags = arguments.tags(request);
     let by_digest = target.as_ref().is_some_and(|target| target.tag().is_none());
     // Tags that are wrong are a problem already.
     let has_tag = !by_digest || request.tags.is_empty() || !tags.is_empty();
-    let target = target.filter(|_| has_tag).and_then(|target| tagged(target, tags).map_err(&mut note).ok());
-    let annotations =
-        parse_annotations(request.annotations).map_err(|error| note(error.to_string())).unwrap_or_default();
+    let target = target.filter(|_| has_tag).and_then(|target| arguments.checked(tagged(target, tags)));
+    let annotations = parse_annotations(request.annotations).map_err(|error| error.to_string());
+    let annotations = arguments.checked(annotations).unwrap_or_default();
     for argument in request.entry_annotations {
-        if let Err(message) = annotate(&mut sources, argument) {
-            note(message);
-        }
+        arguments.checked(annotate(&mut sources, argument));
     }
     let form = Form::unless_given(request.form, request.append);
     if form == Form::Docker && !annotations.is_empty() {
-        note(not_dockers("annotations"));
+        arguments.note(not_dockers("annotations"));
     }
     if let (true, Some((target, _))) = (request.append, &target) {
-        check_append(target).map_err(&mut note).ok();
+        arguments.checked(check_append(target));
     }
-    let mut warnings: Vec<Problem> = warnings.into_iter().map(Problem::of_arguments).collect();
+    let Arguments { mut problems, mut warnings } = arguments;
     if request.strict {
         problems.append(&mut warnings);
     }
@@ -94,6 +70,60 @@ pub fn from_template(request: &TemplateRequest<'_>) -> Result<Spec, SpecError> {
             ..Spec::of(target, form, sources)
         }),
         _ => Err(SpecError { problems, warnings }),
+    }
+}
+
+/// Reads arguments, and collects what is wrong with them.
+#[derive(Default)]
+struct Arguments {
+    problems: Vec<Problem>,
+    warnings: Vec<Problem>,
+}
+
+impl Arguments {
+    fn note(&mut self, mistake: impl Into<Mistake>) {
+        self.problems.push(mistake.into().at("", None));
+    }
+
+    fn checked<T>(&mut self, result: Result<T, impl Into<Mistake>>) -> Option<T> {
+        result.map_err(|mistake| self.note(mistake)).ok()
+    }
+
+    fn warn(&mut self, messages: impl IntoIterator<Item = String>) {
+        self.warnings.extend(messages.into_iter().map(Problem::of_arguments));
+    }
+
+    /// The sources that the platforms make of the template.
+    fn sources(&mut self, request: &TemplateRequest<'_>) -> Vec<Source> {
+        let mut sources = Vec::new();
+        for text in request.platforms {
+            // Checked before the template is filled: a wrong platform would be reported as a wrong reference.
+            match text.parse().ok().filter(|platform| !is_possible(platform)) {
+                Some(platform) => self.note(unsupported(&platform)),
+                None => sources.extend(self.checked(sources_of(text, request.template, None))),
+            }
+        }
+        if request.platforms.is_empty() {
+            self.note("no platforms given");
+        }
+        self.warn(sources.iter().filter_map(|source| odd_pair(&source.platform)));
+        self.warn(missing_placeholders(request.template, &sources));
+        sources
+    }
+
+    /// The further tags, each once.
+    fn tags(&mut self, request: &TemplateRequest<'_>) -> Vec<String> {
+        let (mut tags, mut seen) = (Vec::new(), HashSet::new());
+        for tag in request.tags.iter().map(|tag| tag.trim()) {
+            if self.checked(check_extra_tag(tag)).is_none() {
+                continue;
+            }
+            match seen.insert(tag) {
+                true => tags.push(tag.to_owned()),
+                false => self.warn([format!("tag \"{tag}\" is named twice")]),
+            }
+        }
+        tags
     }
 }
 
@@ -195,14 +225,15 @@ const MAX_TEMPLATE: usize = 8 << 10;
 const MAX_PLATFORM: usize = 256;
 
 /// The source that a platform, as the user wrote it, makes of a template.
-pub(super) fn sources_of(text: &str, template: &str, variables: Option<Lookup<'_>>) -> Result<Source, String> {
+pub(super) fn sources_of(text: &str, template: &str, variables: Option<Lookup<'_>>) -> Result<Source, Mistake> {
     // The one is put into the other as often as its placeholders say.
     if template.len() > MAX_TEMPLATE || text.len() > MAX_PLATFORM {
         return Err(format!(
             "a template has {MAX_TEMPLATE} bytes at most and the name of a platform {MAX_PLATFORM}; these have {} and {}",
             template.len(),
             text.len()
-        ));
+        )
+        .into());
     }
     let platform = text.parse::<Platform>().map_err(|error| error.to_string())?;
     let part = |piece| match piece {
@@ -212,7 +243,7 @@ pub(super) fn sources_of(text: &str, template: &str, variables: Option<Lookup<'_
     let filled: String = pieces(template, variables)?.into_iter().map(part).collect();
     match source(&filled) {
         Ok(location) => Ok(Source::of(location, platform)),
-        Err(message) => Err(format!("{text}: {message}")),
+        Err(message) => Err(format!("{text}: {message}").into()),
     }
 }
 

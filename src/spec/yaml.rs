@@ -38,7 +38,7 @@ pub struct YamlRequest<'a> {
 pub fn from_yaml(request: &YamlRequest<'_>) -> Result<Vec<Spec>, SpecError> {
     let text = request.text;
     let unreadable = |at, message| {
-        let problem = Problem { file: request.file.into(), at, message };
+        let problem = Problem { file: request.file.into(), at, message, hint: None };
         SpecError::new(vec![problem])
     };
     let options = serde_saphyr::options! {

@@ -2,6 +2,7 @@
 
 use crate::assemble::{self, PlanError, SelectorProblem};
 use crate::event::{Event, Warning};
+use crate::spec::{Hint, Problem};
 
 /// An event in the program's words, which may name flags.
 pub(in crate::cli) fn event_text(event: &Event) -> String {
@@ -15,7 +16,18 @@ pub(in crate::cli) fn event_text(event: &Event) -> String {
 pub(in crate::cli) fn warning_text(warning: &Warning) -> String {
     match warning {
         Warning::OciInDockerList { .. } => format!("{warning}; use --type auto"),
+        Warning::Spec(problem) => problem_text(problem),
         warning => warning.to_string(),
+    }
+}
+
+/// A problem of a spec, with the flag that helps.
+pub(in crate::cli) fn problem_text(problem: &Problem) -> String {
+    match &problem.hint {
+        Some(Hint::SetVariable(name)) => format!("{problem}; --set {name}=VALUE gives it a value"),
+        Some(Hint::FillVariables) => format!("{problem}; --env and --set fill variables"),
+        Some(Hint::UseOciForm(key)) => format!("{problem}; use --type oci, or leave the {key} out"),
+        _ => problem.to_string(),
     }
 }
 
