@@ -38,20 +38,20 @@ pub(super) fn normalize(args: impl Iterator<Item = OsString>, command: &clap::Co
     Normalized { args: gathered(taken), notes }
 }
 
-/// An argument as clap will have it.
+/// An argument in clap's form.
 struct Argument {
     arg: OsString,
-    /// Not the value of a flag.
+    /// Whether it is a flag, and not the value of one.
     is_flag: bool,
-    /// Its value follows a `=`.
+    /// Whether its value follows a `=`, so that it can be moved.
     is_movable: bool,
 }
 
 /// What an argument is replaced by.
 enum Flag {
-    /// It is passed on, in this form.
+    /// This argument.
     On(String),
-    /// It switches this flag off, wherever it was given before.
+    /// None, and this flag does not count where it was given before.
     Off(String),
 }
 
@@ -64,8 +64,8 @@ pub(super) fn parse_bool(text: &str) -> Option<bool> {
     }
 }
 
-/// Moves the flags whose value follows a `=` to the front if there are several: where a flag stands both before and after
-/// the command, clap uses only the values on one side.
+/// Moves flags whose value follows a `=` to the front if there is more than one: clap uses only the values on one side of
+/// the command if a flag is given on both.
 fn gathered(args: Vec<Argument>) -> Vec<OsString> {
     let is_moved = args.iter().filter(|arg| arg.is_movable).count() > 1;
     let (moved, mut rest): (Vec<_>, Vec<_>) = args.into_iter().partition(|arg| is_moved && arg.is_movable);
@@ -74,7 +74,7 @@ fn gathered(args: Vec<Argument>) -> Vec<OsString> {
     rest.into_iter().map(|taken| taken.arg).collect()
 }
 
-/// The names of flags of a certain kind, with their dashes.
+/// Collects the names of flags of a certain kind, with their dashes.
 fn names(command: &clap::Command, is_of_kind: impl Fn(&clap::Arg) -> bool) -> HashSet<String> {
     let args = command.get_arguments().filter(|arg| is_of_kind(arg));
     args.flat_map(|arg| {
@@ -84,7 +84,7 @@ fn names(command: &clap::Command, is_of_kind: impl Fn(&clap::Arg) -> bool) -> Ha
     .collect()
 }
 
-/// The long flags of a command and of those below it, without their dashes, and the names of these commands.
+/// Collects the long flags of a command and its subcommands, without dashes, and the names of the subcommands.
 pub(super) fn known_words(command: &clap::Command) -> HashSet<String> {
     let mut flags = HashMap::new();
     flags_of(command, &mut flags);
@@ -93,7 +93,7 @@ pub(super) fn known_words(command: &clap::Command) -> HashSet<String> {
     names
 }
 
-/// The argument with two dashes where it is a known flag with one, and without a value where it is a switch.
+/// Gives a known flag two dashes, with a note if it had one, and takes the value away from a switch.
 fn long_flag(arg: &str, flags: &HashMap<String, bool>, notes: &mut Vec<String>) -> Flag {
     let (flag, value) = arg.split_once('=').map_or((arg, None), |(flag, value)| (flag, Some(value)));
     let name = flag.trim_start_matches('-');
@@ -112,7 +112,7 @@ fn long_flag(arg: &str, flags: &HashMap<String, bool>, notes: &mut Vec<String>) 
     }
 }
 
-/// The long flags of a command and of those below it, and whether each is one without a value in all of them.
+/// Collects the long flags of a command and its subcommands, and whether each is a switch in all of them.
 fn flags_of(command: &clap::Command, flags: &mut HashMap<String, bool>) {
     for arg in command.get_arguments() {
         let is_switch = !arg.get_action().takes_values();

@@ -1,7 +1,6 @@
 //! Runs over several items: each is processed, reported in the order given, and counted.
 
 use std::cell::Cell;
-use std::sync::atomic::{AtomicBool, Ordering};
 
 use futures_util::stream::{self, StreamExt as _};
 use tokio::sync::Notify;
@@ -72,34 +71,23 @@ impl BatchRunner<'_> {
     where
         Failure: From<E>,
     {
-        let (stop, memory) = (AtomicBool::new(false), MemoryGate::default());
-        let is_only = items.len() == 1;
-        let process = async |item| {
-            let _admission = memory.enter(self.store.client()).await;
-            if !is_only && self.has_ended(&stop) {
-                return None;
-            }
-            let result = job(item).await.map_err(Failure::from);
-            stop.fetch_or(result.is_err() && self.is_fail_fast(), Ordering::Relaxed);
-            self.console.item_done(self.store.client());
-            Some(result)
-        };
+        let state = RunState { is_only: items.len() == 1, ..RunState::default() };
         let mut tally = Tally::default();
-        let results = stream::iter(items).map(async |item| (item, process(item).await)).buffered(self.concurrency);
-        let mut results = std::pin::pin!(results);
+        let results = stream::iter(items).map(async |item| (item, self.process(item, &job, &state).await));
+        let mut results = std::pin::pin!(results.buffered(self.concurrency));
         while let Some((item, result)) = results.next().await {
-            if let Err(failure) = self.report(item, result, reporter, &mut tally, is_only) {
+            if let Err(failure) = self.report(item, result, reporter, &mut tally, state.is_only) {
                 if !self.writes() {
                     return Err(failure);
                 }
                 // Items in progress run to their end.
-                stop.store(true, Ordering::Relaxed);
+                state.is_over.set(true);
                 tally.unreported.get_or_insert(failure);
             }
         }
         match self.mode {
             Mode::Read { failed } => fail_all(self.console, tally.failures, failed, items.len()),
-            Mode::Write { .. } if is_only => tally.into_result_of_one(),
+            Mode::Write { .. } if state.is_only => tally.into_result_of_one(),
             Mode::Write { run, kind, changed, .. } => {
                 let summary = tally.summary(items.len(), kind, changed);
                 self.end(tally, run, summary).await
@@ -107,17 +95,35 @@ impl BatchRunner<'_> {
         }
     }
 
+    /// Processes an item, unless the run has ended before.
+    async fn process<T, R, E>(
+        &self,
+        item: &T,
+        job: &impl AsyncFn(&T) -> Result<R, E>,
+        state: &RunState,
+    ) -> Option<Result<R, Failure>>
+    where
+        Failure: From<E>,
+    {
+        let _admission = state.memory.enter(self.store.client()).await;
+        if !state.is_only && self.has_ended(state) {
+            return None;
+        }
+        let result = job(item).await.map_err(Failure::from);
+        if result.is_err() && matches!(self.mode, Mode::Write { fail_fast: true, .. }) {
+            state.is_over.set(true);
+        }
+        self.console.item_done(self.store.client());
+        Some(result)
+    }
+
     fn writes(&self) -> bool {
         matches!(self.mode, Mode::Write { .. })
     }
 
-    fn is_fail_fast(&self) -> bool {
-        matches!(self.mode, Mode::Write { fail_fast: true, .. })
-    }
-
-    /// Whether no further item is to be started. Reads end by themselves when the client is stopped.
-    fn has_ended(&self, stop: &AtomicBool) -> bool {
-        self.writes() && (stop.load(Ordering::Relaxed) || self.store.client().stop().raised().is_some())
+    /// Whether no further item may be started. Reads fail by themselves when the client is stopped.
+    fn has_ended(&self, state: &RunState) -> bool {
+        self.writes() && (state.is_over.get() || self.store.client().stop().raised().is_some())
     }
 
     /// Reports an item and counts it. `None` is the result of an item that was not started.
@@ -225,6 +231,16 @@ impl Tally {
     fn into_result_of_one(self) -> Result<(), Failure> {
         self.unreported.into_iter().chain(self.failures).next().map_or(Ok(()), Err)
     }
+}
+
+/// What the items of a run share.
+#[derive(Default)]
+struct RunState {
+    /// Whether the run has one item.
+    is_only: bool,
+    /// Whether no further item may be started.
+    is_over: Cell<bool>,
+    memory: MemoryGate,
 }
 
 /// Delays items while those in progress use much of the run's memory. One is always admitted.

@@ -97,9 +97,9 @@ impl Console {
         let _ = self.aside(|| std::io::stderr().write_all(lines.as_bytes()));
     }
 
-    /// Prints a failure, with its hints.
+    /// Prints a failure, with its hints and without the secrets of the command line and the environment.
     pub(super) fn error(&self, failure: &Failure) {
-        self.line(failure);
+        self.line(self.argument_secrets.mask(&failure.to_string()));
     }
 
     /// Prints a line unless `--quiet` is given.
@@ -207,7 +207,7 @@ impl Console {
         self.write(self.scrubbed(text.as_ref()).as_bytes())
     }
 
-    /// Prints content as it is.
+    /// Prints bytes verbatim.
     pub(super) fn bytes(&self, bytes: &[u8]) -> Result<(), Failure> {
         or_closed(self.write(bytes))
     }

@@ -1,9 +1,9 @@
 use std::time::Duration;
 
-/// Clocks overflow somewhere.
+/// The longest time that is accepted: adding more to a clock may overflow it.
 const LONGEST: Duration = Duration::from_secs(365 * 24 * 3600);
 
-/// `30s`, `500ms`, `2m`, `1h`; a bare number is seconds.
+/// Parses a time such as `30s`, `500ms`, `2m` or `1h`; a bare number is seconds.
 pub(super) fn duration(text: &str) -> Result<Duration, String> {
     let unit = text.trim_start_matches(|c: char| c.is_ascii_digit() || c == '.');
     let number = text.strip_suffix(unit).unwrap_or(text).parse::<f64>();

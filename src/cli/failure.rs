@@ -3,7 +3,7 @@ use std::fmt;
 use super::exit_status::ExitStatus;
 use super::render::{
     Body, CopyResult, Document, ErrorJson, FailedJson, IndexResult, KeptJson, PublishedJson, RunErrorJson,
-    TakesMoreJson, assemble_error_text, problem_text,
+    TAKES_MORE_HINT, TakesMoreJson, assemble_error_text, problem_text,
 };
 use crate::image::Location;
 use crate::registry::StopReason;
@@ -214,9 +214,9 @@ impl From<delete::Error> for Failure {
         let message = error.to_string();
         match error {
             delete::Error::Store(error) => error.into(),
-            delete::Error::TakesMore(more) => Self::new(message)
-                .with_hint("--yes deletes it all the same, where the registry deletes manifests".into())
-                .with_details(Details::TakesMore((&*more).into())),
+            delete::Error::TakesMore(more) => {
+                Self::new(message).with_hint(TAKES_MORE_HINT.into()).with_details(Details::TakesMore((&*more).into()))
+            }
         }
     }
 }

@@ -7,7 +7,7 @@ use super::duration::duration;
 use super::hosts::{HostsArg, hosts};
 use crate::registry::{Hosts, RetryPolicy, Secret};
 
-/// Flags of every command, taken before and after it.
+/// Flags of every command, accepted before and after its name.
 #[derive(Debug, clap::Args)]
 #[command(next_help_heading = "Options of every command")]
 pub(super) struct Global {

@@ -1,6 +1,7 @@
-//! The command line: clap's types, a file per command, and the one place that turns errors into messages, hints and
-//! exit codes.
-#![allow(clippy::print_stdout, clippy::print_stderr, reason = "this is the room that talks")]
+//! The command line: a file per command, and what the commands share.
+//!
+//! `app` runs a command of `commands` with a `session`; the `console` is the only place that writes to stderr and stdout.
+//! A `failure` holds what is said about an error, and `render` the text and JSON of results.
 
 mod app;
 mod arguments;

@@ -6,9 +6,9 @@ use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
 
 use crate::image::Digest;
 
-/// The lines at the bottom of a terminal: one for each blob on its way, one for all of them, and in a run of several
-/// indexes or tags one for these. Nothing is drawn where stderr is not a terminal.
-pub(crate) struct Progress {
+/// The lines at the bottom of a terminal: one for each blob in transfer, one for all blobs, and in a run of several indexes
+/// or tags one for these. Draws only if stderr is a terminal.
+pub(super) struct Progress {
     lines: MultiProgress,
     items: Option<ProgressBar>,
     blobs: Mutex<Blobs>,
@@ -17,18 +17,18 @@ pub(crate) struct Progress {
 #[derive(Default)]
 struct Blobs {
     running: HashMap<Digest, ProgressBar>,
-    /// Bytes of the blobs whose transfer is over.
+    /// Bytes of the blobs whose transfer has ended.
     arrived: u64,
     total: Option<ProgressBar>,
 }
 
-/// Lines are drawn again so often.
+/// The time between two redraws of a line.
 const TICK: Duration = Duration::from_millis(200);
 
 impl Progress {
-    /// For a run of so many things of a kind, such as 12 indexes; of a single one only blobs are shown.
+    /// Shows progress through `count` items of a kind, such as 12 indexes. For a single one, shows only blobs.
     #[must_use]
-    pub(crate) fn new(count: usize, kind: &str) -> Self {
+    pub(super) fn new(count: usize, kind: &str) -> Self {
         let lines = MultiProgress::new();
         let items = (count > 1).then(|| {
             let bar = lines.add(ProgressBar::new(count as u64));
@@ -39,16 +39,16 @@ impl Progress {
         Self { lines, items, blobs: Mutex::default() }
     }
 
-    /// One more is done, with so many requests in all, and so many of them sent again.
-    pub(crate) fn done(&self, requests: usize, sent_again: usize) {
+    /// Counts one more item as done. `requests` were sent so far in all, `sent_again` of them as retries.
+    pub(super) fn done(&self, requests: usize, sent_again: usize) {
         if let Some(items) = &self.items {
             items.inc(1);
             items.set_message(format!("{requests} requests, {sent_again} sent again"));
         }
     }
 
-    /// Shows how far a blob is: `done` of `size` bytes.
-    pub(crate) fn transfer(&self, digest: &Digest, size: u64, done: u64, is_over: bool) {
+    /// Shows the progress of a blob: `done` of `size` bytes.
+    pub(super) fn transfer(&self, digest: &Digest, size: u64, done: u64, is_over: bool) {
         let mut blobs = self.blobs.lock().unwrap_or_else(PoisonError::into_inner);
         if is_over {
             blobs.arrived += done;
@@ -74,13 +74,13 @@ impl Progress {
         total.set_position(bytes);
     }
 
-    /// Lets something else be written to the terminal.
-    pub(crate) fn aside<T>(&self, write: impl FnOnce() -> T) -> T {
+    /// Hides the lines while something else is written to the terminal.
+    pub(super) fn aside<T>(&self, write: impl FnOnce() -> T) -> T {
         self.lines.suspend(write)
     }
 
-    /// Takes the lines away.
-    pub(crate) fn finish(&self) {
+    /// Removes the lines.
+    pub(super) fn finish(&self) {
         let blobs = std::mem::take(&mut *self.blobs.lock().unwrap_or_else(PoisonError::into_inner));
         blobs.running.values().chain(&blobs.total).chain(&self.items).for_each(ProgressBar::finish_and_clear);
         let _ = self.lines.clear();

@@ -1,10 +1,10 @@
 use super::failure::Failure;
 
-/// Asks at the terminal for a line that is not shown.
+/// Asks for a line at the terminal without showing it.
 pub(super) fn without_echo(prompt: String) -> Result<String, Failure> {
     let failed = |error: std::io::Error| Failure::new(format!("cannot read from the terminal: {error}"));
-    // At Ctrl-C rpassword raises SIGINT before it gives the echo back. That must not end the program at once; then it
-    // comes back as an error.
+    // At Ctrl-C rpassword raises SIGINT before it restores the echo, and returns an error afterwards. The signal must not
+    // end the program before that.
     #[cfg(unix)]
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(failed)?;
     #[cfg(unix)]

@@ -4,7 +4,7 @@ use crate::image::Reference;
 /// spelling of Docker Hub. Accepts what users copy from other tools, such as `https://index.docker.io/v1/`.
 ///
 /// # Errors
-/// The text names no registry.
+/// The text is not the name of a registry.
 pub(super) fn registry_name(text: &str) -> Result<String, String> {
     let bare = ["https://", "http://"].iter().find_map(|scheme| without_prefix(text, scheme)).unwrap_or(text);
     let bare = bare.trim_end_matches('/');

@@ -69,7 +69,7 @@ impl Files {
 }
 
 impl ResultFiles {
-    /// Writes the document, and the digest of the only index or image, and puts the files in their places.
+    /// Writes the document, and the digest of the only index or image, to the files.
     pub(super) fn write(self, console: &Console, body: &Body, digest: Option<&str>) -> Result<(), Failure> {
         if let Some(file) = self.metadata {
             file.write(&console.json(&Document::from(body))?)?;

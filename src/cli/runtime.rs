@@ -12,7 +12,7 @@ use super::session::Session;
 use super::signals::Signals;
 use crate::registry::{Client, Stop, StopReason};
 
-/// Nothing is said about an end that comes within this time.
+/// A run that ends within this time after it was stopped needs no explanation.
 const AT_ONCE: Duration = Duration::from_millis(300);
 /// How long a run that was stopped may still take to write its results.
 const RESULTS: Duration = Duration::from_secs(3);
@@ -32,8 +32,8 @@ impl Session {
         let (running, has_ended) = watch::channel(false);
         let stopper = Stopper { stop: client.stop().clone(), has_ended, console: Arc::clone(&self.console) };
         let outcome = runtime.block_on(async {
-            // Where signals cannot be heard they end the program, as without this.
-            if let Some(signals) = Signals::hear() {
+            // Without handlers, signals end the program at once.
+            if let Some(signals) = Signals::listen() {
                 tokio::spawn(stopper.clone().stop_at_signal(signals));
             }
             if let Some(deadline) = self.global.deadline {

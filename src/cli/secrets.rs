@@ -3,20 +3,20 @@
 use std::collections::HashSet;
 use std::ffi::OsString;
 
-/// What stands in place of a secret.
+/// Replaces a secret.
 const MASK: &str = "****";
-/// A shorter secret is masked only where it is a word of its own: it may be a part of any other. Characters.
+/// A secret with fewer characters is masked only as a whole word, since it may be a part of any other.
 const SHORT: usize = 4;
-/// Messages may cut a long text short, so a secret counts as found by its beginning. Characters.
+/// A secret is found by this many characters of its beginning, since messages may cut a long text short.
 const KEY: usize = 32;
-/// The longest name that is compared with that of a flag; bytes.
+/// Longer names are not compared with those of flags; bytes.
 const MAX_NAME: usize = 32;
 
-/// The secrets of a run, as far as they are known before the command line is understood.
+/// The secrets of the command line and the environment, found before the command line is parsed.
 pub(super) struct ArgumentSecrets {
     /// Values of `--password`, and of variables that hold credentials.
     certain: Vec<String>,
-    /// What seems to be a password beside a flag that is misspelled, or that takes no value.
+    /// Arguments that may be passwords, beside a flag that is misspelled or that takes no value.
     likely: Vec<String>,
 }
 
@@ -31,14 +31,14 @@ impl ArgumentSecrets {
         }
         for list in [&mut secrets.certain, &mut secrets.likely] {
             list.retain(|secret| !secret.trim().is_empty());
-            // One may be a part of another.
+            // A secret that contains another one is masked first.
             list.sort_by_key(|secret| std::cmp::Reverse(secret.len()));
         }
         secrets
     }
 
     fn look_at(&mut self, arg: &str, next: Option<&str>, words: &HashSet<String>) {
-        // A dash of another kind is what a word processor makes of two.
+        // Word processors replace two dashes by one of another kind.
         let body = arg.trim_start_matches(['-', '\u{2010}', '\u{2013}', '\u{2014}', '\u{2212}']);
         if body.len() == arg.len() {
             return;
@@ -69,12 +69,12 @@ impl ArgumentSecrets {
         self.likely.extend(owned(value.or(next.filter(|next| !words.contains(next.trim_start_matches('-'))))));
     }
 
-    /// The text without any secret, also without what only seems to be one.
+    /// Masks every secret in a text, and arguments that may be passwords.
     pub(super) fn mask_all(&self, text: &str) -> String {
         self.likely.iter().fold(self.mask(text), |text, secret| masked(&text, secret))
     }
 
-    /// The text without the values that are certain to be secrets.
+    /// Masks the values in a text that are certain to be secrets.
     pub(super) fn mask(&self, text: &str) -> String {
         self.certain.iter().fold(text.to_owned(), |text, secret| masked(&text, secret))
     }

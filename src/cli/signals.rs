@@ -1,4 +1,4 @@
-/// What asks the program to end: Ctrl-C, and SIGTERM where there is such a thing.
+/// Signals that ask the program to end: Ctrl-C, and SIGTERM on Unix.
 #[cfg(unix)]
 pub(super) struct Signals {
     interrupts: tokio::signal::unix::Signal,
@@ -7,14 +7,14 @@ pub(super) struct Signals {
 
 #[cfg(unix)]
 impl Signals {
-    /// Heard from now on, in place of ending the program. `None` where they cannot be heard.
-    pub(super) fn hear() -> Option<Self> {
+    /// Handles the signals from now on, in place of ending the program. `None` if handlers cannot be installed.
+    pub(super) fn listen() -> Option<Self> {
         use tokio::signal::unix::{SignalKind, signal};
         let (interrupts, terminations) = (signal(SignalKind::interrupt()), signal(SignalKind::terminate()));
         Some(Self { interrupts: interrupts.ok()?, terminations: terminations.ok()? })
     }
 
-    /// Waits for the next one, and gives its number.
+    /// Waits for the next signal, and returns its number.
     pub(super) async fn next(&mut self) -> i32 {
         use futures_util::future::{Either, select};
         use tokio::signal::unix::SignalKind;
@@ -32,7 +32,7 @@ pub(super) struct Signals(tokio::signal::windows::CtrlC);
 
 #[cfg(windows)]
 impl Signals {
-    pub(super) fn hear() -> Option<Self> {
+    pub(super) fn listen() -> Option<Self> {
         tokio::signal::windows::ctrl_c().ok().map(Self)
     }
 

@@ -67,8 +67,8 @@ pub(super) type NamedSpec = (Spec, UntrustedText);
 /// Bytes of all files of a run together: a thousand indexes of a hundred images have fewer.
 const MAX_LENGTH: u64 = 16 << 20;
 
-/// Reads and checks the specs of all files, folders and standard input (`-`), in that order. All that is wrong with
-/// any of them is one failure: nothing is asked of a registry before all are good.
+/// Reads and checks the specs of all files, folders and standard input (`-`), in that order. All problems
+/// together are one failure, found before the first request to a registry.
 ///
 /// Warnings about good specs are left to the push. With a failure, all warnings are printed.
 pub(super) fn read_specs(paths: &[String], options: &SpecOptions, console: &Console) -> Result<Vec<Spec>, Failure> {
@@ -161,7 +161,7 @@ pub(super) fn read_all(paths: &[String], options: &SpecOptions) -> SpecsRead {
     SpecsRead { specs, problems, of_bad_files }
 }
 
-/// The files that are meant: a folder means the `.yaml` and `.yml` files in it, by name.
+/// Replaces each folder by the `.yaml` and `.yml` files in it, by name.
 fn files(paths: &[String], problems: &mut Vec<String>) -> Vec<String> {
     let mut files = Vec::new();
     for path in paths {
@@ -221,7 +221,7 @@ fn decoded(bytes: Vec<u8>) -> Option<String> {
     text.ok().filter(|_| rest.is_empty())
 }
 
-/// Which of two indexes a tag would point at in the end would be a matter of luck.
+/// Finds tags that two indexes would write: which of them a tag points at in the end would be a matter of luck.
 fn written_twice(specs: &[NamedSpec]) -> Vec<String> {
     let mut seen: HashMap<Location, &UntrustedText> = HashMap::new();
     let mut problems = Vec::new();

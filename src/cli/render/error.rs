@@ -16,7 +16,7 @@ pub(in crate::cli) struct RunErrorJson {
     pub(in crate::cli) exit_code: u8,
 }
 
-/// What is known of one of several references: the command's result, or why there is none.
+/// One of several references: the result of the command, or why it failed.
 #[derive(Debug, Serialize)]
 #[serde(untagged)]
 pub(in crate::cli) enum Either<R, F = FailedJson> {
@@ -33,7 +33,7 @@ pub(in crate::cli) struct FailedJson {
 }
 
 impl ErrorJson {
-    /// Why an archive that was ready is not in its place.
+    /// Why an archive was not written though its content was ready.
     pub(super) fn unwritten_archive() -> Self {
         let message = "the archive is not written, as not all of the run is done".into();
         Self { message, hints: Vec::new() }

@@ -32,7 +32,7 @@ enum ContentJson {
     Image {
         platform: Platform,
         #[serde(flatten)]
-        image: ImageJson,
+        image: Box<ImageJson>,
     },
     Index {
         entries: Vec<InspectedEntryJson>,
@@ -89,7 +89,7 @@ impl InspectionJson {
     pub(in crate::cli) fn new(name: &str, inspection: &Inspection) -> Self {
         let (content, own) = match &inspection.content {
             Content::Image(image) => (
-                ContentJson::Image { platform: image.platform(), image: image.into() },
+                ContentJson::Image { platform: image.platform(), image: Box::new(image.into()) },
                 OwnJson::new(image.manifest.artifact_type.as_ref(), &image.manifest.annotations),
             ),
             Content::Index(index, children) => {

@@ -4,7 +4,7 @@ use std::fmt::{self, Display, Write as _};
 use crate::image::{Annotations, Descriptor, Digest, Index, Platform, REFERENCE_DIGEST, visible};
 use crate::inspect::{Child, Content, Image, Inspection};
 
-/// Whether text is coloured: for a person at a terminal, never in a pipe.
+/// Whether text is coloured: only at a terminal, never in a pipe.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(in crate::cli) enum Colour {
     /// Bold colours by ANSI escapes.
@@ -48,7 +48,7 @@ impl Painter {
     }
 }
 
-/// The text of `inspect`, to the byte that of 2.2.1, but for what it does not have and is asked for. `name` is the
+/// The text of `inspect`, byte for byte as 2.2.1 prints it, except for what only this program can show. `name` is the
 /// reference as the user wrote it.
 #[must_use]
 pub(in crate::cli) fn inspection_text(name: &str, inspection: &Inspection, shown: Shown) -> String {
@@ -161,9 +161,14 @@ impl Text {
         } else {
             writeln!(out, "[{n}]    -      (no platform specified)")?;
         }
+        self.write_layers(n, &image.manifest.layers)?;
+        writeln!(self.out)
+    }
+
+    fn write_layers(&mut self, n: usize, layers: &[Descriptor]) -> fmt::Result {
         let Self { out, p, .. } = self;
-        writeln!(out, "[{n}] # Layers: {}", p.red(image.manifest.layers.len()))?;
-        for (number, layer) in (1..).zip(&image.manifest.layers) {
+        writeln!(out, "[{n}] # Layers: {}", p.red(layers.len()))?;
+        for (number, layer) in (1..).zip(layers) {
             writeln!(out, "     layer {}: digest = {}", p.red(format!("{number:02}")), p.yellow(&layer.digest))?;
             writeln!(out, "                 type = {}", p.green(&layer.media_type))?;
             if self.shown.layers {
@@ -171,9 +176,9 @@ impl Text {
             }
         }
         if self.shown.layers {
-            writeln!(out, "[{n}]    Total: {}", p.blue(total(&image.manifest.layers)))?;
+            writeln!(out, "[{n}]    Total: {}", p.blue(total(layers)))?;
         }
-        writeln!(out)
+        Ok(())
     }
 
     fn write_platform(&mut self, n: usize, platform: &Platform) -> fmt::Result {

@@ -39,4 +39,4 @@ pub(super) use probe::{CheckJson, check_text};
 pub(super) use query::{QueryJson, query_text};
 pub(super) use tags::{TagsEntryJson, tag_text};
 pub(super) use verify::{VerificationJson, verification_text};
-pub(super) use words::{assemble_error_text, event_text, problem_text};
+pub(super) use words::{TAKES_MORE_HINT, assemble_error_text, event_text, problem_text};

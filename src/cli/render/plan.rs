@@ -4,7 +4,7 @@ use super::tag::state;
 use crate::assemble::{Change, Report, Volume};
 use crate::image::{Descriptor, Platform, REFERENCE_DIGEST};
 
-/// What a push would do, in words, a line for each thing.
+/// The text of a dry run: a line for each thing that a push would do.
 #[must_use]
 pub(in crate::cli) fn plan_text(report: &Report) -> String {
     let mut out = String::new();
@@ -14,33 +14,17 @@ pub(in crate::cli) fn plan_text(report: &Report) -> String {
 }
 
 fn write(out: &mut String, report: &Report) -> fmt::Result {
-    let plan = &report.plan;
-    writeln!(out, "{}", plan.target)?;
-    writeln!(out, "  type       {}", plan.descriptor.media_type)?;
-    writeln!(out, "  digest     {} {}", plan.descriptor.digest, plan.descriptor.size)?;
-    let entries: Vec<Descriptor> = plan.entries.iter().map(|entry| entry.descriptor.clone()).collect();
-    let mut lines: Vec<(&str, String, String)> = Vec::new();
-    for planned in &plan.entries {
-        let (entry, Some(change)) = (&planned.descriptor, &planned.change) else { continue };
-        let digest = &entry.digest;
-        let (what, digests) = match change {
-            Change::Added => ("added", digest.to_string()),
-            Change::Unchanged => ("unchanged", digest.to_string()),
-            Change::Replaced(before) if before == digest => ("replaced", format!("{digest} (described otherwise)")),
-            Change::Replaced(before) => ("replaced", format!("{before} -> {digest}")),
-        };
-        lines.push((what, name(entry, &entries), digests));
+    let descriptor = &report.plan.descriptor;
+    writeln!(out, "{}", report.plan.target)?;
+    writeln!(out, "  type       {}", descriptor.media_type)?;
+    writeln!(out, "  digest     {} {}", descriptor.digest, descriptor.size)?;
+    let entries = entry_lines(report);
+    let width = entries.iter().map(|entry| entry.name.chars().count()).max().unwrap_or_default();
+    for EntryLine { change, name, digests } in entries {
+        writeln!(out, "  {change:<10} {name:<width$} {digests}")?;
     }
-    let removed: &[Descriptor] = plan.removed.as_deref().unwrap_or_default();
-    for entry in removed {
-        // Its image may be gone as well.
-        lines.push(("removed", name(entry, &[removed, &entries].concat()), entry.digest.to_string()));
-    }
-    let width = lines.iter().map(|(_, name, _)| name.chars().count()).max().unwrap_or_default();
-    for (what, name, digests) in lines {
-        writeln!(out, "  {what:<10} {name:<width$} {digests}")?;
-    }
-    for (what, Volume { blobs, bytes }) in [("mounted", report.placement.mounted), ("sent", report.placement.uploaded)]
+    for (what, Volume { blobs, bytes, .. }) in
+        [("mounted", report.placement.mounted), ("sent", report.placement.uploaded)]
     {
         if blobs > 0 {
             writeln!(out, "  {what:<10} {blobs} blob{}, {bytes} bytes", plural(blobs))?;
@@ -53,18 +37,50 @@ fn write(out: &mut String, report: &Report) -> fmt::Result {
     for tag in &report.tags {
         write!(out, "  {:<10} {}", state(tag.outcome), tag.location)?;
         match &tag.was {
-            Some(was) if *was != plan.descriptor.digest => writeln!(out, " (now {was})")?,
+            Some(was) if *was != descriptor.digest => writeln!(out, " (now {was})")?,
             _ => writeln!(out)?,
         }
     }
     Ok(())
 }
 
+/// A line about an entry of the index, or of the one that it replaces.
+struct EntryLine {
+    change: &'static str,
+    name: String,
+    digests: String,
+}
+
+/// The lines about entries, if the index was compared with what the tag points at.
+fn entry_lines(report: &Report) -> Vec<EntryLine> {
+    let entries: Vec<Descriptor> = report.plan.entries.iter().map(|entry| entry.descriptor.clone()).collect();
+    let kept = report.plan.entries.iter().filter_map(|planned| {
+        let (entry, change) = (&planned.descriptor, planned.change.as_ref()?);
+        let digest = &entry.digest;
+        let (change, digests) = match change {
+            Change::Added => ("added", digest.to_string()),
+            Change::Unchanged => ("unchanged", digest.to_string()),
+            Change::Replaced(before) if before == digest => ("replaced", format!("{digest} (described otherwise)")),
+            Change::Replaced(before) => ("replaced", format!("{before} -> {digest}")),
+        };
+        Some(EntryLine { change, name: name(entry, &entries), digests })
+    });
+    let removed = report.plan.removed.as_deref().unwrap_or_default();
+    // The image of an attestation may have been removed as well.
+    let before = [removed, &*entries].concat();
+    let removed = removed.iter().map(|entry| EntryLine {
+        change: "removed",
+        name: name(entry, &before),
+        digests: entry.digest.to_string(),
+    });
+    kept.chain(removed).collect()
+}
+
 fn plural(count: usize) -> &'static str {
     if count == 1 { "" } else { "s" }
 }
 
-/// The platform of an image, or that of the image that an attestation is of.
+/// Names an entry by its platform; an attestation by that of its image.
 fn name(entry: &Descriptor, among: &[Descriptor]) -> String {
     let platform = |entry: &Descriptor| entry.platform.as_ref().map(Platform::to_string);
     if !entry.is_attestation() {

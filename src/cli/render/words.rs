@@ -4,7 +4,10 @@ use crate::assemble::{self, PlanError, SelectorProblem};
 use crate::event::{Event, Warning};
 use crate::spec::{Hint, Problem};
 
-/// An event in the program's words, which may name flags.
+/// The hint of a deletion that would take more than was named.
+pub(in crate::cli) const TAKES_MORE_HINT: &str = "--yes deletes it all the same, where the registry deletes manifests";
+
+/// Describes an event in a line.
 pub(in crate::cli) fn event_text(event: &Event) -> String {
     match event {
         Event::Warning { warning, .. } => warning_text(warning),
@@ -12,7 +15,7 @@ pub(in crate::cli) fn event_text(event: &Event) -> String {
     }
 }
 
-/// A warning in the program's words.
+/// Describes a warning in a line.
 pub(in crate::cli) fn warning_text(warning: &Warning) -> String {
     match warning {
         Warning::OciInDockerList { .. } => format!("{warning}; use --type auto"),
