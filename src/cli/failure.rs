@@ -1,6 +1,7 @@
 use std::fmt;
 
 use super::exit_status::ExitStatus;
+use super::hints::hint_text;
 use super::render::{
     Body, CopyResult, Document, ErrorJson, FailedJson, IndexResult, KeptJson, PublishedJson, RunErrorJson,
     TAKES_MORE_HINT, TakesMoreJson, assemble_error_text, problem_text,
@@ -103,7 +104,8 @@ impl Failure {
     fn with_hints_of<'a>(message: String, errors: impl Iterator<Item = &'a store::Error>) -> Self {
         let errors: Vec<&store::Error> = errors.collect();
         let changed = errors.iter().any(|error| error.is_changed());
-        let mut hints: Vec<String> = errors.into_iter().filter_map(store::Error::hint).collect();
+        let mut hints: Vec<String> =
+            errors.into_iter().filter_map(store::Error::hint).map(|hint| hint_text(&hint)).collect();
         hints.sort_unstable();
         hints.dedup();
         let status = if changed { ExitStatus::NotMatched } else { ExitStatus::Failed };

@@ -19,6 +19,7 @@ mod exit_status;
 mod failure;
 mod from_args;
 mod global;
+mod hints;
 mod hosts;
 mod inspect;
 mod lint;

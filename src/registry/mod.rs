@@ -23,6 +23,9 @@ pub(crate) use api::{BlobStream, FoundBlob, Mounting, Question, Session, Told, V
 pub use auth::credentials::{CredentialSources, Given, Login};
 pub(crate) use auth::credentials::{HOME, Stored, erase, store};
 pub use client::{Client, ClientConfig};
-pub use error::{Denial, Denied, Error, ErrorKind, RateLimit, Refusal, RegistryMessage, StopReason};
+pub use error::{
+    CredentialOrigin, Denial, Denied, Error, ErrorKind, Hint, RateLimit, Refusal, RegistryMessage, StopReason,
+    TransportFault,
+};
 pub use transport::{Hosts, RetryPolicy, Secret, Stop, Tls, Traffic};
 pub(crate) use transport::{RetryGroup, Secrets};

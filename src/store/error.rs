@@ -1,7 +1,7 @@
 use std::fmt;
 
 use crate::image::{Digest, ManifestError, UntrustedText};
-use crate::registry::{RetryGroup, StopReason};
+use crate::registry::{Hint, RetryGroup, StopReason};
 use crate::{layout, registry};
 
 /// Why something in a registry or a layout did not work.
@@ -214,7 +214,7 @@ impl Error {
 
     /// What the user can do about it.
     #[must_use]
-    pub fn hint(&self) -> Option<String> {
+    pub fn hint(&self) -> Option<Hint> {
         match self {
             Self::Registry(error) => error.hint(),
             _ => None,

@@ -11,7 +11,7 @@ impl State {
     /// Fails if the credentials of a source were refused before.
     pub(super) fn unless_refused(&self, found: Option<&Found>) -> Result<(), Error> {
         let known = self.known();
-        found.and_then(|found| known.refused.get(&found.source)).map_or(Ok(()), |error| Err(error.clone()))
+        found.and_then(|found| known.refused.get(&found.origin)).map_or(Ok(()), |error| Err(error.clone()))
     }
 
     /// The error of a token service that refuses to issue a token.
@@ -28,7 +28,7 @@ impl State {
             return self.no_credentials(of_repository, refusal);
         };
         let by = format!("the token service of {}", self.registry);
-        let refused = Denial::Refused { by, source: found.source.clone() };
+        let refused = Denial::Refused { by, source: found.origin.clone() };
         if self.known().accepted {
             // They are good, but not for this repository.
             return self.denied(of_repository, refused, refusal);
@@ -39,7 +39,7 @@ impl State {
     /// Notes that a source's credentials are wrong, for the whole run.
     pub(super) fn refuse(&self, found: &Found, denial: Denial, refusal: Refusal) -> Error {
         let error = self.denied(&self.registry, denial, refusal);
-        self.known().refused.insert(found.source.clone(), error.clone());
+        self.known().refused.insert(found.origin.clone(), error.clone());
         error
     }
 

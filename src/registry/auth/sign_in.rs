@@ -256,17 +256,17 @@ impl SignIn {
             let subject = if basic && status == 401 { &self.state.registry } else { subject };
             return self.state.no_credentials(subject, refusal);
         };
-        let refused = Denial::Refused { by: self.state.registry.clone(), source: found.source.clone() };
+        let refused = Denial::Refused { by: self.state.registry.clone(), source: found.origin.clone() };
         if basic && status == 401 && !accepted {
             return self.state.refuse(&found, refused, refusal);
         }
         let granted = self.tokens.granted(&self.tokens.key(scopes)).await;
         let denial = match granted.as_ref().and_then(|granted| scopes.lacking(granted)) {
             Some((repository, granted, lacking)) => {
-                Denial::NotGranted { repository: repository.into(), granted, lacking, source: found.source }
+                Denial::NotGranted { repository: repository.into(), granted, lacking, source: found.origin }
             }
             None if status == 401 && !is_insufficient => refused,
-            None => Denial::Forbidden { source: found.source },
+            None => Denial::Forbidden { source: found.origin },
         };
         self.state.denied(subject, denial, refusal)
     }
@@ -274,7 +274,7 @@ impl SignIn {
 
 fn source_of(found: &Looked) -> String {
     match found {
-        Ok(Some(found)) => format!("from {}", found.source),
+        Ok(Some(found)) => format!("from {}", found.origin),
         Ok(None) => "none".to_owned(),
         Err(reason) => reason.clone(),
     }

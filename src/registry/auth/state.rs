@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use super::challenge::Challenge;
 use super::credentials::Credentials;
-use crate::registry::error::{Error, ErrorKind};
+use crate::registry::error::{CredentialOrigin, Error, ErrorKind};
 
 /// What is known about signing in to one registry.
 pub(super) struct State {
@@ -26,8 +26,8 @@ pub(super) struct Known {
     pub(super) is_without_tokens: bool,
     /// The registry or its token service took the credentials, for whatever it was.
     pub(super) accepted: bool,
-    /// The registry or its token service refused the credentials of a source before it had accepted any.
-    pub(super) refused: HashMap<String, Error>,
+    /// The registry or its token service refused the credentials of an origin before it had accepted any.
+    pub(super) refused: HashMap<CredentialOrigin, Error>,
 }
 
 impl State {

@@ -10,9 +10,8 @@ use super::scopes::Scopes;
 use super::token::{Token, basic};
 use crate::event::Event;
 use crate::image::UntrustedText;
-use crate::registry::error::{Error, ErrorKind};
+use crate::registry::error::{Error, ErrorKind, TransportFault};
 use crate::registry::transport::answer::Answer;
-use crate::registry::transport::failure::is_unknown_name;
 use crate::registry::transport::handle::Transport;
 use crate::registry::transport::redact::{Secret, redacted};
 use crate::registry::transport::request::{Content, Service, WireRequest};
@@ -171,9 +170,9 @@ impl TokenService<'_> {
         outcome.map_err(|error| match error.kind {
             ErrorKind::Stopped(reason) => TokenError::Other(Error::stopped(self.registry, reason)),
             _ => {
-                let failed = self.failed(error.to_string()).caused_by(&error);
                 // A run that stops makes no further tries, and learns nothing of the service.
                 let is_known = transport.stop().raised().is_none() && is_unreachable(&error);
+                let failed = self.failed(error.to_string()).caused_by(error);
                 if is_known { TokenError::NoService(failed) } else { TokenError::Other(failed) }
             }
         })
@@ -186,10 +185,8 @@ impl TokenService<'_> {
 
 /// Whether no connection led to an answer. A refused certificate does not count: it may be a sign of an attack.
 fn is_unreachable(error: &Error) -> bool {
-    match &error.kind {
-        ErrorKind::Transport { reason, .. } => error.was_transient() || is_unknown_name(reason.as_str()),
-        _ => false,
-    }
+    let is_unknown_name = error.fault() == Some(TransportFault::UnknownName);
+    matches!(error.kind, ErrorKind::Transport { .. }) && (error.was_transient() || is_unknown_name)
 }
 
 #[cfg(test)]
@@ -198,13 +195,13 @@ mod tests {
 
     #[test]
     fn services_that_cannot_be_reached() {
-        let transport =
-            |reason: &str| ErrorKind::Transport { request: String::new(), reason: reason.into(), unsent: false };
+        let transport = || ErrorKind::Transport { request: String::new(), reason: "no".into(), unsent: false };
+        let with = |fault: TransportFault| Error::new("x", transport()).with_fault(Some(fault));
         for (error, expected) in [
-            (Error::transient("x", transport("Connection refused")), true),
-            (Error::transient("x", transport("Connection refused")).final_one(), true),
-            (Error::new("x", transport("failed to lookup address information: Name or service not known")), true),
-            (Error::new("x", transport("invalid peer certificate: UnknownIssuer")), false),
+            (Error::transient("x", transport()), true),
+            (Error::transient("x", transport()).final_one(), true),
+            (with(TransportFault::UnknownName), true),
+            (with(TransportFault::NotTrusted), false),
             (Error::new("x", ErrorKind::TooLarge { limit: 1 }), false),
         ] {
             assert_eq!(is_unreachable(&error), expected, "{error}");

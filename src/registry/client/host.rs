@@ -13,7 +13,7 @@ use crate::registry::auth::challenge::Challenge;
 use crate::registry::auth::credentials::Credentials;
 use crate::registry::auth::scopes::Scopes;
 use crate::registry::auth::sign_in::SignIn;
-use crate::registry::error::{Error, ErrorKind, Fault};
+use crate::registry::error::{Error, ErrorKind, TransportFault};
 use crate::registry::transport::addresses::is_loopback;
 use crate::registry::transport::answer::silent;
 use crate::registry::transport::dispatch::request_event;
@@ -148,14 +148,17 @@ impl Host {
         };
         let idle_timeout = transport.idle_timeout();
         let Some(probe) = Progress::new().within(idle_timeout, client.get(ping.clone()).send()).await else {
-            return Err(unknown(silent(idle_timeout)));
+            return Err(unknown(silent(idle_timeout)).with_fault(Some(TransportFault::Silent)));
         };
         transport.emit(|| request_event(&Method::GET, &ping, None, &probe, started, 1));
         match probe.map_err(|error| transport.connections().failure(&ping, &error)) {
             // What a server without TLS does with a TLS greeting: it answers in plain text, or hangs up.
-            Err(Failure { fault: Some(Fault::NotTls | Fault::ClosedInHandshake), .. }) => self.url("http"),
-            Err(Failure { reason, is_transient: true, fault }) => {
-                Err(unknown(reason).with_hint(fault.and_then(|fault| fault.hint(true))))
+            Err(Failure { fault: Some(TransportFault::NotTls | TransportFault::ClosedInHandshake), .. }) => {
+                self.url("http")
+            }
+            Err(failure) if failure.is_transient => {
+                let (hint, fault) = (failure.hint(true), failure.fault);
+                Err(unknown(failure.reason).with_fault(fault).with_hint(hint))
             }
             _ => Ok(https),
         }

@@ -1,23 +1,25 @@
 use std::fmt;
 
-use super::Refusal;
+use super::hint::Hint;
+use super::origin::CredentialOrigin;
+use super::refusal::Refusal;
 use crate::image::UntrustedText;
 
-/// Who was not let do something, and by whom.
+/// A request that the registry, or its token service, does not allow with these credentials.
 #[derive(Debug, Clone)]
 #[non_exhaustive]
 pub struct Denied {
     /// The registry's host.
     pub registry: String,
-    /// In the words of credentials.
+    /// What is wrong with the credentials.
     pub denial: Denial,
     /// The registry's answer.
     pub refusal: Refusal,
-    /// Why the run's given credentials were not used for this registry.
+    /// Why the caller's credentials were not used for this registry.
     pub unused: Option<String>,
 }
 
-/// What is wrong with the credentials.
+/// What is wrong with credentials.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Denial {
@@ -28,7 +30,7 @@ pub enum Denial {
         /// Who refused them.
         by: String,
         /// Where they came from.
-        source: String,
+        source: CredentialOrigin,
     },
     /// They are good, and the token service granted less than was asked for.
     NotGranted {
@@ -39,13 +41,29 @@ pub enum Denial {
         /// Actions not granted.
         lacking: Vec<String>,
         /// Where the credentials came from.
-        source: String,
+        source: CredentialOrigin,
     },
     /// They are good, and not for this.
     Forbidden {
         /// Where the credentials came from.
-        source: String,
+        source: CredentialOrigin,
     },
+}
+
+impl Denied {
+    /// What the user can do about it.
+    pub(super) fn hint(&self) -> Option<Hint> {
+        let registry = self.registry.clone();
+        Some(match &self.denial {
+            Denial::NoCredentials => Hint::SignIn { registry, unused: self.unused.clone() },
+            Denial::Refused { source, .. } if source.outranks_files => {
+                Hint::OtherCredentials { source: source.clone() }
+            }
+            Denial::Refused { .. } => Hint::StoreCredentials { registry },
+            Denial::NotGranted { .. } => Hint::NotAllowed,
+            Denial::Forbidden { .. } => return self.refusal.hint(),
+        })
+    }
 }
 
 impl fmt::Display for Denied {

@@ -1,95 +1,91 @@
-use super::{Denial, Error, ErrorKind, Refusal};
+use super::origin::CredentialOrigin;
 
-/// Where credentials come from that count before any file.
-const OUTRANKS_FILES: [&str; 3] = ["--username", "MANIFEST_TOOL_USERNAME", "DOCKER_AUTH_CONFIG"];
-
-impl Error {
-    /// What the user can do about it.
-    #[must_use]
-    pub fn hint(&self) -> Option<String> {
-        self.hint.clone().or_else(|| self.kind.hint())
-    }
-}
-
-impl ErrorKind {
-    fn hint(&self) -> Option<String> {
-        let hint = match self {
-            Self::Denied(denied) => match &denied.denial {
-                Denial::NoCredentials => {
-                    let unused = denied.unused.as_ref().map(|unused| format!("; {unused}"));
-                    return Some(format!("manifest-tool login {}{}", denied.registry, unused.unwrap_or_default()));
-                }
-                // What is stored counts after these, and would not be used.
-                Denial::Refused { source, .. } if OUTRANKS_FILES.iter().any(|given| source.starts_with(given)) => {
-                    return Some(format!(
-                        "give other credentials than those of {source}, or none there: then what is stored is used"
-                    ));
-                }
-                Denial::Refused { .. } => {
-                    return Some(format!("manifest-tool login {} checks other ones and stores them", denied.registry));
-                }
-                Denial::NotGranted { .. } => "the user who is signed in may not do this",
-                Denial::Forbidden { .. } => return denied.refusal.hint(),
-            },
-            Self::Answer(refusal) => return refusal.hint(),
-            Self::Unsettled(kind) => return kind.hint(),
-            Self::Immutable { .. } => "push to another tag, or let the registry move this one",
-            _ => return None,
-        };
-        Some(hint.to_owned())
-    }
-}
-
-impl Refusal {
-    fn hint(&self) -> Option<String> {
-        let (of_blob, of_write) = (self.request.contains("/blobs/"), self.request.starts_with('P'));
-        let hint = match self.status {
-            400 if self.wants_tls() => "the port speaks TLS: leave --plain-http out",
-            407 => "the proxy wants credentials: HTTPS_PROXY=http://USER:PASSWORD@HOST:PORT",
-            _ if self.says(&["NAME_INVALID"]) => {
-                "repositories have lower-case names, and some registries want a project before them (PROJECT/NAME)"
-            }
-            _ if of_write && self.says(&["NAME_UNKNOWN"]) => {
-                "create the repository first: this registry does not on a push"
-            }
-            401 => "the registry names no way to sign in (WWW-Authenticate)",
-            413 if of_blob => "a proxy in front of the registry may bound what it takes (nginx: client_max_body_size)",
-            413 => "the registry bounds manifests, and an index with fewer platforms or annotations is smaller",
-            415 => "this registry does not take the media type; try --type oci",
-            429 => {
-                "--max-wait waits longer, --concurrency asks for less at once; many registries allow more requests after sign-in"
-            }
-            403 if self.says(&["DENIED"]) => {
-                "check the repository's name, that it exists, and what the user may do: registries answer alike"
-            }
-            _ => return None,
-        };
-        Some(hint.to_owned())
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn hints_for_answers() {
-        for (request, status, code, part) in [
-            ("PUT /v2/a/manifests/v1", 413, "SIZE_INVALID", "an index with fewer platforms"),
-            ("PUT /v2/a/blobs/uploads/1", 413, "", "client_max_body_size"),
-            ("PUT /v2/a/manifests/v1", 415, "", "try --type oci"),
-            ("PUT /v2/a/manifests/v1", 400, "NAME_INVALID", "PROJECT/NAME"),
-            ("POST /v2/a/blobs/uploads/", 404, "NAME_UNKNOWN", "create the repository first"),
-            ("GET /v2/a/manifests/v1", 404, "NAME_UNKNOWN", ""),
-            ("PUT /v2/a/manifests/v1", 403, "DENIED", "check the repository's name"),
-            ("PUT /v2/a/manifests/v1", 403, "", ""),
-            ("GET /v2/a/manifests/v1", 429, "TOOMANYREQUESTS", "--max-wait"),
-            ("GET /v2/a/manifests/v1", 500, "UNKNOWN", ""),
-        ] {
-            let body = serde_json::json!({"errors": [{"code": code}]}).to_string();
-            let refusal = Refusal::new(request, status, body.as_bytes());
-            let hint = Error::new("x", ErrorKind::Answer(refusal.into())).hint().unwrap_or_default();
-            assert!(hint.contains(part) && hint.is_empty() == part.is_empty(), "{request} {status} {code}: {hint}");
-        }
-    }
+/// What the user can do about an error. The names of flags are the caller's to add.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Hint {
+    /// Trust the server's certificate, or the CA certificate that issued it.
+    TrustCertificate {
+        /// Whether the check can be skipped for the host.
+        may_skip: bool,
+    },
+    /// Renew the server's certificate, or set this machine's clock.
+    RenewCertificate {
+        /// Whether the check can be skipped for the host.
+        may_skip: bool,
+    },
+    /// Use a name that the server's certificate has, or give the server one that names its host.
+    NameHostInCertificate {
+        /// Whether the check can be skipped for the host.
+        may_skip: bool,
+    },
+    /// Give the server a certificate that is not a CA certificate, or trust this one.
+    UseServerCertificate {
+        /// Whether the check can be skipped for the host.
+        may_skip: bool,
+    },
+    /// Give the server a certificate whose purpose includes servers.
+    AllowServerUse {
+        /// Whether the check can be skipped for the host.
+        may_skip: bool,
+    },
+    /// Give the server another certificate.
+    ReplaceCertificate {
+        /// Whether the check can be skipped for the host.
+        may_skip: bool,
+    },
+    /// Check that the server's certificate and key belong together.
+    CheckServerKey,
+    /// The versions, cipher suites and keys of TLS that a server needs.
+    TlsRequirements,
+    /// Configure a client certificate for the host.
+    AddClientCertificate,
+    /// Reach the registry without TLS.
+    UsePlainHttp,
+    /// Reach the registry with TLS.
+    UseTls {
+        /// Whether the server said that it speaks TLS.
+        is_certain: bool,
+    },
+    /// Check the variables that name the proxy, or bypass it.
+    CheckProxy,
+    /// Give the proxy credentials.
+    ProxyCredentials,
+    /// Sign in to a registry.
+    SignIn {
+        /// The registry's host.
+        registry: String,
+        /// Why the caller's credentials were not used for it.
+        unused: Option<String>,
+    },
+    /// Store other credentials for a registry.
+    StoreCredentials {
+        /// The registry's host.
+        registry: String,
+    },
+    /// Give other credentials in a place that counts before those that are stored, or none there.
+    OtherCredentials {
+        /// That place.
+        source: CredentialOrigin,
+    },
+    /// Use credentials with more rights.
+    NotAllowed,
+    /// Check the repository's name, that it exists, and what the user may do.
+    CheckRepository,
+    /// The registry refuses anonymous requests and names no way to sign in.
+    NoWayToSignIn,
+    /// Spell the repository as this registry wants it.
+    SpellRepository,
+    /// Create the repository before a push.
+    CreateRepository,
+    /// Push to another tag, or let the registry move this one.
+    UseOtherTag,
+    /// Let a proxy before the registry take larger bodies.
+    RaiseBodyLimit,
+    /// Push a smaller index.
+    ShrinkIndex,
+    /// Push the OCI media types.
+    TryOciType,
+    /// Wait longer for the registry, or ask it for less at once.
+    WaitLonger,
 }

@@ -1,8 +1,8 @@
 use std::fmt;
 
-use serde::Deserialize;
-
-use crate::image::{UntrustedText, one_line};
+use super::hint::Hint;
+use super::messages::{RegistryMessage, registry_messages};
+use crate::image::UntrustedText;
 
 /// An answer of 400 or above, or a redirect that is not followed: what was asked, and what the registry says of it.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -19,16 +19,6 @@ pub struct Refusal {
     /// Where the registry redirected a write with a status after which a write is not repeated: 301, 302 or 303 (RFC 9110,
     /// section 15.4).
     pub redirected_to: Option<UntrustedText>,
-}
-
-/// One entry of the registry's error body (distribution-spec, "Error Codes").
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
-#[non_exhaustive]
-pub struct RegistryMessage {
-    /// Such as `MANIFEST_UNKNOWN`; may be empty.
-    pub code: UntrustedText,
-    /// The registry's words; may be empty.
-    pub message: UntrustedText,
 }
 
 /// The headers `ratelimit-limit` and `ratelimit-remaining`, as Docker Hub sends them: `100;w=21600` is a hundred in six
@@ -124,6 +114,26 @@ impl Refusal {
     }
 }
 
+impl Refusal {
+    /// What the user can do about it.
+    pub(super) fn hint(&self) -> Option<Hint> {
+        let (of_blob, of_write) = (self.request.contains("/blobs/"), self.request.starts_with('P'));
+        Some(match self.status {
+            400 if self.wants_tls() => Hint::UseTls { is_certain: true },
+            407 => Hint::ProxyCredentials,
+            _ if self.says(&["NAME_INVALID"]) => Hint::SpellRepository,
+            _ if of_write && self.says(&["NAME_UNKNOWN"]) => Hint::CreateRepository,
+            401 => Hint::NoWayToSignIn,
+            413 if of_blob => Hint::RaiseBodyLimit,
+            413 => Hint::ShrinkIndex,
+            415 => Hint::TryOciType,
+            429 => Hint::WaitLonger,
+            403 if self.says(&["DENIED"]) => Hint::CheckRepository,
+            _ => return None,
+        })
+    }
+}
+
 /// The status and, labelled as such, the registry's own words. What was asked is clear where a thing is missing.
 impl fmt::Display for Refusal {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -164,61 +174,6 @@ impl fmt::Display for RateLimit {
             _ => Ok(()),
         }
     }
-}
-
-/// Reads an error body in any form that is seen: `{"errors":[{"code","message"}]}`, `{"message"}`, plain text.
-fn registry_messages(body: &[u8]) -> Vec<RegistryMessage> {
-    #[derive(Deserialize, Default)]
-    #[serde(default)]
-    struct Entry {
-        code: serde_json::Value,
-        message: serde_json::Value,
-    }
-    #[derive(Deserialize)]
-    struct Body {
-        #[serde(default)]
-        errors: Vec<Entry>,
-        #[serde(default)]
-        message: serde_json::Value,
-        #[serde(default)]
-        details: serde_json::Value,
-    }
-    let text = |value: &serde_json::Value| UntrustedText::from(value.as_str().map(one_line).unwrap_or_default());
-    let mut messages: Vec<RegistryMessage> = match serde_json::from_slice::<Body>(body) {
-        Ok(body) if body.errors.is_empty() => {
-            let message = [text(&body.message), text(&body.details)].into_iter().find(|m| !m.is_empty());
-            vec![RegistryMessage { code: UntrustedText::default(), message: message.unwrap_or_default() }]
-        }
-        Ok(body) => body
-            .errors
-            .iter()
-            .take(20)
-            .map(|entry| RegistryMessage { code: text(&entry.code), message: text(&entry.message) })
-            .collect(),
-        // The words of storage services, to which registries redirect.
-        Err(_) if !element(body, "Code").is_empty() => {
-            vec![RegistryMessage { code: element(body, "Code"), message: element(body, "Message") }]
-        }
-        // A page of a proxy or web server: its title says more than its first line.
-        Err(_) if !element(body, "title").is_empty() => {
-            vec![RegistryMessage { code: UntrustedText::default(), message: element(body, "title") }]
-        }
-        Err(_) => {
-            let line = String::from_utf8_lossy(body.get(..200).unwrap_or(body)).into_owned();
-            let message = one_line(line.lines().next().unwrap_or_default()).into();
-            vec![RegistryMessage { code: UntrustedText::default(), message }]
-        }
-    };
-    messages.retain(|message| *message != RegistryMessage::default());
-    messages
-}
-
-/// The text of an XML element, if it is there.
-fn element(body: &[u8], name: &str) -> UntrustedText {
-    let text = String::from_utf8_lossy(body.get(..2000).unwrap_or(body)).into_owned();
-    let behind = text.split_once(&format!("<{name}>")).map(|(_, behind)| behind);
-    let inside = behind.and_then(|behind| behind.split_once(&format!("</{name}>")));
-    inside.map(|(inside, _)| one_line(inside)).unwrap_or_default().into()
 }
 
 #[cfg(test)]
@@ -288,6 +243,25 @@ mod tests {
             (500, "UNKNOWN", "already exists", false),
         ] {
             assert_eq!(refusal(status, code, message).is_of_immutable_tag(), expected, "{status} {code} {message}");
+        }
+    }
+
+    #[test]
+    fn hints_for_answers() {
+        for (request, status, code, hint) in [
+            ("PUT /v2/a/manifests/v1", 413, "SIZE_INVALID", Some(Hint::ShrinkIndex)),
+            ("PUT /v2/a/blobs/uploads/1", 413, "", Some(Hint::RaiseBodyLimit)),
+            ("PUT /v2/a/manifests/v1", 415, "", Some(Hint::TryOciType)),
+            ("PUT /v2/a/manifests/v1", 400, "NAME_INVALID", Some(Hint::SpellRepository)),
+            ("POST /v2/a/blobs/uploads/", 404, "NAME_UNKNOWN", Some(Hint::CreateRepository)),
+            ("GET /v2/a/manifests/v1", 404, "NAME_UNKNOWN", None),
+            ("PUT /v2/a/manifests/v1", 403, "DENIED", Some(Hint::CheckRepository)),
+            ("PUT /v2/a/manifests/v1", 403, "", None),
+            ("GET /v2/a/manifests/v1", 429, "TOOMANYREQUESTS", Some(Hint::WaitLonger)),
+            ("GET /v2/a/manifests/v1", 500, "UNKNOWN", None),
+        ] {
+            let body = serde_json::json!({"errors": [{"code": code}]}).to_string();
+            assert_eq!(Refusal::new(request, status, body.as_bytes()).hint(), hint, "{request} {status} {code}");
         }
     }
 

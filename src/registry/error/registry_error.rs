@@ -1,9 +1,12 @@
 use std::fmt;
 use std::sync::Arc;
 
-use super::{Denial, Denied, Refusal, StopReason};
-use crate::image::{Digest, ManifestError, UntrustedText};
-use crate::memory::OverLimit;
+use super::denied::Denial;
+use super::hint::Hint;
+use super::kind::ErrorKind;
+use super::stop_reason::StopReason;
+use super::transport_fault::TransportFault;
+use crate::image::UntrustedText;
 
 /// Why something at a registry did not work: for which reference, and what happened.
 #[derive(Debug, Clone)]
@@ -13,8 +16,12 @@ pub struct Error {
     /// What happened.
     pub kind: ErrorKind,
     transience: Transience,
+    /// What went wrong with the connection.
+    fault: Option<TransportFault>,
     /// What the user can do, where the kind does not tell.
-    pub(super) hint: Option<String>,
+    hint: Option<Box<Hint>>,
+    /// The error that led to this one.
+    cause: Option<Arc<Error>>,
     /// How often it was tried before it was given up, because another part of the job had failed.
     gave_up: Option<u32>,
 }
@@ -28,99 +35,25 @@ enum Transience {
     Exhausted,
 }
 
-/// The kinds of [`Error`]. New kinds may be added.
-#[derive(Debug, Clone)]
-#[non_exhaustive]
-pub enum ErrorKind {
-    /// The registry answered with an error.
-    Answer(Box<Refusal>),
-    /// The host to which the registry redirects answered with an error.
-    Elsewhere {
-        /// That host.
-        host: String,
-        /// Its answer.
-        refusal: Box<Refusal>,
-    },
-    /// No answer: name, connection, certificate, or a body that broke off.
-    Transport {
-        /// Method and path of the request; may be empty.
-        request: String,
-        /// What failed.
-        reason: UntrustedText,
-        /// The request did not get there.
-        unsent: bool,
-    },
-    /// The body is longer than is read.
-    TooLarge {
-        /// Bytes that are read at most.
-        limit: u64,
-    },
-    /// What the run keeps of what it reads would take more memory than it may use.
-    OverMemory {
-        /// Bytes that it may use.
-        limit: usize,
-    },
-    /// The bytes are not those that were named.
-    Digest {
-        /// What they should hash to.
-        expected: Digest,
-        /// What they hash to.
-        actual: Digest,
-        /// Who said what they should be.
-        named_by: &'static str,
-    },
-    /// The length is not the one that was named.
-    Size {
-        /// Bytes named by the descriptor.
-        expected: u64,
-        /// Bytes received.
-        actual: u64,
-    },
-    /// The bytes are no manifest that can be handled.
-    Manifest(ManifestError),
-    /// An answer that breaks the protocol.
-    Protocol(UntrustedText),
-    /// The caller's own: what it sends cannot be read, or its precondition is not met.
-    Caller(Arc<dyn std::error::Error + Send + Sync>),
-    /// It was not sent, because the run was to end.
-    Stopped(StopReason),
-    /// It was not sent, because another part of the job had failed.
-    NotNeeded,
-    /// Signing in failed before the registry or its token service could judge.
-    SignIn(UntrustedText),
-    /// The registry or its token service does not let these credentials, or none, do this.
-    Denied(Box<Denied>),
-    /// The tag points at something else, and the registry does not let it move.
-    Immutable {
-        /// What the tag points at.
-        current: Digest,
-        /// What it was to point at.
-        wanted: Digest,
-        /// The registry's answer.
-        refusal: Box<Refusal>,
-    },
-    /// A write that was to follow a look at once could not be sent so soon. Nothing was sent.
-    Late,
-    /// Writing a tag failed, and the registry does not say either what it points at now.
-    Unsettled(Box<ErrorKind>),
-}
-
-/// What the reason of [`ErrorKind::Transport`] starts with where a server said nothing.
-pub(crate) const SILENT: &str = "nothing came for ";
-
 impl Error {
     pub(crate) fn new(subject: impl Into<String>, kind: ErrorKind) -> Self {
-        Self { subject: subject.into(), kind, transience: Transience::Lasting, hint: None, gave_up: None }
+        let transience = Transience::Lasting;
+        Self { subject: subject.into(), kind, transience, fault: None, hint: None, cause: None, gave_up: None }
     }
 
-    /// One after which another try may help.
+    /// An error after which another try may help.
     pub(crate) fn transient(subject: impl Into<String>, kind: ErrorKind) -> Self {
         Self { transience: Transience::Transient, ..Self::new(subject, kind) }
     }
 
+    /// Adds what went wrong with the connection.
+    pub(crate) fn with_fault(self, fault: Option<TransportFault>) -> Self {
+        Self { fault, ..self }
+    }
+
     /// Adds what the user can do.
-    pub(crate) fn with_hint(self, hint: Option<String>) -> Self {
-        Self { hint, ..self }
+    pub(crate) fn with_hint(self, hint: Option<Hint>) -> Self {
+        Self { hint: hint.map(Box::new), ..self }
     }
 
     /// Notes that no further try is made after this many, because another part of the job has failed.
@@ -128,9 +61,22 @@ impl Error {
         Self { transience: Transience::Lasting, gave_up: Some(tries), ..self }
     }
 
-    /// Copies from the error that caused this one what its kind does not tell.
-    pub(crate) fn caused_by(self, cause: &Self) -> Self {
-        Self { hint: cause.hint(), gave_up: cause.gave_up, ..self }
+    /// Adds the error that led to this one, which was given up if that was.
+    pub(crate) fn caused_by(self, cause: Self) -> Self {
+        Self { gave_up: cause.gave_up, cause: Some(Arc::new(cause)), ..self }
+    }
+
+    /// What the user can do about it.
+    #[must_use]
+    pub fn hint(&self) -> Option<Hint> {
+        let own = self.hint.as_deref().cloned().or_else(|| self.kind.hint());
+        own.or_else(|| self.cause.as_ref().and_then(|cause| cause.hint()))
+    }
+
+    /// What went wrong with the connection, as far as it is known, where that is what failed.
+    #[must_use]
+    pub fn fault(&self) -> Option<TransportFault> {
+        self.fault
     }
 
     /// Whether it was given up because another part of the job had failed.
@@ -139,7 +85,7 @@ impl Error {
         self.gave_up.is_some()
     }
 
-    /// For work that a [`Stop`](super::Stop) ended.
+    /// The error of work that a [`Stop`](crate::registry::Stop) ended.
     #[must_use]
     pub fn stopped(subject: impl Into<String>, reason: StopReason) -> Self {
         Self::new(subject, ErrorKind::Stopped(reason))
@@ -155,9 +101,9 @@ impl Error {
         matches!(&self.kind, ErrorKind::Transport { unsent: false, .. })
     }
 
-    /// Whether the server said nothing for as long as one is waited for.
+    /// Whether the server sent nothing within the idle timeout.
     pub(crate) fn is_silence(&self) -> bool {
-        matches!(&self.kind, ErrorKind::Transport { reason, .. } if reason.starts_with(SILENT))
+        self.fault == Some(TransportFault::Silent)
     }
 
     pub(crate) fn protocol(subject: &str, reason: impl Into<UntrustedText>) -> Self {
@@ -213,7 +159,7 @@ impl Error {
         matches!(&self.kind, ErrorKind::Answer(refusal) if refusal.is_missing())
     }
 
-    /// As [`Self::is_missing`], of what a manifest names: a blob, or a manifest.
+    /// Whether what a manifest names does not exist, a blob or a manifest; see [`Self::is_missing`].
     #[must_use]
     pub fn is_missing_content(&self) -> bool {
         match &self.kind {
@@ -223,7 +169,7 @@ impl Error {
         }
     }
 
-    /// Whether the registry answered that it does not do that: not for anybody. An answer of 400 or 404 without a code may
+    /// Whether the registry answered that it does not support the request, whoever sends it. An answer of 400 or 404 without a code may
     /// be that of a proxy.
     #[must_use]
     pub fn is_unsupported(&self) -> bool {
@@ -236,7 +182,7 @@ impl Error {
         }
     }
 
-    /// Whether nobody knows if a tag was written.
+    /// Whether it is not known if a tag was written.
     #[must_use]
     pub fn is_unsettled(&self) -> bool {
         matches!(self.kind, ErrorKind::Unsettled(_))
@@ -250,7 +196,7 @@ impl Error {
 impl fmt::Display for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match &self.kind {
-            // What is so for the whole registry names it already.
+            // What holds for the whole registry names it already.
             ErrorKind::Denied(denied) if self.subject == denied.registry => return write!(f, "{denied}"),
             _ => f.write_str(&self.subject)?,
         }
@@ -264,62 +210,20 @@ impl fmt::Display for Error {
     }
 }
 
-impl From<OverLimit> for ErrorKind {
-    fn from(OverLimit { limit }: OverLimit) -> Self {
-        Self::OverMemory { limit }
-    }
-}
-
-impl ErrorKind {
-    /// What follows the subject.
-    fn write(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Denied(denied) => write!(f, ": {denied}"),
-            Self::Answer(refusal) if refusal.is_missing() => write!(f, " not found {refusal}"),
-            Self::Answer(refusal) => write!(f, ": refused by the registry {refusal}"),
-            Self::Elsewhere { host, refusal } => {
-                write!(f, ": refused at {host}, to which the registry redirects {refusal}")
-            }
-            Self::Transport { request, reason, .. } if request.is_empty() => write!(f, ": no answer: {reason}"),
-            Self::Transport { request, reason, .. } => write!(f, ": no answer to {request}: {reason}"),
-            Self::TooLarge { limit } => write!(f, ": longer than the {limit} bytes that are read"),
-            Self::OverMemory { limit } => write!(f, ": not read: {}", OverLimit { limit: *limit }),
-            Self::Digest { expected, actual, named_by } => {
-                write!(f, ": the bytes received have digest {actual}, the {named_by} says {expected}")
-            }
-            Self::Size { expected, actual } => {
-                write!(f, ": {actual} bytes received, the descriptor says {expected}")
-            }
-            Self::Manifest(error) => write!(f, ": {error}"),
-            Self::Protocol(reason) => write!(f, ": {reason}"),
-            Self::Caller(cause) => fmt::Display::fmt(cause, f),
-            Self::Stopped(StopReason::Signal(_)) => f.write_str(": not done, interrupted"),
-            Self::Stopped(StopReason::Deadline) => f.write_str(": not done, the deadline has passed"),
-            Self::NotNeeded => Ok(()),
-            Self::SignIn(reason) => write!(f, ": sign-in failed: {reason}"),
-            Self::Immutable { current, wanted, refusal } => {
-                write!(f, " points at {current} and the registry does not let it move to {wanted} {refusal}")
-            }
-            Self::Late => {
-                f.write_str(": the write could not be sent at once after the look; too much else is under way")
-            }
-            Self::Unsettled(kind) => {
-                match &**kind {
-                    Self::Stopped(_) => f.write_str(": interrupted while it was read back")?,
-                    kind => kind.write(f)?,
-                }
-                f.write_str("; whether it was written is not known")
-            }
+impl std::error::Error for Error {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        match &self.cause {
+            Some(cause) => Some(&**cause),
+            None => self.kind.source(),
         }
     }
 }
 
-impl std::error::Error for Error {}
-
 #[cfg(test)]
 mod tests {
-    use super::super::refusal::RegistryMessage;
+    use super::super::{CredentialOrigin, Denied, Refusal, RegistryMessage};
     use super::*;
+    use crate::image::{Digest, ManifestError};
 
     #[test]
     fn answers_and_what_counts_as_missing() {
@@ -385,7 +289,7 @@ mod tests {
     #[test]
     fn denials() {
         let messages = vec![RegistryMessage { code: "DENIED".into(), message: "no".into() }];
-        let source = || "/home/x/.docker/config.json".to_owned();
+        let source = || CredentialOrigin::file("/home/x/.docker/config.json");
         let not_granted = |granted: &[&str]| Denial::NotGranted {
             repository: "team/app".into(),
             granted: granted.iter().map(ToString::to_string).collect(),
@@ -397,37 +301,37 @@ mod tests {
                 "r.io",
                 Denial::NoCredentials,
                 "no credentials for r.io (HTTP 401; registry says: DENIED: no)",
-                "manifest-tool login r.io",
+                Hint::SignIn { registry: "r.io".into(), unused: None },
             ),
             (
                 "r.io/a:1",
                 Denial::NoCredentials,
                 "r.io/a:1: no credentials for r.io (HTTP 401; registry says: DENIED: no)",
-                "manifest-tool login r.io",
+                Hint::SignIn { registry: "r.io".into(), unused: None },
             ),
             (
                 "r.io",
                 Denial::Refused { by: "r.io".into(), source: source() },
                 "r.io refused the credentials from /home/x/.docker/config.json (HTTP 401; registry says: DENIED: no)",
-                "manifest-tool login r.io checks other ones and stores them",
+                Hint::StoreCredentials { registry: "r.io".into() },
             ),
             (
                 "r.io/a:1",
                 not_granted(&["pull"]),
                 "r.io/a:1: token service granted pull but not push on team/app to the credentials from /home/x/.docker/config.json (HTTP 401; registry says: DENIED: no)",
-                "the user who is signed in may not do this",
+                Hint::NotAllowed,
             ),
             (
                 "r.io/a:1",
                 not_granted(&[]),
                 "r.io/a:1: token service did not grant push on team/app to the credentials from /home/x/.docker/config.json (HTTP 401; registry says: DENIED: no)",
-                "the user who is signed in may not do this",
+                Hint::NotAllowed,
             ),
             (
                 "r.io/a:1",
                 Denial::Forbidden { source: source() },
                 "r.io/a:1: refused by the registry, signed in with the credentials from /home/x/.docker/config.json (PUT /v2/a: HTTP 403; registry says: DENIED: no)",
-                "check the repository's name, that it exists, and what the user may do: registries answer alike",
+                Hint::CheckRepository,
             ),
         ] {
             let refusal = Refusal {
@@ -438,7 +342,38 @@ mod tests {
             };
             let denied = Denied { registry: "r.io".into(), denial, refusal, unused: None };
             let error = Error::new(subject, ErrorKind::Denied(Box::new(denied)));
-            assert_eq!((error.to_string().as_str(), error.hint().unwrap_or_default().as_str()), (text, hint));
+            assert_eq!((error.to_string().as_str(), error.hint()), (text, Some(hint)));
         }
+    }
+
+    #[test]
+    fn credentials_that_are_not_stored_are_replaced_where_they_come_from() {
+        let source = CredentialOrigin::above_files("MANIFEST_TOOL_USERNAME");
+        let denial = Denial::Refused { by: "r.io".into(), source: source.clone() };
+        let denied = Denied { registry: "r.io".into(), denial, refusal: Refusal::default(), unused: None };
+        let error = Error::new("r.io", ErrorKind::Denied(Box::new(denied)));
+        assert_eq!(error.hint(), Some(Hint::OtherCredentials { source }));
+    }
+
+    #[test]
+    fn an_error_has_the_source_and_hint_of_its_cause() {
+        let texts = |error: &Error| {
+            let first: &dyn std::error::Error = error;
+            let causes = std::iter::successors(first.source(), |&cause| cause.source());
+            causes.map(ToString::to_string).collect::<Vec<_>>()
+        };
+        let transport = || ErrorKind::Transport { request: "GET /".into(), reason: "no".into(), unsent: true };
+        let cause = Error::new("token service", transport()).with_hint(Some(Hint::CheckProxy)).given_up(2);
+        let error = Error::new("r.io", ErrorKind::SignIn("no token".into())).caused_by(cause);
+        assert_eq!((error.hint(), error.is_given_up()), (Some(Hint::CheckProxy), true));
+        let said = "token service: no answer to GET /: no; gave up after 2 tries, as another part failed";
+        assert_eq!(texts(&error), [said]);
+        let digest = Digest::sha256(b"");
+        let difference = ErrorKind::Digest { expected: digest.clone(), actual: digest, named_by: "descriptor" };
+        assert_eq!(texts(&Error::new("r.io/a", difference)), [""; 0]);
+        let manifest = ErrorKind::Manifest(ManifestError::Schema1);
+        assert_eq!(texts(&Error::new("r.io/a", manifest)), [ManifestError::Schema1.to_string()]);
+        let unsettled = ErrorKind::Unsettled(Box::new(transport()));
+        assert_eq!(texts(&Error::new("r.io/a", unsettled)), ["no answer to GET /: no"]);
     }
 }

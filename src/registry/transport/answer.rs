@@ -12,7 +12,7 @@ use super::redact::redacted_text;
 use super::secrets::Secrets;
 use crate::image::Digest;
 use crate::memory::Budget;
-use crate::registry::error::{Error, ErrorKind, RateLimit, Refusal, SILENT};
+use crate::registry::error::{Error, ErrorKind, RateLimit, Refusal, TransportFault};
 
 /// Tokens and error bodies larger than this are not read; bytes.
 pub(crate) const MAX_TALK: u64 = 1 << 20;
@@ -202,11 +202,10 @@ async fn read_body(mut response: Response, limit: u64, reading: &Reading<'_>) ->
     let (mut due, mut progress) = (Instant::now() + reading.silence, 0);
     loop {
         let Ok(chunk) = tokio::time::timeout_at(due, response.chunk()).await else {
-            return Err(broke_off(if progress == 0 {
-                silent(reading.silence)
-            } else {
-                slow(progress, reading.silence)
-            }));
+            return Err(match progress {
+                0 => broke_off(silent(reading.silence)).with_fault(Some(TransportFault::Silent)),
+                _ => broke_off(slow(progress, reading.silence)),
+            });
         };
         let chunk = match chunk {
             Ok(Some(chunk)) => chunk,
@@ -230,7 +229,7 @@ async fn read_body(mut response: Response, limit: u64, reading: &Reading<'_>) ->
 
 /// How messages say that a server said nothing.
 pub(crate) fn silent(silence: Duration) -> String {
-    format!("{SILENT}{} s", silence.as_secs_f64())
+    format!("nothing came for {} s", silence.as_secs_f64())
 }
 
 /// How messages say that a server sent too little.

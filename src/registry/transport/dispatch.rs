@@ -15,20 +15,25 @@ use super::redact::{Secret, redacted};
 use super::request::{Content, Service, WireRequest};
 use crate::event::Event;
 use crate::image::one_line;
-use crate::registry::error::Fault;
+use crate::registry::error::Error;
 
 /// Why a request was not sent, or not answered.
 pub(crate) struct NotSent {
-    pub(crate) reason: String,
-    pub(crate) transient: bool,
+    pub(crate) failure: Failure,
     /// No part of it went out.
     pub(crate) unsent: bool,
-    pub(crate) fault: Option<Fault>,
 }
 
 impl<T: Into<String>> From<T> for NotSent {
     fn from(reason: T) -> Self {
-        Self { reason: reason.into(), transient: false, unsent: true, fault: None }
+        Self { failure: Failure::lasting(reason.into()), unsent: true }
+    }
+}
+
+impl NotSent {
+    pub(crate) fn into_error(self, request: &WireRequest) -> Error {
+        let Failure { reason, fault, is_transient, .. } = self.failure;
+        request.transport(reason, is_transient, self.unsent).with_fault(fault)
     }
 }
 
@@ -73,13 +78,12 @@ impl Transport {
         let Some(result) = result else {
             let reason = silent(self.idle_timeout());
             self.emit(|| unanswered_event(&request.method, url, reason.clone(), attempt));
-            return Err(NotSent { reason, transient: true, unsent: false, fault: None });
+            return Err(NotSent { failure: Failure::silent(reason), unsent: false });
         };
         self.emit(|| request_event(&request.method, url, length, &result, started, attempt));
         result.map_err(|error| {
-            let Failure { reason, fault, is_transient } = self.connections().failure(url, &error);
-            let unsent = error.is_connect() || error.is_builder();
-            NotSent { reason, transient: is_transient, unsent, fault }
+            let failure = self.connections().failure(url, &error);
+            NotSent { failure, unsent: error.is_connect() || error.is_builder() }
         })
     }
 }

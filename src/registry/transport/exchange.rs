@@ -12,7 +12,7 @@ use super::redirects::{MAX_REDIRECTS, is_followed, pointed_to};
 use super::request::{Service, WireRequest};
 use crate::event::Event;
 use crate::image::one_line;
-use crate::registry::error::{Error, Fault};
+use crate::registry::error::{Error, TransportFault};
 
 /// The place that a request has reached on its way along redirects.
 pub(crate) struct Hop {
@@ -87,7 +87,7 @@ impl Transport {
             let is_stranger = !hop.at_home && carried.is_none();
             let response = match self.dispatch(request, api, &hop.url, carried, attempt).await {
                 Ok(response) => response,
-                Err(not_sent) => return Err(self.unanswered(request, api, &hop, not_sent)),
+                Err(not_sent) => return Err(self.no_answer(request, api, &hop, not_sent)),
             };
             if is_stranger && response.status() == 401 && request.can_be_repeated() {
                 return Ok(Exchange::Challenged(Challenged { hop, response }));
@@ -118,23 +118,22 @@ impl Transport {
     ) -> Result<Answer, Error> {
         match self.dispatch(request, api, url, authorization, attempt).await {
             Ok(response) => self.read(request, url.clone(), response, None).await,
-            Err(NotSent { reason, transient, unsent, fault }) => {
-                let hint = fault.and_then(|fault| fault.hint(url.origin() == api.origin()));
-                Err(request.transport(reason, transient, unsent).with_hint(hint))
+            Err(not_sent) => {
+                let hint = not_sent.failure.hint(url.origin() == api.origin());
+                Err(not_sent.into_error(request).with_hint(hint))
             }
         }
     }
 
-    fn unanswered(&self, request: &WireRequest, api: &Url, hop: &Hop, not_sent: NotSent) -> Error {
-        let NotSent { reason, transient, unsent, fault } = not_sent;
+    fn no_answer(&self, request: &WireRequest, api: &Url, hop: &Hop, mut not_sent: NotSent) -> Error {
         // TLS is tried first with a registry that is not named as one without TLS.
-        let fault = fault.filter(|fault| *fault != Fault::SpeaksTls || self.plain_http().contains_api(api));
-        let reason = match hop.elsewhere() {
-            Some(host) => format!("{}: {reason}", redirected(&host)),
-            None => reason,
-        };
-        let hint = fault.and_then(|fault| fault.hint(hop.at_home));
-        request.transport(reason, transient, unsent).with_hint(hint)
+        let was_tried =
+            not_sent.failure.fault == Some(TransportFault::SpeaksTls) && !self.plain_http().contains_api(api);
+        let hint = if was_tried { None } else { not_sent.failure.hint(hop.at_home) };
+        if let Some(host) = hop.elsewhere() {
+            not_sent.failure.reason = format!("{}: {}", redirected(&host), not_sent.failure.reason);
+        }
+        not_sent.into_error(request).with_hint(hint)
     }
 
     async fn read_registry(&self, request: &WireRequest, hop: Hop, response: Response) -> Result<Answer, Error> {

@@ -6,61 +6,82 @@ use super::addresses::ForbiddenAddress;
 use super::redact::host_of;
 use super::tls::words;
 use crate::image::one_line;
-use crate::registry::error::Fault;
+use crate::registry::error::{Hint, TransportFault};
 
 /// Why a request was not sent, or not answered.
 pub(crate) struct Failure {
     /// In words, on one line.
     pub(crate) reason: String,
-    pub(crate) fault: Option<Fault>,
+    pub(crate) fault: Option<TransportFault>,
     /// Another try may help: not where the two sides do not understand each other, as with a refused certificate, nor
     /// where the resolver says that the name does not exist.
     pub(crate) is_transient: bool,
+    /// There was no connection, and it would have gone through a proxy, which may have done what the reason says.
+    is_through_proxy: bool,
 }
 
 impl Failure {
+    /// A failure that another try does not change.
+    pub(crate) fn lasting(reason: String) -> Self {
+        Self { reason, fault: None, is_transient: false, is_through_proxy: false }
+    }
+
+    /// The failure of a server that sent nothing within the idle timeout.
+    pub(crate) fn silent(reason: String) -> Self {
+        Self { fault: Some(TransportFault::Silent), is_transient: true, ..Self::lasting(reason) }
+    }
+
     /// Reads an error of reqwest.
     pub(crate) fn of(error: &reqwest::Error) -> Self {
         let host = error.url().map(host_of).unwrap_or_default();
-        let is_plain = error.url().is_some_and(|url| url.scheme() == "http");
         if let Some(tls) = causes(error).find_map(|cause| cause.downcast_ref::<rustls::Error>()) {
             let (reason, fault) = words(tls, &host);
-            return Self { reason: one_line(&reason), fault, is_transient: false };
+            return Self { fault, ..Self::lasting(one_line(&reason)) };
         }
         if causes(error).any(is_end_of_handshake) {
-            let reason = format!("{host} closed the connection in the TLS handshake");
-            return Self { reason, fault: Some(Fault::ClosedInHandshake), is_transient: true };
+            let failure = Self::lasting(format!("{host} closed the connection in the TLS handshake"));
+            return Self { fault: Some(TransportFault::ClosedInHandshake), is_transient: true, ..failure };
         }
+        Self::without_tls(error, &host).unwrap_or_else(|| {
+            let (reason, fault) = innermost(error);
+            let is_lasting = error.is_builder()
+                || causes(error).any(|cause| cause.is::<ForbiddenAddress>())
+                || matches!(fault, Some(TransportFault::UnknownName | TransportFault::ProxyCredentials));
+            Self { fault, is_transient: !is_lasting, ..Self::lasting(reason) }
+        })
+    }
+
+    /// Reads an error of a request without TLS, if it may be one of a server that speaks TLS.
+    fn without_tls(error: &reqwest::Error, host: &str) -> Option<Self> {
+        if error.url().is_none_or(|url| url.scheme() != "http") {
+            return None;
+        }
+        let fault = Some(TransportFault::SpeaksTls);
         let of_hyper = causes(error).find_map(|cause| cause.downcast_ref::<hyper::Error>());
-        if is_plain && of_hyper.is_some_and(hyper::Error::is_parse) {
-            let reason = format!("{host} did not answer with HTTP");
-            return Self { reason, fault: Some(Fault::SpeaksTls), is_transient: false };
+        if of_hyper.is_some_and(hyper::Error::is_parse) {
+            return Some(Self { fault, ..Self::lasting(format!("{host} did not answer with HTTP")) });
         }
         // What OpenSSL's servers do with a request without TLS; others do it as well, for a moment.
-        let is_closed = is_plain && of_hyper.is_some_and(hyper::Error::is_incomplete_message);
-        let is_reset = is_plain && causes(error).any(is_reset);
-        let reason = innermost(error);
-        let is_lasting = error.is_builder()
-            || causes(error).any(|cause| cause.is::<ForbiddenAddress>())
-            || is_unknown_name(&reason)
-            || LASTING_PROXY_WORDS.contains(&reason.as_str());
-        Self { reason, fault: (is_closed || is_reset).then_some(Fault::SpeaksTls), is_transient: !is_lasting }
+        let is_closed = of_hyper.is_some_and(hyper::Error::is_incomplete_message) || causes(error).any(is_reset);
+        is_closed.then(|| Self { fault, is_transient: true, ..Self::lasting(innermost(error).0) })
     }
-}
 
-/// Whether a reason is that a host name does not exist: getaddrinfo's EAI_NONAME, as glibc, musl and macOS word it; std
-/// has no code for it.
-pub(crate) fn is_unknown_name(reason: &str) -> bool {
-    let words = ["Name or service not known", "Name does not resolve", "nodename nor servname provided"];
-    words.iter().any(|words| reason.contains(words))
-}
+    /// What the user can do about it. `may_skip` is whether the check of certificates can be skipped for the host.
+    pub(crate) fn hint(&self, may_skip: bool) -> Option<Hint> {
+        match self.fault {
+            None | Some(TransportFault::UnknownName | TransportFault::ProxyCredentials) if self.is_through_proxy => {
+                Some(Hint::CheckProxy)
+            }
+            fault => fault?.hint(may_skip),
+        }
+    }
 
-impl Failure {
     /// Adds that the server asked for a client certificate, if the failure may be the server's answer to having none.
     pub(crate) fn without_identity(self, error: &reqwest::Error) -> Self {
+        use TransportFault::{ClientCertificate, ClosedInHandshake, NothingInCommon};
         let may_be_its_answer = match self.fault {
             // In TLS 1.2, "handshake failure" is OpenSSL's alert for it.
-            Some(Fault::NothingInCommon | Fault::ClientCertificate | Fault::ClosedInHandshake) => true,
+            Some(NothingInCommon | ClientCertificate | ClosedInHandshake) => true,
             Some(_) => false,
             None => !error.is_connect() && !error.is_timeout(),
         };
@@ -74,13 +95,12 @@ impl Failure {
             // The request may have failed for another reason.
             None => format!("{} ({asked})", self.reason),
         };
-        Self { reason, fault: Some(Fault::ClientCertificate), ..self }
+        Self { reason, fault: Some(ClientCertificate), ..self }
     }
 
     /// Adds that the connection went through a proxy, which may have done what the message says.
     pub(crate) fn through(self, proxy: &str) -> Self {
-        let reason = format!("{} (through the proxy {proxy})", self.reason);
-        Self { reason, fault: self.fault.or(Some(Fault::Proxy)), ..self }
+        Self { reason: format!("{} (through the proxy {proxy})", self.reason), is_through_proxy: true, ..self }
     }
 }
 
@@ -100,33 +120,41 @@ fn is_reset(cause: &(dyn StdError + 'static)) -> bool {
     kind == Some(std::io::ErrorKind::ConnectionReset)
 }
 
-/// Whether the server closed the connection in the handshake. tokio-rustls has no type for it.
+/// Whether the server closed the connection in the handshake: the words of tokio-rustls 0.26, which has no type for it.
 fn is_end_of_handshake(cause: &(dyn StdError + 'static)) -> bool {
     cause.downcast_ref::<std::io::Error>().is_some_and(|error| {
         error.kind() == std::io::ErrorKind::UnexpectedEof && error.to_string() == "tls handshake eof"
     })
 }
 
-/// The innermost reason: the outer layers of an HTTP error only say that sending failed, and repeat the URL.
-fn innermost(error: &reqwest::Error) -> String {
+/// The innermost reason: the outer layers of an HTTP error only say that sending failed, and repeat the URL. This is the
+/// only place that reads the words of other crates, for errors that have no public type.
+fn innermost(error: &reqwest::Error) -> (String, Option<TransportFault>) {
     if error.is_timeout() && error.source().is_none() {
-        return "timed out".to_owned();
+        return ("timed out".to_owned(), None);
     }
-    let Some(cause) = causes(error).last() else { return String::new() };
+    let Some(cause) = causes(error).last() else { return (String::new(), None) };
     let text = cause.to_string();
-    // rustls explains at length, with a link, that the end of the stream was not announced.
+    // rustls 0.23 explains at length, with a link, that the end of the stream was not announced.
     if text.contains("close_notify") {
-        return "the connection was closed before the end of the answer".to_owned();
+        return ("the connection was closed before the end of the answer".to_owned(), None);
     }
     let text = text.split(" (os error").next().unwrap_or_default();
     if let Some((_, name)) = TLS_WORDS.iter().find_map(|words| text.split_once(words)) {
-        return format!("TLS failed: {}", in_words(name));
+        return (format!("TLS failed: {}", in_words(name)), None);
     }
-    let of_proxy = PROXY_WORDS.iter().find(|(words, _)| *words == text);
-    one_line(of_proxy.map_or(text, |(_, plain)| plain))
+    if let Some((_, plain, fault)) = PROXY_WORDS.iter().find(|(words, ..)| *words == text) {
+        return (one_line(plain), *fault);
+    }
+    let is_unknown_name = UNKNOWN_NAME_WORDS.iter().any(|words| text.contains(words));
+    (one_line(text), is_unknown_name.then_some(TransportFault::UnknownName))
 }
 
-/// What stands before a name in rustls's errors. HTTP/2 connections pass an error on as text only.
+/// How glibc, musl and macOS word getaddrinfo's EAI_NONAME, that a host name does not exist; std has no code for it.
+const UNKNOWN_NAME_WORDS: [&str; 3] =
+    ["Name or service not known", "Name does not resolve", "nodename nor servname provided"];
+
+/// What stands before a name in the errors of rustls 0.23. HTTP/2 connections pass an error on as text only.
 const TLS_WORDS: [&str; 4] =
     ["received fatal alert: ", "peer misbehaved: ", "peer is incompatible: ", "received corrupt message of type "];
 
@@ -142,25 +170,27 @@ fn in_words(name: &str) -> String {
     one_line(&words.to_lowercase())
 }
 
-/// Those of [`PROXY_WORDS`] that another try does not change.
-const LASTING_PROXY_WORDS: [&str; 3] = [
-    "the proxy requires credentials (HTTP 407)",
-    "the proxy requires credentials, or does not accept a user and password",
-    "the proxy refused the credentials",
-];
-
-/// What hyper-util's connectors to proxies say, whose types are not public, and what that means.
-const PROXY_WORDS: [(&str, &str); 7] = [
-    ("tunnel error: proxy authorization required", "the proxy requires credentials (HTTP 407)"),
-    ("tunnel error: unsuccessful", "the proxy refused to connect"),
-    ("tunnel error: unexpected end of file", "the proxy closed the connection"),
-    ("SOCKS error: failed to create underlying connection", "no connection to the proxy"),
-    ("SOCKS error: io error during SOCKS handshake", "the proxy closed the connection"),
+/// What the connectors to proxies of hyper-util 0.1 say, whose types are not public, and what that means.
+const PROXY_WORDS: [(&str, &str, Option<TransportFault>); 7] = [
+    (
+        "tunnel error: proxy authorization required",
+        "the proxy requires credentials (HTTP 407)",
+        Some(TransportFault::ProxyCredentials),
+    ),
+    ("tunnel error: unsuccessful", "the proxy refused to connect", None),
+    ("tunnel error: unexpected end of file", "the proxy closed the connection", None),
+    ("SOCKS error: failed to create underlying connection", "no connection to the proxy", None),
+    ("SOCKS error: io error during SOCKS handshake", "the proxy closed the connection", None),
     (
         "SOCKS error: server does not support user/pass authentication",
         "the proxy requires credentials, or does not accept a user and password",
+        Some(TransportFault::ProxyCredentials),
     ),
-    ("SOCKS error: credentials not accepted", "the proxy refused the credentials"),
+    (
+        "SOCKS error: credentials not accepted",
+        "the proxy refused the credentials",
+        Some(TransportFault::ProxyCredentials),
+    ),
 ];
 
 #[cfg(test)]

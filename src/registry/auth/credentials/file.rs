@@ -3,7 +3,8 @@ use std::sync::OnceLock;
 
 use serde_json::{Map, Value};
 
-use super::sources::key_of;
+use super::keys::{host_of, is_part, key_of};
+use crate::registry::error::CredentialOrigin;
 
 /// A configuration file in Docker's or Podman's form, read when it is first asked.
 pub(super) struct ConfigFile {
@@ -54,6 +55,7 @@ impl ConfigFile {
         self.content.get().is_some()
     }
 
+    /// What messages call it.
     pub(super) fn name(&self) -> String {
         match &self.from {
             From::Path(path) => path.display().to_string(),
@@ -61,6 +63,16 @@ impl ConfigFile {
         }
     }
 
+    /// Where credentials in it come from; `part` names an entry for a part of a registry.
+    pub(super) fn origin(&self, part: &str) -> CredentialOrigin {
+        let name = self.name() + part;
+        match &self.from {
+            From::Path(_) => CredentialOrigin::file(name),
+            From::Text(..) => CredentialOrigin::above_files(name),
+        }
+    }
+
+    /// What the file has for a repository.
     pub(super) fn locate(&self, registry: &str, repository: &str) -> Result<Option<Located>, String> {
         let content = self.content.get_or_init(|| self.read());
         Ok(locate(content.as_ref().map_err(Clone::clone)?, self.form, registry, repository))
@@ -95,7 +107,7 @@ fn read_bounded(path: &std::path::Path) -> std::io::Result<Vec<u8>> {
     Ok(bytes)
 }
 
-/// A configuration's JSON. The parser's own words are not passed on but for the place: they may quote a secret.
+/// A configuration's JSON. The parser's own words are not passed on, only the place: they may quote a secret.
 pub(super) fn parse(bytes: &[u8]) -> Result<Map<String, Value>, String> {
     if bytes.iter().all(u8::is_ascii_whitespace) {
         return Ok(Map::new());
@@ -151,43 +163,30 @@ pub(super) fn helper(config: &Map<String, Value>, registry: &str) -> Option<(Str
     of_host.or_else(|| Some((key.to_owned(), name(config.get("credsStore")?)?)))
 }
 
-/// A key that is for a part of a registry alone: `host/team`, and not `https://host/v1/`.
-pub(super) fn is_part(key: &str) -> bool {
-    !key.contains("://")
-        && key.split_once('/').is_some_and(|(_, path)| !matches!(path, "" | "v1" | "v1/" | "v2" | "v2/"))
-}
-
-/// A key without scheme (in any case) and path: what is compared exactly, never as a suffix.
-pub(super) fn host_of(key: &str) -> &str {
-    let key = match key.split_once("://") {
-        Some((scheme, rest)) if ["https", "http"].iter().any(|known| scheme.eq_ignore_ascii_case(known)) => rest,
-        _ => key,
-    };
-    let host = key.split('/').next().unwrap_or(key);
-    if host == "docker.io" || host == "registry-1.docker.io" { "index.docker.io" } else { host }
-}
-
 #[cfg(test)]
 mod tests {
     use base64::Engine as _;
     use serde_json::json;
 
-    use super::super::sources::{Login, read_auth};
+    use super::super::entry::read_auth;
+    use super::super::login::Login;
     use super::*;
 
     fn find(config: &Value, form: Form, registry: &str, repository: &str) -> String {
         match locate(config.as_object().unwrap(), form, registry, repository) {
             None => "none".into(),
             Some(Located::Helper { key, name }) => format!("{name} for {key}"),
-            Some(Located::Auth { key, entry }) => match read_auth(&key, &entry, "config.json".into()) {
-                Ok(Some(found)) => match found.login {
-                    Login::Password { user, password } => format!("{user} {}", password.reveal()),
-                    Login::IdentityToken(token) => format!("identity {}", token.reveal()),
-                    Login::RegistryToken(token) => format!("registry {}", token.reveal()),
-                },
-                Ok(None) => "empty".into(),
-                Err(error) => error,
-            },
+            Some(Located::Auth { key, entry }) => {
+                match read_auth(&key, &entry, CredentialOrigin::file("config.json")) {
+                    Ok(Some(found)) => match found.login {
+                        Login::Password { user, password } => format!("{user} {}", password.reveal()),
+                        Login::IdentityToken(token) => format!("identity {}", token.reveal()),
+                        Login::RegistryToken(token) => format!("registry {}", token.reveal()),
+                    },
+                    Ok(None) => "empty".into(),
+                    Err(error) => error,
+                }
+            }
         }
     }
 
@@ -294,7 +293,7 @@ mod tests {
                 let config = parse(text.as_bytes()).unwrap();
                 for form in [Form::Docker, Form::Podman] {
                     if let Some(Located::Auth { key, entry }) = locate(&config, form, "r.io", &entry) {
-                        let _ = read_auth(&key, &entry, String::new());
+                        let _ = read_auth(&key, &entry, CredentialOrigin::file(""));
                     }
                 }
             }

@@ -4,7 +4,10 @@ use futures_util::future::try_join3;
 use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::process::Command;
 
+use super::login::{Found, Login, Looked};
 use crate::image::one_line;
+use crate::registry::error::CredentialOrigin;
+use crate::registry::transport::redact::Secret;
 
 /// The longest output of a helper that is read; bytes.
 const MAX_OUTPUT: u64 = 1 << 20;
@@ -54,6 +57,37 @@ async fn read(pipe: Option<impl AsyncRead + Unpin>) -> std::io::Result<String> {
         return Err(std::io::ErrorKind::FileTooLarge.into());
     }
     Ok(String::from_utf8_lossy(&bytes).into_owned())
+}
+
+/// Asks a helper for the credentials of a key. `file` is what named the helper.
+pub(super) async fn get(key: &str, name: &str, file: &str) -> Looked {
+    // `{}` is what some helpers answer without credentials for the host.
+    #[derive(serde::Deserialize)]
+    #[serde(rename_all = "PascalCase")]
+    struct Answer {
+        #[serde(default)]
+        username: String,
+        #[serde(default = "no_secret")]
+        secret: Secret,
+    }
+    fn no_secret() -> Secret {
+        Secret::new("")
+    }
+    let answer = match run(name, "get", key, file).await? {
+        Ok(answer) => answer,
+        Err(said) if is_not_found(&said) => return Ok(None),
+        // What a helper says is not passed on: it may hold a secret.
+        Err(_) => return Err(format!("docker-credential-{name}, which {file} names, failed for {key}")),
+    };
+    let Answer { username, secret } = serde_json::from_str(&answer).map_err(|_| {
+        format!("docker-credential-{name}, which {file} names, gave an answer for {key} that cannot be read")
+    })?;
+    let login = match username.as_str() {
+        "" if secret.reveal().is_empty() => return Ok(None),
+        "<token>" => Login::IdentityToken(secret),
+        _ => Login::Password { user: username, password: secret },
+    };
+    Ok(Some(Found { login, origin: CredentialOrigin::file(format!("docker-credential-{name}")) }))
 }
 
 /// Whether a helper that failed has nothing for the host: the words of docker-credential-helpers.

@@ -1,12 +1,20 @@
 //! Credentials from the caller, configuration files and credential helpers.
 
+mod entry;
 mod file;
+mod finder;
 mod helper;
+mod keys;
 mod lock;
+mod login;
+mod paths;
 mod replace;
 mod sources;
 mod store;
 
-pub use sources::{CredentialSources, Given, Login};
-pub(crate) use sources::{Credentials, Found, HOME, Looked};
+pub(crate) use finder::Credentials;
+pub use login::Login;
+pub(crate) use login::{Found, Looked};
+pub(crate) use paths::HOME;
+pub use sources::{CredentialSources, Given};
 pub(crate) use store::{Stored, erase, store};

@@ -7,11 +7,13 @@ use serde::ser::{Serialize, Serializer};
 use serde_json::value::RawValue;
 use serde_json::{Map, Value, json};
 
-use super::file::{helper as helper_of, host_of, is_part, parse};
+use super::file::{helper as helper_of, parse};
 use super::helper;
+use super::keys::{host_of, is_part, key_of};
 use super::lock::Lock;
+use super::paths::{HOME, config_in, default_config};
 use super::replace::{make_folder, regular_file, replace};
-use super::sources::{CredentialSources, HOME, config_in, default_config, key_of};
+use super::sources::CredentialSources;
 use crate::registry::transport::redact::Secret;
 
 /// Where a login was put.
