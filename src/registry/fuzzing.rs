@@ -1,4 +1,4 @@
-//! What the targets in `fuzz/` reach of this folder's own code. Built with `--cfg fuzzing` alone.
+//! What the targets in `fuzz/` call in this folder. Built only with `--cfg fuzzing`.
 
 use std::time::{Duration, SystemTime};
 

@@ -1,4 +1,4 @@
-//! Requests in the specification's own words, for who wants to see what a registry makes of them.
+//! Requests as a caller words them, to find out how a registry answers.
 
 use bytes::Bytes;
 use reqwest::Method;

@@ -13,14 +13,16 @@ use crate::registry::transport::encoding::encodings;
 impl Client {
     /// Fetches an image's config and verifies digest and size (distribution-spec, "Pulling blobs").
     ///
-    /// Errors: the registry's answer, other bytes than the descriptor names, or more than 8 MiB.
+    /// # Errors
+    /// The registry's answer, other bytes than the descriptor names, or more than 8 MiB.
     pub async fn fetch_config(&self, repository: &Reference, config: &Descriptor) -> Result<Bytes, Error> {
         self.fetch_blob(repository, config, MAX_CONFIG).await
     }
 
     /// Fetches a blob, such as an SBOM or the statement of an attestation, and verifies digest and size.
     ///
-    /// Errors: the registry's answer, other bytes than the descriptor names, or more than `limit` of them.
+    /// # Errors
+    /// The registry's answer, other bytes than the descriptor names, or more than `limit` of them.
     pub async fn fetch_blob(&self, repository: &Reference, blob: &Descriptor, limit: u64) -> Result<Bytes, Error> {
         if blob.size > limit {
             return Err(Error::new(blob_name(repository, blob), ErrorKind::TooLarge { limit }));
@@ -36,23 +38,28 @@ impl Client {
         Ok(self.send_ok(repository.registry(), &request).await?.body)
     }
 
-    /// Asks whether a repository has a blob (distribution-spec, "Checking if content exists in the registry"). Where
-    /// the registry does not say, it has not.
+    /// Asks whether a repository has a blob (distribution-spec, "Checking if content exists in the registry"). An answer
+    /// other than 200 counts as no.
+    ///
+    /// # Errors
+    /// No answer, or sign-in failed.
     pub async fn has_blob(&self, repository: &Reference, blob: &Descriptor) -> Result<bool, Error> {
         let request = blob_request(Method::HEAD, repository, blob, Scopes::push(repository.repository()));
         let answer = self.send(repository.registry(), &request).await?;
         Ok(answer.status == 200)
     }
 
-    /// Looks for a blob to read it: a HEAD, and a GET whose body is left where the answer to that does not tell.
+    /// Looks for a blob to read it: with a HEAD, and with a GET whose body is not read where the answer to that does not
+    /// tell.
     ///
-    /// Errors: the registry's answer, [`Error::is_missing_content`] for one that is not there.
+    /// # Errors
+    /// The registry's answer, [`Error::is_missing_content`] for one that is not there.
     pub(crate) async fn find_blob(&self, repository: &Reference, blob: &Descriptor) -> Result<FoundBlob, Error> {
         let request = blob_request(Method::HEAD, repository, blob, Scopes::pull(repository.repository()));
         self.find(repository, request, blob.size).await
     }
 
-    /// Looks likewise for a manifest, of whatever type.
+    /// Looks for a manifest of any type, as [`Self::find_blob`] does.
     pub(crate) async fn find_manifest(
         &self,
         repository: &Reference,

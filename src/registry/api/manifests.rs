@@ -36,7 +36,7 @@ impl Client {
     /// as well.
     ///
     /// # Errors
-    /// As [`Self::fetch_manifest`], and a manifest of another size or type than the descriptor says.
+    /// Those of [`Self::fetch_manifest`], and a manifest of another size or type than the descriptor says.
     pub async fn fetch_child(&self, repository: &Reference, child: &Descriptor) -> Result<Fetched, Error> {
         let reference = repository.with_digest(child.digest.clone());
         let fetched = self.fetch_manifest(&reference).await?;
@@ -47,7 +47,8 @@ impl Client {
 
     /// Fetches the bytes of a manifest of a type that is not an image's or index's, and compares them with its descriptor.
     ///
-    /// Errors: as of [`Self::fetch_manifest`], and an answer of another manifest type (CVE-2021-41190).
+    /// # Errors
+    /// Those of [`Self::fetch_manifest`], and an answer of another manifest type (CVE-2021-41190).
     pub(crate) async fn fetch_manifest_bytes(
         &self,
         repository: &Reference,
@@ -68,9 +69,10 @@ impl Client {
         Ok(answer.body)
     }
 
-    /// The digest that a reference stands for: a HEAD, and a GET where the answer to that does not tell.
+    /// The digest that a reference stands for: asked with a HEAD, and with a GET where the answer to that does not tell.
     ///
-    /// Errors: as of [`Self::fetch_manifest`].
+    /// # Errors
+    /// Those of [`Self::fetch_manifest`].
     pub async fn digest(&self, reference: &Reference) -> Result<Digest, Error> {
         let request = Request { scopes: self.scopes_to_read(reference), ..head_request(reference) };
         let answer = self.send(reference.registry(), &request).await?;
@@ -81,10 +83,11 @@ impl Client {
         }
     }
 
-    /// Deletes a tag, or by digest a manifest with every tag of it (distribution-spec, "Content Management"). What is gone
-    /// afterwards counts as deleted, whoever did it.
+    /// Deletes a tag, or by digest a manifest with every tag of it (distribution-spec, "Content Management"). What does
+    /// not exist afterwards counts as deleted, by this or another client.
     ///
-    /// Errors: the registry's answer. Many delete no tags ([`Error::is_unsupported`]), and some nothing at all.
+    /// # Errors
+    /// The registry's answer. Many registries delete no tags, and some no manifests ([`Error::is_unsupported`]).
     pub async fn delete_manifest(&self, reference: &Reference) -> Result<(), Error> {
         let repository = reference.repository();
         // Docker's registry wants a right of its own; others ask for what they want.

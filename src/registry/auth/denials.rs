@@ -2,20 +2,26 @@
 
 use url::Url;
 
-use super::credentials::Found;
+use super::credentials::SourcedLogin;
 use super::state::State;
 use crate::registry::error::{Denial, Denied, Error, ErrorKind, Refusal};
 use crate::registry::transport::redact::redacted;
 
 impl State {
     /// Fails if the credentials of a source were refused before.
-    pub(super) fn unless_refused(&self, found: Option<&Found>) -> Result<(), Error> {
+    pub(super) fn unless_refused(&self, found: Option<&SourcedLogin>) -> Result<(), Error> {
         let known = self.known();
         found.and_then(|found| known.refused.get(&found.origin)).map_or(Ok(()), |error| Err(error.clone()))
     }
 
     /// The error of a token service that refuses to issue a token.
-    pub(super) fn no_token(&self, realm: &Url, repository: &str, found: Option<&Found>, refusal: Refusal) -> Error {
+    pub(super) fn no_token(
+        &self,
+        realm: &Url,
+        repository: &str,
+        found: Option<&SourcedLogin>,
+        refusal: Refusal,
+    ) -> Error {
         if !matches!(refusal.status, 401 | 403) {
             let mut realm = realm.clone();
             realm.set_query(None);
@@ -37,7 +43,7 @@ impl State {
     }
 
     /// Notes that a source's credentials are wrong, for the whole run.
-    pub(super) fn refuse(&self, found: &Found, denial: Denial, refusal: Refusal) -> Error {
+    pub(super) fn refuse(&self, found: &SourcedLogin, denial: Denial, refusal: Refusal) -> Error {
         let error = self.denied(&self.registry, denial, refusal);
         self.known().refused.insert(found.origin.clone(), error.clone());
         error

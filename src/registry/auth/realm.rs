@@ -5,9 +5,11 @@ use crate::registry::transport::redact::redacted_text;
 
 /// Where credentials may go: the token service that a registry names, if it passes every rule here.
 ///
-/// No weaker scheme than the registry's, no user info, no link-local or metadata address, loopback for a loopback
-/// registry alone. A registry without TLS is not known to be the registry, so the token service that it names must be
-/// on its own host.
+/// No weaker scheme than the registry's, no user info, no link-local or metadata address, loopback only for a
+/// loopback registry. Without TLS it is not proven who names the token service, so it must be on the registry's own host.
+///
+/// # Errors
+/// The rule that it breaks.
 pub(crate) fn checked_realm(realm: &str, api: &Url) -> Result<Url, String> {
     let refused =
         |why: &str| Err(format!("its token service \"{}\" is not to be trusted: {why}", redacted_text(realm)));

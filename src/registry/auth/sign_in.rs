@@ -7,7 +7,7 @@ use tokio::sync::MutexGuard;
 use url::Url;
 
 use super::challenge::Challenge;
-use super::credentials::{Credentials, Found, Login, Looked};
+use super::credentials::{Credentials, Login, LoginLookup, SourcedLogin};
 use super::realm::checked_realm;
 use super::scopes::Scopes;
 use super::state::State;
@@ -25,7 +25,7 @@ pub(crate) struct SignIn {
     state: State,
     tokens: TokenCache,
     /// By repository. What was looked up, also without success, is not looked up again.
-    logins: SingleFlight<String, Looked, Error>,
+    logins: SingleFlight<String, LoginLookup, Error>,
     /// The sources of credentials that were reported.
     reported: Mutex<HashSet<String>>,
     /// Locked by the request that tries credentials that no server has accepted yet: wrong ones are tried once, not by all
@@ -93,7 +93,7 @@ impl SignIn {
     }
 
     /// User and password, for the registry's own host.
-    async fn basic(&self, found: Option<&Found>) -> Result<Authorization<'_>, Error> {
+    async fn basic(&self, found: Option<&SourcedLogin>) -> Result<Authorization<'_>, Error> {
         let Some(found) = found else {
             let refusal = Refusal { status: 401, ..Refusal::default() };
             return Err(self.state.no_credentials(&self.state.registry, refusal));
@@ -112,7 +112,7 @@ impl SignIn {
         transport: &Transport,
         service: &TokenService<'_>,
         scopes: &Scopes,
-        found: Option<&Found>,
+        found: Option<&SourcedLogin>,
     ) -> Result<Token, Error> {
         let key = self.tokens.key(scopes);
         // On the heap: every request's future has this one in it.
@@ -125,7 +125,7 @@ impl SignIn {
         service: &TokenService<'_>,
         key: &TokenKey,
         scopes: &Scopes,
-        found: Option<&Found>,
+        found: Option<&SourcedLogin>,
     ) -> Result<Token, Error> {
         let _proving = if found.is_some() { self.first_to_prove().await } else { None };
         self.state.unless_refused(found)?;
@@ -179,7 +179,7 @@ impl SignIn {
     }
 
     /// The login for a repository, with its source.
-    async fn login(&self, transport: &Transport, repository: &str) -> Result<Option<Found>, Error> {
+    async fn login(&self, transport: &Transport, repository: &str) -> Result<Option<SourcedLogin>, Error> {
         let State { registry, credentials, .. } = &self.state;
         let look_up = async {
             // A helper may take seconds, or never end. It writes nothing, so a run that stops does not wait for it.
@@ -272,7 +272,7 @@ impl SignIn {
     }
 }
 
-fn source_of(found: &Looked) -> String {
+fn source_of(found: &LoginLookup) -> String {
     match found {
         Ok(Some(found)) => format!("from {}", found.origin),
         Ok(None) => "none".to_owned(),

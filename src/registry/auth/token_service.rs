@@ -29,14 +29,14 @@ pub(crate) struct TokenService<'a> {
 pub(crate) enum TokenError {
     /// The service answered with an error.
     Answer(Box<Answer>),
-    /// Nothing that issues tokens answers at the realm.
+    /// No service that issues tokens answers at the realm.
     NoService(Error),
     /// Anything else.
     Other(Error),
 }
 
 impl TokenError {
-    /// The reason, if the error is that a token service does not work or does not exist at the realm: it cannot be reached,
+    /// Returns the reason if the error is that a token service does not work or does not exist at the realm: it cannot be reached,
     /// or its answer judges neither credentials nor scope.
     pub(crate) fn of_no_service(&self) -> Option<String> {
         match self {
@@ -53,7 +53,7 @@ impl TokenError {
 const CLIENT_ID: &str = "manifest-tool";
 
 impl TokenService<'_> {
-    /// Fetches a token: with user and password, with an identity token, or with nothing.
+    /// Fetches a token: with user and password, with an identity token, or without credentials.
     pub(crate) async fn fetch(
         &self,
         transport: &Transport,
@@ -80,7 +80,7 @@ impl TokenService<'_> {
             .ok_or_else(|| TokenError::NoService(self.failed("the token service's answer holds no token")))
     }
 
-    /// Docker's token authentication: `GET realm` with Basic.
+    /// Asks with `GET realm`, with Basic where there are credentials (Docker's token authentication).
     async fn get(
         &self,
         transport: &Transport,
@@ -105,7 +105,7 @@ impl TokenService<'_> {
         self.send(transport, Method::GET, &url, header.as_ref(), None, scopes).await
     }
 
-    /// Docker's OAuth2 form: `POST realm` with the identity token as refresh token.
+    /// Asks with `POST realm` and the identity token as refresh token (Docker's OAuth2 form).
     async fn post(&self, transport: &Transport, scopes: &Scopes, token: &Secret) -> Result<Answer, TokenError> {
         transport.secrets().add(token.reveal());
         let form = Content::Bytes("application/x-www-form-urlencoded".into(), self.form(scopes, token).into());

@@ -25,7 +25,7 @@ pub struct ClientConfig {
     pub plain_http: Hosts,
     /// Which certificates are trusted. Defaults to the system's.
     pub tls: Tls,
-    /// Where credentials come from. Defaults to the environment and the files of Docker and Podman, in the order that
+    /// Where credentials come from. Defaults to `DOCKER_AUTH_CONFIG` and the files of Docker and Podman, in the order that
     /// [`CredentialSources`] lists.
     pub credentials: CredentialSources,
     /// The number of requests in flight at once to one registry. Defaults to 16: registries slow down clients that open

@@ -35,10 +35,10 @@ pub(crate) struct Host {
     /// The URL of its API, once it is found out.
     api: SingleFlight<(), Url, Error>,
     sign_in: SignIn,
-    /// Bounds the requests under way.
+    /// Limits the requests under way.
     slots: Semaphore,
-    /// Bounds the requests that are prepared, each of which takes some 15 KB: those under way, and as many that wait for
-    /// a token or for their turn. The others wait as what they were asked with, which is small.
+    /// Limits the requests that are prepared, each of which takes some 15 KB: those under way, and as many that wait for
+    /// a token or for their turn. The others wait before they are prepared, which takes little memory.
     pub(super) prepared: Semaphore,
     /// Whether a first answer has shown if sign-in is wanted.
     answered: AtomicBool,

@@ -35,18 +35,18 @@ pub enum ErrorKind {
         /// Bytes that are read at most.
         limit: u64,
     },
-    /// What the run keeps of what it reads would take more memory than it may use.
+    /// The run would keep more in memory than it may use.
     OverMemory {
         /// Bytes that it may use.
         limit: usize,
     },
-    /// The bytes are not those that were named.
+    /// The bytes have another digest than the one that was named.
     Digest {
         /// What they should hash to.
         expected: Digest,
         /// What they hash to.
         actual: Digest,
-        /// Who said what they should be.
+        /// What named that digest, such as `descriptor`.
         named_by: &'static str,
     },
     /// The length is not the one that was named.
@@ -56,32 +56,32 @@ pub enum ErrorKind {
         /// Bytes received.
         actual: u64,
     },
-    /// The bytes are no manifest that can be handled.
+    /// The bytes are not a manifest, or one that is not supported.
     Manifest(ManifestError),
     /// An answer that breaks the protocol.
     Protocol(UntrustedText),
     /// The caller's own: what it sends cannot be read, or its precondition is not met.
     Caller(Arc<dyn std::error::Error + Send + Sync>),
-    /// It was not sent, because the run was to end.
+    /// It was not done, because the run was stopped.
     Stopped(StopReason),
     /// It was not sent, because another part of the job had failed.
     NotNeeded,
     /// Signing in failed before the registry or its token service could judge.
     SignIn(UntrustedText),
-    /// The registry or its token service does not let these credentials, or none, do this.
+    /// The registry or its token service does not allow this with these credentials, or without any.
     Denied(Box<Denied>),
     /// The tag points at something else, and the registry does not let it move.
     Immutable {
         /// What the tag points at.
         current: Digest,
-        /// What it was to point at.
+        /// What it should have pointed at.
         wanted: Digest,
         /// The registry's answer.
         refusal: Box<Refusal>,
     },
-    /// A write that was to follow a look at once could not be sent so soon. Nothing was sent.
+    /// A write that had to follow a read at once could not be sent in time, and was not sent.
     Late,
-    /// Writing a tag failed, and the registry does not say either what it points at now.
+    /// Writing a tag failed with this, and it is not known whether the tag was written, or will be.
     Unsettled(Box<ErrorKind>),
 }
 

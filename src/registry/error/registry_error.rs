@@ -96,7 +96,7 @@ impl Error {
         matches!(&self.kind, ErrorKind::Transport { unsent: true, .. })
     }
 
-    /// Whether a request may have been carried out, as nothing is known of its answer.
+    /// Whether a request may have been carried out, as its answer was lost.
     pub(crate) fn is_lost_answer(&self) -> bool {
         matches!(&self.kind, ErrorKind::Transport { unsent: false, .. })
     }

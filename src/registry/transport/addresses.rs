@@ -1,5 +1,5 @@
 //! Which addresses a registry may point to, by realm, redirect or `Location`: not this machine and not its surroundings,
-//! where services trust whoever can reach them.
+//! where services trust any program that can reach them.
 //!
 //! A URL is checked by its text ([`checked_address`]), and a name by what it resolves to ([`GuardedResolver`]), in the
 //! same lookup that the connection is made with: a second lookup might get another answer.
@@ -10,7 +10,7 @@ use std::sync::Arc;
 use reqwest::dns::{Addrs, Name, Resolve, Resolving};
 use url::{Host, Url};
 
-/// Names of metadata services, which give credentials of the machine to whoever asks from it.
+/// Names of metadata services, which give credentials of the machine to any program on it.
 const METADATA_NAMES: [&str; 3] = ["metadata", "metadata.google.internal", "metadata.goog"];
 /// Metadata services that are not at a link-local address: Alibaba Cloud's, Azure's, Oracle Cloud's.
 const METADATA_ADDRESSES: [Ipv4Addr; 3] =

@@ -17,7 +17,7 @@ use crate::registry::error::{Error, ErrorKind, RateLimit, Refusal, TransportFaul
 /// Tokens and error bodies larger than this are not read; bytes.
 pub(crate) const MAX_TALK: u64 = 1 << 20;
 
-/// Bytes of a body that must come within the time that a server may say nothing, unless the body ends before: a server
+/// Bytes of a body that must come within the idle timeout, unless the body ends before: a server
 /// that sends a byte a second would never end. Two kilobytes a second, with the default of 30 s. Blobs, which are streamed,
 /// may be slower.
 const MIN_PROGRESS: usize = 64 << 10;
@@ -67,15 +67,15 @@ pub(crate) struct Reading<'a> {
     pub(crate) url: Url,
     /// Bytes at most.
     pub(crate) limit: u64,
-    /// How long a server may say nothing, or next to nothing: see [`MIN_PROGRESS`].
-    pub(crate) silence: Duration,
+    /// How long a server may send nothing, or too little: see [`MIN_PROGRESS`].
+    pub(crate) idle_timeout: Duration,
     /// What the body is charged to.
     pub(crate) budget: &'a Budget,
     /// What messages may not show of it.
     pub(crate) secrets: &'a Secrets,
     /// The body of a success is left for later.
     pub(crate) streamed: bool,
-    /// What is in it matters: not in the answer to a write that says that it is done.
+    /// Its content matters: not in the answer to a write that says that it succeeded.
     pub(crate) needed: bool,
     /// The request has a body. An answer that refuses it may come before that was sent, and the connection close with it:
     /// the status then says enough.
@@ -183,7 +183,7 @@ impl Answer {
         let refusal = Box::new(self.refusal());
         let kind = match self.elsewhere.clone() {
             None => ErrorKind::Answer(refusal),
-            // Not the registry's doing, and nothing that signing in would mend.
+            // It is not the registry's answer, and signing in would not change it.
             Some(host) => ErrorKind::Elsewhere { host, refusal },
         };
         Error::new(subject, kind)
@@ -199,12 +199,12 @@ async fn read_body(mut response: Response, limit: u64, reading: &Reading<'_>) ->
     };
     let over_limit = |error| Error::new(reading.subject, ErrorKind::from(error));
     let (mut body, mut charge) = (Vec::new(), reading.budget.open());
-    let (mut due, mut progress) = (Instant::now() + reading.silence, 0);
+    let (mut due, mut progress) = (Instant::now() + reading.idle_timeout, 0);
     loop {
         let Ok(chunk) = tokio::time::timeout_at(due, response.chunk()).await else {
             return Err(match progress {
-                0 => broke_off(silent(reading.silence)).with_fault(Some(TransportFault::Silent)),
-                _ => broke_off(slow(progress, reading.silence)),
+                0 => broke_off(silent(reading.idle_timeout)).with_fault(Some(TransportFault::Silent)),
+                _ => broke_off(slow(progress, reading.idle_timeout)),
             });
         };
         let chunk = match chunk {
@@ -222,19 +222,19 @@ async fn read_body(mut response: Response, limit: u64, reading: &Reading<'_>) ->
         body.extend_from_slice(&chunk);
         progress += chunk.len();
         if progress >= MIN_PROGRESS {
-            (due, progress) = (Instant::now() + reading.silence, 0);
+            (due, progress) = (Instant::now() + reading.idle_timeout, 0);
         }
     }
 }
 
-/// How messages say that a server said nothing.
-pub(crate) fn silent(silence: Duration) -> String {
-    format!("nothing came for {} s", silence.as_secs_f64())
+/// How messages say that a server sent nothing.
+pub(crate) fn silent(idle_timeout: Duration) -> String {
+    format!("nothing came for {} s", idle_timeout.as_secs_f64())
 }
 
 /// How messages say that a server sent too little.
-fn slow(bytes: usize, silence: Duration) -> String {
-    format!("only {bytes} bytes came in {} s", silence.as_secs_f64())
+fn slow(bytes: usize, idle_timeout: Duration) -> String {
+    format!("only {bytes} bytes came in {} s", idle_timeout.as_secs_f64())
 }
 
 /// How messages name a host that the registry redirects to.

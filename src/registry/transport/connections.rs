@@ -8,7 +8,7 @@ use url::Url;
 
 use super::addresses::{Guard, GuardedResolver};
 use super::failure::Failure;
-use super::preconnect::{Ahead, Kept};
+use super::preconnect::{Preconnect, SpareConnections};
 use super::proxies::{Proxies, Route};
 use super::redact::host_of;
 use super::tls::{NoIdentity, Tls, Way};
@@ -17,8 +17,8 @@ use super::tls::{NoIdentity, Tls, Way};
 pub(crate) struct Connections {
     tls: Tls,
     proxies: Proxies,
-    /// How long a server may say nothing.
-    silence: Duration,
+    /// How long a server may send nothing.
+    idle_timeout: Duration,
     known: Mutex<Known>,
 }
 
@@ -26,14 +26,14 @@ pub(crate) struct Connections {
 struct Known {
     profiles: HashMap<String, Result<Profile, String>>,
     clients: HashMap<Profile, Result<reqwest::Client, String>>,
-    kept: HashMap<String, Kept>,
+    kept: HashMap<String, SpareConnections>,
     no_identities: HashMap<String, NoIdentity>,
 }
 
 /// What has to be alike for two hosts to share a pool.
 #[derive(Clone, PartialEq, Eq, Hash)]
 struct Profile {
-    /// A registry has a pool of its own, into which connections opened ahead for it go.
+    /// A registry has a pool of its own, which takes the connections that were opened for it beforehand.
     origin: Option<String>,
     route: Route,
     /// Without TLS nothing is loaded.
@@ -55,8 +55,8 @@ impl Known {
 
 impl Connections {
     /// No file is read and no connection opened before the first request.
-    pub(crate) fn new(tls: Tls, silence: Duration) -> Self {
-        Self { tls, proxies: Proxies::from_env(), silence, known: Mutex::default() }
+    pub(crate) fn new(tls: Tls, idle_timeout: Duration) -> Self {
+        Self { tls, proxies: Proxies::from_env(), idle_timeout, known: Mutex::default() }
     }
 
     /// The client for a URL of the registry at `api`, or one that this registry points to.
@@ -130,7 +130,7 @@ impl Connections {
         &self,
         profile: &Profile,
         no_identity: NoIdentity,
-        ahead: Option<Ahead>,
+        preconnect: Option<Preconnect>,
     ) -> Result<reqwest::Client, String> {
         // The pool's TLS is that of the connection to the proxy as well.
         let has_tls_proxy = matches!(&profile.route, Route::Through(proxy) if proxy.scheme() == "https");
@@ -139,23 +139,24 @@ impl Connections {
             Some(host) => Way::AnyCertificateOf { host, checks_others: has_tls_proxy, folders: &profile.folders },
             None => Way::Checked(&profile.folders),
         };
-        let builder = builder(profile, self.silence)?.tls_backend_preconfigured(self.tls.config(&way, no_identity)?);
-        let builder = match ahead {
-            Some(ahead) => builder.connector_layer(ahead),
+        let builder =
+            builder(profile, self.idle_timeout)?.tls_backend_preconfigured(self.tls.config(&way, no_identity)?);
+        let builder = match preconnect {
+            Some(preconnect) => builder.connector_layer(preconnect),
             None => builder,
         };
         builder.build().map_err(|error| Failure::of(&error).reason)
     }
 }
 
-fn builder(profile: &Profile, silence: Duration) -> Result<reqwest::ClientBuilder, String> {
+fn builder(profile: &Profile, idle_timeout: Duration) -> Result<reqwest::ClientBuilder, String> {
     // Digests are those of bytes that are not encoded; without this header any coding may come (RFC 9110, section 12.5.3).
     let headers = HeaderMap::from_iter([(ACCEPT_ENCODING, HeaderValue::from_static("identity"))]);
     let builder = reqwest::Client::builder()
         .default_headers(headers)
         .user_agent(concat!("manifest-tool/", env!("CARGO_PKG_VERSION")))
-        .connect_timeout(silence)
-        // Redirects are followed by `Client`, which knows who may get what.
+        .connect_timeout(idle_timeout)
+        // `Transport::exchange` follows redirects: it knows which host may get which header.
         .redirect(reqwest::redirect::Policy::none())
         .referer(false);
     let builder = match &profile.route {
@@ -178,7 +179,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_folder_of_a_host_is_for_it_alone() {
+    fn the_folder_of_a_host_is_only_for_that_host() {
         let certs = tempfile::tempdir().unwrap();
         for name in ["r.io", "r.io:5000", "s.io:443", "..x"] {
             std::fs::create_dir(certs.path().join(name)).unwrap();

@@ -48,15 +48,7 @@ impl Transport {
         attempt: u32,
     ) -> Result<Response, NotSent> {
         let client = self.connections().client(url, api)?;
-        let mut headers = HeaderMap::new();
-        if let Some(accept) = request.accept {
-            headers.insert(ACCEPT, HeaderValue::from_static(accept));
-        }
-        if let Some(authorization) = authorization {
-            self.secrets().add_authorization(authorization);
-            let value = secret_value(authorization);
-            headers.insert(AUTHORIZATION, value.ok_or("the credentials have characters that cannot be sent")?);
-        }
+        let mut headers = self.headers(request, authorization)?;
         let is_secret = match request.service {
             Service::Registry => authorization.is_some() && url.origin() == api.origin(),
             // A form holds an identity token.
@@ -85,6 +77,20 @@ impl Transport {
             let failure = self.connections().failure(url, &error);
             NotSent { failure, unsent: error.is_connect() || error.is_builder() }
         })
+    }
+
+    /// The headers of a request, except those of its body.
+    fn headers(&self, request: &WireRequest, authorization: Option<&Secret>) -> Result<HeaderMap, NotSent> {
+        let mut headers = HeaderMap::new();
+        if let Some(accept) = request.accept {
+            headers.insert(ACCEPT, HeaderValue::from_static(accept));
+        }
+        if let Some(authorization) = authorization {
+            self.secrets().add_authorization(authorization);
+            let value = secret_value(authorization);
+            headers.insert(AUTHORIZATION, value.ok_or("the credentials have characters that cannot be sent")?);
+        }
+        Ok(headers)
     }
 }
 

@@ -155,7 +155,7 @@ impl Transport {
             request: request.name(),
             url,
             limit: request.limit,
-            silence: self.idle_timeout(),
+            idle_timeout: self.idle_timeout(),
             budget: self.budget(),
             secrets: self.secrets(),
             needed: request.can_be_given_up(),

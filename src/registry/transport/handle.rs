@@ -30,7 +30,7 @@ pub(crate) struct TransportConfig {
     pub(crate) events: Events,
 }
 
-/// Sends requests, one at a time or again where that may help. Knows nothing of credentials except that they are secret.
+/// Sends requests, one at a time or again where that may help. It knows of credentials only that they are secret.
 pub(crate) struct Transport {
     connections: Connections,
     plain_http: Hosts,
@@ -50,7 +50,7 @@ pub(crate) struct Transport {
 const MAX_WARNINGS: usize = 100;
 
 impl Transport {
-    /// Opens and reads no file and no connection before the first request.
+    /// Creates a transport. No file is read and no connection opened before the first request.
     pub(crate) fn new(config: TransportConfig) -> Self {
         let TransportConfig { plain_http, tls, retry, idle_timeout, stop, events } = config;
         Self {

@@ -1,4 +1,4 @@
-//! How long a server may say nothing. reqwest's own limits count from the beginning of a request, and would cut off a
+//! The idle timeout: how long a server may send nothing. reqwest's own limits count from the beginning of a request, and would cut off a
 //! large blob that is on its way.
 
 use std::sync::{Arc, Mutex, PoisonError};
@@ -39,11 +39,11 @@ impl Progress {
         reqwest::Body::wrap_stream(stream.inspect(move |_| progress.note()))
     }
 
-    /// Does the work, unless nothing goes out and nothing comes for so long.
-    pub(crate) async fn within<T>(&self, silence: Duration, work: impl Future<Output = T>) -> Option<T> {
+    /// Does the work, unless no byte goes out or comes in for this long.
+    pub(crate) async fn within<T>(&self, idle_timeout: Duration, work: impl Future<Output = T>) -> Option<T> {
         let mut work = std::pin::pin!(work);
         loop {
-            let until = self.last() + silence;
+            let until = self.last() + idle_timeout;
             if until <= Instant::now() {
                 return None;
             }
@@ -60,7 +60,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_goes_on_is_not_silent() {
+    fn work_that_makes_progress_does_not_time_out() {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build().unwrap();
         let silence = Duration::from_millis(100);
         runtime.block_on(async {

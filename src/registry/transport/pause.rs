@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 /// A pause that becomes longer by this is reported again.
 const NEWS: Duration = Duration::from_secs(1);
 
-/// The time until which a host is left alone, as it asked for, or as it does not take connections.
+/// The time until which no request is sent to a host, because it asked for a wait or takes no connection.
 #[derive(Default)]
 pub(crate) struct Pause(Mutex<Option<Instant>>);
 

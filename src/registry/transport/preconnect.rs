@@ -1,6 +1,6 @@
-//! Connections opened ahead of the requests that will want them.
+//! Opens connections before the requests that will need them.
 //!
-//! While the first request of a host finds out how to sign in, the others know already that they will each need a
+//! While the first request of a host finds out how to sign in, it is known already that each of the others will need a
 //! connection, where the host speaks HTTP/1.1. reqwest opens one only for a request; so a second client, whose pool is
 //! always empty, is given requests for which its connector connects, keeps the connection, and fails. The first
 //! client's connector takes what was kept.
@@ -16,7 +16,7 @@ use tower_service::Service;
 
 /// Connections of one origin that no request has yet.
 #[derive(Clone, Default)]
-pub(crate) struct Kept(Arc<Mutex<Vec<Connection>>>);
+pub(crate) struct SpareConnections(Arc<Mutex<Vec<Connection>>>);
 
 struct Connection {
     opened: Instant,
@@ -24,10 +24,10 @@ struct Connection {
     connection: Box<dyn Any + Send>,
 }
 
-/// A server may close what it hears nothing on.
+/// A server may close a connection on which no request comes.
 const MAX_AGE: Duration = Duration::from_secs(5);
 
-impl Kept {
+impl SpareConnections {
     fn put(&self, connection: Box<dyn Any + Send>) {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).push(Connection { opened: Instant::now(), connection });
     }
@@ -39,36 +39,36 @@ impl Kept {
     }
 
     /// For the client that sends requests: takes a connection that was kept, before it opens one.
-    pub(crate) fn takes(&self) -> Ahead {
-        Ahead { kept: self.clone(), opens: false }
+    pub(crate) fn takes(&self) -> Preconnect {
+        Preconnect { kept: self.clone(), opens: false }
     }
 
     /// For the client that never sends: keeps each connection that it opens.
-    pub(crate) fn opens(&self) -> Ahead {
-        Ahead { kept: self.clone(), opens: true }
+    pub(crate) fn opens(&self) -> Preconnect {
+        Preconnect { kept: self.clone(), opens: true }
     }
 }
 
 /// The layer around reqwest's connector.
 #[derive(Clone)]
-pub(crate) struct Ahead {
-    kept: Kept,
+pub(crate) struct Preconnect {
+    kept: SpareConnections,
     opens: bool,
 }
 
 #[derive(Clone)]
 pub(crate) struct Connector<S> {
     inner: S,
-    ahead: Ahead,
+    preconnect: Preconnect,
 }
 
 type BoxError = Box<dyn std::error::Error + Send + Sync>;
 
-impl<S> Layer<S> for Ahead {
+impl<S> Layer<S> for Preconnect {
     type Service = Connector<S>;
 
     fn layer(&self, inner: S) -> Connector<S> {
-        Connector { inner, ahead: self.clone() }
+        Connector { inner, preconnect: self.clone() }
     }
 }
 
@@ -87,13 +87,13 @@ where
     }
 
     fn call(&mut self, destination: D) -> Self::Future {
-        if !self.ahead.opens {
-            return match self.ahead.kept.take() {
+        if !self.preconnect.opens {
+            return match self.preconnect.kept.take() {
                 Some(connection) => Box::pin(std::future::ready(Ok(connection))),
                 None => Box::pin(self.inner.call(destination)),
             };
         }
-        let (connecting, kept) = (self.inner.call(destination), self.ahead.kept.clone());
+        let (connecting, kept) = (self.inner.call(destination), self.preconnect.kept.clone());
         Box::pin(async move {
             kept.put(Box::new(connecting.await?));
             Err("kept for another request".into())

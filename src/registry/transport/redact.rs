@@ -2,7 +2,7 @@ use std::fmt;
 
 use crate::image::one_line;
 
-/// A password or token: readable on purpose only, and `****` wherever it is printed.
+/// A password or token. `Debug` prints `****`.
 #[derive(Clone, PartialEq, Eq, serde::Deserialize)]
 #[serde(transparent)]
 pub struct Secret(String);
@@ -49,7 +49,7 @@ pub(crate) fn redacted(url: &url::Url) -> String {
     shown.set_query(None);
     let pairs = url.query_pairs().map(|(key, value)| match SHOWN.contains(&key.as_ref()) {
         true => format!("{key}={value}"),
-        // What stands alone may be the secret itself.
+        // A key without a value may be the secret itself.
         false if value.is_empty() => "****".to_owned(),
         false => format!("{key}=****"),
     });

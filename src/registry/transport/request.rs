@@ -61,7 +61,7 @@ impl WireRequest {
         self.method == Method::GET || self.method == Method::HEAD
     }
 
-    /// Whether it changes nothing, so that it can be given up at any time: a read, or a request for a token.
+    /// Whether it can be given up at any time, as it changes no content: a read, or a request for a token.
     pub(crate) fn can_be_given_up(&self) -> bool {
         self.is_read() || self.service == Service::Token
     }

@@ -1,27 +1,30 @@
-//! What is tried again, and when. Pure: the time and chance are passed in.
+//! Which requests are sent again, and when. Pure: time and chance are passed in.
 //!
 //! Everything this client sends may be repeated: reads, mounts, uploads of content that its digest names, and
 //! manifests under their digest or tag.
 
 use std::time::{Duration, SystemTime};
 
-/// How often and how long to try.
+/// How often a request is sent again, and after which wait.
+///
+/// A request is sent again after an answer of 408, 429, 500, 502, 503 or 504, and where there was no answer. The first wait
+/// is a quarter of a second, and each further one twice as long, less up to a half by chance. A registry that asks for a
+/// longer wait gets it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct RetryPolicy {
-    /// Times that a request is sent again.
+    /// The number of times that a request is sent again. Defaults to 5.
     pub retries: u32,
-    /// The longest wait before one, whatever a registry asks for.
+    /// The longest wait before a request is sent again, whatever a registry asks for. Defaults to 60 s.
     pub max_wait: Duration,
 }
 
 impl Default for RetryPolicy {
-    /// Five times, a minute at most.
     fn default() -> Self {
         Self { retries: 5, max_wait: Duration::from_secs(60) }
     }
 }
 
-/// The first wait without a word from the registry; each further one is twice as long.
+/// The first wait where the registry asks for none; each further one is twice as long.
 const FIRST: Duration = Duration::from_millis(250);
 
 impl RetryPolicy {
@@ -38,17 +41,17 @@ impl RetryPolicy {
     }
 }
 
-/// Whether an answer is worth another try: the server's trouble, or too much at once.
+/// Whether an answer is worth another try: the server failed, or was asked for too much at once.
 pub(crate) fn is_transient(status: u16) -> bool {
     matches!(status, 408 | 429 | 500 | 502 | 503 | 504)
 }
 
-/// Whether the whole host is to be left alone, and not this request alone put off.
+/// Whether all requests to the host wait, and not only this one.
 pub(crate) fn is_for_all(status: u16) -> bool {
     matches!(status, 429 | 503)
 }
 
-/// The longest that is understood; a cap comes later.
+/// The longest wait that is read, in seconds; `max_wait` caps it.
 const YEAR: f64 = 365.0 * 24.0 * 3600.0;
 
 /// What a registry asks for: `Retry-After` in seconds or as a date (RFC 9110, section 10.2.3), else GHCR's words in the

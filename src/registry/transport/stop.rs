@@ -5,11 +5,11 @@ use tokio::sync::watch;
 
 use crate::registry::error::StopReason;
 
-/// How long a write that is under way may still take: who sends SIGTERM often kills ten seconds later.
+/// How long a write that is under way may still take: many programs that send SIGTERM send SIGKILL ten seconds later.
 pub(crate) const GRACE: Duration = Duration::from_secs(3);
 
-/// Tells a [`Client`](crate::registry::Client) to send nothing more. What is being written has three seconds to come to its end;
-/// reads and waits are given up.
+/// Ends the work of a [`Client`](crate::registry::Client) early. A write that is under way has three seconds to come to its
+/// end; reads, waits and requests for tokens end at once. Clones are the same stop.
 #[derive(Debug, Clone)]
 pub struct Stop(Arc<watch::Sender<Option<StopReason>>>);
 
@@ -20,7 +20,7 @@ impl Default for Stop {
 }
 
 impl Stop {
-    /// Stops. The first reason stays.
+    /// Stops the clients that have this stop. The first reason stays.
     pub fn raise(&self, reason: StopReason) {
         self.0.send_if_modified(|raised| {
             let first = raised.is_none();
@@ -29,13 +29,16 @@ impl Stop {
         });
     }
 
-    /// Why, if it was raised.
+    /// The reason for which it was raised, if it was.
     #[must_use]
     pub fn raised(&self) -> Option<StopReason> {
         *self.0.borrow()
     }
 
-    /// Does the work, unless it is raised and the work is not done soon after.
+    /// Does the work, unless it is raised and the work is not done three seconds later.
+    ///
+    /// # Errors
+    /// The reason for which it was raised.
     pub async fn or_soon<T>(&self, work: impl Future<Output = T>) -> Result<T, StopReason> {
         let mut work = std::pin::pin!(work);
         match self.or(work.as_mut()).await {
@@ -44,7 +47,10 @@ impl Stop {
         }
     }
 
-    /// Does the work, unless it is raised before.
+    /// Does the work, unless it is raised before the work is done.
+    ///
+    /// # Errors
+    /// The reason for which it was raised.
     pub async fn or<T>(&self, work: impl Future<Output = T>) -> Result<T, StopReason> {
         let mut receiver = self.0.subscribe();
         let raised = std::pin::pin!(async move {

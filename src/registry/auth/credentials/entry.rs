@@ -4,13 +4,13 @@ use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD_NO_PAD;
 use serde_json::{Map, Value};
 
-use super::login::{Found, Login, Looked};
+use super::login::{Login, LoginLookup, SourcedLogin};
 use crate::registry::error::CredentialOrigin;
 use crate::registry::transport::redact::Secret;
 
 /// One entry of `auths`, as Docker reads it: a token before `auth`, `auth` before `username` and `password`; empty
 /// fields, which Docker writes beside a `credsStore`, count as absent.
-pub(super) fn read_auth(key: &str, entry: &Map<String, Value>, origin: CredentialOrigin) -> Looked {
+pub(super) fn read_auth(key: &str, entry: &Map<String, Value>, origin: CredentialOrigin) -> LoginLookup {
     let field = |name: &str| entry.get(name).and_then(Value::as_str).filter(|text| !text.is_empty());
     let login = if let Some(token) = field("registrytoken") {
         Login::RegistryToken(Secret::new(token))
@@ -24,7 +24,7 @@ pub(super) fn read_auth(key: &str, entry: &Map<String, Value>, origin: Credentia
     } else {
         return Ok(None);
     };
-    Ok(Some(Found { login, origin }))
+    Ok(Some(SourcedLogin { login, origin }))
 }
 
 /// `USER:PASSWORD` in base64, with or without padding. As Docker reads it: line breaks, which `base64` puts after 76

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use super::entry::read_auth;
 use super::file::{ConfigFile, Form, Located};
 use super::helper;
-use super::login::{Found, Looked};
+use super::login::{LoginLookup, SourcedLogin};
 use super::paths::{config_in, default_config, in_home, podman_runtime, variable};
 use super::sources::{CredentialSources, Given};
 use crate::registry::error::CredentialOrigin;
@@ -27,7 +27,7 @@ pub(crate) struct Credentials {
     unused: Option<String>,
     files: Vec<Arc<ConfigFile>>,
     /// Each helper is run once for a key, whatever comes of it.
-    asked: SingleFlight<(String, String), Looked, Infallible>,
+    asked: SingleFlight<(String, String), LoginLookup, Infallible>,
 }
 
 impl Credentials {
@@ -74,9 +74,9 @@ impl Credentials {
     ///
     /// # Errors
     /// A configuration cannot be read or a helper fails, before a source that has one.
-    pub(crate) async fn find(&self, registry: &str, repository: &str) -> Looked {
+    pub(crate) async fn find(&self, registry: &str, repository: &str) -> LoginLookup {
         if let Some(given) = self.given.as_ref().filter(|given| given.registry == registry) {
-            return Ok(Some(Found {
+            return Ok(Some(SourcedLogin {
                 login: given.login.clone(),
                 origin: CredentialOrigin::above_files(given.source.clone()),
             }));
@@ -117,7 +117,7 @@ impl Credentials {
         false
     }
 
-    async fn ask_once(&self, key: String, name: String, file: &str) -> Looked {
+    async fn ask_once(&self, key: String, name: String, file: &str) -> LoginLookup {
         let asked = (key, name);
         let asking = async { Ok(helper::get(&asked.0, &asked.1, file).await) };
         self.asked.get(&asked, asking).await.unwrap_or_else(|never| match never {})

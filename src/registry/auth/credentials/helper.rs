@@ -4,7 +4,7 @@ use futures_util::future::try_join3;
 use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::process::Command;
 
-use super::login::{Found, Login, Looked};
+use super::login::{Login, LoginLookup, SourcedLogin};
 use crate::image::one_line;
 use crate::registry::error::CredentialOrigin;
 use crate::registry::transport::redact::Secret;
@@ -60,7 +60,7 @@ async fn read(pipe: Option<impl AsyncRead + Unpin>) -> std::io::Result<String> {
 }
 
 /// Asks a helper for the credentials of a key. `file` is what named the helper.
-pub(super) async fn get(key: &str, name: &str, file: &str) -> Looked {
+pub(super) async fn get(key: &str, name: &str, file: &str) -> LoginLookup {
     // `{}` is what some helpers answer without credentials for the host.
     #[derive(serde::Deserialize)]
     #[serde(rename_all = "PascalCase")]
@@ -87,7 +87,7 @@ pub(super) async fn get(key: &str, name: &str, file: &str) -> Looked {
         "<token>" => Login::IdentityToken(secret),
         _ => Login::Password { user: username, password: secret },
     };
-    Ok(Some(Found { login, origin: CredentialOrigin::file(format!("docker-credential-{name}")) }))
+    Ok(Some(SourcedLogin { login, origin: CredentialOrigin::file(format!("docker-credential-{name}")) }))
 }
 
 /// Whether a helper that failed has nothing for the host: the words of docker-credential-helpers.

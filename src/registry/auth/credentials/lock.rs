@@ -5,7 +5,7 @@ use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-/// A change takes milliseconds, so whoever holds the lock for this long hangs.
+/// A change takes milliseconds, so a process that holds the lock for this long hangs.
 const MAX_WAIT: Duration = Duration::from_secs(30);
 /// The time between two tries, with as much again by chance, so that waiters do not try in step; milliseconds.
 const PAUSE: u64 = 10;

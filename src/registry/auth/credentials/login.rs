@@ -20,10 +20,10 @@ pub enum Login {
 
 /// A login, and where it comes from.
 #[derive(Debug, Clone)]
-pub(crate) struct Found {
+pub(crate) struct SourcedLogin {
     pub(crate) login: Login,
     pub(crate) origin: CredentialOrigin,
 }
 
 /// The result of a search for a login. `None`: no source has one.
-pub(crate) type Looked = Result<Option<Found>, String>;
+pub(crate) type LoginLookup = Result<Option<SourcedLogin>, String>;

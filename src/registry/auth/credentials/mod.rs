@@ -14,7 +14,7 @@ mod store;
 
 pub(crate) use finder::Credentials;
 pub use login::Login;
-pub(crate) use login::{Found, Looked};
+pub(crate) use login::{LoginLookup, SourcedLogin};
 pub(crate) use paths::HOME;
 pub use sources::{CredentialSources, Given};
 pub(crate) use store::{Stored, erase, store};
