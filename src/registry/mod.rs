@@ -2,7 +2,7 @@
 //!
 //! OCI distribution-spec; Docker's token authentication.
 //!
-//! Layers, each of which imports only from those below it:
+//! Layers, each of which imports only from those below it, and no files in a circle:
 //!
 //! - `api`: the requests of the distribution-spec, as methods of [`Client`].
 //! - `client`: [`Client`], what is known of each registry, and the loop that signs and sends a request.
@@ -16,6 +16,8 @@ mod client;
 mod error;
 #[cfg(fuzzing)]
 pub mod fuzzing;
+#[cfg(test)]
+mod layers;
 mod transport;
 
 pub use api::TagList;

@@ -100,7 +100,8 @@ impl Client {
     /// Asks a registry about a repository: signed in, and again where that may help, but nothing is compared with
     /// anything. Answers of any status come back.
     ///
-    /// Errors: no answer, or none that can be read.
+    /// # Errors
+    /// No answer, or one that cannot be read.
     pub(crate) async fn ask(&self, repository: &Reference, question: &Question) -> Result<Told, Error> {
         let method = match question.verb {
             Verb::Delete => Method::DELETE,

@@ -109,7 +109,8 @@ impl Client {
     /// The digest that a reference stands for now, `None` where there is none: a HEAD, and a GET where the answer to
     /// that does not tell. It is asked with the right to push, as what is written next.
     ///
-    /// Errors: the registry's answer, if it neither names a digest nor says that there is nothing.
+    /// # Errors
+    /// The registry's answer, if it neither names a digest nor says that there is no such manifest.
     pub async fn current_digest(&self, reference: &Reference) -> Result<Option<Digest>, Error> {
         let request = head_request(reference);
         let answer = self.send(reference.registry(), &request).await?;

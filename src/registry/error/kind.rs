@@ -8,7 +8,7 @@ use super::stop_reason::StopReason;
 use crate::image::{Digest, ManifestError, UntrustedText};
 use crate::memory::OverLimit;
 
-/// The kinds of [`Error`]. New kinds may be added.
+/// The kinds of [`Error`](super::Error). New kinds may be added.
 #[derive(Debug, Clone)]
 #[non_exhaustive]
 pub enum ErrorKind {

@@ -109,7 +109,8 @@ impl Answer {
     /// Unpacks a body that came encoded although that was not asked for. Bytes that have the expected digest stay as they
     /// are: then the header is wrong. What is compared with digests and parsed are the unpacked bytes.
     ///
-    /// Errors: see [`encoding::decoded`]. The body of an answer of 400 and above is then left out.
+    /// # Errors
+    /// Those of [`encoding::decoded`]. The body of an answer of 400 and above is then left out.
     pub(crate) fn decode(
         mut self,
         expected: &Expected,

@@ -11,7 +11,7 @@ use super::failure::Failure;
 use super::preconnect::{Preconnect, SpareConnections};
 use super::proxies::{Proxies, Route};
 use super::redact::host_of;
-use super::tls::{NoIdentity, Tls, Way};
+use super::tls::{NoIdentity, Tls, TlsMode};
 
 /// The connections of a run: one pool for each way to prove a host's identity.
 pub(crate) struct Connections {
@@ -61,7 +61,8 @@ impl Connections {
 
     /// The client for a URL of the registry at `api`, or one that this registry points to.
     ///
-    /// Errors: files of certificates that cannot be read, and a variable that does not name a proxy.
+    /// # Errors
+    /// A file of certificates cannot be read, or a variable does not name a proxy.
     pub(crate) fn client(&self, url: &Url, api: &Url) -> Result<reqwest::Client, String> {
         let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
         let origin = [url, api].map(|url| url.origin().ascii_serialization()).join(" of ");
@@ -134,13 +135,13 @@ impl Connections {
     ) -> Result<reqwest::Client, String> {
         // The pool's TLS is that of the connection to the proxy as well.
         let has_tls_proxy = matches!(&profile.route, Route::Through(proxy) if proxy.scheme() == "https");
-        let way = match &profile.unchecked {
-            _ if !profile.tls && !has_tls_proxy => Way::Without,
-            Some(host) => Way::AnyCertificateOf { host, checks_others: has_tls_proxy, folders: &profile.folders },
-            None => Way::Checked(&profile.folders),
+        let mode = match &profile.unchecked {
+            _ if !profile.tls && !has_tls_proxy => TlsMode::Without,
+            Some(host) => TlsMode::AnyCertificateOf { host, checks_others: has_tls_proxy, folders: &profile.folders },
+            None => TlsMode::Checked(&profile.folders),
         };
         let builder =
-            builder(profile, self.idle_timeout)?.tls_backend_preconfigured(self.tls.config(&way, no_identity)?);
+            builder(profile, self.idle_timeout)?.tls_backend_preconfigured(self.tls.config(&mode, no_identity)?);
         let builder = match preconnect {
             Some(preconnect) => builder.connector_layer(preconnect),
             None => builder,

@@ -23,7 +23,8 @@ pub(crate) fn encodings(headers: &HeaderMap) -> Vec<String> {
 /// Unpacks a body that came with these codings, up to `limit` bytes. A body that is not gzip although its header says
 /// so is returned as it is: a proxy may have unpacked it and kept the header.
 ///
-/// Errors: a coding other than gzip, more than `limit` bytes, more memory than the run may use, or data that is cut off or
+/// # Errors
+/// A coding other than gzip, more than `limit` bytes, more memory than the run may use, or data that is cut off or
 /// broken.
 pub(crate) fn decoded(
     body: Bytes,

@@ -61,7 +61,8 @@ impl Proxies {
 
     /// Chooses the route to a URL. Loopback is reached without a proxy, as with Go's programs.
     ///
-    /// Errors: `HTTP_PROXY` or `HTTPS_PROXY` does not name a proxy. An `ALL_PROXY` that does not is ignored.
+    /// # Errors
+    /// `HTTP_PROXY` or `HTTPS_PROXY` does not name a proxy. An `ALL_PROXY` that does not is ignored.
     pub(crate) fn route(&self, url: &Url) -> Result<Route, String> {
         if is_loopback(url) || self.except.contains(url) {
             return Ok(Route::Direct);

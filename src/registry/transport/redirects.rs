@@ -44,7 +44,8 @@ pub(crate) fn pointed_to(api: &Url, base: &Url, location: &str) -> Result<Url, S
 /// The URL that an answer names in `Location`, such as that of an upload session: relative to the URL that answered (RFC
 /// 9110, section 10.2.2), and without a fragment. `None` if it names none.
 ///
-/// Errors: it may not be followed; see [`pointed_to`].
+/// # Errors
+/// It may not be followed; see [`pointed_to`].
 pub(crate) fn location(api: &Url, answer: &Answer) -> Result<Option<Url>, String> {
     let Some(location) = answer.headers.get(LOCATION) else { return Ok(None) };
     let mut url = pointed_to(api, &answer.url, &String::from_utf8_lossy(location.as_bytes()))?;

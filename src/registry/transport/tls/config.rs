@@ -13,7 +13,8 @@ use crate::registry::transport::hosts::Hosts;
 /// Which certificates are trusted, and the files that they come from.
 #[derive(Debug, Clone, Default)]
 pub struct Tls {
-    /// Registries to take any certificate from, as far as this run's references name them, and from no other host.
+    /// Registries whose certificates are not checked, under the names that references give them. Those of other hosts are.
+    /// Defaults to none.
     pub insecure: Hosts,
     /// PEM files of certificates to trust besides the system's: CA certificates, or self-signed ones of servers. On Linux
     /// `SSL_CERT_FILE` and `SSL_CERT_DIR` take the place of the system's.
@@ -24,29 +25,30 @@ pub struct Tls {
 }
 
 /// How the TLS connections of one pool are made.
-pub(crate) enum Way<'a> {
+pub(crate) enum TlsMode<'a> {
     /// No connection of the pool uses TLS.
     Without,
     /// Any certificate of this host is accepted; the folders may have the client's own. With `checks_others`, those of
     /// other hosts, such as a proxy, are checked.
     AnyCertificateOf { host: &'a str, checks_others: bool, folders: &'a [PathBuf] },
-    /// The system's certificates are trusted, those of `--ca-cert`, and those of the host's folders.
+    /// The system's certificates are trusted, those of [`Tls::ca_certs`], and those of the host's folders.
     Checked(&'a [PathBuf]),
 }
 
 impl Tls {
     /// Makes the configuration for one pool of connections; `no_identity` is used where the client has no certificate.
     ///
-    /// Errors: files that cannot be read.
-    pub(crate) fn config(&self, way: &Way<'_>, no_identity: NoIdentity) -> Result<ClientConfig, String> {
+    /// # Errors
+    /// A file cannot be read.
+    pub(crate) fn config(&self, mode: &TlsMode<'_>, no_identity: NoIdentity) -> Result<ClientConfig, String> {
         let provider = Arc::new(rustls::crypto::ring::default_provider());
-        let (folders, verifier): (_, Arc<dyn ServerCertVerifier>) = match way {
-            Way::Without => (&[][..], Arc::new(TrustedCertificates::none(&provider))),
-            Way::AnyCertificateOf { host, checks_others, folders } => {
+        let (folders, verifier): (_, Arc<dyn ServerCertVerifier>) = match mode {
+            TlsMode::Without => (&[][..], Arc::new(TrustedCertificates::none(&provider))),
+            TlsMode::AnyCertificateOf { host, checks_others, folders } => {
                 let others = if *checks_others { Some(self.trusted(&[], &provider)?) } else { None };
                 (*folders, Arc::new(AnyCertificate::of(host, others, &provider)))
             }
-            Way::Checked(folders) => (*folders, Arc::new(self.trusted(folders, &provider)?)),
+            TlsMode::Checked(folders) => (*folders, Arc::new(self.trusted(folders, &provider)?)),
         };
         let mut identity = None;
         for folder in folders {
@@ -67,7 +69,7 @@ impl Tls {
         Ok(config)
     }
 
-    /// The system's certificates, those of `--ca-cert`, and those of a host's folders.
+    /// The system's certificates, those of [`Self::ca_certs`], and those of a host's folders.
     fn trusted(&self, folders: &[PathBuf], provider: &Arc<CryptoProvider>) -> Result<TrustedCertificates, String> {
         let mut trusted = Vec::new();
         if let Some(path) = system_bundle_if_unnamed() {

@@ -8,6 +8,6 @@ mod verifier;
 mod words;
 
 pub use config::Tls;
-pub(crate) use config::Way;
+pub(crate) use config::TlsMode;
 pub(crate) use identity::NoIdentity;
 pub(crate) use words::words;

@@ -126,7 +126,7 @@ impl ServerCertVerifier for TrustedCertificates {
     }
 }
 
-/// Accepts any certificate of one host, for `--insecure`. The server must still prove that it has the certificate's key.
+/// Accepts any certificate of one host. The server must still prove that it has the certificate's key.
 #[derive(Debug)]
 pub(super) struct AnyCertificate {
     host: String,
