@@ -13,6 +13,7 @@ mod measure;
 mod peers;
 mod proxy;
 mod scenes;
+mod work;
 
 use std::time::Duration;
 

@@ -3,7 +3,7 @@
 use std::path::Path;
 use std::process::Command;
 
-use crate::scenes::{What, Work};
+use crate::work::{What, Work};
 
 pub struct Program {
     pub name: &'static str,

@@ -272,7 +272,6 @@ fn imports_follow_the_layers() {
 }
 
 #[test]
-#[ignore = "assemble, registry and cli have cycles"]
 fn no_files_import_each_other() {
     let src = read_src();
     let imports = src.imports();

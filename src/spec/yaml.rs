@@ -85,28 +85,34 @@ const MAX_DOCUMENTS: usize = 100_000;
 const MAX_DEPTH: usize = 32;
 
 impl Reader<'_> {
+    fn target(&mut self, root: &Spanned<Node>, keys: &Keys<'_>) -> Option<Location> {
+        let Some(node) = keys.get("image") else {
+            self.note(root.referenced, "\"image\" is missing: the reference of the index to push");
+            return None;
+        };
+        self.read(node, "image", target)
+    }
+
+    /// Whether the target is appended to, and the form of the index.
+    fn append_and_form(&mut self, root: &Spanned<Node>, keys: &Keys<'_>, target: Option<&Location>) -> (bool, Form) {
+        let append = keys.filled("append").and_then(|node| self.read(node, "append", flag)).unwrap_or_default();
+        let append = append || self.request.append;
+        if let (true, Some(target)) = (append, target) {
+            self.checked(root.referenced, check_append(target));
+        }
+        let form = |text: &str| word("type", text, text.parse::<Form>());
+        let said = keys.filled("type").and_then(|node| self.read(node, "type", form));
+        (append, Form::unless_given(self.request.form.or(said), append))
+    }
+
     fn spec(&mut self, root: &Spanned<Node>) -> Option<Spec> {
         let first_warning = self.warnings.len();
         let keys = self.keys(root, Level::Spec)?;
-        let target = match keys.get("image") {
-            Some(node) => self.read(node, "image", target),
-            None => {
-                self.note(root.referenced, "\"image\" is missing: the reference of the index to push");
-                None
-            }
-        };
+        let target = self.target(root, &keys);
         let problems = self.problems.len();
         let tags = keys.get("tags").map(|node| self.tags(node)).unwrap_or_default();
         let has_bad_tags = self.problems.len() > problems;
-        let append = keys.filled("append").and_then(|node| self.read(node, "append", flag)).unwrap_or_default();
-        let append = append || self.request.append;
-        if let (true, Some(target)) = (append, &target) {
-            self.checked(root.referenced, check_append(target));
-        }
-        let said = keys
-            .filled("type")
-            .and_then(|node| self.read(node, "type", |text| word("type", text, text.parse::<Form>())));
-        let form = Form::unless_given(self.request.form.or(said), append);
+        let (append, form) = self.append_and_form(root, &keys, target.as_ref());
         let attestations = keys.filled("attestations").and_then(|node| self.read(node, "attestations", attestations));
         let annotations = keys.get("annotations").map(|node| self.annotations(node)).unwrap_or_default();
         let artifact_type = keys.filled("artifactType").and_then(|node| self.read(node, "artifactType", media_type));
@@ -114,15 +120,15 @@ impl Reader<'_> {
             let target = target.as_ref()?;
             self.read(node, "subject", |text| subject(text, target))
         });
-        let of_oci = [
-            ("annotations", !annotations.is_empty()),
-            ("artifactType", artifact_type.is_some()),
-            ("subject", subject.is_some()),
-        ];
-        for (key, _) in of_oci.iter().filter(|(_, given)| *given && form == Form::Docker) {
-            if let Some(node) = keys.get(key) {
-                self.note(node.referenced, not_dockers(key));
-            }
+        if form == Form::Docker {
+            let of_oci = [
+                ("annotations", !annotations.is_empty()),
+                ("artifactType", artifact_type.is_some()),
+                ("subject", subject.is_some()),
+            ];
+            let given =
+                of_oci.into_iter().filter_map(|(key, is_given)| keys.get(key).filter(|_| is_given).zip(Some(key)));
+            given.for_each(|(node, key)| self.note(node.referenced, not_dockers(key)));
         }
         let sources = self.sources(root, &keys);
         let (target, attestations) = (target?, attestations.unwrap_or_default());

@@ -12,12 +12,12 @@ use crate::registry::auth::scopes::Scopes;
 use crate::registry::client::Client;
 use crate::registry::client::request::Request;
 use crate::registry::error::{Error, ErrorKind};
-use crate::registry::transport::answer::Expected;
+use crate::registry::transport::answer::{Answer, Expected};
 use crate::registry::transport::request::Content;
 
-/// A write that is to meet a condition is sent so soon after the look, or is looked for again.
+/// A conditional write is sent at most this long after the look at the tag, or the tag is looked at again.
 const AT_ONCE: Duration = Duration::from_millis(300);
-/// Times that it is looked for again for that.
+/// How often the tag is looked at again for that.
 const LOOKS: u32 = 20;
 
 /// Checks what a tag points at, `None` if it does not exist, just before it is written. An error ends the push.
@@ -56,59 +56,45 @@ impl Client {
         bytes: &Bytes,
         precondition: Option<Precondition<'_>>,
     ) -> Result<(), Error> {
-        let registry = reference.registry();
         let request = Request {
             refers_to_new: true,
             at_once: precondition.is_some(),
             ..manifest_request(Method::PUT, reference, Scopes::push(reference.repository()))
         };
         let request = request.with_content(Content::Bytes(descriptor.media_type.clone().into(), bytes.clone()));
-        let (mut tries, mut late) = (self.tries(registry, &request).await?, 0);
-        let outcome = loop {
+        let push = Push { client: self, reference, request: &request, digest: &descriptor.digest, bytes };
+        match self.send_push(&push, precondition).await? {
+            Some(ended) => push.settle(ended).await,
+            None => Ok(()),
+        }
+    }
+
+    /// Sends a push until it is answered, and checks the precondition before each try. `None` if the tag then points at the
+    /// manifest: an earlier try, whose answer was lost, wrote it.
+    async fn send_push(&self, push: &Push<'_>, precondition: Option<Precondition<'_>>) -> Result<Option<Ended>, Error> {
+        let registry = push.reference.registry();
+        let (mut tries, mut late) = (self.tries(registry, push.request).await?, 0);
+        loop {
             let mut until = None;
             if let Some(precondition) = precondition {
-                let looked = self.exact_digest(reference).await;
+                let looked = self.exact_digest(push.reference).await;
                 until = Some(Instant::now() + AT_ONCE);
                 match looked {
-                    // An earlier try did it.
-                    Ok(current) if tries.failed() > 0 && current.as_ref() == Some(&descriptor.digest) => return Ok(()),
-                    Ok(current) if current.as_ref() == Some(&descriptor.digest) => {}
+                    Ok(current) if tries.failed() > 0 && current.as_ref() == Some(push.digest) => {
+                        return Ok(None);
+                    }
+                    Ok(current) if current.as_ref() == Some(push.digest) => {}
                     Ok(current) => precondition(current.as_ref())?,
-                    Err(error) => break Err(error),
+                    Err(error) => return Ok(Some(Ended { outcome: Err(error), left_open: tries.left_open() })),
                 }
             }
-            let sending = self.send_signed_until(registry, &request, tries.failed(), until);
+            let sending = self.send_signed_until(registry, push.request, tries.failed(), until);
             match tries.outcome_of(sending).await {
-                // A token was to be had first, or another request found the host to be left alone.
+                // A token had to be fetched first, or another request found that the host has to be left alone.
                 Some(Err(Error { kind: ErrorKind::Late, .. })) if late < LOOKS => late += 1,
-                Some(outcome) => break outcome,
+                Some(outcome) => return Ok(Some(Ended { outcome, left_open: tries.left_open() })),
                 None => {}
             }
-        };
-        let (answered, is_tag) = (outcome.is_ok(), reference.digest().is_none());
-        let unsettled = |error: Error| Error::new(error.subject, ErrorKind::Unsettled(Box::new(error.kind)));
-        let error = match outcome {
-            Ok(answer) if matches!(answer.status, 200 | 201 | 202 | 204) => {
-                let read = match answer.digest() {
-                    Some(named) if named.matches(bytes) => return Ok(()),
-                    Some(named) => self.read_back_content(reference, &descriptor.digest, &named).await,
-                    None => self.read_back(reference, &descriptor.digest).await,
-                };
-                return read.map_err(|error| if is_tag { unsettled(error) } else { error });
-            }
-            Ok(answer) => self.refused(registry, &request, &answer).await,
-            Err(error) => error,
-        };
-        // Where no try was sent, or none was carried out, there is nothing to look at.
-        if !is_tag || (!tries.left_open() && !answered) {
-            return Err(error);
-        }
-        match self.look(reference).await {
-            Some(Some(digest)) if digest == descriptor.digest => Ok(()),
-            // What is under way may come to its end after the look.
-            _ if tries.left_open() => Err(unsettled(error)),
-            Some(current) => Err(refused_over(error, current, &descriptor.digest)),
-            None => Err(error),
         }
     }
 
@@ -213,6 +199,61 @@ impl Client {
 /// Reads what was written, or will be, with the token that writes it.
 fn push_get_request(reference: &Reference) -> Request {
     get_request(reference, Scopes::push(reference.repository()))
+}
+
+/// A manifest that is pushed.
+struct Push<'a> {
+    client: &'a Client,
+    reference: &'a Reference,
+    request: &'a Request,
+    digest: &'a Digest,
+    bytes: &'a Bytes,
+}
+
+/// How the tries of a push ended.
+struct Ended {
+    outcome: Result<Answer, Error>,
+    /// Whether a try may still be carried out.
+    left_open: bool,
+}
+
+impl Push<'_> {
+    /// Finds out whether the manifest was written.
+    async fn settle(&self, Ended { outcome, left_open }: Ended) -> Result<(), Error> {
+        let (is_answered, is_tag) = (outcome.is_ok(), self.reference.digest().is_none());
+        let error = match outcome {
+            Ok(answer) if matches!(answer.status, 200 | 201 | 202 | 204) => {
+                let confirmed = self.confirm(&answer).await;
+                return confirmed.map_err(|error| if is_tag { unsettled(error) } else { error });
+            }
+            Ok(answer) => self.client.refused(self.reference.registry(), self.request, &answer).await,
+            Err(error) => error,
+        };
+        // If no try was sent, or none was carried out, the tag did not change.
+        if !is_tag || (!left_open && !is_answered) {
+            return Err(error);
+        }
+        match self.client.look(self.reference).await {
+            Some(Some(digest)) if digest == *self.digest => Ok(()),
+            // A request in flight may be carried out after the look.
+            _ if left_open => Err(unsettled(error)),
+            Some(current) => Err(refused_over(error, current, self.digest)),
+            None => Err(error),
+        }
+    }
+
+    /// Checks that the registry has the manifest after it said so.
+    async fn confirm(&self, answer: &Answer) -> Result<(), Error> {
+        match answer.digest() {
+            Some(named) if named.matches(self.bytes) => Ok(()),
+            Some(named) => self.client.read_back_content(self.reference, self.digest, &named).await,
+            None => self.client.read_back(self.reference, self.digest).await,
+        }
+    }
+}
+
+fn unsettled(error: Error) -> Error {
+    Error::new(error.subject, ErrorKind::Unsettled(Box::new(error.kind)))
 }
 
 /// How it is found out what a reference stands for.
