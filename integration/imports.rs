@@ -30,6 +30,9 @@ const LAYERS: &str = "
     image:
 ";
 
+/// The folders of `registry` from top to bottom: each may import from those after it.
+const REGISTRY: [&str; 5] = ["api", "client", "auth", "transport", "error"];
+
 /// Modules without I/O, and what they therefore never name.
 const PURE: &[&str] = &["image", "spec"];
 const IMPURE: &[&str] = &["tokio", "reqwest", "clap", "std::fs", "std::env", "std::net", "std::process"];
@@ -217,10 +220,12 @@ fn layers() -> impl DoubleEndedIterator<Item = (&'static str, Vec<&'static str>)
     rows.map(|(module, below)| (module, below.split_whitespace().collect()))
 }
 
-/// Imports between top-level modules that `LAYERS` does not list.
+/// Imports between top-level modules that `LAYERS` does not list, and those that go up in `registry`.
 fn violations(imports: &Imports) -> Vec<String> {
     let allowed = |from: &str, to: &str| layers().any(|(module, below)| module == from && below.contains(&to));
-    lines(imports, |from, to| top(from) != top(to) && !allowed(top(from), top(to)))
+    let folder = |file: &str| REGISTRY.iter().position(|folder| file.starts_with(&format!("registry/{folder}/")));
+    let goes_up = |from: &str, to: &str| folder(from).zip(folder(to)).is_some_and(|(from, to)| to < from);
+    lines(imports, |from, to| goes_up(from, to) || (top(from) != top(to) && !allowed(top(from), top(to))))
 }
 
 /// The groups of files that import each other, directly or through others, as the imports inside each group.
@@ -282,13 +287,23 @@ fn no_files_import_each_other() {
 
 #[test]
 fn wrong_imports_are_found() {
-    let copy = [("copy/mod.rs", "mod tree; pub use tree::Tree;"), ("copy/tree.rs", "pub struct Tree;")];
+    let copy = [
+        ("copy/mod.rs", "mod tree; pub use tree::Tree;"),
+        ("copy/tree.rs", "pub struct Tree;"),
+        ("registry/mod.rs", ""),
+        ("registry/api/mod.rs", ""),
+        ("registry/api/b.rs", "pub struct Tag;"),
+        ("registry/error/mod.rs", ""),
+        ("registry/error/c.rs", "pub struct Error;"),
+    ];
     for (file, code, expected) in [
         ("image/a.rs", "use crate::{copy::{self, Tree as T}, spec};", "image/a.rs -> copy/tree.rs: Tree"),
         ("spec/a.rs", "mod b { use crate::copy; type T = copy::Tree; }", "spec/a.rs -> copy/tree.rs: Tree"),
         ("store/a.rs", "fn f() { say!(x, super::super::copy::Tree::new()); }", "store/a.rs -> copy/tree.rs: Tree"),
         ("spec/a.rs", "use std::{fmt, fs::File};", "spec/a.rs: std::fs::File"),
         ("cli/a.rs", "use crate::copy::Tree;", ""),
+        ("registry/auth/a.rs", "use crate::registry::api::b::Tag;", "registry/auth/a.rs -> registry/api/b.rs: Tag"),
+        ("registry/client/a.rs", "use crate::registry::error::c::Error;", ""),
         ("image/a.rs", "#[cfg(test)] mod tests { use crate::copy::Tree; }", ""),
     ] {
         let read = Crate::read(copy.into_iter().chain([(file, code)]));

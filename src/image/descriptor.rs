@@ -2,6 +2,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
+use super::null::null_is_empty;
 use super::{Digest, Platform, UntrustedText};
 
 /// Annotation that marks an entry as an attestation: its value is then `attestation-manifest`.
@@ -98,15 +99,6 @@ impl Descriptor {
     pub(crate) fn is_annotated_as_attestation(&self) -> bool {
         self.annotations.get(REFERENCE_TYPE).is_some_and(|kind| kind == "attestation-manifest")
     }
-}
-
-/// Go writes an absent list or map as `null` at times.
-pub(super) fn null_is_empty<'de, D, T>(deserializer: D) -> Result<T, D::Error>
-where
-    D: serde::Deserializer<'de>,
-    T: Default + Deserialize<'de>,
-{
-    Ok(Option::<T>::deserialize(deserializer)?.unwrap_or_default())
 }
 
 #[cfg(test)]

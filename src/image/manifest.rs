@@ -3,7 +3,7 @@ use std::collections::HashSet;
 use bytes::Bytes;
 use serde::Deserialize;
 
-use super::descriptor::null_is_empty;
+use super::null::null_is_empty;
 use super::{Annotations, Descriptor, Platform, UntrustedText, media_type};
 
 /// A manifest as read: one image, or an index of several.

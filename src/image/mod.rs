@@ -10,6 +10,7 @@ mod known;
 mod location;
 mod manifest;
 pub mod media_type;
+mod null;
 mod platform;
 mod reference;
 mod selection;

@@ -3,7 +3,7 @@ use std::fmt;
 use serde::{Deserialize, Serialize};
 
 use super::UntrustedText;
-use super::descriptor::null_is_empty;
+use super::null::null_is_empty;
 
 /// What an image runs on, in the field order in which Go writes it.
 ///

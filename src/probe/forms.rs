@@ -2,10 +2,9 @@
 
 use serde_json::{Value, json};
 
-use super::Probe;
 use super::check::Found;
-use super::repository::{Patience, Text};
-use super::samples::Sample;
+use super::repository::Patience;
+use super::trial::{Probe, Sample, Text};
 use crate::event::{Check, Verdict};
 use crate::image::{
     Annotations, Descriptor, Index, IndexKind, Platform, REFERENCE_DIGEST, REFERENCE_TYPE, index_bytes, media_type,

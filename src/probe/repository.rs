@@ -2,34 +2,14 @@
 
 use std::time::{Duration, Instant};
 
-use bytes::Bytes;
-
-use super::Probe;
 use super::check::Found;
-use crate::image::{Descriptor, Digest};
+use super::trial::{Probe, Text};
 use crate::registry::{Error, Question, Told, Verb};
 
 /// A tag that cannot be read for longer than this is not there.
 const PATIENCE: Duration = Duration::from_secs(10);
 /// The first wait between two reads; each is twice as long.
 const WAIT: Duration = Duration::from_millis(50);
-
-/// A manifest that is written.
-#[derive(Clone)]
-pub(super) struct Text {
-    pub(super) media_type: &'static str,
-    pub(super) bytes: Bytes,
-}
-
-impl Text {
-    pub(super) fn digest(&self) -> Digest {
-        Digest::sha256(&self.bytes)
-    }
-
-    pub(super) fn descriptor(&self) -> Descriptor {
-        Descriptor { size: self.bytes.len() as u64, ..Descriptor::new(self.media_type, self.digest()) }
-    }
-}
 
 impl Probe<'_> {
     pub(super) async fn ask(&self, question: Question) -> Result<Told, Error> {

@@ -3,19 +3,11 @@
 use bytes::Bytes;
 use serde_json::{Value, json};
 
-use super::Probe;
 use super::check::Found;
-use super::repository::Text;
-use crate::image::{ImageConfig, ImageManifest, Manifest, Platform, Reference, media_type};
+use super::trial::{Probe, Sample, Text};
+use crate::image::{ImageConfig, ImageManifest, Manifest, Reference, media_type};
 use crate::registry::ErrorKind;
 use crate::store::Error;
-
-/// An image in both forms.
-pub(super) struct Sample {
-    pub(super) platform: Platform,
-    pub(super) oci: Text,
-    pub(super) docker: Text,
-}
 
 impl Probe<'_> {
     /// Reads the images, and pushes others with the same layers in both forms.

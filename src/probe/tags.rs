@@ -1,8 +1,8 @@
 //! What tags do.
 
-use super::Probe;
 use super::check::Found;
 use super::repository::differs;
+use super::trial::Probe;
 use crate::registry::{Error, ErrorKind, Question, TagList, Told, Verb};
 
 impl Probe<'_> {

@@ -1,7 +1,7 @@
 //! What else a registry does, or does not.
 
-use super::Probe;
 use super::check::Found;
+use super::trial::{Probe, Text};
 use crate::image::{Descriptor, Digest};
 use crate::registry::{Error, Question, Verb};
 
@@ -16,7 +16,7 @@ impl Probe<'_> {
         let text = String::from_utf8_lossy(&index.bytes).replace(image.as_str(), missing.as_str());
         let docker = self.samples.first().map(|sample| sample.docker.digest()).unwrap_or(image);
         let text = text.replace(docker.as_str(), missing.as_str());
-        let text = super::repository::Text { bytes: text.into(), ..index };
+        let text = Text { bytes: text.into(), ..index };
         let told = self.put(&self.tag("missing"), &text).await?;
         Ok(match told.status {
             200..=299 => {

@@ -16,8 +16,6 @@ mod client;
 mod error;
 #[cfg(fuzzing)]
 pub mod fuzzing;
-#[cfg(test)]
-mod layers;
 mod transport;
 
 pub use api::TagList;

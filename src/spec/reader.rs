@@ -1,9 +1,10 @@
 use serde_saphyr::{Location, Spanned};
 
+use super::memory::{MAX_MEMORY, PER_VALUE};
 use super::node::{Node, spelled};
 use super::problem::{Hint, Mistake, Problem};
+use super::request::YamlRequest;
 use super::variables;
-use super::yaml::YamlRequest;
 
 /// Reads the parts of a file, and collects what is wrong with them.
 pub(super) struct Reader<'a> {
@@ -15,12 +16,6 @@ pub(super) struct Reader<'a> {
     left: usize,
 }
 
-/// Bytes of memory that the specs of a run may take. Aliases, templates and variables make much of a short text.
-pub(crate) const MAX_MEMORY: usize = 64 << 20;
-/// Bytes that a value takes besides its text.
-pub(super) const PER_VALUE: usize = 64;
-/// Bytes that a source takes: its reference in parts, and its platform.
-pub(super) const PER_SOURCE: usize = 512;
 /// Problems, and warnings, that are reported for one file.
 const MAX_PROBLEMS: usize = 1_000;
 

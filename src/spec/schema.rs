@@ -144,8 +144,8 @@ described! {
         {"type": "number", "minimum": 0}, {"type": "boolean"}, text(TAG)
     ]}});
     PlatformNames => json_schema!({"type": "array", "minItems": 1, "items": platform_name()});
-    Form => one_of(super::FORMS);
-    Attestations => one_of(super::ATTESTATIONS);
+    Form => one_of(super::model::FORMS);
+    Attestations => one_of(super::model::ATTESTATIONS);
     Architecture => open_to(&known_architectures());
     System => open_to(&known_systems());
     Variant => open_to(&known_variants());

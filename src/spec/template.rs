@@ -1,10 +1,11 @@
 use std::collections::{HashMap, HashSet};
 
-use super::variables::{Lookup, Piece, pieces};
-use super::{
-    Form, Mistake, Problem, Source, Spec, SpecError, check_append, check_extra_tag, is_possible, not_dockers, source,
-    tagged, target, without_own,
+use super::model::{
+    Form, Source, Spec, check_append, check_extra_tag, is_possible, not_dockers, source, tagged, target, without_own,
 };
+use super::placeholders::{lower_case, without_variables};
+use super::problem::{Mistake, Problem, SpecError};
+use super::variables::{Lookup, Piece, pieces};
 use crate::image::{Annotations, Location, Platform, UntrustedText, odd_pair, unsupported};
 
 /// What `push from-args` was given.
@@ -176,48 +177,8 @@ fn missing(template: &str, platforms: &[&Platform]) -> String {
     }
 }
 
-/// Says which placeholders a template has in lower case only, which makes text of them.
-pub(super) fn lower_case_placeholders(template: &str) -> Option<String> {
-    lower_case(template, &PLACEHOLDERS)
-}
-
-fn lower_case(template: &str, placeholders: &[&str]) -> Option<String> {
-    let text = without_variables(template);
-    let words: Vec<&str> = text.split(|c: char| !c.is_ascii_alphanumeric()).flat_map(placeholders_in).collect();
-    let said = placeholders.iter().filter(|name| !text.contains(*name)).filter_map(|name| {
-        let written = words.iter().find(|word| word.eq_ignore_ascii_case(name))?;
-        Some(format!("\"{written}\" in the template is text; the placeholder is {name}"))
-    });
-    let said: Vec<String> = said.collect();
-    (!said.is_empty()).then(|| said.join("; "))
-}
-
-/// The placeholders that a word consists of, in any letter case, such as `arch` and `variant` of `archvariant`. None if
-/// anything else is in it, as in `search`.
-fn placeholders_in(word: &str) -> Vec<&str> {
-    let (mut found, mut rest) = (Vec::new(), word);
-    while !rest.is_empty() {
-        let starts = |name: &&str| rest.get(..name.len()).is_some_and(|start| start.eq_ignore_ascii_case(name));
-        let Some(name) = PLACEHOLDERS.iter().find(|name| starts(name)) else { return Vec::new() };
-        let (start, end) = rest.split_at(name.len());
-        found.push(start);
-        rest = end;
-    }
-    found
-}
-
-/// The text of a template without its `${VARIABLE}`s, whose names and values hold no placeholders.
-fn without_variables(template: &str) -> String {
-    let mut parts = template.split("${");
-    let first = parts.next().unwrap_or_default().to_owned();
-    parts.fold(first, |text, part| text + "-" + part.split_once('}').map_or(part, |(_, tail)| tail))
-}
-
 /// Platforms that a warning names; a spec may have thousands.
 const MAX_NAMES: usize = 20;
-
-/// What stands for a platform's parts in a template.
-const PLACEHOLDERS: [&str; 3] = ["OS", "ARCH", "VARIANT"];
 
 /// Bytes of a template: a reference has some 600 at most, a path 4096.
 const MAX_TEMPLATE: usize = 8 << 10;
@@ -378,7 +339,7 @@ mod tests {
             ("r.io/a:ARCH-${arch}", None),
             ("r.io/archive:1", None),
         ] {
-            let found = lower_case_placeholders(template);
+            let found = crate::spec::placeholders::lower_case_placeholders(template);
             assert_eq!(found.is_some(), said.is_some(), "{template}: {found:?}");
             assert!(found.unwrap_or_default().starts_with(said.unwrap_or_default()), "{template}");
         }

@@ -4,34 +4,19 @@ use serde_saphyr::budget::BudgetBreach;
 use serde_saphyr::{MessageFormatter as _, NonFiniteFloatPolicy, Spanned, UserMessageFormatter};
 
 use super::keys::{Keys, Level};
-use super::node::Node;
-use super::reader::{PER_SOURCE, Reader};
-use super::template::{missing_placeholders, sources_of};
-use super::variables::Lookup;
-use super::{
-    Attestations, Form, Problem, Source, Spec, SpecError, check_append, check_extra_tag, not_dockers, source, subject,
-    tagged, target, without_own,
+use super::memory::PER_SOURCE;
+use super::model::{
+    Attestations, Form, Source, Spec, check_append, check_extra_tag, not_dockers, source, subject, tagged, target,
+    without_own,
 };
+use super::node::Node;
+use super::problem::{Problem, SpecError};
+use super::reader::Reader;
+use super::request::YamlRequest;
+use super::template::{missing_placeholders, sources_of};
 use crate::image::{self, Annotations, Location, Platform, UntrustedText, odd_pair};
 
 const NO_ENTRIES: &str = "\"manifests\" is empty: an index needs at least one image";
-
-/// A file of specs, and what is said of them besides.
-#[derive(Clone, Copy, Default)]
-pub struct YamlRequest<'a> {
-    /// The file's text.
-    pub text: &'a str,
-    /// Its name, for messages.
-    pub file: &'a str,
-    /// The form of every index, whatever the specs say.
-    pub form: Option<Form>,
-    /// Start from what the targets hold, whatever the specs say.
-    pub append: bool,
-    /// What `${NAME}` stands for; without it that is text as any other.
-    pub variables: Option<Lookup<'a>>,
-    /// Treat warnings as errors.
-    pub strict: bool,
-}
 
 /// Reads the specs of a file, one for each YAML document, or says all that is wrong with them, each with line and
 /// column.
@@ -339,7 +324,7 @@ fn attestations(text: &str) -> Result<Attestations, String> {
     match text {
         "keep" => Ok(Attestations::Keep),
         "drop" => Ok(Attestations::Drop),
-        _ => word("attestations", text, Err(format!("expected {}", super::ATTESTATIONS.join(", ")))),
+        _ => word("attestations", text, Err(format!("expected {}", super::model::ATTESTATIONS.join(", ")))),
     }
 }
 

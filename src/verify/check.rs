@@ -2,7 +2,8 @@
 
 use std::collections::{HashMap, HashSet};
 
-use super::{Fault, Node, Part};
+use super::work::Node;
+use super::{Fault, Part};
 use crate::image::{COMPRESSION, Digest, ImageManifest, Platform, REFERENCE_DIGEST, UntrustedText, media_type};
 
 /// Checks the entries of every index that was read.

@@ -7,7 +7,8 @@ use serde::Deserialize;
 use tokio::sync::mpsc;
 
 use super::unpack::{Contents, Pieces};
-use super::{AT_ONCE, DECODERS, Fault, Node, Part, Work, unpack};
+use super::work::{AT_ONCE, DECODERS, Node, Work};
+use super::{Fault, Part, unpack};
 use crate::image::media_type::{self, packing};
 use crate::image::{Descriptor, Digest, ImageConfig, ImageManifest, Platform, parse_config};
 use crate::store::{BlobStream, Error};

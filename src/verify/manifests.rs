@@ -4,7 +4,8 @@ use std::sync::Arc;
 
 use futures_util::stream::{self, StreamExt as _};
 
-use super::{AT_ONCE, Fault, Node, Part, Work};
+use super::work::{AT_ONCE, Node, Work};
+use super::{Fault, Part};
 use crate::image::{Descriptor, Fetched, ImageManifest, MAX_MANIFESTS, MAX_NESTING, Manifest, media_type};
 use crate::registry::FoundBlob;
 use crate::store::Error;

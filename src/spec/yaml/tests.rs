@@ -1,5 +1,5 @@
 use super::*;
-use crate::spec::Hint;
+use crate::spec::{Hint, Lookup};
 
 fn read(text: &str) -> Result<Vec<Spec>, SpecError> {
     from_yaml(&YamlRequest { text, file: "s.yaml", form: Some(Form::Oci), ..YamlRequest::default() })

@@ -1,0 +1,89 @@
+use super::check::Found;
+use super::trial::{Probe, ProbeOptions, Report};
+use crate::event::{Check, Event, Need, Verdict};
+use crate::image::Reference;
+use crate::registry::ErrorKind;
+use crate::store::{Error, Store};
+
+/// Tries out the registry of some images, in their repository: new images are made of their layers, and put into
+/// indexes of every kind. Each check is reported as [`Event::Checked`] when it is done.
+///
+/// # Errors
+/// The images cannot be read, or the run was to end. What the registry does not do is not an error.
+pub async fn probe(store: &Store, images: &[Reference], options: &ProbeOptions) -> Result<Report, Error> {
+    let Some(first) = images.first() else { return Ok(Report::default()) };
+    let mut probe = Probe {
+        client: store.client(),
+        repository: first.without_name(),
+        id: std::iter::repeat_with(|| fastrand::alphanumeric().to_ascii_lowercase()).take(8).collect(),
+        samples: Vec::new(),
+        pushed: Vec::new(),
+        tags: Vec::new(),
+        seen: Vec::new(),
+        count: 0,
+        mounted: None,
+        report: Report::default(),
+    };
+    store.client().will_push(&probe.repository);
+    let tried = probe.all(images, options).await;
+    if !options.keep {
+        probe.clean().await;
+    }
+    tried.map(|()| probe.report)
+}
+
+impl Probe<'_> {
+    async fn all(&mut self, images: &[Reference], options: &ProbeOptions) -> Result<(), Error> {
+        use Need::{No, OneOf, Yes};
+        let client = self.client;
+        let note = |report: &mut Report, name, need, found: Found| {
+            let check = Check { name, need, verdict: found.verdict, reason: found.reason };
+            client.events().emit(&Event::Checked(check.clone()));
+            report.checks.push(check);
+        };
+        let found = self.images(images).await?;
+        let is_good = found.verdict == Verdict::Pass;
+        note(&mut self.report, "images", Yes, found);
+        if !is_good {
+            return Ok(());
+        }
+        macro_rules! checks {
+            ($($need:ident $name:literal $check:expr;)*) => {$(
+                let found = match $check.await {
+                    Err(error) if matches!(error.kind, ErrorKind::Stopped(_)) => return Err(error.into()),
+                    Err(error) => Found::fail(error.to_string()),
+                    Ok(found) => found,
+                };
+                note(&mut self.report, $name, $need, found);
+            )*};
+        }
+        checks! {
+            OneOf "Docker manifest list" self.docker_list();
+            OneOf "OCI index" self.oci_index();
+            No "OCI index of Docker images" self.docker_in_oci();
+            No "Docker list of OCI images" self.oci_in_docker();
+            No "annotations of the index" self.index_annotations();
+            No "annotations of entries" self.entry_annotations();
+            No "index in an index" self.nested();
+            No "attestations" self.attestations();
+            No "artifact type" self.artifact_type();
+            No "subject" self.subject();
+            No "referrers" self.referrers();
+            Yes "further tags" self.further_tags();
+            Yes "same tag again" self.same_tag();
+            No "tag that moves" self.moved_tag();
+            Yes "read after write" self.read_after_write();
+            No "several tags at once" self.several_tags();
+            No "missing image" self.missing_image();
+            No "HEAD" self.head();
+            No "mount" self.mount(options.one_repository);
+            No "list of tags" self.tag_list();
+            No "list in pages" self.tag_pages();
+            No "error bodies" self.error_bodies();
+            No "rate limit" self.rate_limit();
+            No "deleting a tag" self.delete_tag();
+            No "deleting a manifest" self.delete_manifest();
+        }
+        Ok(())
+    }
+}
