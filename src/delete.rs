@@ -140,7 +140,8 @@ pub async fn delete(store: &Store, named: &Location, options: &DeleteOptions) ->
 
 /// Looks at all tags of a repository.
 ///
-/// Errors: the list of tags, or one of the tags, cannot be read, so that a use may have been missed.
+/// # Errors
+/// The list of tags, or one of the tags, cannot be read, so that a use may have been missed.
 async fn uses(store: &Store, at: &Location, digest: &Digest) -> Result<Uses, store::Error> {
     let all = store.every_tag(&at.without_name()).await?;
     let look = async |tag: UntrustedText| (use_of(store, &at.with_tag(&tag), digest).await, tag);

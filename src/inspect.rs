@@ -71,7 +71,10 @@ impl Image {
     }
 }
 
-/// Reads a reference.
+/// Reads a reference: an image with its config, or an index with all its children.
+///
+/// # Errors
+/// A manifest or config cannot be read, or there is no image for the platform. Referrers that cannot be read are left out.
 pub async fn inspect(store: &Store, reference: &Location, options: &InspectOptions) -> Result<Inspection, Error> {
     let fetched = fetch(store, reference, options.platform.as_ref()).await?;
     let (descriptor, bytes) = (fetched.descriptor.clone(), fetched.bytes.clone());
@@ -101,7 +104,10 @@ pub async fn inspect(store: &Store, reference: &Location, options: &InspectOptio
     Ok(Inspection { content: content?, descriptor, bytes, referrers })
 }
 
-/// The manifest of a reference, or of the image for a platform in it.
+/// Fetches the manifest of a reference, or of the image for a platform in it.
+///
+/// # Errors
+/// It cannot be read, or there is no image for the platform.
 pub async fn fetch(store: &Store, reference: &Location, platform: Option<&Platform>) -> Result<Fetched, Error> {
     match platform {
         Some(platform) => store.fetch_image(reference, platform).await,
@@ -109,8 +115,10 @@ pub async fn fetch(store: &Store, reference: &Location, platform: Option<&Platfo
     }
 }
 
-/// The config of an image, byte for byte; of an index, that of its image for a platform, which is `own` where none is
-/// wanted.
+/// Fetches the config of an image, byte for byte; of an index, that of its image for the platform `wanted`, or else `own`.
+///
+/// # Errors
+/// It cannot be read, or there is no image for the platform.
 pub async fn config(
     store: &Store,
     reference: &Location,

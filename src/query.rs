@@ -26,7 +26,10 @@ impl Query {
     }
 }
 
-/// Reads a reference. Configs are read where nothing else says what an image is for.
+/// Reads which platforms a reference is for. Configs are read only where an entry does not name its platform.
+///
+/// # Errors
+/// The reference, or a config that is needed, cannot be read.
 pub async fn query(store: &Store, reference: &Location) -> Result<Query, Error> {
     let fetched = store.fetch_manifest(reference).await?;
     let (is_index, platforms) = match &fetched.manifest {

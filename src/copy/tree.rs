@@ -76,7 +76,8 @@ async fn kinds(store: &Store, from: &Location, entries: &[Descriptor]) -> Result
 
 /// Tells what an entry names by its media type; one of a type that is not known here is looked for as a blob.
 ///
-/// Errors: the source does not have it as a blob, or it looks like a manifest: one of an unknown type may refer to content
+/// # Errors
+/// The source does not have it as a blob, or it looks like a manifest: one of an unknown type may refer to content
 /// that would not be copied with it. Layouts and some registries hold manifests among their blobs.
 async fn kind(store: &Store, from: &Location, entry: &Descriptor) -> Result<Kind, Reason> {
     let media_type = &entry.media_type;

@@ -27,7 +27,10 @@ pub struct Digest(Arc<str>);
 pub struct DigestError(UntrustedText);
 
 impl Digest {
-    /// Reads a digest; anything but `sha256` and `sha512` with lowercase hexadecimal digits is an error.
+    /// Reads a digest.
+    ///
+    /// # Errors
+    /// The text is anything but `sha256:` or `sha512:` with lowercase hexadecimal digits.
     pub fn parse(text: &str) -> Result<Self, DigestError> {
         let digits = match text.split_once(':') {
             Some(("sha256", hex)) if hex.len() == 64 => hex,

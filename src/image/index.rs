@@ -73,7 +73,8 @@ struct DockerEntry<'a> {
 /// changes tools keeps its digests: two-space indent, Go's field order, sorted annotation keys, Go's escapes,
 /// no newline at the end. Of a Docker list the entries alone are written: it has no place for anything else.
 ///
-/// Errors: what cannot be JSON, which nothing that an [`Index`] holds is known to be.
+/// # Errors
+/// Something cannot be written as JSON; no [`Index`] with such content is known.
 pub fn index_bytes(kind: IndexKind, index: &Index) -> Result<Vec<u8>, IndexError> {
     let value = index_json(kind, index)?;
     go_json(&value, "  ").map_err(|error| IndexError(error.to_string().into()))
@@ -81,7 +82,8 @@ pub fn index_bytes(kind: IndexKind, index: &Index) -> Result<Vec<u8>, IndexError
 
 /// The index as [`index_bytes`] writes it, before it is text. The order of its fields counts.
 ///
-/// Errors: as of [`index_bytes`].
+/// # Errors
+/// As of [`index_bytes`].
 pub(crate) fn index_json(kind: IndexKind, index: &Index) -> Result<serde_json::Value, IndexError> {
     let (schema_version, media_type) = (2, kind.media_type());
     let Index { artifact_type, manifests, subject, annotations } = index;

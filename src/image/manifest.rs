@@ -173,6 +173,9 @@ struct Shape {
 
 /// Reads a manifest, and tells its media type: the body's own, which must agree with `content_type` where that
 /// names a manifest type at all; where neither does, the form tells.
+///
+/// # Errors
+/// The bytes are not a manifest that is understood, or the types disagree (CVE-2021-41190).
 pub fn parse_manifest(bytes: &[u8], content_type: &str) -> Result<(Manifest, String), ManifestError> {
     let json = |error: serde_json::Error| ManifestError::Json(error.to_string().into());
     let content_type = content_type.split(';').next().unwrap_or_default().trim().to_ascii_lowercase();

@@ -217,9 +217,10 @@ fn is_path_part(part: &str) -> bool {
             .all(|between| matches!(between, "" | "." | "_" | "__") || between.bytes().all(|b| b == b'-'))
 }
 
-/// Checks a tag alone: up to 128 of letters, digits, `_`, `.` and `-`, not starting with `.` or `-`.
+/// Checks a tag: up to 128 of letters, digits, `_`, `.` and `-`, not starting with `.` or `-`.
 ///
-/// Errors: what is wrong, without the tag.
+/// # Errors
+/// What is wrong, without the tag.
 pub fn check_tag(tag: &str) -> Result<(), TagError> {
     let word = |b: u8| b.is_ascii_alphanumeric() || b == b'_';
     match tag.as_bytes() {

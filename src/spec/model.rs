@@ -122,8 +122,10 @@ impl Source {
 }
 
 impl Spec {
-    /// An index of these images, without anything else: what is to be said of it, and of each of them, is put in
-    /// afterwards. Errors: all that is wrong with the references.
+    /// An index of these images. Everything else, such as annotations and platforms, is set in the fields.
+    ///
+    /// # Errors
+    /// Everything that is wrong with the references.
     ///
     /// ```
     /// use manifest_tool::spec::{Form, Spec};

@@ -247,6 +247,9 @@ fn fill(template: &str, platform: &Platform) -> String {
 ///
 /// Where every part between commas has one `=`, each is a pair, as in 2.2.1, without blanks around it. Anything else
 /// 2.2.1 refuses; here a value may have commas, and `=` of its own: a comma separates pairs only if a `KEY=` follows.
+///
+/// # Errors
+/// A pair without a key or without `=`.
 pub fn parse_annotations(arguments: &[String]) -> Result<Annotations, AnnotationError> {
     let mut annotations = Annotations::new();
     for pair in arguments.iter().flat_map(|argument| pairs(argument)) {

@@ -18,8 +18,10 @@ use crate::image::{self, Annotations, Location, Platform, UntrustedText, odd_pai
 
 const NO_ENTRIES: &str = "\"manifests\" is empty: an index needs at least one image";
 
-/// Reads the specs of a file, one for each YAML document, or says all that is wrong with them, each with line and
-/// column.
+/// Reads the specs of a file, one for each YAML document.
+///
+/// # Errors
+/// Everything that is wrong with them, each problem with its line and column.
 pub fn from_yaml(request: &YamlRequest<'_>) -> Result<Vec<Spec>, SpecError> {
     let text = request.text;
     let unreadable = |at, message| {

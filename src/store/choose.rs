@@ -9,11 +9,17 @@ use crate::image::{
 
 impl Store {
     /// Fetches the image for a platform: the only one for it of an index, or the image itself.
+    ///
+    /// # Errors
+    /// It cannot be read, or [`Error::Unsuitable`] if it has no image, or several, for the platform.
     pub async fn fetch_image(&self, at: &Location, wanted: &Platform) -> Result<Fetched, Error> {
         self.choose_image(at, self.fetch_manifest(at).await?, wanted).await
     }
 
     /// Fetches the image for a platform, like [`Self::fetch_image`], out of what was fetched from `at`.
+    ///
+    /// # Errors
+    /// As [`Self::fetch_image`].
     pub async fn choose_image(&self, at: &Location, fetched: Fetched, wanted: &Platform) -> Result<Fetched, Error> {
         let unsuitable = |reason: String| Error::Unsuitable { subject: at.to_string(), reason: reason.into() };
         let image = match &fetched.manifest {
@@ -61,6 +67,9 @@ impl Store {
 
     /// The platform of an index's entry: what the entry names, else what its image's config says. Empty for entries
     /// that are not images.
+    ///
+    /// # Errors
+    /// The image or its config cannot be read.
     pub async fn platform_of_entry(&self, at: &Location, entry: &Descriptor) -> Result<Platform, Error> {
         match &entry.platform {
             Some(platform) if !platform.is_empty() => Ok(platform.clone()),
@@ -72,7 +81,10 @@ impl Store {
         }
     }
 
-    /// The platform that the config of an image names; empty if it names none, or is not an image's config.
+    /// The platform that the config of an image names; empty if it does not name one, or is not an image's config.
+    ///
+    /// # Errors
+    /// The config cannot be read.
     pub async fn platform_of(&self, of: &Location, image: &ImageManifest) -> Result<Platform, Error> {
         if !media_type::is_config(&image.config.media_type) {
             return Ok(Platform::default());

@@ -7,7 +7,8 @@ use crate::inspect::{Child, Content, Image, Inspection};
 /// The JSON of `inspect --raw`: for an image its manifest with name, digest, os and architecture; for an index the
 /// manifests of its children. With `expand_config`, configs stand where manifests name them.
 ///
-/// Errors: a manifest or config that is not a JSON object.
+/// # Errors
+/// A manifest or config that is not a JSON object.
 pub(in crate::cli) fn inspection_json(
     name: &str,
     inspection: &Inspection,

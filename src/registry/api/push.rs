@@ -101,7 +101,8 @@ impl Client {
     /// Waits until a reference stands for `digest`, wherever in the registry one asks: as often and as long as requests
     /// are tried again.
     ///
-    /// Errors: it stands for something else, or nothing, to the end.
+    /// # Errors
+    /// It stands for something else, or does not exist, to the end.
     pub async fn read_back(&self, reference: &Reference, digest: &Digest) -> Result<(), Error> {
         self.wait_for(reference, digest, Look::Header).await
     }
@@ -109,7 +110,8 @@ impl Client {
     /// Reads what was written under a reference, as the registry `named` another digest for it, and warns where only that
     /// is wrong. It waits as [`Self::read_back`] does.
     ///
-    /// Errors: the content is other than what was written, or there is none, to the end.
+    /// # Errors
+    /// The content is other than what was written, or there is none, to the end.
     async fn read_back_content(&self, reference: &Reference, digest: &Digest, named: &Digest) -> Result<(), Error> {
         self.wait_for(reference, digest, Look::Content).await?;
         self.emit(|| Event::WrongDigestHeader {

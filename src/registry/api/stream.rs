@@ -59,7 +59,8 @@ impl Client {
 /// Refuses a blob whose body is encoded although the request did not ask for that: a stream is not unpacked. The header
 /// without the encoding is accepted: object stores set it for layers, which are gzip files themselves.
 ///
-/// Errors: the answer names a coding, and its length is not that of the blob.
+/// # Errors
+/// The answer names a coding, and its length is not that of the blob.
 fn refuse_encoded(answer: &Answer, subject: &str, size: u64) -> Result<(), Error> {
     let length = answer.headers.get(CONTENT_LENGTH).and_then(|value| value.to_str().ok()?.parse::<u64>().ok());
     let names = encodings(&answer.headers);

@@ -29,7 +29,8 @@ impl Client {
     /// itself: the result then holds the upload session that it opened instead, if it opened one. A registry that failed
     /// once to the end is not asked for further mounts.
     ///
-    /// Errors: refused credentials, or too many requests to the end, which sending the blob would only add to.
+    /// # Errors
+    /// Refused credentials, or too many requests to the end, which sending the blob would only add to.
     pub(crate) async fn mount_blob(
         &self,
         from: &Reference,
@@ -68,7 +69,10 @@ impl Client {
         }
     }
 
-    /// Pushes a small blob that is at hand, such as a config, and gives its descriptor with the media type asked for.
+    /// Pushes a small blob from memory, such as a config, and returns its descriptor with this media type.
+    ///
+    /// # Errors
+    /// The registry's answer.
     pub async fn push_blob(&self, to: &Reference, media_type: &str, bytes: Bytes) -> Result<Descriptor, Error> {
         let digest = Digest::sha256(&bytes);
         let descriptor = Descriptor { size: bytes.len() as u64, ..Descriptor::new(media_type, digest) };
