@@ -13,7 +13,10 @@ use serde_json::json;
 const LAYER: &str = "application/vnd.docker.image.rootfs.diff.tar";
 
 fn main() -> Result<(), Box<dyn Error>> {
-    let registry = std::env::args().nth(1).ok_or("usage: push_hello HOST:PORT")?;
+    push_to(&std::env::args().nth(1).ok_or("usage: push_hello HOST:PORT")?)
+}
+
+pub(crate) fn push_to(registry: &str) -> Result<(), Box<dyn Error>> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let client = Client::new(ClientConfig::default());
     for (name, architecture, variant) in

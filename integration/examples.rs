@@ -4,6 +4,12 @@ use std::path::Path;
 
 use manifest_tool::spec::{Form, YamlRequest, from_yaml};
 
+use crate::support::{Registry, manifest_tool};
+
+#[path = "../examples/push_hello.rs"]
+#[allow(dead_code, reason = "a program, whose main is not called here")]
+mod push_hello;
+
 fn read(path: &str) -> String {
     std::fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join(path)).unwrap()
 }
@@ -33,5 +39,18 @@ fn the_readme_s_specs_are_good() {
     for text in specs {
         let (file, form) = ("README.md", Some(Form::Oci));
         from_yaml(&YamlRequest { text, file, form, variables: Some(&lookup), ..YamlRequest::default() }).unwrap();
+    }
+}
+
+/// `make demo` copies the images from the layout, because building the example takes longer than the program.
+#[test]
+fn push_hello_pushes_the_images_of_the_docker_layout() {
+    let registry = Registry::start();
+    push_hello::push_to(&registry.host).unwrap();
+    for name in ["amd64", "arm64", "armv7"] {
+        let pushed = registry.manifest("hello", &format!("v1-{name}")).unwrap();
+        let layout = format!("oci:examples/layouts/docker:{name}");
+        let stored = manifest_tool(Path::new(env!("CARGO_MANIFEST_DIR")), &["digest", &layout]);
+        assert_eq!(stored.stdout.trim(), pushed.digest, "{stored:?}");
     }
 }

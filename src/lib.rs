@@ -43,9 +43,9 @@
 //! # }
 //! ```
 //!
-//! Every job has the form `job(&store, &request, &options)`. [`registry::Client`] and [`store::Store`] are cheap to clone,
-//! so that a job can own what it works with and run as a task of its own. Work runs on a tokio runtime with time and I/O
-//! enabled, of one thread or several.
+//! Every job has the form `job(&store, &request, &options)`; [`query`] has no options. [`registry::Client`] and
+//! [`store::Store`] are cheap to clone, so that a job can own what it works with and run as a task of its own. Work runs
+//! on a tokio runtime with time and I/O enabled, of one thread or several.
 //!
 //! Options are made with `..Default::default()`, as they get more fields; reports and errors do as well. The crate exposes
 //! two types of other crates: [`bytes::Bytes`] for content, and [`serde_json::Value`] for [`spec::schema`]. It never prints;
