@@ -26,31 +26,12 @@ impl<K, V, E> Default for SingleFlight<K, V, E> {
 impl<K: Eq + Hash + Clone, V: Clone, E: Clone> SingleFlight<K, V, E> {
     /// Returns the value of a key: the one that is kept, or that of `work`.
     pub(crate) async fn get(&self, key: &K, work: impl Future<Output = Result<V, E>>) -> Result<V, E> {
-        self.run(key, |_| true, |_| true, work).await
+        self.get_with(key, |_| true, |_| true, work).await
     }
 
-    /// Returns the value of a key as [`Self::get`] does. Runs `work` if another caller's failure does not count for this
-    /// one.
-    pub(crate) async fn get_or_share(
-        &self,
-        key: &K,
-        work: impl Future<Output = Result<V, E>>,
-        counts: impl Fn(&E) -> bool,
-    ) -> Result<V, E> {
-        self.run(key, |_| true, counts, work).await
-    }
-
-    /// Returns the value of a key as [`Self::get`] does. Runs `work` if the value that is kept is not fresh.
-    pub(crate) async fn get_if(
-        &self,
-        key: &K,
-        is_fresh: impl Fn(&V) -> bool,
-        work: impl Future<Output = Result<V, E>>,
-    ) -> Result<V, E> {
-        self.run(key, is_fresh, |_| true, work).await
-    }
-
-    async fn run(
+    /// Returns the value of a key as [`Self::get`] does. Runs `work` also if the value that is kept is not fresh, or if
+    /// another caller's failure does not count for this one.
+    pub(crate) async fn get_with(
         &self,
         key: &K,
         is_fresh: impl Fn(&V) -> bool,
@@ -76,6 +57,11 @@ impl<K: Eq + Hash + Clone, V: Clone, E: Clone> SingleFlight<K, V, E> {
     /// Returns the value that is kept for a key, fresh or not, once no work for the key is under way.
     pub(crate) async fn peek(&self, key: &K) -> Option<V> {
         self.slot(key).last.lock().await.as_ref().and_then(|last| last.as_ref().ok().cloned())
+    }
+
+    /// Drops all values.
+    pub(crate) fn clear(&self) {
+        self.slots.lock().unwrap_or_else(PoisonError::into_inner).clear();
     }
 
     /// Drops the value of a key.
@@ -141,12 +127,26 @@ mod tests {
     fn a_value_that_is_not_fresh_is_replaced_once() {
         block_on(async {
             let (flight, work) = (SingleFlight::<&str, u32, u32>::default(), Work::default());
-            assert_eq!(flight.get_if(&"a", |_| true, work.run(false)).await, Ok(1));
-            assert_eq!(flight.get_if(&"a", |_| true, work.run(false)).await, Ok(1));
-            let values = join_all((0..9).map(|_| flight.get_if(&"a", |value| *value > 1, work.run(false)))).await;
+            assert_eq!(flight.get_with(&"a", |_| true, |_| true, work.run(false)).await, Ok(1));
+            assert_eq!(flight.get_with(&"a", |_| true, |_| true, work.run(false)).await, Ok(1));
+            let values =
+                join_all((0..9).map(|_| flight.get_with(&"a", |value| *value > 1, |_| true, work.run(false)))).await;
             assert_eq!(values, vec![Ok(2); 9], "callers that waited for the new value find it fresh");
-            assert_eq!(flight.get_if(&"a", |_| false, work.run(true)).await, Err(3));
-            assert_eq!(flight.get_if(&"a", |_| true, work.run(false)).await, Ok(4), "a failure is not kept");
+            assert_eq!(flight.get_with(&"a", |_| false, |_| true, work.run(true)).await, Err(3));
+            assert_eq!(
+                flight.get_with(&"a", |_| true, |_| true, work.run(false)).await,
+                Ok(4),
+                "a failure is not kept"
+            );
+        });
+    }
+
+    #[test]
+    fn a_failure_that_does_not_count_is_not_shared() {
+        block_on(async {
+            let (flight, work) = (SingleFlight::<&str, u32, u32>::default(), Work::default());
+            let calls = (0..3).map(|_| flight.get_with(&"a", |_| true, |error| *error > 1, work.run(true)));
+            assert_eq!(join_all(calls).await, [Err(1), Err(2), Err(2)]);
         });
     }
 

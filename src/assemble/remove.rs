@@ -20,7 +20,7 @@ use crate::store::{Error as StoreError, Publication, Run, Store, TagTarget};
 pub async fn remove(store: &Store, request: &RemoveRequest, options: &RemoveOptions) -> Result<Report, Error> {
     let RemoveRequest { target, selectors } = request;
     let (run, log) = (Run::new(store, options.dry_run), Log::new(store, target, options.dry_run));
-    store.will_push(target);
+    let _intent = store.will_push(target);
     let existing = Existing::read(store, target).await.map_err(Error::Target)?;
     let unamendable = |reason: &str| PlanError::Unamendable { target: target.clone(), reasons: vec![reason.into()] };
     let chosen = match existing.manifest() {
@@ -48,6 +48,7 @@ pub async fn remove(store: &Store, request: &RemoveRequest, options: &RemoveOpti
         Convergence { run: &run, target, tags: &[], edit, if_match, wait: false, settle: options.settle, log: &log };
     let (plan, published) = convergence.run(existing.clone()).await?;
     refer(&run, &plan, &published.tags).await?;
+    run.finish().await.map_err(Error::Target)?;
     Ok(Report::new(plan.compared_with(&existing), published.tags, &log, false))
 }
 

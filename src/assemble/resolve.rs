@@ -40,7 +40,8 @@ pub(super) type Configs = SingleFlight<(Location, Digest), Platform, SourceReaso
 /// A source whose manifests are being fetched, for several to wait for.
 pub(super) type Fetching<'a> = Shared<BoxFuture<'a, Result<Arc<Vec<SourceImage>>, SourceReason>>>;
 
-/// Starts to fetch every source of an index. Once one cannot be used, no request for the others is sent again.
+/// The fetch of each source of an index, for several to await. Once one cannot be used, no request for the others is
+/// sent again.
 pub(super) fn fetch_sources<'a>(
     store: &'a Store,
     sources: &'a Sources,
@@ -200,7 +201,7 @@ impl Resolver<'_> {
         }
         let fetch = config_platform(self.store, &source.location, config);
         let key = (source.location.without_name(), config.digest.clone());
-        match self.configs.get_or_share(&key, fetch, SourceReason::counts).await {
+        match self.configs.get_with(&key, |_| true, SourceReason::counts, fetch).await {
             Ok(platform) => Ok(Some(platform)),
             Err(reason) if is_needed => Err(reason),
             Err(_) => Ok(None),

@@ -59,7 +59,7 @@ impl Sources {
                 Ok(fetched) => Ok(Ok(Arc::new(images(store, location, fetched).await?))),
             }
         };
-        let fetched = self.fetched.get_or_share(location, fetch, SourceReason::counts).await?;
+        let fetched = self.fetched.get_with(location, |_| true, SourceReason::counts, fetch).await?;
         fetched.map_err(SourceReason::Missing)
     }
 

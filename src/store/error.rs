@@ -10,7 +10,7 @@ use crate::{layout, registry};
 pub enum Error {
     /// In a registry.
     #[error(transparent)]
-    Registry(#[from] Box<registry::Error>),
+    Registry(Box<registry::Error>),
     /// In a layout.
     #[error(transparent)]
     Layout(#[from] layout::Error),
@@ -57,9 +57,10 @@ fn name(digest: &Option<Digest>) -> String {
 }
 
 impl From<registry::Error> for Error {
-    /// An error of the store that passed through the client comes out as it was.
+    /// An error of the store that passed through the client comes out as it was, unless the client gave up on it.
     fn from(error: registry::Error) -> Self {
-        error.caller::<Self>().unwrap_or_else(|| Self::Registry(Box::new(error)))
+        let own = error.caller::<Self>().filter(|_| !error.is_given_up());
+        own.unwrap_or_else(|| Self::Registry(Box::new(error)))
     }
 }
 
@@ -117,7 +118,7 @@ impl Error {
         }
     }
 
-    /// As [`Self::is_missing`], of what a manifest names: a blob, or a manifest.
+    /// Whether a blob or a manifest that a manifest names is missing; see [`Self::is_missing`].
     #[must_use]
     pub fn is_missing_content(&self) -> bool {
         match self {
@@ -194,13 +195,13 @@ impl Error {
         }
     }
 
-    /// Whether the registry answered that it does not do that: not for anybody.
+    /// Whether the registry answered that it does not support the request, whoever sends it.
     #[must_use]
     pub fn is_unsupported(&self) -> bool {
         matches!(self, Self::Registry(error) if error.is_unsupported())
     }
 
-    /// Whether nobody knows if a tag was written.
+    /// Whether it is unknown if a tag was written.
     #[must_use]
     pub fn is_unsettled(&self) -> bool {
         matches!(self, Self::Registry(error) if error.is_unsettled())
@@ -219,5 +220,21 @@ impl Error {
             Self::Registry(error) => error.hint(),
             _ => None,
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_failure_that_was_given_up_does_not_count_for_another_job() {
+        let content =
+            || Error::Content { subject: "app@sha256:a".into(), reason: "cut off".into(), is_transient: true };
+        let passed = Error::from(content().into_registry());
+        assert!(matches!(passed, Error::Content { .. }) && passed.counts());
+        let given_up = Error::from(content().into_registry().given_up(2));
+        assert!(!given_up.counts(), "{given_up}");
+        assert!(given_up.to_string().contains("cut off"), "{given_up}");
     }
 }

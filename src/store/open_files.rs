@@ -135,10 +135,7 @@ impl OpenFiles {
         write: impl FnOnce(&Writer) -> Result<(), layout::Error> + Send + 'static,
     ) -> Result<(), Error> {
         let writer = self.writer(layout).await?;
-        let written = self.on_thread(layout, move || write(&writer)).await;
-        // Reads see what was written.
-        self.layouts.forget(&key(layout));
-        written
+        self.on_thread(layout, move || write(&writer)).await
     }
 
     /// Deletes a name, or every name of a digest, from a layout.
@@ -155,8 +152,9 @@ impl OpenFiles {
     }
 
     /// Renames the archives that were written to their targets; without this the existing archives stay. Fails after a
-    /// stop.
+    /// stop. What is read from now on is what was written.
     pub(super) async fn finish(&self) -> Result<(), Error> {
+        self.layouts.clear();
         for writer in self.archives() {
             self.place_archive(&writer, || Ok(())).await?;
         }
@@ -186,7 +184,7 @@ impl OpenFiles {
     }
 }
 
-/// The same key for a layout however its path is spelled, and whatever links lead to it.
+/// Returns one key per layout, however its path is spelled and whatever links lead to it.
 fn key(at: &LayoutReference) -> LayoutReference {
     let path = Path::new(&at.path);
     let resolved = match links::resolve(path) {

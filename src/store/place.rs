@@ -73,7 +73,7 @@ impl Run {
         child: &'c SourceManifest,
         place: Place,
     ) -> Result<Option<&'c SourceManifest>, Error> {
-        let is_there = self.children.get_or_share(&place, self.is_there(target, child), Error::counts).await?;
+        let is_there = self.children.get_with(&place, |_| true, Error::counts, self.is_there(target, child)).await?;
         Ok((!is_there).then_some(child))
     }
 
@@ -94,7 +94,7 @@ impl Run {
             on_step(Step::Blob(blob.digest.clone(), blob.size, placing));
             Ok(())
         };
-        self.blobs.get_or_share(&place, placing, Error::counts).await.map(|()| None)
+        self.blobs.get_with(&place, |_| true, Error::counts, placing).await.map(|()| None)
     }
 
     /// Writes the manifests of children that were not there, at most `concurrency` at once.
@@ -140,7 +140,7 @@ impl Run {
             on_step(Step::Manifest(child.descriptor.digest.clone()));
             Ok(())
         };
-        self.pushed.get_or_share(&place, push, Error::counts).await
+        self.pushed.get_with(&place, |_| true, Error::counts, push).await
     }
 }
 

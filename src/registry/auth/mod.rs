@@ -29,8 +29,8 @@
 //!    is tried once. A 403 with `error="insufficient_scope"` is handled alike; for a deletion, which some registries allow
 //!    only to `*`, the new token may ask for that. A blob's upload, whose body cannot be repeated, starts over with the
 //!    token from its beginning.
-//! 9. A token service that does not exist or does not work (no connection, a redirect, 404, 405, 410, 5xx, no token in the answer) is
-//!    given up if the registry offers Basic as well and there is a password: from then on step 4 applies. A refusal, a bad
+//! 9. A token service that does not exist or does not work (no connection, a redirect, 404, 405, 410, 5xx, no token in
+//!    the answer) is given up if the registry offers Basic as well and there is a password: from then on step 4 applies. A refusal, a bad
 //!    certificate or a realm that breaks the rules never leads there.
 //! 10. A refusal that is left is explained in terms of credentials (`denials`): there are none, they are wrong, or they are
 //!     good and not enough. Credentials that are refused before any were accepted are wrong for the whole run.

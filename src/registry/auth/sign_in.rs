@@ -229,8 +229,8 @@ impl SignIn {
         self.state.known().accepted = true;
     }
 
-    /// Explains in terms of credentials why a request was refused although everything was tried. `is_insufficient` is whether the
-    /// registry says that the token was good for too little.
+    /// Explains in terms of credentials why a request was refused although everything was tried. `is_insufficient` is
+    /// whether the registry says that the token was good for too little.
     pub(crate) async fn explain(
         &self,
         transport: &Transport,

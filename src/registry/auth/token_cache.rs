@@ -60,7 +60,8 @@ impl TokenCache {
         key: &TokenKey,
         fetch: impl Future<Output = Result<Token, Error>>,
     ) -> Result<Token, Error> {
-        self.tokens.get_if(key, |token| token.is_fresh(Instant::now()), fetch).await
+        let is_fresh = |token: &Token| token.is_fresh(Instant::now());
+        self.tokens.get_with(key, is_fresh, Error::is_shared, fetch).await
     }
 
     /// What the token that is kept grants, where that can be read.

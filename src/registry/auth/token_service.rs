@@ -36,8 +36,16 @@ pub(crate) enum TokenError {
 }
 
 impl TokenError {
-    /// Returns the reason if the error is that a token service does not work or does not exist at the realm: it cannot be reached,
-    /// or its answer judges neither credentials nor scope.
+    /// Whether it concerns each caller that waited for the token: see [`Error::is_shared`].
+    pub(crate) fn is_shared(&self) -> bool {
+        match self {
+            Self::Answer(_) => true,
+            Self::NoService(error) | Self::Other(error) => error.is_shared(),
+        }
+    }
+
+    /// Returns the reason if the error is that a token service does not work or does not exist at the realm: it cannot
+    /// be reached, or its answer judges neither credentials nor scope.
     pub(crate) fn of_no_service(&self) -> Option<String> {
         match self {
             Self::Answer(answer) if matches!(answer.status, 404 | 405 | 410 | 500..) => {

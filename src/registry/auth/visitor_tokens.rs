@@ -23,7 +23,10 @@ pub(crate) struct VisitorTokens(SingleFlight<(Origin, Challenge), Token, NoToken
 
 /// No token was issued: the answer of the other origin then stands.
 #[derive(Clone)]
-struct NoToken;
+struct NoToken {
+    /// Whether that goes for each caller that waited for it.
+    is_shared: bool,
+}
 
 impl VisitorTokens {
     /// The `Authorization` value of an anonymous token for the origin of `url`, to which the registry at `api` redirected
@@ -44,10 +47,11 @@ impl VisitorTokens {
         let fetch = Box::pin(async {
             let service = TokenService { registry: &host_of(url), api, realm, service: service.clone() };
             let scopes = Scopes::default().with_challenge(scope);
-            service.fetch(transport, &scopes, None).await.map_err(|_| NoToken)
+            service.fetch(transport, &scopes, None).await.map_err(|error| NoToken { is_shared: error.is_shared() })
         });
         let key = (url.origin(), challenge.clone());
-        let token = self.0.get_if(&key, |token| token.is_fresh(Instant::now()), fetch).await;
+        let is_fresh = |token: &Token| token.is_fresh(Instant::now());
+        let token = self.0.get_with(&key, is_fresh, |failure| failure.is_shared, fetch).await;
         token.ok().map(|token| token.header)
     }
 }

@@ -83,9 +83,12 @@ impl<'a> Handshake<'a> {
         let authorization = self.host.sign_in().authorization(self.transport(), self.api, &self.request.scopes).await;
         match (authorization, refusal) {
             (Ok(authorization), _) => Ok(ControlFlow::Continue(authorization)),
-            (Err(error), Some(answer)) if answer.status == 403 || error.is_want_of_credentials() => {
+            (Err(error), Some(answer))
+                if (answer.status == 403 && error.is_shared()) || error.is_want_of_credentials() =>
+            {
                 Ok(ControlFlow::Break(answer))
             }
+            (Err(Error { kind: ErrorKind::Stopped(reason), .. }), _) => Err(self.request.wire.stopped(reason)),
             (Err(error), _) => Err(error),
         }
     }

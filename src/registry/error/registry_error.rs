@@ -85,6 +85,12 @@ impl Error {
         self.gave_up.is_some()
     }
 
+    /// Whether it concerns each caller that waited for the same work: not if only the one that did the work gave up or was
+    /// stopped.
+    pub(crate) fn is_shared(&self) -> bool {
+        !self.is_given_up() && !matches!(self.kind, ErrorKind::Stopped(_))
+    }
+
     /// The error of work that a [`Stop`](crate::registry::Stop) ended.
     #[must_use]
     pub fn stopped(subject: impl Into<String>, reason: StopReason) -> Self {
@@ -169,8 +175,8 @@ impl Error {
         }
     }
 
-    /// Whether the registry answered that it does not support the request, whoever sends it. An answer of 400 or 404 without a code may
-    /// be that of a proxy.
+    /// Whether the registry answered that it does not support the request, whoever sends it. An answer of 400 or 404
+    /// without a code may be that of a proxy.
     #[must_use]
     pub fn is_unsupported(&self) -> bool {
         match &self.kind {

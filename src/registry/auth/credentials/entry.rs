@@ -17,7 +17,7 @@ pub(super) fn read_auth(key: &str, entry: &Map<String, Value>, origin: Credentia
     } else if let Some(token) = field("identitytoken") {
         Login::IdentityToken(Secret::new(token))
     } else if let Some(auth) = field("auth") {
-        // What is wrong with it is not said: it is a secret.
+        // Do not say what is wrong with it: it is a secret.
         decode(auth).ok_or_else(|| format!("the entry for {key} in {origin} cannot be read"))?
     } else if let (Some(user), Some(password)) = (field("username"), field("password")) {
         Login::Password { user: user.to_owned(), password: Secret::new(password) }

@@ -85,7 +85,7 @@ impl Credentials {
             let found = match located(file, registry, repository).await? {
                 None => None,
                 Some(Located::Auth { key, entry }) => {
-                    // Entries for a part of a registry are told apart.
+                    // Entries for a part of a registry are named with their key.
                     let part =
                         if key.starts_with(&format!("{registry}/")) { format!(" ({key})") } else { String::new() };
                     read_auth(&key, &entry, file.origin(&part))?
