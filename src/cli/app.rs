@@ -72,7 +72,7 @@ fn execute(cli: Cli, console: Console) -> ExitStatus {
 /// Prints a failure; with `--output json` also as a document, so that whatever reads stdout gets one in any case.
 fn fail(console: &Console, command: &'static str, failure: Failure) -> ExitStatus {
     let failure = console.masked(failure);
-    console.error(&failure);
+    console.line(&failure);
     let status = failure.status();
     if console.is_json() {
         // A failure to write it adds nothing: the command has failed already.

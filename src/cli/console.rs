@@ -138,9 +138,9 @@ impl Console {
     /// Shows an event.
     pub(super) fn event(&self, event: &Event) {
         match event {
-            Event::Transfer { digest, size, done, is_over } => {
+            Event::Transfer { id, digest, size, done, is_over } => {
                 if let Some(progress) = self.current_progress() {
-                    progress.transfer(digest, *size, *done, *is_over);
+                    progress.transfer(*id, digest, *size, *done, *is_over);
                     return;
                 }
             }

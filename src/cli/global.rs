@@ -77,6 +77,10 @@ impl Global {
     }
 
     /// The registries that are spoken to without TLS.
+    pub(super) fn debug(&self) -> bool {
+        self.debug
+    }
+
     pub(super) fn plain_http(&self) -> Hosts {
         hosts(&self.plain_http)
     }

@@ -68,7 +68,7 @@ struct SignIn<'a> {
 }
 
 impl SignIn<'_> {
-    /// Checks credentials and stores them; gives whether the registry asked for them, and where they are stored.
+    /// Checks credentials and stores them; returns whether the registry asked for them, and where they are stored.
     async fn store(&self, user: &str, password: &Secret) -> Result<(bool, String), Failure> {
         let (registry, console) = (self.registry, &self.session.console);
         let checked = self.client.check_login(registry).await;

@@ -1,7 +1,7 @@
 //! The command line: a file per command, and what the commands share.
 //!
 //! `app` runs a command of `commands` with a `session`; the `console` is the only place that writes to stderr and stdout.
-//! A `failure` holds what is said about an error, and `render` the text and JSON of results.
+//! A `failure` holds the message, the hints and the exit status of an error, and `render` the text and JSON of results.
 
 mod app;
 mod arguments;

@@ -16,7 +16,8 @@ pub(super) struct Progress {
 
 #[derive(Default)]
 struct Blobs {
-    running: HashMap<Digest, ProgressBar>,
+    /// By the identifier of the transfer.
+    running: HashMap<u64, ProgressBar>,
     /// Bytes of the blobs whose transfer has ended.
     arrived: u64,
     total: Option<ProgressBar>,
@@ -48,16 +49,16 @@ impl Progress {
     }
 
     /// Shows the progress of a blob: `done` of `size` bytes.
-    pub(super) fn transfer(&self, digest: &Digest, size: u64, done: u64, is_over: bool) {
+    pub(super) fn transfer(&self, id: u64, digest: &Digest, size: u64, done: u64, is_over: bool) {
         let mut blobs = self.blobs.lock().unwrap_or_else(PoisonError::into_inner);
         if is_over {
             blobs.arrived += done;
-            if let Some(bar) = blobs.running.remove(digest) {
+            if let Some(bar) = blobs.running.remove(&id) {
                 bar.finish_and_clear();
                 self.lines.remove(&bar);
             }
         } else {
-            let bar = blobs.running.entry(digest.clone()).or_insert_with(|| {
+            let bar = blobs.running.entry(id).or_insert_with(|| {
                 let bar = self.lines.insert(0, ProgressBar::new(size));
                 bar.set_style(style("{msg} {bytes:>11} of {total_bytes:>11} {bytes_per_sec:>13} {eta:>4} left"));
                 bar.set_message(digest.as_str().chars().take(19).collect::<String>());

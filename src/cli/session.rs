@@ -26,6 +26,7 @@ impl Session {
     /// Creates a client that takes its credentials from these sources.
     pub(super) fn client_with(&self, credentials: CredentialSources) -> Client {
         let (global, console) = (&self.global, Arc::clone(&self.console));
+        let events = Events::new(move |event| console.event(event));
         let client = Client::new(ClientConfig {
             plain_http: global.plain_http(),
             tls: Tls { insecure: global.insecure(), ca_certs: global.ca_cert.clone(), certs_folders: certs_folders() },
@@ -34,7 +35,7 @@ impl Session {
             retry: global.retry(),
             idle_timeout: global.timeout,
             stop: Stop::default(),
-            events: Events::new(move |event| console.event(event)),
+            events: if global.debug() { events } else { events.without_debug() },
         });
         self.console.hide_secrets_of(&client);
         client

@@ -29,7 +29,10 @@ use crate::image::{Digest, Location};
 /// });
 /// ```
 #[derive(Clone, Default)]
-pub struct Events(Option<Arc<Sink>>);
+pub struct Events {
+    sink: Option<Arc<Sink>>,
+    without_debug: bool,
+}
 
 type Sink = dyn Fn(&Event) + Send + Sync;
 
@@ -37,16 +40,27 @@ impl Events {
     /// Calls `sink` for each event, on the thread on which it happens. The work waits until `sink` returns.
     #[must_use]
     pub fn new(sink: impl Fn(&Event) + Send + Sync + 'static) -> Self {
-        Self(Some(Arc::new(sink)))
+        Self { sink: Some(Arc::new(sink)), without_debug: false }
+    }
+
+    /// Leaves out events of [`Level::Debug`]. Each request is one, and all secrets are looked for in its text.
+    #[must_use]
+    pub fn without_debug(self) -> Self {
+        Self { without_debug: true, ..self }
+    }
+
+    /// Whether events of this level are reported.
+    pub(crate) fn wants(&self, level: Level) -> bool {
+        self.is_listening() && !(self.without_debug && level == Level::Debug)
     }
 
     /// Whether anything listens; what only an event needs is not computed otherwise.
     pub(crate) fn is_listening(&self) -> bool {
-        self.0.is_some()
+        self.sink.is_some()
     }
 
     pub(crate) fn emit(&self, event: &Event) {
-        if let Some(sink) = &self.0 {
+        if let Some(sink) = self.sink.as_ref().filter(|_| self.wants(event.level())) {
             sink(event);
         }
     }
@@ -66,7 +80,7 @@ pub enum Level {
     Warning,
     /// For a log of everything that is done.
     Debug,
-    /// A blob that is being sent or read, several times a second: for a progress bar.
+    /// How far the work is: how much of a blob is read, or that a check is done.
     Progress,
 }
 
@@ -171,8 +185,10 @@ pub enum Event {
     },
     /// A registry was checked for something, by `probe`.
     Checked(Check),
-    /// A blob is being read or sent.
+    /// A blob is being read or sent: reported at most every 200 ms, and when it ends.
     Transfer {
+        /// Identifies the transfer: one blob may be sent to several repositories at once.
+        id: u64,
         /// The blob.
         digest: Digest,
         /// Its size in bytes.
@@ -236,12 +252,11 @@ impl Event {
             | Self::Warning { .. }
             | Self::Step { step: Step::TagKept(_), .. }
             | Self::StartedOver { .. } => Level::Warning,
-            Self::Transfer { .. } => Level::Progress,
+            Self::Transfer { .. } | Self::Checked(_) => Level::Progress,
             Self::Request { .. }
             | Self::Credentials { .. }
             | Self::TokenRequest { .. }
             | Self::BasicInsteadOfToken { .. }
-            | Self::Checked(_)
             | Self::Resolved { .. }
             | Self::Step { .. } => Level::Debug,
         }

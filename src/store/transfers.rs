@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
 use futures_util::StreamExt as _;
@@ -19,17 +20,25 @@ pub(super) struct Transfer<'a> {
 
 struct State {
     events: Events,
+    id: u64,
     digest: Digest,
     size: u64,
     done: AtomicU64,
+    /// When the transfer began.
+    begun: Instant,
+    /// Milliseconds from the beginning to the last report.
+    reported: AtomicU64,
 }
+
+/// The least time between two reports of a transfer; one that ends sooner has only its last report.
+const INTERVAL: Duration = Duration::from_millis(200);
 
 impl<'a> Transfer<'a> {
     pub(super) fn new(events: &Events, blob: &Descriptor, source: Box<dyn BlobSource + 'a>) -> Self {
         let (digest, size) = (blob.digest.clone(), blob.size);
-        let state = State { events: events.clone(), digest, size, done: AtomicU64::new(0) };
-        state.report(false);
-        Self { source, state: Arc::new(state) }
+        let (done, reported) = (AtomicU64::new(0), AtomicU64::new(0));
+        let (events, id, begun) = (events.clone(), fastrand::u64(..), Instant::now());
+        Self { source, state: Arc::new(State { events, id, digest, size, done, begun, reported }) }
     }
 }
 
@@ -43,7 +52,7 @@ impl BlobSource for Transfer<'_> {
         let count = move |piece: &Result<bytes::Bytes, _>| {
             if let Ok(piece) = piece {
                 state.done.fetch_add(piece.len() as u64, Ordering::Relaxed);
-                state.report(false);
+                state.report_if_due();
             }
         };
         Ok(stream.inspect(count).boxed())
@@ -55,10 +64,19 @@ impl BlobSource for Transfer<'_> {
 }
 
 impl State {
+    fn report_if_due(&self) {
+        let now = u64::try_from(self.begun.elapsed().as_millis()).unwrap_or(u64::MAX);
+        let last = self.reported.load(Ordering::Relaxed);
+        if Duration::from_millis(now.saturating_sub(last)) >= INTERVAL {
+            self.reported.store(now, Ordering::Relaxed);
+            self.report(false);
+        }
+    }
+
     fn report(&self, is_over: bool) {
         if self.events.is_listening() {
-            let (digest, size, done) = (self.digest.clone(), self.size, self.done.load(Ordering::Relaxed));
-            self.events.emit(&Event::Transfer { digest, size, done, is_over });
+            let (id, digest, size) = (self.id, self.digest.clone(), self.size);
+            self.events.emit(&Event::Transfer { id, digest, size, done: self.done.load(Ordering::Relaxed), is_over });
         }
     }
 }

@@ -36,8 +36,17 @@ pub(in crate::cli) fn problem_text(problem: &Problem) -> String {
 
 /// An error of the main job, with the flag that helps.
 pub(in crate::cli) fn assemble_error_text(error: &assemble::Error) -> String {
-    let assemble::Error::Plan(plan) = error else { return error.to_string() };
-    match &**plan {
+    match error {
+        assemble::Error::Plan(plan) => plan_error_text(plan),
+        assemble::Error::Unplanned { error, .. } => {
+            format!("{}\n  it was written, and then written over by others", plan_error_text(error))
+        }
+        error => error.to_string(),
+    }
+}
+
+fn plan_error_text(error: &PlanError) -> String {
+    match error {
         PlanError::NotDockers { .. } => format!("{error}; with --type oci it has"),
         PlanError::Strict { target, warnings } => {
             let warnings: Vec<String> = warnings.iter().map(warning_text).collect();
@@ -47,7 +56,7 @@ pub(in crate::cli) fn assemble_error_text(error: &assemble::Error) -> String {
             let problems: Vec<String> = problems.iter().map(selector_text).collect();
             format!("cannot change {target}: {}", problems.join("\n  "))
         }
-        _ => error.to_string(),
+        error => error.to_string(),
     }
 }
 

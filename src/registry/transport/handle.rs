@@ -114,6 +114,9 @@ impl Transport {
             return;
         }
         let event = event();
+        if !self.events.wants(event.level()) {
+            return;
+        }
         // A warning is the program's own text, in which a short password may be a word like any other.
         let is_own = event.level() == Level::Warning;
         let scrub = |text: &str| match is_own {
@@ -125,8 +128,11 @@ impl Transport {
 
     /// Reports a warning once: a registry may give the same one with every answer.
     pub(crate) fn emit_once(&self, event: Event) {
-        let mut warned = self.warned.lock().unwrap_or_else(PoisonError::into_inner);
-        if warned.len() < MAX_WARNINGS && warned.insert(event.to_string()) {
+        let is_new = {
+            let mut warned = self.warned.lock().unwrap_or_else(PoisonError::into_inner);
+            warned.len() < MAX_WARNINGS && warned.insert(event.to_string())
+        };
+        if is_new {
             self.emit(|| event);
         }
     }
