@@ -168,6 +168,17 @@ fn many_tags() {
     }
 }
 
+/// Whether the tag would move is then not known.
+#[test]
+fn a_dry_run_fails_if_the_target_cannot_be_read() {
+    let scene = Scene::new();
+    let broken = Scripted::start(|_, _| (500, vec![], vec![]));
+    let target = format!("{}/app:v1", broken.host);
+    let outcome = scene.copy(&["FROM/app:v1", &target, "--dry-run", "--retries", "0"]);
+    assert!(outcome.exit == 1 && outcome.stdout.is_empty(), "{outcome:?}");
+    assert!(outcome.stderr.contains(&target) && outcome.stderr.contains("500"), "{outcome:?}");
+}
+
 /// Pages are followed at the registry itself, and nowhere else; null is no tags.
 #[test]
 fn tags_in_pages() {

@@ -271,6 +271,11 @@ fn imports_follow_the_layers() {
     let src = read_src();
     let unlisted = src.modules.values().map(|(file, _)| top(file)).find(|name| *name != "lib" && !lower.contains(name));
     assert_eq!(unlisted, None, "LAYERS lacks a module");
+    let folders: Vec<String> = REGISTRY.iter().map(|folder| format!("registry/{folder}/")).collect();
+    let is_in_folder = |file: &str| folders.iter().any(|folder| file.starts_with(folder));
+    let mut files = src.modules.values().map(|(file, _)| file).filter(|file| file.starts_with("registry/"));
+    let stray = files.find(|file| !is_in_folder(file) && *file != "registry/mod.rs" && *file != "registry/fuzzing.rs");
+    assert_eq!(stray, None, "not in a folder that REGISTRY lists");
     let (wrong, impure) = (violations(&src.imports()), src.impurities());
     assert!(wrong.is_empty(), "LAYERS does not allow\n{}", wrong.join("\n"));
     assert!(impure.is_empty(), "in a pure module\n{}", impure.join("\n"));

@@ -2,11 +2,13 @@
 
 use std::path::Path;
 use std::process::Child;
-use std::sync::mpsc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, mpsc};
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use futures_util::future::join;
+use manifest_tool::event::{Event, Events};
 use manifest_tool::image::{Descriptor, Digest, Reference};
 use manifest_tool::registry::{Client, ClientConfig, CredentialSources, Stop, StopReason};
 use serde_json::json;
@@ -310,7 +312,12 @@ fn a_stop_ends_the_request_for_a_token() {
         });
         let (stop, docker_config) = (Stop::default(), Some(folder.path().to_owned()));
         let credentials = CredentialSources { docker_config, ..CredentialSources::default() };
-        let client = Client::new(ClientConfig { stop: stop.clone(), credentials, ..ClientConfig::default() });
+        let is_waiting = Arc::new(AtomicBool::new(false));
+        let retry_seen = Arc::clone(&is_waiting);
+        let events = Events::new(move |event| {
+            retry_seen.fetch_or(matches!(event, Event::Retry { .. }), Ordering::Relaxed);
+        });
+        let client = Client::new(ClientConfig { stop: stop.clone(), credentials, events, ..ClientConfig::default() });
         let (tag, bytes) = (format!("{}/app:v1", server.host).parse::<Reference>().unwrap(), Bytes::from_static(b"{}"));
         let tokens = || server.asked().iter().filter(|asked| asked.line.contains("/token")).count();
         let working = async {
@@ -321,11 +328,10 @@ fn a_stop_ends_the_request_for_a_token() {
             }
         };
         let stopping = async {
-            while tokens() == 0 {
+            let has_begun = || if stalls { tokens() > 0 } else { is_waiting.load(Ordering::Relaxed) };
+            while !has_begun() {
                 tokio::time::sleep(Duration::from_millis(10)).await;
             }
-            // The wait has begun.
-            tokio::time::sleep(Duration::from_millis(200)).await;
             stop.raise(StopReason::Signal(2));
             Instant::now()
         };

@@ -16,7 +16,9 @@ use crate::event::Warning;
 use crate::image::{Descriptor, Index, Location};
 use crate::registry::RetryGroup;
 use crate::spec::Spec;
-use crate::store::{Publication, PublishError, PublishReport, Run, SourceManifest, Store, TagReport, TagTarget};
+use crate::store::{
+    IfMatch, Publication, PublishError, PublishReport, Run, SourceManifest, Store, TagReport, TagTarget,
+};
 
 /// Assembles and pushes one index: its children, then the target tag, then the further tags.
 ///
@@ -55,7 +57,7 @@ impl<'a> Assembler<'a> {
     /// Assembles one of the indexes; see [`push`].
     pub(crate) async fn push(&self, spec: &Spec) -> Result<Report, Error> {
         let store = self.run.store();
-        store.will_push(&spec.target);
+        let _intent = store.will_push(&spec.target);
         let log = Log::new(store, &spec.target, self.run.is_dry());
         let report = RetryGroup::run(self.assemble(spec, &log)).await;
         self.sources.release(spec, store.client().budget());
@@ -79,7 +81,9 @@ impl<'a> Assembler<'a> {
         // Those of the spec itself were reported first.
         log.warn(plan.warnings.iter().filter(|warning| !matches!(warning, Warning::Spec(_))));
         let mut levels = vec![plan.children.clone()];
-        if spec.by_digest && !tags.iter().all(|tag| tag.is_at(&plan.descriptor.digest)) {
+        // With `force` the tags are not read, and the index is pushed with the first of them.
+        let is_read = tags.iter().any(|tag| tag.current.is_some());
+        if spec.by_digest && is_read && !tags.iter().all(|tag| tag.is_at(&plan.descriptor.digest)) {
             levels.push(vec![plan.as_child()]);
         }
         let publication = Publication::new(&plan.target, &plan.descriptor, &plan.bytes, &levels);
@@ -164,7 +168,7 @@ async fn read_tags(store: &Store, tags: Vec<Location>) -> Vec<TagTarget> {
 }
 
 /// Sets the precondition of the target, which is the first tag that is written.
-fn with_precondition(mut tags: Vec<TagTarget>, if_match: Option<crate::store::IfMatch>) -> Vec<TagTarget> {
+fn with_precondition(mut tags: Vec<TagTarget>, if_match: Option<IfMatch>) -> Vec<TagTarget> {
     if let Some(target) = tags.first_mut() {
         target.if_match = if_match;
     }

@@ -213,7 +213,9 @@ impl Plan {
         let origin: HashMap<_, &Location> = images.map(|image| (key(&image.entry), &image.source)).collect();
         let here: HashSet<&Digest> = index.manifests.iter().map(|entry| &entry.digest).collect();
         let children = sources.children.iter().filter(|child| here.contains(&child.descriptor.digest));
-        let children = children.cloned().collect();
+        let mut children: Vec<SourceManifest> = children.cloned().collect();
+        // Images first, as in the index.
+        children.sort_by_key(|child| child.descriptor.is_attestation());
         let entry = |descriptor: Descriptor| PlannedEntry {
             source: origin.get(&key(&descriptor)).copied().cloned(),
             descriptor,

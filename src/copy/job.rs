@@ -64,7 +64,7 @@ pub async fn copy(store: &Store, request: &CopyRequest, options: &CopyOptions) -
 /// Copies like [`copy`], as one of several copies of a run: archives are in their places when the run has ended.
 pub(crate) async fn copy_in(run: &Run, request: &CopyRequest, options: &CopyOptions) -> Result<PublishReport, Error> {
     let (store, to) = (run.store(), &request.to);
-    store.will_push(to);
+    let _intent = store.will_push(to);
     let report = |step| store.client().events().emit(&Event::Step { target: to.clone(), step });
     RetryGroup::run(copy_with(run, request, options, &report)).await
 }

@@ -24,7 +24,7 @@ pub async fn probe(store: &Store, images: &[Reference], options: &ProbeOptions) 
         mounted: None,
         report: Report::default(),
     };
-    store.client().will_push(&probe.repository);
+    let _intent = store.client().will_push(&probe.repository);
     let tried = probe.all(images, options).await;
     if !options.keep {
         probe.clean().await;

@@ -9,7 +9,7 @@ use crate::registry::Client;
 /// How to try.
 #[derive(Debug, Clone, Default)]
 pub struct ProbeOptions {
-    /// No other repository than that of the images, as where an account has one alone.
+    /// No other repository than that of the images, as where an account has only one.
     pub one_repository: bool,
     /// What was pushed stays.
     pub keep: bool,

@@ -2,7 +2,7 @@
 //!
 //! OCI distribution-spec; Docker's token authentication.
 //!
-//! Layers, each of which imports only from those below it, and no files in a circle:
+//! Layers, each of which imports only from those below it; no two files import each other, directly or through others:
 //!
 //! - `api`: the requests of the distribution-spec, as methods of [`Client`].
 //! - `client`: [`Client`], what is known of each registry, and the loop that signs and sends a request.
@@ -22,6 +22,7 @@ pub use api::TagList;
 pub(crate) use api::{BlobStream, FoundBlob, Mounting, Question, Session, Told, Verb, blob_name};
 pub use auth::credentials::{CredentialSources, Given, Login};
 pub(crate) use auth::credentials::{HOME, Stored, erase, store};
+pub(crate) use client::PushIntent;
 pub use client::{Client, ClientConfig};
 pub use error::{
     CredentialOrigin, Denial, Denied, Error, ErrorKind, Hint, RateLimit, Refusal, RegistryMessage, StopReason,

@@ -41,7 +41,7 @@ pub struct Spec {
 #[derive(Debug, Clone)]
 #[non_exhaustive]
 pub struct Source {
-    /// Where it is; has a tag or a digest, but for a layout with a single image.
+    /// Where it is; has a tag or a digest, except for a layout with a single image.
     pub location: Location,
     /// What the user said of its platform; empty fields are filled from the image's config.
     pub platform: Platform,
@@ -109,7 +109,7 @@ impl std::fmt::Display for Form {
 }
 
 impl Form {
-    /// What is not said: Docker's, as in 2.2.1, but where the target has a form already.
+    /// Defaults to Docker's, as in 2.2.1, unless the target has a form already.
     pub(super) fn unless_given(given: Option<Self>, append: bool) -> Self {
         given.unwrap_or(if append { Self::Target } else { Self::Docker })
     }
@@ -260,7 +260,7 @@ pub(super) fn check_extra_tag(tag: &str) -> Result<(), String> {
     check_tag(tag).map_err(|reason| format!("invalid tag \"{tag}\": {reason}"))
 }
 
-/// Checks the subject: a manifest by tag or digest, where the index is to be.
+/// Checks the subject: a manifest by tag or digest, in the target's repository.
 pub(super) fn subject(text: &str, target: &Location) -> Result<Location, String> {
     if let Ok(digest) = Digest::parse(text) {
         return Ok(target.with_digest(digest));

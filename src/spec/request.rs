@@ -1,7 +1,7 @@
 use super::model::Form;
 use super::variables::Lookup;
 
-/// A file of specs, and what is said of them besides.
+/// A file of specs, and the options that apply to them.
 #[derive(Clone, Copy, Default)]
 pub struct YamlRequest<'a> {
     /// The file's text.

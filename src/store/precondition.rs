@@ -15,7 +15,7 @@ impl IfMatch {
     ///
     /// # Errors
     /// [`Error::Changed`] if the tag points at something else.
-    pub fn check(&self, tag: &str, current: Option<&Digest>) -> Result<(), Error> {
+    pub(crate) fn check(&self, tag: &str, current: Option<&Digest>) -> Result<(), Error> {
         let expected = match self {
             Self::Nothing => None,
             Self::Digest(digest) => Some(digest),

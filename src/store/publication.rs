@@ -133,9 +133,9 @@ impl PublishReport {
 #[derive(Debug)]
 #[non_exhaustive]
 pub struct PublishError {
-    /// Where it was to be.
+    /// The target that was not written.
     pub target: Location,
-    /// Type, digest and size of what was to be there.
+    /// Type, digest and size of what the target should point at.
     pub descriptor: Descriptor,
     /// Why; never empty.
     pub errors: Vec<Error>,
@@ -198,13 +198,13 @@ impl<'p> Publication<'p> {
 impl PublishError {
     /// All was put together, and the archive is not in its place.
     #[must_use]
-    pub fn of_archive(target: &Location, report: PublishReport, error: Option<Error>) -> Self {
+    pub(crate) fn of_archive(target: &Location, report: PublishReport, error: Option<Error>) -> Self {
         let PublishReport { descriptor, mut tags } = report;
         tags.iter_mut().for_each(|tag| tag.outcome = TagOutcome::Failed);
         Self { target: target.clone(), descriptor, errors: error.into_iter().collect(), tags }
     }
 
-    /// Why the first of the tags is not as wanted, if that is all there is.
+    /// Whether every error is a precondition that was not met.
     #[must_use]
     pub fn is_changed(&self) -> bool {
         self.errors.iter().all(Error::is_changed)

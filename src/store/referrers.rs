@@ -39,7 +39,12 @@ impl Store {
     ///
     /// # Errors
     /// What the tag holds cannot be read, or is not a list of referrers: it is not overwritten.
-    pub async fn list_referrers(&self, to: &Location, subject: &Digest, referrers: &[Descriptor]) -> Result<(), Error> {
+    pub(crate) async fn list_referrers(
+        &self,
+        to: &Location,
+        subject: &Digest,
+        referrers: &[Descriptor],
+    ) -> Result<(), Error> {
         if referrers.is_empty() || self.backend(to).list_referrers(subject, referrers).await? {
             return Ok(());
         }

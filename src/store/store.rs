@@ -11,7 +11,7 @@ use super::open_files::OpenFiles;
 use super::registry_backend::RegistryBackend;
 use super::{Error, IfMatch};
 use crate::image::{Descriptor, Digest, Fetched, Location, MAX_CONFIG, UntrustedText};
-use crate::registry::{Client, FoundBlob};
+use crate::registry::{Client, FoundBlob, PushIntent};
 
 /// Blobs in transfer at once, at most; each takes a connection at both ends.
 const TRANSFERS: usize = 16;
@@ -61,11 +61,11 @@ impl Store {
         &self.0.client
     }
 
-    /// Announces that a location will be written to, so that reads in its repository use the token that writes need.
-    pub(crate) fn will_push(&self, at: &Location) {
-        if let Location::Registry(reference) = at {
-            self.client().will_push(reference);
-        }
+    /// Announces that a location will be written to: until the result is dropped, reads in its repository use the token
+    /// that writes need.
+    #[must_use]
+    pub(crate) fn will_push(&self, at: &Location) -> Option<PushIntent> {
+        at.reference().map(|reference| self.client().will_push(reference))
     }
 
     pub(super) fn backend<'a>(&'a self, at: &'a Location) -> Box<dyn Backend + 'a> {
@@ -81,7 +81,7 @@ impl Store {
         self.0.writes.acquire().await.ok()
     }
 
-    /// Waits until fewer than 16 blobs are in transfer.
+    /// Waits for one of at most 16 transfers at once, or `concurrency` if that is less.
     pub(super) async fn transfer_permit(&self) -> Option<SemaphorePermit<'_>> {
         self.0.slots.acquire().await.ok()
     }
@@ -135,7 +135,7 @@ impl Store {
     }
 
     /// The digests that several locations stand for, in their order; see [`Self::digest`].
-    pub async fn digests(&self, all: impl IntoIterator<Item = &Location>) -> Vec<Result<Digest, Error>> {
+    pub(crate) async fn digests(&self, all: impl IntoIterator<Item = &Location>) -> Vec<Result<Digest, Error>> {
         join_all(all.into_iter().map(|at| self.digest(at))).await
     }
 
@@ -165,7 +165,7 @@ impl Store {
     }
 
     /// What several tags point at, in their order; see [`Self::current_digest`].
-    pub async fn current_digests(
+    pub(crate) async fn current_digests(
         &self,
         tags: impl IntoIterator<Item = impl Borrow<Location>>,
     ) -> Vec<Result<Option<Digest>, Error>> {
@@ -176,7 +176,7 @@ impl Store {
     ///
     /// # Errors
     /// The registry's answer, [`Error::Changed`] if the precondition is not met, or the layout cannot be written.
-    pub async fn push_manifest(
+    pub(crate) async fn push_manifest(
         &self,
         at: &Location,
         descriptor: &Descriptor,
@@ -190,7 +190,7 @@ impl Store {
     ///
     /// # Errors
     /// It reads back with another digest, or not at all, as often as requests are sent again.
-    pub async fn read_back(&self, at: &Location, digest: &Digest) -> Result<(), Error> {
+    pub(crate) async fn read_back(&self, at: &Location, digest: &Digest) -> Result<(), Error> {
         self.backend(at).read_back(digest).await
     }
 

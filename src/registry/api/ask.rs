@@ -127,7 +127,7 @@ impl Client {
         request.wire.accept = question.target.starts_with("manifests/").then_some(media_type::ACCEPT);
         request.wire.content = question.content.clone().map(|(media_type, bytes)| Content::Bytes(media_type, bytes));
         let answer = self.send(repository.registry(), &request).await?;
-        let api = self.api(repository.registry(), &self.host(repository.registry())).await?;
+        let api = self.api(&self.host(repository.registry())).await?;
         Ok(Told::new(&api, answer))
     }
 }

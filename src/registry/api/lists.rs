@@ -162,7 +162,7 @@ impl Client {
             let links = answer.headers.get_all(LINK).iter().map(HeaderValue::as_bytes);
             let next = next_page(&answer.url, links).map_err(|reason| request.protocol(reason))?;
             let Some(next) = next else { return Ok(()) };
-            let api = self.api(registry, &self.host(registry)).await?;
+            let api = self.api(&self.host(registry)).await?;
             request.wire.target = checked_page(&api, &answer.url, &next).map_err(|reason| request.protocol(reason))?;
             if page.is_power_of_two() {
                 earlier = Some(answer.url);

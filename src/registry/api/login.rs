@@ -13,7 +13,7 @@ impl Client {
     pub async fn check_login(&self, registry: &str) -> Result<bool, Error> {
         let host = self.host(registry);
         let checking = async {
-            let api = &self.api(registry, &host).await?;
+            let api = &self.api(&host).await?;
             if let Some(challenge) = self.ping(&host, api).await? {
                 host.sign_in().challenged(Some(challenge), None, &Scopes::default()).await;
             }

@@ -12,7 +12,7 @@ use reqwest::header::CONTENT_LENGTH;
 use super::blobs::blob_request;
 use crate::image::{Descriptor, Reference};
 use crate::registry::client::Client;
-use crate::registry::error::{Error, ErrorKind};
+use crate::registry::error::{Error, ErrorKind, TransportFault};
 use crate::registry::transport::answer::{Answer, silent};
 use crate::registry::transport::encoding::{encodings, not_asked_for};
 use crate::registry::transport::failure::Failure;
@@ -39,14 +39,14 @@ impl Client {
             let (subject, name, stop) = (subject.clone(), name.clone(), stop.clone());
             async move {
                 let mut response = response?;
-                let broke_off = |reason: String| {
+                let broke_off = |reason: String, fault: Option<TransportFault>| {
                     let kind = ErrorKind::Transport { request: name, reason: reason.into(), unsent: false };
-                    Some((Err(Error::transient(subject.as_str(), kind)), None))
+                    Some((Err(Error::transient(subject.as_str(), kind).with_fault(fault)), None))
                 };
                 match stop.or_soon(tokio::time::timeout(idle_timeout, response.chunk())).await {
                     Err(reason) => Some((Err(Error::stopped(subject, reason)), None)),
-                    Ok(Err(_)) => broke_off(silent(idle_timeout)),
-                    Ok(Ok(Err(error))) => broke_off(Failure::of(&error).reason),
+                    Ok(Err(_)) => broke_off(silent(idle_timeout), Some(TransportFault::Silent)),
+                    Ok(Ok(Err(error))) => broke_off(Failure::of(&error).reason, None),
                     Ok(Ok(Ok(None))) => None,
                     Ok(Ok(Ok(Some(piece)))) => Some((Ok(piece), Some(response))),
                 }

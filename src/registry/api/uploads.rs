@@ -56,7 +56,7 @@ impl Client {
         match answer.status {
             201 => Ok(Mounting::Mounted),
             202 => {
-                let api = self.api(to.registry(), &self.host(to.registry())).await?;
+                let api = self.api(&self.host(to.registry())).await?;
                 // A session that may not be followed is neither used nor cancelled: another is opened.
                 Ok(Mounting::Refused(location(&api, &answer).ok().flatten().map(Session)))
             }
@@ -172,7 +172,7 @@ impl Upload<'_, '_> {
     /// sections 15.4.8 and 15.4.9). Credentials are left out from the first other origin on, also on the way back.
     async fn put_to(&self, mut url: Url, mut stream: BlobStream, ended: &Ended, failed: u32) -> Result<Answer, Error> {
         let (subject, registry) = (self.post.subject(), self.to.registry());
-        let api = self.client.api(registry, &self.client.host(registry)).await?;
+        let api = self.client.api(&self.client.host(registry)).await?;
         let mut at_home = true;
         for _ in 0..=MAX_REDIRECTS {
             at_home &= url.origin() == api.origin();
@@ -212,7 +212,7 @@ impl Upload<'_, '_> {
         if !is_done(&answer) {
             return Ok(Err(answer));
         }
-        let api = self.client.api(registry, &self.client.host(registry)).await?;
+        let api = self.client.api(&self.client.host(registry)).await?;
         let session = location(&api, &answer).map_err(|reason| self.post.protocol(reason))?;
         session.map(Ok).ok_or_else(|| self.post.protocol("the upload session has no Location".into()))
     }

@@ -9,3 +9,4 @@ mod send;
 
 pub use config::ClientConfig;
 pub use registry_client::Client;
+pub(crate) use registry_client::PushIntent;

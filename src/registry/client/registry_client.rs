@@ -48,8 +48,27 @@ struct Shared {
     /// Registries that failed at a mount to the end.
     failing_mounts: Mutex<HashSet<String>>,
     /// The repositories that this client writes to, as `HOST/REPOSITORY`; see [`Client::will_push`].
-    written: Mutex<HashSet<String>>,
+    written: Mutex<HashMap<String, usize>>,
     hosts: Mutex<HashMap<String, Arc<Host>>>,
+}
+
+/// Announces writes to a repository while it lives; see [`Client::will_push`].
+#[must_use]
+pub(crate) struct PushIntent {
+    client: Client,
+    name: String,
+}
+
+impl Drop for PushIntent {
+    fn drop(&mut self) {
+        let mut written = self.client.0.written.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(count) = written.get_mut(&self.name) {
+            *count -= 1;
+            if *count == 0 {
+                written.remove(&self.name);
+            }
+        }
+    }
 }
 
 impl Client {
@@ -100,17 +119,18 @@ impl Client {
         self.transport().traffic().total()
     }
 
-    /// Announces that a repository will be written to: reads in it then ask for the right to push as well, so that one
-    /// token serves for both.
-    pub(crate) fn will_push(&self, repository: &Reference) {
+    /// Announces that a repository will be written to: until the result is dropped, reads in it ask for the right to push
+    /// as well, so that one token serves for both.
+    pub(crate) fn will_push(&self, repository: &Reference) -> PushIntent {
         let name = repository.without_name().to_string();
-        self.0.written.lock().unwrap_or_else(PoisonError::into_inner).insert(name);
+        *self.0.written.lock().unwrap_or_else(PoisonError::into_inner).entry(name.clone()).or_default() += 1;
+        PushIntent { client: self.clone(), name }
     }
 
     /// The scopes of a read in a repository: with the right to push where that will be needed.
     pub(crate) fn scopes_to_read(&self, repository: &Reference) -> Scopes {
         let name = repository.without_name().to_string();
-        match self.0.written.lock().unwrap_or_else(PoisonError::into_inner).contains(&name) {
+        match self.0.written.lock().unwrap_or_else(PoisonError::into_inner).contains_key(&name) {
             true => Scopes::push(repository.repository()),
             false => Scopes::pull(repository.repository()),
         }
@@ -178,7 +198,7 @@ impl Client {
     }
 
     /// The URL of a registry's API, found out once.
-    pub(crate) async fn api(&self, _: &str, host: &Host) -> Result<Url, Error> {
+    pub(crate) async fn api(&self, host: &Host) -> Result<Url, Error> {
         host.api(self.transport()).await
     }
 }

@@ -57,7 +57,7 @@ impl Client {
         until: Option<Instant>,
     ) -> Result<Answer, Error> {
         let host = &self.host(registry);
-        let api = &self.api(registry, host).await?;
+        let api = &self.api(host).await?;
         let transport = self.transport();
         let refused = |reason: String| request.protocol(transport.secrets().scrub_foreign(&reason).into_owned());
         let url = pointed_to(api, api, &request.wire.target).map_err(refused)?;

@@ -27,18 +27,18 @@ pub(crate) struct Hop {
 }
 
 impl Hop {
-    /// The beginning of the way of a request to a registry.
+    /// The first hop of a request to a registry.
     pub(crate) fn first(api: &Url, url: &Url) -> Self {
         Self { url: url.clone(), at_home: url.origin() == api.origin(), sent: 0, visitor: None }
     }
 
-    /// The same hop, with a token for the origin of its URL.
+    /// Adds a token for the origin of this hop's URL.
     pub(crate) fn with_token(self, token: Secret) -> Self {
         Self { visitor: Some((self.url.origin(), token)), ..self }
     }
 
     /// What the request carries here: `own` is for the registry's origin, and dropped on any change of host, port or
-    /// scheme, and not taken up again (CVE-2020-15157).
+    /// scheme, and never sent again after that (CVE-2020-15157).
     fn authorization<'a>(&'a self, own: Option<&'a Secret>) -> Option<&'a Secret> {
         let visitor = self.visitor.as_ref().filter(|(origin, _)| *origin == self.url.origin());
         if self.at_home { own } else { visitor.map(|(_, token)| token) }
@@ -50,7 +50,7 @@ impl Hop {
     }
 }
 
-/// How far a request came.
+/// The outcome of an exchange.
 pub(crate) enum Exchange {
     /// To its answer.
     Answered(Answer),

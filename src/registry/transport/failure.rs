@@ -1,4 +1,4 @@
-//! Puts the errors of connections into words, and tells after which of them another try may help.
+//! Turns the errors of connections into messages, and decides whether another try may help.
 
 use std::error::Error as StdError;
 
@@ -10,7 +10,7 @@ use crate::registry::error::{Hint, TransportFault};
 
 /// Why a request was not sent, or not answered.
 pub(crate) struct Failure {
-    /// In words, on one line.
+    /// The message, on one line.
     pub(crate) reason: String,
     pub(crate) fault: Option<TransportFault>,
     /// Another try may help: not where the two sides do not understand each other, as with a refused certificate, nor

@@ -1,5 +1,5 @@
-//! The idle timeout: how long a server may send nothing. reqwest's own limits count from the beginning of a request, and would cut off a
-//! large blob that is on its way.
+//! The idle timeout: how long a server may send nothing. reqwest's own limits count from the beginning of
+//! a request, and would cut off a large blob that is on its way.
 
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;

@@ -110,7 +110,8 @@ impl<'a> Tries<'a> {
         if let Some(reason) = transport.stop().raised() {
             return Err(request.stopped(reason));
         }
-        Ok(Self { host: Some((registry, pause)), refers_to_new, ..Self::new(transport, request) })
+        // A stop from here on ends it, also one that is raised before the next line.
+        Ok(Self { host: Some((registry, pause)), refers_to_new, stops: true, ..Self::new(transport, request) })
     }
 
     /// The number of tries that failed.
