@@ -235,7 +235,7 @@ pub(super) fn target(text: &str) -> Result<Location, String> {
 /// Gives a target without a tag the first of its extra tags.
 ///
 /// # Errors
-/// The target has no tag, and there are no extra tags.
+/// Neither the target nor the extra tags name a tag.
 pub(super) fn tagged(target: Location, mut tags: Vec<String>) -> Result<(Location, Vec<String>), String> {
     match (target.tag(), tags.is_empty()) {
         (Some(_), _) => Ok((target, tags)),
@@ -277,7 +277,7 @@ pub(super) fn subject(text: &str, target: &Location) -> Result<Location, String>
     Ok(location)
 }
 
-/// An archive is written anew whatever it holds.
+/// Refuses to append to an archive, which is always rewritten.
 pub(super) fn check_append(target: &Location) -> Result<(), String> {
     match target {
         Location::Layout(layout) if layout.archive => {

@@ -57,7 +57,7 @@ fn name(digest: &Option<Digest>) -> String {
 }
 
 impl From<registry::Error> for Error {
-    /// An error of the store that passed through the client comes out as it was, unless the client gave up on it.
+    /// An error of the store that passed through the client comes out unchanged, unless the client gave up on it.
     fn from(error: registry::Error) -> Self {
         let own = error.caller::<Self>().filter(|_| !error.is_given_up());
         own.unwrap_or_else(|| Self::Registry(Box::new(error)))

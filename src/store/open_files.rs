@@ -1,5 +1,5 @@
-//! Layouts and archives that are open. Whatever may block is done on a thread of its own, so that signals and the deadline
-//! are noticed meanwhile.
+//! Layouts and archives that are open. Blocking work runs on threads of its own, so that signals and the deadline are still
+//! noticed.
 
 use std::collections::HashSet;
 use std::fmt::Display;
@@ -174,7 +174,7 @@ impl OpenFiles {
         archive.place().map_err(|error| self.file_error(at, error))
     }
 
-    /// The archives that are not in their places yet, as the user spells them.
+    /// The archives that have not replaced their target files yet, as the user spells them.
     pub(super) fn unfinished(&self) -> Vec<String> {
         self.archives().iter().map(|writer| writer.at().to_string()).collect()
     }

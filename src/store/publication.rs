@@ -185,7 +185,7 @@ impl<'p> Publication<'p> {
     }
 
     pub(super) fn failed(&self, errors: Vec<Error>, report: PublishReport) -> PublishError {
-        // An archive is put in its place at the end of a run, which this is not.
+        // An archive replaces its target file at the end of a run, which was not reached.
         let is_archive = matches!(self.target, Location::Layout(layout) if layout.archive);
         if is_archive {
             return PublishError { errors, ..PublishError::of_archive(self.target, report, None) };
@@ -196,7 +196,7 @@ impl<'p> Publication<'p> {
 }
 
 impl PublishError {
-    /// All was put together, and the archive is not in its place.
+    /// The archive was assembled, and did not replace its target file.
     #[must_use]
     pub(crate) fn of_archive(target: &Location, report: PublishReport, error: Option<Error>) -> Self {
         let PublishReport { descriptor, mut tags } = report;

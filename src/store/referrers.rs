@@ -5,12 +5,12 @@ use std::collections::HashSet;
 use super::{Error, IfMatch, Store};
 use crate::image::{Descriptor, Digest, Index, IndexKind, Location, Manifest, index_bytes};
 
-/// How often the list of referrers in a tag is written when others write it as well.
+/// How often the list of referrers in a tag is written if other processes write it as well.
 const TRIES: usize = 5;
 
 /// What the tag of a subject holds (distribution-spec, "Referrers Tag Schema").
 enum TagContent {
-    /// There is no such tag.
+    /// The tag does not exist.
     Nothing,
     /// The subject: some registries take `sha256-HEX` for the digest itself (oras#2148).
     Subject,
@@ -58,7 +58,7 @@ impl Store {
         Ok(())
     }
 
-    /// Adds referrers to the list in a tag, if it does not change meanwhile.
+    /// Adds referrers to the list in a tag. Fails if another process changes the tag first.
     async fn list_in_tag(&self, tag: &Location, subject: &Digest, referrers: &[Descriptor]) -> Result<(), Error> {
         let (mut index, before) = match self.tag_content(tag, subject).await? {
             TagContent::List(index, digest) => (index, IfMatch::Digest(digest)),

@@ -48,7 +48,8 @@ impl Run {
         self.is_dry
     }
 
-    /// Ends the run: puts the archives that were written in their places. Without this the existing archives stay.
+    /// Ends the run: moves the archives that were written to their target files. Without this the existing archives
+    /// stay.
     pub(crate) async fn finish(&self) -> Result<(), Error> {
         if self.is_dry { Ok(()) } else { self.store.finish().await }
     }

@@ -224,7 +224,7 @@ impl Store {
         self.0.files.finish().await
     }
 
-    /// The archives that are not in their places yet, as the user spells them.
+    /// The archives that have not replaced their target files yet, as the user spells them.
     pub(crate) fn unfinished(&self) -> Vec<String> {
         self.0.files.unfinished()
     }

@@ -38,7 +38,7 @@ pub struct Verification {
 }
 
 impl Verification {
-    /// Whether all of it was checked, and nothing is wrong.
+    /// Whether everything was checked without a finding.
     #[must_use]
     pub fn is_sound(&self) -> bool {
         self.findings.is_empty() && self.unchecked.is_empty()

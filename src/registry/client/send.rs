@@ -31,7 +31,8 @@ impl Client {
         sending.await
     }
 
-    /// Sends a request as [`Self::send`] does. An answer of 400 and above is an error; one for want of rights says whose.
+    /// Sends a request as [`Self::send`] does. An answer of 400 and above is an error; if rights are
+    /// missing, it says whose.
     pub(crate) async fn send_ok(&self, registry: &str, request: &Request) -> Result<Answer, Error> {
         let answer = self.send(registry, request).await?;
         if answer.status >= 400 {

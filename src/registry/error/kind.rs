@@ -150,7 +150,7 @@ impl ErrorKind {
         }
     }
 
-    /// Writes what is there, and what should be.
+    /// Writes the digest or size that was found, and the one that was expected.
     fn write_difference(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Digest { expected, actual, named_by } => {

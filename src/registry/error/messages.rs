@@ -8,7 +8,7 @@ use crate::image::{UntrustedText, one_line};
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 #[non_exhaustive]
 pub struct RegistryMessage {
-    /// Such as `MANIFEST_UNKNOWN`; may be empty.
+    /// The error code, such as `MANIFEST_UNKNOWN`; may be empty.
     pub code: UntrustedText,
     /// The registry's words; may be empty.
     pub message: UntrustedText,

@@ -97,7 +97,7 @@ impl Error {
         Self::new(subject, ErrorKind::Stopped(reason))
     }
 
-    /// Whether there was no connection.
+    /// Whether the connection failed, so that nothing was sent.
     pub(crate) fn is_unsent(&self) -> bool {
         matches!(&self.kind, ErrorKind::Transport { unsent: true, .. })
     }

@@ -102,7 +102,7 @@ impl Transport {
         Err(request.protocol(format!("more than {MAX_REDIRECTS} redirects")))
     }
 
-    /// Reads the answer of another origin that wants a token, where there is none.
+    /// Reads the answer of another origin that wants a token, if no token was issued.
     pub(crate) async fn answer_of(&self, request: &WireRequest, challenged: Challenged) -> Result<Answer, Error> {
         self.read_registry(request, challenged.hop, challenged.response).await
     }

@@ -16,7 +16,7 @@ pub(crate) struct Failure {
     /// Another try may help: not where the two sides do not understand each other, as with a refused certificate, nor
     /// where the resolver says that the name does not exist.
     pub(crate) is_transient: bool,
-    /// There was no connection, and it would have gone through a proxy, which may have done what the reason says.
+    /// The connection failed on its way through a proxy, which may be what the reason is about.
     is_through_proxy: bool,
 }
 

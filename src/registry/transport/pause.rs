@@ -23,7 +23,7 @@ impl Pause {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).is_none_or(|until| until <= Instant::now())
     }
 
-    /// Waits until the pause is over, also if it becomes longer meanwhile.
+    /// Waits until the pause is over, even if it is extended during the wait.
     pub(crate) async fn over(&self) {
         loop {
             let until = *self.0.lock().unwrap_or_else(PoisonError::into_inner);

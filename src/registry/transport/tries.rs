@@ -149,7 +149,7 @@ impl<'a> Tries<'a> {
                 self.last = Some(self.error_of(outcome));
                 None
             }
-            // What went wrong is worth more than that there was no time for another try.
+            // The reason of the failure tells more than that the run was stopped before another try.
             Err(Interrupted::Stopped(_)) => Some(outcome.map_err(Error::final_one)),
             Err(Interrupted::GroupFailed) => Some(Err(self.error_of(outcome).given_up(self.failed))),
         }
