@@ -60,12 +60,12 @@ struct Case {
 const PATIENT: &str = "8s";
 
 impl Case {
-    fn is_silence(&self) -> bool {
+    fn is_idle_timeout(&self) -> bool {
         self.name == "stall"
     }
 
     fn timeout(&self) -> &'static str {
-        if self.is_silence() { "600ms" } else { PATIENT }
+        if self.is_idle_timeout() { "600ms" } else { PATIENT }
     }
 
     /// The tag whose write may be carried out although nobody hears of it: there is no truth but that it is not known.
@@ -100,7 +100,7 @@ fn every_fault_at_every_request() {
                 while let Some(case) = cases.get(next.fetch_add(1, Ordering::SeqCst)) {
                     // A machine that is busy elsewhere may take longer than what a stall is to be told from.
                     let outcome = run(&scene, case, case.timeout());
-                    let outcome = outcome.or_else(|what| match case.is_silence() {
+                    let outcome = outcome.or_else(|what| match case.is_idle_timeout() {
                         true => run(&scene, case, PATIENT),
                         false => Err(what),
                     });

@@ -10,7 +10,7 @@ use bytes::Bytes;
 use futures_util::future::join;
 use manifest_tool::event::{Event, Events};
 use manifest_tool::image::{Descriptor, Digest, Reference};
-use manifest_tool::registry::{Client, ClientConfig, CredentialSources, Stop, StopReason};
+use manifest_tool::registry::{CancelToken, Client, ClientConfig, CredentialSources, StopReason};
 use serde_json::json;
 
 use crate::archives::sound;
@@ -310,14 +310,15 @@ fn a_stop_ends_the_request_for_a_token() {
             }
             (503, vec![("Retry-After", "30".into())], vec![])
         });
-        let (stop, docker_config) = (Stop::default(), Some(folder.path().to_owned()));
+        let (stop, docker_config) = (CancelToken::default(), Some(folder.path().to_owned()));
         let credentials = CredentialSources { docker_config, ..CredentialSources::default() };
         let is_waiting = Arc::new(AtomicBool::new(false));
         let retry_seen = Arc::clone(&is_waiting);
         let events = Events::new(move |event| {
             retry_seen.fetch_or(matches!(event, Event::Retry { .. }), Ordering::Relaxed);
         });
-        let client = Client::new(ClientConfig { stop: stop.clone(), credentials, events, ..ClientConfig::default() });
+        let client =
+            Client::new(ClientConfig { cancel_token: stop.clone(), credentials, events, ..ClientConfig::default() });
         let (tag, bytes) = (format!("{}/app:v1", server.host).parse::<Reference>().unwrap(), Bytes::from_static(b"{}"));
         let tokens = || server.asked().iter().filter(|asked| asked.line.contains("/token")).count();
         let working = async {
@@ -332,7 +333,7 @@ fn a_stop_ends_the_request_for_a_token() {
             while !has_begun() {
                 tokio::time::sleep(Duration::from_millis(10)).await;
             }
-            stop.raise(StopReason::Signal(2));
+            stop.cancel(StopReason::Signal(2));
             Instant::now()
         };
         let (outcome, stopped) = runtime.block_on(join(working, stopping));

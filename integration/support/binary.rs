@@ -12,6 +12,29 @@ pub struct Outcome {
     pub stderr: String,
 }
 
+impl Outcome {
+    /// Asserts exit code 0.
+    #[track_caller]
+    pub fn success(self) -> Self {
+        assert_eq!(self.exit, 0, "{self:?}");
+        self
+    }
+
+    /// Asserts the exit code, and that stderr contains `text`.
+    #[track_caller]
+    pub fn fails(self, exit: i32, text: &str) -> Self {
+        assert_eq!(self.exit, exit, "{self:?}");
+        assert!(self.stderr.contains(text), "stderr lacks {text:?}: {self:?}");
+        self
+    }
+
+    /// Asserts that stdout is a JSON document.
+    #[track_caller]
+    pub fn json(&self) -> serde_json::Value {
+        serde_json::from_str(&self.stdout).unwrap_or_else(|error| panic!("{error}: {self:?}"))
+    }
+}
+
 pub fn manifest_tool(folder: &Path, args: &[&str]) -> Outcome {
     run(command(folder, args), "")
 }

@@ -6,6 +6,7 @@ pub mod faults;
 pub mod images;
 pub mod memory_registry;
 pub mod registry;
+pub mod sandbox;
 pub mod scene;
 pub mod scripted;
 pub mod tls_servers;
@@ -17,5 +18,6 @@ pub use binary::{
 };
 pub use memory_registry::MemoryRegistry;
 pub use registry::Registry;
+pub use sandbox::{Sandbox, Workspace};
 pub use scripted::Scripted;
 pub use token_service::TokenService;

@@ -176,7 +176,7 @@ impl Convergence<'_> {
     }
 
     async fn sleep(&self, time: Duration, plan: &Plan, progress: &Progress) -> Result<(), Error> {
-        let slept = self.run.store().client().stop().or(tokio::time::sleep(time)).await;
+        let slept = self.run.store().client().cancel_token().run_until_cancelled(tokio::time::sleep(time)).await;
         let stopped = |reason| StoreError::Stopped { subject: self.target.to_string(), reason };
         slept.map_err(|reason| self.failed(plan, progress, stopped(reason)))
     }

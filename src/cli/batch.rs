@@ -123,7 +123,7 @@ impl BatchRunner<'_> {
 
     /// Whether no further item may be started. Reads fail by themselves when the client is stopped.
     fn has_ended(&self, state: &RunState) -> bool {
-        self.writes() && (state.is_over.get() || self.store.client().stop().raised().is_some())
+        self.writes() && (state.is_over.get() || self.store.client().cancel_token().reason().is_some())
     }
 
     /// Reports an item and counts it. `None` is the result of an item that was not started.
@@ -254,7 +254,7 @@ struct Admission<'g>(&'g MemoryGate);
 
 impl MemoryGate {
     async fn enter(&self, client: &Client) -> Admission<'_> {
-        while self.in_progress.get() > 0 && client.is_short_of_memory() {
+        while self.in_progress.get() > 0 && client.is_low_on_memory() {
             self.left.notified().await;
         }
         self.in_progress.set(self.in_progress.get() + 1);

@@ -7,7 +7,7 @@ use super::failure::Failure;
 use super::global::Global;
 use super::registry_name::registry_name;
 use crate::image::{Location, Reference, UntrustedText};
-use crate::registry::{CredentialSources, Given, Login, Secret};
+use crate::registry::{CredentialSources, ExplicitCredentials, Login, Secret};
 
 const USERNAME: &str = "MANIFEST_TOOL_USERNAME";
 const PASSWORD: &str = "MANIFEST_TOOL_PASSWORD";
@@ -71,9 +71,9 @@ impl Pair {
         (self.user_from, self.password_from) == (USERNAME, PASSWORD)
     }
 
-    fn given_to(self, registry: &str) -> Given {
+    fn given_to(self, registry: &str) -> ExplicitCredentials {
         let login = Login::Password { user: self.user, password: self.password };
-        Given { registry: registry.to_owned(), login, source: self.user_from.to_owned() }
+        ExplicitCredentials { registry: registry.to_owned(), login, source: self.user_from.to_owned() }
     }
 }
 

@@ -9,7 +9,7 @@ use super::registry_name::registry_name;
 use super::render::Body;
 use super::session::Session;
 use crate::registry::{
-    Client, CredentialSources, Error, ErrorKind, Given, Login as Proof, Secret, Stored, erase, store,
+    Client, CredentialSources, Error, ErrorKind, ExplicitCredentials, Login as Proof, Secret, Stored, erase, store,
 };
 use clap::Args;
 
@@ -38,7 +38,7 @@ impl Login {
         let (user, password) = user_and_password(session, &registry)?;
         let sources = credentials::stored(&session.global);
         let login = Proof::Password { user: user.clone(), password: password.clone() };
-        let given = Given { registry: registry.clone(), login, source: "this login".into() };
+        let given = ExplicitCredentials { registry: registry.clone(), login, source: "this login".into() };
         let client = session.client_with(CredentialSources { given: Some(given), ..sources.clone() });
         let signing_in = SignIn { session, client: &client, sources: &sources, registry: &registry };
         let (checked, stored) = session.block_on(&client, signing_in.store(&user, &password))?;
@@ -128,7 +128,7 @@ impl SignIn<'_> {
 
     /// Runs what may wait for a helper or for the configuration's lock, until a signal or the deadline.
     async fn unless_stopped<T>(&self, future: impl Future<Output = T>) -> Result<T, Failure> {
-        let outcome = self.client.stop().or(future).await;
+        let outcome = self.client.cancel_token().run_until_cancelled(future).await;
         outcome.map_err(|reason| Error::stopped(self.registry, reason).into())
     }
 }

@@ -40,7 +40,7 @@ impl Probe {
         let options = ProbeOptions { one_repository: self.one_repository, keep: self.keep };
         // The console prints each check when it is done.
         let report = session.block_on(&client, probe::probe(&store, &images, &options));
-        if report.is_err() && client.stop().raised().is_some() {
+        if report.is_err() && client.cancel_token().reason().is_some() {
             session.console.line(format_args!("what was pushed is left {}", place_of_trial(&repository)));
         }
         let report = report?;

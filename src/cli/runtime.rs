@@ -10,7 +10,7 @@ use super::exit_status::ExitStatus;
 use super::failure::Failure;
 use super::session::Session;
 use super::signals::Signals;
-use crate::registry::{Client, Stop, StopReason};
+use crate::registry::{CancelToken, Client, StopReason};
 
 /// A run that ends within this time after it was stopped needs no explanation.
 const AT_ONCE: Duration = Duration::from_millis(300);
@@ -30,7 +30,8 @@ impl Session {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
         let runtime = runtime.map_err(|error| Failure::new(format!("cannot start the runtime: {error}")))?;
         let (running, has_ended) = watch::channel(false);
-        let stopper = Stopper { stop: client.stop().clone(), has_ended, console: Arc::clone(&self.console) };
+        let stopper =
+            Stopper { cancel_token: client.cancel_token().clone(), has_ended, console: Arc::clone(&self.console) };
         let outcome = runtime.block_on(async {
             // Without handlers, signals end the program at once.
             if let Some(signals) = Signals::listen() {
@@ -45,14 +46,14 @@ impl Session {
         // Results may go to a FIFO that nothing reads: signals and the deadline end the program there as well. The exit
         // does not wait for this thread, nor for a name look-up that never came back.
         std::thread::spawn(move || runtime.block_on(std::future::pending::<()>()));
-        outcome.map_err(|error| Failure::from(error).stopped(client.stop().raised()))
+        outcome.map_err(|error| Failure::from(error).stopped(client.cancel_token().reason()))
     }
 }
 
 /// Ends a run before it is done.
 #[derive(Clone)]
 struct Stopper {
-    stop: Stop,
+    cancel_token: CancelToken,
     has_ended: watch::Receiver<bool>,
     console: Arc<Console>,
 }
@@ -83,7 +84,7 @@ impl Stopper {
     }
 
     fn begin(&self, reason: StopReason) {
-        self.stop.raise(reason);
+        self.cancel_token.cancel(reason);
         tokio::spawn(exit_after(self.has_ended.clone(), reason));
     }
 

@@ -6,7 +6,7 @@ use super::credentials::{self, Registries};
 use super::failure::Failure;
 use super::global::Global;
 use crate::event::Events;
-use crate::registry::{Client, ClientConfig, CredentialSources, HOME, Stop, Tls};
+use crate::registry::{CancelToken, Client, ClientConfig, CredentialSources, HOME, Tls};
 
 /// What every command works with: the flags of all commands, and the console.
 pub(super) struct Session {
@@ -34,7 +34,7 @@ impl Session {
             concurrency: global.concurrency,
             retry: global.retry(),
             idle_timeout: global.timeout,
-            stop: Stop::default(),
+            cancel_token: CancelToken::default(),
             events: if global.debug() { events } else { events.without_debug() },
         });
         self.console.hide_secrets_of(&client);

@@ -44,7 +44,7 @@ impl Verify {
         let shown = (self.layers && !self.no_progress).then_some((items.len(), "images"));
         let runner: BatchRunner<'_> = read_batch::runner(&store, session);
         let verified = session.block_on(&client, console.progress(shown, runner.run(&items, verify, &mut reporter)));
-        reporter.end(verified, items.len(), client.stop().raised())
+        reporter.end(verified, items.len(), client.cancel_token().reason())
     }
 }
 

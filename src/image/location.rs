@@ -242,7 +242,7 @@ fn parse_layout(archive: bool, rest: &str) -> Result<LayoutReference, &'static s
     Ok(LayoutReference { archive, path: path.to_owned(), name: name.map(str::to_owned), digest })
 }
 
-/// A path of Windows, `C:\folder` or `C:/folder`. Elsewhere it is one as well: no name starts with a slash.
+/// A path of Windows, `C:\folder` or `C:/folder`. RedirectTarget it is one as well: no name starts with a slash.
 fn has_drive(path: &str) -> bool {
     matches!(path.as_bytes(), [letter, b':', b'\\' | b'/', ..] if letter.is_ascii_alphabetic())
 }

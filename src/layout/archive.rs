@@ -4,7 +4,7 @@ use std::io::{Error, ErrorKind, Read, Seek, SeekFrom};
 use std::path::Path;
 use std::sync::Arc;
 
-use super::cancel::CancelToken;
+use super::cancel_check::CancelCheck;
 use crate::image::{Digest, UntrustedText};
 
 /// A tar archive of a layout: where its files are, found without unpacking it.
@@ -136,7 +136,7 @@ impl Seek for Bounded<'_> {
 /// # Errors
 ///
 /// A file cannot be read or written, or the run was stopped.
-pub(super) fn write(root: &Path, to: File, cancel: &CancelToken) -> std::io::Result<()> {
+pub(super) fn write(root: &Path, to: File, cancel: &CancelCheck) -> std::io::Result<()> {
     let mut names = Vec::new();
     files_below(root, "", &mut names)?;
     names.sort();
@@ -157,7 +157,7 @@ pub(super) fn write(root: &Path, to: File, cancel: &CancelToken) -> std::io::Res
 /// A file whose reads fail once the run was stopped.
 struct Cancellable<'c> {
     file: File,
-    cancel: &'c CancelToken,
+    cancel: &'c CancelCheck,
 }
 
 impl Read for Cancellable<'_> {

@@ -8,7 +8,7 @@ use tempfile::NamedTempFile;
 
 use super::PIECE;
 use super::blob_path;
-use super::cancel::CancelToken;
+use super::cancel_check::CancelCheck;
 use super::error::Error;
 use super::files::{Unreadable, open_plain};
 use crate::image::{Descriptor, LayoutReference, Verifier};
@@ -97,7 +97,7 @@ impl CompleteBlob {
 /// # Errors
 ///
 /// Something other than a regular file is in the blob's place, or the run was stopped.
-pub(crate) fn has_blob(at: &LayoutReference, blob: &Descriptor, cancel: &CancelToken) -> Result<bool, Error> {
+pub(crate) fn has_blob(at: &LayoutReference, blob: &Descriptor, cancel: &CancelCheck) -> Result<bool, Error> {
     if at.archive {
         return Ok(false);
     }
@@ -110,7 +110,7 @@ pub(super) fn is_whole(
     root: &Path,
     at: &LayoutReference,
     blob: &Descriptor,
-    cancel: &CancelToken,
+    cancel: &CancelCheck,
 ) -> Result<bool, Error> {
     match open_plain(root, &blob_path(&blob.digest)) {
         Ok((file, length)) if length == blob.size => {
@@ -123,7 +123,7 @@ pub(super) fn is_whole(
 }
 
 /// Compares a file with a descriptor. What cannot be read does not match, as it can be written again.
-fn matches(mut file: File, blob: &Descriptor, cancel: &CancelToken) -> std::io::Result<bool> {
+fn matches(mut file: File, blob: &Descriptor, cancel: &CancelCheck) -> std::io::Result<bool> {
     let (mut verifier, mut piece) = (Verifier::new(&blob.digest, blob.size), vec![0; PIECE]);
     loop {
         cancel.check()?;
@@ -151,7 +151,7 @@ mod tests {
         File::create(&path).unwrap().set_len(blob.size).unwrap();
         let asked = std::sync::Arc::new(AtomicUsize::new(0));
         let count = std::sync::Arc::clone(&asked);
-        let cancel = CancelToken::new(move || count.fetch_add(1, Ordering::SeqCst) == 3);
+        let cancel = CancelCheck::new(move || count.fetch_add(1, Ordering::SeqCst) == 3);
         let at = format!("oci:{}", folder.path().display()).parse::<crate::image::Location>().unwrap();
         let crate::image::Location::Layout(at) = at else { panic!("a layout") };
         let error = has_blob(&at, &blob, &cancel).unwrap_err();

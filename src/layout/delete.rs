@@ -6,7 +6,7 @@ use std::path::Path;
 use serde_json::Value;
 
 use super::archive;
-use super::cancel::CancelToken;
+use super::cancel_check::CancelCheck;
 use super::error::Error;
 use super::lock::lock;
 use super::reader::Layout;
@@ -49,7 +49,7 @@ impl Rewrite {
 /// # Errors
 ///
 /// It does not exist, or cannot be written, or the run was stopped.
-pub(crate) fn delete(at: &LayoutReference, cancel: &CancelToken, budget: &Budget) -> Result<Option<Rewrite>, Error> {
+pub(crate) fn delete(at: &LayoutReference, cancel: &CancelCheck, budget: &Budget) -> Result<Option<Rewrite>, Error> {
     let (layout, lock) = match at.archive {
         true => open_locked(at, cancel, budget).map(|(layout, lock)| (layout, Some(lock)))?,
         false => (Layout::open(at, budget)?, None),
@@ -82,7 +82,7 @@ pub(crate) fn delete(at: &LayoutReference, cancel: &CancelToken, budget: &Budget
 
 /// Opens and locks an archive, so that one process at a time deletes from it. The layout is read from the file that is
 /// locked.
-fn open_locked(at: &LayoutReference, cancel: &CancelToken, budget: &Budget) -> Result<(Layout, File), Error> {
+fn open_locked(at: &LayoutReference, cancel: &CancelCheck, budget: &Budget) -> Result<(Layout, File), Error> {
     let path = Path::new(&at.path);
     let failed = |error: std::io::Error| Error::unwritten(at, &error);
     loop {
@@ -160,7 +160,7 @@ fn named_in(bytes: &[u8], named: &mut Vec<Descriptor>) {
     }
 }
 
-fn copy(layout: &Layout, writer: &Writer, digest: &Digest, cancel: &CancelToken) -> Result<(), Error> {
+fn copy(layout: &Layout, writer: &Writer, digest: &Digest, cancel: &CancelCheck) -> Result<(), Error> {
     let (mut file, size) = layout.open_blob(&Descriptor::new("", digest.clone()))?;
     let mut blob = writer.begin_blob(&Descriptor { size, ..Descriptor::new("", digest.clone()) })?;
     let mut piece = vec![0; PIECE];

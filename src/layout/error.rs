@@ -1,6 +1,6 @@
 use std::{fmt, io};
 
-use super::cancel::is_stopped;
+use super::cancel_check::is_stopped;
 use crate::image::UntrustedText;
 use crate::memory::OverLimit;
 

@@ -4,7 +4,7 @@ use std::fs::File;
 use std::path::Path;
 use std::time::Duration;
 
-use super::cancel::CancelToken;
+use super::cancel_check::CancelCheck;
 
 /// Another process has the lock for as long as it takes to write index.json.
 const LOCK_TRIES: u32 = 600;
@@ -16,7 +16,7 @@ const LOCK_WAIT: Duration = Duration::from_millis(50);
 ///
 /// Another process keeps the lock for half a minute, or the run is stopped before it is released.
 #[cfg(not(windows))]
-pub(super) fn lock(path: &Path, cancel: &CancelToken) -> std::io::Result<File> {
+pub(super) fn lock(path: &Path, cancel: &CancelCheck) -> std::io::Result<File> {
     use std::fs::TryLockError;
     let file = File::open(path)?;
     for _ in 0..LOCK_TRIES {
@@ -37,7 +37,7 @@ pub(super) fn lock(path: &Path, cancel: &CancelToken) -> std::io::Result<File> {
 ///
 /// Another process keeps the lock for half a minute, or the run is stopped before it is released.
 #[cfg(windows)]
-pub(super) fn lock(path: &Path, cancel: &CancelToken) -> std::io::Result<File> {
+pub(super) fn lock(path: &Path, cancel: &CancelCheck) -> std::io::Result<File> {
     use std::os::windows::fs::OpenOptionsExt as _;
     const DELETE_ON_CLOSE: u32 = 0x0400_0000;
     // Another has it open; or has just closed it, and it is about to go.

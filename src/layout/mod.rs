@@ -5,7 +5,7 @@
 
 mod archive;
 mod blob;
-mod cancel;
+mod cancel_check;
 mod delete;
 mod error;
 mod files;
@@ -14,7 +14,7 @@ mod reader;
 mod writer;
 
 pub(crate) use blob::has_blob;
-pub(crate) use cancel::CancelToken;
+pub(crate) use cancel_check::CancelCheck;
 pub(crate) use delete::delete;
 pub use error::{Error, ErrorKind};
 pub(crate) use reader::Layout;

@@ -20,10 +20,10 @@ fn descriptor(text: &str) -> Descriptor {
 }
 
 /// A token that asks a flag.
-fn token() -> (CancelToken, Arc<AtomicBool>) {
+fn token() -> (CancelCheck, Arc<AtomicBool>) {
     let stopped = Arc::new(AtomicBool::new(false));
     let asked = Arc::clone(&stopped);
-    (CancelToken::new(move || asked.load(Ordering::SeqCst)), stopped)
+    (CancelCheck::new(move || asked.load(Ordering::SeqCst)), stopped)
 }
 
 fn writer_of(path: &Path, texts: &[&str]) -> (Writer, Arc<AtomicBool>) {

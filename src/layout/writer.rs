@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use tempfile::{NamedTempFile, TempDir};
 
 use super::blob::{BlobWriter, is_whole};
-use super::cancel::CancelToken;
+use super::cancel_check::CancelCheck;
 use super::error::Error;
 use super::files::{Files, Unreadable};
 use super::lock::lock;
@@ -30,7 +30,7 @@ pub(crate) struct Writer {
     at: LayoutReference,
     root: PathBuf,
     archive: Option<Staging>,
-    cancel: CancelToken,
+    cancel: CancelCheck,
 }
 
 /// Where an archive is put together, and where it goes.
@@ -47,7 +47,7 @@ pub(crate) struct NewArchive {
     root: PathBuf,
     target: PathBuf,
     file: NamedTempFile,
-    cancel: CancelToken,
+    cancel: CancelCheck,
 }
 
 impl Writer {
@@ -57,7 +57,7 @@ impl Writer {
     /// # Errors
     ///
     /// The target is anything else, or cannot be written, or the run was stopped.
-    pub(crate) fn create(at: &LayoutReference, cancel: CancelToken) -> Result<Self, Error> {
+    pub(crate) fn create(at: &LayoutReference, cancel: CancelCheck) -> Result<Self, Error> {
         let at = LayoutReference { name: None, digest: None, ..at.clone() };
         let failed = |error: std::io::Error| Error::unwritten(&at, &error);
         if at.archive {

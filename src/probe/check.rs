@@ -1,6 +1,6 @@
 use crate::event::Verdict;
 use crate::image::UntrustedText;
-use crate::registry::Told;
+use crate::registry::RawResponse;
 
 /// What came of a trial, and why.
 pub(super) struct Found {
@@ -30,12 +30,12 @@ impl Found {
     }
 
     /// An answer that refuses: the registry's word, or its failure.
-    pub(super) fn refused(told: &Told) -> Self {
-        match told.status {
+    pub(super) fn refused(response: &RawResponse) -> Self {
+        match response.status {
             // Not now, or not at this pace: nothing is said of the thing itself.
-            408 | 429 => Self::fail(told.words.clone()),
-            400..=499 => Self::unsupported(told.words.clone()),
-            _ => Self::fail(told.words.clone()),
+            408 | 429 => Self::fail(response.words.clone()),
+            400..=499 => Self::unsupported(response.words.clone()),
+            _ => Self::fail(response.words.clone()),
         }
     }
 }

@@ -9,7 +9,7 @@ use crate::event::{Check, Verdict};
 use crate::image::{
     Annotations, Descriptor, Index, IndexKind, Platform, REFERENCE_DIGEST, REFERENCE_TYPE, index_bytes, media_type,
 };
-use crate::registry::{Error, Question, Verb};
+use crate::registry::{Error, RawRequest, Verb};
 
 /// What the trial's indexes are annotated with.
 const ANNOTATION: &str = "org.opencontainers.image.title";
@@ -48,9 +48,9 @@ impl Probe<'_> {
 
     pub(super) async fn nested(&mut self) -> Result<Found, Error> {
         let inner = self.any_index(10);
-        let told = self.put(inner.digest().as_str(), &inner).await?;
-        if !told.is_done() {
-            return Ok(Found::refused(&told));
+        let response = self.put(inner.digest().as_str(), &inner).await?;
+        if !response.is_success() {
+            return Ok(Found::refused(&response));
         }
         let mut outer = self.entries(|sample| &sample.oci);
         outer.manifests.push(inner.descriptor());
@@ -74,9 +74,9 @@ impl Probe<'_> {
             }
         }
         let statement = Text { media_type: media_type::OCI_MANIFEST, bytes: manifest.to_string().into() };
-        let told = self.put(statement.digest().as_str(), &statement).await?;
-        if !told.is_done() {
-            return Ok(Found::refused(&told));
+        let response = self.put(statement.digest().as_str(), &statement).await?;
+        if !response.is_success() {
+            return Ok(Found::refused(&response));
         }
         let unknown = Platform { os: "unknown".into(), architecture: "unknown".into(), ..Platform::default() };
         let marks = [(REFERENCE_TYPE, "attestation-manifest"), (REFERENCE_DIGEST, image.digest.as_str())];
@@ -104,30 +104,32 @@ impl Probe<'_> {
     pub(super) async fn subject(&mut self) -> Result<Found, Error> {
         let Some((text, subject)) = self.referrer() else { return Ok(Found::fail("there are no images")) };
         let tag = self.tag("subject");
-        let told = self.put(&tag, &text).await?;
-        if !told.is_done() {
-            return Ok(Found::refused(&told));
+        let response = self.put(&tag, &text).await?;
+        if !response.is_success() {
+            return Ok(Found::refused(&response));
         }
         if let Err(reason) = self.read_back(&tag, &text).await? {
-            return Ok(Found::fail(format!("{}, but {reason}", told.words)));
+            return Ok(Found::fail(format!("{}, but {reason}", response.words)));
         }
-        Ok(match told.header("oci-subject") {
-            Some(found) if found == subject.digest.as_str() => Found::pass(format!("{}, with OCI-Subject", told.words)),
-            Some(_) => Found::fail(format!("{}, with another OCI-Subject", told.words)),
-            None => Found::unsupported(format!("{}, without OCI-Subject: the client keeps the list", told.words)),
+        Ok(match response.header("oci-subject") {
+            Some(found) if found == subject.digest.as_str() => {
+                Found::pass(format!("{}, with OCI-Subject", response.words))
+            }
+            Some(_) => Found::fail(format!("{}, with another OCI-Subject", response.words)),
+            None => Found::unsupported(format!("{}, without OCI-Subject: the client keeps the list", response.words)),
         })
     }
 
     /// OCI distribution-spec, "Listing Referrers".
     pub(super) async fn referrers(&mut self) -> Result<Found, Error> {
         let Some((text, subject)) = self.referrer() else { return Ok(Found::fail("there are no images")) };
-        let told = self.put(text.digest().as_str(), &text).await?;
-        if !told.is_done() {
-            return Ok(Found::refused(&told));
+        let response = self.put(text.digest().as_str(), &text).await?;
+        if !response.is_success() {
+            return Ok(Found::refused(&response));
         }
-        let told = self.ask(Question::new(Verb::Get, format!("referrers/{}", subject.digest))).await?;
-        if told.status != 200 {
-            let refused = Found::refused(&told);
+        let response = self.send_raw(RawRequest::new(Verb::Get, format!("referrers/{}", subject.digest))).await?;
+        if response.status != 200 {
+            let refused = Found::refused(&response);
             // Then the tag that stands for the list has to do.
             let list = self.any_index(11);
             let tag = self.round_trip(&subject.digest.referrers_tag(), &list).await?;
@@ -139,7 +141,7 @@ impl Probe<'_> {
                 _ => Found::fail(format!("{reason}, and the tag sha256-... cannot hold the list: {why}")),
             });
         }
-        if let Err(error) = serde_json::from_slice::<Index>(&told.body) {
+        if let Err(error) = serde_json::from_slice::<Index>(&response.body) {
             return Ok(Found::fail(format!("HTTP 200, but the list is none: {error}")));
         }
         // It may have pages, and may take its time.

@@ -5,7 +5,7 @@ use crate::image::Reference;
 use crate::registry::ErrorKind;
 use crate::store::{Error, Store};
 
-/// Tries out the registry of some images, in their repository: new images are made of their layers, and put into
+/// Attempts out the registry of some images, in their repository: new images are made of their layers, and put into
 /// indexes of every kind. Each check is reported as [`Event::Checked`] when it is done.
 ///
 /// # Errors

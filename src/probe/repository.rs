@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use super::check::Found;
 use super::trial::{Probe, Text};
-use crate::registry::{Error, Question, Told, Verb};
+use crate::registry::{Error, RawRequest, RawResponse, Verb};
 
 /// A tag that cannot be read for longer than this is not there.
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -12,12 +12,12 @@ const PATIENCE: Duration = Duration::from_secs(10);
 const WAIT: Duration = Duration::from_millis(50);
 
 impl Probe<'_> {
-    pub(super) async fn ask(&self, question: Question) -> Result<Told, Error> {
-        self.client.ask(&self.repository, &question).await
+    pub(super) async fn send_raw(&self, request: RawRequest) -> Result<RawResponse, Error> {
+        self.client.send_raw(&self.repository, &request).await
     }
 
-    pub(super) async fn get(&self, name: &str) -> Result<Told, Error> {
-        self.ask(Question::new(Verb::Get, format!("manifests/{name}"))).await
+    pub(super) async fn get(&self, name: &str) -> Result<RawResponse, Error> {
+        self.send_raw(RawRequest::new(Verb::Get, format!("manifests/{name}"))).await
     }
 
     /// A tag of this trial.
@@ -26,31 +26,31 @@ impl Probe<'_> {
     }
 
     /// Writes a manifest under a tag or its digest.
-    pub(super) async fn put(&mut self, name: &str, text: &Text) -> Result<Told, Error> {
-        let told = self.ask(Question::put(name, text.media_type, text.bytes.clone())).await?;
-        if told.is_done() && !self.pushed.contains(&text.digest()) {
+    pub(super) async fn put(&mut self, name: &str, text: &Text) -> Result<RawResponse, Error> {
+        let response = self.send_raw(RawRequest::put(name, text.media_type, text.bytes.clone())).await?;
+        if response.is_success() && !self.pushed.contains(&text.digest()) {
             self.pushed.push(text.digest());
         }
-        if told.is_done() && !name.contains(':') && !self.tags.iter().any(|tag| tag == name) {
+        if response.is_success() && !name.contains(':') && !self.tags.iter().any(|tag| tag == name) {
             self.tags.push(name.to_owned());
         }
-        Ok(told)
+        Ok(response)
     }
 
     /// Writes a manifest under a tag and reads it back.
     pub(super) async fn round_trip(&mut self, tag: &str, text: &Text) -> Result<Found, Error> {
-        let told = self.put(tag, text).await?;
-        if !told.is_done() {
-            return Ok(Found::refused(&told));
+        let response = self.put(tag, text).await?;
+        if !response.is_success() {
+            return Ok(Found::refused(&response));
         }
         Ok(match self.read_back(tag, text).await? {
             Ok(_) => {
                 if !self.seen.iter().any(|seen| seen == tag) {
                     self.seen.push(tag.to_owned());
                 }
-                Found::pass(told.words)
+                Found::pass(response.words)
             }
-            Err(reason) => Found::fail(format!("{}, but {reason}", told.words)),
+            Err(reason) => Found::fail(format!("{}, but {reason}", response.words)),
         })
     }
 
@@ -82,7 +82,7 @@ impl Probe<'_> {
     /// Before another look.
     pub(super) async fn wait(&self, patience: &mut Patience) -> Result<(), Error> {
         let stopped = |reason| Error::stopped(self.repository.to_string(), reason);
-        self.client.stop().or(tokio::time::sleep(patience.wait)).await.map_err(stopped)?;
+        self.client.cancel_token().run_until_cancelled(tokio::time::sleep(patience.wait)).await.map_err(stopped)?;
         patience.wait *= 2;
         Ok(())
     }
@@ -105,11 +105,12 @@ impl Patience {
 }
 
 /// What an answer has in place of a manifest.
-pub(super) fn differs(told: &Told, text: &Text) -> Option<String> {
-    let content_type = told.header("content-type").and_then(|value| value.split(';').next()).unwrap_or_default().trim();
-    if told.status != 200 {
-        Some(format!("it cannot be read: {}", told.words))
-    } else if told.body != text.bytes {
+pub(super) fn differs(response: &RawResponse, text: &Text) -> Option<String> {
+    let content_type =
+        response.header("content-type").and_then(|value| value.split(';').next()).unwrap_or_default().trim();
+    if response.status != 200 {
+        Some(format!("it cannot be read: {}", response.words))
+    } else if response.body != text.bytes {
         Some("other bytes are read".into())
     } else if content_type != text.media_type {
         Some(format!("it is read as \"{content_type}\""))

@@ -49,7 +49,7 @@ impl Probe<'_> {
             let Some(Sample { oci, docker, .. }) = self.samples.get(number) else { break };
             for (text, accepted) in [oci.clone(), docker.clone()].into_iter().zip(&mut accepted) {
                 let found = self.put(text.digest().as_str(), &text).await?;
-                if !found.is_done() {
+                if !found.is_success() {
                     refused.push(format!("{}: {}", text.media_type, found.words));
                 } else if let Err(reason) = self.read_back(text.digest().as_str(), &text).await? {
                     return Ok(Found::fail(format!("{}: {}, but {reason}", text.media_type, found.words)));

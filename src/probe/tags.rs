@@ -3,7 +3,7 @@
 use super::check::Found;
 use super::repository::differs;
 use super::trial::Probe;
-use crate::registry::{Error, ErrorKind, Question, TagList, Told, Verb};
+use crate::registry::{Error, ErrorKind, RawRequest, RawResponse, TagList, Verb};
 
 impl Probe<'_> {
     pub(super) async fn further_tags(&mut self) -> Result<Found, Error> {
@@ -24,12 +24,12 @@ impl Probe<'_> {
             return Ok(first);
         }
         let again = self.put(&tag, &index).await?;
-        if !again.is_done() && !Found::refused(&again).is_unsupported() {
+        if !again.is_success() && !Found::refused(&again).is_unsupported() {
             return Ok(Found::refused(&again));
         }
         // A tag that is what it is to be is left alone.
         Ok(match self.read_back(&tag, &index).await? {
-            Ok(_) if again.is_done() => Found::pass(again.words),
+            Ok(_) if again.is_success() => Found::pass(again.words),
             Ok(_) => Found::pass(format!("refused, and the tag is as it was: {}", again.words)),
             Err(reason) => Found::fail(format!("{}, and {reason}", again.words)),
         })
@@ -46,14 +46,14 @@ impl Probe<'_> {
 
     pub(super) async fn read_after_write(&mut self) -> Result<Found, Error> {
         let (tag, index) = (self.tag("read"), self.any_index(5));
-        let told = self.put(&tag, &index).await?;
-        if !told.is_done() {
-            return Ok(Found::refused(&told));
+        let response = self.put(&tag, &index).await?;
+        if !response.is_success() {
+            return Ok(Found::refused(&response));
         }
         Ok(match self.read_back(&tag, &index).await? {
             Ok(waited) if waited.as_millis() < 10 => Found::pass("at once"),
             Ok(waited) => Found::pass(format!("after {} ms", waited.as_millis())),
-            Err(reason) => Found::fail(format!("{}, but {reason}", told.words)),
+            Err(reason) => Found::fail(format!("{}, but {reason}", response.words)),
         })
     }
 
@@ -62,28 +62,28 @@ impl Probe<'_> {
         let index = self.any_index(6);
         let tags = [self.tag("several-1"), self.tag("several-2")];
         let [one, other] = &tags;
-        let told = self.put(&format!("{}?tag={one}&tag={other}", index.digest()), &index).await?;
-        if !told.is_done() {
-            return Ok(Found::refused(&told));
+        let response = self.put(&format!("{}?tag={one}&tag={other}", index.digest()), &index).await?;
+        if !response.is_success() {
+            return Ok(Found::refused(&response));
         }
         self.tags.extend(tags.iter().cloned());
         for tag in &tags {
             // Where nothing is said of them nothing is waited for.
-            let is_said = told.header("oci-tag").is_some();
+            let is_said = response.header("oci-tag").is_some();
             let found = match is_said {
                 true => self.read_back(tag, &index).await?.err(),
                 false => match self.get(tag).await? {
                     found if found.status == 404 => {
-                        return Ok(Found::unsupported(format!("{}, but the tags were not written", told.words)));
+                        return Ok(Found::unsupported(format!("{}, but the tags were not written", response.words)));
                     }
                     found => differs(&found, &index),
                 },
             };
             if let Some(reason) = found {
-                return Ok(Found::fail(format!("{}, but {tag}: {reason}", told.words)));
+                return Ok(Found::fail(format!("{}, but {tag}: {reason}", response.words)));
             }
         }
-        Ok(Found::pass(told.words))
+        Ok(Found::pass(response.words))
     }
 
     pub(super) async fn tag_list(&mut self) -> Result<Found, Error> {
@@ -125,15 +125,17 @@ impl Probe<'_> {
                 return Ok(found);
             }
         }
-        let told = self.delete(&one).await?;
-        if !told.is_done() {
-            return Ok(Found::refused(&told));
+        let response = self.delete(&one).await?;
+        if !response.is_success() {
+            return Ok(Found::refused(&response));
         }
         let (is_gone, left) = (self.is_gone(&one).await?, self.get(&other).await?);
         Ok(match (is_gone, left.status) {
-            (true, 200) => Found::pass(told.words),
-            (true, _) => Found::fail(format!("{}, but another tag of the same manifest is gone as well", told.words)),
-            _ => Found::fail(format!("{}, but the tag is still there", told.words)),
+            (true, 200) => Found::pass(response.words),
+            (true, _) => {
+                Found::fail(format!("{}, but another tag of the same manifest is gone as well", response.words))
+            }
+            _ => Found::fail(format!("{}, but the tag is still there", response.words)),
         })
     }
 
@@ -143,20 +145,20 @@ impl Probe<'_> {
         if !found.is_pass() {
             return Ok(found);
         }
-        let told = self.delete(index.digest().as_str()).await?;
-        if !told.is_done() {
-            return Ok(Found::refused(&told));
+        let response = self.delete(index.digest().as_str()).await?;
+        if !response.is_success() {
+            return Ok(Found::refused(&response));
         }
         let is_gone = self.is_gone(index.digest().as_str()).await?;
         Ok(match (is_gone, is_gone && self.is_gone(&tag).await?) {
-            (true, true) => Found::pass(told.words),
-            (true, _) => Found::fail(format!("{}, but its tag is still there", told.words)),
-            _ => Found::fail(format!("{}, but it is still there", told.words)),
+            (true, true) => Found::pass(response.words),
+            (true, _) => Found::fail(format!("{}, but its tag is still there", response.words)),
+            _ => Found::fail(format!("{}, but it is still there", response.words)),
         })
     }
 
-    async fn delete(&self, name: &str) -> Result<Told, Error> {
-        self.ask(Question::new(Verb::Delete, format!("manifests/{name}"))).await
+    async fn delete(&self, name: &str) -> Result<RawResponse, Error> {
+        self.send_raw(RawRequest::new(Verb::Delete, format!("manifests/{name}"))).await
     }
 
     /// Deletes what was pushed: indexes before their images. Nobody else has these.
@@ -181,14 +183,14 @@ impl Probe<'_> {
         }
         if let Some((repository, digest)) = self.mounted.take() {
             // Where nothing refers to it registries collect it as well.
-            let question = Question::new(Verb::Delete, format!("blobs/{digest}"));
-            let _ = self.client.ask(&repository, &question).await;
+            let request = RawRequest::new(Verb::Delete, format!("blobs/{digest}"));
+            let _ = self.client.send_raw(&repository, &request).await;
         }
     }
 }
 
-fn is_gone(told: Result<Told, Error>) -> bool {
-    told.is_ok_and(|told| told.is_done() || told.status == 404)
+fn is_gone(response: Result<RawResponse, Error>) -> bool {
+    response.is_ok_and(|response| response.is_success() || response.status == 404)
 }
 
 /// What an error says of the registry; one of this run's own stays one.

@@ -48,7 +48,7 @@ pub(super) struct Probe<'c> {
     pub(super) tags: Vec<String>,
     /// Those of them that were read back, which have to be listed.
     pub(super) seen: Vec<String>,
-    /// How many tags the repository has, where that was told.
+    /// How many tags the repository has, where that was response.
     pub(super) count: usize,
     /// A blob that was mounted into another repository.
     pub(super) mounted: Option<(Reference, Digest)>,

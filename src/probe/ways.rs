@@ -3,7 +3,7 @@
 use super::check::Found;
 use super::trial::{Probe, Text};
 use crate::image::{Descriptor, Digest};
-use crate::registry::{Error, Question, Verb};
+use crate::registry::{Error, RawRequest, Verb};
 
 impl Probe<'_> {
     /// An index of an image that is not there. The distribution-spec lets registries refuse it or not.
@@ -17,15 +17,15 @@ impl Probe<'_> {
         let docker = self.samples.first().map(|sample| sample.docker.digest()).unwrap_or(image);
         let text = text.replace(docker.as_str(), missing.as_str());
         let text = Text { bytes: text.into(), ..index };
-        let told = self.put(&self.tag("missing"), &text).await?;
-        Ok(match told.status {
+        let response = self.put(&self.tag("missing"), &text).await?;
+        Ok(match response.status {
             200..=299 => {
-                Found::unsupported(format!("accepted: {}: whether images are there is not checked", told.words))
+                Found::unsupported(format!("accepted: {}: whether images are there is not checked", response.words))
             }
             // Not for what is missing.
-            401 | 403 | 408 | 429 => Found::fail(told.words),
-            400..=499 => Found::pass(format!("refused: {}", told.words)),
-            _ => Found::fail(told.words),
+            401 | 403 | 408 | 429 => Found::fail(response.words),
+            400..=499 => Found::pass(format!("refused: {}", response.words)),
+            _ => Found::fail(response.words),
         })
     }
 
@@ -36,12 +36,12 @@ impl Probe<'_> {
         if !found.is_pass() {
             return Ok(found);
         }
-        let told = self.ask(Question::new(Verb::Head, format!("manifests/{tag}"))).await?;
-        if told.status != 200 {
-            return Ok(Found::refused(&told));
+        let response = self.send_raw(RawRequest::new(Verb::Head, format!("manifests/{tag}"))).await?;
+        if response.status != 200 {
+            return Ok(Found::refused(&response));
         }
-        let digest = told.header("docker-content-digest");
-        let length: Option<usize> = told.header("content-length").and_then(|length| length.parse().ok());
+        let digest = response.header("docker-content-digest");
+        let length: Option<usize> = response.header("content-length").and_then(|length| length.parse().ok());
         Ok(match (digest, length) {
             (Some(found), _) if found != index.digest().as_str() => Found::fail(format!("it says {found}")),
             (_, Some(found)) if found != index.bytes.len() && digest.is_some() => {
@@ -68,48 +68,48 @@ impl Probe<'_> {
         };
         let from = self.repository.repository().to_owned();
         let target = format!("blobs/uploads/?mount={}&from={from}", config.digest);
-        let question = Question { from: Some(from), ..Question::new(Verb::Post, target) };
-        let told = self.client.ask(&other, &question).await?;
-        if told.status == 202
-            && let Some(session) = &told.location
+        let request = RawRequest { from: Some(from), ..RawRequest::new(Verb::Post, target) };
+        let response = self.client.send_raw(&other, &request).await?;
+        if response.status == 202
+            && let Some(session) = &response.location
         {
-            let _ = self.client.ask(&other, &Question::new(Verb::Delete, session.as_str())).await;
+            let _ = self.client.send_raw(&other, &RawRequest::new(Verb::Delete, session.as_str())).await;
         }
-        Ok(match told.status {
+        Ok(match response.status {
             201 => {
                 let found = self.client.find_blob(&other, &config).await;
                 self.mounted = Some((other, config.digest));
                 match found {
-                    Ok(_) => Found::pass(told.words),
-                    Err(error) => Found::fail(format!("{}, but {error}", told.words)),
+                    Ok(_) => Found::pass(response.words),
+                    Err(error) => Found::fail(format!("{}, but {error}", response.words)),
                 }
             }
-            202 => Found::unsupported(format!("{}: not mounted, blobs are sent", told.words)),
-            _ => Found::refused(&told),
+            202 => Found::unsupported(format!("{}: not mounted, blobs are sent", response.words)),
+            _ => Found::refused(&response),
         })
     }
 
     /// OCI distribution-spec, "Error Codes".
     pub(super) async fn error_bodies(&mut self) -> Result<Found, Error> {
-        let told = self.get(&self.tag("nothing")).await?;
-        if told.status != 404 {
-            return Ok(Found::fail(format!("a tag that is not there: {}", told.words)));
+        let response = self.get(&self.tag("nothing")).await?;
+        if response.status != 404 {
+            return Ok(Found::fail(format!("a tag that is not there: {}", response.words)));
         }
-        let body: serde_json::Value = serde_json::from_slice(&told.body).unwrap_or_default();
+        let body: serde_json::Value = serde_json::from_slice(&response.body).unwrap_or_default();
         let code = body.pointer("/errors/0/code").and_then(serde_json::Value::as_str).unwrap_or_default();
         Ok(match code {
-            "MANIFEST_UNKNOWN" | "NAME_UNKNOWN" | "NOT_FOUND" => Found::pass(told.words),
-            "" => Found::fail(format!("no code: {}", told.words)),
-            _ => Found::unsupported(format!("another code: {}", told.words)),
+            "MANIFEST_UNKNOWN" | "NAME_UNKNOWN" | "NOT_FOUND" => Found::pass(response.words),
+            "" => Found::fail(format!("no code: {}", response.words)),
+            _ => Found::unsupported(format!("another code: {}", response.words)),
         })
     }
 
     /// Docker Hub's headers.
     pub(super) async fn rate_limit(&mut self) -> Result<Found, Error> {
-        let told = self.ask(Question::new(Verb::Get, format!("manifests/{}", self.tag("head")))).await?;
+        let response = self.send_raw(RawRequest::new(Verb::Get, format!("manifests/{}", self.tag("head")))).await?;
         let said: Vec<String> = ["ratelimit-limit", "ratelimit-remaining"]
             .iter()
-            .filter_map(|name| Some(format!("{name}: {}", told.header(name)?)))
+            .filter_map(|name| Some(format!("{name}: {}", response.header(name)?)))
             .collect();
         Ok(match said.is_empty() {
             true => Found::unsupported("no headers tell of one"),

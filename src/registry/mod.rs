@@ -19,14 +19,14 @@ pub mod fuzzing;
 mod transport;
 
 pub use api::TagList;
-pub(crate) use api::{BlobStream, FoundBlob, Mounting, Question, Session, Told, Verb, blob_name};
-pub use auth::credentials::{CredentialSources, Given, Login};
+pub(crate) use api::{BlobStream, FoundBlob, Mounting, RawRequest, RawResponse, Session, Verb, blob_name};
+pub use auth::credentials::{CredentialSources, ExplicitCredentials, Login};
 pub(crate) use auth::credentials::{HOME, Stored, erase, store};
 pub(crate) use client::PushIntent;
 pub use client::{Client, ClientConfig};
 pub use error::{
-    CredentialOrigin, Denial, Denied, Error, ErrorKind, Hint, RateLimit, Refusal, RegistryMessage, StopReason,
+    CredentialOrigin, Denial, Denied, Error, ErrorKind, ErrorResponse, Hint, RateLimit, RegistryMessage, StopReason,
     TransportFault,
 };
-pub use transport::{Hosts, RetryPolicy, Secret, Stop, Tls, Traffic};
+pub use transport::{CancelToken, Hosts, RetryPolicy, Secret, Tls, Traffic};
 pub(crate) use transport::{RetryGroup, Secrets};

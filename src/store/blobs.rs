@@ -60,7 +60,9 @@ impl Store {
         let stopped = |reason| Error::Stopped { subject: format!("blob {}", blob.digest), reason };
         let mut failed = 0;
         loop {
-            let once = async { self.client().stop().or(read(source.open().await?)).await.map_err(stopped)? };
+            let once = async {
+                self.client().cancel_token().run_until_cancelled(read(source.open().await?)).await.map_err(stopped)?
+            };
             match once.await {
                 Err(error) => wait_before_retry(self.client(), error, &mut failed).await?,
                 done => return done,

@@ -203,8 +203,8 @@ impl Error {
 
     /// Whether it is unknown if a tag was written.
     #[must_use]
-    pub fn is_unsettled(&self) -> bool {
-        matches!(self, Self::Registry(error) if error.is_unsettled())
+    pub fn is_outcome_unknown(&self) -> bool {
+        matches!(self, Self::Registry(error) if error.is_outcome_unknown())
     }
 
     /// Whether a tag did not point at what it was said to point at.

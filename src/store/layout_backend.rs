@@ -195,11 +195,11 @@ impl LayoutBackend<'_> {
     }
 
     async fn write_blob_once(&self, writer: &Writer, blob: &Descriptor, source: &dyn BlobSource) -> Result<(), Error> {
-        let (stop, subject) = (self.files.client().stop(), format!("blob {}", blob.digest));
+        let (stop, subject) = (self.files.client().cancel_token(), format!("blob {}", blob.digest));
         let stopped = |reason| Error::Stopped { subject: subject.clone(), reason };
         let mut stream = open_verified(source, subject.clone(), blob).await?;
         let mut written = writer.begin_blob(blob)?;
-        while let Some(piece) = stop.or(stream.next()).await.map_err(stopped)? {
+        while let Some(piece) = stop.run_until_cancelled(stream.next()).await.map_err(stopped)? {
             written.write(&piece?)?;
         }
         let complete = written.complete()?;

@@ -10,7 +10,7 @@ use tokio::sync::Semaphore;
 
 use super::Error;
 use crate::image::{Descriptor, LayoutReference};
-use crate::layout::{self, CancelToken, Layout, Writer};
+use crate::layout::{self, CancelCheck, Layout, Writer};
 use crate::links::{self, Target};
 use crate::memory::Budget;
 use crate::registry::Client;
@@ -62,7 +62,7 @@ impl OpenFiles {
         let key = key(at);
         let create = async {
             self.check_not_read(at, &key)?;
-            let (to, cancel) = (at.clone(), self.cancel_token());
+            let (to, cancel) = (at.clone(), self.cancel_check());
             let writer = Arc::new(self.on_thread(at, move || Writer::create(&to, cancel)).await?);
             if at.archive {
                 self.archives.lock().unwrap_or_else(PoisonError::into_inner).push(Arc::clone(&writer));
@@ -91,17 +91,22 @@ impl OpenFiles {
         work: impl FnOnce() -> Result<T, layout::Error> + Send + 'static,
     ) -> Result<T, Error> {
         let stopped = |reason| Error::Stopped { subject: subject.to_string(), reason };
-        if let Some(reason) = self.client.stop().raised() {
+        if let Some(reason) = self.client.cancel_token().reason() {
             return Err(stopped(reason));
         }
-        let done = self.client.stop().or_soon(tokio::task::spawn_blocking(work)).await.map_err(stopped)?;
+        let done = self
+            .client
+            .cancel_token()
+            .run_until_cancelled_with_grace(tokio::task::spawn_blocking(work))
+            .await
+            .map_err(stopped)?;
         let done = done.map_err(|error| layout::Error::new(subject, error.to_string()))?;
         done.map_err(|error| self.file_error(subject, error))
     }
 
     /// The error of work on files: that of the stop, if the stop ended it.
     fn file_error(&self, subject: &impl Display, error: layout::Error) -> Error {
-        match self.client.stop().raised() {
+        match self.client.cancel_token().reason() {
             Some(reason) if error.kind == layout::ErrorKind::Stopped => {
                 Error::Stopped { subject: subject.to_string(), reason }
             }
@@ -109,15 +114,15 @@ impl OpenFiles {
         }
     }
 
-    fn cancel_token(&self) -> CancelToken {
-        let stop = self.client.stop().clone();
-        CancelToken::new(move || stop.raised().is_some())
+    fn cancel_check(&self) -> CancelCheck {
+        let stop = self.client.cancel_token().clone();
+        CancelCheck::new(move || stop.reason().is_some())
     }
 
     /// Whether a layout has a blob with its right bytes, without writing anything. False for an archive.
     pub(super) async fn has_blob(&self, at: &LayoutReference, blob: &Descriptor) -> Result<bool, Error> {
         let _permit = self.slots.acquire().await;
-        let (from, blob, cancel) = (at.clone(), blob.clone(), self.cancel_token());
+        let (from, blob, cancel) = (at.clone(), blob.clone(), self.cancel_check());
         self.on_thread(at, move || layout::has_blob(&from, &blob, &cancel)).await
     }
 
@@ -144,7 +149,7 @@ impl OpenFiles {
         let key = key(at);
         self.layouts.forget(&key);
         self.read.lock().unwrap_or_else(PoisonError::into_inner).remove(&key);
-        let (from, cancel, budget) = (at.clone(), self.cancel_token(), self.budget().clone());
+        let (from, cancel, budget) = (at.clone(), self.cancel_check(), self.budget().clone());
         match self.on_thread(at, move || layout::delete(&from, &cancel, &budget)).await? {
             Some(rewrite) => self.place_archive(rewrite.writer(), || rewrite.check()).await,
             None => Ok(()),

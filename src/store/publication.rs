@@ -410,7 +410,7 @@ mod tests {
     fn changed_is_what_others_wrote_and_nothing_else() {
         let changed = || IfMatch::Nothing.check("r.io/a:0", Some(&Digest::sha256(b"old"))).unwrap_err();
         let mut unsettled = registry::Error::stopped("r.io/a:0", StopReason::Deadline);
-        unsettled.kind = ErrorKind::Unsettled(Box::new(unsettled.kind));
+        unsettled.kind = ErrorKind::OutcomeUnknown(Box::new(unsettled.kind));
         for (errors, expected) in [
             (vec![changed()], true),
             (vec![failure("x", "no")], false),

@@ -58,7 +58,7 @@ impl Run {
             if let Some(tag) = report.tags.get_mut(at) {
                 tag.outcome = match &written {
                     Ok(outcome) => *outcome,
-                    Err(error) if error.is_unsettled() => TagOutcome::Unknown,
+                    Err(error) if error.is_outcome_unknown() => TagOutcome::Unknown,
                     Err(_) => TagOutcome::Failed,
                 };
             }

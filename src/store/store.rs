@@ -246,7 +246,7 @@ mod tests {
             let manifest = Descriptor { size: 2, ..Descriptor::new("application/x", Digest::sha256(&bytes)) };
             store.push_manifest(&to, &manifest, &bytes, None).await.unwrap();
             assert_eq!(store.unfinished().len(), 1);
-            client.stop().raise(StopReason::Signal(2));
+            client.cancel_token().cancel(StopReason::Signal(2));
             let error = store.finish().await.unwrap_err();
             assert!(error.is_stopped(), "{error}");
             drop(store);

@@ -40,7 +40,7 @@ pub(super) async fn read(work: &Work<'_>, root: Fetched) -> (Vec<Node>, Vec<Erro
         // Futures of places: those of entries could not be sent to another thread.
         let fetch = async |place: usize| match entries.get(place) {
             Some((_, entry)) => fetch(work, entry).await,
-            None => Ok(Opened::Elsewhere),
+            None => Ok(Opened::RedirectTarget),
         };
         let mut found = std::pin::pin!(stream::iter(0..entries.len()).map(fetch).buffered(AT_ONCE));
         for (parent, entry) in &entries {
@@ -62,7 +62,7 @@ pub(super) async fn read(work: &Work<'_>, root: Fetched) -> (Vec<Node>, Vec<Erro
                     let (said, found) = (entry.size, manifest.size.unwrap_or(entry.size));
                     node.faults.extend((said != found).then_some((Part::Manifest, Fault::Size { said, found })));
                 }
-                Ok(Opened::Elsewhere) => {}
+                Ok(Opened::RedirectTarget) => {}
                 Err(error) => match Fault::of(&error) {
                     Some(fault) => node.faults.push((part, fault)),
                     // The next would not fit either.
@@ -92,7 +92,7 @@ enum Opened {
     /// A manifest of another type, which was looked for.
     OtherManifest(FoundBlob),
     /// A foreign layer, which was not looked for.
-    Elsewhere,
+    RedirectTarget,
 }
 
 /// Reads images and indexes. Anything else is looked for, as a blob or else as a manifest.
@@ -103,7 +103,7 @@ async fn fetch(work: &Work<'_>, entry: &Descriptor) -> Result<Opened, Error> {
         return work.manifests.get(&entry.digest, fetch).await.map(Opened::Manifest);
     }
     if ImageManifest::is_elsewhere(entry) {
-        return Ok(Opened::Elsewhere);
+        return Ok(Opened::RedirectTarget);
     }
     // As a blob first, as in a cache of BuildKit's: registries fail at a blob that is asked for as a manifest.
     match work.blobs.get(&entry.digest, work.store.find_blob(work.at, entry)).await {

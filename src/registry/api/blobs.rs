@@ -7,8 +7,8 @@ use crate::registry::auth::scopes::Scopes;
 use crate::registry::client::Client;
 use crate::registry::client::request::Request;
 use crate::registry::error::{Error, ErrorKind};
-use crate::registry::transport::answer::{Answer, Expected};
 use crate::registry::transport::encoding::encodings;
+use crate::registry::transport::response::{Expected, Response};
 
 impl Client {
     /// Fetches an image's config and verifies digest and size (distribution-spec, "Pulling blobs").
@@ -45,8 +45,8 @@ impl Client {
     /// No answer, or sign-in failed.
     pub async fn has_blob(&self, repository: &Reference, blob: &Descriptor) -> Result<bool, Error> {
         let request = blob_request(Method::HEAD, repository, blob, Scopes::push(repository.repository()));
-        let answer = self.send(repository.registry(), &request).await?;
-        Ok(answer.status == 200)
+        let response = self.send(repository.registry(), &request).await?;
+        Ok(response.status == 200)
     }
 
     /// Looks for a blob to read it: with a HEAD, and with a GET whose body is not read where the answer to that does not
@@ -71,21 +71,21 @@ impl Client {
 
     async fn find(&self, repository: &Reference, mut request: Request, size: u64) -> Result<FoundBlob, Error> {
         // The length of an encoded body says nothing of the content.
-        let length = |answer: &Answer| match encodings(&answer.headers).is_empty() {
-            true => answer.header("content-length").and_then(|length| length.trim().parse().ok()),
+        let length = |response: &Response| match encodings(&response.headers).is_empty() {
+            true => response.header("content-length").and_then(|length| length.trim().parse().ok()),
             false => None,
         };
-        let mut answer = self.send(repository.registry(), &request).await?;
-        if matches!(answer.status, 408 | 429 | 500..) {
-            return Err(self.refused(repository.registry(), &request, &answer).await);
+        let mut response = self.send(repository.registry(), &request).await?;
+        if matches!(response.status, 408 | 429 | 500..) {
+            return Err(self.refused(repository.registry(), &request, &response).await);
         }
         // Not every server has the length of what it does not send.
-        if answer.status != 200 || length(&answer).is_some_and(|length: u64| length != size) {
+        if response.status != 200 || length(&response).is_some_and(|length: u64| length != size) {
             request.wire.method = Method::GET;
             request.wire.streamed = true;
-            answer = self.send_ok(repository.registry(), &request).await?;
+            response = self.send_ok(repository.registry(), &request).await?;
         }
-        Ok(FoundBlob { size: length(&answer) })
+        Ok(FoundBlob { size: length(&response) })
     }
 }
 

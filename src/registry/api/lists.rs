@@ -13,9 +13,9 @@ use crate::registry::auth::scopes::Scopes;
 use crate::registry::client::Client;
 use crate::registry::client::request::Request;
 use crate::registry::error::{Error, ErrorKind};
-use crate::registry::transport::answer::Answer;
 use crate::registry::transport::redact::redacted;
-use crate::registry::transport::redirects::pointed_to;
+use crate::registry::transport::redirects::resolve_location;
+use crate::registry::transport::response::Response;
 
 /// No repository has more; a registry that goes on is broken.
 const MAX_PAGES: usize = 10_000;
@@ -91,11 +91,11 @@ impl Client {
         let subject = request.subject().to_owned();
         let (mut found, mut charge) = (TagList::default(), self.budget().open());
         let over_limit = |error| Error::new(subject.as_str(), ErrorKind::from(error));
-        let take = |answer: &Answer| {
+        let take = |response: &Response| {
             found.pages += 1;
-            let page = read::<Tags>(answer, &subject)?.tags.unwrap_or_default();
+            let page = read::<Tags>(response, &subject)?.tags.unwrap_or_default();
             let count = page.len();
-            charge.grow_by_document(&answer.body).map_err(over_limit)?;
+            charge.grow_by_document(&response.body).map_err(over_limit)?;
             charge.grow(count * PER_TAG).map_err(over_limit)?;
             // What is no tag could not be asked for, and must not get into a URL.
             let valid: Vec<String> = page.into_iter().filter(|tag| check_tag(tag).is_ok()).collect();
@@ -122,13 +122,13 @@ impl Client {
         let request = request.accepting(media_type::OCI_INDEX);
         let (mut referrers, mut pages, mut has_list) = (Vec::new(), 0, true);
         let mut charge = self.budget().open();
-        let take = |answer: &Answer| {
+        let take = |response: &Response| {
             pages += 1;
-            has_list = pages > 1 || is_list_of_referrers(answer.header("content-type"), &answer.body);
+            has_list = pages > 1 || is_list_of_referrers(response.header("content-type"), &response.body);
             if has_list {
-                let charged = charge.grow_by_document(&answer.body);
+                let charged = charge.grow_by_document(&response.body);
                 charged.map_err(|error| Error::new(subject.as_str(), ErrorKind::from(error)))?;
-                referrers.extend(read::<Referrers>(answer, &subject)?.manifests.unwrap_or_default());
+                referrers.extend(read::<Referrers>(response, &subject)?.manifests.unwrap_or_default());
             }
             Ok(!has_list)
         };
@@ -145,27 +145,28 @@ impl Client {
         &self,
         registry: &str,
         mut request: Request,
-        mut take: impl FnMut(&Answer) -> Result<bool, Error>,
+        mut take: impl FnMut(&Response) -> Result<bool, Error>,
     ) -> Result<(), Error> {
         // Brent's cycle detection: each page is compared with one earlier page, which is replaced ever more rarely.
         let mut earlier: Option<Url> = None;
         for page in 1..=MAX_PAGES {
-            let answer = self.send_ok(registry, &request).await?;
-            if take(&answer)? {
+            let response = self.send_ok(registry, &request).await?;
+            if take(&response)? {
                 return Ok(());
             }
-            if earlier.as_ref() == Some(&answer.url) {
+            if earlier.as_ref() == Some(&response.url) {
                 return Err(
                     request.protocol("its pages name one another as the next page, and there is no last".into())
                 );
             }
-            let links = answer.headers.get_all(LINK).iter().map(HeaderValue::as_bytes);
-            let next = next_page(&answer.url, links).map_err(|reason| request.protocol(reason))?;
+            let links = response.headers.get_all(LINK).iter().map(HeaderValue::as_bytes);
+            let next = next_page(&response.url, links).map_err(|reason| request.protocol(reason))?;
             let Some(next) = next else { return Ok(()) };
             let api = self.api(&self.host(registry)).await?;
-            request.wire.target = checked_page(&api, &answer.url, &next).map_err(|reason| request.protocol(reason))?;
+            request.wire.target =
+                checked_page(&api, &response.url, &next).map_err(|reason| request.protocol(reason))?;
             if page.is_power_of_two() {
-                earlier = Some(answer.url);
+                earlier = Some(response.url);
             }
         }
         Err(request.protocol(format!("more than {MAX_PAGES} pages")))
@@ -188,7 +189,7 @@ fn is_list_of_referrers(content_type: Option<&str>, body: &[u8]) -> bool {
 /// The status of the registry's answer to a list of referrers, or of that of a host it redirects to.
 fn list_status(error: &Error) -> Option<u16> {
     match &error.kind {
-        ErrorKind::Elsewhere { refusal, .. } => Some(refusal.status),
+        ErrorKind::RedirectTarget { response, .. } => Some(response.status),
         _ => error.status(),
     }
 }
@@ -208,15 +209,16 @@ fn list_request(repository: &Reference, list: &str, subject: String) -> Request 
     Request::new(Method::GET, target, scopes, subject).with_limit(MAX_MANIFEST)
 }
 
-fn read<T: for<'de> Deserialize<'de>>(answer: &Answer, subject: &str) -> Result<T, Error> {
-    let invalid = |error| Error::protocol(subject, format!("the answer to {} is not a list: {error}", answer.request));
-    serde_json::from_slice(&answer.body).map_err(invalid)
+fn read<T: for<'de> Deserialize<'de>>(response: &Response, subject: &str) -> Result<T, Error> {
+    let invalid =
+        |error| Error::protocol(subject, format!("the answer to {} is not a list: {error}", response.request));
+    serde_json::from_slice(&response.body).map_err(invalid)
 }
 
 /// The target of a request for the next page. A page is asked for at the registry, or, without credentials, at the origin
 /// to which the registry redirected and which answered.
 fn checked_page(api: &Url, answered: &Url, next: &Url) -> Result<String, String> {
-    let next = pointed_to(api, answered, next.as_str())?;
+    let next = resolve_location(api, answered, next.as_str())?;
     if next.origin() != api.origin() && next.origin() != answered.origin() {
         return Err(format!("the next page is at another host, which is not asked: {}", redacted(&next)));
     }

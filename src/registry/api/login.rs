@@ -20,7 +20,7 @@ impl Client {
             self.send_ok(registry, &Request::ping(api)).await
         };
         let stopped = |reason| Error::new(registry, ErrorKind::Stopped(reason));
-        self.stop().or(checking).await.map_err(stopped)??;
+        self.cancel_token().run_until_cancelled(checking).await.map_err(stopped)??;
         Ok(host.sign_in().is_challenged())
     }
 }

@@ -6,7 +6,7 @@ use crate::registry::auth::scopes::Scopes;
 use crate::registry::client::Client;
 use crate::registry::client::request::Request;
 use crate::registry::error::{Error, ErrorKind};
-use crate::registry::transport::answer::Expected;
+use crate::registry::transport::response::Expected;
 
 impl Client {
     /// Fetches a manifest by digest or tag (distribution-spec, "Pulling manifests").
@@ -23,8 +23,8 @@ impl Client {
     async fn fetch_with(&self, reference: &Reference, scopes: Scopes) -> Result<Fetched, Error> {
         let subject = reference.to_string();
         let request = get_request(reference, scopes);
-        let answer = self.send_ok(reference.registry(), &request).await?;
-        let (content_type, bytes) = (answer.header("content-type").unwrap_or_default(), answer.body.clone());
+        let response = self.send_ok(reference.registry(), &request).await?;
+        let (content_type, bytes) = (response.header("content-type").unwrap_or_default(), response.body.clone());
         let digest = reference.digest().cloned().unwrap_or_else(|| Digest::sha256(&bytes));
         let (manifest, media_type) =
             parse_manifest(&bytes, content_type).map_err(|error| Error::new(subject, ErrorKind::Manifest(error)))?;
@@ -59,14 +59,14 @@ impl Client {
         let scopes = self.scopes_to_read(&reference);
         let mut request = get_request(&reference, scopes).accepting(media_type);
         request.wire.expected.size = Some(descriptor.size);
-        let answer = self.send_ok(reference.registry(), &request).await?;
-        let content_type = answer.header("content-type").unwrap_or_default();
+        let response = self.send_ok(reference.registry(), &request).await?;
+        let content_type = response.header("content-type").unwrap_or_default();
         if media_type::is_image(content_type) || media_type::is_index(content_type) {
             let (content_type, media_type) = (content_type.into(), media_type.into());
             let kind = ErrorKind::Manifest(ManifestError::Disagree { content_type, media_type });
             return Err(Error::new(request.subject(), kind));
         }
-        Ok(answer.body)
+        Ok(response.body)
     }
 
     /// The digest that a reference stands for: asked with a HEAD, and with a GET where the answer to that does not tell.
@@ -75,8 +75,8 @@ impl Client {
     /// Those of [`Self::fetch_manifest`].
     pub async fn digest(&self, reference: &Reference) -> Result<Digest, Error> {
         let request = Request { scopes: self.scopes_to_read(reference), ..head_request(reference) };
-        let answer = self.send(reference.registry(), &request).await?;
-        match (answer.status, answer.digest()) {
+        let response = self.send(reference.registry(), &request).await?;
+        match (response.status, response.digest()) {
             (200, Some(digest)) if reference.digest().is_none_or(|named| *named == digest) => Ok(digest),
             // The body, which an answer to a HEAD does not have, says why.
             _ => Ok(self.fetch_manifest(reference).await?.descriptor.digest),
@@ -93,12 +93,12 @@ impl Client {
         // Docker's registry wants a right of its own; others ask for what they want.
         let scopes = Scopes::pull(repository).and(repository, &["delete"]);
         let request = manifest_request(Method::DELETE, reference, scopes);
-        let answer = self.send(reference.registry(), &request).await?;
-        match answer.status {
+        let response = self.send(reference.registry(), &request).await?;
+        match response.status {
             200 | 202 | 204 => Ok(()),
             // The answer to an earlier try may have been lost.
             404 | 410 if self.is_gone(reference).await => Ok(()),
-            _ => Err(self.refused(reference.registry(), &request, &answer).await),
+            _ => Err(self.refused(reference.registry(), &request, &response).await),
         }
     }
 
@@ -113,10 +113,10 @@ impl Client {
     /// The registry's answer, if it neither names a digest nor says that there is no such manifest.
     pub async fn current_digest(&self, reference: &Reference) -> Result<Option<Digest>, Error> {
         let request = head_request(reference);
-        let answer = self.send(reference.registry(), &request).await?;
+        let response = self.send(reference.registry(), &request).await?;
         // The body that would say why is not in the answer to a HEAD, so a 404 is believed here: what follows from it
         // is a write, which would fail.
-        match (answer.status, answer.digest()) {
+        match (response.status, response.digest()) {
             (200, Some(digest)) => return Ok(Some(digest)),
             (404, _) => return Ok(None),
             _ => {}

@@ -1,17 +1,17 @@
 //! The requests of the distribution-spec, as methods of [`Client`](super::Client).
 
-mod ask;
 mod blobs;
 pub(crate) mod link;
 mod lists;
 mod login;
 mod manifests;
 mod push;
+mod raw_request;
 mod stream;
 mod uploads;
 
-pub(crate) use ask::{Question, Told, Verb};
 pub(crate) use blobs::{FoundBlob, blob_name};
 pub use lists::TagList;
+pub(crate) use raw_request::{RawRequest, RawResponse, Verb};
 pub(crate) use stream::BlobStream;
 pub(crate) use uploads::{Mounting, Session};

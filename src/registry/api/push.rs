@@ -12,13 +12,13 @@ use crate::registry::auth::scopes::Scopes;
 use crate::registry::client::Client;
 use crate::registry::client::request::Request;
 use crate::registry::error::{Error, ErrorKind};
-use crate::registry::transport::answer::{Answer, Expected};
 use crate::registry::transport::request::Content;
+use crate::registry::transport::response::{Expected, Response};
 
 /// A conditional write is sent at most this long after the look at the tag, or the tag is looked at again.
-const AT_ONCE: Duration = Duration::from_millis(300);
+const MAX_PRECONDITION_AGE: Duration = Duration::from_millis(300);
 /// How often the tag is looked at again for that.
-const LOOKS: u32 = 20;
+const MAX_PRECONDITION_CHECKS: u32 = 20;
 
 /// Checks what a tag points at, `None` if it does not exist, just before it is written. An error ends the push.
 pub(crate) type Precondition<'a> = &'a (dyn Fn(Option<&Digest>) -> Result<(), Error> + Sync);
@@ -33,7 +33,7 @@ impl Client {
     /// refers to, the request is repeated, as recent writes may not be visible everywhere in it yet.
     ///
     /// # Errors
-    /// The registry's answer, [`ErrorKind::Immutable`], or [`ErrorKind::Unsettled`] if it is not known whether the manifest
+    /// The registry's answer, [`ErrorKind::Immutable`], or [`ErrorKind::OutcomeUnknown`] if it is not known whether the manifest
     /// was written, or will be: the answer to a try was lost. With any other error this has not moved the tag.
     pub async fn push_manifest(
         &self,
@@ -73,26 +73,28 @@ impl Client {
     /// manifest: an earlier try, whose answer was lost, wrote it.
     async fn send_push(&self, push: &Push<'_>, precondition: Option<Precondition<'_>>) -> Result<Option<Ended>, Error> {
         let registry = push.reference.registry();
-        let (mut tries, mut late) = (self.tries(registry, push.request).await?, 0);
+        let (mut attempts, mut late) = (self.attempts(registry, push.request).await?, 0);
         loop {
             let mut until = None;
             if let Some(precondition) = precondition {
                 let looked = self.exact_digest(push.reference).await;
-                until = Some(Instant::now() + AT_ONCE);
+                until = Some(Instant::now() + MAX_PRECONDITION_AGE);
                 match looked {
-                    Ok(current) if tries.failed() > 0 && current.as_ref() == Some(push.digest) => {
+                    Ok(current) if attempts.failed() > 0 && current.as_ref() == Some(push.digest) => {
                         return Ok(None);
                     }
                     Ok(current) if current.as_ref() == Some(push.digest) => {}
                     Ok(current) => precondition(current.as_ref())?,
-                    Err(error) => return Ok(Some(Ended { outcome: Err(error), left_open: tries.left_open() })),
+                    Err(error) => return Ok(Some(Ended { outcome: Err(error), left_open: attempts.left_open() })),
                 }
             }
-            let sending = self.send_signed_until(registry, push.request, tries.failed(), until);
-            match tries.outcome_of(sending).await {
+            let sending = self.send_signed_until(registry, push.request, attempts.failed(), until);
+            match attempts.outcome_of(sending).await {
                 // A token had to be fetched first, or another request found that the host has to be left alone.
-                Some(Err(Error { kind: ErrorKind::Late, .. })) if late < LOOKS => late += 1,
-                Some(outcome) => return Ok(Some(Ended { outcome, left_open: tries.left_open() })),
+                Some(Err(Error { kind: ErrorKind::PreconditionStale, .. })) if late < MAX_PRECONDITION_CHECKS => {
+                    late += 1
+                }
+                Some(outcome) => return Ok(Some(Ended { outcome, left_open: attempts.left_open() })),
                 None => {}
             }
         }
@@ -144,7 +146,7 @@ impl Client {
                 return Err(Error::new(subject, kind));
             };
             self.emit(|| Event::NotReadBack { reference: subject.clone(), digest: digest.clone(), wait });
-            let waited = self.stop().or(tokio::time::sleep(wait)).await;
+            let waited = self.cancel_token().run_until_cancelled(tokio::time::sleep(wait)).await;
             waited.map_err(|reason| Error::new(subject.as_str(), ErrorKind::Stopped(reason)))?;
         }
     }
@@ -153,8 +155,8 @@ impl Client {
     async fn content_digest(&self, reference: &Reference, expected: &Digest) -> Result<Option<Digest>, Error> {
         let get = push_get_request(reference).expecting(Expected::default());
         match self.send_ok(reference.registry(), &get).await {
-            Ok(answer) if expected.matches(&answer.body) => Ok(Some(expected.clone())),
-            Ok(answer) => Ok(Some(Digest::sha256(&answer.body))),
+            Ok(response) if expected.matches(&response.body) => Ok(Some(expected.clone())),
+            Ok(response) => Ok(Some(Digest::sha256(&response.body))),
             // What was just written may not be known everywhere yet.
             Err(error) if error.status() == Some(404) => Ok(None),
             Err(error) => Err(error),
@@ -165,13 +167,13 @@ impl Client {
     /// rights: an answer to a HEAD has none.
     async fn exact_digest(&self, reference: &Reference) -> Result<Option<Digest>, Error> {
         let head = head_request(reference);
-        let answer = self.send(reference.registry(), &head).await?;
-        if let (200, Some(digest)) = (answer.status, answer.digest()) {
+        let response = self.send(reference.registry(), &head).await?;
+        if let (200, Some(digest)) = (response.status, response.digest()) {
             return Ok(Some(digest));
         }
         let get = push_get_request(reference);
         match self.send_ok(reference.registry(), &get).await {
-            Ok(answer) => Ok(Some(Digest::sha256(&answer.body))),
+            Ok(response) => Ok(Some(Digest::sha256(&response.body))),
             Err(error) if error.is_missing() => Ok(None),
             Err(error) => Err(error),
         }
@@ -180,21 +182,21 @@ impl Client {
     /// What a tag points at, asked once, also when the run is to end: nothing where that cannot be found out.
     async fn look(&self, reference: &Reference) -> Option<Option<Digest>> {
         let asking = async {
-            let answer = self.send_signed(reference.registry(), &head_request(reference), 0).await.ok()?;
-            match (answer.status, answer.digest()) {
+            let response = self.send_signed(reference.registry(), &head_request(reference), 0).await.ok()?;
+            match (response.status, response.digest()) {
                 (200, Some(digest)) => return Some(Some(digest)),
                 (404, _) => return Some(None),
                 _ => {}
             }
             // As in `current_digest`: the manifest itself tells.
-            let answer = self.send_signed(reference.registry(), &push_get_request(reference), 0).await.ok()?;
-            match answer.status {
-                200 => Some(Some(Digest::sha256(&answer.body))),
+            let response = self.send_signed(reference.registry(), &push_get_request(reference), 0).await.ok()?;
+            match response.status {
+                200 => Some(Some(Digest::sha256(&response.body))),
                 404 => Some(None),
                 _ => None,
             }
         };
-        self.stop().or_soon(asking).await.ok()?
+        self.cancel_token().run_until_cancelled_with_grace(asking).await.ok()?
     }
 }
 
@@ -214,7 +216,7 @@ struct Push<'a> {
 
 /// How the tries of a push ended.
 struct Ended {
-    outcome: Result<Answer, Error>,
+    outcome: Result<Response, Error>,
     /// Whether a try may still be carried out.
     left_open: bool,
 }
@@ -224,11 +226,11 @@ impl Push<'_> {
     async fn settle(&self, Ended { outcome, left_open }: Ended) -> Result<(), Error> {
         let (is_answered, is_tag) = (outcome.is_ok(), self.reference.digest().is_none());
         let error = match outcome {
-            Ok(answer) if matches!(answer.status, 200 | 201 | 202 | 204) => {
-                let confirmed = self.confirm(&answer).await;
+            Ok(response) if matches!(response.status, 200 | 201 | 202 | 204) => {
+                let confirmed = self.confirm(&response).await;
                 return confirmed.map_err(|error| if is_tag { unsettled(error) } else { error });
             }
-            Ok(answer) => self.client.refused(self.reference.registry(), self.request, &answer).await,
+            Ok(response) => self.client.refused(self.reference.registry(), self.request, &response).await,
             Err(error) => error,
         };
         // If no try was sent, or none was carried out, the tag did not change.
@@ -245,8 +247,8 @@ impl Push<'_> {
     }
 
     /// Checks that the registry has the manifest after it said so.
-    async fn confirm(&self, answer: &Answer) -> Result<(), Error> {
-        match answer.digest() {
+    async fn confirm(&self, response: &Response) -> Result<(), Error> {
+        match response.digest() {
             Some(named) if named.matches(self.bytes) => Ok(()),
             Some(named) => self.client.read_back_content(self.reference, self.digest, &named).await,
             None => self.client.read_back(self.reference, self.digest).await,
@@ -255,7 +257,7 @@ impl Push<'_> {
 }
 
 fn unsettled(error: Error) -> Error {
-    Error::new(error.subject, ErrorKind::Unsettled(Box::new(error.kind)))
+    Error::new(error.subject, ErrorKind::OutcomeUnknown(Box::new(error.kind)))
 }
 
 /// How it is found out what a reference stands for.
@@ -269,14 +271,14 @@ enum Look {
 
 /// An error of a write, with what the tag points at now.
 fn refused_over(error: Error, current: Option<Digest>, wanted: &Digest) -> Error {
-    let refusal = match &error.kind {
-        ErrorKind::Answer(refusal) => &**refusal,
-        ErrorKind::Denied(denied) => &denied.refusal,
+    let response = match &error.kind {
+        ErrorKind::Rejected(response) => &**response,
+        ErrorKind::Denied(denied) => &denied.response,
         _ => return error,
     };
     match current {
-        Some(current) if refusal.is_of_immutable_tag() => {
-            let kind = ErrorKind::Immutable { current, wanted: wanted.clone(), refusal: refusal.clone().into() };
+        Some(current) if response.is_of_immutable_tag() => {
+            let kind = ErrorKind::Immutable { current, wanted: wanted.clone(), response: response.clone().into() };
             Error::new(error.subject, kind)
         }
         _ => error,

@@ -13,9 +13,9 @@ use super::blobs::blob_request;
 use crate::image::{Descriptor, Reference};
 use crate::registry::client::Client;
 use crate::registry::error::{Error, ErrorKind, TransportFault};
-use crate::registry::transport::answer::{Answer, silent};
 use crate::registry::transport::encoding::{encodings, not_asked_for};
 use crate::registry::transport::failure::Failure;
+use crate::registry::transport::response::{Response, silent};
 
 /// The bytes of a blob. An error ends it.
 pub(crate) type BlobStream = BoxStream<'static, Result<Bytes, Error>>;
@@ -31,10 +31,11 @@ impl Client {
     pub(crate) async fn open_blob(&self, repository: &Reference, blob: &Descriptor) -> Result<BlobStream, Error> {
         let request = blob_request(Method::GET, repository, blob, self.scopes_to_read(repository)).streamed();
         let subject = request.subject().to_owned();
-        let answer = self.send_ok(repository.registry(), &request).await?;
-        refuse_encoded(&answer, &subject, blob.size)?;
-        let Some(response) = answer.rest else { return Err(answer.error(&subject)) };
-        let (idle_timeout, name, stop) = (self.transport().idle_timeout(), request.wire.name(), self.stop().clone());
+        let response = self.send_ok(repository.registry(), &request).await?;
+        refuse_encoded(&response, &subject, blob.size)?;
+        let Some(response) = response.rest else { return Err(response.error(&subject)) };
+        let (idle_timeout, name, stop) =
+            (self.transport().idle_timeout(), request.wire.name(), self.cancel_token().clone());
         let pieces = stream::unfold(Some(response), move |response| {
             let (subject, name, stop) = (subject.clone(), name.clone(), stop.clone());
             async move {
@@ -43,7 +44,7 @@ impl Client {
                     let kind = ErrorKind::Transport { request: name, reason: reason.into(), unsent: false };
                     Some((Err(Error::transient(subject.as_str(), kind).with_fault(fault)), None))
                 };
-                match stop.or_soon(tokio::time::timeout(idle_timeout, response.chunk())).await {
+                match stop.run_until_cancelled_with_grace(tokio::time::timeout(idle_timeout, response.chunk())).await {
                     Err(reason) => Some((Err(Error::stopped(subject, reason)), None)),
                     Ok(Err(_)) => broke_off(silent(idle_timeout), Some(TransportFault::Silent)),
                     Ok(Ok(Err(error))) => broke_off(Failure::of(&error).reason, None),
@@ -61,9 +62,9 @@ impl Client {
 ///
 /// # Errors
 /// The answer names a coding, and its length is not that of the blob.
-fn refuse_encoded(answer: &Answer, subject: &str, size: u64) -> Result<(), Error> {
-    let length = answer.headers.get(CONTENT_LENGTH).and_then(|value| value.to_str().ok()?.parse::<u64>().ok());
-    let names = encodings(&answer.headers);
+fn refuse_encoded(response: &Response, subject: &str, size: u64) -> Result<(), Error> {
+    let length = response.headers.get(CONTENT_LENGTH).and_then(|value| value.to_str().ok()?.parse::<u64>().ok());
+    let names = encodings(&response.headers);
     if names.is_empty() || length.is_none_or(|length| length == size) {
         return Ok(());
     }

@@ -16,9 +16,9 @@ use crate::registry::auth::scopes::Scopes;
 use crate::registry::client::Client;
 use crate::registry::client::request::Request;
 use crate::registry::error::{Error, ErrorKind};
-use crate::registry::transport::answer::Answer;
 use crate::registry::transport::redirects::{MAX_REDIRECTS, is_followed, location};
 use crate::registry::transport::request::Content;
+use crate::registry::transport::response::Response;
 
 /// How long an upload whose connection broke off waits for an early answer when it is sent again.
 const EARLY_ANSWER: Duration = Duration::from_millis(300);
@@ -43,7 +43,7 @@ impl Client {
         let both = Scopes::push(to.repository()).and(from.repository(), &["pull"]);
         let mount = format!("?mount={}&from={}", blob.digest, from.repository());
         let request = upload_request(to, &mount, both, blob_name(to, blob));
-        let answer = match self.send(to.registry(), &request).await {
+        let response = match self.send(to.registry(), &request).await {
             // No answer, or one that leads nowhere: the blob may still be taken.
             Err(error) if error.is_given_up() => return Err(error),
             Err(Error { kind: ErrorKind::Transport { reason, .. }, .. }) => {
@@ -51,18 +51,18 @@ impl Client {
                 return Ok(Mounting::Refused(None));
             }
             Err(Error { kind: ErrorKind::Protocol(_), .. }) => return Ok(Mounting::Refused(None)),
-            answer => answer?,
+            response => response?,
         };
-        match answer.status {
+        match response.status {
             201 => Ok(Mounting::Mounted),
             202 => {
                 let api = self.api(&self.host(to.registry())).await?;
                 // A session that may not be followed is neither used nor cancelled: another is opened.
-                Ok(Mounting::Refused(location(&api, &answer).ok().flatten().map(Session)))
+                Ok(Mounting::Refused(location(&api, &response).ok().flatten().map(Session)))
             }
-            429 => Err(answer.error(request.subject())),
+            429 => Err(response.error(request.subject())),
             500.. => {
-                self.failed_at_mount(to.registry(), &format!("HTTP {}", answer.status));
+                self.failed_at_mount(to.registry(), &format!("HTTP {}", response.status));
                 Ok(Mounting::Refused(None))
             }
             _ => Ok(Mounting::Refused(None)),
@@ -96,14 +96,14 @@ impl Client {
         let post = upload_request(to, "", Scopes::push(to.repository()), blob_name(to, blob));
         let upload = Upload { client: self, to, blob, open, post: &post };
         let mut session = session.map(|Session(url)| url);
-        let mut tries = self.tries(registry, &post).await?;
-        let answer = loop {
-            let sending = upload.send_once(session.take(), tries.failed());
-            if let Some(outcome) = tries.outcome_of(sending).await {
+        let mut attempts = self.attempts(registry, &post).await?;
+        let response = loop {
+            let sending = upload.send_once(session.take(), attempts.failed());
+            if let Some(outcome) = attempts.outcome_of(sending).await {
                 break outcome?;
             }
         };
-        if is_done(&answer) { Ok(()) } else { Err(self.refused(registry, &post, &answer).await) }
+        if is_done(&response) { Ok(()) } else { Err(self.refused(registry, &post, &response).await) }
     }
 }
 
@@ -119,7 +119,7 @@ struct Upload<'a, 'o> {
 
 impl Upload<'_, '_> {
     /// Sends the whole blob once, into this session or a new one. Answers of any status come back.
-    async fn send_once(&self, session: Option<Url>, failed: u32) -> Result<Answer, Error> {
+    async fn send_once(&self, session: Option<Url>, failed: u32) -> Result<Response, Error> {
         // Side by side: each is a round trip.
         let (session, opened) = join(self.session(session, failed), (self.open)()).await;
         let (session, stream) = match (session?, opened) {
@@ -132,12 +132,12 @@ impl Upload<'_, '_> {
         };
         let ended = Ended::default();
         match self.put(&session, stream, &ended, failed).await {
-            Ok(answer) => {
+            Ok(response) => {
                 // A session that a refusal leaves open would stay until the registry ends it.
-                if matches!(answer.status, 400..=403 | 405..=407 | 409..=415 | 417..=428) {
+                if matches!(response.status, 400..=403 | 405..=407 | 409..=415 | 417..=428) {
                     self.cancel(&session).await;
                 }
-                self.unless_of_session(answer)
+                self.unless_of_session(response)
             }
             Err(error) => match ended.error() {
                 Some(error) => {
@@ -153,14 +153,14 @@ impl Upload<'_, '_> {
     /// and close the connection; a client that is writing then may see the closed connection before the answer. Where the
     /// connection breaks off before the end of the body, the request is sent once more, and its body only after a wait:
     /// an early answer is then seen.
-    async fn put(&self, session: &Url, stream: BlobStream, ended: &Ended, failed: u32) -> Result<Answer, Error> {
+    async fn put(&self, session: &Url, stream: BlobStream, ended: &Ended, failed: u32) -> Result<Response, Error> {
         let url = closing_url(session.clone(), &self.blob.digest);
-        let answer = self.put_to(url.clone(), stream, ended, failed).await;
-        match &answer {
-            Err(error) if error.is_lost_answer() && !error.is_silence() && ended.is_cut_off(self.blob.size) => {}
-            _ => return answer,
+        let response = self.put_to(url.clone(), stream, ended, failed).await;
+        match &response {
+            Err(error) if error.is_lost_answer() && !error.is_idle_timeout() && ended.is_cut_off(self.blob.size) => {}
+            _ => return response,
         }
-        let Ok(stream) = (self.open)().await else { return answer };
+        let Ok(stream) = (self.open)().await else { return response };
         let delayed = async {
             tokio::time::sleep(EARLY_ANSWER).await;
             stream
@@ -170,7 +170,13 @@ impl Upload<'_, '_> {
 
     /// Sends the blob to a URL. Where that redirects, the source is opened again and sent to the new URL (RFC 9110,
     /// sections 15.4.8 and 15.4.9). Credentials are left out from the first other origin on, also on the way back.
-    async fn put_to(&self, mut url: Url, mut stream: BlobStream, ended: &Ended, failed: u32) -> Result<Answer, Error> {
+    async fn put_to(
+        &self,
+        mut url: Url,
+        mut stream: BlobStream,
+        ended: &Ended,
+        failed: u32,
+    ) -> Result<Response, Error> {
         let (subject, registry) = (self.post.subject(), self.to.registry());
         let api = self.client.api(&self.client.host(registry)).await?;
         let mut at_home = true;
@@ -179,12 +185,12 @@ impl Upload<'_, '_> {
             let content = Content::Stream(self.blob.size, Mutex::new(Some(ended.watch(stream))));
             let request = Request::new(Method::PUT, url.into(), self.post.scopes.clone(), subject.to_owned());
             let request = Request { unsigned: !at_home, ..request.with_content(content) };
-            let answer = self.client.send_signed(registry, &request, failed).await?;
-            if !is_followed(&request.wire.method, answer.status) {
-                return Ok(answer);
+            let response = self.client.send_signed(registry, &request, failed).await?;
+            if !is_followed(&request.wire.method, response.status) {
+                return Ok(response);
             }
-            let Some(next) = location(&api, &answer).map_err(|reason| request.protocol(reason))? else {
-                return Ok(answer);
+            let Some(next) = location(&api, &response).map_err(|reason| request.protocol(reason))? else {
+                return Ok(response);
             };
             (url, stream) = (next, (self.open)().await?);
         }
@@ -192,28 +198,28 @@ impl Upload<'_, '_> {
     }
 
     /// An error after which another try may help, if the registry has lost the session or mixed up its content.
-    fn unless_of_session(&self, answer: Answer) -> Result<Answer, Error> {
+    fn unless_of_session(&self, response: Response) -> Result<Response, Error> {
         let of_session = ["BLOB_UPLOAD_UNKNOWN", "BLOB_UPLOAD_INVALID", "DIGEST_INVALID", "SIZE_INVALID"];
-        let is_lost = answer.status == 404 && !answer.refusal().says(&["DENIED", "UNAUTHORIZED"]);
-        if is_lost || answer.status == 416 || answer.refusal().says(&of_session) {
-            let Error { kind, .. } = answer.error(self.post.subject());
+        let is_lost = response.status == 404 && !response.error_response().says(&["DENIED", "UNAUTHORIZED"]);
+        if is_lost || response.status == 416 || response.error_response().says(&of_session) {
+            let Error { kind, .. } = response.error(self.post.subject());
             return Err(Error::transient(self.post.subject(), kind));
         }
-        Ok(answer)
+        Ok(response)
     }
 
     /// The session that is open, or a new one; or the answer that refuses it.
-    async fn session(&self, session: Option<Url>, failed: u32) -> Result<Result<Url, Answer>, Error> {
+    async fn session(&self, session: Option<Url>, failed: u32) -> Result<Result<Url, Response>, Error> {
         if let Some(session) = session {
             return Ok(Ok(session));
         }
         let registry = self.to.registry();
-        let answer = self.client.send_signed(registry, self.post, failed).await?;
-        if !is_done(&answer) {
-            return Ok(Err(answer));
+        let response = self.client.send_signed(registry, self.post, failed).await?;
+        if !is_done(&response) {
+            return Ok(Err(response));
         }
         let api = self.client.api(&self.client.host(registry)).await?;
-        let session = location(&api, &answer).map_err(|reason| self.post.protocol(reason))?;
+        let session = location(&api, &response).map_err(|reason| self.post.protocol(reason))?;
         session.map(Ok).ok_or_else(|| self.post.protocol("the upload session has no Location".into()))
     }
 
@@ -223,7 +229,7 @@ impl Upload<'_, '_> {
         let scopes = self.post.scopes.clone();
         let request = Request::new(Method::DELETE, session.to_string(), scopes, self.to.to_string());
         let cancelling = self.client.send_signed(self.to.registry(), &request, 0);
-        let _ = self.client.stop().or_soon(cancelling).await;
+        let _ = self.client.cancel_token().run_until_cancelled_with_grace(cancelling).await;
     }
 }
 
@@ -245,8 +251,8 @@ pub(crate) struct Session(Url);
 
 /// Whether an answer says that the request was carried out. A redirect to a page for signing in, which is not followed,
 /// does not.
-fn is_done(answer: &Answer) -> bool {
-    matches!(answer.status, 200..=299)
+fn is_done(response: &Response) -> bool {
+    matches!(response.status, 200..=299)
 }
 
 /// The URL of the PUT that sends a whole blob into a session and closes it. What the session's own query holds is kept as

@@ -3,14 +3,14 @@
 use url::Url;
 
 use super::credentials::SourcedLogin;
-use super::state::State;
-use crate::registry::error::{Denial, Denied, Error, ErrorKind, Refusal};
+use super::sign_in_state::SignInState;
+use crate::registry::error::{Denial, Denied, Error, ErrorKind, ErrorResponse};
 use crate::registry::transport::redact::redacted;
 
-impl State {
+impl SignInState {
     /// Fails if the credentials of a source were refused before.
     pub(super) fn unless_refused(&self, found: Option<&SourcedLogin>) -> Result<(), Error> {
-        let known = self.known();
+        let known = self.learned();
         found.and_then(|found| known.refused.get(&found.origin)).map_or(Ok(()), |error| Err(error.clone()))
     }
 
@@ -20,45 +20,45 @@ impl State {
         realm: &Url,
         repository: &str,
         found: Option<&SourcedLogin>,
-        refusal: Refusal,
+        response: ErrorResponse,
     ) -> Error {
-        if !matches!(refusal.status, 401 | 403) {
+        if !matches!(response.status, 401 | 403) {
             let mut realm = realm.clone();
             realm.set_query(None);
             let subject = format!("token service {} of {}", redacted(&realm), self.registry);
-            return Error::new(subject, ErrorKind::Answer(refusal.into()));
+            return Error::new(subject, ErrorKind::Rejected(response.into()));
         }
         let of_repository = format!("{}/{repository}", self.registry);
         let of_repository = of_repository.trim_end_matches('/');
         let Some(found) = found else {
-            return self.no_credentials(of_repository, refusal);
+            return self.no_credentials(of_repository, response);
         };
         let by = format!("the token service of {}", self.registry);
         let refused = Denial::Refused { by, source: found.origin.clone() };
-        if self.known().accepted {
+        if self.learned().accepted {
             // They are good, but not for this repository.
-            return self.denied(of_repository, refused, refusal);
+            return self.denied(of_repository, refused, response);
         }
-        self.refuse(found, refused, refusal)
+        self.refuse(found, refused, response)
     }
 
     /// Notes that a source's credentials are wrong, for the whole run.
-    pub(super) fn refuse(&self, found: &SourcedLogin, denial: Denial, refusal: Refusal) -> Error {
-        let error = self.denied(&self.registry, denial, refusal);
-        self.known().refused.insert(found.origin.clone(), error.clone());
+    pub(super) fn refuse(&self, found: &SourcedLogin, denial: Denial, response: ErrorResponse) -> Error {
+        let error = self.denied(&self.registry, denial, response);
+        self.learned().refused.insert(found.origin.clone(), error.clone());
         error
     }
 
     /// The error of a request without credentials.
-    pub(super) fn no_credentials(&self, subject: &str, refusal: Refusal) -> Error {
+    pub(super) fn no_credentials(&self, subject: &str, response: ErrorResponse) -> Error {
         let unused = self.credentials.unused().map(str::to_owned);
-        let denied = Denied { registry: self.registry.clone(), denial: Denial::NoCredentials, refusal, unused };
+        let denied = Denied { registry: self.registry.clone(), denial: Denial::NoCredentials, response, unused };
         Error::new(subject, ErrorKind::Denied(Box::new(denied)))
     }
 
     /// The error of a request whose credentials were not enough.
-    pub(super) fn denied(&self, subject: &str, denial: Denial, refusal: Refusal) -> Error {
-        let denied = Denied { registry: self.registry.clone(), denial, refusal, unused: None };
+    pub(super) fn denied(&self, subject: &str, denial: Denial, response: ErrorResponse) -> Error {
+        let denied = Denied { registry: self.registry.clone(), denial, response, unused: None };
         Error::new(subject, ErrorKind::Denied(Box::new(denied)))
     }
 }

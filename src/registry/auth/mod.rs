@@ -35,16 +35,16 @@
 //! 10. A refusal that is left is explained in terms of credentials (`denials`): there are none, they are wrong, or they are
 //!     good and not enough. Credentials that are refused before any were accepted are wrong for the whole run.
 //! 11. A redirect leaves `Authorization` behind on any change of origin. If the other origin answers 401 and issues
-//!     anonymous tokens, it gets one of those ([`visitor_tokens`]), and the request goes on from that hop.
+//!     anonymous tokens, it gets one of those ([`anonymous_tokens`]), and the request goes on from that hop.
 
+pub(crate) mod anonymous_tokens;
 pub(crate) mod challenge;
 pub(crate) mod credentials;
 mod denials;
 mod realm;
 pub(crate) mod scopes;
 pub(crate) mod sign_in;
-mod state;
+mod sign_in_state;
 mod token;
 mod token_cache;
 mod token_service;
-pub(crate) mod visitor_tokens;

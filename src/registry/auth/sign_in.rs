@@ -10,19 +10,19 @@ use super::challenge::Challenge;
 use super::credentials::{Credentials, Login, LoginLookup, SourcedLogin};
 use super::realm::checked_realm;
 use super::scopes::Scopes;
-use super::state::State;
+use super::sign_in_state::SignInState;
 use super::token::{Token, basic};
 use super::token_cache::{TokenCache, TokenKey};
 use super::token_service::{TokenError, TokenService};
 use crate::event::Event;
-use crate::registry::error::{Denial, Error, ErrorKind, Refusal};
+use crate::registry::error::{Denial, Error, ErrorKind, ErrorResponse};
 use crate::registry::transport::handle::Transport;
 use crate::registry::transport::redact::Secret;
 use crate::single_flight::SingleFlight;
 
 /// Signs requests to one registry. What it learns is kept for the whole run.
 pub(crate) struct SignIn {
-    state: State,
+    state: SignInState,
     tokens: TokenCache,
     /// By repository. What was looked up, also without success, is not looked up again.
     logins: SingleFlight<String, LoginLookup, Error>,
@@ -43,7 +43,7 @@ pub(crate) struct Authorization<'a> {
 impl SignIn {
     pub(crate) fn new(registry: &str, credentials: Arc<Credentials>) -> Self {
         Self {
-            state: State::new(registry, credentials),
+            state: SignInState::new(registry, credentials),
             tokens: TokenCache::default(),
             logins: SingleFlight::default(),
             reported: Mutex::default(),
@@ -63,11 +63,11 @@ impl SignIn {
 
     /// Waits for the request that tries the credentials first.
     async fn first_to_prove(&self) -> Option<MutexGuard<'_, ()>> {
-        if self.state.known().accepted {
+        if self.state.learned().accepted {
             return None;
         }
         let proving = self.proving.lock().await;
-        if self.state.known().accepted { None } else { Some(proving) }
+        if self.state.learned().accepted { None } else { Some(proving) }
     }
 
     /// What a request carries, if the registry has said by now that it wants to be signed in to.
@@ -77,7 +77,7 @@ impl SignIn {
         api: &Url,
         scopes: &Scopes,
     ) -> Result<Option<Authorization<'_>>, Error> {
-        let Some(challenge) = self.state.known().challenge.clone() else { return Ok(None) };
+        let Some(challenge) = self.state.learned().challenge.clone() else { return Ok(None) };
         let found = self.login(transport, scopes.repository()).await?;
         let Challenge::Bearer { realm, service, .. } = challenge else {
             return self.basic(found.as_ref()).await.map(Some);
@@ -95,8 +95,8 @@ impl SignIn {
     /// User and password, for the registry's own host.
     async fn basic(&self, found: Option<&SourcedLogin>) -> Result<Authorization<'_>, Error> {
         let Some(found) = found else {
-            let refusal = Refusal { status: 401, ..Refusal::default() };
-            return Err(self.state.no_credentials(&self.state.registry, refusal));
+            let response = ErrorResponse { status: 401, ..ErrorResponse::default() };
+            return Err(self.state.no_credentials(&self.state.registry, response));
         };
         let Login::Password { user, password } = &found.login else {
             return Err(self.state.failed("it wants user and password, and only a token is configured".into()));
@@ -132,13 +132,13 @@ impl SignIn {
         let login = found.map(|found| &found.login);
         let error = match self.ask_for_token(transport, service, &self.tokens.wanted(key), login).await {
             Ok(token) => {
-                self.state.known().accepted |= found.is_some();
+                self.state.learned().accepted |= found.is_some();
                 return Ok(token);
             }
             Err(error) => error,
         };
         // A run that stops asks no more, and learns nothing of the service.
-        let reason = error.of_no_service().filter(|_| transport.stop().raised().is_none());
+        let reason = error.of_no_service().filter(|_| transport.cancel_token().reason().is_none());
         if let (Some(reason), Some(Login::Password { .. })) = (reason, login)
             && self.state.give_up_tokens()
         {
@@ -147,8 +147,8 @@ impl SignIn {
         }
         Err(match error {
             TokenError::Other(error) | TokenError::NoService(error) => error,
-            TokenError::Answer(answer) => {
-                self.state.no_token(&service.realm, scopes.repository(), found, answer.refusal())
+            TokenError::Rejected(response) => {
+                self.state.no_token(&service.realm, scopes.repository(), found, response.error_response())
             }
         })
     }
@@ -163,15 +163,15 @@ impl SignIn {
         login: Option<&Login>,
     ) -> Result<Token, TokenError> {
         let Some(own) = wanted.own_only() else { return service.fetch(transport, wanted, login).await };
-        if self.state.known().one_at_a_time {
+        if self.state.learned().one_at_a_time {
             return service.fetch(transport, &own, login).await;
         }
         match service.fetch(transport, wanted, login).await {
             // Not for a 401, after which refused credentials would be tried once more; those that worked before are not
             // what it refuses.
-            Err(TokenError::Answer(answer)) if answer.status != 401 || self.state.known().accepted => {
+            Err(TokenError::Rejected(response)) if response.status != 401 || self.state.learned().accepted => {
                 let token = service.fetch(transport, &own, login).await;
-                self.state.known().one_at_a_time |= token.is_ok();
+                self.state.learned().one_at_a_time |= token.is_ok();
                 token
             }
             result => result,
@@ -180,11 +180,12 @@ impl SignIn {
 
     /// The login for a repository, with its source.
     async fn login(&self, transport: &Transport, repository: &str) -> Result<Option<SourcedLogin>, Error> {
-        let State { registry, credentials, .. } = &self.state;
+        let SignInState { registry, credentials, .. } = &self.state;
         let look_up = async {
             // A helper may take seconds, or never end. It writes nothing, so a run that stops does not wait for it.
             // On the heap, like a token's request.
-            let finding = transport.stop().or(Box::pin(credentials.find(registry, repository))).await;
+            let finding =
+                transport.cancel_token().run_until_cancelled(Box::pin(credentials.find(registry, repository))).await;
             let found = finding.map_err(|reason| Error::stopped(registry.as_str(), reason))?;
             let source = source_of(&found);
             if self.reported.lock().unwrap_or_else(PoisonError::into_inner).insert(source.clone()) {
@@ -226,7 +227,7 @@ impl SignIn {
 
     /// Takes in that a request with credentials was answered by anything except a 401.
     pub(crate) fn accepted(&self) {
-        self.state.known().accepted = true;
+        self.state.learned().accepted = true;
     }
 
     /// Explains in terms of credentials why a request was refused although everything was tried. `is_insufficient` is
@@ -236,12 +237,12 @@ impl SignIn {
         transport: &Transport,
         subject: &str,
         scopes: &Scopes,
-        refusal: Refusal,
+        response: ErrorResponse,
         is_insufficient: bool,
     ) -> Error {
-        let status = refusal.status;
+        let status = response.status;
         if !self.is_challenged() {
-            return Error::new(subject, ErrorKind::Answer(refusal.into()));
+            return Error::new(subject, ErrorKind::Rejected(response.into()));
         }
         let found = match self.login(transport, scopes.repository()).await {
             Ok(found) => found,
@@ -250,15 +251,15 @@ impl SignIn {
         if let Err(error) = self.state.unless_refused(found.as_ref()) {
             return error;
         }
-        let (basic, accepted) = (self.state.is_basic(), self.state.known().accepted);
+        let (basic, accepted) = (self.state.is_basic(), self.state.learned().accepted);
         let Some(found) = found else {
             // Where the registry takes no one without, it is not about the reference.
             let subject = if basic && status == 401 { &self.state.registry } else { subject };
-            return self.state.no_credentials(subject, refusal);
+            return self.state.no_credentials(subject, response);
         };
         let refused = Denial::Refused { by: self.state.registry.clone(), source: found.origin.clone() };
         if basic && status == 401 && !accepted {
-            return self.state.refuse(&found, refused, refusal);
+            return self.state.refuse(&found, refused, response);
         }
         let granted = self.tokens.granted(&self.tokens.key(scopes)).await;
         let denial = match granted.as_ref().and_then(|granted| scopes.lacking(granted)) {
@@ -268,7 +269,7 @@ impl SignIn {
             None if status == 401 && !is_insufficient => refused,
             None => Denial::Forbidden { source: found.origin },
         };
-        self.state.denied(subject, denial, refusal)
+        self.state.denied(subject, denial, response)
     }
 }
 

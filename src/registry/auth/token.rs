@@ -29,11 +29,12 @@ impl Token {
 
     /// Reads a token service's answer to a request that was sent at `asked`; `None` if it holds no token.
     pub(crate) fn read(body: &[u8], asked: Instant) -> Option<Self> {
-        let answer: TokenBody = serde_json::from_slice(body).ok()?;
-        let lifetime = answer.expires_in.as_u64().filter(|seconds| *seconds > 0);
-        let said = answer.scope.as_str().filter(|scope| !scope.is_empty());
+        let response: TokenBody = serde_json::from_slice(body).ok()?;
+        let lifetime = response.expires_in.as_u64().filter(|seconds| *seconds > 0);
+        let said = response.scope.as_str().filter(|scope| !scope.is_empty());
         let said = said.map(|scope| Scopes::default().with_challenge(scope));
-        let token = [answer.access_token, answer.token].into_iter().flatten().find(|token| !token.reveal().is_empty());
+        let token =
+            [response.access_token, response.token].into_iter().flatten().find(|token| !token.reveal().is_empty());
         let mut token = Self::new(&token?);
         token.granted = token.granted.or(said);
         // Far beyond any run; more would not fit the clock.

@@ -12,7 +12,7 @@ use crate::single_flight::SingleFlight;
 /// its failure. A token is fetched again when it runs out, and after [`Self::forget`].
 #[derive(Default)]
 pub(crate) struct TokenCache {
-    entries: Mutex<HashMap<Scopes, Entry>>,
+    entries: Mutex<HashMap<Scopes, CachedToken>>,
     tokens: SingleFlight<TokenKey, Token, Error>,
 }
 
@@ -21,7 +21,7 @@ pub(crate) struct TokenCache {
 pub(crate) struct TokenKey(Scopes);
 
 /// Requests for the same scopes.
-struct Entry {
+struct CachedToken {
     key: TokenKey,
     /// What the token is asked for, with what challenges named besides. Only in the entry whose scopes are the key.
     wanted: Scopes,
@@ -36,7 +36,7 @@ impl TokenCache {
         }
         let wider = entries.iter().find(|(asked, _)| asked.cover(scopes)).map(|(_, entry)| entry.key.clone());
         let key = wider.unwrap_or_else(|| TokenKey(scopes.clone()));
-        entries.insert(scopes.clone(), Entry { key: key.clone(), wanted: scopes.clone() });
+        entries.insert(scopes.clone(), CachedToken { key: key.clone(), wanted: scopes.clone() });
         key
     }
 

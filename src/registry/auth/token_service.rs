@@ -11,11 +11,11 @@ use super::token::{Token, basic};
 use crate::event::Event;
 use crate::image::UntrustedText;
 use crate::registry::error::{Error, ErrorKind, TransportFault};
-use crate::registry::transport::answer::Answer;
+use crate::registry::transport::attempts::Attempts;
 use crate::registry::transport::handle::Transport;
 use crate::registry::transport::redact::{Secret, redacted};
 use crate::registry::transport::request::{Content, Service, WireRequest};
-use crate::registry::transport::tries::Tries;
+use crate::registry::transport::response::Response;
 
 /// A token service, as a challenge names it; the realm has been checked.
 pub(crate) struct TokenService<'a> {
@@ -28,7 +28,7 @@ pub(crate) struct TokenService<'a> {
 /// Why there is no token.
 pub(crate) enum TokenError {
     /// The service answered with an error.
-    Answer(Box<Answer>),
+    Rejected(Box<Response>),
     /// No service that issues tokens answers at the realm.
     NoService(Error),
     /// Anything else.
@@ -39,7 +39,7 @@ impl TokenError {
     /// Whether it concerns each caller that waited for the token: see [`Error::is_shared`].
     pub(crate) fn is_shared(&self) -> bool {
         match self {
-            Self::Answer(_) => true,
+            Self::Rejected(_) => true,
             Self::NoService(error) | Self::Other(error) => error.is_shared(),
         }
     }
@@ -48,11 +48,11 @@ impl TokenError {
     /// be reached, or its answer judges neither credentials nor scope.
     pub(crate) fn of_no_service(&self) -> Option<String> {
         match self {
-            Self::Answer(answer) if matches!(answer.status, 404 | 405 | 410 | 500..) => {
-                Some(format!("its token service answered with HTTP {}", answer.status))
+            Self::Rejected(response) if matches!(response.status, 404 | 405 | 410 | 500..) => {
+                Some(format!("its token service answered with HTTP {}", response.status))
             }
             Self::NoService(error) => Some(error.to_string()),
-            Self::Answer(_) | Self::Other(_) => None,
+            Self::Rejected(_) | Self::Other(_) => None,
         }
     }
 }
@@ -69,22 +69,22 @@ impl TokenService<'_> {
         login: Option<&Login>,
     ) -> Result<Token, TokenError> {
         let asked = Instant::now();
-        let answer = match login {
+        let response = match login {
             None => self.get(transport, scopes, None).await?,
             Some(Login::Password { user, password }) => self.get(transport, scopes, Some((user, password))).await?,
             Some(Login::IdentityToken(token)) => match self.post(transport, scopes, token).await? {
                 // A service without OAuth2.
-                answer if matches!(answer.status, 404 | 405) => {
+                response if matches!(response.status, 404 | 405) => {
                     self.get(transport, scopes, Some(("<token>", token))).await?
                 }
-                answer => answer,
+                response => response,
             },
             Some(Login::RegistryToken(token)) => return Ok(Token::new(token)),
         };
-        if answer.status != 200 {
-            return Err(TokenError::Answer(Box::new(answer)));
+        if response.status != 200 {
+            return Err(TokenError::Rejected(Box::new(response)));
         }
-        Token::read(&answer.body, asked)
+        Token::read(&response.body, asked)
             .ok_or_else(|| TokenError::NoService(self.failed("the token service's answer holds no token")))
     }
 
@@ -94,7 +94,7 @@ impl TokenService<'_> {
         transport: &Transport,
         scopes: &Scopes,
         login: Option<(&str, &Secret)>,
-    ) -> Result<Answer, TokenError> {
+    ) -> Result<Response, TokenError> {
         let mut url = self.realm.clone();
         {
             let mut query = url.query_pairs_mut();
@@ -114,7 +114,7 @@ impl TokenService<'_> {
     }
 
     /// Asks with `POST realm` and the identity token as refresh token (Docker's OAuth2 form).
-    async fn post(&self, transport: &Transport, scopes: &Scopes, token: &Secret) -> Result<Answer, TokenError> {
+    async fn post(&self, transport: &Transport, scopes: &Scopes, token: &Secret) -> Result<Response, TokenError> {
         transport.secrets().add(token.reveal());
         let form = Content::Bytes("application/x-www-form-urlencoded".into(), self.form(scopes, token).into());
         self.send(transport, Method::POST, &self.realm, None, Some(form), scopes).await
@@ -142,7 +142,7 @@ impl TokenService<'_> {
         authorization: Option<&Secret>,
         content: Option<Content>,
         scopes: &Scopes,
-    ) -> Result<Answer, TokenError> {
+    ) -> Result<Response, TokenError> {
         transport.emit(|| Event::TokenRequest {
             registry: self.registry.to_owned(),
             scopes: scopes.texts().collect::<Vec<_>>().join(" "),
@@ -150,13 +150,13 @@ impl TokenService<'_> {
         let subject = format!("token service {}", redacted(url));
         let request =
             WireRequest { content, service: Service::Token, ..WireRequest::new(method, url.to_string(), subject) };
-        let answer = self.send_until_answered(transport, &request, url, authorization).await?;
-        if (300..400).contains(&answer.status) {
-            let status = answer.status;
+        let response = self.send_until_answered(transport, &request, url, authorization).await?;
+        if (300..400).contains(&response.status) {
+            let status = response.status;
             let reason = format!("its token service answered with a redirect (HTTP {status}), which is not followed");
             return Err(TokenError::NoService(self.failed(reason)));
         }
-        Ok(answer)
+        Ok(response)
     }
 
     /// Sends a request, and again where that may help. Redirects are not followed, and an unchecked certificate is accepted
@@ -167,11 +167,11 @@ impl TokenService<'_> {
         request: &WireRequest,
         url: &Url,
         authorization: Option<&Secret>,
-    ) -> Result<Answer, TokenError> {
-        let mut tries = Tries::new(transport, request);
+    ) -> Result<Response, TokenError> {
+        let mut attempts = Attempts::new(transport, request);
         let outcome = loop {
-            let sending = transport.exchange_at(request, self.api, url, authorization, tries.failed() + 1);
-            if let Some(outcome) = tries.outcome_of(sending).await {
+            let sending = transport.exchange_at(request, self.api, url, authorization, attempts.failed() + 1);
+            if let Some(outcome) = attempts.outcome_of(sending).await {
                 break outcome;
             }
         };
@@ -179,7 +179,7 @@ impl TokenService<'_> {
             ErrorKind::Stopped(reason) => TokenError::Other(Error::stopped(self.registry, reason)),
             _ => {
                 // A run that stops makes no further tries, and learns nothing of the service.
-                let is_known = transport.stop().raised().is_none() && is_unreachable(&error);
+                let is_known = transport.cancel_token().reason().is_none() && is_unreachable(&error);
                 let failed = self.failed(error.to_string()).caused_by(error);
                 if is_known { TokenError::NoService(failed) } else { TokenError::Other(failed) }
             }
@@ -207,7 +207,7 @@ mod tests {
         let with = |fault: TransportFault| Error::new("x", transport()).with_fault(Some(fault));
         for (error, expected) in [
             (Error::transient("x", transport()), true),
-            (Error::transient("x", transport()).final_one(), true),
+            (Error::transient("x", transport()).into_permanent(), true),
             (with(TransportFault::UnknownName), true),
             (with(TransportFault::NotTrusted), false),
             (Error::new("x", ErrorKind::TooLarge { limit: 1 }), false),

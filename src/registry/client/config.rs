@@ -3,7 +3,7 @@ use std::time::Duration;
 
 use crate::event::Events;
 use crate::registry::auth::credentials::CredentialSources;
-use crate::registry::transport::{Hosts, RetryPolicy, Stop, Tls};
+use crate::registry::transport::{CancelToken, Hosts, RetryPolicy, Tls};
 
 /// Requests in flight at once to one registry, unless the configuration says otherwise.
 const DEFAULT_CONCURRENCY: NonZeroUsize = NonZeroUsize::MIN.saturating_add(15);
@@ -36,7 +36,7 @@ pub struct ClientConfig {
     /// How long a server may send nothing before the request fails. Defaults to 30 s.
     pub idle_timeout: Duration,
     /// Ends the client's work early when it is raised. Defaults to one that nothing raises.
-    pub stop: Stop,
+    pub cancel_token: CancelToken,
     /// Receives what happens, such as requests, retries and warnings. Defaults to no receiver.
     pub events: Events,
 }
@@ -50,7 +50,7 @@ impl Default for ClientConfig {
             concurrency: DEFAULT_CONCURRENCY,
             retry: RetryPolicy::default(),
             idle_timeout: Duration::from_secs(30),
-            stop: Stop::default(),
+            cancel_token: CancelToken::default(),
             events: Events::default(),
         }
     }

@@ -14,10 +14,10 @@ use crate::registry::auth::challenge::Challenge;
 use crate::registry::auth::sign_in::Authorization;
 use crate::registry::error::{Error, ErrorKind};
 use crate::registry::transport::Transport;
-use crate::registry::transport::answer::Answer;
 use crate::registry::transport::exchange::{Exchange, Hop};
 use crate::registry::transport::redact::Secret;
-use crate::registry::transport::redirects::pointed_to;
+use crate::registry::transport::redirects::resolve_location;
+use crate::registry::transport::response::Response;
 
 /// One request, sent until the registry accepts how it is signed, or refuses it for good.
 pub(super) struct Handshake<'a> {
@@ -39,7 +39,7 @@ struct Seen<'a> {
     /// The request was refused with credentials.
     signed_refused: bool,
     /// The last refusal, until there are credentials to answer it with.
-    refusal: Option<Answer>,
+    response: Option<Response>,
 }
 
 impl<'a> Handshake<'a> {
@@ -48,17 +48,17 @@ impl<'a> Handshake<'a> {
     }
 
     /// Sends the request, and once more for each step of signing in. `before` is how often it was sent already.
-    pub(super) async fn run(&self, before: u32) -> Result<Answer, Error> {
+    pub(super) async fn run(&self, before: u32) -> Result<Response, Error> {
         let first = self.host.first(&self.request.scopes).await;
-        let mut seen = Seen { first, bare_refused: false, signed_refused: false, refusal: None };
+        let mut seen = Seen { first, bare_refused: false, signed_refused: false, response: None };
         for attempt in before + 1.. {
             if seen.bare_refused {
                 // The requests that wait know what they waited for, and share a token, or that there is none.
                 seen.first = None;
             }
-            let authorization = match self.authorization(seen.refusal.take()).await? {
+            let authorization = match self.authorization(seen.response.take()).await? {
                 ControlFlow::Continue(authorization) => authorization,
-                ControlFlow::Break(answer) => return Ok(answer),
+                ControlFlow::Break(response) => return Ok(response),
             };
             if attempt > before + 1 && !self.request.wire.can_be_repeated() {
                 // The next try has the token from its beginning.
@@ -66,9 +66,9 @@ impl<'a> Handshake<'a> {
                 return Err(Error::transient(self.request.subject(), kind));
             }
             let header = authorization.as_ref().map(|authorization| &authorization.header);
-            let answer = self.send_in_time(header, attempt).await?;
-            if let ControlFlow::Break(answer) = self.take_in(answer, authorization, &mut seen).await? {
-                return Ok(answer);
+            let response = self.send_in_time(header, attempt).await?;
+            if let ControlFlow::Break(response) = self.take_in(response, authorization, &mut seen).await? {
+                return Ok(response);
             }
         }
         Err(self.request.protocol("the registry does not settle on how to sign in".into()))
@@ -78,15 +78,15 @@ impl<'a> Handshake<'a> {
     /// more than that.
     async fn authorization(
         &self,
-        refusal: Option<Answer>,
-    ) -> Result<ControlFlow<Answer, Option<Authorization<'a>>>, Error> {
+        response: Option<Response>,
+    ) -> Result<ControlFlow<Response, Option<Authorization<'a>>>, Error> {
         let authorization = self.host.sign_in().authorization(self.transport(), self.api, &self.request.scopes).await;
-        match (authorization, refusal) {
+        match (authorization, response) {
             (Ok(authorization), _) => Ok(ControlFlow::Continue(authorization)),
-            (Err(error), Some(answer))
-                if (answer.status == 403 && error.is_shared()) || error.is_want_of_credentials() =>
+            (Err(error), Some(response))
+                if (response.status == 403 && error.is_shared()) || error.is_want_of_credentials() =>
             {
-                Ok(ControlFlow::Break(answer))
+                Ok(ControlFlow::Break(response))
             }
             (Err(Error { kind: ErrorKind::Stopped(reason), .. }), _) => Err(self.request.wire.stopped(reason)),
             (Err(error), _) => Err(error),
@@ -94,25 +94,25 @@ impl<'a> Handshake<'a> {
     }
 
     /// Sends the request once there is room for it, unless that is too late.
-    async fn send_in_time(&self, authorization: Option<&Secret>, attempt: u32) -> Result<Answer, Error> {
-        let _slot = self.host.slot(self.transport(), self.request).await?;
+    async fn send_in_time(&self, authorization: Option<&Secret>, attempt: u32) -> Result<Response, Error> {
+        let _slot = self.host.request_permit(self.transport(), self.request).await?;
         if self.until.is_some_and(|until| until < Instant::now()) {
-            return Err(Error::new(self.request.subject(), ErrorKind::Late));
+            return Err(Error::new(self.request.subject(), ErrorKind::PreconditionStale));
         }
         self.exchange(authorization, attempt).await
     }
 
     /// Sends the request once. Another registry, to which this one redirects, gets a token that anyone can get there.
-    pub(super) async fn exchange(&self, authorization: Option<&Secret>, attempt: u32) -> Result<Answer, Error> {
+    pub(super) async fn exchange(&self, authorization: Option<&Secret>, attempt: u32) -> Result<Response, Error> {
         let (transport, wire) = (self.transport(), &self.request.wire);
         let mut hop = Hop::first(self.api, self.url);
         loop {
             let challenged = match transport.exchange(wire, self.api, hop, authorization, attempt).await? {
-                Exchange::Answered(answer) => return Ok(answer),
+                Exchange::Answered(response) => return Ok(response),
                 Exchange::Challenged(challenged) => challenged,
             };
             let challenge = Challenge::of(challenged.headers());
-            let tokens = self.client.visitor_tokens();
+            let tokens = self.client.anonymous_tokens();
             match tokens.get(transport, self.api, &challenged.hop.url, challenge).await {
                 Some(token) => hop = challenged.hop.with_token(token),
                 None => return transport.answer_of(wire, challenged).await,
@@ -123,42 +123,42 @@ impl<'a> Handshake<'a> {
     /// Takes in what an answer says of signing in. Breaks with an answer that another try does not change.
     async fn take_in(
         &self,
-        answer: Answer,
+        response: Response,
         authorization: Option<Authorization<'_>>,
         seen: &mut Seen<'_>,
-    ) -> Result<ControlFlow<Answer>, Error> {
-        if answer.elsewhere.is_some() {
-            return Ok(ControlFlow::Break(answer));
+    ) -> Result<ControlFlow<Response>, Error> {
+        if response.elsewhere.is_some() {
+            return Ok(ControlFlow::Break(response));
         }
         let sign_in = self.host.sign_in();
         let header = authorization.as_ref().map(|authorization| &authorization.header);
-        if header.is_some() && answer.status != 401 {
+        if header.is_some() && response.status != 401 {
             sign_in.accepted();
         }
-        let mut challenge = Challenge::of(&answer.headers);
+        let mut challenge = Challenge::of(&response.headers);
         // Some registries that anyone may read answer 403 to a write without credentials, and some to a token that is
         // good for too little (RFC 6750, section 3.1).
         let is_insufficient = challenge.as_ref().is_some_and(Challenge::is_insufficient);
-        let is_refused = answer.status == 401 || (answer.status == 403 && (header.is_none() || is_insufficient));
+        let is_refused = response.status == 401 || (response.status == 403 && (header.is_none() || is_insufficient));
         let was_refused = if header.is_some() { &mut seen.signed_refused } else { &mut seen.bare_refused };
         if !is_refused || std::mem::replace(was_refused, true) {
-            return Ok(ControlFlow::Break(answer));
+            return Ok(ControlFlow::Break(response));
         }
         if challenge.is_none() && header.is_none() {
             challenge = self.client.ping(self.host, self.api).await.ok().flatten();
         }
         if sign_in.challenged(challenge, header, &self.request.scopes).await {
-            if seen.first.is_some() && answer.version == Version::HTTP_11 {
+            if seen.first.is_some() && response.version == Version::HTTP_11 {
                 self.preconnect();
             }
-            seen.refusal = Some(answer);
+            seen.response = Some(response);
             Ok(ControlFlow::Continue(()))
         } else if authorization.as_ref().is_some_and(|authorization| authorization.proving.is_some()) {
             // Before the requests that wait for it try the same.
             let registry = self.host.registry();
-            Err(self.client.refused(registry, self.request, &answer).await)
+            Err(self.client.refused(registry, self.request, &response).await)
         } else {
-            Ok(ControlFlow::Break(answer))
+            Ok(ControlFlow::Break(response))
         }
     }
 
@@ -174,11 +174,11 @@ impl Client {
     pub(crate) async fn ping(&self, host: &Host, api: &Url) -> Result<Option<Challenge>, Error> {
         let ask = async {
             let request = &Request::ping(api);
-            let url = &pointed_to(api, api, &request.wire.target).map_err(|reason| request.protocol(reason))?;
+            let url = &resolve_location(api, api, &request.wire.target).map_err(|reason| request.protocol(reason))?;
             let handshake = Handshake { client: self, host, api, url, request, until: None };
-            let answer = handshake.exchange(None, 1).await?;
+            let response = handshake.exchange(None, 1).await?;
             // Whatever the status: a registry that anyone may read may answer 200 and still name its token service.
-            Ok(Challenge::of(&answer.headers).filter(|_| answer.elsewhere.is_none()))
+            Ok(Challenge::of(&response.headers).filter(|_| response.elsewhere.is_none()))
         };
         host.ping.get(&(), ask).await
     }

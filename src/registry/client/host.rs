@@ -15,18 +15,18 @@ use crate::registry::auth::scopes::Scopes;
 use crate::registry::auth::sign_in::SignIn;
 use crate::registry::error::{Error, ErrorKind, TransportFault};
 use crate::registry::transport::addresses::is_loopback;
-use crate::registry::transport::answer::silent;
 use crate::registry::transport::dispatch::request_event;
 use crate::registry::transport::failure::Failure;
 use crate::registry::transport::handle::Transport;
 use crate::registry::transport::hosts::api_url;
 use crate::registry::transport::idle::Progress;
 use crate::registry::transport::pause::Pause;
+use crate::registry::transport::response::silent;
 use crate::registry::transport::retry_group::RetryGroup;
 use crate::single_flight::SingleFlight;
 
 /// Held while a request is under way.
-pub(super) type Slot<'a> = Option<SemaphorePermit<'a>>;
+pub(super) type RequestPermit<'a> = Option<SemaphorePermit<'a>>;
 
 /// One registry.
 pub(crate) struct Host {
@@ -36,7 +36,7 @@ pub(crate) struct Host {
     api: SingleFlight<(), Url, Error>,
     sign_in: SignIn,
     /// Limits the requests under way.
-    slots: Semaphore,
+    permits: Semaphore,
     /// Limits the requests that are prepared, each of which takes some 15 KB: those under way, and as many that wait for
     /// a token or for their turn. The others wait before they are prepared, which takes little memory.
     pub(super) prepared: Semaphore,
@@ -71,7 +71,7 @@ impl Host {
             registry: registry.to_owned(),
             api: SingleFlight::default(),
             sign_in: SignIn::new(registry, credentials),
-            slots: Semaphore::new(concurrency),
+            permits: Semaphore::new(concurrency),
             prepared: Semaphore::new(concurrency.saturating_mul(2)),
             answered: AtomicBool::new(false),
             finding_out: tokio::sync::Mutex::default(),
@@ -91,18 +91,22 @@ impl Host {
 
     /// Waits for room for one request, and for the end of a pause: one may begin while a request waits for room. Once the
     /// run is stopped no write begins any more.
-    pub(super) async fn slot(&self, transport: &Transport, request: &Request) -> Result<Slot<'_>, Error> {
-        let stop = transport.stop();
+    pub(super) async fn request_permit(
+        &self,
+        transport: &Transport,
+        request: &Request,
+    ) -> Result<RequestPermit<'_>, Error> {
+        let stop = transport.cancel_token();
         loop {
-            if stop.raised().is_none() {
+            if stop.reason().is_none() {
                 // A read that finds out what became of a write does not wait.
-                let waited = stop.or(RetryGroup::or(self.pause.over())).await;
+                let waited = stop.run_until_cancelled(RetryGroup::run_until_failed(self.pause.over())).await;
                 if waited == Ok(None) && !self.pause.is_over() {
                     return Err(request.wire.not_needed());
                 }
             }
-            let permit = if request.at_once { None } else { self.slots.acquire().await.ok() };
-            match stop.raised() {
+            let permit = if request.at_once { None } else { self.permits.acquire().await.ok() };
+            match stop.reason() {
                 Some(reason) if !request.wire.is_read() => return Err(request.wire.stopped(reason)),
                 None if !self.pause.is_over() => {}
                 _ => return Ok(permit),

@@ -11,12 +11,12 @@ use super::request::Request;
 use crate::event::{Event, Events};
 use crate::image::Reference;
 use crate::memory::Budget;
+use crate::registry::auth::anonymous_tokens::AnonymousTokens;
 use crate::registry::auth::credentials::Credentials;
 use crate::registry::auth::scopes::Scopes;
-use crate::registry::auth::visitor_tokens::VisitorTokens;
 use crate::registry::error::Error;
-use crate::registry::transport::tries::Tries;
-use crate::registry::transport::{RetryPolicy, Secrets, Stop, Traffic, Transport, TransportConfig};
+use crate::registry::transport::attempts::Attempts;
+use crate::registry::transport::{CancelToken, RetryPolicy, Secrets, Traffic, Transport, TransportConfig};
 
 /// A registry client. Cheap to clone: clones share connections, tokens and what is known of each registry, so a process
 /// needs one.
@@ -44,7 +44,7 @@ struct Shared {
     transport: Transport,
     concurrency: usize,
     credentials: Arc<Credentials>,
-    visitor_tokens: VisitorTokens,
+    anonymous_tokens: AnonymousTokens,
     /// Registries that failed at a mount to the end.
     failing_mounts: Mutex<HashSet<String>>,
     /// The repositories that this client writes to, as `HOST/REPOSITORY`; see [`Client::will_push`].
@@ -75,12 +75,13 @@ impl Client {
     /// Creates a client. No file is read and no connection opened before the first request.
     #[must_use]
     pub fn new(config: ClientConfig) -> Self {
-        let ClientConfig { plain_http, tls, credentials, concurrency, retry, idle_timeout, stop, events } = config;
+        let ClientConfig { plain_http, tls, credentials, concurrency, retry, idle_timeout, cancel_token, events } =
+            config;
         Self(Arc::new(Shared {
-            transport: Transport::new(TransportConfig { plain_http, tls, retry, idle_timeout, stop, events }),
+            transport: Transport::new(TransportConfig { plain_http, tls, retry, idle_timeout, cancel_token, events }),
             concurrency: concurrency.get(),
             credentials: Arc::new(Credentials::new(&credentials)),
-            visitor_tokens: VisitorTokens::default(),
+            anonymous_tokens: AnonymousTokens::default(),
             failing_mounts: Mutex::default(),
             written: Mutex::default(),
             hosts: Mutex::default(),
@@ -89,8 +90,8 @@ impl Client {
 
     /// Ends this client's work early when it is raised.
     #[must_use]
-    pub fn stop(&self) -> &Stop {
-        self.transport().stop()
+    pub fn cancel_token(&self) -> &CancelToken {
+        self.transport().cancel_token()
     }
 
     /// Where the events of this client, and of the jobs that use it, go.
@@ -104,7 +105,7 @@ impl Client {
     }
 
     /// Whether half of the memory for what is read is in use: time to finish something before the next thing is begun.
-    pub(crate) fn is_short_of_memory(&self) -> bool {
+    pub(crate) fn is_low_on_memory(&self) -> bool {
         self.budget().is_half_used()
     }
 
@@ -156,9 +157,9 @@ impl Client {
     }
 
     /// Begins the tries of a request, once its registry's pause is over.
-    pub(crate) async fn tries<'a>(&'a self, registry: &'a str, request: &'a Request) -> Result<Tries<'a>, Error> {
+    pub(crate) async fn attempts<'a>(&'a self, registry: &'a str, request: &'a Request) -> Result<Attempts<'a>, Error> {
         let pause = Arc::clone(&self.host(registry).pause);
-        Tries::at_host(self.transport(), &request.wire, request.refers_to_new, registry, pause).await
+        Attempts::at_host(self.transport(), &request.wire, request.refers_to_new, registry, pause).await
     }
 
     /// Whether a registry has failed at a mount to the end.
@@ -173,8 +174,8 @@ impl Client {
         }
     }
 
-    pub(super) fn visitor_tokens(&self) -> &VisitorTokens {
-        &self.0.visitor_tokens
+    pub(super) fn anonymous_tokens(&self) -> &AnonymousTokens {
+        &self.0.anonymous_tokens
     }
 
     pub(crate) fn transport(&self) -> &Transport {

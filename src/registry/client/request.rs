@@ -5,8 +5,8 @@ use url::Url;
 
 use crate::registry::auth::scopes::Scopes;
 use crate::registry::error::Error;
-use crate::registry::transport::answer::Expected;
 use crate::registry::transport::request::{Content, WireRequest};
+use crate::registry::transport::response::Expected;
 
 /// One request to a registry's API.
 pub(crate) struct Request {

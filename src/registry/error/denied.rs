@@ -1,8 +1,8 @@
 use std::fmt;
 
+use super::error_response::ErrorResponse;
 use super::hint::Hint;
 use super::origin::CredentialOrigin;
-use super::refusal::Refusal;
 use crate::image::UntrustedText;
 
 /// A request that the registry, or its token service, does not allow with these credentials.
@@ -14,7 +14,7 @@ pub struct Denied {
     /// What is wrong with the credentials.
     pub denial: Denial,
     /// The registry's answer.
-    pub refusal: Refusal,
+    pub response: ErrorResponse,
     /// Why the caller's credentials were not used for this registry.
     pub unused: Option<String>,
 }
@@ -61,19 +61,19 @@ impl Denied {
             }
             Denial::Refused { .. } => Hint::StoreCredentials { registry },
             Denial::NotGranted { .. } => Hint::NotAllowed,
-            Denial::Forbidden { .. } => return self.refusal.hint(),
+            Denial::Forbidden { .. } => return self.response.hint(),
         })
     }
 }
 
 impl fmt::Display for Denied {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { registry, denial, refusal, .. } = self;
+        let Self { registry, denial, response, .. } = self;
         denial.write(f, registry)?;
         match denial {
-            Denial::Forbidden { .. } => write!(f, " {refusal}"),
+            Denial::Forbidden { .. } => write!(f, " {response}"),
             // It is not about what was asked.
-            _ => write!(f, " {}", Refusal { request: String::new(), ..refusal.clone() }),
+            _ => write!(f, " {}", ErrorResponse { request: String::new(), ..response.clone() }),
         }
     }
 }

@@ -2,8 +2,8 @@ use std::fmt;
 use std::sync::Arc;
 
 use super::denied::Denied;
+use super::error_response::ErrorResponse;
 use super::hint::Hint;
-use super::refusal::Refusal;
 use super::stop_reason::StopReason;
 use crate::image::{Digest, ManifestError, UntrustedText};
 use crate::memory::OverLimit;
@@ -13,13 +13,13 @@ use crate::memory::OverLimit;
 #[non_exhaustive]
 pub enum ErrorKind {
     /// The registry answered with an error.
-    Answer(Box<Refusal>),
+    Rejected(Box<ErrorResponse>),
     /// The host to which the registry redirects answered with an error.
-    Elsewhere {
+    RedirectTarget {
         /// That host.
         host: String,
         /// Its answer.
-        refusal: Box<Refusal>,
+        response: Box<ErrorResponse>,
     },
     /// No answer: name, connection, certificate, or a body that broke off.
     Transport {
@@ -77,12 +77,12 @@ pub enum ErrorKind {
         /// What it should have pointed at.
         wanted: Digest,
         /// The registry's answer.
-        refusal: Box<Refusal>,
+        response: Box<ErrorResponse>,
     },
     /// A write that had to follow a read at once could not be sent in time, and was not sent.
-    Late,
+    PreconditionStale,
     /// Writing a tag failed with this, and it is not known whether the tag was written, or will be.
-    Unsettled(Box<ErrorKind>),
+    OutcomeUnknown(Box<ErrorKind>),
 }
 
 impl From<OverLimit> for ErrorKind {
@@ -96,8 +96,8 @@ impl ErrorKind {
     pub(super) fn hint(&self) -> Option<Hint> {
         match self {
             Self::Denied(denied) => denied.hint(),
-            Self::Answer(refusal) => refusal.hint(),
-            Self::Unsettled(kind) => kind.hint(),
+            Self::Rejected(response) => response.hint(),
+            Self::OutcomeUnknown(kind) => kind.hint(),
             Self::Immutable { .. } => Some(Hint::UseOtherTag),
             _ => None,
         }
@@ -106,7 +106,7 @@ impl ErrorKind {
     /// Writes what follows the subject.
     pub(super) fn write(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Denied(_) | Self::Answer(_) | Self::Elsewhere { .. } | Self::Immutable { .. } => {
+            Self::Denied(_) | Self::Rejected(_) | Self::RedirectTarget { .. } | Self::Immutable { .. } => {
                 self.write_refusal(f)
             }
             Self::Digest { .. } | Self::Size { .. } => self.write_difference(f),
@@ -121,10 +121,10 @@ impl ErrorKind {
             Self::Stopped(StopReason::Deadline) => f.write_str(": not done, the deadline has passed"),
             Self::NotNeeded => Ok(()),
             Self::SignIn(reason) => write!(f, ": sign-in failed: {reason}"),
-            Self::Late => {
+            Self::PreconditionStale => {
                 f.write_str(": the write could not be sent at once after the look; too much else is under way")
             }
-            Self::Unsettled(kind) => {
+            Self::OutcomeUnknown(kind) => {
                 match &**kind {
                     Self::Stopped(_) => f.write_str(": interrupted while it was read back")?,
                     kind => kind.write(f)?,
@@ -138,13 +138,13 @@ impl ErrorKind {
     fn write_refusal(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Denied(denied) => write!(f, ": {denied}"),
-            Self::Answer(refusal) if refusal.is_missing() => write!(f, " not found {refusal}"),
-            Self::Answer(refusal) => write!(f, ": refused by the registry {refusal}"),
-            Self::Elsewhere { host, refusal } => {
-                write!(f, ": refused at {host}, to which the registry redirects {refusal}")
+            Self::Rejected(response) if response.is_missing() => write!(f, " not found {response}"),
+            Self::Rejected(response) => write!(f, ": refused by the registry {response}"),
+            Self::RedirectTarget { host, response } => {
+                write!(f, ": refused at {host}, to which the registry redirects {response}")
             }
-            Self::Immutable { current, wanted, refusal } => {
-                write!(f, " points at {current} and the registry does not let it move to {wanted} {refusal}")
+            Self::Immutable { current, wanted, response } => {
+                write!(f, " points at {current} and the registry does not let it move to {wanted} {response}")
             }
             _ => Ok(()),
         }
@@ -181,7 +181,7 @@ impl std::error::Error for ErrorKind {
     fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
         match self {
             Self::Manifest(error) => Some(error),
-            Self::Unsettled(kind) => Some(&**kind),
+            Self::OutcomeUnknown(kind) => Some(&**kind),
             Self::Caller(cause) => Some(&**cause),
             _ => None,
         }

@@ -37,7 +37,7 @@ pub(super) fn registry_messages(body: &[u8]) -> Vec<RegistryMessage> {
 #[derive(Deserialize)]
 struct Body {
     #[serde(default)]
-    errors: Vec<Entry>,
+    errors: Vec<MessageEntry>,
     #[serde(default)]
     message: serde_json::Value,
     #[serde(default)]
@@ -46,7 +46,7 @@ struct Body {
 
 #[derive(Deserialize, Default)]
 #[serde(default)]
-struct Entry {
+struct MessageEntry {
     code: serde_json::Value,
     message: serde_json::Value,
 }

@@ -91,7 +91,7 @@ impl Error {
         !self.is_given_up() && !matches!(self.kind, ErrorKind::Stopped(_))
     }
 
-    /// The error of work that a [`Stop`](crate::registry::Stop) ended.
+    /// The error of work that a [`CancelToken`](crate::registry::CancelToken) ended.
     #[must_use]
     pub fn stopped(subject: impl Into<String>, reason: StopReason) -> Self {
         Self::new(subject, ErrorKind::Stopped(reason))
@@ -108,7 +108,7 @@ impl Error {
     }
 
     /// Whether the server sent nothing within the idle timeout.
-    pub(crate) fn is_silence(&self) -> bool {
+    pub(crate) fn is_idle_timeout(&self) -> bool {
         self.fault == Some(TransportFault::Silent)
     }
 
@@ -120,8 +120,8 @@ impl Error {
     #[must_use]
     pub fn status(&self) -> Option<u16> {
         match &self.kind {
-            ErrorKind::Answer(refusal) => Some(refusal.status),
-            ErrorKind::Denied(denied) => Some(denied.refusal.status),
+            ErrorKind::Rejected(response) => Some(response.status),
+            ErrorKind::Denied(denied) => Some(denied.response.status),
             _ => None,
         }
     }
@@ -153,7 +153,7 @@ impl Error {
     }
 
     /// Notes that all tries were made.
-    pub(crate) fn final_one(self) -> Self {
+    pub(crate) fn into_permanent(self) -> Self {
         let transience = if self.was_transient() { Transience::Exhausted } else { Transience::Lasting };
         Self { transience, ..self }
     }
@@ -162,15 +162,15 @@ impl Error {
     /// all. A 401, a 403, a 5xx and a 404 that speaks of rights do not count.
     #[must_use]
     pub fn is_missing(&self) -> bool {
-        matches!(&self.kind, ErrorKind::Answer(refusal) if refusal.is_missing())
+        matches!(&self.kind, ErrorKind::Rejected(response) if response.is_missing())
     }
 
     /// Whether what a manifest names does not exist, a blob or a manifest; see [`Self::is_missing`].
     #[must_use]
     pub fn is_missing_content(&self) -> bool {
         match &self.kind {
-            ErrorKind::Answer(refusal) => refusal.is_missing_content(),
-            ErrorKind::Elsewhere { refusal, .. } => refusal.is_missing_in_storage(),
+            ErrorKind::Rejected(response) => response.is_missing_content(),
+            ErrorKind::RedirectTarget { response, .. } => response.is_missing_in_storage(),
             _ => false,
         }
     }
@@ -180,8 +180,8 @@ impl Error {
     #[must_use]
     pub fn is_unsupported(&self) -> bool {
         match &self.kind {
-            ErrorKind::Answer(refusal) => match refusal.status {
-                400 | 404 => refusal.messages.iter().any(|message| !message.code.is_empty()),
+            ErrorKind::Rejected(response) => match response.status {
+                400 | 404 => response.messages.iter().any(|message| !message.code.is_empty()),
                 status => matches!(status, 405 | 501),
             },
             _ => false,
@@ -190,8 +190,8 @@ impl Error {
 
     /// Whether it is not known if a tag was written.
     #[must_use]
-    pub fn is_unsettled(&self) -> bool {
-        matches!(self.kind, ErrorKind::Unsettled(_))
+    pub fn is_outcome_unknown(&self) -> bool {
+        matches!(self.kind, ErrorKind::OutcomeUnknown(_))
     }
 
     pub(crate) fn is_want_of_credentials(&self) -> bool {
@@ -227,7 +227,7 @@ impl std::error::Error for Error {
 
 #[cfg(test)]
 mod tests {
-    use super::super::{CredentialOrigin, Denied, Refusal, RegistryMessage};
+    use super::super::{CredentialOrigin, Denied, ErrorResponse, RegistryMessage};
     use super::*;
     use crate::image::{Digest, ManifestError};
 
@@ -280,7 +280,7 @@ mod tests {
         ] {
             let error = Error::new(
                 "r/a:1",
-                ErrorKind::Answer(Refusal::new("GET /v2/a/manifests/1", status, body.as_bytes()).into()),
+                ErrorKind::Rejected(ErrorResponse::new("GET /v2/a/manifests/1", status, body.as_bytes()).into()),
             );
             assert_eq!((error.is_missing(), error.to_string().as_str()), (missing, text));
         }
@@ -288,7 +288,7 @@ mod tests {
 
     #[test]
     fn a_late_write_is_named() {
-        let text = Error::new("r/a:1", ErrorKind::Late).to_string();
+        let text = Error::new("r/a:1", ErrorKind::PreconditionStale).to_string();
         assert!(text.starts_with("r/a:1: the write could not be sent"), "{text}");
     }
 
@@ -340,13 +340,13 @@ mod tests {
                 Hint::CheckRepository,
             ),
         ] {
-            let refusal = Refusal {
+            let response = ErrorResponse {
                 request: "PUT /v2/a".into(),
                 status: if matches!(denial, Denial::Forbidden { .. }) { 403 } else { 401 },
                 messages: messages.clone(),
-                ..Refusal::default()
+                ..ErrorResponse::default()
             };
-            let denied = Denied { registry: "r.io".into(), denial, refusal, unused: None };
+            let denied = Denied { registry: "r.io".into(), denial, response, unused: None };
             let error = Error::new(subject, ErrorKind::Denied(Box::new(denied)));
             assert_eq!((error.to_string().as_str(), error.hint()), (text, Some(hint)));
         }
@@ -356,7 +356,7 @@ mod tests {
     fn credentials_that_are_not_stored_are_replaced_where_they_come_from() {
         let source = CredentialOrigin::above_files("MANIFEST_TOOL_USERNAME");
         let denial = Denial::Refused { by: "r.io".into(), source: source.clone() };
-        let denied = Denied { registry: "r.io".into(), denial, refusal: Refusal::default(), unused: None };
+        let denied = Denied { registry: "r.io".into(), denial, response: ErrorResponse::default(), unused: None };
         let error = Error::new("r.io", ErrorKind::Denied(Box::new(denied)));
         assert_eq!(error.hint(), Some(Hint::OtherCredentials { source }));
     }
@@ -379,7 +379,7 @@ mod tests {
         assert_eq!(texts(&Error::new("r.io/a", difference)), [""; 0]);
         let manifest = ErrorKind::Manifest(ManifestError::Schema1);
         assert_eq!(texts(&Error::new("r.io/a", manifest)), [ManifestError::Schema1.to_string()]);
-        let unsettled = ErrorKind::Unsettled(Box::new(transport()));
+        let unsettled = ErrorKind::OutcomeUnknown(Box::new(transport()));
         assert_eq!(texts(&Error::new("r.io/a", unsettled)), ["no answer to GET /: no"]);
     }
 }

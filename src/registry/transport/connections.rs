@@ -19,14 +19,14 @@ pub(crate) struct Connections {
     proxies: Proxies,
     /// How long a server may send nothing.
     idle_timeout: Duration,
-    known: Mutex<Known>,
+    pools: Mutex<Pools>,
 }
 
 #[derive(Default)]
-struct Known {
+struct Pools {
     profiles: HashMap<String, Result<Profile, String>>,
     clients: HashMap<Profile, Result<reqwest::Client, String>>,
-    kept: HashMap<String, SpareConnections>,
+    spare: HashMap<String, SpareConnections>,
     no_identities: HashMap<String, NoIdentity>,
 }
 
@@ -46,7 +46,7 @@ struct Profile {
     guard: Option<Guard>,
 }
 
-impl Known {
+impl Pools {
     fn no_identity(&mut self, profile: &Profile) -> NoIdentity {
         let of = |origin: &String| self.no_identities.entry(origin.clone()).or_default().clone();
         profile.origin.as_ref().map(of).unwrap_or_default()
@@ -56,7 +56,7 @@ impl Known {
 impl Connections {
     /// No file is read and no connection opened before the first request.
     pub(crate) fn new(tls: Tls, idle_timeout: Duration) -> Self {
-        Self { tls, proxies: Proxies::from_env(), idle_timeout, known: Mutex::default() }
+        Self { tls, proxies: Proxies::from_env(), idle_timeout, pools: Mutex::default() }
     }
 
     /// The client for a URL of the registry at `api`, or one that this registry points to.
@@ -64,20 +64,20 @@ impl Connections {
     /// # Errors
     /// A file of certificates cannot be read, or a variable does not name a proxy.
     pub(crate) fn client(&self, url: &Url, api: &Url) -> Result<reqwest::Client, String> {
-        let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut pools = self.pools.lock().unwrap_or_else(PoisonError::into_inner);
         let origin = [url, api].map(|url| url.origin().ascii_serialization()).join(" of ");
-        let profile = known.profiles.entry(origin).or_insert_with(|| self.profile(url, api)).clone()?;
-        let kept = profile.origin.as_ref().map(|origin| known.kept.entry(origin.clone()).or_default().takes());
-        let no_identity = known.no_identity(&profile);
-        known.clients.entry(profile.clone()).or_insert_with(|| self.build(&profile, no_identity, kept)).clone()
+        let profile = pools.profiles.entry(origin).or_insert_with(|| self.profile(url, api)).clone()?;
+        let spare = profile.origin.as_ref().map(|origin| pools.spare.entry(origin.clone()).or_default().takes());
+        let no_identity = pools.no_identity(&profile);
+        pools.clients.entry(profile.clone()).or_insert_with(|| self.build(&profile, no_identity, spare)).clone()
     }
 
     /// Says why a request failed, with what only its connection shows: the proxy on its way, and whether the server
     /// asked for a client certificate.
     pub(crate) fn failure(&self, url: &Url, error: &reqwest::Error) -> Failure {
         let mut failure = Failure::of(error);
-        let known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
-        let no_identity = known.no_identities.get(&url.origin().ascii_serialization());
+        let pools = self.pools.lock().unwrap_or_else(PoisonError::into_inner);
+        let no_identity = pools.no_identities.get(&url.origin().ascii_serialization());
         if no_identity.is_some_and(NoIdentity::was_asked_for) {
             failure = failure.without_identity(error);
         }
@@ -90,11 +90,11 @@ impl Connections {
     /// Opens connections to a registry before the requests that will need them; gives up on any that fails.
     pub(crate) fn preconnect(&self, url: &Url, count: usize) {
         let opened = {
-            let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
+            let mut pools = self.pools.lock().unwrap_or_else(PoisonError::into_inner);
             let Ok(profile) = self.profile(url, url) else { return };
             let origin = profile.origin.clone().unwrap_or_default();
-            let opens = known.kept.entry(origin).or_default().opens();
-            self.build(&profile, known.no_identity(&profile), Some(opens))
+            let opens = pools.spare.entry(origin).or_default().opens();
+            self.build(&profile, pools.no_identity(&profile), Some(opens))
         };
         let Ok(client) = opened else { return };
         let url = url.clone();

@@ -3,16 +3,16 @@
 use std::sync::PoisonError;
 use std::time::Instant;
 
+use reqwest::Method;
 use reqwest::header::{ACCEPT, AUTHORIZATION, CONTENT_LENGTH, CONTENT_TYPE, HeaderMap, HeaderValue};
-use reqwest::{Method, Response};
 use url::Url;
 
-use super::answer::silent;
 use super::failure::Failure;
 use super::handle::Transport;
 use super::idle::Progress;
 use super::redact::{Secret, redacted};
 use super::request::{Content, Service, WireRequest};
+use super::response::silent;
 use crate::event::Event;
 use crate::image::one_line;
 use crate::registry::error::Error;
@@ -46,7 +46,7 @@ impl Transport {
         url: &Url,
         authorization: Option<&Secret>,
         attempt: u32,
-    ) -> Result<Response, NotSent> {
+    ) -> Result<reqwest::Response, NotSent> {
         let client = self.connections().client(url, api)?;
         let mut headers = self.headers(request, authorization)?;
         let is_secret = match request.service {
@@ -134,7 +134,7 @@ pub(crate) fn request_event(
     method: &Method,
     url: &Url,
     sent: Option<u64>,
-    result: &reqwest::Result<Response>,
+    result: &reqwest::Result<reqwest::Response>,
     started: Instant,
     attempt: u32,
 ) -> Event {

@@ -10,7 +10,7 @@ use crate::memory::{Budget, OverLimit};
 use crate::registry::error::{Error, ErrorKind};
 
 /// Bytes that are unpacked at once.
-const PIECE: usize = 64 << 10;
+const CHUNK_SIZE: usize = 64 << 10;
 
 /// The names of the codings of a body, in the order in which they were applied; `identity` is left out.
 pub(crate) fn encodings(headers: &HeaderMap) -> Vec<String> {
@@ -51,7 +51,7 @@ fn unpacked(body: &[u8], subject: &str, limit: u64, budget: &Budget) -> Result<B
     let over_limit = |error: OverLimit| Error::new(subject, ErrorKind::from(error));
     let (mut unpacked, mut charge) = (Vec::new(), budget.open());
     let mut decoder = MultiGzDecoder::new(body);
-    let mut piece = vec![0; PIECE];
+    let mut piece = vec![0; CHUNK_SIZE];
     loop {
         let read = decoder.read(&mut piece).map_err(|error| {
             Error::protocol(subject, format!("the answer is encoded with gzip and cannot be unpacked: {error}"))

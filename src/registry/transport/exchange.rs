@@ -1,15 +1,15 @@
 //! One request with its redirects, and its answer: which host gets which header.
 
-use reqwest::Response;
 use reqwest::header::{HeaderMap, LOCATION, WARNING};
+
 use url::{Origin, Url};
 
-use super::answer::{Answer, Reading, redirected};
 use super::dispatch::NotSent;
 use super::handle::Transport;
 use super::redact::{Secret, host_of};
-use super::redirects::{MAX_REDIRECTS, is_followed, pointed_to};
+use super::redirects::{MAX_REDIRECTS, is_followed, resolve_location};
 use super::request::{Service, WireRequest};
+use super::response::{Reading, Response, redirected};
 use crate::event::Event;
 use crate::image::one_line;
 use crate::registry::error::{Error, TransportFault};
@@ -53,7 +53,7 @@ impl Hop {
 /// The outcome of an exchange.
 pub(crate) enum Exchange {
     /// To its answer.
-    Answered(Answer),
+    Answered(Response),
     /// To another origin that wants a token.
     Challenged(Challenged),
 }
@@ -62,7 +62,7 @@ pub(crate) enum Exchange {
 /// be sent there again: with [`Transport::exchange`] from [`Self::hop`] on. [`Transport::answer_of`] reads the 401.
 pub(crate) struct Challenged {
     pub(crate) hop: Hop,
-    response: Response,
+    response: reqwest::Response,
 }
 
 impl Challenged {
@@ -96,14 +96,14 @@ impl Transport {
                 return self.read_registry(request, hop, response).await.map(Exchange::Answered);
             };
             let refused = |reason: String| request.protocol(self.secrets().scrub_foreign(&reason).into_owned());
-            let next = pointed_to(api, &hop.url, &location).map_err(refused)?;
+            let next = resolve_location(api, &hop.url, &location).map_err(refused)?;
             hop = Hop { at_home: hop.at_home && next.origin() == api.origin(), url: next, ..hop };
         }
         Err(request.protocol(format!("more than {MAX_REDIRECTS} redirects")))
     }
 
     /// Reads the answer of another origin that wants a token, if no token was issued.
-    pub(crate) async fn answer_of(&self, request: &WireRequest, challenged: Challenged) -> Result<Answer, Error> {
+    pub(crate) async fn answer_of(&self, request: &WireRequest, challenged: Challenged) -> Result<Response, Error> {
         self.read_registry(request, challenged.hop, challenged.response).await
     }
 
@@ -115,7 +115,7 @@ impl Transport {
         url: &Url,
         authorization: Option<&Secret>,
         attempt: u32,
-    ) -> Result<Answer, Error> {
+    ) -> Result<Response, Error> {
         match self.dispatch(request, api, url, authorization, attempt).await {
             Ok(response) => self.read(request, url.clone(), response, None).await,
             Err(not_sent) => {
@@ -136,7 +136,12 @@ impl Transport {
         not_sent.into_error(request).with_hint(hint)
     }
 
-    async fn read_registry(&self, request: &WireRequest, hop: Hop, response: Response) -> Result<Answer, Error> {
+    async fn read_registry(
+        &self,
+        request: &WireRequest,
+        hop: Hop,
+        response: reqwest::Response,
+    ) -> Result<Response, Error> {
         self.show_warnings(&hop.url, &response);
         let elsewhere = hop.elsewhere();
         self.read(request, hop.url, response, elsewhere).await
@@ -146,9 +151,9 @@ impl Transport {
         &self,
         request: &WireRequest,
         mut url: Url,
-        response: Response,
+        response: reqwest::Response,
         elsewhere: Option<String>,
-    ) -> Result<Answer, Error> {
+    ) -> Result<Response, Error> {
         url.set_fragment(None);
         let reading = Reading {
             subject: &request.subject,
@@ -162,7 +167,7 @@ impl Transport {
             is_early: request.content.is_some() && request.service == Service::Registry,
             streamed: request.streamed,
         };
-        let answer = Answer::read(response, reading, elsewhere).await?;
+        let answer = Response::read(response, reading, elsewhere).await?;
         // A write that succeeded has succeeded, however its body is encoded.
         let is_needed = request.can_be_given_up() || answer.status >= 400;
         let answer = match is_needed {
@@ -173,7 +178,7 @@ impl Transport {
     }
 
     /// Reports what a registry has to say to its users (distribution-spec, "Warnings").
-    fn show_warnings(&self, url: &Url, response: &Response) {
+    fn show_warnings(&self, url: &Url, response: &reqwest::Response) {
         for value in response.headers().get_all(WARNING) {
             let text = String::from_utf8_lossy(value.as_bytes());
             if let Some(text) = text.trim().strip_prefix("299 - ") {
@@ -186,7 +191,7 @@ impl Transport {
 
 /// The target of a redirect, if it is followed here. The upload of a blob follows its redirects itself, because it must
 /// open the source again for each URL.
-fn redirect_target(request: &WireRequest, response: &Response) -> Option<String> {
+fn redirect_target(request: &WireRequest, response: &reqwest::Response) -> Option<String> {
     let is_followed = is_followed(&request.method, response.status().as_u16()) && request.can_be_repeated();
     let location = response.headers().get(LOCATION).filter(|_| is_followed)?;
     Some(String::from_utf8_lossy(location.as_bytes()).into_owned())

@@ -6,12 +6,12 @@ use std::time::Duration;
 
 use url::Url;
 
+use super::cancel_token::CancelToken;
 use super::cleartext::CleartextWarnings;
 use super::connections::Connections;
 use super::hosts::Hosts;
 use super::retry::RetryPolicy;
 use super::secrets::Secrets;
-use super::stop::Stop;
 use super::tls::Tls;
 use super::traffic::TrafficCount;
 use crate::event::{Event, Events, Level};
@@ -26,7 +26,7 @@ pub(crate) struct TransportConfig {
     pub(crate) retry: RetryPolicy,
     /// How long a server may send nothing.
     pub(crate) idle_timeout: Duration,
-    pub(crate) stop: Stop,
+    pub(crate) cancel_token: CancelToken,
     pub(crate) events: Events,
 }
 
@@ -36,7 +36,7 @@ pub(crate) struct Transport {
     plain_http: Hosts,
     retry: RetryPolicy,
     idle_timeout: Duration,
-    stop: Stop,
+    cancel_token: CancelToken,
     budget: Budget,
     secrets: Secrets,
     traffic: TrafficCount,
@@ -52,13 +52,13 @@ const MAX_WARNINGS: usize = 100;
 impl Transport {
     /// Creates a transport. No file is read and no connection opened before the first request.
     pub(crate) fn new(config: TransportConfig) -> Self {
-        let TransportConfig { plain_http, tls, retry, idle_timeout, stop, events } = config;
+        let TransportConfig { plain_http, tls, retry, idle_timeout, cancel_token, events } = config;
         Self {
             connections: Connections::new(tls, idle_timeout),
             plain_http,
             retry,
             idle_timeout,
-            stop,
+            cancel_token,
             budget: Budget::default(),
             secrets: Secrets::default(),
             traffic: TrafficCount::default(),
@@ -86,8 +86,8 @@ impl Transport {
     }
 
     /// Ends the run early.
-    pub(crate) fn stop(&self) -> &Stop {
-        &self.stop
+    pub(crate) fn cancel_token(&self) -> &CancelToken {
+        &self.cancel_token
     }
 
     /// The memory for what the run reads.

@@ -62,7 +62,7 @@ mod tests {
     #[test]
     fn work_that_makes_progress_does_not_time_out() {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build().unwrap();
-        let silence = Duration::from_millis(100);
+        let idle_timeout = Duration::from_millis(100);
         runtime.block_on(async {
             let progress = Progress::new();
             let slow = async {
@@ -72,8 +72,8 @@ mod tests {
                 }
                 7
             };
-            assert_eq!(progress.within(silence, slow).await, Some(7));
-            assert_eq!(Progress::new().within(silence, std::future::pending::<()>()).await, None);
+            assert_eq!(progress.within(idle_timeout, slow).await, Some(7));
+            assert_eq!(Progress::new().within(idle_timeout, std::future::pending::<()>()).await, None);
         });
     }
 }

@@ -1,7 +1,8 @@
 //! One request on the wire: connections, TLS, proxies, redirects, bodies, retries.
 
 pub(crate) mod addresses;
-pub(crate) mod answer;
+pub(crate) mod attempts;
+pub(crate) mod cancel_token;
 mod cleartext;
 mod connections;
 pub(crate) mod dispatch;
@@ -17,20 +18,19 @@ mod proxies;
 pub(crate) mod redact;
 pub(crate) mod redirects;
 pub(crate) mod request;
+pub(crate) mod response;
 pub(crate) mod retry;
 pub(crate) mod retry_group;
 pub(crate) mod secrets;
-pub(crate) mod stop;
 pub(crate) mod tls;
 mod traffic;
-pub(crate) mod tries;
 
+pub use cancel_token::CancelToken;
 pub(crate) use handle::{Transport, TransportConfig};
 pub use hosts::Hosts;
 pub use redact::Secret;
 pub use retry::RetryPolicy;
 pub(crate) use retry_group::RetryGroup;
 pub(crate) use secrets::Secrets;
-pub use stop::Stop;
 pub use tls::Tls;
 pub use traffic::Traffic;

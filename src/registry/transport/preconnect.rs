@@ -3,7 +3,7 @@
 //! While the first request of a host finds out how to sign in, it is known already that each of the others will need a
 //! connection, where the host speaks HTTP/1.1. reqwest opens one only for a request; so a second client, whose pool is
 //! always empty, is given requests for which its connector connects, keeps the connection, and fails. The first
-//! client's connector takes what was kept.
+//! client's connector takes what was spare.
 
 use std::any::Any;
 use std::pin::Pin;
@@ -33,26 +33,26 @@ impl SpareConnections {
     }
 
     fn take<T: 'static>(&self) -> Option<T> {
-        let mut kept = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        kept.retain(|kept| kept.opened.elapsed() < MAX_AGE);
-        kept.pop()?.connection.downcast().ok().map(|connection| *connection)
+        let mut spare = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        spare.retain(|spare| spare.opened.elapsed() < MAX_AGE);
+        spare.pop()?.connection.downcast().ok().map(|connection| *connection)
     }
 
-    /// For the client that sends requests: takes a connection that was kept, before it opens one.
+    /// For the client that sends requests: takes a connection that was spare, before it opens one.
     pub(crate) fn takes(&self) -> Preconnect {
-        Preconnect { kept: self.clone(), opens: false }
+        Preconnect { spare: self.clone(), opens: false }
     }
 
     /// For the client that never sends: keeps each connection that it opens.
     pub(crate) fn opens(&self) -> Preconnect {
-        Preconnect { kept: self.clone(), opens: true }
+        Preconnect { spare: self.clone(), opens: true }
     }
 }
 
 /// The layer around reqwest's connector.
 #[derive(Clone)]
 pub(crate) struct Preconnect {
-    kept: SpareConnections,
+    spare: SpareConnections,
     opens: bool,
 }
 
@@ -88,15 +88,15 @@ where
 
     fn call(&mut self, destination: D) -> Self::Future {
         if !self.preconnect.opens {
-            return match self.preconnect.kept.take() {
+            return match self.preconnect.spare.take() {
                 Some(connection) => Box::pin(std::future::ready(Ok(connection))),
                 None => Box::pin(self.inner.call(destination)),
             };
         }
-        let (connecting, kept) = (self.inner.call(destination), self.preconnect.kept.clone());
+        let (connecting, spare) = (self.inner.call(destination), self.preconnect.spare.clone());
         Box::pin(async move {
-            kept.put(Box::new(connecting.await?));
-            Err("kept for another request".into())
+            spare.put(Box::new(connecting.await?));
+            Err("spare for another request".into())
         })
     }
 }

@@ -5,8 +5,8 @@ use reqwest::header::LOCATION;
 use url::Url;
 
 use super::addresses::checked_address;
-use super::answer::Answer;
 use super::redact::{redacted, redacted_text};
+use super::response::Response;
 
 /// Redirects that are followed at most. A registry needs one, to where its blobs are.
 pub(crate) const MAX_REDIRECTS: usize = 5;
@@ -23,7 +23,7 @@ pub(crate) fn is_followed(method: &Method, status: u16) -> bool {
 
 /// The URL that a registry points to, by redirect or `Location`, if it may: never from https to another scheme, nor
 /// from elsewhere to this machine or its metadata service. User info in it is dropped.
-pub(crate) fn pointed_to(api: &Url, base: &Url, location: &str) -> Result<Url, String> {
+pub(crate) fn resolve_location(api: &Url, base: &Url, location: &str) -> Result<Url, String> {
     let shown = || base.join(location).map_or_else(|_| redacted_text(location), |url| redacted(&url));
     let refused = |why: &str| Err(format!("the registry points to \"{}\", which is not followed: {why}", shown()));
     let Ok(mut url) = base.join(location) else { return refused("it is not a URL") };
@@ -45,10 +45,10 @@ pub(crate) fn pointed_to(api: &Url, base: &Url, location: &str) -> Result<Url, S
 /// 9110, section 10.2.2), and without a fragment. `None` if it names none.
 ///
 /// # Errors
-/// It may not be followed; see [`pointed_to`].
-pub(crate) fn location(api: &Url, answer: &Answer) -> Result<Option<Url>, String> {
+/// It may not be followed; see [`resolve_location`].
+pub(crate) fn location(api: &Url, answer: &Response) -> Result<Option<Url>, String> {
     let Some(location) = answer.headers.get(LOCATION) else { return Ok(None) };
-    let mut url = pointed_to(api, &answer.url, &String::from_utf8_lossy(location.as_bytes()))?;
+    let mut url = resolve_location(api, &answer.url, &String::from_utf8_lossy(location.as_bytes()))?;
     url.set_fragment(None);
     Ok(Some(url))
 }
@@ -76,8 +76,8 @@ mod tests {
     #[test]
     fn once_https_has_answered_nothing_goes_back_to_http() {
         let (api, base) = ("http://r.io".parse().unwrap(), "https://cdn.io/x".parse().unwrap());
-        assert!(pointed_to(&api, &base, "http://cdn.io/y").unwrap_err().contains("from https to http"));
-        let said = pointed_to(&api, &base, "http://u:hidden@cdn.io/y?hidden").unwrap_err();
+        assert!(resolve_location(&api, &base, "http://cdn.io/y").unwrap_err().contains("from https to http"));
+        let said = resolve_location(&api, &base, "http://u:hidden@cdn.io/y?hidden").unwrap_err();
         assert!(!said.contains("hidden"), "{said}");
     }
 
@@ -98,7 +98,7 @@ mod tests {
             ("https://r.io", "https://", None),
         ] {
             let api: Url = api.parse().unwrap();
-            let pointed = pointed_to(&api, &api.join("v2/a/b").unwrap(), location).ok();
+            let pointed = resolve_location(&api, &api.join("v2/a/b").unwrap(), location).ok();
             assert_eq!(pointed.as_ref().map(Url::as_str), expected, "{location} of {api}");
         }
     }

@@ -5,8 +5,8 @@ use std::sync::Mutex;
 use bytes::Bytes;
 use reqwest::Method;
 
-use super::answer::{Expected, MAX_TALK};
 use super::idle::BodyStream;
+use super::response::{Expected, MAX_ERROR_BODY};
 use crate::image::one_line;
 use crate::registry::error::{Error, ErrorKind, StopReason};
 
@@ -47,7 +47,7 @@ pub(crate) enum Content {
 
 impl WireRequest {
     pub(crate) fn new(method: Method, target: String, subject: String) -> Self {
-        let (limit, expected) = (MAX_TALK, Expected::default());
+        let (limit, expected) = (MAX_ERROR_BODY, Expected::default());
         let service = Service::Registry;
         Self { method, target, accept: None, content: None, limit, expected, streamed: false, service, subject }
     }

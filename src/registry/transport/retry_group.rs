@@ -32,7 +32,7 @@ impl RetryGroup {
     }
 
     /// Waits for the work; `None` if a part of the current group fails first, or has failed.
-    pub(crate) async fn or<T>(work: impl Future<Output = T>) -> Option<T> {
+    pub(crate) async fn run_until_failed<T>(work: impl Future<Output = T>) -> Option<T> {
         let Ok(mut failed) = CURRENT.try_with(|group| group.0.subscribe()) else { return Some(work.await) };
         let failing = std::pin::pin!(async move { failed.wait_for(|failed| *failed).await.is_ok() });
         match select(failing, std::pin::pin!(work)).await {
@@ -55,17 +55,17 @@ mod tests {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build().unwrap();
         let sleep = || tokio::time::sleep(std::time::Duration::from_secs(60));
         runtime.block_on(async {
-            let failing = RetryGroup::run(join(RetryGroup::or(sleep()), async {
+            let failing = RetryGroup::run(join(RetryGroup::run_until_failed(sleep()), async {
                 tokio::task::yield_now().await;
                 RetryGroup::fail_current();
                 assert!(RetryGroup::has_failed());
             }));
-            let other = RetryGroup::run(RetryGroup::or(sleep()));
+            let other = RetryGroup::run(RetryGroup::run_until_failed(sleep()));
             let ((ended, ()), slept) = join(failing, other).await;
             assert_eq!((ended, slept), (None, Some(())));
             RetryGroup::fail_current();
             assert!(!RetryGroup::has_failed(), "outside of a group");
-            assert_eq!(RetryGroup::or(sleep()).await, Some(()));
+            assert_eq!(RetryGroup::run_until_failed(sleep()).await, Some(()));
         });
     }
 }

@@ -29,7 +29,7 @@ pub(super) enum Form {
 
 /// What a file has for a registry.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) enum Located {
+pub(super) enum ConfigEntry {
     Auth { key: String, entry: Map<String, Value> },
     Helper { key: String, name: String },
 }
@@ -73,7 +73,7 @@ impl ConfigFile {
     }
 
     /// What the file has for a repository.
-    pub(super) fn locate(&self, registry: &str, repository: &str) -> Result<Option<Located>, String> {
+    pub(super) fn locate(&self, registry: &str, repository: &str) -> Result<Option<ConfigEntry>, String> {
         let content = self.content.get_or_init(|| self.read());
         Ok(locate(content.as_ref().map_err(Clone::clone)?, self.form, registry, repository))
     }
@@ -120,15 +120,17 @@ pub(super) fn parse(bytes: &[u8]) -> Result<Map<String, Value>, String> {
 }
 
 /// Docker's order: `credHelpers[host]`, else `credsStore`, else `auths` by exact key, then by host.
-fn locate(config: &Map<String, Value>, form: Form, registry: &str, repository: &str) -> Option<Located> {
+fn locate(config: &Map<String, Value>, form: Form, registry: &str, repository: &str) -> Option<ConfigEntry> {
     let key = key_of(registry);
     if let Some((key, name)) = helper(config, registry) {
-        return Some(Located::Helper { key, name });
+        return Some(ConfigEntry::Helper { key, name });
     }
     let auths = config.get("auths")?.as_object()?;
     let found = |key: &str, entry: &Value| match entry {
         // Docker leaves `{}` behind for a host whose credentials are in a helper.
-        Value::Object(entry) if !entry.is_empty() => Some(Located::Auth { key: key.to_owned(), entry: entry.clone() }),
+        Value::Object(entry) if !entry.is_empty() => {
+            Some(ConfigEntry::Auth { key: key.to_owned(), entry: entry.clone() })
+        }
         _ => None,
     };
     if form == Form::Podman {
@@ -175,8 +177,8 @@ mod tests {
     fn find(config: &Value, form: Form, registry: &str, repository: &str) -> String {
         match locate(config.as_object().unwrap(), form, registry, repository) {
             None => "none".into(),
-            Some(Located::Helper { key, name }) => format!("{name} for {key}"),
-            Some(Located::Auth { key, entry }) => {
+            Some(ConfigEntry::Helper { key, name }) => format!("{name} for {key}"),
+            Some(ConfigEntry::Auth { key, entry }) => {
                 match read_auth(&key, &entry, CredentialOrigin::file("config.json")) {
                     Ok(Some(found)) => match found.login {
                         Login::Password { user, password } => format!("{user} {}", password.reveal()),
@@ -292,7 +294,7 @@ mod tests {
                 let _ = parse(text.get(..text.len() / 2).unwrap_or_default().as_bytes());
                 let config = parse(text.as_bytes()).unwrap();
                 for form in [Form::Docker, Form::Podman] {
-                    if let Some(Located::Auth { key, entry }) = locate(&config, form, "r.io", &entry) {
+                    if let Some(ConfigEntry::Auth { key, entry }) = locate(&config, form, "r.io", &entry) {
                         let _ = read_auth(&key, &entry, CredentialOrigin::file(""));
                     }
                 }

@@ -3,11 +3,11 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use super::entry::read_auth;
-use super::file::{ConfigFile, Form, Located};
+use super::file::{ConfigEntry, ConfigFile, Form};
 use super::helper;
 use super::login::{LoginLookup, SourcedLogin};
 use super::paths::{config_in, default_config, in_home, podman_runtime, variable};
-use super::sources::{CredentialSources, Given};
+use super::sources::{CredentialSources, ExplicitCredentials};
 use crate::registry::error::CredentialOrigin;
 use crate::single_flight::SingleFlight;
 
@@ -23,7 +23,7 @@ impl CredentialSources {
 
 /// Finds credentials in their sources, each of which is read when it is first needed.
 pub(crate) struct Credentials {
-    given: Option<Given>,
+    given: Option<ExplicitCredentials>,
     unused: Option<String>,
     files: Vec<Arc<ConfigFile>>,
     /// Each helper is run once for a key, whatever comes of it.
@@ -84,13 +84,13 @@ impl Credentials {
         for file in &self.files {
             let found = match located(file, registry, repository).await? {
                 None => None,
-                Some(Located::Auth { key, entry }) => {
+                Some(ConfigEntry::Auth { key, entry }) => {
                     // Entries for a part of a registry are named with their key.
                     let part =
                         if key.starts_with(&format!("{registry}/")) { format!(" ({key})") } else { String::new() };
                     read_auth(&key, &entry, file.origin(&part))?
                 }
-                Some(Located::Helper { key, name }) => self.ask_once(key, name, &file.name()).await?,
+                Some(ConfigEntry::Helper { key, name }) => self.ask_once(key, name, &file.name()).await?,
             };
             if found.is_some() {
                 return Ok(found);
@@ -125,7 +125,7 @@ impl Credentials {
 }
 
 /// What a file has for a repository. It is read in a thread of its own: a pipe or a network file system may take long.
-async fn located(file: &Arc<ConfigFile>, registry: &str, repository: &str) -> Result<Option<Located>, String> {
+async fn located(file: &Arc<ConfigFile>, registry: &str, repository: &str) -> Result<Option<ConfigEntry>, String> {
     if file.is_read() {
         return file.locate(registry, repository);
     }
@@ -137,14 +137,14 @@ async fn located(file: &Arc<ConfigFile>, registry: &str, repository: &str) -> Re
 #[cfg(test)]
 mod tests {
     use super::super::login::Login;
-    use super::super::sources::Given;
+    use super::super::sources::ExplicitCredentials;
     use super::*;
     use crate::registry::transport::redact::Secret;
 
     #[test]
     fn given_credentials_are_only_for_their_registry() {
         let login = Login::Password { user: "u".into(), password: Secret::new("p") };
-        let given = Given { registry: "r.io".into(), login, source: "--username".into() };
+        let given = ExplicitCredentials { registry: "r.io".into(), login, source: "--username".into() };
         let folder = tempfile::tempdir().unwrap();
         std::fs::write(folder.path().join("config.json"), "{}").unwrap();
         let sources = CredentialSources {

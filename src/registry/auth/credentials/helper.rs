@@ -64,7 +64,7 @@ pub(super) async fn get(key: &str, name: &str, file: &str) -> LoginLookup {
     // `{}` is what some helpers answer without credentials for the host.
     #[derive(serde::Deserialize)]
     #[serde(rename_all = "PascalCase")]
-    struct Answer {
+    struct HelperOutput {
         #[serde(default)]
         username: String,
         #[serde(default = "no_secret")]
@@ -73,13 +73,13 @@ pub(super) async fn get(key: &str, name: &str, file: &str) -> LoginLookup {
     fn no_secret() -> Secret {
         Secret::new("")
     }
-    let answer = match run(name, "get", key, file).await? {
-        Ok(answer) => answer,
+    let response = match run(name, "get", key, file).await? {
+        Ok(response) => response,
         Err(said) if is_not_found(&said) => return Ok(None),
         // What a helper says is not passed on: it may hold a secret.
         Err(_) => return Err(format!("docker-credential-{name}, which {file} names, failed for {key}")),
     };
-    let Answer { username, secret } = serde_json::from_str(&answer).map_err(|_| {
+    let HelperOutput { username, secret } = serde_json::from_str(&response).map_err(|_| {
         format!("docker-credential-{name}, which {file} names, gave an answer for {key} that cannot be read")
     })?;
     let login = match username.as_str() {

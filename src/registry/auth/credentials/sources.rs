@@ -4,7 +4,7 @@ use super::login::Login;
 
 /// Credentials that the caller gives, such as those of its command line. They count before every file.
 #[derive(Debug, Clone)]
-pub struct Given {
+pub struct ExplicitCredentials {
     /// The registry that they are for; they go to no other.
     pub registry: String,
     /// User and password.
@@ -23,7 +23,7 @@ pub struct Given {
 #[derive(Debug, Clone, Default)]
 pub struct CredentialSources {
     /// The caller's own, for one registry.
-    pub given: Option<Given>,
+    pub given: Option<ExplicitCredentials>,
     /// A configuration file in Docker's form, or a folder with `config.json` in it. It must exist; a folder without
     /// that file counts as one without credentials.
     pub docker_config: Option<PathBuf>,

@@ -78,7 +78,7 @@ fn system_certificates() -> Vec<CertificateDer<'static>> {
     rustls_native_certs::load_native_certs().certs
 }
 
-/// Elsewhere the platform's own verifier knows them.
+/// RedirectTarget the platform's own verifier knows them.
 #[cfg(not(all(unix, not(target_vendor = "apple"))))]
 fn system_certificates() -> Vec<CertificateDer<'static>> {
     Vec::new()

@@ -11,55 +11,55 @@ pub(crate) const GRACE: Duration = Duration::from_secs(3);
 /// Ends the work of a [`Client`](crate::registry::Client) early. A write that is under way has three seconds to come to its
 /// end; reads, waits and requests for tokens end at once. Clones are the same stop.
 #[derive(Debug, Clone)]
-pub struct Stop(Arc<watch::Sender<Option<StopReason>>>);
+pub struct CancelToken(Arc<watch::Sender<Option<StopReason>>>);
 
-impl Default for Stop {
+impl Default for CancelToken {
     fn default() -> Self {
         Self(Arc::new(watch::Sender::new(None)))
     }
 }
 
-impl Stop {
+impl CancelToken {
     /// Stops the clients that have this stop. The first reason stays.
-    pub fn raise(&self, reason: StopReason) {
-        self.0.send_if_modified(|raised| {
-            let first = raised.is_none();
-            raised.get_or_insert(reason);
+    pub fn cancel(&self, reason: StopReason) {
+        self.0.send_if_modified(|current| {
+            let first = current.is_none();
+            current.get_or_insert(reason);
             first
         });
     }
 
-    /// The reason for which it was raised, if it was.
+    /// The reason for which it was reason, if it was.
     #[must_use]
-    pub fn raised(&self) -> Option<StopReason> {
+    pub fn reason(&self) -> Option<StopReason> {
         *self.0.borrow()
     }
 
-    /// Does the work, unless it is raised and the work is not done three seconds later.
+    /// Does the work, unless it is reason and the work is not done three seconds later.
     ///
     /// # Errors
-    /// The reason for which it was raised.
-    pub async fn or_soon<T>(&self, work: impl Future<Output = T>) -> Result<T, StopReason> {
+    /// The reason for which it was reason.
+    pub async fn run_until_cancelled_with_grace<T>(&self, work: impl Future<Output = T>) -> Result<T, StopReason> {
         let mut work = std::pin::pin!(work);
-        match self.or(work.as_mut()).await {
+        match self.run_until_cancelled(work.as_mut()).await {
             Err(reason) => tokio::time::timeout(GRACE, work).await.map_err(|_| reason),
             done => done,
         }
     }
 
-    /// Does the work, unless it is raised before the work is done.
+    /// Does the work, unless it is reason before the work is done.
     ///
     /// # Errors
-    /// The reason for which it was raised.
-    pub async fn or<T>(&self, work: impl Future<Output = T>) -> Result<T, StopReason> {
+    /// The reason for which it was reason.
+    pub async fn run_until_cancelled<T>(&self, work: impl Future<Output = T>) -> Result<T, StopReason> {
         let mut receiver = self.0.subscribe();
-        let raised = std::pin::pin!(async move {
+        let reason = std::pin::pin!(async move {
             match receiver.wait_for(Option::is_some).await {
-                Ok(raised) => *raised,
+                Ok(reason) => *reason,
                 Err(_) => None,
             }
         });
-        match futures_util::future::select(raised, std::pin::pin!(work)).await {
+        match futures_util::future::select(reason, std::pin::pin!(work)).await {
             futures_util::future::Either::Left((Some(reason), _)) => Err(reason),
             // The sender is in `self`.
             futures_util::future::Either::Left((None, work)) => Ok(work.await),
@@ -76,18 +76,19 @@ mod tests {
     fn work_is_given_up_when_it_is_raised_and_not_before() {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
         runtime.block_on(async {
-            let stop = Stop::default();
-            assert_eq!(stop.or(async { 7 }).await, Ok(7));
+            let stop = CancelToken::default();
+            assert_eq!(stop.run_until_cancelled(async { 7 }).await, Ok(7));
             let other = stop.clone();
             let raise = async {
                 tokio::task::yield_now().await;
-                other.raise(StopReason::Signal(15));
-                other.raise(StopReason::Deadline);
+                other.cancel(StopReason::Signal(15));
+                other.cancel(StopReason::Deadline);
             };
-            let (given_up, ()) = futures_util::future::join(stop.or(std::future::pending::<()>()), raise).await;
+            let (given_up, ()) =
+                futures_util::future::join(stop.run_until_cancelled(std::future::pending::<()>()), raise).await;
             assert_eq!(given_up, Err(StopReason::Signal(15)));
-            assert_eq!(stop.or(async { 7 }).await, Err(StopReason::Signal(15)));
-            assert_eq!(stop.raised(), Some(StopReason::Signal(15)));
+            assert_eq!(stop.run_until_cancelled(async { 7 }).await, Err(StopReason::Signal(15)));
+            assert_eq!(stop.reason(), Some(StopReason::Signal(15)));
         });
     }
 }

@@ -8,17 +8,17 @@ use crate::image::{MAX_MANIFEST, Reference, media_type};
 use crate::registry::auth::scopes::Scopes;
 use crate::registry::client::Client;
 use crate::registry::client::request::Request;
-use crate::registry::error::{Error, Refusal};
-use crate::registry::transport::answer::Answer;
+use crate::registry::error::{Error, ErrorResponse};
 use crate::registry::transport::redirects::location;
 use crate::registry::transport::request::Content;
+use crate::registry::transport::response::Response;
 
 /// One request below a repository.
 #[derive(Debug, Clone)]
-pub(crate) struct Question {
+pub(crate) struct RawRequest {
     /// Such as `PUT`.
     pub verb: Verb,
-    /// Such as `manifests/v1` or `tags/list?n=1`; or a whole URL, such as [`Told::location`].
+    /// Such as `manifests/v1` or `tags/list?n=1`; or a whole URL, such as [`RawResponse::location`].
     pub target: String,
     /// What it carries, with its media type.
     pub content: Option<(String, Bytes)>,
@@ -40,7 +40,7 @@ pub(crate) enum Verb {
 
 /// What a registry answers, whatever it is.
 #[derive(Debug, Clone)]
-pub(crate) struct Told {
+pub(crate) struct RawResponse {
     /// HTTP status.
     pub status: u16,
     /// The body.
@@ -52,7 +52,7 @@ pub(crate) struct Told {
     headers: Vec<(String, String)>,
 }
 
-impl Question {
+impl RawRequest {
     /// Without content.
     #[must_use]
     pub(crate) fn new(verb: Verb, target: impl Into<String>) -> Self {
@@ -66,21 +66,21 @@ impl Question {
     }
 }
 
-impl Told {
-    fn new(api: &Url, answer: Answer) -> Self {
-        let location = location(api, &answer).ok().flatten().map(String::from);
+impl RawResponse {
+    fn new(api: &Url, response: Response) -> Self {
+        let location = location(api, &response).ok().flatten().map(String::from);
         let text = |(name, value): (&reqwest::header::HeaderName, &reqwest::header::HeaderValue)| {
             Some((name.as_str().to_owned(), value.to_str().ok()?.to_owned()))
         };
-        let headers = answer.headers.iter().filter_map(text).collect();
-        let words = match answer.status {
+        let headers = response.headers.iter().filter_map(text).collect();
+        let words = match response.status {
             400.. => {
-                let refusal = Refusal { request: String::new(), rate_limit: None, ..answer.refusal() };
-                refusal.to_string().trim_matches(['(', ')']).to_owned()
+                let response = ErrorResponse { request: String::new(), rate_limit: None, ..response.error_response() };
+                response.to_string().trim_matches(['(', ')']).to_owned()
             }
             status => format!("HTTP {status}"),
         };
-        Self { status: answer.status, body: answer.body, words, location, headers }
+        Self { status: response.status, body: response.body, words, location, headers }
     }
 
     /// A header, if it is there and is text; its name in lower case.
@@ -91,7 +91,7 @@ impl Told {
 
     /// Whether it says that it is done.
     #[must_use]
-    pub(crate) fn is_done(&self) -> bool {
+    pub(crate) fn is_success(&self) -> bool {
         matches!(self.status, 200..=299)
     }
 }
@@ -102,8 +102,8 @@ impl Client {
     ///
     /// # Errors
     /// No answer, or one that cannot be read.
-    pub(crate) async fn ask(&self, repository: &Reference, question: &Question) -> Result<Told, Error> {
-        let method = match question.verb {
+    pub(crate) async fn send_raw(&self, repository: &Reference, request: &RawRequest) -> Result<RawResponse, Error> {
+        let method = match request.verb {
             Verb::Delete => Method::DELETE,
             Verb::Get => Method::GET,
             Verb::Head => Method::HEAD,
@@ -112,22 +112,22 @@ impl Client {
         };
         let name = repository.repository();
         let mut scopes = Scopes::push(name);
-        if question.verb == Verb::Delete {
+        if request.verb == Verb::Delete {
             scopes = scopes.and(name, &["delete"]);
         }
-        if let Some(from) = &question.from {
+        if let Some(from) = &request.from {
             scopes = scopes.and(from, &["pull"]);
         }
-        let target = match question.target.contains("://") {
-            true => question.target.clone(),
-            false => format!("v2/{name}/{}", question.target),
+        let target = match request.target.contains("://") {
+            true => request.target.clone(),
+            false => format!("v2/{name}/{}", request.target),
         };
         let subject = repository.without_name().to_string();
-        let mut request = Request::new(method, target, scopes, subject).with_limit(MAX_MANIFEST);
-        request.wire.accept = question.target.starts_with("manifests/").then_some(media_type::ACCEPT);
-        request.wire.content = question.content.clone().map(|(media_type, bytes)| Content::Bytes(media_type, bytes));
-        let answer = self.send(repository.registry(), &request).await?;
+        let mut sent = Request::new(method, target, scopes, subject).with_limit(MAX_MANIFEST);
+        sent.wire.accept = request.target.starts_with("manifests/").then_some(media_type::ACCEPT);
+        sent.wire.content = request.content.clone().map(|(media_type, bytes)| Content::Bytes(media_type, bytes));
+        let response = self.send(repository.registry(), &sent).await?;
         let api = self.api(&self.host(repository.registry())).await?;
-        Ok(Told::new(&api, answer))
+        Ok(RawResponse::new(&api, response))
     }
 }

@@ -7,7 +7,7 @@ use crate::image::UntrustedText;
 /// An answer of 400 or above, or a redirect that is not followed: what was asked, and what the registry says of it.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 #[non_exhaustive]
-pub struct Refusal {
+pub struct ErrorResponse {
     /// Method and path of the request, such as `PUT /v2/app/manifests/v1`.
     pub request: String,
     /// HTTP status.
@@ -50,7 +50,7 @@ impl RateLimit {
     }
 }
 
-impl Refusal {
+impl ErrorResponse {
     /// With what can be read from the answer's body.
     pub(crate) fn new(request: impl Into<String>, status: u16, body: &[u8]) -> Self {
         Self { request: request.into(), status, messages: registry_messages(body), ..Self::default() }
@@ -114,7 +114,7 @@ impl Refusal {
     }
 }
 
-impl Refusal {
+impl ErrorResponse {
     /// What the user can do about it.
     pub(super) fn hint(&self) -> Option<Hint> {
         let (of_blob, of_write) = (self.request.contains("/blobs/"), self.request.starts_with('P'));
@@ -135,7 +135,7 @@ impl Refusal {
 }
 
 /// The status and, labelled as such, the registry's own words. What was asked is clear where a thing is missing.
-impl fmt::Display for Refusal {
+impl fmt::Display for ErrorResponse {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match &self.request {
             request if request.is_empty() || self.is_missing() => write!(f, "(HTTP {}", self.status)?,
@@ -180,23 +180,23 @@ impl fmt::Display for RateLimit {
 mod tests {
     use super::*;
 
-    fn refusal(status: u16, code: &str, message: &str) -> Refusal {
+    fn response(status: u16, code: &str, message: &str) -> ErrorResponse {
         let body = serde_json::json!({"errors": [{"code": code, "message": message}]}).to_string();
-        Refusal::new("PUT /v2/a/manifests/1", status, if code == "-" { b"" } else { body.as_bytes() })
+        ErrorResponse::new("PUT /v2/a/manifests/1", status, if code == "-" { b"" } else { body.as_bytes() })
     }
 
     #[test]
     fn words_of_storage() {
         let body = br#"<?xml version="1.0" encoding="UTF-8"?>
             <Error><Code>NoSuchKey</Code><Message>The specified key does not exist.</Message><Key>docker/x</Key></Error>"#;
-        let refusal = Refusal::new("GET /x", 404, body);
+        let response = ErrorResponse::new("GET /x", 404, body);
         assert_eq!(
-            refusal.to_string(),
+            response.to_string(),
             "(GET /x: HTTP 404; registry says: NoSuchKey: The specified key does not exist.)"
         );
-        assert!(refusal.is_missing_in_storage() && !refusal.is_missing() && !refusal.is_missing_content());
-        assert!(!Refusal::new("GET /x", 404, b"<html>").is_missing_in_storage());
-        assert!(!Refusal::new("GET /x", 403, b"<Code>NoSuchKey</Code>").is_missing_in_storage());
+        assert!(response.is_missing_in_storage() && !response.is_missing() && !response.is_missing_content());
+        assert!(!ErrorResponse::new("GET /x", 404, b"<html>").is_missing_in_storage());
+        assert!(!ErrorResponse::new("GET /x", 403, b"<Code>NoSuchKey</Code>").is_missing_in_storage());
     }
 
     #[test]
@@ -226,7 +226,7 @@ mod tests {
             (404, "NAME_UNKNOWN", false),
             (403, "MANIFEST_UNKNOWN", false),
         ] {
-            assert_eq!(refusal(status, code, "").is_unknown_content(), expected, "{status} {code}");
+            assert_eq!(response(status, code, "").is_unknown_content(), expected, "{status} {code}");
         }
     }
 
@@ -242,7 +242,7 @@ mod tests {
             (400, "MANIFEST_INVALID", "manifest invalid", false),
             (500, "UNKNOWN", "already exists", false),
         ] {
-            assert_eq!(refusal(status, code, message).is_of_immutable_tag(), expected, "{status} {code} {message}");
+            assert_eq!(response(status, code, message).is_of_immutable_tag(), expected, "{status} {code} {message}");
         }
     }
 
@@ -261,16 +261,16 @@ mod tests {
             ("GET /v2/a/manifests/v1", 500, "UNKNOWN", None),
         ] {
             let body = serde_json::json!({"errors": [{"code": code}]}).to_string();
-            assert_eq!(Refusal::new(request, status, body.as_bytes()).hint(), hint, "{request} {status} {code}");
+            assert_eq!(ErrorResponse::new(request, status, body.as_bytes()).hint(), hint, "{request} {status} {code}");
         }
     }
 
     proptest::proptest! {
         #[test]
         fn never_panics(body: Vec<u8>, limit: String, remaining: String) {
-            let mut refusal = Refusal::new("x", 500, &body);
-            refusal.rate_limit = RateLimit::from_headers(Some(&limit), Some(&remaining));
-            proptest::prop_assert!(!refusal.to_string().contains('\x1b'));
+            let mut response = ErrorResponse::new("x", 500, &body);
+            response.rate_limit = RateLimit::from_headers(Some(&limit), Some(&remaining));
+            proptest::prop_assert!(!response.to_string().contains('\x1b'));
         }
     }
 }

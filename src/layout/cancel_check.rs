@@ -7,13 +7,13 @@ use std::sync::Arc;
 /// Tells whether the run was stopped. Long work on a layout asks between two pieces, so that it ends soon and removes
 /// what it has begun.
 #[derive(Clone)]
-pub(crate) struct CancelToken(Arc<dyn Fn() -> bool + Send + Sync>);
+pub(crate) struct CancelCheck(Arc<dyn Fn() -> bool + Send + Sync>);
 
 /// The cause inside the [`io::Error`] of work that was stopped.
 #[derive(Debug)]
 pub(super) struct Stopped;
 
-impl CancelToken {
+impl CancelCheck {
     /// A token that asks `is_stopped`, which must be cheap.
     pub(crate) fn new(is_stopped: impl Fn() -> bool + Send + Sync + 'static) -> Self {
         Self(Arc::new(is_stopped))
@@ -28,7 +28,7 @@ impl CancelToken {
     }
 }
 
-/// Whether an error comes from [`CancelToken::check`].
+/// Whether an error comes from [`CancelCheck::check`].
 pub(super) fn is_stopped(error: &io::Error) -> bool {
     error.get_ref().is_some_and(|cause| cause.is::<Stopped>())
 }

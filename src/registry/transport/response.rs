@@ -1,8 +1,8 @@
 use std::time::Duration;
 
 use bytes::Bytes;
+use reqwest::Version;
 use reqwest::header::HeaderMap;
-use reqwest::{Response, Version};
 use tokio::time::Instant;
 use url::Url;
 
@@ -12,10 +12,10 @@ use super::redact::redacted_text;
 use super::secrets::Secrets;
 use crate::image::Digest;
 use crate::memory::Budget;
-use crate::registry::error::{Error, ErrorKind, RateLimit, Refusal, TransportFault};
+use crate::registry::error::{Error, ErrorKind, ErrorResponse, RateLimit, TransportFault};
 
 /// Tokens and error bodies larger than this are not read; bytes.
-pub(crate) const MAX_TALK: u64 = 1 << 20;
+pub(crate) const MAX_ERROR_BODY: u64 = 1 << 20;
 
 /// Bytes of a body that must come within the idle timeout, unless the body ends before: a server
 /// that sends a byte a second would never end. Two kilobytes a second, with the default of 30 s. Blobs, which are streamed,
@@ -23,7 +23,7 @@ pub(crate) const MAX_TALK: u64 = 1 << 20;
 const MIN_PROGRESS: usize = 64 << 10;
 
 /// A registry's answer, its body read.
-pub(crate) struct Answer {
+pub(crate) struct Response {
     /// Method and path of the request.
     pub(crate) request: String,
     /// The URL that answered, after redirects and without a fragment. `Link` and `Location` are relative to it.
@@ -35,7 +35,7 @@ pub(crate) struct Answer {
     /// What messages may not show of the body.
     secrets: Secrets,
     /// The body, where it is streamed.
-    pub(crate) rest: Option<Response>,
+    pub(crate) rest: Option<reqwest::Response>,
     /// The host that answered, where the registry redirected to another.
     pub(crate) elsewhere: Option<String>,
 }
@@ -82,10 +82,10 @@ pub(crate) struct Reading<'a> {
     pub(crate) is_early: bool,
 }
 
-impl Answer {
+impl Response {
     /// Reads the body; of one that says what is wrong, its beginning.
     pub(crate) async fn read(
-        mut response: Response,
+        mut response: reqwest::Response,
         reading: Reading<'_>,
         elsewhere: Option<String>,
     ) -> Result<Self, Error> {
@@ -97,7 +97,8 @@ impl Answer {
             let (body, rest) = (Bytes::new(), Some(response));
             return Ok(Self { request, url, status, version, headers, body, secrets, rest, elsewhere });
         }
-        let body = match read_body(response, if status >= 400 { MAX_TALK } else { reading.limit }, &reading).await {
+        let body = match read_body(response, if status >= 400 { MAX_ERROR_BODY } else { reading.limit }, &reading).await
+        {
             Err(_) if status < 400 && !reading.needed => Bytes::new(),
             Err(error) if status >= 400 && (reading.is_early || !error.is_transient()) => Bytes::new(),
             body => body?,
@@ -167,25 +168,25 @@ impl Answer {
     }
 
     /// What an answer of 400 and above says.
-    pub(crate) fn refusal(&self) -> Refusal {
+    pub(crate) fn error_response(&self) -> ErrorResponse {
         let rate_limit = RateLimit::from_headers(self.header("ratelimit-limit"), self.header("ratelimit-remaining"));
         let body = String::from_utf8_lossy(&self.body);
         let request = self.secrets.scrub_foreign(&self.request);
-        let mut refusal = Refusal::new(request, self.status, self.secrets.scrub_foreign(&body).as_bytes());
+        let mut response = ErrorResponse::new(request, self.status, self.secrets.scrub_foreign(&body).as_bytes());
         if let (301..=303, Some(location)) = (self.status, self.header("location")) {
             let location = self.secrets.scrub_foreign(&redacted_text(location)).into_owned();
-            refusal.redirected_to = Some(location.into());
+            response.redirected_to = Some(location.into());
         }
-        Refusal { rate_limit, ..refusal }
+        ErrorResponse { rate_limit, ..response }
     }
 
     /// The error that an answer of 400 and above is.
     pub(crate) fn error(&self, subject: &str) -> Error {
-        let refusal = Box::new(self.refusal());
+        let response = Box::new(self.error_response());
         let kind = match self.elsewhere.clone() {
-            None => ErrorKind::Answer(refusal),
+            None => ErrorKind::Rejected(response),
             // It is not the registry's answer, and signing in would not change it.
-            Some(host) => ErrorKind::Elsewhere { host, refusal },
+            Some(host) => ErrorKind::RedirectTarget { host, response },
         };
         Error::new(subject, kind)
     }
@@ -193,7 +194,7 @@ impl Answer {
 
 /// Reads a whole body, up to `limit` bytes counted as they arrive, whatever Content-Length says. Its memory is charged to
 /// the run's budget for as long as the body is kept.
-async fn read_body(mut response: Response, limit: u64, reading: &Reading<'_>) -> Result<Bytes, Error> {
+async fn read_body(mut response: reqwest::Response, limit: u64, reading: &Reading<'_>) -> Result<Bytes, Error> {
     let broke_off = |reason: String| {
         let kind = ErrorKind::Transport { request: reading.request.clone(), reason: reason.into(), unsent: false };
         Error::transient(reading.subject, kind)

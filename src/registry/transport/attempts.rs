@@ -3,24 +3,24 @@
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
-use super::answer::Answer;
 use super::handle::Transport;
 use super::pause::Pause;
 use super::request::WireRequest;
+use super::response::Response;
 use super::retry;
 use super::retry_group::RetryGroup;
 use crate::event::Event;
 use crate::registry::error::{Error, ErrorKind, StopReason};
 
 /// The tries of one request.
-pub(crate) struct Tries<'a> {
+pub(crate) struct Attempts<'a> {
     transport: &'a Transport,
     request: &'a WireRequest,
     /// The registry that the request goes to, and its pause, which all requests to it share.
     host: Option<(&'a str, Arc<Pause>)>,
     /// What the request's content refers to may be unknown for a moment.
     refers_to_new: bool,
-    /// Raising the run's `Stop` ends the tries.
+    /// Raising the run's `CancelToken` ends the tries.
     stops: bool,
     failed: u32,
     /// A try was sent whose end is not known.
@@ -60,19 +60,19 @@ impl Transport {
     pub(crate) async fn wait_after(&self, error: &Error, failed: u32) -> Result<(), Error> {
         let policy = self.retry();
         let Some(time) = policy.wait(failed, None, fastrand::f64()).filter(|_| error.is_transient()) else {
-            return Err(error.clone().final_one());
+            return Err(error.clone().into_permanent());
         };
         let wait = Wait { time, for_all: false, why: error.to_string(), tries: (failed, policy.retries) };
         self.emit(|| wait.event(None));
         self.wait(tokio::time::sleep(time)).await.map_err(|interrupted| match interrupted {
-            Interrupted::Stopped(_) => error.clone().final_one(),
+            Interrupted::Stopped(_) => error.clone().into_permanent(),
             Interrupted::GroupFailed => error.clone().given_up(failed),
         })
     }
 
     /// Waits, unless the run is stopped or another part of the job has failed.
     async fn wait(&self, waiting: impl Future<Output = ()>) -> Result<(), Interrupted> {
-        match self.stop().or(RetryGroup::or(waiting)).await {
+        match self.cancel_token().run_until_cancelled(RetryGroup::run_until_failed(waiting)).await {
             Ok(Some(())) => Ok(()),
             Ok(None) => Err(Interrupted::GroupFailed),
             Err(reason) => Err(Interrupted::Stopped(reason)),
@@ -80,11 +80,11 @@ impl Transport {
     }
 }
 
-impl<'a> Tries<'a> {
+impl<'a> Attempts<'a> {
     /// The tries of a request that shares no pause with others. One that is needed after the run was stopped, to find out
     /// what became of a write, is sent all the same, once.
     pub(crate) fn new(transport: &'a Transport, request: &'a WireRequest) -> Self {
-        let stops = transport.stop().raised().is_none();
+        let stops = transport.cancel_token().reason().is_none();
         Self { transport, request, host: None, refers_to_new: false, stops, failed: 0, left_open: false, last: None }
     }
 
@@ -107,7 +107,7 @@ impl<'a> Tries<'a> {
             })?;
         }
         // The run may have been stopped even without a pause.
-        if let Some(reason) = transport.stop().raised() {
+        if let Some(reason) = transport.cancel_token().reason() {
             return Err(request.stopped(reason));
         }
         // A stop from here on ends it, also one that is raised before the next line.
@@ -127,22 +127,22 @@ impl<'a> Tries<'a> {
     /// Awaits one try. `None` after the back-off, if another try is to follow.
     pub(crate) async fn outcome_of(
         &mut self,
-        sending: impl Future<Output = Result<Answer, Error>>,
-    ) -> Option<Result<Answer, Error>> {
+        sending: impl Future<Output = Result<Response, Error>>,
+    ) -> Option<Result<Response, Error>> {
         let outcome = match self.unless_stopped(std::pin::pin!(sending)).await {
             Ok(outcome) => outcome,
             Err(reason) => return Some(Err(self.request.stopped(reason))),
         };
         match &outcome {
             // It was not sent.
-            Err(Error { kind: ErrorKind::Late, .. }) => return Some(outcome),
+            Err(Error { kind: ErrorKind::PreconditionStale, .. }) => return Some(outcome),
             Err(error) if error.is_given_up() => return self.given_up(outcome),
-            Ok(answer) => self.left_open |= matches!(answer.status, 408 | 502 | 504),
+            Ok(response) => self.left_open |= matches!(response.status, 408 | 502 | 504),
             Err(error) => self.left_open |= error.is_lost_answer(),
         }
         self.failed += 1;
         let Some(wait) = self.wait_before_another(&outcome) else {
-            return Some(outcome.map_err(Error::final_one));
+            return Some(outcome.map_err(Error::into_permanent));
         };
         match self.back_off(&wait).await {
             Ok(()) => {
@@ -150,7 +150,7 @@ impl<'a> Tries<'a> {
                 None
             }
             // The reason of the failure tells more than that the run was stopped before another try.
-            Err(Interrupted::Stopped(_)) => Some(outcome.map_err(Error::final_one)),
+            Err(Interrupted::Stopped(_)) => Some(outcome.map_err(Error::into_permanent)),
             Err(Interrupted::GroupFailed) => Some(Err(self.error_of(outcome).given_up(self.failed))),
         }
     }
@@ -159,22 +159,22 @@ impl<'a> Tries<'a> {
     /// should be known.
     async fn unless_stopped(
         &self,
-        sending: impl Future<Output = Result<Answer, Error>>,
-    ) -> Result<Result<Answer, Error>, StopReason> {
-        let stop = self.transport.stop();
+        sending: impl Future<Output = Result<Response, Error>>,
+    ) -> Result<Result<Response, Error>, StopReason> {
+        let stop = self.transport.cancel_token();
         if !self.stops {
             return Ok(sending.await);
         }
         if self.request.can_be_given_up() {
-            return stop.or(sending).await;
+            return stop.run_until_cancelled(sending).await;
         }
         let given_up = || Err(self.request.transport("given up, as the run is to end".into(), false, false));
-        Ok(stop.or_soon(sending).await.unwrap_or_else(|_| given_up()))
+        Ok(stop.run_until_cancelled_with_grace(sending).await.unwrap_or_else(|_| given_up()))
     }
 
     /// What follows a try that was given up because a job had failed. Where that was another job, which gave up on
     /// something that this one shares with it, such as a token, the request is sent again.
-    fn given_up(&mut self, outcome: Result<Answer, Error>) -> Option<Result<Answer, Error>> {
+    fn given_up(&mut self, outcome: Result<Response, Error>) -> Option<Result<Response, Error>> {
         if !RetryGroup::has_failed() {
             return None;
         }
@@ -184,14 +184,14 @@ impl<'a> Tries<'a> {
     }
 
     /// Decides whether the request is sent again, and when.
-    fn wait_before_another(&self, outcome: &Result<Answer, Error>) -> Option<Wait> {
+    fn wait_before_another(&self, outcome: &Result<Response, Error>) -> Option<Wait> {
         let (asked, for_all, why) = match outcome {
-            Ok(answer) if retry::is_transient(answer.status) => {
-                let asked = retry::asked_wait(answer.header("retry-after"), &answer.body, SystemTime::now());
-                (asked, retry::is_for_all(answer.status), answer.error(&self.request.subject))
+            Ok(response) if retry::is_transient(response.status) => {
+                let asked = retry::asked_wait(response.header("retry-after"), &response.body, SystemTime::now());
+                (asked, retry::is_for_all(response.status), response.error(&self.request.subject))
             }
-            Ok(answer) if self.refers_to_new && answer.refusal().is_unknown_content() => {
-                (None, false, answer.error(&self.request.subject))
+            Ok(response) if self.refers_to_new && response.error_response().is_unknown_content() => {
+                (None, false, response.error(&self.request.subject))
             }
             // A host that takes no connection takes none from other requests either.
             Err(error) if error.is_transient() => (None, error.is_unsent(), error.clone()),
@@ -219,7 +219,7 @@ impl<'a> Tries<'a> {
     }
 
     /// The error that a failed try ended in.
-    fn error_of(&self, outcome: Result<Answer, Error>) -> Error {
-        outcome.map_or_else(|error| error, |answer| answer.error(&self.request.subject))
+    fn error_of(&self, outcome: Result<Response, Error>) -> Error {
+        outcome.map_or_else(|error| error, |response| response.error(&self.request.subject))
     }
 }

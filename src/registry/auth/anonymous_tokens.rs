@@ -19,7 +19,7 @@ use crate::single_flight::SingleFlight;
 
 /// The anonymous tokens of a run, by origin and by what they were asked for.
 #[derive(Default)]
-pub(crate) struct VisitorTokens(SingleFlight<(Origin, Challenge), Token, NoToken>);
+pub(crate) struct AnonymousTokens(SingleFlight<(Origin, Challenge), Token, NoToken>);
 
 /// No token was issued: the answer of the other origin then stands.
 #[derive(Clone)]
@@ -28,7 +28,7 @@ struct NoToken {
     is_shared: bool,
 }
 
-impl VisitorTokens {
+impl AnonymousTokens {
     /// The `Authorization` value of an anonymous token for the origin of `url`, to which the registry at `api` redirected
     /// and which answered with this challenge. `None` if it wants something else, its realm breaks a rule for realms, or
     /// it issues no token.

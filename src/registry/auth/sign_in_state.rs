@@ -8,16 +8,16 @@ use super::credentials::Credentials;
 use crate::registry::error::{CredentialOrigin, Error, ErrorKind};
 
 /// What is known about signing in to one registry.
-pub(super) struct State {
+pub(super) struct SignInState {
     /// The registry's host.
     pub(super) registry: String,
     /// Where credentials come from.
     pub(super) credentials: Arc<Credentials>,
-    known: Mutex<Known>,
+    learned: Mutex<Learned>,
 }
 
 #[derive(Default)]
-pub(super) struct Known {
+pub(super) struct Learned {
     /// What the registry last asked for.
     pub(super) challenge: Option<Challenge>,
     /// The token service failed for two repositories, and not for one.
@@ -30,29 +30,29 @@ pub(super) struct Known {
     pub(super) refused: HashMap<CredentialOrigin, Error>,
 }
 
-impl State {
+impl SignInState {
     pub(super) fn new(registry: &str, credentials: Arc<Credentials>) -> Self {
-        Self { registry: registry.to_owned(), credentials, known: Mutex::default() }
+        Self { registry: registry.to_owned(), credentials, learned: Mutex::default() }
     }
 
-    pub(super) fn known(&self) -> MutexGuard<'_, Known> {
-        self.known.lock().unwrap_or_else(PoisonError::into_inner)
+    pub(super) fn learned(&self) -> MutexGuard<'_, Learned> {
+        self.learned.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Whether the registry has said by now that it wants to be signed in to.
     pub(super) fn is_challenged(&self) -> bool {
-        self.known().challenge.is_some()
+        self.learned().challenge.is_some()
     }
 
     /// Whether user and password go to the registry itself.
     pub(super) fn is_basic(&self) -> bool {
-        self.known().challenge == Some(Challenge::Basic)
+        self.learned().challenge == Some(Challenge::Basic)
     }
 
     /// Gives up a token service that does not work, where the registry takes user and password itself. Returns whether it
     /// does.
     pub(super) fn give_up_tokens(&self) -> bool {
-        let mut known = self.known();
+        let mut known = self.learned();
         let takes_basic = matches!(known.challenge, Some(Challenge::Bearer { or_basic: true, .. }));
         if takes_basic {
             known.challenge = Some(Challenge::Basic);
@@ -63,7 +63,7 @@ impl State {
 
     /// Takes in the challenge of an answer, if there is one. Returns whether the registry wants to be signed in to.
     pub(super) fn challenged(&self, challenge: Option<Challenge>) -> bool {
-        let mut known = self.known();
+        let mut known = self.learned();
         let is_basic_enough =
             known.is_without_tokens && matches!(challenge, Some(Challenge::Bearer { or_basic: true, .. }));
         if challenge.is_some() && !is_basic_enough {
