@@ -108,7 +108,7 @@ fn a_plan_says_what_a_push_does() {
   updated    HOST/whole:v1 (now BEFORE)
   created    HOST/whole:latest
 ",
-        index["size"], index["blobs"]["mounted"]["bytes"], index["blobs"]["sent"]["bytes"]
+        index["size"], index["blobs"]["mounted"]["bytes"], index["blobs"]["uploaded"]["bytes"]
     );
     assert_eq!(scene.neutral(&outcome.stdout), expected);
 
@@ -190,7 +190,7 @@ fn the_document_of_a_push() {
                 {"reference": "HOST/whole:latest", "tag": "latest", "state": "created"},
             ],
             "entries": [
-                entry("AMD64", "amd64", size(0), "HOST/whole:amd64", "there"),
+                entry("AMD64", "amd64", size(0), "HOST/whole:amd64", "existing"),
                 entry("ARM64", "arm64", size(1), "HOST/parts:arm64", "pushed"),
                 entry("RISCV64", "riscv64", size(2), "FAR/far:riscv64", "pushed"),
                 attestation,
@@ -202,9 +202,9 @@ fn the_document_of_a_push() {
             }],
             "warnings": [],
             "blobs": {
-                "there": blobs["there"],
+                "existing": blobs["existing"],
                 "mounted": {"count": 4, "bytes": blobs["mounted"]["bytes"]},
-                "sent": {"count": 2, "bytes": blobs["sent"]["bytes"]},
+                "uploaded": {"count": 2, "bytes": blobs["uploaded"]["bytes"]},
             },
         }],
     });
@@ -212,7 +212,7 @@ fn the_document_of_a_push() {
     assert_eq!(read, serde_json::from_str::<Value>(&scene.neutral(&expected.to_string())).unwrap());
     // Config and layer of the image: as many bytes as they have.
     let bytes: u64 = image_bytes(&scene.other, "far", &scene.digests[3].0);
-    assert_eq!(blobs["sent"]["bytes"], bytes);
+    assert_eq!(blobs["uploaded"]["bytes"], bytes);
 
     let again = document(&scene.push(&["--output", "json"]));
     let states = |result: &Value| {
@@ -587,7 +587,7 @@ fn a_plan_of_many() {
     let sum = |key: &str| {
         result["indexes"].as_array().unwrap().iter().map(|i| i["blobs"][key]["count"].as_u64().unwrap()).sum::<u64>()
     };
-    assert_eq!((sum("mounted"), sum("sent"), sum("there")), (2, 0, 0));
+    assert_eq!((sum("mounted"), sum("uploaded"), sum("existing")), (2, 0, 0));
     // The image, its config, a look for it and its blobs; a look at each target.
     let requests = scene.registry.requests(mark);
     assert_eq!(requests.len(), 2 + 3 + 20, "{requests:?}");

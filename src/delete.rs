@@ -9,7 +9,7 @@ use crate::image::{Digest, Location, Manifest, UntrustedText, media_type};
 use crate::store::{self, Run, Store};
 
 /// Tags looked at at once.
-const AT_ONCE: usize = 16;
+const MAX_CONCURRENT: usize = 16;
 
 /// What was deleted.
 #[derive(Debug, Clone)]
@@ -145,7 +145,7 @@ pub async fn delete(store: &Store, named: &Location, options: &DeleteOptions) ->
 async fn uses(store: &Store, at: &Location, digest: &Digest) -> Result<Uses, store::Error> {
     let all = store.every_tag(&at.without_name()).await?;
     let look = async |tag: UntrustedText| (use_of(store, &at.with_tag(&tag), digest).await, tag);
-    let mut looked = std::pin::pin!(stream::iter(all).map(look).buffer_unordered(AT_ONCE));
+    let mut looked = std::pin::pin!(stream::iter(all).map(look).buffer_unordered(MAX_CONCURRENT));
     let mut uses = Uses::default();
     while let Some((found, tag)) = looked.next().await {
         match found {

@@ -8,10 +8,10 @@ use std::sync::{Arc, Mutex, PoisonError};
 /// Deduplicates concurrent work per key: the first caller runs it, later callers await its result. A value is kept. A
 /// failure is passed on to the callers that waited for it, and the next caller runs the work again.
 pub(crate) struct SingleFlight<K, V, E> {
-    slots: Mutex<HashMap<K, Arc<Slot<V, E>>>>,
+    flights: Mutex<HashMap<K, Arc<Flight<V, E>>>>,
 }
 
-struct Slot<V, E> {
+struct Flight<V, E> {
     /// The number of times that the work was done, with or without success.
     ended: AtomicU64,
     last: tokio::sync::Mutex<Option<Result<V, E>>>,
@@ -19,7 +19,7 @@ struct Slot<V, E> {
 
 impl<K, V, E> Default for SingleFlight<K, V, E> {
     fn default() -> Self {
-        Self { slots: Mutex::default() }
+        Self { flights: Mutex::default() }
     }
 }
 
@@ -38,50 +38,50 @@ impl<K: Eq + Hash + Clone, V: Clone, E: Clone> SingleFlight<K, V, E> {
         counts: impl Fn(&E) -> bool,
         work: impl Future<Output = Result<V, E>>,
     ) -> Result<V, E> {
-        let slot = self.slot(key);
-        let before = slot.ended.load(Ordering::Acquire);
-        let mut last = slot.last.lock().await;
+        let flight = self.flight(key);
+        let before = flight.ended.load(Ordering::Acquire);
+        let mut last = flight.last.lock().await;
         match last.as_ref() {
             Some(Ok(value)) if is_fresh(value) => return Ok(value.clone()),
-            Some(Err(error)) if slot.ended.load(Ordering::Acquire) > before && counts(error) => {
+            Some(Err(error)) if flight.ended.load(Ordering::Acquire) > before && counts(error) => {
                 return Err(error.clone());
             }
             _ => {}
         }
         let outcome = work.await;
         *last = Some(outcome.clone());
-        slot.ended.fetch_add(1, Ordering::Release);
+        flight.ended.fetch_add(1, Ordering::Release);
         outcome
     }
 
     /// Returns the value that is kept for a key, fresh or not, once no work for the key is under way.
     pub(crate) async fn peek(&self, key: &K) -> Option<V> {
-        self.slot(key).last.lock().await.as_ref().and_then(|last| last.as_ref().ok().cloned())
+        self.flight(key).last.lock().await.as_ref().and_then(|last| last.as_ref().ok().cloned())
     }
 
     /// Drops all values.
     pub(crate) fn clear(&self) {
-        self.slots.lock().unwrap_or_else(PoisonError::into_inner).clear();
+        self.flights.lock().unwrap_or_else(PoisonError::into_inner).clear();
     }
 
     /// Drops the value of a key.
     pub(crate) fn forget(&self, key: &K) {
-        self.slots.lock().unwrap_or_else(PoisonError::into_inner).remove(key);
+        self.flights.lock().unwrap_or_else(PoisonError::into_inner).remove(key);
     }
 
     /// Drops the value of a key if `is_stale` says so, once no work for the key is under way.
     pub(crate) async fn forget_if(&self, key: &K, is_stale: impl Fn(&V) -> bool) {
-        let slot = self.slot(key);
-        let mut last = slot.last.lock().await;
+        let flight = self.flight(key);
+        let mut last = flight.last.lock().await;
         if matches!(last.as_ref(), Some(Ok(value)) if is_stale(value)) {
             *last = None;
         }
     }
 
-    fn slot(&self, key: &K) -> Arc<Slot<V, E>> {
-        let mut slots = self.slots.lock().unwrap_or_else(PoisonError::into_inner);
-        let new = || Arc::new(Slot { ended: AtomicU64::new(0), last: tokio::sync::Mutex::new(None) });
-        Arc::clone(slots.entry(key.clone()).or_insert_with(new))
+    fn flight(&self, key: &K) -> Arc<Flight<V, E>> {
+        let mut flights = self.flights.lock().unwrap_or_else(PoisonError::into_inner);
+        let new = || Arc::new(Flight { ended: AtomicU64::new(0), last: tokio::sync::Mutex::new(None) });
+        Arc::clone(flights.entry(key.clone()).or_insert_with(new))
     }
 }
 
@@ -97,9 +97,9 @@ mod tests {
 
     /// Counts how often it runs, and returns the count, as a value or as a failure.
     #[derive(Default)]
-    struct Work(Mutex<u32>);
+    struct CountedWork(Mutex<u32>);
 
-    impl Work {
+    impl CountedWork {
         async fn run(&self, fails: bool) -> Result<u32, u32> {
             tokio::task::yield_now().await;
             let mut count = self.0.lock().unwrap();
@@ -111,7 +111,7 @@ mod tests {
     #[test]
     fn concurrent_callers_share_one_run_and_its_failure() {
         block_on(async {
-            let (flight, work) = (SingleFlight::<&str, u32, u32>::default(), Work::default());
+            let (flight, work) = (SingleFlight::<&str, u32, u32>::default(), CountedWork::default());
             assert_eq!(flight.get(&"a", work.run(true)).await, Err(1));
             let failed = join_all((0..9).map(|_| flight.get(&"b", work.run(true)))).await;
             assert_eq!(failed, vec![Err(2); 9], "callers that waited share the failure");
@@ -126,7 +126,7 @@ mod tests {
     #[test]
     fn a_value_that_is_not_fresh_is_replaced_once() {
         block_on(async {
-            let (flight, work) = (SingleFlight::<&str, u32, u32>::default(), Work::default());
+            let (flight, work) = (SingleFlight::<&str, u32, u32>::default(), CountedWork::default());
             assert_eq!(flight.get_with(&"a", |_| true, |_| true, work.run(false)).await, Ok(1));
             assert_eq!(flight.get_with(&"a", |_| true, |_| true, work.run(false)).await, Ok(1));
             let values =
@@ -144,7 +144,7 @@ mod tests {
     #[test]
     fn a_failure_that_does_not_count_is_not_shared() {
         block_on(async {
-            let (flight, work) = (SingleFlight::<&str, u32, u32>::default(), Work::default());
+            let (flight, work) = (SingleFlight::<&str, u32, u32>::default(), CountedWork::default());
             let calls = (0..3).map(|_| flight.get_with(&"a", |_| true, |error| *error > 1, work.run(true)));
             assert_eq!(join_all(calls).await, [Err(1), Err(2), Err(2)]);
         });
@@ -153,7 +153,7 @@ mod tests {
     #[test]
     fn a_value_is_dropped_only_if_it_is_the_stale_one() {
         block_on(async {
-            let (flight, work) = (SingleFlight::<&str, u32, u32>::default(), Work::default());
+            let (flight, work) = (SingleFlight::<&str, u32, u32>::default(), CountedWork::default());
             flight.forget_if(&"a", |_| true).await;
             assert_eq!(flight.peek(&"a").await, None);
             assert_eq!(flight.get(&"a", work.run(false)).await, Ok(1));
@@ -168,7 +168,7 @@ mod tests {
     #[test]
     fn work_that_is_dropped_is_run_by_the_next_caller() {
         block_on(async {
-            let (flight, work) = (SingleFlight::<&str, u32, u32>::default(), Work::default());
+            let (flight, work) = (SingleFlight::<&str, u32, u32>::default(), CountedWork::default());
             let dropped = flight.get(&"a", std::future::pending());
             assert!(tokio::time::timeout(std::time::Duration::from_millis(1), dropped).await.is_err());
             assert_eq!(flight.get(&"a", work.run(false)).await, Ok(1));

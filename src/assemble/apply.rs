@@ -9,7 +9,7 @@ use super::log::Log;
 use super::merge;
 use super::options::PushOptions;
 use super::plan::Plan;
-use super::report::Report;
+use super::report::PushReport;
 use super::resolve::{self, Resolved};
 use super::source::Sources;
 use crate::event::Warning;
@@ -28,10 +28,10 @@ use crate::store::{
 /// # Errors
 /// Sources that cannot be used, all at once; a plan that cannot be made; or a write that failed, with what was written
 /// before it.
-pub async fn push(store: &Store, spec: &Spec, options: &PushOptions) -> Result<Report, Error> {
+pub async fn push(store: &Store, spec: &Spec, options: &PushOptions) -> Result<PushReport, Error> {
     let run = Run::new(store, options.dry_run);
     let report = Assembler::new(&run, std::slice::from_ref(spec), options).push(spec).await?;
-    match run.finish().await {
+    match run.commit().await {
         Ok(()) => Ok(report),
         Err(error) => {
             let published = PublishReport { descriptor: report.plan.descriptor, tags: report.tags };
@@ -55,7 +55,7 @@ impl<'a> Assembler<'a> {
     }
 
     /// Assembles one of the indexes; see [`push`].
-    pub(crate) async fn push(&self, spec: &Spec) -> Result<Report, Error> {
+    pub(crate) async fn push(&self, spec: &Spec) -> Result<PushReport, Error> {
         let store = self.run.store();
         let _intent = store.will_push(&spec.target);
         let log = Log::new(store, &spec.target, self.run.is_dry());
@@ -64,13 +64,13 @@ impl<'a> Assembler<'a> {
         report
     }
 
-    async fn assemble(&self, spec: &Spec, log: &Log) -> Result<Report, Error> {
+    async fn assemble(&self, spec: &Spec, log: &Log) -> Result<PushReport, Error> {
         let (run, store, options) = (self.run, self.run.store(), self.options);
         log.warn(&spec.warnings.iter().cloned().map(Warning::Spec).collect::<Vec<_>>());
         let fetching = resolve::fetch_sources(store, &self.sources, spec, options.ignore_missing);
         let resolving = resolve::resolve(store, &self.configs, &fetching, spec, options, log);
         let placing = async {
-            let children = resolve::children(&fetching, spec, options.ignore_missing).await;
+            let children = resolve::source_manifests(&fetching, spec, options.ignore_missing).await;
             let errors = run.place_blobs(&spec.target, &children, &|step| log.step(step)).await;
             (children, errors)
         };
@@ -96,7 +96,7 @@ impl<'a> Assembler<'a> {
         }
         let published = run.publish(&publication, &|step| log.step(step)).await?;
         refer(run, &plan, &published.tags).await?;
-        Ok(Report::new(plan, published.tags, log, run.is_dry()))
+        Ok(PushReport::new(plan, published.tags, log, run.is_dry()))
     }
 
     /// Adds the images to what the target holds, beside other writers.
@@ -106,7 +106,7 @@ impl<'a> Assembler<'a> {
         first: &Plan,
         existing: Existing,
         log: &Log,
-    ) -> Result<Report, Error> {
+    ) -> Result<PushReport, Error> {
         let (spec, PushOptions { if_match, wait, settle, .. }) = (addition.spec, self.options);
         let tags: Vec<Location> = spec.locations().skip(1).collect();
         let convergence = Convergence {
@@ -123,7 +123,7 @@ impl<'a> Assembler<'a> {
         // What others wrote meanwhile may be a mistake together with it.
         log.warn(last.warnings.iter().filter(|warning| !first.warnings.contains(warning)));
         refer(self.run, &last, &published.tags).await?;
-        Ok(Report::new(last.compared_with(&existing), published.tags, log, false))
+        Ok(PushReport::new(last.compared_with(&existing), published.tags, log, false))
     }
 
     /// Reads what the target holds, if that is compared or changed, and what the tags point at, as far as that is needed.
@@ -193,10 +193,10 @@ impl Edit for Addition<'_> {
         Ok(plan)
     }
 
-    fn stands(&self, existing: &Existing, before: &Existing) -> bool {
+    fn still_applied(&self, existing: &Existing, before: &Existing) -> bool {
         let (given, nothing) = (Plan::given(self.spec, self.resolved), Index::default());
         let before = before.manifest().map_or(&nothing, |before| &before.index);
-        existing.manifest().is_some_and(|now| now.is_index && merge::holds(&now.index, &given, before))
+        existing.manifest().is_some_and(|now| now.is_index && merge::still_holds(&now.index, &given, before))
     }
 
     fn plan_unchanged(&self, existing: &Existing) -> Result<Plan, PlanError> {

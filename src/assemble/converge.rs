@@ -15,9 +15,9 @@ use crate::store::{
 };
 
 /// How often a change is made when other writers undo it.
-const TRIES: u32 = 50;
+const MAX_ATTEMPTS: u32 = 50;
 /// Writers that collided wait for a random time of up to this, if there is no settling time.
-const JITTER: Duration = Duration::from_millis(100);
+const MAX_JITTER: Duration = Duration::from_millis(100);
 
 /// A change of what a tag holds.
 pub(super) trait Edit {
@@ -26,7 +26,7 @@ pub(super) trait Edit {
 
     /// Whether the change stands after it was written over `before`. Another writer may have put something of its own in
     /// its place, but not what was there before: a writer that read the tag too early does that.
-    fn stands(&self, existing: &Existing, before: &Existing) -> bool;
+    fn still_applied(&self, existing: &Existing, before: &Existing) -> bool;
 
     /// The plan of what the tag holds, unchanged.
     fn plan_unchanged(&self, existing: &Existing) -> Result<Plan, PlanError>;
@@ -80,7 +80,7 @@ impl Convergence<'_> {
                 if self.is_still(&existing, &report).await {
                     return Ok((plan, progress.report(report)));
                 }
-                if progress.attempts > TRIES {
+                if progress.attempts > MAX_ATTEMPTS {
                     return Err(self.contended(&plan, &progress));
                 }
                 existing = self.read(&plan, &progress).await?;
@@ -89,8 +89,8 @@ impl Convergence<'_> {
     }
 
     fn plan(&self, existing: &Existing, progress: &Progress) -> Result<Plan, Error> {
-        let stands = progress.before.as_ref().is_some_and(|before| self.edit.stands(existing, before));
-        let planned = if stands { self.edit.plan_unchanged(existing) } else { self.edit.plan(existing) };
+        let still_applied = progress.before.as_ref().is_some_and(|before| self.edit.still_applied(existing, before));
+        let planned = if still_applied { self.edit.plan_unchanged(existing) } else { self.edit.plan(existing) };
         planned.map_err(|error| self.unplanned(error, progress))
     }
 
@@ -101,19 +101,19 @@ impl Convergence<'_> {
             Ok(report) => progress.add(self.target, &report),
             Err(error) if error.is_changed() && self.if_match.is_none() => {
                 progress.is_settled = false;
-                return self.start_over(plan, progress).await;
+                return self.restart(plan, progress).await;
             }
             Err(error) => return Err(progress.of(error).into()),
         }
         let now = self.settled(plan, progress).await?;
-        progress.is_settled = self.edit.stands(&now, &existing);
+        progress.is_settled = self.edit.still_applied(&now, &existing);
         progress.before = Some(existing);
-        if progress.is_settled { Ok(now) } else { self.start_over(plan, progress).await }
+        if progress.is_settled { Ok(now) } else { self.restart(plan, progress).await }
     }
 
     /// Checks that the target may be written: not for ever, and only over what it must point at.
     fn check_may_write(&self, plan: &Plan, existing: &Existing, progress: &Progress) -> Result<(), Error> {
-        if progress.attempts > TRIES || (self.if_match.is_some() && progress.writes > 0) {
+        if progress.attempts > MAX_ATTEMPTS || (self.if_match.is_some() && progress.writes > 0) {
             return Err(self.contended(plan, progress));
         }
         let Some(if_match) = self.if_match else { return Ok(()) };
@@ -168,9 +168,9 @@ impl Convergence<'_> {
     }
 
     /// What the target holds after a random time, which differs between writers that collided.
-    async fn start_over(&self, plan: &Plan, progress: &Progress) -> Result<Existing, Error> {
-        self.log.started_over();
-        let longest = self.settle.max(JITTER) * progress.attempts.min(4);
+    async fn restart(&self, plan: &Plan, progress: &Progress) -> Result<Existing, Error> {
+        self.log.restarted();
+        let longest = self.settle.max(MAX_JITTER) * progress.attempts.min(4);
         self.sleep(longest.mul_f64(fastrand::f64()), plan, progress).await?;
         self.read(plan, progress).await
     }

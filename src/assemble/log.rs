@@ -35,8 +35,8 @@ impl Log {
         self.events.emit(&Event::Resolved { target: self.target.clone(), source, digest });
     }
 
-    pub(super) fn started_over(&self) {
-        self.events.emit(&Event::StartedOver { target: self.target.clone() });
+    pub(super) fn restarted(&self) {
+        self.events.emit(&Event::Restarted { target: self.target.clone() });
     }
 
     pub(super) fn step(&self, step: Step) {
@@ -47,7 +47,7 @@ impl Log {
     }
 
     /// The steps and the skipped sources so far.
-    pub(super) fn so_far(&self) -> (Vec<Step>, Vec<Skipped>) {
+    pub(super) fn snapshot(&self) -> (Vec<Step>, Vec<Skipped>) {
         let steps = self.steps.lock().unwrap_or_else(PoisonError::into_inner).clone();
         (steps, self.skipped.lock().unwrap_or_else(PoisonError::into_inner).clone())
     }

@@ -16,16 +16,16 @@ pub enum Selector {
 /// Puts the entries of `new` into `held`: an image takes the place of that for the same platform, or follows the
 /// others. Attestations come last; those of an image that is gone, or that comes with others, are gone as well. What
 /// `new` says of the index itself counts more.
-pub(super) fn append(held: &Index, new: &Index) -> Index {
+pub(super) fn append(existing: &Index, new: &Index) -> Index {
     let (new_attestations, new_images): (Vec<_>, Vec<_>) =
         new.manifests.iter().partition(|entry| entry.is_attestation());
     let mut used = vec![false; new_images.len()];
     let mut manifests: Vec<Descriptor> = Vec::new();
-    for old in held.manifests.iter().filter(|entry| !entry.is_attestation()) {
+    for old in existing.manifests.iter().filter(|entry| !entry.is_attestation()) {
         let position = |is: &dyn Fn(&Descriptor) -> bool| new_images.iter().position(|image| is(image));
         let place = position(&|image| image.platform == old.platform && !image.has_other_marks(old))
             .or_else(|| position(&|image| image.platform == old.platform))
-            .or_else(|| position(&|image| is_unnamed(image, old) || gives_way(old, image, held)));
+            .or_else(|| position(&|image| is_without_platform(image, old) || is_replaced_by(old, image, existing)));
         match place.and_then(|at| Some((*new_images.get(at)?, used.get_mut(at)?))) {
             Some((image, used)) if !*used => {
                 *used = true;
@@ -39,18 +39,18 @@ pub(super) fn append(held: &Index, new: &Index) -> Index {
     let rest = new_images.iter().zip(&used).filter(|(_, used)| !**used);
     manifests.extend(rest.map(|(image, _)| (*image).clone()));
     let renewed: HashSet<&UntrustedText> = new_attestations.iter().filter_map(|entry| image_of(entry)).collect();
-    let old = held.manifests.iter().filter(|entry| entry.is_attestation());
+    let old = existing.manifests.iter().filter(|entry| entry.is_attestation());
     let kept = old.filter(|entry| image_of(entry).is_none_or(|image| !renewed.contains(image)));
     attach(&mut manifests, kept.chain(new_attestations.iter().copied()));
-    let mut annotations = held.annotations.clone();
+    let mut annotations = existing.annotations.clone();
     annotations.extend(new.annotations.clone());
-    if is_reordered(&held.manifests, &manifests) {
+    if is_reordered(&existing.manifests, &manifests) {
         // There is nothing to change, in whatever order it is.
-        manifests.clone_from(&held.manifests);
+        manifests.clone_from(&existing.manifests);
     }
     Index {
-        artifact_type: new.artifact_type.clone().or_else(|| held.artifact_type.clone()),
-        subject: new.subject.clone().or_else(|| held.subject.clone()),
+        artifact_type: new.artifact_type.clone().or_else(|| existing.artifact_type.clone()),
+        subject: new.subject.clone().or_else(|| existing.subject.clone()),
         manifests,
         annotations,
     }
@@ -65,31 +65,34 @@ fn is_reordered(one: &[Descriptor], other: &[Descriptor]) -> bool {
 
 /// Whether what `new` brought to `before` is in `held`: others may have put images of theirs in the place of its own,
 /// and said something else of the index. What was there before is nobody's since.
-pub(super) fn holds(held: &Index, new: &Index, before: &Index) -> bool {
+pub(super) fn still_holds(existing: &Index, new: &Index, before: &Index) -> bool {
     let place = |index: &Index, entry: &Descriptor| -> Vec<Digest> {
         let images = index.manifests.iter().filter(|image| !image.is_attestation() && is_same_platform(image, entry));
         images.map(|image| image.digest.clone()).collect()
     };
     let has = |entry: &Descriptor| {
-        let (now, then) = (place(held, entry), place(before, entry));
+        let (now, then) = (place(existing, entry), place(before, entry));
         now.contains(&entry.digest) || now.iter().any(|digest| !then.contains(digest))
     };
     new.manifests.iter().filter(|entry| !entry.is_attestation()).all(has)
-        && new
-            .annotations
-            .iter()
-            .all(|(key, value)| stays(held.annotations.get(key), Some(value), before.annotations.get(key)))
-        && stays(held.artifact_type.as_ref(), new.artifact_type.as_ref(), before.artifact_type.as_ref())
-        && stays(held.subject.as_ref(), new.subject.as_ref(), before.subject.as_ref())
+        && new.annotations.iter().all(|(key, value)| {
+            is_kept_or_replaced(existing.annotations.get(key), Some(value), before.annotations.get(key))
+        })
+        && is_kept_or_replaced(
+            existing.artifact_type.as_ref(),
+            new.artifact_type.as_ref(),
+            before.artifact_type.as_ref(),
+        )
+        && is_kept_or_replaced(existing.subject.as_ref(), new.subject.as_ref(), before.subject.as_ref())
 }
 
 /// Whether something is what it was to be, or what others made of it since.
-fn stays<T: PartialEq>(now: Option<&T>, wanted: Option<&T>, before: Option<&T>) -> bool {
+fn is_kept_or_replaced<T: PartialEq>(now: Option<&T>, wanted: Option<&T>, before: Option<&T>) -> bool {
     wanted.is_none() || now == wanted || (now.is_some() && now != before)
 }
 
 /// Whether what was chosen is gone. One for the same platform, with another digest, was put there by others.
-pub(super) fn lacks(held: &Index, chosen: &[Chosen]) -> bool {
+pub(super) fn is_removed(existing: &Index, chosen: &[Chosen]) -> bool {
     let is_chosen = |entry: &Descriptor| {
         chosen.iter().any(|chosen| match chosen {
             Chosen::Digest(digest) => entry.digest == *digest,
@@ -98,19 +101,19 @@ pub(super) fn lacks(held: &Index, chosen: &[Chosen]) -> bool {
             }
         })
     };
-    !held.manifests.iter().any(is_chosen)
+    !existing.manifests.iter().any(is_chosen)
 }
 
 /// Whether an old entry runs on the machines of a new image and leaves its place to it. One with another spelling of the
 /// variant, such as `linux/arm` beside `linux/arm/v7`, stays if there is one for exactly the platform of the new image.
-fn gives_way(old: &Descriptor, image: &Descriptor, held: &Index) -> bool {
+fn is_replaced_by(old: &Descriptor, image: &Descriptor, existing: &Index) -> bool {
     let variant = |entry: &Descriptor| entry.platform.as_ref().map(|platform| platform.variant.clone());
-    let has_exact = || held.manifests.iter().any(|old| !old.is_attestation() && old.platform == image.platform);
+    let has_exact = || existing.manifests.iter().any(|old| !old.is_attestation() && old.platform == image.platform);
     is_same_platform(image, old) && (variant(old) == variant(image) || !has_exact())
 }
 
 /// Whether an old entry is this image, listed without a platform.
-fn is_unnamed(image: &Descriptor, old: &Descriptor) -> bool {
+fn is_without_platform(image: &Descriptor, old: &Descriptor) -> bool {
     old.platform.is_none() && image.digest == old.digest
 }
 
@@ -131,12 +134,12 @@ pub enum SelectorProblem {
     #[error("it holds no entry with digest {0}")]
     NoDigest(Digest),
     /// No entry is for the platform.
-    #[error("it holds no entry for {wanted}; it holds {held}{}", suggestion(.wanted))]
+    #[error("it holds no entry for {wanted}; it holds {existing}{}", suggestion(.wanted))]
     NoPlatform {
         /// The platform of the selector.
         wanted: Box<Platform>,
         /// The platforms that the index has.
-        held: UntrustedText,
+        existing: UntrustedText,
     },
     /// Several different images are for the platform.
     #[error("it holds {} images for {wanted}: {}", .digests.len(), .digests.join(", "))]
@@ -153,10 +156,14 @@ pub enum SelectorProblem {
 ///
 /// # Errors
 /// Every selector that does not stand for one image.
-pub(super) fn choose(held: &Index, named: &Index, selectors: &[Selector]) -> Result<Vec<Chosen>, Vec<SelectorProblem>> {
+pub(super) fn choose(
+    existing: &Index,
+    named: &Index,
+    selectors: &[Selector],
+) -> Result<Vec<Chosen>, Vec<SelectorProblem>> {
     let (mut chosen, mut problems) = (Vec::new(), Vec::new());
     for selector in selectors {
-        match choose_one(held, named, selector) {
+        match choose_one(existing, named, selector) {
             Ok(found) => chosen.push(found),
             Err(problem) => problems.push(problem),
         }
@@ -164,19 +171,22 @@ pub(super) fn choose(held: &Index, named: &Index, selectors: &[Selector]) -> Res
     if problems.is_empty() { Ok(chosen) } else { Err(problems) }
 }
 
-fn choose_one(held: &Index, named: &Index, selector: &Selector) -> Result<Chosen, SelectorProblem> {
+fn choose_one(existing: &Index, named: &Index, selector: &Selector) -> Result<Chosen, SelectorProblem> {
     let wanted = match selector {
         Selector::Platform(wanted) => wanted,
-        Selector::Digest(digest) if held.manifests.iter().any(|entry| entry.digest == *digest) => {
+        Selector::Digest(digest) if existing.manifests.iter().any(|entry| entry.digest == *digest) => {
             return Ok(Chosen::Digest(digest.clone()));
         }
         Selector::Digest(digest) => return Err(SelectorProblem::NoDigest(digest.clone())),
     };
     match named.images_for(wanted).as_slice() {
-        [] => Err(SelectorProblem::NoPlatform { wanted: Box::new(wanted.clone()), held: named.held().into() }),
+        [] => Err(SelectorProblem::NoPlatform {
+            wanted: Box::new(wanted.clone()),
+            existing: named.platform_list().into(),
+        }),
         // One image may be listed several times.
         [(at, entry), rest @ ..] if rest.iter().all(|(_, other)| *other == *entry) => {
-            let listed = held.manifests.get(*at).and_then(|listed| listed.platform.clone());
+            let listed = existing.manifests.get(*at).and_then(|listed| listed.platform.clone());
             match listed.filter(|platform| !platform.is_empty()) {
                 Some(platform) => Ok(Chosen::Platform(platform, entry.digest.clone())),
                 None => Ok(Chosen::Digest(entry.digest.clone())),
@@ -191,24 +201,24 @@ fn choose_one(held: &Index, named: &Index, selector: &Selector) -> Result<Chosen
 
 /// The index without what was chosen, as far as it is there, and without the attestations of that; nothing if no image
 /// would be left.
-pub(super) fn without(held: &Index, chosen: &[Chosen]) -> Option<Index> {
+pub(super) fn without(existing: &Index, chosen: &[Chosen]) -> Option<Index> {
     let goes = |entry: &Descriptor| {
         chosen.iter().any(|chosen| match chosen {
             Chosen::Digest(digest) => entry.digest == *digest,
             Chosen::Platform(platform, _) => !entry.is_attestation() && entry.platform.as_ref() == Some(platform),
         })
     };
-    if !held.manifests.iter().any(goes) {
-        return Some(held.clone());
+    if !existing.manifests.iter().any(goes) {
+        return Some(existing.clone());
     }
-    let left = held.manifests.iter().filter(|entry| !goes(entry));
+    let left = existing.manifests.iter().filter(|entry| !goes(entry));
     let (attestations, images): (Vec<_>, Vec<_>) = left.partition(|entry| entry.is_attestation());
     let mut manifests: Vec<Descriptor> = images.into_iter().cloned().collect();
     if manifests.is_empty() {
         return None;
     }
     attach(&mut manifests, attestations.into_iter());
-    Some(Index { manifests, ..held.clone() })
+    Some(Index { manifests, ..existing.clone() })
 }
 
 /// Adds the attestations of these images, each once.

@@ -24,4 +24,4 @@ pub use merge::{Selector, SelectorProblem};
 pub use options::{PushOptions, RemoveOptions, RemoveRequest};
 pub use plan::{Plan, PlannedEntry};
 pub use remove::remove;
-pub use report::{Placement, Report, Volume};
+pub use report::{BlobStats, Placement, PushReport};

@@ -5,7 +5,7 @@ use crate::image::Location;
 use crate::store::IfMatch;
 
 /// A write that other writers have begun is over by then in almost every case.
-const SETTLE: Duration = Duration::from_secs(1);
+const DEFAULT_SETTLE: Duration = Duration::from_secs(1);
 
 /// How to push.
 #[derive(Debug, Clone)]
@@ -36,7 +36,7 @@ impl Default for PushOptions {
             wait: false,
             strict: false,
             dry_run: false,
-            settle: SETTLE,
+            settle: DEFAULT_SETTLE,
         }
     }
 }
@@ -63,6 +63,6 @@ pub struct RemoveOptions {
 
 impl Default for RemoveOptions {
     fn default() -> Self {
-        Self { if_match: None, dry_run: false, settle: SETTLE }
+        Self { if_match: None, dry_run: false, settle: DEFAULT_SETTLE }
     }
 }

@@ -15,8 +15,8 @@ use super::source::SourceImage;
 use super::unknown::UnknownFields;
 use crate::event::Warning;
 use crate::image::{
-    Annotations, Descriptor, Digest, Index, IndexKind, Location, MAX_PUSHED_MANIFEST, Platform, UntrustedText, go_json,
-    index_bytes, index_json, media_type,
+    Annotations, Descriptor, Digest, Index, IndexKind, Location, MAX_PUSHED_MANIFEST, Platform, UntrustedText,
+    index_bytes, index_json, media_type, to_go_json,
 };
 use crate::spec::{Attestations, Form, Spec};
 use crate::store::SourceManifest;
@@ -286,7 +286,7 @@ fn written(kind: IndexKind, index: &Index, changed: Option<&ExistingManifest>) -
     }
     let mut value = index_json(kind, index).map_err(|error| error.to_string())?;
     unknown.put_into(&mut value, &index.manifests);
-    go_json(&value, "  ").map_err(|error| error.to_string())
+    to_go_json(&value, "  ").map_err(|error| error.to_string())
 }
 
 /// Which form an index takes.

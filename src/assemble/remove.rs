@@ -8,7 +8,7 @@ use super::log::Log;
 use super::merge::{self, Chosen, Selector};
 use super::options::{RemoveOptions, RemoveRequest};
 use super::plan::Plan;
-use super::report::Report;
+use super::report::PushReport;
 use crate::image::{Index, Location};
 use crate::store::{Error as StoreError, Publication, Run, Store, TagTarget};
 
@@ -17,7 +17,7 @@ use crate::store::{Error as StoreError, Publication, Run, Store, TagTarget};
 /// # Errors
 /// The tag is not that of an index; a selector stands for no entry, or for several images; no image would be left; or a
 /// write failed.
-pub async fn remove(store: &Store, request: &RemoveRequest, options: &RemoveOptions) -> Result<Report, Error> {
+pub async fn remove(store: &Store, request: &RemoveRequest, options: &RemoveOptions) -> Result<PushReport, Error> {
     let RemoveRequest { target, selectors } = request;
     let (run, log) = (Run::new(store, options.dry_run), Log::new(store, target, options.dry_run));
     let _intent = store.will_push(target);
@@ -41,15 +41,15 @@ pub async fn remove(store: &Store, request: &RemoveRequest, options: &RemoveOpti
         let publication = Publication::new(target, &plan.descriptor, &plan.bytes, &[]);
         let publication = Publication { tags: vec![tag], ..publication };
         let published = run.publish(&publication, &|step| log.step(step)).await?;
-        return Ok(Report::new(plan, published.tags, &log, true));
+        return Ok(PushReport::new(plan, published.tags, &log, true));
     }
     let (edit, if_match) = (&removal, options.if_match.as_ref());
     let convergence =
         Convergence { run: &run, target, tags: &[], edit, if_match, wait: false, settle: options.settle, log: &log };
     let (plan, published) = convergence.run(existing.clone()).await?;
     refer(&run, &plan, &published.tags).await?;
-    run.finish().await.map_err(Error::Target)?;
-    Ok(Report::new(plan.compared_with(&existing), published.tags, &log, false))
+    run.commit().await.map_err(Error::Target)?;
+    Ok(PushReport::new(plan.compared_with(&existing), published.tags, &log, false))
 }
 
 /// The index with the platforms of configs where its entries have none, if a selector needs them.
@@ -86,8 +86,8 @@ impl Edit for Removal<'_> {
         Plan::of_index(target, found.kind, index, existing)
     }
 
-    fn stands(&self, existing: &Existing, _: &Existing) -> bool {
-        existing.manifest().is_some_and(|existing| merge::lacks(&existing.index, self.chosen))
+    fn still_applied(&self, existing: &Existing, _: &Existing) -> bool {
+        existing.manifest().is_some_and(|existing| merge::is_removed(&existing.index, self.chosen))
     }
 
     fn plan_unchanged(&self, existing: &Existing) -> Result<Plan, PlanError> {

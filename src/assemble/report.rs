@@ -7,7 +7,7 @@ use crate::store::TagReport;
 /// What became of an index, or in a dry run what would become of it.
 #[derive(Debug, Clone)]
 #[non_exhaustive]
-pub struct Report {
+pub struct PushReport {
     /// What the index consists of.
     pub plan: Plan,
     /// What became of each tag, in the order in which they are written: the target, then the further tags.
@@ -20,9 +20,9 @@ pub struct Report {
     pub dry_run: bool,
 }
 
-impl Report {
+impl PushReport {
     pub(super) fn new(plan: Plan, tags: Vec<TagReport>, log: &Log, dry_run: bool) -> Self {
-        let (steps, skipped) = log.so_far();
+        let (steps, skipped) = log.snapshot();
         Self { plan, tags, skipped, placement: Placement::of(&steps), dry_run }
     }
 
@@ -36,7 +36,7 @@ impl Report {
 /// A number of blobs, and their size.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 #[non_exhaustive]
-pub struct Volume {
+pub struct BlobStats {
     /// How many blobs.
     pub blobs: usize,
     /// Their size together, in bytes.
@@ -48,11 +48,11 @@ pub struct Volume {
 #[non_exhaustive]
 pub struct Placement {
     /// Blobs that the repository had.
-    pub existing: Volume,
+    pub existing: BlobStats,
     /// Blobs that the registry took from another of its repositories.
-    pub mounted: Volume,
+    pub mounted: BlobStats,
     /// Blobs that were sent.
-    pub uploaded: Volume,
+    pub uploaded: BlobStats,
     /// Manifests of images and attestations that were written.
     pub manifests: Vec<Digest>,
 }
@@ -63,13 +63,13 @@ impl Placement {
         for step in steps {
             match step {
                 Step::Blob(_, bytes, outcome) => {
-                    let volume = match outcome {
+                    let stats = match outcome {
                         BlobOutcome::Existing => &mut placement.existing,
                         BlobOutcome::Mounted => &mut placement.mounted,
                         BlobOutcome::Uploaded => &mut placement.uploaded,
                     };
-                    volume.blobs += 1;
-                    volume.bytes += bytes;
+                    stats.blobs += 1;
+                    stats.bytes += bytes;
                 }
                 Step::Manifest(digest) => placement.manifests.push(digest.clone()),
                 Step::Tag(_) | Step::TagUnchanged(_) | Step::TagKept(_) => {}

@@ -61,7 +61,11 @@ pub(super) fn fetch_sources<'a>(
 
 /// The manifests that have to be placed in the target's repository, each once, when all sources are fetched; empty if one
 /// cannot be used.
-pub(super) async fn children(fetching: &[Fetching<'_>], spec: &Spec, ignore_missing: bool) -> Vec<SourceManifest> {
+pub(super) async fn source_manifests(
+    fetching: &[Fetching<'_>],
+    spec: &Spec,
+    ignore_missing: bool,
+) -> Vec<SourceManifest> {
     let mut children: Vec<SourceManifest> = Vec::new();
     let mut seen = HashSet::new();
     for (source, outcome) in spec.sources.iter().zip(join_all(fetching.iter().cloned()).await) {

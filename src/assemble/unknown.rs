@@ -8,12 +8,12 @@ use crate::image::{Descriptor, Index};
 pub(super) struct UnknownFields {
     of_index: Map<String, Value>,
     /// Those of each entry, beside the entry as it was read.
-    of_entries: Vec<(Descriptor, OfEntry)>,
+    of_entries: Vec<(Descriptor, EntryFields)>,
 }
 
 /// The unknown fields of an entry.
 #[derive(Default)]
-struct OfEntry {
+struct EntryFields {
     own: Map<String, Value>,
     /// Those of its `platform`, such as `features` in lists that Docker wrote.
     of_platform: Map<String, Value>,
@@ -33,10 +33,10 @@ impl UnknownFields {
             _ => Vec::new(),
         };
         let of_entry = |value: Value| {
-            let Value::Object(mut entry) = value else { return OfEntry::default() };
+            let Value::Object(mut entry) = value else { return EntryFields::default() };
             let platform = entry.get_mut("platform").map(Value::take);
             let platform = platform.and_then(|platform| platform.as_object().cloned()).unwrap_or_default();
-            OfEntry { own: without(entry, ENTRY_FIELDS), of_platform: without(platform, PLATFORM_FIELDS) }
+            EntryFields { own: without(entry, ENTRY_FIELDS), of_platform: without(platform, PLATFORM_FIELDS) }
         };
         let of_entries = index.manifests.iter().cloned().zip(entries.into_iter().map(of_entry)).collect();
         Self { of_index: without(read, INDEX_FIELDS), of_entries }
@@ -65,7 +65,7 @@ impl UnknownFields {
         written.extend(self.of_index);
     }
 
-    fn take(&mut self, entry: &Descriptor) -> OfEntry {
+    fn take(&mut self, entry: &Descriptor) -> EntryFields {
         let is_same = |old: &Descriptor| {
             old.digest == entry.digest && old.platform == entry.platform && !old.has_other_marks(entry)
         };
@@ -97,8 +97,8 @@ mod tests {
                 {"mediaType": "m", "digest": digest("a2"), "size": 0, "x-entry": null},
             ],
         });
-        let held = Index { manifests: entries("a1 linux/amd64, a2"), ..Index::default() };
-        let unknown = UnknownFields::of(read.to_string().as_bytes(), &held);
+        let existing = Index { manifests: entries("a1 linux/amd64, a2"), ..Index::default() };
+        let unknown = UnknownFields::of(read.to_string().as_bytes(), &existing);
         assert!(!unknown.is_empty());
         for (now, expected) in [
             (
@@ -119,7 +119,7 @@ mod tests {
                 json!({"manifests": [{"platform": {"os": "linux"}}, {}], "x-index": {"a": [1]}}),
             ),
         ] {
-            let unknown = UnknownFields::of(read.to_string().as_bytes(), &held);
+            let unknown = UnknownFields::of(read.to_string().as_bytes(), &existing);
             let mut written = json!({"manifests": [{"platform": {"os": "linux"}}, {}]});
             unknown.put_into(&mut written, &entries(now));
             assert_eq!(written, expected, "{now}");
@@ -128,7 +128,7 @@ mod tests {
 
     #[test]
     fn an_index_of_known_fields_has_no_others() {
-        let held = Index { manifests: entries("a1 linux/amd64"), ..Index::default() };
+        let existing = Index { manifests: entries("a1 linux/amd64"), ..Index::default() };
         let known = json!({
             "schemaVersion": 2, "mediaType": "m", "artifactType": "a", "subject": {}, "annotations": {},
             "manifests": [{
@@ -137,9 +137,9 @@ mod tests {
                 "platform": {"architecture": "amd64", "os": "linux", "os.version": "", "os.features": [], "variant": ""},
             }],
         });
-        assert!(UnknownFields::of(known.to_string().as_bytes(), &held).is_empty());
+        assert!(UnknownFields::of(known.to_string().as_bytes(), &existing).is_empty());
         for odd in ["", "[]", "{}", r#"{"manifests": 7}"#, r#"{"manifests": [7]}"#] {
-            assert!(UnknownFields::of(odd.as_bytes(), &held).is_empty(), "{odd}");
+            assert!(UnknownFields::of(odd.as_bytes(), &existing).is_empty(), "{odd}");
         }
     }
 }

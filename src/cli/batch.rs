@@ -72,25 +72,25 @@ impl BatchRunner<'_> {
         Failure: From<E>,
     {
         let state = RunState { is_only: items.len() == 1, ..RunState::default() };
-        let mut tally = Tally::default();
+        let mut counts = BatchCounts::default();
         let results = stream::iter(items).map(async |item| (item, self.process(item, &job, &state).await));
         let mut results = std::pin::pin!(results.buffered(self.concurrency));
         while let Some((item, result)) = results.next().await {
-            if let Err(failure) = self.report(item, result, reporter, &mut tally, state.is_only) {
+            if let Err(failure) = self.report(item, result, reporter, &mut counts, state.is_only) {
                 if !self.writes() {
                     return Err(failure);
                 }
                 // Items in progress run to their end.
                 state.is_over.set(true);
-                tally.unreported.get_or_insert(failure);
+                counts.unreported.get_or_insert(failure);
             }
         }
         match self.mode {
-            Mode::Read { failed } => fail_all(self.console, tally.failures, failed, items.len()),
-            Mode::Write { .. } if state.is_only => tally.into_result_of_one(),
+            Mode::Read { failed } => fail_all(self.console, counts.failures, failed, items.len()),
+            Mode::Write { .. } if state.is_only => counts.into_result_of_one(),
             Mode::Write { run, kind, changed, .. } => {
-                let summary = tally.summary(items.len(), kind, changed);
-                self.end(tally, run, summary).await
+                let summary = counts.summary(items.len(), kind, changed);
+                self.end(counts, run, summary).await
             }
         }
     }
@@ -132,25 +132,25 @@ impl BatchRunner<'_> {
         item: &R::Item,
         result: Option<Result<R::Report, Failure>>,
         reporter: &mut R,
-        tally: &mut Tally,
+        counts: &mut BatchCounts,
         is_only: bool,
     ) -> Result<(), Failure> {
         match result {
             None => {
-                tally.skipped += 1;
+                counts.skipped += 1;
                 reporter.report(item, Err(&Failure::new("not begun, as the run had ended")))
             }
             Some(Ok(report)) => {
-                *if reporter.has_changed(&report) { &mut tally.changed } else { &mut tally.unchanged } += 1;
+                *if reporter.has_changed(&report) { &mut counts.changed } else { &mut counts.unchanged } += 1;
                 reporter.report(item, Ok(report))
             }
             Some(Err(failure)) => {
                 let reported = reporter.report(item, Err(&failure));
-                tally.count_failure(&failure);
+                counts.count_failure(&failure);
                 if self.writes() && !is_only {
                     self.console.error(&failure);
                 } else {
-                    tally.failures.push(failure);
+                    counts.failures.push(failure);
                 }
                 reported
             }
@@ -158,21 +158,21 @@ impl BatchRunner<'_> {
     }
 
     /// Ends the run if everything was done, and prints the summary of a batch that writes.
-    async fn end(&self, tally: Tally, run: &Run, summary: String) -> Result<(), Failure> {
-        if tally.is_complete() && tally.unreported.is_none() {
-            run.finish().await?;
+    async fn end(&self, counts: BatchCounts, run: &Run, summary: String) -> Result<(), Failure> {
+        if counts.is_complete() && counts.unreported.is_none() {
+            run.commit().await?;
         } else {
-            for archive in self.store.unfinished() {
+            for archive in self.store.uncommitted_archives() {
                 self.console.line(format_args!("{archive} is not written, as not all of it is done"));
             }
         }
         self.console.finish_progress();
-        if let Some(failure) = tally.unreported {
+        if let Some(failure) = counts.unreported {
             self.console.line(summary);
             return Err(failure);
         }
-        if !tally.is_complete() {
-            return Err(Failure::new(summary).with_status(tally.status()));
+        if !counts.is_complete() {
+            return Err(Failure::new(summary).with_status(counts.status()));
         }
         self.console.info(summary);
         Ok(())
@@ -194,7 +194,7 @@ pub(super) fn fail_all(console: &Console, mut failures: Vec<Failure>, what: &str
 
 /// Counts of outcomes, and the failures that are still to be printed.
 #[derive(Default)]
-struct Tally {
+struct BatchCounts {
     changed: usize,
     unchanged: usize,
     failed: usize,
@@ -206,7 +206,7 @@ struct Tally {
     unreported: Option<Failure>,
 }
 
-impl Tally {
+impl BatchCounts {
     fn count_failure(&mut self, failure: &Failure) {
         let same = self.failed == 0 || self.status == Some(failure.status());
         self.status = Some(failure.status()).filter(|_| same);

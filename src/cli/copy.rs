@@ -3,7 +3,7 @@ use clap::Args;
 use super::copy_batch::CopyBatch;
 use super::failure::Failure;
 use super::output::CommandOutput;
-use super::result_files::Files;
+use super::result_files::OutputFiles;
 use super::session::Session;
 use crate::copy::CopyOptions;
 use crate::image::{Location, Platform, UntrustedText, check_tag};
@@ -36,7 +36,7 @@ pub(super) struct Copy {
     #[arg(long)]
     wait: bool,
     #[command(flatten)]
-    files: Files,
+    files: OutputFiles,
     /// Show no progress on a terminal
     #[arg(long)]
     no_progress: bool,

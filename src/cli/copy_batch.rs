@@ -6,9 +6,9 @@ use super::credentials::Registries;
 use super::exit_status::ExitStatus;
 use super::failure::Failure;
 use super::output::CommandOutput;
-use super::parts::Parts;
+use super::parts::DocumentParts;
 use super::render::{Body, CopyResult};
-use super::result_files::Files;
+use super::result_files::OutputFiles;
 use super::session::Session;
 use crate::copy::{self, CopyOptions, CopyRequest};
 use crate::image::Location;
@@ -26,7 +26,7 @@ pub(super) struct CopyBatch {
     /// Patterns of tags to copy; of a single source, further tags of the copy.
     pub(super) tags: Vec<String>,
     pub(super) options: CopyOptions,
-    pub(super) files: Files,
+    pub(super) files: OutputFiles,
     pub(super) shows_progress: bool,
 }
 
@@ -54,7 +54,7 @@ impl CopyBatch {
             return Err(Failure::usage("--digest-file is for one image or index, and there are several tags"));
         }
         if self.options.dry_run {
-            return foresee_all(store, &requests, &self.options, reporter).await;
+            return predict_all(store, &requests, &self.options, reporter).await;
         }
         reporter.is_only = requests.len() == 1;
         let console = reporter.console;
@@ -92,7 +92,7 @@ async fn copy_all(
 }
 
 /// Reports what would be copied.
-async fn foresee_all(
+async fn predict_all(
     store: &Store,
     requests: &[CopyRequest],
     options: &CopyOptions,
@@ -108,14 +108,14 @@ struct CopyReporter<'a> {
     dry_run: bool,
     /// Whether the run has one copy, whose line does not name it.
     is_only: bool,
-    parts: Parts<CopyResult>,
+    parts: DocumentParts<CopyResult>,
     /// The digest of the last copy.
     digest: Option<String>,
 }
 
 impl<'a> CopyReporter<'a> {
     fn new(console: &'a Console, batch: &CopyBatch) -> Self {
-        let parts = Parts::kept_if(console.is_json() || batch.files.wants_metadata());
+        let parts = DocumentParts::collect_if(console.is_json() || batch.files.wants_metadata());
         Self { console, dry_run: batch.options.dry_run, is_only: false, parts, digest: None }
     }
 

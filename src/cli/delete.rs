@@ -9,7 +9,7 @@ use super::credentials::Registries;
 use super::exit_status::ExitStatus;
 use super::failure::Failure;
 use super::output::CommandOutput;
-use super::parts::Parts;
+use super::parts::DocumentParts;
 use super::references::{NamedLocation, locations};
 use super::render::{Body, DeletedJson, Either, KeptJson, deleted_text};
 use super::session::Session;
@@ -39,7 +39,7 @@ impl Delete {
         let client = session.client(&Registries::written(items.iter().map(|item| &item.location)))?;
         let store = Store::new(client.clone());
         let options = DeleteOptions { with_every_tag: self.yes, dry_run: false };
-        let mut reporter = DeleteReporter { console, parts: Parts::kept_if(console.is_json()) };
+        let mut reporter = DeleteReporter { console, parts: DocumentParts::collect_if(console.is_json()) };
         let deleted = session.block_on(&client, delete_all(&store, items, &options, &mut reporter));
         let body = Body::Delete { images: reporter.parts.into_vec() };
         CommandOutput::document(console, body, deleted.map(|()| ExitStatus::Done))
@@ -102,7 +102,7 @@ async fn delete_all(
 
 struct DeleteReporter<'a> {
     console: &'a Console,
-    parts: Parts<Either<DeletedJson, KeptJson>>,
+    parts: DocumentParts<Either<DeletedJson, KeptJson>>,
 }
 
 impl Reporter for DeleteReporter<'_> {

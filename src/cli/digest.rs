@@ -7,7 +7,7 @@ use super::console::Console;
 use super::exit_status::ExitStatus;
 use super::failure::Failure;
 use super::output::CommandOutput;
-use super::parts::Parts;
+use super::parts::DocumentParts;
 use super::read_batch;
 use super::references::NamedLocation;
 use super::render::{Body, DigestJson, Either};
@@ -35,7 +35,7 @@ const MAX_LENGTH: u64 = 64 << 20;
 impl Digest {
     pub(super) fn run(self, session: &Session) -> Result<CommandOutput, Failure> {
         let console = &*session.console;
-        let mut reporter = DigestReporter { console, parts: Parts::kept_if(console.is_json()) };
+        let mut reporter = DigestReporter { console, parts: DocumentParts::collect_if(console.is_json()) };
         let read = match &self.file {
             Some(file) => hash(file).and_then(|digest| reporter.print(file, digest)),
             None => {
@@ -50,7 +50,7 @@ impl Digest {
 
 struct DigestReporter<'a> {
     console: &'a Console,
-    parts: Parts<Either<DigestJson>>,
+    parts: DocumentParts<Either<DigestJson>>,
 }
 
 impl DigestReporter<'_> {

@@ -203,8 +203,8 @@ impl From<copy::Error> for Failure {
         let message = error.to_string();
         match &error {
             copy::Error::Source { reason, .. } => match &**reason {
-                copy::Reason::Store(error) => Self::with_hints_of(message, std::iter::once(error)),
-                copy::Reason::Unusable(_) => Self::new(message),
+                copy::CopyProblem::Store(error) => Self::with_hints_of(message, std::iter::once(error)),
+                copy::CopyProblem::Unusable(_) => Self::new(message),
             },
             copy::Error::Publish(error) => Self::of_publishing(message, error),
         }

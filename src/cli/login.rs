@@ -40,7 +40,7 @@ impl Login {
         let login = Proof::Password { user: user.clone(), password: password.clone() };
         let given = ExplicitCredentials { registry: registry.clone(), login, source: "this login".into() };
         let client = session.client_with(CredentialSources { given: Some(given), ..sources.clone() });
-        let signing_in = SignIn { session, client: &client, sources: &sources, registry: &registry };
+        let signing_in = LoginJob { session, client: &client, sources: &sources, registry: &registry };
         let (checked, stored) = session.block_on(&client, signing_in.store(&user, &password))?;
         let body = Body::Login { registry, username: user, stored, checked };
         CommandOutput::document(&session.console, body, Ok(ExitStatus::Done))
@@ -52,7 +52,7 @@ impl Logout {
         let registry = registry_of(&self.host)?;
         let sources = credentials::stored(&session.global);
         let client = session.client_with(sources.clone());
-        let signing_out = SignIn { session, client: &client, sources: &sources, registry: &registry };
+        let signing_out = LoginJob { session, client: &client, sources: &sources, registry: &registry };
         let erased = session.block_on(&client, signing_out.erase())?;
         let removed = erased.iter().map(place_of).collect();
         CommandOutput::document(&session.console, Body::Logout { registry, removed }, Ok(ExitStatus::Done))
@@ -60,14 +60,14 @@ impl Logout {
 }
 
 /// Storing or erasing the credentials for a registry.
-struct SignIn<'a> {
+struct LoginJob<'a> {
     session: &'a Session,
     client: &'a Client,
     sources: &'a CredentialSources,
     registry: &'a str,
 }
 
-impl SignIn<'_> {
+impl LoginJob<'_> {
     /// Checks credentials and stores them; returns whether the registry asked for them, and where they are stored.
     async fn store(&self, user: &str, password: &Secret) -> Result<(bool, String), Failure> {
         let (registry, console) = (self.registry, &self.session.console);

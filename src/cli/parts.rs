@@ -13,16 +13,16 @@ const MEMORY_PER_BYTE: usize = 3;
 /// The parts of the JSON document of a command that processes many items. What each part holds comes from a registry, so
 /// their memory is bounded.
 #[derive(Debug)]
-pub(super) struct Parts<T> {
+pub(super) struct DocumentParts<T> {
     parts: Vec<T>,
     memory: usize,
-    is_kept: bool,
+    is_collected: bool,
 }
 
-impl<T: Serialize> Parts<T> {
+impl<T: Serialize> DocumentParts<T> {
     /// Keeps parts for a document if there will be one.
-    pub(super) fn kept_if(is_kept: bool) -> Self {
-        Self { parts: Vec::new(), memory: 0, is_kept }
+    pub(super) fn collect_if(is_collected: bool) -> Self {
+        Self { parts: Vec::new(), memory: 0, is_collected }
     }
 
     /// Adds a part, if there will be a document.
@@ -30,7 +30,7 @@ impl<T: Serialize> Parts<T> {
     /// # Errors
     /// With it the parts take more than 64 MiB.
     pub(super) fn push(&mut self, part: impl FnOnce() -> T) -> Result<(), Failure> {
-        if !self.is_kept {
+        if !self.is_collected {
             return Ok(());
         }
         let part = part();
@@ -85,7 +85,7 @@ mod tests {
 
     #[test]
     fn parts_are_kept_up_to_the_limit_of_memory() {
-        let mut parts = Parts::kept_if(true);
+        let mut parts = DocumentParts::collect_if(true);
         let part = json!({"reference": "r.io/app:v1", "entries": vec![json!({"digest": "x".repeat(71)}); 10_000]});
         let fits = MAX_MEMORY / memory_of(&part);
         assert!((10..100).contains(&fits), "{fits}");
@@ -98,7 +98,7 @@ mod tests {
 
     #[test]
     fn no_part_is_kept_without_a_document() {
-        let mut parts = Parts::<Value>::kept_if(false);
+        let mut parts = DocumentParts::<Value>::collect_if(false);
         parts.push(|| panic!("not made")).unwrap();
         assert!(parts.into_vec().is_empty());
     }

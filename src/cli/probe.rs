@@ -7,7 +7,7 @@ use super::output::CommandOutput;
 use super::render::{Body, CheckJson};
 use super::session::Session;
 use crate::image::{Location, Reference};
-use crate::probe::{self, ProbeOptions, Report};
+use crate::probe::{self, ProbeOptions, ProbeReport};
 use crate::store::Store;
 
 /// Find out what a registry does with images for several platforms, by trying
@@ -49,19 +49,19 @@ impl Probe {
     }
 }
 
-fn output(session: &Session, repository: &Reference, report: Report) -> Result<CommandOutput, Failure> {
+fn output(session: &Session, repository: &Reference, report: ProbeReport) -> Result<CommandOutput, Failure> {
     let console = &session.console;
-    if !report.left.is_empty() {
-        let (count, place) = (report.left.len(), place_of_trial(repository));
+    if !report.leftover.is_empty() {
+        let (count, place) = (report.leftover.len(), place_of_trial(repository));
         console.line(format_args!("{count} manifests of this trial are left {place}"));
     }
-    let enough = report.is_enough();
-    if !enough {
+    let sufficient = report.is_sufficient();
+    if !sufficient {
         console.line(format_args!("{repository}: this registry lacks something that manifest-tool needs"));
     }
     let checks = report.checks.iter().map(CheckJson::from).collect();
-    let body = Body::Probe { repository: repository.to_string(), enough, checks, left: report.left };
-    CommandOutput::document(console, body, Ok(if enough { ExitStatus::Done } else { ExitStatus::Failed }))
+    let body = Body::Probe { repository: repository.to_string(), sufficient, checks, leftover: report.leftover };
+    CommandOutput::document(console, body, Ok(if sufficient { ExitStatus::Done } else { ExitStatus::Failed }))
 }
 
 fn place_of_trial(repository: &Reference) -> String {

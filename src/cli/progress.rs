@@ -11,11 +11,11 @@ use crate::image::Digest;
 pub(super) struct Progress {
     lines: MultiProgress,
     items: Option<ProgressBar>,
-    blobs: Mutex<Blobs>,
+    blobs: Mutex<BlobProgress>,
 }
 
 #[derive(Default)]
-struct Blobs {
+struct BlobProgress {
     /// By the identifier of the transfer.
     running: HashMap<u64, ProgressBar>,
     /// Bytes of the blobs whose transfer has ended.

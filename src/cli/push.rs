@@ -7,7 +7,7 @@ use super::failure::Failure;
 use super::from_args::FromArgs;
 use super::output::CommandOutput;
 use super::push_batch::PushBatch;
-use super::result_files::Files;
+use super::result_files::OutputFiles;
 use super::session::Session;
 use super::specs::{SpecOptions, Variables, form, forms, read_specs};
 use crate::assemble::PushOptions;
@@ -52,7 +52,7 @@ pub(super) struct Push {
     #[arg(long, global = true)]
     strict: bool,
     #[command(flatten)]
-    files: Files,
+    files: OutputFiles,
     /// Show no progress on a terminal
     #[arg(long, global = true)]
     no_progress: bool,

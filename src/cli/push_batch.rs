@@ -4,11 +4,11 @@ use super::credentials::Registries;
 use super::exit_status::ExitStatus;
 use super::failure::Failure;
 use super::output::CommandOutput;
-use super::parts::Parts;
+use super::parts::DocumentParts;
 use super::render::{Body, IndexResult, plan_text};
-use super::result_files::Files;
+use super::result_files::OutputFiles;
 use super::session::Session;
-use crate::assemble::{self, Assembler, PushOptions, Report};
+use crate::assemble::{self, Assembler, PushOptions, PushReport};
 use crate::spec::Spec;
 use crate::store::{Run, Store};
 
@@ -20,7 +20,7 @@ const CONCURRENCY: usize = 32;
 pub(super) struct PushBatch {
     pub(super) specs: Vec<Spec>,
     pub(super) options: PushOptions,
-    pub(super) files: Files,
+    pub(super) files: OutputFiles,
     pub(super) fail_fast: bool,
     /// Whether a dry run ends with an exit status of its own if something would change.
     pub(super) exit_code: bool,
@@ -89,7 +89,7 @@ struct PushReporter<'a> {
     dry_run: bool,
     /// Whether the run has one index, whose line does not name it.
     is_only: bool,
-    parts: Parts<IndexResult>,
+    parts: DocumentParts<IndexResult>,
     has_changed: bool,
     /// The digest of the last index.
     digest: Option<String>,
@@ -101,13 +101,13 @@ impl<'a> PushReporter<'a> {
             console,
             dry_run: batch.options.dry_run,
             is_only: batch.specs.len() == 1,
-            parts: Parts::kept_if(console.is_json() || batch.files.wants_metadata()),
+            parts: DocumentParts::collect_if(console.is_json() || batch.files.wants_metadata()),
             has_changed: false,
             digest: None,
         }
     }
 
-    fn text(&self, spec: &Spec, report: &Report) -> String {
+    fn text(&self, spec: &Spec, report: &PushReport) -> String {
         let descriptor = &report.plan.descriptor;
         match (self.dry_run, self.is_only) {
             (true, _) => plan_text(report),
@@ -119,9 +119,9 @@ impl<'a> PushReporter<'a> {
 
 impl Reporter for PushReporter<'_> {
     type Item = Spec;
-    type Report = Report;
+    type Report = PushReport;
 
-    fn report(&mut self, spec: &Spec, result: Result<Report, &Failure>) -> Result<(), Failure> {
+    fn report(&mut self, spec: &Spec, result: Result<PushReport, &Failure>) -> Result<(), Failure> {
         let report = match result {
             Ok(report) => report,
             Err(failure) => return self.parts.push(|| failure.part_of_index(&spec.target)),
@@ -132,7 +132,7 @@ impl Reporter for PushReporter<'_> {
         if self.console.is_json() { Ok(()) } else { self.console.data(self.text(spec, &report)) }
     }
 
-    fn has_changed(&self, report: &Report) -> bool {
+    fn has_changed(&self, report: &PushReport) -> bool {
         report.has_moved()
     }
 }

@@ -5,7 +5,7 @@ use super::console::Console;
 use super::exit_status::ExitStatus;
 use super::failure::Failure;
 use super::output::CommandOutput;
-use super::parts::Parts;
+use super::parts::DocumentParts;
 use super::read_batch;
 use super::references::NamedLocation;
 use super::render::{Body, Either, QueryJson, query_text};
@@ -32,7 +32,7 @@ impl Query {
         let console = &*session.console;
         let wanted = self.platform.as_ref();
         let mut reporter =
-            QueryReporter { console, wanted, parts: Parts::kept_if(console.is_json()), lacking: Vec::new() };
+            QueryReporter { console, wanted, parts: DocumentParts::collect_if(console.is_json()), lacking: Vec::new() };
         let read = read_batch::read(session, &self.images, query::query, &mut reporter);
         let QueryReporter { parts, lacking, .. } = reporter;
         if let (Some(wanted), false) = (wanted, lacking.is_empty()) {
@@ -46,7 +46,7 @@ impl Query {
 struct QueryReporter<'a> {
     console: &'a Console,
     wanted: Option<&'a Platform>,
-    parts: Parts<Either<QueryJson>>,
+    parts: DocumentParts<Either<QueryJson>>,
     /// References without an image for the wanted platform.
     lacking: Vec<String>,
 }

@@ -8,9 +8,9 @@ use super::exit_status::ExitStatus;
 use super::failure::Failure;
 use super::output::CommandOutput;
 use super::render::{Body, IndexResult, plan_text};
-use super::result_files::Files;
+use super::result_files::OutputFiles;
 use super::session::Session;
-use crate::assemble::{self, RemoveOptions, RemoveRequest, Report, Selector};
+use crate::assemble::{self, PushReport, RemoveOptions, RemoveRequest, Selector};
 use crate::image::{Digest, Location, Platform};
 use crate::store::{IfMatch, Store};
 
@@ -43,7 +43,7 @@ pub(super) struct Remove {
     #[arg(long, value_name = "TIME", value_parser = duration)]
     settle: Option<Duration>,
     #[command(flatten)]
-    files: Files,
+    files: OutputFiles,
 }
 
 impl Remove {
@@ -77,7 +77,7 @@ impl Remove {
     }
 }
 
-fn text(report: &Report) -> String {
+fn text(report: &PushReport) -> String {
     let descriptor = &report.plan.descriptor;
     match report.dry_run {
         true => plan_text(report),

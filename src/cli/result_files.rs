@@ -13,7 +13,7 @@ use crate::links::{self, Kind, Target};
 
 /// Files for the results of a command that writes, each replaced in one step, and only when all is done.
 #[derive(Debug, Args)]
-pub(super) struct Files {
+pub(super) struct OutputFiles {
     /// Write what --output json prints to a file as well, when all is done
     #[arg(long, global = true, value_name = "FILE")]
     metadata_file: Option<PathBuf>,
@@ -23,13 +23,13 @@ pub(super) struct Files {
 }
 
 /// Result files that are open for writing: a file that cannot be written fails the command before anything is done.
-pub(super) struct ResultFiles {
-    metadata: Option<ResultFile>,
-    digest: Option<ResultFile>,
+pub(super) struct PendingFiles {
+    metadata: Option<PendingFile>,
+    digest: Option<PendingFile>,
 }
 
 /// A result file that is open for writing.
-struct ResultFile {
+struct PendingFile {
     /// The path as the user gave it.
     path: PathBuf,
     destination: Destination,
@@ -43,7 +43,7 @@ enum Destination {
     Into,
 }
 
-impl Files {
+impl OutputFiles {
     pub(super) fn wants_digest(&self) -> bool {
         self.digest_file.is_some()
     }
@@ -53,14 +53,14 @@ impl Files {
     }
 
     /// Opens the files.
-    pub(super) fn open(&self, dry_run: bool) -> Result<ResultFiles, Failure> {
+    pub(super) fn open(&self, dry_run: bool) -> Result<PendingFiles, Failure> {
         if dry_run && self.wants_digest() {
             return Err(Failure::usage("--digest-file is not for --dry-run: nothing has that digest"));
         }
-        let open = |path: &Option<PathBuf>| path.as_deref().map(ResultFile::open).transpose();
-        let files = ResultFiles { metadata: open(&self.metadata_file)?, digest: open(&self.digest_file)? };
+        let open = |path: &Option<PathBuf>| path.as_deref().map(PendingFile::open).transpose();
+        let files = PendingFiles { metadata: open(&self.metadata_file)?, digest: open(&self.digest_file)? };
         match &files {
-            ResultFiles { metadata: Some(one), digest: Some(other) } if one.target() == other.target() => {
+            PendingFiles { metadata: Some(one), digest: Some(other) } if one.target() == other.target() => {
                 Err(Failure::usage("--digest-file and --metadata-file are one file; give two"))
             }
             _ => Ok(files),
@@ -68,7 +68,7 @@ impl Files {
     }
 }
 
-impl ResultFiles {
+impl PendingFiles {
     /// Writes the document, and the digest of the only index or image, to the files.
     pub(super) fn write(self, console: &Console, body: &Body, digest: Option<&str>) -> Result<(), Failure> {
         if let Some(file) = self.metadata {
@@ -81,7 +81,7 @@ impl ResultFiles {
     }
 }
 
-impl ResultFile {
+impl PendingFile {
     fn open(path: &Path) -> Result<Self, Failure> {
         let destination = Destination::open(path);
         let destination =

@@ -13,7 +13,7 @@ use super::signals::Signals;
 use crate::registry::{CancelToken, Client, StopReason};
 
 /// A run that ends within this time after it was stopped needs no explanation.
-const AT_ONCE: Duration = Duration::from_millis(300);
+const GRACE_PERIOD: Duration = Duration::from_millis(300);
 /// How long a run that was stopped may still take to write its results.
 const RESULTS: Duration = Duration::from_secs(3);
 
@@ -63,7 +63,7 @@ impl Stopper {
     async fn stop_at_deadline(self, deadline: Duration) {
         tokio::time::sleep(deadline).await;
         self.begin(StopReason::Deadline);
-        tokio::time::sleep(AT_ONCE).await;
+        tokio::time::sleep(GRACE_PERIOD).await;
         self.explain("the deadline has passed; a write that is under way has 3 s to come to its end");
     }
 
@@ -71,7 +71,7 @@ impl Stopper {
     async fn stop_at_signal(self, mut signals: Signals) {
         let first = signals.next().await;
         self.begin(StopReason::Signal(first));
-        let second = match tokio::time::timeout(AT_ONCE, signals.next()).await {
+        let second = match tokio::time::timeout(GRACE_PERIOD, signals.next()).await {
             Ok(second) => second,
             Err(_) => {
                 self.explain(

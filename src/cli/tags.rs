@@ -6,7 +6,7 @@ use super::credentials::Registries;
 use super::exit_status::ExitStatus;
 use super::failure::Failure;
 use super::output::CommandOutput;
-use super::parts::Parts;
+use super::parts::DocumentParts;
 use super::read_batch;
 use super::references::NamedLocation;
 use super::render::{Body, QueryJson, TagsEntryJson, tag_text};
@@ -39,7 +39,7 @@ impl Tags {
         let console = &*session.console;
         let client = session.client(&Registries::read([&at]))?;
         let store = Store::new(client.clone());
-        let mut reporter = TagsReporter { console, width: 0, parts: Parts::kept_if(console.is_json()) };
+        let mut reporter = TagsReporter { console, width: 0, parts: DocumentParts::collect_if(console.is_json()) };
         let listed = session.block_on(&client, async {
             let tags = store.tags(&at, self.limit).await?;
             if !self.platforms {
@@ -61,7 +61,7 @@ struct TagsReporter<'a> {
     console: &'a Console,
     /// Characters of the longest tag.
     width: usize,
-    parts: Parts<TagsEntryJson>,
+    parts: DocumentParts<TagsEntryJson>,
 }
 
 impl TagsReporter<'_> {

@@ -6,7 +6,7 @@ use super::credentials::Registries;
 use super::exit_status::ExitStatus;
 use super::failure::Failure;
 use super::output::CommandOutput;
-use super::parts::Parts;
+use super::parts::DocumentParts;
 use super::read_batch;
 use super::references::{NamedLocation, locations};
 use super::render::{Body, Either, VerificationJson, verification_text};
@@ -50,7 +50,7 @@ impl Verify {
 
 struct VerifyReporter<'a> {
     console: &'a Console,
-    parts: Parts<Either<VerificationJson>>,
+    parts: DocumentParts<Either<VerificationJson>>,
     is_unsound: bool,
     /// A failure for each reference of which a part could not be checked.
     unchecked: Vec<Failure>,
@@ -58,7 +58,7 @@ struct VerifyReporter<'a> {
 
 impl<'a> VerifyReporter<'a> {
     fn new(console: &'a Console) -> Self {
-        Self { console, parts: Parts::kept_if(console.is_json()), is_unsound: false, unchecked: Vec::new() }
+        Self { console, parts: DocumentParts::collect_if(console.is_json()), is_unsound: false, unchecked: Vec::new() }
     }
 
     /// Turns what is known of all references into the output of the command.

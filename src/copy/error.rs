@@ -12,7 +12,7 @@ pub enum Error {
         from: Box<Location>,
         /// Why.
         #[source]
-        reason: Box<Reason>,
+        reason: Box<CopyProblem>,
     },
     /// Writing failed; the error says what was written before.
     #[error(transparent)]
@@ -20,7 +20,7 @@ pub enum Error {
 }
 
 impl Error {
-    pub(super) fn source(from: &Location, reason: Reason) -> Self {
+    pub(super) fn source(from: &Location, reason: CopyProblem) -> Self {
         Self::Source { from: Box::new(from.clone()), reason: Box::new(reason) }
     }
 }
@@ -32,9 +32,9 @@ impl From<PublishError> for Error {
 }
 
 /// Names the source before the reason, unless the reason begins with it.
-fn about(from: &Location, reason: &Reason) -> String {
+fn about(from: &Location, reason: &CopyProblem) -> String {
     match reason {
-        Reason::Store(error) if error.subject() == from.to_string() => reason.to_string(),
+        CopyProblem::Store(error) if error.subject() == from.to_string() => reason.to_string(),
         _ => format!("{from}: {reason}"),
     }
 }
@@ -42,7 +42,7 @@ fn about(from: &Location, reason: &Reason) -> String {
 /// What is wrong with the source of a copy.
 #[derive(Debug, Clone, thiserror::Error)]
 #[non_exhaustive]
-pub enum Reason {
+pub enum CopyProblem {
     /// The registry or layout failed.
     #[error(transparent)]
     Store(#[from] StoreError),

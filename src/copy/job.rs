@@ -1,4 +1,4 @@
-use super::error::{Error, Reason};
+use super::error::{CopyProblem, Error};
 use super::{referrers, tree};
 use crate::event::Event;
 use crate::image::{Fetched, Location, Platform, check_tag};
@@ -55,7 +55,7 @@ pub struct CopyOptions {
 pub async fn copy(store: &Store, request: &CopyRequest, options: &CopyOptions) -> Result<PublishReport, Error> {
     let run = Run::new(store, options.dry_run);
     let report = copy_in(&run, request, options).await?;
-    match run.finish().await {
+    match run.commit().await {
         Ok(()) => Ok(report),
         Err(error) => Err(PublishError::of_archive(&request.to, report, Some(error)).into()),
     }
@@ -76,7 +76,7 @@ async fn copy_with(
     on_step: OnStep<'_>,
 ) -> Result<PublishReport, Error> {
     let (store, CopyRequest { from, to, tags }) = (run.store(), request);
-    let unreadable = |reason: Reason| Error::source(from, reason);
+    let unreadable = |reason: CopyProblem| Error::source(from, reason);
     let root = root(store, from, options.platform.as_ref()).await.map_err(unreadable)?;
     // What is below it is not needed to foresee what becomes of the tags.
     let tree = match run.is_dry() {
@@ -111,11 +111,11 @@ async fn copy_with(
 }
 
 /// Where it goes: `to`, with the name of `from` if it has none.
-fn target(from: &Location, to: &Location, root: &Fetched) -> Result<Location, Reason> {
+fn target(from: &Location, to: &Location, root: &Fetched) -> Result<Location, CopyProblem> {
     let digest = &root.descriptor.digest;
     match (to, to.digest(), from.tag()) {
         (_, Some(wanted), _) if wanted != digest => {
-            Err(Reason::Unusable(format!("it is {digest}, not {wanted}").into()))
+            Err(CopyProblem::Unusable(format!("it is {digest}, not {wanted}").into()))
         }
         // A layout lists what has no name as well.
         (Location::Layout(_), Some(_), _) => Ok(to.without_name()),
@@ -129,7 +129,7 @@ fn target(from: &Location, to: &Location, root: &Fetched) -> Result<Location, Re
 }
 
 /// What is copied: what `from` names, or the image of a platform in it.
-async fn root(store: &Store, from: &Location, platform: Option<&Platform>) -> Result<Fetched, Reason> {
+async fn root(store: &Store, from: &Location, platform: Option<&Platform>) -> Result<Fetched, CopyProblem> {
     Ok(match platform {
         Some(wanted) => store.fetch_image(from, wanted).await?,
         None => store.fetch_manifest(from).await?,

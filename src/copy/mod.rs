@@ -6,7 +6,7 @@ mod referrers;
 mod tags;
 mod tree;
 
-pub use error::{Error, Reason};
+pub use error::{CopyProblem, Error};
 pub(crate) use job::copy_in;
 pub use job::{CopyOptions, CopyRequest, copy};
 pub use tags::select_tags;

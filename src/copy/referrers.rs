@@ -2,7 +2,7 @@
 
 use std::collections::HashSet;
 
-use super::error::Reason;
+use super::error::CopyProblem;
 use super::tree;
 use crate::event::Step;
 use crate::image::{Descriptor, Digest, Location};
@@ -66,8 +66,8 @@ async fn one(
 async fn whole(run: &Run, from: &Location, to: &Location, on_step: OnStep<'_>) -> Result<(), Error> {
     let root = run.store().fetch_manifest(from).await?;
     let tree = tree::tree(run.store(), from, &root).await.map_err(|reason| match reason {
-        Reason::Store(error) => error,
-        Reason::Unusable(reason) => Error::unsuitable(from, reason),
+        CopyProblem::Store(error) => error,
+        CopyProblem::Unusable(reason) => Error::unsuitable(from, reason),
     })?;
     write(run, to, tree, on_step).await
 }

@@ -1,4 +1,4 @@
-use super::error::{Error, Reason};
+use super::error::{CopyProblem, Error};
 use crate::image::Location;
 use crate::store::{Error as StoreError, Store};
 
@@ -8,9 +8,9 @@ use crate::store::{Error as StoreError, Store};
 /// # Errors
 /// The tags cannot be listed, or patterns that match nothing.
 pub async fn select_tags(store: &Store, from: &Location, patterns: &[String]) -> Result<Vec<String>, Error> {
-    let unreadable = |reason: Reason| Error::source(from, reason);
+    let unreadable = |reason: CopyProblem| Error::source(from, reason);
     let Some(repository) = from.reference() else {
-        return Err(unreadable(Reason::Unusable("patterns of tags are for a repository in a registry".into())));
+        return Err(unreadable(CopyProblem::Unusable("patterns of tags are for a repository in a registry".into())));
     };
     let tags = store
         .client()
@@ -22,7 +22,7 @@ pub async fn select_tags(store: &Store, from: &Location, patterns: &[String]) ->
     let mut unmatched = patterns.iter().filter(|(_, pattern)| !tags.iter().any(|tag| pattern.matches(tag))).peekable();
     if unmatched.peek().is_some() {
         let names: Vec<&str> = unmatched.map(|(name, _)| name.as_str()).collect();
-        return Err(unreadable(Reason::Unusable(format!("no tag matches {}", names.join(", ")).into())));
+        return Err(unreadable(CopyProblem::Unusable(format!("no tag matches {}", names.join(", ")).into())));
     }
     let mut selected: Vec<String> =
         tags.into_iter().filter(|tag| patterns.iter().any(|(_, pattern)| pattern.matches(tag))).collect();

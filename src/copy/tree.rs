@@ -4,7 +4,7 @@ use futures_util::future::try_join_all;
 use serde::Deserialize;
 use serde::de::IgnoredAny;
 
-use super::error::Reason;
+use super::error::CopyProblem;
 use crate::image::{
     Descriptor, Digest, Fetched, ImageManifest, Location, MAX_MANIFEST, MAX_MANIFESTS, MAX_NESTING, Manifest,
     media_type,
@@ -17,7 +17,7 @@ struct Node {
 }
 
 /// What an entry of an index names.
-enum Kind {
+enum EntryKind {
     /// An image or an index.
     Manifest,
     /// An artifact manifest.
@@ -28,7 +28,11 @@ enum Kind {
 
 /// A manifest and all that is below it, each once, in levels: what a manifest refers to is on a level before its own. Blobs
 /// that an index lists belong to that index.
-pub(super) async fn tree(store: &Store, from: &Location, root: &Fetched) -> Result<Vec<Vec<SourceManifest>>, Reason> {
+pub(super) async fn tree(
+    store: &Store,
+    from: &Location,
+    root: &Fetched,
+) -> Result<Vec<Vec<SourceManifest>>, CopyProblem> {
     let mut nodes: HashMap<Digest, Node> = HashMap::new();
     let mut front = vec![root.clone()];
     for _ in 0..=MAX_NESTING {
@@ -41,9 +45,9 @@ pub(super) async fn tree(store: &Store, from: &Location, root: &Fetched) -> Resu
                 Manifest::Index(index) => {
                     for (entry, kind) in index.manifests.iter().zip(kinds(store, from, &index.manifests).await?) {
                         match kind {
-                            Kind::Manifest => next.insert(entry.digest.clone(), entry.clone()),
-                            Kind::Artifact => artifacts.insert(entry.digest.clone(), entry.clone()),
-                            Kind::Blob => {
+                            EntryKind::Manifest => next.insert(entry.digest.clone(), entry.clone()),
+                            EntryKind::Artifact => artifacts.insert(entry.digest.clone(), entry.clone()),
+                            EntryKind::Blob => {
                                 blobs.push(entry.clone());
                                 continue;
                             }
@@ -57,7 +61,7 @@ pub(super) async fn tree(store: &Store, from: &Location, root: &Fetched) -> Resu
         next.retain(|digest, _| !nodes.contains_key(digest));
         artifacts.retain(|digest, _| !nodes.contains_key(digest));
         if nodes.len() + next.len() + artifacts.len() > MAX_MANIFESTS {
-            return Err(Reason::Unusable(format!("it holds more than {MAX_MANIFESTS} manifests").into()));
+            return Err(CopyProblem::Unusable(format!("it holds more than {MAX_MANIFESTS} manifests").into()));
         }
         for child in try_join_all(artifacts.values().map(|entry| store.fetch_artifact(from, entry))).await? {
             nodes.insert(child.descriptor.digest.clone(), Node { child, below: Vec::new() });
@@ -67,10 +71,10 @@ pub(super) async fn tree(store: &Store, from: &Location, root: &Fetched) -> Resu
         }
         front = try_join_all(next.values().map(|entry| store.fetch_child(from, entry))).await?;
     }
-    Err(Reason::Unusable(format!("indexes lie in one another more than {MAX_NESTING} deep").into()))
+    Err(CopyProblem::Unusable(format!("indexes lie in one another more than {MAX_NESTING} deep").into()))
 }
 
-async fn kinds(store: &Store, from: &Location, entries: &[Descriptor]) -> Result<Vec<Kind>, Reason> {
+async fn kinds(store: &Store, from: &Location, entries: &[Descriptor]) -> Result<Vec<EntryKind>, CopyProblem> {
     try_join_all(entries.iter().map(|entry| kind(store, from, entry))).await
 }
 
@@ -79,16 +83,16 @@ async fn kinds(store: &Store, from: &Location, entries: &[Descriptor]) -> Result
 /// # Errors
 /// The source does not have it as a blob, or it looks like a manifest: one of an unknown type may refer to content
 /// that would not be copied with it. Layouts and some registries hold manifests among their blobs.
-async fn kind(store: &Store, from: &Location, entry: &Descriptor) -> Result<Kind, Reason> {
+async fn kind(store: &Store, from: &Location, entry: &Descriptor) -> Result<EntryKind, CopyProblem> {
     let media_type = &entry.media_type;
     if media_type::is_image(media_type) || media_type::is_index(media_type) {
-        return Ok(Kind::Manifest);
+        return Ok(EntryKind::Manifest);
     }
     if *media_type == ARTIFACT_MANIFEST {
-        return Ok(Kind::Artifact);
+        return Ok(EntryKind::Artifact);
     }
     if media_type::is_blob(media_type) {
-        return Ok(Kind::Blob);
+        return Ok(EntryKind::Blob);
     }
     let is_blob = match store.find_blob(from, entry).await {
         Ok(_) if entry.size > MAX_MANIFEST => true,
@@ -97,17 +101,17 @@ async fn kind(store: &Store, from: &Location, entry: &Descriptor) -> Result<Kind
         Err(error) => return Err(error.into()),
     };
     if is_blob {
-        return Ok(Kind::Blob);
+        return Ok(EntryKind::Blob);
     }
     let reason = format!("it holds {}, which is neither image, index nor blob but {media_type}", entry.digest);
-    Err(Reason::Unusable(reason.into()))
+    Err(CopyProblem::Unusable(reason.into()))
 }
 
 /// Whether this looks like a manifest of any type, such as Docker's schema 1.
 fn names_content(bytes: &[u8]) -> bool {
     #[derive(Deserialize)]
     #[serde(rename_all = "camelCase")]
-    struct Parts {
+    struct ManifestKeys {
         schema_version: Option<IgnoredAny>,
         media_type: Option<IgnoredAny>,
         manifests: Option<IgnoredAny>,
@@ -115,15 +119,15 @@ fn names_content(bytes: &[u8]) -> bool {
         fs_layers: Option<IgnoredAny>,
         blobs: Option<IgnoredAny>,
     }
-    serde_json::from_slice::<Parts>(bytes).is_ok_and(|parts| {
-        let Parts { schema_version, media_type, manifests, layers, fs_layers, blobs } = parts;
+    serde_json::from_slice::<ManifestKeys>(bytes).is_ok_and(|parts| {
+        let ManifestKeys { schema_version, media_type, manifests, layers, fs_layers, blobs } = parts;
         (schema_version.or(media_type)).is_some() && manifests.or(layers).or(fs_layers).or(blobs).is_some()
     })
 }
 
 fn manifest(from: &Location, fetched: &Fetched, mut blobs: Vec<Descriptor>) -> SourceManifest {
     let mut seen = HashSet::new();
-    blobs.retain(|blob| !ImageManifest::is_elsewhere(blob) && seen.insert(blob.digest.clone()));
+    blobs.retain(|blob| !ImageManifest::is_foreign(blob) && seen.insert(blob.digest.clone()));
     let (descriptor, bytes) = (fetched.descriptor.clone(), fetched.bytes.clone());
     SourceManifest { location: from.with_digest(descriptor.digest.clone()), descriptor, bytes, blobs: blobs.into() }
 }

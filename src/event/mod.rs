@@ -230,7 +230,7 @@ pub enum Event {
         step: Step,
     },
     /// Another writer changed the target's tag; the change is made again to what the tag holds now.
-    StartedOver {
+    Restarted {
         /// The tag.
         target: Location,
     },
@@ -251,7 +251,7 @@ impl Event {
             | Self::Skipped { .. }
             | Self::Warning { .. }
             | Self::Step { step: Step::TagKept(_), .. }
-            | Self::StartedOver { .. } => Level::Warning,
+            | Self::Restarted { .. } => Level::Warning,
             Self::Transfer { .. } | Self::Checked(_) => Level::Progress,
             Self::Request { .. }
             | Self::Credentials { .. }
@@ -270,7 +270,7 @@ impl Event {
             | Self::Warning { target, .. }
             | Self::Resolved { target, .. }
             | Self::Step { target, .. }
-            | Self::StartedOver { target } => Some(target),
+            | Self::Restarted { target } => Some(target),
             _ => None,
         }
     }
@@ -295,7 +295,7 @@ impl Event {
             | Self::Warning { .. }
             | Self::Resolved { .. }
             | Self::Step { .. }
-            | Self::StartedOver { .. } => Vec::new(),
+            | Self::Restarted { .. } => Vec::new(),
         };
         texts.into_iter().for_each(|text| *text = clean(text));
         self
@@ -350,7 +350,7 @@ impl fmt::Display for Event {
             Self::Warning { warning, .. } => warning.fmt(f),
             Self::Resolved { source, digest, .. } => write!(f, "{source} is {digest}"),
             Self::Step { step, .. } => step.fmt(f),
-            Self::StartedOver { target } => {
+            Self::Restarted { target } => {
                 write!(f, "{target} changed meanwhile; starting over from what it holds now")
             }
         }

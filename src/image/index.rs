@@ -77,7 +77,7 @@ struct DockerEntry<'a> {
 /// Something cannot be written as JSON; no [`Index`] with such content is known.
 pub fn index_bytes(kind: IndexKind, index: &Index) -> Result<Vec<u8>, IndexError> {
     let value = index_json(kind, index)?;
-    go_json(&value, "  ").map_err(|error| IndexError(error.to_string().into()))
+    to_go_json(&value, "  ").map_err(|error| IndexError(error.to_string().into()))
 }
 
 /// The index as [`index_bytes`] writes it, before it is text. The order of its fields counts.
@@ -119,7 +119,7 @@ pub(crate) fn index_json(kind: IndexKind, index: &Index) -> Result<serde_json::V
 pub struct IndexError(UntrustedText);
 
 /// JSON as Go's `json.MarshalIndent` writes it: `<`, `>`, `&`, U+2028 and U+2029 are escaped.
-pub(crate) fn go_json(value: &impl Serialize, indent: &str) -> Result<Vec<u8>, serde_json::Error> {
+pub(crate) fn to_go_json(value: &impl Serialize, indent: &str) -> Result<Vec<u8>, serde_json::Error> {
     let mut out = Vec::new();
     let formatter = serde_json::ser::PrettyFormatter::with_indent(indent.as_bytes());
     value.serialize(&mut serde_json::Serializer::with_formatter(&mut out, formatter))?;
@@ -148,7 +148,7 @@ mod tests {
 
     #[test]
     fn escapes_as_go_does() {
-        let bytes = go_json(&"a<b>&\u{2028}\u{2029}\u{2027}é𝄞\"\\\n\u{1}", "  ").unwrap();
+        let bytes = to_go_json(&"a<b>&\u{2028}\u{2029}\u{2027}é𝄞\"\\\n\u{1}", "  ").unwrap();
         let expected = "\"a\\u003cb\\u003e\\u0026\\u2028\\u2029\u{2027}é𝄞\\\"\\\\\\n\\u0001\"";
         assert_eq!(String::from_utf8(bytes).unwrap(), expected);
     }

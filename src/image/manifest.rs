@@ -65,12 +65,12 @@ impl ImageManifest {
     pub fn blobs(&self) -> Vec<Descriptor> {
         let mut seen = HashSet::new();
         let all = std::iter::once(&self.config).chain(&self.layers);
-        all.filter(|blob| !Self::is_elsewhere(blob) && seen.insert(&blob.digest)).cloned().collect()
+        all.filter(|blob| !Self::is_foreign(blob) && seen.insert(&blob.digest)).cloned().collect()
     }
 
     /// Whether a layer is one that stays where it is, and says where that is.
     #[must_use]
-    pub fn is_elsewhere(layer: &Descriptor) -> bool {
+    pub fn is_foreign(layer: &Descriptor) -> bool {
         media_type::is_foreign(&layer.media_type) && !layer.urls.is_empty()
     }
 }

@@ -62,7 +62,7 @@ pub fn is_foreign(media_type: &str) -> bool {
 /// How the tar archive of a layer is packed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
-pub enum Packing {
+pub enum Compression {
     /// As it is.
     Tar,
     /// gzip (RFC 1952).
@@ -71,7 +71,7 @@ pub enum Packing {
     Zstd,
 }
 
-impl std::fmt::Display for Packing {
+impl std::fmt::Display for Compression {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str(match self {
             Self::Tar => "not compressed",
@@ -84,11 +84,11 @@ impl std::fmt::Display for Packing {
 /// How a layer is packed, by its media type (OCI image-spec, "Layer"; Docker's has a dot in place of the plus). `None`
 /// for what is no tar archive, such as an attestation, or one that is encrypted.
 #[must_use]
-pub fn packing(layer: &str) -> Option<Packing> {
+pub fn compression(layer: &str) -> Option<Compression> {
     match layer.rsplit_once(".tar")?.1 {
-        "" => Some(Packing::Tar),
-        "+gzip" | ".gzip" => Some(Packing::Gzip),
-        "+zstd" | ".zstd" => Some(Packing::Zstd),
+        "" => Some(Compression::Tar),
+        "+gzip" | ".gzip" => Some(Compression::Gzip),
+        "+zstd" | ".zstd" => Some(Compression::Zstd),
         _ => None,
     }
 }
@@ -128,18 +128,18 @@ mod tests {
     #[test]
     fn packings() {
         for (layer, found) in [
-            ("application/vnd.oci.image.layer.v1.tar", Some(Packing::Tar)),
-            ("application/vnd.oci.image.layer.v1.tar+gzip", Some(Packing::Gzip)),
-            ("application/vnd.oci.image.layer.v1.tar+zstd", Some(Packing::Zstd)),
-            ("application/vnd.oci.image.layer.nondistributable.v1.tar+gzip", Some(Packing::Gzip)),
-            ("application/vnd.docker.image.rootfs.diff.tar.gzip", Some(Packing::Gzip)),
-            ("application/vnd.docker.image.rootfs.diff.tar.zstd", Some(Packing::Zstd)),
-            ("application/vnd.docker.image.rootfs.diff.tar", Some(Packing::Tar)),
+            ("application/vnd.oci.image.layer.v1.tar", Some(Compression::Tar)),
+            ("application/vnd.oci.image.layer.v1.tar+gzip", Some(Compression::Gzip)),
+            ("application/vnd.oci.image.layer.v1.tar+zstd", Some(Compression::Zstd)),
+            ("application/vnd.oci.image.layer.nondistributable.v1.tar+gzip", Some(Compression::Gzip)),
+            ("application/vnd.docker.image.rootfs.diff.tar.gzip", Some(Compression::Gzip)),
+            ("application/vnd.docker.image.rootfs.diff.tar.zstd", Some(Compression::Zstd)),
+            ("application/vnd.docker.image.rootfs.diff.tar", Some(Compression::Tar)),
             ("application/vnd.oci.image.layer.v1.tar+gzip+encrypted", None),
             ("application/vnd.in-toto+json", None),
             ("", None),
         ] {
-            assert_eq!(packing(layer), found, "{layer}");
+            assert_eq!(compression(layer), found, "{layer}");
         }
     }
 }

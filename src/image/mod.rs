@@ -22,7 +22,7 @@ pub use descriptor::{Annotations, Descriptor, REFERENCE_DIGEST, REFERENCE_TYPE};
 pub use digest::{Digest, DigestError};
 pub(crate) use digest::{Hasher, Verifier};
 pub use index::{IndexError, IndexKind, index_bytes};
-pub(crate) use index::{go_json, index_json};
+pub(crate) use index::{index_json, to_go_json};
 pub(crate) use known::{
     is_known_platform, known_architectures, known_systems, known_variants, odd_pair, suggestion, unsupported,
 };

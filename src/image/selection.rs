@@ -33,14 +33,16 @@ impl Index {
         let found = self.images_for(wanted);
         match found.as_slice() {
             [(_, first), rest @ ..] if rest.iter().all(|(_, other)| other.digest == first.digest) => Ok(first),
-            [] => Err(format!("it holds no image for {wanted}; it holds {}{}", self.held(), suggestion(wanted))),
-            found => Err(format!("it holds {} images for {wanted}; it holds {}", found.len(), self.held())),
+            [] => {
+                Err(format!("it holds no image for {wanted}; it holds {}{}", self.platform_list(), suggestion(wanted)))
+            }
+            found => Err(format!("it holds {} images for {wanted}; it holds {}", found.len(), self.platform_list())),
         }
     }
 
     /// The platforms of its images, for messages.
     #[must_use]
-    pub fn held(&self) -> String {
+    pub fn platform_list(&self) -> String {
         let images = self.manifests.iter().filter(|entry| !entry.is_attestation());
         let named = images.filter_map(|entry| entry.platform.as_ref().filter(|platform| !platform.is_empty()));
         let names: Vec<String> = named.map(Platform::to_string).collect();

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use tempfile::NamedTempFile;
 
-use super::PIECE;
+use super::CHUNK_SIZE;
 use super::blob_path;
 use super::cancel_check::CancelCheck;
 use super::error::Error;
@@ -124,7 +124,7 @@ pub(super) fn is_whole(
 
 /// Compares a file with a descriptor. What cannot be read does not match, as it can be written again.
 fn matches(mut file: File, blob: &Descriptor, cancel: &CancelCheck) -> std::io::Result<bool> {
-    let (mut verifier, mut piece) = (Verifier::new(&blob.digest, blob.size), vec![0; PIECE]);
+    let (mut verifier, mut piece) = (Verifier::new(&blob.digest, blob.size), vec![0; CHUNK_SIZE]);
     loop {
         cancel.check()?;
         match file.read(&mut piece) {

@@ -11,7 +11,7 @@ use super::error::Error;
 use super::lock::lock;
 use super::reader::Layout;
 use super::writer::{Writer, annotation};
-use super::{CONTAINERD_NAME, PIECE, REF_NAME};
+use super::{CHUNK_SIZE, CONTAINERD_NAME, REF_NAME};
 use crate::image::{Descriptor, Digest, LayoutReference, Manifest, UntrustedText, media_type};
 use crate::memory::Budget;
 
@@ -163,7 +163,7 @@ fn named_in(bytes: &[u8], named: &mut Vec<Descriptor>) {
 fn copy(layout: &Layout, writer: &Writer, digest: &Digest, cancel: &CancelCheck) -> Result<(), Error> {
     let (mut file, size) = layout.open_blob(&Descriptor::new("", digest.clone()))?;
     let mut blob = writer.begin_blob(&Descriptor { size, ..Descriptor::new("", digest.clone()) })?;
-    let mut piece = vec![0; PIECE];
+    let mut piece = vec![0; CHUNK_SIZE];
     loop {
         cancel.check().map_err(|error| Error::unwritten(layout.named(digest), &error))?;
         let read = file.read(&mut piece).map_err(|error| Error::new(layout.named(digest), error.to_string()))?;

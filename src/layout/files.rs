@@ -10,7 +10,7 @@ use crate::image::UntrustedText;
 use crate::memory::{Budget, OverLimit};
 
 /// The files of a layout, wherever they are.
-pub(super) enum Files {
+pub(super) enum LayoutFiles {
     Folder(PathBuf),
     Archive(Archive),
 }
@@ -37,17 +37,17 @@ impl From<std::io::Error> for Unreadable {
     }
 }
 
-impl Files {
+impl LayoutFiles {
     /// Opens `oci-layout`, `index.json` or a blob, and tells its length.
-    pub(super) fn open(&self, name: &str) -> Result<(Section, u64), Unreadable> {
+    pub(super) fn open(&self, name: &str) -> Result<(FileSection, u64), Unreadable> {
         match self {
             Self::Folder(root) => {
                 let (file, length) = open_plain(root, name)?;
-                Ok((Section { file: Arc::new(file), offset: 0, left: length }, length))
+                Ok((FileSection { file: Arc::new(file), offset: 0, left: length }, length))
             }
             Self::Archive(archive) => {
                 let (offset, length) = archive.find(name).ok_or(Unreadable::Missing)?;
-                Ok((Section { file: Arc::clone(&archive.file), offset, left: length }, length))
+                Ok((FileSection { file: Arc::clone(&archive.file), offset, left: length }, length))
             }
         }
     }
@@ -76,13 +76,13 @@ impl Files {
 
 /// A part of an open file. Reads give their own position to the system, so several sections of one file can be read at
 /// once.
-pub(crate) struct Section {
+pub(crate) struct FileSection {
     file: Arc<File>,
     offset: u64,
     left: u64,
 }
 
-impl Read for Section {
+impl Read for FileSection {
     fn read(&mut self, buffer: &mut [u8]) -> std::io::Result<usize> {
         let limit = usize::try_from(self.left).unwrap_or(usize::MAX).min(buffer.len());
         let read = read_at(&self.file, buffer.get_mut(..limit).unwrap_or_default(), self.offset)?;

@@ -7,7 +7,7 @@ use std::time::Duration;
 use super::cancel_check::CancelCheck;
 
 /// Another process has the lock for as long as it takes to write index.json.
-const LOCK_TRIES: u32 = 600;
+const MAX_LOCK_ATTEMPTS: u32 = 600;
 const LOCK_WAIT: Duration = Duration::from_millis(50);
 
 /// Locks a folder or an archive, until the handle is closed or the process ends.
@@ -19,7 +19,7 @@ const LOCK_WAIT: Duration = Duration::from_millis(50);
 pub(super) fn lock(path: &Path, cancel: &CancelCheck) -> std::io::Result<File> {
     use std::fs::TryLockError;
     let file = File::open(path)?;
-    for _ in 0..LOCK_TRIES {
+    for _ in 0..MAX_LOCK_ATTEMPTS {
         match file.try_lock() {
             Ok(()) => return Ok(file),
             Err(TryLockError::WouldBlock) => cancel.check()?,
@@ -43,7 +43,7 @@ pub(super) fn lock(path: &Path, cancel: &CancelCheck) -> std::io::Result<File> {
     // Another has it open; or has just closed it, and it is about to go.
     const SHARING_VIOLATION: Option<i32> = Some(32);
     const ACCESS_DENIED: Option<i32> = Some(5);
-    const SOON: u32 = 20;
+    const SHORT_WAIT: u32 = 20;
     // Beside it: a folder with a file in it is not empty any more. The name is nobody else's, as the file is deleted.
     let path = std::fs::canonicalize(path)?;
     let name = path.file_name().unwrap_or_default().to_string_lossy();
@@ -57,7 +57,7 @@ pub(super) fn lock(path: &Path, cancel: &CancelCheck) -> std::io::Result<File> {
             Err(error) => error,
         };
         let code = error.raw_os_error();
-        if !(code == SHARING_VIOLATION && tries < LOCK_TRIES || code == ACCESS_DENIED && tries < SOON) {
+        if !(code == SHARING_VIOLATION && tries < MAX_LOCK_ATTEMPTS || code == ACCESS_DENIED && tries < SHORT_WAIT) {
             return Err(std::io::Error::new(error.kind(), format!("{}: {error}", name.display())));
         }
         cancel.check()?;

@@ -27,7 +27,7 @@ const REF_NAME: &str = "org.opencontainers.image.ref.name";
 /// What BuildKit calls an image, besides.
 const CONTAINERD_NAME: &str = "io.containerd.image.name";
 /// Bytes of a file that are read at once.
-const PIECE: usize = 256 << 10;
+const CHUNK_SIZE: usize = 256 << 10;
 /// What `oci-layout` holds.
 const VERSION_FILE: &[u8] = br#"{"imageLayoutVersion":"1.0.0"}"#;
 

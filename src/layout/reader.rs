@@ -7,7 +7,7 @@ use serde::Deserialize;
 
 use super::archive::{self, Archive};
 use super::error::Error;
-use super::files::{Files, Section, Unreadable};
+use super::files::{FileSection, LayoutFiles, Unreadable};
 use super::{CONTAINERD_NAME, REF_NAME, blob_path};
 use crate::image::{Descriptor, Digest, Fetched, Index, LayoutReference, MAX_MANIFEST, UntrustedText, parse_manifest};
 use crate::memory::Budget;
@@ -16,7 +16,7 @@ use crate::memory::Budget;
 pub(crate) struct Layout {
     /// Without a name.
     at: LayoutReference,
-    files: Files,
+    files: LayoutFiles,
     index: Index,
     /// The exact bytes of index.json, which hold its charge.
     index_bytes: Bytes,
@@ -45,7 +45,7 @@ impl Layout {
                 return Self::from_archive(&at, file, budget);
             }
             (false, _) if !path.exists() => return Err(failed("there is no such folder".into())),
-            (false, _) => Files::Folder(path),
+            (false, _) => LayoutFiles::Folder(path),
         };
         Self::from_files(at, files, budget)
     }
@@ -55,10 +55,10 @@ impl Layout {
     pub(super) fn from_archive(at: &LayoutReference, file: File, budget: &Budget) -> Result<Self, Error> {
         let at = LayoutReference { name: None, digest: None, ..at.clone() };
         let archive = Archive::scan(file).map_err(|reason| Error::new(&at, reason))?;
-        Self::from_files(at, Files::Archive(archive), budget)
+        Self::from_files(at, LayoutFiles::Archive(archive), budget)
     }
 
-    fn from_files(at: LayoutReference, files: Files, budget: &Budget) -> Result<Self, Error> {
+    fn from_files(at: LayoutReference, files: LayoutFiles, budget: &Budget) -> Result<Self, Error> {
         let failed = |reason: String| Error::new(&at, reason);
         let read = |name| match files.read(name, MAX_MANIFEST, budget) {
             Ok(bytes) => Ok(bytes),
@@ -106,14 +106,16 @@ impl Layout {
             ([only], _) => Ok((*only).clone()),
             // Children of an index are not listed.
             ([], Some(digest)) => Ok(Descriptor::new("", digest.clone())),
-            ([], None) => Err(Error::missing(at, format!("not found in the layout; {}", self.held()))),
+            ([], None) => Err(Error::missing(at, format!("not found in the layout; {}", self.name_list()))),
             _ if at.name.is_some() => Err(Error::new(at, "the layout has several images of this name; give a digest")),
-            _ => Err(Error::new(at, format!("the layout holds several images, name one of them; {}", self.held()))),
+            _ => {
+                Err(Error::new(at, format!("the layout holds several images, name one of them; {}", self.name_list())))
+            }
         }
     }
 
     /// What it holds, for messages.
-    fn held(&self) -> String {
+    fn name_list(&self) -> String {
         let name = |entry: &Descriptor| {
             let name = [REF_NAME, CONTAINERD_NAME].iter().find_map(|key| entry.annotations.get(*key));
             name.map_or_else(|| format!("@{}", entry.digest), |name| format!(":{name}"))
@@ -191,7 +193,7 @@ impl Layout {
     }
 
     /// Opens a blob, and tells its length. The caller compares the bytes with the descriptor.
-    pub(crate) fn open_blob(&self, blob: &Descriptor) -> Result<(Section, u64), Error> {
+    pub(crate) fn open_blob(&self, blob: &Descriptor) -> Result<(FileSection, u64), Error> {
         let at = self.named(&blob.digest);
         self.files.open(&blob_path(&blob.digest)).map_err(|reason| unreadable(&at, reason))
     }

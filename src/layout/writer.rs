@@ -9,7 +9,7 @@ use tempfile::{NamedTempFile, TempDir};
 use super::blob::{BlobWriter, is_whole};
 use super::cancel_check::CancelCheck;
 use super::error::Error;
-use super::files::{Files, Unreadable};
+use super::files::{LayoutFiles, Unreadable};
 use super::lock::lock;
 use super::{REF_NAME, VERSION_FILE, archive, blob_path};
 use crate::image::{Descriptor, LayoutReference, MAX_MANIFEST, media_type};
@@ -17,7 +17,7 @@ use crate::links;
 use crate::memory::Budget;
 
 /// Files that are not whole yet begin with it.
-const NEW: &str = ".new-";
+const STAGING_PREFIX: &str = ".new-";
 /// The files that make a folder a layout, and what they hold at first.
 const FILES: [(&str, &[u8]); 2] = [("index.json", EMPTY_INDEX), ("oci-layout", VERSION_FILE)];
 /// What index.json is before anything is in it.
@@ -135,7 +135,7 @@ impl Writer {
         let begin = || {
             self.make_folder_of(&to)?;
             links::is_regular(&to)?;
-            readable_by_all(tempfile::Builder::new().prefix(NEW).tempfile_in(links::folder_of(&to))?)
+            readable_by_all(tempfile::Builder::new().prefix(STAGING_PREFIX).tempfile_in(links::folder_of(&to))?)
         };
         let file = begin().map_err(|error: std::io::Error| Error::unwritten(&at, &error))?;
         Ok(BlobWriter::new(&at, file, to, blob, self.archive.is_none()))
@@ -208,7 +208,7 @@ impl Writer {
         let _lock = lock(&self.root, &self.cancel).map_err(failed)?;
         self.sync().map_err(failed)?;
         let mut index: Value =
-            match Files::Folder(self.root.clone()).read("index.json", MAX_MANIFEST, &Budget::default()) {
+            match LayoutFiles::Folder(self.root.clone()).read("index.json", MAX_MANIFEST, &Budget::default()) {
                 Ok(bytes) => serde_json::from_slice(&bytes).map_err(|error| invalid(error.to_string()))?,
                 Err(Unreadable::Missing) => {
                     json!({"schemaVersion": 2, "mediaType": media_type::OCI_INDEX, "manifests": []})
@@ -280,7 +280,7 @@ impl Writer {
     }
 
     fn replace(&self, name: &str, bytes: &[u8]) -> std::io::Result<()> {
-        let mut file = readable_by_all(tempfile::Builder::new().prefix(NEW).tempfile_in(&self.root)?)?;
+        let mut file = readable_by_all(tempfile::Builder::new().prefix(STAGING_PREFIX).tempfile_in(&self.root)?)?;
         file.write_all(bytes)?;
         if self.archive.is_none() {
             file.as_file().sync_all()?;
@@ -335,7 +335,7 @@ pub(crate) fn check_target(at: &LayoutReference) -> Result<(), Error> {
     for (name, _) in FILES {
         links::is_regular(&path.join(name)).map_err(failed)?;
     }
-    let is_new = |entry: std::fs::DirEntry| entry.file_name().to_string_lossy().starts_with(NEW);
+    let is_new = |entry: std::fs::DirEntry| entry.file_name().to_string_lossy().starts_with(STAGING_PREFIX);
     let empty = std::fs::read_dir(path).map_err(failed)?.flatten().all(is_new);
     if empty || path.join("oci-layout").exists() {
         return Ok(());

@@ -3,12 +3,12 @@ use crate::image::UntrustedText;
 use crate::registry::RawResponse;
 
 /// What came of a trial, and why.
-pub(super) struct Found {
+pub(super) struct CheckOutcome {
     pub(super) verdict: Verdict,
     pub(super) reason: UntrustedText,
 }
 
-impl Found {
+impl CheckOutcome {
     pub(super) fn pass(reason: impl Into<UntrustedText>) -> Self {
         Self { verdict: Verdict::Pass, reason: reason.into() }
     }

@@ -1,5 +1,5 @@
-use super::check::Found;
-use super::trial::{Probe, ProbeOptions, Report};
+use super::check::CheckOutcome;
+use super::report::{Probe, ProbeOptions, ProbeReport};
 use crate::event::{Check, Event, Need, Verdict};
 use crate::image::Reference;
 use crate::registry::ErrorKind;
@@ -10,8 +10,8 @@ use crate::store::{Error, Store};
 ///
 /// # Errors
 /// The images cannot be read, or the run was to end. What the registry does not do is not an error.
-pub async fn probe(store: &Store, images: &[Reference], options: &ProbeOptions) -> Result<Report, Error> {
-    let Some(first) = images.first() else { return Ok(Report::default()) };
+pub async fn probe(store: &Store, images: &[Reference], options: &ProbeOptions) -> Result<ProbeReport, Error> {
+    let Some(first) = images.first() else { return Ok(ProbeReport::default()) };
     let mut probe = Probe {
         client: store.client(),
         repository: first.without_name(),
@@ -22,7 +22,7 @@ pub async fn probe(store: &Store, images: &[Reference], options: &ProbeOptions) 
         seen: Vec::new(),
         count: 0,
         mounted: None,
-        report: Report::default(),
+        report: ProbeReport::default(),
     };
     let _intent = store.client().will_push(&probe.repository);
     let tried = probe.all(images, options).await;
@@ -36,7 +36,7 @@ impl Probe<'_> {
     async fn all(&mut self, images: &[Reference], options: &ProbeOptions) -> Result<(), Error> {
         use Need::{No, OneOf, Yes};
         let client = self.client;
-        let note = |report: &mut Report, name, need, found: Found| {
+        let note = |report: &mut ProbeReport, name, need, found: CheckOutcome| {
             let check = Check { name, need, verdict: found.verdict, reason: found.reason };
             client.events().emit(&Event::Checked(check.clone()));
             report.checks.push(check);
@@ -51,7 +51,7 @@ impl Probe<'_> {
             ($($need:ident $name:literal $check:expr;)*) => {$(
                 let found = match $check.await {
                     Err(error) if matches!(error.kind, ErrorKind::Stopped(_)) => return Err(error.into()),
-                    Err(error) => Found::fail(error.to_string()),
+                    Err(error) => CheckOutcome::fail(error.to_string()),
                     Ok(found) => found,
                 };
                 note(&mut self.report, $name, $need, found);

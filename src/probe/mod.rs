@@ -1,13 +1,13 @@
 //! Finds out by trying what a registry does with images for several platforms.
 
+mod behaviour;
 mod check;
-mod forms;
+mod index_types;
 mod job;
+mod report;
 mod repository;
 mod samples;
 mod tags;
-mod trial;
-mod ways;
 
 pub use job::probe;
-pub use trial::{ProbeOptions, Report};
+pub use report::{ProbeOptions, ProbeReport};

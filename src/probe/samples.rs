@@ -3,15 +3,15 @@
 use bytes::Bytes;
 use serde_json::{Value, json};
 
-use super::check::Found;
-use super::trial::{Probe, Sample, Text};
+use super::check::CheckOutcome;
+use super::report::{Probe, Sample, SampleManifest};
 use crate::image::{ImageConfig, ImageManifest, Manifest, Reference, media_type};
 use crate::registry::ErrorKind;
 use crate::store::Error;
 
 impl Probe<'_> {
     /// Reads the images, and pushes others with the same layers in both forms.
-    pub(super) async fn images(&mut self, images: &[Reference]) -> Result<Found, Error> {
+    pub(super) async fn images(&mut self, images: &[Reference]) -> Result<CheckOutcome, Error> {
         for (number, image) in images.iter().enumerate() {
             let fetched = self.client.fetch_manifest(image).await?;
             let Manifest::Image(manifest) = fetched.manifest else {
@@ -29,7 +29,7 @@ impl Probe<'_> {
             let descriptor = match self.client.push_blob(&self.repository, media_type::OCI_CONFIG, bytes).await {
                 Ok(descriptor) => descriptor,
                 Err(error) if matches!(error.kind, ErrorKind::Stopped(_)) => return Err(error.into()),
-                Err(error) => return Ok(Found::fail(error.to_string())),
+                Err(error) => return Ok(CheckOutcome::fail(error.to_string())),
             };
             let oci =
                 text(media_type::OCI_MANIFEST, &manifest, &json!(descriptor), "application/vnd.oci.image.layer.v1");
@@ -52,7 +52,7 @@ impl Probe<'_> {
                 if !found.is_success() {
                     refused.push(format!("{}: {}", text.media_type, found.words));
                 } else if let Err(reason) = self.read_back(text.digest().as_str(), &text).await? {
-                    return Ok(Found::fail(format!("{}: {}, but {reason}", text.media_type, found.words)));
+                    return Ok(CheckOutcome::fail(format!("{}: {}, but {reason}", text.media_type, found.words)));
                 } else {
                     *accepted += 1;
                 }
@@ -61,28 +61,28 @@ impl Probe<'_> {
         refused.dedup();
         let count = self.samples.len();
         Ok(match refused.as_slice() {
-            [] => Found::pass(format!("{count} images, as Docker's and as OCI's")),
+            [] => CheckOutcome::pass(format!("{count} images, as Docker's and as OCI's")),
             // One form of them is enough.
             refused if accepted.contains(&count) => {
-                Found::pass(format!("{count} images; refused: {}", refused.join("; ")))
+                CheckOutcome::pass(format!("{count} images; refused: {}", refused.join("; ")))
             }
-            refused => Found::unsupported(refused.join("; ")),
+            refused => CheckOutcome::unsupported(refused.join("; ")),
         })
     }
 }
 
 /// A manifest with the layers of another, called as this form calls them.
-fn text(media_type: &'static str, of: &ImageManifest, config: &Value, layer: &str) -> Text {
+fn text(media_type: &'static str, of: &ImageManifest, config: &Value, layer: &str) -> SampleManifest {
     let dot = if media_type == media_type::OCI_MANIFEST { "+" } else { "." };
     let layers = of.layers.iter().map(|of| {
-        let packing = match media_type::packing(&of.media_type) {
-            Some(media_type::Packing::Gzip) => format!(".tar{dot}gzip"),
-            Some(media_type::Packing::Zstd) => format!(".tar{dot}zstd"),
+        let compression = match media_type::compression(&of.media_type) {
+            Some(media_type::Compression::Gzip) => format!(".tar{dot}gzip"),
+            Some(media_type::Compression::Zstd) => format!(".tar{dot}zstd"),
             _ => ".tar".to_owned(),
         };
-        json!({"mediaType": format!("{layer}{packing}"), "size": of.size, "digest": of.digest})
+        json!({"mediaType": format!("{layer}{compression}"), "size": of.size, "digest": of.digest})
     });
     let layers: Vec<Value> = layers.collect();
     let manifest = json!({"schemaVersion": 2, "mediaType": media_type, "config": config, "layers": layers});
-    Text { media_type, bytes: manifest.to_string().into() }
+    SampleManifest { media_type, bytes: manifest.to_string().into() }
 }

@@ -17,7 +17,7 @@ use crate::image::{known_architectures, known_systems, known_variants};
 #[derive(JsonSchema)]
 #[schemars(rename = "Spec", rename_all = "camelCase", deny_unknown_fields)]
 #[schemars(transform = own_keys, transform = sources, transform = tagged)]
-struct Document {
+struct SpecKeys {
     /// Reference of the index: HOST/REPOSITORY:TAG, oci:FOLDER:NAME or oci-archive:FILE:NAME; `tags` may name its tag
     image: Target,
     /// Further tags of the index
@@ -39,13 +39,13 @@ struct Document {
     /// Reference of the images of `platforms`; OS, ARCH and VARIANT in it stand for the platform's
     template: Option<Text>,
     /// Images to put into the index, after those of `platforms`
-    manifests: Option<Vec<Entry>>,
+    manifests: Option<Vec<EntryKeys>>,
 }
 
 /// An image, or an index whose images are taken
 #[derive(JsonSchema)]
 #[schemars(rename_all = "camelCase", deny_unknown_fields, transform = own_keys)]
-struct Entry {
+struct EntryKeys {
     /// Reference of the image, with a tag or a digest
     image: Source,
     /// What the image runs on; what is left out comes from the image's config
@@ -195,7 +195,7 @@ fn sources(schema: &mut Schema) {
 #[must_use]
 pub fn schema() -> Value {
     let settings = SchemaSettings::draft2020_12().with(|settings| settings.meta_schema = META.map(Cow::Borrowed));
-    let mut schema = settings.into_generator().into_root_schema_for::<Document>().to_value();
+    let mut schema = settings.into_generator().into_root_schema_for::<SpecKeys>().to_value();
     // What it is comes first.
     let mut out = serde_json::Map::new();
     for key in ["$schema", "title", "description"] {
@@ -215,8 +215,8 @@ fn keys<T: JsonSchema>() -> Vec<String> {
 }
 
 /// The keys of a spec.
-pub(super) static SPEC_KEYS: LazyLock<Vec<String>> = LazyLock::new(keys::<Document>);
+pub(super) static SPEC_KEYS: LazyLock<Vec<String>> = LazyLock::new(keys::<SpecKeys>);
 /// The keys of an entry.
-pub(super) static ENTRY_KEYS: LazyLock<Vec<String>> = LazyLock::new(keys::<Entry>);
+pub(super) static ENTRY_KEYS: LazyLock<Vec<String>> = LazyLock::new(keys::<EntryKeys>);
 /// The keys of a platform.
 pub(super) static PLATFORM_KEYS: LazyLock<Vec<String>> = LazyLock::new(keys::<PlatformKeys>);

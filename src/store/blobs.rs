@@ -30,7 +30,7 @@ impl Store {
     }
 
     /// How [`Self::place_blob`] would go, without writing anything. A registry may not mount what it is asked to mount.
-    pub(super) async fn foresee_blob(
+    pub(super) async fn predict_blob(
         &self,
         from: &Location,
         to: &Location,

@@ -17,7 +17,7 @@ use crate::layout::{self, Layout, Writer};
 use crate::registry::{FoundBlob, Session};
 
 /// Bytes of a file that are read at once.
-const PIECE: usize = 256 << 10;
+const CHUNK_SIZE: usize = 256 << 10;
 
 /// An OCI layout in a folder or an archive, with the name or digest of a reference.
 pub(super) struct LayoutBackend<'a> {
@@ -225,7 +225,7 @@ impl BlobSource for LayoutBlob<'_> {
             let subject = subject.clone();
             async move {
                 let mut file = file?;
-                let mut piece = vec![0; PIECE];
+                let mut piece = vec![0; CHUNK_SIZE];
                 // Reading a file does not wait: other tasks, and signals, get their turn here.
                 tokio::task::yield_now().await;
                 match file.read(&mut piece) {

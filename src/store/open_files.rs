@@ -22,7 +22,7 @@ const ARCHIVE_IS_READ: &str = "the archive is a source as well, and would be rep
 pub(super) struct OpenFiles {
     client: Client,
     /// Bounds the blobs that are read or written at once.
-    slots: Arc<Semaphore>,
+    transfers: Arc<Semaphore>,
     layouts: SingleFlight<LayoutReference, Arc<Layout>, Error>,
     /// The layouts that are sources.
     read: Mutex<HashSet<LayoutReference>>,
@@ -32,9 +32,9 @@ pub(super) struct OpenFiles {
 }
 
 impl OpenFiles {
-    pub(super) fn new(client: Client, slots: Arc<Semaphore>) -> Self {
+    pub(super) fn new(client: Client, transfers: Arc<Semaphore>) -> Self {
         let (layouts, writers) = (SingleFlight::default(), SingleFlight::default());
-        Self { client, slots, layouts, read: Mutex::default(), writers, archives: Mutex::default() }
+        Self { client, transfers, layouts, read: Mutex::default(), writers, archives: Mutex::default() }
     }
 
     pub(super) fn client(&self) -> &Client {
@@ -121,7 +121,7 @@ impl OpenFiles {
 
     /// Whether a layout has a blob with its right bytes, without writing anything. False for an archive.
     pub(super) async fn has_blob(&self, at: &LayoutReference, blob: &Descriptor) -> Result<bool, Error> {
-        let _permit = self.slots.acquire().await;
+        let _permit = self.transfers.acquire().await;
         let (from, blob, cancel) = (at.clone(), blob.clone(), self.cancel_check());
         self.on_thread(at, move || layout::has_blob(&from, &blob, &cancel)).await
     }
@@ -129,7 +129,7 @@ impl OpenFiles {
     /// Whether a layout that is written has a blob with its right bytes.
     pub(super) async fn is_written(&self, to: &LayoutReference, blob: &Descriptor) -> Result<bool, Error> {
         let (writer, blob) = (self.writer(to).await?, blob.clone());
-        let _permit = self.slots.acquire().await;
+        let _permit = self.transfers.acquire().await;
         self.on_thread(to, move || writer.has_blob(&blob)).await
     }
 
@@ -158,7 +158,7 @@ impl OpenFiles {
 
     /// Renames the archives that were written to their targets; without this the existing archives stay. Fails after a
     /// stop. What is read from now on is what was written.
-    pub(super) async fn finish(&self) -> Result<(), Error> {
+    pub(super) async fn commit(&self) -> Result<(), Error> {
         self.layouts.clear();
         for writer in self.archives() {
             self.place_archive(&writer, || Ok(())).await?;
@@ -180,7 +180,7 @@ impl OpenFiles {
     }
 
     /// The archives that have not replaced their target files yet, as the user spells them.
-    pub(super) fn unfinished(&self) -> Vec<String> {
+    pub(super) fn uncommitted_archives(&self) -> Vec<String> {
         self.archives().iter().map(|writer| writer.at().to_string()).collect()
     }
 

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use futures_util::future::{BoxFuture, FutureExt as _};
 use futures_util::stream::{FuturesUnordered, StreamExt as _};
 
-use super::run::{OnStep, Place};
+use super::run::{ContentKey, OnStep};
 use super::{Error, Run, SourceManifest};
 use crate::event::Step;
 use crate::image::{Descriptor, Digest, Location};
@@ -17,7 +17,7 @@ const MAX_ERRORS: usize = 100;
 
 impl Run {
     /// Whether a child's manifest is there. Where that cannot be found out it is written.
-    async fn is_there(&self, target: &Location, child: &SourceManifest) -> Result<bool, Error> {
+    async fn has_child(&self, target: &Location, child: &SourceManifest) -> Result<bool, Error> {
         if self.is_dry {
             return self.store.backend(target).has_manifest(&child.descriptor).await;
         }
@@ -45,11 +45,11 @@ impl Run {
             while running.len() < self.store.client().concurrency() && errors.len() < MAX_ERRORS {
                 // All children first: each may turn out to have many blobs.
                 if let Some(child) = unseen.next() {
-                    let place = (Arc::clone(&repository), child.descriptor.digest.clone());
-                    running.push(self.look_for(target, child, place).boxed());
+                    let key = (Arc::clone(&repository), child.descriptor.digest.clone());
+                    running.push(self.look_for(target, child, key).boxed());
                 } else if let Some((child, blob)) = next_blob(&mut missing, &mut seen) {
-                    let place = (Arc::clone(&repository), blob.digest.clone());
-                    running.push(self.place_blob(target, child, blob, place, on_step).boxed());
+                    let key = (Arc::clone(&repository), blob.digest.clone());
+                    running.push(self.place_blob(target, child, blob, key, on_step).boxed());
                 } else {
                     break;
                 }
@@ -71,10 +71,10 @@ impl Run {
         &self,
         target: &Location,
         child: &'c SourceManifest,
-        place: Place,
+        key: ContentKey,
     ) -> Result<Option<&'c SourceManifest>, Error> {
-        let is_there = self.children.get_with(&place, |_| true, Error::counts, self.is_there(target, child)).await?;
-        Ok((!is_there).then_some(child))
+        let has_child = self.children.get_with(&key, |_| true, Error::counts, self.has_child(target, child)).await?;
+        Ok((!has_child).then_some(child))
     }
 
     async fn place_blob<'c>(
@@ -82,19 +82,19 @@ impl Run {
         target: &Location,
         child: &'c SourceManifest,
         blob: &Descriptor,
-        place: Place,
+        key: ContentKey,
         on_step: OnStep<'_>,
     ) -> Result<Option<&'c SourceManifest>, Error> {
         let placing = async {
             let _permit = self.store.write_permit().await;
             let placing = match self.is_dry {
-                true => self.store.foresee_blob(&child.location, target, blob).boxed().await?,
+                true => self.store.predict_blob(&child.location, target, blob).boxed().await?,
                 false => self.store.place_blob(&child.location, target, blob).boxed().await?,
             };
             on_step(Step::Blob(blob.digest.clone(), blob.size, placing));
             Ok(())
         };
-        self.blobs.get_with(&place, |_| true, Error::counts, placing).await.map(|()| None)
+        self.blobs.get_with(&key, |_| true, Error::counts, placing).await.map(|()| None)
     }
 
     /// Writes the manifests of children that were not there, at most `concurrency` at once.
@@ -111,8 +111,8 @@ impl Run {
             while running.len() < self.store.client().concurrency()
                 && let Some(child) = left.next()
             {
-                let place = (Arc::clone(&repository), child.descriptor.digest.clone());
-                running.push(self.push_child(target, child, place, on_step).boxed());
+                let key = (Arc::clone(&repository), child.descriptor.digest.clone());
+                running.push(self.push_child(target, child, key, on_step).boxed());
             }
             match running.next().await {
                 Some(outcome) => errors.extend(outcome.err().inspect(|_| RetryGroup::fail_current())),
@@ -125,10 +125,10 @@ impl Run {
         &self,
         target: &Location,
         child: &SourceManifest,
-        place: Place,
+        key: ContentKey,
         on_step: OnStep<'_>,
     ) -> Result<(), Error> {
-        if self.children.get(&place, async { Ok::<_, Error>(false) }).await? {
+        if self.children.get(&key, async { Ok::<_, Error>(false) }).await? {
             return Ok(());
         }
         let push = async {
@@ -140,7 +140,7 @@ impl Run {
             on_step(Step::Manifest(child.descriptor.digest.clone()));
             Ok(())
         };
-        self.pushed.get_with(&place, |_| true, Error::counts, push).await
+        self.pushed.get_with(&key, |_| true, Error::counts, push).await
     }
 }
 

@@ -58,7 +58,7 @@ impl TagTarget {
 
     /// What becomes of it. A tag of which is not known what it points at is written, and the answer to that says what is
     /// wrong.
-    pub(super) fn foreseen(&self, digest: &Digest) -> TagOutcome {
+    pub(super) fn predicted(&self, digest: &Digest) -> TagOutcome {
         match &self.current {
             Some(Ok(Some(current))) if current == digest => TagOutcome::Unchanged,
             Some(Ok(Some(_))) => TagOutcome::Updated,
@@ -165,8 +165,8 @@ impl<'p> Publication<'p> {
     }
 
     /// What would become of each tag.
-    pub(super) fn foreseen(&self) -> PublishReport {
-        self.report(|tag| tag.foreseen(&self.descriptor.digest))
+    pub(super) fn predicted(&self) -> PublishReport {
+        self.report(|tag| tag.predicted(&self.descriptor.digest))
     }
 
     /// The report of a publication that has not written a tag yet.
@@ -292,7 +292,7 @@ mod tests {
                 .enumerate()
                 .map(|(n, (_, outcome, was))| TagReport { location: location(n), outcome: *outcome, was: was.clone() })
                 .collect();
-            let report = publication.foreseen();
+            let report = publication.predicted();
             assert_eq!((&report.tags, &report.descriptor), (&expected, &descriptor));
             let failed = publication.failed_before(vec![failure("x", "y")]);
             let failures = expected.into_iter().map(|tag| TagReport { outcome: TagOutcome::Failed, ..tag });

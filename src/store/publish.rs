@@ -25,7 +25,7 @@ impl Run {
             return Err(publication.failed_before(errors));
         }
         if self.is_dry {
-            return Ok(publication.foreseen());
+            return Ok(publication.predicted());
         }
         let report = self.write_tags(publication, on_step).await?;
         if publication.wait {
@@ -75,7 +75,7 @@ impl Run {
         tag: &TagTarget,
         on_step: OnStep<'_>,
     ) -> Result<TagOutcome, Error> {
-        let (location, outcome) = (&tag.location, tag.foreseen(&publication.descriptor.digest));
+        let (location, outcome) = (&tag.location, tag.predicted(&publication.descriptor.digest));
         if outcome == TagOutcome::Unchanged {
             on_step(Step::TagUnchanged(location.clone()));
             return Ok(outcome);

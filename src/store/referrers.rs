@@ -6,7 +6,7 @@ use super::{Error, IfMatch, Store};
 use crate::image::{Descriptor, Digest, Index, IndexKind, Location, Manifest, index_bytes};
 
 /// How often the list of referrers in a tag is written if other processes write it as well.
-const TRIES: usize = 5;
+const MAX_ATTEMPTS: usize = 5;
 
 /// What the tag of a subject holds (distribution-spec, "Referrers Tag Schema").
 enum TagContent {
@@ -49,7 +49,7 @@ impl Store {
             return Ok(());
         }
         let tag = to.with_tag(&subject.referrers_tag());
-        for last in (0..TRIES).rev() {
+        for last in (0..MAX_ATTEMPTS).rev() {
             match self.list_in_tag(&tag, subject, referrers).await {
                 Err(error) if last > 0 && error.is_changed() => {}
                 outcome => return outcome,

@@ -15,13 +15,13 @@ pub(crate) struct Run {
     pub(super) store: Store,
     pub(super) is_dry: bool,
     /// Whether a child manifest was there before.
-    pub(super) children: SingleFlight<Place, bool, Error>,
-    pub(super) blobs: SingleFlight<Place, (), Error>,
-    pub(super) pushed: SingleFlight<Place, (), Error>,
+    pub(super) children: SingleFlight<ContentKey, bool, Error>,
+    pub(super) blobs: SingleFlight<ContentKey, (), Error>,
+    pub(super) pushed: SingleFlight<ContentKey, (), Error>,
 }
 
 /// A repository, shared by the keys of all its content, and a digest.
-pub(super) type Place = (Arc<Location>, Digest);
+pub(super) type ContentKey = (Arc<Location>, Digest);
 
 /// Called with each part of a target that is in place, or would be.
 pub(crate) type OnStep<'a> = &'a (dyn Fn(Step) + Sync);
@@ -50,8 +50,8 @@ impl Run {
 
     /// Ends the run: moves the archives that were written to their target files. Without this the existing archives
     /// stay.
-    pub(crate) async fn finish(&self) -> Result<(), Error> {
-        if self.is_dry { Ok(()) } else { self.store.finish().await }
+    pub(crate) async fn commit(&self) -> Result<(), Error> {
+        if self.is_dry { Ok(()) } else { self.store.commit().await }
     }
 
     /// Writes a manifest under a tag, outside of a publication.

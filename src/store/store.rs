@@ -14,7 +14,7 @@ use crate::image::{Descriptor, Digest, Fetched, Location, MAX_CONFIG, UntrustedT
 use crate::registry::{Client, FoundBlob, PushIntent};
 
 /// Blobs in transfer at once, at most; each takes a connection at both ends.
-const TRANSFERS: usize = 16;
+const MAX_TRANSFERS: usize = 16;
 
 /// What jobs read from and write to: the registries that a client reaches, and the layouts and archives of this machine.
 /// Cheap to clone; clones share what they have open.
@@ -41,7 +41,7 @@ struct Shared {
     client: Client,
     files: OpenFiles,
     /// Bounds the blobs in transfer.
-    slots: Arc<Semaphore>,
+    transfers: Arc<Semaphore>,
     /// Bounds the writes in flight, of whatever kind; see [`Store::write_permit`].
     writes: Semaphore,
 }
@@ -50,9 +50,9 @@ impl Store {
     /// A store over the registries that a client reaches, and the layouts of this machine.
     #[must_use]
     pub fn new(client: Client) -> Self {
-        let slots = Arc::new(Semaphore::new(TRANSFERS.min(client.concurrency())));
-        let (files, writes) = (OpenFiles::new(client.clone(), Arc::clone(&slots)), client.concurrency());
-        Self(Arc::new(Shared { client, files, slots, writes: Semaphore::new(writes) }))
+        let transfers = Arc::new(Semaphore::new(MAX_TRANSFERS.min(client.concurrency())));
+        let (files, writes) = (OpenFiles::new(client.clone(), Arc::clone(&transfers)), client.concurrency());
+        Self(Arc::new(Shared { client, files, transfers, writes: Semaphore::new(writes) }))
     }
 
     /// The client of the registries.
@@ -83,7 +83,7 @@ impl Store {
 
     /// Waits for one of at most 16 transfers at once, or `concurrency` if that is less.
     pub(super) async fn transfer_permit(&self) -> Option<SemaphorePermit<'_>> {
-        self.0.slots.acquire().await.ok()
+        self.0.transfers.acquire().await.ok()
     }
 
     /// Fetches a manifest by tag, name or digest, verified.
@@ -220,13 +220,13 @@ impl Store {
 
     /// Renames the archives that were written to their targets; without this the existing archives stay. Fails after a
     /// stop.
-    pub(super) async fn finish(&self) -> Result<(), Error> {
-        self.0.files.finish().await
+    pub(super) async fn commit(&self) -> Result<(), Error> {
+        self.0.files.commit().await
     }
 
     /// The archives that have not replaced their target files yet, as the user spells them.
-    pub(crate) fn unfinished(&self) -> Vec<String> {
-        self.0.files.unfinished()
+    pub(crate) fn uncommitted_archives(&self) -> Vec<String> {
+        self.0.files.uncommitted_archives()
     }
 }
 
@@ -245,9 +245,9 @@ mod tests {
             let bytes = Bytes::from_static(b"{}");
             let manifest = Descriptor { size: 2, ..Descriptor::new("application/x", Digest::sha256(&bytes)) };
             store.push_manifest(&to, &manifest, &bytes, None).await.unwrap();
-            assert_eq!(store.unfinished().len(), 1);
+            assert_eq!(store.uncommitted_archives().len(), 1);
             client.cancel_token().cancel(StopReason::Signal(2));
-            let error = store.finish().await.unwrap_err();
+            let error = store.commit().await.unwrap_err();
             assert!(error.is_stopped(), "{error}");
             drop(store);
             assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 0);

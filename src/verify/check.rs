@@ -2,8 +2,8 @@
 
 use std::collections::{HashMap, HashSet};
 
-use super::work::Node;
-use super::{Fault, Part};
+use super::verifier::Node;
+use super::{ImagePart, Problem};
 use crate::image::{COMPRESSION, Digest, ImageManifest, Platform, REFERENCE_DIGEST, UntrustedText, media_type};
 
 /// Checks the entries of every index that was read.
@@ -15,27 +15,27 @@ pub(super) fn entries(nodes: &mut [Node]) {
         .collect();
     let mut first: HashMap<Choice, Digest> = HashMap::new();
     for node in nodes {
-        let mut faults = Vec::new();
+        let mut problems = Vec::new();
         if node.entry.is_attestation() {
             let of = node.entry.annotations.get(REFERENCE_DIGEST).cloned();
             if of.as_ref().is_none_or(|of| !images.contains(&(node.parent, of.to_string()))) {
-                faults.push(Fault::Dangling { of });
+                problems.push(Problem::Dangling { of });
             }
         } else {
             if let (Some(entry), Some(config)) = (&node.entry.platform, &node.config)
                 && !entry.agrees_with(config)
             {
                 let (entry, config) = (Box::new(entry.clone()), Box::new(config.clone()));
-                faults.push(Fault::Platform { entry, config });
+                problems.push(Problem::Platform { entry, config });
             }
             if let Some(choice) = choice(node) {
                 let other = first.entry(choice).or_insert_with(|| node.entry.digest.clone());
                 if *other != node.entry.digest {
-                    faults.push(Fault::Ambiguous { other: other.clone() });
+                    problems.push(Problem::Ambiguous { other: other.clone() });
                 }
             }
         }
-        node.faults.extend(faults.into_iter().map(|fault| (Part::Manifest, fault)));
+        node.problems.extend(problems.into_iter().map(|problem| (ImagePart::Manifest, problem)));
     }
 }
 
@@ -91,13 +91,14 @@ mod tests {
 
     fn words(mut nodes: Vec<Node>) -> String {
         entries(&mut nodes);
-        let words: Vec<&str> = nodes.iter().flat_map(|node| &node.faults).map(|(_, fault)| fault.word()).collect();
+        let words: Vec<&str> =
+            nodes.iter().flat_map(|node| &node.problems).map(|(_, problem)| problem.word()).collect();
         words.join(" ")
     }
 
     #[test]
     fn platforms_of_configs() {
-        for (entry, config, fault) in [
+        for (entry, config, problem) in [
             ("linux/amd64", "linux/amd64", ""),
             ("linux/amd64", "linux/arm64", "platform"),
             ("linux/amd64", "windows/amd64", "platform"),
@@ -109,13 +110,13 @@ mod tests {
             ("", "linux/amd64", ""),
             ("linux/amd64", "", ""),
         ] {
-            assert_eq!(words(vec![node(0, "a", entry, config)]), fault, "{entry} {config}");
+            assert_eq!(words(vec![node(0, "a", entry, config)]), problem, "{entry} {config}");
         }
     }
 
     #[test]
     fn images_for_one_platform() {
-        for (one, other, fault) in [
+        for (one, other, problem) in [
             ("linux/amd64", "linux/amd64", "ambiguous"),
             ("linux/arm64", "linux/arm64/v8", "ambiguous"),
             ("linux/arm/v6", "linux/arm/v7", ""),
@@ -127,7 +128,7 @@ mod tests {
             ("unknown/unknown", "unknown/unknown", ""),
             ("", "", ""),
         ] {
-            assert_eq!(words(vec![node(0, "a", one, ""), node(0, "b", other, "")]), fault, "{one} {other}");
+            assert_eq!(words(vec![node(0, "a", one, ""), node(0, "b", other, "")]), problem, "{one} {other}");
             assert_eq!(words(vec![node(0, "a", one, ""), node(0, "a", other, "")]), "", "one image, listed twice");
             assert_eq!(words(vec![node(0, "a", one, ""), node(1, "b", other, "")]), "", "in two indexes");
         }
@@ -144,8 +145,8 @@ mod tests {
     #[test]
     fn attestations_of_images() {
         let image = || node(0, "a", "linux/amd64", "");
-        for (of, fault) in [(Some("a"), ""), (Some("b"), "dangling"), (None, "dangling")] {
-            assert_eq!(words(vec![image(), attestation(of)]), fault, "{of:?}");
+        for (of, problem) in [(Some("a"), ""), (Some("b"), "dangling"), (None, "dangling")] {
+            assert_eq!(words(vec![image(), attestation(of)]), problem, "{of:?}");
         }
         assert_eq!(words(vec![attestation(Some("attestation"))]), "dangling", "of itself");
         assert_eq!(words(vec![node(1, "a", "linux/amd64", ""), attestation(Some("a"))]), "dangling");

@@ -1,6 +1,6 @@
 use std::fmt;
 
-use crate::image::media_type::Packing;
+use crate::image::media_type::Compression;
 use crate::image::{Digest, Platform, UntrustedText};
 use crate::store::Error;
 
@@ -15,17 +15,17 @@ pub struct Finding {
     /// The image or index that it is about; nothing where the reference itself cannot be read.
     pub manifest: Option<Digest>,
     /// The part of it.
-    pub part: Part,
+    pub part: ImagePart,
     /// The digest of that part.
     pub digest: Option<Digest>,
     /// What is wrong.
-    pub fault: Fault,
+    pub problem: Problem,
 }
 
 /// A part of an image or index.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
-pub enum Part {
+pub enum ImagePart {
     /// The manifest, or what an index says of it.
     Manifest,
     /// The config.
@@ -39,7 +39,7 @@ pub enum Part {
 /// What can be wrong with a part.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
-pub enum Fault {
+pub enum Problem {
     /// It is not there.
     Missing,
     /// Its bytes are not those that its digest names, or make no sense; says what they are.
@@ -64,11 +64,11 @@ pub enum Fault {
         found: UntrustedText,
     },
     /// A layer is packed in another way than its media type says.
-    Packing {
+    Compression {
         /// By its media type.
-        said: Packing,
+        said: Compression,
         /// By its bytes.
-        found: Packing,
+        found: Compression,
     },
     /// Its config says that it is for another platform.
     Platform {
@@ -103,7 +103,7 @@ pub enum Fault {
     },
 }
 
-impl Fault {
+impl Problem {
     /// What an error says of the content itself; nothing of the way to it.
     pub(super) fn of(error: &Error) -> Option<Self> {
         if error.is_missing_content() {
@@ -122,7 +122,7 @@ impl Fault {
             Self::Missing => "missing",
             Self::Content(_) => "content",
             Self::Size { .. } | Self::Longer { .. } => "size",
-            Self::MediaType { .. } | Self::Packing { .. } => "mediaType",
+            Self::MediaType { .. } | Self::Compression { .. } => "mediaType",
             Self::Platform { .. } => "platform",
             Self::Ambiguous { .. } => "ambiguous",
             Self::Dangling { .. } => "dangling",
@@ -133,12 +133,12 @@ impl Fault {
 
 impl Finding {
     /// That the reference itself cannot be read.
-    pub(super) fn of_reference(fault: Fault) -> Self {
-        Self { platform: None, is_attestation: false, manifest: None, part: Part::Manifest, digest: None, fault }
+    pub(super) fn of_reference(problem: Problem) -> Self {
+        Self { platform: None, is_attestation: false, manifest: None, part: ImagePart::Manifest, digest: None, problem }
     }
 }
 
-impl fmt::Display for Fault {
+impl fmt::Display for Problem {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Missing => f.write_str("it is not there"),
@@ -146,7 +146,7 @@ impl fmt::Display for Fault {
             Self::Size { said, found } => write!(f, "it has {found} bytes, its descriptor says {said}"),
             Self::Longer { said } => write!(f, "it has more than the {said} bytes that its descriptor says"),
             Self::MediaType { said, found } => write!(f, "it is {found}, its descriptor says {said}"),
-            Self::Packing { said, found } => write!(f, "it is {found}, its media type says {said}"),
+            Self::Compression { said, found } => write!(f, "it is {found}, its media type says {said}"),
             Self::Platform { entry, config } => write!(f, "the index says {entry}, its config {config}"),
             Self::Ambiguous { other } => write!(f, "{other} is for the same platform"),
             Self::Dangling { of: Some(of) } => write!(f, "an attestation of {of}, which is no image of the index"),
@@ -167,14 +167,14 @@ impl fmt::Display for Finding {
             _ => {}
         }
         match &self.part {
-            Part::Manifest => f.write_str("manifest")?,
-            Part::Config(_) => f.write_str("config")?,
-            Part::Layer(number, _) => write!(f, "layer {number}")?,
-            Part::Blob(_) => f.write_str("blob")?,
+            ImagePart::Manifest => f.write_str("manifest")?,
+            ImagePart::Config(_) => f.write_str("config")?,
+            ImagePart::Layer(number, _) => write!(f, "layer {number}")?,
+            ImagePart::Blob(_) => f.write_str("blob")?,
         }
         if let Some(digest) = &self.digest {
             write!(f, " {digest}")?;
         }
-        write!(f, ": {}: {}", self.fault.word(), self.fault)
+        write!(f, ": {}: {}", self.problem.word(), self.problem)
     }
 }

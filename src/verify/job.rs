@@ -3,8 +3,8 @@ use std::collections::{HashMap, HashSet};
 use futures_util::stream::{self, StreamExt as _};
 use tokio::sync::Semaphore;
 
-use super::finding::{Fault, Finding, Part};
-use super::work::{AT_ONCE, DECODERS, Node, Work};
+use super::finding::{Finding, ImagePart, Problem};
+use super::verifier::{DECODERS, MAX_CONCURRENT, Node, Verifier};
 use super::{check, layers, manifests};
 use crate::image::{Descriptor, Digest, ImageManifest, Location, media_type};
 use crate::single_flight::SingleFlight;
@@ -26,7 +26,7 @@ pub struct Verification {
     /// Entries that are neither image nor index nor a known kind of blob, which are looked for and not opened.
     pub others: usize,
     /// Foreign layers, which are elsewhere and not looked for.
-    pub elsewhere: usize,
+    pub foreign: usize,
     /// Configs, layers, and blobs that an index lists, each once.
     pub blobs: usize,
     /// Their bytes, as their descriptors have them.
@@ -81,11 +81,11 @@ pub async fn verify(store: &Store, reference: &Location, options: &VerifyOptions
         Err(error) => {
             let is_nothing = error.is_missing() && !error.is_lost();
             let is_unread = is_nothing || error.is_of_other_type();
-            let Some(fault) = Fault::of(&error).filter(|_| !is_unread) else { return Err(error) };
-            return Ok(Verification { findings: vec![Finding::of_reference(fault)], ..Verification::default() });
+            let Some(problem) = Problem::of(&error).filter(|_| !is_unread) else { return Err(error) };
+            return Ok(Verification { findings: vec![Finding::of_reference(problem)], ..Verification::default() });
         }
     };
-    let work = Work {
+    let verifier = Verifier {
         store,
         at: reference,
         manifests: SingleFlight::default(),
@@ -94,29 +94,29 @@ pub async fn verify(store: &Store, reference: &Location, options: &VerifyOptions
         decoders: Semaphore::new(DECODERS as usize),
     };
     let descriptor = root.descriptor.clone();
-    let (mut nodes, mut unchecked) = manifests::read(&work, root).await;
-    let firsts = firsts(&nodes);
+    let (mut nodes, mut unchecked) = manifests::read(&verifier, root).await;
+    let first_occurrences = first_occurrences(&nodes);
     // Futures of places: those of nodes could not be sent to another thread.
-    let check = async |place: usize| match nodes.get(place).filter(|_| firsts.get(place) == Some(&place)) {
+    let check = async |place: usize| match nodes.get(place).filter(|_| first_occurrences.get(place) == Some(&place)) {
         Some(node) => match node.image() {
-            Some(image) => layers::check(&work, node, image, layers).await,
-            None if layers && node.is_blob => layers::check_blob(&work, &node.entry).await,
-            None => layers::Checked::default(),
+            Some(image) => layers::check(&verifier, node, image, layers).await,
+            None if layers && node.is_blob => layers::check_blob(&verifier, &node.entry).await,
+            None => layers::CheckedBlobs::default(),
         },
-        None => layers::Checked::default(),
+        None => layers::CheckedBlobs::default(),
     };
-    let checked: Vec<_> = stream::iter(0..nodes.len()).map(check).buffered(AT_ONCE).collect().await;
+    let checked: Vec<_> = stream::iter(0..nodes.len()).map(check).buffered(MAX_CONCURRENT).collect().await;
     let platforms: Vec<_> = checked.iter().map(|found| found.platform.clone()).collect();
-    for ((node, found), first) in nodes.iter_mut().zip(checked).zip(&firsts) {
+    for ((node, found), first) in nodes.iter_mut().zip(checked).zip(&first_occurrences) {
         node.config = platforms.get(*first).cloned().flatten();
-        node.faults.extend(found.faults);
+        node.problems.extend(found.problems);
         unchecked.extend(found.unchecked);
     }
     if let Some(stopped) = unchecked.iter().find(|error| error.is_stopped()) {
         return Err(stopped.clone());
     }
     check::entries(&mut nodes);
-    let mut found = sum_up(descriptor, nodes, &firsts, unchecked);
+    let mut found = summarize(descriptor, nodes, &first_occurrences, unchecked);
     let count = found.findings.len();
     if count > MAX_FINDINGS {
         found.findings.truncate(MAX_FINDINGS);
@@ -127,18 +127,23 @@ pub async fn verify(store: &Store, reference: &Location, options: &VerifyOptions
 }
 
 /// For each manifest the place of its first entry: one that is listed again is checked, and its faults are reported, once.
-fn firsts(nodes: &[Node]) -> Vec<usize> {
-    let mut firsts: HashMap<(&Digest, bool), usize> = HashMap::new();
+fn first_occurrences(nodes: &[Node]) -> Vec<usize> {
+    let mut first_occurrences: HashMap<(&Digest, bool), usize> = HashMap::new();
     let keys = nodes.iter().map(|node| (&node.entry.digest, node.entry.is_attestation()));
-    keys.enumerate().map(|(place, key)| *firsts.entry(key).or_insert(place)).collect()
+    keys.enumerate().map(|(place, key)| *first_occurrences.entry(key).or_insert(place)).collect()
 }
 
-fn sum_up(descriptor: Descriptor, nodes: Vec<Node>, firsts: &[usize], unchecked: Vec<Error>) -> Verification {
+fn summarize(
+    descriptor: Descriptor,
+    nodes: Vec<Node>,
+    first_occurrences: &[usize],
+    unchecked: Vec<Error>,
+) -> Verification {
     let mut sum = Verification { descriptor: Some(descriptor), unchecked, ..Verification::default() };
     let mut seen = HashSet::new();
     for (place, node) in nodes.into_iter().enumerate() {
-        if let Some(image) = node.image().filter(|_| firsts.get(place) == Some(&place)) {
-            sum.elsewhere += image.layers.iter().filter(|layer| ImageManifest::is_elsewhere(layer)).count();
+        if let Some(image) = node.image().filter(|_| first_occurrences.get(place) == Some(&place)) {
+            sum.foreign += image.layers.iter().filter(|layer| ImageManifest::is_foreign(layer)).count();
             for blob in image.blobs().into_iter().filter(|blob| seen.insert(blob.digest.clone())) {
                 sum.blobs += 1;
                 sum.bytes = sum.bytes.saturating_add(blob.size);
@@ -147,7 +152,7 @@ fn sum_up(descriptor: Descriptor, nodes: Vec<Node>, firsts: &[usize], unchecked:
         match &node {
             node if node.entry.is_attestation() => sum.attestations += 1,
             node if media_type::is_index(&node.entry.media_type) => {}
-            node if ImageManifest::is_elsewhere(&node.entry) => sum.elsewhere += 1,
+            node if ImageManifest::is_foreign(&node.entry) => sum.foreign += 1,
             node if media_type::is_blob(&node.entry.media_type) => {
                 if seen.insert(node.entry.digest.clone()) {
                     sum.blobs += 1;
@@ -158,16 +163,16 @@ fn sum_up(descriptor: Descriptor, nodes: Vec<Node>, firsts: &[usize], unchecked:
             _ => sum.others += 1,
         }
         let (platform, is_attestation) = (node.platform().cloned(), node.entry.is_attestation());
-        sum.findings.extend(node.faults.into_iter().map(|(part, fault)| Finding {
+        sum.findings.extend(node.problems.into_iter().map(|(part, problem)| Finding {
             platform: platform.clone(),
             is_attestation,
             manifest: Some(node.entry.digest.clone()),
             digest: Some(match &part {
-                Part::Manifest => node.entry.digest.clone(),
-                Part::Config(digest) | Part::Layer(_, digest) | Part::Blob(digest) => digest.clone(),
+                ImagePart::Manifest => node.entry.digest.clone(),
+                ImagePart::Config(digest) | ImagePart::Layer(_, digest) | ImagePart::Blob(digest) => digest.clone(),
             }),
             part,
-            fault,
+            problem,
         }));
     }
     sum

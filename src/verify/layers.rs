@@ -6,22 +6,22 @@ use futures_util::stream::{self, StreamExt as _};
 use serde::Deserialize;
 use tokio::sync::mpsc;
 
-use super::unpack::{Contents, Pieces};
-use super::work::{AT_ONCE, DECODERS, Node, Work};
-use super::{Fault, Part, unpack};
-use crate::image::media_type::{self, packing};
+use super::unpack::{Chunks, Contents};
+use super::verifier::{DECODERS, MAX_CONCURRENT, Node, Verifier};
+use super::{ImagePart, Problem, unpack};
+use crate::image::media_type::{self, compression};
 use crate::image::{Descriptor, Digest, ImageConfig, ImageManifest, Platform, parse_config};
 use crate::store::{BlobStream, Error};
 
 /// Pieces of a layer that wait for their turn to be hashed.
-const PIECES: usize = 8;
+const MAX_CHUNKS: usize = 8;
 
 /// What was found out about an image.
 #[derive(Default)]
-pub(super) struct Checked {
+pub(super) struct CheckedBlobs {
     /// What its config says.
     pub(super) platform: Option<Platform>,
-    pub(super) faults: Vec<(Part, Fault)>,
+    pub(super) problems: Vec<(ImagePart, Problem)>,
     pub(super) unchecked: Vec<Error>,
 }
 
@@ -33,51 +33,51 @@ struct Config {
 }
 
 /// Reads the config and looks for the layers; with `read` these are read as well.
-pub(super) async fn check(work: &Work<'_>, node: &Node, image: &ImageManifest, read: bool) -> Checked {
+pub(super) async fn check(verifier: &Verifier<'_>, node: &Node, image: &ImageManifest, read: bool) -> CheckedBlobs {
     // Foreign layers stay where they are.
-    let is_here = |(_, layer): &(usize, &Descriptor)| !ImageManifest::is_elsewhere(layer);
+    let is_here = |(_, layer): &(usize, &Descriptor)| !ImageManifest::is_foreign(layer);
     let layers: Vec<(usize, &Descriptor)> = (1..).zip(&image.layers).filter(is_here).collect();
     // Futures of places, which have no lifetime: with that of a layer they could not be sent to another thread.
     let look = async |place: usize| match layers.get(place) {
-        Some((_, layer)) if !read => look(work, layer).await,
+        Some((_, layer)) if !read => check_present(verifier, layer).await,
         _ => Ok(None),
     };
-    let looks = stream::iter(0..layers.len()).map(look).buffered(AT_ONCE).collect::<Vec<_>>();
-    let (config, looks) = join(config(work, image, read), looks).await;
+    let looks = stream::iter(0..layers.len()).map(look).buffered(MAX_CONCURRENT).collect::<Vec<_>>();
+    let (config, looks) = join(config(verifier, image, read), looks).await;
 
-    let mut checked = Checked::default();
+    let mut checked = CheckedBlobs::default();
     let diff_ids = checked.config(node, image, config);
     for ((number, layer), look) in layers.iter().zip(looks) {
-        checked.take(Part::Layer(*number, layer.digest.clone()), look.map(Vec::from_iter));
+        checked.take(ImagePart::Layer(*number, layer.digest.clone()), look.map(Vec::from_iter));
     }
     if read {
         let read = async |place: usize| {
             let Some((number, layer)) = layers.get(place) else { return Ok(Vec::new()) };
             let diff_id = diff_ids.get(number - 1).map(String::as_str);
-            Ok(of_contents(layer, &contents(work, layer, diff_id).await?, diff_id))
+            Ok(of_contents(layer, &contents(verifier, layer, diff_id).await?, diff_id))
         };
-        let reads: Vec<_> = stream::iter(0..layers.len()).map(read).buffered(AT_ONCE).collect().await;
+        let reads: Vec<_> = stream::iter(0..layers.len()).map(read).buffered(MAX_CONCURRENT).collect().await;
         for ((number, layer), found) in layers.iter().zip(reads) {
-            checked.take(Part::Layer(*number, layer.digest.clone()), found);
+            checked.take(ImagePart::Layer(*number, layer.digest.clone()), found);
         }
     }
     checked
 }
 
 /// Reads a blob that an index lists, and compares it with its entry.
-pub(super) async fn check_blob(work: &Work<'_>, entry: &Descriptor) -> Checked {
-    let mut checked = Checked::default();
-    let found = contents(work, entry, None).await.map(|contents| of_contents(entry, &contents, None));
-    checked.take(Part::Blob(entry.digest.clone()), found);
+pub(super) async fn check_blob(verifier: &Verifier<'_>, entry: &Descriptor) -> CheckedBlobs {
+    let mut checked = CheckedBlobs::default();
+    let found = contents(verifier, entry, None).await.map(|contents| of_contents(entry, &contents, None));
+    checked.take(ImagePart::Blob(entry.digest.clone()), found);
     checked
 }
 
-impl Checked {
-    fn take(&mut self, part: Part, found: Result<Vec<Fault>, Error>) {
+impl CheckedBlobs {
+    fn take(&mut self, part: ImagePart, found: Result<Vec<Problem>, Error>) {
         match found {
-            Ok(faults) => self.faults.extend(faults.into_iter().map(|fault| (part.clone(), fault))),
-            Err(error) => match Fault::of(&error) {
-                Some(fault) => self.faults.push((part, fault)),
+            Ok(problems) => self.problems.extend(problems.into_iter().map(|problem| (part.clone(), problem))),
+            Err(error) => match Problem::of(&error) {
+                Some(problem) => self.problems.push((part, problem)),
                 None => self.unchecked.push(error),
             },
         }
@@ -88,13 +88,13 @@ impl Checked {
         &mut self,
         node: &Node,
         image: &ImageManifest,
-        config: Result<Result<Option<Config>, Fault>, Error>,
+        config: Result<Result<Option<Config>, Problem>, Error>,
     ) -> Vec<String> {
-        let part = Part::Config(image.config.digest.clone());
+        let part = ImagePart::Config(image.config.digest.clone());
         let config = match config {
             Ok(Ok(config)) => config,
-            Ok(Err(fault)) => {
-                self.faults.push((part, fault));
+            Ok(Err(problem)) => {
+                self.problems.push((part, problem));
                 return Vec::new();
             }
             Err(error) => {
@@ -113,85 +113,95 @@ impl Checked {
         if config == manifest {
             return diff_ids;
         }
-        self.faults.push((part, Fault::Layers { config, manifest }));
+        self.problems.push((part, Problem::Layers { config, manifest }));
         Vec::new()
     }
 }
 
 /// Reads the config of an image; that of anything else is a blob as any other.
-async fn config(work: &Work<'_>, image: &ImageManifest, read: bool) -> Result<Result<Option<Config>, Fault>, Error> {
+async fn config(
+    verifier: &Verifier<'_>,
+    image: &ImageManifest,
+    read: bool,
+) -> Result<Result<Option<Config>, Problem>, Error> {
     #[derive(Deserialize, Default)]
     struct RootFs {
         diff_ids: Option<Vec<String>>,
     }
     #[derive(Deserialize)]
     #[serde(expecting = "a JSON object")]
-    struct Whole {
+    struct UnpackedLayer {
         #[serde(flatten)]
         config: ImageConfig,
         rootfs: Option<RootFs>,
     }
     let config = &image.config;
     if !media_type::is_config(&config.media_type) {
-        let fault = match read {
-            true => of_contents(config, &contents(work, config, None).await?, None).into_iter().next(),
-            false => look(work, config).await?,
+        let problem = match read {
+            true => of_contents(config, &contents(verifier, config, None).await?, None).into_iter().next(),
+            false => check_present(verifier, config).await?,
         };
-        return Ok(fault.map_or(Ok(None), Err));
+        return Ok(problem.map_or(Ok(None), Err));
     }
-    let bytes = work.store.fetch_config(work.at, config).await?;
-    Ok(match parse_config::<Whole>(&bytes) {
-        Ok(Whole { config, rootfs }) => {
+    let bytes = verifier.store.fetch_config(verifier.at, config).await?;
+    Ok(match parse_config::<UnpackedLayer>(&bytes) {
+        Ok(UnpackedLayer { config, rootfs }) => {
             let diff_ids = rootfs.unwrap_or_default().diff_ids.unwrap_or_default();
             Ok(Some(Config { platform: config.platform, diff_ids }))
         }
-        Err(error) => Err(Fault::Content(format!("it is no valid config: {error}").into())),
+        Err(error) => Err(Problem::Content(format!("it is no valid config: {error}").into())),
     })
 }
 
 /// Whether a blob is there, with its size.
-async fn look(work: &Work<'_>, blob: &Descriptor) -> Result<Option<Fault>, Error> {
-    let found = work.blobs.get(&blob.digest, work.store.find_blob(work.at, blob)).await?;
+async fn check_present(verifier: &Verifier<'_>, blob: &Descriptor) -> Result<Option<Problem>, Error> {
+    let found = verifier.blobs.get(&blob.digest, verifier.store.find_blob(verifier.at, blob)).await?;
     let said = blob.size;
-    Ok(found.size.filter(|found| *found != said).map(|found| Fault::Size { said, found }))
+    Ok(found.size.filter(|found| *found != said).map(|found| Problem::Size { said, found }))
 }
 
 /// Reads a blob: its bytes are hashed on another thread, as they come and, where there is something to compare that with,
 /// unpacked. Wrong bytes from a registry may have been mixed up on the way: they are read once more.
-async fn contents(work: &Work<'_>, blob: &Descriptor, diff_id: Option<&str>) -> Result<Contents, Error> {
+async fn contents(verifier: &Verifier<'_>, blob: &Descriptor, diff_id: Option<&str>) -> Result<Contents, Error> {
     // One of another algorithm is compared all the same, and is not equal.
-    let like = diff_id.filter(|_| packing(&blob.media_type).is_some());
+    let like = diff_id.filter(|_| compression(&blob.media_type).is_some());
     let like = like.map(|diff_id| Digest::parse(diff_id).unwrap_or_else(|_| blob.digest.clone()));
     let reading = async {
-        let contents = read(work, blob, like.as_ref(), unpack::USUAL_WINDOW).await?;
-        let is_mixed_up = contents.digest != blob.digest && contents.size <= blob.size && work.at.reference().is_some();
+        let contents = read(verifier, blob, like.as_ref(), unpack::USUAL_WINDOW).await?;
+        let is_mixed_up =
+            contents.digest != blob.digest && contents.size <= blob.size && verifier.at.reference().is_some();
         match (is_mixed_up, contents.wants_wider_window) {
             (false, false) => Ok(contents),
-            (_, true) => read(work, blob, like.as_ref(), unpack::WIDEST_WINDOW).await,
-            (true, false) => read(work, blob, like.as_ref(), unpack::USUAL_WINDOW).await,
+            (_, true) => read(verifier, blob, like.as_ref(), unpack::WIDEST_WINDOW).await,
+            (true, false) => read(verifier, blob, like.as_ref(), unpack::USUAL_WINDOW).await,
         }
     };
     let key = (blob.digest.clone(), blob.size, like.as_ref().map(|like| like.algorithm().to_owned()));
-    work.contents.get(&key, reading).await
+    verifier.contents.get(&key, reading).await
 }
 
 /// Reads a blob once there is memory for a decoder whose window has `window` bytes.
-async fn read(work: &Work<'_>, blob: &Descriptor, like: Option<&Digest>, window: u64) -> Result<Contents, Error> {
+async fn read(
+    verifier: &Verifier<'_>,
+    blob: &Descriptor,
+    like: Option<&Digest>,
+    window: u64,
+) -> Result<Contents, Error> {
     // Twice the usual window, as decoders want memory besides it; for the widest all that there is.
     let mebibytes = u32::try_from((2 * window) >> 20).unwrap_or(DECODERS).min(DECODERS);
     let _permit = match like {
-        Some(_) => work.decoders.acquire_many(mebibytes).await.ok(),
+        Some(_) => verifier.decoders.acquire_many(mebibytes).await.ok(),
         None => None,
     };
     let read = |stream: BlobStream| hash(stream, blob, like.cloned(), window).boxed();
-    work.store.read_blob(work.at, blob, &read).await
+    verifier.store.read_blob(verifier.at, blob, &read).await
 }
 
 async fn hash(mut stream: BlobStream, blob: &Descriptor, like: Option<Digest>, window: u64) -> Result<Contents, Error> {
-    let (sender, receiver) = mpsc::channel(PIECES);
+    let (sender, receiver) = mpsc::channel(MAX_CHUNKS);
     let digest = blob.digest.clone();
     let hashing =
-        tokio::task::spawn_blocking(move || unpack::read(Pieces::new(receiver), &digest, like.as_ref(), window));
+        tokio::task::spawn_blocking(move || unpack::read(Chunks::new(receiver), &digest, like.as_ref(), window));
     let mut taken = 0;
     while let Some(piece) = stream.next().await {
         let piece = piece?;
@@ -207,37 +217,37 @@ async fn hash(mut stream: BlobStream, blob: &Descriptor, like: Option<Digest>, w
 }
 
 /// What is wrong with a blob that was read.
-fn of_contents(blob: &Descriptor, contents: &Contents, diff_id: Option<&str>) -> Vec<Fault> {
+fn of_contents(blob: &Descriptor, contents: &Contents, diff_id: Option<&str>) -> Vec<Problem> {
     let (said, found) = (blob.size, contents.size);
     // What else is wrong with it follows from that.
     if found > said {
-        return vec![Fault::Longer { said }];
+        return vec![Problem::Longer { said }];
     }
     if found != said {
-        return vec![Fault::Size { said, found }];
+        return vec![Problem::Size { said, found }];
     }
     if contents.digest != blob.digest {
-        return vec![Fault::Content(format!("its bytes have digest {}", contents.digest).into())];
+        return vec![Problem::Content(format!("its bytes have digest {}", contents.digest).into())];
     }
     let Some(unpacked) = &contents.unpacked else { return Vec::new() };
-    let mut faults = Vec::new();
-    if let Some(said) = packing(&blob.media_type).filter(|said| *said != contents.packing) {
-        faults.push(Fault::Packing { said, found: contents.packing });
+    let mut problems = Vec::new();
+    if let Some(said) = compression(&blob.media_type).filter(|said| *said != contents.compression) {
+        problems.push(Problem::Compression { said, found: contents.compression });
     }
     match (unpacked, diff_id) {
-        (Err(reason), _) => faults.push(Fault::Content(format!("it cannot be unpacked: {reason}").into())),
+        (Err(reason), _) => problems.push(Problem::Content(format!("it cannot be unpacked: {reason}").into())),
         (Ok(found), Some(said)) if found.as_str() != said => {
-            faults.push(Fault::DiffId { said: said.into(), found: found.clone() });
+            problems.push(Problem::DiffId { said: said.into(), found: found.clone() });
         }
         _ => {}
     }
-    faults
+    problems
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::image::media_type::Packing;
+    use crate::image::media_type::Compression;
 
     #[test]
     fn faults_of_contents() {
@@ -249,14 +259,14 @@ mod tests {
         let good = Contents {
             size: 7,
             digest: digest("packed"),
-            packing: Packing::Gzip,
+            compression: Compression::Gzip,
             unpacked: Some(Ok(digest("unpacked"))),
             wants_wider_window: false,
         };
         let diff_id = digest("unpacked").to_string();
         let words = |kind: &str, contents: Contents| {
-            let faults = of_contents(&layer(kind), &contents, Some(&diff_id));
-            faults.iter().map(Fault::word).collect::<Vec<_>>().join(" ")
+            let problems = of_contents(&layer(kind), &contents, Some(&diff_id));
+            problems.iter().map(Problem::word).collect::<Vec<_>>().join(" ")
         };
         assert_eq!(words("tar+gzip", good.clone()), "");
         assert_eq!(words("tar", good.clone()), "mediaType");

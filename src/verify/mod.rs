@@ -6,7 +6,7 @@ mod job;
 mod layers;
 mod manifests;
 mod unpack;
-mod work;
+mod verifier;
 
-pub use finding::{Fault, Finding, Part};
+pub use finding::{Finding, ImagePart, Problem};
 pub use job::{Verification, VerifyOptions, verify};

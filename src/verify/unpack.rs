@@ -8,7 +8,7 @@ use ruzstd::decoding::errors::{FrameDecoderError, ReadFrameHeaderError};
 use ruzstd::decoding::{FrameDecoder, StreamingDecoder};
 use tokio::sync::mpsc;
 
-use crate::image::media_type::Packing;
+use crate::image::media_type::Compression;
 use crate::image::{Digest, Hasher};
 
 /// Bytes of zstd's window, which is kept in memory: the size that every decoder should support (RFC 8878, section
@@ -17,7 +17,7 @@ pub(super) const USUAL_WINDOW: u64 = 8 << 20;
 /// The largest window that the zstd program accepts without `--long`.
 pub(super) const WIDEST_WINDOW: u64 = 128 << 20;
 /// Bytes that are unpacked at once.
-const PIECE: usize = 128 << 10;
+const CHUNK_SIZE: usize = 128 << 10;
 
 /// What a blob's bytes are.
 #[derive(Debug, Clone)]
@@ -27,7 +27,7 @@ pub(super) struct Contents {
     /// As it is stored.
     pub(super) digest: Digest,
     /// How it is packed, by its first bytes.
-    pub(super) packing: Packing,
+    pub(super) compression: Compression,
     /// Its digest when it is unpacked, or why it cannot be; nothing where that was not asked for.
     pub(super) unpacked: Option<Result<Digest, String>>,
     /// It was not unpacked, as that takes a wider window than was allowed.
@@ -44,20 +44,20 @@ pub(super) fn read(
 ) -> io::Result<Contents> {
     let mut first = Vec::new();
     blob.by_ref().take(4).read_to_end(&mut first)?;
-    let packing = match first.as_slice() {
-        [0x1f, 0x8b, ..] => Packing::Gzip,
+    let compression = match first.as_slice() {
+        [0x1f, 0x8b, ..] => Compression::Gzip,
         // A frame, or one that is to be skipped (RFC 8878, sections 3.1.1 and 3.1.2).
-        [0x28, 0xb5, 0x2f, 0xfd] | [0x50..=0x5f, 0x2a, 0x4d, 0x18] => Packing::Zstd,
-        _ => Packing::Tar,
+        [0x28, 0xb5, 0x2f, 0xfd] | [0x50..=0x5f, 0x2a, 0x4d, 0x18] => Compression::Zstd,
+        _ => Compression::Tar,
     };
     let mut blob = Hashed { inner: Read::chain(Cursor::new(first), blob), hasher: Hasher::like(digest), size: 0 };
     let mut wants_wider_window = false;
     let unpacked = unpacked.map(|like| {
         let mut out = Sink(Hasher::like(like));
-        let outcome = match packing {
-            Packing::Tar => io::copy(&mut blob, &mut out).map(drop),
-            Packing::Gzip => copy(MultiGzDecoder::new(&mut blob), &mut out),
-            Packing::Zstd => unpack_zstd(&mut blob, &mut out, max_window, &mut wants_wider_window),
+        let outcome = match compression {
+            Compression::Tar => io::copy(&mut blob, &mut out).map(drop),
+            Compression::Gzip => copy(MultiGzDecoder::new(&mut blob), &mut out),
+            Compression::Zstd => unpack_zstd(&mut blob, &mut out, max_window, &mut wants_wider_window),
         };
         outcome.map(|()| out.0.finish()).map_err(|error| {
             let is_at_end = blob.fill_buf().is_ok_and(<[u8]>::is_empty);
@@ -71,11 +71,11 @@ pub(super) fn read(
     });
     // What is behind an error belongs to the blob as well.
     io::copy(&mut blob, &mut io::sink())?;
-    Ok(Contents { size: blob.size, digest: blob.hasher.finish(), packing, unpacked, wants_wider_window })
+    Ok(Contents { size: blob.size, digest: blob.hasher.finish(), compression, unpacked, wants_wider_window })
 }
 
 fn copy(from: impl Read, to: &mut Sink) -> io::Result<()> {
-    io::copy(&mut BufReader::with_capacity(PIECE, from), to).map(drop)
+    io::copy(&mut BufReader::with_capacity(CHUNK_SIZE, from), to).map(drop)
 }
 
 /// Frame by frame: the decoder knows one alone, and there may be many, as in zstd:chunked.
@@ -144,18 +144,18 @@ impl Write for Sink {
 }
 
 /// Pieces from another task, which comes to its end when that lets go.
-pub(super) struct Pieces {
+pub(super) struct Chunks {
     receiver: mpsc::Receiver<Bytes>,
     piece: Bytes,
 }
 
-impl Pieces {
+impl Chunks {
     pub(super) fn new(receiver: mpsc::Receiver<Bytes>) -> Self {
         Self { receiver, piece: Bytes::new() }
     }
 }
 
-impl Read for Pieces {
+impl Read for Chunks {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         let read = self.fill_buf()?.read(buffer)?;
         self.consume(read);
@@ -163,7 +163,7 @@ impl Read for Pieces {
     }
 }
 
-impl BufRead for Pieces {
+impl BufRead for Chunks {
     fn fill_buf(&mut self) -> io::Result<&[u8]> {
         while self.piece.is_empty() {
             match self.receiver.blocking_recv() {
@@ -185,6 +185,7 @@ mod tests {
     use flate2::write::GzEncoder;
 
     use super::*;
+    use crate::image::media_type;
 
     fn gzip(bytes: &[u8]) -> Vec<u8> {
         let mut out = GzEncoder::new(Vec::new(), Compression::fast());
@@ -227,25 +228,30 @@ mod tests {
     fn what_layers_are() {
         let (one, two) = (b"one ".repeat(50_000), b"two".to_vec());
         let (both, small) = ([&one[..], &two[..]].concat(), &one[..200]);
-        for (name, bytes, packing, unpacked) in [
-            ("tar", one.clone(), Packing::Tar, Some(&one[..])),
-            ("empty", vec![], Packing::Tar, Some(&[])),
-            ("a byte", vec![0x1f], Packing::Tar, Some(&[0x1f])),
-            ("gzip", gzip(&one), Packing::Gzip, Some(&one)),
-            ("two members", [gzip(&one), gzip(&two)].concat(), Packing::Gzip, Some(&both)),
-            ("gzip cut off", gzip(&one)[..gzip(&one).len() - 9].to_vec(), Packing::Gzip, None),
-            ("gzip and more", [gzip(&one), b"more".to_vec()].concat(), Packing::Gzip, None),
-            ("zstd", zstd(small), Packing::Zstd, Some(small)),
-            ("two frames", [zstd(&two), zstd(&two)].concat(), Packing::Zstd, Some(b"twotwo")),
+        for (name, bytes, compression, unpacked) in [
+            ("tar", one.clone(), media_type::Compression::Tar, Some(&one[..])),
+            ("empty", vec![], media_type::Compression::Tar, Some(&[])),
+            ("a byte", vec![0x1f], media_type::Compression::Tar, Some(&[0x1f])),
+            ("gzip", gzip(&one), media_type::Compression::Gzip, Some(&one)),
+            ("two members", [gzip(&one), gzip(&two)].concat(), media_type::Compression::Gzip, Some(&both)),
+            ("gzip cut off", gzip(&one)[..gzip(&one).len() - 9].to_vec(), media_type::Compression::Gzip, None),
+            ("gzip and more", [gzip(&one), b"more".to_vec()].concat(), media_type::Compression::Gzip, None),
+            ("zstd", zstd(small), media_type::Compression::Zstd, Some(small)),
+            ("two frames", [zstd(&two), zstd(&two)].concat(), media_type::Compression::Zstd, Some(b"twotwo")),
             (
                 "frames to skip",
                 [skippable(3, b"abc"), zstd(&two), skippable(0, b"")].concat(),
-                Packing::Zstd,
+                media_type::Compression::Zstd,
                 Some(&two),
             ),
-            ("a frame to skip, cut off", [zstd(&two), skippable(9, b"abc")].concat(), Packing::Zstd, None),
-            ("zstd cut off", zstd(&two)[..10].to_vec(), Packing::Zstd, None),
-            ("zstd and more", [zstd(&two), b"more".to_vec()].concat(), Packing::Zstd, None),
+            (
+                "a frame to skip, cut off",
+                [zstd(&two), skippable(9, b"abc")].concat(),
+                media_type::Compression::Zstd,
+                None,
+            ),
+            ("zstd cut off", zstd(&two)[..10].to_vec(), media_type::Compression::Zstd, None),
+            ("zstd and more", [zstd(&two), b"more".to_vec()].concat(), media_type::Compression::Zstd, None),
         ] {
             // In pieces, as they come from a network.
             for piece in [1, 7, 100_000] {
@@ -253,9 +259,9 @@ mod tests {
                 bytes.chunks(piece).for_each(|piece| sender.try_send(Bytes::copy_from_slice(piece)).unwrap());
                 drop(sender);
                 let like = Digest::sha256(b"");
-                let contents = read(Pieces::new(receiver), &like, Some(&like), USUAL_WINDOW).unwrap();
+                let contents = read(Chunks::new(receiver), &like, Some(&like), USUAL_WINDOW).unwrap();
                 assert_eq!((contents.size, contents.digest), (bytes.len() as u64, Digest::sha256(&bytes)), "{name}");
-                assert_eq!(contents.packing, packing, "{name}");
+                assert_eq!(contents.compression, compression, "{name}");
                 let found = contents.unpacked.unwrap();
                 assert_eq!(found.as_ref().ok(), unpacked.map(Digest::sha256).as_ref(), "{name}: {found:?}");
             }

@@ -111,16 +111,16 @@ fn check_order(entries: &[Descriptor]) {
     }
 }
 
-fn check_append(held: &str, new: &str, expected: &str) {
+fn check_append(existing: &str, new: &str, expected: &str) {
     let new_index = index(&entries(new));
-    let appended = append(&index(&entries(held)), &new_index);
-    assert_eq!(shown(&appended.manifests), expected, "{held} + {new}");
-    assert_eq!(append(&appended, &new_index), appended, "{held} + {new}, again");
+    let appended = append(&index(&entries(existing)), &new_index);
+    assert_eq!(shown(&appended.manifests), expected, "{existing} + {new}");
+    assert_eq!(append(&appended, &new_index), appended, "{existing} + {new}, again");
 }
 
 #[test]
 fn append_puts_images_in_the_place_of_those_for_their_platforms() {
-    for (held, new, expected) in [
+    for (existing, new, expected) in [
         ("", "a1 linux/arm64, a2 linux/amd64", "a1 linux/arm64, a2 linux/amd64"),
         (
             "a1 linux/amd64, a2 linux/arm64, a3 linux/s390x",
@@ -167,13 +167,13 @@ fn append_puts_images_in_the_place_of_those_for_their_platforms() {
         ),
         ("a1 linux/amd64, a2 linux/386", "a1 linux/amd64", "a1 linux/amd64, a2 linux/386"),
     ] {
-        check_append(held, new, expected);
+        check_append(existing, new, expected);
     }
 }
 
 #[test]
 fn attestations_go_with_their_image() {
-    for (held, new, expected) in [
+    for (existing, new, expected) in [
         (
             "a1 linux/amd64, f1 of a1, a2 linux/arm64, f2 of a2",
             "b1 linux/amd64, e1 of b1",
@@ -193,7 +193,7 @@ fn attestations_go_with_their_image() {
         ("a1 linux/amd64, f1 of a1", "b1 linux/386, e1 of f1, e2 of a1", "a1 linux/amd64, b1 linux/386, e2 of a1"),
         ("a1 linux/arm/v6, a1 linux/arm/v7, f1 of a1", "b1 linux/arm/v6", "b1 linux/arm/v6, a1 linux/arm/v7, f1 of a1"),
     ] {
-        check_append(held, new, expected);
+        check_append(existing, new, expected);
     }
 }
 
@@ -206,23 +206,23 @@ fn what_an_index_says_of_itself() {
         subject,
         manifests: entries(manifests),
     };
-    let held = say(&[("a", "1"), ("b", "2")], Some("x/old"), subject("c1"), "a1 linux/amd64, a2 linux/386");
+    let existing = say(&[("a", "1"), ("b", "2")], Some("x/old"), subject("c1"), "a1 linux/amd64, a2 linux/386");
     let silent = say(&[], None, None, "b1 linux/amd64");
     let given = say(&[("b", "3"), ("c", "")], Some("x/new"), subject("c2"), "b1 linux/amd64");
     let manifests = "b1 linux/amd64, a2 linux/386";
-    assert_eq!(append(&held, &silent), Index { manifests: entries(manifests), ..held.clone() });
+    assert_eq!(append(&existing, &silent), Index { manifests: entries(manifests), ..existing.clone() });
     let expected = say(&[("a", "1"), ("b", "3"), ("c", "")], Some("x/new"), subject("c2"), manifests);
-    assert_eq!(append(&held, &given), expected);
+    assert_eq!(append(&existing, &given), expected);
     assert_eq!(append(&silent, &given), given);
-    let without_one = take_out(&held, &[Selector::Digest(digest("a1"))]).unwrap();
-    assert_eq!(without_one, Index { manifests: entries("a2 linux/386"), ..held });
+    let without_one = take_out(&existing, &[Selector::Digest(digest("a1"))]).unwrap();
+    assert_eq!(without_one, Index { manifests: entries("a2 linux/386"), ..existing });
 }
 
 /// As a run does it: chosen at the first look, taken out, and found to be gone at the next.
-fn take_out(held: &Index, selectors: &[Selector]) -> Result<Index, Vec<String>> {
-    let chosen = choose(held, held, selectors);
+fn take_out(existing: &Index, selectors: &[Selector]) -> Result<Index, Vec<String>> {
+    let chosen = choose(existing, existing, selectors);
     let chosen = chosen.map_err(|problems| problems.iter().map(ToString::to_string).collect::<Vec<_>>())?;
-    let left = without(held, &chosen).ok_or_else(|| vec!["no image would be left".to_owned()])?;
+    let left = without(existing, &chosen).ok_or_else(|| vec!["no image would be left".to_owned()])?;
     assert_eq!(without(&left, &chosen).as_ref(), Some(&left), "again");
     Ok(left)
 }
@@ -243,7 +243,7 @@ fn what_is_taken_out() {
     let mixed = "f1 of a1, a1 linux/amd64, f2 of a2, a2 linux/386, a3 linux/arm";
     let shared = "a1 linux/arm/v6, a1 linux/arm/v7, f1 of a1";
     let windows = "a1 windows/amd64:10.0.1.1, a2 windows/amd64:10.0.2.1, a3 linux/amd64";
-    for (held, out, expected) in [
+    for (existing, out, expected) in [
         (two, "linux/arm64", Ok("a1 linux/amd64, f1 of a1")),
         (two, "linux/arm64/v8", Ok("a1 linux/amd64, f1 of a1")),
         (two, "linux/amd64", Ok("a2 linux/arm64/v8, f2 of a2")),
@@ -271,10 +271,10 @@ fn what_is_taken_out() {
         (two, "linux/amd64 a2", Err("no image would be left")),
         ("f1 of a1, f2 of a2, a1 linux/amd64, e1 of a9", "linux/amd64", Err("no image would be left")),
     ] {
-        match (take_out(&index(&entries(held)), &selectors(out)), expected) {
-            (Ok(left), Ok(expected)) => assert_eq!(shown(&left.manifests), expected, "{held} - {out}"),
-            (Err(problems), Err(part)) => assert!(problems[0].contains(part), "{held} - {out}: {problems:?}"),
-            (found, _) => panic!("{held} - {out}: {found:?}"),
+        match (take_out(&index(&entries(existing)), &selectors(out)), expected) {
+            (Ok(left), Ok(expected)) => assert_eq!(shown(&left.manifests), expected, "{existing} - {out}"),
+            (Err(problems), Err(part)) => assert!(problems[0].contains(part), "{existing} - {out}: {problems:?}"),
+            (found, _) => panic!("{existing} - {out}: {found:?}"),
         }
     }
     let problems = take_out(&index(&entries(two)), &selectors("linux/386 a1 b1 linux/arm")).unwrap_err();
@@ -288,7 +288,7 @@ fn what_is_taken_out() {
 #[test]
 fn what_stands() {
     let none = Index::default();
-    for (before, held, new, stands) in [
+    for (before, existing, new, still_applied) in [
         ("", "a1 linux/amd64, b1 linux/arm64", "b1 linux/arm64", true),
         ("", "a1 linux/amd64, c1 linux/arm64/v8", "b1 linux/arm64, f1 of b1", true),
         ("", "a1 linux/amd64", "b1 linux/arm64", false),
@@ -300,15 +300,21 @@ fn what_stands() {
         ("b1 linux/arm64", "b1 linux/arm64", "b1 linux/arm64", true),
         ("", "b1 linux/arm/v6", "b1 linux/arm/v6, b1 linux/arm/v7", false),
     ] {
-        let [before, held, new] = [before, held, new].map(|text| index(&entries(text)));
-        assert_eq!(holds(&held, &new, &before), stands, "{} {}", shown(&held.manifests), shown(&new.manifests));
+        let [before, existing, new] = [before, existing, new].map(|text| index(&entries(text)));
+        assert_eq!(
+            still_holds(&existing, &new, &before),
+            still_applied,
+            "{} {}",
+            shown(&existing.manifests),
+            shown(&new.manifests)
+        );
     }
     let said = |value: &str, kind: Option<&str>| Index {
         annotations: [("k".into(), value.into())].into(),
         artifact_type: kind.map(UntrustedText::from),
         ..Index::default()
     };
-    for (before, held, new, stands) in [
+    for (before, existing, new, still_applied) in [
         (none.clone(), said("1", None), said("1", None), true),
         (none.clone(), said("2", None), said("1", None), true),
         (said("2", None), said("2", None), said("1", None), false),
@@ -318,45 +324,45 @@ fn what_stands() {
         (none.clone(), said("1", Some("x/z")), said("1", Some("x/y")), true),
         (said("1", Some("x/z")), said("1", Some("x/z")), said("1", Some("x/y")), false),
     ] {
-        assert_eq!(holds(&held, &new, &before), stands, "{held:?} {new:?} {before:?}");
+        assert_eq!(still_holds(&existing, &new, &before), still_applied, "{existing:?} {new:?} {before:?}");
     }
-    for (held, stands) in [
+    for (existing, still_applied) in [
         ("a1 linux/amd64", true),
         ("a1 linux/amd64, c1 linux/arm64", true),
         ("a1 linux/amd64, b1 linux/arm64", false),
         ("a1 linux/amd64, b1 linux/386", true),
     ] {
         let chosen = [Chosen::Platform(platform("linux/arm64"), digest("b1"))];
-        assert_eq!(lacks(&index(&entries(held)), &chosen), stands, "{held}");
+        assert_eq!(is_removed(&index(&entries(existing)), &chosen), still_applied, "{existing}");
     }
-    assert!(!lacks(&index(&entries("b1 linux/386")), &[Chosen::Digest(digest("b1"))]));
+    assert!(!is_removed(&index(&entries("b1 linux/386")), &[Chosen::Digest(digest("b1"))]));
 }
 
 #[test]
 fn what_was_chosen_and_is_gone() {
     let two = "a1 linux/amd64, f9 of a9, a2 linux/arm64";
     let platform = |text| Chosen::Platform(platform(text), digest("c1"));
-    for (held, chosen, expected) in [
+    for (existing, chosen, expected) in [
         (two, vec![platform("linux/386"), Chosen::Digest(digest("b1"))], Some(two)),
         (two, vec![platform("linux/arm64/v8")], Some(two)),
         (two, vec![platform("linux/amd64"), platform("linux/386")], Some("a2 linux/arm64")),
         (two, vec![platform("linux/amd64"), Chosen::Digest(digest("a2"))], None),
         ("a2 linux/arm/v7, a3 linux/386", vec![platform("linux/arm")], Some("a2 linux/arm/v7, a3 linux/386")),
     ] {
-        let left = without(&index(&entries(held)), &chosen);
-        assert_eq!(left.map(|left| shown(&left.manifests)).as_deref(), expected, "{held} - {chosen:?}");
+        let left = without(&index(&entries(existing)), &chosen);
+        assert_eq!(left.map(|left| shown(&left.manifests)).as_deref(), expected, "{existing} - {chosen:?}");
     }
 }
 
 proptest! {
     #[test]
-    fn append_keeps_the_rest_and_changes_nothing_twice(held in any_entries(), new in any_distinct_entries()) {
-        let appended = append(&index(&held), &index(&new));
-        if appended.manifests != held {
+    fn append_keeps_the_rest_and_changes_nothing_twice(existing in any_entries(), new in any_distinct_entries()) {
+        let appended = append(&index(&existing), &index(&new));
+        if appended.manifests != existing {
             check_order(&appended.manifests);
         }
         prop_assert_eq!(&append(&appended, &index(&new)), &appended);
-        let (old, fresh, now) = (images(&held), images(&new), images(&appended.manifests));
+        let (old, fresh, now) = (images(&existing), images(&new), images(&appended.manifests));
         prop_assert!(fresh.iter().all(|image| now.contains(image)), "{}", shown(&now));
         // Another variant's spelling gives way only if no entry has exactly the new one.
         let variant = |entry: &Descriptor| entry.platform.as_ref().map(|platform| platform.variant.clone());
@@ -364,41 +370,41 @@ proptest! {
         let takes = |image: &Descriptor, new: &Descriptor| {
             is_same_platform(image, new) && (variant(image) == variant(new) || !has_exact(new))
         };
-        let gives_way = |image: &Descriptor| fresh.iter().any(|new| takes(image, new));
-        let kept: Vec<&Descriptor> = old.iter().filter(|image| !gives_way(image)).collect();
-        let rest: Vec<&Descriptor> = now.iter().filter(|image| !gives_way(image)).collect();
+        let is_replaced_by = |image: &Descriptor| fresh.iter().any(|new| takes(image, new));
+        let kept: Vec<&Descriptor> = old.iter().filter(|image| !is_replaced_by(image)).collect();
+        let rest: Vec<&Descriptor> = now.iter().filter(|image| !is_replaced_by(image)).collect();
         prop_assert_eq!(rest, kept);
-        prop_assert_eq!(now.len(), fresh.len() + old.iter().filter(|image| !gives_way(image)).count());
-        for entry in held.iter().chain(&new).filter(|entry| entry.is_attestation()) {
+        prop_assert_eq!(now.len(), fresh.len() + old.iter().filter(|image| !is_replaced_by(image)).count());
+        for entry in existing.iter().chain(&new).filter(|entry| entry.is_attestation()) {
             let of = &entry.annotations[REFERENCE_DIGEST];
             let has_image = now.iter().any(|image| image.digest.as_str() == of);
             // An image that comes with attestations of its own has no others.
             let is_of = |new: &Descriptor| new.annotations.get(REFERENCE_DIGEST) == Some(of);
-            let stays = has_image && (new.contains(entry) || !new.iter().any(is_of));
-            prop_assert_eq!(appended.manifests.contains(entry), stays, "{}", shown(&appended.manifests));
+            let is_kept_or_replaced = has_image && (new.contains(entry) || !new.iter().any(is_of));
+            prop_assert_eq!(appended.manifests.contains(entry), is_kept_or_replaced, "{}", shown(&appended.manifests));
         }
     }
 
     #[test]
-    fn append_leaves_each_platform_where_it_was(held in any_new_entries(), new in any_new_entries()) {
-        let (old, fresh) = (images(&held), images(&new));
+    fn append_leaves_each_platform_where_it_was(existing in any_new_entries(), new in any_new_entries()) {
+        let (old, fresh) = (images(&existing), images(&new));
         let instead = |old: &Descriptor| fresh.iter().find(|new| is_same_platform(old, new)).unwrap_or(old).clone();
         let is_added = |new: &&Descriptor| !old.iter().any(|old| is_same_platform(old, new));
         let expected: Vec<Descriptor> =
             old.iter().map(instead).chain(fresh.iter().filter(is_added).cloned()).collect();
-        let appended = append(&index(&held), &index(&new));
+        let appended = append(&index(&existing), &index(&new));
         prop_assert_eq!(shown(&images(&appended.manifests)), shown(&expected));
     }
 
     #[test]
     fn only_what_is_selected_is_taken_out(
-        held in any_entries(),
+        existing in any_entries(),
         out in "(([ef]?[ab][1-5]|linux/(amd64|arm64|arm)(/v[378])?|windows/amd64) ){1,3}",
     ) {
         let out = selectors(&out);
-        let Ok(left) = take_out(&index(&held), &out) else { return Ok(()) };
+        let Ok(left) = take_out(&index(&existing), &out) else { return Ok(()) };
         check_order(&left.manifests);
-        let (before, after) = (images(&held), images(&left.manifests));
+        let (before, after) = (images(&existing), images(&left.manifests));
         let is_for = |entry: &Descriptor, wanted: &Platform| {
             !entry.is_attestation() && entry.platform.as_ref().is_some_and(|own| own.matches(wanted))
         };
@@ -412,13 +418,13 @@ proptest! {
         let is_wanted = |image: &&Descriptor| out.iter().any(|selector| is_selected(image, selector));
         prop_assert!(gone.iter().all(is_wanted), "{}", shown(&after));
         for selector in &out {
-            prop_assert!(held.iter().any(|entry| is_selected(entry, selector)), "{:?}", selector);
-            let stays = left.manifests.iter().any(|entry| match selector {
+            prop_assert!(existing.iter().any(|entry| is_selected(entry, selector)), "{:?}", selector);
+            let is_kept_or_replaced = left.manifests.iter().any(|entry| match selector {
                 Selector::Digest(digest) => entry.digest == *digest,
                 // Another variant may stay, where one was exactly that.
                 Selector::Platform(wanted) => is_for(entry, wanted) && entry.platform.as_ref() == Some(wanted),
             });
-            prop_assert!(!stays, "{:?}: {}", selector, shown(&left.manifests));
+            prop_assert!(!is_kept_or_replaced, "{:?}: {}", selector, shown(&left.manifests));
         }
     }
 }

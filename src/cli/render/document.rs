@@ -38,7 +38,7 @@ pub(in crate::cli) enum Body {
     Lint { specs: Vec<SpecJson>, problems: Vec<String>, warnings: Vec<String> },
     Login { registry: String, username: String, stored: String, checked: bool },
     Logout { registry: String, removed: Vec<String> },
-    Probe { repository: String, enough: bool, checks: Vec<CheckJson>, left: Vec<Digest> },
+    Probe { repository: String, sufficient: bool, checks: Vec<CheckJson>, leftover: Vec<Digest> },
     Push { dry_run: bool, indexes: Vec<IndexResult> },
     Query { images: Vec<Either<QueryJson>> },
     Remove { dry_run: bool, indexes: [IndexResult; 1] },

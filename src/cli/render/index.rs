@@ -7,7 +7,7 @@ use super::entry::EntryJson;
 use super::error::ErrorJson;
 use super::tag::TagJson;
 use super::words::warning_text;
-use crate::assemble::{Change, Placement, PlannedEntry, Report, Volume};
+use crate::assemble::{BlobStats, Change, Placement, PlannedEntry, PushReport};
 use crate::event::Skipped;
 use crate::image::{Digest, Location};
 use crate::store::{PublishError, TagOutcome, TagReport};
@@ -87,13 +87,13 @@ struct SkippedJson {
 
 #[derive(Debug, Serialize)]
 struct BlobsJson {
-    there: VolumeJson,
-    mounted: VolumeJson,
-    sent: VolumeJson,
+    existing: BlobStatsJson,
+    mounted: BlobStatsJson,
+    uploaded: BlobStatsJson,
 }
 
 #[derive(Debug, Serialize)]
-struct VolumeJson {
+struct BlobStatsJson {
     count: usize,
     bytes: u64,
 }
@@ -132,14 +132,14 @@ pub(super) fn is_archive(location: &Location) -> bool {
     matches!(location, Location::Layout(layout) if layout.archive)
 }
 
-impl From<&Report> for IndexResult {
-    fn from(report: &Report) -> Self {
+impl From<&PushReport> for IndexResult {
+    fn from(report: &PushReport) -> Self {
         Self::Pushed(Box::new(report.into()))
     }
 }
 
-impl From<&Report> for IndexJson {
-    fn from(report: &Report) -> Self {
+impl From<&PushReport> for IndexJson {
+    fn from(report: &PushReport) -> Self {
         let (plan, placement) = (&report.plan, &report.placement);
         Self {
             reference: plan.target.clone(),
@@ -156,12 +156,12 @@ impl From<&Report> for IndexJson {
     }
 }
 
-fn entries(report: &Report) -> Vec<PushedEntryJson> {
+fn entries(report: &PushReport) -> Vec<PushedEntryJson> {
     let is_pushed = |entry: &PlannedEntry| report.placement.manifests.contains(&entry.descriptor.digest);
     let entry = |entry: &PlannedEntry| PushedEntryJson {
         entry: (&entry.descriptor).into(),
         source: entry.source.clone(),
-        manifest: if is_pushed(entry) { "pushed" } else { "there" },
+        manifest: if is_pushed(entry) { "pushed" } else { "existing" },
         change: entry.change.as_ref().map(ChangeJson::from),
     };
     report.plan.entries.iter().map(entry).collect()
@@ -170,7 +170,7 @@ fn entries(report: &Report) -> Vec<PushedEntryJson> {
 impl From<&Placement> for BlobsJson {
     fn from(placement: &Placement) -> Self {
         let Placement { existing, mounted, uploaded, .. } = placement;
-        Self { there: (*existing).into(), mounted: (*mounted).into(), sent: (*uploaded).into() }
+        Self { existing: (*existing).into(), mounted: (*mounted).into(), uploaded: (*uploaded).into() }
     }
 }
 
@@ -203,8 +203,8 @@ impl From<&Skipped> for SkippedJson {
     }
 }
 
-impl From<Volume> for VolumeJson {
-    fn from(volume: Volume) -> Self {
-        Self { count: volume.blobs, bytes: volume.bytes }
+impl From<BlobStats> for BlobStatsJson {
+    fn from(stats: BlobStats) -> Self {
+        Self { count: stats.blobs, bytes: stats.bytes }
     }
 }

@@ -1,7 +1,7 @@
 use serde_json::{Map, Value, json};
 
 use super::escape::escaped;
-use crate::image::go_json;
+use crate::image::to_go_json;
 use crate::inspect::{Child, Content, Image, Inspection};
 
 /// The JSON of `inspect --raw`: for an image its manifest with name, digest, os and architecture; for an index the
@@ -37,7 +37,7 @@ pub(in crate::cli) fn inspection_json(
             out.extend(own);
         }
     }
-    Ok(escaped(&String::from_utf8_lossy(&go_json(&out, "    ")?)))
+    Ok(escaped(&String::from_utf8_lossy(&to_go_json(&out, "    ")?)))
 }
 
 fn manifest(bytes: &[u8], image: &Image, expand_config: bool) -> Result<Map<String, Value>, serde_json::Error> {

@@ -1,19 +1,19 @@
 use std::fmt::{self, Write as _};
 
 use super::tag::state;
-use crate::assemble::{Change, Report, Volume};
+use crate::assemble::{BlobStats, Change, PushReport};
 use crate::image::{Descriptor, Platform, REFERENCE_DIGEST};
 
 /// The text of a dry run: a line for each thing that a push would do.
 #[must_use]
-pub(in crate::cli) fn plan_text(report: &Report) -> String {
+pub(in crate::cli) fn plan_text(report: &PushReport) -> String {
     let mut out = String::new();
     // Writing to a String cannot fail.
     let _ = write(&mut out, report);
     out
 }
 
-fn write(out: &mut String, report: &Report) -> fmt::Result {
+fn write(out: &mut String, report: &PushReport) -> fmt::Result {
     let descriptor = &report.plan.descriptor;
     writeln!(out, "{}", report.plan.target)?;
     writeln!(out, "  type       {}", descriptor.media_type)?;
@@ -23,7 +23,7 @@ fn write(out: &mut String, report: &Report) -> fmt::Result {
     for EntryLine { change, name, digests } in entries {
         writeln!(out, "  {change:<10} {name:<width$} {digests}")?;
     }
-    for (what, Volume { blobs, bytes, .. }) in
+    for (what, BlobStats { blobs, bytes, .. }) in
         [("mounted", report.placement.mounted), ("sent", report.placement.uploaded)]
     {
         if blobs > 0 {
@@ -52,7 +52,7 @@ struct EntryLine {
 }
 
 /// The lines about entries, if the index was compared with what the tag points at.
-fn entry_lines(report: &Report) -> Vec<EntryLine> {
+fn entry_lines(report: &PushReport) -> Vec<EntryLine> {
     let entries: Vec<Descriptor> = report.plan.entries.iter().map(|entry| entry.descriptor.clone()).collect();
     let kept = report.plan.entries.iter().filter_map(|planned| {
         let (entry, change) = (&planned.descriptor, planned.change.as_ref()?);

@@ -2,7 +2,7 @@ use serde::Serialize;
 
 use super::descriptor::DescriptorJson;
 use crate::image::{Digest, Platform, visible};
-use crate::verify::{Finding, Part, Verification};
+use crate::verify::{Finding, ImagePart, Verification};
 
 /// What `verify` found out about a reference.
 #[derive(Debug, Serialize)]
@@ -15,7 +15,7 @@ pub(in crate::cli) struct VerificationJson {
     images: usize,
     attestations: usize,
     others: usize,
-    elsewhere: usize,
+    foreign: usize,
     blobs: BlobsJson,
     findings: Vec<FindingJson>,
     unchecked: Vec<String>,
@@ -60,8 +60,8 @@ pub(in crate::cli) fn verification_text(name: &str, found: &Verification) -> Str
     if found.others > 0 {
         parts.push(format!("{} of another type, not opened", found.others));
     }
-    if found.elsewhere > 0 {
-        parts.push(format!("{} elsewhere, not looked for", counted(found.elsewhere, "foreign layer")));
+    if found.foreign > 0 {
+        parts.push(format!("{} elsewhere, not looked for", counted(found.foreign, "foreign layer")));
     }
     let lines = found.findings.iter().map(|finding| format!("  {finding}"));
     let lines = std::iter::once(format!("{}: {verdict} ({})", visible(name), parts.join(", "))).chain(lines);
@@ -82,7 +82,7 @@ impl VerificationJson {
             images: found.images,
             attestations: found.attestations,
             others: found.others,
-            elsewhere: found.elsewhere,
+            foreign: found.foreign,
             blobs: BlobsJson { count: found.blobs, bytes: found.bytes },
             findings: found.findings.iter().map(FindingJson::from).collect(),
             unchecked: found.unchecked.iter().map(ToString::to_string).collect(),
@@ -92,22 +92,22 @@ impl VerificationJson {
 
 impl From<&Finding> for FindingJson {
     fn from(finding: &Finding) -> Self {
-        let Finding { platform, is_attestation, manifest, part, digest, fault, .. } = finding;
+        let Finding { platform, is_attestation, manifest, part, digest, problem, .. } = finding;
         let (part, layer) = match part {
-            Part::Manifest => ("manifest", None),
-            Part::Config(_) => ("config", None),
-            Part::Layer(number, _) => ("layer", Some(*number)),
-            Part::Blob(_) => ("blob", None),
+            ImagePart::Manifest => ("manifest", None),
+            ImagePart::Config(_) => ("config", None),
+            ImagePart::Layer(number, _) => ("layer", Some(*number)),
+            ImagePart::Blob(_) => ("blob", None),
         };
         Self {
-            fault: fault.word(),
+            fault: problem.word(),
             platform: platform.clone(),
             manifest: manifest.clone(),
             part,
             attestation: is_attestation.then_some(true),
             layer,
             digest: digest.clone(),
-            message: fault.to_string(),
+            message: problem.to_string(),
         }
     }
 }

@@ -58,43 +58,49 @@ impl Client {
     ) -> Result<(), Error> {
         let request = Request {
             refers_to_new: true,
-            at_once: precondition.is_some(),
+            is_urgent: precondition.is_some(),
             ..manifest_request(Method::PUT, reference, Scopes::push(reference.repository()))
         };
         let request = request.with_content(Content::Bytes(descriptor.media_type.clone().into(), bytes.clone()));
         let push = Push { client: self, reference, request: &request, digest: &descriptor.digest, bytes };
         match self.send_push(&push, precondition).await? {
-            Some(ended) => push.settle(ended).await,
+            Some(ended) => push.conclude(ended).await,
             None => Ok(()),
         }
     }
 
     /// Sends a push until it is answered, and checks the precondition before each try. `None` if the tag then points at the
     /// manifest: an earlier try, whose answer was lost, wrote it.
-    async fn send_push(&self, push: &Push<'_>, precondition: Option<Precondition<'_>>) -> Result<Option<Ended>, Error> {
+    async fn send_push(
+        &self,
+        push: &Push<'_>,
+        precondition: Option<Precondition<'_>>,
+    ) -> Result<Option<PushOutcome>, Error> {
         let registry = push.reference.registry();
-        let (mut attempts, mut late) = (self.attempts(registry, push.request).await?, 0);
+        let (mut attempts, mut stale) = (self.attempts(registry, push.request).await?, 0);
         loop {
             let mut until = None;
             if let Some(precondition) = precondition {
-                let looked = self.exact_digest(push.reference).await;
+                let current_digest = self.exact_digest(push.reference).await;
                 until = Some(Instant::now() + MAX_PRECONDITION_AGE);
-                match looked {
+                match current_digest {
                     Ok(current) if attempts.failed() > 0 && current.as_ref() == Some(push.digest) => {
                         return Ok(None);
                     }
                     Ok(current) if current.as_ref() == Some(push.digest) => {}
                     Ok(current) => precondition(current.as_ref())?,
-                    Err(error) => return Ok(Some(Ended { outcome: Err(error), left_open: attempts.left_open() })),
+                    Err(error) => {
+                        return Ok(Some(PushOutcome { outcome: Err(error), left_open: attempts.left_open() }));
+                    }
                 }
             }
             let sending = self.send_signed_until(registry, push.request, attempts.failed(), until);
             match attempts.outcome_of(sending).await {
                 // A token had to be fetched first, or another request found that the host has to be left alone.
-                Some(Err(Error { kind: ErrorKind::PreconditionStale, .. })) if late < MAX_PRECONDITION_CHECKS => {
-                    late += 1
+                Some(Err(Error { kind: ErrorKind::PreconditionStale, .. })) if stale < MAX_PRECONDITION_CHECKS => {
+                    stale += 1
                 }
-                Some(outcome) => return Ok(Some(Ended { outcome, left_open: attempts.left_open() })),
+                Some(outcome) => return Ok(Some(PushOutcome { outcome, left_open: attempts.left_open() })),
                 None => {}
             }
         }
@@ -106,7 +112,7 @@ impl Client {
     /// # Errors
     /// It stands for something else, or does not exist, to the end.
     pub async fn read_back(&self, reference: &Reference, digest: &Digest) -> Result<(), Error> {
-        self.wait_for(reference, digest, Look::Header).await
+        self.wait_for(reference, digest, ReadBackBy::Header).await
     }
 
     /// Reads what was written under a reference, as the registry `named` another digest for it, and warns where only that
@@ -115,7 +121,7 @@ impl Client {
     /// # Errors
     /// The content is other than what was written, or there is none, to the end.
     async fn read_back_content(&self, reference: &Reference, digest: &Digest, named: &Digest) -> Result<(), Error> {
-        self.wait_for(reference, digest, Look::Content).await?;
+        self.wait_for(reference, digest, ReadBackBy::Content).await?;
         self.emit(|| Event::WrongDigestHeader {
             reference: reference.to_string(),
             named: named.clone(),
@@ -124,13 +130,13 @@ impl Client {
         Ok(())
     }
 
-    async fn wait_for(&self, reference: &Reference, digest: &Digest, look: Look) -> Result<(), Error> {
+    async fn wait_for(&self, reference: &Reference, digest: &Digest, by: ReadBackBy) -> Result<(), Error> {
         let subject = reference.to_string();
         let mut failed = 0;
         loop {
-            let current = match look {
-                Look::Header => self.current_digest(reference).await?,
-                Look::Content => self.content_digest(reference, digest).await?,
+            let current = match by {
+                ReadBackBy::Header => self.current_digest(reference).await?,
+                ReadBackBy::Content => self.content_digest(reference, digest).await?,
             };
             if current.as_ref() == Some(digest) {
                 return Ok(());
@@ -180,7 +186,7 @@ impl Client {
     }
 
     /// What a tag points at, asked once, also when the run is to end: nothing where that cannot be found out.
-    async fn look(&self, reference: &Reference) -> Option<Option<Digest>> {
+    async fn read_tag_once(&self, reference: &Reference) -> Option<Option<Digest>> {
         let asking = async {
             let response = self.send_signed(reference.registry(), &head_request(reference), 0).await.ok()?;
             match (response.status, response.digest()) {
@@ -215,7 +221,7 @@ struct Push<'a> {
 }
 
 /// How the tries of a push ended.
-struct Ended {
+struct PushOutcome {
     outcome: Result<Response, Error>,
     /// Whether a try may still be carried out.
     left_open: bool,
@@ -223,7 +229,7 @@ struct Ended {
 
 impl Push<'_> {
     /// Finds out whether the manifest was written.
-    async fn settle(&self, Ended { outcome, left_open }: Ended) -> Result<(), Error> {
+    async fn conclude(&self, PushOutcome { outcome, left_open }: PushOutcome) -> Result<(), Error> {
         let (is_answered, is_tag) = (outcome.is_ok(), self.reference.digest().is_none());
         let error = match outcome {
             Ok(response) if matches!(response.status, 200 | 201 | 202 | 204) => {
@@ -237,7 +243,7 @@ impl Push<'_> {
         if !is_tag || (!left_open && !is_answered) {
             return Err(error);
         }
-        match self.client.look(self.reference).await {
+        match self.client.read_tag_once(self.reference).await {
             Some(Some(digest)) if digest == *self.digest => Ok(()),
             // A request in flight may be carried out after the look.
             _ if left_open => Err(unsettled(error)),
@@ -262,7 +268,7 @@ fn unsettled(error: Error) -> Error {
 
 /// How it is found out what a reference stands for.
 #[derive(Clone, Copy)]
-enum Look {
+enum ReadBackBy {
     /// By the digest that the registry names.
     Header,
     /// By the content.

@@ -73,18 +73,18 @@ fn refuse_encoded(response: &Response, subject: &str, size: u64) -> Result<(), E
 
 /// What became of a stream that is sent: its sender only learns that it ended.
 #[derive(Clone, Default)]
-pub(crate) struct Ended(Arc<Mutex<Passed>>);
+pub(crate) struct StreamEnd(Arc<Mutex<StreamProgress>>);
 
 #[derive(Default)]
-struct Passed {
+struct StreamProgress {
     bytes: u64,
     error: Option<Error>,
 }
 
-impl Ended {
+impl StreamEnd {
     /// Notes what passes through from its beginning on.
     pub(crate) fn watch(&self, stream: BlobStream) -> BlobStream {
-        *self.passed() = Passed::default();
+        *self.passed() = StreamProgress::default();
         let ended = self.clone();
         let note = move |piece: &Result<Bytes, Error>| match piece {
             Ok(piece) => ended.passed().bytes += piece.len() as u64,
@@ -104,7 +104,7 @@ impl Ended {
         passed.error.is_none() && passed.bytes < size
     }
 
-    fn passed(&self) -> MutexGuard<'_, Passed> {
+    fn passed(&self) -> MutexGuard<'_, StreamProgress> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -121,7 +121,7 @@ mod tests {
         for (pieces, is_cut_off) in
             [(vec![], true), (vec![piece()], true), (vec![piece(), error()], false), (vec![piece(), piece()], false)]
         {
-            let ended = Ended::default();
+            let ended = StreamEnd::default();
             runtime.block_on(ended.watch(stream::iter(pieces).boxed()).collect::<Vec<_>>());
             assert_eq!(ended.is_cut_off(8), is_cut_off);
         }

@@ -10,7 +10,7 @@ use reqwest::Method;
 use url::Url;
 
 use super::blobs::blob_name;
-use super::stream::{BlobStream, Ended, OpenBlob};
+use super::stream::{BlobStream, OpenBlob, StreamEnd};
 use crate::image::{Descriptor, Digest, Reference};
 use crate::registry::auth::scopes::Scopes;
 use crate::registry::client::Client;
@@ -130,14 +130,14 @@ impl Upload<'_, '_> {
                 return Err(error);
             }
         };
-        let ended = Ended::default();
+        let ended = StreamEnd::default();
         match self.put(&session, stream, &ended, failed).await {
             Ok(response) => {
                 // A session that a refusal leaves open would stay until the registry ends it.
                 if matches!(response.status, 400..=403 | 405..=407 | 409..=415 | 417..=428) {
                     self.cancel(&session).await;
                 }
-                self.unless_of_session(response)
+                self.check_session(response)
             }
             Err(error) => match ended.error() {
                 Some(error) => {
@@ -153,7 +153,7 @@ impl Upload<'_, '_> {
     /// and close the connection; a client that is writing then may see the closed connection before the answer. Where the
     /// connection breaks off before the end of the body, the request is sent once more, and its body only after a wait:
     /// an early answer is then seen.
-    async fn put(&self, session: &Url, stream: BlobStream, ended: &Ended, failed: u32) -> Result<Response, Error> {
+    async fn put(&self, session: &Url, stream: BlobStream, ended: &StreamEnd, failed: u32) -> Result<Response, Error> {
         let url = closing_url(session.clone(), &self.blob.digest);
         let response = self.put_to(url.clone(), stream, ended, failed).await;
         match &response {
@@ -174,7 +174,7 @@ impl Upload<'_, '_> {
         &self,
         mut url: Url,
         mut stream: BlobStream,
-        ended: &Ended,
+        ended: &StreamEnd,
         failed: u32,
     ) -> Result<Response, Error> {
         let (subject, registry) = (self.post.subject(), self.to.registry());
@@ -198,7 +198,7 @@ impl Upload<'_, '_> {
     }
 
     /// An error after which another try may help, if the registry has lost the session or mixed up its content.
-    fn unless_of_session(&self, response: Response) -> Result<Response, Error> {
+    fn check_session(&self, response: Response) -> Result<Response, Error> {
         let of_session = ["BLOB_UPLOAD_UNKNOWN", "BLOB_UPLOAD_INVALID", "DIGEST_INVALID", "SIZE_INVALID"];
         let is_lost = response.status == 404 && !response.error_response().says(&["DENIED", "UNAUTHORIZED"]);
         if is_lost || response.status == 416 || response.error_response().says(&of_session) {

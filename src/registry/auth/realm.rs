@@ -47,12 +47,12 @@ mod tests {
     fn realms() {
         for (realm, api, good) in [
             ("https://auth.r.io/token", "https://r.io", true),
-            ("https://auth.elsewhere.io/token?x=1", "https://r.io", true),
+            ("https://auth.redirect_host.io/token?x=1", "https://r.io", true),
             ("http://auth.r.io/token", "https://r.io", false),
             ("http://r.io:8080/token", "http://r.io", true),
             ("https://r.io/token", "http://r.io", true),
             ("http://auth.r.io/token", "http://r.io", false),
-            ("https://auth.elsewhere.io/token", "http://r.io", false),
+            ("https://auth.redirect_host.io/token", "http://r.io", false),
             ("https://u:p@auth.r.io/token", "https://r.io", false),
             ("https://:p@auth.r.io/token", "https://r.io", false),
             ("https://u@auth.r.io/token", "https://r.io", false),

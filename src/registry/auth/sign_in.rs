@@ -30,14 +30,14 @@ pub(crate) struct SignIn {
     reported: Mutex<HashSet<String>>,
     /// Locked by the request that tries credentials that no server has accepted yet: wrong ones are tried once, not by all
     /// requests at once, which may lock an account.
-    proving: tokio::sync::Mutex<()>,
+    unproven: tokio::sync::Mutex<()>,
 }
 
 /// What a request carries to be let in.
 pub(crate) struct Authorization<'a> {
     pub(crate) header: Secret,
     /// Held while user and password are tried for the first time.
-    pub(crate) proving: Option<MutexGuard<'a, ()>>,
+    pub(crate) unproven: Option<MutexGuard<'a, ()>>,
 }
 
 impl SignIn {
@@ -47,7 +47,7 @@ impl SignIn {
             tokens: TokenCache::default(),
             logins: SingleFlight::default(),
             reported: Mutex::default(),
-            proving: tokio::sync::Mutex::default(),
+            unproven: tokio::sync::Mutex::default(),
         }
     }
 
@@ -62,12 +62,12 @@ impl SignIn {
     }
 
     /// Waits for the request that tries the credentials first.
-    async fn first_to_prove(&self) -> Option<MutexGuard<'_, ()>> {
+    async fn lock_unproven(&self) -> Option<MutexGuard<'_, ()>> {
         if self.state.learned().accepted {
             return None;
         }
-        let proving = self.proving.lock().await;
-        if self.state.learned().accepted { None } else { Some(proving) }
+        let unproven = self.unproven.lock().await;
+        if self.state.learned().accepted { None } else { Some(unproven) }
     }
 
     /// What a request carries, if the registry has said by now that it wants to be signed in to.
@@ -85,7 +85,7 @@ impl SignIn {
         let realm = checked_realm(&realm, api).map_err(|reason| self.state.failed(reason))?;
         let service = TokenService { registry: &self.state.registry, api, realm, service };
         match self.token(transport, &service, scopes, found.as_ref()).await {
-            Ok(token) => Ok(Some(Authorization { header: token.header, proving: None })),
+            Ok(token) => Ok(Some(Authorization { header: token.header, unproven: None })),
             // This or another request has found out that the token service does not work.
             Err(_) if self.state.is_basic() => self.basic(found.as_ref()).await.map(Some),
             Err(error) => Err(error),
@@ -101,9 +101,9 @@ impl SignIn {
         let Login::Password { user, password } = &found.login else {
             return Err(self.state.failed("it wants user and password, and only a token is configured".into()));
         };
-        let proving = self.first_to_prove().await;
+        let unproven = self.lock_unproven().await;
         self.state.unless_refused(Some(found))?;
-        Ok(Authorization { header: basic(user, password), proving })
+        Ok(Authorization { header: basic(user, password), unproven })
     }
 
     /// A fresh token from the cache, or from the token service.
@@ -127,10 +127,10 @@ impl SignIn {
         scopes: &Scopes,
         found: Option<&SourcedLogin>,
     ) -> Result<Token, Error> {
-        let _proving = if found.is_some() { self.first_to_prove().await } else { None };
+        let _proving = if found.is_some() { self.lock_unproven().await } else { None };
         self.state.unless_refused(found)?;
         let login = found.map(|found| &found.login);
-        let error = match self.ask_for_token(transport, service, &self.tokens.wanted(key), login).await {
+        let error = match self.request_token(transport, service, &self.tokens.wanted(key), login).await {
             Ok(token) => {
                 self.state.learned().accepted |= found.is_some();
                 return Ok(token);
@@ -140,7 +140,7 @@ impl SignIn {
         // A run that stops asks no more, and learns nothing of the service.
         let reason = error.of_no_service().filter(|_| transport.cancel_token().reason().is_none());
         if let (Some(reason), Some(Login::Password { .. })) = (reason, login)
-            && self.state.give_up_tokens()
+            && self.state.fall_back_to_basic()
         {
             let registry = self.state.registry.clone();
             transport.emit(|| Event::BasicInsteadOfToken { registry, reason });
@@ -155,7 +155,7 @@ impl SignIn {
 
     /// Asks the token service for a token for all repositories that are wanted, and where it refuses that, for one for the
     /// request's own repository.
-    async fn ask_for_token(
+    async fn request_token(
         &self,
         transport: &Transport,
         service: &TokenService<'_>,
@@ -163,7 +163,7 @@ impl SignIn {
         login: Option<&Login>,
     ) -> Result<Token, TokenError> {
         let Some(own) = wanted.own_only() else { return service.fetch(transport, wanted, login).await };
-        if self.state.learned().one_at_a_time {
+        if self.state.learned().one_scope_at_a_time {
             return service.fetch(transport, &own, login).await;
         }
         match service.fetch(transport, wanted, login).await {
@@ -171,7 +171,7 @@ impl SignIn {
             // what it refuses.
             Err(TokenError::Rejected(response)) if response.status != 401 || self.state.learned().accepted => {
                 let token = service.fetch(transport, &own, login).await;
-                self.state.learned().one_at_a_time |= token.is_ok();
+                self.state.learned().one_scope_at_a_time |= token.is_ok();
                 token
             }
             result => result,

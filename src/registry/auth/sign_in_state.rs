@@ -21,7 +21,7 @@ pub(super) struct Learned {
     /// What the registry last asked for.
     pub(super) challenge: Option<Challenge>,
     /// The token service failed for two repositories, and not for one.
-    pub(super) one_at_a_time: bool,
+    pub(super) one_scope_at_a_time: bool,
     /// The token service does not work, and user and password are sent to the registry itself.
     pub(super) is_without_tokens: bool,
     /// The registry or its token service took the credentials, for whatever it was.
@@ -51,7 +51,7 @@ impl SignInState {
 
     /// Gives up a token service that does not work, where the registry takes user and password itself. Returns whether it
     /// does.
-    pub(super) fn give_up_tokens(&self) -> bool {
+    pub(super) fn fall_back_to_basic(&self) -> bool {
         let mut known = self.learned();
         let takes_basic = matches!(known.challenge, Some(Challenge::Bearer { or_basic: true, .. }));
         if takes_basic {

@@ -7,7 +7,7 @@ use std::time::Instant;
 use reqwest::Version;
 use url::Url;
 
-use super::host::{First, Host};
+use super::host::{FirstRequest, Host};
 use super::registry_client::Client;
 use super::request::Request;
 use crate::registry::auth::challenge::Challenge;
@@ -33,7 +33,7 @@ pub(super) struct Handshake<'a> {
 /// What the answers to a request have shown so far.
 struct Seen<'a> {
     /// Held by the first request to a host.
-    first: Option<First<'a>>,
+    first: Option<FirstRequest<'a>>,
     /// The request was refused without credentials.
     bare_refused: bool,
     /// The request was refused with credentials.
@@ -127,7 +127,7 @@ impl<'a> Handshake<'a> {
         authorization: Option<Authorization<'_>>,
         seen: &mut Seen<'_>,
     ) -> Result<ControlFlow<Response>, Error> {
-        if response.elsewhere.is_some() {
+        if response.redirect_host.is_some() {
             return Ok(ControlFlow::Break(response));
         }
         let sign_in = self.host.sign_in();
@@ -153,7 +153,7 @@ impl<'a> Handshake<'a> {
             }
             seen.response = Some(response);
             Ok(ControlFlow::Continue(()))
-        } else if authorization.as_ref().is_some_and(|authorization| authorization.proving.is_some()) {
+        } else if authorization.as_ref().is_some_and(|authorization| authorization.unproven.is_some()) {
             // Before the requests that wait for it try the same.
             let registry = self.host.registry();
             Err(self.client.refused(registry, self.request, &response).await)
@@ -178,7 +178,7 @@ impl Client {
             let handshake = Handshake { client: self, host, api, url, request, until: None };
             let response = handshake.exchange(None, 1).await?;
             // Whatever the status: a registry that anyone may read may answer 200 and still name its token service.
-            Ok(Challenge::of(&response.headers).filter(|_| response.elsewhere.is_none()))
+            Ok(Challenge::of(&response.headers).filter(|_| response.redirect_host.is_none()))
         };
         host.ping.get(&(), ask).await
     }

@@ -43,7 +43,7 @@ pub(crate) struct Host {
     /// Whether a first answer has shown if sign-in is wanted.
     answered: AtomicBool,
     /// Locked by the request that finds out.
-    finding_out: tokio::sync::Mutex<()>,
+    first_request: tokio::sync::Mutex<()>,
     /// Requests that wait for it.
     pub(super) waiting: AtomicUsize,
     pub(super) pause: Arc<Pause>,
@@ -53,12 +53,12 @@ pub(crate) struct Host {
 
 /// Held by the first request of a host until its answer, and what it says of signing in, are taken in; or until it is
 /// clear that there is no answer, so that the others do not fail one after another.
-pub(super) struct First<'a> {
+pub(super) struct FirstRequest<'a> {
     host: &'a Host,
     _guard: MutexGuard<'a, ()>,
 }
 
-impl Drop for First<'_> {
+impl Drop for FirstRequest<'_> {
     fn drop(&mut self) {
         self.host.answered.store(true, Ordering::Release);
     }
@@ -74,7 +74,7 @@ impl Host {
             permits: Semaphore::new(concurrency),
             prepared: Semaphore::new(concurrency.saturating_mul(2)),
             answered: AtomicBool::new(false),
-            finding_out: tokio::sync::Mutex::default(),
+            first_request: tokio::sync::Mutex::default(),
             waiting: AtomicUsize::new(0),
             pause: Arc::default(),
             ping: SingleFlight::default(),
@@ -105,7 +105,7 @@ impl Host {
                     return Err(request.wire.not_needed());
                 }
             }
-            let permit = if request.at_once { None } else { self.permits.acquire().await.ok() };
+            let permit = if request.is_urgent { None } else { self.permits.acquire().await.ok() };
             match stop.reason() {
                 Some(reason) if !request.wire.is_read() => return Err(request.wire.stopped(reason)),
                 None if !self.pause.is_over() => {}
@@ -116,15 +116,15 @@ impl Host {
 
     /// Where there are credentials for a registry, it is likely to want them, and each request sent before it says so
     /// would be sent twice: the first is sent by itself, and the others wait here for its answer.
-    pub(super) async fn first(&self, scopes: &Scopes) -> Option<First<'_>> {
+    pub(super) async fn first(&self, scopes: &Scopes) -> Option<FirstRequest<'_>> {
         let known = || self.answered.load(Ordering::Acquire);
         if known() || !Box::pin(self.sign_in.may_have_credentials(scopes.repository())).await {
             return None;
         }
         self.waiting.fetch_add(1, Ordering::Relaxed);
-        let guard = self.finding_out.lock().await;
+        let guard = self.first_request.lock().await;
         self.waiting.fetch_sub(1, Ordering::Relaxed);
-        if known() { None } else { Some(First { host: self, _guard: guard }) }
+        if known() { None } else { Some(FirstRequest { host: self, _guard: guard }) }
     }
 
     /// The URL of the registry's API, found out once.

@@ -17,7 +17,7 @@ pub(crate) struct Request {
     pub(crate) refers_to_new: bool,
     /// It follows another request at once, and waits for no slot. A request that held one while waiting for a token could
     /// wait for a request that waits for a slot with that token.
-    pub(crate) at_once: bool,
+    pub(crate) is_urgent: bool,
     /// It carries no credentials, as it follows a redirect to another origin.
     pub(crate) unsigned: bool,
 }
@@ -25,7 +25,7 @@ pub(crate) struct Request {
 impl Request {
     pub(crate) fn new(method: Method, target: String, scopes: Scopes, subject: String) -> Self {
         let wire = WireRequest::new(method, target, subject);
-        Self { wire, scopes, refers_to_new: false, at_once: false, unsigned: false }
+        Self { wire, scopes, refers_to_new: false, is_urgent: false, unsigned: false }
     }
 
     /// A request for `GET /v2/`, which every registry has (distribution-spec, "Determining Support").

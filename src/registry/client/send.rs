@@ -76,7 +76,7 @@ impl Client {
 
     /// The error that an answer is, in terms of credentials where it is about those.
     pub(crate) async fn refused(&self, registry: &str, request: &Request, response: &Response) -> Error {
-        if !matches!(response.status, 401 | 403) || response.elsewhere.is_some() {
+        if !matches!(response.status, 401 | 403) || response.redirect_host.is_some() {
             return response.error(request.subject());
         }
         let is_insufficient = Challenge::of(&response.headers).is_some_and(|challenge| challenge.is_insufficient());

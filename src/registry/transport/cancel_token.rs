@@ -6,7 +6,7 @@ use tokio::sync::watch;
 use crate::registry::error::StopReason;
 
 /// How long a write that is under way may still take: many programs that send SIGTERM send SIGKILL ten seconds later.
-pub(crate) const GRACE: Duration = Duration::from_secs(3);
+pub(crate) const CANCEL_GRACE: Duration = Duration::from_secs(3);
 
 /// Ends the work of a [`Client`](crate::registry::Client) early. A write that is under way has three seconds to come to its
 /// end; reads, waits and requests for tokens end at once. Clones are the same stop.
@@ -42,7 +42,7 @@ impl CancelToken {
     pub async fn run_until_cancelled_with_grace<T>(&self, work: impl Future<Output = T>) -> Result<T, StopReason> {
         let mut work = std::pin::pin!(work);
         match self.run_until_cancelled(work.as_mut()).await {
-            Err(reason) => tokio::time::timeout(GRACE, work).await.map_err(|_| reason),
+            Err(reason) => tokio::time::timeout(CANCEL_GRACE, work).await.map_err(|_| reason),
             done => done,
         }
     }

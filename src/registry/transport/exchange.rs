@@ -19,34 +19,34 @@ pub(crate) struct Hop {
     /// The URL that the request goes to next.
     pub(crate) url: Url,
     /// Every URL so far had the origin of the registry's API.
-    at_home: bool,
+    is_same_origin: bool,
     /// URLs that the request was sent to.
     sent: usize,
     /// A token for another origin than the registry's.
-    visitor: Option<(Origin, Secret)>,
+    anonymous: Option<(Origin, Secret)>,
 }
 
 impl Hop {
     /// The first hop of a request to a registry.
     pub(crate) fn first(api: &Url, url: &Url) -> Self {
-        Self { url: url.clone(), at_home: url.origin() == api.origin(), sent: 0, visitor: None }
+        Self { url: url.clone(), is_same_origin: url.origin() == api.origin(), sent: 0, anonymous: None }
     }
 
     /// Adds a token for the origin of this hop's URL.
     pub(crate) fn with_token(self, token: Secret) -> Self {
-        Self { visitor: Some((self.url.origin(), token)), ..self }
+        Self { anonymous: Some((self.url.origin(), token)), ..self }
     }
 
     /// What the request carries here: `own` is for the registry's origin, and dropped on any change of host, port or
     /// scheme, and never sent again after that (CVE-2020-15157).
     fn authorization<'a>(&'a self, own: Option<&'a Secret>) -> Option<&'a Secret> {
-        let visitor = self.visitor.as_ref().filter(|(origin, _)| *origin == self.url.origin());
-        if self.at_home { own } else { visitor.map(|(_, token)| token) }
+        let anonymous = self.anonymous.as_ref().filter(|(origin, _)| *origin == self.url.origin());
+        if self.is_same_origin { own } else { anonymous.map(|(_, token)| token) }
     }
 
     /// The host, where it is not the registry's.
-    fn elsewhere(&self) -> Option<String> {
-        (!self.at_home).then(|| host_of(&self.url))
+    fn redirect_host(&self) -> Option<String> {
+        (!self.is_same_origin).then(|| host_of(&self.url))
     }
 }
 
@@ -84,12 +84,12 @@ impl Transport {
         while hop.sent <= MAX_REDIRECTS {
             hop.sent += 1;
             let carried = hop.authorization(authorization);
-            let is_stranger = !hop.at_home && carried.is_none();
+            let is_unauthorized = !hop.is_same_origin && carried.is_none();
             let response = match self.dispatch(request, api, &hop.url, carried, attempt).await {
                 Ok(response) => response,
                 Err(not_sent) => return Err(self.no_answer(request, api, &hop, not_sent)),
             };
-            if is_stranger && response.status() == 401 && request.can_be_repeated() {
+            if is_unauthorized && response.status() == 401 && request.can_be_repeated() {
                 return Ok(Exchange::Challenged(Challenged { hop, response }));
             }
             let Some(location) = redirect_target(request, &response) else {
@@ -97,7 +97,7 @@ impl Transport {
             };
             let refused = |reason: String| request.protocol(self.secrets().scrub_foreign(&reason).into_owned());
             let next = resolve_location(api, &hop.url, &location).map_err(refused)?;
-            hop = Hop { at_home: hop.at_home && next.origin() == api.origin(), url: next, ..hop };
+            hop = Hop { is_same_origin: hop.is_same_origin && next.origin() == api.origin(), url: next, ..hop };
         }
         Err(request.protocol(format!("more than {MAX_REDIRECTS} redirects")))
     }
@@ -129,8 +129,8 @@ impl Transport {
         // TLS is tried first with a registry that is not named as one without TLS.
         let was_tried =
             not_sent.failure.fault == Some(TransportFault::SpeaksTls) && !self.plain_http().contains_api(api);
-        let hint = if was_tried { None } else { not_sent.failure.hint(hop.at_home) };
-        if let Some(host) = hop.elsewhere() {
+        let hint = if was_tried { None } else { not_sent.failure.hint(hop.is_same_origin) };
+        if let Some(host) = hop.redirect_host() {
             not_sent.failure.reason = format!("{}: {}", redirected(&host), not_sent.failure.reason);
         }
         not_sent.into_error(request).with_hint(hint)
@@ -143,8 +143,8 @@ impl Transport {
         response: reqwest::Response,
     ) -> Result<Response, Error> {
         self.show_warnings(&hop.url, &response);
-        let elsewhere = hop.elsewhere();
-        self.read(request, hop.url, response, elsewhere).await
+        let redirect_host = hop.redirect_host();
+        self.read(request, hop.url, response, redirect_host).await
     }
 
     async fn read(
@@ -152,7 +152,7 @@ impl Transport {
         request: &WireRequest,
         mut url: Url,
         response: reqwest::Response,
-        elsewhere: Option<String>,
+        redirect_host: Option<String>,
     ) -> Result<Response, Error> {
         url.set_fragment(None);
         let reading = Reading {
@@ -167,7 +167,7 @@ impl Transport {
             is_early: request.content.is_some() && request.service == Service::Registry,
             streamed: request.streamed,
         };
-        let answer = Response::read(response, reading, elsewhere).await?;
+        let answer = Response::read(response, reading, redirect_host).await?;
         // A write that succeeded has succeeded, however its body is encoded.
         let is_needed = request.can_be_given_up() || answer.status >= 400;
         let answer = match is_needed {

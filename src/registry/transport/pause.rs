@@ -2,7 +2,7 @@ use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 /// A pause that becomes longer by this is reported again.
-const NEWS: Duration = Duration::from_secs(1);
+const REPORT_AGAIN: Duration = Duration::from_secs(1);
 
 /// The time until which no request is sent to a host, because it asked for a wait or takes no connection.
 #[derive(Default)]
@@ -16,7 +16,7 @@ impl Pause {
         let mut pause = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let before = pause.filter(|until| *until > now);
         *pause = Some(before.map_or(now + time, |until| until.max(now + time)));
-        before.is_none_or(|until| until + NEWS < now + time)
+        before.is_none_or(|until| until + REPORT_AGAIN < now + time)
     }
 
     pub(crate) fn is_over(&self) -> bool {

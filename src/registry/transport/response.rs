@@ -37,7 +37,7 @@ pub(crate) struct Response {
     /// The body, where it is streamed.
     pub(crate) rest: Option<reqwest::Response>,
     /// The host that answered, where the registry redirected to another.
-    pub(crate) elsewhere: Option<String>,
+    pub(crate) redirect_host: Option<String>,
 }
 
 /// What a body must be.
@@ -87,7 +87,7 @@ impl Response {
     pub(crate) async fn read(
         mut response: reqwest::Response,
         reading: Reading<'_>,
-        elsewhere: Option<String>,
+        redirect_host: Option<String>,
     ) -> Result<Self, Error> {
         let (status, version) = (response.status().as_u16(), response.version());
         let headers = std::mem::take(response.headers_mut());
@@ -95,7 +95,7 @@ impl Response {
         if reading.streamed && status == 200 {
             let Reading { request, url, .. } = reading;
             let (body, rest) = (Bytes::new(), Some(response));
-            return Ok(Self { request, url, status, version, headers, body, secrets, rest, elsewhere });
+            return Ok(Self { request, url, status, version, headers, body, secrets, rest, redirect_host });
         }
         let body = match read_body(response, if status >= 400 { MAX_ERROR_BODY } else { reading.limit }, &reading).await
         {
@@ -104,7 +104,7 @@ impl Response {
             body => body?,
         };
         let Reading { request, url, .. } = reading;
-        Ok(Self { request, url, status, version, headers, body, secrets, rest: None, elsewhere })
+        Ok(Self { request, url, status, version, headers, body, secrets, rest: None, redirect_host })
     }
 
     /// Unpacks a body that came encoded although that was not asked for. Bytes that have the expected digest stay as they
@@ -183,7 +183,7 @@ impl Response {
     /// The error that an answer of 400 and above is.
     pub(crate) fn error(&self, subject: &str) -> Error {
         let response = Box::new(self.error_response());
-        let kind = match self.elsewhere.clone() {
+        let kind = match self.redirect_host.clone() {
             None => ErrorKind::Rejected(response),
             // It is not the registry's answer, and signing in would not change it.
             Some(host) => ErrorKind::RedirectTarget { host, response },

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use tokio::sync::Semaphore;
 
-use super::finding::{Fault, Part};
+use super::finding::{ImagePart, Problem};
 use super::unpack::Contents;
 use crate::image::{Descriptor, Digest, Fetched, ImageManifest, Location, Manifest, Platform};
 use crate::registry::FoundBlob;
@@ -12,7 +12,7 @@ use crate::single_flight::SingleFlight;
 use crate::store::{Error, Store};
 
 /// Images, and blobs of one, that are looked at at once; each takes memory.
-pub(super) const AT_ONCE: usize = 32;
+pub(super) const MAX_CONCURRENT: usize = 32;
 
 /// A manifest that is checked.
 pub(super) struct Node {
@@ -26,11 +26,11 @@ pub(super) struct Node {
     pub(super) config: Option<Platform>,
     /// It is a blob, with as many bytes as its entry says.
     pub(super) is_blob: bool,
-    pub(super) faults: Vec<(Part, Fault)>,
+    pub(super) problems: Vec<(ImagePart, Problem)>,
 }
 
 /// One reference that is verified, and what was looked at already: images share layers.
-pub(super) struct Work<'s> {
+pub(super) struct Verifier<'s> {
     pub(super) store: &'s Store,
     pub(super) at: &'s Location,
     pub(super) manifests: SingleFlight<Digest, Arc<Fetched>, Error>,
@@ -45,7 +45,7 @@ pub(super) const DECODERS: u32 = 128;
 
 impl Node {
     pub(super) fn new(entry: Descriptor, parent: Option<usize>) -> Self {
-        Self { entry, parent, fetched: None, config: None, is_blob: false, faults: Vec::new() }
+        Self { entry, parent, fetched: None, config: None, is_blob: false, problems: Vec::new() }
     }
 
     pub(super) fn image(&self) -> Option<&ImageManifest> {

@@ -1,36 +1,37 @@
 //! What else a registry does, or does not.
 
-use super::check::Found;
-use super::trial::{Probe, Text};
+use super::check::CheckOutcome;
+use super::report::{Probe, SampleManifest};
 use crate::image::{Descriptor, Digest};
 use crate::registry::{Error, RawRequest, Verb};
 
 impl Probe<'_> {
     /// An index of an image that is not there. The distribution-spec lets registries refuse it or not.
-    pub(super) async fn missing_image(&mut self) -> Result<Found, Error> {
+    pub(super) async fn missing_image(&mut self) -> Result<CheckOutcome, Error> {
         let index = self.any_index(0);
         let missing = Digest::sha256(self.id.as_bytes());
         let Some(image) = self.samples.first().map(|sample| sample.oci.digest()) else {
-            return Ok(Found::fail("there are no images"));
+            return Ok(CheckOutcome::fail("there are no images"));
         };
         let text = String::from_utf8_lossy(&index.bytes).replace(image.as_str(), missing.as_str());
         let docker = self.samples.first().map(|sample| sample.docker.digest()).unwrap_or(image);
         let text = text.replace(docker.as_str(), missing.as_str());
-        let text = Text { bytes: text.into(), ..index };
+        let text = SampleManifest { bytes: text.into(), ..index };
         let response = self.put(&self.tag("missing"), &text).await?;
         Ok(match response.status {
-            200..=299 => {
-                Found::unsupported(format!("accepted: {}: whether images are there is not checked", response.words))
-            }
+            200..=299 => CheckOutcome::unsupported(format!(
+                "accepted: {}: whether images are there is not checked",
+                response.words
+            )),
             // Not for what is missing.
-            401 | 403 | 408 | 429 => Found::fail(response.words),
-            400..=499 => Found::pass(format!("refused: {}", response.words)),
-            _ => Found::fail(response.words),
+            401 | 403 | 408 | 429 => CheckOutcome::fail(response.words),
+            400..=499 => CheckOutcome::pass(format!("refused: {}", response.words)),
+            _ => CheckOutcome::fail(response.words),
         })
     }
 
     /// OCI distribution-spec, "Pulling manifests": a HEAD that tells digest and length.
-    pub(super) async fn head(&mut self) -> Result<Found, Error> {
+    pub(super) async fn head(&mut self) -> Result<CheckOutcome, Error> {
         let (tag, index) = (self.tag("head"), self.any_index(7));
         let found = self.round_trip(&tag, &index).await?;
         if !found.is_pass() {
@@ -38,33 +39,33 @@ impl Probe<'_> {
         }
         let response = self.send_raw(RawRequest::new(Verb::Head, format!("manifests/{tag}"))).await?;
         if response.status != 200 {
-            return Ok(Found::refused(&response));
+            return Ok(CheckOutcome::refused(&response));
         }
         let digest = response.header("docker-content-digest");
         let length: Option<usize> = response.header("content-length").and_then(|length| length.parse().ok());
         Ok(match (digest, length) {
-            (Some(found), _) if found != index.digest().as_str() => Found::fail(format!("it says {found}")),
+            (Some(found), _) if found != index.digest().as_str() => CheckOutcome::fail(format!("it says {found}")),
             (_, Some(found)) if found != index.bytes.len() && digest.is_some() => {
-                Found::fail(format!("it says {found} bytes, and there are {}", index.bytes.len()))
+                CheckOutcome::fail(format!("it says {found} bytes, and there are {}", index.bytes.len()))
             }
-            (Some(_), Some(_)) => Found::pass("digest and length"),
-            (Some(_), None) => Found::unsupported("no length"),
-            (None, _) => Found::unsupported("no digest: the client reads the manifest"),
+            (Some(_), Some(_)) => CheckOutcome::pass("digest and length"),
+            (Some(_), None) => CheckOutcome::unsupported("no length"),
+            (None, _) => CheckOutcome::unsupported("no digest: the client reads the manifest"),
         })
     }
 
     /// OCI distribution-spec, "Mounting a blob from another repository".
-    pub(super) async fn mount(&mut self, one_repository: bool) -> Result<Found, Error> {
+    pub(super) async fn mount(&mut self, one_repository: bool) -> Result<CheckOutcome, Error> {
         if one_repository {
-            return Ok(Found::unsupported("not tried: there is one repository alone"));
+            return Ok(CheckOutcome::unsupported("not tried: there is one repository alone"));
         }
         let Some(config) = self.samples.first().and_then(|sample| config_of(&sample.oci.bytes)) else {
-            return Ok(Found::fail("there are no images"));
+            return Ok(CheckOutcome::fail("there are no images"));
         };
         let other = format!("{}/{}-mount", self.repository.registry(), self.repository.repository());
         let other = match other.parse::<crate::image::Reference>() {
             Ok(other) => other,
-            Err(error) => return Ok(Found::unsupported(error.to_string())),
+            Err(error) => return Ok(CheckOutcome::unsupported(error.to_string())),
         };
         let from = self.repository.repository().to_owned();
         let target = format!("blobs/uploads/?mount={}&from={from}", config.digest);
@@ -80,40 +81,40 @@ impl Probe<'_> {
                 let found = self.client.find_blob(&other, &config).await;
                 self.mounted = Some((other, config.digest));
                 match found {
-                    Ok(_) => Found::pass(response.words),
-                    Err(error) => Found::fail(format!("{}, but {error}", response.words)),
+                    Ok(_) => CheckOutcome::pass(response.words),
+                    Err(error) => CheckOutcome::fail(format!("{}, but {error}", response.words)),
                 }
             }
-            202 => Found::unsupported(format!("{}: not mounted, blobs are sent", response.words)),
-            _ => Found::refused(&response),
+            202 => CheckOutcome::unsupported(format!("{}: not mounted, blobs are sent", response.words)),
+            _ => CheckOutcome::refused(&response),
         })
     }
 
     /// OCI distribution-spec, "Error Codes".
-    pub(super) async fn error_bodies(&mut self) -> Result<Found, Error> {
+    pub(super) async fn error_bodies(&mut self) -> Result<CheckOutcome, Error> {
         let response = self.get(&self.tag("nothing")).await?;
         if response.status != 404 {
-            return Ok(Found::fail(format!("a tag that is not there: {}", response.words)));
+            return Ok(CheckOutcome::fail(format!("a tag that is not there: {}", response.words)));
         }
         let body: serde_json::Value = serde_json::from_slice(&response.body).unwrap_or_default();
         let code = body.pointer("/errors/0/code").and_then(serde_json::Value::as_str).unwrap_or_default();
         Ok(match code {
-            "MANIFEST_UNKNOWN" | "NAME_UNKNOWN" | "NOT_FOUND" => Found::pass(response.words),
-            "" => Found::fail(format!("no code: {}", response.words)),
-            _ => Found::unsupported(format!("another code: {}", response.words)),
+            "MANIFEST_UNKNOWN" | "NAME_UNKNOWN" | "NOT_FOUND" => CheckOutcome::pass(response.words),
+            "" => CheckOutcome::fail(format!("no code: {}", response.words)),
+            _ => CheckOutcome::unsupported(format!("another code: {}", response.words)),
         })
     }
 
     /// Docker Hub's headers.
-    pub(super) async fn rate_limit(&mut self) -> Result<Found, Error> {
+    pub(super) async fn rate_limit(&mut self) -> Result<CheckOutcome, Error> {
         let response = self.send_raw(RawRequest::new(Verb::Get, format!("manifests/{}", self.tag("head")))).await?;
         let said: Vec<String> = ["ratelimit-limit", "ratelimit-remaining"]
             .iter()
             .filter_map(|name| Some(format!("{name}: {}", response.header(name)?)))
             .collect();
         Ok(match said.is_empty() {
-            true => Found::unsupported("no headers tell of one"),
-            false => Found::pass(said.join(", ")),
+            true => CheckOutcome::unsupported("no headers tell of one"),
+            false => CheckOutcome::pass(said.join(", ")),
         })
     }
 }

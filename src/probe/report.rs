@@ -18,17 +18,17 @@ pub struct ProbeOptions {
 /// What was found out about a registry.
 #[derive(Debug, Clone, Default)]
 #[non_exhaustive]
-pub struct Report {
+pub struct ProbeReport {
     /// Everything that was tried, in order.
     pub checks: Vec<Check>,
     /// Manifests of the trial that could not be deleted.
-    pub left: Vec<Digest>,
+    pub leftover: Vec<Digest>,
 }
 
-impl Report {
+impl ProbeReport {
     /// Whether the registry does all that manifest-tool needs.
     #[must_use]
-    pub fn is_enough(&self) -> bool {
+    pub fn is_sufficient(&self) -> bool {
         let passed = |check: &&Check| check.verdict == Verdict::Pass;
         let needed = |need| self.checks.iter().filter(move |check| check.need == need);
         needed(Need::Yes).all(|check| passed(&check)) && needed(Need::OneOf).any(|check| passed(&check))
@@ -52,24 +52,24 @@ pub(super) struct Probe<'c> {
     pub(super) count: usize,
     /// A blob that was mounted into another repository.
     pub(super) mounted: Option<(Reference, Digest)>,
-    pub(super) report: Report,
+    pub(super) report: ProbeReport,
 }
 
 /// An image in both forms.
 pub(super) struct Sample {
     pub(super) platform: Platform,
-    pub(super) oci: Text,
-    pub(super) docker: Text,
+    pub(super) oci: SampleManifest,
+    pub(super) docker: SampleManifest,
 }
 
 /// A manifest that is written.
 #[derive(Clone)]
-pub(super) struct Text {
+pub(super) struct SampleManifest {
     pub(super) media_type: &'static str,
     pub(super) bytes: Bytes,
 }
 
-impl Text {
+impl SampleManifest {
     pub(super) fn digest(&self) -> Digest {
         Digest::sha256(&self.bytes)
     }
