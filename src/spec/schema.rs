@@ -39,13 +39,13 @@ struct SpecKeys {
     /// Reference of the images of `platforms`; OS, ARCH and VARIANT in it stand for the platform's
     template: Option<Text>,
     /// Images to put into the index, after those of `platforms`
-    manifests: Option<Vec<EntryKeys>>,
+    manifests: Option<Vec<Entry>>,
 }
 
 /// An image, or an index whose images are taken
 #[derive(JsonSchema)]
 #[schemars(rename_all = "camelCase", deny_unknown_fields, transform = own_keys)]
-struct EntryKeys {
+struct Entry {
     /// Reference of the image, with a tag or a digest
     image: Source,
     /// What the image runs on; what is left out comes from the image's config
@@ -217,6 +217,6 @@ fn keys<T: JsonSchema>() -> Vec<String> {
 /// The keys of a spec.
 pub(super) static SPEC_KEYS: LazyLock<Vec<String>> = LazyLock::new(keys::<SpecKeys>);
 /// The keys of an entry.
-pub(super) static ENTRY_KEYS: LazyLock<Vec<String>> = LazyLock::new(keys::<EntryKeys>);
+pub(super) static ENTRY_KEYS: LazyLock<Vec<String>> = LazyLock::new(keys::<Entry>);
 /// The keys of a platform.
 pub(super) static PLATFORM_KEYS: LazyLock<Vec<String>> = LazyLock::new(keys::<PlatformKeys>);
