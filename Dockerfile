@@ -1,7 +1,7 @@
-# manifest-tool and the certificates of the usual authorities, for a user without rights.
+# manifest-tool with CA certificates, running as non-root.
 #   docker build -t manifest-tool .      (with BuildKit, or buildah)
-# It is cross-built: docker buildx build --platform linux/s390x . emulates nothing.
-# Dependabot raises the version below only where it is spelled out, not where an ARG holds it.
+# Cross-compiles, so docker buildx build --platform linux/s390x . needs no emulation.
+# Dependabot updates the version below only in a FROM line, not in an ARG.
 FROM --platform=$BUILDPLATFORM docker.io/library/rust:1.95-slim-bookworm AS build
 RUN apt-get update && apt-get install -y --no-install-recommends ca-certificates
 WORKDIR /source

@@ -9,7 +9,7 @@ cargo-deb-version = 3.8.0
 cargo-deny-version = 0.20.2
 cargo-fuzz-version = 0.13.2
 
-# Installs a cargo subcommand from crates.io if it is missing; one that is present is used, whatever its version.
+# Installs a cargo subcommand from crates.io if it is missing. Any installed version is used.
 cargo-tool = $(CARGO) $(1) --version >/dev/null 2>&1 || $(CARGO) install --locked cargo-$(1)@$(cargo-$(1)-version)
 
 .PHONY: help build dist man completions install deb sbom demo test bench conformance deny fuzz lint
@@ -20,19 +20,19 @@ help: ## List the targets
 build: ## Build target/release/manifest-tool
 	$(CARGO) build --release --locked
 
-dist: ## Build the program as packages have it, target/dist/manifest-tool; slow
+dist: ## Build the program for packages, target/dist/manifest-tool; slow
 	$(CARGO) build --profile dist --locked
 
 man: ## Write a man page for each command into target/dist/man
 	$(CARGO) run --quiet --locked --features man-pages --bin man-pages -- $(TARGET)/dist/man
 
-completions: dist ## Write the completions of bash, zsh and fish into target/dist/completions
+completions: dist ## Write completions for bash, zsh and fish into target/dist/completions
 	@mkdir -p $(TARGET)/dist/completions
 	@$(TARGET)/dist/manifest-tool completion bash >$(TARGET)/dist/completions/manifest-tool.bash
 	@$(TARGET)/dist/manifest-tool completion zsh >$(TARGET)/dist/completions/_manifest-tool
 	@$(TARGET)/dist/manifest-tool completion fish >$(TARGET)/dist/completions/manifest-tool.fish
 
-install: dist man completions ## Put binary, completions and man pages in place, below PREFIX (/usr/local) and DESTDIR
+install: dist man completions ## Install binary, completions and man pages below PREFIX (/usr/local); DESTDIR is supported
 	install -d "$(DESTDIR)$(PREFIX)/bin" "$(DESTDIR)$(PREFIX)/share/man/man1" \
 	    "$(DESTDIR)$(PREFIX)/share/bash-completion/completions" "$(DESTDIR)$(PREFIX)/share/zsh/site-functions" \
 	    "$(DESTDIR)$(PREFIX)/share/fish/vendor_completions.d"
@@ -43,16 +43,16 @@ install: dist man completions ## Put binary, completions and man pages in place,
 	install -m 644 $(TARGET)/dist/completions/_manifest-tool "$(DESTDIR)$(PREFIX)/share/zsh/site-functions/"
 	install -m 644 $(TARGET)/dist/completions/manifest-tool.fish "$(DESTDIR)$(PREFIX)/share/fish/vendor_completions.d/"
 
-deb: dist man completions ## Make a Debian package, target/debian/*.deb, with cargo-deb
+deb: dist man completions ## Build a Debian package, target/debian/*.deb, with cargo-deb
 	@$(call cargo-tool,deb)
 	$(CARGO) deb --no-build --profile dist --locked
 
-sbom: ## Write what this is made of into target/sbom, in CycloneDX's form, with cargo-cyclonedx
+sbom: ## Write a CycloneDX SBOM into target/sbom, with cargo-cyclonedx
 	@$(call cargo-tool,cyclonedx)
 	$(CARGO) cyclonedx --quiet --format json --spec-version 1.5 --target all --override-filename manifest-tool.cdx
 	@mkdir -p $(TARGET)/sbom && mv manifest-tool.cdx.json $(TARGET)/sbom/
 
-demo: build ## Do the main job against a real registry (REGISTRY=host:port names one)
+demo: build ## Run the main job against a real registry (REGISTRY=host:port selects one)
 	@integration/demo.sh
 
 test: ## Install docker-registry, skopeo, buildah, curl, jq, zsh, shellcheck, man and cargo-deb where missing, and run every test
@@ -61,13 +61,13 @@ test: ## Install docker-registry, skopeo, buildah, curl, jq, zsh, shellcheck, ma
 	$(CARGO) build --release --locked
 	$(CARGO) test --locked
 
-conformance: build ## Find out what a registry does: make conformance REGISTRY=host:port/repository [FLAGS=--plain-http]
-	@test -n "$(REGISTRY)" || { echo "say which: make conformance REGISTRY=host:port/repository" >&2; exit 2; }
+conformance: build ## Test a registry: make conformance REGISTRY=host:port/repository [FLAGS=--plain-http]
+	@test -n "$(REGISTRY)" || { echo "usage: make conformance REGISTRY=host:port/repository" >&2; exit 2; }
 	@code=0; PATH="$${CARGO_TARGET_DIR:-$(CURDIR)/target}/release:$$PATH"; export PATH; \
 	$(if $(filter --password-stdin,$(FLAGS)),MANIFEST_TOOL_PASSWORD=$$(cat); export MANIFEST_TOOL_PASSWORD;) \
 	set -- $(filter-out --password-stdin,$(FLAGS)) $(REGISTRY); \
-	echo "As a registry with several repositories:"; integration/test-registry.sh "$$@" || code=1; \
-	echo "As one with a single repository:"; integration/test-registry-tagonly.sh "$$@" || code=1; \
+	echo "With several repositories:"; integration/test-registry.sh "$$@" || code=1; \
+	echo "With a single repository:"; integration/test-registry-tagonly.sh "$$@" || code=1; \
 	exit $$code
 
 bench: ## Measure round trips, requests and memory, beside other programs on PATH
@@ -85,7 +85,7 @@ fuzz: ## Run each target of fuzz/ for a minute (FUZZ_SECONDS), with cargo-fuzz a
 	        -max_total_time=$(FUZZ_SECONDS) -timeout=10 -rss_limit_mb=2048 -print_final_stats=1; \
 	done
 
-deny: ## Check licences, sources and versions of dependencies, with cargo-deny; advisories as well with ADVISORIES=1
+deny: ## Check licences, sources and versions of dependencies with cargo-deny; ADVISORIES=1 adds advisories
 	@$(call cargo-tool,deny)
 	$(CARGO) deny check $(if $(ADVISORIES),advisories) bans licenses sources
 
@@ -96,6 +96,6 @@ lint: ## Check formatting, lints and documentation
 	$(CARGO) clippy --locked --no-default-features --lib -- -D warnings
 	@tree=$$($(CARGO) tree --locked --no-default-features --edges normal --prefix none) && \
 	    if echo "$$tree" | grep -E '^(clap|indicatif|rpassword)'; then \
-	        echo "only the feature cli may depend on these" >&2; exit 1; \
+	        echo "only the feature cli may depend on these crates" >&2; exit 1; \
 	    fi
 	RUSTDOCFLAGS="-D warnings" $(CARGO) doc --locked --no-deps --quiet

@@ -1,9 +1,9 @@
-//! What the main job costs: wall time in round trips, requests, connections, memory and CPU time.
+//! Measures what each task costs: wall time in round trips, requests, connections, memory and CPU time.
 //!
-//! `make bench` runs it. Programs for the same work that are on PATH run beside this one, against the same registry.
+//! `make bench` runs it. Other programs that can do the task run too if they are on PATH, against the same registry.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
 #![allow(clippy::print_stdout, clippy::print_stderr, reason = "a program")]
-#![allow(dead_code, reason = "the tests' support is shared, and not all of it is used here")]
+#![allow(dead_code, reason = "shared with the tests; the benchmark uses a part of it")]
 
 #[path = "../integration/support/mod.rs"]
 #[allow(unused_imports)]
@@ -13,28 +13,28 @@ mod measure;
 mod peers;
 mod proxy;
 mod scenes;
-mod work;
+mod task;
 
 use std::time::Duration;
 
-use scenes::{Row, Wanted};
+use scenes::{Row, SceneFilter};
 
-/// `cargo bench -- 100 token` measures with 100 ms alone, and the scenes with "token" in their name.
+/// `cargo bench -- 100 token` measures only a round-trip time of 100 ms, and only scenes whose name contains "token".
 fn main() {
-    let words = std::env::args().skip(1).filter(|word| !word.starts_with('-'));
-    let (times, names): (Vec<String>, Vec<String>) = words.partition(|word| word.parse::<u64>().is_ok());
+    let arguments = std::env::args().skip(1).filter(|word| !word.starts_with('-'));
+    let (times, names): (Vec<String>, Vec<String>) = arguments.partition(|word| word.parse::<u64>().is_ok());
     println!("| scene | program | RTT ms | wall ms | wall RTT | requests | connections | memory MB | CPU ms |");
     println!("|---|---|--:|--:|--:|--:|--:|--:|--:|");
     for milliseconds in [0, 30, 100] {
         if times.is_empty() || times.contains(&milliseconds.to_string()) {
             let round_trip = Duration::from_millis(milliseconds);
-            scenes::against_peers(round_trip, &Wanted(&names), print);
-            scenes::copies(round_trip, &Wanted(&names), print);
-            // Those who look one by one take minutes already.
+            scenes::against_peers(round_trip, &SceneFilter(&names), print);
+            scenes::copies(round_trip, &SceneFilter(&names), print);
+            // Programs that read one tag after another already take minutes at 30 ms.
             if milliseconds < 100 {
-                scenes::tags(round_trip, &Wanted(&names), print);
+                scenes::tags(round_trip, &SceneFilter(&names), print);
             }
-            scenes::growth(round_trip, &Wanted(&names), print);
+            scenes::growth(round_trip, &SceneFilter(&names), print);
         }
     }
 }

@@ -1,4 +1,4 @@
-//! Runs one program to its end and measures it from outside.
+//! Runs a program to completion and measures it from outside.
 
 use std::collections::HashMap;
 use std::process::{Command, Stdio};
@@ -41,8 +41,8 @@ pub fn run(command: &mut Command) -> Measured {
     }
 }
 
-/// The kernel's high-water mark of a process and its children, read until it is over. (That of `wait4` counts the
-/// parent's memory before the program was loaded.)
+/// Samples the kernel's high-water mark (VmHWM) of a process and its children until the process ends. `wait4` cannot
+/// be used: its maximum includes the parent's memory between fork and exec.
 fn peak_memory(id: u32, over: &AtomicBool) -> u64 {
     let mut peaks: HashMap<u32, u64> = HashMap::new();
     while !over.load(Ordering::Relaxed) {

@@ -1,14 +1,15 @@
-//! Other programs that do the same work, each as its own documentation says. Those on PATH are run.
+//! The programs that are compared, with the command line that each one's documentation gives for a task. Programs that
+//! are not on PATH are skipped.
 
 use std::path::Path;
 use std::process::Command;
 
-use crate::work::{What, Work};
+use crate::task::{Action, Task};
 
 pub struct Program {
     pub name: &'static str,
-    /// The command for a piece of work, or none where the program cannot do it.
-    pub command: fn(&Work) -> Option<Command>,
+    /// The command for a task; `None` if the program cannot do it.
+    pub command: fn(&Task) -> Option<Command>,
 }
 
 pub fn programs() -> Vec<Program> {
@@ -21,10 +22,10 @@ pub fn programs() -> Vec<Program> {
         Program { name: "buildah", command: buildah },
         Program { name: "skopeo", command: skopeo },
     ];
-    all.into_iter().filter(|program| program.name.ends_with("(this)") || is_there(program.name)).collect()
+    all.into_iter().filter(|program| program.name.ends_with("(this)") || is_installed(program.name)).collect()
 }
 
-fn is_there(name: &str) -> bool {
+fn is_installed(name: &str) -> bool {
     let program = name.split(' ').next().unwrap_or(name);
     Command::new(program).arg("--version").output().is_ok()
 }
@@ -35,118 +36,118 @@ fn with(program: &str, args: &[&str]) -> Command {
     command
 }
 
-fn this(work: &Work) -> Option<Command> {
-    manifest_tool(env!("CARGO_BIN_EXE_manifest-tool"), work)
+fn this(task: &Task) -> Option<Command> {
+    manifest_tool(env!("CARGO_BIN_EXE_manifest-tool"), task)
 }
 
-fn go(work: &Work) -> Option<Command> {
-    match work.what {
-        What::Assemble { .. } | What::Inspect => manifest_tool("manifest-tool", work),
+fn go(task: &Task) -> Option<Command> {
+    match task.action {
+        Action::Assemble { .. } | Action::Inspect => manifest_tool("manifest-tool", task),
         _ => None,
     }
 }
 
-fn manifest_tool(program: &str, work: &Work) -> Option<Command> {
+fn manifest_tool(program: &str, task: &Task) -> Option<Command> {
     let mut command = with(program, &["--plain-http"]);
-    if let Some((user, password)) = work.login {
+    if let Some((user, password)) = task.login {
         command.args(["--username", user, "--password", password]);
     }
-    match work.what {
-        What::Assemble { template, platforms } => {
+    match task.action {
+        Action::Assemble { template, platforms } => {
             let platforms = platforms.iter().map(|name| format!("linux/{name}")).collect::<Vec<_>>().join(",");
             command.args(["push", "--type", "oci", "from-args", "--platforms", &platforms]);
-            command.args(["--template", &work.reference(template), "--target", &work.target()]);
+            command.args(["--template", &task.reference(template), "--target", &task.target()]);
         }
-        What::Inspect => {
-            command.args(["inspect", &work.target()]);
+        Action::Inspect => {
+            command.args(["inspect", &task.target()]);
         }
-        What::Query => {
-            command.args(["query", &work.target()]);
+        Action::Query => {
+            command.args(["query", &task.target()]);
         }
-        What::Verify => {
-            command.args(["verify", &work.target()]);
+        Action::Verify => {
+            command.args(["verify", &task.target()]);
         }
-        What::Tags(_) => {
-            command.args(["tags", "--platforms", &work.reference("whole")]);
+        Action::Tags(_) => {
+            command.args(["tags", "--platforms", &task.reference("whole")]);
         }
-        What::Copy(from) => {
-            command.args(["copy", from, &work.target()]);
+        Action::Copy(from) => {
+            command.args(["copy", from, &task.target()]);
         }
-        What::Specs(file) => {
+        Action::Specs(file) => {
             command.args(["push", "--type", "oci", "from-spec"]).arg(file);
         }
     }
     Some(command)
 }
 
-fn sources(work: &Work) -> Option<Vec<String>> {
-    match work.what {
-        What::Assemble { template, platforms } if work.login.is_none() => {
-            Some(platforms.iter().map(|name| work.reference(&template.replace("ARCH", name))).collect())
+fn sources(task: &Task) -> Option<Vec<String>> {
+    match task.action {
+        Action::Assemble { template, platforms } if task.login.is_none() => {
+            Some(platforms.iter().map(|name| task.reference(&template.replace("ARCH", name))).collect())
         }
         _ => None,
     }
 }
 
-fn crane(work: &Work) -> Option<Command> {
-    let mut command = with("crane", &["index", "append", "--insecure", "--tag", &work.target()]);
-    command.args(sources(work)?.iter().flat_map(|source| ["--manifest", source]));
+fn crane(task: &Task) -> Option<Command> {
+    let mut command = with("crane", &["index", "append", "--insecure", "--tag", &task.target()]);
+    command.args(sources(task)?.iter().flat_map(|source| ["--manifest", source]));
     Some(command)
 }
 
-fn regctl(work: &Work) -> Option<Command> {
-    let host = format!("reg={},tls=disabled", work.host);
-    let mut command = with("regctl", &["--host", &host, "index", "create", &work.target()]);
-    command.args(sources(work)?.iter().flat_map(|source| ["--ref", source]));
+fn regctl(task: &Task) -> Option<Command> {
+    let host = format!("reg={},tls=disabled", task.host);
+    let mut command = with("regctl", &["--host", &host, "index", "create", &task.target()]);
+    command.args(sources(task)?.iter().flat_map(|source| ["--ref", source]));
     Some(command)
 }
 
-fn buildx(work: &Work) -> Option<Command> {
-    match work.what {
-        What::Inspect => Some(with("docker-buildx", &["imagetools", "inspect", &work.target()])),
-        What::Copy(_) | What::Query | What::Verify | What::Tags(_) => None,
+fn buildx(task: &Task) -> Option<Command> {
+    match task.action {
+        Action::Inspect => Some(with("docker-buildx", &["imagetools", "inspect", &task.target()])),
+        Action::Copy(_) | Action::Query | Action::Verify | Action::Tags(_) => None,
         _ => {
-            let mut command = with("docker-buildx", &["imagetools", "create", "--tag", &work.target()]);
-            command.args(sources(work)?);
+            let mut command = with("docker-buildx", &["imagetools", "create", "--tag", &task.target()]);
+            command.args(sources(task)?);
             Some(command)
         }
     }
 }
 
-/// Buildah makes a list in its own storage, adds each image to it from the registry, and pushes it.
-fn buildah(work: &Work) -> Option<Command> {
-    let sources = sources(work)?;
-    let storage = Path::new(work.scratch).join("buildah");
+/// Buildah creates a list in its own storage, adds each image to it from the registry, and pushes the list.
+fn buildah(task: &Task) -> Option<Command> {
+    let sources = sources(task)?;
+    let storage = Path::new(task.scratch).join("buildah");
     let global = format!("--storage-driver vfs --root {0}/root --runroot {0}/run", storage.display());
     let mut script = format!("rm -rf {0}; b='buildah {global}'; $b manifest create list >&2", storage.display());
     for source in sources {
         script += &format!(" && $b manifest add --tls-verify=false list docker://{source} >&2");
     }
-    script += &format!(" && $b manifest push --all --tls-verify=false list docker://{} >&2", work.target());
+    script += &format!(" && $b manifest push --all --tls-verify=false list docker://{} >&2", task.target());
     Some(with("sh", &["-c", &script]))
 }
 
-/// Skopeo assembles nothing; it shows one image of an index, or the index itself, and copies.
-fn skopeo(work: &Work) -> Option<Command> {
-    match work.what {
-        What::Query => {
-            Some(with("skopeo", &["inspect", "--raw", "--tls-verify=false", &format!("docker://{}", work.target())]))
+/// Skopeo does not assemble indexes; it inspects an image or an index, and copies.
+fn skopeo(task: &Task) -> Option<Command> {
+    match task.action {
+        Action::Query => {
+            Some(with("skopeo", &["inspect", "--raw", "--tls-verify=false", &format!("docker://{}", task.target())]))
         }
-        What::Tags(tags) => {
-            let one = format!("skopeo inspect --raw --tls-verify=false docker://{}:$tag", work.reference("whole"));
+        Action::Tags(tags) => {
+            let one = format!("skopeo inspect --raw --tls-verify=false docker://{}:$tag", task.reference("whole"));
             Some(with("sh", &["-ec", &format!("for tag in {}; do {one}; done", tags.join(" "))]))
         }
-        What::Inspect => {
-            Some(with("skopeo", &["inspect", "--tls-verify=false", &format!("docker://{}", work.target())]))
+        Action::Inspect => {
+            Some(with("skopeo", &["inspect", "--tls-verify=false", &format!("docker://{}", task.target())]))
         }
-        What::Copy(from) => {
+        Action::Copy(from) => {
             let from = if from.starts_with("oci:") { from.to_owned() } else { format!("docker://{from}") };
             let insecure = ["--insecure-policy", "copy", "--all", "--quiet", "--dest-tls-verify=false"];
             let mut command = with("skopeo", &insecure);
             if from.starts_with("docker:") {
                 command.arg("--src-tls-verify=false");
             }
-            command.args([from, format!("docker://{}", work.target())]);
+            command.args([from, format!("docker://{}", task.target())]);
             Some(command)
         }
         _ => None,

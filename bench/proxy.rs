@@ -1,7 +1,7 @@
-//! A loopback proxy that puts a round-trip time between client and server.
+//! A loopback proxy that adds a round-trip time between client and server.
 //!
-//! A byte arrives half a round trip after it was sent, in each direction and in order. A new connection costs a whole
-//! one before its first byte leaves, as TCP's handshake does. Bandwidth is not limited.
+//! Each byte arrives half a round trip after it was sent, in both directions and in order. A new connection waits a whole
+//! round trip before its first byte leaves, like TCP's handshake. Bandwidth is not limited.
 
 use std::io::{Read as _, Write as _};
 use std::net::{Shutdown, TcpListener, TcpStream};
@@ -16,7 +16,7 @@ pub struct Proxy {
 }
 
 impl Proxy {
-    pub fn before(server: &str, round_trip: Duration) -> Self {
+    pub fn in_front_of(server: &str, round_trip: Duration) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let host = listener.local_addr().unwrap().to_string();
         let connections = Arc::new(AtomicUsize::new(0));

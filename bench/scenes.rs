@@ -1,4 +1,4 @@
-//! What is measured, and the registries that it is measured against.
+//! The measured scenes, and the registries they run against.
 
 use std::process::Command;
 use std::time::Duration;
@@ -12,13 +12,13 @@ use crate::support::images::{OCI, OCI_INDEX, descriptor};
 use crate::support::registry::sha256;
 use crate::support::token_service::closed;
 use crate::support::{Registry, TokenService};
-use crate::work::{What, Work};
+use crate::task::{Action, Task};
 
-/// Architectures that Go has for Linux; with their variants and a few more systems there are fifty platforms.
+/// Ten architectures that Go supports on Linux.
 pub const TEN: [&str; 10] =
     ["386", "amd64", "arm64", "loong64", "mips", "mips64le", "mipsle", "ppc64le", "riscv64", "s390x"];
 
-/// Puts an image with three layers into a registry.
+/// Pushes an image with three layers.
 fn image(registry: &Registry, repository: &str, tag: &str, architecture: &str) {
     let blob = |media_type: &str, text: String| {
         descriptor(media_type, &registry.push_blob(repository, text.as_bytes()), text.as_bytes())
@@ -42,7 +42,7 @@ pub struct Row {
     pub connections: usize,
 }
 
-/// The registry, its token service where it has one, and the proxy in front of each.
+/// A registry, its token service if it has one, and a proxy in front of each.
 struct Stage {
     registry: Registry,
     service: Option<TokenService>,
@@ -54,17 +54,17 @@ struct Stage {
 impl Stage {
     fn new(round_trip: Duration) -> Self {
         let registry = Registry::start();
-        let proxies = vec![Proxy::before(&registry.host, round_trip)];
+        let proxies = vec![Proxy::in_front_of(&registry.host, round_trip)];
         Self { registry, service: None, proxies, round_trip, scratch: tempfile::tempdir().unwrap() }
     }
 
     fn with_token_service(round_trip: Duration) -> Self {
         let scratch = tempfile::tempdir().unwrap();
         let service = TokenService::start(closed, 300, |_| None);
-        let before_service = Proxy::before(&service.server.host, round_trip);
-        let config = service.registry_config(scratch.path()).replace(&service.server.host, &before_service.host);
+        let service_proxy = Proxy::in_front_of(&service.server.host, round_trip);
+        let config = service.registry_config(scratch.path()).replace(&service.server.host, &service_proxy.host);
         let registry = Registry::start_with(&config, Some(service.mint(&["whole"])));
-        let proxies = vec![Proxy::before(&registry.host, round_trip), before_service];
+        let proxies = vec![Proxy::in_front_of(&registry.host, round_trip), service_proxy];
         Self { registry, service: Some(service), proxies, round_trip, scratch }
     }
 
@@ -73,10 +73,10 @@ impl Stage {
         (self.registry.all_requests() + tokens, self.proxies.iter().map(Proxy::connections).sum())
     }
 
-    fn row(&self, scene: &str, program: &Program, what: What<'_>) -> Option<Row> {
+    fn row(&self, scene: &str, program: &Program, action: Action<'_>) -> Option<Row> {
         let login = self.service.as_ref().map(|_| ("user", "secret-word"));
         let scratch = self.scratch.path().to_str().unwrap();
-        let mut command: Command = (program.command)(&Work { host: &self.proxies[0].host, what, login, scratch })?;
+        let mut command: Command = (program.command)(&Task { host: &self.proxies[0].host, action, login, scratch })?;
         command.env("HOME", self.scratch.path()).env_remove("DOCKER_CONFIG");
         let before = self.counts();
         let measured = run(&mut command);
@@ -104,50 +104,51 @@ const OTHERS: &str = "10 platforms, other repositories";
 const AGAIN: &str = "the same again";
 const TOKEN: &str = "10 platforms behind a token service";
 
-/// Which scenes to run: those that have one of these words in their name; all, without words.
-pub struct Wanted<'a>(pub &'a [String]);
+/// Selects the scenes whose name contains one of these words; without words, all.
+pub struct SceneFilter<'a>(pub &'a [String]);
 
-impl Wanted<'_> {
+impl SceneFilter<'_> {
     fn any(&self, scenes: &[&str]) -> bool {
         self.0.is_empty() || scenes.iter().any(|scene| self.0.iter().any(|word| scene.contains(word.as_str())))
     }
 }
 
-/// The main job and its neighbours, by every program that can; a fresh registry for each, so that each is the first.
-pub fn against_peers(round_trip: Duration, wanted: &Wanted<'_>, mut emit: impl FnMut(Row)) {
+/// Runs assemble, inspect, query and verify with every program that can. Each program gets a fresh registry, so that it
+/// finds the same state.
+pub fn against_peers(round_trip: Duration, filter: &SceneFilter<'_>, mut emit: impl FnMut(Row)) {
     for program in programs() {
         let mut emit = |row: Option<Row>| row.into_iter().for_each(&mut emit);
-        if wanted.any(&[ONE_REPOSITORY, INSPECT, QUERY, VERIFY]) {
+        if filter.any(&[ONE_REPOSITORY, INSPECT, QUERY, VERIFY]) {
             let stage = Stage::new(round_trip);
             TEN.iter().for_each(|name| image(&stage.registry, "whole", name, name));
-            let one = What::Assemble { template: "whole:ARCH", platforms: &TEN };
+            let one = Action::Assemble { template: "whole:ARCH", platforms: &TEN };
             match stage.row(ONE_REPOSITORY, &program, one) {
-                // One that assembles nothing may still show what is there.
+                // A program that cannot assemble may still inspect: this program prepares the index for it.
                 None => drop(stage.row(ONE_REPOSITORY, &programs()[0], one)),
                 row => emit(row),
             }
-            emit(stage.row(INSPECT, &program, What::Inspect));
-            emit(stage.row(QUERY, &program, What::Query));
-            emit(stage.row(VERIFY, &program, What::Verify));
+            emit(stage.row(INSPECT, &program, Action::Inspect));
+            emit(stage.row(QUERY, &program, Action::Query));
+            emit(stage.row(VERIFY, &program, Action::Verify));
         }
-        if wanted.any(&[OTHERS, AGAIN]) {
+        if filter.any(&[OTHERS, AGAIN]) {
             let stage = Stage::new(round_trip);
             TEN.iter().for_each(|name| image(&stage.registry, &format!("parts/{name}"), "v1", name));
-            let others = What::Assemble { template: "parts/ARCH:v1", platforms: &TEN };
+            let others = Action::Assemble { template: "parts/ARCH:v1", platforms: &TEN };
             emit(stage.row(OTHERS, &program, others));
             emit(stage.row(AGAIN, &program, others));
         }
-        if wanted.any(&[TOKEN]) {
+        if filter.any(&[TOKEN]) {
             let stage = Stage::with_token_service(round_trip);
             TEN.iter().for_each(|name| image(&stage.registry, "whole", name, name));
-            emit(stage.row(TOKEN, &program, What::Assemble { template: "whole:ARCH", platforms: &TEN }));
+            emit(stage.row(TOKEN, &program, Action::Assemble { template: "whole:ARCH", platforms: &TEN }));
         }
     }
 }
 
-/// What each of many tags is for; one after another takes minutes.
-pub fn tags(round_trip: Duration, wanted: &Wanted<'_>, mut emit: impl FnMut(Row)) {
-    if !wanted.any(&[TAGS]) {
+/// Lists the platforms of 500 tags. Programs without such a command inspect the tags one by one.
+pub fn tags(round_trip: Duration, filter: &SceneFilter<'_>, mut emit: impl FnMut(Row)) {
+    if !filter.any(&[TAGS]) {
         return;
     }
     let stage = Stage::new(round_trip);
@@ -159,7 +160,7 @@ pub fn tags(round_trip: Duration, wanted: &Wanted<'_>, mut emit: impl FnMut(Row)
             json!({"schemaVersion": 2, "mediaType": OCI_INDEX, "manifests": entries, "annotations": annotations});
         stage.registry.push_manifest("whole", tag, OCI_INDEX, index.to_string().as_bytes());
     }
-    programs().iter().filter_map(|program| stage.row(TAGS, program, What::Tags(&tags))).for_each(&mut emit);
+    programs().iter().filter_map(|program| stage.row(TAGS, program, Action::Tags(&tags))).for_each(&mut emit);
 }
 
 fn small_entry(registry: &Registry, architecture: &str) -> Value {
@@ -173,12 +174,12 @@ fn small_entry(registry: &Registry, architecture: &str) -> Value {
     entry
 }
 
-const SEND: &str = "150 MB from a folder";
+const FROM_LAYOUT: &str = "150 MB from a folder";
 const COPY: &str = "150 MB between two registries";
 
-/// Ten platforms of three layers of 5 MB: what it takes to send them once, from a folder, and from registry to registry.
-pub fn copies(round_trip: Duration, wanted: &Wanted<'_>, mut emit: impl FnMut(Row)) {
-    if !wanted.any(&[SEND, COPY]) {
+/// Copies ten platforms of three 5 MB layers from an OCI layout to a registry, and between registries.
+pub fn copies(round_trip: Duration, filter: &SceneFilter<'_>, mut emit: impl FnMut(Row)) {
+    if !filter.any(&[FROM_LAYOUT, COPY]) {
         return;
     }
     let from = Stage::new(round_trip);
@@ -187,15 +188,15 @@ pub fn copies(round_trip: Duration, wanted: &Wanted<'_>, mut emit: impl FnMut(Ro
     from.registry.push_manifest("whole", "v1", OCI_INDEX, index.as_bytes());
     let layout = format!("oci:{}/layout:v1", from.scratch.path().display());
     let source = format!("{}/whole:v1", from.registry.host);
-    let made =
+    let copied =
         Command::new(env!("CARGO_BIN_EXE_manifest-tool")).args(["--plain-http", "copy", &source, &layout]).output();
-    assert!(made.is_ok_and(|made| made.status.success()));
-    let there = format!("{}/whole:v1", from.proxies[0].host);
+    assert!(copied.is_ok_and(|output| output.status.success()));
+    let proxied = format!("{}/whole:v1", from.proxies[0].host);
     for program in programs() {
-        for (scene, source) in [(SEND, layout.as_str()), (COPY, &there)] {
-            // A registry of its own for each, so that nothing is there.
+        for (scene, source) in [(FROM_LAYOUT, layout.as_str()), (COPY, &proxied)] {
+            // A fresh registry each time, so that every blob has to be uploaded.
             let to = Stage::new(round_trip);
-            to.row(scene, &program, What::Copy(source)).into_iter().for_each(&mut emit);
+            to.row(scene, &program, Action::Copy(source)).into_iter().for_each(&mut emit);
         }
     }
 }
@@ -217,15 +218,15 @@ fn large_image(registry: &Registry, architecture: &str) -> Value {
     entry
 }
 
-/// How cost grows with platforms and with indexes.
-pub fn growth(round_trip: Duration, wanted: &Wanted<'_>, mut emit: impl FnMut(Row)) {
+/// Measures how cost grows with the number of platforms and of indexes.
+pub fn growth(round_trip: Duration, filter: &SceneFilter<'_>, mut emit: impl FnMut(Row)) {
     let Some(this) = programs().into_iter().next() else { return };
     let mut measure = |scene: String, prepare: &dyn Fn(&Stage) -> String| {
-        if wanted.any(&[&scene]) {
+        if filter.any(&[&scene]) {
             let stage = Stage::new(round_trip);
             let file = stage.scratch.path().join("specs.yaml");
             std::fs::write(&file, prepare(&stage)).unwrap();
-            stage.row(&scene, &this, What::Specs(&file)).into_iter().for_each(&mut emit);
+            stage.row(&scene, &this, Action::Specs(&file)).into_iter().for_each(&mut emit);
         }
     };
     for count in [1, 10, 50] {

@@ -1,5 +1,5 @@
 #!/bin/sh
-# The main job, end to end, against a real registry: `make demo`, or `REGISTRY=host:port make demo`.
+# Runs the main job end to end against a real registry: `make demo`, or `REGISTRY=host:port make demo`.
 set -eu
 cd "$(dirname "$0")/.."
 tool=${CARGO_TARGET_DIR:-target}/release/manifest-tool
@@ -12,7 +12,7 @@ say() { printf '\n\033[1m%s\033[0m\n' "$*"; }
 run() { printf '$ %s\n' "$(echo "$*" | sed "s|$tool|manifest-tool|; s|$work/||g")"; "$@"; }
 
 start_registry() {
-    # A few ports are tried: one may be taken.
+    # Try several ports: another process may use one.
     for port in 5000 5005 5500 15000 25000; do
         host=127.0.0.1:$port
         cat >"$work/registry.yml" <<YAML

@@ -1,6 +1,6 @@
 #!/bin/sh
-# Installs those of the named Debian packages whose program is missing. Each is named as its program is, or as
-# PROGRAM:PACKAGE.
+# Installs a Debian package for each named program that is missing. Arguments are PROGRAM, if the package has the same
+# name, or PROGRAM:PACKAGE.
 set -eu
 missing=
 for tool in "$@"; do
@@ -12,7 +12,7 @@ if ! command -v apt-get >/dev/null 2>&1 || [ "$(id -u)" != 0 ]; then
     exit 1
 fi
 export DEBIAN_FRONTEND=noninteractive
-# Package lists may be absent or old; one that is stale fails at the install.
-# shellcheck disable=SC2086 # a list of words
+# Update only if there are no package lists; stale lists make the install fail.
+# shellcheck disable=SC2086 # intentionally split into words
 apt-get install -y -qq --no-install-recommends $missing >/dev/null 2>&1 ||
     { apt-get update -qq && apt-get install -y -qq --no-install-recommends $missing >/dev/null; }

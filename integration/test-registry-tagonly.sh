@@ -1,5 +1,5 @@
 #!/bin/sh
-# As test-registry.sh, for registries where an account has one repository alone: everything is told apart by tags.
+# Runs test-registry.sh for registries that give an account a single repository: all images become tags of it.
 #   integration/test-registry-tagonly.sh [FLAG...] HOST[:PORT]/REPOSITORY
 set -eu
 exec "$(dirname -- "$0")/test-registry.sh" --one-repository "$@"

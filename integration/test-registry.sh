@@ -1,10 +1,10 @@
 #!/bin/sh
-# What a registry does with images for several platforms, found out by trying:
+# Tests how a registry handles multi-platform images:
 #   integration/test-registry.sh [FLAG...] HOST[:PORT]/REPOSITORY
-# Images of examples/ are copied there and put into indexes of every kind; what can be deleted is deleted again.
-# --keep leaves it all; --one-repository uses no other repository; other flags are manifest-tool's (--plain-http,
-# --insecure, --ca-cert, --username, --password-stdin, --output json, ...). Exit code 0 when the registry does all that
-# manifest-tool needs, whatever else it does not.
+# Copies the images in examples/ to the repository, pushes indexes of every kind, and deletes them again if it can.
+# --keep keeps them; --one-repository uses only this repository; other flags are passed to manifest-tool (--plain-http,
+# --insecure, --ca-cert, --username, --password-stdin, --output json, ...). Exit code 0 if the registry supports
+# everything that manifest-tool requires; other checks may fail.
 set -euf
 examples=$(CDPATH="" cd -P -- "$(dirname -- "$0")/../examples" && pwd)
 target=${CARGO_TARGET_DIR:-$examples/../target}
@@ -23,7 +23,7 @@ tool=$(command -v manifest-tool || true)
 [ -n "$tool" ] || tool=$target/release/manifest-tool
 [ -x "$tool" ] || fail "no manifest-tool on PATH or in $target/release: run 'make build'"
 
-# The flags are kept as words of their own: what is behind them may have spaces in it.
+# Keep each flag and its value as separate words: values may contain spaces.
 repository='' keep='' one='' stdin='' output=text count=$#
 while [ "$count" -gt 0 ]; do
     word=$1 count=$((count - 1))
@@ -36,12 +36,12 @@ while [ "$count" -gt 0 ]; do
     --password-stdin) stdin=yes ;;
     --output=*) output=${word#*=} ;;
     --output)
-        [ "$count" -gt 0 ] || fail "$word wants a value"
+        [ "$count" -gt 0 ] || fail "$word needs a value"
         output=$1 count=$((count - 1))
         shift
         ;;
     -u | --username | -p | --password | --ca-cert | --docker-cfg | --concurrency | --retries | --timeout | --max-wait | --deadline)
-        [ "$count" -gt 0 ] || fail "$word wants a value"
+        [ "$count" -gt 0 ] || fail "$word needs a value"
         set -- "$@" "$word" "$1"
         shift
         count=$((count - 1))
@@ -54,32 +54,32 @@ while [ "$count" -gt 0 ]; do
     esac
 done
 [ -n "$repository" ] || usage
-# Commands that only read use MANIFEST_TOOL_USERNAME and MANIFEST_TOOL_PASSWORD only for a registry that is named.
+# Commands that only read send MANIFEST_TOOL_USERNAME and MANIFEST_TOOL_PASSWORD only to MANIFEST_TOOL_REGISTRY.
 export MANIFEST_TOOL_REGISTRY="${MANIFEST_TOOL_REGISTRY:-${repository%%/*}}"
 if [ -n "$stdin" ]; then
-    # It is read once, and wanted several times.
+    # Standard input can be read only once, but several commands need the password.
     MANIFEST_TOOL_PASSWORD=$(cat)
     export MANIFEST_TOOL_PASSWORD
 fi
 
-# What is written bears names of this run alone. An image that is there already is used as it is, and is not ours to
-# delete; nor is one of which the registry refuses to tell.
+# All tags of this run contain a random identifier. Use existing images unchanged and never delete them; treat an image
+# as existing if the registry does not say.
 run=$(od -An -N4 -tx1 /dev/urandom | tr -d ' \n')
-images='' ours='' left=''
+images='' copied='' leftover=''
 clean() {
     trap '' INT TERM HUP
     [ -z "$keep" ] || return 0
-    for image in $ours; do
-        # Some delete no manifest that has a tag; others no tags.
+    for image in $copied; do
+        # Some registries cannot delete tagged manifests, others cannot delete tags.
         "$tool" "$@" delete --yes "$repository:${image##*/}" >/dev/null 2>&1 || true
         "$tool" "$@" delete --yes "$repository@${image%%/*}" >/dev/null 2>&1 ||
             case $("$tool" "$@" digest "$repository@${image%%/*}" 2>&1) in
             *"@${image%%/*} not found"*) ;;
-            *) left="$left $repository:${image##*/}" ;;
+            *) leftover="$leftover $repository:${image##*/}" ;;
             esac
     done
-    for image in $left; do
-        echo "left: $image" >&2
+    for image in $leftover; do
+        echo "leftover: $image" >&2
     done
 }
 trap 'clean "$@"' EXIT
@@ -89,19 +89,19 @@ trap 'exit 143' TERM
 for architecture in amd64 arm64; do
     image=oci:$examples/layouts/$architecture tag=test-registry-$run-$architecture
     digest=$("$tool" "$@" digest "$image")
-    said=$("$tool" "$@" digest "$repository@$digest" 2>&1 >/dev/null) && {
+    message=$("$tool" "$@" digest "$repository@$digest" 2>&1 >/dev/null) && {
         images="$images $repository@$digest"
         continue
     }
-    is_ours=
-    case $said in
-    *"@$digest not found"*) is_ours=yes ;;
+    is_new=
+    case $message in
+    *"@$digest not found"*) is_new=yes ;;
     esac
     code=0
     "$tool" "$@" copy --no-progress "$image" "$repository:$tag" >/dev/null || code=$?
-    # What was interrupted may have been written all the same.
+    # An interrupted copy may have been written.
     if [ "$code" -eq 0 ] || [ "$code" -ge 124 ]; then
-        if [ -n "$is_ours" ]; then ours="$ours $digest/$tag"; else left="$left $repository:$tag"; fi
+        if [ -n "$is_new" ]; then copied="$copied $digest/$tag"; else leftover="$leftover $repository:$tag"; fi
     fi
     [ "$code" -eq 0 ] || exit "$code"
     images="$images $repository:$tag"

@@ -1,7 +1,7 @@
 #!/bin/sh
-# Builds manifest-tool for a platform of Linux, on any of them: release/build.sh PLATFORM FOLDER [--static]
-# On Debian or Ubuntu it installs, as root, the C compiler that is missing. With --static the program needs no other
-# file, as in an image; without, it is linked with glibc, which resolves names in all ways that a machine has.
+# Builds manifest-tool for a Linux platform, on any Linux platform: release/build.sh PLATFORM FOLDER [--static]
+# As root on Debian or Ubuntu, installs the cross compiler if it is missing. --static links statically, for images.
+# Without it the program links to glibc, so that host names resolve as /etc/nsswitch.conf says.
 set -eu
 platform=${1:?which platform, such as linux/arm64?} folder=${2:?into which folder?} how=${3-}
 
@@ -15,7 +15,7 @@ linux/s390x) triple=s390x-unknown-linux-gnu gnu=s390x-linux-gnu debian=s390x ;;
 *) echo "no build for $platform" >&2 && exit 2 ;;
 esac
 
-case $how in '' | --static) ;; *) echo "\"$how\" is neither --static nor nothing" >&2 && exit 2 ;; esac
+case $how in '' | --static) ;; *) echo "\"$how\" is not --static" >&2 && exit 2 ;; esac
 
 mkdir -p "$folder" && folder=$(cd "$folder" && pwd)
 cd "$(dirname "$0")/.."
@@ -23,7 +23,7 @@ if [ "$(dpkg --print-architecture)" = "$debian" ]; then
     integration/install-tools.sh "$gnu-gcc:gcc"
 else
     integration/install-tools.sh "$gnu-gcc:gcc-$(echo "$gnu" | tr _ -) libc6-dev-$debian-cross"
-    # A compiler alone links nothing.
+    # The compiler cannot link without the C library of the target.
     [ -e "/usr/$gnu/lib/libc.a" ] || { echo "missing: libc6-dev-$debian-cross" >&2 && exit 1; }
 fi
 if command -v rustup >/dev/null; then rustup target add "$triple"; fi
@@ -31,7 +31,7 @@ if command -v rustup >/dev/null; then rustup target add "$triple"; fi
 upper=$(echo "$triple" | tr a-z- A-Z_)
 export "CC_$(echo "$triple" | tr - _)=$gnu-gcc" "CARGO_TARGET_${upper}_LINKER=$gnu-gcc"
 target=${CARGO_TARGET_DIR:-target}/cross
-# These would take the place of those for the target.
+# These variables would override the target's flags below.
 unset RUSTFLAGS CARGO_ENCODED_RUSTFLAGS
 if [ "$how" = --static ]; then
     export "CARGO_TARGET_${upper}_RUSTFLAGS=-C target-feature=+crt-static"

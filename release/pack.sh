@@ -1,7 +1,7 @@
 #!/bin/sh
-# Packs what was built for each platform, with what belongs to it: release/pack.sh VERSION BUILT PACKAGES
-# BUILT has a folder for each, such as linux-arm64; man pages and completions come from `make man completions`.
-# The same content gives the same bytes. SHA256SUMS is of all that PACKAGES holds then.
+# Packs the program of each platform with licence, man pages and completions: release/pack.sh VERSION BUILT PACKAGES
+# BUILT has a folder per platform, such as linux-arm64; man pages and completions come from `make man completions`.
+# The archives are reproducible. SHA256SUMS lists every file in PACKAGES.
 set -eu
 version=${1:?which version?} built=${2:?the folder of what was built?} packages=${3:?into which folder?}
 root=$(cd "$(dirname "$0")/.." && pwd)

@@ -1,4 +1,5 @@
-//! `WWW-Authenticate`, a value a line: nothing is found that was not said, and what was found, quoted, is found again.
+//! Parses `WWW-Authenticate`, one header value per line. Parsed values must come from the input, and quoting them must
+//! give the same values again.
 
 #![no_main]
 
@@ -19,7 +20,7 @@ fuzz_target!(|text: &str| {
     let quoted = |text: &str| text.replace('\\', r"\\").replace('"', "\\\"");
     let [realm, service, scope] = [realm, service, scope].map(|value| quoted(value));
     let again = format!(r#"Basic realm="x", Bearer realm="{realm}",service="{service}",scope="{scope}""#);
-    // Escapes may make it longer than what is read.
+    // Escapes may make the value longer than the parser's limit.
     if again.len() <= 16 * 1024 {
         assert_eq!(challenge(&[&again]), Some(found));
     }

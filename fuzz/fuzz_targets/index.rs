@@ -1,4 +1,4 @@
-//! Indexes: one that is read, written and read again has the same entries, in bytes that are the same each time.
+//! Indexes: parsing, writing and parsing again must keep the entries, and writing must always give the same bytes.
 
 #![no_main]
 

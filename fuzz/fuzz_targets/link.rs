@@ -1,5 +1,5 @@
-//! `Link`, a value a line: whatever a registry sends is read or refused, and what was found is found again when it is
-//! written in another form.
+//! Parses `Link`, one header value per line. Any input is parsed or refused, and a parsed URL written in another form
+//! must parse to the same URL.
 
 #![no_main]
 

@@ -1,5 +1,5 @@
-//! Manifests: the first line is the Content-Type, the rest is the body. What is read is an image or an index and
-//! never both, whoever reads it.
+//! Parses manifests: the first line is the Content-Type, the rest is the body. A body that is accepted must be either an
+//! image or an index to every client, never both.
 
 #![no_main]
 
@@ -14,7 +14,7 @@ fuzz_target!(|bytes: &[u8]| {
     let _ = serde_json::from_slice::<ImageConfig>(body);
     let Ok((manifest, media_type)) = parse_manifest(body, &content_type) else { return };
 
-    // Keys that are not looked at may hold what is no text or no number.
+    // The parser ignores unknown keys, whose values serde_json may reject, such as numbers out of range.
     let Ok(value) = serde_json::from_slice::<Value>(body) else { return };
     let has = |key: &str| value.get(key).is_some_and(|value| !value.is_null());
     let entries = match &manifest {
@@ -29,6 +29,6 @@ fuzz_target!(|bytes: &[u8]| {
     };
     assert!(entries <= 10_000);
     assert!(value.get("mediaType").is_none_or(|own| own.is_null() || own == "" || own == media_type.as_str()));
-    let again = parse_manifest(body, &media_type).expect("its own type is its own");
+    let again = parse_manifest(body, &media_type).expect("parsing with the reported media type");
     assert_eq!(format!("{again:?}"), format!("{:?}", (manifest, media_type)));
 });

@@ -1,4 +1,4 @@
-//! `Retry-After`: the first line is the header, the rest is the body. No wait is longer than the cap.
+//! Parses `Retry-After`: the first line is the header value, the rest is the body. No wait may exceed the policy's cap.
 
 #![no_main]
 
@@ -17,12 +17,12 @@ fuzz_target!(|bytes: &[u8]| {
     for header in [Some(&*header), None] {
         let asked = asked_wait(header, body, now);
         for failed in 0..=policy.retries {
-            let time = wait(policy, failed, asked, 0.5).expect("there are tries left");
+            let time = wait(policy, failed, asked, 0.5).expect("attempts are left");
             assert!(time <= policy.max_wait);
             assert!(asked.is_none_or(|asked| time >= asked.min(policy.max_wait)));
         }
         assert_eq!(wait(policy, policy.retries + 1, asked, 0.5), None);
-        // A header that is understood counts, whatever the body says.
+        // A valid header takes precedence over the body.
         if header.is_some() && asked_wait(header, b"", now).is_some() {
             assert_eq!(asked, asked_wait(header, b"", now));
         }

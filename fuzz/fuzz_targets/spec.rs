@@ -1,4 +1,4 @@
-//! Specs in YAML: one that is accepted is valid in every part, and means the same under a line more.
+//! Parses YAML specs. An accepted spec must be valid in every part, and parse to the same spec below an added comment.
 
 #![no_main]
 
@@ -18,7 +18,7 @@ fuzz_target!(|text: &str| {
     for spec in docker.iter().flatten() {
         assert!(spec.annotations.is_empty() && spec.artifact_type.is_none() && spec.subject.is_none());
     }
-    // Values are taken from their places in the text, which the line moves. A byte order mark is one at the start only.
+    // Values are read by their position in the text, which the comment shifts. A byte order mark counts only at the start.
     if let Ok(specs) = oci
         && !text.contains('\u{feff}')
     {

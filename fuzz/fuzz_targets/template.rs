@@ -1,5 +1,5 @@
-//! Arguments of `push from-args`, a line each: target, template, platforms, tags (both parted by blanks), and an
-//! annotation on each further line.
+//! Parses arguments of `push from-args`, one per line: target, template, platforms and tags (both separated by spaces),
+//! then one annotation per line.
 
 #![no_main]
 
@@ -43,9 +43,9 @@ fuzz_target!(|text: &str| {
         assert!(spec.tags.iter().all(|tag| check_tag(tag).is_ok() && spec.target.tag() != Some(tag)));
         assert!(form != Form::Docker || spec.annotations.is_empty());
         assert_eq!(parse_annotations(&annotations).as_ref(), Ok(&spec.annotations));
-        // Each annotation by itself, one an argument, is read as it was among the others.
-        let alone: Vec<String> = spec.annotations.iter().map(|(key, value)| format!("{key}={value}")).collect();
-        let values_have_pairs = alone.iter().any(|pair| pair.split(',').skip(1).any(|part| part.contains('=')));
-        assert!(values_have_pairs || parse_annotations(&alone).as_ref() == Ok(&spec.annotations));
+        // Passing each annotation as an argument of its own must give the same annotations.
+        let separate: Vec<String> = spec.annotations.iter().map(|(key, value)| format!("{key}={value}")).collect();
+        let values_have_pairs = separate.iter().any(|pair| pair.split(',').skip(1).any(|part| part.contains('=')));
+        assert!(values_have_pairs || parse_annotations(&separate).as_ref() == Ok(&spec.annotations));
     }
 });

@@ -15,6 +15,7 @@ use super::null::null_is_empty;
 /// assert_eq!(arm.to_string(), "linux/arm/v7");
 /// ```
 #[derive(Debug, Clone, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(default)]
 pub struct Platform {
     /// CPU architecture in Go's spelling, such as `amd64`.

@@ -9,6 +9,7 @@ use crate::store::PublishReport;
 
 /// What became of a copy.
 #[derive(Debug, Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(untagged)]
 pub(in crate::cli) enum CopyResult {
     Copied(Box<CopyJson>),
@@ -17,6 +18,7 @@ pub(in crate::cli) enum CopyResult {
 
 /// A copy that was made, or would be.
 #[derive(Debug, Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub(in crate::cli) struct CopyJson {
     source: Location,
     reference: Option<Location>,
@@ -30,6 +32,7 @@ pub(in crate::cli) struct CopyJson {
 
 /// A copy that could not be made.
 #[derive(Debug, Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub(in crate::cli) struct FailedCopyJson {
     source: Location,
     reference: String,

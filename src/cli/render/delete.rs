@@ -6,6 +6,7 @@ use crate::image::{Digest, UntrustedText};
 
 /// A tag or manifest that was deleted.
 #[derive(Debug, Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub(in crate::cli) struct DeletedJson {
     reference: String,
     digest: Digest,
@@ -13,6 +14,7 @@ pub(in crate::cli) struct DeletedJson {
 }
 
 #[derive(Debug, Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 pub(in crate::cli) enum DeletedKind {
     Tag,
@@ -21,6 +23,7 @@ pub(in crate::cli) enum DeletedKind {
 
 /// A reference that could not be deleted.
 #[derive(Debug, Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub(in crate::cli) struct KeptJson {
     #[serde(flatten)]
     pub(in crate::cli) failed: FailedJson,
@@ -30,6 +33,7 @@ pub(in crate::cli) struct KeptJson {
 
 /// What deleting a manifest would take along.
 #[derive(Debug, Clone, Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub(in crate::cli) struct TakesMoreJson {
     digest: Digest,
     #[serde(flatten)]
@@ -37,6 +41,7 @@ pub(in crate::cli) struct TakesMoreJson {
 }
 
 #[derive(Debug, Clone, Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 struct UsesJson {
     tags: Vec<UntrustedText>,

@@ -4,6 +4,7 @@ use crate::image::{Descriptor, Digest, UntrustedText};
 
 /// Digest, size and type of a manifest or blob.
 #[derive(Debug, Clone, Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 pub(in crate::cli) struct DescriptorJson {
     digest: Digest,

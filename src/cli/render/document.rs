@@ -18,6 +18,7 @@ use crate::image::Digest;
 
 /// The document of a command.
 #[derive(Debug, Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub(in crate::cli) struct Document<'b> {
     version: u32,
     command: &'static str,
@@ -29,6 +30,7 @@ pub(in crate::cli) struct Document<'b> {
 
 /// What a command's document holds besides its name.
 #[derive(Debug, Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(untagged, rename_all_fields = "camelCase")]
 pub(in crate::cli) enum Body {
     Copy { dry_run: bool, copies: Vec<CopyResult> },

@@ -5,6 +5,7 @@ use crate::image::{Annotations, Descriptor, Platform, REFERENCE_DIGEST, Untruste
 
 /// An entry of an index.
 #[derive(Debug, Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub(super) struct EntryJson {
     platform: Option<Platform>,
     #[serde(flatten)]

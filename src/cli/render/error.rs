@@ -2,6 +2,7 @@ use serde::Serialize;
 
 /// Why something failed.
 #[derive(Debug, Clone, Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub(in crate::cli) struct ErrorJson {
     pub(in crate::cli) message: String,
     pub(in crate::cli) hints: Vec<String>,
@@ -9,6 +10,7 @@ pub(in crate::cli) struct ErrorJson {
 
 /// Why a command failed.
 #[derive(Debug, Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 pub(in crate::cli) struct RunErrorJson {
     #[serde(flatten)]
@@ -18,6 +20,7 @@ pub(in crate::cli) struct RunErrorJson {
 
 /// One of several references: the result of the command, or why it failed.
 #[derive(Debug, Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(untagged)]
 pub(in crate::cli) enum Either<R, F = FailedJson> {
     Result(R),
@@ -26,6 +29,7 @@ pub(in crate::cli) enum Either<R, F = FailedJson> {
 
 /// A reference that a command failed on.
 #[derive(Debug, Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub(in crate::cli) struct FailedJson {
     /// The reference as the user wrote it.
     pub(in crate::cli) reference: String,

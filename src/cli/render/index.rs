@@ -14,6 +14,7 @@ use crate::store::{PublishError, TagOutcome, TagReport};
 
 /// What became of an index.
 #[derive(Debug, Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(untagged)]
 pub(in crate::cli) enum IndexResult {
     Pushed(Box<IndexJson>),
@@ -22,6 +23,7 @@ pub(in crate::cli) enum IndexResult {
 
 /// An index that was pushed, or would be.
 #[derive(Debug, Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub(in crate::cli) struct IndexJson {
     reference: Location,
     #[serde(flatten)]
@@ -41,6 +43,7 @@ pub(in crate::cli) struct IndexJson {
 
 /// An index that could not be pushed. The keys that a pushed one has as well are always there.
 #[derive(Debug, Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub(in crate::cli) struct FailedIndexJson {
     reference: Location,
     changed: bool,
@@ -62,6 +65,7 @@ pub(in crate::cli) struct PublishedJson {
 }
 
 #[derive(Debug, Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 struct PushedEntryJson {
     #[serde(flatten)]
     entry: EntryJson,
@@ -72,6 +76,7 @@ struct PushedEntryJson {
 }
 
 #[derive(Debug, Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 struct ChangeJson {
     change: &'static str,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -79,6 +84,7 @@ struct ChangeJson {
 }
 
 #[derive(Debug, Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 struct SkippedJson {
     platform: Option<String>,
     reference: Location,
@@ -86,6 +92,7 @@ struct SkippedJson {
 }
 
 #[derive(Debug, Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 struct BlobsJson {
     existing: BlobStatsJson,
     mounted: BlobStatsJson,
@@ -93,6 +100,7 @@ struct BlobsJson {
 }
 
 #[derive(Debug, Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 struct BlobStatsJson {
     count: usize,
     bytes: u64,

@@ -13,6 +13,7 @@ const PREDICATE_TYPE: &str = "in-toto.io/predicate-type";
 
 /// What a reference points at.
 #[derive(Debug, Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub(in crate::cli) struct InspectionJson {
     reference: String,
     #[serde(flatten)]
@@ -27,6 +28,7 @@ pub(in crate::cli) struct InspectionJson {
 }
 
 #[derive(Debug, Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(untagged)]
 enum ContentJson {
     Image {
@@ -41,6 +43,7 @@ enum ContentJson {
 
 /// What a manifest or descriptor says about itself.
 #[derive(Debug, Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 struct OwnJson {
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -50,12 +53,14 @@ struct OwnJson {
 }
 
 #[derive(Debug, Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 struct ImageJson {
     config: ConfigJson,
     layers: Vec<DescriptorJson>,
 }
 
 #[derive(Debug, Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 struct ConfigJson {
     #[serde(flatten)]
     descriptor: DescriptorJson,
@@ -65,6 +70,7 @@ struct ConfigJson {
 }
 
 #[derive(Debug, Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 struct InspectedEntryJson {
     #[serde(flatten)]
@@ -77,6 +83,7 @@ struct InspectedEntryJson {
 }
 
 #[derive(Debug, Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 struct ReferrerJson {
     #[serde(flatten)]
     descriptor: DescriptorJson,

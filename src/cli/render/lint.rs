@@ -5,6 +5,7 @@ use crate::spec::Spec;
 
 /// A spec that `lint` accepts.
 #[derive(Debug, Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub(in crate::cli) struct SpecJson {
     file: UntrustedText,
     reference: Location,

@@ -14,6 +14,8 @@ mod index;
 mod inspection;
 mod inspection_raw;
 mod inspection_text;
+#[cfg(test)]
+mod json_schema;
 mod lint;
 mod plan;
 mod probe;

@@ -5,6 +5,7 @@ use crate::image::UntrustedText;
 
 /// A check of `probe`.
 #[derive(Debug, Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub(in crate::cli) struct CheckJson {
     name: &'static str,
     needed: NeededJson,
@@ -14,6 +15,7 @@ pub(in crate::cli) struct CheckJson {
 
 /// Whether manifest-tool needs what was checked: true, false, or `"oneOf"` several.
 #[derive(Debug, Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(untagged)]
 enum NeededJson {
     Always(bool),

@@ -6,6 +6,7 @@ use crate::query::Query;
 
 /// What platforms a reference is for.
 #[derive(Debug, Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub(in crate::cli) struct QueryJson<R = String> {
     reference: R,
     #[serde(flatten)]

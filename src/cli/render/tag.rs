@@ -5,6 +5,7 @@ use crate::store::{TagOutcome, TagReport};
 
 /// What became of a tag.
 #[derive(Debug, Clone, Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub(in crate::cli) struct TagJson {
     reference: Location,
     tag: Option<String>,

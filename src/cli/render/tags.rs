@@ -7,6 +7,7 @@ use crate::image::{Location, UntrustedText};
 
 /// A tag of a repository.
 #[derive(Debug, Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(untagged)]
 pub(in crate::cli) enum TagsEntryJson {
     /// A tag that was only listed.

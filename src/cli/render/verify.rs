@@ -6,6 +6,7 @@ use crate::verify::{Finding, ImagePart, Verification};
 
 /// What `verify` found out about a reference.
 #[derive(Debug, Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub(in crate::cli) struct VerificationJson {
     reference: String,
     /// Absent if the reference cannot be read.
@@ -22,12 +23,14 @@ pub(in crate::cli) struct VerificationJson {
 }
 
 #[derive(Debug, Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 struct BlobsJson {
     count: usize,
     bytes: u64,
 }
 
 #[derive(Debug, Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 struct FindingJson {
     fault: &'static str,
     platform: Option<Platform>,
