@@ -1,4 +1,4 @@
-//! Deleting a tag, or a manifest with every tag of it.
+//! Deletes a tag, or a manifest with all its tags.
 
 use std::collections::HashSet;
 use std::fmt;
@@ -8,52 +8,52 @@ use futures_util::stream::{self, StreamExt as _};
 use crate::image::{Digest, Location, Manifest, UntrustedText, media_type};
 use crate::store::{self, Run, Store};
 
-/// Tags looked at at once.
+/// The maximum number of tags that are read concurrently.
 const MAX_CONCURRENT: usize = 16;
 
-/// What was deleted.
+/// The deleted tag or manifest.
 #[derive(Debug, Clone)]
 #[non_exhaustive]
 pub struct Deleted {
-    /// The tag, or by its digest the manifest, with every tag of it.
+    /// The tag, or the digest of the manifest if the manifest was deleted with all its tags.
     pub location: Location,
-    /// What the tag pointed at.
+    /// The digest that the tag pointed at.
     pub digest: Digest,
 }
 
-/// Why nothing was deleted.
+/// Why a reference was not deleted.
 #[derive(Debug, Clone, thiserror::Error)]
 #[non_exhaustive]
 pub enum Error {
-    /// The registry's or layout's doing.
+    /// The registry or layout failed or refused.
     #[error(transparent)]
     Store(#[from] store::Error),
-    /// More would be deleted than was named, and [`DeleteOptions::with_every_tag`] is not set.
+    /// Other tags or indexes use the manifest, and [`DeleteOptions::with_every_tag`] is not set.
     #[error("{0}")]
     TakesMore(Box<TakesMore>),
 }
 
-/// What deleting a manifest takes along.
+/// A deletion that was refused because other tags or indexes use the manifest.
 #[derive(Debug, Clone)]
 #[non_exhaustive]
 pub struct TakesMore {
-    /// What was to be deleted.
+    /// The reference in the request.
     pub named: Location,
-    /// The manifest that would go.
+    /// The digest of the manifest that the request would delete.
     pub digest: Digest,
-    /// Why the tag alone cannot be deleted; nothing where a digest was named.
+    /// Why the registry cannot delete only the tag; `None` if the request names a digest.
     pub refusal: Option<store::Error>,
-    /// Where else it is used, or why that cannot be told.
+    /// The tags and indexes that use the manifest, or why they cannot be listed.
     pub uses: Result<Uses, store::Error>,
 }
 
-/// Where a manifest is used in its repository.
+/// The tags and indexes in a repository that use a manifest.
 #[derive(Debug, Clone, Default)]
 #[non_exhaustive]
 pub struct Uses {
     /// The tags that point at it, sorted.
     pub tags: Vec<UntrustedText>,
-    /// The tags of indexes that hold it, sorted.
+    /// The tags of the indexes that list it, sorted.
     pub held_by: Vec<UntrustedText>,
 }
 
@@ -62,17 +62,17 @@ impl fmt::Display for TakesMore {
         let Self { named, digest, refusal, uses } = self;
         write!(f, "{named}: not deleted")?;
         if let Some(refusal) = refusal {
-            write!(f, ": the tag alone cannot be, {}", refusal.reason())?;
+            write!(f, ": cannot delete only the tag: {}", refusal.reason())?;
         }
-        write!(f, "\n  deleting {digest} would take ")?;
+        write!(f, "\n  deleting {digest} would delete ")?;
         match uses {
             Ok(Uses { tags, .. }) if tags.is_empty() => f.write_str("no tag")?,
-            Ok(Uses { tags, .. }) => write!(f, "every tag of it: {}", names(tags))?,
-            Err(error) => write!(f, "every tag of it; which these are cannot be told: {error}")?,
+            Ok(Uses { tags, .. }) => write!(f, "all its tags: {}", names(tags))?,
+            Err(error) => write!(f, "all its tags, which cannot be listed: {error}")?,
         }
         match uses {
             Ok(Uses { held_by, .. }) if !held_by.is_empty() => {
-                write!(f, "\n  and break the indexes that hold it: {}", names(held_by))
+                write!(f, "\n  and break the indexes that list it: {}", names(held_by))
             }
             _ => Ok(()),
         }
@@ -83,18 +83,18 @@ fn names(tags: &[UntrustedText]) -> String {
     tags.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ")
 }
 
-/// How to delete.
+/// Options of [`delete`].
 #[derive(Debug, Clone, Default)]
 pub struct DeleteOptions {
-    /// Delete the manifest with every tag of it, where the tag by itself cannot be deleted or a digest is named. Defaults
-    /// to false: what other tags or indexes use is an error.
+    /// Delete the manifest with all its tags if the registry cannot delete only the tag, or if the request names a
+    /// digest. Defaults to false: a manifest that other tags or indexes use is [`Error::TakesMore`].
     pub with_every_tag: bool,
-    /// Delete nothing. Defaults to false. The result says what would be deleted if the registry deletes it.
+    /// Return what would be deleted, without deleting; the registry may still refuse the deletion. Defaults to false.
     pub dry_run: bool,
 }
 
-/// Deletes what a reference names. A tag is deleted by itself where the registry does that. Where it does not, and for a
-/// digest, the manifest is deleted, which deletes all its tags; see [`DeleteOptions::with_every_tag`].
+/// Deletes a tag, or a manifest by digest. If the registry cannot delete only the tag, deletes the manifest, and with
+/// it all its tags; see [`DeleteOptions::with_every_tag`].
 ///
 /// ```
 /// use manifest_tool::delete::{DeleteOptions, delete};
@@ -112,12 +112,12 @@ pub struct DeleteOptions {
 /// ```
 ///
 /// # Errors
-/// The reference does not exist, the registry does not delete, or [`Error::TakesMore`].
+/// The reference does not exist, the registry does not support deletion, or [`Error::TakesMore`].
 pub async fn delete(store: &Store, named: &Location, options: &DeleteOptions) -> Result<Deleted, Error> {
     let run = Run::new(store, options.dry_run);
-    let found = store.digest(named).await?;
-    // What was named is what goes, whatever a registry says of it.
-    let digest = named.digest().cloned().unwrap_or(found);
+    let resolved = store.digest(named).await?;
+    // Delete the digest in the request, even if the registry reports another one for it.
+    let digest = named.digest().cloned().unwrap_or(resolved);
     let mut refusal = None;
     if named.tag().is_some() && named.digest().is_none() {
         match run.delete(named).await {
@@ -129,8 +129,8 @@ pub async fn delete(store: &Store, named: &Location, options: &DeleteOptions) ->
     let location = named.with_digest(digest.clone());
     if !options.with_every_tag {
         let uses = uses(store, named, &digest).await;
-        let is_free = uses.as_ref().is_ok_and(|uses| uses.tags.is_empty() && uses.held_by.is_empty());
-        if refusal.is_some() || !is_free {
+        let is_unused = uses.as_ref().is_ok_and(|uses| uses.tags.is_empty() && uses.held_by.is_empty());
+        if refusal.is_some() || !is_unused {
             return Err(Error::TakesMore(Box::new(TakesMore { named: named.clone(), digest, refusal, uses })));
         }
     }
@@ -138,21 +138,21 @@ pub async fn delete(store: &Store, named: &Location, options: &DeleteOptions) ->
     Ok(Deleted { location, digest })
 }
 
-/// Looks at all tags of a repository.
+/// Finds the uses of a manifest among all tags of its repository.
 ///
 /// # Errors
-/// The list of tags, or one of the tags, cannot be read, so that a use may have been missed.
+/// The list of tags, or one of the tags, cannot be read, so that the result could be incomplete.
 async fn uses(store: &Store, at: &Location, digest: &Digest) -> Result<Uses, store::Error> {
     let all = store.every_tag(&at.without_name()).await?;
-    let look = async |tag: UntrustedText| (use_of(store, &at.with_tag(&tag), digest).await, tag);
-    let mut looked = std::pin::pin!(stream::iter(all).map(look).buffer_unordered(MAX_CONCURRENT));
+    let check = async |tag: UntrustedText| (tag_use(store, &at.with_tag(&tag), digest).await, tag);
+    let mut checked = std::pin::pin!(stream::iter(all).map(check).buffer_unordered(MAX_CONCURRENT));
     let mut uses = Uses::default();
-    while let Some((found, tag)) = looked.next().await {
-        match found {
-            Ok(Use::Is) => uses.tags.push(tag),
-            Ok(Use::Holds) => uses.held_by.push(tag),
-            Ok(Use::Not) => {}
-            // Listed, and gone.
+    while let Some((tag_use, tag)) = checked.next().await {
+        match tag_use {
+            Ok(TagUse::PointsAt) => uses.tags.push(tag),
+            Ok(TagUse::Lists) => uses.held_by.push(tag),
+            Ok(TagUse::Unrelated) => {}
+            // The tag was deleted after it was listed.
             Err(error) if error.is_missing() => {}
             Err(error) => return Err(error),
         }
@@ -162,30 +162,32 @@ async fn uses(store: &Store, at: &Location, digest: &Digest) -> Result<Uses, sto
     Ok(uses)
 }
 
-/// What a tag has to do with a manifest.
-enum Use {
-    Is,
-    Holds,
-    Not,
+/// How a tag uses a manifest.
+enum TagUse {
+    /// The tag points at the manifest.
+    PointsAt,
+    /// The tag points at an index that lists the manifest, directly or in a nested index.
+    Lists,
+    Unrelated,
 }
 
-/// Looks at a tag, and at the indexes in its index.
-async fn use_of(store: &Store, tag: &Location, digest: &Digest) -> Result<Use, store::Error> {
-    let found = match store.fetch_manifest(tag).await {
-        // It cannot be read as an image or index, and may still be the one.
+/// Returns how a tag uses a manifest. Follows nested indexes.
+async fn tag_use(store: &Store, tag: &Location, digest: &Digest) -> Result<TagUse, store::Error> {
+    let fetched = match store.fetch_manifest(tag).await {
+        // Neither an image nor an index; its digest may still match.
         Err(error) if error.is_of_other_type() => {
-            return Ok(if store.digest(tag).await? == *digest { Use::Is } else { Use::Not });
+            return Ok(if store.digest(tag).await? == *digest { TagUse::PointsAt } else { TagUse::Unrelated });
         }
-        found => found?,
+        fetched => fetched?,
     };
-    if found.descriptor.digest == *digest {
-        return Ok(Use::Is);
+    if fetched.descriptor.digest == *digest {
+        return Ok(TagUse::PointsAt);
     }
-    let (mut next, mut seen) = (vec![found.manifest], HashSet::new());
+    let (mut next, mut seen) = (vec![fetched.manifest], HashSet::new());
     while let Some(manifest) = next.pop() {
         let Manifest::Index(index) = manifest else { continue };
         if index.manifests.iter().any(|entry| entry.digest == *digest) {
-            return Ok(Use::Holds);
+            return Ok(TagUse::Lists);
         }
         for entry in index.manifests.iter().filter(|entry| media_type::is_index(&entry.media_type)) {
             if !seen.insert(entry.digest.clone()) {
@@ -198,5 +200,5 @@ async fn use_of(store: &Store, tag: &Location, digest: &Digest) -> Result<Use, s
             }
         }
     }
-    Ok(Use::Not)
+    Ok(TagUse::Unrelated)
 }

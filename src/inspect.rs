@@ -1,4 +1,4 @@
-//! Reading one reference: an image with its config, or an index with all its children.
+//! Reads one reference: an image with its config, or an index with all its children.
 
 use bytes::Bytes;
 use futures_util::future::{join, try_join_all};
@@ -8,28 +8,29 @@ use crate::image::{
 };
 use crate::store::{Error, Store};
 
-/// What a reference points at.
+/// The manifest that a reference points at.
 #[derive(Debug, Clone)]
 #[non_exhaustive]
 pub struct Inspection {
-    /// Type, digest and size.
+    /// The manifest's type, digest and size.
     pub descriptor: Descriptor,
     /// The manifest's exact bytes.
     pub bytes: Bytes,
-    /// What it is.
+    /// The parsed manifest.
     pub content: Content,
-    /// What refers to it, such as signatures; nothing where nobody asked, or the registry does not tell.
+    /// The manifest's referrers, such as signatures; `None` if [`InspectOptions::referrers`] is not set or the registry
+    /// cannot list them.
     pub referrers: Option<Vec<Descriptor>>,
 }
 
-/// What to read.
+/// Options of [`inspect`].
 #[derive(Debug, Clone, Default)]
 pub struct InspectOptions {
-    /// The image of this platform alone, out of an index.
+    /// Read only the image for this platform if the reference is an index. Defaults to `None`: the whole index.
     pub platform: Option<Platform>,
-    /// The configs of an index's images. An image's own is always read.
+    /// Read the configs of an index's images. The config of a single image is always read. Defaults to false.
     pub child_configs: bool,
-    /// What refers to it.
+    /// List the manifest's referrers. Defaults to false.
     pub referrers: bool,
 }
 
@@ -42,13 +43,13 @@ pub enum Content {
     Index(Index, Vec<Child>),
 }
 
-/// An image's manifest and, where it was wanted and is one, its config.
+/// An image's manifest and, if it was read, its config.
 #[derive(Debug, Clone)]
 #[non_exhaustive]
 pub struct Image {
     /// The manifest.
     pub manifest: Box<ImageManifest>,
-    /// The config's exact bytes.
+    /// The config's exact bytes; `None` if it was not requested or is not an image config.
     pub config: Option<Bytes>,
 }
 
@@ -58,12 +59,12 @@ pub struct Image {
 pub enum Child {
     /// An image, with the exact bytes of its manifest.
     Image(Image, Bytes),
-    /// An index in the index, or a type that is not known here; it is named, not opened.
+    /// A nested index, or a manifest of an unknown type; not read.
     Other,
 }
 
 impl Image {
-    /// What the config says the image runs on; empty where there is no config or it is not one of an image.
+    /// Returns the platform in the config; empty if the config was not read or is not an image config.
     #[must_use]
     pub fn platform(&self) -> Platform {
         let config = self.config.as_deref().and_then(|bytes| parse_config::<ImageConfig>(bytes).ok());
@@ -74,7 +75,7 @@ impl Image {
 /// Reads a reference: an image with its config, or an index with all its children.
 ///
 /// # Errors
-/// A manifest or config cannot be read, or there is no image for the platform. Referrers that cannot be read are left out.
+/// A manifest or config cannot be read, or the index has no image for the platform. Unreadable referrers are left out.
 pub async fn inspect(store: &Store, reference: &Location, options: &InspectOptions) -> Result<Inspection, Error> {
     let fetched = fetch(store, reference, options.platform.as_ref()).await?;
     let (descriptor, bytes) = (fetched.descriptor.clone(), fetched.bytes.clone());
@@ -97,17 +98,17 @@ pub async fn inspect(store: &Store, reference: &Location, options: &InspectOptio
     };
     let (content, referrers) = join(content, referrers).await;
     let referrers = match referrers {
-        // A registry that has no such list may say so in many ways, and the rest is worth having.
+        // Registries without a referrers API fail in many ways; return the manifest anyway.
         Err(error) if !error.is_stopped() => None,
         referrers => referrers?,
     };
     Ok(Inspection { content: content?, descriptor, bytes, referrers })
 }
 
-/// Fetches the manifest of a reference, or of the image for a platform in it.
+/// Fetches the manifest of a reference, or the manifest of its image for `platform`.
 ///
 /// # Errors
-/// It cannot be read, or there is no image for the platform.
+/// The manifest cannot be read, or the reference has no image for the platform.
 pub async fn fetch(store: &Store, reference: &Location, platform: Option<&Platform>) -> Result<Fetched, Error> {
     match platform {
         Some(platform) => store.fetch_image(reference, platform).await,
@@ -115,26 +116,27 @@ pub async fn fetch(store: &Store, reference: &Location, platform: Option<&Platfo
     }
 }
 
-/// Fetches the config of an image, byte for byte; of an index, that of its image for the platform `wanted`, or else `own`.
+/// Fetches the exact bytes of an image's config. From an index, chooses the image for the platform `wanted`, or for
+/// `host` if that is `None`.
 ///
 /// # Errors
-/// It cannot be read, or there is no image for the platform.
+/// The config cannot be read, or the reference has no image for the platform.
 pub async fn config(
     store: &Store,
     reference: &Location,
     wanted: Option<&Platform>,
-    own: &Platform,
+    host: &Platform,
 ) -> Result<Bytes, Error> {
     let fetched = store.fetch_manifest(reference).await?;
     let is_index = matches!(fetched.manifest, Manifest::Index(_));
-    let fetched = match wanted.or(is_index.then_some(own)) {
+    let fetched = match wanted.or(is_index.then_some(host)) {
         Some(platform) => store.choose_image(reference, fetched, platform).await?,
         None => fetched,
     };
     match fetched.manifest {
         Manifest::Image(image) => store.fetch_config(reference, &image.config).await,
         Manifest::Index(_) => {
-            let reason = "what it holds for that platform is an index; name it by its digest".into();
+            let reason = "its entry for that platform is an index; name that index by its digest".into();
             Err(Error::Unsuitable { subject: reference.to_string(), reason })
         }
     }

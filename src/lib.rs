@@ -1,22 +1,22 @@
 #![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing))]
-// Some of what the command line uses is not public, and is dead without it.
+// Private items that only the command line uses are dead code without it.
 #![cfg_attr(not(feature = "cli"), allow(dead_code, unused_imports))]
-// What is public is meant to be.
+// Every `pub` item must be reachable and nameable from outside the crate, so that no item is public by accident.
 #![cfg_attr(not(test), deny(unreachable_pub, unnameable_types))]
-//! Puts one multi-platform reference, a Docker manifest list or an OCI image index, in front of images that were
-//! built per platform.
+//! Combines images that were built per platform into one multi-platform reference: a Docker manifest list or an OCI
+//! image index.
 //!
-//! The main types, in the order in which a program meets them:
+//! The main types, in the order in which a program uses them:
 //!
-//! - [`registry::Client`]: the registry client, one for the process; [`registry::ClientConfig`] configures it.
-//! - [`store::Store`]: reads and writes registries, OCI layouts and archives alike.
+//! - [`registry::Client`]: the registry client, one per process; [`registry::ClientConfig`] configures it.
+//! - [`store::Store`]: reads and writes registries, OCI layouts and OCI archives.
 //! - [`image::Location`]: `registry.example/app:v1`, `oci:folder:v1` or `oci-archive:app.tar`, parsed from text.
-//! - [`spec::Spec`]: what an index is made of, from code, from YAML ([`spec::from_yaml`]) or from a template
+//! - [`spec::Spec`]: describes an index. Built in code, from YAML ([`spec::from_yaml`]) or from a template
 //!   ([`spec::from_template`]).
-//! - [`assemble::push`]: the main job. It returns an [`assemble::Report`], or an [`assemble::Error`] that says what was
-//!   written before it failed.
+//! - [`assemble::push`]: the main job. It returns an [`assemble::PushReport`], or an [`assemble::Error`] that lists
+//!   what was written before the failure.
 //! - [`inspect`], [`query`], [`verify`], [`copy`], [`delete`], [`probe`]: the other jobs.
-//! - [`event::Events`]: where progress, warnings and a log of requests go.
+//! - [`event::Events`]: receives progress, warnings and a log of requests.
 //!
 //! ```
 //! use manifest_tool::assemble::{PushOptions, push};
@@ -28,7 +28,7 @@
 //! # fn main() -> Result<(), Box<dyn std::error::Error>> {
 //! # let folder = tempfile::tempdir()?;
 //! # let target = &format!("oci:{}:v1", folder.path().display());
-//! // In place of the layouts, and of the target, "registry.example/app:v1-amd64" would do as well.
+//! // The target and the sources can also be in registries, such as "registry.example/app:v1-amd64".
 //! let mut spec = Spec::new(target, Form::Oci, &["oci:examples/layouts/amd64", "oci:examples/layouts/arm64"])?;
 //! spec.tags.push("latest".into());
 //!
@@ -44,13 +44,13 @@
 //! ```
 //!
 //! Every job has the form `job(&store, &request, &options)`; [`query`] has no options. [`registry::Client`] and
-//! [`store::Store`] are cheap to clone, so that a job can own what it works with and run as a task of its own. Work runs
-//! on a tokio runtime with time and I/O enabled, of one thread or several.
+//! [`store::Store`] are cheap to clone, so a job can own its store and run as a separate task. Jobs need a tokio
+//! runtime, single- or multi-threaded, with time and I/O enabled.
 //!
-//! Options are made with `..Default::default()`, as they get more fields; reports and errors do as well. The crate exposes
-//! two types of other crates: [`bytes::Bytes`] for content, and [`serde_json::Value`] for [`spec::schema`]. It never prints;
-//! the one exception is [`cli`], which is the program. With `default-features = false` that module is left out, and with it
-//! clap, indicatif and rpassword.
+//! Construct options with `..Default::default()`, because later versions add fields; reports and errors gain fields as
+//! well. The public API uses two types of other crates: [`bytes::Bytes`] for content, and [`serde_json::Value`] for
+//! [`spec::schema`]. The library never prints; only [`cli`], the program itself, does. `default-features = false`
+//! leaves out that module and its dependencies clap, indicatif and rpassword.
 
 pub mod assemble;
 #[cfg(feature = "cli")]

@@ -1,6 +1,6 @@
-//! Files that a run replaces: where their paths lead, and what type of file exists there.
+//! Resolves the paths of files that a run replaces, and checks the types of existing files.
 //!
-//! A rename replaces whatever has the name, a FIFO or `/dev/null` as well. So every path is resolved before its file is
+//! A rename replaces any file of that name, even a FIFO or `/dev/null`. So every path is resolved before its file is
 //! written, and resolved again just before the rename.
 
 use std::fmt;
@@ -11,17 +11,17 @@ use std::path::{Path, PathBuf};
 /// Symbolic links that are followed for one path, as many as Linux follows.
 const MAX_LINKS: usize = 40;
 
-/// What a path leads to, once symbolic links are followed.
+/// The file that a path leads to, after symbolic links are followed.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum Target {
-    /// A regular file, or a file that does not exist yet. The path is absolute and no link itself, so a rename to it
-    /// leaves the links that lead to it in place.
+    /// A regular file, or a file that does not exist yet. The path is absolute and is not a symbolic link, so renaming
+    /// to it keeps the links that lead to it.
     File(PathBuf),
-    /// Something that a rename must not replace.
+    /// A file that a rename must not replace.
     Other(Kind),
 }
 
-/// The type of something that is not a regular file.
+/// The type of a file that is not regular.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Kind {
     /// A directory.
@@ -34,7 +34,7 @@ pub(crate) enum Kind {
     Socket,
     /// A block or character device.
     Device,
-    /// Anything else that the system may have.
+    /// Any other type.
     Unknown,
 }
 
@@ -62,7 +62,8 @@ impl Kind {
         Self::Unknown
     }
 
-    /// An error that says what was found in place of a file. `subject` is what the sentence is about, such as "it".
+    /// Returns the error for a path that must be a regular file and has this type. `subject` is the subject of the
+    /// sentence, such as "it".
     pub(crate) fn error(self, subject: &str) -> Error {
         Error::other(format!("{subject} is {self}, not a regular file"))
     }
@@ -76,12 +77,12 @@ impl fmt::Display for Kind {
             Self::Fifo => "a FIFO",
             Self::Socket => "a socket",
             Self::Device => "a device",
-            Self::Unknown => "something else",
+            Self::Unknown => "of an unknown type",
         })
     }
 }
 
-/// Resolves a path before it is written. A dangling symbolic link leads to the file that it names.
+/// Resolves a path before it is written. A dangling symbolic link resolves to the missing file that it names.
 ///
 /// # Errors
 ///
@@ -95,11 +96,11 @@ pub(crate) fn resolve(path: &Path) -> Result<Target, Error> {
     }
 }
 
-/// The path of a regular file, or of a file that does not exist yet, for a rename.
+/// Returns the path to rename to: a regular file, or a file that does not exist yet.
 ///
 /// # Errors
 ///
-/// As [`resolve`], and the path leads to something other than a regular file.
+/// The errors of [`resolve`], or the path leads to a file that is not regular.
 pub(crate) fn resolve_file(path: &Path) -> Result<PathBuf, Error> {
     match resolve(path)? {
         Target::File(target) => Ok(target),
@@ -111,19 +112,19 @@ pub(crate) fn resolve_file(path: &Path) -> Result<PathBuf, Error> {
 ///
 /// # Errors
 ///
-/// As [`resolve_file`], and the path leads elsewhere now.
+/// The errors of [`resolve_file`], or the path leads to another file now.
 pub(crate) fn recheck(path: &Path, target: &Path) -> Result<(), Error> {
     if resolve_file(path)? == target {
         return Ok(());
     }
-    Err(Error::other("its symbolic links were changed meanwhile"))
+    Err(Error::other("its symbolic links changed during the run"))
 }
 
-/// Whether a path is a regular file (true) or does not exist (false); links are not followed.
+/// Whether a path is a regular file (true) or does not exist (false). Does not follow symbolic links.
 ///
 /// # Errors
 ///
-/// Anything else is there, or access is denied.
+/// The path exists and is not a regular file, or access is denied.
 pub(crate) fn is_regular(path: &Path) -> Result<bool, Error> {
     match fs::symlink_metadata(path) {
         Ok(found) if found.is_file() => Ok(true),
@@ -133,12 +134,12 @@ pub(crate) fn is_regular(path: &Path) -> Result<bool, Error> {
     }
 }
 
-/// The folder that a path is in; `.` for a bare name.
+/// Returns the folder that contains a path; `.` for a bare name.
 pub(crate) fn folder_of(path: &Path) -> &Path {
     path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."))
 }
 
-/// Follows dangling links by hand, as the system resolves only what exists.
+/// Resolves a path to a missing file. Follows dangling links here, because the system resolves only existing files.
 fn missing_file(path: &Path) -> Result<PathBuf, Error> {
     let mut path = path.to_owned();
     for _ in 0..MAX_LINKS {
@@ -162,7 +163,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn paths_are_resolved_through_every_kind_of_link() {
+    fn resolve_follows_links_and_rejects_files_that_are_not_regular() {
         let folder = tempfile::tempdir().unwrap();
         let root = fs::canonicalize(folder.path()).unwrap();
         let at = |name: &str| root.join(name);
@@ -182,7 +183,7 @@ mod tests {
             ("loop", "loop"),
             ("long-loop", "loop-back"),
             ("loop-back", "long-loop"),
-            ("into-nothing", "none/new"),
+            ("into-missing", "none/new"),
             ("to-no-file", "new/"),
         ] {
             symlink(to, at(link)).unwrap();
@@ -211,16 +212,16 @@ mod tests {
             ("/dev/null", Kind::Device),
         ] {
             assert_eq!(resolve(&at(path)).unwrap(), Target::Other(kind), "{path}");
-            let said = resolve_file(&at(path)).unwrap_err().to_string();
-            assert_eq!(said, format!("it is {kind}, not a regular file"), "{path}");
+            let error = resolve_file(&at(path)).unwrap_err().to_string();
+            assert_eq!(error, format!("it is {kind}, not a regular file"), "{path}");
         }
-        for path in ["loop", "long-loop", "into-nothing", "none/new", "to-no-file", "file/new"] {
+        for path in ["loop", "long-loop", "into-missing", "none/new", "to-no-file", "file/new"] {
             resolve(&at(path)).unwrap_err();
         }
-        assert!(recheck(&at("to-file"), &at("other")).unwrap_err().to_string().contains("changed meanwhile"));
+        assert!(recheck(&at("to-file"), &at("other")).unwrap_err().to_string().contains("changed during the run"));
         assert!(is_regular(&at("file")).unwrap() && !is_regular(&at("new")).unwrap());
-        let said = is_regular(&at("to-file")).unwrap_err().to_string();
-        assert_eq!(said, "to-file is a symbolic link, not a regular file");
+        let error = is_regular(&at("to-file")).unwrap_err().to_string();
+        assert_eq!(error, "to-file is a symbolic link, not a regular file");
         assert!(is_regular(&at("dangling")).is_err() && is_regular(&at("fifo")).is_err());
     }
 }

@@ -1,25 +1,26 @@
-//! The memory that a run may use for what it reads.
+//! Limits the memory that a run uses for content it reads.
 //!
-//! Each body has a limit of its own (a manifest 8 MiB, a page of tags 8 MiB), but their sum has none: an index may list
-//! thousands of manifests, a repository may have thousands of pages. Whatever is read is therefore charged to one budget
-//! for as long as it is kept, and a run that would exceed it ends with an error instead of filling the machine's memory.
+//! Each body has its own limit (a manifest 8 MiB, a page of tags 8 MiB), but an index may list thousands of manifests
+//! and a repository may have thousands of pages of tags. So all content is charged to one budget for as long as it is
+//! kept, and a run that would exceed the budget fails instead of filling the machine's memory.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use bytes::Bytes;
 
-/// Bytes that a run may keep of what it reads, parsed JSON included (see [`json_cost`]): about three times what an index
-/// of 500 images of 50 layers takes. The process as a whole stays below 300 MB.
+/// Bytes of content that a run may keep, including parsed JSON (see [`json_cost`]): about three times the size of an
+/// index of 500 images of 50 layers. The whole process stays below 300 MB.
 pub(crate) const LIMIT: usize = 96 << 20;
 
-/// Bytes that an element of a JSON document takes in memory besides its text: a string's header and the allocator's
-/// overhead, or its share of a map's node.
+/// Bytes of memory per element of a JSON document, in addition to its text: a string's header and the allocator's
+/// overhead, or the element's share of a map's node.
 const PER_ELEMENT: usize = 96;
-/// Bytes that a JSON object takes besides its elements: a descriptor has 270, most of them empty.
+/// Bytes of memory per JSON object, in addition to its elements. A descriptor takes 270, and most of its fields are
+/// empty.
 const PER_OBJECT: usize = 320;
 
-/// A limit for the memory that several readers share. Cheap to clone.
+/// A memory limit that several readers share. Cheap to clone.
 #[derive(Debug, Clone)]
 pub(crate) struct Budget(Arc<Account>);
 
@@ -29,18 +30,18 @@ struct Account {
     used: AtomicUsize,
 }
 
-/// A part of a [`Budget`] that is in use; dropping it gives that part back.
+/// A used part of a [`Budget`]; returned to the budget when dropped.
 #[derive(Debug)]
 pub(crate) struct Charge {
     account: Arc<Account>,
     bytes: usize,
 }
 
-/// The error of a read that does not fit into the memory that the run may use.
+/// The error of a read that would exceed the run's memory budget.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error("it does not fit into the {} MiB of memory that a run may use for what it reads", .limit >> 20)]
+#[error("it exceeds the {} MiB of memory that a run may use for content", .limit >> 20)]
 pub(crate) struct OverLimit {
-    /// Bytes.
+    /// The limit in bytes.
     pub(crate) limit: usize,
 }
 
@@ -55,22 +56,22 @@ impl Budget {
         Self(Arc::new(Account { limit, used: AtomicUsize::new(0) }))
     }
 
-    /// A charge of nothing, which can grow.
+    /// Returns a charge of 0 bytes.
     pub(crate) fn open(&self) -> Charge {
         Charge { account: Arc::clone(&self.0), bytes: 0 }
     }
 
-    /// Whether half of it is in use: time to finish something before the next thing is begun.
+    /// Whether more than half of the budget is in use. Callers then finish running work before they start more.
     pub(crate) fn is_half_used(&self) -> bool {
         self.0.used.load(Ordering::Relaxed) > self.0.limit / 2
     }
 }
 
 impl Charge {
-    /// Takes more of the budget.
+    /// Charges `bytes` more.
     ///
     /// # Errors
-    /// The budget has less than that left. The charge does not change.
+    /// The budget would be exceeded. The charge does not change.
     pub(crate) fn grow(&mut self, bytes: usize) -> Result<(), OverLimit> {
         let Account { limit, used } = &*self.account;
         let add = |used: usize| used.checked_add(bytes).filter(|sum| sum <= limit);
@@ -79,19 +80,19 @@ impl Charge {
         Ok(())
     }
 
-    /// Takes what a document takes, as it is and parsed.
+    /// Charges for a document, both its text and its parsed form.
     ///
     /// # Errors
-    /// The budget has less than that left. The charge does not change.
+    /// The budget would be exceeded. The charge does not change.
     pub(crate) fn grow_by_document(&mut self, text: &[u8]) -> Result<(), OverLimit> {
         self.grow(text.len().saturating_add(json_cost(text)))
     }
 
-    /// Ties the charge to content, so that it is given back when the last copy of the content is dropped. What a JSON
-    /// document takes when it is parsed is charged as well, before it is parsed.
+    /// Binds the charge to `content`, so that it ends when the last clone of the returned [`Bytes`] is dropped. A JSON
+    /// document is also charged for its parsed form, before it is parsed.
     ///
     /// # Errors
-    /// The budget has less than that left.
+    /// The budget would be exceeded.
     pub(crate) fn keep(mut self, content: Vec<u8>) -> Result<Bytes, OverLimit> {
         self.grow(json_cost(&content))?;
         Ok(Bytes::from_owner(Charged { content, _charge: self }))
@@ -115,8 +116,8 @@ impl AsRef<[u8]> for Charged {
     }
 }
 
-/// About how many bytes a JSON document takes in memory when it is parsed, besides its text. Counts what separates and
-/// opens elements, strings included: an estimate that is too high for prose is of no harm.
+/// Estimates the bytes that a parsed JSON document takes, in addition to its text. Counts commas and brackets, even
+/// those inside strings: overestimating a document with long texts is harmless.
 fn json_cost(text: &[u8]) -> usize {
     let is_json =
         text.iter().find(|byte| !byte.is_ascii_whitespace()).is_some_and(|first| matches!(first, b'{' | b'['));
@@ -137,7 +138,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_budget_is_shared_and_given_back() {
+    fn clones_share_a_budget_and_a_dropped_charge_returns_to_it() {
         let budget = Budget::new(100);
         let (mut one, mut other) = (budget.open(), budget.clone().open());
         assert_eq!((one.grow(40), budget.is_half_used()), (Ok(()), false));
@@ -145,7 +146,7 @@ mod tests {
         assert_eq!(one.grow(1), Err(OverLimit { limit: 100 }));
         assert_eq!(one.grow(usize::MAX), Err(OverLimit { limit: 100 }));
         drop(other);
-        assert_eq!(one.grow(60), Ok(()), "a charge that failed took nothing");
+        assert_eq!(one.grow(60), Ok(()), "a charge that failed does not use the budget");
     }
 
     #[test]
@@ -162,7 +163,7 @@ mod tests {
     }
 
     #[test]
-    fn documents_are_charged_by_their_elements() {
+    fn json_is_charged_by_its_elements() {
         for (text, cost) in [
             ("", 0),
             ("tar,tar,tar", 0),

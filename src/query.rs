@@ -1,32 +1,32 @@
-//! Which platforms a reference is for.
+//! Lists the platforms of a reference.
 
 use futures_util::future::try_join_all;
 
 use crate::image::{Descriptor, Location, Manifest, Platform, media_type};
 use crate::store::{Error, Store};
 
-/// What a reference is, and what it runs on.
+/// The type and the platforms of a reference.
 #[derive(Debug, Clone)]
 #[non_exhaustive]
 pub struct Query {
-    /// Type, digest and size.
+    /// The manifest's type, digest and size.
     pub descriptor: Descriptor,
-    /// It is an index, and not one image.
+    /// Whether the reference is an index rather than a single image.
     pub is_index: bool,
-    /// The platforms of its images, in their order; attestations and blobs, as build caches have them, are left out. An
-    /// image that does not say what it is for has an empty one.
+    /// The platforms of the images, in the order of the index, without attestations and the blobs of build caches. An
+    /// image that declares no platform has an empty one.
     pub platforms: Vec<Platform>,
 }
 
 impl Query {
-    /// Whether there is an image for a platform; a variant that is not wanted may be any.
+    /// Whether an image is for a platform. A `wanted` platform without a variant matches every variant.
     #[must_use]
     pub fn offers(&self, wanted: &Platform) -> bool {
         self.platforms.iter().any(|platform| platform.matches(wanted))
     }
 }
 
-/// Reads which platforms a reference is for. Configs are read only where an entry does not name its platform.
+/// Lists the platforms of a reference. Reads the config of an entry only if the entry does not name its platform.
 ///
 /// # Errors
 /// The reference, or a config that is needed, cannot be read.

@@ -1,19 +1,19 @@
-//! Deduplicates concurrent work.
+//! Deduplicates concurrent work by key.
 
 use std::collections::HashMap;
 use std::hash::Hash;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
-/// Deduplicates concurrent work per key: the first caller runs it, later callers await its result. A value is kept. A
-/// failure is passed on to the callers that waited for it, and the next caller runs the work again.
+/// Deduplicates concurrent work per key: the first caller runs it, later callers await its result. Values are cached. A
+/// failure is returned to all callers that waited for it, and the next caller runs the work again.
 pub(crate) struct SingleFlight<K, V, E> {
     flights: Mutex<HashMap<K, Arc<Flight<V, E>>>>,
 }
 
 struct Flight<V, E> {
-    /// The number of times that the work was done, with or without success.
-    ended: AtomicU64,
+    /// How often the work ran, with or without success.
+    runs: AtomicU64,
     last: tokio::sync::Mutex<Option<Result<V, E>>>,
 }
 
@@ -24,37 +24,37 @@ impl<K, V, E> Default for SingleFlight<K, V, E> {
 }
 
 impl<K: Eq + Hash + Clone, V: Clone, E: Clone> SingleFlight<K, V, E> {
-    /// Returns the value of a key: the one that is kept, or that of `work`.
+    /// Returns the cached value of a key, or runs `work` for it.
     pub(crate) async fn get(&self, key: &K, work: impl Future<Output = Result<V, E>>) -> Result<V, E> {
         self.get_with(key, |_| true, |_| true, work).await
     }
 
-    /// Returns the value of a key as [`Self::get`] does. Runs `work` also if the value that is kept is not fresh, or if
-    /// another caller's failure does not count for this one.
+    /// Returns the cached value of a key if `is_fresh` accepts it, or the failure that this call waited for if
+    /// `is_shared` accepts it. Otherwise runs `work`.
     pub(crate) async fn get_with(
         &self,
         key: &K,
         is_fresh: impl Fn(&V) -> bool,
-        counts: impl Fn(&E) -> bool,
+        is_shared: impl Fn(&E) -> bool,
         work: impl Future<Output = Result<V, E>>,
     ) -> Result<V, E> {
         let flight = self.flight(key);
-        let before = flight.ended.load(Ordering::Acquire);
+        let before = flight.runs.load(Ordering::Acquire);
         let mut last = flight.last.lock().await;
         match last.as_ref() {
             Some(Ok(value)) if is_fresh(value) => return Ok(value.clone()),
-            Some(Err(error)) if flight.ended.load(Ordering::Acquire) > before && counts(error) => {
+            Some(Err(error)) if flight.runs.load(Ordering::Acquire) > before && is_shared(error) => {
                 return Err(error.clone());
             }
             _ => {}
         }
         let outcome = work.await;
         *last = Some(outcome.clone());
-        flight.ended.fetch_add(1, Ordering::Release);
+        flight.runs.fetch_add(1, Ordering::Release);
         outcome
     }
 
-    /// Returns the value that is kept for a key, fresh or not, once no work for the key is under way.
+    /// Waits for running work on a key, and returns the cached value, fresh or not.
     pub(crate) async fn peek(&self, key: &K) -> Option<V> {
         self.flight(key).last.lock().await.as_ref().and_then(|last| last.as_ref().ok().cloned())
     }
@@ -69,7 +69,7 @@ impl<K: Eq + Hash + Clone, V: Clone, E: Clone> SingleFlight<K, V, E> {
         self.flights.lock().unwrap_or_else(PoisonError::into_inner).remove(key);
     }
 
-    /// Drops the value of a key if `is_stale` says so, once no work for the key is under way.
+    /// Waits for running work on a key, and drops the cached value if `is_stale` accepts it.
     pub(crate) async fn forget_if(&self, key: &K, is_stale: impl Fn(&V) -> bool) {
         let flight = self.flight(key);
         let mut last = flight.last.lock().await;
@@ -80,7 +80,7 @@ impl<K: Eq + Hash + Clone, V: Clone, E: Clone> SingleFlight<K, V, E> {
 
     fn flight(&self, key: &K) -> Arc<Flight<V, E>> {
         let mut flights = self.flights.lock().unwrap_or_else(PoisonError::into_inner);
-        let new = || Arc::new(Flight { ended: AtomicU64::new(0), last: tokio::sync::Mutex::new(None) });
+        let new = || Arc::new(Flight { runs: AtomicU64::new(0), last: tokio::sync::Mutex::new(None) });
         Arc::clone(flights.entry(key.clone()).or_insert_with(new))
     }
 }
@@ -95,7 +95,7 @@ mod tests {
         tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(test);
     }
 
-    /// Counts how often it runs, and returns the count, as a value or as a failure.
+    /// Work that returns how often it ran, as a value or as a failure.
     #[derive(Default)]
     struct CountedWork(Mutex<u32>);
 
@@ -124,25 +124,25 @@ mod tests {
     }
 
     #[test]
-    fn a_value_that_is_not_fresh_is_replaced_once() {
+    fn concurrent_callers_replace_a_stale_value_once() {
         block_on(async {
             let (flight, work) = (SingleFlight::<&str, u32, u32>::default(), CountedWork::default());
             assert_eq!(flight.get_with(&"a", |_| true, |_| true, work.run(false)).await, Ok(1));
             assert_eq!(flight.get_with(&"a", |_| true, |_| true, work.run(false)).await, Ok(1));
             let values =
                 join_all((0..9).map(|_| flight.get_with(&"a", |value| *value > 1, |_| true, work.run(false)))).await;
-            assert_eq!(values, vec![Ok(2); 9], "callers that waited for the new value find it fresh");
+            assert_eq!(values, vec![Ok(2); 9], "callers that waited accept the new value as fresh");
             assert_eq!(flight.get_with(&"a", |_| false, |_| true, work.run(true)).await, Err(3));
             assert_eq!(
                 flight.get_with(&"a", |_| true, |_| true, work.run(false)).await,
                 Ok(4),
-                "a failure is not kept"
+                "a failure is not cached"
             );
         });
     }
 
     #[test]
-    fn a_failure_that_does_not_count_is_not_shared() {
+    fn a_caller_that_rejects_a_shared_failure_runs_the_work_itself() {
         block_on(async {
             let (flight, work) = (SingleFlight::<&str, u32, u32>::default(), CountedWork::default());
             let calls = (0..3).map(|_| flight.get_with(&"a", |_| true, |error| *error > 1, work.run(true)));
@@ -151,7 +151,7 @@ mod tests {
     }
 
     #[test]
-    fn a_value_is_dropped_only_if_it_is_the_stale_one() {
+    fn forget_if_drops_only_a_stale_value() {
         block_on(async {
             let (flight, work) = (SingleFlight::<&str, u32, u32>::default(), CountedWork::default());
             flight.forget_if(&"a", |_| true).await;
@@ -166,7 +166,7 @@ mod tests {
     }
 
     #[test]
-    fn work_that_is_dropped_is_run_by_the_next_caller() {
+    fn the_next_caller_runs_work_that_was_dropped() {
         block_on(async {
             let (flight, work) = (SingleFlight::<&str, u32, u32>::default(), CountedWork::default());
             let dropped = flight.get(&"a", std::future::pending());

@@ -6,7 +6,7 @@ use std::time::{Duration, SystemTime};
 
 use libfuzzer_sys::fuzz_target;
 use manifest_tool::registry::RetryPolicy;
-use manifest_tool::registry::fuzzing::{asked_wait, wait};
+use manifest_tool::registry::fuzzing::{requested_wait, wait};
 
 fuzz_target!(|bytes: &[u8]| {
     let end = bytes.iter().position(|byte| *byte == b'\n').unwrap_or(0);
@@ -15,7 +15,7 @@ fuzz_target!(|bytes: &[u8]| {
     let now = SystemTime::UNIX_EPOCH + Duration::from_secs(1_700_000_000);
     let policy = RetryPolicy::default();
     for header in [Some(&*header), None] {
-        let asked = asked_wait(header, body, now);
+        let asked = requested_wait(header, body, now);
         for failed in 0..=policy.retries {
             let time = wait(policy, failed, asked, 0.5).expect("attempts are left");
             assert!(time <= policy.max_wait);
@@ -23,11 +23,11 @@ fuzz_target!(|bytes: &[u8]| {
         }
         assert_eq!(wait(policy, policy.retries + 1, asked, 0.5), None);
         // A valid header takes precedence over the body.
-        if header.is_some() && asked_wait(header, b"", now).is_some() {
-            assert_eq!(asked, asked_wait(header, b"", now));
+        if header.is_some() && requested_wait(header, b"", now).is_some() {
+            assert_eq!(asked, requested_wait(header, b"", now));
         }
     }
     if let Ok(seconds) = header.parse::<u16>() {
-        assert_eq!(asked_wait(Some(&header), body, now), Some(Duration::from_secs(seconds.into())));
+        assert_eq!(requested_wait(Some(&header), body, now), Some(Duration::from_secs(seconds.into())));
     }
 });

@@ -1,4 +1,4 @@
-//! Assembles indexes: resolves, plans and writes them.
+//! Pushes indexes: resolves their sources, plans and writes them.
 
 use futures_util::future::{join, join3};
 
@@ -22,12 +22,12 @@ use crate::store::{
 
 /// Assembles and pushes one index: its children, then the target tag, then the further tags.
 ///
-/// No manifest is written before every source is fetched and checked. Blobs of sources in other repositories are placed
-/// while configs are fetched; nothing refers to them until then. An archive is in its place when this returns.
+/// Writes manifests only after every source is fetched and checked. Blobs of sources in other repositories are copied
+/// earlier, while configs are fetched; no manifest refers to them yet. Before it returns, an archive replaces its
+/// target file.
 ///
 /// # Errors
-/// Sources that cannot be used, all at once; a plan that cannot be made; or a write that failed, with what was written
-/// before it.
+/// All sources that cannot be used, a plan that cannot be made, or a failed write with what was written before it.
 pub async fn push(store: &Store, spec: &Spec, options: &PushOptions) -> Result<PushReport, Error> {
     let run = Run::new(store, options.dry_run);
     let report = Assembler::new(&run, std::slice::from_ref(spec), options).push(spec).await?;
@@ -35,13 +35,13 @@ pub async fn push(store: &Store, spec: &Spec, options: &PushOptions) -> Result<P
         Ok(()) => Ok(report),
         Err(error) => {
             let published = PublishReport { descriptor: report.plan.descriptor, tags: report.tags };
-            Err(PublishError::of_archive(&report.plan.target, published, Some(error)).into())
+            Err(PublishError::uncommitted(&report.plan.target, published, Some(error)).into())
         }
     }
 }
 
-/// Assembles the indexes of a run, each of which is pushed once. What one of them found out, the others do not ask again.
-/// Archives are in their places when the run has ended.
+/// Assembles the indexes of a run, each of which is pushed once. They share fetched manifests and configs. Archives
+/// replace their target files at the end of the run.
 pub(crate) struct Assembler<'a> {
     run: &'a Run,
     options: &'a PushOptions,
@@ -51,7 +51,7 @@ pub(crate) struct Assembler<'a> {
 
 impl<'a> Assembler<'a> {
     pub(crate) fn new(run: &'a Run, specs: &[Spec], options: &'a PushOptions) -> Self {
-        Self { run, options, sources: Sources::of(specs), configs: resolve::Configs::default() }
+        Self { run, options, sources: Sources::new(specs), configs: resolve::Configs::default() }
     }
 
     /// Assembles one of the indexes; see [`push`].
@@ -78,12 +78,12 @@ impl<'a> Assembler<'a> {
         let (resolved, (existing, tags)) = (resolved?, existing?);
         let addition = Addition { spec, resolved: &resolved, children: &children, strict: options.strict };
         let plan = addition.plan(&existing)?;
-        // Those of the spec itself were reported first.
+        // The warnings of the spec itself were reported first.
         log.warn(plan.warnings.iter().filter(|warning| !matches!(warning, Warning::Spec(_))));
         let mut levels = vec![plan.children.clone()];
-        // With `force` the tags are not read, and the index is pushed with the first of them.
-        let is_read = tags.iter().any(|tag| tag.current.is_some());
-        if spec.by_digest && is_read && !tags.iter().all(|tag| tag.is_at(&plan.descriptor.digest)) {
+        // With `force`, the tags are not read and the index is pushed with the first tag.
+        let were_read = tags.iter().any(|tag| tag.current.is_some());
+        if spec.by_digest && were_read && !tags.iter().all(|tag| tag.points_at(&plan.descriptor.digest)) {
             levels.push(vec![plan.as_child()]);
         }
         let publication = Publication::new(&plan.target, &plan.descriptor, &plan.bytes, &levels);
@@ -99,7 +99,7 @@ impl<'a> Assembler<'a> {
         Ok(PushReport::new(plan, published.tags, log, run.is_dry()))
     }
 
-    /// Adds the images to what the target holds, beside other writers.
+    /// Adds the images to the target's index, even if other writers change it concurrently.
     async fn append(
         &self,
         addition: &Addition<'_>,
@@ -120,13 +120,14 @@ impl<'a> Assembler<'a> {
             log,
         };
         let (last, published) = convergence.run(existing.clone()).await?;
-        // What others wrote meanwhile may be a mistake together with it.
+        // Combined with the changes of other writers, the index may have new mistakes.
         log.warn(last.warnings.iter().filter(|warning| !first.warnings.contains(warning)));
         refer(self.run, &last, &published.tags).await?;
         Ok(PushReport::new(last.compared_with(&existing), published.tags, log, false))
     }
 
-    /// Reads what the target holds, if that is compared or changed, and what the tags point at, as far as that is needed.
+    /// Reads the target's manifest if the plan is compared with it or changes it, and the digests of the tags if
+    /// needed.
     async fn read_target(&self, spec: &Spec) -> Result<(Existing, Vec<TagTarget>), Error> {
         let (store, is_dry) = (self.run.store(), self.run.is_dry());
         let further: Vec<Location> = spec.locations().skip(1).collect();
@@ -150,7 +151,7 @@ impl<'a> Assembler<'a> {
                 let current = Ok(existing.digest().cloned());
                 (existing, current)
             }
-            // A plan can do without what is there, as a push does, if that is not a manifest; a change cannot.
+            // The target is not a readable manifest. Only an append needs it; a push replaces it.
             Err(_) if !spec.append => (Existing::Unread, store.current_digest(&spec.target).await),
             Err(error) => {
                 RetryGroup::fail_current();
@@ -175,12 +176,12 @@ fn with_precondition(mut tags: Vec<TagTarget>, if_match: Option<IfMatch>) -> Vec
     tags
 }
 
-/// Images that are added to those that a target holds, or replace them.
+/// Adds images to the index of a target, replacing the images for the same platforms.
 struct Addition<'a> {
     spec: &'a Spec,
     resolved: &'a Resolved,
     children: &'a [SourceManifest],
-    /// Warnings are errors.
+    /// Whether warnings are errors.
     strict: bool,
 }
 
@@ -194,9 +195,9 @@ impl Edit for Addition<'_> {
     }
 
     fn still_applied(&self, existing: &Existing, before: &Existing) -> bool {
-        let (given, nothing) = (Plan::given(self.spec, self.resolved), Index::default());
-        let before = before.manifest().map_or(&nothing, |before| &before.index);
-        existing.manifest().is_some_and(|now| now.is_index && merge::still_holds(&now.index, &given, before))
+        let (new, empty) = (Plan::index_of_sources(self.spec, self.resolved), Index::default());
+        let before = before.manifest().map_or(&empty, |before| &before.index);
+        existing.manifest().is_some_and(|now| now.is_index && merge::still_contains(&now.index, &new, before))
     }
 
     fn plan_unchanged(&self, existing: &Existing) -> Result<Plan, PlanError> {
@@ -204,7 +205,7 @@ impl Edit for Addition<'_> {
     }
 }
 
-/// Makes an index known as a referrer of its subject.
+/// Adds an index to the referrers of its subject.
 pub(super) async fn refer(run: &Run, plan: &Plan, tags: &[TagReport]) -> Result<(), Error> {
     let Some(subject) = &plan.subject else { return Ok(()) };
     let referrer = Descriptor {

@@ -1,4 +1,4 @@
-//! What is odd about an index, though it can be pushed. Pure.
+//! Finds likely mistakes in an index that can still be pushed. Pure.
 
 use std::collections::{HashMap, HashSet};
 
@@ -7,16 +7,16 @@ use crate::event::Warning;
 use crate::image::{Descriptor, Digest, IndexKind, Location, Platform, UntrustedText, media_type, odd_pair};
 use crate::spec::{Source, Spec};
 
-/// What is odd about the sources of a spec.
-pub(super) fn of_sources(spec: &Spec, images: &[SourceImage]) -> Vec<Warning> {
+/// Returns warnings about the sources of a spec.
+pub(super) fn check_sources(spec: &Spec, images: &[SourceImage]) -> Vec<Warning> {
     let mut in_index: HashMap<&Location, Vec<&Platform>> = HashMap::new();
     for image in images.iter().filter(|image| image.from_index) {
         in_index.entry(&image.source).or_default().extend(&image.entry.platform);
     }
     let warning = |source: &Source| {
         let (given, images) = (&source.platform, in_index.get(&source.location)?);
-        let is_given = |image: &Platform| {
-            // What is not given, any image may be for.
+        let matches_given = |image: &Platform| {
+            // A field that the spec leaves empty matches any image.
             let or_of_image = |given: &UntrustedText, image: &UntrustedText| {
                 if given.is_empty() { image.clone() } else { given.clone() }
             };
@@ -28,8 +28,8 @@ pub(super) fn of_sources(spec: &Spec, images: &[SourceImage]) -> Vec<Warning> {
             };
             image.matches(&wanted)
         };
-        let is_other = !images.iter().all(|image| is_given(image));
-        is_other.then(|| Warning::PlatformOfIndex {
+        let has_others = !images.iter().all(|image| matches_given(image));
+        has_others.then(|| Warning::PlatformOfIndex {
             source: Box::new(source.location.clone()),
             given: Box::new(given.clone()),
             images: images.iter().map(|image| (*image).clone()).collect(),
@@ -43,8 +43,8 @@ pub(super) fn of_sources(spec: &Spec, images: &[SourceImage]) -> Vec<Warning> {
     spec.sources.iter().filter_map(warning).chain(nested).collect()
 }
 
-/// What is odd about the images of a spec together.
-pub(super) fn of_images(spec: &Spec, images: &[SourceImage], kind: IndexKind) -> Vec<Warning> {
+/// Returns warnings about the images of a spec.
+pub(super) fn check_images(spec: &Spec, images: &[SourceImage], kind: IndexKind) -> Vec<Warning> {
     let mut warnings = other_platforms(images);
     warnings.extend(odd_pairs(spec, images));
     warnings.extend(same_images(images));
@@ -55,8 +55,8 @@ pub(super) fn of_images(spec: &Spec, images: &[SourceImage], kind: IndexKind) ->
     warnings
 }
 
-/// Images whose configs name an odd platform. One that the spec gives was reported with the spec, and what an index says
-/// of its images is passed on.
+/// Returns warnings about images whose configs declare an unlikely platform. A platform in the spec was reported with
+/// the spec, and the platforms in an index are passed on unchecked.
 fn odd_pairs<'i>(spec: &'i Spec, images: &'i [SourceImage]) -> impl Iterator<Item = Warning> + 'i {
     let with_os = spec.sources.iter().filter(|source| !source.platform.os.is_empty());
     let with_os: HashSet<&Location> = with_os.map(|source| &source.location).collect();
@@ -67,7 +67,8 @@ fn odd_pairs<'i>(spec: &'i Spec, images: &'i [SourceImage]) -> impl Iterator<Ite
     })
 }
 
-/// Images that are listed for several platforms. Those that one reference stands for are the spec's, which warns itself.
+/// Returns warnings about images that are listed for several platforms. If one reference in the spec causes that, the
+/// spec itself has the warning.
 fn same_images(images: &[SourceImage]) -> Vec<Warning> {
     let mut by_digest: HashMap<&Digest, Vec<&SourceImage>> = HashMap::new();
     for image in images {
@@ -75,16 +76,16 @@ fn same_images(images: &[SourceImage]) -> Vec<Warning> {
     }
     let warning = |image: &SourceImage| {
         let same = by_digest.remove(&image.entry.digest)?;
-        let of_spec = same.iter().all(|other| other.source == image.source && !other.from_index);
+        let is_one_source = same.iter().all(|other| other.source == image.source && !other.from_index);
         let mut platforms: Vec<Platform> = same.iter().filter_map(|image| image.entry.platform.clone()).collect();
         platforms.dedup();
-        let (digest, is_odd) = (image.entry.digest.clone(), platforms.len() > 1 && !of_spec);
+        let (digest, is_odd) = (image.entry.digest.clone(), platforms.len() > 1 && !is_one_source);
         is_odd.then_some(Warning::SameImage { digest, platforms })
     };
     images.iter().filter_map(warning).collect()
 }
 
-/// The images that are not what their entries say.
+/// Returns warnings about images whose configs declare another platform than their entries.
 pub(super) fn other_platforms(images: &[SourceImage]) -> Vec<Warning> {
     let differs = |image: &&SourceImage| match (&image.entry.platform, &image.config_platform) {
         (Some(entry), Some(config)) => !entry.agrees_with(config),
@@ -99,13 +100,15 @@ pub(super) fn other_platforms(images: &[SourceImage]) -> Vec<Warning> {
     images.iter().filter(differs).map(warning).collect()
 }
 
-/// What is odd about the entries of an index together, those that the target held included.
-pub(super) fn of_entries(entries: &[Descriptor]) -> Vec<Warning> {
+/// Returns warnings about the entries of an index, including the existing entries of the target.
+pub(super) fn check_entries(entries: &[Descriptor]) -> Vec<Warning> {
     let images = || entries.iter().filter(|entry| !entry.is_attestation());
     let mut warnings = Vec::new();
-    let bare = |platform: &Platform| platform.os == "windows" && platform.os_version.is_empty();
-    let windows: Vec<Digest> =
-        images().filter(|entry| entry.platform.as_ref().is_some_and(bare)).map(|entry| entry.digest.clone()).collect();
+    let lacks_version = |platform: &Platform| platform.os == "windows" && platform.os_version.is_empty();
+    let windows: Vec<Digest> = images()
+        .filter(|entry| entry.platform.as_ref().is_some_and(lacks_version))
+        .map(|entry| entry.digest.clone())
+        .collect();
     if windows.len() > 1 {
         warnings.push(Warning::NoWindowsVersion { digests: windows });
     }
@@ -132,7 +135,7 @@ mod tests {
     }
 
     #[test]
-    fn images_of_other_platforms() {
+    fn an_image_whose_config_contradicts_its_entry_is_reported() {
         let part = |os: &str, architecture: &str| Platform {
             os: os.into(),
             architecture: architecture.into(),
@@ -169,12 +172,15 @@ mod tests {
         let unread = built_for(&platform("linux/amd64"), None);
         let wrong = built_for(&platform("linux/amd64"), Some(platform("linux/386")));
         let warnings = other_platforms(&[unread, wrong.clone(), wrong]);
-        let text = format!("r.io/from:a1: its entry says linux/amd64, the image's config linux/386 ({})", digest("a1"));
+        let text = format!(
+            "r.io/from:a1: its entry is for linux/amd64, but the image's config is for linux/386 ({})",
+            digest("a1")
+        );
         assert_eq!(warnings.iter().map(Warning::to_string).collect::<Vec<_>>(), [text.clone(), text]);
     }
 
     #[test]
-    fn windows_without_versions() {
+    fn several_windows_images_without_os_version_are_reported() {
         for (images, odd) in [
             ("a1 windows/amd64", &[][..]),
             ("a1 windows/amd64, a2 windows/arm64", &["a1", "a2"]),
@@ -185,15 +191,15 @@ mod tests {
         ] {
             let digests: Vec<Digest> = odd.iter().map(|name| digest(name)).collect();
             let expected = (!odd.is_empty()).then_some(Warning::NoWindowsVersion { digests });
-            assert_eq!(of_entries(&entries(images)), Vec::from_iter(expected), "{images}");
+            assert_eq!(check_entries(&entries(images)), Vec::from_iter(expected), "{images}");
         }
-        let text = of_entries(&entries("a1 windows/amd64, a2 windows/arm64"))[0].to_string();
-        assert!(text.starts_with("2 entries for Windows have no os.version"), "{text}");
+        let text = check_entries(&entries("a1 windows/amd64, a2 windows/arm64"))[0].to_string();
+        assert!(text.starts_with("2 Windows entries have no os.version"), "{text}");
         assert!(text.ends_with(&format!("{}, {}", digest("a1"), digest("a2"))), "{text}");
     }
 
     #[test]
-    fn images_of_both_kinds() {
+    fn docker_and_oci_images_in_one_index_are_reported() {
         use media_type::{DOCKER_MANIFEST as DOCKER, OCI_MANIFEST as OCI};
         for (types, odd) in [
             ([OCI, OCI, OCI, OCI], None),
@@ -206,23 +212,23 @@ mod tests {
             let mut all = entries("a1 linux/amd64, a2 linux/386, a3, f1 of a1");
             all.iter_mut().zip(types).for_each(|(entry, kind)| entry.media_type = kind.into());
             let expected = odd.map(|(docker, oci)| Warning::MixedTypes { docker, oci });
-            assert_eq!(of_entries(&all), Vec::from_iter(expected), "{types:?}");
+            assert_eq!(check_entries(&all), Vec::from_iter(expected), "{types:?}");
         }
         let text = Warning::MixedTypes { docker: 2, oci: 1 }.to_string();
-        assert!(text.starts_with("2 of the images are Docker's and 1 are OCI's"), "{text}");
+        assert!(text.starts_with("the index lists 2 Docker and 1 OCI images"), "{text}");
     }
 
     proptest! {
         #[test]
-        fn what_a_config_leaves_open_is_no_difference(entries in any_new_entries(), open in [proptest::bool::ANY; 5]) {
+        fn empty_fields_of_a_config_match_any_entry(entries in any_new_entries(), cleared in [proptest::bool::ANY; 5]) {
             for platform in entries.into_iter().filter_map(|entry| entry.platform) {
-                let [os, architecture, variant, version, features] = open;
-                let left = |is_open: bool, field: &str| if is_open { "".into() } else { field.into() };
+                let [os, architecture, variant, version, features] = cleared;
+                let clear_if = |is_cleared: bool, field: &str| if is_cleared { "".into() } else { field.into() };
                 let config = Platform {
-                    os: left(os, &platform.os),
-                    architecture: left(architecture, &platform.architecture),
-                    variant: left(architecture || variant, &platform.variant),
-                    os_version: left(version, &platform.os_version),
+                    os: clear_if(os, &platform.os),
+                    architecture: clear_if(architecture, &platform.architecture),
+                    variant: clear_if(architecture || variant, &platform.variant),
+                    os_version: clear_if(version, &platform.os_version),
                     os_features: platform.os_features.iter().filter(|_| !features).cloned().collect(),
                 };
                 let image = built_for(&platform, Some(config.clone()));

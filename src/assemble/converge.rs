@@ -1,5 +1,5 @@
-//! Changes what a tag holds while other writers may do the same. Registries have no conditional write, so a change is
-//! written, read back after a settling time, and made again if it was lost.
+//! Changes the index that a tag points at while other writers may do the same. Registries have no conditional write, so
+//! a change is written, read back after a settling time, and applied again if it was lost.
 
 use std::time::Duration;
 
@@ -14,57 +14,57 @@ use crate::store::{
     Error as StoreError, IfMatch, Publication, PublishError, PublishReport, Run, TagOutcome, TagReport, TagTarget,
 };
 
-/// How often a change is made when other writers undo it.
+/// The maximum number of attempts to apply a change that other writers overwrite.
 const MAX_ATTEMPTS: u32 = 50;
-/// Writers that collided wait for a random time of up to this, if there is no settling time.
+/// The maximum random delay after a collision with another writer, if the settling time is shorter.
 const MAX_JITTER: Duration = Duration::from_millis(100);
 
-/// A change of what a tag holds.
+/// A change of the index that a tag points at.
 pub(super) trait Edit {
-    /// The plan to make the change; if there is nothing to change, the plan of what the tag holds.
+    /// Plans the change. Returns the plan of the existing index if it needs no change.
     fn plan(&self, existing: &Existing) -> Result<Plan, PlanError>;
 
-    /// Whether the change stands after it was written over `before`. Another writer may have put something of its own in
-    /// its place, but not what was there before: a writer that read the tag too early does that.
+    /// Whether the change still applies after it replaced `before`. Another writer may have replaced it with its own
+    /// change. If the content of `before` is back, a writer that had read the tag earlier overwrote the change.
     fn still_applied(&self, existing: &Existing, before: &Existing) -> bool;
 
-    /// The plan of what the tag holds, unchanged.
+    /// Returns the plan of the existing index, unchanged.
     fn plan_unchanged(&self, existing: &Existing) -> Result<Plan, PlanError>;
 }
 
-/// Makes an edit of a tag, and lets further tags follow it.
+/// Applies an edit to a tag, then points further tags at the result.
 pub(super) struct Convergence<'a> {
     pub(super) run: &'a Run,
     pub(super) target: &'a Location,
-    /// Further tags, which get the index that the target has in the end.
+    /// Further tags, which get the final index of the target.
     pub(super) tags: &'a [Location],
     pub(super) edit: &'a (dyn Edit + Sync),
     pub(super) if_match: Option<&'a IfMatch>,
-    /// Whether every tag that was written must read back.
+    /// Whether to wait until every written tag resolves to the index.
     pub(super) wait: bool,
     pub(super) settle: Duration,
     pub(super) log: &'a Log,
 }
 
-/// What a convergence has done so far.
+/// The progress of a convergence.
 #[derive(Default)]
 struct Progress {
     attempts: u32,
-    /// What the last write was made over.
+    /// The content that the last write replaced.
     before: Option<Existing>,
     /// Whether the target was read a settling time after the last change.
     is_settled: bool,
     tags: Vec<TagReport>,
     /// How often the target was written.
     writes: u32,
-    /// What was written last.
+    /// The index that was written last.
     descriptor: Option<Descriptor>,
 }
 
 impl Convergence<'_> {
-    /// Writes the target until the change stands a settling time later; then the further tags, until the target is still
-    /// what they point at. If there is nothing to change, that is checked a settling time later as well: another writer may
-    /// be about to undo what is there.
+    /// Writes the target until the change still applies after a settling time. Then writes the further tags until they
+    /// point at the target's current index. A target that needs no change is also checked again after a settling time,
+    /// because another writer may be about to overwrite it.
     pub(super) async fn run(&self, mut existing: Existing) -> Result<(Plan, PublishReport), Error> {
         let mut progress = Progress::default();
         loop {
@@ -77,7 +77,7 @@ impl Convergence<'_> {
                 progress.is_settled = true;
             } else {
                 let report = self.write_tags(&plan, &existing, &mut progress).await?;
-                if self.is_still(&existing, &report).await {
+                if self.is_current(&existing, &report).await {
                     return Ok((plan, progress.report(report)));
                 }
                 if progress.attempts > MAX_ATTEMPTS {
@@ -91,19 +91,19 @@ impl Convergence<'_> {
     fn plan(&self, existing: &Existing, progress: &Progress) -> Result<Plan, Error> {
         let still_applied = progress.before.as_ref().is_some_and(|before| self.edit.still_applied(existing, before));
         let planned = if still_applied { self.edit.plan_unchanged(existing) } else { self.edit.plan(existing) };
-        planned.map_err(|error| self.unplanned(error, progress))
+        planned.map_err(|error| self.plan_error(error, progress))
     }
 
-    /// Writes the target over what it holds; returns what it holds later.
+    /// Replaces the target's content, and returns its content after a settling time.
     async fn write_target(&self, plan: &Plan, existing: Existing, progress: &mut Progress) -> Result<Existing, Error> {
         self.check_may_write(plan, &existing, progress)?;
-        match self.publish(plan, vec![self.target_over(&existing)], false).await {
+        match self.publish(plan, vec![self.replacing(&existing)], false).await {
             Ok(report) => progress.add(self.target, &report),
             Err(error) if error.is_changed() && self.if_match.is_none() => {
                 progress.is_settled = false;
                 return self.restart(plan, progress).await;
             }
-            Err(error) => return Err(progress.of(error).into()),
+            Err(error) => return Err(progress.complete(error).into()),
         }
         let now = self.settled(plan, progress).await?;
         progress.is_settled = self.edit.still_applied(&now, &existing);
@@ -111,7 +111,7 @@ impl Convergence<'_> {
         if progress.is_settled { Ok(now) } else { self.restart(plan, progress).await }
     }
 
-    /// Checks that the target may be written: not for ever, and only over what it must point at.
+    /// Checks the limit of attempts and the precondition before the target is written.
     fn check_may_write(&self, plan: &Plan, existing: &Existing, progress: &Progress) -> Result<(), Error> {
         if progress.attempts > MAX_ATTEMPTS || (self.if_match.is_some() && progress.writes > 0) {
             return Err(self.contended(plan, progress));
@@ -121,7 +121,7 @@ impl Convergence<'_> {
         checked.map_err(|error| self.failed(plan, progress, error))
     }
 
-    /// Writes the further tags, where they do not point at the index yet.
+    /// Writes the further tags that do not point at the index yet.
     async fn write_tags(
         &self,
         plan: &Plan,
@@ -130,17 +130,17 @@ impl Convergence<'_> {
     ) -> Result<PublishReport, Error> {
         let current = self.run.store().current_digests(self.tags).await;
         let further = self.tags.iter().cloned().zip(current).map(|(tag, current)| TagTarget::new(tag, current));
-        let tags = std::iter::once(self.target_over(existing)).chain(further).collect();
+        let tags = std::iter::once(self.replacing(existing)).chain(further).collect();
         let published = self.publish(plan, tags, self.wait && !self.tags.is_empty()).await;
-        let report = published.map_err(|error| progress.of(error))?;
+        let report = published.map_err(|error| progress.complete(error))?;
         progress.add(self.target, &report);
         Ok(report)
     }
 
-    /// The target, to be written only if it still holds this.
-    fn target_over(&self, existing: &Existing) -> TagTarget {
+    /// Returns the target, with the precondition that it still points at `existing`.
+    fn replacing(&self, existing: &Existing) -> TagTarget {
         let before = existing.digest().cloned();
-        let if_match = before.clone().map_or(IfMatch::Nothing, IfMatch::Digest);
+        let if_match = before.clone().map_or(IfMatch::Missing, IfMatch::Digest);
         TagTarget { if_match: Some(if_match), ..TagTarget::new(self.target.clone(), Ok(before)) }
     }
 
@@ -154,20 +154,20 @@ impl Convergence<'_> {
         Publication::new(self.target, &plan.descriptor, &plan.bytes, children)
     }
 
-    /// Whether the target is still what the further tags were made to point at.
-    async fn is_still(&self, existing: &Existing, report: &PublishReport) -> bool {
+    /// Whether the target still points at the index that was written to the further tags.
+    async fn is_current(&self, existing: &Existing, report: &PublishReport) -> bool {
         let further = report.tags.iter().filter(|tag| tag.location != *self.target);
-        let has_moved = further.into_iter().any(|tag| tag.outcome.is_written());
-        !has_moved || self.run.store().current_digest(self.target).await.ok().flatten().as_ref() == existing.digest()
+        let has_written = further.into_iter().any(|tag| tag.outcome.is_written());
+        !has_written || self.run.store().current_digest(self.target).await.ok().flatten().as_ref() == existing.digest()
     }
 
-    /// What the target holds after other writers have had the time to end what they had begun.
+    /// Reads the target after a settling time, in which other writers complete the writes that they had started.
     async fn settled(&self, plan: &Plan, progress: &Progress) -> Result<Existing, Error> {
         self.sleep(self.settle, plan, progress).await?;
         self.read(plan, progress).await
     }
 
-    /// What the target holds after a random time, which differs between writers that collided.
+    /// Reads the target after a random delay, so that writers that collided do not collide again.
     async fn restart(&self, plan: &Plan, progress: &Progress) -> Result<Existing, Error> {
         self.log.restarted();
         let longest = self.settle.max(MAX_JITTER) * progress.attempts.min(4);
@@ -186,26 +186,26 @@ impl Convergence<'_> {
         read.map_err(|error| self.failed(plan, progress, error))
     }
 
-    /// The publication of all tags, for errors.
+    /// Returns the publication of all tags, for error reports.
     fn all_tags<'p>(&'p self, descriptor: &'p Descriptor, bytes: &'p Bytes) -> Publication<'p> {
         let tags = std::iter::once(self.target).chain(self.tags).cloned().map(TagTarget::unread).collect();
         Publication { tags, ..Publication::new(self.target, descriptor, bytes, &[]) }
     }
 
     fn failed(&self, plan: &Plan, progress: &Progress, error: StoreError) -> Error {
-        progress.of(self.all_tags(&plan.descriptor, &plan.bytes).failed_before(vec![error])).into()
+        progress.complete(self.all_tags(&plan.descriptor, &plan.bytes).failed_before(vec![error])).into()
     }
 
     fn contended(&self, plan: &Plan, progress: &Progress) -> Error {
         let unwritten = self.all_tags(&plan.descriptor, &plan.bytes).failed_before(Vec::new());
-        Error::Contended { times: progress.writes, written: Box::new(progress.of(unwritten)) }
+        Error::Contended { times: progress.writes, written: Box::new(progress.complete(unwritten)) }
     }
 
-    /// The error if there is no plan for what the target holds now.
-    fn unplanned(&self, error: PlanError, progress: &Progress) -> Error {
+    /// Returns the error if the change cannot be planned for the target's current content.
+    fn plan_error(&self, error: PlanError, progress: &Progress) -> Error {
         let Some(descriptor) = &progress.descriptor else { return error.into() };
         let unwritten = self.all_tags(descriptor, &Bytes::new()).failed_before(Vec::new());
-        Error::Unplanned { error: Box::new(error), written: Box::new(progress.of(unwritten)) }
+        Error::Unplanned { error: Box::new(error), written: Box::new(progress.complete(unwritten)) }
     }
 }
 
@@ -218,14 +218,14 @@ impl Progress {
         for tag in &report.tags {
             match self.tags.iter_mut().find(|known| known.location == tag.location) {
                 Some(known) if known.outcome.is_written() => {}
-                // What it pointed at first is what it pointed at before this run.
+                // Keep `previous`, the digest from before this run.
                 Some(known) => known.outcome = tag.outcome,
                 None => self.tags.push(tag.clone()),
             }
         }
     }
 
-    /// The report, with what became of each tag in all writes together.
+    /// Replaces the outcomes in a report with the combined outcomes of all writes.
     fn report(&self, mut report: PublishReport) -> PublishReport {
         for tag in &mut report.tags {
             if let Some(known) = self.tags.iter().find(|known| known.location == tag.location) {
@@ -235,11 +235,12 @@ impl Progress {
         report
     }
 
-    /// The error, with what became of each tag. One that was written and not read back since may be lost to another writer.
-    fn of(&self, mut error: PublishError) -> PublishError {
+    /// Adds the combined outcomes of all writes to an error. A tag that was written but not read back may have been
+    /// overwritten by another writer, so its outcome is unknown.
+    fn complete(&self, mut error: PublishError) -> PublishError {
         for tag in &mut error.tags {
             let Some(known) = self.tags.iter().find(|known| known.location == tag.location) else { continue };
-            tag.was.clone_from(&known.was);
+            tag.previous.clone_from(&known.previous);
             match (known.outcome.is_written(), tag.outcome) {
                 (true, TagOutcome::Failed) => tag.outcome = TagOutcome::Unknown,
                 (true, TagOutcome::Unchanged) => tag.outcome = known.outcome,

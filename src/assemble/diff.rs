@@ -1,27 +1,27 @@
-//! Compares what the target holds with what it will hold. Pure.
+//! Compares the existing index of a target with the planned index. Pure.
 
 use super::merge::is_same_platform;
 use crate::image::{Descriptor, Digest, REFERENCE_DIGEST};
 
-/// What becomes of an entry of the target's index.
+/// How an entry of the planned index differs from the target's index.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Change {
     /// The target had no entry for its platform.
     Added,
-    /// It replaces the entry with this digest, which is its own digest if only the platform's details or the annotations
-    /// differ.
+    /// The entry replaces the entry with this digest. The digest is the same if only details of the platform or
+    /// annotations differ.
     Replaced(Digest),
     /// The target had this entry.
     Unchanged,
 }
 
-/// Compares the entries of two indexes: the change of each new one, and the old ones that are removed.
+/// Compares the entries of two indexes. Returns the change of each new entry, and the removed old entries.
 pub(super) fn compare(old: &[Descriptor], new: &[Descriptor]) -> (Vec<Change>, Vec<Descriptor>) {
-    let mut left: Vec<&Descriptor> = old.iter().collect();
-    let mut take = |is: &dyn Fn(&Descriptor) -> bool| {
-        let at = left.iter().position(|entry| is(entry))?;
-        Some(left.remove(at))
+    let mut unmatched: Vec<&Descriptor> = old.iter().collect();
+    let mut take = |matches: &dyn Fn(&Descriptor) -> bool| {
+        let position = unmatched.iter().position(|entry| matches(entry))?;
+        Some(unmatched.remove(position))
     };
     let mut changes: Vec<Option<Change>> =
         new.iter().map(|entry| take(&|old| old == entry).map(|_| Change::Unchanged)).collect();
@@ -34,7 +34,7 @@ pub(super) fn compare(old: &[Descriptor], new: &[Descriptor]) -> (Vec<Change>, V
         },
         _ => false,
     };
-    // The same image with another description comes before another image for the platform.
+    // Match an entry with the same digest first, then another image for the platform.
     for same_digest in [true, false] {
         for (entry, change) in new.iter().zip(&mut changes).filter(|(_, change)| change.is_none()) {
             let before = take(&|old| (!same_digest || old.digest == entry.digest) && pairs(old, entry));
@@ -42,13 +42,13 @@ pub(super) fn compare(old: &[Descriptor], new: &[Descriptor]) -> (Vec<Change>, V
         }
     }
     let changes = changes.into_iter().map(|change| change.unwrap_or(Change::Added)).collect();
-    (changes, left.into_iter().cloned().collect())
+    (changes, unmatched.into_iter().cloned().collect())
 }
 
-/// The image that an attestation is about.
-pub(super) fn image_of<'a>(attestation: &Descriptor, among: &'a [Descriptor]) -> Option<&'a Descriptor> {
-    let of = attestation.annotations.get(REFERENCE_DIGEST)?;
-    among.iter().find(|entry| *of == entry.digest.as_str())
+/// Returns the image that an attestation describes.
+pub(super) fn image_of<'a>(attestation: &Descriptor, entries: &'a [Descriptor]) -> Option<&'a Descriptor> {
+    let image = attestation.annotations.get(REFERENCE_DIGEST)?;
+    entries.iter().find(|entry| *image == entry.digest.as_str())
 }
 
 #[cfg(test)]
@@ -60,7 +60,7 @@ mod tests {
     use super::super::merge::tests::{any_entries, entries, name, shown};
     use super::*;
 
-    /// `=` is unchanged, `+` added, and a name that of the old digest.
+    /// Formats changes: `=` for unchanged, `+` for added, and the name of the old digest for replaced.
     fn signs(changes: &[Change]) -> String {
         let sign = |change: &Change| match change {
             Change::Added => "+".to_owned(),
@@ -71,7 +71,7 @@ mod tests {
     }
 
     #[test]
-    fn what_becomes_of_entries() {
+    fn entries_are_added_replaced_kept_or_removed_by_platform() {
         for (old, new, changes, removed) in [
             ("", "", "", ""),
             ("", "a1 linux/amd64, f1 of a1", "+ +", ""),
@@ -101,8 +101,8 @@ mod tests {
             ("a1 linux/amd64, f1 of a9", "a1 linux/amd64, f1 of a9", "= =", ""),
             ("a1 unknown/unknown", "f1 of a1", "+", "a1 unknown/unknown"),
         ] {
-            let (found, left) = compare(&entries(old), &entries(new));
-            assert_eq!((signs(&found).as_str(), shown(&left).as_str()), (changes, removed), "{old} -> {new}");
+            let compared = compare(&entries(old), &entries(new));
+            assert_eq!((&*signs(&compared.0), &*shown(&compared.1)), (changes, removed), "{old} -> {new}");
         }
         let old = entries("a1 linux/amd64, a2 linux/386");
         let mut new = old.clone();
@@ -111,7 +111,7 @@ mod tests {
     }
 
     #[test]
-    fn images_of_attestations() {
+    fn image_of_finds_the_image_of_an_attestation() {
         let all = entries("a1 linux/amd64, a2 linux/386, f2 of a2, f9 of a9");
         let images: Vec<String> = all
             .iter()
@@ -122,14 +122,14 @@ mod tests {
 
     proptest! {
         #[test]
-        fn each_old_entry_is_accounted_for_once(old in any_entries(), new in any_entries()) {
+        fn each_old_entry_is_kept_replaced_or_removed_once(old in any_entries(), new in any_entries()) {
             let (changes, removed) = compare(&old, &new);
             prop_assert_eq!(changes.len(), new.len());
-            let platform_of = |entry: &Descriptor, among: &[Descriptor]| match entry.is_attestation() {
-                true => image_of(entry, among).cloned(),
+            let platform_of = |entry: &Descriptor, entries: &[Descriptor]| match entry.is_attestation() {
+                true => image_of(entry, entries).cloned(),
                 false => Some(entry.clone()),
             };
-            let alike = |before: &Descriptor, now: &Descriptor| {
+            let is_pair = |before: &Descriptor, now: &Descriptor| {
                 let platforms = (platform_of(before, &old), platform_of(now, &new));
                 before.is_attestation() == now.is_attestation()
                     && matches!(platforms, (Some(before), Some(now)) if is_same_platform(&before, &now))
@@ -142,11 +142,11 @@ mod tests {
                         accounted.push(&entry.digest);
                     }
                     Change::Replaced(digest) => {
-                        prop_assert!(old.iter().any(|before| before.digest == *digest && alike(before, entry)));
+                        prop_assert!(old.iter().any(|before| before.digest == *digest && is_pair(before, entry)));
                         accounted.push(digest);
                     }
                     Change::Added => {
-                        prop_assert!(!removed.iter().any(|before| before == entry || alike(before, entry)));
+                        prop_assert!(!removed.iter().any(|before| before == entry || is_pair(before, entry)));
                     }
                 }
             }
@@ -154,8 +154,8 @@ mod tests {
             let mut before: Vec<&Digest> = old.iter().map(|entry| &entry.digest).collect();
             before.sort();
             prop_assert_eq!(accounted, before);
-            let (same, none) = compare(&new, &new);
-            prop_assert!(none.is_empty() && same.iter().all(|change| *change == Change::Unchanged));
+            let (changes, removed) = compare(&new, &new);
+            prop_assert!(removed.is_empty() && changes.iter().all(|change| *change == Change::Unchanged));
         }
     }
 }

@@ -5,37 +5,37 @@ use crate::event::Warning;
 use crate::image::{Location, Platform, UntrustedText};
 use crate::store::{Error as StoreError, PublishError};
 
-/// Why an index was not assembled, or not completely.
+/// Why assembling or writing an index failed.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum Error {
-    /// Sources that cannot be used. No manifest was written.
+    /// Some sources cannot be used. No manifest was written.
     #[error(transparent)]
     Resolve(#[from] ResolveError),
-    /// Sources that do not make an index together. No manifest was written.
+    /// The sources do not make a valid index. No manifest was written.
     #[error(transparent)]
     Plan(Box<PlanError>),
-    /// What the target holds cannot be read. No manifest was written.
+    /// The target cannot be read. No manifest was written.
     #[error(transparent)]
     Target(StoreError),
-    /// Writing failed; the error says what was written before.
+    /// Writing failed; the error lists what was written before.
     #[error(transparent)]
     Publish(Box<PublishError>),
-    /// Other writers kept writing over the tag, or changed it each time before it was written.
+    /// Other writers overwrote the tag after every write, or changed it before every write.
     #[error("{}", contended(*.times, .written))]
     Contended {
-        /// How often it was written.
+        /// How often the tag was written.
         times: u32,
-        /// The tag, and what became of it; without errors.
+        /// The outcome for the tags, without errors.
         written: Box<PublishError>,
     },
-    /// The tag was written, and other writers have put something there to which the change cannot be made.
-    #[error("{error}\n  it was written, and then written over by others")]
+    /// The tag was written, but other writers replaced it with content to which the change cannot be applied.
+    #[error("{error}\n  the tag was written, but other writers overwrote it")]
     Unplanned {
-        /// Why the change cannot be made again.
+        /// Why the change cannot be applied again.
         #[source]
         error: Box<PlanError>,
-        /// The tag, and what became of it; without errors.
+        /// The outcome for the tags, without errors.
         written: Box<PublishError>,
     },
 }
@@ -43,11 +43,11 @@ pub enum Error {
 fn contended(times: u32, written: &PublishError) -> String {
     let target = &written.target;
     let times = match times {
-        0 => return format!("{target}: changed by others each time that it was to be written; run this again"),
+        0 => return format!("{target}: not written: other writers changed it before each attempt; run this again"),
         1 => "once".to_owned(),
         times => format!("{times} times"),
     };
-    format!("{target}: written {times}, and written over by others each time; run this again when they are done")
+    format!("{target}: written {times}, but other writers overwrote it; run this again when they are done")
 }
 
 impl From<PlanError> for Error {
@@ -62,73 +62,73 @@ impl From<PublishError> for Error {
     }
 }
 
-/// Why resolved sources do not make an index.
+/// Why an index cannot be made from resolved sources.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum PlanError {
     /// Every source was skipped.
     Empty {
-        /// The index that was to be made.
+        /// The target of the index.
         target: Location,
     },
-    /// Entries that a store could not choose between.
+    /// Several entries are for one platform, so that clients could not choose one.
     SamePlatform {
-        /// The index that was to be made.
+        /// The target of the index.
         target: Location,
         /// The platform, and the two entries by source and digest, for each clash.
         clashes: Vec<(Platform, String, String)>,
     },
-    /// A Docker manifest list has no place for something that the index is to have.
-    NotDockers {
-        /// The index that was to be made.
+    /// The index needs a field that Docker manifest lists do not have.
+    UnsupportedByDocker {
+        /// The target of the index.
         target: Location,
-        /// What that is.
-        what: &'static str,
+        /// The name of the field.
+        field: &'static str,
     },
-    /// The index is longer than what registries take, 4 MiB.
+    /// The index is larger than the 4 MiB that registries accept.
     TooLong {
-        /// The index that was to be made.
+        /// The target of the index.
         target: Location,
-        /// Bytes.
+        /// The size of the index in bytes.
         size: u64,
     },
-    /// Selectors that do not stand for one image each.
+    /// Some selectors do not match exactly one image.
     Selectors {
-        /// The index that was to be changed.
+        /// The target of the index.
         target: Location,
-        /// What is wrong with them; never empty.
+        /// The problem of each such selector; never empty.
         problems: Vec<SelectorProblem>,
     },
-    /// What the target holds cannot be changed as asked for.
+    /// The target's content does not allow the requested change.
     Unamendable {
-        /// The index that was to be changed.
+        /// The target of the index.
         target: Location,
-        /// Why; never empty.
+        /// Why the change is not possible; never empty.
         reasons: Vec<UntrustedText>,
     },
-    /// What is likely to be a mistake was to be an error.
+    /// The index has warnings, and [`PushOptions::strict`](super::PushOptions::strict) is set.
     Strict {
-        /// The index that was to be made.
+        /// The target of the index.
         target: Location,
-        /// What that is; never empty.
+        /// The warnings; never empty.
         warnings: Vec<Warning>,
     },
-    /// The index cannot be written as JSON.
+    /// The index cannot be encoded as JSON.
     Unwritable {
-        /// The index that was to be made.
+        /// The target of the index.
         target: Location,
-        /// Why.
+        /// Why the encoding failed.
         reason: UntrustedText,
     },
 }
 
-/// Pairs of entries for one platform that a message names.
+/// The maximum number of pairs of entries for one platform that a message lists.
 const MAX_CLASHES: usize = 20;
 
 impl fmt::Display for PlanError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let (target, reasons) = match self {
-            Self::Empty { target } => (target, vec!["all sources are missing, there is nothing to push".to_owned()]),
+            Self::Empty { target } => (target, vec!["all sources are missing, so the index would be empty".to_owned()]),
             Self::SamePlatform { target, clashes } => {
                 let clash = |(platform, first, second): &(Platform, String, String)| {
                     format!("two entries for platform {platform}: {first} and {second}")
@@ -139,20 +139,20 @@ impl fmt::Display for PlanError {
                 }
                 (target, reasons)
             }
-            Self::NotDockers { target, what } => {
-                (target, vec![format!("it would be a Docker manifest list, which has no {what}")])
+            Self::UnsupportedByDocker { target, field } => {
+                (target, vec![format!("a Docker manifest list cannot have the field {field}")])
             }
             Self::TooLong { target, size } => {
-                (target, vec![format!("the index has {size} bytes, more than the 4 MiB that registries take")])
+                (target, vec![format!("the index has {size} bytes, more than the 4 MiB that registries accept")])
             }
             Self::Selectors { target, problems } => (target, problems.iter().map(ToString::to_string).collect()),
             Self::Unamendable { target, reasons } => (target, reasons.iter().map(ToString::to_string).collect()),
             Self::Strict { target, warnings } => (target, warnings.iter().map(ToString::to_string).collect()),
-            Self::Unwritable { target, reason } => (target, vec![format!("cannot write the index: {reason}")]),
+            Self::Unwritable { target, reason } => (target, vec![format!("cannot encode the index: {reason}")]),
         };
         let is_change = matches!(self, Self::Unamendable { .. } | Self::Selectors { .. });
-        let what = if is_change { "change" } else { "assemble" };
-        write!(f, "cannot {what} {target}: {}", reasons.join("\n  "))
+        let action = if is_change { "change" } else { "assemble" };
+        write!(f, "cannot {action} {target}: {}", reasons.join("\n  "))
     }
 }
 
@@ -162,7 +162,7 @@ impl std::error::Error for PlanError {}
 #[derive(Debug)]
 #[non_exhaustive]
 pub struct ResolveError {
-    /// The index that was to be made.
+    /// The target of the index.
     pub target: Location,
     /// Each source with its reason; never empty.
     pub problems: Vec<SourceProblem>,
@@ -172,9 +172,9 @@ pub struct ResolveError {
 #[derive(Debug)]
 #[non_exhaustive]
 pub struct SourceProblem {
-    /// The platform that was asked for; empty where none was.
+    /// The requested platform; empty if the spec names no platform.
     pub platform: Platform,
-    /// Why it cannot be used.
+    /// Why the source cannot be used.
     pub reason: SourceReason,
 }
 
@@ -185,19 +185,19 @@ pub enum SourceReason {
     /// The source's own manifest does not exist.
     #[error(transparent)]
     Missing(StoreError),
-    /// It, or a part of it, cannot be read.
+    /// The source, or a part of it, cannot be read.
     #[error(transparent)]
     Store(#[from] StoreError),
-    /// What it holds cannot be used; names the source.
+    /// The source's content cannot be used; the text names the source.
     #[error("{0}")]
     Unusable(UntrustedText),
 }
 
 impl SourceReason {
-    /// Whether the failure of another index, with which this one shares a source, is this one's as well.
-    pub(super) fn counts(&self) -> bool {
+    /// Whether the failure of one index also applies to another index that shares the source.
+    pub(super) fn is_shareable(&self) -> bool {
         match self {
-            Self::Missing(error) | Self::Store(error) => error.counts(),
+            Self::Missing(error) | Self::Store(error) => error.is_shareable(),
             Self::Unusable(_) => true,
         }
     }
@@ -206,13 +206,13 @@ impl SourceReason {
 impl fmt::Display for ResolveError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "cannot assemble {}: ", self.target)?;
-        // What is so for several sources, such as a refused password, is said once.
+        // Report a reason that several sources share only once, such as a refused password.
         let mut reasons: Vec<(String, Vec<String>)> = Vec::new();
         for problem in &self.problems {
             let named = problem.platform != Platform::default();
             let platform = if named { problem.platform.to_string() } else { String::new() };
             let reason = problem.reason.to_string();
-            match reasons.iter_mut().find(|(known, _)| *known == reason) {
+            match reasons.iter_mut().find(|(other, _)| *other == reason) {
                 Some((_, platforms)) => platforms.push(platform),
                 None => reasons.push((reason, vec![platform])),
             }
@@ -237,14 +237,14 @@ impl fmt::Display for ResolveError {
 }
 
 impl std::error::Error for ResolveError {
-    /// The first of the problems that comes from a registry or layout.
+    /// Returns the first problem that comes from a registry or layout.
     fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
         self.store_errors().next().map(|error| error as _)
     }
 }
 
 impl ResolveError {
-    /// What registries and layouts said.
+    /// Returns the errors of registries and layouts.
     pub fn store_errors(&self) -> impl Iterator<Item = &StoreError> {
         self.problems.iter().filter_map(|problem| match &problem.reason {
             SourceReason::Missing(error) | SourceReason::Store(error) => Some(error),

@@ -4,11 +4,11 @@ use crate::event::{Event, Events, Skipped, Step, Warning};
 use crate::image::{Digest, Location};
 use crate::store::Store;
 
-/// Reports what happens for a target, and keeps what its report needs.
+/// Emits the events of a target, and records steps and skipped sources for its report.
 pub(super) struct Log {
     events: Events,
     target: Location,
-    /// Whether steps are only foreseen: they are kept and not reported.
+    /// Whether steps are only predicted; such steps are recorded but not emitted.
     dry_run: bool,
     steps: Mutex<Vec<Step>>,
     skipped: Mutex<Vec<Skipped>>,
@@ -46,7 +46,7 @@ impl Log {
         self.steps.lock().unwrap_or_else(PoisonError::into_inner).push(step);
     }
 
-    /// The steps and the skipped sources so far.
+    /// Returns the steps and the skipped sources so far.
     pub(super) fn snapshot(&self) -> (Vec<Step>, Vec<Skipped>) {
         let steps = self.steps.lock().unwrap_or_else(PoisonError::into_inner).clone();
         (steps, self.skipped.lock().unwrap_or_else(PoisonError::into_inner).clone())

@@ -1,37 +1,37 @@
-//! Changing an index: with further entries, or without some. Pure.
+//! Adds entries to an index and removes entries from it. Pure.
 
 use std::collections::HashSet;
 
 use crate::image::{Descriptor, Digest, Index, Platform, REFERENCE_DIGEST, UntrustedText, suggestion};
 
-/// Which entries to take out of an index, with the attestations of them.
+/// Selects entries to remove from an index, with their attestations.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Selector {
     /// The image for a platform.
     Platform(Platform),
-    /// All with a digest.
+    /// All entries with a digest.
     Digest(Digest),
 }
 
-/// Puts the entries of `new` into `held`: an image takes the place of that for the same platform, or follows the
-/// others. Attestations come last; those of an image that is gone, or that comes with others, are gone as well. What
-/// `new` says of the index itself counts more.
+/// Adds the entries of `new` to `existing`. An image replaces the image for the same platform, or is added after the
+/// others. Attestations come last, without those of images that were replaced or come with new attestations. Fields of
+/// the index itself are taken from `new` if set there.
 pub(super) fn append(existing: &Index, new: &Index) -> Index {
     let (new_attestations, new_images): (Vec<_>, Vec<_>) =
         new.manifests.iter().partition(|entry| entry.is_attestation());
     let mut used = vec![false; new_images.len()];
     let mut manifests: Vec<Descriptor> = Vec::new();
     for old in existing.manifests.iter().filter(|entry| !entry.is_attestation()) {
-        let position = |is: &dyn Fn(&Descriptor) -> bool| new_images.iter().position(|image| is(image));
-        let place = position(&|image| image.platform == old.platform && !image.has_other_marks(old))
+        let position = |matches: &dyn Fn(&Descriptor) -> bool| new_images.iter().position(|image| matches(image));
+        let replacement = position(&|image| image.platform == old.platform && !image.has_other_marks(old))
             .or_else(|| position(&|image| image.platform == old.platform))
             .or_else(|| position(&|image| is_without_platform(image, old) || is_replaced_by(old, image, existing)));
-        match place.and_then(|at| Some((*new_images.get(at)?, used.get_mut(at)?))) {
+        match replacement.and_then(|at| Some((*new_images.get(at)?, used.get_mut(at)?))) {
             Some((image, used)) if !*used => {
                 *used = true;
                 manifests.push(image.clone());
             }
-            // Another one for the same machines.
+            // The new image already replaced another old image for the same platform.
             Some(_) => {}
             None => manifests.push(old.clone()),
         }
@@ -45,7 +45,7 @@ pub(super) fn append(existing: &Index, new: &Index) -> Index {
     let mut annotations = existing.annotations.clone();
     annotations.extend(new.annotations.clone());
     if is_reordered(&existing.manifests, &manifests) {
-        // There is nothing to change, in whatever order it is.
+        // All entries are present; keep their existing order.
         manifests.clone_from(&existing.manifests);
     }
     Index {
@@ -56,23 +56,23 @@ pub(super) fn append(existing: &Index, new: &Index) -> Index {
     }
 }
 
-/// Whether these are the same entries.
+/// Whether both lists have the same entries, in any order.
 fn is_reordered(one: &[Descriptor], other: &[Descriptor]) -> bool {
-    let mut left: Vec<&Descriptor> = other.iter().collect();
-    let mut take = |entry| left.iter().position(|other| *other == entry).map(|at| left.swap_remove(at));
+    let mut unmatched: Vec<&Descriptor> = other.iter().collect();
+    let mut take = |entry| unmatched.iter().position(|other| *other == entry).map(|at| unmatched.swap_remove(at));
     one.len() == other.len() && one.iter().all(|entry| take(entry).is_some())
 }
 
-/// Whether what `new` brought to `before` is in `held`: others may have put images of theirs in the place of its own,
-/// and said something else of the index. What was there before is nobody's since.
-pub(super) fn still_holds(existing: &Index, new: &Index, before: &Index) -> bool {
-    let place = |index: &Index, entry: &Descriptor| -> Vec<Digest> {
+/// Whether `existing` still contains the changes that `new` made to `before`. Other writers may have replaced its
+/// images and fields with their own, but an image or field of `before` means that a change was lost.
+pub(super) fn still_contains(existing: &Index, new: &Index, before: &Index) -> bool {
+    let images_for = |index: &Index, entry: &Descriptor| -> Vec<Digest> {
         let images = index.manifests.iter().filter(|image| !image.is_attestation() && is_same_platform(image, entry));
         images.map(|image| image.digest.clone()).collect()
     };
     let has = |entry: &Descriptor| {
-        let (now, then) = (place(existing, entry), place(before, entry));
-        now.contains(&entry.digest) || now.iter().any(|digest| !then.contains(digest))
+        let (now, old) = (images_for(existing, entry), images_for(before, entry));
+        now.contains(&entry.digest) || now.iter().any(|digest| !old.contains(digest))
     };
     new.manifests.iter().filter(|entry| !entry.is_attestation()).all(has)
         && new.annotations.iter().all(|(key, value)| {
@@ -86,12 +86,13 @@ pub(super) fn still_holds(existing: &Index, new: &Index, before: &Index) -> bool
         && is_kept_or_replaced(existing.subject.as_ref(), new.subject.as_ref(), before.subject.as_ref())
 }
 
-/// Whether something is what it was to be, or what others made of it since.
-fn is_kept_or_replaced<T: PartialEq>(now: Option<&T>, wanted: Option<&T>, before: Option<&T>) -> bool {
-    wanted.is_none() || now == wanted || (now.is_some() && now != before)
+/// Whether a field has its new value, or a value that another writer has set since.
+fn is_kept_or_replaced<T: PartialEq>(now: Option<&T>, new: Option<&T>, before: Option<&T>) -> bool {
+    new.is_none() || now == new || (now.is_some() && now != before)
 }
 
-/// Whether what was chosen is gone. One for the same platform, with another digest, was put there by others.
+/// Whether the chosen entries are removed. An entry for the same platform with another digest was added by another
+/// writer.
 pub(super) fn is_removed(existing: &Index, chosen: &[Chosen]) -> bool {
     let is_chosen = |entry: &Descriptor| {
         chosen.iter().any(|chosen| match chosen {
@@ -104,45 +105,45 @@ pub(super) fn is_removed(existing: &Index, chosen: &[Chosen]) -> bool {
     !existing.manifests.iter().any(is_chosen)
 }
 
-/// Whether an old entry runs on the machines of a new image and leaves its place to it. One with another spelling of the
-/// variant, such as `linux/arm` beside `linux/arm/v7`, stays if there is one for exactly the platform of the new image.
+/// Whether a new image replaces an old entry. An entry that spells the variant differently, such as `linux/arm` beside
+/// `linux/arm/v7`, stays if another entry has exactly the platform of the new image.
 fn is_replaced_by(old: &Descriptor, image: &Descriptor, existing: &Index) -> bool {
     let variant = |entry: &Descriptor| entry.platform.as_ref().map(|platform| platform.variant.clone());
     let has_exact = || existing.manifests.iter().any(|old| !old.is_attestation() && old.platform == image.platform);
     is_same_platform(image, old) && (variant(old) == variant(image) || !has_exact())
 }
 
-/// Whether an old entry is this image, listed without a platform.
+/// Whether an old entry lists the same image without a platform.
 fn is_without_platform(image: &Descriptor, old: &Descriptor) -> bool {
     old.platform.is_none() && image.digest == old.digest
 }
 
-/// An entry that is taken out, wherever it is by then.
+/// An entry to remove, which is identified again each time the index is read.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Chosen {
-    /// The images for exactly this platform; the one that was there at first.
+    /// The images for exactly this platform; the digest is that of the image when it was chosen.
     Platform(Platform, Digest),
-    /// All with a digest.
+    /// All entries with a digest.
     Digest(Digest),
 }
 
-/// Why a selector does not stand for one image.
+/// Why a selector does not match exactly one image.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum SelectorProblem {
     /// No entry has the digest.
-    #[error("it holds no entry with digest {0}")]
+    #[error("it has no entry with digest {0}")]
     NoDigest(Digest),
     /// No entry is for the platform.
-    #[error("it holds no entry for {wanted}; it holds {existing}{}", suggestion(.wanted))]
+    #[error("it has no entry for {wanted}; its platforms: {existing}{}", suggestion(.wanted))]
     NoPlatform {
         /// The platform of the selector.
         wanted: Box<Platform>,
-        /// The platforms that the index has.
+        /// The platforms in the index.
         existing: UntrustedText,
     },
     /// Several different images are for the platform.
-    #[error("it holds {} images for {wanted}: {}", .digests.len(), .digests.join(", "))]
+    #[error("it has {} images for {wanted}: {}", .digests.len(), .digests.join(", "))]
     Several {
         /// The platform of the selector.
         wanted: Box<Platform>,
@@ -151,11 +152,11 @@ pub enum SelectorProblem {
     },
 }
 
-/// What the selectors stand for in an index. `named` is the same index, with the platforms of configs for entries that
-/// have none.
+/// Finds the entries that the selectors match. `named` is the same index, with the platforms of configs for entries
+/// that have no platform.
 ///
 /// # Errors
-/// Every selector that does not stand for one image.
+/// The problem of each selector that does not match exactly one image.
 pub(super) fn choose(
     existing: &Index,
     named: &Index,
@@ -164,7 +165,7 @@ pub(super) fn choose(
     let (mut chosen, mut problems) = (Vec::new(), Vec::new());
     for selector in selectors {
         match choose_one(existing, named, selector) {
-            Ok(found) => chosen.push(found),
+            Ok(entry) => chosen.push(entry),
             Err(problem) => problems.push(problem),
         }
     }
@@ -192,27 +193,27 @@ fn choose_one(existing: &Index, named: &Index, selector: &Selector) -> Result<Ch
                 None => Ok(Chosen::Digest(entry.digest.clone())),
             }
         }
-        found => {
-            let digests = found.iter().map(|(_, entry)| entry.digest.to_string()).collect();
+        images => {
+            let digests = images.iter().map(|(_, entry)| entry.digest.to_string()).collect();
             Err(SelectorProblem::Several { wanted: Box::new(wanted.clone()), digests })
         }
     }
 }
 
-/// The index without what was chosen, as far as it is there, and without the attestations of that; nothing if no image
-/// would be left.
+/// Removes the chosen entries, if present, and their attestations. Returns `None` if the index would have no images
+/// left.
 pub(super) fn without(existing: &Index, chosen: &[Chosen]) -> Option<Index> {
-    let goes = |entry: &Descriptor| {
+    let is_chosen = |entry: &Descriptor| {
         chosen.iter().any(|chosen| match chosen {
             Chosen::Digest(digest) => entry.digest == *digest,
             Chosen::Platform(platform, _) => !entry.is_attestation() && entry.platform.as_ref() == Some(platform),
         })
     };
-    if !existing.manifests.iter().any(goes) {
+    if !existing.manifests.iter().any(is_chosen) {
         return Some(existing.clone());
     }
-    let left = existing.manifests.iter().filter(|entry| !goes(entry));
-    let (attestations, images): (Vec<_>, Vec<_>) = left.partition(|entry| entry.is_attestation());
+    let remaining = existing.manifests.iter().filter(|entry| !is_chosen(entry));
+    let (attestations, images): (Vec<_>, Vec<_>) = remaining.partition(|entry| entry.is_attestation());
     let mut manifests: Vec<Descriptor> = images.into_iter().cloned().collect();
     if manifests.is_empty() {
         return None;
@@ -221,18 +222,18 @@ pub(super) fn without(existing: &Index, chosen: &[Chosen]) -> Option<Index> {
     Some(Index { manifests, ..existing.clone() })
 }
 
-/// Adds the attestations of these images, each once.
+/// Adds the attestations that belong to these images, each once.
 fn attach<'a>(images: &mut Vec<Descriptor>, attestations: impl Iterator<Item = &'a Descriptor>) {
-    let here: HashSet<String> = images.iter().map(|image| image.digest.to_string()).collect();
+    let digests: HashSet<String> = images.iter().map(|image| image.digest.to_string()).collect();
     let mut seen: HashSet<&Digest> = HashSet::new();
     for entry in attestations {
-        if image_of(entry).is_none_or(|image| here.contains(image.as_str())) && seen.insert(&entry.digest) {
+        if image_of(entry).is_none_or(|image| digests.contains(image.as_str())) && seen.insert(&entry.digest) {
             images.push(entry.clone());
         }
     }
 }
 
-/// The digest of the image that an attestation speaks of.
+/// Returns the digest of the image that an attestation describes.
 fn image_of(attestation: &Descriptor) -> Option<&UntrustedText> {
     attestation.annotations.get(REFERENCE_DIGEST)
 }

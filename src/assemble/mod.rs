@@ -1,4 +1,4 @@
-//! The main job: resolve every source, make the plan, apply it.
+//! Assembles an index: resolves every source, makes the plan and writes it.
 
 mod apply;
 mod check;

@@ -4,26 +4,26 @@ use super::Selector;
 use crate::image::Location;
 use crate::store::IfMatch;
 
-/// A write that other writers have begun is over by then in almost every case.
+/// The default settling time. Almost every write of another writer completes within it.
 const DEFAULT_SETTLE: Duration = Duration::from_secs(1);
 
-/// How to push.
+/// Options of [`push`](super::push).
 #[derive(Debug, Clone)]
 pub struct PushOptions {
-    /// Leave out sources of which the registry says that they do not exist, unless all are missing. Defaults to false.
+    /// Leave out sources that do not exist, unless all are missing. Defaults to false.
     pub ignore_missing: bool,
-    /// Write tags that point at the index already. Defaults to false.
+    /// Write tags even if they point at the index already. Defaults to false.
     pub force: bool,
-    /// Write the target only if its tag points at this, or at the new index already. Defaults to no condition.
+    /// Write the target only if its tag meets this precondition or points at the new index already. Defaults to `None`.
     pub if_match: Option<IfMatch>,
-    /// Return only when every tag that was written reads back with the index's digest. Defaults to false.
+    /// Return only after every written tag resolves to the index's digest. Defaults to false.
     pub wait: bool,
     /// Treat a [`Warning`](crate::event::Warning) as an error. Defaults to false.
     pub strict: bool,
-    /// Write nothing; the report says what would be done. Defaults to false.
+    /// Report what would be written, without writing. Defaults to false.
     pub dry_run: bool,
-    /// When the target's index is changed and not replaced: how long other writers may take to end what they have begun.
-    /// The tag is read back after that. Defaults to 1 s.
+    /// The settling time when the target's index is changed rather than replaced: how long to wait for other writers to
+    /// complete their writes before the tag is read back. Defaults to 1 s.
     pub settle: Duration,
 }
 
@@ -41,23 +41,24 @@ impl Default for PushOptions {
     }
 }
 
-/// Which entries to remove, and from where.
+/// The entries to remove, and their index.
 #[derive(Debug, Clone)]
 pub struct RemoveRequest {
     /// The tag of the index.
     pub target: Location,
-    /// The entries.
+    /// Selects the entries to remove.
     pub selectors: Vec<Selector>,
 }
 
-/// How to remove entries.
+/// Options of [`remove`](super::remove).
 #[derive(Debug, Clone)]
 pub struct RemoveOptions {
-    /// Write only if the tag points at this. Defaults to no condition.
+    /// Write only if the tag meets this precondition. Defaults to `None`.
     pub if_match: Option<IfMatch>,
-    /// Write nothing; the report says what would be done. Defaults to false.
+    /// Report what would be written, without writing. Defaults to false.
     pub dry_run: bool,
-    /// How long other writers may take to end what they have begun. The tag is read back after that. Defaults to 1 s.
+    /// The settling time: how long to wait for other writers to complete their writes before the tag is read back.
+    /// Defaults to 1 s.
     pub settle: Duration,
 }
 

@@ -21,11 +21,11 @@ use crate::image::{
 use crate::spec::{Attestations, Form, Spec};
 use crate::store::SourceManifest;
 
-/// An index as it will be written, as a value: no manifest is pushed before the whole plan exists.
+/// An index as it will be written. The plan is complete before any manifest is pushed.
 #[derive(Debug, Clone)]
 #[non_exhaustive]
 pub struct Plan {
-    /// Where the index goes.
+    /// The target of the index.
     pub target: Location,
     /// Type, digest and size of the index.
     pub descriptor: Descriptor,
@@ -41,9 +41,9 @@ pub struct Plan {
     pub subject: Option<Box<Descriptor>>,
     /// The index's own annotations.
     pub annotations: Annotations,
-    /// What is likely to be a mistake.
+    /// Likely mistakes.
     pub warnings: Vec<Warning>,
-    /// What has to be placed in the target's repository before the index, each digest once.
+    /// The manifests that the target's repository needs before the index, each digest once.
     pub(super) children: Vec<SourceManifest>,
 }
 
@@ -53,13 +53,13 @@ pub struct Plan {
 pub struct PlannedEntry {
     /// The entry as it is written.
     pub descriptor: Descriptor,
-    /// The source that it comes from, as the spec names it; `None` for an entry that the target has already.
+    /// The source of the entry, as the spec names it; `None` for an existing entry of the target.
     pub source: Option<Location>,
-    /// What it changes at the target; `None` if the target was not read.
+    /// How the entry changes the target; `None` if the target was not read.
     pub change: Option<Change>,
 }
 
-/// Where the entries of a plan come from.
+/// The sources of the entries of a plan.
 #[derive(Clone, Copy, Default)]
 struct Sources<'a> {
     resolved: Option<&'a Resolved>,
@@ -67,7 +67,7 @@ struct Sources<'a> {
 }
 
 impl Plan {
-    /// Makes the plan. The same sources, and the same `existing` if the spec appends, give the same plan.
+    /// Makes the plan. Depends only on the spec, its sources and, if the spec appends, `existing`.
     pub(super) fn new(
         spec: &Spec,
         resolved: &Resolved,
@@ -80,11 +80,11 @@ impl Plan {
             return Err(empty());
         }
         check_platforms(spec, &resolved.images)?;
-        let mut index = Self::given(spec, resolved);
+        let mut index = Self::index_of_sources(spec, resolved);
         if spec.append {
             check_appendable(target, existing)?;
-            let nothing = Index::default();
-            index = merge::append(existing.manifest().map_or(&nothing, |existing| &existing.index), &index);
+            let empty = Index::default();
+            index = merge::append(existing.manifest().map_or(&empty, |existing| &existing.index), &index);
         }
         if spec.attestations == Attestations::Drop {
             index.manifests.retain(|entry| !entry.is_attestation());
@@ -99,8 +99,8 @@ impl Plan {
         Ok(Self { warnings, ..plan })
     }
 
-    /// The plan to replace an index that the target has by this one, which was made of it.
-    pub(super) fn of_index(
+    /// Returns the plan to replace the target's existing index with `index`, a changed version of it.
+    pub(super) fn amended(
         target: &Location,
         kind: IndexKind,
         index: Index,
@@ -109,21 +109,22 @@ impl Plan {
         Self::write(target, kind, index, existing, true, Sources::default())
     }
 
-    /// The plan of what a target has, unchanged; `resolved` may name sources of it.
+    /// Returns the plan of the target's existing index, unchanged. Entries that come from `resolved` name their
+    /// sources.
     pub(super) fn unchanged(
         target: &Location,
         existing: &Existing,
         resolved: Option<&Resolved>,
     ) -> Result<Self, PlanError> {
-        let found = existing.manifest().ok_or_else(|| PlanError::Empty { target: target.clone() })?;
-        let (descriptor, bytes) = (found.descriptor.clone(), found.bytes.clone());
+        let manifest = existing.manifest().ok_or_else(|| PlanError::Empty { target: target.clone() })?;
+        let (descriptor, bytes) = (manifest.descriptor.clone(), manifest.bytes.clone());
         let sources = Sources { resolved, children: &[] };
-        let plan = Self::with_entries(target, descriptor, bytes, found.index.clone(), existing, sources);
-        Ok(Self { warnings: check::of_entries(&found.index.manifests), ..plan })
+        let plan = Self::with_entries(target, descriptor, bytes, manifest.index.clone(), existing, sources);
+        Ok(Self { warnings: check::check_entries(&manifest.index.manifests), ..plan })
     }
 
-    /// What the spec and its sources say of the index, whatever the target has.
-    pub(super) fn given(spec: &Spec, resolved: &Resolved) -> Index {
+    /// Returns the index of the spec and its sources, without the target's existing content.
+    pub(super) fn index_of_sources(spec: &Spec, resolved: &Resolved) -> Index {
         Index {
             artifact_type: spec.artifact_type.clone(),
             manifests: resolved.all().map(|image| image.entry.clone()).collect(),
@@ -132,7 +133,7 @@ impl Plan {
         }
     }
 
-    /// The index as a value.
+    /// Returns the index as a value.
     #[must_use]
     pub fn index(&self) -> Index {
         Index {
@@ -143,7 +144,7 @@ impl Plan {
         }
     }
 
-    /// The index itself, as a manifest that is pushed by digest before its tags.
+    /// Returns the index itself, as a manifest to push by digest before its tags.
     pub(super) fn as_child(&self) -> SourceManifest {
         SourceManifest {
             location: self.target.with_digest(self.descriptor.digest.clone()),
@@ -153,7 +154,7 @@ impl Plan {
         }
     }
 
-    /// The plan, compared with something else that the target has, or had.
+    /// Compares the plan with other content of the target instead.
     pub(super) fn compared_with(mut self, existing: &Existing) -> Self {
         let before: &[Descriptor] = match existing {
             Existing::Unread => return self,
@@ -167,7 +168,8 @@ impl Plan {
         Self { removed: Some(removed), ..self }
     }
 
-    /// Writes the bytes of an index. If `amends`, what another program wrote stays as it is where nothing changes.
+    /// Encodes an index. If `amends`, keeps the bytes of an unchanged existing index, and the unknown fields of a
+    /// changed one.
     fn write(
         target: &Location,
         kind: IndexKind,
@@ -178,16 +180,16 @@ impl Plan {
     ) -> Result<Self, PlanError> {
         if kind == IndexKind::Docker {
             check_docker(target, &index)?;
-            index.manifests.iter_mut().for_each(Descriptor::keep_what_docker_has);
+            index.manifests.iter_mut().for_each(Descriptor::clear_oci_fields);
         }
-        let kept = existing.manifest().filter(|_| amends);
+        let amended = existing.manifest().filter(|_| amends);
         let (descriptor, bytes) =
-            match kept {
+            match amended {
                 Some(ExistingManifest {
                     descriptor, bytes, index: before, kind: before_kind, is_index: true, ..
                 }) if (before, *before_kind) == (&index, kind) => (descriptor.clone(), bytes.clone()),
                 _ => {
-                    let bytes: Bytes = written(kind, &index, kept)
+                    let bytes: Bytes = encode(kind, &index, amended)
                         .map_err(|reason| PlanError::Unwritable { target: target.clone(), reason: reason.into() })?
                         .into();
                     let size = bytes.len() as u64;
@@ -210,14 +212,14 @@ impl Plan {
     ) -> Self {
         let key = |entry: &Descriptor| (entry.digest.clone(), entry.platform.clone());
         let images = sources.resolved.into_iter().flat_map(Resolved::all);
-        let origin: HashMap<_, &Location> = images.map(|image| (key(&image.entry), &image.source)).collect();
-        let here: HashSet<&Digest> = index.manifests.iter().map(|entry| &entry.digest).collect();
-        let children = sources.children.iter().filter(|child| here.contains(&child.descriptor.digest));
+        let source_of: HashMap<_, &Location> = images.map(|image| (key(&image.entry), &image.source)).collect();
+        let digests: HashSet<&Digest> = index.manifests.iter().map(|entry| &entry.digest).collect();
+        let children = sources.children.iter().filter(|child| digests.contains(&child.descriptor.digest));
         let mut children: Vec<SourceManifest> = children.cloned().collect();
-        // Images first, as in the index.
+        // Push images before attestations, in the order of the index.
         children.sort_by_key(|child| child.descriptor.is_attestation());
         let entry = |descriptor: Descriptor| PlannedEntry {
-            source: origin.get(&key(&descriptor)).copied().cloned(),
+            source: source_of.get(&key(&descriptor)).copied().cloned(),
             descriptor,
             change: None,
         };
@@ -237,59 +239,59 @@ impl Plan {
     }
 }
 
-/// Checks that what the target has can be appended to.
+/// Checks that entries can be added to the target's existing content.
 fn check_appendable(target: &Location, existing: &Existing) -> Result<(), PlanError> {
     let Some(existing) = existing.manifest() else { return Ok(()) };
     let reason = if let Some(reason) = &existing.no_platform {
-        format!("it holds one image, of which nobody can say what platform it is for: {reason}")
+        format!("it is a single image of unknown platform: {reason}")
     } else if existing.index.manifests.iter().any(|entry| media_type::is_blob(&entry.media_type)) {
-        "it lists blobs, as build caches do, which a push cannot change".to_owned()
+        "it lists blobs, like a build cache, and a push cannot change such an index".to_owned()
     } else {
         return Ok(());
     };
     Err(PlanError::Unamendable { target: target.clone(), reasons: vec![reason.into()] })
 }
 
-/// Checks that a Docker manifest list has a place for all that the index has.
+/// Checks that the index has no fields that Docker manifest lists do not have.
 fn check_docker(target: &Location, index: &Index) -> Result<(), PlanError> {
-    let has = [
+    let fields = [
         ("annotations", !index.annotations.is_empty()),
         ("artifactType", index.artifact_type.is_some()),
         ("subject", index.subject.is_some()),
     ];
-    match has.iter().find(|(_, has)| *has) {
-        Some((what, _)) => Err(PlanError::NotDockers { target: target.clone(), what }),
+    match fields.iter().find(|(_, is_set)| *is_set) {
+        Some((field, _)) => Err(PlanError::UnsupportedByDocker { target: target.clone(), field }),
         None => Ok(()),
     }
 }
 
-/// What is likely to be a mistake in an index of these images and entries.
+/// Returns all warnings about an index of these images and entries.
 fn warnings(spec: &Spec, images: &[SourceImage], kind: IndexKind, entries: &[Descriptor]) -> Vec<Warning> {
     let mut warnings: Vec<Warning> = spec.warnings.iter().cloned().map(Warning::Spec).collect();
-    warnings.extend(check::of_sources(spec, images));
-    warnings.extend(check::of_images(spec, images, kind));
-    // A Docker list of OCI images is warned of once.
-    let is_said = warnings.iter().any(|warning| matches!(warning, Warning::OciInDockerList { .. }));
-    let of_entries = check::of_entries(entries).into_iter();
-    warnings.extend(of_entries.filter(|warning| !is_said || !matches!(warning, Warning::MixedTypes { .. })));
+    warnings.extend(check::check_sources(spec, images));
+    warnings.extend(check::check_images(spec, images, kind));
+    // Report OCI images in a Docker manifest list only once.
+    let is_reported = warnings.iter().any(|warning| matches!(warning, Warning::OciInDockerList { .. }));
+    let of_entries = check::check_entries(entries).into_iter();
+    warnings.extend(of_entries.filter(|warning| !is_reported || !matches!(warning, Warning::MixedTypes { .. })));
     warnings
 }
 
-/// The bytes of an index. If it changes one that has unknown fields, these are kept.
-fn written(kind: IndexKind, index: &Index, changed: Option<&ExistingManifest>) -> Result<Vec<u8>, String> {
-    let unknown = match changed {
-        Some(existing) if existing.is_index => UnknownFields::of(&existing.bytes, &existing.index),
+/// Encodes an index, with the unknown fields of the index that it amends.
+fn encode(kind: IndexKind, index: &Index, amended: Option<&ExistingManifest>) -> Result<Vec<u8>, String> {
+    let unknown = match amended {
+        Some(existing) if existing.is_index => UnknownFields::parse(&existing.bytes, &existing.index),
         _ => return index_bytes(kind, index).map_err(|error| error.to_string()),
     };
     if unknown.is_empty() {
         return index_bytes(kind, index).map_err(|error| error.to_string());
     }
     let mut value = index_json(kind, index).map_err(|error| error.to_string())?;
-    unknown.put_into(&mut value, &index.manifests);
+    unknown.restore(&mut value, &index.manifests);
     to_go_json(&value, "  ").map_err(|error| error.to_string())
 }
 
-/// Which form an index takes.
+/// Returns the kind of index to write.
 fn kind(form: Form, existing: &Existing, entries: &[Descriptor]) -> IndexKind {
     let is_docker =
         |entry: &Descriptor| matches!(&*entry.media_type, media_type::DOCKER_MANIFEST | media_type::DOCKER_LIST);
@@ -309,7 +311,7 @@ fn check_platforms(spec: &Spec, images: &[SourceImage]) -> Result<(), PlanError>
     for image in images {
         let Some(platform) = &image.entry.platform else { continue };
         let others = seen.entry(platform).or_default();
-        // Two compressions of one image differ in their marks.
+        // Entries for one platform are allowed if their marks differ, such as two compressions of one image.
         match others.iter().find(|other| !other.entry.has_other_marks(&image.entry)) {
             Some(first) => clashes.push((platform.clone(), name(first), name(image))),
             None => others.push(image),

@@ -12,26 +12,25 @@ use super::report::PushReport;
 use crate::image::{Index, Location};
 use crate::store::{Error as StoreError, Publication, Run, Store, TagTarget};
 
-/// Removes entries, with their attestations, from the index that a tag points at. The images stay in the repository.
+/// Removes entries and their attestations from the index that a tag points at. The images stay in the repository.
 ///
 /// # Errors
-/// The tag is not that of an index; a selector stands for no entry, or for several images; no image would be left; or a
+/// The tag does not point at an index, a selector matches no entry or several images, no image would be left, or a
 /// write failed.
 pub async fn remove(store: &Store, request: &RemoveRequest, options: &RemoveOptions) -> Result<PushReport, Error> {
     let RemoveRequest { target, selectors } = request;
     let (run, log) = (Run::new(store, options.dry_run), Log::new(store, target, options.dry_run));
     let _intent = store.will_push(target);
     let existing = Existing::read(store, target).await.map_err(Error::Target)?;
-    let unamendable = |reason: &str| PlanError::Unamendable { target: target.clone(), reasons: vec![reason.into()] };
     let chosen = match existing.manifest() {
-        Some(found) if found.is_index => {
-            let named = named(store, target, &found.index, selectors).await.map_err(Error::Target)?;
-            let named = named.as_ref().unwrap_or(&found.index);
-            let chosen = merge::choose(&found.index, named, selectors);
+        Some(manifest) if manifest.is_index => {
+            let named = with_platforms(store, target, &manifest.index, selectors).await.map_err(Error::Target)?;
+            let named = named.as_ref().unwrap_or(&manifest.index);
+            let chosen = merge::choose(&manifest.index, named, selectors);
             chosen.map_err(|problems| PlanError::Selectors { target: target.clone(), problems })?
         }
-        Some(_) => return Err(unamendable("it is one image, not an index").into()),
-        None => return Err(unamendable("it does not exist").into()),
+        Some(_) => return Err(unamendable(target, "it is a single image, not an index").into()),
+        None => return Err(unamendable(target, "it does not exist").into()),
     };
     let removal = Removal { target, chosen: &chosen };
     if options.dry_run {
@@ -52,8 +51,13 @@ pub async fn remove(store: &Store, request: &RemoveRequest, options: &RemoveOpti
     Ok(PushReport::new(plan.compared_with(&existing), published.tags, &log, false))
 }
 
-/// The index with the platforms of configs where its entries have none, if a selector needs them.
-async fn named(
+fn unamendable(target: &Location, reason: &str) -> PlanError {
+    PlanError::Unamendable { target: target.clone(), reasons: vec![reason.into()] }
+}
+
+/// Adds the platforms from configs to entries without a platform, if a selector needs them. Returns `None` if the index
+/// needs no change.
+async fn with_platforms(
     store: &Store,
     target: &Location,
     index: &Index,
@@ -69,7 +73,7 @@ async fn named(
     Ok(None)
 }
 
-/// Entries that are removed.
+/// The removal of entries from an index.
 struct Removal<'a> {
     target: &'a Location,
     chosen: &'a [Chosen],
@@ -78,12 +82,10 @@ struct Removal<'a> {
 impl Edit for Removal<'_> {
     fn plan(&self, existing: &Existing) -> Result<Plan, PlanError> {
         let target = self.target;
-        let unamendable =
-            |reason: &str| PlanError::Unamendable { target: target.clone(), reasons: vec![reason.into()] };
-        let found = existing.manifest().ok_or_else(|| unamendable("it does not exist any more"))?;
-        let index = merge::without(&found.index, self.chosen);
-        let index = index.ok_or_else(|| unamendable("no image would be left in it; delete the tag instead"))?;
-        Plan::of_index(target, found.kind, index, existing)
+        let manifest = existing.manifest().ok_or_else(|| unamendable(target, "it no longer exists"))?;
+        let index = merge::without(&manifest.index, self.chosen);
+        let index = index.ok_or_else(|| unamendable(target, "no image would be left; delete the tag instead"))?;
+        Plan::amended(target, manifest.kind, index, existing)
     }
 
     fn still_applied(&self, existing: &Existing, _: &Existing) -> bool {

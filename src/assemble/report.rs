@@ -4,61 +4,61 @@ use crate::event::{BlobOutcome, Skipped, Step};
 use crate::image::Digest;
 use crate::store::TagReport;
 
-/// What became of an index, or in a dry run what would become of it.
+/// The result of pushing an index, predicted in a dry run.
 #[derive(Debug, Clone)]
 #[non_exhaustive]
 pub struct PushReport {
-    /// What the index consists of.
+    /// The content of the index.
     pub plan: Plan,
-    /// What became of each tag, in the order in which they are written: the target, then the further tags.
+    /// The outcome for each tag, in the order in which they are written: the target, then the further tags.
     pub tags: Vec<TagReport>,
     /// Sources that were left out.
     pub skipped: Vec<Skipped>,
-    /// What was placed in the target's repository for the index.
+    /// The content that the target's repository got for the index.
     pub placement: Placement,
-    /// Whether nothing was written.
+    /// Whether this is the prediction of a dry run.
     pub dry_run: bool,
 }
 
 impl PushReport {
     pub(super) fn new(plan: Plan, tags: Vec<TagReport>, log: &Log, dry_run: bool) -> Self {
         let (steps, skipped) = log.snapshot();
-        Self { plan, tags, skipped, placement: Placement::of(&steps), dry_run }
+        Self { plan, tags, skipped, placement: Placement::new(&steps), dry_run }
     }
 
-    /// Whether any tag was moved, or would be.
+    /// Whether any tag was written, or would be.
     #[must_use]
-    pub fn has_moved(&self) -> bool {
+    pub fn has_written_tags(&self) -> bool {
         self.tags.iter().any(|tag| tag.outcome.is_written())
     }
 }
 
-/// A number of blobs, and their size.
+/// The number and total size of blobs.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct BlobStats {
-    /// How many blobs.
+    /// The number of blobs.
     pub blobs: usize,
-    /// Their size together, in bytes.
+    /// The total size in bytes.
     pub bytes: u64,
 }
 
-/// What was placed in a repository. What another index of the same run placed there is not counted again.
+/// The content that a repository got. Content that another index of the same run wrote is not counted again.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Placement {
-    /// Blobs that the repository had.
+    /// Blobs that the repository had already.
     pub existing: BlobStats,
-    /// Blobs that the registry took from another of its repositories.
+    /// Blobs that the registry mounted from another repository.
     pub mounted: BlobStats,
-    /// Blobs that were sent.
+    /// Blobs that were uploaded.
     pub uploaded: BlobStats,
     /// Manifests of images and attestations that were written.
     pub manifests: Vec<Digest>,
 }
 
 impl Placement {
-    fn of(steps: &[Step]) -> Self {
+    fn new(steps: &[Step]) -> Self {
         let mut placement = Self::default();
         for step in steps {
             match step {

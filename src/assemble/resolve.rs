@@ -1,4 +1,4 @@
-//! Gives every image of an index its platform.
+//! Determines the platform of every image of an index.
 
 use std::collections::HashSet;
 use std::sync::Arc;
@@ -18,7 +18,7 @@ use crate::single_flight::SingleFlight;
 use crate::spec::{Attestations, Source, Spec, is_possible};
 use crate::store::{SourceManifest, Store};
 
-/// All sources of an index, in its order: images first, then the attestations that came with them.
+/// All resolved sources of an index, in the order of its entries: images, then attestations.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Resolved {
     pub(super) images: Vec<SourceImage>,
@@ -28,20 +28,19 @@ pub(super) struct Resolved {
 }
 
 impl Resolved {
-    /// Images and attestations.
+    /// Returns the images, then the attestations.
     pub(super) fn all(&self) -> impl Iterator<Item = &SourceImage> {
         self.images.iter().chain(&self.attestations)
     }
 }
 
-/// The platforms that configs name, by repository and digest, for all indexes of a run.
+/// The platforms in configs, by repository and digest, for all indexes of a run.
 pub(super) type Configs = SingleFlight<(Location, Digest), Platform, SourceReason>;
 
-/// A source whose manifests are being fetched, for several to wait for.
+/// The fetch of a source's manifests, which several tasks can await.
 pub(super) type Fetching<'a> = Shared<BoxFuture<'a, Result<Arc<Vec<SourceImage>>, SourceReason>>>;
 
-/// The fetch of each source of an index, for several to await. Once one cannot be used, no request for the others is
-/// sent again.
+/// Returns the fetch of each source of an index. After one source fails, requests for the others are not retried.
 pub(super) fn fetch_sources<'a>(
     store: &'a Store,
     sources: &'a Sources,
@@ -59,8 +58,8 @@ pub(super) fn fetch_sources<'a>(
     spec.sources.iter().map(|source| fetch(source).boxed().shared()).collect()
 }
 
-/// The manifests that have to be placed in the target's repository, each once, when all sources are fetched; empty if one
-/// cannot be used.
+/// Waits for all sources, and returns the manifests that are not in the target's repository, each once. Empty if a
+/// source cannot be used.
 pub(super) async fn source_manifests(
     fetching: &[Fetching<'_>],
     spec: &Spec,
@@ -73,8 +72,8 @@ pub(super) async fn source_manifests(
             Ok(images) => {
                 let images = images.iter().filter(|image| !is_dropped(spec, image));
                 let manifests = images.map(|image| &image.manifest);
-                let elsewhere = manifests.filter(|manifest| !manifest.location.same_repository(&spec.target));
-                let new = elsewhere.filter(|manifest| seen.insert(manifest.descriptor.digest.clone()));
+                let external = manifests.filter(|manifest| !manifest.location.same_repository(&spec.target));
+                let new = external.filter(|manifest| seen.insert(manifest.descriptor.digest.clone()));
                 children.extend(new.cloned());
             }
             Err(reason) if skipped(source, &reason, ignore_missing).is_some() => {}
@@ -84,12 +83,12 @@ pub(super) async fn source_manifests(
     children
 }
 
-/// Whether an image does not go into the index.
+/// Whether the spec leaves an image out of the index.
 fn is_dropped(spec: &Spec, image: &SourceImage) -> bool {
     spec.attestations == Attestations::Drop && image.entry.is_attestation()
 }
 
-/// Gives every image its platform, which may take its config, and reports all sources that fail together.
+/// Determines the platform of every image, from its config if needed. Reports all failed sources together.
 pub(super) async fn resolve(
     store: &Store,
     configs: &Configs,
@@ -99,7 +98,7 @@ pub(super) async fn resolve(
     log: &Log,
 ) -> Result<Resolved, ResolveError> {
     let resolver = Resolver { store, configs, spec, strict: options.strict };
-    // A source's configs are fetched as soon as its own manifests are here.
+    // Fetch the configs of a source as soon as its manifests have arrived.
     let outcomes = join_all(spec.sources.iter().zip(fetching).map(async |(source, fetching)| {
         let images = fetching.clone().await?;
         let images = images.iter().filter(|image| !is_dropped(spec, image));
@@ -121,35 +120,35 @@ pub(super) async fn resolve(
     }
     for (source, outcome) in spec.sources.iter().zip(outcomes) {
         match outcome {
-            Ok(images) => images.into_iter().for_each(|image| take(&mut resolved, image, log)),
+            Ok(images) => images.into_iter().for_each(|image| add(&mut resolved, image, log)),
             Err(reason) => problems.extend(problem(source, reason, options.ignore_missing, log)),
         }
     }
     if problems.is_empty() { Ok(resolved) } else { Err(ResolveError { target: spec.target.clone(), problems }) }
 }
 
-fn take(resolved: &mut Resolved, image: SourceImage, log: &Log) {
+fn add(resolved: &mut Resolved, image: SourceImage, log: &Log) {
     log.resolved(image.source.clone(), image.entry.digest.clone());
     let is_attestation = image.entry.is_attestation();
     if is_attestation { &mut resolved.attestations } else { &mut resolved.images }.push(image);
 }
 
-/// The problem of a source that cannot be used, unless it is left out.
+/// Returns the problem of a source that cannot be used, unless the source is skipped.
 fn problem(source: &Source, reason: SourceReason, ignore_missing: bool, log: &Log) -> Option<SourceProblem> {
     let reason = match skipped(source, &reason, ignore_missing) {
         Some(skipped) if is_possible(&source.platform) => {
             log.skipped(skipped);
             return None;
         }
-        // It does not exist because of how its name was made.
+        // The source does not exist because its name was made from an impossible platform.
         Some(_) => unsupported_source(&source.location, &source.platform),
         None => reason,
     };
     Some(SourceProblem { platform: source.platform.clone(), reason })
 }
 
-/// Whether a source is left out for this reason. A source whose own manifest exists, and whose config or child is missing,
-/// is broken and not absent.
+/// Returns the report of a source that is skipped for this reason. A source whose own manifest exists but whose config
+/// or child is missing is broken and never skipped.
 fn skipped(source: &Source, reason: &SourceReason, ignore_missing: bool) -> Option<Skipped> {
     let SourceReason::Missing(error) = reason else { return None };
     let platform = (source.platform != Platform::default()).then(|| source.platform.to_string());
@@ -162,15 +161,15 @@ struct Resolver<'a> {
     store: &'a Store,
     configs: &'a Configs,
     spec: &'a Spec,
-    /// Configs are read even where their platform is not needed, to compare it.
+    /// Whether to read every config and compare its platform, even if the platform is not needed.
     strict: bool,
 }
 
 impl Resolver<'_> {
     async fn resolve(&self, source: &Source, image: &SourceImage) -> Result<SourceImage, SourceReason> {
         let mut image = image.clone();
-        let is_here = image.manifest.location.same_repository(&self.spec.target);
-        if media_type::is_index(&image.entry.media_type) && !is_here {
+        let is_in_target = image.manifest.location.same_repository(&self.spec.target);
+        if media_type::is_index(&image.entry.media_type) && !is_in_target {
             return Err(nested_index(&source.location, &image.entry));
         }
         if image.entry.is_attestation() {
@@ -179,11 +178,11 @@ impl Resolver<'_> {
         let given = match (image.from_index, &image.entry.platform) {
             (false, _) => Some(source.platform.clone()),
             (true, None) => Some(Platform::default()),
-            // The index decides.
+            // The source index declares the platform.
             (true, Some(_)) => None,
         };
         if given.is_some() || self.strict {
-            let is_needed = self.strict || given.as_ref().is_some_and(is_open);
+            let is_needed = self.strict || given.as_ref().is_some_and(is_incomplete);
             image.config_platform = self.config_platform(source, &image.config, is_needed).await?;
         }
         if let Some(given) = given {
@@ -193,7 +192,7 @@ impl Resolver<'_> {
         Ok(image)
     }
 
-    /// The platform that an image's config names. A config that cannot be read matters only if it is needed.
+    /// Returns the platform in an image's config. An unreadable config is an error only if `is_needed`.
     async fn config_platform(
         &self,
         source: &Source,
@@ -205,7 +204,7 @@ impl Resolver<'_> {
         }
         let fetch = config_platform(self.store, &source.location, config);
         let key = (source.location.without_name(), config.digest.clone());
-        match self.configs.get_with(&key, |_| true, SourceReason::counts, fetch).await {
+        match self.configs.get_with(&key, |_| true, SourceReason::is_shareable, fetch).await {
             Ok(platform) => Ok(Some(platform)),
             Err(reason) if is_needed => Err(reason),
             Err(_) => Ok(None),
@@ -213,7 +212,7 @@ impl Resolver<'_> {
     }
 }
 
-/// Reads the platform that a config names.
+/// Reads the platform in a config.
 pub(super) async fn config_platform(
     store: &Store,
     source: &Location,
@@ -225,17 +224,18 @@ pub(super) async fn config_platform(
     let Platform { architecture, os, os_version, os_features, variant } = &config.platform;
     let fields = [architecture, os, os_version, variant].into_iter().chain(os_features);
     if os_features.len() > MAX_FEATURES || fields.into_iter().any(|field| field.len() > MAX_FIELD) {
-        return Err(unusable(format!("{source}: the platform in its config is longer than any")));
+        return Err(unusable(format!("{source}: the platform in its config is too long")));
     }
     Ok(config.platform)
 }
 
-/// Platforms of configs are kept for a whole run: at most this many bytes for a field, and entries of `os.features`.
+/// Maximum bytes of a field of a platform in a config. Limited because platforms are kept for the whole run.
 const MAX_FIELD: usize = 256;
+/// Maximum entries of `os.features` in a config.
 const MAX_FEATURES: usize = 64;
 
-/// What the spec left open comes from the image's config: os and architecture when both are blank, variant,
-/// os.version and os.features each when absent. The result must be a platform that Go knows, as in 2.2.1.
+/// Fills fields that the spec leaves empty from the image's config: os and architecture if both are empty, and each of
+/// variant, os.version and os.features. The result must be a platform that Go knows, as in 2.2.1.
 fn platform(source: &Source, mut platform: Platform, config: Option<Platform>) -> Result<Platform, SourceReason> {
     let source = &source.location;
     if let Some(config) = config {
@@ -245,7 +245,7 @@ fn platform(source: &Source, mut platform: Platform, config: Option<Platform>) -
         return Ok(platform);
     }
     Err(if platform.os.is_empty() && platform.architecture.is_empty() {
-        unusable(format!("{source} does not say what platform it is for; give its platform"))
+        unusable(format!("{source} does not declare a platform; specify its platform"))
     } else {
         unsupported_source(source, &platform)
     })
@@ -255,8 +255,8 @@ fn unsupported_source(source: &Location, platform: &Platform) -> SourceReason {
     unusable(format!("{source}: {}", unsupported(platform)))
 }
 
-/// Whether a config could add anything.
-fn is_open(platform: &Platform) -> bool {
+/// Whether a config could fill a field of the platform.
+fn is_incomplete(platform: &Platform) -> bool {
     let Platform { os, architecture, variant, os_version, os_features } = platform;
     (os.is_empty() && architecture.is_empty()) || variant.is_empty() || os_version.is_empty() || os_features.is_empty()
 }
@@ -282,7 +282,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn fill_takes_only_what_is_open() {
+    fn fill_sets_only_empty_fields() {
         let make = |os: &str, architecture: &str, variant: &str| Platform {
             os: os.into(),
             architecture: architecture.into(),

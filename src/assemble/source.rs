@@ -13,27 +13,27 @@ use crate::single_flight::SingleFlight;
 use crate::spec::{Source, Spec};
 use crate::store::{Error, SourceManifest, Store};
 
-/// An image or attestation of a source, from its fetch to the plan.
+/// A fetched image or attestation of a source.
 #[derive(Debug, Clone)]
 pub(super) struct SourceImage {
-    /// The source that it came from, as the spec names it.
+    /// The source, as the spec names it.
     pub(super) source: Location,
-    /// Its manifest, with what has to be placed at the target.
+    /// The manifest, with the blobs that the target needs.
     pub(super) manifest: SourceManifest,
-    /// Its entry in the index. Its platform and annotations are those of the index that it came in, until the image is
-    /// resolved.
+    /// The image's entry in the index. Until the image is resolved, its platform and annotations are those in the
+    /// source index.
     pub(super) entry: Descriptor,
-    /// Where its config is.
+    /// The descriptor of the config.
     pub(super) config: Descriptor,
-    /// The platform that its config names, once that was read.
+    /// The platform in the config, if the config was read.
     pub(super) config_platform: Option<Platform>,
-    /// Whether it came in an index, which decides on its platform.
+    /// Whether the source is an index, which then determines the image's platform.
     pub(super) from_index: bool,
 }
 
 type FetchedSource = Result<Arc<Vec<SourceImage>>, Error>;
 
-/// The sources of all indexes of a run. Each is fetched once, and kept as long as an index needs it.
+/// The sources of all indexes of a run. Each is fetched once, and cached while an index needs it.
 #[derive(Default)]
 pub(super) struct Sources {
     fetched: SingleFlight<Location, FetchedSource, SourceReason>,
@@ -41,7 +41,7 @@ pub(super) struct Sources {
 }
 
 impl Sources {
-    pub(super) fn of(specs: &[Spec]) -> Self {
+    pub(super) fn new(specs: &[Spec]) -> Self {
         let mut uses = HashMap::new();
         for source in specs.iter().flat_map(|spec| &spec.sources) {
             *uses.entry(source.location.clone()).or_default() += 1;
@@ -49,7 +49,7 @@ impl Sources {
         Self { uses: Mutex::new(uses), ..Self::default() }
     }
 
-    /// The images of a source. That a source does not exist is kept like an answer.
+    /// Returns the images of a source. Caches the result even if the source does not exist.
     pub(super) async fn get(&self, store: &Store, source: &Source) -> Result<Arc<Vec<SourceImage>>, SourceReason> {
         let location = &source.location;
         let fetch = async {
@@ -59,18 +59,18 @@ impl Sources {
                 Ok(fetched) => Ok(Ok(Arc::new(images(store, location, fetched).await?))),
             }
         };
-        let fetched = self.fetched.get_with(location, |_| true, SourceReason::counts, fetch).await?;
+        let fetched = self.fetched.get_with(location, |_| true, SourceReason::is_shareable, fetch).await?;
         fetched.map_err(SourceReason::Missing)
     }
 
-    /// Ends an index's use of its sources. Those that another index needs as well are kept while there is memory for
-    /// them; after that they are fetched again.
+    /// Releases the sources of an index. A source that another index needs stays cached if less than half of the memory
+    /// budget is in use; otherwise it is fetched again.
     pub(super) fn release(&self, spec: &Spec, budget: &Budget) {
         let mut uses = self.uses.lock().unwrap_or_else(PoisonError::into_inner);
         for source in &spec.sources {
-            let Some(left) = uses.get_mut(&source.location) else { continue };
-            *left -= 1;
-            if *left == 0 {
+            let Some(remaining) = uses.get_mut(&source.location) else { continue };
+            *remaining -= 1;
+            if *remaining == 0 {
                 uses.remove(&source.location);
                 self.fetched.forget(&source.location);
             } else if budget.is_half_used() {
@@ -80,11 +80,11 @@ impl Sources {
     }
 }
 
-/// An image is a source of one; an index is one of the images and attestations in it, as it describes them.
+/// Returns the images of a source: the image itself, or the images and attestations of an index with their entries.
 async fn images(store: &Store, source: &Location, fetched: Fetched) -> Result<Vec<SourceImage>, SourceReason> {
     match fetched.manifest {
         Manifest::Image(image) => {
-            // OCI image-spec, "Content Descriptors": the type of an artifact is in its descriptor as well.
+            // OCI image-spec, "Content Descriptors": the descriptor of an artifact also has its type.
             let entry = Descriptor { artifact_type: image.artifact_type.clone(), ..fetched.descriptor };
             Ok(vec![source_image(source, entry, fetched.bytes, *image, false)])
         }
@@ -104,7 +104,7 @@ fn source_image(
     SourceImage { source: source.clone(), manifest, entry, config: image.config, config_platform: None, from_index }
 }
 
-/// An index in an index. It is passed on if it has a platform, and only within its repository.
+/// Returns a nested index as an entry. Only allowed if it has a platform, and only within its repository.
 fn nested(source: &Location, entry: &Descriptor) -> Result<SourceImage, SourceReason> {
     if entry.platform.as_ref().is_none_or(Platform::is_empty) {
         return Err(nested_index(source, entry));
@@ -121,10 +121,10 @@ fn nested(source: &Location, entry: &Descriptor) -> Result<SourceImage, SourceRe
     })
 }
 
-/// Why an index in an index cannot be used.
+/// Returns the reason why a nested index cannot be used.
 pub(super) fn nested_index(source: &Location, entry: &Descriptor) -> SourceReason {
     let digest = &entry.digest;
-    unusable(format!("{source} holds another index, {digest}; name the images of that one as sources instead"))
+    unusable(format!("{source} contains a nested index, {digest}; use the images of that index as sources instead"))
 }
 
 pub(super) fn unusable(reason: String) -> SourceReason {
@@ -144,15 +144,15 @@ async fn image_of_entry(store: &Store, source: &Location, entry: &Descriptor) ->
     }
     if !media_type::is_image(&entry.media_type) {
         let Descriptor { digest, media_type, .. } = entry;
-        let what = if media_type::is_blob(media_type) { "a blob, as build caches do" } else { "no image" };
-        return Err(unusable(format!("{source} cannot be a source: it lists {digest} of type {media_type}, {what}")));
+        let kind = if media_type::is_blob(media_type) { "a blob, like a build cache" } else { "not an image" };
+        return Err(unusable(format!("{source} cannot be a source: it lists {digest} of type {media_type}, {kind}")));
     }
     let fetched = store.fetch_child(source, entry).await?;
     match fetched.manifest {
         Manifest::Image(image) => Ok(source_image(source, entry.clone(), fetched.bytes, *image, true)),
         Manifest::Index(_) => {
             let location = source.with_digest(entry.digest.clone());
-            Err(unusable(format!("{location} is an index where an image is expected")))
+            Err(unusable(format!("{location} is an index, but its entry declares an image")))
         }
     }
 }

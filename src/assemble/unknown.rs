@@ -1,22 +1,22 @@
-//! Fields of an index that this program does not know: a change of the index keeps them. Pure.
+//! Preserves fields of an index that this program does not know when the index is changed. Pure.
 
 use serde_json::{Map, Value};
 
 use crate::image::{Descriptor, Index};
 
-/// The unknown fields of an index, by where they are.
+/// The unknown fields of an index and its entries.
 pub(super) struct UnknownFields {
-    of_index: Map<String, Value>,
-    /// Those of each entry, beside the entry as it was read.
-    of_entries: Vec<(Descriptor, EntryFields)>,
+    index: Map<String, Value>,
+    /// Each entry as it was read, with its unknown fields.
+    entries: Vec<(Descriptor, EntryFields)>,
 }
 
 /// The unknown fields of an entry.
 #[derive(Default)]
 struct EntryFields {
-    own: Map<String, Value>,
-    /// Those of its `platform`, such as `features` in lists that Docker wrote.
-    of_platform: Map<String, Value>,
+    entry: Map<String, Value>,
+    /// The unknown fields of `platform`, such as `features` in manifest lists that Docker wrote.
+    platform: Map<String, Value>,
 }
 
 const INDEX_FIELDS: &[&str] = &["schemaVersion", "mediaType", "artifactType", "manifests", "subject", "annotations"];
@@ -26,52 +26,52 @@ const PLATFORM_FIELDS: &[&str] = &["architecture", "os", "os.version", "os.featu
 
 impl UnknownFields {
     /// Finds the unknown fields in the bytes that `index` was read from.
-    pub(super) fn of(bytes: &[u8], index: &Index) -> Self {
+    pub(super) fn parse(bytes: &[u8], index: &Index) -> Self {
         let mut read: Map<String, Value> = serde_json::from_slice(bytes).unwrap_or_default();
         let entries = match read.get_mut("manifests").map(Value::take) {
             Some(Value::Array(entries)) => entries,
             _ => Vec::new(),
         };
-        let of_entry = |value: Value| {
+        let entry_fields = |value: Value| {
             let Value::Object(mut entry) = value else { return EntryFields::default() };
             let platform = entry.get_mut("platform").map(Value::take);
             let platform = platform.and_then(|platform| platform.as_object().cloned()).unwrap_or_default();
-            EntryFields { own: without(entry, ENTRY_FIELDS), of_platform: without(platform, PLATFORM_FIELDS) }
+            EntryFields { entry: without(entry, ENTRY_FIELDS), platform: without(platform, PLATFORM_FIELDS) }
         };
-        let of_entries = index.manifests.iter().cloned().zip(entries.into_iter().map(of_entry)).collect();
-        Self { of_index: without(read, INDEX_FIELDS), of_entries }
+        let entries = index.manifests.iter().cloned().zip(entries.into_iter().map(entry_fields)).collect();
+        Self { index: without(read, INDEX_FIELDS), entries }
     }
 
     /// Whether the index has no unknown fields.
     pub(super) fn is_empty(&self) -> bool {
-        self.of_index.is_empty()
-            && self.of_entries.iter().all(|(_, entry)| entry.own.is_empty() && entry.of_platform.is_empty())
+        self.index.is_empty()
+            && self.entries.iter().all(|(_, fields)| fields.entry.is_empty() && fields.platform.is_empty())
     }
 
-    /// Moves the fields into an index as it will be written, whose entries are `entries`: its own, and those of each
-    /// entry that still is the same image for the same platform.
-    pub(super) fn put_into(mut self, written: &mut Value, entries: &[Descriptor]) {
+    /// Adds the unknown fields to `written`, the JSON of an index with these `entries`: the fields of the index, and
+    /// those of each entry that is still the same image for the same platform.
+    pub(super) fn restore(mut self, written: &mut Value, entries: &[Descriptor]) {
         let Some(written) = written.as_object_mut() else { return };
         if let Some(Value::Array(manifests)) = written.get_mut("manifests") {
             for (value, entry) in manifests.iter_mut().zip(entries) {
                 let fields = self.take(entry);
                 let Some(value) = value.as_object_mut() else { continue };
                 if let Some(platform) = value.get_mut("platform").and_then(Value::as_object_mut) {
-                    platform.extend(fields.of_platform);
+                    platform.extend(fields.platform);
                 }
-                value.extend(fields.own);
+                value.extend(fields.entry);
             }
         }
-        written.extend(self.of_index);
+        written.extend(self.index);
     }
 
     fn take(&mut self, entry: &Descriptor) -> EntryFields {
         let is_same = |old: &Descriptor| {
             old.digest == entry.digest && old.platform == entry.platform && !old.has_other_marks(entry)
         };
-        // Taken out, as an entry may be listed twice.
-        let found = self.of_entries.iter().position(|(old, _)| is_same(old));
-        found.map(|place| self.of_entries.remove(place).1).unwrap_or_default()
+        // Remove the match, because the index may list the same entry twice.
+        let position = self.entries.iter().position(|(old, _)| is_same(old));
+        position.map(|position| self.entries.remove(position).1).unwrap_or_default()
     }
 }
 
@@ -88,7 +88,7 @@ mod tests {
     use crate::assemble::merge::tests::{digest, entries};
 
     #[test]
-    fn unknown_fields_stay_where_they_were() {
+    fn unknown_fields_stay_with_the_index_and_its_unchanged_entries() {
         let read = json!({
             "schemaVersion": 2, "x-index": {"a": [1]},
             "manifests": [
@@ -98,7 +98,7 @@ mod tests {
             ],
         });
         let existing = Index { manifests: entries("a1 linux/amd64, a2"), ..Index::default() };
-        let unknown = UnknownFields::of(read.to_string().as_bytes(), &existing);
+        let unknown = UnknownFields::parse(read.to_string().as_bytes(), &existing);
         assert!(!unknown.is_empty());
         for (now, expected) in [
             (
@@ -119,15 +119,15 @@ mod tests {
                 json!({"manifests": [{"platform": {"os": "linux"}}, {}], "x-index": {"a": [1]}}),
             ),
         ] {
-            let unknown = UnknownFields::of(read.to_string().as_bytes(), &existing);
+            let unknown = UnknownFields::parse(read.to_string().as_bytes(), &existing);
             let mut written = json!({"manifests": [{"platform": {"os": "linux"}}, {}]});
-            unknown.put_into(&mut written, &entries(now));
+            unknown.restore(&mut written, &entries(now));
             assert_eq!(written, expected, "{now}");
         }
     }
 
     #[test]
-    fn an_index_of_known_fields_has_no_others() {
+    fn known_fields_and_invalid_json_have_no_unknown_fields() {
         let existing = Index { manifests: entries("a1 linux/amd64"), ..Index::default() };
         let known = json!({
             "schemaVersion": 2, "mediaType": "m", "artifactType": "a", "subject": {}, "annotations": {},
@@ -137,9 +137,9 @@ mod tests {
                 "platform": {"architecture": "amd64", "os": "linux", "os.version": "", "os.features": [], "variant": ""},
             }],
         });
-        assert!(UnknownFields::of(known.to_string().as_bytes(), &existing).is_empty());
-        for odd in ["", "[]", "{}", r#"{"manifests": 7}"#, r#"{"manifests": [7]}"#] {
-            assert!(UnknownFields::of(odd.as_bytes(), &existing).is_empty(), "{odd}");
+        assert!(UnknownFields::parse(known.to_string().as_bytes(), &existing).is_empty());
+        for text in ["", "[]", "{}", r#"{"manifests": 7}"#, r#"{"manifests": [7]}"#] {
+            assert!(UnknownFields::parse(text.as_bytes(), &existing).is_empty(), "{text}");
         }
     }
 }

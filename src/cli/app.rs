@@ -1,4 +1,4 @@
-//! The program: reads the command line, runs a command and turns its outcome into output and an exit code.
+//! The program: parses the command line, runs a command and turns its result into output and an exit code.
 
 use std::ffi::OsString;
 use std::process::ExitCode;
@@ -16,10 +16,10 @@ use super::secrets::ArgumentSecrets;
 use super::session::Session;
 use super::{arguments, credentials, from_args};
 
-/// Windows gives the first thread of a process a megabyte, which a debug build needs more than.
+/// Stack size of the main thread, in bytes. Windows gives the first thread 1 MiB, which is too small for a debug build.
 const STACK: usize = 8 << 20;
 
-/// Runs the command line of this process; gives its exit code.
+/// Runs the command line of this process and returns its exit code.
 pub fn main() -> ExitCode {
     let status = match std::thread::Builder::new().name("main".into()).stack_size(STACK).spawn(run) {
         Ok(thread) => thread.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)),
@@ -47,7 +47,7 @@ fn parse(args: Vec<OsString>) -> Result<Cli, clap::Error> {
     Ok(cli)
 }
 
-/// Runs the command, and prints its results or why it failed.
+/// Runs the command and prints its results or its failure.
 fn execute(cli: Cli, console: Console) -> ExitStatus {
     let Cli { global, command: chosen } = cli;
     let console = Arc::new(console.with_options(global.console_options()));
@@ -55,9 +55,9 @@ fn execute(cli: Cli, console: Console) -> ExitStatus {
     let name = chosen.as_ref().map(|chosen| chosen.name());
     let output = chosen.map_or(Ok(CommandOutput::Help), |chosen| chosen.run(&session));
     let printed = output.and_then(|output| match output {
-        // With credentials, the command was probably forgotten.
+        // Credentials without a command: the user probably forgot the command.
         CommandOutput::Help if session.global.has_credentials() => {
-            Ok(refuse(&command().error(ErrorKind::MissingSubcommand, "a command is missing"), &console))
+            Ok(refuse(&command().error(ErrorKind::MissingSubcommand, "no command given"), &console))
         }
         CommandOutput::Help => console.data(help_of(name)).map(|()| ExitStatus::Done),
         CommandOutput::Results { text, status } => console.data(text).map(|()| status),
@@ -69,30 +69,30 @@ fn execute(cli: Cli, console: Console) -> ExitStatus {
     }
 }
 
-/// Prints a failure; with `--output json` also as a document, so that whatever reads stdout gets one in any case.
+/// Prints a failure. With `--output json` also prints it as a document, so that stdout always has one.
 fn fail(console: &Console, command: &'static str, failure: Failure) -> ExitStatus {
     let failure = console.masked(failure);
     console.line(&failure);
     let status = failure.status();
     if console.is_json() {
-        // A failure to write it adds nothing: the command has failed already.
+        // Ignore a failure to write it: the command has already failed.
         let _ = console.json(&failure.document(command)).and_then(|json| console.data(json));
     }
     status
 }
 
-/// The help of a command, which 2.2.1 prints if no subcommand is named.
+/// Returns the help of a command, which 2.2.1 prints if the subcommand is missing.
 fn help_of(name: Option<&str>) -> String {
     let mut root = command();
     root.build();
-    let found = match name {
+    let command = match name {
         Some(name) => root.find_subcommand_mut(name),
         None => Some(&mut root),
     };
-    found.map(|command| command.render_help().to_string()).unwrap_or_default()
+    command.map(|command| command.render_help().to_string()).unwrap_or_default()
 }
 
-/// Prints what clap has to say in place of a command: help, a version, or what is wrong with the command line.
+/// Prints clap's message instead of running a command: help, the version or a usage error.
 fn refuse(error: &clap::Error, console: &Console) -> ExitStatus {
     let text = error.render().to_string();
     let masked = console.mask_usage(&text);

@@ -1,61 +1,61 @@
 use std::collections::{HashMap, HashSet};
 use std::ffi::OsString;
 
-/// Arguments in clap's form.
+/// Arguments in the syntax of clap.
 pub(super) struct Normalized {
     pub(super) args: Vec<OsString>,
-    /// What the user should know about arguments that were rewritten, a line each.
+    /// One line for the user about each argument that was rewritten.
     pub(super) notes: Vec<String>,
 }
 
-/// Puts arguments into clap's form where the Go program takes others: `-debug` for `--debug`, with a note, `-v` for
-/// `--version`, and `--raw=true` or `--raw=f` for a flag that has no value; the last of several counts. The value of a
-/// flag that takes any text, such as `--password`, is not changed.
+/// Rewrites arguments that the Go program accepts to the syntax of clap: `-debug` to `--debug`, with a note; `-v` to
+/// `--version`; and `--raw=true` or `--raw=f`, a value for a switch, to `--raw` or no flag. The last value of a switch
+/// wins. The value of a flag that takes any text, such as `--password`, is not changed.
 pub(super) fn normalize(args: impl Iterator<Item = OsString>, command: &clap::Command) -> Normalized {
     let mut flags = HashMap::from(["help", "version"].map(|name| (name.to_owned(), true)));
     flags_of(command, &mut flags);
-    let any_text = names(command, clap::Arg::is_allow_hyphen_values_set);
+    let with_any_text = names(command, clap::Arg::is_allow_hyphen_values_set);
     let with_equals = names(command, clap::Arg::is_require_equals_set);
-    let (mut is_over, mut is_value) = (false, false);
-    let (mut taken, mut notes) = (Vec::<Argument>::new(), Vec::new());
-    for (place, arg) in args.enumerate() {
+    let (mut after_separator, mut is_value) = (false, false);
+    let (mut normalized, mut notes) = (Vec::<Argument>::new(), Vec::new());
+    for (index, arg) in args.enumerate() {
         let is_text = std::mem::take(&mut is_value);
-        is_over |= !is_text && arg == "--";
-        let Some(text) = arg.to_str().filter(|_| !is_text && !is_over && place > 0) else {
-            taken.push(Argument { arg, is_flag: false, is_movable: false });
+        after_separator |= !is_text && arg == "--";
+        let Some(text) = arg.to_str().filter(|_| !is_text && !after_separator && index > 0) else {
+            normalized.push(Argument { arg, is_flag: false, is_movable: false });
             continue;
         };
-        let text = if (place, text) == (1, "-v") { "--version" } else { text };
+        let text = if (index, text) == (1, "-v") { "--version" } else { text };
         match long_flag(text, &flags, &mut notes) {
-            Flag::Off(flag) => taken.retain(|earlier| !earlier.is_flag || *earlier.arg != *flag),
+            Flag::Off(flag) => normalized.retain(|earlier| !earlier.is_flag || *earlier.arg != *flag),
             Flag::On(flag) => {
-                is_value = any_text.contains(&flag);
+                is_value = with_any_text.contains(&flag);
                 let is_movable = flag.split('=').next().is_some_and(|flag| with_equals.contains(flag));
-                taken.push(Argument { arg: flag.into(), is_flag: true, is_movable });
+                normalized.push(Argument { arg: flag.into(), is_flag: true, is_movable });
             }
         }
     }
-    Normalized { args: gathered(taken), notes }
+    Normalized { args: move_values_to_front(normalized), notes }
 }
 
-/// An argument in clap's form.
+/// An argument in the syntax of clap.
 struct Argument {
     arg: OsString,
-    /// Whether it is a flag, and not the value of one.
+    /// Whether this is a flag, as opposed to a flag's value.
     is_flag: bool,
-    /// Whether its value follows a `=`, so that it can be moved.
+    /// Whether the value is attached with `=`, so that the argument can be moved.
     is_movable: bool,
 }
 
-/// What an argument is replaced by.
+/// The replacement for an argument.
 enum Flag {
-    /// This argument.
+    /// Replace it by this argument.
     On(String),
-    /// None, and this flag does not count where it was given before.
+    /// Drop it, and earlier uses of this flag.
     Off(String),
 }
 
-/// Reads a boolean value in any form that Go's `strconv.ParseBool` reads.
+/// Parses a boolean in every form that Go's `strconv.ParseBool` accepts.
 pub(super) fn parse_bool(text: &str) -> Option<bool> {
     match text {
         "1" | "t" | "T" | "true" | "True" | "TRUE" => Some(true),
@@ -64,19 +64,19 @@ pub(super) fn parse_bool(text: &str) -> Option<bool> {
     }
 }
 
-/// Moves flags whose value follows a `=` to the front if there is more than one: clap uses only the values on one side of
-/// the command if a flag is given on both.
-fn gathered(args: Vec<Argument>) -> Vec<OsString> {
+/// Moves flags with values attached by `=` to the front if the arguments have more than one: if a flag is given both
+/// before and after the command, clap uses only the values on one side.
+fn move_values_to_front(args: Vec<Argument>) -> Vec<OsString> {
     let is_moved = args.iter().filter(|arg| arg.is_movable).count() > 1;
     let (moved, mut rest): (Vec<_>, Vec<_>) = args.into_iter().partition(|arg| is_moved && arg.is_movable);
     let program = 1.min(rest.len());
     rest.splice(program..program, moved);
-    rest.into_iter().map(|taken| taken.arg).collect()
+    rest.into_iter().map(|argument| argument.arg).collect()
 }
 
-/// Collects the names of flags of a certain kind, with their dashes.
-fn names(command: &clap::Command, is_of_kind: impl Fn(&clap::Arg) -> bool) -> HashSet<String> {
-    let args = command.get_arguments().filter(|arg| is_of_kind(arg));
+/// Collects the names, including dashes, of flags that match a predicate.
+fn names(command: &clap::Command, matches: impl Fn(&clap::Arg) -> bool) -> HashSet<String> {
+    let args = command.get_arguments().filter(|arg| matches(arg));
     args.flat_map(|arg| {
         let (long, short) = (arg.get_long().map(|name| format!("--{name}")), arg.get_short().map(|c| format!("-{c}")));
         [long, short].into_iter().flatten()
@@ -84,7 +84,7 @@ fn names(command: &clap::Command, is_of_kind: impl Fn(&clap::Arg) -> bool) -> Ha
     .collect()
 }
 
-/// Collects the long flags of a command and its subcommands, without dashes, and the names of the subcommands.
+/// Collects the long flags, without dashes, of a command and its subcommands, and the names of the subcommands.
 pub(super) fn known_words(command: &clap::Command) -> HashSet<String> {
     let mut flags = HashMap::new();
     flags_of(command, &mut flags);
@@ -93,7 +93,7 @@ pub(super) fn known_words(command: &clap::Command) -> HashSet<String> {
     names
 }
 
-/// Gives a known flag two dashes, with a note if it had one, and takes the value away from a switch.
+/// Rewrites a known flag to two dashes, with a note if it had one, and removes the value of a switch.
 fn long_flag(arg: &str, flags: &HashMap<String, bool>, notes: &mut Vec<String>) -> Flag {
     let (flag, value) = arg.split_once('=').map_or((arg, None), |(flag, value)| (flag, Some(value)));
     let name = flag.trim_start_matches('-');
@@ -102,7 +102,7 @@ fn long_flag(arg: &str, flags: &HashMap<String, bool>, notes: &mut Vec<String>) 
         return Flag::On(arg.to_owned());
     };
     if dashes == 1 {
-        notes.push(format!("{flag} is written -{flag}"));
+        notes.push(format!("use -{flag} instead of {flag}"));
     }
     match (value, value.and_then(parse_bool)) {
         (Some(_), Some(true)) if *is_switch => Flag::On(format!("--{name}")),
@@ -112,7 +112,7 @@ fn long_flag(arg: &str, flags: &HashMap<String, bool>, notes: &mut Vec<String>) 
     }
 }
 
-/// Collects the long flags of a command and its subcommands, and whether each is a switch in all of them.
+/// Collects the long flags of a command and its subcommands, and whether each flag is a switch in all of them.
 fn flags_of(command: &clap::Command, flags: &mut HashMap<String, bool>) {
     for arg in command.get_arguments() {
         let is_switch = !arg.get_action().takes_values();
@@ -128,8 +128,8 @@ mod tests {
     use super::*;
 
     #[test]
-    fn arguments_of_the_go_program_become_those_of_clap() {
-        for (given, taken) in [
+    fn go_style_arguments_are_normalized_for_clap() {
+        for (args, expected) in [
             (&["-debug", "inspect", "-raw", "a:1"][..], &["--debug", "inspect", "--raw", "a:1"][..]),
             (&["-username=u", "-platforms=a,b"], &["--username=u", "--platforms=a,b"]),
             (&["-u", "user", "-uuser", "-p", "word"], &["-u", "user", "-uuser", "-p", "word"]),
@@ -168,9 +168,9 @@ mod tests {
                 &["--annotations=false", "--insecure=no", "--retries=false"],
             ),
         ] {
-            let args = std::iter::once("manifest-tool").chain(given.iter().copied()).map(OsString::from);
-            let out = normalize(args, &crate::cli::command());
-            assert_eq!(out.args.get(1..).unwrap(), taken, "{given:?}");
+            let all = std::iter::once("manifest-tool").chain(args.iter().copied()).map(OsString::from);
+            let normalized = normalize(all, &crate::cli::command());
+            assert_eq!(normalized.args.get(1..).unwrap(), expected, "{args:?}");
         }
     }
 }

@@ -1,4 +1,4 @@
-//! Runs over several items: each is processed, reported in the order given, and counted.
+//! Batches of items: processes items concurrently, reports each in the order given, and counts the outcomes.
 
 use std::cell::Cell;
 
@@ -11,15 +11,15 @@ use super::failure::Failure;
 use crate::registry::Client;
 use crate::store::{Run, Store};
 
-/// Prints what a command says about each item of a batch, and keeps its part of the JSON document.
+/// Prints the result of each item of a batch, and collects its part of the JSON document.
 pub(super) trait Reporter {
     type Item;
     type Report;
 
-    /// Reports an item. Called for every item, in the order given, as soon as those before it have been reported.
+    /// Reports an item. Called for every item in the order given, as soon as all earlier items have been reported.
     ///
     /// # Errors
-    /// stdout cannot be written to, or the document is too large.
+    /// Writing to stdout fails, or the document is too large.
     fn report(&mut self, item: &Self::Item, result: Result<Self::Report, &Failure>) -> Result<(), Failure>;
 
     /// Whether the item counts as changed in the summary of a batch that writes.
@@ -32,26 +32,26 @@ pub(super) trait Reporter {
 pub(super) struct BatchRunner<'a> {
     pub(super) store: &'a Store,
     pub(super) console: &'a Console,
-    /// At most this many items are in progress at once.
+    /// The maximum number of items in progress.
     pub(super) concurrency: usize,
     pub(super) mode: Mode<'a>,
 }
 
-/// How a batch deals with failures, and what it says in the end.
+/// How a batch handles failures and ends.
 pub(super) enum Mode<'a> {
-    /// Every item is tried. Failures are printed in the end, with a count of the references that `failed`, such as
-    /// "cannot be looked at".
+    /// Tries every item. Prints failures at the end, with a count of the references that `failed`, such as
+    /// "cannot be read".
     Read { failed: &'static str },
-    /// The only item of a batch ends its run itself. With more than one item, failures are printed as they happen, the run
-    /// is ended if there were none, and a summary counts the outcomes.
+    /// Leaves it to a single item to commit its own run. With more than one item, prints failures as they happen,
+    /// commits the run if every item succeeded, and prints a summary that counts the outcomes.
     Write {
         /// The run that the items share.
         run: &'a Run,
-        /// What the items are called, such as `indexes`.
+        /// The plural noun for the items, such as `indexes`.
         kind: &'static str,
-        /// The word for items that have changed, such as `done`.
+        /// The word for changed items, such as `done`.
         changed: &'static str,
-        /// Whether a failure keeps items from being started.
+        /// Whether a failure prevents further items from being started.
         fail_fast: bool,
     },
 }
@@ -60,8 +60,8 @@ impl BatchRunner<'_> {
     /// Processes all items.
     ///
     /// # Errors
-    /// The failure of the only item, or a summary of those of several; or a report that could not be made, after which
-    /// no item is started.
+    /// The failure of the only item, a summary of the failures of several items, or a failure to write a report, after
+    /// which no further item is started.
     pub(super) async fn run<R: Reporter, E>(
         &self,
         items: &[R::Item],
@@ -80,8 +80,8 @@ impl BatchRunner<'_> {
                 if !self.writes() {
                     return Err(failure);
                 }
-                // Items in progress run to their end.
-                state.is_over.set(true);
+                // Let items in progress finish.
+                state.is_stopping.set(true);
                 counts.unreported.get_or_insert(failure);
             }
         }
@@ -95,7 +95,7 @@ impl BatchRunner<'_> {
         }
     }
 
-    /// Processes an item, unless the run has ended before.
+    /// Processes an item. Returns `None` if the run ended before the item was started.
     async fn process<T, R, E>(
         &self,
         item: &T,
@@ -111,7 +111,7 @@ impl BatchRunner<'_> {
         }
         let result = job(item).await.map_err(Failure::from);
         if result.is_err() && matches!(self.mode, Mode::Write { fail_fast: true, .. }) {
-            state.is_over.set(true);
+            state.is_stopping.set(true);
         }
         self.console.item_done(self.store.client());
         Some(result)
@@ -121,12 +121,12 @@ impl BatchRunner<'_> {
         matches!(self.mode, Mode::Write { .. })
     }
 
-    /// Whether no further item may be started. Reads fail by themselves when the client is stopped.
+    /// Whether no further item may be started. Reads need no check: they fail once the client is stopped.
     fn has_ended(&self, state: &RunState) -> bool {
-        self.writes() && (state.is_over.get() || self.store.client().cancel_token().reason().is_some())
+        self.writes() && (state.is_stopping.get() || self.store.client().cancel_token().reason().is_some())
     }
 
-    /// Reports an item and counts it. `None` is the result of an item that was not started.
+    /// Reports an item and counts it. A `result` of `None` means that the item was not started.
     fn report<R: Reporter>(
         &self,
         item: &R::Item,
@@ -138,7 +138,7 @@ impl BatchRunner<'_> {
         match result {
             None => {
                 counts.skipped += 1;
-                reporter.report(item, Err(&Failure::new("not begun, as the run had ended")))
+                reporter.report(item, Err(&Failure::new("not started: the run has ended")))
             }
             Some(Ok(report)) => {
                 *if reporter.has_changed(&report) { &mut counts.changed } else { &mut counts.unchanged } += 1;
@@ -157,13 +157,13 @@ impl BatchRunner<'_> {
         }
     }
 
-    /// Ends the run if everything was done, and prints the summary of a batch that writes.
+    /// Commits the run if every item succeeded, and prints the summary of a batch that writes.
     async fn end(&self, counts: BatchCounts, run: &Run, summary: String) -> Result<(), Failure> {
         if counts.is_complete() && counts.unreported.is_none() {
             run.commit().await?;
         } else {
             for archive in self.store.uncommitted_archives() {
-                self.console.line(format_args!("{archive} is not written, as not all of it is done"));
+                self.console.line(format_args!("{archive} is not written: the run is incomplete"));
             }
         }
         self.console.finish_progress();
@@ -179,8 +179,8 @@ impl BatchRunner<'_> {
     }
 }
 
-/// Turns the failures of several references into one. Prints each if there were several references; the failure of a
-/// single one is that of the command.
+/// Combines the failures of references into one. Prints each failure if the command has several references; the failure
+/// of a single reference becomes the failure of the command.
 pub(super) fn fail_all(console: &Console, mut failures: Vec<Failure>, what: &str, total: usize) -> Result<(), Failure> {
     match failures.len() {
         0 => Ok(()),
@@ -192,17 +192,17 @@ pub(super) fn fail_all(console: &Console, mut failures: Vec<Failure>, what: &str
     }
 }
 
-/// Counts of outcomes, and the failures that are still to be printed.
+/// Counts of outcomes, and the failures that have not been printed yet.
 #[derive(Default)]
 struct BatchCounts {
     changed: usize,
     unchanged: usize,
     failed: usize,
     skipped: usize,
-    /// The exit status of the failures, if all have the same.
+    /// The exit status of the failures, if they all share one.
     status: Option<ExitStatus>,
     failures: Vec<Failure>,
-    /// The first report that could not be made.
+    /// The first failure to write a report.
     unreported: Option<Failure>,
 }
 
@@ -217,15 +217,15 @@ impl BatchCounts {
         self.failed + self.skipped == 0
     }
 
-    /// The exit status of a batch with failures. It is a specific one only if every item failed with it, so that callers
-    /// can rely on it.
+    /// Returns the exit status of a batch with failures: a specific one only if every item failed with it, so that
+    /// callers can rely on it.
     fn status(&self) -> ExitStatus {
         self.status.filter(|_| self.changed + self.unchanged + self.skipped == 0).unwrap_or(ExitStatus::Failed)
     }
 
-    fn summary(&self, total: usize, kind: &str, word: &str) -> String {
+    fn summary(&self, total: usize, kind: &str, changed_word: &str) -> String {
         let Self { changed, unchanged, failed, skipped, .. } = self;
-        format!("{total} {kind}: {changed} {word}, {unchanged} unchanged, {failed} failed, {skipped} skipped")
+        format!("{total} {kind}: {changed} {changed_word}, {unchanged} unchanged, {failed} failed, {skipped} skipped")
     }
 
     fn into_result_of_one(self) -> Result<(), Failure> {
@@ -233,21 +233,21 @@ impl BatchCounts {
     }
 }
 
-/// What the items of a run share.
+/// State that the items of a run share.
 #[derive(Default)]
 struct RunState {
-    /// Whether the run has one item.
+    /// Whether the run has a single item.
     is_only: bool,
     /// Whether no further item may be started.
-    is_over: Cell<bool>,
+    is_stopping: Cell<bool>,
     memory: MemoryGate,
 }
 
-/// Delays items while those in progress use much of the run's memory. One is always admitted.
+/// Delays items while the items in progress use most of the run's memory. Always admits at least one.
 #[derive(Default)]
 struct MemoryGate {
     in_progress: Cell<usize>,
-    left: Notify,
+    released: Notify,
 }
 
 struct Admission<'g>(&'g MemoryGate);
@@ -255,7 +255,7 @@ struct Admission<'g>(&'g MemoryGate);
 impl MemoryGate {
     async fn enter(&self, client: &Client) -> Admission<'_> {
         while self.in_progress.get() > 0 && client.is_low_on_memory() {
-            self.left.notified().await;
+            self.released.notified().await;
         }
         self.in_progress.set(self.in_progress.get() + 1);
         Admission(self)
@@ -265,6 +265,6 @@ impl MemoryGate {
 impl Drop for Admission<'_> {
     fn drop(&mut self) {
         self.0.in_progress.set(self.0.in_progress.get() - 1);
-        self.0.left.notify_waiters();
+        self.0.released.notify_waiters();
     }
 }

@@ -8,11 +8,11 @@ use super::output::CommandOutput;
 use super::session::Session;
 use super::{completion, copy, delete, digest, inspect, lint, login, probe, push, query, remove, schema, tags, verify};
 
-/// Put one multi-platform reference in front of images that were built per platform
+/// Publish multi-platform images: assemble, inspect, copy and check image indexes
 #[derive(Debug, Parser)]
 #[command(name = "manifest-tool", version, propagate_version = true, args_override_self = true)]
 #[command(
-    after_help = "Example:\n  manifest-tool push from-args --platforms linux/amd64,linux/arm64 \\\n      --template registry.example/app:v1-ARCH --target registry.example/app:v1"
+    after_help = "Environment:\n  MANIFEST_TOOL_USERNAME  User name for the target's registry\n  MANIFEST_TOOL_PASSWORD  Password for the target's registry\n  MANIFEST_TOOL_REGISTRY  The only registry to use these two for\n\nExample:\n  manifest-tool push from-args --platforms linux/amd64,linux/arm64 \\\n      --template registry.example/app:v1-ARCH --target registry.example/app:v1"
 )]
 pub(super) struct Cli {
     #[command(flatten)]
@@ -82,7 +82,7 @@ impl Command {
     }
 }
 
-/// The commands and their flags, for completions and man pages.
+/// Returns the definition of the command line, for completions and man pages.
 #[doc(hidden)]
 #[must_use]
 pub fn command() -> clap::Command {
@@ -103,7 +103,7 @@ mod tests {
             for arg in command.get_arguments() {
                 let help = arg.get_help().map(ToString::to_string).unwrap_or_default();
                 let is_line = !help.is_empty() && !help.contains('\n') && help.len() <= 150;
-                assert!(is_line, "{name} {}: {help:?}", arg.get_id());
+                assert!(is_line && !help.ends_with('.'), "{name} {}: {help:?}", arg.get_id());
             }
             command.get_subcommands().for_each(check);
         }

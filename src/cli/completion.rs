@@ -1,13 +1,13 @@
 use clap::Args;
 use clap_complete::Shell;
 
-/// Print the completion of a shell
+/// Print a shell completion script
 #[derive(Debug, Args)]
 #[command(
     after_help = "Example:\n  manifest-tool completion bash >/etc/bash_completion.d/manifest-tool\n  manifest-tool completion zsh >/usr/local/share/zsh/site-functions/_manifest-tool"
 )]
 pub(super) struct Completion {
-    /// The shell
+    /// Shell to use
     shell: Shell,
 }
 

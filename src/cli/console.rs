@@ -1,4 +1,4 @@
-//! The process's stderr and stdout, and what must not get into them.
+//! Output to stderr and stdout, with secrets masked.
 
 use std::borrow::Cow;
 use std::fmt::Display;
@@ -16,36 +16,37 @@ use crate::event::{Check, Event, Level, Warning};
 use crate::image::visible;
 use crate::registry::{Client, Secrets as SentSecrets};
 
-/// Writes messages to stderr and results to stdout. Passed down to whatever prints; the client's events come here too.
+/// Writes messages to stderr and results to stdout. Everything that prints receives a reference; the client's events
+/// arrive here too.
 ///
-/// It keeps secrets out of both, keeps the lines that show progress on a terminal apart from everything else, and knows
-/// what `--quiet`, `--debug` and `--output` ask for.
+/// It masks secrets in both streams, keeps progress lines on a terminal apart from other output, and applies `--quiet`,
+/// `--debug` and `--output`.
 pub(super) struct Console {
     options: ConsoleOptions,
     argument_secrets: ArgumentSecrets,
     sent_secrets: OnceLock<SentSecrets>,
     progress: Mutex<Option<Arc<Progress>>>,
-    /// Whether events are about one of several targets, and name it.
+    /// Whether messages about events name the target, because the run has several.
     names_targets: AtomicBool,
-    /// Whether the warning about OCI images in a Docker list was printed, which a batch shows once.
+    /// Whether the warning about OCI images in a Docker list has been printed; a batch prints it once.
     has_warned_of_oci: AtomicBool,
-    /// Why a line that an event caused could not be written to stdout.
-    unprinted: Mutex<Option<Failure>>,
+    /// The failure to write the line of an event to stdout.
+    print_failure: Mutex<Option<Failure>>,
 }
 
-/// What the command line says about output. The default is text, with warnings and without a log.
+/// The output flags of the command line. Defaults to text with warnings, without a log.
 #[derive(Debug, Clone, Copy, Default)]
 pub(super) struct ConsoleOptions {
     /// `--quiet`: no warnings, notes, summaries or progress.
     pub(super) quiet: bool,
-    /// `--debug`: a line for each event.
+    /// `--debug`: one line per event.
     pub(super) debug: bool,
-    /// `--output json`: stdout holds one JSON document and no text.
+    /// `--output json`: one JSON document on stdout instead of text.
     pub(super) json: bool,
 }
 
 impl Console {
-    /// A console for messages about the command line, before its options are known.
+    /// Creates a console for messages about the command line, before its options are known.
     pub(super) fn new(argument_secrets: ArgumentSecrets) -> Self {
         Self {
             options: ConsoleOptions::default(),
@@ -54,7 +55,7 @@ impl Console {
             progress: Mutex::new(None),
             names_targets: AtomicBool::new(false),
             has_warned_of_oci: AtomicBool::new(false),
-            unprinted: Mutex::new(None),
+            print_failure: Mutex::new(None),
         }
     }
 
@@ -62,22 +63,22 @@ impl Console {
         Self { options, ..self }
     }
 
-    /// Whether results are one JSON document on stdout.
+    /// Whether results are printed as one JSON document.
     pub(super) fn is_json(&self) -> bool {
         self.options.json
     }
 
-    /// Masks the passwords and tokens that a client sends in everything that is printed from now on.
+    /// Masks the passwords and tokens that a client sends in all further output.
     pub(super) fn hide_secrets_of(&self, client: &Client) {
         let _ = self.sent_secrets.set(client.secrets().clone());
     }
 
-    /// The text of a usage error, with `****` in place of secrets and of what only seems to be one.
+    /// Replaces secrets, and arguments that look like secrets, by `****` in the text of a usage error.
     pub(super) fn mask_usage(&self, text: &str) -> String {
         self.argument_secrets.mask_all(text)
     }
 
-    /// A failure whose message and hints hold no secret of the command line or the environment.
+    /// Masks the secrets of the command line and the environment in the message and hints of a failure.
     pub(super) fn masked(&self, failure: Failure) -> Failure {
         failure.map_text(|text| self.argument_secrets.mask(text))
     }
@@ -89,39 +90,39 @@ impl Console {
 
 /// stderr.
 impl Console {
-    /// Prints a line that `--quiet` does not silence. A stderr that cannot be written to does not end the run.
+    /// Prints a line even with `--quiet`. A failure to write to stderr does not end the run.
     pub(super) fn line(&self, line: impl Display) {
-        // Text from others is one visible line by its type; this is the last defence for text without that type.
+        // Untrusted text is escaped to one visible line by its type; this catches text without that type.
         let lines: String = line.to_string().split('\n').map(|line| visible(line) + "\n").collect();
         let lines = self.scrubbed(&lines);
-        let _ = self.aside(|| std::io::stderr().write_all(lines.as_bytes()));
+        let _ = self.without_progress(|| std::io::stderr().write_all(lines.as_bytes()));
     }
 
-    /// Prints a failure, with its hints and without the secrets of the command line and the environment.
+    /// Prints a failure and its hints, with the secrets of the command line and the environment masked.
     pub(super) fn error(&self, failure: &Failure) {
         self.line(self.argument_secrets.mask(&failure.to_string()));
     }
 
-    /// Prints a line unless `--quiet` is given.
+    /// Prints a line, except with `--quiet`.
     pub(super) fn info(&self, line: impl Display) {
         if !self.options.quiet {
             self.line(line);
         }
     }
 
-    /// Prints a warning unless `--quiet` is given.
+    /// Prints a warning, except with `--quiet`.
     pub(super) fn warn(&self, text: impl Display) {
         self.info(format_args!("warning: {text}"));
     }
 
-    /// Prints a note unless `--quiet` is given.
+    /// Prints a note, except with `--quiet`.
     pub(super) fn note(&self, text: impl Display) {
         self.info(format_args!("note: {text}"));
     }
 
-    /// Asks for something at the terminal; the answer follows on the same line.
+    /// Prints a prompt at the terminal; the user's answer follows on the same line.
     pub(super) fn prompt(&self, text: &str) -> std::io::Result<()> {
-        self.aside(|| {
+        self.without_progress(|| {
             let mut stderr = std::io::stderr();
             stderr.write_all(text.as_bytes()).and_then(|()| stderr.flush())
         })
@@ -130,7 +131,7 @@ impl Console {
 
 /// Events.
 impl Console {
-    /// Names the target with each event from now on: the run has several.
+    /// Names the target in further messages about events, because the run has several targets.
     pub(super) fn name_targets(&self) {
         self.names_targets.store(true, Ordering::Relaxed);
     }
@@ -162,7 +163,7 @@ impl Console {
         }
     }
 
-    /// Whether a batch shows this event for the first of its indexes only.
+    /// Whether a batch shows this event only for its first index.
     fn is_shown_once(&self, event: &Event) -> bool {
         self.names_targets.load(Ordering::Relaxed)
             && matches!(event, Event::Warning { warning: Warning::OciInDockerList { .. }, .. })
@@ -172,37 +173,37 @@ impl Console {
         self.is_shown_once(event) && self.has_warned_of_oci.swap(true, Ordering::Relaxed)
     }
 
-    /// What a message about an event begins with: its target in a run of several.
+    /// Returns the prefix of a message about an event: the target, if the run has several.
     fn target_of(&self, event: &Event) -> String {
-        // A warning about a spec names its place in the file.
+        // A warning about a spec already names its position in the file.
         let is_of_spec = matches!(event, Event::Warning { warning: Warning::Spec(_), .. });
         let target = event.target().filter(|_| self.names_targets.load(Ordering::Relaxed) && !is_of_spec);
         target.map(|target| format!("{target}: ")).unwrap_or_default()
     }
 
-    /// Prints a check of `probe` as soon as it is done.
+    /// Prints a check of `probe`.
     fn print_check(&self, check: &Check) {
-        let mut unprinted = self.unprinted.lock().unwrap_or_else(PoisonError::into_inner);
-        if !self.is_json() && unprinted.is_none() {
-            *unprinted = self.data(render::check_text(check)).err();
+        let mut print_failure = self.print_failure.lock().unwrap_or_else(PoisonError::into_inner);
+        if !self.is_json() && print_failure.is_none() {
+            *print_failure = self.data(render::check_text(check)).err();
         }
     }
 
-    /// Fails if a line that an event caused could not be printed.
+    /// Fails if the line of an event could not be written to stdout.
     pub(super) fn check_printed(&self) -> Result<(), Failure> {
-        self.unprinted.lock().unwrap_or_else(PoisonError::into_inner).take().map_or(Ok(()), Err)
+        self.print_failure.lock().unwrap_or_else(PoisonError::into_inner).take().map_or(Ok(()), Err)
     }
 }
 
 /// stdout.
 impl Console {
-    /// Prints text. A reader that has seen enough, such as `head`, is not a failure.
+    /// Prints text. A reader that closes the pipe early, such as `head`, is not a failure.
     pub(super) fn data(&self, text: impl AsRef<str>) -> Result<(), Failure> {
         or_closed(self.data_for_reader(text))
     }
 
-    /// Prints text for a command that only reads: it fails with [`Failure::stdout_closed`] when its reader has gone, so
-    /// that the run ends there.
+    /// Prints text for a command that only reads. Fails with [`Failure::stdout_closed`] if the reader has closed the
+    /// pipe, so that the run ends early.
     pub(super) fn data_for_reader(&self, text: impl AsRef<str>) -> Result<(), Failure> {
         self.write(self.scrubbed(text.as_ref()).as_bytes())
     }
@@ -213,7 +214,7 @@ impl Console {
     }
 
     fn write(&self, bytes: &[u8]) -> Result<(), Failure> {
-        let written = self.aside(|| {
+        let written = self.without_progress(|| {
             let mut stdout = std::io::stdout().lock();
             stdout.write_all(bytes).and_then(|()| stdout.flush())
         });
@@ -223,14 +224,14 @@ impl Console {
         })
     }
 
-    /// The JSON of a document, as it is printed.
+    /// Returns the JSON of a document, as printed on stdout.
     pub(super) fn json(&self, document: &impl Serialize) -> Result<String, Failure> {
         let json = serde_json::to_string_pretty(document);
         let json = json.map_err(|error| Failure::new(format!("cannot write the JSON document: {error}")))?;
         Ok(render::escaped(&self.scrubbed(&(json + "\n"))))
     }
 
-    /// Whether text on stdout is coloured: it is a terminal, and the user did not ask for no colours (no-color.org).
+    /// Whether to colour text on stdout: only on a terminal, and unless `NO_COLOR` is set (no-color.org).
     pub(super) fn colour(&self) -> Colour {
         let refused = std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
         let dumb = std::env::var_os("TERM").is_some_and(|value| value == "dumb");
@@ -240,7 +241,7 @@ impl Console {
 
 /// Progress.
 impl Console {
-    /// Runs a future and shows its progress at a terminal, if `shown` gives the number of items and what they are called.
+    /// Runs a future and shows its progress on a terminal if `shown` gives the number of items and their plural noun.
     pub(super) async fn progress<T>(&self, shown: Option<(usize, &str)>, future: impl Future<Output = T>) -> T {
         let is_shown = !self.options.quiet && std::io::stderr().is_terminal();
         let Some((count, kind)) = shown.filter(|_| is_shown) else { return future.await };
@@ -258,7 +259,7 @@ impl Console {
         }
     }
 
-    /// Removes the progress lines: what is printed next is the end of the run.
+    /// Removes the progress lines before the final output of the run.
     pub(super) fn finish_progress(&self) {
         let progress = self.progress.lock().unwrap_or_else(PoisonError::into_inner).take();
         if let Some(progress) = progress {
@@ -270,10 +271,10 @@ impl Console {
         self.progress.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
-    /// Writes to the terminal with the progress lines out of the way.
-    fn aside<T>(&self, write: impl FnOnce() -> T) -> T {
+    /// Hides the progress lines while something is written to the terminal.
+    fn without_progress<T>(&self, write: impl FnOnce() -> T) -> T {
         match self.current_progress() {
-            Some(progress) => progress.aside(write),
+            Some(progress) => progress.suspend(write),
             None => write(),
         }
     }

@@ -11,33 +11,33 @@ use crate::image::{Location, Platform, UntrustedText, check_tag};
 /// Copy an image, or an index with all its images, byte for byte
 #[derive(Debug, Args)]
 #[command(
-    after_help = "A place is HOST/REPOSITORY:TAG, oci:FOLDER[:NAME] or oci-archive:FILE[:NAME].\n\nExample:\n  manifest-tool copy staging.example/app:v1 registry.example/app:v1 --tags latest\n  manifest-tool copy --tags 'v1.*' --dry-run staging.example/app registry.example/app"
+    after_help = "SRC and DST are HOST/REPOSITORY:TAG, oci:FOLDER[:NAME] or\noci-archive:FILE[:NAME]. If SRC is a repository, --tags selects the tags to\ncopy, with the wildcards * and ?. Otherwise it adds tags at DST.\n\nExample:\n  manifest-tool copy staging.example/app:v1 registry.example/app:v1 --tags latest\n  manifest-tool copy --tags 'v1.*' --dry-run staging.example/app registry.example/app"
 )]
 pub(super) struct Copy {
-    /// Image or index; with --tags, a repository
+    /// Image or index to copy; with --tags, a repository
     #[arg(value_name = "SRC")]
     from: String,
-    /// Where it goes; without a tag, under that of SRC
+    /// Destination; without a tag, the tag of SRC is used
     #[arg(value_name = "DST")]
     to: String,
-    /// Only the image of this platform, out of an index
+    /// Copy only the image for this platform
     #[arg(long, value_name = "OS/ARCH[/VARIANT]")]
     platform: Option<String>,
-    /// What refers to it as well: signatures, SBOMs, attestations
+    /// Also copy signatures, SBOMs, attestations
     #[arg(long)]
     referrers: bool,
-    /// Further tags at DST; where SRC is a repository, the tags of it to copy, in which * and ? stand for others
+    /// Add tags at DST, or select tags of SRC
     #[arg(long, value_delimiter = ',', value_name = "TAG")]
     tags: Vec<String>,
-    /// Tell what would be copied
+    /// Show what would be written, without writing
     #[arg(long)]
     dry_run: bool,
-    /// Return only when every tag reads back with the digest
+    /// Wait until every tag returns the new digest
     #[arg(long)]
     wait: bool,
     #[command(flatten)]
     files: OutputFiles,
-    /// Show no progress on a terminal
+    /// Hide the progress display
     #[arg(long)]
     no_progress: bool,
 }
@@ -47,7 +47,7 @@ impl Copy {
         self.batch()?.run(session)
     }
 
-    /// Checks the references and flags against each other.
+    /// Checks that the references and flags are consistent.
     fn batch(self) -> Result<CopyBatch, Failure> {
         let (from, to) = (location(&self.from)?, location(&self.to)?);
         let is_repository = from.reference().is_some() && from.tag().is_none() && from.digest().is_none();
@@ -64,23 +64,23 @@ impl Copy {
         })
     }
 
-    /// Refuses references and tags that make no sense, whatever the registries hold.
+    /// Refuses references and tags that are invalid independently of the registries' content.
     fn check(&self, from: &Location, to: &Location, is_repository: bool) -> Result<(), Failure> {
         let (source, target) = (&self.from, &self.to);
         let named = |location: &Location| location.tag().is_some() || location.digest().is_some();
         if is_repository && self.tags.is_empty() {
-            let hint = "name a tag, or choose tags of it with --tags 'v1.*'";
+            let hint = "add a tag, or select tags with --tags 'v1.*'";
             return Err(Failure::usage(format!("source \"{source}\" has no tag or digest; {hint}")));
         }
         if is_repository && named(to) {
-            let why = "with a repository as source the tags stay as they are";
+            let why = "copying a repository keeps the names of its tags";
             return Err(Failure::usage(format!("target \"{target}\" has a tag or digest; {why}")));
         }
         if is_repository {
             return Ok(());
         }
         if from.reference().is_none() && from.tag().is_none() && to.reference().is_some() && !named(to) {
-            return Err(Failure::usage(format!("target \"{target}\" has no tag, and the source has none either")));
+            return Err(Failure::usage(format!("target \"{target}\" has no tag, and neither has the source")));
         }
         self.tags.iter().try_for_each(|tag| {
             let shown = || UntrustedText::from(tag.as_str());

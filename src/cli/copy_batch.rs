@@ -14,16 +14,16 @@ use crate::copy::{self, CopyOptions, CopyRequest};
 use crate::image::Location;
 use crate::store::{PublishReport, Run, Store};
 
-/// At most this many tags are copied at once: enough that none waits for the round trips of another.
+/// The maximum number of tags copied concurrently: enough to hide the round trips of each.
 const CONCURRENCY: usize = 8;
 
-/// What to copy, and how.
+/// A copy of one image or index, or of several tags of a repository.
 pub(super) struct CopyBatch {
     pub(super) from: Location,
     pub(super) to: Location,
-    /// Whether the source is a repository, whose tags that match `tags` are copied.
+    /// Whether the source is a repository, from which the tags that match `tags` are copied.
     pub(super) is_repository: bool,
-    /// Patterns of tags to copy; of a single source, further tags of the copy.
+    /// Patterns of tags to copy from a repository; for a single source, further tags of the copy.
     pub(super) tags: Vec<String>,
     pub(super) options: CopyOptions,
     pub(super) files: OutputFiles,
@@ -31,7 +31,7 @@ pub(super) struct CopyBatch {
 }
 
 impl CopyBatch {
-    /// Copies everything, or finds out what would be copied.
+    /// Copies everything, or with `--dry-run` reports what would be copied.
     pub(super) fn run(self, session: &Session) -> Result<CommandOutput, Failure> {
         let (console, dry_run) = (&*session.console, self.options.dry_run);
         let files = self.files.open(dry_run)?;
@@ -51,7 +51,7 @@ impl CopyBatch {
     async fn copy(&self, store: &Store, reporter: &mut CopyReporter<'_>) -> Result<(), Failure> {
         let requests = self.requests(store).await?;
         if requests.len() > 1 && self.files.wants_digest() {
-            return Err(Failure::usage("--digest-file is for one image or index, and there are several tags"));
+            return Err(Failure::usage("--digest-file needs a single image or index, but several tags match"));
         }
         if self.options.dry_run {
             return predict_all(store, &requests, &self.options, reporter).await;
@@ -91,7 +91,7 @@ async fn copy_all(
     runner.run(requests, copy, reporter).await
 }
 
-/// Reports what would be copied.
+/// Reports what would be copied, without copying.
 async fn predict_all(
     store: &Store,
     requests: &[CopyRequest],
@@ -102,11 +102,11 @@ async fn predict_all(
     requests.iter().zip(reports).try_for_each(|(request, report)| reporter.report(request, Ok(report)))
 }
 
-/// Reports copies that were made, or would be.
+/// Reports copies, actual or predicted.
 struct CopyReporter<'a> {
     console: &'a Console,
     dry_run: bool,
-    /// Whether the run has one copy, whose line does not name it.
+    /// Whether the run has a single copy, so that its line need not name the target.
     is_only: bool,
     parts: DocumentParts<CopyResult>,
     /// The digest of the last copy.
@@ -148,6 +148,6 @@ impl Reporter for CopyReporter<'_> {
     }
 
     fn has_changed(&self, report: &PublishReport) -> bool {
-        report.has_moved()
+        report.has_written_tags()
     }
 }

@@ -1,4 +1,4 @@
-//! The user name and password of the command line and the environment, and the registry that they are for.
+//! User name and password from the command line and the environment, and the registry that they apply to.
 
 use std::io::Read as _;
 
@@ -11,18 +11,18 @@ use crate::registry::{CredentialSources, ExplicitCredentials, Login, Secret};
 
 const USERNAME: &str = "MANIFEST_TOOL_USERNAME";
 const PASSWORD: &str = "MANIFEST_TOOL_PASSWORD";
-/// Names the only registry that the user name and password of the environment are for.
+/// The variable that names the only registry to receive the user name and password of the environment.
 const REGISTRY: &str = "MANIFEST_TOOL_REGISTRY";
 
-/// Variables whose values are credentials of this program: `--env` puts none of them into a spec, and no usage error
-/// shows them. A proxy's URL may hold a user name and password.
+/// Variables that may contain credentials of this program: `--env` does not put them into a spec, and usage errors mask
+/// them. The URL of a proxy may contain a user name and password.
 const SECRET_VARIABLES: [&str; 6] =
     [USERNAME, PASSWORD, "DOCKER_AUTH_CONFIG", "HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY"];
 
-/// The longest password that is read from standard input; bytes.
+/// The longest password to read from standard input, in bytes.
 const MAX_PASSWORD: u64 = 64 << 10;
 
-/// The references of a command, as far as they decide which registry gets the given credentials.
+/// The registries of a command that decide which registry receives the given credentials.
 #[derive(Default)]
 pub(super) struct Registries<'l> {
     /// The first registry that the command names.
@@ -32,23 +32,23 @@ pub(super) struct Registries<'l> {
 }
 
 impl<'l> Registries<'l> {
-    /// The references of a command that only reads.
+    /// Creates the registries of a command that only reads these locations.
     pub(super) fn read(locations: impl IntoIterator<Item = &'l Location>) -> Self {
         Self { first: first(locations), written: None }
     }
 
-    /// The references of a command that writes to all of them.
+    /// Creates the registries of a command that writes to all these locations.
     pub(super) fn written(locations: impl IntoIterator<Item = &'l Location>) -> Self {
         let written = first(locations);
         Self { first: written, written }
     }
 
-    /// Adds references that the command reads, after those that are known.
+    /// Adds locations that the command reads, after the known ones.
     pub(super) fn and_read(self, locations: impl IntoIterator<Item = &'l Location>) -> Self {
         Self { first: self.first.or_else(|| first(locations)), ..self }
     }
 
-    /// Adds references that the command writes to, but that the flags' credentials are not for.
+    /// Adds locations that the command writes to. Credentials from flags do not apply to them.
     pub(super) fn and_written(self, locations: impl IntoIterator<Item = &'l Location>) -> Self {
         Self { written: self.written.or_else(|| first(locations)), ..self }
     }
@@ -58,7 +58,7 @@ fn first<'l>(locations: impl IntoIterator<Item = &'l Location>) -> Option<&'l st
     locations.into_iter().find_map(Location::reference).map(Reference::registry)
 }
 
-/// A user name and a password, and what gave each: a flag, standard input or a variable.
+/// A user name and a password, and the flag or variable that each came from.
 struct Pair {
     user: String,
     password: Secret,
@@ -71,18 +71,18 @@ impl Pair {
         (self.user_from, self.password_from) == (USERNAME, PASSWORD)
     }
 
-    fn given_to(self, registry: &str) -> ExplicitCredentials {
+    fn into_credentials(self, registry: &str) -> ExplicitCredentials {
         let login = Login::Password { user: self.user, password: self.password };
         ExplicitCredentials { registry: registry.to_owned(), login, source: self.user_from.to_owned() }
     }
 }
 
-/// Where this run's credentials come from. A user name or password on the command line makes the pair one for the
-/// first registry that the command names. A pair of the environment is for the registry that
-/// `MANIFEST_TOOL_REGISTRY` names; without that variable, for the registry that the command writes to.
+/// Returns the sources of credentials for this run. A pair with a user name or password from the command line applies
+/// to the first registry that the command names. A pair from the environment applies to the registry that
+/// `MANIFEST_TOOL_REGISTRY` names or, without that variable, to the registry that the command writes to.
 ///
 /// # Errors
-/// Only one half of the pair is given, or a variable has an unusable value.
+/// Only the user name or only the password is given, or a variable has an invalid value.
 pub(super) fn sources(
     global: &Global,
     console: &Console,
@@ -92,7 +92,10 @@ pub(super) fn sources(
     check_config(global, console)?;
     let Some(pair) = pair(global, console)? else { return Ok(sources) };
     if !pair.is_from_environment() {
-        return Ok(CredentialSources { given: registries.first.map(|first| pair.given_to(first)), ..sources });
+        return Ok(CredentialSources {
+            explicit: registries.first.map(|first| pair.into_credentials(first)),
+            ..sources
+        });
     }
     let (registry, unused) = match (named_registry()?, registries.written) {
         (Some(named), _) => {
@@ -103,19 +106,19 @@ pub(super) fn sources(
         (None, None) => {
             let unused = format!(
                 "{USERNAME} and {PASSWORD} were not used, because this command writes to no registry; \
-                 {REGISTRY} names a registry to use them for"
+                 set {REGISTRY} to the registry to use them for"
             );
             (None, Some(unused))
         }
     };
-    Ok(CredentialSources { given: registry.map(|registry| pair.given_to(&registry)), unused, ..sources })
+    Ok(CredentialSources { explicit: registry.map(|registry| pair.into_credentials(&registry)), unused, ..sources })
 }
 
-/// Checks that the path of `--docker-cfg` exists: otherwise a misspelled path would look like missing credentials. A
-/// folder without config.json gives no credentials, with a note.
+/// Checks that the path of `--docker-cfg` exists, because a misspelled path would look like missing credentials. Prints
+/// a note for a folder without config.json, which provides no credentials.
 ///
 /// # Errors
-/// The file or folder does not exist. 2.2.1 refuses that as well.
+/// The file or folder does not exist. 2.2.1 refuses such a path too.
 fn check_config(global: &Global, console: &Console) -> Result<(), Failure> {
     let Some(path) = global.docker_cfg.as_deref() else { return Ok(()) };
     let shown = UntrustedText::from(path.to_string_lossy().into_owned());
@@ -128,20 +131,21 @@ fn check_config(global: &Global, console: &Console) -> Result<(), Failure> {
     Ok(())
 }
 
-/// The configurations and helpers, without the user name and password of the command line and the environment.
+/// Returns the configuration files and helpers, without the user name and password of the command line and the
+/// environment.
 pub(super) fn stored(global: &Global) -> CredentialSources {
     CredentialSources { docker_config: global.docker_cfg.clone(), ..CredentialSources::default() }
 }
 
-/// The user name and password, from wherever they are given. With only one half of a pair in the environment,
-/// which a pipeline may have set for other jobs, warns and gives neither.
+/// Returns the user name and password from flags, standard input or variables. Warns and returns `None` if the
+/// environment sets only one of the two: a pipeline may have set it for other jobs.
 fn pair(global: &Global, console: &Console) -> Result<Option<Pair>, Failure> {
     match (user(global)?, secret(global, console)?) {
         (Some((user, user_from)), Some((password, password_from))) => {
             Ok(Some(Pair { user, password, user_from, password_from }))
         }
         (None, None) => Ok(None),
-        // An empty variable of a pipeline, as in a fork without secrets: anonymous, as in 2.2.1.
+        // A pipeline passed an empty variable, as in a fork without secrets: continue anonymously, as in 2.2.1.
         (Some((_, source)), None) if global.password.is_some() => {
             console.line(format_args!("warning: --password is empty; {source} is not used"));
             Ok(None)
@@ -156,17 +160,17 @@ fn pair(global: &Global, console: &Console) -> Result<Option<Pair>, Failure> {
             Ok(None)
         }
         (Some((_, source)), None) => {
-            let missing = "and no password: --password-stdin, MANIFEST_TOOL_PASSWORD or --password";
+            let missing = "but no password is given: use --password-stdin, MANIFEST_TOOL_PASSWORD or --password";
             Err(Failure::usage(format!("{source} gives a user name, {missing}")))
         }
         (None, Some((_, source))) => {
-            let missing = "and no user name: --username, or MANIFEST_TOOL_USERNAME";
+            let missing = "but no user name is given: use --username or MANIFEST_TOOL_USERNAME";
             Err(Failure::usage(format!("{source} gives a password, {missing}")))
         }
     }
 }
 
-/// Fails where `login` would send the environment's user name and password to another registry than the one that
+/// Fails if `login` would send the user name and password of the environment to a registry other than the one that
 /// `MANIFEST_TOOL_REGISTRY` names.
 pub(super) fn check_login_registry(global: &Global, registry: &str) -> Result<(), Failure> {
     if global.username.is_some() || global.password.is_some() || global.password_stdin {
@@ -183,7 +187,7 @@ pub(super) fn check_login_registry(global: &Global, registry: &str) -> Result<()
     }
 }
 
-/// The given user name, and what gave it. An empty one counts as not given, as in 2.2.1.
+/// Returns the user name and the flag or variable that it came from. An empty one counts as not given, as in 2.2.1.
 pub(super) fn user(global: &Global) -> Result<Option<(String, &'static str)>, Failure> {
     match &global.username {
         Some(user) => Ok(Some((user.clone(), "--username")).filter(|(user, _)| !user.is_empty())),
@@ -191,14 +195,15 @@ pub(super) fn user(global: &Global) -> Result<Option<(String, &'static str)>, Fa
     }
 }
 
-/// The given password, and what gave it: the command line, standard input or the environment.
+/// Returns the password and the flag or variable that it came from.
 pub(super) fn secret(global: &Global, console: &Console) -> Result<Option<(Secret, &'static str)>, Failure> {
     if let Some(password) = &global.password {
         if password.is_empty() {
             return Ok(None);
         }
         console.line(
-            "warning: --password shows the password to others on this machine and in shell histories; use --password-stdin or MANIFEST_TOOL_PASSWORD",
+            "warning: --password exposes the password to other users and in the shell history; use --password-stdin or \
+             MANIFEST_TOOL_PASSWORD",
         );
         return Ok(Some((password.clone(), "--password")));
     }
@@ -209,22 +214,23 @@ pub(super) fn secret(global: &Global, console: &Console) -> Result<Option<(Secre
     let read = std::io::stdin().lock().take(MAX_PASSWORD + 1).read_to_string(&mut text);
     read.map_err(|error| Failure::new(format!("cannot read the password from standard input: {error}")))?;
     if text.len() as u64 > MAX_PASSWORD {
-        return Err(Failure::usage(format!("standard input is longer than the {MAX_PASSWORD} bytes of a password")));
+        return Err(Failure::usage(format!("the password on standard input is longer than {MAX_PASSWORD} bytes")));
     }
-    // The end of a line is not part of it; anything else is.
+    // Strip one line ending only: anything else may be part of the password.
     let password = text.strip_suffix('\n').map_or(text.as_str(), |text| text.strip_suffix('\r').unwrap_or(text));
     if password.is_empty() {
-        return Err(Failure::usage("standard input holds no password"));
+        return Err(Failure::usage("the password on standard input is empty"));
     }
     Ok(Some((Secret::new(password), "--password-stdin")))
 }
-/// Whether a variable may hold credentials of this program. Case does not matter: it does not on Windows, and proxies
-/// are read from variables in either case everywhere.
+
+/// Whether a variable may contain credentials of this program. Ignores case: Windows does, and the names of proxy
+/// variables are accepted in either case everywhere.
 pub(super) fn holds_credentials(name: &str) -> bool {
     SECRET_VARIABLES.iter().any(|secret| secret.eq_ignore_ascii_case(name))
 }
 
-/// The values of variables that hold secrets. User names do not count, nor proxies' URLs without credentials.
+/// Returns the values of variables that contain secrets. Excludes user names, and URLs of proxies without credentials.
 pub(super) fn secret_values() -> impl Iterator<Item = String> {
     let set = std::env::vars_os().map(|(name, value)| (name.to_string_lossy().into_owned(), value));
     set.filter(|(name, _)| holds_credentials(name) && !name.eq_ignore_ascii_case(USERNAME))
@@ -233,13 +239,13 @@ pub(super) fn secret_values() -> impl Iterator<Item = String> {
         .map(|(_, value)| value)
 }
 
-/// The registry that `MANIFEST_TOOL_REGISTRY` names, as references have it.
+/// Returns the registry that `MANIFEST_TOOL_REGISTRY` names, in the form that references use.
 fn named_registry() -> Result<Option<String>, Failure> {
     let name = |text: String| registry_name(&text).map_err(|reason| Failure::usage(format!("{REGISTRY}: {reason}")));
     variable(REGISTRY)?.map(name).transpose()
 }
 
-/// The value of a variable. An empty one counts as not set.
+/// Returns the value of a variable. An empty one counts as not set.
 fn variable(name: &str) -> Result<Option<String>, Failure> {
     match std::env::var(name) {
         Ok(value) => Ok(Some(value).filter(|value| !value.is_empty())),

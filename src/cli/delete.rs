@@ -11,22 +11,22 @@ use super::failure::Failure;
 use super::output::CommandOutput;
 use super::parts::DocumentParts;
 use super::references::{NamedLocation, locations};
-use super::render::{Body, DeletedJson, Either, KeptJson, deleted_text};
+use super::render::{Body, DeletedJson, Either, NotDeletedJson, deleted_text};
 use super::session::Session;
 use crate::delete::{self, DeleteOptions, Deleted};
 use crate::image::Digest;
 use crate::store::Store;
 
-/// Delete tags where the registry can, or manifests with all their tags
+/// Delete tags, or manifests with all their tags
 #[derive(Debug, Args)]
 #[command(
-    after_help = "A tag is deleted alone where the registry does that. Many do not: then, and for a digest, the manifest is deleted with every tag of it, but not without --yes. The images of an index stay.\n\nExample:\n  manifest-tool delete registry.example/app:pr-17\n  manifest-tool delete --yes registry.example/app:pr-17"
+    after_help = "Deletes only the tag if the registry supports that. Many registries do not:\nthen, and for a digest, the manifest and all its tags are deleted, which\nrequires --yes. The images of an index are not deleted.\n\nExample:\n  manifest-tool delete registry.example/app:pr-17\n  manifest-tool delete --yes registry.example/app:pr-17"
 )]
 pub(super) struct Delete {
-    /// Images or indexes, with a tag or a digest
+    /// Images or indexes, with a tag or digest
     #[arg(required = true, value_name = "IMAGE")]
     images: Vec<String>,
-    /// Delete the manifest, with every tag of it, where the tag alone cannot be deleted
+    /// Delete the manifest and all its tags if necessary
     #[arg(long)]
     yes: bool,
 }
@@ -46,14 +46,12 @@ impl Delete {
     }
 }
 
-/// Refuses a reference that does not say what to delete.
+/// Refuses a reference that has no tag or digest, or both.
 fn check(NamedLocation { name, location }: &NamedLocation) -> Result<(), Failure> {
     match (location.tag(), location.digest()) {
-        (None, None) => {
-            Err(Failure::usage(format!("\"{name}\" has neither a name nor a digest; say what is to be deleted")))
-        }
+        (None, None) => Err(Failure::usage(format!("\"{name}\" has no tag, name or digest; add the one to delete"))),
         (Some(_), Some(_)) => {
-            Err(Failure::usage(format!("\"{name}\" has both a tag and a digest; name the one that is to be deleted")))
+            Err(Failure::usage(format!("\"{name}\" has both a tag and a digest; give only the one to delete")))
         }
         _ => Ok(()),
     }
@@ -62,18 +60,19 @@ fn check(NamedLocation { name, location }: &NamedLocation) -> Result<(), Failure
 /// A reference to delete.
 struct Deletion {
     named: NamedLocation,
-    /// What it pointed at before anything was deleted, if that could be read.
+    /// The digest before anything was deleted, if it could be read.
     digest: Option<Digest>,
 }
 
 /// How a reference was deleted.
 enum Outcome {
     Deleted(Deleted),
-    /// Its manifest was deleted for an earlier reference.
-    WithEarlier(Deleted),
+    /// An earlier reference had the same manifest, which was deleted with it.
+    AlreadyDeleted(Deleted),
 }
 
-/// Deletes references one after another: one may take the tags of the next, which then counts as deleted as well.
+/// Deletes references sequentially: deleting a manifest may delete the tag of a later reference, which then counts as
+/// deleted too.
 async fn delete_all(
     store: &Store,
     items: Vec<NamedLocation>,
@@ -87,7 +86,7 @@ async fn delete_all(
     let delete = async |item: &Deletion| {
         let location = &item.named.location;
         if let Some(digest) = item.digest.clone().filter(|digest| deleted_manifests.borrow().contains(digest)) {
-            return Ok(Outcome::WithEarlier(Deleted { location: location.with_digest(digest.clone()), digest }));
+            return Ok(Outcome::AlreadyDeleted(Deleted { location: location.with_digest(digest.clone()), digest }));
         }
         let deleted = delete::delete(store, location, options).await?;
         if deleted.location.tag().is_none() {
@@ -95,14 +94,14 @@ async fn delete_all(
         }
         Ok::<_, delete::Error>(Outcome::Deleted(deleted))
     };
-    let mode = Mode::Read { failed: "are not deleted" };
+    let mode = Mode::Read { failed: "were not deleted" };
     let runner = BatchRunner { store, console: reporter.console, concurrency: 1, mode };
     runner.run(&items, delete, reporter).await
 }
 
 struct DeleteReporter<'a> {
     console: &'a Console,
-    parts: DocumentParts<Either<DeletedJson, KeptJson>>,
+    parts: DocumentParts<Either<DeletedJson, NotDeletedJson>>,
 }
 
 impl Reporter for DeleteReporter<'_> {
@@ -113,7 +112,7 @@ impl Reporter for DeleteReporter<'_> {
         let name = &item.named.name;
         match &result {
             Err(failure) => self.parts.push(|| Either::Failed(failure.part_of_delete(name))),
-            Ok(Outcome::Deleted(deleted) | Outcome::WithEarlier(deleted)) => {
+            Ok(Outcome::Deleted(deleted) | Outcome::AlreadyDeleted(deleted)) => {
                 self.parts.push(|| Either::Result(DeletedJson::new(name, deleted)))
             }
         }?;

@@ -15,21 +15,21 @@ use super::session::Session;
 use crate::image::Digest as Hash;
 use crate::store::Store;
 
-/// Print the digest that a reference stands for, or that of a file
+/// Print the digest of a reference or a file
 #[derive(Debug, Args)]
 #[command(
     after_help = "Example:\n  manifest-tool digest registry.example/app:v1\n  manifest-tool digest --file manifest.json"
 )]
 pub(super) struct Digest {
-    /// Images or indexes, with a tag
+    /// Images or indexes, with a tag or digest
     #[arg(required_unless_present = "file", value_name = "IMAGE")]
     images: Vec<String>,
-    /// Hash a file, such as a manifest; - reads standard input
+    /// Hash a file, or - for stdin (at most 64 MiB)
     #[arg(long, value_name = "FILE", conflicts_with = "images")]
     file: Option<String>,
 }
 
-/// No manifest is longer; bytes.
+/// The longest file to hash, in bytes. Manifests are shorter.
 const MAX_LENGTH: u64 = 64 << 20;
 
 impl Digest {
@@ -83,7 +83,7 @@ fn hash(file: &str) -> Result<Hash, Failure> {
         std::fs::File::open(file).map_err(failed)?.take(MAX_LENGTH + 1).read_to_end(&mut bytes).map_err(failed)?;
     }
     if bytes.len() as u64 > MAX_LENGTH {
-        return Err(Failure::new(format!("{file} is longer than {MAX_LENGTH} bytes, no manifest is")));
+        return Err(Failure::new(format!("{file} is longer than {MAX_LENGTH} bytes, more than any manifest")));
     }
     Ok(Hash::sha256(&bytes))
 }

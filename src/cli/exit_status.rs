@@ -2,18 +2,18 @@ use std::process::ExitCode;
 
 use crate::registry::StopReason;
 
-/// Every way in which the program ends, each with its exit code.
+/// The ways the program ends. Each has an exit code.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum ExitStatus {
-    /// The command did what it was asked to do.
+    /// The command succeeded.
     Done,
-    /// The command failed, in part or as a whole.
+    /// The command failed, partly or completely.
     Failed,
-    /// The command line makes no sense, whatever the registry says.
+    /// The command line is invalid, independently of the registry's content.
     Usage,
-    /// The target was not what `--if-match` says.
+    /// The target did not match `--if-match`.
     NotMatched,
-    /// `query --platform`: an image is not offered for the platform.
+    /// `query --platform`: a reference has no image for the platform.
     NotOffered,
     /// `--dry-run --exit-code`: something would change.
     WouldChange,
@@ -29,7 +29,7 @@ impl ExitStatus {
     /// SIGINT, as Ctrl-C sends it.
     pub(super) const INTERRUPTED: Self = Self::Signal(2);
 
-    /// The code that the program exits with. `timeout(1)` gives 124 as well, shells give 128 + n for a signal.
+    /// Returns the exit code. Follows `timeout(1)`, which exits with 124, and shells, which report signal n as 128 + n.
     pub(super) fn code(self) -> u8 {
         match self {
             Self::Done => 0,

@@ -3,7 +3,7 @@ use std::fmt;
 use super::exit_status::ExitStatus;
 use super::hints::hint_text;
 use super::render::{
-    Body, CopyResult, Document, ErrorJson, FailedJson, IndexResult, KeptJson, PublishedJson, RunErrorJson,
+    Body, CopyResult, Document, ErrorJson, FailedJson, IndexResult, NotDeletedJson, PublishedJson, RunErrorJson,
     TAKES_MORE_HINT, TakesMoreJson, assemble_error_text, problem_text,
 };
 use crate::image::Location;
@@ -11,24 +11,24 @@ use crate::registry::StopReason;
 use crate::store::PublishError;
 use crate::{assemble, copy, delete, registry, spec, store};
 
-/// Why a command failed, in whole or for one of its items: a message, what to do next, and what programs can read.
+/// The failure of a command or of one of its items: a message, hints, an exit status and data for the JSON document.
 #[derive(Debug)]
 pub(super) struct Failure {
     message: String,
     hints: Vec<String>,
     status: ExitStatus,
     details: Option<Box<Details>>,
-    /// The document that the command has in spite of the failure.
+    /// The results to print in the JSON document despite the failure.
     body: Option<Box<Body>>,
     is_stdout_closed: bool,
 }
 
-/// What is known about an item that failed.
+/// Details about an item that failed.
 #[derive(Debug)]
 enum Details {
-    /// What was written before.
+    /// The tags and manifest written before the failure.
     Published(PublishedJson),
-    /// What was not deleted, because more would have been deleted than was named.
+    /// The tags and manifest that deleting the reference would have deleted as well.
     TakesMore(TakesMoreJson),
 }
 
@@ -44,21 +44,21 @@ impl Failure {
         }
     }
 
-    /// A command line that makes no sense, whatever the registry says.
+    /// Creates the failure of an invalid command line.
     pub(super) fn usage(message: impl ToString) -> Self {
         Self { status: ExitStatus::Usage, ..Self::new(message.to_string()) }
     }
 
-    /// The reader of stdout has gone, so that there is no need to read more. The program ends without a message.
+    /// Creates the failure of a write to a closed stdout, which ends the program early and without a message.
     pub(super) fn stdout_closed() -> Self {
-        Self { status: ExitStatus::Done, is_stdout_closed: true, ..Self::new("the reader of stdout has gone") }
+        Self { status: ExitStatus::Done, is_stdout_closed: true, ..Self::new("the reader has closed stdout") }
     }
 
     pub(super) fn is_stdout_closed(&self) -> bool {
         self.is_stdout_closed
     }
 
-    /// The failure of a command that Ctrl-C ended.
+    /// Creates the failure of a command that Ctrl-C interrupted.
     pub(super) fn interrupted() -> Self {
         Self { status: ExitStatus::INTERRUPTED, ..Self::new("interrupted") }
     }
@@ -71,7 +71,7 @@ impl Failure {
         Self { status, ..self }
     }
 
-    /// Takes the exit status of what ended the run early, if anything did.
+    /// Takes the exit status of the signal or deadline that stopped the run, if one did.
     pub(super) fn stopped(self, reason: Option<StopReason>) -> Self {
         match reason {
             Some(reason) => self.with_status(reason.into()),
@@ -79,7 +79,7 @@ impl Failure {
         }
     }
 
-    /// Changes the message and the hints, such as to mask secrets.
+    /// Maps the message and the hints, for example to mask secrets.
     pub(super) fn map_text(mut self, change: impl Fn(&str) -> String) -> Self {
         self.message = change(&self.message);
         self.hints.iter_mut().for_each(|hint| *hint = change(hint));
@@ -91,7 +91,7 @@ impl Failure {
         self
     }
 
-    /// Adds the document that the command has in spite of the failure.
+    /// Adds the results to print in the JSON document despite the failure.
     pub(super) fn with_document(self, body: Body) -> Self {
         Self { body: Some(Box::new(body)), ..self }
     }
@@ -100,7 +100,7 @@ impl Failure {
         Self { details: Some(Box::new(details)), ..self }
     }
 
-    /// A failure with the hints of these errors, each once.
+    /// Creates a failure with the distinct hints of these errors.
     fn with_hints_of<'a>(message: String, errors: impl Iterator<Item = &'a store::Error>) -> Self {
         let errors: Vec<&store::Error> = errors.collect();
         let changed = errors.iter().any(|error| error.is_changed());
@@ -112,11 +112,11 @@ impl Failure {
         Self { hints, status, ..Self::new(message) }
     }
 
-    /// The failure of a reference of which these parts could not be checked, if there are any.
+    /// Creates the failure of a reference with parts that could not be checked, or `None` if `errors` is empty.
     pub(super) fn unchecked(name: &str, errors: &[store::Error]) -> Option<Self> {
         let mut lines: Vec<String> = errors.iter().map(|error| format!("\n  {error}")).collect();
         lines.dedup();
-        let message = format!("{name}: not all of it can be checked{}", lines.concat());
+        let message = format!("{name}: cannot be checked completely{}", lines.concat());
         (!errors.is_empty()).then(|| Self::with_hints_of(message, errors.iter()))
     }
 
@@ -131,28 +131,28 @@ impl Failure {
         ErrorJson { message: self.message.clone(), hints: self.hints.clone() }
     }
 
-    /// The part of a document for a reference that the command failed on.
+    /// Returns the part of a document for a reference that failed.
     pub(super) fn part(&self, name: &str) -> FailedJson {
         FailedJson { reference: name.to_owned(), error: self.error() }
     }
 
-    /// The part of a document for an index that could not be pushed or changed.
+    /// Returns the part of a document for an index that could not be pushed or changed.
     pub(super) fn part_of_index(&self, target: &Location) -> IndexResult {
         IndexResult::failed(target, self.published().cloned(), self.error())
     }
 
-    /// The part of a document for a copy that could not be made.
+    /// Returns the part of a document for a copy that failed.
     pub(super) fn part_of_copy(&self, source: &Location, target: &Location) -> CopyResult {
         CopyResult::failed(source, target, self.published().cloned(), self.error())
     }
 
-    /// The part of a document for a reference that could not be deleted.
-    pub(super) fn part_of_delete(&self, name: &str) -> KeptJson {
+    /// Returns the part of a document for a reference that could not be deleted.
+    pub(super) fn part_of_delete(&self, name: &str) -> NotDeletedJson {
         let takes_more = match self.details.as_deref() {
             Some(Details::TakesMore(more)) => Some(more.clone()),
             _ => None,
         };
-        KeptJson { failed: self.part(name), takes_more }
+        NotDeletedJson { failed: self.part(name), takes_more }
     }
 
     fn published(&self) -> Option<&PublishedJson> {
@@ -162,7 +162,7 @@ impl Failure {
         }
     }
 
-    /// The document of a command that failed.
+    /// Returns the document of a command that failed.
     pub(super) fn document(&self, command: &'static str) -> Document<'_> {
         let error = RunErrorJson { error: self.error(), exit_code: self.status.code() };
         Document::failed(command, self.body.as_deref(), error)
@@ -193,7 +193,7 @@ impl From<spec::SpecError> for Failure {
         let lines: Vec<String> = error.problems.iter().map(problem_text).collect();
         match lines.as_slice() {
             [only] => Self::new(only),
-            lines => Self::new(format!("the spec is not usable\n{}", lines.join("\n"))),
+            lines => Self::new(format!("the spec is invalid\n{}", lines.join("\n"))),
         }
     }
 }

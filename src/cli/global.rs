@@ -9,56 +9,63 @@ use crate::registry::{Hosts, RetryPolicy, Secret};
 
 /// Flags of every command, accepted before and after its name.
 #[derive(Debug, clap::Args)]
-#[command(next_help_heading = "Options of every command")]
+#[command(next_help_heading = "Global options")]
 pub(super) struct Global {
-    /// Tell on stderr what is done, a line for each request
+    /// Log every request to stderr
     #[arg(long, global = true)]
     debug: bool,
-    /// How results are printed on stdout: as text, or as one JSON document
-    #[arg(long, global = true, value_name = "FORM", value_enum, default_value = "text")]
+    /// Print results as text or JSON
+    #[arg(
+        long,
+        global = true,
+        value_name = "text|json",
+        value_enum,
+        default_value = "text",
+        hide_possible_values = true
+    )]
     output: Output,
-    /// Do not check the certificates of the registries in references; with =HOST, of these registries only
+    /// Skip certificate checks, for all or these hosts
     #[arg(long, global = true, value_name = "HOST,...", num_args = 0..=1, require_equals = true, default_missing_value = "true", value_parser = HostsArg::parse)]
     insecure: Vec<HostsArg>,
-    /// Use HTTP without TLS; with =HOST, for these registries only
+    /// Use HTTP without TLS, for all or these hosts
     #[arg(long, global = true, value_name = "HOST,...", num_args = 0..=1, require_equals = true, default_missing_value = "true", value_parser = HostsArg::parse)]
     plain_http: Vec<HostsArg>,
-    /// Believe the authorities in a PEM file, besides the system's; may be given several times
+    /// Trust the CA certificates in a PEM file (repeatable)
     #[arg(long, global = true, value_name = "FILE")]
     pub(super) ca_cert: Vec<PathBuf>,
-    /// Requests under way at once to one registry
+    /// Limit concurrent requests per registry, 1-1000
     #[arg(long, global = true, value_name = "N", default_value = "16", value_parser = concurrency)]
     pub(super) concurrency: NonZeroUsize,
-    /// How often a request is sent again after a server's error or no answer
+    /// Retry a request up to N times
     #[arg(long, global = true, value_name = "N", default_value_t = RetryPolicy::default().retries)]
     retries: u32,
-    /// How long a server may say nothing, such as 30s or 1m
+    /// Abort a request idle for this long
     #[arg(long, global = true, value_name = "TIME", default_value = "30s", value_parser = duration)]
     pub(super) timeout: Duration,
-    /// The longest wait before a request is sent again, whatever a registry asks for
+    /// Limit retry delays, including Retry-After
     #[arg(long, global = true, value_name = "TIME", default_value = "60s", value_parser = duration)]
     max_wait: Duration,
-    /// Time for all of it; what is not done by then is not done
+    /// Stop the whole run after this long, such as 10m
     #[arg(long, global = true, value_name = "TIME", value_parser = duration)]
     pub(super) deadline: Option<Duration>,
-    /// Say nothing on stderr but errors
+    /// Print only errors to stderr
     #[arg(long, global = true)]
     quiet: bool,
-    /// User name for the target's registry, or MANIFEST_TOOL_USERNAME
+    /// Sign in to the target's registry as this user
     #[arg(long, short, global = true, allow_hyphen_values = true)]
     pub(super) username: Option<String>,
-    /// Password for it; others can see it, --password-stdin and MANIFEST_TOOL_PASSWORD keep it from them
+    /// Sign in with this password, visible to others
     #[arg(long, short, global = true, allow_hyphen_values = true, conflicts_with = "password_stdin")]
     pub(super) password: Option<Secret>,
-    /// Read the password from standard input
+    /// Read the password from stdin (at most 64 KiB)
     #[arg(long, global = true)]
     pub(super) password_stdin: bool,
-    /// Docker configuration to take credentials from, as a folder with config.json in it or a file
+    /// Read credentials from this Docker configuration
     #[arg(long, global = true, value_name = "DIR|FILE")]
     pub(super) docker_cfg: Option<PathBuf>,
 }
 
-/// How results are printed.
+/// The format of results on stdout.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
 enum Output {
     Text,
@@ -66,37 +73,37 @@ enum Output {
 }
 
 impl Global {
-    /// Whether a user name or a password is given on the command line.
+    /// Whether the command line has a user name or a password.
     pub(super) fn has_credentials(&self) -> bool {
         self.username.is_some() || self.password.is_some() || self.password_stdin
     }
 
-    /// What the flags say about output.
+    /// Returns the output flags.
     pub(super) fn console_options(&self) -> ConsoleOptions {
         ConsoleOptions { quiet: self.quiet, debug: self.debug, json: self.output == Output::Json }
     }
 
-    /// The registries that are spoken to without TLS.
     pub(super) fn debug(&self) -> bool {
         self.debug
     }
 
+    /// Returns the registries to reach over HTTP without TLS.
     pub(super) fn plain_http(&self) -> Hosts {
         hosts(&self.plain_http)
     }
 
-    /// The registries whose certificates are not checked.
+    /// Returns the registries whose certificates are not checked.
     pub(super) fn insecure(&self) -> Hosts {
         hosts(&self.insecure)
     }
 
-    /// How often and when requests are sent again.
+    /// Returns the limits for retries.
     pub(super) fn retry(&self) -> RetryPolicy {
         RetryPolicy { retries: self.retries, max_wait: self.max_wait }
     }
 }
 
-/// Requests at once: 1 to 1000.
+/// Parses the number of concurrent requests, 1 to 1000.
 fn concurrency(text: &str) -> Result<NonZeroUsize, String> {
     let count: i64 = text.parse().map_err(|error| format!("{error}"))?;
     let count = usize::try_from(count).ok().filter(|count| *count <= 1000).and_then(NonZeroUsize::new);

@@ -2,22 +2,22 @@ use super::arguments::parse_bool;
 use super::registry_name::registry_name;
 use crate::registry::Hosts;
 
-/// One value of `--plain-http` or `--insecure`.
+/// A value of `--plain-http` or `--insecure`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum HostsArg {
-    /// The bare flag, or `true` in any form that Go reads: every registry.
+    /// The bare flag, or `true` in any form that Go parses: every registry.
     On,
-    /// `false` in any form: no registry, whatever stands before it.
+    /// `false` in any form: no registry. Discards earlier values.
     Off,
-    /// `HOST[:PORT][,HOST[:PORT]...]`, as references name registries.
+    /// `HOST[:PORT][,HOST[:PORT]...]`: only these registries.
     Only(Vec<String>),
 }
 
 impl HostsArg {
-    /// Reads a value.
+    /// Parses a value.
     ///
     /// # Errors
-    /// A part of it is not a registry's `HOST[:PORT]`.
+    /// An element is not a registry's `HOST[:PORT]`.
     pub(super) fn parse(text: &str) -> Result<Self, String> {
         match parse_bool(text) {
             Some(true) => Ok(Self::On),
@@ -27,8 +27,7 @@ impl HostsArg {
     }
 }
 
-/// The registries that all values of a flag together mean. Hosts add to each other; `true` and `false` replace what
-/// stands before them.
+/// Combines the values of a flag from left to right: hosts add up, `true` and `false` replace earlier values.
 pub(super) fn hosts(args: &[HostsArg]) -> Hosts {
     args.iter().fold(Hosts::None, |hosts, arg| match (hosts, arg) {
         (_, HostsArg::Off) => Hosts::None,
@@ -46,7 +45,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn values_of_a_flag() {
+    fn hosts_add_up_and_booleans_replace_earlier_values() {
         let only = |names: &[&str]| Ok(Hosts::Only(names.iter().map(ToString::to_string).collect()));
         for (values, expected) in [
             (&[][..], Ok(Hosts::None)),
@@ -72,7 +71,7 @@ mod tests {
             (&["r.io:x"], Err("r.io:x")),
         ] {
             let parsed: Result<Vec<_>, _> = values.iter().map(|value| HostsArg::parse(value)).collect();
-            let expected = expected.map_err(|bad: &str| format!("\"{bad}\" is not a registry's HOST[:PORT]"));
+            let expected = expected.map_err(|invalid: &str| format!("\"{invalid}\" is not a registry's HOST[:PORT]"));
             assert_eq!(parsed.map(|args| hosts(&args)), expected, "{values:?}");
         }
     }

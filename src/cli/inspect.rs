@@ -12,33 +12,33 @@ use crate::inspect::{self, InspectOptions, Inspection};
 use crate::registry::Client;
 use crate::store::Store;
 
-/// Show what a reference points at: an image, or an index with all its images
+/// Show an image, or an index with all its images
 #[derive(Debug, Args)]
 #[command(
-    after_help = "Example:\n  manifest-tool inspect registry.example/app:v1\n  manifest-tool inspect --config --platform linux/arm64 registry.example/app:v1"
+    after_help = "For an index without --platform, --config uses the platform of this machine.\n\nExample:\n  manifest-tool inspect registry.example/app:v1\n  manifest-tool inspect --config --platform linux/arm64 registry.example/app:v1"
 )]
 pub(super) struct Inspect {
-    /// Image or index, with a tag or a digest
+    /// Image or index, with a tag or digest
     image: String,
-    /// Print JSON
+    /// Print JSON as manifest-tool 2.2.1 does
     #[arg(long)]
     raw: bool,
-    /// Put the image's config into the JSON, in place of its descriptor
+    /// With --raw, inline the image configs
     #[arg(long)]
     expand_config: bool,
-    /// The image of this platform alone, out of an index
+    /// Show only the image for this platform
     #[arg(long, value_name = "OS/ARCH[/VARIANT]")]
     platform: Option<Platform>,
-    /// Print the manifest, byte for byte
+    /// Print the manifest byte for byte
     #[arg(long, conflicts_with_all = ["raw", "expand_config"])]
     manifest: bool,
-    /// Print the image's config, byte for byte; of an index, that for --platform, or else for this machine's
+    /// Print the image config byte for byte
     #[arg(long, conflicts_with_all = ["raw", "expand_config", "manifest"])]
     config: bool,
-    /// Show how large layers are, and all of them together
+    /// Show layer sizes and their total
     #[arg(long, conflicts_with_all = ["raw", "manifest", "config"])]
     layers: bool,
-    /// Show the annotations of the index and its entries, or of the image
+    /// Show the annotations
     #[arg(long, conflicts_with_all = ["raw", "manifest", "config"])]
     annotations: bool,
 }
@@ -49,9 +49,9 @@ impl Inspect {
         if self.expand_config && !self.raw {
             return Err(Failure::new("--expand-config only goes with --raw"));
         }
-        let forms = [("--raw", self.raw), ("--manifest", self.manifest), ("--config", self.config)];
-        if let Some((form, _)) = forms.iter().find(|(_, wanted)| *wanted && is_json) {
-            return Err(Failure::usage(format!("{form} is another form of JSON than --output json; use one of them")));
+        let flags = [("--raw", self.raw), ("--manifest", self.manifest), ("--config", self.config)];
+        if let Some((flag, _)) = flags.iter().find(|(_, is_set)| *is_set && is_json) {
+            return Err(Failure::usage(format!("{flag} conflicts with --output json; use one of them")));
         }
         let location = location(&self.image)?;
         let client = session.client(&Registries::read([&location]))?;
@@ -88,7 +88,7 @@ impl Inspect {
         Ok(inspection_text(&self.image, inspection, shown).into())
     }
 
-    /// Prints a manifest or config as it is stored, without a line break at its end.
+    /// Prints the stored bytes of a manifest or config, without adding a line break.
     fn print_bytes(&self, session: &Session, client: &Client, at: &Location) -> Result<CommandOutput, Failure> {
         let (store, platform) = (Store::new(client.clone()), self.platform.as_ref());
         let bytes = session.block_on(client, async {
@@ -102,13 +102,13 @@ impl Inspect {
     }
 }
 
-/// What containers run on here: on a Mac, too, they are Linux's.
+/// Returns the platform of containers on this machine. On macOS that is Linux.
 fn this_machine() -> Platform {
     let os = match std::env::consts::OS {
         "macos" => "linux",
         os => os,
     };
-    // Rust's names on the left, Go's on the right.
+    // Translate Rust's names (left) to Go's (right).
     let architecture = match std::env::consts::ARCH {
         "x86_64" => "amd64",
         "x86" => "386",

@@ -7,17 +7,17 @@ use super::render::{Body, SpecJson};
 use super::session::Session;
 use super::specs::{NamedSpec, SpecOptions, SpecsRead, Variables, form, forms, read_all, warn};
 
-/// Check specs without a network
+/// Check specs without contacting a registry
 #[derive(Debug, Args)]
 #[command(after_help = "Example:\n  manifest-tool lint --set VERSION=1.2 specs/ app.yaml")]
 pub(super) struct Lint {
-    /// Files, folders with .yaml and .yml files in them; - reads standard input
+    /// Files, folders of .yaml/.yml files, or - for stdin (at most 16 MiB)
     #[arg(required = true, value_name = "SPEC")]
     specs: Vec<String>,
-    /// The --type that they will be pushed with
+    /// Check the specs for a push with this --type
     #[arg(long = "type", value_name = "docker|oci|auto", value_parser = forms(), hide_possible_values = true)]
     form: Option<String>,
-    /// They will be pushed with --append
+    /// Check the specs for a push with --append
     #[arg(long)]
     append: bool,
     /// Treat warnings as errors
@@ -37,11 +37,12 @@ impl Lint {
         let warnings = read.warnings().map(ToString::to_string).collect();
         let SpecsRead { specs, mut problems, .. } = read;
         for (spec, file) in &specs {
-            problems.extend(spec.faults().into_iter().map(|fault| format!("{file}: {}: {fault}", spec.target)));
+            problems
+                .extend(spec.platform_problems().into_iter().map(|fault| format!("{file}: {}: {fault}", spec.target)));
         }
         let result = match problems.len() {
             0 => Ok(ExitStatus::Done),
-            1 => Err(Failure::new(format!("a problem found\n{}", problems.concat()))),
+            1 => Err(Failure::new(format!("1 problem found\n{}", problems.concat()))),
             count => Err(Failure::new(format!("{count} problems found\n{}", problems.join("\n")))),
         };
         if result.is_ok() && !console.is_json() {

@@ -9,25 +9,26 @@ use super::registry_name::registry_name;
 use super::render::Body;
 use super::session::Session;
 use crate::registry::{
-    Client, CredentialSources, Error, ErrorKind, ExplicitCredentials, Login as Proof, Secret, Stored, erase, store,
+    Client, CredentialSources, Error, ErrorKind, ExplicitCredentials, Login as RegistryLogin, Secret, Stored, erase,
+    store,
 };
 use clap::Args;
 
-/// Check user and password against a registry, and store them as `docker login` does
+/// Check and store credentials for a registry, like `docker login`
 #[derive(Debug, Args)]
 #[command(
-    after_help = "At a terminal it asks for what is not given. It stores in ~/.docker/config.json, $DOCKER_CONFIG/config.json or --docker-cfg, or with the helper that this names.\n\nExample:\n  manifest-tool login --username ci --password-stdin registry.example <token.txt"
+    after_help = "Prompts for missing credentials at a terminal. Stores them in --docker-cfg,\n$DOCKER_CONFIG/config.json or ~/.docker/config.json, or with the credential\nhelper that this file names.\n\nExample:\n  manifest-tool login --username ci --password-stdin registry.example <token.txt"
 )]
 pub(super) struct Login {
-    /// The registry, as in references; docker.io is Docker Hub
+    /// Registry, as in references; docker.io is Docker Hub
     host: String,
 }
 
-/// Remove a registry's stored credentials, as `docker logout` does
+/// Remove the stored credentials for a registry, like `docker logout`
 #[derive(Debug, Args)]
 #[command(after_help = "Example:\n  manifest-tool logout registry.example")]
 pub(super) struct Logout {
-    /// The registry
+    /// Registry, as in references; docker.io is Docker Hub
     host: String,
 }
 
@@ -37,11 +38,11 @@ impl Login {
         credentials::check_login_registry(&session.global, &registry)?;
         let (user, password) = user_and_password(session, &registry)?;
         let sources = credentials::stored(&session.global);
-        let login = Proof::Password { user: user.clone(), password: password.clone() };
+        let login = RegistryLogin::Password { user: user.clone(), password: password.clone() };
         let given = ExplicitCredentials { registry: registry.clone(), login, source: "this login".into() };
-        let client = session.client_with(CredentialSources { given: Some(given), ..sources.clone() });
-        let signing_in = LoginJob { session, client: &client, sources: &sources, registry: &registry };
-        let (checked, stored) = session.block_on(&client, signing_in.store(&user, &password))?;
+        let client = session.client_with(CredentialSources { explicit: Some(given), ..sources.clone() });
+        let job = LoginJob { session, client: &client, sources: &sources, registry: &registry };
+        let (checked, stored) = session.block_on(&client, job.store(&user, &password))?;
         let body = Body::Login { registry, username: user, stored, checked };
         CommandOutput::document(&session.console, body, Ok(ExitStatus::Done))
     }
@@ -52,14 +53,14 @@ impl Logout {
         let registry = registry_of(&self.host)?;
         let sources = credentials::stored(&session.global);
         let client = session.client_with(sources.clone());
-        let signing_out = LoginJob { session, client: &client, sources: &sources, registry: &registry };
-        let erased = session.block_on(&client, signing_out.erase())?;
+        let job = LoginJob { session, client: &client, sources: &sources, registry: &registry };
+        let erased = session.block_on(&client, job.erase())?;
         let removed = erased.iter().map(place_of).collect();
         CommandOutput::document(&session.console, Body::Logout { registry, removed }, Ok(ExitStatus::Done))
     }
 }
 
-/// Storing or erasing the credentials for a registry.
+/// Stores or erases the credentials for a registry.
 struct LoginJob<'a> {
     session: &'a Session,
     client: &'a Client,
@@ -68,17 +69,19 @@ struct LoginJob<'a> {
 }
 
 impl LoginJob<'_> {
-    /// Checks credentials and stores them; returns whether the registry asked for them, and where they are stored.
+    /// Checks credentials and stores them. Returns whether the registry required them, and the file or helper that
+    /// stores them.
     async fn store(&self, user: &str, password: &Secret) -> Result<(bool, String), Failure> {
         let (registry, console) = (self.registry, &self.session.console);
         let checked = self.client.check_login(registry).await;
-        let asked = checked.map_err(|error| match error.kind {
-            // The hint would be to do what is being done.
+        let required = checked.map_err(|error| match error.kind {
+            // Omit the hint, which would suggest this same login.
             ErrorKind::Denied(_) => Failure::new(error.to_string()),
             _ => error.into(),
         })?;
-        if !asked {
-            console.line(format_args!("warning: {registry} asks for no credentials, so these could not be checked"));
+        if !required {
+            console
+                .line(format_args!("warning: {registry} does not require credentials, so these could not be checked"));
         }
         let storing = store(self.sources, registry, user, password);
         let stored = self.unless_stopped(storing).await?.map_err(Failure::new)?;
@@ -88,11 +91,11 @@ impl LoginJob<'_> {
         };
         console.line(format_args!("signed in to {registry} as {user}; {place}"));
         let place = place_of(&stored);
-        self.warn_of_others(Some(&place), "come first").await?;
-        Ok((asked, place))
+        self.warn_of_others(Some(&place), "take precedence").await?;
+        Ok((required, place))
     }
 
-    /// Erases the credentials from wherever they are stored; gives these places.
+    /// Erases the credentials from every file and helper that stores them, and returns those.
     async fn erase(&self) -> Result<Vec<Stored>, Failure> {
         let (registry, console) = (self.registry, &self.session.console);
         let erasing = erase(self.sources, registry);
@@ -100,7 +103,7 @@ impl LoginJob<'_> {
         for place in &erased {
             match place {
                 Stored::Helper(program) => {
-                    console.line(format_args!("{program} was told to erase the credentials for {registry}"));
+                    console.line(format_args!("asked {program} to erase the credentials for {registry}"));
                 }
                 Stored::File(path) => {
                     console.line(format_args!("removed the credentials for {registry} from {}", path.display()));
@@ -114,7 +117,7 @@ impl LoginJob<'_> {
         Ok(erased)
     }
 
-    /// Warns if another source has credentials for the registry, where the user might think that none or these count.
+    /// Warns if another source has credentials for the registry, which would be used despite this login or logout.
     async fn warn_of_others(&self, stored: Option<&str>, what: &str) -> Result<(), Failure> {
         let registry = self.registry;
         if let Ok(Some(source)) = self.unless_stopped(self.sources.source_for(registry)).await?
@@ -126,14 +129,14 @@ impl LoginJob<'_> {
         Ok(())
     }
 
-    /// Runs what may wait for a helper or for the configuration's lock, until a signal or the deadline.
+    /// Runs a future, which may wait for a helper or for the lock of the configuration, until a signal or the deadline.
     async fn unless_stopped<T>(&self, future: impl Future<Output = T>) -> Result<T, Failure> {
         let outcome = self.client.cancel_token().run_until_cancelled(future).await;
         outcome.map_err(|reason| Error::stopped(self.registry, reason).into())
     }
 }
 
-/// The file or helper, by its name.
+/// Returns the path of the file or the name of the helper.
 fn place_of(stored: &Stored) -> String {
     match stored {
         Stored::Helper(program) => program.clone(),
@@ -156,7 +159,7 @@ fn user_and_password(session: &Session, registry: &str) -> Result<(String, Secre
             std::io::stdin().lock().read_line(&mut line).map_err(failed)?;
             line.trim().to_owned()
         }
-        None => return Err(Failure::usage("no user name is given: --username U, or MANIFEST_TOOL_USERNAME")),
+        None => return Err(Failure::usage("no user name given: use --username U or MANIFEST_TOOL_USERNAME")),
     };
     if user.is_empty() {
         return Err(Failure::usage("the user name is empty"));
@@ -167,7 +170,7 @@ fn user_and_password(session: &Session, registry: &str) -> Result<(String, Secre
             let prompt = format!("password of {user} for {registry}: ");
             Secret::new(without_echo(prompt)?)
         }
-        None => return Err(Failure::usage("no password is given: --password-stdin, or MANIFEST_TOOL_PASSWORD")),
+        None => return Err(Failure::usage("no password given: use --password-stdin or MANIFEST_TOOL_PASSWORD")),
     };
     if password == Secret::new("") {
         return Err(Failure::usage("the password is empty"));

@@ -1,7 +1,7 @@
-//! The command line: a file per command, and what the commands share.
+//! The command line: one file per command, plus shared infrastructure.
 //!
-//! `app` runs a command of `commands` with a `session`; the `console` is the only place that writes to stderr and stdout.
-//! A `failure` holds the message, the hints and the exit status of an error, and `render` the text and JSON of results.
+//! `app` runs a command from `commands` with a `session`. Only the `console` writes to stderr and stdout. A `failure`
+//! holds the message, hints and exit status of an error; `render` produces the text and JSON of results.
 
 mod app;
 mod arguments;

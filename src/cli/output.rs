@@ -3,16 +3,16 @@ use super::exit_status::ExitStatus;
 use super::failure::Failure;
 use super::render::{Body, Document};
 
-/// What a command hands to the program when it has done its part.
+/// The output of a command.
 #[derive(Debug)]
 pub(super) enum CommandOutput {
-    /// Text for stdout, printed in one piece, and the exit status.
+    /// Text to print on stdout in one piece, and the exit status.
     Results {
-        /// Empty if the command has printed its results already.
+        /// The text, which is empty if the command has already printed its results.
         text: String,
         status: ExitStatus,
     },
-    /// A subcommand is missing: the program prints the command's help.
+    /// The command's help, because the subcommand is missing.
     Help,
 }
 
@@ -21,8 +21,8 @@ impl CommandOutput {
         Self::Results { text, status }
     }
 
-    /// The output of a command that has printed its text: its document with `--output json`. A failure takes the document
-    /// with it.
+    /// Returns the output of a command that has already printed its text: the document with `--output json`, else an
+    /// empty text. Attaches the document to a failure.
     pub(super) fn document(
         console: &Console,
         body: Body,

@@ -4,14 +4,15 @@ use serde::Serialize;
 
 use super::failure::Failure;
 
-/// Bytes of memory that the parts of a document may take. A document is printed whole, in the end.
+/// The maximum memory of the parts of a document, in bytes. They stay in memory because a document is printed at the
+/// end.
 const MAX_MEMORY: usize = 64 << 20;
-/// How much memory a part takes at most, as a multiple of the length of its JSON: a text has a header and an allocation,
-/// and an absent value takes room as well.
+/// An upper bound for the memory of a part, as a multiple of the length of its JSON: a string has a header and an
+/// allocation, and an absent value takes space too.
 const MEMORY_PER_BYTE: usize = 3;
 
-/// The parts of the JSON document of a command that processes many items. What each part holds comes from a registry, so
-/// their memory is bounded.
+/// The parts of the JSON document of a command that processes many items. Limits their memory, because the content
+/// comes from registries.
 #[derive(Debug)]
 pub(super) struct DocumentParts<T> {
     parts: Vec<T>,
@@ -20,15 +21,15 @@ pub(super) struct DocumentParts<T> {
 }
 
 impl<T: Serialize> DocumentParts<T> {
-    /// Keeps parts for a document if there will be one.
+    /// Creates an empty collection, which drops all parts unless the run produces a document.
     pub(super) fn collect_if(is_collected: bool) -> Self {
         Self { parts: Vec::new(), memory: 0, is_collected }
     }
 
-    /// Adds a part, if there will be a document.
+    /// Adds a part if the run produces a document.
     ///
     /// # Errors
-    /// With it the parts take more than 64 MiB.
+    /// The parts take more than 64 MiB with this one.
     pub(super) fn push(&mut self, part: impl FnOnce() -> T) -> Result<(), Failure> {
         if !self.is_collected {
             return Ok(());
@@ -38,8 +39,7 @@ impl<T: Serialize> DocumentParts<T> {
         if self.memory > MAX_MEMORY {
             let limit = MAX_MEMORY >> 20;
             return Err(Failure::new(format!(
-                "the JSON document of this run takes more than {limit} MiB of memory, and has no room for the rest; \
-                 give fewer references to a run"
+                "the JSON document of this run takes more than {limit} MiB of memory; give fewer references per run"
             )));
         }
         self.parts.push(part);
@@ -55,15 +55,15 @@ impl<T: Serialize> DocumentParts<T> {
     }
 }
 
-/// About how many bytes of memory a part takes.
+/// Estimates the memory of a part in bytes.
 fn memory_of(part: &impl Serialize) -> usize {
     let mut length = Length(0);
-    // Counting bytes cannot fail, and a part that is not JSON fails when the document is written.
+    // Counting bytes cannot fail; a part that cannot be serialized fails when the document is written.
     let _ = serde_json::to_writer(&mut length, part);
     length.0 * MEMORY_PER_BYTE
 }
 
-/// Counts the bytes that are written to it.
+/// A writer that counts bytes.
 struct Length(usize);
 
 impl io::Write for Length {
@@ -84,7 +84,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn parts_are_kept_up_to_the_limit_of_memory() {
+    fn pushing_parts_fails_above_64_mib() {
         let mut parts = DocumentParts::collect_if(true);
         let part = json!({"reference": "r.io/app:v1", "entries": vec![json!({"digest": "x".repeat(71)}); 10_000]});
         let fits = MAX_MEMORY / memory_of(&part);
@@ -97,9 +97,9 @@ mod tests {
     }
 
     #[test]
-    fn no_part_is_kept_without_a_document() {
+    fn parts_are_not_created_without_a_document() {
         let mut parts = DocumentParts::<Value>::collect_if(false);
-        parts.push(|| panic!("not made")).unwrap();
+        parts.push(|| panic!("must not be called")).unwrap();
         assert!(parts.into_vec().is_empty());
     }
 }

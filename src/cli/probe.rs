@@ -10,19 +10,19 @@ use crate::image::{Location, Reference};
 use crate::probe::{self, ProbeOptions, ProbeReport};
 use crate::store::Store;
 
-/// Find out what a registry does with images for several platforms, by trying
+/// Test which features of multi-platform images a registry supports
 #[derive(Debug, Args)]
 #[command(
-    after_help = "New images are made of the layers of those given, and put into indexes of every kind under tags\nof their own, probe-...; afterwards they are deleted where the registry does that. Exit code 1 when\nthe registry lacks anything that manifest-tool needs.\n\nExample:\n  manifest-tool probe registry.example/trial:amd64 registry.example/trial:arm64"
+    after_help = "Pushes trial images, made of the given images' layers, and indexes of every kind\nto tags that begin with probe-. Deletes them afterwards if the registry supports\nthat. Exits with code 1 if the registry lacks a feature that manifest-tool\nneeds.\n\nExample:\n  manifest-tool probe registry.example/trial:amd64 registry.example/trial:arm64"
 )]
 pub(super) struct Probe {
-    /// Images for different platforms, in the repository that is tried
+    /// Images for different platforms in the repository to test
     #[arg(required = true, num_args = 2.., value_name = "IMAGE")]
     images: Vec<String>,
-    /// Use no other repository, as where an account has one alone
+    /// Use no second repository, for accounts limited to one
     #[arg(long)]
     one_repository: bool,
-    /// Leave what was pushed
+    /// Keep the trial images
     #[arg(long)]
     keep: bool,
 }
@@ -32,16 +32,16 @@ impl Probe {
         let images: Vec<Reference> = self.images.iter().map(|image| reference(image)).collect::<Result<_, _>>()?;
         let Some(repository) = images.first().map(Reference::without_name) else { return Ok(String::new().into()) };
         if !images.iter().all(|image| image.same_repository(&repository)) {
-            return Err(Failure::usage("the images are not all in one repository, which is the one that is tried"));
+            return Err(Failure::usage("the images must all be in one repository, the one to test"));
         }
         let locations: Vec<Location> = images.iter().cloned().map(Into::into).collect();
         let client = session.client(&Registries::written(&locations))?;
         let store = Store::new(client.clone());
         let options = ProbeOptions { one_repository: self.one_repository, keep: self.keep };
-        // The console prints each check when it is done.
+        // The console prints each check as soon as it is done.
         let report = session.block_on(&client, probe::probe(&store, &images, &options));
         if report.is_err() && client.cancel_token().reason().is_some() {
-            session.console.line(format_args!("what was pushed is left {}", place_of_trial(&repository)));
+            session.console.line(format_args!("the trial images remain {}", place_of_trial(&repository)));
         }
         let report = report?;
         session.console.check_printed()?;
@@ -53,11 +53,11 @@ fn output(session: &Session, repository: &Reference, report: ProbeReport) -> Res
     let console = &session.console;
     if !report.leftover.is_empty() {
         let (count, place) = (report.leftover.len(), place_of_trial(repository));
-        console.line(format_args!("{count} manifests of this trial are left {place}"));
+        console.line(format_args!("{count} manifests of this trial remain {place}"));
     }
     let sufficient = report.is_sufficient();
     if !sufficient {
-        console.line(format_args!("{repository}: this registry lacks something that manifest-tool needs"));
+        console.line(format_args!("{repository}: this registry lacks a feature that manifest-tool needs"));
     }
     let checks = report.checks.iter().map(CheckJson::from).collect();
     let body = Body::Probe { repository: repository.to_string(), sufficient, checks, leftover: report.leftover };
@@ -65,7 +65,7 @@ fn output(session: &Session, repository: &Reference, report: ProbeReport) -> Res
 }
 
 fn place_of_trial(repository: &Reference) -> String {
-    format!("in {repository}, under tags that begin with probe-")
+    format!("in {repository}, at tags that begin with probe-")
 }
 
 fn reference(text: &str) -> Result<Reference, Failure> {

@@ -6,8 +6,8 @@ use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
 
 use crate::image::Digest;
 
-/// The lines at the bottom of a terminal: one for each blob in transfer, one for all blobs, and in a run of several indexes
-/// or tags one for these. Draws only if stderr is a terminal.
+/// Progress lines at the bottom of a terminal: one per blob in transfer, one for all blobs, and one for the indexes or
+/// tags if the run has several. Draws only if stderr is a terminal.
 pub(super) struct Progress {
     lines: MultiProgress,
     items: Option<ProgressBar>,
@@ -16,10 +16,10 @@ pub(super) struct Progress {
 
 #[derive(Default)]
 struct BlobProgress {
-    /// By the identifier of the transfer.
+    /// Bars of the transfers in progress, by the identifier of the transfer.
     running: HashMap<u64, ProgressBar>,
     /// Bytes of the blobs whose transfer has ended.
-    arrived: u64,
+    finished_bytes: u64,
     total: Option<ProgressBar>,
 }
 
@@ -27,7 +27,7 @@ struct BlobProgress {
 const TICK: Duration = Duration::from_millis(200);
 
 impl Progress {
-    /// Shows progress through `count` items of a kind, such as 12 indexes. For a single one, shows only blobs.
+    /// Shows progress through `count` items of a kind, such as 12 indexes. For a single item, shows only blobs.
     #[must_use]
     pub(super) fn new(count: usize, kind: &str) -> Self {
         let lines = MultiProgress::new();
@@ -40,11 +40,11 @@ impl Progress {
         Self { lines, items, blobs: Mutex::default() }
     }
 
-    /// Counts one more item as done. `requests` were sent so far in all, `sent_again` of them as retries.
-    pub(super) fn done(&self, requests: usize, sent_again: usize) {
+    /// Counts one more item as done. `requests` is the total sent so far, including `retries`.
+    pub(super) fn done(&self, requests: usize, retries: usize) {
         if let Some(items) = &self.items {
             items.inc(1);
-            items.set_message(format!("{requests} requests, {sent_again} sent again"));
+            items.set_message(format!("{requests} requests, {retries} retries"));
         }
     }
 
@@ -52,7 +52,7 @@ impl Progress {
     pub(super) fn transfer(&self, id: u64, digest: &Digest, size: u64, done: u64, is_over: bool) {
         let mut blobs = self.blobs.lock().unwrap_or_else(PoisonError::into_inner);
         if is_over {
-            blobs.arrived += done;
+            blobs.finished_bytes += done;
             if let Some(bar) = blobs.running.remove(&id) {
                 bar.finish_and_clear();
                 self.lines.remove(&bar);
@@ -66,7 +66,7 @@ impl Progress {
             });
             bar.set_position(done);
         }
-        let bytes = blobs.arrived + blobs.running.values().map(ProgressBar::position).sum::<u64>();
+        let bytes = blobs.finished_bytes + blobs.running.values().map(ProgressBar::position).sum::<u64>();
         let total = blobs.total.get_or_insert_with(|| {
             let bar = self.lines.add(ProgressBar::new_spinner());
             bar.set_style(style("all blobs           {bytes:>11} {bytes_per_sec:>32}"));
@@ -75,8 +75,8 @@ impl Progress {
         total.set_position(bytes);
     }
 
-    /// Hides the lines while something else is written to the terminal.
-    pub(super) fn aside<T>(&self, write: impl FnOnce() -> T) -> T {
+    /// Hides the lines while other output is written to the terminal.
+    pub(super) fn suspend<T>(&self, write: impl FnOnce() -> T) -> T {
         self.lines.suspend(write)
     }
 

@@ -17,35 +17,33 @@ use crate::store::IfMatch;
 
 /// Assemble indexes from images in a registry and push them
 #[derive(Debug, Args)]
-#[command(next_help_heading = "Options of every push")]
+#[command(next_help_heading = "Push options")]
 #[command(
-    after_help = "Example:\n  manifest-tool push --type oci from-spec app.yaml\n  manifest-tool push --dry-run from-args --platforms linux/amd64,linux/arm64 \\\n      --template registry.example/app:v1-ARCH --target registry.example/app:v1"
+    after_help = "--type auto is docker if every image is Docker's, else oci. Without --type, the\nspec decides, or with --append the existing index; the default is docker.\n\nExample:\n  manifest-tool push --type oci from-spec app.yaml\n  manifest-tool push --dry-run from-args --platforms linux/amd64,linux/arm64 \\\n      --template registry.example/app:v1-ARCH --target registry.example/app:v1"
 )]
 pub(super) struct Push {
-    /// Form of the index; auto is docker where every image is Docker's, else oci
-    /// [default: the spec's; with --append the target's; else docker]
+    /// Set the index type [default: spec's, else docker]
     #[arg(long = "type", value_name = "docker|oci|auto", global = true, value_parser = forms(), hide_possible_values = true)]
     form: Option<String>,
-    /// Start from what the target holds: an image for the same platform is replaced, the others stay
+    /// Add or replace platforms in the existing index
     #[arg(long, global = true)]
     append: bool,
-    /// Tell what would be done, and write nothing
+    /// Show what would be written, without writing
     #[arg(long, global = true)]
     dry_run: bool,
-    /// With --dry-run: exit code 4 when something would change
+    /// With --dry-run, exit with code 4 on changes
     #[arg(long, global = true)]
     exit_code: bool,
-    /// Write tags even where they point at the index already
+    /// Write tags that already point at the index too
     #[arg(long, global = true)]
     force: bool,
-    /// Write only over this: a digest that the target's tag must point at, or "none"; else exit code 3
+    /// Write only if the tag matches, else exit code 3
     #[arg(long, global = true, value_name = "DIGEST|none", value_parser = if_match)]
     if_match: Option<IfMatch>,
-    /// Return only when every tag reads back with the index's digest
+    /// Wait until every tag returns the new digest
     #[arg(long, global = true)]
     wait: bool,
-    /// With --append: how long to wait before the tag is read back, to see whether others wrote over it
-    /// [default: 1s]
+    /// With --append, delay the check for other writers [default: 1s]
     #[arg(long, global = true, value_name = "TIME", value_parser = duration)]
     settle: Option<Duration>,
     /// Treat warnings as errors
@@ -53,7 +51,7 @@ pub(super) struct Push {
     strict: bool,
     #[command(flatten)]
     files: OutputFiles,
-    /// Show no progress on a terminal
+    /// Hide the progress display
     #[arg(long, global = true)]
     no_progress: bool,
     #[command(subcommand)]
@@ -66,26 +64,26 @@ enum Source {
     FromArgs(FromArgs),
 }
 
-/// Push the indexes that YAML files describe, one for each document
+/// Push the indexes that YAML files describe, one per document
 #[derive(Debug, Args)]
 #[command(
-    after_help = "Example:\n  manifest-tool push --type oci from-spec app.yaml\n  manifest-tool push from-spec --fail-fast specs/ more.yaml"
+    after_help = "--type auto is docker if every image is Docker's, else oci. Without --type, the\nspec decides, or with --append the existing index; the default is docker.\n\nExample:\n  manifest-tool push --type oci from-spec app.yaml\n  manifest-tool push from-spec --fail-fast specs/ more.yaml"
 )]
 struct FromSpec {
-    /// Files, folders with .yaml and .yml files in them; - reads standard input
+    /// Files, folders of .yaml/.yml files, or - for stdin (at most 16 MiB)
     #[arg(required = true, value_name = "SPEC")]
     specs: Vec<String>,
     #[command(flatten)]
     variables: Variables,
-    /// Leave out images that do not exist
+    /// Skip images that do not exist
     #[arg(long)]
     ignore_missing: bool,
-    /// After an index that failed, do not begin with others
+    /// Start no further indexes after one has failed
     #[arg(long)]
     fail_fast: bool,
 }
 
-/// The specs of a push, and what only one of its subcommands has.
+/// The specs of a push, and the flags that only its subcommands have.
 struct SourceSpecs {
     specs: Vec<Spec>,
     ignore_missing: bool,
@@ -100,7 +98,7 @@ impl Push {
         }
     }
 
-    /// Reads the specs, and checks them and the flags against each other.
+    /// Reads the specs, and checks that they and the flags are consistent.
     fn batch(self, source: Source, session: &Session) -> Result<PushBatch, Failure> {
         let SourceSpecs { specs, ignore_missing, fail_fast } = self.specs(source, session)?;
         self.check(&specs)?;
@@ -122,7 +120,7 @@ impl Push {
         match source {
             Source::FromSpec(from) => {
                 if session.global.password_stdin && from.specs.iter().any(|path| path == "-") {
-                    return Err(Failure::usage("standard input cannot hold both the spec and the password"));
+                    return Err(Failure::usage("standard input cannot provide both the spec and the password"));
                 }
                 let options = SpecOptions { form, append, strict, variables: from.variables };
                 let specs = read_specs(&from.specs, &options, &session.console)?;
@@ -135,20 +133,20 @@ impl Push {
         }
     }
 
-    /// Refuses flags that do not go together, or not with these specs. clap cannot do this for a flag before the command
-    /// and another one after it.
+    /// Refuses flags that conflict with each other or with the specs. clap cannot check this if one flag precedes the
+    /// command and another follows it.
     fn check(&self, specs: &[Spec]) -> Result<(), Failure> {
         let appends = specs.iter().any(|spec| spec.append);
         let why = if specs.len() > 1 && matches!(self.if_match, Some(IfMatch::Digest(_))) {
-            "--if-match with a digest is for one index, and the specs hold several"
+            "--if-match with a digest needs a single index, but the specs describe several"
         } else if self.exit_code && !self.dry_run {
-            "--exit-code is for --dry-run"
+            "--exit-code requires --dry-run"
         } else if self.force && appends {
-            "--force and --append do not go together: what is appended to is compared"
+            "--force and --append cannot be combined: --append compares the new index with the existing one"
         } else if self.settle.is_some() && !appends {
-            "--settle is for --append: any other push replaces what the tag holds"
+            "--settle requires --append: any other push replaces the existing index"
         } else if specs.len() > 1 && self.files.wants_digest() {
-            "--digest-file is for one index, and the specs hold several"
+            "--digest-file needs a single index, but the specs describe several"
         } else {
             return Ok(());
         };
@@ -158,7 +156,9 @@ impl Push {
 
 fn if_match(text: &str) -> Result<IfMatch, String> {
     match text {
-        "none" => Ok(IfMatch::Nothing),
-        digest => Digest::parse(digest).map(IfMatch::Digest).map_err(|error| format!("{error}; or none")),
+        "none" => Ok(IfMatch::Missing),
+        digest => {
+            Digest::parse(digest).map(IfMatch::Digest).map_err(|error| format!("{error}; expected a digest or none"))
+        }
     }
 }

@@ -12,17 +12,17 @@ use crate::assemble::{self, Assembler, PushOptions, PushReport};
 use crate::spec::Spec;
 use crate::store::{Run, Store};
 
-/// At most this many indexes are pushed at once: enough to keep every connection busy, few enough that memory does not
-/// grow with a run.
+/// The maximum number of indexes pushed concurrently: enough to keep every connection busy, and few enough to bound
+/// memory.
 const CONCURRENCY: usize = 32;
 
-/// Indexes to push, and how.
+/// Indexes to push, with the options of the push.
 pub(super) struct PushBatch {
     pub(super) specs: Vec<Spec>,
     pub(super) options: PushOptions,
     pub(super) files: OutputFiles,
     pub(super) fail_fast: bool,
-    /// Whether a dry run ends with an exit status of its own if something would change.
+    /// Whether a dry run ends with [`ExitStatus::WouldChange`] if anything would change.
     pub(super) exit_code: bool,
     pub(super) shows_progress: bool,
 }
@@ -73,7 +73,7 @@ impl PushBatch {
     }
 }
 
-/// The failure of a push, with a hint if a source is missing and the template has a placeholder in lower case.
+/// Converts the error of a push, with a hint if a source is missing and the template has a lowercase placeholder.
 fn failure(error: assemble::Error, spec: &Spec) -> Failure {
     let is_missing = match &error {
         assemble::Error::Resolve(error) => error.is_missing(),
@@ -83,11 +83,11 @@ fn failure(error: assemble::Error, spec: &Spec) -> Failure {
     hint.into_iter().fold(error.into(), Failure::with_hint)
 }
 
-/// Reports indexes that were pushed, or would be.
+/// Reports indexes, pushed or predicted.
 struct PushReporter<'a> {
     console: &'a Console,
     dry_run: bool,
-    /// Whether the run has one index, whose line does not name it.
+    /// Whether the run has a single index, so that its line need not name the target.
     is_only: bool,
     parts: DocumentParts<IndexResult>,
     has_changed: bool,
@@ -127,12 +127,12 @@ impl Reporter for PushReporter<'_> {
             Err(failure) => return self.parts.push(|| failure.part_of_index(&spec.target)),
         };
         self.parts.push(|| IndexResult::from(&report))?;
-        self.has_changed |= report.has_moved();
+        self.has_changed |= report.has_written_tags();
         self.digest = Some(report.plan.descriptor.digest.to_string());
         if self.console.is_json() { Ok(()) } else { self.console.data(self.text(spec, &report)) }
     }
 
     fn has_changed(&self, report: &PushReport) -> bool {
-        report.has_moved()
+        report.has_written_tags()
     }
 }

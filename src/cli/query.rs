@@ -13,16 +13,16 @@ use super::session::Session;
 use crate::image::{Platform, suggestion};
 use crate::query;
 
-/// Show what platforms images are for
+/// Show the platforms of images
 #[derive(Debug, Args)]
 #[command(
     after_help = "Example:\n  manifest-tool query registry.example/app:v1\n  manifest-tool query --platform linux/arm64 registry.example/app:v1 && echo offered"
 )]
 pub(super) struct Query {
-    /// Images or indexes, with a tag or a digest
+    /// Images or indexes, with a tag or digest
     #[arg(required = true, value_name = "IMAGE")]
     images: Vec<String>,
-    /// Exit code 3 when one of them has no image for this platform
+    /// Exit with code 3 if an image lacks it
     #[arg(long, value_name = "OS/ARCH[/VARIANT]")]
     platform: Option<Platform>,
 }
@@ -30,25 +30,29 @@ pub(super) struct Query {
 impl Query {
     pub(super) fn run(self, session: &Session) -> Result<CommandOutput, Failure> {
         let console = &*session.console;
-        let wanted = self.platform.as_ref();
-        let mut reporter =
-            QueryReporter { console, wanted, parts: DocumentParts::collect_if(console.is_json()), lacking: Vec::new() };
+        let platform = self.platform.as_ref();
+        let mut reporter = QueryReporter {
+            console,
+            platform,
+            parts: DocumentParts::collect_if(console.is_json()),
+            unsupported: Vec::new(),
+        };
         let read = read_batch::read(session, &self.images, query::query, &mut reporter);
-        let QueryReporter { parts, lacking, .. } = reporter;
-        if let (Some(wanted), false) = (wanted, lacking.is_empty()) {
-            console.info(format_args!("not for {wanted}: {}{}", lacking.join(", "), suggestion(wanted)));
+        let QueryReporter { parts, unsupported, .. } = reporter;
+        if let (Some(platform), false) = (platform, unsupported.is_empty()) {
+            console.info(format_args!("not for {platform}: {}{}", unsupported.join(", "), suggestion(platform)));
         }
-        let status = if lacking.is_empty() { ExitStatus::Done } else { ExitStatus::NotOffered };
+        let status = if unsupported.is_empty() { ExitStatus::Done } else { ExitStatus::NotOffered };
         CommandOutput::document(console, Body::Query { images: parts.into_vec() }, read.map(|()| status))
     }
 }
 
 struct QueryReporter<'a> {
     console: &'a Console,
-    wanted: Option<&'a Platform>,
+    platform: Option<&'a Platform>,
     parts: DocumentParts<Either<QueryJson>>,
-    /// References without an image for the wanted platform.
-    lacking: Vec<String>,
+    /// References without an image for the platform.
+    unsupported: Vec<String>,
 }
 
 impl Reporter for QueryReporter<'_> {
@@ -57,17 +61,17 @@ impl Reporter for QueryReporter<'_> {
 
     fn report(&mut self, item: &NamedLocation, result: Result<query::Query, &Failure>) -> Result<(), Failure> {
         let name = &item.name;
-        let found = match result {
-            Ok(found) => found,
+        let query = match result {
+            Ok(query) => query,
             Err(failure) => return self.parts.push(|| Either::Failed(failure.part(name))),
         };
-        let offered = self.wanted.map(|wanted| found.offers(wanted));
+        let offered = self.platform.map(|platform| query.offers(platform));
         if offered == Some(false) {
-            self.lacking.push(name.clone());
+            self.unsupported.push(name.clone());
         }
         if !self.console.is_json() {
-            self.console.data_for_reader(query_text(name, &found))?;
+            self.console.data_for_reader(query_text(name, &query))?;
         }
-        self.parts.push(|| Either::Result(QueryJson::new(name.clone(), &found, offered)))
+        self.parts.push(|| Either::Result(QueryJson::new(name.clone(), &query, offered)))
     }
 }

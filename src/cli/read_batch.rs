@@ -6,13 +6,13 @@ use super::session::Session;
 use crate::image::Location;
 use crate::store::{Error, Store};
 
-/// At most this many references are read at once.
+/// The maximum number of references read concurrently.
 const CONCURRENCY: usize = 16;
 
 /// Reads references that the user named.
 ///
 /// # Errors
-/// A reference is not one, or as of [`BatchRunner::run`].
+/// A reference is invalid, or [`BatchRunner::run`] fails.
 pub(super) fn read<R: Reporter<Item = NamedLocation>>(
     session: &Session,
     names: &[String],
@@ -26,8 +26,8 @@ pub(super) fn read<R: Reporter<Item = NamedLocation>>(
     session.block_on(&client, runner(&store, session).run(&items, job, reporter))
 }
 
-/// The runner of a batch that looks at references. One that fails does not keep the others from being read.
+/// Returns a runner for a batch that reads references. A failure does not prevent the other references from being read.
 pub(super) fn runner<'a>(store: &'a Store, session: &'a Session) -> BatchRunner<'a> {
-    let mode = Mode::Read { failed: "cannot be looked at" };
+    let mode = Mode::Read { failed: "cannot be read" };
     BatchRunner { store, console: &session.console, concurrency: CONCURRENCY, mode }
 }

@@ -1,7 +1,7 @@
 use crate::image::Reference;
 
-/// Normalises a registry's name to the form that references have: `HOST[:PORT]` in lower case, `docker.io` for every
-/// spelling of Docker Hub. Accepts what users copy from other tools, such as `https://index.docker.io/v1/`.
+/// Normalizes the name of a registry to the form that references use: `HOST[:PORT]` in lowercase, and `docker.io` for
+/// every spelling of Docker Hub. Accepts names copied from other tools, such as `https://index.docker.io/v1/`.
 ///
 /// # Errors
 /// The text is not the name of a registry.
@@ -17,7 +17,7 @@ pub(super) fn registry_name(text: &str) -> Result<String, String> {
     }
 }
 
-/// Strips a prefix whose case does not matter.
+/// Strips a prefix, ignoring case.
 fn without_prefix<'t>(text: &'t str, prefix: &str) -> Option<&'t str> {
     let (start, rest) = text.split_at_checked(prefix.len())?;
     start.eq_ignore_ascii_case(prefix).then_some(rest)
@@ -28,7 +28,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn spellings_of_hosts() {
+    fn registry_names_are_normalized_or_refused() {
         for (host, registry) in [
             ("r.io", Some("r.io")),
             ("https://r.io/", Some("r.io")),

@@ -14,32 +14,32 @@ use crate::assemble::{self, PushReport, RemoveOptions, RemoveRequest, Selector};
 use crate::image::{Digest, Location, Platform};
 use crate::store::{IfMatch, Store};
 
-/// Take images out of an index, with their attestations
+/// Remove images and their attestations from an index
 #[derive(Debug, Args)]
 #[command(group(ArgGroup::new("what").required(true).multiple(true).args(["platform", "digest"])))]
 #[command(
-    after_help = "The images stay in the registry; the tag points at an index without them.\n\nExample:\n  manifest-tool remove registry.example/app:v1 --platform linux/s390x,linux/arm/v6"
+    after_help = "The images stay in the registry; the tag then points at an index without them.\n\nExample:\n  manifest-tool remove registry.example/app:v1 --platform linux/s390x,linux/arm/v6"
 )]
 pub(super) struct Remove {
-    /// The index, with a tag
+    /// Index to change, with a tag
     #[arg(value_name = "REF")]
     index: String,
-    /// Platforms whose images go, with commas between them
+    /// Remove these platforms (comma-separated)
     #[arg(long, value_delimiter = ',', value_name = "OS/ARCH[/VARIANT]")]
     platform: Vec<Platform>,
-    /// Digests of images or attestations that go, with commas between them
+    /// Remove these entries (comma-separated)
     #[arg(long, value_delimiter = ',', value_name = "DIGEST", value_parser = digest)]
     digest: Vec<Digest>,
-    /// Tell what would be done, and write nothing
+    /// Show what would be written, without writing
     #[arg(long)]
     dry_run: bool,
-    /// With --dry-run: exit code 4 when something would change
+    /// With --dry-run, exit with code 4 on changes
     #[arg(long, requires = "dry_run")]
     exit_code: bool,
-    /// Write only over this: a digest that the tag must point at; else exit code 3
+    /// Write only if the tag matches, else exit code 3
     #[arg(long, value_name = "DIGEST", value_parser = digest)]
     if_match: Option<Digest>,
-    /// How long to wait before the tag is read back, to see whether others wrote over it [default: 1s]
+    /// Delay the check for other writers [default: 1s]
     #[arg(long, value_name = "TIME", value_parser = duration)]
     settle: Option<Duration>,
     #[command(flatten)]
@@ -67,7 +67,7 @@ impl Remove {
                 return CommandOutput::document(console, Body::Remove { dry_run, indexes }, Err(failure));
             }
         };
-        let would_change = self.exit_code && report.has_moved();
+        let would_change = self.exit_code && report.has_written_tags();
         let status = if would_change { ExitStatus::WouldChange } else { ExitStatus::Done };
         let body = Body::Remove { dry_run, indexes: [IndexResult::from(&report)] };
         match files.write(console, &body, Some(report.plan.descriptor.digest.as_str())) {
@@ -89,10 +89,10 @@ fn target(text: &str) -> Result<Location, Failure> {
     let target: Location = text.parse().map_err(Failure::usage)?;
     match &target {
         Location::Layout(layout) if layout.archive => Err(Failure::usage(format!(
-            "{target}: an archive is written anew, and not changed; copy it to a folder (oci:)"
+            "{target}: archives cannot be changed in place; copy it to a folder (oci:) first"
         ))),
         _ if target.digest().is_some() => {
-            Err(Failure::usage(format!("\"{text}\" has a digest, which no other index can have; name a tag")))
+            Err(Failure::usage(format!("\"{text}\" has a digest, but removing entries changes the digest; give a tag")))
         }
         _ if target.tag().is_none() => {
             Err(Failure::usage(format!("\"{text}\" has no tag; manifest-tool does not default to \"latest\"")))

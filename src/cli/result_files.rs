@@ -1,4 +1,4 @@
-//! The files that a pipeline asks for: `--metadata-file` and `--digest-file`.
+//! Result files for pipelines: `--metadata-file` and `--digest-file`.
 
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
@@ -11,36 +11,36 @@ use super::failure::Failure;
 use super::render::{Body, Document};
 use crate::links::{self, Kind, Target};
 
-/// Files for the results of a command that writes, each replaced in one step, and only when all is done.
+/// Result files of a command that writes. Each is replaced atomically, and only if the whole run succeeds.
 #[derive(Debug, Args)]
 pub(super) struct OutputFiles {
-    /// Write what --output json prints to a file as well, when all is done
+    /// Also write the JSON document to FILE on success
     #[arg(long, global = true, value_name = "FILE")]
     metadata_file: Option<PathBuf>,
-    /// Write the digest to a file, when all is done; for one index or image
+    /// Write a single target's digest to FILE on success
     #[arg(long, global = true, value_name = "FILE")]
     digest_file: Option<PathBuf>,
 }
 
-/// Result files that are open for writing: a file that cannot be written fails the command before anything is done.
+/// Result files opened before the run, so that an unwritable file fails the command before anything is pushed.
 pub(super) struct PendingFiles {
     metadata: Option<PendingFile>,
     digest: Option<PendingFile>,
 }
 
-/// A result file that is open for writing.
+/// A result file opened for writing.
 struct PendingFile {
     /// The path as the user gave it.
     path: PathBuf,
     destination: Destination,
 }
 
-/// How a result gets to its path.
+/// How a result is written to its path.
 enum Destination {
-    /// A file beside the target replaces it in one step. The target is the path with its links resolved.
+    /// Writes a temporary file next to the target and renames it. The target is the path with symbolic links resolved.
     Replace { target: PathBuf, file: NamedTempFile },
-    /// A FIFO or a device, such as /dev/stdout, takes the bytes.
-    Into,
+    /// Writes directly to a FIFO or a device, such as /dev/stdout.
+    Direct,
 }
 
 impl OutputFiles {
@@ -55,13 +55,13 @@ impl OutputFiles {
     /// Opens the files.
     pub(super) fn open(&self, dry_run: bool) -> Result<PendingFiles, Failure> {
         if dry_run && self.wants_digest() {
-            return Err(Failure::usage("--digest-file is not for --dry-run: nothing has that digest"));
+            return Err(Failure::usage("--digest-file cannot be used with --dry-run, which pushes no manifest"));
         }
         let open = |path: &Option<PathBuf>| path.as_deref().map(PendingFile::open).transpose();
         let files = PendingFiles { metadata: open(&self.metadata_file)?, digest: open(&self.digest_file)? };
         match &files {
-            PendingFiles { metadata: Some(one), digest: Some(other) } if one.target() == other.target() => {
-                Err(Failure::usage("--digest-file and --metadata-file are one file; give two"))
+            PendingFiles { metadata: Some(metadata), digest: Some(digest) } if metadata.target() == digest.target() => {
+                Err(Failure::usage("--digest-file and --metadata-file name the same file; use two"))
             }
             _ => Ok(files),
         }
@@ -92,21 +92,23 @@ impl PendingFile {
     fn target(&self) -> &Path {
         match &self.destination {
             Destination::Replace { target, .. } => target,
-            Destination::Into => &self.path,
+            Destination::Direct => &self.path,
         }
     }
 
     fn write(self, text: &str) -> Result<(), Failure> {
         let Self { path, destination } = self;
         let written = match destination {
-            Destination::Into => std::fs::write(&path, text),
+            Destination::Direct => std::fs::write(&path, text),
             Destination::Replace { target, mut file } => file
                 .write_all(text.as_bytes())
                 .and_then(|()| file.as_file().sync_all())
                 .and_then(|()| links::recheck(&path, &target))
                 .and_then(|()| file.persist(&target).map(drop).map_err(|error| error.error)),
         };
-        written.map_err(|error| Failure::new(format!("all is done, but {} cannot be written: {error}", path.display())))
+        written.map_err(|error| {
+            Failure::new(format!("the run succeeded, but {} cannot be written: {error}", path.display()))
+        })
     }
 }
 
@@ -115,11 +117,11 @@ impl Destination {
         let target = match links::resolve(path)? {
             Target::File(target) => target,
             Target::Other(kind @ (Kind::Folder | Kind::Socket)) => return Err(kind.error("it")),
-            Target::Other(_) => return Ok(Self::Into),
+            Target::Other(_) => return Ok(Self::Direct),
         };
         let mut builder = tempfile::Builder::new();
         builder.prefix(".manifest-tool-");
-        // The permissions of any new file: the umask is applied to them.
+        // Use the permissions of an ordinary new file: the umask applies to them.
         #[cfg(unix)]
         builder.permissions(std::os::unix::fs::PermissionsExt::from_mode(0o666));
         let file = builder.tempfile_in(links::folder_of(&target))?;

@@ -1,4 +1,4 @@
-//! Runs the asynchronous part of a command, until its end, a signal or the deadline.
+//! Runs the asynchronous part of a command until it ends or a signal or the deadline stops it.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -12,10 +12,10 @@ use super::session::Session;
 use super::signals::Signals;
 use crate::registry::{CancelToken, Client, StopReason};
 
-/// A run that ends within this time after it was stopped needs no explanation.
+/// The time a stopped run has to end before a message explains why it is still running.
 const GRACE_PERIOD: Duration = Duration::from_millis(300);
-/// How long a run that was stopped may still take to write its results.
-const RESULTS: Duration = Duration::from_secs(3);
+/// The time a stopped run has to write its results.
+const RESULTS_TIMEOUT: Duration = Duration::from_secs(3);
 
 impl Session {
     /// Runs a command's future to its end, or until a signal or the deadline stops the client.
@@ -33,7 +33,7 @@ impl Session {
         let stopper =
             Stopper { cancel_token: client.cancel_token().clone(), has_ended, console: Arc::clone(&self.console) };
         let outcome = runtime.block_on(async {
-            // Without handlers, signals end the program at once.
+            // Without handlers, signals end the program immediately.
             if let Some(signals) = Signals::listen() {
                 tokio::spawn(stopper.clone().stop_at_signal(signals));
             }
@@ -43,14 +43,14 @@ impl Session {
             future.await
         });
         running.send_replace(true);
-        // Results may go to a FIFO that nothing reads: signals and the deadline end the program there as well. The exit
-        // does not wait for this thread, nor for a name look-up that never came back.
+        // Keep the runtime running: results may go to a FIFO without a reader, where signals and the deadline must
+        // still end the program. The exit waits neither for this thread nor for a DNS lookup that hangs.
         std::thread::spawn(move || runtime.block_on(std::future::pending::<()>()));
         outcome.map_err(|error| Failure::from(error).stopped(client.cancel_token().reason()))
     }
 }
 
-/// Ends a run before it is done.
+/// Stops a run early.
 #[derive(Clone)]
 struct Stopper {
     cancel_token: CancelToken,
@@ -59,24 +59,22 @@ struct Stopper {
 }
 
 impl Stopper {
-    /// Stops the client when the time is over.
+    /// Stops the client when the deadline passes.
     async fn stop_at_deadline(self, deadline: Duration) {
         tokio::time::sleep(deadline).await;
         self.begin(StopReason::Deadline);
         tokio::time::sleep(GRACE_PERIOD).await;
-        self.explain("the deadline has passed; a write that is under way has 3 s to come to its end");
+        self.explain("the deadline has passed; a write in progress has 3 s to finish");
     }
 
-    /// Stops the client at a signal; at the next one, of either kind, the program ends there and then.
+    /// Stops the client at the first signal, and exits immediately at the second one of either kind.
     async fn stop_at_signal(self, mut signals: Signals) {
         let first = signals.next().await;
         self.begin(StopReason::Signal(first));
         let second = match tokio::time::timeout(GRACE_PERIOD, signals.next()).await {
             Ok(second) => second,
             Err(_) => {
-                self.explain(
-                    "stopping; a write that is under way has 3 s to come to its end (a second signal does not wait)",
-                );
+                self.explain("stopping; a write in progress has 3 s to finish (a second signal stops it immediately)");
                 signals.next().await
             }
         };
@@ -88,7 +86,7 @@ impl Stopper {
         tokio::spawn(exit_after(self.has_ended.clone(), reason));
     }
 
-    /// Says why the run has not ended yet.
+    /// Prints why the run has not ended yet.
     fn explain(&self, why: &str) {
         if !*self.has_ended.borrow() {
             self.console.line(why);
@@ -96,10 +94,10 @@ impl Stopper {
     }
 }
 
-/// Exits the process if the run has ended and its results cannot be written.
+/// Exits the process if the run has ended but its results cannot be written within [`RESULTS_TIMEOUT`].
 async fn exit_after(mut has_ended: watch::Receiver<bool>, reason: StopReason) {
     if has_ended.wait_for(|ended| *ended).await.is_ok() {
-        tokio::time::sleep(RESULTS).await;
+        tokio::time::sleep(RESULTS_TIMEOUT).await;
         std::process::exit(ExitStatus::from(reason).code().into());
     }
 }

@@ -1,44 +1,44 @@
-//! Keeps the secrets of the command line and the environment out of messages about bad usage.
+//! Masks the secrets of the command line and the environment in messages.
 
 use std::collections::HashSet;
 use std::ffi::OsString;
 
-/// Replaces a secret.
+/// The replacement for a secret.
 const MASK: &str = "****";
-/// A secret with fewer characters is masked only as a whole word, since it may be a part of any other.
+/// A secret with fewer characters is masked only as a whole word, because it may be part of any word.
 const SHORT: usize = 4;
-/// A secret is found by this many characters of its beginning, since messages may cut a long text short.
+/// A secret is found by its first characters, at most this many, because messages may truncate long text.
 const KEY: usize = 32;
-/// Longer names are not compared with those of flags; bytes.
+/// The longest name, in bytes, to compare with the names of flags.
 const MAX_NAME: usize = 32;
 
 /// The secrets of the command line and the environment, found before the command line is parsed.
 pub(super) struct ArgumentSecrets {
-    /// Values of `--password`, and of variables that hold credentials.
+    /// Values of `--password` and of variables that contain credentials.
     certain: Vec<String>,
-    /// Arguments that may be passwords, beside a flag that is misspelled or that takes no value.
+    /// Arguments that may be passwords, because they follow a misspelled flag or a flag without a value.
     likely: Vec<String>,
 }
 
 impl ArgumentSecrets {
-    /// Finds the secrets in the arguments, of which the first is the program, and in the values of variables. `words`
-    /// are the known long flags, without their dashes, and the names of commands.
+    /// Finds the secrets in the arguments, which start with the program, and in the values of variables. `words` has
+    /// the known long flags, without dashes, and the names of commands.
     pub(super) fn new(args: &[OsString], values: impl Iterator<Item = String>, words: &HashSet<String>) -> Self {
         let mut secrets = Self { certain: values.collect(), likely: Vec::new() };
         let args: Vec<_> = args.iter().skip(1).map(|arg| arg.to_string_lossy()).collect();
         for (at, arg) in args.iter().enumerate() {
-            secrets.look_at(arg, args.get(at + 1).map(AsRef::as_ref), words);
+            secrets.classify(arg, args.get(at + 1).map(AsRef::as_ref), words);
         }
         for list in [&mut secrets.certain, &mut secrets.likely] {
             list.retain(|secret| !secret.trim().is_empty());
-            // A secret that contains another one is masked first.
+            // Mask longer secrets first, because they may contain shorter ones.
             list.sort_by_key(|secret| std::cmp::Reverse(secret.len()));
         }
         secrets
     }
 
-    fn look_at(&mut self, arg: &str, next: Option<&str>, words: &HashSet<String>) {
-        // Word processors replace two dashes by one of another kind.
+    fn classify(&mut self, arg: &str, next: Option<&str>, words: &HashSet<String>) {
+        // Word processors replace two dashes by a dash of another kind.
         let body = arg.trim_start_matches(['-', '\u{2010}', '\u{2013}', '\u{2014}', '\u{2212}']);
         if body.len() == arg.len() {
             return;
@@ -50,7 +50,7 @@ impl ArgumentSecrets {
             return self.certain.extend(owned(value.or(next)));
         }
         if name == "username" || name == "u" {
-            // User names are not secret, but one that begins with a dash may be a password in the wrong place.
+            // User names are not secret, but one that starts with a dash may be a misplaced password.
             return self.likely.extend(owned(value.or(next)).filter(|user| user.starts_with('-')));
         }
         if words.contains(&name) && name != "password-stdin" {
@@ -69,32 +69,32 @@ impl ArgumentSecrets {
         self.likely.extend(owned(value.or(next.filter(|next| !words.contains(next.trim_start_matches('-'))))));
     }
 
-    /// Masks every secret in a text, and arguments that may be passwords.
+    /// Masks the secrets in a text, and the arguments that may be passwords.
     pub(super) fn mask_all(&self, text: &str) -> String {
         self.likely.iter().fold(self.mask(text), |text, secret| masked(&text, secret))
     }
 
-    /// Masks the values in a text that are certain to be secrets.
+    /// Masks the values in a text that are known to be secrets.
     pub(super) fn mask(&self, text: &str) -> String {
         self.certain.iter().fold(text.to_owned(), |text, secret| masked(&text, secret))
     }
 }
 
-/// Whether a flag of this name is likely to be meant as `--password`.
+/// Whether a flag of this name is likely to be a misspelled `--password`.
 fn is_like_password(name: &str) -> bool {
     let is_near = |name: &str| strsim::damerau_levenshtein(name, "password") <= 3;
     name.starts_with("pass") || name.starts_with("pw") || (name.len() <= MAX_NAME && is_near(name))
 }
 
-/// Masks a secret wherever the text has it, in upper or lower case: hosts are put into lower case.
+/// Masks every occurrence of a secret in a text, ignoring case because references lowercase hosts.
 fn masked(text: &str, secret: &str) -> String {
     let key: String = secret.chars().take(KEY).collect::<String>().to_ascii_lowercase();
     let is_short = secret.chars().count() < SHORT;
     let (mut out, mut rest) = (String::with_capacity(text.len()), text);
-    while let Some((before, found)) = rest.to_ascii_lowercase().find(&key).and_then(|at| rest.split_at_checked(at)) {
-        let same = |(one, other): &(char, char)| one.eq_ignore_ascii_case(other);
-        let length = found.chars().zip(secret.chars()).take_while(same).map(|(c, _)| c.len_utf8()).sum();
-        let (hit, after) = found.split_at_checked(length).unwrap_or((found, ""));
+    while let Some((before, start)) = rest.to_ascii_lowercase().find(&key).and_then(|at| rest.split_at_checked(at)) {
+        let is_same = |(one, other): &(char, char)| one.eq_ignore_ascii_case(other);
+        let length = start.chars().zip(secret.chars()).take_while(is_same).map(|(c, _)| c.len_utf8()).sum();
+        let (hit, after) = start.split_at_checked(length).unwrap_or((start, ""));
         out.push_str(before);
         let is_word = !out.ends_with(char::is_alphanumeric) && !after.starts_with(char::is_alphanumeric);
         out.push_str(if is_short && !is_word { hit } else { MASK });
@@ -114,7 +114,7 @@ mod tests {
     }
 
     #[test]
-    fn passwords_in_every_place_are_found() {
+    fn passwords_are_found_after_misspelled_flags_too() {
         for args in [
             &["--password", "hunter2"][..],
             &["--password=hunter2"],
@@ -144,13 +144,13 @@ mod tests {
         for args in [&["hunter2"][..], &["--platforms", "hunter2"], &["-platforms", "hunter2"], &["-u", "hunter2"]] {
             assert_eq!(secrets(args).mask_all("a hunter2"), "a hunter2", "{args:?}");
         }
-        let beside_a_switch = secrets(&["--password-stdin", "r.io"]);
-        assert_eq!(beside_a_switch.mask("r.io: refused"), "r.io: refused", "only usage errors lose it");
+        let after_a_switch = secrets(&["--password-stdin", "r.io"]);
+        assert_eq!(after_a_switch.mask("r.io: refused"), "r.io: refused", "only usage errors mask it");
         assert_eq!(secrets(&["-u", "--abc"]).mask_all("'--abc'"), "'****'");
     }
 
     #[test]
-    fn masks() {
+    fn short_secrets_are_masked_as_words_and_long_ones_anywhere() {
         let long = "0123456789".repeat(50);
         for (text, secret, expected) in [
             ("one ab two", "ab", "one **** two"),
@@ -168,7 +168,7 @@ mod tests {
 
     proptest::proptest! {
         #[test]
-        fn what_is_masked_is_gone(before: String, secret in ".{4,40}", after: String) {
+        fn a_masked_text_does_not_contain_the_secret(before: String, secret in ".{4,40}", after: String) {
             let masked = masked(&format!("{before}{secret}{after}"), &secret);
             proptest::prop_assert!(masked.split(MASK).all(|piece| !piece.contains(&secret)), "{masked}");
         }

@@ -8,22 +8,23 @@ use super::global::Global;
 use crate::event::Events;
 use crate::registry::{CancelToken, Client, ClientConfig, CredentialSources, HOME, Tls};
 
-/// What every command works with: the flags of all commands, and the console.
+/// The global flags and the console, which every command uses.
 pub(super) struct Session {
     pub(super) global: Global,
     pub(super) console: Arc<Console>,
 }
 
 impl Session {
-    /// Creates the client of a run whose user name and password are for one of these registries.
+    /// Creates a client that sends the user name and password of the command line or environment to one of these
+    /// registries.
     ///
     /// # Errors
-    /// As [`credentials::sources`].
+    /// [`credentials::sources`] fails.
     pub(super) fn client(&self, registries: &Registries<'_>) -> Result<Client, Failure> {
         Ok(self.client_with(credentials::sources(&self.global, &self.console, registries)?))
     }
 
-    /// Creates a client that takes its credentials from these sources.
+    /// Creates a client with these sources of credentials.
     pub(super) fn client_with(&self, credentials: CredentialSources) -> Client {
         let (global, console) = (&self.global, Arc::clone(&self.console));
         let events = Events::new(move |event| console.event(event));
@@ -42,11 +43,11 @@ impl Session {
     }
 }
 
-/// Docker's folders of certificates, also without root, and Podman's.
+/// Returns the certificate folders of Docker, rootless Docker and Podman.
 fn certs_folders() -> Vec<PathBuf> {
     let folder = |name: &str| std::env::var_os(name).filter(|value| !value.is_empty()).map(PathBuf::from);
     let config = folder("XDG_CONFIG_HOME").or_else(|| Some(folder(HOME)?.join(".config")));
-    let own = config.map(|folder| [folder.join("docker/certs.d"), folder.join("containers/certs.d")]);
+    let user = config.map(|folder| [folder.join("docker/certs.d"), folder.join("containers/certs.d")]);
     let system = ["/etc/docker/certs.d", "/etc/containers/certs.d"].map(PathBuf::from);
-    own.into_iter().flatten().chain(system).collect()
+    user.into_iter().flatten().chain(system).collect()
 }

@@ -1,4 +1,4 @@
-/// Signals that ask the program to end: Ctrl-C, and SIGTERM on Unix.
+/// The signals that stop the program: Ctrl-C, and SIGTERM on Unix.
 #[cfg(unix)]
 pub(super) struct Signals {
     interrupts: tokio::signal::unix::Signal,
@@ -7,14 +7,14 @@ pub(super) struct Signals {
 
 #[cfg(unix)]
 impl Signals {
-    /// Handles the signals from now on, in place of ending the program. `None` if handlers cannot be installed.
+    /// Installs handlers, so that the signals no longer end the program. Returns `None` if that fails.
     pub(super) fn listen() -> Option<Self> {
         use tokio::signal::unix::{SignalKind, signal};
         let (interrupts, terminations) = (signal(SignalKind::interrupt()), signal(SignalKind::terminate()));
         Some(Self { interrupts: interrupts.ok()?, terminations: terminations.ok()? })
     }
 
-    /// Waits for the next signal, and returns its number.
+    /// Waits for the next signal and returns its number.
     pub(super) async fn next(&mut self) -> i32 {
         use futures_util::future::{Either, select};
         use tokio::signal::unix::SignalKind;
@@ -38,7 +38,7 @@ impl Signals {
 
     pub(super) async fn next(&mut self) -> i32 {
         self.0.recv().await;
-        // Counts as SIGINT, so that the exit code is the same everywhere.
+        // Report SIGINT, so that the exit code is the same on every system.
         2
     }
 }

@@ -11,24 +11,24 @@ use super::render::problem_text;
 use crate::image::{Location, UntrustedText};
 use crate::spec::{self, Form, Lookup, MAX_MEMORY, Problem, Spec, YamlRequest};
 
-/// What the command line says about all specs.
+/// The flags that apply to all specs of a command line.
 pub(super) struct SpecOptions {
-    /// The form of every index, whatever the specs say.
+    /// The type of every index, which overrides the type in the specs.
     pub(super) form: Option<Form>,
-    /// Start from what the targets hold.
+    /// Start from the existing indexes of the targets.
     pub(super) append: bool,
     /// Treat warnings as errors.
     pub(super) strict: bool,
     pub(super) variables: Variables,
 }
 
-/// Where the values of variables in specs come from.
+/// The sources of values for variables in specs.
 #[derive(Debug, clap::Args)]
 pub(super) struct Variables {
-    /// Fill ${NAME} in specs from the environment; a variable that is not set, or is empty, is an error
+    /// Fill ${NAME} from the environment; unset is an error
     #[arg(long)]
     env: bool,
-    /// Fill ${KEY} in specs with a value; may be given several times, and comes before --env
+    /// Fill ${KEY} with VALUE, overriding --env (repeatable)
     #[arg(long, value_name = "KEY=VALUE", value_parser = pair)]
     set: Vec<(String, String)>,
 }
@@ -41,19 +41,19 @@ fn pair(text: &str) -> Result<(String, String), String> {
 }
 
 impl Variables {
-    fn are_wanted(&self) -> bool {
+    fn are_enabled(&self) -> bool {
         self.env || !self.set.is_empty()
     }
 
-    /// The value of a variable: that of the last `--set`, else with `--env` that of the environment.
+    /// Returns the value of a variable: from the last `--set`, else with `--env` from the environment.
     ///
     /// # Errors
-    /// The variable of the environment holds credentials, which must not get into what is published.
+    /// The environment variable contains credentials, which must not be published.
     fn value(&self, name: &str) -> Result<Option<String>, String> {
         let set = self.set.iter().rev().find(|(key, _)| key == name).map(|(_, value)| value.clone());
         match set {
             None if self.env && holds_credentials(name) => {
-                Err("--env does not take variables that hold manifest-tool's credentials".into())
+                Err("--env does not read variables that contain manifest-tool's credentials".into())
             }
             None if self.env => Ok(std::env::var(name).ok().filter(|value| !value.is_empty())),
             set => Ok(set),
@@ -61,16 +61,16 @@ impl Variables {
     }
 }
 
-/// A spec, and the file that it is from.
+/// A spec, and the file that it came from.
 pub(super) type NamedSpec = (Spec, UntrustedText);
 
-/// Bytes of all files of a run together: a thousand indexes of a hundred images have fewer.
+/// The maximum total size of the spec files of a run, in bytes. A thousand indexes of a hundred images need less.
 const MAX_LENGTH: u64 = 16 << 20;
 
-/// Reads and checks the specs of all files, folders and standard input (`-`), in that order. All problems
-/// together are one failure, found before the first request to a registry.
+/// Reads and checks the specs of all files, folders and standard input (`-`) in the given order, before the first
+/// request to a registry. Reports all problems in one failure.
 ///
-/// Warnings about good specs are left to the push. With a failure, all warnings are printed.
+/// Prints warnings only with a failure; otherwise the push prints them.
 pub(super) fn read_specs(paths: &[String], options: &SpecOptions, console: &Console) -> Result<Vec<Spec>, Failure> {
     let read = read_all(paths, options);
     if !read.problems.is_empty() {
@@ -80,13 +80,13 @@ pub(super) fn read_specs(paths: &[String], options: &SpecOptions, console: &Cons
         [] => Ok(read.specs.into_iter().map(|(spec, _)| spec).collect()),
         [only] => Err(Failure::new(only.clone())),
         problems => {
-            let what = if paths.len() > 1 { "the specs are not usable" } else { "the spec is not usable" };
+            let what = if paths.len() > 1 { "the specs are invalid" } else { "the spec is invalid" };
             Err(Failure::new(format!("{what}\n{}", problems.join("\n"))))
         }
     }
 }
 
-/// Prints warnings, a line for each.
+/// Prints warnings, one per line.
 pub(super) fn warn<'w>(console: &Console, warnings: impl Iterator<Item = &'w Problem>) {
     warnings.for_each(|warning| console.warn(problem_text(warning)));
 }
@@ -94,42 +94,42 @@ pub(super) fn warn<'w>(console: &Console, warnings: impl Iterator<Item = &'w Pro
 /// The specs of a command line.
 #[derive(Default)]
 pub(super) struct SpecsRead {
-    /// The good ones.
+    /// The valid specs.
     pub(super) specs: Vec<NamedSpec>,
-    /// What is wrong with the others, a line for each problem.
+    /// The problems of the other specs, one line each.
     pub(super) problems: Vec<String>,
-    /// Warnings about files that have problems.
-    of_bad_files: Vec<Problem>,
+    /// Warnings about files with problems.
+    warnings_of_invalid_files: Vec<Problem>,
 }
 
-/// The values of `--type`. An empty one, as an unset variable of a pipeline leaves it, counts as not given.
+/// Returns the possible values of `--type`. An empty value, from an unset variable of a pipeline, counts as not given.
 pub(super) fn forms() -> PossibleValuesParser {
     let named = ["docker", "oci", "auto"].map(PossibleValue::new);
     named.into_iter().chain([PossibleValue::new("").hide(true)]).into()
 }
 
-/// Reads the value of `--type`.
+/// Parses the value of `--type`.
 pub(super) fn form(text: Option<&str>) -> Result<Option<Form>, Failure> {
     text.filter(|text| !text.is_empty()).map(str::parse).transpose().map_err(Failure::usage)
 }
 
 impl SpecsRead {
-    /// The warnings about all specs.
+    /// Returns the warnings about all specs, valid or not.
     pub(super) fn warnings(&self) -> impl Iterator<Item = &Problem> {
-        self.of_bad_files.iter().chain(self.specs.iter().flat_map(|(spec, _)| &spec.warnings))
+        self.warnings_of_invalid_files.iter().chain(self.specs.iter().flat_map(|(spec, _)| &spec.warnings))
     }
 }
 
 /// Reads all specs.
 pub(super) fn read_all(paths: &[String], options: &SpecOptions) -> SpecsRead {
-    let SpecsRead { mut specs, mut problems, mut of_bad_files } = SpecsRead::default();
+    let SpecsRead { mut specs, mut problems, mut warnings_of_invalid_files } = SpecsRead::default();
     let lookup = |name: &str| options.variables.value(name);
-    let variables = options.variables.are_wanted().then_some(&lookup as Lookup<'_>);
-    let (mut left, mut memory) = (MAX_LENGTH, 0);
-    // Empty arguments are skipped: an unset variable of a pipeline leaves one.
+    let variables = options.variables.are_enabled().then_some(&lookup as Lookup<'_>);
+    let (mut remaining, mut memory) = (MAX_LENGTH, 0);
+    // Skip empty arguments, which come from unset variables of a pipeline.
     let given_paths: Vec<String> = paths.iter().filter(|path| !path.trim().is_empty()).cloned().collect();
     if given_paths.is_empty() {
-        problems.push("no spec is named: the argument is empty".into());
+        problems.push("no spec given: the argument is empty".into());
     }
     for path in files(&given_paths, &mut problems) {
         let file = name(&path);
@@ -138,30 +138,30 @@ pub(super) fn read_all(paths: &[String], options: &SpecOptions) -> SpecsRead {
             let request = YamlRequest { text: &text, file: &file, form, append, variables, strict };
             spec::from_yaml(&request)
         };
-        match read(&path, &mut left).map(parse) {
-            Ok(Ok(found)) => {
-                memory += found.iter().map(Spec::memory).sum::<usize>();
-                specs.extend(found.into_iter().map(|spec| (spec, file.clone())));
+        match read(&path, &mut remaining).map(parse) {
+            Ok(Ok(parsed)) => {
+                memory += parsed.iter().map(Spec::memory).sum::<usize>();
+                specs.extend(parsed.into_iter().map(|spec| (spec, file.clone())));
             }
             Ok(Err(error)) => {
                 problems.extend(error.problems.iter().map(problem_text));
-                of_bad_files.extend(error.warnings);
+                warnings_of_invalid_files.extend(error.warnings);
             }
             Err(problem) => problems.push(problem),
         }
         if memory > MAX_MEMORY {
             problems.push(format!(
-                "{file}: the specs of a run take {} MiB of memory at most; give fewer",
+                "{file}: the specs of this run take more than {} MiB of memory; give fewer specs per run",
                 MAX_MEMORY >> 20
             ));
             break;
         }
     }
-    problems.extend(written_twice(&specs));
-    SpecsRead { specs, problems, of_bad_files }
+    problems.extend(duplicate_targets(&specs));
+    SpecsRead { specs, problems, warnings_of_invalid_files }
 }
 
-/// Replaces each folder by the `.yaml` and `.yml` files in it, by name.
+/// Replaces each folder by its `.yaml` and `.yml` files, sorted by name.
 fn files(paths: &[String], problems: &mut Vec<String>) -> Vec<String> {
     let mut files = Vec::new();
     for path in paths {
@@ -178,12 +178,12 @@ fn files(paths: &[String], problems: &mut Vec<String>) -> Vec<String> {
         };
         let is_spec =
             |path: &PathBuf| path.extension().is_some_and(|end| end == "yaml" || end == "yml") && !path.is_dir();
-        let mut found: Vec<PathBuf> = entries.flatten().map(|entry| entry.path()).filter(is_spec).collect();
-        found.sort();
-        if found.is_empty() {
-            problems.push(format!("{} holds no .yaml or .yml file", name(path)));
+        let mut specs: Vec<PathBuf> = entries.flatten().map(|entry| entry.path()).filter(is_spec).collect();
+        specs.sort();
+        if specs.is_empty() {
+            problems.push(format!("{} contains no .yaml or .yml file", name(path)));
         }
-        files.extend(found.into_iter().map(|file| file.to_string_lossy().into_owned()));
+        files.extend(specs.into_iter().map(|file| file.to_string_lossy().into_owned()));
     }
     files
 }
@@ -192,24 +192,27 @@ fn name(file: &str) -> UntrustedText {
     if file == "-" { "<stdin>".into() } else { file.into() }
 }
 
-/// Reads a file, of as many bytes as are left for it and the files after it.
-fn read(file: &str, left: &mut u64) -> Result<String, String> {
+/// Reads a file of at most `remaining` bytes, and subtracts its size from that.
+fn read(file: &str, remaining: &mut u64) -> Result<String, String> {
     let name = name(file);
     let failed = |error: std::io::Error| format!("cannot read {name}: {error}");
     let mut bytes = Vec::new();
     if file == "-" {
-        std::io::stdin().lock().take(*left + 1).read_to_end(&mut bytes).map_err(failed)?;
+        std::io::stdin().lock().take(*remaining + 1).read_to_end(&mut bytes).map_err(failed)?;
     } else {
         let opened = std::fs::File::open(file).map_err(failed)?;
-        opened.take(*left + 1).read_to_end(&mut bytes).map_err(failed)?;
+        opened.take(*remaining + 1).read_to_end(&mut bytes).map_err(failed)?;
     }
-    *left = left.checked_sub(bytes.len() as u64).ok_or_else(|| {
-        format!("cannot read {name}: the specs of a run are longer than {MAX_LENGTH} bytes; give fewer files to a run")
+    *remaining = remaining.checked_sub(bytes.len() as u64).ok_or_else(|| {
+        format!(
+            "cannot read {name}: the specs of this run are longer than {MAX_LENGTH} bytes; give fewer files per run"
+        )
     })?;
     decoded(bytes).ok_or_else(|| format!("{name} is not UTF-8 text"))
 }
 
-/// The text of a file: UTF-8, or UTF-16 with a byte order mark (YAML 1.2, section 5.2), as PowerShell writes it.
+/// Decodes the text of a file: UTF-8, or UTF-16 with a byte order mark (YAML 1.2, section 5.2), which PowerShell
+/// writes.
 fn decoded(bytes: Vec<u8>) -> Option<String> {
     let unit: fn([u8; 2]) -> u16 = match bytes.as_slice() {
         [0xff, 0xfe, ..] => u16::from_le_bytes,
@@ -221,17 +224,17 @@ fn decoded(bytes: Vec<u8>) -> Option<String> {
     text.ok().filter(|_| rest.is_empty())
 }
 
-/// Finds tags that two indexes would write: which of them a tag points at in the end would be a matter of luck.
-fn written_twice(specs: &[NamedSpec]) -> Vec<String> {
+/// Finds tags that two indexes would write. The result would depend on which is written last.
+fn duplicate_targets(specs: &[NamedSpec]) -> Vec<String> {
     let mut seen: HashMap<Location, &UntrustedText> = HashMap::new();
     let mut problems = Vec::new();
     for (spec, file) in specs {
         for reference in spec.locations() {
             match seen.get(&reference) {
                 Some(first) if *first == file => {
-                    problems.push(format!("{file}: {reference} is written by two indexes of it"));
+                    problems.push(format!("{file}: {reference} is written by two of its indexes"));
                 }
-                Some(first) => problems.push(format!("{file}: {reference} is written by {first} as well")),
+                Some(first) => problems.push(format!("{file}: {reference} is also written by {first}")),
                 None => {
                     seen.insert(reference, file);
                 }

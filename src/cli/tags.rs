@@ -15,16 +15,16 @@ use crate::image::{Location, Platform, UntrustedText};
 use crate::query::{self, Query};
 use crate::store::Store;
 
-/// List the tags of a repository, or the names in a layout
+/// List the tags of a repository, or the names in an OCI layout
 #[derive(Debug, Args)]
 #[command(after_help = "Example:\n  manifest-tool tags --platforms registry.example/app")]
 pub(super) struct Tags {
-    /// A repository, without a tag; or oci:FOLDER, oci-archive:FILE
+    /// Repository without a tag, oci:FOLDER or oci-archive:FILE
     repository: String,
-    /// At most this many, in the order of the registry
+    /// List at most N tags, in the registry's order
     #[arg(long, value_name = "N", default_value_t = usize::MAX, hide_default_value = true)]
     limit: usize,
-    /// The platforms of each
+    /// Show the platforms of each tag
     #[arg(long)]
     platforms: bool,
 }
@@ -34,7 +34,7 @@ impl Tags {
         let at: Location = self.repository.parse().map_err(Failure::usage)?;
         if at.tag().is_some() || at.digest().is_some() {
             let repository = &self.repository;
-            return Err(Failure::usage(format!("\"{repository}\" has a tag or digest; name the repository alone")));
+            return Err(Failure::usage(format!("\"{repository}\" has a tag or digest; give only the repository")));
         }
         let console = &*session.console;
         let client = session.client(&Registries::read([&at]))?;
@@ -59,7 +59,7 @@ impl Tags {
 
 struct TagsReporter<'a> {
     console: &'a Console,
-    /// Characters of the longest tag.
+    /// The length of the longest tag in characters.
     width: usize,
     parts: DocumentParts<TagsEntryJson>,
 }
@@ -75,7 +75,7 @@ impl TagsReporter<'_> {
     }
 }
 
-/// The name of an item is its tag.
+/// Reports the platforms of tags. The name of an item is its tag.
 impl Reporter for TagsReporter<'_> {
     type Item = NamedLocation;
     type Report = Query;
@@ -83,13 +83,13 @@ impl Reporter for TagsReporter<'_> {
     fn report(&mut self, item: &NamedLocation, result: Result<Query, &Failure>) -> Result<(), Failure> {
         let (tag, reference) = (item.name.as_str(), || item.location.clone());
         match result {
-            Ok(found) if !self.console.is_json() => {
-                let names: Vec<String> = found.platforms.iter().map(Platform::to_string).collect();
+            Ok(query) if !self.console.is_json() => {
+                let names: Vec<String> = query.platforms.iter().map(Platform::to_string).collect();
                 let width = self.width;
                 self.console.data_for_reader(format!("{:<width$} {}\n", tag_text(tag), names.join(", ")))
             }
-            Ok(found) => self.parts.push(|| {
-                let query = Box::new(QueryJson::new(reference(), &found, None));
+            Ok(query) => self.parts.push(|| {
+                let query = Box::new(QueryJson::new(reference(), &query, None));
                 TagsEntryJson::Queried { tag: tag.into(), query }
             }),
             Err(failure) => self.parts.push(|| TagsEntryJson::Failed {

@@ -15,19 +15,19 @@ use crate::registry::StopReason;
 use crate::store::Store;
 use crate::verify::{self, Verification, VerifyOptions};
 
-/// Check that images and indexes are sound: all of it is there, and is what it is said to be
+/// Check that images and indexes are complete and match their digests
 #[derive(Debug, Args)]
 #[command(
-    after_help = "Exit code 5 when something is wrong; all of it is told of.\n\nExample:\n  manifest-tool verify registry.example/app:v1\n  manifest-tool verify --layers oci-archive:app.tar"
+    after_help = "Reports every problem, and exits with code 5 if there are any.\n\nExample:\n  manifest-tool verify registry.example/app:v1\n  manifest-tool verify --layers oci-archive:app.tar"
 )]
 pub(super) struct Verify {
-    /// Images or indexes, with a tag or a digest
+    /// Images or indexes, with a tag or digest
     #[arg(required = true, value_name = "IMAGE")]
     images: Vec<String>,
-    /// Read every layer, and compare it with its digest, as it is stored and unpacked
+    /// Check every layer's digests, compressed and uncompressed
     #[arg(long)]
     layers: bool,
-    /// Show no progress on a terminal
+    /// Hide the progress display
     #[arg(long)]
     no_progress: bool,
 }
@@ -52,7 +52,7 @@ struct VerifyReporter<'a> {
     console: &'a Console,
     parts: DocumentParts<Either<VerificationJson>>,
     is_unsound: bool,
-    /// A failure for each reference of which a part could not be checked.
+    /// The failures of references with parts that could not be checked.
     unchecked: Vec<Failure>,
 }
 
@@ -61,7 +61,7 @@ impl<'a> VerifyReporter<'a> {
         Self { console, parts: DocumentParts::collect_if(console.is_json()), is_unsound: false, unchecked: Vec::new() }
     }
 
-    /// Turns what is known of all references into the output of the command.
+    /// Combines the results of all references into the output of the command.
     fn end(
         self,
         verified: Result<(), Failure>,
@@ -69,9 +69,9 @@ impl<'a> VerifyReporter<'a> {
         stopped: Option<StopReason>,
     ) -> Result<CommandOutput, Failure> {
         let Self { console, parts, is_unsound, unchecked } = self;
-        // Reported even if other references could not be read. A check that waited for a retry was stopped by the run's
-        // end.
-        let checked = fail_all(console, unchecked, "cannot be checked wholly", total);
+        // Report these even if other references could not be read. If the run was stopped, so were checks that waited
+        // for a retry: use the exit status of the stop.
+        let checked = fail_all(console, unchecked, "cannot be checked completely", total);
         let result = match (verified, checked.map_err(|failure| failure.stopped(stopped))) {
             (Err(failure), Err(unchecked)) => {
                 console.error(&unchecked);
@@ -82,7 +82,7 @@ impl<'a> VerifyReporter<'a> {
         let result = match result {
             Ok(()) if is_unsound => Ok(ExitStatus::Unsound),
             Ok(()) => Ok(ExitStatus::Done),
-            // A finding is certain, whatever else could not be checked.
+            // A finding is certain even if other parts could not be checked.
             Err(failure) if is_unsound && failure.status() == ExitStatus::Failed => {
                 Err(failure.with_status(ExitStatus::Unsound))
             }
@@ -98,15 +98,15 @@ impl Reporter for VerifyReporter<'_> {
 
     fn report(&mut self, item: &NamedLocation, result: Result<Verification, &Failure>) -> Result<(), Failure> {
         let name = &item.name;
-        let found = match result {
-            Ok(found) => found,
+        let verification = match result {
+            Ok(verification) => verification,
             Err(failure) => return self.parts.push(|| Either::Failed(failure.part(name))),
         };
-        self.is_unsound |= !found.findings.is_empty();
-        self.unchecked.extend(Failure::unchecked(name, &found.unchecked));
+        self.is_unsound |= !verification.findings.is_empty();
+        self.unchecked.extend(Failure::unchecked(name, &verification.unchecked));
         if !self.console.is_json() {
-            self.console.data_for_reader(verification_text(name, &found))?;
+            self.console.data_for_reader(verification_text(name, &verification))?;
         }
-        self.parts.push(|| Either::Result(VerificationJson::new(name, &found)))
+        self.parts.push(|| Either::Result(VerificationJson::new(name, &verification)))
     }
 }

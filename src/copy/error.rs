@@ -1,20 +1,20 @@
 use crate::image::{Location, UntrustedText};
 use crate::store::{Error as StoreError, PublishError};
 
-/// Why something was not copied, or not completely.
+/// Why a copy failed.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum Error {
-    /// What was to be copied cannot be read, or does not hold what was asked for.
-    #[error("cannot copy {}", about(.from, .reason))]
+    /// The source cannot be read, or does not contain the requested content.
+    #[error("cannot copy {}", with_source(.from, .reason))]
     Source {
-        /// What was to be copied.
+        /// The source.
         from: Box<Location>,
-        /// Why.
+        /// Why the source cannot be copied.
         #[source]
         reason: Box<CopyProblem>,
     },
-    /// Writing failed; the error says what was written before.
+    /// Writing failed; the error lists what was written before.
     #[error(transparent)]
     Publish(Box<PublishError>),
 }
@@ -31,22 +31,22 @@ impl From<PublishError> for Error {
     }
 }
 
-/// Names the source before the reason, unless the reason begins with it.
-fn about(from: &Location, reason: &CopyProblem) -> String {
+/// Prefixes the reason with the source, unless the reason begins with it.
+fn with_source(from: &Location, reason: &CopyProblem) -> String {
     match reason {
         CopyProblem::Store(error) if error.subject() == from.to_string() => reason.to_string(),
         _ => format!("{from}: {reason}"),
     }
 }
 
-/// What is wrong with the source of a copy.
+/// Why the source of a copy cannot be copied.
 #[derive(Debug, Clone, thiserror::Error)]
 #[non_exhaustive]
 pub enum CopyProblem {
     /// The registry or layout failed.
     #[error(transparent)]
     Store(#[from] StoreError),
-    /// It does not hold what was asked for.
+    /// The source does not contain the requested content.
     #[error("{0}")]
     Unusable(UntrustedText),
 }

@@ -5,33 +5,33 @@ use crate::image::{Fetched, Location, Platform, check_tag};
 use crate::registry::RetryGroup;
 use crate::store::{OnStep, Publication, PublishError, PublishReport, Run, Store, TagTarget};
 
-/// What to copy, and where.
+/// The source and the target of a copy.
 #[derive(Debug, Clone)]
 pub struct CopyRequest {
-    /// What is copied.
+    /// The source.
     pub from: Location,
-    /// Where it goes. Without a tag or digest it takes that of `from`.
+    /// The target. Without a tag or digest, the copy gets those of `from`.
     pub to: Location,
     /// Further tags at the target.
     pub tags: Vec<Location>,
 }
 
-/// How to copy.
+/// Options of [`copy`].
 #[derive(Debug, Clone, Default)]
 pub struct CopyOptions {
-    /// Copy only the image of this platform, out of an index. Defaults to everything.
+    /// Copy only the image for this platform if the source is an index. Defaults to `None`: the whole index.
     pub platform: Option<Platform>,
-    /// Copy what refers to it as well: signatures, SBOMs, attestations. Defaults to false.
+    /// Copy the referrers as well: signatures, SBOMs, attestations. Defaults to false.
     pub referrers: bool,
-    /// Return only when every tag that was written reads back. Defaults to false.
+    /// Return only after every written tag resolves to the copied digest. Defaults to false.
     pub wait: bool,
-    /// Write nothing; the report says what would become of each tag. Defaults to false.
+    /// Report what would happen to each tag, without writing. Defaults to false.
     pub dry_run: bool,
 }
 
-/// Copies an image or index with everything below it, byte for byte.
+/// Copies an image, or an index with all its children, byte for byte.
 ///
-/// An archive is in its place when this returns, with all that was written into it by this store.
+/// Before it returns, an archive replaces its target file, with all content that this store wrote into it.
 ///
 /// ```
 /// use manifest_tool::copy::{CopyOptions, CopyRequest, copy};
@@ -57,11 +57,12 @@ pub async fn copy(store: &Store, request: &CopyRequest, options: &CopyOptions) -
     let report = copy_in(&run, request, options).await?;
     match run.commit().await {
         Ok(()) => Ok(report),
-        Err(error) => Err(PublishError::of_archive(&request.to, report, Some(error)).into()),
+        Err(error) => Err(PublishError::uncommitted(&request.to, report, Some(error)).into()),
     }
 }
 
-/// Copies like [`copy`], as one of several copies of a run: archives are in their places when the run has ended.
+/// Copies as part of a run of several copies. Unlike [`copy`], leaves archives uncommitted: they replace their target
+/// files at the end of the run.
 pub(crate) async fn copy_in(run: &Run, request: &CopyRequest, options: &CopyOptions) -> Result<PublishReport, Error> {
     let (store, to) = (run.store(), &request.to);
     let _intent = store.will_push(to);
@@ -78,7 +79,7 @@ async fn copy_with(
     let (store, CopyRequest { from, to, tags }) = (run.store(), request);
     let unreadable = |reason: CopyProblem| Error::source(from, reason);
     let root = root(store, from, options.platform.as_ref()).await.map_err(unreadable)?;
-    // What is below it is not needed to foresee what becomes of the tags.
+    // Predicting the outcome of the tags does not need the children.
     let tree = match run.is_dry() {
         true => Vec::new(),
         false => tree::tree(store, from, &root).await.map_err(unreadable)?,
@@ -87,17 +88,17 @@ async fn copy_with(
     let locations: Vec<Location> = std::iter::once(&target).chain(tags).cloned().collect();
     let current = store.current_digests(&locations).await;
     let tags = locations.into_iter().zip(current).map(|(tag, current)| TagTarget::new(tag, current)).collect();
-    // The manifest of the root is the one that gets the tags; its blobs are placed with those of the others.
-    let below = tree.split_last().map_or(&[][..], |(_, below)| below);
-    let publication = Publication::new(&target, &root.descriptor, &root.bytes, below);
+    // The root manifest is pushed with the tags; only its blobs are placed with those of the children.
+    let children = tree.split_last().map_or(&[][..], |(_, children)| children);
+    let publication = Publication::new(&target, &root.descriptor, &root.bytes, children);
     let publication = Publication { tags, wait: options.wait, ..publication };
     let errors = run.place_blobs(to, &tree.concat(), on_step).await;
     if !errors.is_empty() {
         return Err(publication.failed_before(errors).into());
     }
     if options.referrers && !run.is_dry() {
-        // Before the tags, so that a client that sees the image also finds its signatures.
-        for level in below {
+        // Copy referrers before the tags are written, so that a client that sees the image also finds its signatures.
+        for level in children {
             let errors = run.push_children(to, level, on_step).await;
             if !errors.is_empty() {
                 return Err(publication.failed_before(errors).into());
@@ -110,14 +111,14 @@ async fn copy_with(
     Ok(run.publish(&publication, on_step).await?)
 }
 
-/// Where it goes: `to`, with the name of `from` if it has none.
+/// Returns the target of the copy: `to`, with the tag or digest of `from` if it has neither.
 fn target(from: &Location, to: &Location, root: &Fetched) -> Result<Location, CopyProblem> {
     let digest = &root.descriptor.digest;
     match (to, to.digest(), from.tag()) {
         (_, Some(wanted), _) if wanted != digest => {
-            Err(CopyProblem::Unusable(format!("it is {digest}, not {wanted}").into()))
+            Err(CopyProblem::Unusable(format!("its digest is {digest}, not {wanted}").into()))
         }
-        // A layout lists what has no name as well.
+        // A layout also lists manifests without a name.
         (Location::Layout(_), Some(_), _) => Ok(to.without_name()),
         (_, Some(_), _) => Ok(to.clone()),
         _ if to.tag().is_some() => Ok(to.clone()),
@@ -128,7 +129,7 @@ fn target(from: &Location, to: &Location, root: &Fetched) -> Result<Location, Co
     }
 }
 
-/// What is copied: what `from` names, or the image of a platform in it.
+/// Fetches the manifest to copy: that of `from`, or that of its image for `platform`.
 async fn root(store: &Store, from: &Location, platform: Option<&Platform>) -> Result<Fetched, CopyProblem> {
     Ok(match platform {
         Some(wanted) => store.fetch_image(from, wanted).await?,

@@ -1,4 +1,4 @@
-//! What refers to a manifest: signatures, SBOMs, attestations.
+//! Copies the referrers of manifests: signatures, SBOMs, attestations.
 
 use std::collections::HashSet;
 
@@ -8,12 +8,13 @@ use crate::event::Step;
 use crate::image::{Descriptor, Digest, Location};
 use crate::store::{ARTIFACT_MANIFEST, Error, IfMatch, OnStep, Run, SourceManifest};
 
-/// A signature of an SBOM of an image is as far as anyone goes.
+/// The maximum depth of referrers of referrers. Real chains, such as a signature of an SBOM of an image, are much
+/// shorter.
 const MAX_DEPTH: usize = 16;
-/// Where cosign keeps what it does not keep as referrers.
-const COSIGN: [&str; 3] = ["sig", "att", "sbom"];
+/// The suffixes of the tags in which cosign stores signatures, attestations and SBOMs that are not referrers.
+const COSIGN_SUFFIXES: [&str; 3] = ["sig", "att", "sbom"];
 
-/// Copies what refers to these manifests, and what refers to that.
+/// Copies the referrers of these manifests, and the referrers of those.
 pub(super) async fn copy(
     run: &Run,
     from: &Location,
@@ -29,13 +30,13 @@ pub(super) async fn copy(
             let referrers = run.store().referrers(from, subject).await?;
             for referrer in &referrers {
                 if seen.insert(referrer.digest.clone()) {
-                    one(run, from, to, referrer, on_step).await?;
+                    copy_referrer(run, from, to, referrer, on_step).await?;
                     next.push(referrer.digest.clone());
                 }
             }
             run.list_referrers(to, subject, &referrers).await?;
-            for end in COSIGN {
-                tagged(run, from, to, &format!("{}.{end}", subject.referrers_tag()), on_step).await?;
+            for suffix in COSIGN_SUFFIXES {
+                copy_tag(run, from, to, &format!("{}.{suffix}", subject.referrers_tag()), on_step).await?;
             }
         }
         if next.is_empty() {
@@ -43,12 +44,12 @@ pub(super) async fn copy(
         }
         subjects = next;
     }
-    let reason = format!("referrers refer to one another more than {MAX_DEPTH} deep");
+    let reason = format!("its referrers are nested more than {MAX_DEPTH} levels deep");
     Err(Error::unsuitable(from, reason))
 }
 
-/// Copies a referrer with all that it names, by digest.
-async fn one(
+/// Copies a referrer and its content, by digest.
+async fn copy_referrer(
     run: &Run,
     from: &Location,
     to: &Location,
@@ -59,11 +60,11 @@ async fn one(
         let artifact = run.store().fetch_artifact(from, referrer).await?;
         return write(run, to, vec![vec![artifact]], on_step).await;
     }
-    whole(run, &from.with_digest(referrer.digest.clone()), to, on_step).await
+    copy_tree(run, &from.with_digest(referrer.digest.clone()), to, on_step).await
 }
 
-/// Copies a manifest with all below it, by digest.
-async fn whole(run: &Run, from: &Location, to: &Location, on_step: OnStep<'_>) -> Result<(), Error> {
+/// Copies a manifest and all its descendants, by digest.
+async fn copy_tree(run: &Run, from: &Location, to: &Location, on_step: OnStep<'_>) -> Result<(), Error> {
     let root = run.store().fetch_manifest(from).await?;
     let tree = tree::tree(run.store(), from, &root).await.map_err(|reason| match reason {
         CopyProblem::Store(error) => error,
@@ -72,10 +73,10 @@ async fn whole(run: &Run, from: &Location, to: &Location, on_step: OnStep<'_>) -
     write(run, to, tree, on_step).await
 }
 
-/// Writes manifests, level by level, after the blobs of all of them.
+/// Writes the blobs of all manifests, then the manifests level by level.
 async fn write(run: &Run, to: &Location, tree: Vec<Vec<SourceManifest>>, on_step: OnStep<'_>) -> Result<(), Error> {
-    let failed = run.place_blobs(to, &tree.concat(), on_step).await;
-    if let Some(error) = failed.into_iter().next() {
+    let errors = run.place_blobs(to, &tree.concat(), on_step).await;
+    if let Some(error) = errors.into_iter().next() {
         return Err(error);
     }
     for level in &tree {
@@ -86,7 +87,8 @@ async fn write(run: &Run, to: &Location, tree: Vec<Vec<SourceManifest>>, on_step
     Ok(())
 }
 
-async fn tagged(run: &Run, from: &Location, to: &Location, tag: &str, on_step: OnStep<'_>) -> Result<(), Error> {
+/// Copies a tag of signatures, if the source has it. Does not overwrite a tag of the target.
+async fn copy_tag(run: &Run, from: &Location, to: &Location, tag: &str, on_step: OnStep<'_>) -> Result<(), Error> {
     let from = from.with_tag(tag);
     let root = match run.store().fetch_manifest(&from).await {
         Ok(root) => root,
@@ -96,13 +98,13 @@ async fn tagged(run: &Run, from: &Location, to: &Location, tag: &str, on_step: O
     let target = to.with_tag(tag);
     match run.store().current_digest(&target).await? {
         Some(digest) if digest == root.descriptor.digest => return Ok(()),
-        // Signatures of the target's own, which are not to be lost.
+        // The target has its own signatures; keep them.
         Some(_) => {
             on_step(Step::TagKept(target));
             return Ok(());
         }
         None => {}
     }
-    whole(run, &from, to, on_step).await?;
-    run.push_manifest(&target, &root.descriptor, &root.bytes, Some(&IfMatch::Nothing)).await
+    copy_tree(run, &from, to, on_step).await?;
+    run.push_manifest(&target, &root.descriptor, &root.bytes, Some(&IfMatch::Missing)).await
 }

@@ -2,15 +2,15 @@ use super::error::{CopyProblem, Error};
 use crate::image::Location;
 use crate::store::{Error as StoreError, Store};
 
-/// Lists the tags of a repository that match any of these patterns, sorted. `*` stands for any text and `?` for one
-/// character; a tag that is spelled out must exist.
+/// Lists the tags of a repository that match any of the patterns, sorted. `*` matches any text and `?` matches one
+/// character. A pattern without either is a tag, which must exist.
 ///
 /// # Errors
-/// The tags cannot be listed, or patterns that match nothing.
+/// The tags cannot be listed, or a pattern matches no tag.
 pub async fn select_tags(store: &Store, from: &Location, patterns: &[String]) -> Result<Vec<String>, Error> {
     let unreadable = |reason: CopyProblem| Error::source(from, reason);
     let Some(repository) = from.reference() else {
-        return Err(unreadable(CopyProblem::Unusable("patterns of tags are for a repository in a registry".into())));
+        return Err(unreadable(CopyProblem::Unusable("tag patterns need a repository in a registry".into())));
     };
     let tags = store
         .client()

@@ -1,45 +1,45 @@
 use crate::image::UntrustedText;
 
-/// One thing that was tried.
+/// One check of a registry by `probe`.
 #[derive(Debug, Clone)]
 #[non_exhaustive]
 pub struct Check {
-    /// What it is.
+    /// The name of the check.
     pub name: &'static str,
     /// Whether manifest-tool needs it.
     pub need: Need,
-    /// What came of it.
+    /// The result.
     pub verdict: Verdict,
-    /// Why, with the registry's own words.
+    /// Why the check has this result, in the registry's words.
     pub reason: UntrustedText,
 }
 
-/// Whether manifest-tool needs something.
+/// Whether manifest-tool needs a feature of a registry.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Need {
-    /// In any case.
+    /// Required.
     Yes,
-    /// This, or another one of these.
+    /// At least one of the features with this value is required.
     OneOf,
-    /// It does without.
+    /// Optional.
     No,
 }
 
-/// What came of a trial.
+/// The result of a check.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Verdict {
-    /// The registry does it.
+    /// The registry supports the feature.
     Pass,
-    /// It says that it does, and does something else; or breaks.
+    /// The registry claims to support the feature but behaves differently, or fails.
     Fail,
-    /// It does not do it.
+    /// The registry does not support the feature.
     Unsupported,
 }
 
 impl Verdict {
-    /// As it is shown.
+    /// Returns the word that output shows for the result.
     #[must_use]
     pub fn word(self) -> &'static str {
         match self {

@@ -1,9 +1,10 @@
-//! What the library reports while it works: one enum for everything that happens, and where it goes.
+//! Progress, warnings and the debug log of the library: one enum of events, and the sink that receives them.
 //!
 //! The library never prints. A program that wants to show progress, warnings or a debug log passes an [`Events`] in the
 //! client's configuration and gets every [`Event`] of that client and of the jobs that use it.
 
 mod check;
+mod display;
 mod step;
 mod warning;
 
@@ -17,7 +18,7 @@ use std::time::Duration;
 
 use crate::image::{Digest, Location};
 
-/// Where events go. Cheap to clone; the default drops them.
+/// Receives events. Cheap to clone; the default drops them.
 ///
 /// ```
 /// use manifest_tool::event::{Events, Level};
@@ -37,13 +38,13 @@ pub struct Events {
 type Sink = dyn Fn(&Event) + Send + Sync;
 
 impl Events {
-    /// Calls `sink` for each event, on the thread on which it happens. The work waits until `sink` returns.
+    /// Calls `sink` for each event, on the thread that emits it. The job waits until `sink` returns.
     #[must_use]
     pub fn new(sink: impl Fn(&Event) + Send + Sync + 'static) -> Self {
         Self { sink: Some(Arc::new(sink)), without_debug: false }
     }
 
-    /// Leaves out events of [`Level::Debug`]. Each request is one, and all secrets are looked for in its text.
+    /// Drops events of [`Level::Debug`]. Every request emits one, and masking the secrets in its text takes time.
     #[must_use]
     pub fn without_debug(self) -> Self {
         Self { without_debug: true, ..self }
@@ -54,7 +55,7 @@ impl Events {
         self.is_listening() && !(self.without_debug && level == Level::Debug)
     }
 
-    /// Whether anything listens; what only an event needs is not computed otherwise.
+    /// Whether a sink is set. If not, callers skip work that only events need.
     pub(crate) fn is_listening(&self) -> bool {
         self.sink.is_some()
     }
@@ -78,15 +79,15 @@ impl fmt::Debug for Events {
 pub enum Level {
     /// The user should know it.
     Warning,
-    /// For a log of everything that is done.
+    /// For a log of every request and decision.
     Debug,
-    /// How far the work is: how much of a blob is read, or that a check is done.
+    /// Progress: how much of a blob was transferred, or that a check is complete.
     Progress,
 }
 
-/// Something that happened. `to_string()` is one line for a user; secrets are masked in it.
+/// An event of a client or job. `to_string()` is one line for a user, with secrets masked.
 ///
-/// The first group comes from the registry client, the second from jobs, which name the target that they write.
+/// The first group comes from the registry client, the second from jobs, which name their target.
 #[derive(Debug, Clone)]
 #[non_exhaustive]
 pub enum Event {
@@ -98,71 +99,71 @@ pub enum Event {
         url: String,
         /// Bytes of the request's body, if it has one.
         sent: Option<u64>,
-        /// Status, HTTP version and length of the answer, or why there is none.
+        /// Status, HTTP version and length of the response, or why the request failed.
         outcome: String,
-        /// Time until the answer began; `None` if nothing came within the idle timeout.
+        /// Time until the response began; `None` if it did not begin within the idle timeout.
         elapsed: Option<Duration>,
-        /// Counts from 1 for each request.
+        /// The number of this attempt to send the request, from 1.
         attempt: u32,
     },
     /// Credentials were looked up for a registry.
     Credentials {
         /// The registry.
         registry: String,
-        /// Where they come from, such as a file or a helper; or why there are none.
+        /// Where they come from, such as a file or a helper, or why they were not found.
         source: String,
     },
-    /// A token service is asked for a token.
+    /// A token is requested from a token service.
     TokenRequest {
         /// The registry that the token is for.
         registry: String,
-        /// What it is for, such as `repository:app:pull`.
+        /// The scopes of the token, such as `repository:app:pull`.
         scopes: String,
     },
-    /// The token service does not work; user and password are sent to the registry itself, which offers that as well.
+    /// The token service fails, so user and password are sent to the registry, which also offers Basic authentication.
     BasicInsteadOfToken {
         /// The registry.
         registry: String,
-        /// What is wrong with the token service.
+        /// Why the token service failed.
         reason: String,
     },
     /// A request failed and is sent again after a wait.
     Retry {
-        /// What went wrong.
+        /// Why the request failed.
         reason: String,
         /// The wait.
         wait: Duration,
-        /// How often it failed so far.
+        /// How often the request has failed so far.
         failed: u32,
-        /// How often it is sent again at most.
+        /// The maximum number of retries.
         retries: u32,
         /// The registry, if all requests to it wait.
         pauses: Option<String>,
     },
-    /// A registry fails when asked to mount blobs; they are sent instead.
+    /// A registry fails to mount blobs, so they are uploaded instead.
     MountsFail {
         /// The registry.
         registry: String,
-        /// What it answered.
+        /// The registry's response.
         reason: String,
     },
-    /// The list of tags holds names that are not valid tags; they are left out.
+    /// The list of tags contains names that are not valid tags; they are left out.
     InvalidTags {
-        /// What was listed.
+        /// The repository or layout that was listed.
         subject: String,
-        /// How many names.
+        /// The number of invalid names.
         count: usize,
     },
-    /// The registry named a wrong digest when a manifest was pushed, and holds the right content.
+    /// The registry reported a wrong digest for a pushed manifest, but stores the right content.
     WrongDigestHeader {
         /// The manifest's reference.
         reference: String,
-        /// The digest that the registry named.
+        /// The digest that the registry reported.
         named: Digest,
-        /// The digest of what it holds.
+        /// The digest of the stored content.
         actual: Digest,
     },
-    /// A tag does not read back with the digest that was pushed; it is read again after a wait.
+    /// A tag does not resolve to the pushed digest yet and is read again after a wait.
     NotReadBack {
         /// The tag.
         reference: String,
@@ -171,31 +172,31 @@ pub enum Event {
         /// The wait.
         wait: Duration,
     },
-    /// Credentials are about to be sent where others on the network can read them.
+    /// Credentials are about to be sent over plain HTTP, where others on the network can read them.
     CleartextCredentials {
         /// The host that they are sent to.
         host: String,
     },
-    /// A warning in a registry's answer (distribution-spec, "Warnings").
+    /// A warning in a registry's response (distribution-spec, "Warnings").
     RegistryWarning {
-        /// The host that answered.
+        /// The host that sent the response.
         host: String,
-        /// Its words.
+        /// The text of the warning.
         text: String,
     },
-    /// A registry was checked for something, by `probe`.
+    /// `probe` completed a check of a registry.
     Checked(Check),
-    /// A blob is being read or sent: reported at most every 200 ms, and when it ends.
+    /// Progress of reading or uploading a blob: reported at most every 200 ms, and at the end.
     Transfer {
-        /// Identifies the transfer: one blob may be sent to several repositories at once.
+        /// Identifies the transfer, because one blob may be uploaded to several repositories concurrently.
         id: u64,
-        /// The blob.
+        /// The blob's digest.
         digest: Digest,
-        /// Its size in bytes.
+        /// The blob's size in bytes.
         size: u64,
-        /// Bytes so far; starts again at 0 when the blob is sent again.
+        /// Bytes transferred so far; 0 again when the blob is retried.
         done: u64,
-        /// Whether this is its last event.
+        /// Whether this is the last event of the transfer.
         is_over: bool,
     },
 
@@ -206,14 +207,14 @@ pub enum Event {
         /// The source.
         skipped: Skipped,
     },
-    /// Something is likely to be a mistake.
+    /// A likely mistake.
     Warning {
         /// The index that is being assembled.
         target: Location,
-        /// What it is.
+        /// The mistake.
         warning: Warning,
     },
-    /// A source's manifest is fetched and verified.
+    /// A source's manifest was fetched and verified.
     Resolved {
         /// The index that is being assembled.
         target: Location,
@@ -222,14 +223,14 @@ pub enum Event {
         /// The manifest's digest.
         digest: Digest,
     },
-    /// Something that the target needs is in place, or the target itself.
+    /// A part of the target, or the target itself, is complete.
     Step {
         /// The repository, tag or layout that is written.
         target: Location,
-        /// What happened.
+        /// The completed part.
         step: Step,
     },
-    /// Another writer changed the target's tag; the change is made again to what the tag holds now.
+    /// Another writer changed the target's tag, so the change is applied again to the index that the tag points at now.
     Restarted {
         /// The tag.
         target: Location,
@@ -237,7 +238,7 @@ pub enum Event {
 }
 
 impl Event {
-    /// How much it matters.
+    /// Returns how much the event matters to a user.
     #[must_use]
     pub fn level(&self) -> Level {
         match self {
@@ -262,7 +263,7 @@ impl Event {
         }
     }
 
-    /// The target of the job that reports it; `None` for events of the registry client.
+    /// Returns the target of the job that reports the event; `None` for events of the registry client.
     #[must_use]
     pub fn target(&self) -> Option<&Location> {
         match self {
@@ -275,7 +276,8 @@ impl Event {
         }
     }
 
-    /// Passes each text of a client's event through `clean`. Locations, digests and what jobs report are clean by type.
+    /// Passes each text of a client event through `clean`. Locations, digests and the contents of job events are safe
+    /// by type.
     pub(crate) fn map_texts(mut self, clean: impl Fn(&str) -> String) -> Self {
         let texts: Vec<&mut String> = match &mut self {
             Self::Request { method, url, outcome, .. } => vec![method, url, outcome],
@@ -302,67 +304,12 @@ impl Event {
     }
 }
 
-impl fmt::Display for Event {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Request { method, url, sent, outcome, elapsed, attempt } => {
-                write!(f, "{method} {url}")?;
-                if let Some(bytes) = sent {
-                    write!(f, " ({bytes} bytes)")?;
-                }
-                write!(f, " -> {outcome}")?;
-                if let Some(elapsed) = elapsed {
-                    write!(f, ", {} ms", elapsed.as_millis())?;
-                }
-                write!(f, ", attempt {attempt}")
-            }
-            Self::Credentials { registry, source } => write!(f, "credentials for {registry}: {source}"),
-            Self::TokenRequest { registry, scopes } => write!(f, "token for {registry}: {scopes}"),
-            Self::BasicInsteadOfToken { registry, reason } => {
-                write!(f, "user and password for {registry} in place of a token: {reason}")
-            }
-            Self::Retry { reason, wait, failed, retries, pauses } => {
-                if let Some(registry) = pauses {
-                    write!(f, "all requests to {registry} wait: ")?;
-                }
-                write!(f, "{reason}; trying again in {:.1} s ({failed} of {retries})", wait.as_secs_f64())
-            }
-            Self::MountsFail { registry, reason } => {
-                write!(f, "{registry} fails at mounting blobs ({reason}), which are sent instead")
-            }
-            Self::InvalidTags { subject, count } => {
-                write!(f, "{subject}: {count} of the names listed are not valid tags and are left out")
-            }
-            Self::WrongDigestHeader { reference, named, actual } => {
-                write!(f, "{reference}: the registry answered with digest {named}, and what it holds is {actual}")
-            }
-            Self::NotReadBack { reference, digest, wait } => {
-                let seconds = wait.as_secs_f64();
-                write!(f, "{reference} does not read back with {digest} yet; looking again in {seconds:.1} s")
-            }
-            Self::CleartextCredentials { host } => {
-                write!(f, "credentials go to {host} over plain HTTP: others on the network can read them")
-            }
-            Self::RegistryWarning { host, text } => write!(f, "{host} says: {text}"),
-            Self::Checked(Check { name, verdict, reason, .. }) => write!(f, "{name}: {}: {reason}", verdict.word()),
-            Self::Transfer { digest, size, done, .. } => write!(f, "blob {digest}: {done} of {size} bytes"),
-            Self::Skipped { skipped, .. } => skipped.fmt(f),
-            Self::Warning { warning, .. } => warning.fmt(f),
-            Self::Resolved { source, digest, .. } => write!(f, "{source} is {digest}"),
-            Self::Step { step, .. } => step.fmt(f),
-            Self::Restarted { target } => {
-                write!(f, "{target} changed meanwhile; starting over from what it holds now")
-            }
-        }
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
-    fn every_text_of_a_client_event_is_cleaned() {
+    fn map_texts_cleans_every_text_of_a_client_event() {
         let s = || "secret".to_owned();
         let (digest, wait) = (Digest::sha256(b"x"), Duration::from_millis(1500));
         let events = [

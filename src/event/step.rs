@@ -2,20 +2,20 @@ use std::fmt;
 
 use crate::image::{Digest, Location};
 
-/// How a blob came to its target.
+/// How a blob got into the target repository.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum BlobOutcome {
-    /// The target had it.
+    /// The target had the blob already.
     Existing,
-    /// The registry took it from another of its repositories (distribution-spec, "Mounting a blob from another
+    /// The registry mounted the blob from another of its repositories (distribution-spec, "Mounting a blob from another
     /// repository").
     Mounted,
-    /// It was sent.
+    /// The blob was uploaded.
     Uploaded,
 }
 
-/// A part of a target that is in place.
+/// A completed part of a push or copy.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Step {
@@ -25,22 +25,22 @@ pub enum Step {
     Manifest(Digest),
     /// A tag that was written.
     Tag(Location),
-    /// A tag that had the digest already; it is not written.
+    /// A tag that pointed at the digest already and was not written.
     TagUnchanged(Location),
-    /// A tag of signatures that holds others at the target than at the source; it is kept.
+    /// A tag for signatures that was not copied, because the target's tag points at other signatures than the source's.
     TagKept(Location),
 }
 
 impl fmt::Display for Step {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Blob(digest, _, BlobOutcome::Existing) => write!(f, "blob {digest} is there"),
+            Self::Blob(digest, _, BlobOutcome::Existing) => write!(f, "blob {digest} exists"),
             Self::Blob(digest, _, BlobOutcome::Mounted) => write!(f, "mounted blob {digest}"),
-            Self::Blob(digest, _, BlobOutcome::Uploaded) => write!(f, "sent blob {digest}"),
+            Self::Blob(digest, _, BlobOutcome::Uploaded) => write!(f, "uploaded blob {digest}"),
             Self::Manifest(digest) => write!(f, "pushed manifest {digest}"),
             Self::Tag(tag) => write!(f, "pushed {tag}"),
             Self::TagUnchanged(tag) => write!(f, "{tag} is up to date"),
-            Self::TagKept(tag) => write!(f, "{tag} holds other signatures than the source's, and is left as it is"),
+            Self::TagKept(tag) => write!(f, "{tag} points at other signatures than the source's and was not changed"),
         }
     }
 }

@@ -7,11 +7,11 @@ use crate::spec::Problem;
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Skipped {
-    /// The platform asked for, if one was.
+    /// The requested platform, if any.
     pub platform: Option<String>,
     /// The source.
     pub reference: Location,
-    /// What the registry said.
+    /// The registry's words.
     pub reason: String,
 }
 
@@ -24,69 +24,70 @@ impl fmt::Display for Skipped {
     }
 }
 
-/// Something that is likely to be a mistake.
+/// A likely mistake in an index or its spec.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Warning {
-    /// An image was built for another platform than its entry says.
+    /// An image was built for a platform other than that of its entry.
     OtherPlatform {
-        /// The source that it came from.
+        /// The source of the image.
         source: Box<Location>,
-        /// The image.
+        /// The image's digest.
         digest: Digest,
-        /// What the entry says.
+        /// The platform of the entry.
         entry: Box<Platform>,
-        /// What the image's config says.
+        /// The platform in the image's config.
         config: Box<Platform>,
     },
-    /// Several entries for Windows, which chooses by `os.version`, do not have it.
+    /// Several Windows entries have no `os.version`, which Windows uses to choose an image.
     NoWindowsVersion {
-        /// The images.
+        /// The digests of the images.
         digests: Vec<Digest>,
     },
-    /// Something in the spec itself.
+    /// A problem in the spec itself.
     Spec(Problem),
-    /// A source for which the spec gives a platform is an index with images for others: all of them are taken, as in
-    /// 2.2.1.
+    /// The spec names a platform for a source that is an index with images for other platforms. All its images are
+    /// added, as in 2.2.1.
     PlatformOfIndex {
         /// The source.
         source: Box<Location>,
-        /// What the spec says.
+        /// The platform in the spec.
         given: Box<Platform>,
-        /// What the index says of its images.
+        /// The platforms of the images in the index.
         images: Vec<Platform>,
     },
-    /// A source holds another index, which is listed unchanged; few clients follow that.
+    /// A source contains a nested index, which is added unchanged; few clients follow nested indexes.
     NestedIndex {
         /// The source.
         source: Box<Location>,
-        /// The index in it.
+        /// The digest of the nested index.
         digest: Digest,
     },
     /// One image is listed for several platforms.
     SameImage {
-        /// The image.
+        /// The image's digest.
         digest: Digest,
         /// The platforms.
         platforms: Vec<Platform>,
     },
-    /// An image is for a platform that is probably a mistake.
+    /// An image's platform is probably a mistake.
     OddPlatform {
-        /// The source.
+        /// The source of the image.
         source: Box<Location>,
-        /// What is odd about it.
+        /// Why the platform is unlikely.
         reason: String,
     },
-    /// A Docker manifest list of OCI images, which the OCI image-spec has no place for and some registries refuse.
+    /// A Docker manifest list lists OCI images, which the OCI image-spec does not provide for and some registries
+    /// refuse.
     OciInDockerList {
-        /// How many are OCI's.
+        /// The number of OCI images.
         oci: usize,
     },
-    /// Some images are Docker's, others OCI's: some registries and clients refuse that.
+    /// An index lists both Docker and OCI images, which some registries and clients refuse.
     MixedTypes {
-        /// How many are Docker's.
+        /// The number of Docker images.
         docker: usize,
-        /// How many are OCI's.
+        /// The number of OCI images.
         oci: usize,
     },
 }
@@ -95,20 +96,24 @@ impl fmt::Display for Warning {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::OtherPlatform { source, digest, entry, config } => {
-                write!(f, "{source}: its entry says {entry}, the image's config {config} ({digest})")
+                write!(f, "{source}: its entry is for {entry}, but the image's config is for {config} ({digest})")
             }
             Self::NoWindowsVersion { digests } => {
                 let digests: Vec<&str> = digests.iter().map(Digest::as_str).collect();
-                write!(f, "{} entries for Windows have no os.version, by which it chooses: ", digests.len())?;
+                let count = digests.len();
+                write!(f, "{count} Windows entries have no os.version, which Windows uses to choose an image: ")?;
                 f.write_str(&digests.join(", "))
             }
             Self::Spec(problem) => problem.fmt(f),
             Self::PlatformOfIndex { source, given, images } => {
                 let images = join(images, ", ");
-                write!(f, "{source} is given for {given}, and is an index: all its images are taken ({images})")
+                write!(f, "{source} is listed for {given} but is an index: all its images are added ({images})")
             }
             Self::NestedIndex { source, digest } => {
-                write!(f, "{source} holds another index, {digest}, which is listed unchanged; few clients follow that")
+                write!(
+                    f,
+                    "{source} contains a nested index, {digest}, added unchanged; few clients follow nested indexes"
+                )
             }
             Self::SameImage { digest, platforms } => {
                 write!(f, "one image is listed for several platforms, {}: {digest}", join(platforms, " and "))
@@ -121,10 +126,7 @@ impl fmt::Display for Warning {
                 write!(f, "{oci} OCI images in a Docker manifest list, which some registries refuse")
             }
             Self::MixedTypes { docker, oci } => {
-                write!(
-                    f,
-                    "{docker} of the images are Docker's and {oci} are OCI's; some registries refuse such an index"
-                )
+                write!(f, "the index lists {docker} Docker and {oci} OCI images, a mix that some registries refuse")
             }
         }
     }

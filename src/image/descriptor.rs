@@ -5,49 +5,49 @@ use serde::{Deserialize, Serialize};
 use super::null::null_is_empty;
 use super::{Digest, Platform, UntrustedText};
 
-/// Annotation that marks an entry as an attestation: its value is then `attestation-manifest`.
+/// Annotation that marks an entry as an attestation, with the value `attestation-manifest`.
 pub const REFERENCE_TYPE: &str = "vnd.docker.reference.type";
-/// Annotation of an attestation entry: the digest of the image that it speaks of.
+/// Annotation of an attestation entry: the digest of the attested image.
 pub const REFERENCE_DIGEST: &str = "vnd.docker.reference.digest";
 
-/// How annotations of an entry begin that say how its layers are compressed. Podman writes one for the zstd twin of an
+/// Prefix of entry annotations that declare the compression of the layers. Podman writes one for the zstd twin of an
 /// image.
 pub(crate) const COMPRESSION: &str = "io.github.containers.compression.";
 
-/// Free key-value pairs (OCI image-spec, "Annotations"), sorted by key.
+/// Arbitrary key-value pairs (OCI image-spec, "Annotations"), sorted by key.
 pub type Annotations = BTreeMap<UntrustedText, UntrustedText>;
 
-/// Names content by media type, digest and size in bytes.
+/// Identifies content by media type, digest and size (OCI image-spec, "Content Descriptors").
 ///
-/// OCI image-spec, "Content Descriptors". Serialised in the field order of an OCI index entry.
+/// Serialized in the field order of an OCI index entry.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Descriptor {
-    /// What the content is.
+    /// Media type of the content.
     pub media_type: UntrustedText,
     /// Digest of the content.
     pub digest: Digest,
-    /// Length of the content in bytes.
+    /// Size of the content in bytes.
     pub size: u64,
-    /// Other places that have the content. Never fetched.
+    /// URLs from which the content can be downloaded. Never fetched.
     #[serde(default, deserialize_with = "null_is_empty", skip_serializing_if = "Vec::is_empty")]
     pub urls: Vec<UntrustedText>,
-    /// Free key-value pairs.
+    /// Arbitrary key-value pairs.
     #[serde(default, deserialize_with = "null_is_empty", skip_serializing_if = "BTreeMap::is_empty")]
     pub annotations: Annotations,
-    /// The content itself, in base64; passed on, never used.
+    /// The content itself, in base64. Copied, but never used.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub data: Option<UntrustedText>,
-    /// What the content runs on.
+    /// Platform of the content.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub platform: Option<Platform>,
-    /// Type of an artifact.
+    /// Artifact type, if the content is an artifact.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub artifact_type: Option<UntrustedText>,
 }
 
 impl Descriptor {
-    /// A descriptor of nothing but type and digest, to be filled in.
+    /// Creates a descriptor with size 0 and only a media type and a digest.
     #[must_use]
     pub fn new(media_type: &str, digest: Digest) -> Self {
         Self {
@@ -62,21 +62,21 @@ impl Descriptor {
         }
     }
 
-    /// Drops what an entry of a Docker manifest list has no place for.
-    pub fn keep_what_docker_has(&mut self) {
+    /// Clears the fields that an entry of a Docker manifest list cannot have.
+    pub fn clear_oci_fields(&mut self) {
         self.urls.clear();
         self.data = None;
         self.artifact_type = None;
     }
 
-    /// Whether any client runs this entry: it is not an artifact (SOCI lists one for the platform of each image), nor
-    /// marked as compressed for clients that know the mark.
+    /// Returns whether any client can run this entry: it is not an artifact (SOCI lists one for the platform of each
+    /// image) and has no compression annotation, which only some clients know.
     pub(crate) fn is_plain(&self) -> bool {
         self.artifact_type.is_none() && !self.annotations.keys().any(|key| key.starts_with(COMPRESSION))
     }
 
-    /// Whether clients can tell this entry from another one for the same platform, its twin: by `artifactType`, or by how
-    /// its layers are compressed.
+    /// Returns whether clients can distinguish this entry from another one for the same platform, by `artifactType` or
+    /// by compression annotations.
     pub(crate) fn has_other_marks(&self, other: &Self) -> bool {
         fn marks(entry: &Descriptor) -> impl Iterator<Item = (&UntrustedText, &UntrustedText)> {
             entry.annotations.iter().filter(|(key, _)| key.starts_with(COMPRESSION))
@@ -84,9 +84,9 @@ impl Descriptor {
         self.artifact_type != other.artifact_type || !marks(self).eq(marks(other))
     }
 
-    /// Whether this entry is an attestation manifest as BuildKit writes them, not an image: it is annotated as one, and
-    /// its platform is absent, empty or `unknown/unknown`. Clients run an entry that names a platform, whatever its
-    /// annotations say.
+    /// Returns whether this entry is a BuildKit attestation manifest, not an image: it is annotated as one, and its
+    /// platform is absent, empty or `unknown/unknown`. Clients run an entry with any other platform regardless of its
+    /// annotations.
     #[must_use]
     pub fn is_attestation(&self) -> bool {
         let names_platform = |platform: &Platform| {
@@ -95,7 +95,7 @@ impl Descriptor {
         self.is_annotated_as_attestation() && !self.platform.as_ref().is_some_and(names_platform)
     }
 
-    /// Whether this entry is annotated as an attestation, which is all that 2.2.1 looks at.
+    /// Returns whether this entry is annotated as an attestation. Version 2.2.1 checks only this annotation.
     pub(crate) fn is_annotated_as_attestation(&self) -> bool {
         self.annotations.get(REFERENCE_TYPE).is_some_and(|kind| kind == "attestation-manifest")
     }
@@ -106,7 +106,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_attestation_names_no_platform() {
+    fn an_annotated_entry_with_a_platform_is_not_an_attestation() {
         for (platform, is_attestation) in [
             (None, true),
             (Some(("", "", "")), true),

@@ -6,9 +6,9 @@ use sha2::{Digest as _, Sha256, Sha512};
 
 use super::UntrustedText;
 
-/// A content digest, `sha256:HEX` or `sha512:HEX`, checked for form before it can get into a URL or a path.
+/// A content digest, `sha256:HEX` or `sha512:HEX` (OCI image-spec, "Descriptors: Digests").
 ///
-/// OCI image-spec, "Descriptors: Digests". Cheap to clone: an index names its images in many places.
+/// Always well-formed, so it is safe in a URL or path. Cheap to clone.
 ///
 /// ```
 /// use manifest_tool::image::Digest;
@@ -21,16 +21,16 @@ use super::UntrustedText;
 #[serde(try_from = "String", into = "String")]
 pub struct Digest(Arc<str>);
 
-/// A text that is not a digest this tool can verify.
+/// The error for text that is not a supported digest.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("invalid digest \"{0}\": expected sha256: and 64, or sha512: and 128, lowercase hexadecimal digits")]
+#[error("invalid digest \"{0}\": expected sha256: with 64 or sha512: with 128 lowercase hexadecimal digits")]
 pub struct DigestError(UntrustedText);
 
 impl Digest {
-    /// Reads a digest.
+    /// Parses a digest.
     ///
     /// # Errors
-    /// The text is anything but `sha256:` or `sha512:` with lowercase hexadecimal digits.
+    /// The text is not `sha256:` with 64 or `sha512:` with 128 lowercase hexadecimal digits.
     pub fn parse(text: &str) -> Result<Self, DigestError> {
         let digits = match text.split_once(':') {
             Some(("sha256", hex)) if hex.len() == 64 => hex,
@@ -44,13 +44,13 @@ impl Digest {
         }
     }
 
-    /// The sha256 digest of `bytes`.
+    /// Computes the sha256 digest of `bytes`.
     #[must_use]
     pub fn sha256(bytes: &[u8]) -> Self {
         Self(format!("sha256:{}", hex(&Sha256::digest(bytes))).into())
     }
 
-    /// Whether `bytes` hash to this digest, by this digest's own algorithm.
+    /// Returns whether `bytes` hash to this digest, with this digest's algorithm.
     #[must_use]
     pub fn matches(&self, bytes: &[u8]) -> bool {
         if self.0.starts_with("sha512:") {
@@ -60,13 +60,13 @@ impl Digest {
         }
     }
 
-    /// `sha256` or `sha512`.
+    /// Returns the algorithm, `sha256` or `sha512`.
     #[must_use]
     pub fn algorithm(&self) -> &str {
         self.0.split_once(':').map_or("", |(algorithm, _)| algorithm)
     }
 
-    /// The tag that stands for the list of what refers to a manifest (distribution-spec, "Referrers Tag Schema").
+    /// Returns the tag of the referrers list of this manifest (distribution-spec, "Referrers Tag Schema").
     #[must_use]
     pub fn referrers_tag(&self) -> String {
         let (algorithm, encoded) = self.0.split_once(':').unwrap_or_default();
@@ -74,22 +74,22 @@ impl Digest {
         format!("{}-{}", cut(algorithm, 32), cut(encoded, 64))
     }
 
-    /// The whole digest, algorithm included.
+    /// Returns the whole digest, including the algorithm.
     #[must_use]
     pub fn as_str(&self) -> &str {
         &self.0
     }
 }
 
-/// Compares content with a digest and a size while it passes by.
+/// Verifies streamed content against a digest and a size.
 pub(crate) struct Verifier {
     digest: Digest,
     size: u64,
-    seen: u64,
+    received: u64,
     hasher: Hasher,
 }
 
-/// Makes the digest of content that comes in pieces.
+/// Computes the digest of content that arrives in chunks.
 pub(crate) struct Hasher(Algorithm);
 
 enum Algorithm {
@@ -98,7 +98,7 @@ enum Algorithm {
 }
 
 impl Hasher {
-    /// With the algorithm of a digest, to compare with it.
+    /// Creates a hasher with the algorithm of a digest.
     #[must_use]
     pub(crate) fn like(digest: &Digest) -> Self {
         Self(match digest.0.starts_with("sha512:") {
@@ -107,7 +107,7 @@ impl Hasher {
         })
     }
 
-    /// Takes in the next bytes.
+    /// Adds bytes.
     pub(crate) fn update(&mut self, bytes: &[u8]) {
         match &mut self.0 {
             Algorithm::Sha256(hasher) => hasher.update(bytes),
@@ -115,7 +115,7 @@ impl Hasher {
         }
     }
 
-    /// Of all that came.
+    /// Returns the digest of all bytes.
     #[must_use]
     pub(crate) fn finish(self) -> Digest {
         let text = match self.0 {
@@ -127,26 +127,26 @@ impl Hasher {
 }
 
 impl Verifier {
-    /// For content with this digest and so many bytes.
+    /// Creates a verifier for content with this digest and size in bytes.
     #[must_use]
     pub(crate) fn new(digest: &Digest, size: u64) -> Self {
-        Self { digest: digest.clone(), size, seen: 0, hasher: Hasher::like(digest) }
+        Self { digest: digest.clone(), size, received: 0, hasher: Hasher::like(digest) }
     }
 
-    /// Takes in the next bytes. The error says what is wrong: there are more than there should be.
+    /// Adds bytes. Fails with a description if the content is longer than its size.
     pub(crate) fn update(&mut self, bytes: &[u8]) -> Result<(), String> {
-        self.seen += bytes.len() as u64;
-        if self.seen > self.size {
-            return Err(format!("more than the {} bytes that its descriptor says", self.size));
+        self.received += bytes.len() as u64;
+        if self.received > self.size {
+            return Err(format!("more than the {} bytes that its descriptor declares", self.size));
         }
         self.hasher.update(bytes);
         Ok(())
     }
 
-    /// Nothing more comes. The error says what is wrong.
+    /// Ends the content. Fails with a description if the size or digest differs.
     pub(crate) fn finish(self) -> Result<(), String> {
-        if self.seen != self.size {
-            return Err(format!("{} bytes, its descriptor says {}", self.seen, self.size));
+        if self.received != self.size {
+            return Err(format!("{} bytes, but its descriptor declares {}", self.received, self.size));
         }
         let actual = self.hasher.finish();
         if actual == self.digest { Ok(()) } else { Err(format!("its bytes have digest {actual}")) }
@@ -192,12 +192,12 @@ mod tests {
     use super::*;
 
     #[test]
-    fn verified_piece_by_piece() {
+    fn content_is_verified_chunk_by_chunk() {
         let sha512 = Digest::parse(&format!("sha512:{}", hex(&Sha512::digest(b"hello")))).unwrap();
         for digest in [Digest::sha256(b"hello"), sha512] {
-            let check = |size: u64, pieces: &[&str]| {
+            let check = |size: u64, chunks: &[&str]| {
                 let mut verifier = Verifier::new(&digest, size);
-                pieces.iter().try_for_each(|piece| verifier.update(piece.as_bytes()))?;
+                chunks.iter().try_for_each(|chunk| verifier.update(chunk.as_bytes()))?;
                 verifier.finish()
             };
             assert_eq!(check(5, &["he", "", "llo"]), Ok(()));
@@ -208,7 +208,7 @@ mod tests {
     }
 
     #[test]
-    fn tags_of_referrers() {
+    fn the_referrers_tag_has_at_most_64_digits() {
         for (algorithm, digits) in [("sha256", 64), ("sha512", 128)] {
             let digest = Digest::parse(&format!("{algorithm}:{}", "a".repeat(digits))).unwrap();
             assert_eq!(digest.referrers_tag(), format!("{algorithm}-{}", "a".repeat(64)));
@@ -216,11 +216,11 @@ mod tests {
     }
 
     #[test]
-    fn forms() {
+    fn only_well_formed_digests_are_parsed() {
         let sha512 = format!("sha512:{}", "a".repeat(128));
         assert!(Digest::parse(&sha512).is_ok());
-        for bad in ["", "sha256", "sha256:", "sha256:abc", "md5:d41d8cd98f00b204e9800998ecf8427e", "SHA256:"] {
-            assert!(Digest::parse(bad).is_err(), "{bad}");
+        for text in ["", "sha256", "sha256:", "sha256:abc", "md5:d41d8cd98f00b204e9800998ecf8427e", "SHA256:"] {
+            assert!(Digest::parse(text).is_err(), "{text}");
         }
         assert!(Digest::parse(&format!("sha256:{}", "A".repeat(64))).is_err(), "uppercase");
         assert!(Digest::parse(&format!("sha256:{}", "g".repeat(64))).is_err(), "not hexadecimal");

@@ -4,17 +4,17 @@ use serde::Serialize;
 
 use super::{Annotations, Descriptor, Digest, Index, Platform, UntrustedText, media_type};
 
-/// Which of the two forms an index is written in.
+/// The two formats of an index.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum IndexKind {
-    /// Docker manifest list: no annotations of its own.
+    /// Docker manifest list, which cannot have annotations itself.
     Docker,
     /// OCI image index.
     Oci,
 }
 
 impl IndexKind {
-    /// The media type it is pushed with.
+    /// Returns the media type with which the index is pushed.
     #[must_use]
     pub fn media_type(self) -> &'static str {
         match self {
@@ -33,7 +33,7 @@ impl fmt::Display for IndexKind {
     }
 }
 
-/// Field order of Go's `v1.Index`.
+/// An OCI image index, in the field order of Go's `v1.Index`.
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
 struct OciIndex<'a> {
@@ -56,7 +56,7 @@ struct DockerList<'a> {
     manifests: Vec<DockerEntry<'a>>,
 }
 
-/// Go's field order of a Docker manifest list entry.
+/// An entry of a Docker manifest list, in Go's field order.
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
 struct DockerEntry<'a> {
@@ -69,21 +69,23 @@ struct DockerEntry<'a> {
     platform: &'a Option<Platform>,
 }
 
-/// The exact bytes of an index, in the one byte form that manifest-tool 2.2.1 writes, so that a pipeline which
-/// changes tools keeps its digests: two-space indent, Go's field order, sorted annotation keys, Go's escapes,
-/// no newline at the end. Of a Docker list the entries alone are written: it has no place for anything else.
+/// Serializes an index to the same bytes as manifest-tool 2.2.1, so that a pipeline that changes tools keeps its
+/// digests.
+///
+/// The output has a two-space indent, Go's field order, sorted annotation keys, Go's escapes, and no trailing newline.
+/// A Docker manifest list gets only the entries, because it cannot have the other fields.
 ///
 /// # Errors
-/// Something cannot be written as JSON; no [`Index`] with such content is known.
+/// The index cannot be serialized. No such [`Index`] is known.
 pub fn index_bytes(kind: IndexKind, index: &Index) -> Result<Vec<u8>, IndexError> {
     let value = index_json(kind, index)?;
     to_go_json(&value, "  ").map_err(|error| IndexError(error.to_string().into()))
 }
 
-/// The index as [`index_bytes`] writes it, before it is text. The order of its fields counts.
+/// Returns the JSON value that [`index_bytes`] writes. The order of its fields matters.
 ///
 /// # Errors
-/// As of [`index_bytes`].
+/// The index cannot be serialized.
 pub(crate) fn index_json(kind: IndexKind, index: &Index) -> Result<serde_json::Value, IndexError> {
     let (schema_version, media_type) = (2, kind.media_type());
     let Index { artifact_type, manifests, subject, annotations } = index;
@@ -113,21 +115,21 @@ pub(crate) fn index_json(kind: IndexKind, index: &Index) -> Result<serde_json::V
     value.map_err(|error| IndexError(error.to_string().into()))
 }
 
-/// Why an index cannot be written.
+/// The error of an index that cannot be serialized.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("it cannot be JSON: {0}")]
+#[error("cannot serialize the index: {0}")]
 pub struct IndexError(UntrustedText);
 
-/// JSON as Go's `json.MarshalIndent` writes it: `<`, `>`, `&`, U+2028 and U+2029 are escaped.
+/// Writes JSON like Go's `json.MarshalIndent`: escapes `<`, `>`, `&`, U+2028 and U+2029.
 pub(crate) fn to_go_json(value: &impl Serialize, indent: &str) -> Result<Vec<u8>, serde_json::Error> {
     let mut out = Vec::new();
     let formatter = serde_json::ser::PrettyFormatter::with_indent(indent.as_bytes());
     value.serialize(&mut serde_json::Serializer::with_formatter(&mut out, formatter))?;
-    // In valid JSON these characters occur inside strings only, so replacing them everywhere is exact.
+    // These characters occur only inside strings in valid JSON, so they can be replaced everywhere.
     let mut escaped = Vec::with_capacity(out.len());
     let mut rest = out.as_slice();
     while let Some((&first, tail)) = rest.split_first() {
-        let (text, taken): (&[u8], usize) = match (first, tail) {
+        let (text, skipped): (&[u8], usize) = match (first, tail) {
             (b'<', _) => (b"\\u003c", 0),
             (b'>', _) => (b"\\u003e", 0),
             (b'&', _) => (b"\\u0026", 0),
@@ -136,7 +138,7 @@ pub(crate) fn to_go_json(value: &impl Serialize, indent: &str) -> Result<Vec<u8>
             _ => (std::slice::from_ref(&first), 0),
         };
         escaped.extend_from_slice(text);
-        rest = tail.get(taken..).unwrap_or_default();
+        rest = tail.get(skipped..).unwrap_or_default();
     }
     Ok(escaped)
 }
@@ -147,14 +149,14 @@ mod tests {
     use crate::image::{Manifest, parse_manifest};
 
     #[test]
-    fn escapes_as_go_does() {
+    fn strings_are_escaped_as_in_go() {
         let bytes = to_go_json(&"a<b>&\u{2028}\u{2029}\u{2027}é𝄞\"\\\n\u{1}", "  ").unwrap();
         let expected = "\"a\\u003cb\\u003e\\u0026\\u2028\\u2029\u{2027}é𝄞\\\"\\\\\\n\\u0001\"";
         assert_eq!(String::from_utf8(bytes).unwrap(), expected);
     }
 
     #[test]
-    fn docker_entry_puts_size_before_digest_and_drops_what_a_list_has_no_place_for() {
+    fn a_docker_entry_has_size_before_digest_and_no_oci_fields() {
         let entry = Descriptor {
             media_type: "m".into(),
             digest: Digest::sha256(b""),
@@ -181,7 +183,7 @@ mod tests {
 
     proptest::proptest! {
         #[test]
-        fn what_is_written_is_read_again(
+        fn a_written_index_is_parsed_unchanged(
             entries in proptest::collection::vec(
                 (".*", 0u64.., ".*", proptest::option::of((".*", ".*")), "[<>&\u{2028}\u{2029}\"\\\\é]{0,9}"),
                 0..4,
@@ -190,16 +192,16 @@ mod tests {
         ) {
             let entries: Vec<Descriptor> = entries
                 .into_iter()
-                .map(|(media_type, size, of, platform, note)| Descriptor {
+                .map(|(media_type, size, text, platform, note)| Descriptor {
                     size,
-                    annotations: [(note.as_str().into(), of.as_str().into())].into(),
+                    annotations: [(note.as_str().into(), text.as_str().into())].into(),
                     platform: platform.map(|(os, architecture)| Platform {
                         os: os.into(),
                         architecture: architecture.into(),
                         os_features: vec![note.into()],
                         ..Platform::default()
                     }),
-                    ..Descriptor::new(&media_type, Digest::sha256(of.as_bytes()))
+                    ..Descriptor::new(&media_type, Digest::sha256(text.as_bytes()))
                 })
                 .collect();
             let bare = Index { manifests: entries, ..Index::default() };

@@ -1,4 +1,4 @@
-//! The operating systems, architectures and variants that are known, and the nearest to a name that is not.
+//! Known operating systems, architectures and variants, and suggestions for unknown names.
 
 use std::collections::HashSet;
 
@@ -73,7 +73,7 @@ const VARIANTS: &[(&str, &[&str])] = &[
     ("riscv64", &["rva20u64", "rva22u64", "rva23u64"]),
 ];
 
-/// Names that other programs and distributions have for an architecture, with Go's name and variant.
+/// Architecture names of other programs and distributions, with Go's name and variant.
 const ALIASES: &[(&str, &str)] = &[
     ("aarch64", "arm64"),
     ("arm32", "arm"),
@@ -108,11 +108,11 @@ const ALIASES: &[(&str, &str)] = &[
     ("x86_64", "amd64"),
 ];
 
-/// Names that people have for an operating system, with Go's name.
+/// Other names of operating systems, with Go's name.
 const SYSTEM_ALIASES: &[(&str, &str)] =
     &[("macos", "darwin"), ("osx", "darwin"), ("wasi", "wasip1"), ("win", "windows"), ("win32", "windows")];
 
-/// Sorts names, and keeps each once.
+/// Sorts and deduplicates names.
 fn distinct(names: impl Iterator<Item = &'static str>) -> Vec<&'static str> {
     let mut names: Vec<&str> = names.collect();
     names.sort_unstable();
@@ -120,26 +120,26 @@ fn distinct(names: impl Iterator<Item = &'static str>) -> Vec<&'static str> {
     names
 }
 
-/// The known operating systems, sorted.
+/// Returns the known operating systems, sorted.
 #[must_use]
 pub(crate) fn known_systems() -> Vec<&'static str> {
     distinct(PAIRS.iter().filter_map(|pair| Some(pair.split_once('/')?.0)))
 }
 
-/// The known architectures, sorted.
+/// Returns the known architectures, sorted.
 #[must_use]
 pub(crate) fn known_architectures() -> Vec<&'static str> {
     distinct(PAIRS.iter().filter_map(|pair| Some(pair.split_once('/')?.1)))
 }
 
-/// The known variants of all architectures, sorted.
+/// Returns the known variants of all architectures, sorted.
 #[must_use]
 pub(crate) fn known_variants() -> Vec<&'static str> {
     distinct(VARIANTS.iter().flat_map(|(_, variants)| variants.iter().copied()))
 }
 
-/// Whether this names a known operating system and architecture, in any combination as in 2.2.1, and a variant of
-/// that architecture, or none.
+/// Returns whether the operating system and architecture are known, in any combination as in 2.2.1, and the variant is
+/// empty or known for that architecture.
 #[must_use]
 pub(crate) fn is_known_platform(platform: &Platform) -> bool {
     let Platform { os, architecture, variant, .. } = platform;
@@ -156,20 +156,20 @@ fn is_known_architecture(architecture: &str) -> bool {
     PAIRS.iter().any(|pair| pair.split_once('/').is_some_and(|(_, known)| known == architecture))
 }
 
-/// A warning about an operating system and an architecture that are known, and that Go does not build for together.
+/// Returns a warning if the operating system and architecture are known, but Go does not support the combination.
 #[must_use]
 pub(crate) fn odd_pair(platform: &Platform) -> Option<String> {
     let Platform { os, architecture, .. } = platform;
     let is_odd = is_known_platform(platform) && !PAIRS.contains(&format!("{os}/{architecture}").as_str());
-    is_odd.then(|| format!("Go builds no programs for {platform}; check os and architecture"))
+    is_odd.then(|| format!("Go does not support {platform}; check os and architecture"))
 }
 
 fn variants_of(architecture: &str) -> &'static [&'static str] {
     VARIANTS.iter().find(|(name, _)| *name == architecture).map_or(&[], |(_, variants)| variants)
 }
 
-/// Why a platform is not supported, with the known name that is nearest: "unsupported platform linux/x86_64; did you
-/// mean linux/amd64?"
+/// Returns the error message for an unsupported platform, with a suggestion: "unsupported platform linux/x86_64; did
+/// you mean linux/amd64?"
 #[must_use]
 pub(crate) fn unsupported(platform: &Platform) -> String {
     let Platform { os, architecture, variant, .. } = platform;
@@ -177,7 +177,7 @@ pub(crate) fn unsupported(platform: &Platform) -> String {
         (true, false) => Some("its os is missing"),
         (false, true) => Some("its architecture is missing"),
         _ if [os, architecture, variant].iter().any(|part| part.contains(char::is_whitespace)) => {
-            Some("it has blanks in it")
+            Some("it contains whitespace")
         }
         _ => None,
     };
@@ -208,25 +208,26 @@ pub(crate) fn unsupported(platform: &Platform) -> String {
     format!("unsupported platform {platform}; {known}")
 }
 
-/// The end of a "not found" message: "; did you mean linux/amd64?" if the platform is unknown and near to a known one,
-/// else nothing.
+/// Returns the end of a "not found" message: "; did you mean linux/amd64?" if the platform is unknown but similar to a
+/// known one, and otherwise an empty string.
 #[must_use]
 pub(crate) fn suggestion(platform: &Platform) -> String {
     let meant = nearest(platform).filter(|_| !is_known_platform(platform));
     meant.map(|meant| format!("; did you mean {meant}?")).unwrap_or_default()
 }
 
-/// The known platform that is probably meant: names in lower case, by Go's names, with `v` before a variant's number.
+/// Returns the known platform that was probably meant: lowercase, with Go's names, and with `v` before a variant's
+/// number.
 fn nearest(platform: &Platform) -> Option<String> {
     let [os, architecture, variant] =
         [&platform.os, &platform.architecture, &platform.variant].map(|part| part.to_lowercase());
-    let os = alias(&os, SYSTEM_ALIASES).or_else(|| near(&os, &known_systems()))?;
-    let architecture = alias(&architecture, ALIASES).or_else(|| near(&architecture, &known_architectures()))?;
-    let (architecture, own) = architecture.split_once('/').unwrap_or((architecture, ""));
+    let os = alias(&os, SYSTEM_ALIASES).or_else(|| similar_name(&os, &known_systems()))?;
+    let architecture = alias(&architecture, ALIASES).or_else(|| similar_name(&architecture, &known_architectures()))?;
+    let (architecture, alias_variant) = architecture.split_once('/').unwrap_or((architecture, ""));
     let variants = variants_of(architecture);
     let with_v = format!("v{variant}");
     let variant = match variant.as_str() {
-        "" => own,
+        "" => alias_variant,
         _ => variants.iter().copied().find(|known| *known == variant || *known == with_v)?,
     };
     let meant =
@@ -239,14 +240,14 @@ fn alias(name: &str, aliases: &[(&str, &'static str)]) -> Option<&'static str> {
     aliases.iter().find(|(other, _)| *other == name).map(|(_, known)| *known)
 }
 
-/// The known name itself, or the only one that a single typing error leads to.
-fn near(name: &str, known: &[&'static str]) -> Option<&'static str> {
+/// Returns the known name itself, or the only known name with a single typo.
+fn similar_name(name: &str, known: &[&'static str]) -> Option<&'static str> {
     if let Some(exact) = known.iter().find(|known| **known == name) {
         return Some(exact);
     }
-    // Short names are near to too many.
-    let is_near = |known: &&&str| name.len() >= 4 && name.len() < 32 && strsim::osa_distance(name, known) == 1;
-    match known.iter().filter(is_near).collect::<Vec<_>>()[..] {
+    // Short names are similar to too many others.
+    let is_similar = |known: &&&str| name.len() >= 4 && name.len() < 32 && strsim::osa_distance(name, known) == 1;
+    match known.iter().filter(is_similar).collect::<Vec<_>>()[..] {
         [only] => Some(only),
         _ => None,
     }
@@ -263,7 +264,7 @@ mod tests {
     }
 
     #[test]
-    fn a_platform_is_known_by_its_parts() {
+    fn known_platforms_have_known_parts() {
         for (text, known) in [
             ("linux/amd64/", true),
             ("linux/amd64/v1", true),
@@ -282,7 +283,7 @@ mod tests {
             ("windows/arm64/v8", true),
             ("freebsd/amd64/v2", true),
             ("linux/riscv64/", true),
-            // Go builds for none of these, and 2.2.1 accepts them.
+            // Go does not support these combinations, but 2.2.1 accepts them.
             ("linux/wasm/", true),
             ("windows/s390x/", true),
             ("linux/arm/v9", false),
@@ -308,7 +309,7 @@ mod tests {
     }
 
     #[test]
-    fn a_pair_that_go_does_not_build_for_is_odd() {
+    fn a_combination_that_go_does_not_support_is_odd() {
         for (text, odd) in [
             ("linux/amd64/", false),
             ("linux/arm/v7", false),
@@ -321,7 +322,7 @@ mod tests {
     }
 
     #[test]
-    fn the_nearest_platform_is_suggested() {
+    fn an_unsupported_platform_gets_a_suggestion_or_the_known_names() {
         for (text, meant) in [
             ("linux/x86_64/", "linux/amd64"),
             ("linux/x86-64/", "linux/amd64"),
@@ -358,7 +359,7 @@ mod tests {
             ("linux/vax/", "the architectures of linux are 386, amd64, arm, arm64, loong64"),
             ("linux//", "its architecture is missing"),
             ("/amd64/", "its os is missing"),
-            ("linux /amd64/", "it has blanks in it"),
+            ("linux /amd64/", "it contains whitespace"),
             ("//v10", "unsupported variant v10; the variants are power10, "),
             ("haiku/amd64/", "the operating systems are aix, android"),
         ] {
@@ -369,7 +370,7 @@ mod tests {
 
     proptest::proptest! {
         #[test]
-        fn a_suggestion_is_known(os in ".{0,9}|linux|Windows", architecture in ".{0,9}|x86_64|arm", variant in ".{0,9}|[v0-9.]{1,4}") {
+        fn every_suggestion_is_a_known_platform(os in ".{0,9}|linux|Windows", architecture in ".{0,9}|x86_64|arm", variant in ".{0,9}|[v0-9.]{1,4}") {
             let platform = platform_of(&os, &architecture, &variant);
             if let Some(meant) = nearest(&platform) {
                 proptest::prop_assert!(is_known_platform(&meant.parse().unwrap()), "{}", meant);

@@ -4,10 +4,11 @@ use serde::{Serialize, Serializer};
 
 use super::{Digest, Reference, UntrustedText, one_line, visible};
 
-/// Where an image is: in a registry, or in an OCI image layout on this machine, in skopeo's spelling.
+/// The location of an image in a registry or in a local OCI image layout, in skopeo's syntax.
 ///
-/// `HOST/REPOSITORY:TAG`, which may have `docker://` before it; `oci:FOLDER[:NAME]` and `oci-archive:FILE[:NAME]`, where
-/// a digest (`@sha256:...`) may stand for the name. The first `:` parts the path from the name.
+/// A registry location is `HOST/REPOSITORY:TAG`, optionally with the prefix `docker://`. A layout is
+/// `oci:FOLDER[:NAME]` or `oci-archive:FILE[:NAME]`, where a digest (`@sha256:...`) may replace the name. The first `:`
+/// ends the path.
 ///
 /// ```
 /// use manifest_tool::image::Location;
@@ -17,32 +18,32 @@ use super::{Digest, Reference, UntrustedText, one_line, visible};
 /// ```
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub enum Location {
-    /// In a registry.
+    /// An image or repository in a registry.
     Registry(Reference),
-    /// In a layout.
+    /// An image in a layout, or a whole layout.
     Layout(LayoutReference),
 }
 
 /// An image in a layout, or a whole layout.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct LayoutReference {
-    /// A tar archive; else a folder.
+    /// Whether the layout is a tar archive rather than a folder.
     pub archive: bool,
-    /// Of the folder or file, as given.
+    /// Path of the folder or archive, as the user wrote it.
     pub path: String,
-    /// `org.opencontainers.image.ref.name` in its index.json.
+    /// Value of `org.opencontainers.image.ref.name` in `index.json`.
     pub name: Option<String>,
-    /// The manifest's digest.
+    /// Digest of the manifest.
     pub digest: Option<Digest>,
 }
 
-/// A text that is not a location.
+/// The error for text that is not a location.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{0}")]
 pub struct LocationError(UntrustedText);
 
 impl Location {
-    /// The reference, if it is one.
+    /// Returns the reference of a registry location.
     #[must_use]
     pub fn reference(&self) -> Option<&Reference> {
         match self {
@@ -51,7 +52,7 @@ impl Location {
         }
     }
 
-    /// The tag, or the name in a layout.
+    /// Returns the tag, or the name in a layout.
     #[must_use]
     pub fn tag(&self) -> Option<&str> {
         match self {
@@ -60,7 +61,7 @@ impl Location {
         }
     }
 
-    /// The digest as written.
+    /// Returns the digest, if any.
     #[must_use]
     pub fn digest(&self) -> Option<&Digest> {
         match self {
@@ -69,7 +70,7 @@ impl Location {
         }
     }
 
-    /// The same repository or layout, by digest.
+    /// Returns a location by digest in this repository or layout.
     #[must_use]
     pub fn with_digest(&self, digest: Digest) -> Self {
         match self {
@@ -80,7 +81,8 @@ impl Location {
         }
     }
 
-    /// The same repository or layout, by tag. The tag must have passed [`check_tag`](super::check_tag).
+    /// Returns a location by tag in this repository or layout. The tag must have passed
+    /// [`check_tag`](super::check_tag).
     #[must_use]
     pub fn with_tag(&self, tag: &str) -> Self {
         match self {
@@ -91,7 +93,7 @@ impl Location {
         }
     }
 
-    /// The repository or layout alone.
+    /// Returns the location without tag, name and digest.
     #[must_use]
     pub fn without_name(&self) -> Self {
         match self {
@@ -100,7 +102,7 @@ impl Location {
         }
     }
 
-    /// Whether both are in one repository, or one layout.
+    /// Returns whether both are in the same repository or layout.
     #[must_use]
     pub fn same_repository(&self, other: &Self) -> bool {
         self.without_name() == other.without_name()
@@ -122,7 +124,7 @@ impl fmt::Display for Location {
     }
 }
 
-/// For messages, as one line of visible characters: names may come from a layout, and paths from a spec.
+/// Writes one line of visible characters for messages, because names may come from a layout and paths from a spec.
 impl fmt::Display for LayoutReference {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.write(f, &visible(&self.path), self.name.as_deref().map(one_line).as_deref())
@@ -142,7 +144,7 @@ impl LayoutReference {
     }
 }
 
-/// The exact spelling, whatever characters are in it.
+/// Serializes the exact text, including control characters.
 impl Serialize for Location {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         match self {
@@ -175,20 +177,20 @@ impl std::str::FromStr for Location {
             _ => {
                 let reference = text.strip_prefix("docker://").unwrap_or(text).parse();
                 reference.map(Self::Registry).map_err(|error: super::ReferenceError| {
-                    let meant =
+                    let supported =
                         if text.starts_with(['/', '.', '~']) { format!("; {SUPPORTED}") } else { String::new() };
-                    LocationError(format!("{error}{meant}").into())
+                    LocationError(format!("{error}{supported}").into())
                 })
             }
         }
     }
 }
 
-/// What messages offer in place of a path or transport that is not supported.
+/// The supported forms, for messages about an unsupported path or transport.
 const SUPPORTED: &str = "an image is HOST/REPOSITORY:TAG, oci:FOLDER or oci-archive:FILE";
 
-/// Whether a word is the transport of other programs (skopeo, regctl, buildx, crane), which without this check would
-/// pass for a repository of Docker Hub.
+/// Returns whether a word is a transport of another program (skopeo, regctl, buildx, crane). Without this check, it
+/// would be parsed as a repository on Docker Hub.
 fn is_other_transport(word: &str) -> bool {
     const OTHERS: &[&str] = &[
         "atomic",
@@ -210,7 +212,8 @@ fn is_other_transport(word: &str) -> bool {
     OTHERS.contains(&word)
 }
 
-/// A host may be called `oci`: `oci:5000/app:v1`. A folder that is called like a port is `oci:./5000/app`.
+/// Returns whether text starts with a port, as in `oci:5000/app:v1` for a host named `oci`. For a folder named like a
+/// port, users write `oci:./5000/app`.
 fn is_port(rest: &str) -> bool {
     let port = rest.split('/').next().unwrap_or_default();
     rest.contains('/') && port.bytes().all(|b| b.is_ascii_digit()) && port.parse::<u16>().is_ok()
@@ -218,11 +221,11 @@ fn is_port(rest: &str) -> bool {
 
 fn parse_layout(archive: bool, rest: &str) -> Result<LayoutReference, &'static str> {
     if rest.len() > MAX_LENGTH || rest.chars().any(char::is_control) {
-        return Err("a path and name have at most 4096 bytes, and no control characters");
+        return Err("path and name must have at most 4096 bytes and no control characters");
     }
     let (rest, digest) = match rest.rsplit_once('@') {
         Some((rest, digest)) if digest.starts_with("sha256:") || digest.starts_with("sha512:") => {
-            let digest = Digest::parse(digest).map_err(|_| "what follows the @ is not a whole digest")?;
+            let digest = Digest::parse(digest).map_err(|_| "the digest after \"@\" is invalid")?;
             (rest, Some(digest))
         }
         _ => (rest, None),
@@ -242,12 +245,13 @@ fn parse_layout(archive: bool, rest: &str) -> Result<LayoutReference, &'static s
     Ok(LayoutReference { archive, path: path.to_owned(), name: name.map(str::to_owned), digest })
 }
 
-/// A path of Windows, `C:\folder` or `C:/folder`. RedirectTarget it is one as well: no name starts with a slash.
+/// Returns whether a path starts with a Windows drive, `C:\folder` or `C:/folder`. This is also safe on other systems,
+/// because no name starts with a slash.
 fn has_drive(path: &str) -> bool {
     matches!(path.as_bytes(), [letter, b':', b'\\' | b'/', ..] if letter.is_ascii_alphabetic())
 }
 
-/// Linux's bound of a path; bytes.
+/// Maximum length of path and name, as for paths on Linux, in bytes.
 const MAX_LENGTH: usize = 4096;
 
 fn shortened(text: &str) -> String {
@@ -259,7 +263,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn good() {
+    fn valid_locations_are_normalized() {
         let digest = Digest::sha256(b"");
         for (text, normal) in [
             ("a:1", "docker.io/library/a:1".to_owned()),
@@ -282,7 +286,7 @@ mod tests {
     }
 
     #[test]
-    fn paths_of_windows() {
+    fn a_windows_drive_belongs_to_the_path() {
         for (text, path, name) in [
             (r"oci:C:\build\amd64:v1", r"C:\build\amd64", Some("v1")),
             ("oci-archive:d:/out.tar", "d:/out.tar", None),
@@ -298,9 +302,9 @@ mod tests {
     }
 
     #[test]
-    fn bad() {
+    fn invalid_locations_are_rejected_with_a_reason() {
         for (text, reason) in [
-            ("oci:dir@sha256:abc", "not a whole digest"),
+            ("oci:dir@sha256:abc", "the digest after \"@\" is invalid"),
             ("oci:", "it has no path"),
             ("oci::v1", "it has no path"),
             ("oci:dir:", "the name after the path is empty"),
@@ -325,7 +329,7 @@ mod tests {
     }
 
     #[test]
-    fn what_belongs_together() {
+    fn locations_of_one_layout_share_the_repository() {
         let a: Location = "oci:dir:a".parse().unwrap();
         assert!(a.same_repository(&"oci:dir:b".parse().unwrap()));
         assert!(!a.same_repository(&"oci-archive:dir:a".parse().unwrap()));
@@ -335,7 +339,7 @@ mod tests {
 
     proptest::proptest! {
         #[test]
-        fn what_parses_prints_and_parses_again(text in "(oci:|oci-archive:|docker://)?[a-z0-9./:@]{0,20}") {
+        fn a_displayed_location_is_parsed_unchanged(text in "(oci:|oci-archive:|docker://)?[a-z0-9./:@]{0,20}") {
             if let Ok(location) = text.parse::<Location>() {
                 proptest::prop_assert_eq!(location.to_string().parse::<Location>(), Ok(location));
             }

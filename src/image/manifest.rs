@@ -6,36 +6,36 @@ use serde::Deserialize;
 use super::null::null_is_empty;
 use super::{Annotations, Descriptor, Platform, UntrustedText, media_type};
 
-/// A manifest as read: one image, or an index of several.
+/// A parsed manifest: one image, or an index of several.
 #[derive(Debug, Clone)]
 pub enum Manifest {
-    /// One image (or an artifact in the form of one).
+    /// An image, or an artifact in the form of an image manifest.
     Image(Box<ImageManifest>),
     /// A Docker manifest list or an OCI image index.
     Index(Index),
 }
 
-/// A manifest as it is stored: the exact bytes, verified, and what they say.
+/// A fetched and verified manifest, as exact bytes and parsed.
 #[derive(Debug, Clone)]
 #[non_exhaustive]
 pub struct Fetched {
-    /// The bytes, never to be written anew.
+    /// The exact bytes. Never reserialize the manifest, which would change its digest.
     pub bytes: Bytes,
     /// Media type, digest and size of the bytes.
     pub descriptor: Descriptor,
-    /// The bytes, read.
+    /// The parsed manifest.
     pub manifest: Manifest,
 }
 
 impl Fetched {
-    /// Compares type and size with what refers to the manifest. The error says what differs.
-    pub(crate) fn check(&self, by: &Descriptor) -> Result<(), String> {
+    /// Compares media type and size with the index entry of the manifest. The error describes the difference.
+    pub(crate) fn check(&self, entry: &Descriptor) -> Result<(), String> {
         let Descriptor { media_type, size, .. } = &self.descriptor;
-        if (media_type, size) == (&by.media_type, &by.size) {
+        if (media_type, size) == (&entry.media_type, &entry.size) {
             return Ok(());
         }
-        let (said, of) = (&by.media_type, by.size);
-        Err(format!("the index calls it {said} of {of} bytes, it is {media_type} of {size}"))
+        let (listed_type, listed_size) = (&entry.media_type, entry.size);
+        Err(format!("the index lists it as {listed_type} with {listed_size} bytes, but it is {media_type} with {size}"))
     }
 }
 
@@ -43,24 +43,24 @@ impl Fetched {
 #[derive(Debug, Clone, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct ImageManifest {
-    /// What it is, where it is an artifact.
+    /// Artifact type, if it is an artifact.
     #[serde(default)]
     pub artifact_type: Option<UntrustedText>,
-    /// Where the image's config is.
+    /// Descriptor of the config.
     pub config: Descriptor,
-    /// The layers, lowest first.
+    /// Descriptors of the layers, lowest first.
     #[serde(default, deserialize_with = "null_is_empty")]
     pub layers: Vec<Descriptor>,
     /// Annotations of the image.
     #[serde(default, deserialize_with = "null_is_empty")]
     pub annotations: Annotations,
-    /// The manifest that this one refers to, as a signature does.
+    /// The manifest that this one refers to, for example the image that a signature signs.
     #[serde(default)]
     pub subject: Option<Box<Descriptor>>,
 }
 
 impl ImageManifest {
-    /// Config and layers, each once, but for those that stay where they are.
+    /// Returns the config and the layers, without duplicates and foreign layers.
     #[must_use]
     pub fn blobs(&self) -> Vec<Descriptor> {
         let mut seen = HashSet::new();
@@ -68,7 +68,7 @@ impl ImageManifest {
         all.filter(|blob| !Self::is_foreign(blob) && seen.insert(&blob.digest)).cloned().collect()
     }
 
-    /// Whether a layer is one that stays where it is, and says where that is.
+    /// Returns whether a layer is foreign: it is stored elsewhere and lists its URLs.
     #[must_use]
     pub fn is_foreign(layer: &Descriptor) -> bool {
         media_type::is_foreign(&layer.media_type) && !layer.urls.is_empty()
@@ -76,7 +76,7 @@ impl ImageManifest {
 }
 
 impl Manifest {
-    /// The manifest that this one refers to, as a signature does.
+    /// Returns the manifest that this one refers to, for example the image that a signature signs.
     #[must_use]
     pub fn subject(&self) -> Option<&Descriptor> {
         match self {
@@ -86,14 +86,14 @@ impl Manifest {
     }
 }
 
-/// A manifest list or index: its entries.
+/// A Docker manifest list or an OCI image index.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Index {
-    /// What it is, where it is an artifact.
+    /// Artifact type, if it is an artifact.
     #[serde(default)]
     pub artifact_type: Option<UntrustedText>,
-    /// The entries in their order.
+    /// The entries, in order.
     #[serde(default, deserialize_with = "null_is_empty")]
     pub manifests: Vec<Descriptor>,
     /// Annotations of the index itself.
@@ -104,7 +104,7 @@ pub struct Index {
     pub subject: Option<Box<Descriptor>>,
 }
 
-/// The parts of an image config that tell what the image runs on.
+/// The platform fields of an image config.
 #[derive(Debug, Clone, Default, Deserialize)]
 #[serde(expecting = "a JSON object")]
 pub struct ImageConfig {
@@ -113,11 +113,11 @@ pub struct ImageConfig {
     pub platform: Platform,
 }
 
-/// Why bytes are not a manifest this tool handles.
+/// The error for bytes that are not a supported manifest.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum ManifestError {
-    /// Not JSON, cut off, or a field of the wrong type.
+    /// Invalid or truncated JSON, or a field of the wrong type.
     #[error("not a valid manifest: {0}")]
     Json(UntrustedText),
     /// Docker schema 1, which has no config and cannot be put into a list.
@@ -125,38 +125,38 @@ pub enum ManifestError {
         "a schema 1 manifest, which cannot be part of a manifest list; build and push the image again with a current tool"
     )]
     Schema1,
-    /// A type that is neither an image nor an index.
+    /// The media type is neither an image nor an index.
     #[error("media type \"{0}\" is neither an image manifest nor an index")]
     MediaType(UntrustedText),
     /// The registry's Content-Type and the body disagree (CVE-2021-41190).
-    #[error("the registry calls it \"{content_type}\", the manifest itself \"{media_type}\"")]
+    #[error("its Content-Type is \"{content_type}\", but its mediaType is \"{media_type}\"")]
     Disagree {
-        /// The answer's Content-Type.
+        /// Content-Type of the response.
         content_type: UntrustedText,
-        /// The body's mediaType.
+        /// `mediaType` in the body.
         media_type: UntrustedText,
     },
-    /// Both an image and an index, depending on who reads it (CVE-2021-41190).
+    /// Clients could read it as an image or as an index (CVE-2021-41190).
     #[error("ambiguous: it has \"manifests\", or the media type of an index, together with \"layers\" or \"config\"")]
     Ambiguous,
-    /// More entries than any index has.
-    #[error("{0} entries, more than the {MAX_ENTRIES} that are read")]
+    /// Too many entries or layers.
+    #[error("{0} entries, more than the limit of {MAX_ENTRIES}")]
     TooManyEntries(usize),
 }
 
-/// Registries take no longer manifest than this (distribution-spec, "Pushing Manifests"); bytes.
+/// Maximum size of a manifest that registries accept, in bytes (distribution-spec, "Pushing Manifests").
 pub const MAX_PUSHED_MANIFEST: u64 = 4 << 20;
-/// Manifests longer than this are not read (4 MiB is what registries take); bytes.
+/// Maximum size of a manifest to read, in bytes. Registries accept 4 MiB.
 pub const MAX_MANIFEST: u64 = 8 << 20;
-/// Configs longer than this are not read; bytes.
+/// Maximum size of a config to read, in bytes.
 pub const MAX_CONFIG: u64 = 8 << 20;
 
-/// An index in an index in an index is as deep as anyone goes.
+/// Maximum nesting of indexes. In practice, indexes are nested at most three levels deep.
 pub const MAX_NESTING: usize = 4;
-/// Manifests below one that are read at most.
+/// Maximum number of manifests below a root manifest.
 pub const MAX_MANIFESTS: usize = 10_000;
 
-/// Entries of an index, or layers of an image, that are read at most.
+/// Maximum number of entries of an index or layers of an image.
 const MAX_ENTRIES: usize = 10_000;
 
 #[derive(Deserialize)]
@@ -171,16 +171,18 @@ struct Shape {
     manifests: Option<serde::de::IgnoredAny>,
 }
 
-/// Reads a manifest, and tells its media type: the body's own, which must agree with `content_type` where that
-/// names a manifest type at all; where neither does, the form tells.
+/// Parses a manifest and returns it with its media type.
+///
+/// The media type is the body's `mediaType`, which must agree with `content_type` if that is a manifest type. Without
+/// either, it is derived from the fields.
 ///
 /// # Errors
-/// The bytes are not a manifest that is understood, or the types disagree (CVE-2021-41190).
+/// The bytes are not a supported manifest, or the types disagree (CVE-2021-41190).
 pub fn parse_manifest(bytes: &[u8], content_type: &str) -> Result<(Manifest, String), ManifestError> {
     let json = |error: serde_json::Error| ManifestError::Json(error.to_string().into());
     let content_type = content_type.split(';').next().unwrap_or_default().trim().to_ascii_lowercase();
     if bytes.trim_ascii_start().starts_with(b"<") {
-        return Err(ManifestError::Json("it is HTML or XML, such as a page for signing in".into()));
+        return Err(ManifestError::Json("it is HTML or XML, such as a sign-in page".into()));
     }
     let shape: Shape = serde_json::from_slice(bytes).map_err(json)?;
     if shape.schema_version == 1 || content_type.starts_with("application/vnd.docker.distribution.manifest.v1+") {
@@ -192,24 +194,24 @@ pub fn parse_manifest(bytes: &[u8], content_type: &str) -> Result<(Manifest, Str
     let known = |media_type: &str| media_type::is_index(media_type) || media_type::is_image(media_type);
     let media_type = match (known(&content_type), shape.media_type.as_str()) {
         (true, "") => content_type,
-        (true, own) if own != content_type => {
-            return Err(ManifestError::Disagree { content_type: content_type.into(), media_type: own.into() });
+        (true, declared) if declared != content_type => {
+            return Err(ManifestError::Disagree { content_type: content_type.into(), media_type: declared.into() });
         }
         (false, "") if shape.manifests.is_some() => media_type::OCI_INDEX.to_owned(),
         (false, "") if shape.config.is_some() => media_type::OCI_MANIFEST.to_owned(),
         (false, "") => return Err(ManifestError::MediaType(content_type.into())),
-        (_, own) => own.to_owned(),
+        (_, declared) => declared.to_owned(),
     };
     let manifest = if media_type::is_index(&media_type) {
         if shape.layers.is_some() || shape.config.is_some() {
             return Err(ManifestError::Ambiguous);
         }
         let index: Index = serde_json::from_slice(bytes).map_err(json)?;
-        bounded(index.manifests.len())?;
+        check_entry_count(index.manifests.len())?;
         Manifest::Index(index)
     } else if media_type::is_image(&media_type) {
         let image: Box<ImageManifest> = serde_json::from_slice(bytes).map_err(json)?;
-        bounded(image.layers.len())?;
+        check_entry_count(image.layers.len())?;
         Manifest::Image(image)
     } else {
         return Err(ManifestError::MediaType(media_type.into()));
@@ -217,7 +219,7 @@ pub fn parse_manifest(bytes: &[u8], content_type: &str) -> Result<(Manifest, Str
     Ok((manifest, media_type))
 }
 
-fn bounded(entries: usize) -> Result<(), ManifestError> {
+fn check_entry_count(entries: usize) -> Result<(), ManifestError> {
     if entries > MAX_ENTRIES { Err(ManifestError::TooManyEntries(entries)) } else { Ok(()) }
 }
 
@@ -226,7 +228,7 @@ mod tests {
     use super::*;
     use crate::image::Digest;
 
-    fn read(body: &str, content_type: &str) -> String {
+    fn parse(body: &str, content_type: &str) -> String {
         match parse_manifest(body.as_bytes(), content_type) {
             Ok((Manifest::Image(_), media_type)) => format!("image {media_type}"),
             Ok((Manifest::Index(_), media_type)) => format!("index {media_type}"),
@@ -235,19 +237,21 @@ mod tests {
     }
 
     #[test]
-    fn table() {
+    fn the_kind_follows_from_media_types_and_fields() {
         let config = format!(r#"{{"mediaType":"c","digest":"{}","size":1}}"#, Digest::sha256(b"x"));
         let image = format!(r#"{{"schemaVersion":2,"config":{config},"layers":null}}"#);
         let oci = format!("image {}", media_type::OCI_MANIFEST);
-        assert_eq!(read(&image, media_type::OCI_MANIFEST), oci);
-        assert_eq!(read(&image, "application/vnd.oci.image.manifest.v1+json; charset=utf-8"), oci);
-        assert_eq!(read(&image, "text/plain"), oci, "the form tells");
-        assert_eq!(read(r#"{"manifests":[]}"#, ""), format!("index {}", media_type::OCI_INDEX));
+        assert_eq!(parse(&image, media_type::OCI_MANIFEST), oci);
+        assert_eq!(parse(&image, "application/vnd.oci.image.manifest.v1+json; charset=utf-8"), oci);
+        assert_eq!(parse(&image, "text/plain"), oci, "derived from the fields");
+        assert_eq!(parse(r#"{"manifests":[]}"#, ""), format!("index {}", media_type::OCI_INDEX));
         let typed = format!(r#"{{"mediaType":"{}","config":{config}}}"#, media_type::DOCKER_MANIFEST);
-        assert_eq!(read(&typed, ""), format!("image {}", media_type::DOCKER_MANIFEST));
-        assert!(read(&typed, media_type::OCI_MANIFEST).contains("the registry calls it"));
-        assert!(read(&format!(r#"{{"manifests":[],"config":{config}}}"#), media_type::OCI_INDEX).contains("ambiguous"));
-        assert!(read(&image, media_type::OCI_INDEX).contains("ambiguous"), "who goes by the form sees an image");
+        assert_eq!(parse(&typed, ""), format!("image {}", media_type::DOCKER_MANIFEST));
+        assert!(parse(&typed, media_type::OCI_MANIFEST).contains("its Content-Type is"));
+        assert!(
+            parse(&format!(r#"{{"manifests":[],"config":{config}}}"#), media_type::OCI_INDEX).contains("ambiguous")
+        );
+        assert!(parse(&image, media_type::OCI_INDEX).contains("ambiguous"), "by its fields it is an image");
         for (body, message) in [
             ("", "not a valid manifest"),
             ("<html>", "not a valid manifest"),
@@ -261,10 +265,10 @@ mod tests {
             (r#"{"manifests":{"a":1}}"#, "not a valid manifest"),
             (r#"{"mediaType":"application/x"}"#, "application/x"),
         ] {
-            assert!(read(body, "").contains(message), "{body}: {}", read(body, ""));
+            assert!(parse(body, "").contains(message), "{body}: {}", parse(body, ""));
         }
         let deep = "[".repeat(100_000);
-        assert!(read(&format!(r#"{{"config":{deep}"#), "").contains("not a valid manifest"));
+        assert!(parse(&format!(r#"{{"config":{deep}"#), "").contains("not a valid manifest"));
     }
 
     proptest::proptest! {
@@ -274,7 +278,7 @@ mod tests {
         }
 
         #[test]
-        fn what_is_read_is_of_one_kind(
+        fn a_parsed_manifest_is_either_an_image_or_an_index(
             fields in proptest::collection::vec(0usize..11, 0..7),
             content_type in proptest::sample::select(vec!["", "text/plain", media_type::OCI_INDEX, media_type::DOCKER_MANIFEST]),
         ) {

@@ -1,6 +1,5 @@
-//! The media types of manifests, indexes, configs and layers.
-//!
-//! OCI image-spec "Media Types"; Docker's "Image Manifest V 2, Schema 2".
+//! Media types of manifests, indexes, configs and layers (OCI image-spec, "Media Types"; Docker, "Image Manifest V 2,
+//! Schema 2").
 
 /// Docker image manifest.
 pub const DOCKER_MANIFEST: &str = "application/vnd.docker.distribution.manifest.v2+json";
@@ -15,11 +14,11 @@ pub const DOCKER_CONFIG: &str = "application/vnd.docker.container.image.v1+json"
 /// OCI image config.
 pub const OCI_CONFIG: &str = "application/vnd.oci.image.config.v1+json";
 
-/// Config of a BuildKit cache.
+/// BuildKit cache config.
 pub const BUILDKIT_CACHE_CONFIG: &str = "application/vnd.buildkit.cacheconfig.v0";
 
-/// What goes into `Accept` on every manifest request: leaving one out makes some registries
-/// convert the manifest, or answer with one child of it.
+/// The `Accept` header of every manifest request. If a type is missing, some registries convert the manifest, or return
+/// one image of an index.
 pub const ACCEPT: &str = concat!(
     "application/vnd.docker.distribution.manifest.v2+json, ",
     "application/vnd.docker.distribution.manifest.list.v2+json, ",
@@ -27,43 +26,43 @@ pub const ACCEPT: &str = concat!(
     "application/vnd.oci.image.index.v1+json"
 );
 
-/// Whether it names a manifest list or an index.
+/// Returns whether a media type is that of a manifest list or an index.
 #[must_use]
 pub fn is_index(media_type: &str) -> bool {
     matches!(media_type, DOCKER_LIST | OCI_INDEX)
 }
 
-/// Whether it names an image manifest.
+/// Returns whether a media type is that of an image manifest.
 #[must_use]
 pub fn is_image(media_type: &str) -> bool {
     matches!(media_type, DOCKER_MANIFEST | OCI_MANIFEST)
 }
 
-/// Whether it names one of the two image configs.
+/// Returns whether a media type is that of a Docker or OCI image config.
 #[must_use]
 pub fn is_config(media_type: &str) -> bool {
     matches!(media_type, DOCKER_CONFIG | OCI_CONFIG)
 }
 
-/// Whether it names content that is a blob: a layer, a config, or the config of a BuildKit cache, whose index lists blobs in
-/// place of manifests.
+/// Returns whether a media type is that of a blob: a layer, an image config, or a BuildKit cache config. The index of a
+/// BuildKit cache lists blobs instead of manifests.
 #[must_use]
 pub fn is_blob(media_type: &str) -> bool {
     is_config(media_type) || media_type == BUILDKIT_CACHE_CONFIG || media_type.contains(".tar")
 }
 
-/// Whether a layer may be one that is not to be moved between repositories: foreign (Docker) or non-distributable
-/// (OCI). Such a layer names where else it is.
+/// Returns whether a media type is that of a foreign (Docker) or non-distributable (OCI) layer. Such a layer is not
+/// copied between repositories if it lists the URLs where it is stored.
 #[must_use]
 pub fn is_foreign(media_type: &str) -> bool {
     media_type.contains("foreign") || media_type.contains("nondistributable")
 }
 
-/// How the tar archive of a layer is packed.
+/// The compression of a layer's tar archive.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Compression {
-    /// As it is.
+    /// No compression.
     Tar,
     /// gzip (RFC 1952).
     Gzip,
@@ -81,8 +80,8 @@ impl std::fmt::Display for Compression {
     }
 }
 
-/// How a layer is packed, by its media type (OCI image-spec, "Layer"; Docker's has a dot in place of the plus). `None`
-/// for what is no tar archive, such as an attestation, or one that is encrypted.
+/// Returns the compression that a layer's media type declares (OCI image-spec, "Layer"; Docker's types have a dot
+/// instead of the plus). Returns `None` for other content, such as an attestation, and for encrypted layers.
 #[must_use]
 pub fn compression(layer: &str) -> Option<Compression> {
     match layer.rsplit_once(".tar")?.1 {
@@ -93,7 +92,7 @@ pub fn compression(layer: &str) -> Option<Compression> {
     }
 }
 
-/// Whether a text has the form of a media type (RFC 6838, section 4.2).
+/// Returns whether text is a well-formed media type (RFC 6838, section 4.2).
 #[must_use]
 pub fn is_well_formed(text: &str) -> bool {
     let is_name = |name: &str| {
@@ -108,7 +107,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn types_of_blobs() {
+    fn layers_configs_and_cache_configs_are_blobs() {
         for (media_type, expected) in [
             ("application/vnd.oci.image.layer.v1.tar+gzip", true),
             ("application/vnd.oci.image.layer.v1.tar+gzip+encrypted", true),
@@ -126,8 +125,8 @@ mod tests {
     }
 
     #[test]
-    fn packings() {
-        for (layer, found) in [
+    fn the_media_type_declares_the_compression() {
+        for (layer, expected) in [
             ("application/vnd.oci.image.layer.v1.tar", Some(Compression::Tar)),
             ("application/vnd.oci.image.layer.v1.tar+gzip", Some(Compression::Gzip)),
             ("application/vnd.oci.image.layer.v1.tar+zstd", Some(Compression::Zstd)),
@@ -139,7 +138,7 @@ mod tests {
             ("application/vnd.in-toto+json", None),
             ("", None),
         ] {
-            assert_eq!(compression(layer), found, "{layer}");
+            assert_eq!(compression(layer), expected, "{layer}");
         }
     }
 }

@@ -1,6 +1,6 @@
-//! The field's nouns: reference, digest, platform, descriptor, manifest and index.
+//! Core types: reference, digest, platform, descriptor, manifest and index.
 //!
-//! Pure code: nothing here reads a file, the environment or the network.
+//! This module does no I/O: it does not read files, the environment or the network.
 
 mod config;
 mod descriptor;

@@ -1,6 +1,6 @@
 use serde::Deserialize;
 
-/// Go writes an absent list or map as `null` at times.
+/// Reads `null` as empty, because Go can write an absent list or map as `null`.
 pub(super) fn null_is_empty<'de, D, T>(deserializer: D) -> Result<T, D::Error>
 where
     D: serde::Deserializer<'de>,

@@ -5,9 +5,9 @@ use serde::{Deserialize, Serialize};
 use super::UntrustedText;
 use super::null::null_is_empty;
 
-/// What an image runs on, in the field order in which Go writes it.
+/// The platform of an image (OCI image-spec, "Image Index": `platform`), in Go's field order.
 ///
-/// OCI image-spec, "Image Index": `platform`. An empty string means that the field is absent.
+/// An empty string means that the field is absent.
 ///
 /// ```
 /// use manifest_tool::image::Platform;
@@ -24,57 +24,59 @@ pub struct Platform {
     /// Operating system in Go's spelling, such as `linux`.
     #[serde(deserialize_with = "null_is_empty")]
     pub os: UntrustedText,
-    /// Version of the operating system, used for Windows.
+    /// Operating system version, used for Windows.
     #[serde(rename = "os.version", deserialize_with = "null_is_empty", skip_serializing_if = "str::is_empty")]
     pub os_version: UntrustedText,
-    /// Features that the operating system must have, used for Windows.
+    /// Required operating system features, used for Windows.
     #[serde(rename = "os.features", deserialize_with = "null_is_empty", skip_serializing_if = "Vec::is_empty")]
     pub os_features: Vec<UntrustedText>,
-    /// Variant of the CPU, such as `v7` of `arm`.
+    /// CPU variant, such as `v7` for `arm`.
     #[serde(deserialize_with = "null_is_empty", skip_serializing_if = "str::is_empty")]
     pub variant: UntrustedText,
 }
 
 impl Platform {
-    /// The variant, empty for the one that an architecture without a variant stands for: `linux/arm64` is
-    /// `linux/arm64/v8`, `linux/arm` is `linux/arm/v7`, `linux/amd64` is `linux/amd64/v1`.
+    /// Returns the variant, or an empty string for the architecture's default: `linux/arm64` is `linux/arm64/v8`,
+    /// `linux/arm` is `linux/arm/v7`, and `linux/amd64` is `linux/amd64/v1`.
     #[must_use]
-    pub fn own_variant(&self) -> &str {
+    pub fn normalized_variant(&self) -> &str {
         match (self.architecture.as_str(), self.variant.as_str()) {
             ("amd64", "v1") | ("arm", "v7") | ("arm64", "v8") => "",
             (_, variant) => variant,
         }
     }
 
-    /// Whether it names neither an os nor an architecture, which some builders write in place of no platform.
+    /// Returns whether both os and architecture are missing. Some builders write such a platform instead of none.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.os.is_empty() && self.architecture.is_empty()
     }
 
-    /// Whether this is for an os and architecture, and for a variant where one is `wanted`.
+    /// Returns whether os and architecture equal those of `requested`, and also the variant if `requested` has one.
     #[must_use]
-    pub fn matches(&self, wanted: &Self) -> bool {
-        self.os == wanted.os
-            && self.architecture == wanted.architecture
-            && (wanted.variant.is_empty() || self.own_variant() == wanted.own_variant())
+    pub fn matches(&self, requested: &Self) -> bool {
+        self.os == requested.os
+            && self.architecture == requested.architecture
+            && (requested.variant.is_empty() || self.normalized_variant() == requested.normalized_variant())
     }
 
-    /// Whether an index's entry says what its image's config says; what the config leaves open, anything may be said of.
+    /// Returns whether the platform of an index entry agrees with the image's config. Fields missing in the config
+    /// match any value.
     #[must_use]
     pub fn agrees_with(&self, config: &Self) -> bool {
         let same = |entry: &str, config: &str| config.is_empty() || entry == config;
-        // Where the config leaves the architecture open, its variant is one of the entry's.
+        // Without an architecture in the config, its variant belongs to the entry's architecture.
         let architecture = if config.architecture.is_empty() { &self.architecture } else { &config.architecture };
         let config_variant = Self { architecture: architecture.clone(), ..config.clone() };
         same(&self.os, &config.os)
             && same(&self.architecture, &config.architecture)
-            && (config.variant.is_empty() || self.own_variant() == config_variant.own_variant())
+            && (config.variant.is_empty() || self.normalized_variant() == config_variant.normalized_variant())
             && same(&self.os_version, &config.os_version)
             && (config.os_features.is_empty() || self.os_features == config.os_features)
     }
 
-    /// Whether a machine that runs one runs the other: of Windows the build counts, not its revision.
+    /// Returns whether both platforms run on the same machines. For Windows versions, the build is compared but not the
+    /// revision.
     #[must_use]
     pub fn is_same(&self, other: &Self) -> bool {
         fn build(platform: &Platform) -> Vec<&str> {
@@ -83,7 +85,7 @@ impl Platform {
         }
         self.os == other.os
             && self.architecture == other.architecture
-            && self.own_variant() == other.own_variant()
+            && self.normalized_variant() == other.normalized_variant()
             && build(self) == build(other)
             && self.os_features == other.os_features
     }
@@ -106,7 +108,7 @@ impl fmt::Display for Platform {
     }
 }
 
-/// A text that is no platform.
+/// The error for text that is not a platform.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("invalid platform \"{0}\": expected OS/ARCH or OS/ARCH/VARIANT, such as linux/arm/v7")]
 pub struct PlatformError(UntrustedText);
@@ -114,7 +116,8 @@ pub struct PlatformError(UntrustedText);
 impl std::str::FromStr for Platform {
     type Err = PlatformError;
 
-    /// Reads `OS/ARCH` or `OS/ARCH/VARIANT`. The variant may be empty (`linux/arm64/`), as templates of pipelines make it.
+    /// Parses `OS/ARCH` or `OS/ARCH/VARIANT`. The variant may be empty (`linux/arm64/`), as pipeline templates produce
+    /// it.
     fn from_str(text: &str) -> Result<Self, PlatformError> {
         let parts: Vec<&str> = text.trim().split('/').collect();
         let (os, architecture, variant) = match parts[..] {
@@ -134,7 +137,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn same() {
+    fn equivalent_platforms_are_the_same() {
         let platform = |text: &str| {
             let (name, version) = text.split_once(' ').unwrap_or((text, ""));
             Platform { os_version: version.into(), ..name.parse().unwrap() }

@@ -2,11 +2,11 @@ use std::fmt;
 
 use super::{Digest, UntrustedText};
 
-/// Where an image is: registry, repository, and a tag or a digest or both.
+/// A reference to an image in a registry: registry, repository, and a tag, a digest or both.
 ///
-/// Docker's grammar ("distribution/reference"): a first part without `.`, `:` and other than `localhost` is not a
-/// registry but a part of a repository on `docker.io`, where a single word is in `library/`. Unlike there, a word with
-/// capitals is not a registry either: `MyOrg/app` is a mistake in a repository. A missing tag stays missing.
+/// Follows Docker's grammar ("distribution/reference"). A first component without `.` or `:` that is not `localhost` is
+/// part of a repository on `docker.io`, where a single component is in `library/`. Unlike in Docker, a component with
+/// uppercase letters is not a registry either: `MyOrg/app` is an invalid repository. A missing tag stays missing.
 ///
 /// ```
 /// use manifest_tool::image::Reference;
@@ -23,7 +23,7 @@ pub struct Reference {
     digest: Option<Digest>,
 }
 
-/// A text that is not a reference.
+/// The error for text that is not a reference.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("invalid reference \"{text}\": {reason}")]
 pub struct ReferenceError {
@@ -32,55 +32,55 @@ pub struct ReferenceError {
 }
 
 impl Reference {
-    /// The registry's `host[:port]`; `docker.io` for Docker Hub.
+    /// Returns the registry as `host[:port]`, `docker.io` for Docker Hub.
     #[must_use]
     pub fn registry(&self) -> &str {
         &self.registry
     }
 
-    /// The repository, `library/` included.
+    /// Returns the repository, including `library/`.
     #[must_use]
     pub fn repository(&self) -> &str {
         &self.repository
     }
 
-    /// The tag as written.
+    /// Returns the tag, if any.
     #[must_use]
     pub fn tag(&self) -> Option<&str> {
         self.tag.as_deref()
     }
 
-    /// The digest as written.
+    /// Returns the digest, if any.
     #[must_use]
     pub fn digest(&self) -> Option<&Digest> {
         self.digest.as_ref()
     }
 
-    /// What a manifest request asks for: the digest where there is one, else the tag.
+    /// Returns the digest or else the tag, as used in a manifest request.
     #[must_use]
     pub fn manifest_name(&self) -> Option<&str> {
         self.digest.as_ref().map(Digest::as_str).or(self.tag.as_deref())
     }
 
-    /// The same repository, by digest.
+    /// Returns a reference by digest in this repository.
     #[must_use]
     pub fn with_digest(&self, digest: Digest) -> Self {
         Self { tag: None, digest: Some(digest), ..self.clone() }
     }
 
-    /// The same repository, by tag. The tag must have passed [`check_tag`].
+    /// Returns a reference by tag in this repository. The tag must have passed [`check_tag`].
     #[must_use]
     pub fn with_tag(&self, tag: &str) -> Self {
         Self { tag: Some(tag.to_owned()), digest: None, ..self.clone() }
     }
 
-    /// The repository alone.
+    /// Returns the reference without tag and digest.
     #[must_use]
     pub fn without_name(&self) -> Self {
         Self { tag: None, digest: None, ..self.clone() }
     }
 
-    /// Whether both are in one repository of one registry.
+    /// Returns whether both are in the same repository of the same registry.
     #[must_use]
     pub fn same_repository(&self, other: &Self) -> bool {
         self.registry == other.registry && self.repository == other.repository
@@ -109,9 +109,9 @@ impl std::str::FromStr for Reference {
     }
 }
 
-/// The longest registry, repository, tag and digest together come to less.
+/// Maximum length of a reference, longer than the longest registry, repository, tag and digest together.
 const MAX_LENGTH: usize = 1000;
-/// A name of 253 characters, as DNS has it, and a port.
+/// Maximum length of a registry: a DNS name of 253 characters and a port.
 const MAX_REGISTRY: usize = 253 + 6;
 
 fn parse(text: &str) -> Result<Reference, String> {
@@ -122,7 +122,7 @@ fn parse(text: &str) -> Result<Reference, String> {
         return Err(format!("it is longer than {MAX_LENGTH} characters"));
     }
     if text.trim() != text {
-        return Err("it begins or ends with a blank or a line break".into());
+        return Err("it starts or ends with whitespace".into());
     }
     if let Some((scheme, _)) = text.split_once("://") {
         return Err(format!("leave out the \"{scheme}://\""));
@@ -142,7 +142,7 @@ fn parse(text: &str) -> Result<Reference, String> {
         Some((first, path)) if is_registry(first) => (first, path.to_owned()),
         _ => ("docker.io", name.to_owned()),
     };
-    // Names of hosts are the same in any case, and keys of credentials are in lower case.
+    // Host names are case-insensitive, and the keys of credentials are lowercase.
     let registry = registry.to_ascii_lowercase();
     let registry = if registry == "index.docker.io" { "docker.io".to_owned() } else { registry };
     check_registry(&registry)?;
@@ -198,17 +198,17 @@ fn check_repository(repository: &str) -> Result<(), String> {
     if repository.chars().any(|c| c.is_ascii_uppercase()) {
         return Err("repository names are lowercase".into());
     }
-    if !repository.split('/').all(is_path_part) {
+    if !repository.split('/').all(is_path_component) {
         return Err(format!(
-            "the repository \"{repository}\" may have only a-z and 0-9 in parts parted by \"/\", \
-             and between them \".\", \"_\", \"__\" or dashes"
+            "each part of the repository \"{repository}\" may have only a-z and 0-9, \
+             separated by \".\", \"_\", \"__\" or dashes"
         ));
     }
     Ok(())
 }
 
-/// `[a-z0-9]+((\.|_|__|-+)[a-z0-9]+)*`, distribution-spec "Pulling manifests".
-fn is_path_part(part: &str) -> bool {
+/// Returns whether a component matches `[a-z0-9]+((\.|_|__|-+)[a-z0-9]+)*` (distribution-spec, "Pulling manifests").
+fn is_path_component(part: &str) -> bool {
     let alphanumeric = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit();
     part.starts_with(alphanumeric)
         && part.ends_with(alphanumeric)
@@ -217,10 +217,10 @@ fn is_path_part(part: &str) -> bool {
             .all(|between| matches!(between, "" | "." | "_" | "__") || between.bytes().all(|b| b == b'-'))
 }
 
-/// Checks a tag: up to 128 of letters, digits, `_`, `.` and `-`, not starting with `.` or `-`.
+/// Checks a tag: at most 128 letters, digits, `_`, `.` and `-`, not starting with `.` or `-`.
 ///
 /// # Errors
-/// What is wrong, without the tag.
+/// The tag is invalid. The message does not contain it.
 pub fn check_tag(tag: &str) -> Result<(), TagError> {
     let word = |b: u8| b.is_ascii_alphanumeric() || b == b'_';
     match tag.as_bytes() {
@@ -228,12 +228,12 @@ pub fn check_tag(tag: &str) -> Result<(), TagError> {
         bytes if bytes.len() > 128 => Err(TagError("the tag is longer than 128 characters")),
         [first, rest @ ..] if word(*first) && rest.iter().all(|&b| word(b) || b == b'.' || b == b'-') => Ok(()),
         _ => Err(TagError(
-            "a tag may have only letters, digits, \"_\", \".\" and \"-\", and starts with none of the last two",
+            "a tag may have only letters, digits, \"_\", \".\" and \"-\", and must not start with \".\" or \"-\"",
         )),
     }
 }
 
-/// Why a text is no tag.
+/// The error for an invalid tag.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{0}")]
 pub struct TagError(&'static str);
@@ -243,7 +243,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn good() {
+    fn valid_references_are_normalized() {
         for (text, normal) in [
             ("a", "docker.io/library/a"),
             ("a:1", "docker.io/library/a:1"),
@@ -265,7 +265,7 @@ mod tests {
     }
 
     #[test]
-    fn the_longest_can_be_named_in_every_way() {
+    fn the_longest_reference_is_parsed() {
         let digest = Digest::parse(&format!("sha512:{}", "a".repeat(128))).unwrap();
         let repository = format!("{}:65535/{}", "r.".repeat(126) + "r", "b".repeat(255));
         let longest: Reference = format!("{repository}:{}@{digest}", "c".repeat(128)).parse().unwrap();
@@ -275,7 +275,7 @@ mod tests {
     }
 
     #[test]
-    fn bad() {
+    fn invalid_references_are_rejected_with_a_reason() {
         for (text, reason) in [
             ("", "empty"),
             ("localhost:5000/App:v1", "lowercase"),
@@ -285,8 +285,8 @@ mod tests {
             ("r.io/a:", "tag is empty"),
             ("r.io/a:.x", "a tag may have"),
             ("r.io/a b:1", "may have only"),
-            (" r.io/a:1", "begins or ends with a blank"),
-            ("r.io/a:1\n", "begins or ends with a blank or a line break"),
+            (" r.io/a:1", "starts or ends with whitespace"),
+            ("r.io/a:1\n", "starts or ends with whitespace"),
             ("r.io/a/:1", "may have only"),
             ("r.io//a:1", "may have only"),
             ("r.io/a___b:1", "may have only"),
@@ -311,7 +311,7 @@ mod tests {
 
     proptest::proptest! {
         #[test]
-        fn what_parses_prints_and_parses_again(
+        fn a_displayed_reference_is_parsed_unchanged(
             text in ".*|[a-zA-Z0-9./:@_\\[\\]-]{0,40}|(localhost|Host|r.io|\\[::1\\]|:5000|/|a|--|__|:|@){0,12}",
             digest: bool,
         ) {
@@ -319,7 +319,7 @@ mod tests {
             let Ok(reference) = text.parse::<Reference>() else { return Ok(()) };
             let printed = reference.to_string();
             proptest::prop_assert_eq!(printed.parse::<Reference>(), Ok(reference.clone()));
-            // Nothing in it can lead a URL elsewhere.
+            // The reference cannot change the host, query or fragment of a URL.
             let url = format!("https://{}/v2/{}/", reference.registry(), reference.repository());
             if let Ok(url) = url.parse::<url::Url>() {
                 proptest::prop_assert_eq!(url.path(), format!("/v2/{}/", reference.repository()));

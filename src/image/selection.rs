@@ -1,46 +1,46 @@
 use super::{Descriptor, Index, Platform, media_type, suggestion};
 
-/// Platforms that a message names; more do not fit into one of 500 characters.
+/// Maximum number of platforms in a message, which is cut after 500 characters.
 const MAX_NAMES: usize = 30;
 
 impl Index {
-    /// The images for a platform, by their places. Of twins, those that any client runs; of several, the one with the
-    /// same spelling or else exactly the same variant, if any.
+    /// Returns the images for a platform, with their positions. Prefers images that any client can run over their
+    /// twins, then the only image whose variant is spelled the same, then the only one with an equivalent variant.
     #[must_use]
-    pub fn images_for(&self, wanted: &Platform) -> Vec<(usize, &Descriptor)> {
+    pub fn images_for(&self, requested: &Platform) -> Vec<(usize, &Descriptor)> {
         let fits = |(_, entry): &(usize, &Descriptor)| {
             !entry.is_attestation()
                 && !media_type::is_blob(&entry.media_type)
-                && entry.platform.as_ref().is_some_and(|platform| platform.matches(wanted))
+                && entry.platform.as_ref().is_some_and(|platform| platform.matches(requested))
         };
-        let mut found: Vec<(usize, &Descriptor)> = self.manifests.iter().enumerate().filter(fits).collect();
-        if found.iter().any(|(_, entry)| entry.is_plain()) {
-            found.retain(|(_, entry)| entry.is_plain());
+        let mut images: Vec<(usize, &Descriptor)> = self.manifests.iter().enumerate().filter(fits).collect();
+        if images.iter().any(|(_, entry)| entry.is_plain()) {
+            images.retain(|(_, entry)| entry.is_plain());
         }
-        let spelled = |platform: &Platform| platform.variant == wanted.variant;
-        let exact = |platform: &Platform| platform.own_variant() == wanted.own_variant();
+        let spelled = |platform: &Platform| platform.variant == requested.variant;
+        let exact = |platform: &Platform| platform.normalized_variant() == requested.normalized_variant();
         for is in [&spelled as &dyn Fn(&Platform) -> bool, &exact] {
             let is = |(_, entry): &(usize, &Descriptor)| entry.platform.as_ref().is_some_and(is);
-            if found.iter().filter(|found| is(found)).count() == 1 {
-                found.retain(is);
+            if images.iter().filter(|image| is(image)).count() == 1 {
+                images.retain(is);
             }
         }
-        found
+        images
     }
 
-    /// The only image for a platform. The error says what there is instead.
-    pub(crate) fn image_for(&self, wanted: &Platform) -> Result<&Descriptor, String> {
-        let found = self.images_for(wanted);
-        match found.as_slice() {
+    /// Returns the only image for a platform. The error lists the available platforms.
+    pub(crate) fn image_for(&self, requested: &Platform) -> Result<&Descriptor, String> {
+        let images = self.images_for(requested);
+        match images.as_slice() {
             [(_, first), rest @ ..] if rest.iter().all(|(_, other)| other.digest == first.digest) => Ok(first),
             [] => {
-                Err(format!("it holds no image for {wanted}; it holds {}{}", self.platform_list(), suggestion(wanted)))
+                Err(format!("no image for {requested}; available: {}{}", self.platform_list(), suggestion(requested)))
             }
-            found => Err(format!("it holds {} images for {wanted}; it holds {}", found.len(), self.platform_list())),
+            images => Err(format!("{} images match {requested}; available: {}", images.len(), self.platform_list())),
         }
     }
 
-    /// The platforms of its images, for messages.
+    /// Lists the platforms of the images, for error messages.
     #[must_use]
     pub fn platform_list(&self) -> String {
         let images = self.manifests.iter().filter(|entry| !entry.is_attestation());
@@ -75,8 +75,8 @@ mod tests {
     }
 
     #[test]
-    fn one_of_several() {
-        for (held, wanted, found) in [
+    fn the_best_match_for_a_platform_is_selected() {
+        for (platforms, requested, expected) in [
             (&["linux/amd64", "linux/arm64/v8"][..], "linux/arm64", &[1][..]),
             (&["linux/amd64", "linux/arm64"], "linux/arm64/v8", &[1]),
             (&["linux/arm/v6", "linux/arm/v7"], "linux/arm/v7", &[1]),
@@ -99,12 +99,17 @@ mod tests {
             (&["of unknown/unknown"], "unknown/unknown", &[]),
             (&[], "linux/amd64", &[]),
         ] {
-            let index = index(held);
-            let wanted: Platform = wanted.parse().unwrap();
-            let places: Vec<usize> = index.images_for(&wanted).into_iter().map(|(at, _)| at).collect();
-            assert_eq!(places, found, "{held:?} {wanted}");
-            let chosen = index.image_for(&wanted).ok().map(|entry| &entry.digest);
-            assert_eq!(chosen, (found.len() == 1).then(|| &index.manifests[found[0]].digest), "{held:?} {wanted}");
+            let index = index(platforms);
+            let requested: Platform = requested.parse().unwrap();
+            let positions: Vec<usize> =
+                index.images_for(&requested).into_iter().map(|(position, _)| position).collect();
+            assert_eq!(positions, expected, "{platforms:?} {requested}");
+            let chosen = index.image_for(&requested).ok().map(|entry| &entry.digest);
+            assert_eq!(
+                chosen,
+                (expected.len() == 1).then(|| &index.manifests[expected[0]].digest),
+                "{platforms:?} {requested}"
+            );
         }
         let mut twins = index(&["linux/amd64 1", "linux/amd64 2", "linux/amd64 3"]);
         twins.manifests[0].annotations.insert(format!("{COMPRESSION}zstd").into(), "true".into());
@@ -114,6 +119,6 @@ mod tests {
         let twice = index(&["linux/amd64", "linux/amd64"]);
         assert!(twice.image_for(&"linux/amd64".parse().unwrap()).is_ok(), "one image, listed twice");
         let error = index(&[]).image_for(&"linux/amd64".parse().unwrap()).unwrap_err();
-        assert_eq!(error, "it holds no image for linux/amd64; it holds none");
+        assert_eq!(error, "no image for linux/amd64; available: none");
     }
 }

@@ -4,13 +4,13 @@ use std::ops::Deref;
 
 use serde::{Deserialize, Serialize};
 
-/// Text that a registry, spec, layout or archive supplied, or that quotes such text.
+/// Text from a registry, spec, layout or archive, or a message that quotes such text.
 ///
-/// Reads as the exact text through [`Deref`], and serialises as it. [`Display`](fmt::Display) is for messages: it writes
-/// one line of visible characters, at most 500 of them, which a terminal or the log of a CI system takes for nothing but
-/// text. Controls (C0, DEL, C1), line separators, bidirectional controls and invisible characters become a space;
-/// `##vso[` and the like become `# #vso[`; text that could pass for a workflow command (`::error`) or for a message of
-/// this program (`hint: ...`) is quoted, since it may come to stand at the start of a line.
+/// [`Deref`] and serialization give the exact text. [`Display`](fmt::Display) is for messages: it writes one line of at
+/// most 500 visible characters that a terminal or CI log cannot interpret as commands. Control characters (C0, DEL,
+/// C1), line separators, bidirectional controls and invisible characters become a space. CI commands such as `##vso[`
+/// become `# #vso[`. Text that looks like a workflow command (`::error`) or like a message of this program (`hint:
+/// ...`) is quoted, because it may be printed at the start of a line.
 ///
 /// ```
 /// use manifest_tool::image::UntrustedText;
@@ -22,15 +22,15 @@ use serde::{Deserialize, Serialize};
 #[serde(transparent)]
 pub struct UntrustedText(String);
 
-/// Longer text is cut in messages; characters.
+/// Maximum length of text in messages, in characters.
 const MAX_SHOWN: usize = 500;
-/// Ends text that was cut.
+/// Marks the end of shortened text.
 const CUT: &str = "...";
-/// Starts of the lines that this program writes to stderr.
+/// Prefixes of the lines that this program writes to stderr.
 const LABELS: [&str; 4] = ["error:", "warning:", "hint:", "debug:"];
 
 impl UntrustedText {
-    /// The exact text, which must not reach a terminal or log.
+    /// Returns the exact text, which must not reach a terminal or log.
     #[must_use]
     pub fn as_str(&self) -> &str {
         &self.0
@@ -40,12 +40,11 @@ impl UntrustedText {
 impl fmt::Display for UntrustedText {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let line = one_line(&self.0);
-        if passes_for_ours(&line) { f.pad(&format!("\"{line}\"")) } else { f.pad(&line) }
+        if looks_like_message(&line) { f.pad(&format!("\"{line}\"")) } else { f.pad(&line) }
     }
 }
 
-/// Text as one line of visible characters, without blanks at its ends and at most 500 characters long; longer text ends
-/// in `...`.
+/// Returns text as one trimmed line of at most 500 visible characters. Longer text ends in `...`.
 #[must_use]
 pub(crate) fn one_line(text: &str) -> String {
     let is_blank = |c: char| is_hidden(c) || c.is_whitespace();
@@ -57,13 +56,13 @@ pub(crate) fn one_line(text: &str) -> String {
     line.chars().take(MAX_SHOWN - CUT.len()).collect::<String>() + CUT
 }
 
-/// Text as one line of visible characters, however long it is.
+/// Returns text as one line of visible characters, of any length.
 #[must_use]
 pub(crate) fn visible(text: &str) -> String {
     visible_up_to(text, usize::MAX)
 }
 
-/// The first `limit` characters of the line, and at most one more.
+/// Returns the first `limit` characters of the visible line, or one more.
 fn visible_up_to(text: &str, limit: usize) -> String {
     let (mut line, mut count) = (String::new(), 0);
     for (at, c) in text.char_indices() {
@@ -83,14 +82,15 @@ fn visible_up_to(text: &str, limit: usize) -> String {
     line
 }
 
-/// Whether a line could pass for a workflow command of GitHub's runner (`::error ...`) or for a message of this program.
-fn passes_for_ours(line: &str) -> bool {
+/// Returns whether a line looks like a workflow command of the GitHub runner (`::error ...`) or a message of this
+/// program.
+fn looks_like_message(line: &str) -> bool {
     let starts_with = |label: &&str| line.get(..label.len()).is_some_and(|start| start.eq_ignore_ascii_case(label));
     line.starts_with(':') || LABELS.iter().any(starts_with)
 }
 
-/// Whether text begins with a command that agents look for anywhere in a line: Azure's `##vso[` and `##[`, which
-/// GitHub's runner takes as well, and TeamCity's `##teamcity[`. Azure's search passes over invisible characters.
+/// Returns whether text starts with a command that CI agents accept anywhere in a line: `##vso[` and `##[` (Azure and
+/// the GitHub runner) or `##teamcity[`. Azure ignores invisible characters in it.
 #[must_use]
 pub(crate) fn starts_command(text: &str) -> bool {
     let mut rest = text.chars().filter(|c| !is_invisible(*c));
@@ -101,15 +101,16 @@ fn is_hidden(c: char) -> bool {
     is_control(c) || is_invisible(c)
 }
 
-/// Whether a character acts on the terminal or on the text around it: C0, DEL and C1 controls, line and paragraph
-/// separators, bidirectional controls (Unicode, "Bidirectional Algorithm").
+/// Returns whether a character affects the terminal or the surrounding text: C0, DEL and C1 controls, line and
+/// paragraph separators, and bidirectional controls (Unicode, "Bidirectional Algorithm").
 #[must_use]
 pub(crate) fn is_control(c: char) -> bool {
     c.is_control()
         || matches!(c, '\u{61c}' | '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
 }
 
-/// Whether a character does not show: Unicode's `Default_Ignorable_Code_Point`, and the marks of annotations.
+/// Returns whether a character is invisible: Unicode's `Default_Ignorable_Code_Point` and interlinear annotation
+/// characters.
 fn is_invisible(c: char) -> bool {
     matches!(c, '\u{ad}' | '\u{34f}' | '\u{61c}' | '\u{115f}' | '\u{1160}' | '\u{17b4}' | '\u{17b5}')
         || matches!(c, '\u{180b}'..='\u{180f}' | '\u{200b}'..='\u{200f}' | '\u{202a}'..='\u{202e}')
@@ -131,7 +132,7 @@ impl AsRef<str> for UntrustedText {
     }
 }
 
-/// Compares, orders and hashes as the exact text, so that maps find their keys by `&str`.
+/// Comparing, ordering and hashing use the exact text, so maps can be searched by `&str`.
 impl Borrow<str> for UntrustedText {
     fn borrow(&self) -> &str {
         &self.0
@@ -187,7 +188,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn text_is_shown_as_one_visible_line() {
+    fn display_writes_one_visible_line() {
         for (text, shown) in [
             ("", ""),
             ("linux", "linux"),
@@ -217,7 +218,7 @@ mod tests {
     }
 
     #[test]
-    fn long_text_is_cut() {
+    fn long_text_is_shortened() {
         let shown = |text: &str| UntrustedText::from(text).to_string();
         let whole = "é".repeat(500);
         assert_eq!(shown(&whole), whole);
@@ -229,12 +230,12 @@ mod tests {
     }
 
     #[test]
-    fn widths_count() {
+    fn display_respects_the_width() {
         assert_eq!(format!("{:<4}|", UntrustedText::from("a\n")), "a   |");
     }
 
     #[test]
-    fn the_text_itself_stays_as_it_is() {
+    fn serialization_and_lookup_use_the_exact_text() {
         let map: BTreeMap<UntrustedText, UntrustedText> =
             [("b\n".into(), "\u{9b}".into()), ("a".into(), "".into())].into();
         let json = serde_json::to_string(&map).unwrap();
@@ -245,7 +246,7 @@ mod tests {
 
     proptest::proptest! {
         #[test]
-        fn what_is_shown_is_shown_alike_again(text in "(.|\n|\u{9b}|\u{202e}|#|:|hint: ){0,40}") {
+        fn display_is_idempotent(text in "(.|\n|\u{9b}|\u{202e}|#|:|hint: ){0,40}") {
             let shown = UntrustedText::from(text).to_string();
             proptest::prop_assert!(!shown.chars().any(is_hidden) && !shown.contains("##["), "{:?}", shown);
             proptest::prop_assert!(!shown.trim_start().starts_with("::"), "{:?}", shown);
@@ -253,7 +254,7 @@ mod tests {
         }
 
         #[test]
-        fn the_order_is_that_of_strings(one: String, other: String) {
+        fn ordering_equals_that_of_strings(one: String, other: String) {
             let (first, second) = (UntrustedText::from(one.as_str()), UntrustedText::from(other.as_str()));
             proptest::prop_assert_eq!(first.cmp(&second), one.cmp(&other));
         }

@@ -7,51 +7,51 @@ use std::sync::Arc;
 use super::cancel_check::CancelCheck;
 use crate::image::{Digest, UntrustedText};
 
-/// A tar archive of a layout: where its files are, found without unpacking it.
+/// The positions of a layout's files in a tar archive, which is read without unpacking it.
 pub(super) struct Archive {
-    /// The one handle that all is read through: the path may lead to another archive by the next read.
+    /// The handle for every read. Reopening the path could open another archive.
     pub(super) file: Arc<File>,
-    /// Offset and length by name.
+    /// Offset and length of each file, by name.
     entries: BTreeMap<String, (u64, u64)>,
-    /// A file that is no part of a layout, as `docker save` has them.
-    pub(super) other: Option<UntrustedText>,
+    /// The first file that does not belong to a layout, such as those that `docker save` adds.
+    pub(super) extra_file: Option<UntrustedText>,
 }
 
-/// Headers, names and the like that are read of an archive at most, in bytes; content is passed over.
+/// Limit for the headers of an archive in total, in bytes. File content is skipped and does not count.
 const MAX_HEADERS: u64 = 16 << 20;
 
 impl Archive {
-    /// Reads the headers. The error says what is wrong with the archive.
+    /// Reads the headers. The error describes what is wrong with the archive.
     pub(super) fn scan(file: File) -> Result<Self, String> {
         let metadata = file.metadata().map_err(|error| error.to_string())?;
         check_not_compressed(&file)?;
-        let mut tar = tar::Archive::new(Bounded { file: &file, left: MAX_HEADERS });
-        let (mut entries, mut other) = (BTreeMap::new(), None);
-        let broken = |error: Error| format!("not a tar archive that can be read: {error}");
+        let mut tar = tar::Archive::new(BoundedReader { file: &file, remaining: MAX_HEADERS });
+        let (mut entries, mut extra_file) = (BTreeMap::new(), None);
+        let broken = |error: Error| format!("not a tar archive, or an unsupported one: {error}");
         for entry in tar.entries_with_seek().map_err(broken)? {
             let entry = entry.map_err(broken)?;
-            let shown = UntrustedText::from(&*String::from_utf8_lossy(&entry.path_bytes()));
+            let display_name = UntrustedText::from(&*String::from_utf8_lossy(&entry.path_bytes()));
             let kind = entry.header().entry_type();
-            // POSIX.1-2001, "pax Interchange Format": comments and the like for all entries, as `git archive` writes them.
+            // Global headers (POSIX.1-2001, "pax Interchange Format") carry only metadata. `git archive` writes one.
             if kind.is_pax_global_extensions() {
                 continue;
             }
             if !kind.is_file() && !kind.is_dir() {
-                return Err(format!("it holds \"{shown}\", which is neither a plain file nor a folder"));
+                return Err(format!("it contains \"{display_name}\", which is neither a regular file nor a folder"));
             }
-            let name = normal(&entry.path_bytes())
-                .ok_or_else(|| format!("it holds \"{shown}\", a path that leads out of it or is not plain"))?;
+            let name = normalize(&entry.path_bytes())
+                .ok_or_else(|| format!("it contains \"{display_name}\", which is not a plain relative path"))?;
             let (offset, length) = (entry.raw_file_position(), entry.size());
             if offset.checked_add(length).is_none_or(|end| end > metadata.len()) {
-                return Err(format!("it is cut off in \"{shown}\""));
+                return Err(format!("it is truncated in \"{display_name}\""));
             }
-            if kind.is_file() && !is_of_layout(&name) {
-                other.get_or_insert(shown);
+            if kind.is_file() && !is_layout_file(&name) {
+                extra_file.get_or_insert(display_name);
             } else if kind.is_file() && entries.insert(name, (offset, length)).is_some() {
-                return Err(format!("it holds \"{shown}\" twice"));
+                return Err(format!("it contains \"{display_name}\" twice"));
             }
         }
-        Ok(Self { file: Arc::new(file), entries, other })
+        Ok(Self { file: Arc::new(file), entries, extra_file })
     }
 
     pub(super) fn find(&self, name: &str) -> Option<(u64, u64)> {
@@ -59,39 +59,40 @@ impl Archive {
     }
 }
 
-/// Compressed forms of an archive by their first bytes, with the program that unpacks each.
-const COMPRESSED: &[(&[u8], &str, &str)] = &[
+/// Compression formats: first bytes, name, and the program that decompresses them.
+const COMPRESSION_FORMATS: &[(&[u8], &str, &str)] = &[
     (b"\x1f\x8b", "gzip", "gunzip"),
     (b"\x28\xb5\x2f\xfd", "zstd", "unzstd"),
     (b"\xfd7zXZ\0", "xz", "unxz"),
     (b"BZh", "bzip2", "bunzip2"),
 ];
 
-/// Says how an archive is compressed, if it is.
+/// Fails if an archive is compressed, and names the format.
 fn check_not_compressed(mut file: &File) -> Result<(), String> {
     let mut start = Vec::new();
     let read = file.take(8).read_to_end(&mut start).and_then(|_| file.rewind());
     read.map_err(|error| error.to_string())?;
-    match COMPRESSED.iter().find(|(magic, ..)| start.starts_with(magic)) {
-        Some((_, name, program)) => Err(format!("it is compressed with {name}; unpack it first, with {program}")),
+    match COMPRESSION_FORMATS.iter().find(|(magic, ..)| start.starts_with(magic)) {
+        Some((_, name, program)) => Err(format!("it is compressed with {name}; decompress it first with {program}")),
         None => Ok(()),
     }
 }
 
-/// Opens an archive to read it.
+/// Opens an archive for reading.
 ///
 /// # Errors
 ///
-/// It does not exist, or is not a regular file: opening a FIFO, for one, can block for ever.
+/// The file does not exist or is not a regular file. Opening a FIFO, for example, could block forever.
 pub(super) fn open(path: &Path) -> std::io::Result<File> {
     if !std::fs::metadata(path)?.is_file() {
-        return Err(Error::other("not a file"));
+        return Err(Error::other("not a regular file"));
     }
     File::open(path)
 }
 
-/// A relative path in parts; empty for the top folder itself.
-fn normal(path: &[u8]) -> Option<String> {
+/// Normalizes a relative path. The result is empty for the root folder, and `None` for a path that is absolute,
+/// contains `..`, a backslash or NUL, or is not UTF-8.
+fn normalize(path: &[u8]) -> Option<String> {
     let path = std::str::from_utf8(path).ok()?;
     if path.starts_with('/') || path.contains(['\\', '\0']) {
         return None;
@@ -100,38 +101,39 @@ fn normal(path: &[u8]) -> Option<String> {
     (!parts.contains(&"..")).then(|| parts.join("/"))
 }
 
-fn is_of_layout(name: &str) -> bool {
+fn is_layout_file(name: &str) -> bool {
     match name.strip_prefix("blobs/") {
         Some(blob) => Digest::parse(&blob.replacen('/', ":", 1)).is_ok(),
         None => matches!(name, "oci-layout" | "index.json"),
     }
 }
 
-/// A file of which only so many bytes are read: an archive's own words must not fill the memory.
-struct Bounded<'f> {
+/// Limits the bytes read from a file, because sizes in an untrusted archive must not exhaust memory.
+struct BoundedReader<'f> {
     file: &'f File,
-    left: u64,
+    remaining: u64,
 }
 
-impl Read for Bounded<'_> {
+impl Read for BoundedReader<'_> {
     fn read(&mut self, buffer: &mut [u8]) -> std::io::Result<usize> {
-        if self.left == 0 {
-            return Err(Error::new(ErrorKind::InvalidData, "its headers are longer than is read"));
+        if self.remaining == 0 {
+            return Err(Error::new(ErrorKind::InvalidData, "its headers exceed 16 MiB"));
         }
-        let limit = usize::try_from(self.left).unwrap_or(usize::MAX).min(buffer.len());
+        let limit = usize::try_from(self.remaining).unwrap_or(usize::MAX).min(buffer.len());
         let read = self.file.read(buffer.get_mut(..limit).unwrap_or_default())?;
-        self.left -= read as u64;
+        self.remaining -= read as u64;
         Ok(read)
     }
 }
 
-impl Seek for Bounded<'_> {
+impl Seek for BoundedReader<'_> {
     fn seek(&mut self, to: SeekFrom) -> std::io::Result<u64> {
         self.file.seek(to)
     }
 }
 
-/// Writes a layout's folder as an archive, the same bytes for the same content: by name, without times and owners.
+/// Packs the folder of a layout into an archive. Entries are sorted by name and have no times or owners, so the same
+/// content gives the same bytes.
 ///
 /// # Errors
 ///
@@ -154,7 +156,7 @@ pub(super) fn write(root: &Path, to: File, cancel: &CancelCheck) -> std::io::Res
     written.get_ref().sync_all()
 }
 
-/// A file whose reads fail once the run was stopped.
+/// A file whose reads fail after the run is stopped.
 struct Cancellable<'c> {
     file: File,
     cancel: &'c CancelCheck,
@@ -174,7 +176,7 @@ fn files_below(root: &Path, folder: &str, names: &mut Vec<String>) -> std::io::R
         let path = if folder.is_empty() { name } else { format!("{folder}/{name}") };
         if entry.file_type()?.is_dir() {
             files_below(root, &path, names)?;
-        } else if is_of_layout(&path) {
+        } else if is_layout_file(&path) {
             names.push(path);
         }
     }
@@ -186,7 +188,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn paths() {
+    fn archive_paths_are_normalized_or_rejected() {
         for (path, normal_path) in [
             ("index.json", Some("index.json")),
             ("./blobs//sha256/", Some("blobs/sha256")),
@@ -196,11 +198,11 @@ mod tests {
             ("/index.json", None),
             ("a\\b", None),
         ] {
-            assert_eq!(normal(path.as_bytes()).as_deref(), normal_path, "{path}");
+            assert_eq!(normalize(path.as_bytes()).as_deref(), normal_path, "{path}");
         }
-        assert_eq!(normal(b"\xff"), None);
+        assert_eq!(normalize(b"\xff"), None);
         let digest = Digest::sha256(b"");
-        assert!(is_of_layout(&super::super::blob_path(&digest)) && is_of_layout("index.json"));
-        assert!(!is_of_layout("blobs/sha256/x") && !is_of_layout("manifest.json"));
+        assert!(is_layout_file(&super::super::blob_path(&digest)) && is_layout_file("index.json"));
+        assert!(!is_layout_file("blobs/sha256/x") && !is_layout_file("manifest.json"));
     }
 }

@@ -1,41 +1,43 @@
-//! Work on files that ends early when the run is stopped.
+//! Stops file operations early when the run is cancelled.
 
 use std::fmt;
 use std::io;
 use std::sync::Arc;
 
-/// Tells whether the run was stopped. Long work on a layout asks between two pieces, so that it ends soon and removes
-/// what it has begun.
+/// Reports whether the run was stopped. Long operations on a layout check it between chunks, so that they end soon and
+/// remove their temporary files.
 #[derive(Clone)]
 pub(crate) struct CancelCheck(Arc<dyn Fn() -> bool + Send + Sync>);
 
-/// The cause inside the [`io::Error`] of work that was stopped.
+/// The source of the [`io::Error`] that a stopped operation returns.
 #[derive(Debug)]
 pub(super) struct Stopped;
 
 impl CancelCheck {
-    /// A token that asks `is_stopped`, which must be cheap.
+    /// Creates a check that calls `is_stopped`, which must be cheap.
     pub(crate) fn new(is_stopped: impl Fn() -> bool + Send + Sync + 'static) -> Self {
         Self(Arc::new(is_stopped))
     }
 
+    /// Fails if the run was stopped.
+    ///
     /// # Errors
     ///
-    /// The run was stopped. [`Stopped`] is the cause, and not a kind of I/O error: `io::copy` repeats a read that was
-    /// interrupted.
+    /// The error wraps [`Stopped`]. It does not use `ErrorKind::Interrupted`, because `io::copy` retries interrupted
+    /// reads.
     pub(super) fn check(&self) -> io::Result<()> {
         if (self.0)() { Err(io::Error::other(Stopped)) } else { Ok(()) }
     }
 }
 
-/// Whether an error comes from [`CancelCheck::check`].
+/// Returns whether an error comes from [`CancelCheck::check`].
 pub(super) fn is_stopped(error: &io::Error) -> bool {
     error.get_ref().is_some_and(|cause| cause.is::<Stopped>())
 }
 
 impl fmt::Display for Stopped {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("stopped before it was done")
+        f.write_str("stopped before it finished")
     }
 }
 

@@ -4,15 +4,15 @@ use super::cancel_check::is_stopped;
 use crate::image::UntrustedText;
 use crate::memory::OverLimit;
 
-/// Why something in a layout did not work.
+/// The error of an operation on a layout.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Error {
-    /// The layout, or the image in it, as the user spells it.
+    /// The layout, or the image in it, as the user wrote it.
     pub subject: String,
-    /// What is wrong.
+    /// Why the operation failed.
     pub reason: UntrustedText,
-    /// What it comes from.
+    /// The kind of failure.
     pub kind: ErrorKind,
 }
 
@@ -20,37 +20,37 @@ pub struct Error {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum ErrorKind {
-    /// The layout is there, and what was asked for is not in it.
+    /// The layout exists but does not contain the requested image or blob.
     Missing,
-    /// Its index.json lists it, and it is not in it.
+    /// `index.json` lists a manifest that the layout does not contain.
     Lost,
-    /// What is there is not what it is said to be.
+    /// The content does not match its digest, its descriptor or its media type.
     Wrong,
-    /// Nor has it as many bytes.
+    /// The content has another size than its descriptor declares.
     Size {
-        /// Bytes named by the descriptor.
+        /// Size in the descriptor, in bytes.
         expected: u64,
-        /// Bytes that are there.
+        /// Size of the content, in bytes.
         actual: u64,
     },
-    /// The run was stopped before it was done.
+    /// The run was stopped before the operation finished.
     Stopped,
-    /// It does not fit into the memory that the run may use for what it reads.
+    /// The content exceeds the run's memory budget.
     OverMemory,
-    /// Anything else, such as a folder that cannot be read.
+    /// Any other failure, such as an unreadable folder.
     Other,
 }
 
 impl Error {
-    /// One of no kind of its own.
+    /// Creates an error of kind [`ErrorKind::Other`].
     pub fn new(subject: impl fmt::Display, reason: impl Into<UntrustedText>) -> Self {
         Self { subject: subject.to_string(), reason: reason.into(), kind: ErrorKind::Other }
     }
 
-    /// An error of writing, in the system's words.
+    /// Creates the error of a failed write, with the system's message.
     pub(super) fn unwritten(subject: impl fmt::Display, error: &io::Error) -> Self {
         let kind = if is_stopped(error) { ErrorKind::Stopped } else { ErrorKind::Other };
-        Self { kind, ..Self::new(subject, format!("it cannot be written: {error}")) }
+        Self { kind, ..Self::new(subject, format!("cannot write it: {error}")) }
     }
 
     pub(super) fn missing(subject: impl fmt::Display, reason: impl Into<UntrustedText>) -> Self {
@@ -61,14 +61,14 @@ impl Error {
         Self { kind: ErrorKind::OverMemory, ..Self::new(subject, format!("not read: {error}")) }
     }
 
-    /// The same of what index.json lists.
-    pub(super) fn of_listed(self) -> Self {
+    /// Turns `Missing` into `Lost`, for content that `index.json` lists.
+    pub(super) fn into_lost(self) -> Self {
         let kind = if self.kind == ErrorKind::Missing { ErrorKind::Lost } else { self.kind };
         Self { kind, ..self }
     }
 
     pub(super) fn size(subject: impl fmt::Display, expected: u64, actual: u64) -> Self {
-        let reason = format!("it has {actual} bytes, its descriptor says {expected}");
+        let reason = format!("it has {actual} bytes, but its descriptor declares {expected}");
         Self { kind: ErrorKind::Size { expected, actual }, ..Self::new(subject, reason) }
     }
 

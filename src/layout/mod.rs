@@ -1,7 +1,7 @@
-//! OCI image layouts on this machine, as folders and as tar archives (OCI image-spec, "Image Layout").
+//! Reads and writes local OCI image layouts, as folders and as tar archives (OCI image-spec, "Image Layout").
 //!
-//! Only `oci-layout`, `index.json` and `blobs/ALGORITHM/HEX` are ever opened, none of them by a link. What is read is
-//! compared with its digest and size; what is written becomes visible whole or not at all.
+//! Only `oci-layout`, `index.json` and `blobs/ALGORITHM/HEX` are ever opened, and never through a symbolic link. Reads
+//! are verified against digest and size. Writes are atomic: a file appears complete or not at all.
 
 mod archive;
 mod blob;
@@ -22,16 +22,16 @@ pub(crate) use writer::{Writer, check_target};
 
 use crate::image::Digest;
 
-/// The name of an image in `index.json`.
+/// Annotation with the name of an image in `index.json`.
 const REF_NAME: &str = "org.opencontainers.image.ref.name";
-/// What BuildKit calls an image, besides.
+/// Annotation that BuildKit adds with the full name of an image.
 const CONTAINERD_NAME: &str = "io.containerd.image.name";
-/// Bytes of a file that are read at once.
+/// Size of a read buffer for files, in bytes.
 const CHUNK_SIZE: usize = 256 << 10;
-/// What `oci-layout` holds.
+/// Content of the `oci-layout` file.
 const VERSION_FILE: &[u8] = br#"{"imageLayoutVersion":"1.0.0"}"#;
 
-/// Where a blob is in a layout.
+/// Returns the path of a blob relative to the layout.
 fn blob_path(digest: &Digest) -> String {
     format!("blobs/{}", digest.as_str().replacen(':', "/", 1))
 }

@@ -12,13 +12,13 @@ use super::{CONTAINERD_NAME, REF_NAME, blob_path};
 use crate::image::{Descriptor, Digest, Fetched, Index, LayoutReference, MAX_MANIFEST, UntrustedText, parse_manifest};
 use crate::memory::Budget;
 
-/// A layout that is read.
+/// A layout opened for reading.
 pub(crate) struct Layout {
-    /// Without a name.
+    /// The layout itself, without a name or digest.
     at: LayoutReference,
     files: LayoutFiles,
     index: Index,
-    /// The exact bytes of index.json, which hold its charge.
+    /// The exact bytes of `index.json`. They hold its memory charge.
     index_bytes: Bytes,
     budget: Budget,
 }
@@ -30,28 +30,31 @@ struct Version {
 }
 
 impl Layout {
-    /// Opens a folder or archive. Errors: it is not there, no layout of version 1, or an archive that is not sound.
+    /// Opens a folder or archive.
+    ///
+    /// # Errors
+    ///
+    /// The path does not exist, is not an image layout of version 1, or is an invalid archive.
     pub(crate) fn open(at: &LayoutReference, budget: &Budget) -> Result<Self, Error> {
         let at = LayoutReference { name: None, digest: None, ..at.clone() };
         let failed = |reason: String| Error::new(&at, reason);
         let path = PathBuf::from(&at.path);
         let files = match (at.archive, path.is_dir()) {
-            (true, true) => return Err(failed("it is a folder, not an archive: oci: names that".into())),
+            (true, true) => return Err(failed("it is a folder, not an archive; use oci: for a folder".into())),
             (false, false) if path.is_file() => {
-                return Err(failed("it is a file, not a folder: oci-archive: names that".into()));
+                return Err(failed("it is a file, not a folder; use oci-archive: for an archive".into()));
             }
             (true, false) => {
                 let file = archive::open(&path).map_err(|error| failed(error.to_string()))?;
                 return Self::from_archive(&at, file, budget);
             }
-            (false, _) if !path.exists() => return Err(failed("there is no such folder".into())),
+            (false, _) if !path.exists() => return Err(failed("the folder does not exist".into())),
             (false, _) => LayoutFiles::Folder(path),
         };
         Self::from_files(at, files, budget)
     }
 
-    /// Reads an archive through an open handle, whatever its path leads to by now. Every later read goes through the
-    /// same handle.
+    /// Opens an archive from a file handle. All reads use this handle, even if the path has since been replaced.
     pub(super) fn from_archive(at: &LayoutReference, file: File, budget: &Budget) -> Result<Self, Error> {
         let at = LayoutReference { name: None, digest: None, ..at.clone() };
         let archive = Archive::scan(file).map_err(|reason| Error::new(&at, reason))?;
@@ -62,7 +65,7 @@ impl Layout {
         let failed = |reason: String| Error::new(&at, reason);
         let read = |name| match files.read(name, MAX_MANIFEST, budget) {
             Ok(bytes) => Ok(bytes),
-            Err(Unreadable::Missing) => Err(failed(format!("it is no image layout: it has no {name}"))),
+            Err(Unreadable::Missing) => Err(failed(format!("it is not an image layout: it has no {name}"))),
             Err(reason) => Err(unreadable(&at, reason)),
         };
         let invalid = |name, error| failed(format!("its {name} is not valid: {error}"));
@@ -70,33 +73,34 @@ impl Layout {
             serde_json::from_slice(&read("oci-layout")?).map_err(|error| invalid("oci-layout", error))?;
         if !version.image_layout_version.starts_with("1.") {
             let version = version.image_layout_version;
-            return Err(failed(format!("it is an image layout of version \"{version}\", only 1 is read")));
+            return Err(failed(format!("image layout version \"{version}\" is not supported; only version 1 is")));
         }
         let index_bytes = read("index.json")?;
         let index = serde_json::from_slice(&index_bytes).map_err(|error| invalid("index.json", error))?;
         Ok(Self { at, files, index, index_bytes, budget: budget.clone() })
     }
 
-    /// Opens a folder to see what it holds now: nothing where it is no layout yet, or an archive, which is written anew.
+    /// Opens the existing layout at a target. Returns `None` if the folder is not a layout yet, and for an archive,
+    /// which is rewritten as a whole.
     pub(crate) fn current(at: &LayoutReference, budget: &Budget) -> Result<Option<Self>, Error> {
-        let is_there = !at.archive && Path::new(&at.path).join("index.json").exists();
-        is_there.then(|| Self::open(at, budget)).transpose()
+        let exists = !at.archive && Path::new(&at.path).join("index.json").exists();
+        exists.then(|| Self::open(at, budget)).transpose()
     }
 
-    /// What index.json has under a name or digest, or the only image where neither is given.
+    /// Finds an image in `index.json` by name or digest. Without either, the layout must hold exactly one image.
     pub(crate) fn find(&self, at: &LayoutReference) -> Result<Descriptor, Error> {
         let mut entries: Vec<&Descriptor> = match (&at.digest, &at.name) {
             (Some(digest), _) => self.index.manifests.iter().filter(|entry| entry.digest == *digest).collect(),
             (None, Some(name)) => {
                 let named = |key| {
-                    let is = |entry: &&Descriptor| entry.annotations.get(key).is_some_and(|found| found == name);
+                    let is = |entry: &&Descriptor| entry.annotations.get(key).is_some_and(|value| value == name);
                     self.index.manifests.iter().filter(is).collect::<Vec<_>>()
                 };
-                Some(named(REF_NAME)).filter(|found| !found.is_empty()).unwrap_or_else(|| named(CONTAINERD_NAME))
+                Some(named(REF_NAME)).filter(|entries| !entries.is_empty()).unwrap_or_else(|| named(CONTAINERD_NAME))
             }
             (None, None) => self.index.manifests.iter().collect(),
         };
-        // Referrers have no names.
+        // Prefer the only named entry: referrers are listed without a name.
         let named = |entry: &&Descriptor| entry.annotations.contains_key(REF_NAME);
         if at.digest.is_none() && entries.iter().filter(|entry| named(entry)).count() == 1 {
             entries.retain(named);
@@ -104,17 +108,18 @@ impl Layout {
         entries.dedup_by(|a, b| a.digest == b.digest);
         match (entries.as_slice(), &at.digest) {
             ([only], _) => Ok((*only).clone()),
-            // Children of an index are not listed.
+            // `index.json` does not list the children of an index.
             ([], Some(digest)) => Ok(Descriptor::new("", digest.clone())),
             ([], None) => Err(Error::missing(at, format!("not found in the layout; {}", self.name_list()))),
-            _ if at.name.is_some() => Err(Error::new(at, "the layout has several images of this name; give a digest")),
-            _ => {
-                Err(Error::new(at, format!("the layout holds several images, name one of them; {}", self.name_list())))
-            }
+            _ if at.name.is_some() => Err(Error::new(at, "the layout has several images with this name; use a digest")),
+            _ => Err(Error::new(
+                at,
+                format!("the layout holds several images; choose one by name; {}", self.name_list()),
+            )),
         }
     }
 
-    /// What it holds, for messages.
+    /// Lists the images for error messages, at most 20.
     fn name_list(&self) -> String {
         let name = |entry: &Descriptor| {
             let name = [REF_NAME, CONTAINERD_NAME].iter().find_map(|key| entry.annotations.get(*key));
@@ -125,26 +130,28 @@ impl Layout {
         if names.is_empty() { "it is empty".into() } else { format!("it holds {}{more}", names.join(", ")) }
     }
 
-    /// Reads a manifest, by name, by digest, or the only one.
+    /// Reads a manifest by name or digest, or the only one in the layout.
     pub(crate) fn fetch_manifest(&self, at: &LayoutReference) -> Result<Fetched, Error> {
         let entry = self.find(at)?;
         let read = self.read_blob(at, &entry.digest, MAX_MANIFEST);
         let is_listed = !entry.media_type.is_empty();
-        let bytes = read.map_err(|error| if is_listed { error.of_listed() } else { error })?;
+        let bytes = read.map_err(|error| if is_listed { error.into_lost() } else { error })?;
         let (manifest, media_type) =
             parse_manifest(&bytes, &entry.media_type).map_err(|error| Error::wrong(at, error.to_string()))?;
         let size = bytes.len() as u64;
         if !entry.media_type.is_empty() && (entry.media_type != media_type || entry.size != size) {
-            let (said, of) = (&entry.media_type, entry.size);
-            let reason = format!("index.json calls it {said} of {of} bytes, it is {media_type} of {size}");
+            let (listed_type, listed_size) = (&entry.media_type, entry.size);
+            let reason = format!(
+                "index.json lists it as {listed_type} with {listed_size} bytes, but it is {media_type} with {size}"
+            );
             return Err(Error::wrong(at, reason));
         }
         Ok(Fetched { bytes, descriptor: Descriptor { size, ..Descriptor::new(&media_type, entry.digest) }, manifest })
     }
 
-    /// Reads a small blob, such as a config, and compares it with its descriptor.
+    /// Reads a small blob, such as a config, and verifies it against its descriptor.
     pub(crate) fn fetch_blob(&self, blob: &Descriptor, limit: u64) -> Result<Bytes, Error> {
-        let at = self.named(&blob.digest);
+        let at = self.blob_reference(&blob.digest);
         let bytes = self.read_blob(&at, &blob.digest, limit)?;
         if bytes.len() as u64 == blob.size {
             return Ok(bytes);
@@ -152,33 +159,33 @@ impl Layout {
         Err(Error::size(&at, blob.size, bytes.len() as u64))
     }
 
-    /// What index.json lists.
+    /// Iterates over the descriptors in `index.json`.
     pub(super) fn entries(&self) -> impl Iterator<Item = &Descriptor> {
         self.index.manifests.iter()
     }
 
-    /// index.json as it is.
+    /// Returns the exact bytes of `index.json`.
     pub(super) fn index_bytes(&self) -> &[u8] {
         &self.index_bytes
     }
 
-    /// Whether a blob is there.
+    /// Returns whether the layout contains a blob.
     pub(super) fn has(&self, digest: &Digest) -> bool {
         self.files.open(&blob_path(digest)).is_ok()
     }
 
-    /// A file of an archive that would be lost if it was written anew.
-    pub(super) fn other_file(&self) -> Option<&UntrustedText> {
-        self.files.other()
+    /// Returns a file in the archive that does not belong to a layout and would be lost in a rewrite.
+    pub(super) fn extra_file(&self) -> Option<&UntrustedText> {
+        self.files.extra_file()
     }
 
-    /// A small blob, whatever it is.
+    /// Reads a small blob of any media type.
     pub(super) fn read(&self, digest: &Digest) -> Result<Bytes, Error> {
-        self.read_blob(&self.named(digest), digest, MAX_MANIFEST)
+        self.read_blob(&self.blob_reference(digest), digest, MAX_MANIFEST)
     }
 
-    /// By digest, as messages have it.
-    pub(super) fn named(&self, digest: &Digest) -> LayoutReference {
+    /// Returns the reference of a blob, for error messages.
+    pub(super) fn blob_reference(&self, digest: &Digest) -> LayoutReference {
         LayoutReference { digest: Some(digest.clone()), ..self.at.clone() }
     }
 
@@ -189,16 +196,16 @@ impl Layout {
             return Ok(bytes);
         }
         let actual = Digest::sha256(&bytes);
-        Err(Error::wrong(at, format!("the file of {digest} holds other bytes, with digest {actual}")))
+        Err(Error::wrong(at, format!("the file for {digest} has different content, with digest {actual}")))
     }
 
-    /// Opens a blob, and tells its length. The caller compares the bytes with the descriptor.
+    /// Opens a blob and returns its length. The caller verifies the bytes against the descriptor.
     pub(crate) fn open_blob(&self, blob: &Descriptor) -> Result<(FileSection, u64), Error> {
-        let at = self.named(&blob.digest);
+        let at = self.blob_reference(&blob.digest);
         self.files.open(&blob_path(&blob.digest)).map_err(|reason| unreadable(&at, reason))
     }
 
-    /// The names that index.json has, in its order, each once.
+    /// Iterates over the distinct names in `index.json`, in its order.
     pub(crate) fn names(&self) -> impl Iterator<Item = &UntrustedText> {
         let mut seen = HashSet::new();
         let names = self.index.manifests.iter().filter_map(|entry| {
@@ -208,7 +215,7 @@ impl Layout {
         names.filter(move |name| seen.insert(name.as_str()))
     }
 
-    /// What index.json lists without a name; manifests that refer to others are among that.
+    /// Iterates over the entries of `index.json` without a name, which include referrers.
     pub(crate) fn unnamed(&self) -> impl Iterator<Item = &Descriptor> {
         self.index.manifests.iter().filter(|entry| !entry.annotations.contains_key(REF_NAME))
     }
@@ -216,7 +223,7 @@ impl Layout {
 
 fn unreadable(at: &LayoutReference, reason: Unreadable) -> Error {
     match reason {
-        Unreadable::Missing => Error::missing(at, "the layout does not have it"),
+        Unreadable::Missing => Error::missing(at, "not found in the layout"),
         Unreadable::OverMemory(error) => Error::over_memory(at, error),
         Unreadable::Other(reason) => Error::new(at, reason),
     }

@@ -6,7 +6,7 @@ use bytes::Bytes;
 use serde_json::{Value, json};
 use tempfile::{NamedTempFile, TempDir};
 
-use super::blob::{BlobWriter, is_whole};
+use super::blob::{BlobWriter, is_complete};
 use super::cancel_check::CancelCheck;
 use super::error::Error;
 use super::files::{LayoutFiles, Unreadable};
@@ -16,32 +16,33 @@ use crate::image::{Descriptor, LayoutReference, MAX_MANIFEST, media_type};
 use crate::links;
 use crate::memory::Budget;
 
-/// Files that are not whole yet begin with it.
+/// Prefix of temporary files for blobs and `index.json`.
 const STAGING_PREFIX: &str = ".new-";
-/// The files that make a folder a layout, and what they hold at first.
-const FILES: [(&str, &[u8]); 2] = [("index.json", EMPTY_INDEX), ("oci-layout", VERSION_FILE)];
-/// What index.json is before anything is in it.
+/// The files that make a folder a layout, with their initial content.
+const LAYOUT_FILES: [(&str, &[u8]); 2] = [("index.json", EMPTY_INDEX), ("oci-layout", VERSION_FILE)];
+/// Content of an empty `index.json`.
 const EMPTY_INDEX: &[u8] =
     br#"{"schemaVersion":2,"mediaType":"application/vnd.oci.image.index.v1+json","manifests":[]}"#;
 
-/// A layout that is written. An archive is put together in a folder beside it, and replaces what was there at the end.
+/// A layout opened for writing. An archive is assembled in a staging folder beside it and replaces the existing archive
+/// at the end.
 pub(crate) struct Writer {
-    /// Without a name.
+    /// The layout itself, without a name or digest.
     at: LayoutReference,
     root: PathBuf,
     archive: Option<Staging>,
     cancel: CancelCheck,
 }
 
-/// Where an archive is put together, and where it goes.
+/// The staging folder and the final path of an archive.
 struct Staging {
-    /// Removed when this ends.
+    /// Removed on drop.
     _folder: TempDir,
-    /// The path, links resolved.
+    /// The path of the archive, with symbolic links resolved.
     target: PathBuf,
 }
 
-/// An archive under a temporary name beside its target. Dropping it removes the file.
+/// An archive under a temporary name beside its target. Dropping it removes the temporary file.
 pub(crate) struct NewArchive {
     at: LayoutReference,
     root: PathBuf,
@@ -51,12 +52,12 @@ pub(crate) struct NewArchive {
 }
 
 impl Writer {
-    /// Opens a folder that is a layout, or is empty, or does not exist yet; or an archive, whatever it holds. May wait
-    /// for a lock.
+    /// Opens a folder or an archive for writing. A folder must be a layout, be empty or not exist yet. An existing
+    /// archive may have any content. May wait for a lock.
     ///
     /// # Errors
     ///
-    /// The target is anything else, or cannot be written, or the run was stopped.
+    /// The folder has other content, the target cannot be written, or the run was stopped.
     pub(crate) fn create(at: &LayoutReference, cancel: CancelCheck) -> Result<Self, Error> {
         let at = LayoutReference { name: None, digest: None, ..at.clone() };
         let failed = |error: std::io::Error| Error::unwritten(&at, &error);
@@ -72,10 +73,10 @@ impl Writer {
         let root = PathBuf::from(&at.path);
         std::fs::create_dir_all(&root).map_err(failed)?;
         let mut is_layout = true;
-        for (name, _) in FILES {
+        for (name, _) in LAYOUT_FILES {
             is_layout &= links::is_regular(&root.join(name)).map_err(failed)?;
         }
-        // Other processes may be making the same layout: missing files are added under the lock.
+        // Add missing files under the lock, because other processes may be creating the same layout.
         let lock = if is_layout { None } else { Some(lock(&root, &cancel).map_err(failed)?) };
         check_target(&at)?;
         let writer = Self { at, root, archive: None, cancel };
@@ -90,25 +91,25 @@ impl Writer {
             true => Ok(()),
             false => self.replace(name, bytes),
         };
-        FILES.into_iter().try_for_each(add).map_err(|error| Error::unwritten(&self.at, &error))
+        LAYOUT_FILES.into_iter().try_for_each(add).map_err(|error| Error::unwritten(&self.at, &error))
     }
 
-    /// Whether a blob is there with its right bytes. Reads the whole blob.
+    /// Returns whether the layout holds a blob with the right bytes. Reads the whole blob.
     ///
     /// # Errors
     ///
-    /// Something other than a regular file is in the blob's place, or the run was stopped.
+    /// The blob's path is not a regular file, or the run was stopped.
     pub(crate) fn has_blob(&self, blob: &Descriptor) -> Result<bool, Error> {
-        is_whole(&self.root, &self.named(blob), blob, &self.cancel)
+        is_complete(&self.root, &self.blob_reference(blob), blob, &self.cancel)
     }
 
-    /// A blob, as messages have it.
-    fn named(&self, blob: &Descriptor) -> LayoutReference {
+    /// Returns the reference of a blob, for error messages.
+    fn blob_reference(&self, blob: &Descriptor) -> LayoutReference {
         LayoutReference { digest: Some(blob.digest.clone()), ..self.at.clone() }
     }
 
-    /// Makes the folder of a blob where it is missing, one level at a time: no folder is made behind a link.
-    fn make_folder_of(&self, blob: &Path) -> std::io::Result<()> {
+    /// Creates the folder of a blob if it is missing, one level at a time, so that no folder is created behind a link.
+    fn create_folder_of(&self, blob: &Path) -> std::io::Result<()> {
         let folder = blob.strip_prefix(&self.root).ok().and_then(Path::parent).unwrap_or(Path::new(""));
         let mut path = self.root.clone();
         for part in folder.components() {
@@ -118,22 +119,22 @@ impl Writer {
                 _ => {}
             }
             if !std::fs::symlink_metadata(&path)?.is_dir() {
-                return Err(std::io::Error::other(format!("{} is not a plain folder", path.display())));
+                return Err(std::io::Error::other(format!("{} is a link or not a folder", path.display())));
             }
         }
         Ok(())
     }
 
-    /// Begins a blob.
+    /// Starts writing a blob.
     ///
     /// # Errors
     ///
-    /// Something other than a regular file is in its place, or its folder cannot be written.
+    /// The blob's path is not a regular file, or its folder cannot be written.
     pub(crate) fn begin_blob(&self, blob: &Descriptor) -> Result<BlobWriter, Error> {
         let to = self.root.join(blob_path(&blob.digest));
-        let at = self.named(blob);
+        let at = self.blob_reference(blob);
         let begin = || {
-            self.make_folder_of(&to)?;
+            self.create_folder_of(&to)?;
             links::is_regular(&to)?;
             readable_by_all(tempfile::Builder::new().prefix(STAGING_PREFIX).tempfile_in(links::folder_of(&to))?)
         };
@@ -141,7 +142,7 @@ impl Writer {
         Ok(BlobWriter::new(&at, file, to, blob, self.archive.is_none()))
     }
 
-    /// Writes a manifest.
+    /// Writes a manifest, unless the layout already holds it.
     pub(crate) fn put_manifest(&self, descriptor: &Descriptor, bytes: &Bytes) -> Result<(), Error> {
         if self.has_blob(descriptor)? {
             return Ok(());
@@ -151,18 +152,18 @@ impl Writer {
         blob.finish()
     }
 
-    /// Puts manifests that are there into index.json: under a name, in place of what had that name; or without one, but
-    /// for those that are listed.
+    /// Lists manifests of the layout in `index.json`. With a name, they replace the entries with that name. Without
+    /// one, manifests that are already listed are skipped.
     pub(crate) fn list(&self, name: Option<&str>, descriptors: &[Descriptor]) -> Result<(), Error> {
         let at = LayoutReference { name: name.map(str::to_owned), ..self.at.clone() };
         self.change_index(&at, |entries| {
             for descriptor in descriptors {
                 let has_digest =
-                    |entry: &Value| entry.get("digest").is_some_and(|found| found == descriptor.digest.as_str());
+                    |entry: &Value| entry.get("digest").is_some_and(|digest| digest == descriptor.digest.as_str());
                 match name {
-                    // One without a name would be a second image.
-                    Some(name) => entries.retain(|entry| match name_of(entry) {
-                        Some(found) => found != name,
+                    // An unnamed entry for the same manifest would count as a second image.
+                    Some(name) => entries.retain(|entry| match ref_name(entry) {
+                        Some(entry_name) => entry_name != name,
                         None => !has_digest(entry),
                     }),
                     None if entries.iter().any(has_digest) => continue,
@@ -179,25 +180,21 @@ impl Writer {
         })
     }
 
-    /// Takes entries out of index.json.
-    pub(super) fn unlist(&self, at: &LayoutReference, goes: impl Fn(&Value) -> bool) -> Result<(), Error> {
+    /// Removes entries from `index.json`.
+    pub(super) fn unlist(&self, at: &LayoutReference, is_deleted: impl Fn(&Value) -> bool) -> Result<(), Error> {
         self.change_index(at, |entries| {
             let before = entries.len();
-            entries.retain(|entry| !goes(entry));
-            if entries.len() < before {
-                Ok(())
-            } else {
-                Err(Error::missing(at, "index.json does not list it any more"))
-            }
+            entries.retain(|entry| !is_deleted(entry));
+            if entries.len() < before { Ok(()) } else { Err(Error::missing(at, "index.json no longer lists it")) }
         })
     }
 
-    /// Writes index.json anew.
+    /// Replaces `index.json`.
     pub(super) fn write_index(&self, bytes: &[u8]) -> Result<(), Error> {
         self.replace("index.json", bytes).map_err(|error| Error::unwritten(&self.at, &error))
     }
 
-    /// Changes the list in index.json, of which nobody else writes another meanwhile. What it does not know stays.
+    /// Changes the list of manifests in `index.json` while holding the lock. Keeps unknown fields.
     fn change_index(
         &self,
         at: &LayoutReference,
@@ -220,20 +217,20 @@ impl Writer {
         let entries = entries.ok_or_else(|| invalid("it has no list of manifests".into()))?;
         change(entries)?;
         if self.archive.is_some() {
-            // The same content, the same bytes, in whatever order it came.
-            entries.sort_by_key(|entry| (name_of(entry).map(str::to_owned), entry.to_string()));
+            // Sort, so that the same content gives the same bytes regardless of the order of writes.
+            entries.sort_by_key(|entry| (ref_name(entry).map(str::to_owned), entry.to_string()));
         }
         let bytes = serde_json::to_vec(&index).map_err(|error| Error::new(at, error.to_string()))?;
         self.replace("index.json", &bytes).map_err(failed)
     }
 
-    /// The layout, as the user spells it.
+    /// Returns the layout, as the user wrote it.
     #[must_use]
     pub(crate) fn at(&self) -> &LayoutReference {
         &self.at
     }
 
-    /// Begins an archive of what was written so far; `None` for a folder, which is written directly.
+    /// Starts an archive of everything written so far. Returns `None` for a folder, which is written directly.
     ///
     /// # Errors
     ///
@@ -242,9 +239,9 @@ impl Writer {
         let Some(Staging { target, .. }) = &self.archive else { return Ok(None) };
         let begin = || {
             let file = tempfile::Builder::new().prefix(".oci-archive-").tempfile_in(links::folder_of(target))?;
-            // The archive that is replaced may be readable for its owner only.
+            // Keep the permissions of the existing archive, which may be readable only by its owner.
             match std::fs::metadata(target) {
-                Ok(found) => file.as_file().set_permissions(found.permissions()).map(|()| file),
+                Ok(existing) => file.as_file().set_permissions(existing.permissions()).map(|()| file),
                 Err(_) => readable_by_all(file),
             }
         };
@@ -253,7 +250,7 @@ impl Writer {
         Ok(Some(NewArchive { at, root, target, file, cancel }))
     }
 
-    /// Makes sure that blobs are found where index.json will point, also by a machine that loses power now.
+    /// Syncs the blob folders, so that the blobs that `index.json` will list survive a power failure.
     #[cfg(unix)]
     fn sync(&self) -> std::io::Result<()> {
         if self.archive.is_some() {
@@ -265,7 +262,7 @@ impl Writer {
         };
         for folder in folders {
             let folder = folder?;
-            // Anything else is not ours, and opening a FIFO could block for ever.
+            // Skip everything else: opening a FIFO could block forever.
             if folder.file_type()?.is_dir() {
                 File::open(folder.path())?.sync_all()?;
             }
@@ -273,12 +270,13 @@ impl Writer {
         Ok(())
     }
 
-    /// Windows opens no folders, and keeps their entries by itself.
+    /// Does nothing: Windows cannot open folders, and its file system journals their entries.
     #[cfg(not(unix))]
     fn sync(&self) -> std::io::Result<()> {
         Ok(())
     }
 
+    /// Replaces a file of the layout atomically.
     fn replace(&self, name: &str, bytes: &[u8]) -> std::io::Result<()> {
         let mut file = readable_by_all(tempfile::Builder::new().prefix(STAGING_PREFIX).tempfile_in(&self.root)?)?;
         file.write_all(bytes)?;
@@ -293,8 +291,8 @@ impl Writer {
 }
 
 impl NewArchive {
-    /// What fills the archive, for a blocking thread: it can take long. The temporary file stays with `self`, so that
-    /// it is removed even when the thread is given up.
+    /// Returns the packing of the archive as a closure, to run on a blocking thread because it can take long. `self`
+    /// keeps the temporary file, so that it is removed even if the thread is abandoned.
     pub(crate) fn packing(&self) -> Result<impl FnOnce() -> Result<(), Error> + Send + use<>, Error> {
         let (at, root, cancel) = (self.at.clone(), self.root.clone(), self.cancel.clone());
         let file = self.file.as_file().try_clone().map_err(|error| Error::unwritten(&at, &error))?;
@@ -305,7 +303,7 @@ impl NewArchive {
     ///
     /// # Errors
     ///
-    /// The path leads elsewhere by now, or to something other than a regular file, or the run was stopped.
+    /// The path now resolves to another file or is not a regular file, or the run was stopped.
     pub(crate) fn place(self) -> Result<(), Error> {
         let Self { at, target, file, cancel, .. } = self;
         let place = || {
@@ -317,14 +315,14 @@ impl NewArchive {
     }
 }
 
-/// Checks a target without writing: a folder must be a layout, be empty, or not exist; an archive must be a regular file,
-/// or not exist, in a folder that does.
+/// Checks a target without writing. A folder must be a layout, be empty or not exist. An archive must be a regular file
+/// or not exist, and its parent folder must exist.
 pub(crate) fn check_target(at: &LayoutReference) -> Result<(), Error> {
     let path = Path::new(&at.path);
     let failed = |error: std::io::Error| Error::unwritten(at, &error);
     if at.archive {
         if path.is_dir() {
-            return Err(Error::new(at, "it is a folder, not an archive: oci: names that"));
+            return Err(Error::new(at, "it is a folder, not an archive; use oci: for a folder"));
         }
         return links::resolve_file(path).map(drop).map_err(failed);
     }
@@ -332,27 +330,27 @@ pub(crate) fn check_target(at: &LayoutReference) -> Result<(), Error> {
         let is_link = std::fs::symlink_metadata(path).is_ok();
         return if is_link { Err(failed(std::io::Error::other("it is a dangling symbolic link"))) } else { Ok(()) };
     }
-    for (name, _) in FILES {
+    for (name, _) in LAYOUT_FILES {
         links::is_regular(&path.join(name)).map_err(failed)?;
     }
-    let is_new = |entry: std::fs::DirEntry| entry.file_name().to_string_lossy().starts_with(STAGING_PREFIX);
-    let empty = std::fs::read_dir(path).map_err(failed)?.flatten().all(is_new);
+    let is_temporary = |entry: std::fs::DirEntry| entry.file_name().to_string_lossy().starts_with(STAGING_PREFIX);
+    let empty = std::fs::read_dir(path).map_err(failed)?.flatten().all(is_temporary);
     if empty || path.join("oci-layout").exists() {
         return Ok(());
     }
     Err(Error::new(at, "the folder is neither empty nor an image layout"))
 }
 
-fn name_of(entry: &Value) -> Option<&str> {
+fn ref_name(entry: &Value) -> Option<&str> {
     annotation(entry, REF_NAME)
 }
 
-/// An annotation of an entry of index.json.
+/// Returns an annotation of an entry in `index.json`.
 pub(super) fn annotation<'e>(entry: &'e Value, key: &str) -> Option<&'e str> {
     entry.get("annotations")?.get(key)?.as_str()
 }
 
-/// Temporary files are for their owner alone; what becomes a layout is as any other file.
+/// Makes a temporary file readable by all users, because temporary files are created with mode 0600.
 fn readable_by_all(file: NamedTempFile) -> std::io::Result<NamedTempFile> {
     #[cfg(unix)]
     file.as_file().set_permissions(std::os::unix::fs::PermissionsExt::from_mode(0o644))?;

@@ -2,7 +2,7 @@ use crate::event::Verdict;
 use crate::image::UntrustedText;
 use crate::registry::RawResponse;
 
-/// What came of a trial, and why.
+/// The verdict of a check, with its reason.
 pub(super) struct CheckOutcome {
     pub(super) verdict: Verdict,
     pub(super) reason: UntrustedText,
@@ -29,13 +29,13 @@ impl CheckOutcome {
         self.verdict == Verdict::Unsupported
     }
 
-    /// An answer that refuses: the registry's word, or its failure.
+    /// Classifies a response that refuses a request: 4xx is unsupported, anything else is a failure.
     pub(super) fn refused(response: &RawResponse) -> Self {
         match response.status {
-            // Not now, or not at this pace: nothing is said of the thing itself.
-            408 | 429 => Self::fail(response.words.clone()),
-            400..=499 => Self::unsupported(response.words.clone()),
-            _ => Self::fail(response.words.clone()),
+            // A timeout or a rate limit does not mean that the registry lacks the feature.
+            408 | 429 => Self::fail(response.summary.clone()),
+            400..=499 => Self::unsupported(response.summary.clone()),
+            _ => Self::fail(response.summary.clone()),
         }
     }
 }

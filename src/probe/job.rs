@@ -5,11 +5,11 @@ use crate::image::Reference;
 use crate::registry::ErrorKind;
 use crate::store::{Error, Store};
 
-/// Attempts out the registry of some images, in their repository: new images are made of their layers, and put into
-/// indexes of every kind. Each check is reported as [`Event::Checked`] when it is done.
+/// Tests the registry of the images, in their repository. Pushes new images made from their layers, and indexes of
+/// every kind. Reports each finished check as [`Event::Checked`].
 ///
 /// # Errors
-/// The images cannot be read, or the run was to end. What the registry does not do is not an error.
+/// The images cannot be read, or the run was stopped. A missing feature of the registry is not an error.
 pub async fn probe(store: &Store, images: &[Reference], options: &ProbeOptions) -> Result<ProbeReport, Error> {
     let Some(first) = images.first() else { return Ok(ProbeReport::default()) };
     let mut probe = Probe {
@@ -19,42 +19,42 @@ pub async fn probe(store: &Store, images: &[Reference], options: &ProbeOptions) 
         samples: Vec::new(),
         pushed: Vec::new(),
         tags: Vec::new(),
-        seen: Vec::new(),
-        count: 0,
+        readable_tags: Vec::new(),
+        tag_count: 0,
         mounted: None,
         report: ProbeReport::default(),
     };
     let _intent = store.client().will_push(&probe.repository);
-    let tried = probe.all(images, options).await;
+    let result = probe.run_checks(images, options).await;
     if !options.keep {
-        probe.clean().await;
+        probe.clean_up().await;
     }
-    tried.map(|()| probe.report)
+    result.map(|()| probe.report)
 }
 
 impl Probe<'_> {
-    async fn all(&mut self, images: &[Reference], options: &ProbeOptions) -> Result<(), Error> {
+    async fn run_checks(&mut self, images: &[Reference], options: &ProbeOptions) -> Result<(), Error> {
         use Need::{No, OneOf, Yes};
         let client = self.client;
-        let note = |report: &mut ProbeReport, name, need, found: CheckOutcome| {
-            let check = Check { name, need, verdict: found.verdict, reason: found.reason };
+        let record = |report: &mut ProbeReport, name, need, outcome: CheckOutcome| {
+            let check = Check { name, need, verdict: outcome.verdict, reason: outcome.reason };
             client.events().emit(&Event::Checked(check.clone()));
             report.checks.push(check);
         };
-        let found = self.images(images).await?;
-        let is_good = found.verdict == Verdict::Pass;
-        note(&mut self.report, "images", Yes, found);
-        if !is_good {
+        let outcome = self.push_samples(images).await?;
+        let is_pass = outcome.verdict == Verdict::Pass;
+        record(&mut self.report, "images", Yes, outcome);
+        if !is_pass {
             return Ok(());
         }
         macro_rules! checks {
             ($($need:ident $name:literal $check:expr;)*) => {$(
-                let found = match $check.await {
+                let outcome = match $check.await {
                     Err(error) if matches!(error.kind, ErrorKind::Stopped(_)) => return Err(error.into()),
                     Err(error) => CheckOutcome::fail(error.to_string()),
-                    Ok(found) => found,
+                    Ok(outcome) => outcome,
                 };
-                note(&mut self.report, $name, $need, found);
+                record(&mut self.report, $name, $need, outcome);
             )*};
         }
         checks! {

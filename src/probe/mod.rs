@@ -1,4 +1,4 @@
-//! Finds out by trying what a registry does with images for several platforms.
+//! Tests which features of multi-platform images a registry supports.
 
 mod behaviour;
 mod check;

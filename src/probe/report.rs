@@ -1,4 +1,4 @@
-//! A trial of a registry: what it uses, and what it has found out.
+//! Options, state and result of probing a registry.
 
 use bytes::Bytes;
 
@@ -6,27 +6,28 @@ use crate::event::{Check, Need, Verdict};
 use crate::image::{Descriptor, Digest, Platform, Reference};
 use crate::registry::Client;
 
-/// How to try.
+/// Options of [`probe`](super::probe).
 #[derive(Debug, Clone, Default)]
 pub struct ProbeOptions {
-    /// No other repository than that of the images, as where an account has only one.
+    /// Use only the repository of the images and skip the mount check, for accounts with a single repository. Defaults
+    /// to false.
     pub one_repository: bool,
-    /// What was pushed stays.
+    /// Keep the pushed tags and manifests instead of deleting them. Defaults to false.
     pub keep: bool,
 }
 
-/// What was found out about a registry.
+/// The result of probing a registry.
 #[derive(Debug, Clone, Default)]
 #[non_exhaustive]
 pub struct ProbeReport {
-    /// Everything that was tried, in order.
+    /// All checks, in the order in which they ran.
     pub checks: Vec<Check>,
-    /// Manifests of the trial that could not be deleted.
+    /// Manifests pushed by the probe that could not be deleted.
     pub leftover: Vec<Digest>,
 }
 
 impl ProbeReport {
-    /// Whether the registry does all that manifest-tool needs.
+    /// Returns whether the registry supports everything that manifest-tool needs.
     #[must_use]
     pub fn is_sufficient(&self) -> bool {
         let passed = |check: &&Check| check.verdict == Verdict::Pass;
@@ -35,34 +36,34 @@ impl ProbeReport {
     }
 }
 
-/// A trial that is under way.
+/// A probe in progress.
 pub(super) struct Probe<'c> {
     pub(super) client: &'c Client,
     pub(super) repository: Reference,
-    /// Part of every tag and every manifest of this trial, so that nothing of anyone else's is written or deleted.
+    /// Random ID in every tag and manifest of this probe, so that it never writes or deletes existing content.
     pub(super) id: String,
     pub(super) samples: Vec<Sample>,
-    /// Manifests that were pushed, in order.
+    /// Pushed manifests, in order.
     pub(super) pushed: Vec<Digest>,
-    /// Tags that were written, by which registries may have to be asked to let go of a manifest.
+    /// Pushed tags. Some registries delete a manifest only after its tags.
     pub(super) tags: Vec<String>,
-    /// Those of them that were read back, which have to be listed.
-    pub(super) seen: Vec<String>,
-    /// How many tags the repository has, where that was response.
-    pub(super) count: usize,
-    /// A blob that was mounted into another repository.
+    /// Tags that were read back, which the tag list must contain.
+    pub(super) readable_tags: Vec<String>,
+    /// Number of tags in the repository, or 0 if listing failed.
+    pub(super) tag_count: usize,
+    /// The repository and digest of the blob that the mount check mounted.
     pub(super) mounted: Option<(Reference, Digest)>,
     pub(super) report: ProbeReport,
 }
 
-/// An image in both forms.
+/// An image as an OCI and as a Docker manifest.
 pub(super) struct Sample {
     pub(super) platform: Platform,
     pub(super) oci: SampleManifest,
     pub(super) docker: SampleManifest,
 }
 
-/// A manifest that is written.
+/// A manifest to push.
 #[derive(Clone)]
 pub(super) struct SampleManifest {
     pub(super) media_type: &'static str,

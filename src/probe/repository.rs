@@ -1,4 +1,4 @@
-//! Writing to the repository and reading from it, as the specification has it.
+//! Requests to the probed repository, as the distribution-spec defines them.
 
 use std::time::{Duration, Instant};
 
@@ -6,9 +6,9 @@ use super::check::CheckOutcome;
 use super::report::{Probe, SampleManifest};
 use crate::registry::{Error, RawRequest, RawResponse, Verb};
 
-/// A tag that cannot be read for longer than this is not there.
+/// How long to wait until a pushed tag can be read, or a deleted one is gone.
 const READ_TIMEOUT: Duration = Duration::from_secs(10);
-/// The first wait between two reads; each is twice as long.
+/// The first wait between two reads. Each later wait is twice as long.
 const FIRST_WAIT: Duration = Duration::from_millis(50);
 
 impl Probe<'_> {
@@ -20,16 +20,16 @@ impl Probe<'_> {
         self.send_raw(RawRequest::new(Verb::Get, format!("manifests/{name}"))).await
     }
 
-    /// A tag of this trial.
+    /// Returns the full name of a tag of this probe.
     pub(super) fn tag(&self, name: &str) -> String {
         format!("probe-{}-{name}", self.id)
     }
 
-    /// Writes a manifest under a tag or its digest.
-    pub(super) async fn put(&mut self, name: &str, text: &SampleManifest) -> Result<RawResponse, Error> {
-        let response = self.send_raw(RawRequest::put(name, text.media_type, text.bytes.clone())).await?;
-        if response.is_success() && !self.pushed.contains(&text.digest()) {
-            self.pushed.push(text.digest());
+    /// Pushes a manifest by tag or digest.
+    pub(super) async fn put(&mut self, name: &str, manifest: &SampleManifest) -> Result<RawResponse, Error> {
+        let response = self.send_raw(RawRequest::put(name, manifest.media_type, manifest.bytes.clone())).await?;
+        if response.is_success() && !self.pushed.contains(&manifest.digest()) {
+            self.pushed.push(manifest.digest());
         }
         if response.is_success() && !name.contains(':') && !self.tags.iter().any(|tag| tag == name) {
             self.tags.push(name.to_owned());
@@ -37,24 +37,24 @@ impl Probe<'_> {
         Ok(response)
     }
 
-    /// Writes a manifest under a tag and reads it back.
-    pub(super) async fn round_trip(&mut self, tag: &str, text: &SampleManifest) -> Result<CheckOutcome, Error> {
-        let response = self.put(tag, text).await?;
+    /// Pushes a manifest by tag and reads it back.
+    pub(super) async fn round_trip(&mut self, tag: &str, manifest: &SampleManifest) -> Result<CheckOutcome, Error> {
+        let response = self.put(tag, manifest).await?;
         if !response.is_success() {
             return Ok(CheckOutcome::refused(&response));
         }
-        Ok(match self.read_back(tag, text).await? {
+        Ok(match self.read_back(tag, manifest).await? {
             Ok(_) => {
-                if !self.seen.iter().any(|seen| seen == tag) {
-                    self.seen.push(tag.to_owned());
+                if !self.readable_tags.iter().any(|readable| readable == tag) {
+                    self.readable_tags.push(tag.to_owned());
                 }
-                CheckOutcome::pass(response.words)
+                CheckOutcome::pass(response.summary)
             }
-            Err(reason) => CheckOutcome::fail(format!("{}, but {reason}", response.words)),
+            Err(reason) => CheckOutcome::fail(format!("{}, but {reason}", response.summary)),
         })
     }
 
-    /// Waits until a tag or digest is gone: a registry may only have accepted that it is to go (202).
+    /// Waits until a tag or digest is gone, because a registry may have only accepted the deletion (202).
     pub(super) async fn is_gone(&self, name: &str) -> Result<bool, Error> {
         let mut backoff = ReadBackoff::begin();
         loop {
@@ -66,20 +66,24 @@ impl Probe<'_> {
         }
     }
 
-    /// Waits until a tag or digest reads back with these bytes: how long that took, or what is there instead.
-    pub(super) async fn read_back(&self, name: &str, text: &SampleManifest) -> Result<Result<Duration, String>, Error> {
+    /// Waits until a tag or digest reads back as pushed. Returns how long that took, or what differs.
+    pub(super) async fn read_back(
+        &self,
+        name: &str,
+        manifest: &SampleManifest,
+    ) -> Result<Result<Duration, String>, Error> {
         let mut backoff = ReadBackoff::begin();
         loop {
-            let asked = backoff.begun.elapsed();
-            match differs(&self.get(name).await?, text) {
-                None => return Ok(Ok(asked)),
+            let elapsed = backoff.begun.elapsed();
+            match difference(&self.get(name).await?, manifest) {
+                None => return Ok(Ok(elapsed)),
                 Some(reason) if backoff.is_over() => return Ok(Err(reason)),
                 Some(_) => self.wait(&mut backoff).await?,
             }
         }
     }
 
-    /// Before another look.
+    /// Waits before the next read.
     pub(super) async fn wait(&self, backoff: &mut ReadBackoff) -> Result<(), Error> {
         let stopped = |reason| Error::stopped(self.repository.to_string(), reason);
         self.client.cancel_token().run_until_cancelled(tokio::time::sleep(backoff.wait)).await.map_err(stopped)?;
@@ -88,7 +92,7 @@ impl Probe<'_> {
     }
 }
 
-/// Looks at what may take its time to be there, each after a wait twice as long.
+/// Doubling waits between reads of content that a registry may show with a delay.
 pub(super) struct ReadBackoff {
     begun: Instant,
     wait: Duration,
@@ -104,16 +108,16 @@ impl ReadBackoff {
     }
 }
 
-/// What an answer has in place of a manifest.
-pub(super) fn differs(response: &RawResponse, text: &SampleManifest) -> Option<String> {
+/// Compares a response with a pushed manifest. Returns what differs, if anything.
+pub(super) fn difference(response: &RawResponse, manifest: &SampleManifest) -> Option<String> {
     let content_type =
         response.header("content-type").and_then(|value| value.split(';').next()).unwrap_or_default().trim();
     if response.status != 200 {
-        Some(format!("it cannot be read: {}", response.words))
-    } else if response.body != text.bytes {
-        Some("other bytes are read".into())
-    } else if content_type != text.media_type {
-        Some(format!("it is read as \"{content_type}\""))
+        Some(format!("it cannot be read: {}", response.summary))
+    } else if response.body != manifest.bytes {
+        Some("different bytes are read back".into())
+    } else if content_type != manifest.media_type {
+        Some(format!("it is read back as \"{content_type}\""))
     } else {
         None
     }

@@ -1,20 +1,20 @@
-//! What tags do.
+//! Checks of writing, listing and deleting tags.
 
 use super::check::CheckOutcome;
 use super::report::Probe;
-use super::repository::differs;
+use super::repository::difference;
 use crate::registry::{Error, ErrorKind, RawRequest, RawResponse, TagList, Verb};
 
 impl Probe<'_> {
     pub(super) async fn further_tags(&mut self) -> Result<CheckOutcome, Error> {
         let index = self.any_index(1);
         for name in ["further-1", "further-2", "further-3"] {
-            let found = self.round_trip(&self.tag(name), &index).await?;
-            if !found.is_pass() {
-                return Ok(found);
+            let outcome = self.round_trip(&self.tag(name), &index).await?;
+            if !outcome.is_pass() {
+                return Ok(outcome);
             }
         }
-        Ok(CheckOutcome::pass("three tags of one index"))
+        Ok(CheckOutcome::pass("three tags for one index"))
     }
 
     pub(super) async fn same_tag(&mut self) -> Result<CheckOutcome, Error> {
@@ -27,11 +27,11 @@ impl Probe<'_> {
         if !again.is_success() && !CheckOutcome::refused(&again).is_unsupported() {
             return Ok(CheckOutcome::refused(&again));
         }
-        // A tag that is what it is to be is left alone.
+        // Some registries refuse to write the same manifest again. That is fine if the tag still points at it.
         Ok(match self.read_back(&tag, &index).await? {
-            Ok(_) if again.is_success() => CheckOutcome::pass(again.words),
-            Ok(_) => CheckOutcome::pass(format!("refused, and the tag is as it was: {}", again.words)),
-            Err(reason) => CheckOutcome::fail(format!("{}, and {reason}", again.words)),
+            Ok(_) if again.is_success() => CheckOutcome::pass(again.summary),
+            Ok(_) => CheckOutcome::pass(format!("refused, but the tag is unchanged: {}", again.summary)),
+            Err(reason) => CheckOutcome::fail(format!("{}, but {reason}", again.summary)),
         })
     }
 
@@ -51,13 +51,13 @@ impl Probe<'_> {
             return Ok(CheckOutcome::refused(&response));
         }
         Ok(match self.read_back(&tag, &index).await? {
-            Ok(waited) if waited.as_millis() < 10 => CheckOutcome::pass("at once"),
+            Ok(waited) if waited.as_millis() < 10 => CheckOutcome::pass("immediately"),
             Ok(waited) => CheckOutcome::pass(format!("after {} ms", waited.as_millis())),
-            Err(reason) => CheckOutcome::fail(format!("{}, but {reason}", response.words)),
+            Err(reason) => CheckOutcome::fail(format!("{}, but {reason}", response.summary)),
         })
     }
 
-    /// Not yet in the distribution-spec: the manifest by its digest, with the tags beside it.
+    /// Pushes a manifest by digest with several tags in the query, which the distribution-spec does not have yet.
     pub(super) async fn several_tags(&mut self) -> Result<CheckOutcome, Error> {
         let index = self.any_index(6);
         let tags = [self.tag("several-1"), self.tag("several-2")];
@@ -68,25 +68,25 @@ impl Probe<'_> {
         }
         self.tags.extend(tags.iter().cloned());
         for tag in &tags {
-            // Where nothing is said of them nothing is waited for.
-            let is_said = response.header("oci-tag").is_some();
-            let found = match is_said {
+            // Without an OCI-Tag header the registry promises no tags, so do not wait for them.
+            let is_confirmed = response.header("oci-tag").is_some();
+            let problem = match is_confirmed {
                 true => self.read_back(tag, &index).await?.err(),
                 false => match self.get(tag).await? {
-                    found if found.status == 404 => {
+                    read if read.status == 404 => {
                         return Ok(CheckOutcome::unsupported(format!(
                             "{}, but the tags were not written",
-                            response.words
+                            response.summary
                         )));
                     }
-                    found => differs(&found, &index),
+                    read => difference(&read, &index),
                 },
             };
-            if let Some(reason) = found {
-                return Ok(CheckOutcome::fail(format!("{}, but {tag}: {reason}", response.words)));
+            if let Some(reason) = problem {
+                return Ok(CheckOutcome::fail(format!("{}, but {tag}: {reason}", response.summary)));
             }
         }
-        Ok(CheckOutcome::pass(response.words))
+        Ok(CheckOutcome::pass(response.summary))
     }
 
     pub(super) async fn tag_list(&mut self) -> Result<CheckOutcome, Error> {
@@ -94,59 +94,59 @@ impl Probe<'_> {
             Ok(listed) => listed,
             Err(error) => return refused(error),
         };
-        self.count = listed.len();
-        Ok(match self.seen.iter().find(|tag| !listed.contains(tag)) {
-            None => CheckOutcome::pass(format!("{} tags", self.count)),
-            Some(tag) => CheckOutcome::fail(format!("{} tags, and {tag} is not one of them", self.count)),
+        self.tag_count = listed.len();
+        Ok(match self.readable_tags.iter().find(|tag| !listed.contains(tag)) {
+            None => CheckOutcome::pass(format!("{} tags", self.tag_count)),
+            Some(tag) => CheckOutcome::fail(format!("{} tags, but {tag} is missing", self.tag_count)),
         })
     }
 
-    /// OCI distribution-spec, "Listing Tags": `n` and `Link`.
+    /// Lists tags in pages, with `n` and `Link` (OCI distribution-spec, "Listing Tags").
     pub(super) async fn tag_pages(&mut self) -> Result<CheckOutcome, Error> {
-        // A few pages, however many tags others have there.
-        let size = (self.count / 8).max(2);
+        // Aim for about eight pages, even if the repository has many other tags.
+        let size = (self.tag_count / 8).max(2);
         let list = format!("tags/list?n={size}");
         let listed = match self.client.tags_in_pages(&self.repository, &list, usize::MAX).await {
             Ok(listed) => listed,
             Err(error) => return refused(error),
         };
         let TagList { tags, pages, .. } = listed;
-        let (count, has) = (tags.len(), self.seen.iter().all(|tag| tags.contains(tag)));
-        Ok(match (pages, has) {
-            (1, true) => CheckOutcome::unsupported(format!("all {count} tags at once, where {size} were asked for")),
-            (1, false) => CheckOutcome::fail(format!("{count} tags, and no Link to the others")),
+        let (count, is_complete) = (tags.len(), self.readable_tags.iter().all(|tag| tags.contains(tag)));
+        Ok(match (pages, is_complete) {
+            (1, true) => CheckOutcome::unsupported(format!("all {count} tags in one page, but {size} were requested")),
+            (1, false) => CheckOutcome::fail(format!("only {count} tags, without a Link to the rest")),
             (_, true) => CheckOutcome::pass(format!("{count} tags in {pages} pages")),
-            (_, false) => CheckOutcome::fail(format!("{count} tags in {pages} pages, and not all of them")),
+            (_, false) => CheckOutcome::fail(format!("{count} tags in {pages} pages, but some are missing")),
         })
     }
 
     pub(super) async fn delete_tag(&mut self) -> Result<CheckOutcome, Error> {
         let (one, other, index) = (self.tag("delete-1"), self.tag("delete-2"), self.any_index(8));
         for tag in [&one, &other] {
-            let found = self.round_trip(tag, &index).await?;
-            if !found.is_pass() {
-                return Ok(found);
+            let outcome = self.round_trip(tag, &index).await?;
+            if !outcome.is_pass() {
+                return Ok(outcome);
             }
         }
         let response = self.delete(&one).await?;
         if !response.is_success() {
             return Ok(CheckOutcome::refused(&response));
         }
-        let (is_gone, leftover) = (self.is_gone(&one).await?, self.get(&other).await?);
-        Ok(match (is_gone, leftover.status) {
-            (true, 200) => CheckOutcome::pass(response.words),
+        let (is_gone, other_tag) = (self.is_gone(&one).await?, self.get(&other).await?);
+        Ok(match (is_gone, other_tag.status) {
+            (true, 200) => CheckOutcome::pass(response.summary),
             (true, _) => {
-                CheckOutcome::fail(format!("{}, but another tag of the same manifest is gone as well", response.words))
+                CheckOutcome::fail(format!("{}, but another tag of the same manifest is gone too", response.summary))
             }
-            _ => CheckOutcome::fail(format!("{}, but the tag is still there", response.words)),
+            _ => CheckOutcome::fail(format!("{}, but the tag still exists", response.summary)),
         })
     }
 
     pub(super) async fn delete_manifest(&mut self) -> Result<CheckOutcome, Error> {
         let (tag, index) = (self.tag("delete-3"), self.any_index(9));
-        let found = self.round_trip(&tag, &index).await?;
-        if !found.is_pass() {
-            return Ok(found);
+        let outcome = self.round_trip(&tag, &index).await?;
+        if !outcome.is_pass() {
+            return Ok(outcome);
         }
         let response = self.delete(index.digest().as_str()).await?;
         if !response.is_success() {
@@ -154,9 +154,9 @@ impl Probe<'_> {
         }
         let is_gone = self.is_gone(index.digest().as_str()).await?;
         Ok(match (is_gone, is_gone && self.is_gone(&tag).await?) {
-            (true, true) => CheckOutcome::pass(response.words),
-            (true, _) => CheckOutcome::fail(format!("{}, but its tag is still there", response.words)),
-            _ => CheckOutcome::fail(format!("{}, but it is still there", response.words)),
+            (true, true) => CheckOutcome::pass(response.summary),
+            (true, _) => CheckOutcome::fail(format!("{}, but its tag still exists", response.summary)),
+            _ => CheckOutcome::fail(format!("{}, but it still exists", response.summary)),
         })
     }
 
@@ -164,28 +164,28 @@ impl Probe<'_> {
         self.send_raw(RawRequest::new(Verb::Delete, format!("manifests/{name}"))).await
     }
 
-    /// Deletes what was pushed: indexes before their images. Nobody else has these.
-    pub(super) async fn clean(&mut self) {
+    /// Deletes the pushed manifests, indexes before their images. Their unique content keeps existing images safe.
+    pub(super) async fn clean_up(&mut self) {
         let mut leftover = Vec::new();
         for digest in std::mem::take(&mut self.pushed).into_iter().rev() {
             if !is_gone(self.delete(digest.as_str()).await) {
                 leftover.push(digest);
             }
         }
-        // Some delete no manifest that has a tag, and tags one by one.
-        let mut is_freed = false;
+        // Some registries refuse to delete a tagged manifest, but delete single tags.
+        let mut is_untagged = false;
         if !leftover.is_empty() {
             for tag in std::mem::take(&mut self.tags) {
-                is_freed |= is_gone(self.delete(&tag).await);
+                is_untagged |= is_gone(self.delete(&tag).await);
             }
         }
         for digest in leftover {
-            if !is_freed || !is_gone(self.delete(digest.as_str()).await) {
+            if !is_untagged || !is_gone(self.delete(digest.as_str()).await) {
                 self.report.leftover.push(digest);
             }
         }
         if let Some((repository, digest)) = self.mounted.take() {
-            // Where nothing refers to it registries collect it as well.
+            // Ignore errors: registries garbage-collect unreferenced blobs.
             let request = RawRequest::new(Verb::Delete, format!("blobs/{digest}"));
             let _ = self.client.send_raw(&repository, &request).await;
         }
@@ -196,7 +196,7 @@ fn is_gone(response: Result<RawResponse, Error>) -> bool {
     response.is_ok_and(|response| response.is_success() || response.status == 404)
 }
 
-/// What an error says of the registry; one of this run's own stays one.
+/// Turns an error that the registry caused into an outcome. Other errors, such as a stopped run, are returned.
 fn refused(error: Error) -> Result<CheckOutcome, Error> {
     match (error.status(), &error.kind) {
         (Some(400..=499), _) => Ok(CheckOutcome::unsupported(error.to_string())),

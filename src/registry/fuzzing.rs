@@ -1,4 +1,4 @@
-//! What the targets in `fuzz/` call in this folder. Built only with `--cfg fuzzing`.
+//! Entry points for the fuzz targets in `fuzz/`. Built only with `--cfg fuzzing`.
 
 use std::time::{Duration, SystemTime};
 
@@ -8,7 +8,7 @@ use super::api::link;
 use super::auth::challenge::{Challenge, parse_challenges};
 use super::transport::retry::{self, RetryPolicy};
 
-/// Realm, service and scope of a Bearer challenge; empty texts for Basic.
+/// Returns realm, service and scope of a Bearer challenge, or empty strings for Basic.
 #[must_use]
 pub fn challenge(values: &[&str]) -> Option<[String; 3]> {
     Some(match parse_challenges(values.iter().copied())? {
@@ -17,23 +17,23 @@ pub fn challenge(values: &[&str]) -> Option<[String; 3]> {
     })
 }
 
-/// What a registry asks for in `Retry-After` or in the body.
+/// Returns the wait that a registry requests in `Retry-After` or in the body.
 #[must_use]
-pub fn asked_wait(header: Option<&str>, body: &[u8], now: SystemTime) -> Option<Duration> {
-    retry::asked_wait(header, body, now)
+pub fn requested_wait(header: Option<&str>, body: &[u8], now: SystemTime) -> Option<Duration> {
+    retry::requested_wait(header, body, now)
 }
 
-/// The wait that comes of it.
+/// Returns the wait before the next retry, given the wait that the registry requested.
 #[must_use]
-pub fn wait(policy: RetryPolicy, failed: u32, asked: Option<Duration>, chance: f64) -> Option<Duration> {
-    policy.wait(failed, asked, chance)
+pub fn wait(policy: RetryPolicy, failed: u32, requested: Option<Duration>, chance: f64) -> Option<Duration> {
+    policy.wait(failed, requested, chance)
 }
 
-/// The next page that the values of `Link` headers name, relative to a URL.
+/// Returns the next page named by the values of `Link` headers, resolved against `base`.
 ///
 /// # Errors
 ///
-/// The headers cannot be read.
+/// Fails if a header is malformed.
 pub fn next_page(base: &Url, values: &[&[u8]]) -> Result<Option<Url>, String> {
     link::next_page(base, values.iter().copied())
 }

@@ -1,14 +1,13 @@
-//! A registry client: manifests, configs, mounts and blobs over the distribution protocol, signed in where wanted.
+//! A registry client: manifests, configs, mounts and blobs over the OCI distribution-spec, with Docker's token
+//! authentication for registries that require sign-in.
 //!
-//! OCI distribution-spec; Docker's token authentication.
-//!
-//! Layers, each of which imports only from those below it; no two files import each other, directly or through others:
+//! Each layer imports only from the layers below it, and no two files import each other, directly or indirectly:
 //!
 //! - `api`: the requests of the distribution-spec, as methods of [`Client`].
-//! - `client`: [`Client`], what is known of each registry, and the loop that signs and sends a request.
+//! - `client`: [`Client`], the state kept per registry, and the loop that authorizes and sends a request.
 //! - `auth`: challenges, tokens and credentials.
 //! - `transport`: one request on the wire: connections, TLS, proxies, redirects, bodies, retries.
-//! - `error`: [`Error`], and what a registry says of a request that it refuses.
+//! - `error`: [`Error`], and the error responses of registries.
 
 mod api;
 mod auth;
@@ -19,7 +18,7 @@ pub mod fuzzing;
 mod transport;
 
 pub use api::TagList;
-pub(crate) use api::{BlobStream, FoundBlob, Mounting, RawRequest, RawResponse, Session, Verb, blob_name};
+pub(crate) use api::{BlobInfo, BlobStream, MountOutcome, RawRequest, RawResponse, UploadSession, Verb, blob_name};
 pub use auth::credentials::{CredentialSources, ExplicitCredentials, Login};
 pub(crate) use auth::credentials::{HOME, Stored, erase, store};
 pub(crate) use client::PushIntent;

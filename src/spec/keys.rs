@@ -1,4 +1,4 @@
-//! The keys of a mapping, and what a key that is not known there probably stands for.
+//! Reads the keys of mappings, and suggests corrections for unknown keys.
 
 use serde_saphyr::Spanned;
 
@@ -15,13 +15,13 @@ impl<'n> Keys<'n> {
         self.0.iter().find(|(key, _)| key == name).map(|(_, value)| *value)
     }
 
-    /// The value of a key, unless it is null.
+    /// Returns the value of a key, unless it is null.
     pub(super) fn filled(&self, name: &str) -> Option<&'n Spanned<Node>> {
         self.get(name).filter(|node| !matches!(node.value, Node::Null))
     }
 }
 
-/// A mapping of a spec.
+/// The kinds of mappings in a spec.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Level {
     Spec,
@@ -30,7 +30,7 @@ pub(super) enum Level {
 }
 
 impl Level {
-    /// What messages call it.
+    /// Returns its name in messages.
     fn name(self) -> &'static str {
         match self {
             Self::Spec => "a spec",
@@ -51,8 +51,9 @@ impl Level {
         self.keys().iter().any(|key| key == name)
     }
 
-    /// The key that an unknown one is nearly. A key of another level counts as that, unless it is nearly one that 2.2.1
-    /// reads: `platform` at the top may hold an anchor, `platforms` in an entry is a mistake.
+    /// Returns the known key that an unknown one is probably a typo of. A key of another level is not a typo, unless it
+    /// resembles a key that 2.2.1 reads: a top-level `platform` may hold an anchor, but `platforms` in an entry is a
+    /// mistake.
     fn near_miss(self, name: &str) -> Option<&'static str> {
         let meant = near_miss(name, self.keys())?;
         let is_elsewhere = [Self::Spec, Self::Entry, Self::Platform].into_iter().any(|other| other.has(name));
@@ -62,9 +63,8 @@ impl Level {
 }
 
 impl Reader<'_> {
-    /// The known keys of a mapping with their values. An unknown key is ignored with a warning, as in 2.2.1, unless it
-    /// is nearly a known one: ignoring that would publish something other than what was meant. Keys that start with
-    /// `x-` are the user's own.
+    /// Reads the known keys of a mapping. An unknown key is ignored with a warning, as in 2.2.1. A typo of a known key
+    /// is an error, because ignoring it would publish a wrong index. Keys that start with `x-` are user-defined.
     pub(super) fn keys<'n>(&mut self, node: &'n Spanned<Node>, level: Level) -> Option<Keys<'n>> {
         let Node::Map(entries) = &node.value else {
             let (name, keys) = (level.name(), level.keys().join(", "));
@@ -77,35 +77,36 @@ impl Reader<'_> {
             if level.has(&name) {
                 known.push((name, value));
             } else if name.starts_with("x-") {
-                // The user's own.
+                // User-defined.
             } else if let Some(meant) = level.near_miss(&name) {
                 let message = format!("unknown key \"{name}\" in {}; did you mean \"{meant}\"?", level.name());
                 self.note(key.referenced, message);
             } else {
-                self.warn(key.referenced, ignored(&name, level));
+                self.warn(key.referenced, ignored_key(&name, level));
             }
         }
         Some(Keys(known))
     }
 }
 
-/// The warning about a key that is ignored.
-fn ignored(name: &str, level: Level) -> String {
+/// Returns the warning about an ignored key.
+fn ignored_key(name: &str, level: Level) -> String {
     let elsewhere = [Level::Platform, Level::Entry, Level::Spec].into_iter().find(|other| other.has(name));
     let why = match (name, elsewhere) {
-        ("features", None) => "; an index no longer lists features of CPUs".into(),
+        ("features", None) => "; an index no longer lists CPU features".into(),
         (_, None) => String::new(),
         (_, Some(other)) => format!("; it is a key of {}: check the indentation", other.name()),
     };
     format!("unknown key \"{name}\" in {} is ignored{why}", level.name())
 }
 
-/// Longer keys are compared with none: the distance takes memory for each pair of characters.
+/// Maximum length of a key to compare. The edit distance needs memory for each pair of characters.
 const MAX_COMPARED: usize = 64;
 
-/// The valid key that an unknown one is nearly: in other letter case or punctuation, shortened, or with a typing error.
+/// Returns the valid key that an unknown one resembles: in different case or punctuation, shortened, or with a typo.
 ///
-/// A key that is the end of another (`version` of `osversion`, `features` of `osfeatures`) has a meaning of its own.
+/// A suffix of a valid key (`version` of `osversion`, `features` of `osfeatures`) is not a typo of it, because
+/// it means something else.
 fn near_miss<'k>(name: &str, valid: &'k [String]) -> Option<&'k str> {
     if name.len() > MAX_COMPARED {
         return None;
@@ -133,7 +134,7 @@ fn near_miss<'k>(name: &str, valid: &'k [String]) -> Option<&'k str> {
     near.min_by_key(|(distance, _)| *distance).map(|(_, key)| key)
 }
 
-/// The letters and digits of a key, in lower case.
+/// Returns the letters and digits of a key in lowercase.
 fn letters(key: &str) -> String {
     key.chars().filter(|c| c.is_alphanumeric()).flat_map(char::to_lowercase).collect()
 }
@@ -143,7 +144,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_near_miss_is_a_typing_error_of_a_key_of_the_level() {
+    fn a_near_miss_is_a_typo_of_a_key_of_the_same_level() {
         for (level, name, meant) in [
             (Level::Entry, "platfrom", Some("platform")),
             (Level::Entry, "platforms", Some("platform")),
@@ -192,14 +193,14 @@ mod tests {
     }
 
     #[test]
-    fn a_key_of_another_level_is_said_to_be_indented_wrongly() {
-        let warning = ignored("os", Level::Entry);
+    fn a_key_of_another_level_gets_an_indentation_hint() {
+        let warning = ignored_key("os", Level::Entry);
         assert_eq!(
             warning,
             "unknown key \"os\" in an entry of \"manifests\" is ignored; it is a key of \"platform\": check the indentation"
         );
-        assert!(ignored("tags", Level::Entry).contains("it is a key of a spec"));
-        // A hint at osversion would lead to a wrong os.version.
-        assert_eq!(ignored("version", Level::Platform), "unknown key \"version\" in \"platform\" is ignored");
+        assert!(ignored_key("tags", Level::Entry).contains("it is a key of a spec"));
+        // Suggesting `osversion` would lead to a wrong `os.version`.
+        assert_eq!(ignored_key("version", Level::Platform), "unknown key \"version\" in \"platform\" is ignored");
     }
 }

@@ -1,8 +1,8 @@
-//! The memory that specs take.
+//! Estimates and limits the memory of specs.
 
-/// Bytes of memory that the specs of a run may take. Aliases, templates and variables make much of a short text.
+/// Memory limit for the specs of a run, in bytes. A short text can expand through aliases, templates and variables.
 pub(crate) const MAX_MEMORY: usize = 64 << 20;
-/// Bytes that a value takes besides its text.
+/// Overhead of a value in addition to its text, in bytes.
 pub(super) const PER_VALUE: usize = 64;
-/// Bytes that a source takes: its reference in parts, and its platform.
+/// Size of a source with its reference and platform, in bytes.
 pub(super) const PER_SOURCE: usize = 512;

@@ -1,6 +1,6 @@
-//! What the user asked for, validated: from a YAML file ([`from_yaml`]) or from arguments ([`from_template`]).
+//! Parses and validates specs of indexes, from YAML ([`from_yaml`]) or from arguments ([`from_template`]).
 //!
-//! Pure code: reading the file is the caller's part.
+//! This module does no I/O: the caller reads the file.
 
 mod keys;
 mod memory;

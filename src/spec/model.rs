@@ -7,49 +7,49 @@ use crate::image::{
     Annotations, Digest, Location, Platform, UntrustedText, check_tag, is_known_platform, known_variants, unsupported,
 };
 
-/// One index to assemble.
+/// A validated spec of an index.
 #[derive(Debug, Clone)]
 #[non_exhaustive]
 pub struct Spec {
-    /// Where the index goes; has a tag and no digest. Of a target without a tag, the first of the extra tags is taken.
+    /// Location to push the index to. Always has a tag and no digest: a target without a tag gets the first extra tag.
     pub target: Location,
-    /// Push the index by digest before its tags, as 2.2.1 does where the target has no tag.
+    /// Push the index by digest before its tags, as 2.2.1 does for a target without a tag.
     pub by_digest: bool,
-    /// Further tags of the target's repository, without the target's own.
+    /// Extra tags in the target's repository, without the target's own tag.
     pub tags: Vec<String>,
-    /// The form of the index.
+    /// Form of the index.
     pub form: Form,
-    /// Start from what the target holds.
+    /// Start from the existing index of the target.
     pub append: bool,
-    /// Annotations of the index; empty for [`Form::Docker`].
+    /// Annotations of the index. Empty for [`Form::Docker`].
     pub annotations: Annotations,
-    /// What the index is, where it is an artifact; not for [`Form::Docker`].
+    /// Artifact type of the index. `None` for [`Form::Docker`].
     pub artifact_type: Option<UntrustedText>,
-    /// The manifest that the index refers to, in the target's repository or layout; not for [`Form::Docker`].
+    /// Manifest that the index refers to, in the target's repository or layout. `None` for [`Form::Docker`].
     pub subject: Option<Location>,
-    /// Whether attestations go into the index.
+    /// Whether the index includes attestations.
     pub attestations: Attestations,
-    /// What goes into the index, in this order. Never empty.
+    /// Images to include in the index, in order. Never empty.
     pub sources: Vec<Source>,
-    /// The template that sources were made from.
+    /// The template of the sources, if any.
     pub template: Option<String>,
-    /// What is probably a mistake in it.
+    /// Warnings about probable mistakes in the spec.
     pub warnings: Vec<Problem>,
 }
 
-/// One image (or index) to put into the index.
+/// An image, or an index of images, to include in an index.
 #[derive(Debug, Clone)]
 #[non_exhaustive]
 pub struct Source {
-    /// Where it is; has a tag or a digest, except for a layout with a single image.
+    /// Location of the image. Has a tag or a digest, except for a layout with a single image.
     pub location: Location,
-    /// What the user said of its platform; empty fields are filled from the image's config.
+    /// Platform from the spec. Empty fields are filled from the image's config.
     pub platform: Platform,
-    /// Annotations of its entry, or entries where it is an index.
+    /// Annotations of its entry, or of all its entries if it is an index.
     pub annotations: Annotations,
 }
 
-/// Which of the two forms an index is to have.
+/// The requested form of an index.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Form {
@@ -57,29 +57,29 @@ pub enum Form {
     Docker,
     /// OCI image index.
     Oci,
-    /// Docker's where every image is Docker's, else OCI's.
+    /// Docker manifest list if every image has a Docker manifest, otherwise OCI image index.
     Auto,
-    /// That of what the target holds; Docker's where it holds nothing.
+    /// The form of the target's existing index, or Docker manifest list if the target does not exist.
     Target,
 }
 
-/// Whether attestations that came with an image go into the index.
+/// Whether an index includes the attestations of its images.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Attestations {
-    /// They do.
+    /// Include the attestations.
     #[default]
     Keep,
-    /// The index has none.
+    /// Leave out the attestations.
     Drop,
 }
 
-/// The words for [`Form`] in a spec and on the command line.
+/// The values for [`Form`] in a spec and on the command line.
 pub(super) const FORMS: &[&str] = &["docker", "oci", "auto"];
-/// The words for [`Attestations`].
+/// The values for [`Attestations`].
 pub(super) const ATTESTATIONS: &[&str] = &["keep", "drop"];
 
-/// A word that names no [`Form`].
+/// The error for text that is not a [`Form`].
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("expected {}", FORMS.join(", "))]
 pub struct FormError;
@@ -109,23 +109,23 @@ impl std::fmt::Display for Form {
 }
 
 impl Form {
-    /// Defaults to Docker's, as in 2.2.1, unless the target has a form already.
-    pub(super) fn unless_given(given: Option<Self>, append: bool) -> Self {
-        given.unwrap_or(if append { Self::Target } else { Self::Docker })
+    /// Returns the requested form. Defaults to the target's form with `append`, and otherwise to Docker, as in 2.2.1.
+    pub(super) fn or_default(requested: Option<Self>, append: bool) -> Self {
+        requested.unwrap_or(if append { Self::Target } else { Self::Docker })
     }
 }
 
 impl Source {
-    pub(super) fn of(location: Location, platform: Platform) -> Self {
+    pub(super) fn new(location: Location, platform: Platform) -> Self {
         Self { location, platform, annotations: Annotations::new() }
     }
 }
 
 impl Spec {
-    /// An index of these images. Everything else, such as annotations and platforms, is set in the fields.
+    /// Creates a spec of an index of these images. Set annotations, platforms and other properties in the fields.
     ///
     /// # Errors
-    /// Everything that is wrong with the references.
+    /// A reference is invalid. The error lists all problems.
     ///
     /// ```
     /// use manifest_tool::spec::{Form, Spec};
@@ -145,15 +145,15 @@ impl Spec {
             note("no images given".into());
         }
         let images = sources.iter().filter_map(|text| source(text).map_err(&mut note).ok());
-        let sources = images.map(|location| Source::of(location, Platform::default())).collect();
+        let sources = images.map(|location| Source::new(location, Platform::default())).collect();
         match target {
-            Some(target) if problems.is_empty() => Ok(Self::of(target, form, sources)),
+            Some(target) if problems.is_empty() => Ok(Self::with_defaults(target, form, sources)),
             _ => Err(SpecError::new(problems)),
         }
     }
 
-    /// With nothing but what every spec has.
-    pub(super) fn of(target: Location, form: Form, sources: Vec<Source>) -> Self {
+    /// Creates a spec with defaults for everything else.
+    pub(super) fn with_defaults(target: Location, form: Form, sources: Vec<Source>) -> Self {
         Self {
             target,
             by_digest: false,
@@ -170,7 +170,7 @@ impl Spec {
         }
     }
 
-    /// About how many bytes of memory it takes.
+    /// Estimates the memory of the spec, in bytes.
     #[cfg(feature = "cli")]
     #[must_use]
     pub(crate) fn memory(&self) -> usize {
@@ -181,39 +181,39 @@ impl Spec {
         PER_SOURCE * (1 + self.sources.len()) + pairs.chain(tags).chain(warnings).sum::<usize>()
     }
 
-    /// What may be wrong with the template if the images that it names do not exist: placeholders in lower case.
+    /// Returns a hint for when the images of the template do not exist: its placeholders may be in lowercase.
     #[must_use]
     pub fn template_hint(&self) -> Option<String> {
         lower_case_placeholders(self.template.as_deref()?)
     }
 
-    /// The target, then the further tags of it.
+    /// Returns the target, followed by its extra tags.
     pub fn locations(&self) -> impl Iterator<Item = Location> {
         std::iter::once(self.target.clone()).chain(self.tags.iter().map(|tag| self.target.with_tag(tag)))
     }
 
-    /// What a push would find wrong with the platforms of images. A source that is an index, which has the say over its
-    /// platforms, would be pushed: only a registry knows which is one.
+    /// Returns the problems that a push would report about the platforms of images. May be wrong for a source that is
+    /// an index, whose own platforms count, because only the registry knows which sources are indexes.
     #[must_use]
-    pub fn faults(&self) -> Vec<String> {
-        let mut faults = Vec::new();
+    pub fn platform_problems(&self) -> Vec<String> {
+        let mut problems = Vec::new();
         let mut seen: HashSet<&Platform> = HashSet::new();
         for Source { location, platform, .. } in &self.sources {
             let Platform { os, architecture, variant, .. } = platform;
             if !is_possible(platform) {
-                faults.push(format!("{location}: {}", unsupported(platform)));
+                problems.push(format!("{location}: {}", unsupported(platform)));
             }
-            // What else there may be is the config's to say.
-            let is_whole = !os.is_empty() && os != "windows" && !architecture.starts_with("arm");
-            if (is_whole || !variant.is_empty()) && !seen.insert(platform) {
-                faults.push(format!("{location}: another entry is for platform {platform} as well"));
+            // Otherwise the config may add a variant or an OS version that makes the platform distinct.
+            let is_complete = !os.is_empty() && os != "windows" && !architecture.starts_with("arm");
+            if (is_complete || !variant.is_empty()) && !seen.insert(platform) {
+                problems.push(format!("{location}: another entry has the same platform {platform}"));
             }
         }
-        faults
+        problems
     }
 }
 
-/// Whether the platform that a spec gives can be one that is known, once a config has filled in what it leaves open.
+/// Returns whether the platform of a spec can be a known one after its empty fields are filled from a config.
 pub(crate) fn is_possible(platform: &Platform) -> bool {
     let Platform { os, architecture, variant, .. } = platform;
     match (os.is_empty(), architecture.is_empty()) {
@@ -223,19 +223,19 @@ pub(crate) fn is_possible(platform: &Platform) -> bool {
     }
 }
 
-/// Checks the target: it must have no digest.
+/// Parses the target, which must not have a digest.
 pub(super) fn target(text: &str) -> Result<Location, String> {
     let location: Location = text.parse().map_err(|error: crate::image::LocationError| error.to_string())?;
     match location.digest() {
-        Some(_) => Err(format!("target \"{text}\" has a digest; name a tag instead, the digest is what comes out")),
+        Some(_) => Err(format!("target \"{text}\" has a digest; use a tag, because the push determines the digest")),
         None => Ok(location),
     }
 }
 
-/// Gives a target without a tag the first of its extra tags.
+/// Gives the first extra tag to a target without a tag.
 ///
 /// # Errors
-/// Neither the target nor the extra tags name a tag.
+/// Neither the target nor the list of extra tags has a tag.
 pub(super) fn tagged(target: Location, mut tags: Vec<String>) -> Result<(Location, Vec<String>), String> {
     match (target.tag(), tags.is_empty()) {
         (Some(_), _) => Ok((target, tags)),
@@ -244,7 +244,7 @@ pub(super) fn tagged(target: Location, mut tags: Vec<String>) -> Result<(Locatio
     }
 }
 
-/// Checks a source: in a registry it must have a tag or a digest.
+/// Parses a source. In a registry, it must have a tag or a digest.
 pub(super) fn source(text: &str) -> Result<Location, String> {
     let location: Location = text.parse().map_err(|error: crate::image::LocationError| error.to_string())?;
     match location.reference() {
@@ -255,12 +255,12 @@ pub(super) fn source(text: &str) -> Result<Location, String> {
     }
 }
 
-/// Checks an extra tag against the grammar.
+/// Checks the syntax of an extra tag.
 pub(super) fn check_extra_tag(tag: &str) -> Result<(), String> {
     check_tag(tag).map_err(|reason| format!("invalid tag \"{tag}\": {reason}"))
 }
 
-/// Checks the subject: a manifest by tag or digest, in the target's repository.
+/// Parses the subject: a manifest by tag or digest, in the target's repository.
 pub(super) fn subject(text: &str, target: &Location) -> Result<Location, String> {
     if let Ok(digest) = Digest::parse(text) {
         return Ok(target.with_digest(digest));
@@ -271,29 +271,29 @@ pub(super) fn subject(text: &str, target: &Location) -> Result<Location, String>
     }
     if !location.same_repository(target) {
         return Err(format!(
-            "subject \"{text}\" is not where the index goes; a registry lists what refers to it there alone"
+            "subject \"{text}\" is not in the target's repository; registries list referrers per repository"
         ));
     }
     Ok(location)
 }
 
-/// Refuses to append to an archive, which is always rewritten.
+/// Fails if the target is an archive, because archives are always rewritten.
 pub(super) fn check_append(target: &Location) -> Result<(), String> {
     match target {
         Location::Layout(layout) if layout.archive => {
-            Err(format!("{target}: nothing can be appended to an archive, which is written anew; use a folder (oci:)"))
+            Err(format!("{target}: cannot append to an archive, which is always rewritten; use a folder (oci:)"))
         }
         _ => Ok(()),
     }
 }
 
-/// Specs for 2.2.1 name the target's own tag among the extra ones; it is written once.
-pub(super) fn without_own(target: &Location, mut tags: Vec<String>) -> Vec<String> {
+/// Removes the target's own tag from the extra tags, where specs for 2.2.1 may repeat it.
+pub(super) fn without_target_tag(target: &Location, mut tags: Vec<String>) -> Vec<String> {
     tags.retain(|tag| target.tag() != Some(tag));
     tags
 }
 
-/// What a Docker manifest list has no place for.
-pub(super) fn not_dockers(what: &str) -> Mistake {
-    Mistake::with_hint(format!("a Docker manifest list has no {what}"), Hint::UseOciForm(what.to_owned()))
+/// Creates the problem of a key that a Docker manifest list cannot have.
+pub(super) fn docker_has_no(key: &str) -> Mistake {
+    Mistake::with_hint(format!("a Docker manifest list has no {key}"), Hint::UseOciForm(key.to_owned()))
 }

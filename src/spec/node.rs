@@ -3,20 +3,21 @@ use std::fmt;
 use serde::de::{Deserialize, Deserializer, MapAccess, SeqAccess, Visitor};
 use serde_saphyr::Spanned;
 
-/// YAML as written: what a scalar means is for the spec's keys to say, so `386` and `1.10` keep their spelling.
+/// A YAML node with scalars as written. The key decides how to interpret a scalar, so `386` and `1.10` keep their
+/// spelling.
 #[derive(Debug)]
 pub(super) enum Node {
     Null,
     Text(String),
-    /// A plain scalar that YAML takes for a number or a boolean; its text is in the source.
+    /// A plain scalar that YAML resolves to a number or boolean. Its text is in the source.
     Plain,
     List(Vec<Spanned<Node>>),
     Map(Vec<(Spanned<Node>, Spanned<Node>)>),
 }
 
 impl Node {
-    /// Corrects what the YAML reader resolves otherwise than Go's: a plain `nULL` is text, as YAML has only `null`,
-    /// `Null`, `NULL` and `~`, and so is a quoted scalar with a tag, such as `!!int '7'`.
+    /// Corrects scalars that the YAML parser resolves differently from Go's. A plain `nULL` is text, because YAML has
+    /// only `null`, `Null`, `NULL` and `~`. A quoted scalar with a tag, such as `!!int '7'`, is text as well.
     pub(super) fn correct(node: &mut Spanned<Self>, source: &str) {
         let spelled = spelled(node, source).unwrap_or_default().trim();
         let text = match &mut node.value {
@@ -43,7 +44,7 @@ impl Node {
     }
 }
 
-/// A scalar's own text in the file.
+/// Returns the source text of a scalar.
 pub(super) fn spelled<'s>(node: &Spanned<Node>, source: &'s str) -> Option<&'s str> {
     let span = node.defined.span();
     let from = usize::try_from(span.byte_offset()?).ok()?;

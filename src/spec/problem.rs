@@ -2,33 +2,33 @@ use std::fmt;
 
 use crate::image::UntrustedText;
 
-/// Something that is wrong in a spec, or probably is, and where. Displayed as `FILE:LINE:COLUMN: MESSAGE`.
+/// An error or warning about a spec, with its position. Displayed as `FILE:LINE:COLUMN: MESSAGE`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Problem {
-    /// The file's name, `<stdin>`, or empty for arguments.
+    /// Name of the file, `<stdin>`, or empty for arguments.
     pub file: UntrustedText,
-    /// Line and column in the file, both from 1; absent for arguments.
+    /// Line and column in the file, both counted from 1. `None` for arguments.
     pub at: Option<(u64, u64)>,
-    /// What is wrong, with the offending text.
+    /// Description of the problem, with the offending text.
     pub message: UntrustedText,
-    /// What the user can do, if the message does not say it.
+    /// How to fix the problem, if the message does not say so.
     pub hint: Option<Hint>,
 }
 
-/// What a user can do about a problem; a program says it in its own terms.
+/// How to fix a problem. Each program phrases it in terms of its own options.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Hint {
     /// Give this variable a value.
     SetVariable(String),
-    /// Let variables be filled.
+    /// Enable the expansion of variables.
     FillVariables,
-    /// Make an OCI index, or leave this key out.
+    /// Create an OCI index, or remove this key.
     UseOciForm(String),
 }
 
-/// What is wrong, before its place is known.
+/// A problem without a position.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Mistake {
     pub(super) message: UntrustedText,
@@ -52,7 +52,7 @@ impl Mistake {
 }
 
 impl Problem {
-    /// A problem of arguments, which are in no file.
+    /// Creates a problem of arguments, which have no position in a file.
     pub(crate) fn of_arguments(message: String) -> Self {
         Mistake::from(message).at("", None)
     }
@@ -69,23 +69,23 @@ impl fmt::Display for Problem {
     }
 }
 
-/// All that is wrong with a spec, in the order of the file.
+/// All problems of a spec, in the order of the file.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct SpecError {
-    /// What makes the spec unusable. Never empty.
+    /// Problems that make the spec unusable. Never empty.
     pub problems: Vec<Problem>,
-    /// What is probably a mistake besides.
+    /// Warnings about probable mistakes.
     pub warnings: Vec<Problem>,
 }
 
 impl SpecError {
-    /// An error without warnings.
+    /// Creates an error without warnings.
     pub(crate) fn new(problems: Vec<Problem>) -> Self {
         Self { problems, warnings: Vec::new() }
     }
 
-    /// The problems, each as one line with its place: `FILE:LINE:COLUMN: MESSAGE`.
+    /// Returns each problem as one line with its position: `FILE:LINE:COLUMN: MESSAGE`.
     pub fn lines(&self) -> impl Iterator<Item = String> {
         self.problems.iter().map(Problem::to_string)
     }

@@ -6,40 +6,41 @@ use super::problem::{Hint, Mistake, Problem};
 use super::request::YamlRequest;
 use super::variables;
 
-/// Reads the parts of a file, and collects what is wrong with them.
+/// Reads the nodes of a file and collects problems.
 pub(super) struct Reader<'a> {
     pub(super) request: &'a YamlRequest<'a>,
     pub(super) problems: Vec<Problem>,
-    /// What is probably a mistake.
+    /// Probable mistakes.
     pub(super) warnings: Vec<Problem>,
-    /// Bytes of memory that what is read may still take.
-    left: usize,
+    /// Remaining memory for specs, in bytes.
+    remaining: usize,
 }
 
-/// Problems, and warnings, that are reported for one file.
+/// Maximum number of problems, and of warnings, reported for a file.
 const MAX_PROBLEMS: usize = 1_000;
 
 impl<'a> Reader<'a> {
     pub(super) fn new(request: &'a YamlRequest<'a>) -> Self {
-        Self { request, problems: Vec::new(), warnings: Vec::new(), left: MAX_MEMORY }
+        Self { request, problems: Vec::new(), warnings: Vec::new(), remaining: MAX_MEMORY }
     }
 }
 
 impl Reader<'_> {
-    /// Takes `bytes` of the memory that specs may use. Returns false, and notes the problem once, if too little is left.
-    pub(super) fn has_room(&mut self, at: Location, bytes: usize) -> bool {
-        match self.left.checked_sub(bytes) {
-            Some(left) => self.left = left,
-            None if self.left == 0 => return false,
+    /// Reserves memory for specs. If the limit is exceeded, returns false and reports the problem once.
+    pub(super) fn reserve(&mut self, at: Location, bytes: usize) -> bool {
+        match self.remaining.checked_sub(bytes) {
+            Some(remaining) => self.remaining = remaining,
+            None if self.remaining == 0 => return false,
             None => {
-                self.left = 0;
-                self.note(at, format!("what the file stands for takes more than {} MiB of memory", MAX_MEMORY >> 20));
+                self.remaining = 0;
+                self.note(at, format!("the expanded file needs more than {} MiB of memory", MAX_MEMORY >> 20));
                 return false;
             }
         }
         true
     }
 
+    /// Adds a problem.
     pub(super) fn note(&mut self, at: Location, mistake: impl Into<Mistake>) {
         if self.problems.len() < MAX_PROBLEMS {
             let problem = self.problem(at, mistake);
@@ -47,7 +48,7 @@ impl Reader<'_> {
         }
     }
 
-    /// Adds a warning; with [`YamlRequest::strict`], a problem.
+    /// Adds a warning, or a problem with [`YamlRequest::strict`].
     pub(super) fn warn(&mut self, at: Location, mistake: impl Into<Mistake>) {
         if self.request.strict {
             self.note(at, mistake);
@@ -61,12 +62,12 @@ impl Reader<'_> {
         mistake.into().at(self.request.file, Some((at.line(), at.column())))
     }
 
-    /// The value of a good part; the problem of a bad one is noted where it is.
+    /// Returns the value, or adds a problem at the position.
     pub(super) fn checked<T>(&mut self, at: Location, result: Result<T, impl Into<Mistake>>) -> Option<T> {
         result.map_err(|mistake| self.note(at, mistake)).ok()
     }
 
-    /// The scalar of a key, read as what it is to be.
+    /// Reads the scalar of a key and parses it with `read`.
     pub(super) fn read<T>(
         &mut self,
         node: &Spanned<Node>,
@@ -79,7 +80,7 @@ impl Reader<'_> {
         self.checked(node.referenced, read(&text).map_err(|message| Mistake { message: message.into(), hint }))
     }
 
-    /// The scalars of a list with their places. An item that is null is dropped, as in 2.2.1, with a warning.
+    /// Reads the scalars of a list, with their positions. Drops null items with a warning, as 2.2.1 does.
     pub(super) fn scalars(&mut self, node: &Spanned<Node>, key: &str) -> Vec<(String, Location)> {
         match &node.value {
             Node::Null => Vec::new(),
@@ -100,7 +101,7 @@ impl Reader<'_> {
         }
     }
 
-    /// A key as it is spelled in the file; a null key is `null`. A list or mapping is reported.
+    /// Reads a key as written in the file; a null key is `null`. A list or mapping is a problem.
     pub(super) fn key(&mut self, node: &Spanned<Node>) -> Option<String> {
         match &node.value {
             Node::Null => Some("null".into()),
@@ -117,22 +118,22 @@ impl Reader<'_> {
         spelled(node, self.request.text)
     }
 
-    /// A scalar as it is spelled in the file, with its variables filled; null is empty, as in Go's YAML.
+    /// Reads a scalar as written in the file and expands its variables. Null is empty, as in Go's YAML.
     pub(super) fn scalar(&mut self, node: &Spanned<Node>, key: &str) -> Option<String> {
         let text = self.written(node, key)?;
         self.filled(node.referenced, &text)
     }
 
-    /// A text with its variables filled, where that is wanted.
+    /// Expands the variables in a text, if the request enables them.
     pub(super) fn filled(&mut self, at: Location, text: &str) -> Option<String> {
         let filled = match self.request.variables {
             Some(lookup) => self.checked(at, variables::fill(text, lookup))?,
             None => text.to_owned(),
         };
-        self.has_room(at, filled.len() + PER_VALUE).then_some(filled)
+        self.reserve(at, filled.len() + PER_VALUE).then_some(filled)
     }
 
-    /// A scalar as it is spelled in the file.
+    /// Reads a scalar as written in the file, without expanding variables.
     pub(super) fn written(&mut self, node: &Spanned<Node>, key: &str) -> Option<String> {
         match &node.value {
             Node::Null => Some(String::new()),
@@ -152,8 +153,8 @@ impl Reader<'_> {
     }
 }
 
-/// YAML 1.1, which Go reads, takes U+2028 and U+2029 for line breaks: blanks around one that is written out in a
-/// quoted or plain scalar do not count. YAML 1.2, which is read here, takes them for ordinary characters.
+/// Removes blanks around a literal U+2028 or U+2029 in a quoted or plain scalar. These characters are line breaks in
+/// YAML 1.1, which Go reads, but ordinary characters in YAML 1.2, which our parser reads.
 fn fold_separators(text: &str, spelled: &str) -> String {
     const SEPARATORS: [char; 2] = ['\u{2028}', '\u{2029}'];
     if !spelled.contains(SEPARATORS) || spelled.starts_with(['|', '>']) {

@@ -1,19 +1,20 @@
 use super::model::Form;
 use super::variables::Lookup;
 
-/// A file of specs, and the options that apply to them.
+/// A YAML file of specs, with the options that apply to all of them.
 #[derive(Clone, Copy, Default)]
 pub struct YamlRequest<'a> {
-    /// The file's text.
+    /// Text of the file. Defaults to an empty text, which is an error.
     pub text: &'a str,
-    /// Its name, for messages.
+    /// Name of the file, for messages. Defaults to an empty name, which is left out of messages.
     pub file: &'a str,
-    /// The form of every index, whatever the specs say.
+    /// Form of every index, overriding the specs. Defaults to `None`: each spec decides, and a spec without `type` is
+    /// [`Form::Docker`], or [`Form::Target`] with `append`.
     pub form: Option<Form>,
-    /// Start from what the targets hold, whatever the specs say.
+    /// Append to the existing indexes of all targets. Defaults to false: each spec's `append` decides.
     pub append: bool,
-    /// What `${NAME}` stands for; without it that is text as any other.
+    /// Values of `${NAME}` variables. Defaults to `None`, which leaves `${NAME}` unexpanded.
     pub variables: Option<Lookup<'a>>,
-    /// Treat warnings as errors.
+    /// Treat warnings as errors. Defaults to false.
     pub strict: bool,
 }

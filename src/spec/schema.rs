@@ -1,7 +1,7 @@
-//! The form of a spec, as types: what keys there are, and the JSON Schema of them for editors.
+//! Describes the keys of a spec as types, and derives the JSON Schema for editors from them.
 
-// Nothing is ever made of these types; they are the description.
-#![allow(dead_code, reason = "read by schemars alone")]
+// These types are never constructed. They only describe the schema.
+#![allow(dead_code, reason = "read only by schemars")]
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
@@ -13,70 +13,70 @@ use serde_json::Value;
 
 use crate::image::{known_architectures, known_systems, known_variants};
 
-/// An index of manifest-tool: one for each YAML document
+/// Spec of an index for manifest-tool; each YAML document describes one index
 #[derive(JsonSchema)]
 #[schemars(rename = "Spec", rename_all = "camelCase", deny_unknown_fields)]
-#[schemars(transform = own_keys, transform = sources, transform = tagged)]
+#[schemars(transform = user_keys, transform = sources, transform = tagged)]
 struct SpecKeys {
-    /// Reference of the index: HOST/REPOSITORY:TAG, oci:FOLDER:NAME or oci-archive:FILE:NAME; `tags` may name its tag
+    /// Reference of the index: HOST/REPOSITORY:TAG, oci:FOLDER:NAME or oci-archive:FILE:NAME; `tags` can supply the tag
     image: Target,
-    /// Further tags of the index
+    /// Extra tags of the index
     tags: Option<Tags>,
-    /// Form of the index; --type counts more. If neither is given docker, or with `append` what the target is
+    /// Form of the index; --type overrides it. Defaults to docker, or with `append` to the form of the target
     r#type: Option<Form>,
-    /// Start from what the target holds: an entry for the same platform is replaced, the others stay
+    /// Start from the target's existing index: replace entries for the same platform and keep the others
     append: Option<Flag>,
     /// Annotations of the index (OCI only)
     annotations: Option<BTreeMap<String, Scalar>>,
-    /// What the index is, where it is an artifact: a media type (OCI only)
+    /// Artifact type of the index: a media type (OCI only)
     artifact_type: Option<MediaType>,
     /// Manifest in the target's repository that the index refers to: a reference or a digest (OCI only)
     subject: Option<Text>,
-    /// Whether attestations that came with an image go into the index
+    /// Whether to include the attestations of the images in the index
     attestations: Option<Attestations>,
-    /// Platforms to fill the template with
+    /// Platforms for which to fill the template
     platforms: Option<PlatformNames>,
-    /// Reference of the images of `platforms`; OS, ARCH and VARIANT in it stand for the platform's
+    /// Reference of the images of `platforms`; OS, ARCH and VARIANT are replaced by the parts of the platform
     template: Option<Text>,
-    /// Images to put into the index, after those of `platforms`
+    /// Images to include in the index, after those of `platforms`
     manifests: Option<Vec<Entry>>,
 }
 
-/// An image, or an index whose images are taken
+/// An image, or an index whose images are included
 #[derive(JsonSchema)]
-#[schemars(rename_all = "camelCase", deny_unknown_fields, transform = own_keys)]
+#[schemars(rename_all = "camelCase", deny_unknown_fields, transform = user_keys)]
 struct Entry {
     /// Reference of the image, with a tag or a digest
     image: Source,
-    /// What the image runs on; what is left out comes from the image's config
+    /// Platform of the image; missing fields come from the image's config
     platform: Option<PlatformKeys>,
     /// Annotations of the entry
     annotations: Option<BTreeMap<String, Scalar>>,
 }
 
-/// What an image runs on
+/// Platform of an image
 #[derive(JsonSchema)]
-#[schemars(rename = "Platform", deny_unknown_fields, transform = own_keys, transform = spellings)]
+#[schemars(rename = "Platform", deny_unknown_fields, transform = user_keys, transform = aliases)]
 struct PlatformKeys {
     /// Architecture in Go's spelling
     architecture: Option<Architecture>,
     /// Operating system in Go's spelling
     os: Option<System>,
-    /// Variant of the CPU, such as v7 of arm
+    /// CPU variant, such as v7 for arm
     variant: Option<Variant>,
-    /// Another spelling of os.version
+    /// Alias of os.version
     osversion: Option<Scalar>,
     /// Version of Windows
     #[schemars(rename = "os.version")]
     os_version: Option<Scalar>,
-    /// Another spelling of os.features
+    /// Alias of os.features
     osfeatures: Option<Vec<Scalar>>,
-    /// Features that Windows must have
+    /// Required features of Windows
     #[schemars(rename = "os.features")]
     os_features: Option<Vec<Scalar>>,
 }
 
-/// A key of the spec, and what is known of it.
+/// Defines types with handwritten schemas.
 macro_rules! described {
     ($($name:ident => $schema:expr;)*) => {$(
         struct $name;
@@ -95,9 +95,9 @@ macro_rules! described {
     )*};
 }
 
-/// Where a variable stands, all is possible.
+/// A text with a variable, whose value is unknown.
 const VARIABLE: &str = r"(^|[^$])\$\{[A-Za-z_][A-Za-z0-9_]*\}";
-/// A word before the first colon that stands for no host.
+/// Excludes references that start with a layout transport instead of a host.
 const NO_LAYOUT: &str = r"(?!oci(-archive)?:(?![0-9]+/))";
 const HOST: &str = r"([A-Za-z0-9]([A-Za-z0-9.-]*[A-Za-z0-9])?|\[[0-9a-fA-F:.]+\])(:[0-9]{1,5})?/";
 const PATH: &str = r"[a-z0-9]+((\.|_|__|-+)[a-z0-9]+)*";
@@ -118,14 +118,14 @@ fn one_of(words: &[&str]) -> Schema {
     json_schema!({"anyOf": [{"enum": words}, {"type": "string", "pattern": VARIABLE}]})
 }
 
-/// One of these, or nothing, which leaves it open; a number is another spelling of itself.
-fn open_to(words: &[&str]) -> Schema {
+/// One of these words, or an empty value for the default. Words that are numbers may be unquoted.
+fn one_of_or_empty(words: &[&str]) -> Schema {
     let numbers = words.iter().filter_map(|word| word.parse::<u64>().ok()).map(Value::from);
     let words: Vec<Value> = words.iter().map(|word| Value::from(*word)).chain(numbers).collect();
     json_schema!({"anyOf": [{"enum": words}, {"enum": ["", null]}, {"type": "string", "pattern": VARIABLE}]})
 }
 
-/// `OS/ARCH[/VARIANT]`, of those that are known.
+/// `OS/ARCH[/VARIANT]` with known names.
 fn platform_name() -> Schema {
     let any = |words: Vec<&str>| words.join("|");
     let (systems, architectures) = (any(known_systems()), any(known_architectures()));
@@ -139,30 +139,30 @@ described! {
     MediaType => text(MEDIA_TYPE);
     Scalar => json_schema!({"type": ["string", "number", "boolean", "null"]});
     Flag => json_schema!({"anyOf": [{"type": "boolean"}, text("true|True|TRUE|false|False|FALSE")]});
-    // 1.10 and 1.1 are one number, and two tags.
+    // Allow any number: 1.10 and 1.1 are the same number but different tags.
     Tags => json_schema!({"type": "array", "items": {"anyOf": [
         {"type": "number", "minimum": 0}, {"type": "boolean"}, text(TAG)
     ]}});
     PlatformNames => json_schema!({"type": "array", "minItems": 1, "items": platform_name()});
     Form => one_of(super::model::FORMS);
     Attestations => one_of(super::model::ATTESTATIONS);
-    Architecture => open_to(&known_architectures());
-    System => open_to(&known_systems());
-    Variant => open_to(&known_variants());
+    Architecture => one_of_or_empty(&known_architectures());
+    System => one_of_or_empty(&known_systems());
+    Variant => one_of_or_empty(&known_variants());
 }
 
-/// Keys that start with `x-` are the user's own.
-fn own_keys(schema: &mut Schema) {
+/// Allows user-defined keys, which start with `x-`.
+fn user_keys(schema: &mut Schema) {
     schema.insert("patternProperties".into(), serde_json::json!({"^x-": true}));
 }
 
-/// One spelling of a key is enough.
-fn spellings(schema: &mut Schema) {
+/// Forbids using a key together with its alias.
+fn aliases(schema: &mut Schema) {
     let both = |key: &str| serde_json::json!({"not": {"required": [format!("os.{key}"), format!("os{key}")]}});
     schema.insert("allOf".into(), serde_json::json!([both("version"), both("features")]));
 }
 
-/// Without `tags` the target must have a tag.
+/// Requires a tag in the target if `tags` is missing.
 fn tagged(schema: &mut Schema) {
     let tags = serde_json::json!({"required": ["tags"], "properties": {"tags": {"type": "array", "minItems": 1}}});
     let image = text(&format!(r"{}:{TAG}|{LAYOUT}:(?!.*@sha(256|512):).+", repository()));
@@ -170,11 +170,11 @@ fn tagged(schema: &mut Schema) {
     schema.insert("else".into(), serde_json::json!({"properties": {"image": image}}));
 }
 
-/// There must be at least one source, and nothing that is half said.
+/// Requires at least one source, and `platforms` and `template` only together.
 fn sources(schema: &mut Schema) {
     for (key, kind) in [("platforms", "array"), ("template", "string")] {
         if let Some(property) = schema.get_mut("properties").and_then(|properties| properties.get_mut(key)) {
-            property["type"] = kind.into(); // and not nothing
+            property["type"] = kind.into(); // not null
         }
     }
     let filled = serde_json::json!({"type": "array", "minItems": 1});
@@ -187,16 +187,16 @@ fn sources(schema: &mut Schema) {
     schema.insert("dependentRequired".into(), together);
 }
 
-/// The JSON Schema (draft 2020-12) of a spec.
+/// Returns the JSON Schema (draft 2020-12) of a spec.
 ///
-/// It says what an editor can know: references and platforms that agree with one another are checked by [`from_yaml`].
+/// The schema covers what an editor can check. [`from_yaml`] also checks how references and platforms fit together.
 ///
 /// [`from_yaml`]: super::from_yaml
 #[must_use]
 pub fn schema() -> Value {
     let settings = SchemaSettings::draft2020_12().with(|settings| settings.meta_schema = META.map(Cow::Borrowed));
     let mut schema = settings.into_generator().into_root_schema_for::<SpecKeys>().to_value();
-    // What it is comes first.
+    // Put the title and description first.
     let mut out = serde_json::Map::new();
     for key in ["$schema", "title", "description"] {
         out.extend(schema.as_object_mut().and_then(|keys| keys.shift_remove_entry(key)));
@@ -207,7 +207,7 @@ pub fn schema() -> Value {
 
 const META: Option<&str> = Some("https://json-schema.org/draft/2020-12/schema");
 
-/// The keys of a type.
+/// Returns the keys of a type.
 fn keys<T: JsonSchema>() -> Vec<String> {
     let schema = schemars::schema_for!(T);
     let properties = schema.get("properties").and_then(Value::as_object);

@@ -1,17 +1,18 @@
 use std::collections::{HashMap, HashSet};
 
 use super::model::{
-    Form, Source, Spec, check_append, check_extra_tag, is_possible, not_dockers, source, tagged, target, without_own,
+    Form, Source, Spec, check_append, check_extra_tag, docker_has_no, is_possible, source, tagged, target,
+    without_target_tag,
 };
 use super::placeholders::{lower_case, without_variables};
 use super::problem::{Mistake, Problem, SpecError};
 use super::variables::{Lookup, Piece, pieces};
 use crate::image::{Annotations, Location, Platform, UntrustedText, odd_pair, unsupported};
 
-/// What `push from-args` was given.
+/// Arguments for a spec, as `push from-args` takes them.
 #[derive(Debug, Clone, Default)]
 pub struct TemplateRequest<'a> {
-    /// `OS/ARCH[/VARIANT]` each.
+    /// Platforms, each as `OS/ARCH[/VARIANT]`.
     pub platforms: &'a [String],
     /// Reference with the placeholders `OS`, `ARCH` and `VARIANT`.
     pub template: &'a str,
@@ -19,29 +20,29 @@ pub struct TemplateRequest<'a> {
     pub target: &'a str,
     /// Extra tags.
     pub tags: &'a [String],
-    /// `KEY=VALUE` each.
+    /// Annotations of the index, each as `KEY=VALUE`.
     pub annotations: &'a [String],
-    /// `OS/ARCH[/VARIANT]:KEY=VALUE` each: annotations of the entries of a platform.
+    /// Annotations of the entries for a platform, each as `OS/ARCH[/VARIANT]:KEY=VALUE`.
     pub entry_annotations: &'a [String],
-    /// Form of the index.
+    /// Form of the index. Defaults to [`Form::Docker`], or to [`Form::Target`] with `append`.
     pub form: Option<Form>,
-    /// Start from what the target holds.
+    /// Start from the existing index of the target. Defaults to false.
     pub append: bool,
-    /// Treat warnings as errors.
+    /// Treat warnings as errors. Defaults to false.
     pub strict: bool,
 }
 
-/// Makes a spec from platforms and a template.
+/// Creates a spec from platforms and a template.
 ///
 /// # Errors
-/// Everything that is wrong with them; with [`TemplateRequest::strict`] the warnings as well.
+/// An argument is invalid. The error lists all problems and, with [`TemplateRequest::strict`], the warnings.
 pub fn from_template(request: &TemplateRequest<'_>) -> Result<Spec, SpecError> {
     let mut arguments = Arguments::default();
     let target = arguments.checked(target(request.target));
     let mut sources = arguments.sources(request);
     let tags = arguments.tags(request);
     let by_digest = target.as_ref().is_some_and(|target| target.tag().is_none());
-    // Tags that are wrong are a problem already.
+    // Invalid tags are already reported, so do not report a missing tag as well.
     let has_tag = !by_digest || request.tags.is_empty() || !tags.is_empty();
     let target = target.filter(|_| has_tag).and_then(|target| arguments.checked(tagged(target, tags)));
     let annotations = parse_annotations(request.annotations).map_err(|error| error.to_string());
@@ -49,9 +50,9 @@ pub fn from_template(request: &TemplateRequest<'_>) -> Result<Spec, SpecError> {
     for argument in request.entry_annotations {
         arguments.checked(annotate(&mut sources, argument));
     }
-    let form = Form::unless_given(request.form, request.append);
+    let form = Form::or_default(request.form, request.append);
     if form == Form::Docker && !annotations.is_empty() {
-        arguments.note(not_dockers("annotations"));
+        arguments.note(docker_has_no("annotations"));
     }
     if let (true, Some((target, _))) = (request.append, &target) {
         arguments.checked(check_append(target));
@@ -62,19 +63,19 @@ pub fn from_template(request: &TemplateRequest<'_>) -> Result<Spec, SpecError> {
     }
     match target {
         Some((target, tags)) if problems.is_empty() => Ok(Spec {
-            tags: without_own(&target, tags),
+            tags: without_target_tag(&target, tags),
             by_digest,
             append: request.append,
             annotations,
             template: Some(request.template.to_owned()),
             warnings,
-            ..Spec::of(target, form, sources)
+            ..Spec::with_defaults(target, form, sources)
         }),
         _ => Err(SpecError { problems, warnings }),
     }
 }
 
-/// Reads arguments, and collects what is wrong with them.
+/// Collects the problems of arguments.
 #[derive(Default)]
 struct Arguments {
     problems: Vec<Problem>,
@@ -94,14 +95,14 @@ impl Arguments {
         self.warnings.extend(messages.into_iter().map(Problem::of_arguments));
     }
 
-    /// The sources that the platforms make of the template.
+    /// Fills the template for each platform.
     fn sources(&mut self, request: &TemplateRequest<'_>) -> Vec<Source> {
         let mut sources = Vec::new();
         for text in request.platforms {
-            // Checked before the template is filled: a wrong platform would be reported as a wrong reference.
+            // Check the platform first. Otherwise it would be reported as an invalid reference.
             match text.parse().ok().filter(|platform| !is_possible(platform)) {
                 Some(platform) => self.note(unsupported(&platform)),
-                None => sources.extend(self.checked(sources_of(text, request.template, None))),
+                None => sources.extend(self.checked(source_for(text, request.template, None))),
             }
         }
         if request.platforms.is_empty() {
@@ -112,7 +113,7 @@ impl Arguments {
         sources
     }
 
-    /// The further tags, each once.
+    /// Returns the extra tags, without duplicates.
     fn tags(&mut self, request: &TemplateRequest<'_>) -> Vec<String> {
         let (mut tags, mut seen) = (Vec::new(), HashSet::new());
         for tag in request.tags.iter().map(|tag| tag.trim()) {
@@ -121,43 +122,43 @@ impl Arguments {
             }
             match seen.insert(tag) {
                 true => tags.push(tag.to_owned()),
-                false => self.warn([format!("tag \"{tag}\" is named twice")]),
+                false => self.warn([format!("tag \"{tag}\" is given twice")]),
             }
         }
         tags
     }
 }
 
-/// Warnings about references that a template makes for several platforms: each names the placeholders that are missing.
+/// Warns about references that the template produces for several platforms, and names the missing placeholders.
 pub(super) fn missing_placeholders(template: &str, sources: &[Source]) -> Vec<String> {
     let mut order: Vec<&Location> = Vec::new();
     let mut platforms: HashMap<&Location, Vec<&Platform>> = HashMap::new();
     let mut seen = HashSet::new();
     for source @ Source { location, platform, .. } in sources {
-        let same = platforms.entry(location).or_insert_with(|| {
+        let same_location = platforms.entry(location).or_insert_with(|| {
             order.push(location);
             Vec::new()
         });
         if seen.insert((&source.location, platform)) {
-            same.push(platform);
+            same_location.push(platform);
         }
     }
-    let several = order.into_iter().filter_map(|location| Some((location, platforms.get(location)?)));
-    several
+    let groups = order.into_iter().filter_map(|location| Some((location, platforms.get(location)?)));
+    groups
         .filter(|(_, platforms)| platforms.len() > 1)
         .map(|(location, platforms)| {
             let mut names: Vec<String> = platforms.iter().take(MAX_NAMES).map(ToString::to_string).collect();
             if platforms.len() > MAX_NAMES {
                 names.push(format!("{} others", platforms.len() - MAX_NAMES));
             }
-            let missing = missing(template, platforms);
-            format!("the template makes {location} of {}{missing}", names.join(" and of "))
+            let missing = missing_for(template, platforms);
+            format!("the template gives {location} for {}{missing}", names.join(" and for "))
         })
         .collect()
 }
 
-/// Names the placeholders by which these platforms differ, and which the template does not have.
-fn missing(template: &str, platforms: &[&Platform]) -> String {
+/// Names the missing placeholders of the template in which these platforms differ.
+fn missing_for(template: &str, platforms: &[&Platform]) -> String {
     let differ = |field: fn(&Platform) -> &str| {
         let mut values = platforms.iter().map(|platform| field(platform));
         let first = values.next();
@@ -171,26 +172,26 @@ fn missing(template: &str, platforms: &[&Platform]) -> String {
     match names.as_slice() {
         [] => String::new(),
         _ => {
-            let written = lower_case(template, &names).map(|said| format!("; {said}")).unwrap_or_default();
+            let written = lower_case(template, &names).map(|message| format!("; {message}")).unwrap_or_default();
             format!(": it has no {}{written}", names.join(" and no "))
         }
     }
 }
 
-/// Platforms that a warning names; a spec may have thousands.
+/// Maximum number of platforms in a warning, because a spec may have thousands.
 const MAX_NAMES: usize = 20;
 
-/// Bytes of a template: a reference has some 600 at most, a path 4096.
+/// Maximum size of a template in bytes. References have at most about 600 bytes, paths 4096.
 const MAX_TEMPLATE: usize = 8 << 10;
-/// Bytes of a platform's name.
+/// Maximum size of a platform name in bytes.
 const MAX_PLATFORM: usize = 256;
 
-/// The source that a platform, as the user wrote it, makes of a template.
-pub(super) fn sources_of(text: &str, template: &str, variables: Option<Lookup<'_>>) -> Result<Source, Mistake> {
-    // The one is put into the other as often as its placeholders say.
+/// Fills a template for a platform, given as the user wrote it.
+pub(super) fn source_for(text: &str, template: &str, variables: Option<Lookup<'_>>) -> Result<Source, Mistake> {
+    // Limit both, because each placeholder inserts a copy of the platform.
     if template.len() > MAX_TEMPLATE || text.len() > MAX_PLATFORM {
         return Err(format!(
-            "a template has {MAX_TEMPLATE} bytes at most and the name of a platform {MAX_PLATFORM}; these have {} and {}",
+            "a template may have at most {MAX_TEMPLATE} bytes and a platform {MAX_PLATFORM}; these have {} and {}",
             template.len(),
             text.len()
         )
@@ -203,27 +204,27 @@ pub(super) fn sources_of(text: &str, template: &str, variables: Option<Lookup<'_
     };
     let filled: String = pieces(template, variables)?.into_iter().map(part).collect();
     match source(&filled) {
-        Ok(location) => Ok(Source::of(location, platform)),
+        Ok(location) => Ok(Source::new(location, platform)),
         Err(message) => Err(format!("{text}: {message}").into()),
     }
 }
 
-/// Puts the annotations of `PLATFORM:KEY=VALUE` to the sources of that platform.
+/// Adds the annotations of `PLATFORM:KEY=VALUE` to the sources for that platform.
 fn annotate(sources: &mut [Source], argument: &str) -> Result<(), String> {
     let (name, pairs) = argument
         .split_once(':')
         .ok_or_else(|| format!("invalid annotation \"{argument}\": expected PLATFORM:KEY=VALUE"))?;
     let platform = name.parse::<Platform>().map_err(|error| error.to_string())?;
     let annotations = parse_annotations(&[pairs.to_owned()]).map_err(|error| error.to_string())?;
-    let mut found = sources.iter_mut().filter(|source| source.platform == platform).peekable();
-    if found.peek().is_none() {
-        return Err(format!("annotation \"{argument}\" is for a platform that is not among those given"));
+    let mut matching = sources.iter_mut().filter(|source| source.platform == platform).peekable();
+    if matching.peek().is_none() {
+        return Err(format!("annotation \"{argument}\" is for a platform that was not given"));
     }
-    found.for_each(|source| source.annotations.extend(annotations.clone()));
+    matching.for_each(|source| source.annotations.extend(annotations.clone()));
     Ok(())
 }
 
-/// Puts the platform into every placeholder in one pass, so that what was put in is not taken for a placeholder.
+/// Fills all placeholders in one pass, so that inserted values are not searched for placeholders.
 fn fill(template: &str, platform: &Platform) -> String {
     let values = [("ARCH", &platform.architecture), ("OS", &platform.os), ("VARIANT", &platform.variant)];
     let mut out = String::with_capacity(template.len());
@@ -243,13 +244,13 @@ fn fill(template: &str, platform: &Platform) -> String {
     out
 }
 
-/// Reads `KEY=VALUE` arguments. One argument may hold several with commas between them.
+/// Parses `KEY=VALUE` arguments. One argument may contain several pairs, separated by commas.
 ///
-/// Where every part between commas has one `=`, each is a pair, as in 2.2.1, without blanks around it. Anything else
-/// 2.2.1 refuses; here a value may have commas, and `=` of its own: a comma separates pairs only if a `KEY=` follows.
+/// If every part between commas has exactly one `=`, each is a trimmed pair, as in 2.2.1. Version 2.2.1 rejects all
+/// other arguments. Here, values may contain commas and `=`: a comma separates pairs only before another `KEY=`.
 ///
 /// # Errors
-/// A pair without a key or without `=`.
+/// A pair has no key or no `=`.
 pub fn parse_annotations(arguments: &[String]) -> Result<Annotations, AnnotationError> {
     let mut annotations = Annotations::new();
     for pair in arguments.iter().flat_map(|argument| pairs(argument)) {
@@ -263,13 +264,13 @@ pub fn parse_annotations(arguments: &[String]) -> Result<Annotations, Annotation
     Ok(annotations)
 }
 
-/// The pairs of one argument.
+/// Splits an argument into pairs.
 fn pairs(argument: &str) -> Vec<String> {
     let is_plain = |part: &str| part.matches('=').count() == 1;
     let starts_pair =
         |part: &str| part.trim_start().split_once('=').is_some_and(|(key, _)| !key.is_empty() && !key.contains(' '));
     let parts = argument.split(',');
-    // An empty part is a pair without a key, as in 2.2.1: a variable may be empty.
+    // An empty part is a pair without a key, as in 2.2.1. It may come from an empty shell variable.
     if parts.clone().all(is_plain) || parts.clone().any(|part| part.trim().is_empty()) {
         return parts.map(|part| part.trim().to_owned()).collect();
     }
@@ -286,7 +287,7 @@ fn pairs(argument: &str) -> Vec<String> {
     pairs.into_iter().map(|pair| pair.trim().to_owned()).collect()
 }
 
-/// An argument that is no annotation.
+/// The error for an argument that is not an annotation.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("invalid annotation \"{0}\": expected KEY=VALUE")]
 pub struct AnnotationError(UntrustedText);
@@ -314,14 +315,14 @@ mod tests {
     }
 
     #[test]
-    fn placeholders_that_a_template_does_not_have_are_named() {
+    fn the_warning_names_missing_placeholders() {
         let warning = |template: &str, platforms: &[&str]| {
             let location: Location = "r.io/a:1".parse().unwrap();
-            let source = |text: &&str| Source::of(location.clone(), platform(text));
+            let source = |text: &&str| Source::new(location.clone(), platform(text));
             missing_placeholders(template, &platforms.iter().map(source).collect::<Vec<_>>()).join("\n")
         };
-        for (template, platforms, said) in [
-            ("r.io/a:1", &["linux/amd64", "linux/arm64"][..], "linux/amd64 and of linux/arm64: it has no ARCH"),
+        for (template, platforms, end) in [
+            ("r.io/a:1", &["linux/amd64", "linux/arm64"][..], "linux/amd64 and for linux/arm64: it has no ARCH"),
             ("r.io/a:${ARCH}", &["linux/amd64", "linux/arm64"], "linux/arm64: it has no ARCH"),
             ("r.io/a:ARCH", &["linux/arm/v6", "linux/arm/v7"], "linux/arm/v7: it has no VARIANT"),
             (
@@ -332,50 +333,50 @@ mod tests {
             ("r.io/search:1", &["linux/amd64", "linux/arm64"], "it has no ARCH"),
         ] {
             let warning = warning(template, platforms);
-            assert!(warning.starts_with("the template makes r.io/a:1 of ") && warning.ends_with(said), "{warning}");
+            assert!(warning.starts_with("the template gives r.io/a:1 for ") && warning.ends_with(end), "{warning}");
         }
         let many: Vec<String> = (0..5000).map(|number| format!("linux/a{number}")).collect();
         let many: Vec<&str> = many.iter().map(String::as_str).collect();
-        assert!(warning("r.io/a:1", &many).ends_with(" and of linux/a19 and of 4980 others: it has no ARCH"));
-        for (template, said) in [
+        assert!(warning("r.io/a:1", &many).ends_with(" and for linux/a19 and for 4980 others: it has no ARCH"));
+        for (template, start) in [
             ("r.io/a:v1-archvariant", Some("\"arch\" in the template is text; the placeholder is ARCH; \"variant\"")),
             ("r.io/a:ARCH-${arch}", None),
             ("r.io/archive:1", None),
         ] {
-            let found = crate::spec::placeholders::lower_case_placeholders(template);
-            assert_eq!(found.is_some(), said.is_some(), "{template}: {found:?}");
-            assert!(found.unwrap_or_default().starts_with(said.unwrap_or_default()), "{template}");
+            let hint = crate::spec::placeholders::lower_case_placeholders(template);
+            assert_eq!(hint.is_some(), start.is_some(), "{template}: {hint:?}");
+            assert!(hint.unwrap_or_default().starts_with(start.unwrap_or_default()), "{template}");
         }
     }
 
     #[test]
-    fn annotations() {
-        let read = |arguments: &[&str]| {
+    fn annotations_are_split_at_commas_before_keys() {
+        let parse = |arguments: &[&str]| {
             let arguments: Vec<String> = arguments.iter().map(|&a| a.to_owned()).collect();
             parse_annotations(&arguments)
                 .map(|map| map.into_iter().map(|(k, v)| [k.as_str(), v.as_str()].join("|")).collect::<Vec<_>>())
         };
-        assert_eq!(read(&["a=b", "c=d"]).unwrap(), ["a|b", "c|d"]);
-        assert_eq!(read(&["a=b,c=d"]).unwrap(), ["a|b", "c|d"]);
-        assert_eq!(read(&["url=https://x/?q=1&r=2"]).unwrap(), ["url|https://x/?q=1&r=2"]);
-        assert_eq!(read(&["title=Hello, world"]).unwrap(), ["title|Hello, world"]);
-        // As in 2.2.1, which was run to see it.
-        assert_eq!(read(&["a=b, c=d"]).unwrap(), ["a|b", "c|d"]);
-        assert_eq!(read(&[" a=b , c = d "]).unwrap(), ["a|b", "c | d"]);
-        assert_eq!(read(&["title=a, b = c"]).unwrap(), ["b | c", "title|a"]);
-        assert_eq!(read(&["a=, b="]).unwrap(), ["a|", "b|"]);
-        // 2.2.1 refuses these.
-        assert_eq!(read(&["title=Hello, world, url=x"]).unwrap(), ["title|Hello, world", "url|x"]);
-        assert_eq!(read(&["title=one, two three = four, five"]).unwrap(), ["title|one, two three = four, five"]);
-        assert_eq!(read(&["url=x?a=1, b=2"]).unwrap(), ["b|2", "url|x?a=1"]);
-        assert_eq!(read(&["a="]).unwrap(), ["a|"]);
-        for bad in ["novalue", "=x", "a=b,", "a=b, ", "a=b,,c=d", ""] {
-            assert!(read(&[bad]).is_err(), "{bad}");
+        assert_eq!(parse(&["a=b", "c=d"]).unwrap(), ["a|b", "c|d"]);
+        assert_eq!(parse(&["a=b,c=d"]).unwrap(), ["a|b", "c|d"]);
+        assert_eq!(parse(&["url=https://x/?q=1&r=2"]).unwrap(), ["url|https://x/?q=1&r=2"]);
+        assert_eq!(parse(&["title=Hello, world"]).unwrap(), ["title|Hello, world"]);
+        // Same results as 2.2.1, verified by running it.
+        assert_eq!(parse(&["a=b, c=d"]).unwrap(), ["a|b", "c|d"]);
+        assert_eq!(parse(&[" a=b , c = d "]).unwrap(), ["a|b", "c | d"]);
+        assert_eq!(parse(&["title=a, b = c"]).unwrap(), ["b | c", "title|a"]);
+        assert_eq!(parse(&["a=, b="]).unwrap(), ["a|", "b|"]);
+        // 2.2.1 rejects these.
+        assert_eq!(parse(&["title=Hello, world, url=x"]).unwrap(), ["title|Hello, world", "url|x"]);
+        assert_eq!(parse(&["title=one, two three = four, five"]).unwrap(), ["title|one, two three = four, five"]);
+        assert_eq!(parse(&["url=x?a=1, b=2"]).unwrap(), ["b|2", "url|x?a=1"]);
+        assert_eq!(parse(&["a="]).unwrap(), ["a|"]);
+        for invalid in ["novalue", "=x", "a=b,", "a=b, ", "a=b,,c=d", ""] {
+            assert!(parse(&[invalid]).is_err(), "{invalid}");
         }
     }
 
     #[test]
-    fn all_problems_at_once() {
+    fn all_problems_of_arguments_are_reported() {
         let request = TemplateRequest {
             platforms: &["linux".into(), "linux/amd64".into(), "linux//v1".into()],
             template: "other.example/app-ARCH",
@@ -394,17 +395,17 @@ mod tests {
             "invalid platform \"linux//v1\"",
             "invalid tag \"-bad\"",
             "invalid annotation \"novalue\"",
-            "\"linux/arm:a=b\" is for a platform that is not among those given",
+            "\"linux/arm:a=b\" is for a platform that was not given",
             "expected PLATFORM:KEY=VALUE",
             "no annotations",
         ]) {
-            assert!(line.contains(part), "{line} has not {part}");
+            assert!(line.contains(part), "{line} does not contain {part}");
         }
     }
 
     proptest::proptest! {
         #[test]
-        fn what_is_accepted_is_valid(
+        fn accepted_arguments_give_a_valid_spec(
             template in ".*|r.io/(a|OS|ARCH|VARIANT|-){0,5}:(v|OS|ARCH|VARIANT|-){0,3}",
             target in ".*|r.io/a:v[0-9]",
             platforms in proptest::collection::vec(".*|(linux|OS|/){1,3}/(arm|ARCH)(/v7|/ARCH)?", 0..4),
@@ -425,9 +426,9 @@ mod tests {
                 let Ok(spec) = from_template(&request) else { continue };
                 assert!(form != Form::Docker || spec.annotations.is_empty());
                 assert_eq!(spec.sources.len(), platforms.len());
-                for (source, asked) in spec.sources.iter().zip(platforms) {
-                    let asked = asked.trim();
-                    assert_eq!(source.platform.to_string(), asked.strip_suffix('/').unwrap_or(asked));
+                for (source, platform) in spec.sources.iter().zip(platforms) {
+                    let platform = platform.trim();
+                    assert_eq!(source.platform.to_string(), platform.strip_suffix('/').unwrap_or(platform));
                     assert!(source.location.reference().is_none_or(|reference| reference.manifest_name().is_some()));
                 }
                 assert!(spec.tags.iter().all(|tag| tags.contains(tag) && spec.target.tag() != Some(tag)));
@@ -435,7 +436,7 @@ mod tests {
         }
 
         #[test]
-        fn annotations_come_back(pairs in proptest::collection::btree_map("[^=,\\s]{1,9}", "[^,\\s]{0,9}", 0..5)) {
+        fn simple_annotations_are_parsed_unchanged(pairs in proptest::collection::btree_map("[^=,\\s]{1,9}", "[^,\\s]{0,9}", 0..5)) {
             let arguments: Vec<String> = pairs.iter().map(|(key, value)| format!("{key}={value}")).collect();
             let pairs = pairs.into_iter().map(|(key, value)| (key.into(), value.into())).collect();
             proptest::prop_assert_eq!(parse_annotations(&arguments), Ok(pairs));

@@ -1,25 +1,25 @@
 use super::problem::{Hint, Mistake};
 
-/// Looks up the value of a variable of a spec, `None` where it has none. An error says why the variable may not be used,
-/// as in "it holds credentials", and becomes a [`Problem`](super::Problem) at the variable's place.
+/// Looks up the value of a variable in a spec. Returns `None` if the variable is not set, and an error if it must not
+/// be used, such as "it holds credentials". The error becomes a [`Problem`](super::Problem) at the variable's position.
 pub type Lookup<'a> = &'a dyn Fn(&str) -> Result<Option<String>, String>;
 
-/// A part of a text.
+/// A part of a text with variables.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Piece<'t> {
-    /// As it is written.
+    /// Literal text.
     Text(&'t str),
-    /// What a variable stands for. What is in it is not looked at again.
+    /// The value of a variable, which is not expanded again.
     Value(String),
 }
 
-/// Bytes of a text with its variables filled. A short text can name a long variable millions of times.
+/// Maximum size of an expanded text, in bytes. A short text can use a long variable millions of times.
 const MAX_FILLED: usize = 1 << 20;
 
-/// Puts the values of variables, `${NAME}`, into a text; `$${` stands for `${` itself.
+/// Expands the variables `${NAME}` in a text. `$${` is a literal `${`.
 ///
 /// # Errors
-/// The first variable that has no value or may not be used, or is not a name; or the text would be longer than 1 MiB.
+/// A variable has no value, must not be used or has an invalid name, or the expanded text is longer than 1 MiB.
 pub(super) fn fill(text: &str, lookup: Lookup<'_>) -> Result<String, Mistake> {
     let part = |piece| match piece {
         Piece::Text(text) => text.to_owned(),
@@ -28,13 +28,14 @@ pub(super) fn fill(text: &str, lookup: Lookup<'_>) -> Result<String, Mistake> {
     Ok(pieces(text, Some(lookup))?.into_iter().map(part).collect())
 }
 
-/// The pieces of a text, at most 1 MiB together; without a lookup, one piece.
+/// Splits a text into literal text and variable values of at most 1 MiB in total. Without a lookup, the text is one
+/// piece.
 pub(super) fn pieces<'t>(text: &'t str, lookup: Option<Lookup<'_>>) -> Result<Vec<Piece<'t>>, Mistake> {
     let (mut out, mut rest) = (Vec::new(), text);
     let Some(lookup) = lookup else { return Ok(vec![Piece::Text(text)]) };
     let mut length = text.len();
     if text.len() > MAX_FILLED && text.contains("${") {
-        return Err(format!("a text with variables in it is longer than {MAX_FILLED} bytes").into());
+        return Err(format!("text with variables is longer than {MAX_FILLED} bytes").into());
     }
     while let Some((before, after)) = rest.split_once("${") {
         if let Some(before) = before.strip_suffix('$') {
@@ -42,19 +43,19 @@ pub(super) fn pieces<'t>(text: &'t str, lookup: Option<Lookup<'_>>) -> Result<Ve
             rest = after;
             continue;
         }
-        let (name, tail) = after.split_once('}').ok_or("\"${\" has no end; \"$${\" stands for itself")?;
+        let (name, tail) = after.split_once('}').ok_or("\"${\" is not closed; write \"$${\" for a literal \"${\"")?;
         if !is_name(name) {
             let name: String = name.chars().take(60).collect();
-            return Err(format!("\"${{{name}}}\" is not a variable: a name has letters, digits and \"_\"").into());
+            return Err(format!("\"${{{name}}}\" is not a variable; a name has only letters, digits and \"_\"").into());
         }
         let value =
-            lookup(name).map_err(|reason| format!("${{{name}}} cannot be filled: {reason}"))?.ok_or_else(|| {
+            lookup(name).map_err(|reason| format!("cannot expand ${{{name}}}: {reason}"))?.ok_or_else(|| {
                 let message = format!("${{{name}}} is not set, or is empty");
                 Mistake::with_hint(message, Hint::SetVariable(name.to_owned()))
             })?;
         length = length.saturating_add(value.len());
         if length > MAX_FILLED {
-            return Err(format!("with ${{{name}}} filled, the text is longer than {MAX_FILLED} bytes").into());
+            return Err(format!("with ${{{name}}} expanded, the text is longer than {MAX_FILLED} bytes").into());
         }
         out.extend([Piece::Text(before), Piece::Value(value)]);
         rest = tail;
@@ -63,7 +64,7 @@ pub(super) fn pieces<'t>(text: &'t str, lookup: Option<Lookup<'_>>) -> Result<Ve
     Ok(out)
 }
 
-/// Whether a variable may be called so.
+/// Returns whether a text is a valid variable name.
 fn is_name(name: &str) -> bool {
     let word = |c: char| c.is_ascii_alphanumeric() || c == '_';
     name.chars().all(word) && name.starts_with(|c: char| !c.is_ascii_digit())
@@ -74,7 +75,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn variables() {
+    fn variables_are_expanded_once() {
         let lookup = |name: &str| match name {
             "V" => Ok(Some("1.2".to_owned())),
             "NESTED" => Ok(Some("${V}".to_owned())),
@@ -90,14 +91,14 @@ mod tests {
             ("$${V} $$${V}", Ok("${V} $${V}")),
             ("no", Ok("no")),
             ("${NO}", Err("${NO} is not set, or is empty")),
-            ("${V}${REFUSED}", Err("${REFUSED} cannot be filled: it is a secret")),
-            ("${V", Err("\"${\" has no end; \"$${\" stands for itself")),
-            ("${V:-x}", Err("\"${V:-x}\" is not a variable: a name has letters, digits and \"_\"")),
-            ("${}", Err("\"${}\" is not a variable: a name has letters, digits and \"_\"")),
-            ("${1a}", Err("\"${1a}\" is not a variable: a name has letters, digits and \"_\"")),
+            ("${V}${REFUSED}", Err("cannot expand ${REFUSED}: it is a secret")),
+            ("${V", Err("\"${\" is not closed; write \"$${\" for a literal \"${\"")),
+            ("${V:-x}", Err("\"${V:-x}\" is not a variable; a name has only letters, digits and \"_\"")),
+            ("${}", Err("\"${}\" is not a variable; a name has only letters, digits and \"_\"")),
+            ("${1a}", Err("\"${1a}\" is not a variable; a name has only letters, digits and \"_\"")),
         ] {
-            let found = fill(text, &lookup).map_err(|mistake| mistake.message.to_string());
-            assert_eq!(found, filled.map(str::to_owned).map_err(str::to_owned), "{text}");
+            let result = fill(text, &lookup).map_err(|mistake| mistake.message.to_string());
+            assert_eq!(result, filled.map(str::to_owned).map_err(str::to_owned), "{text}");
         }
     }
 
@@ -108,7 +109,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_filled_has_a_limit() {
+    fn an_expanded_text_has_at_most_1_mib() {
         let lookup = |_: &str| Ok(Some("x".repeat(1_000)));
         assert_eq!(fill(&"${V}".repeat(1_000), &lookup).map(|text| text.len()), Ok(1_000_000));
         for text in ["${V}".repeat(8_000_000), "${V}".repeat(2_000), "x".repeat(MAX_FILLED) + "${V}"] {

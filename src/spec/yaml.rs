@@ -6,22 +6,22 @@ use serde_saphyr::{MessageFormatter as _, NonFiniteFloatPolicy, Spanned, UserMes
 use super::keys::{Keys, Level};
 use super::memory::PER_SOURCE;
 use super::model::{
-    Attestations, Form, Source, Spec, check_append, check_extra_tag, not_dockers, source, subject, tagged, target,
-    without_own,
+    Attestations, Form, Source, Spec, check_append, check_extra_tag, docker_has_no, source, subject, tagged, target,
+    without_target_tag,
 };
 use super::node::Node;
 use super::problem::{Problem, SpecError};
 use super::reader::Reader;
 use super::request::YamlRequest;
-use super::template::{missing_placeholders, sources_of};
+use super::template::{missing_placeholders, source_for};
 use crate::image::{self, Annotations, Location, Platform, UntrustedText, odd_pair};
 
 const NO_ENTRIES: &str = "\"manifests\" is empty: an index needs at least one image";
 
-/// Reads the specs of a file, one for each YAML document.
+/// Parses the specs of a file, one per YAML document.
 ///
 /// # Errors
-/// Everything that is wrong with them, each problem with its line and column.
+/// The file is not valid YAML or a spec is invalid. The error lists all problems with line and column.
 pub fn from_yaml(request: &YamlRequest<'_>) -> Result<Vec<Spec>, SpecError> {
     let text = request.text;
     let unreadable = |at, message| {
@@ -30,13 +30,13 @@ pub fn from_yaml(request: &YamlRequest<'_>) -> Result<Vec<Spec>, SpecError> {
     };
     let options = serde_saphyr::options! {
         budget: serde_saphyr::budget! { max_documents: MAX_DOCUMENTS, max_depth: MAX_DEPTH, },
-        // A tag such as 5e63527 is text, however large a number it would be.
+        // A tag such as 5e63527 is text, even if the number overflows.
         non_finite_float_policy: NonFiniteFloatPolicy::PassThrough,
     };
     let mut roots: Vec<Spanned<Node>> = serde_saphyr::from_multiple_with_options(text, options).map_err(|broken| {
         let broken = broken.without_snippet();
         let at = broken.location().map(|at| (at.line(), at.column()));
-        unreadable(at, syntax(broken).into())
+        unreadable(at, yaml_error(broken).into())
     })?;
     if roots.is_empty() {
         return Err(unreadable(None, "it is empty".into()));
@@ -53,22 +53,23 @@ pub fn from_yaml(request: &YamlRequest<'_>) -> Result<Vec<Spec>, SpecError> {
     Err(SpecError { problems, warnings })
 }
 
-/// Says why a text cannot be read as YAML.
-fn syntax(broken: &serde_saphyr::Error) -> String {
+/// Describes a YAML error.
+fn yaml_error(broken: &serde_saphyr::Error) -> String {
     let serde_saphyr::Error::Budget { breach, .. } = broken else {
         return format!("not valid YAML: {}", UserMessageFormatter.format_message(broken));
     };
     match breach {
         BudgetBreach::Depth { .. } => format!("it is nested deeper than {MAX_DEPTH} levels"),
         BudgetBreach::Documents { .. } => format!("it has more than {MAX_DOCUMENTS} documents"),
-        _ => "it is too large to be a spec, or its aliases stand for too much".into(),
+        _ => "it is too large, or its aliases expand to too much data".into(),
     }
 }
 
-/// No file has more.
+/// Maximum number of YAML documents in a file.
 const MAX_DOCUMENTS: usize = 100_000;
 
-/// A spec has five levels; the rest is for `x-` keys. Each level takes tens of kilobytes of stack in a debug build.
+/// Maximum nesting. A spec needs five levels, and `x-` keys may use the rest. Each level takes tens of kilobytes of
+/// stack in a debug build.
 const MAX_DEPTH: usize = 32;
 
 impl Reader<'_> {
@@ -80,7 +81,7 @@ impl Reader<'_> {
         self.read(node, "image", target)
     }
 
-    /// Whether the target is appended to, and the form of the index.
+    /// Reads whether to append to the target, and the form of the index.
     fn append_and_form(&mut self, root: &Spanned<Node>, keys: &Keys<'_>, target: Option<&Location>) -> (bool, Form) {
         let append = keys.filled("append").and_then(|node| self.read(node, "append", flag)).unwrap_or_default();
         let append = append || self.request.append;
@@ -88,8 +89,8 @@ impl Reader<'_> {
             self.checked(root.referenced, check_append(target));
         }
         let form = |text: &str| word("type", text, text.parse::<Form>());
-        let said = keys.filled("type").and_then(|node| self.read(node, "type", form));
-        (append, Form::unless_given(self.request.form.or(said), append))
+        let declared = keys.filled("type").and_then(|node| self.read(node, "type", form));
+        (append, Form::or_default(self.request.form.or(declared), append))
     }
 
     fn spec(&mut self, root: &Spanned<Node>) -> Option<Spec> {
@@ -108,25 +109,25 @@ impl Reader<'_> {
             self.read(node, "subject", |text| subject(text, target))
         });
         if form == Form::Docker {
-            let of_oci = [
+            let oci_only = [
                 ("annotations", !annotations.is_empty()),
                 ("artifactType", artifact_type.is_some()),
                 ("subject", subject.is_some()),
             ];
-            let given =
-                of_oci.into_iter().filter_map(|(key, is_given)| keys.get(key).filter(|_| is_given).zip(Some(key)));
-            given.for_each(|(node, key)| self.note(node.referenced, not_dockers(key)));
+            let present =
+                oci_only.into_iter().filter_map(|(key, is_set)| keys.get(key).filter(|_| is_set).zip(Some(key)));
+            present.for_each(|(node, key)| self.note(node.referenced, docker_has_no(key)));
         }
         let sources = self.sources(root, &keys);
         let (target, attestations) = (target?, attestations.unwrap_or_default());
         let by_digest = target.tag().is_none();
         if by_digest && tags.is_empty() && has_bad_tags {
-            // The tag that is missing is one of those.
+            // The invalid tags are already reported, so do not report a missing tag as well.
             return None;
         }
         let at = keys.get("image").map_or(root.referenced, |node| node.referenced);
         let (target, tags) = self.checked(at, tagged(target, tags))?;
-        let tags = without_own(&target, tags);
+        let tags = without_target_tag(&target, tags);
         let template = keys.filled("template").and_then(|node| self.written(node, "template"));
         let mut warnings = self.warnings.get(first_warning..).unwrap_or_default().to_vec();
         warnings.sort_by_key(|warning| warning.at);
@@ -146,7 +147,7 @@ impl Reader<'_> {
         })
     }
 
-    /// The extra tags. One that is named twice is written once, with a warning.
+    /// Reads the extra tags. Drops duplicates with a warning.
     fn tags(&mut self, node: &Spanned<Node>) -> Vec<String> {
         let (mut tags, mut seen) = (Vec::new(), HashSet::new());
         for (tag, at) in self.scalars(node, "tags") {
@@ -156,13 +157,13 @@ impl Reader<'_> {
             if seen.insert(tag.clone()) {
                 tags.push(tag);
             } else {
-                self.warn(at, format!("tag \"{tag}\" is named twice"));
+                self.warn(at, format!("tag \"{tag}\" is given twice"));
             }
         }
         tags
     }
 
-    /// What goes into the index: the images of the template, then the entries.
+    /// Reads the sources: the images of the template, then the entries.
     fn sources(&mut self, root: &Spanned<Node>, keys: &Keys<'_>) -> Vec<Source> {
         let mut sources = Vec::new();
         match (keys.get("platforms"), keys.get("template")) {
@@ -173,18 +174,18 @@ impl Reader<'_> {
                 }
                 let template = self.written(template_node, "template").unwrap_or_default();
                 for (name, at) in names {
-                    let source = self.checked(at, sources_of(&name, &template, self.request.variables));
+                    let source = self.checked(at, source_for(&name, &template, self.request.variables));
                     if let Some(warning) = source.as_ref().and_then(|source| odd_pair(&source.platform)) {
                         self.warn(at, warning);
                     }
-                    sources.extend(source.filter(|_| self.has_room(at, PER_SOURCE + template.len())));
+                    sources.extend(source.filter(|_| self.reserve(at, PER_SOURCE + template.len())));
                 }
                 for warning in missing_placeholders(&template, &sources) {
                     self.warn(template_node.referenced, warning);
                 }
             }
-            (Some(node), None) => self.note(node.referenced, "\"platforms\" needs a \"template\" to put them into"),
-            (None, Some(node)) => self.note(node.referenced, "\"template\" needs \"platforms\" to be filled with"),
+            (Some(node), None) => self.note(node.referenced, "\"platforms\" needs a \"template\""),
+            (None, Some(node)) => self.note(node.referenced, "\"template\" needs \"platforms\""),
             (None, None) => {}
         }
         let is_templated = keys.get("platforms").is_some() || keys.get("template").is_some();
@@ -203,7 +204,7 @@ impl Reader<'_> {
         sources
     }
 
-    /// The sources of `manifests`. An entry that is null, as a dash without anything makes it, is dropped as in 2.2.1.
+    /// Reads the sources of `manifests`. Drops null entries, such as a bare dash, with a warning, as 2.2.1 does.
     fn entries(&mut self, entries: &[Spanned<Node>]) -> Vec<Source> {
         let mut sources: Vec<Source> = Vec::new();
         let mut platforms: HashMap<Location, (Platform, HashSet<Platform>)> = HashMap::new();
@@ -234,7 +235,7 @@ impl Reader<'_> {
             return None;
         };
         let location = self.read(image, "image", source)?;
-        if !self.has_room(node.referenced, PER_SOURCE) {
+        if !self.reserve(node.referenced, PER_SOURCE) {
             return None;
         }
         Some(Source { location, platform, annotations })
@@ -305,7 +306,7 @@ fn is_null(node: &Spanned<Node>) -> bool {
     matches!(node.value, Node::Null)
 }
 
-/// What messages call a platform that an entry gives.
+/// Returns the name of an entry's platform for messages.
 fn name(platform: &Platform) -> String {
     if *platform == Platform::default() { "that of its config".into() } else { platform.to_string() }
 }

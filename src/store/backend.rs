@@ -1,4 +1,4 @@
-//! What the store needs of a place that holds manifests and blobs.
+//! The interface between the store and a registry, layout or archive.
 
 use async_trait::async_trait;
 use bytes::Bytes;
@@ -6,74 +6,74 @@ use bytes::Bytes;
 use super::blob_source::BlobSource;
 use super::{Error, IfMatch};
 use crate::image::{Descriptor, Digest, Fetched, Location, UntrustedText};
-use crate::registry::{FoundBlob, Session};
+use crate::registry::{BlobInfo, UploadSession};
 
-/// A repository in a registry, or an OCI layout or archive on this machine, at a location: with the tag or name and the
-/// digest that the location has.
+/// A location in a registry, or in an OCI layout or archive on this machine: a repository or layout, with the
+/// location's tag or name and digest.
 #[async_trait]
 pub(super) trait Backend: Send + Sync {
-    /// Fetches the manifest that the location names, verified.
+    /// Fetches and verifies the manifest at the location.
     async fn fetch_manifest(&self) -> Result<Fetched, Error>;
 
-    /// Fetches what the tag or name points at now, `None` if it does not exist.
+    /// Fetches the manifest that the tag or name currently points at; `None` if it does not exist.
     async fn fetch_current(&self) -> Result<Option<Fetched>, Error>;
 
-    /// Fetches the manifest that a descriptor names, verified.
+    /// Fetches and verifies the manifest of a descriptor.
     async fn fetch_child(&self, child: &Descriptor) -> Result<Fetched, Error>;
 
-    /// Fetches the bytes of a manifest of another type than an image's or index's, verified.
+    /// Fetches and verifies the bytes of a manifest that is neither an image nor an index.
     async fn fetch_other_manifest(&self, manifest: &Descriptor, media_type: &'static str) -> Result<Bytes, Error>;
 
-    /// Fetches a blob of at most `limit` bytes, verified.
+    /// Fetches and verifies a blob of at most `limit` bytes.
     async fn fetch_blob(&self, blob: &Descriptor, limit: u64) -> Result<Bytes, Error>;
 
-    /// The digest that the tag, name or digest stands for.
+    /// Resolves the tag, name or digest to a digest.
     async fn digest(&self) -> Result<Digest, Error>;
 
-    /// What the tag or name points at now, or whether the digest is there.
+    /// Returns the digest that the tag or name currently points at, or the location's digest; `None` if it does not
+    /// exist.
     async fn current_digest(&self) -> Result<Option<Digest>, Error>;
 
-    /// The tags or names, at most `limit`.
+    /// Lists at most `limit` tags or names.
     async fn tags(&self, limit: usize) -> Result<Vec<UntrustedText>, Error>;
 
-    /// Every tag or name; an error if the list is not complete.
+    /// Lists every tag or name; fails if the list is not complete.
     async fn every_tag(&self) -> Result<Vec<UntrustedText>, Error>;
 
-    /// The manifests that refer to `subject`; `None` if only the tag of the subject lists them (distribution-spec,
+    /// Lists the manifests that refer to `subject`; `None` if only the referrers tag lists them (distribution-spec,
     /// "Referrers Tag Schema").
     async fn referrers(&self, subject: &Digest) -> Result<Option<Vec<Descriptor>>, Error>;
 
-    /// Makes manifests that were pushed known as referrers of `subject`; `false` if only the tag of the subject can list
-    /// them.
+    /// Adds pushed manifests to the referrers of `subject`. Returns `false` if only the referrers tag can list them.
     async fn list_referrers(&self, subject: &Digest, referrers: &[Descriptor]) -> Result<bool, Error>;
 
-    /// Looks for a blob to read it.
-    async fn find_blob(&self, blob: &Descriptor) -> Result<FoundBlob, Error>;
+    /// Checks that a blob can be read.
+    async fn find_blob(&self, blob: &Descriptor) -> Result<BlobInfo, Error>;
 
-    /// Looks for a manifest of any type to read it.
-    async fn find_manifest(&self, manifest: &Descriptor) -> Result<FoundBlob, Error>;
+    /// Checks that a manifest of any type can be read.
+    async fn find_manifest(&self, manifest: &Descriptor) -> Result<BlobInfo, Error>;
 
-    /// Whether a blob is there, without writing anything.
+    /// Whether a blob exists. Does not write.
     async fn has_blob(&self, blob: &Descriptor) -> Result<bool, Error>;
 
-    /// Whether a manifest is there, without writing anything.
+    /// Whether a manifest exists. Does not write.
     async fn has_manifest(&self, manifest: &Descriptor) -> Result<bool, Error>;
 
-    /// A blob, to be read piece by piece.
+    /// Returns a source that streams a blob.
     async fn source<'b>(&'b self, blob: &'b Descriptor) -> Result<Box<dyn BlobSource + 'b>, Error>;
 
     /// Whether blobs can be mounted from another location.
     fn mounts_from(&self, from: &Location) -> bool;
 
-    /// Finds out whether a blob has to be sent, and mounts it where that is possible.
+    /// Checks whether a blob must be uploaded, and mounts it if possible.
     async fn prepare_blob(&self, from: &Location, blob: &Descriptor) -> Result<Prepared, Error>;
 
-    /// Writes a blob, verified; into the upload session if there is one.
+    /// Writes and verifies a blob, using the upload session if given.
     async fn write_blob(
         &self,
         blob: &Descriptor,
         source: &dyn BlobSource,
-        session: Option<Session>,
+        session: Option<UploadSession>,
     ) -> Result<(), Error>;
 
     /// Writes a manifest under the tag or name, or by digest.
@@ -84,22 +84,22 @@ pub(super) trait Backend: Send + Sync {
         if_match: Option<&IfMatch>,
     ) -> Result<(), Error>;
 
-    /// Waits until the tag reads back with a digest.
+    /// Waits until the tag resolves to a digest.
     async fn read_back(&self, digest: &Digest) -> Result<(), Error>;
 
-    /// Deletes the tag or name, or by digest the manifest with every tag of it.
+    /// Deletes the tag or name, or by digest the manifest with all its tags.
     async fn delete(&self) -> Result<(), Error>;
 
-    /// Whether something can be written there, as far as that is known without writing.
+    /// Checks that the location is writable, as far as possible without writing.
     fn check_target(&self) -> Result<(), Error>;
 }
 
-/// What is known of a blob before it is sent.
+/// The state of a blob at its target before an upload.
 pub(super) enum Prepared {
-    /// It is there.
+    /// The target has the blob.
     Existing,
-    /// The registry took it from another repository.
+    /// The registry mounted the blob from another repository.
     Mounted,
-    /// It has to be sent, into this upload session if the registry opened one.
-    Missing(Option<Session>),
+    /// The blob must be uploaded, into this session if the registry opened one.
+    Missing(Option<UploadSession>),
 }

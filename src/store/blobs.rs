@@ -9,27 +9,27 @@ use crate::event::BlobOutcome;
 use crate::image::{Descriptor, Location};
 
 impl Store {
-    /// Puts a blob into another repository or layout: it is there already, or is mounted, or else sent, verified as it is
-    /// sent and never whole in memory.
+    /// Ensures that another repository or layout has a blob. Mounts a missing blob, or uploads it; an upload is
+    /// verified while it is streamed and is never whole in memory.
     pub(super) async fn place_blob(
         &self,
         from: &Location,
         to: &Location,
         blob: &Descriptor,
     ) -> Result<BlobOutcome, Error> {
-        let (origin, target) = (self.backend(from), self.backend(to));
+        let (source, target) = (self.backend(from), self.backend(to));
         let session = match target.prepare_blob(from, blob).await? {
             Prepared::Existing => return Ok(BlobOutcome::Existing),
             Prepared::Mounted => return Ok(BlobOutcome::Mounted),
             Prepared::Missing(session) => session,
         };
         let _permit = self.transfer_permit().await;
-        let source = Transfer::new(self.client().events(), blob, origin.source(blob).await?);
-        target.write_blob(blob, &source, session).await?;
+        let transfer = Transfer::new(self.client().events(), blob, source.source(blob).await?);
+        target.write_blob(blob, &transfer, session).await?;
         Ok(BlobOutcome::Uploaded)
     }
 
-    /// How [`Self::place_blob`] would go, without writing anything. A registry may not mount what it is asked to mount.
+    /// Predicts the outcome of [`Self::place_blob`], without writing. A registry may refuse a predicted mount.
     pub(super) async fn predict_blob(
         &self,
         from: &Location,
@@ -44,10 +44,10 @@ impl Store {
         })
     }
 
-    /// Reads a blob piece by piece; from its beginning again where that may help. Its bytes are not verified.
+    /// Streams a blob to `read`, again from the start after a transient error. Does not verify its bytes.
     ///
     /// # Errors
-    /// It is not there ([`Error::is_missing_content`]), it cannot be read, or the error of `read`.
+    /// The blob is missing ([`Error::is_missing_content`]), cannot be read, or `read` failed.
     pub(crate) async fn read_blob<'r, T>(
         &self,
         from: &Location,
@@ -65,7 +65,7 @@ impl Store {
             };
             match once.await {
                 Err(error) => wait_before_retry(self.client(), error, &mut failed).await?,
-                done => return done,
+                result => return result,
             }
         }
     }

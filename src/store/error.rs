@@ -4,77 +4,81 @@ use crate::image::{Digest, ManifestError, UntrustedText};
 use crate::registry::{Hint, RetryGroup, StopReason};
 use crate::{layout, registry};
 
-/// Why something in a registry or a layout did not work.
+/// Why an operation on a registry or a layout failed.
 #[derive(Debug, Clone, thiserror::Error)]
 #[non_exhaustive]
 pub enum Error {
-    /// In a registry.
+    /// The registry failed.
     #[error(transparent)]
     Registry(Box<registry::Error>),
-    /// In a layout.
+    /// The layout failed.
     #[error(transparent)]
     Layout(#[from] layout::Error),
-    /// It can be read, and does not hold what was asked for.
+    /// The reference was read but does not contain the requested content.
     #[error("{subject}: {reason}")]
     Unsuitable {
-        /// What was read, as the user spells it.
+        /// The reference, as the user spells it.
         subject: String,
-        /// What it holds instead.
+        /// Why its content is unsuitable.
         reason: UntrustedText,
     },
-    /// The bytes of a blob are not those that its descriptor names.
+    /// The bytes of a blob do not match its descriptor.
     #[error("{subject}: {reason}")]
     Content {
         /// The blob.
         subject: String,
-        /// What is wrong with its bytes.
+        /// How the bytes differ.
         reason: UntrustedText,
-        /// Whether they may be right when they are read again.
+        /// Whether the bytes may be right when they are read again.
         is_transient: bool,
     },
-    /// A tag does not point at what its precondition says; it was not written.
-    #[error("{subject} points at {}, and was to point at {}: not written", name(.current), name(.expected))]
+    /// A tag does not meet its precondition and was not written.
+    #[error("{subject} {}, but must {}: not written", current_state(.current), required_state(.expected))]
     Changed {
         /// The tag.
         subject: String,
-        /// What it must point at; `None` for a tag that must not exist.
+        /// The digest that the tag must point at; `None` if the tag must not exist.
         expected: Option<Digest>,
-        /// What it points at; `None` for a tag that does not exist.
+        /// The digest that the tag points at; `None` if the tag does not exist.
         current: Option<Digest>,
     },
-    /// It was not done, because the run was stopped.
+    /// The run was stopped before the operation completed.
     #[error("{}", registry::Error::stopped(.subject.as_str(), *.reason))]
     Stopped {
-        /// What was not done.
+        /// The reference or blob of the operation.
         subject: String,
         /// Why the run was stopped.
         reason: StopReason,
     },
 }
 
-fn name(digest: &Option<Digest>) -> String {
-    digest.as_ref().map_or("nothing".into(), ToString::to_string)
+fn current_state(digest: &Option<Digest>) -> String {
+    digest.as_ref().map_or("does not exist".into(), |digest| format!("points at {digest}"))
+}
+
+fn required_state(digest: &Option<Digest>) -> String {
+    digest.as_ref().map_or("not exist".into(), |digest| format!("point at {digest}"))
 }
 
 impl From<registry::Error> for Error {
-    /// An error of the store that passed through the client comes out unchanged, unless the client gave up on it.
+    /// Unwraps an error of the store that passed through the client, unless the client gave up on the request.
     fn from(error: registry::Error) -> Self {
-        let own = error.caller::<Self>().filter(|_| !error.is_given_up());
-        own.unwrap_or_else(|| Self::Registry(Box::new(error)))
+        let store_error = error.caller::<Self>().filter(|_| !error.is_given_up());
+        store_error.unwrap_or_else(|| Self::Registry(Box::new(error)))
     }
 }
 
 impl Error {
-    /// An error for the client to pass on.
+    /// Wraps an error of the store to pass it through the client.
     pub(super) fn into_registry(self) -> registry::Error {
         let is_transient = self.is_transient();
         match self {
             Self::Registry(error) => *error,
-            error => registry::Error::of_caller(error, is_transient),
+            error => registry::Error::from_caller(error, is_transient),
         }
     }
 
-    /// Whether another try may help.
+    /// Whether a retry may succeed.
     pub(super) fn is_transient(&self) -> bool {
         match self {
             Self::Registry(error) => error.is_transient(),
@@ -83,12 +87,12 @@ impl Error {
         }
     }
 
-    /// What can be read and does not hold what was asked for.
+    /// Returns an [`Error::Unsuitable`].
     pub(crate) fn unsuitable(subject: impl fmt::Display, reason: impl Into<UntrustedText>) -> Self {
         Self::Unsuitable { subject: subject.to_string(), reason: reason.into() }
     }
 
-    /// What it is about.
+    /// Returns the reference or blob that the error is about.
     #[must_use]
     pub fn subject(&self) -> &str {
         match self {
@@ -101,14 +105,14 @@ impl Error {
         }
     }
 
-    /// The message without what it is about.
+    /// Returns the message without its subject.
     #[must_use]
     pub fn reason(&self) -> String {
         let text = self.to_string();
         text.strip_prefix(self.subject()).unwrap_or(&text).trim_start_matches([':', ' ']).to_owned()
     }
 
-    /// Whether the thing does not exist, on the word of the registry or layout.
+    /// Whether the registry or layout reports that the reference does not exist.
     #[must_use]
     pub fn is_missing(&self) -> bool {
         match self {
@@ -118,7 +122,7 @@ impl Error {
         }
     }
 
-    /// Whether a blob or a manifest that a manifest names is missing; see [`Self::is_missing`].
+    /// Whether a blob or manifest that a manifest refers to is missing; see [`Self::is_missing`].
     #[must_use]
     pub fn is_missing_content(&self) -> bool {
         match self {
@@ -127,13 +131,13 @@ impl Error {
         }
     }
 
-    /// Whether a layout lists it, and does not have it.
+    /// Whether a layout lists the manifest but does not have it.
     #[must_use]
     pub fn is_lost(&self) -> bool {
         matches!(self, Self::Layout(error) if error.kind == layout::ErrorKind::Lost)
     }
 
-    /// Whether what is there is not what it is said to be: other bytes, or none that make sense.
+    /// Whether the content does not match its digest or cannot be parsed.
     #[must_use]
     pub fn is_wrong_content(&self) -> bool {
         match self {
@@ -145,7 +149,7 @@ impl Error {
         }
     }
 
-    /// Whether it is a manifest of a type that cannot refer to other manifests: neither an image nor an index.
+    /// Whether the manifest is neither an image nor an index, and so cannot refer to other manifests.
     #[must_use]
     pub fn is_of_other_type(&self) -> bool {
         matches!(self, Self::Registry(error) if matches!(
@@ -154,7 +158,7 @@ impl Error {
         ))
     }
 
-    /// The bytes that were named and those that there are, where these differ.
+    /// Returns the size in the descriptor and the actual size, if the error is that they differ.
     #[must_use]
     pub fn sizes(&self) -> Option<(u64, u64)> {
         match self {
@@ -170,13 +174,13 @@ impl Error {
         }
     }
 
-    /// Whether the failure of another caller, with which this job shares work, is this job's as well: not where it was
-    /// given up for the other's sake.
-    pub(crate) fn counts(&self) -> bool {
+    /// Whether this error of one job also applies to a job that shares its work. Not if the first job stopped retrying
+    /// because it had already failed, unless the second has failed as well.
+    pub(crate) fn is_shareable(&self) -> bool {
         !matches!(self, Self::Registry(error) if error.is_given_up()) || RetryGroup::has_failed()
     }
 
-    /// Whether it was not done because the run was to end.
+    /// Whether the operation did not complete because the run was stopped.
     #[must_use]
     pub fn is_stopped(&self) -> bool {
         match self {
@@ -185,7 +189,7 @@ impl Error {
         }
     }
 
-    /// Whether it does not fit into the memory that the run may use for what it reads.
+    /// Whether the content exceeds the memory that the run may use.
     #[must_use]
     pub fn is_over_memory(&self) -> bool {
         match self {
@@ -195,25 +199,25 @@ impl Error {
         }
     }
 
-    /// Whether the registry answered that it does not support the request, whoever sends it.
+    /// Whether the registry does not support the request for any client.
     #[must_use]
     pub fn is_unsupported(&self) -> bool {
         matches!(self, Self::Registry(error) if error.is_unsupported())
     }
 
-    /// Whether it is unknown if a tag was written.
+    /// Whether it is unknown if the registry wrote the tag.
     #[must_use]
     pub fn is_outcome_unknown(&self) -> bool {
         matches!(self, Self::Registry(error) if error.is_outcome_unknown())
     }
 
-    /// Whether a tag did not point at what it was said to point at.
+    /// Whether a tag did not meet its precondition.
     #[must_use]
     pub fn is_changed(&self) -> bool {
         matches!(self, Self::Changed { .. })
     }
 
-    /// What the user can do about it.
+    /// Returns a hint on what the user can do about the error.
     #[must_use]
     pub fn hint(&self) -> Option<Hint> {
         match self {
@@ -228,13 +232,13 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_failure_that_was_given_up_does_not_count_for_another_job() {
+    fn an_error_that_the_client_gave_up_on_is_not_shared_with_another_job() {
         let content =
             || Error::Content { subject: "app@sha256:a".into(), reason: "cut off".into(), is_transient: true };
         let passed = Error::from(content().into_registry());
-        assert!(matches!(passed, Error::Content { .. }) && passed.counts());
+        assert!(matches!(passed, Error::Content { .. }) && passed.is_shareable());
         let given_up = Error::from(content().into_registry().given_up(2));
-        assert!(!given_up.counts(), "{given_up}");
+        assert!(!given_up.is_shareable(), "{given_up}");
         assert!(given_up.to_string().contains("cut off"), "{given_up}");
     }
 }

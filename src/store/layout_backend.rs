@@ -14,9 +14,9 @@ use super::retry::wait_before_retry;
 use super::{Error, IfMatch};
 use crate::image::{Descriptor, Digest, Fetched, LayoutReference, Location, MAX_MANIFEST, UntrustedText, media_type};
 use crate::layout::{self, Layout, Writer};
-use crate::registry::{FoundBlob, Session};
+use crate::registry::{BlobInfo, UploadSession};
 
-/// Bytes of a file that are read at once.
+/// Bytes of a file per read.
 const CHUNK_SIZE: usize = 256 << 10;
 
 /// An OCI layout in a folder or an archive, with the name or digest of a reference.
@@ -56,20 +56,20 @@ impl Backend for LayoutBackend<'_> {
     }
 
     async fn digest(&self) -> Result<Digest, Error> {
-        // The manifest is read, as it may be listed and not be there.
+        // Read the manifest, because index.json may list a manifest that is missing.
         Ok(self.fetch_manifest().await?.descriptor.digest)
     }
 
-    /// An archive is written whole whatever it holds, and the blobs of a layout are looked for one by one: for archives and
-    /// digests the answer is `None`.
+    /// Returns `None` for archives, which are always written whole, and for digests, because a layout is checked blob
+    /// by blob.
     async fn current_digest(&self) -> Result<Option<Digest>, Error> {
         if self.layout.archive || self.layout.digest.is_some() {
             return Ok(None);
         }
         let Some(current) = Layout::current(self.layout, self.files.budget())? else { return Ok(None) };
         match current.find(self.layout) {
-            // One that is listed and lost is written again.
-            Ok(found) => Ok(self.has_blob(&found).await?.then_some(found.digest)),
+            // A manifest that is listed but missing is written again.
+            Ok(entry) => Ok(self.has_blob(&entry).await?.then_some(entry.digest)),
             Err(error) if error.kind == layout::ErrorKind::Missing => Ok(None),
             Err(error) => Err(error.into()),
         }
@@ -83,20 +83,20 @@ impl Backend for LayoutBackend<'_> {
         self.tags(usize::MAX).await
     }
 
-    /// Reads what index.json lists without a name. A manifest that cannot be read is an error, as it may be the signature
-    /// that is asked for; content of other types is skipped.
+    /// Reads the manifests that index.json lists without a name. An unreadable manifest is an error, because it may be
+    /// the requested signature. Skips content of other types.
     async fn referrers(&self, subject: &Digest) -> Result<Option<Vec<Descriptor>>, Error> {
         let opened = self.open().await?;
         let mut referrers = Vec::new();
         for entry in opened.unnamed() {
-            let found = if entry.media_type == ARTIFACT_MANIFEST {
+            let entry_subject = if entry.media_type == ARTIFACT_MANIFEST {
                 artifact(self.layout, &opened.fetch_blob(entry, MAX_MANIFEST)?)?.subject
             } else if media_type::is_image(&entry.media_type) || media_type::is_index(&entry.media_type) {
                 opened.fetch_manifest(&self.with_digest(&entry.digest))?.manifest.subject().cloned()
             } else {
                 continue;
             };
-            if found.is_some_and(|found| found.digest == *subject) {
+            if entry_subject.is_some_and(|entry_subject| entry_subject.digest == *subject) {
                 referrers.push(entry.clone());
             }
         }
@@ -109,11 +109,11 @@ impl Backend for LayoutBackend<'_> {
         Ok(true)
     }
 
-    async fn find_blob(&self, blob: &Descriptor) -> Result<FoundBlob, Error> {
-        Ok(FoundBlob { size: Some(self.open().await?.open_blob(blob)?.1) })
+    async fn find_blob(&self, blob: &Descriptor) -> Result<BlobInfo, Error> {
+        Ok(BlobInfo { size: Some(self.open().await?.open_blob(blob)?.1) })
     }
 
-    async fn find_manifest(&self, manifest: &Descriptor) -> Result<FoundBlob, Error> {
+    async fn find_manifest(&self, manifest: &Descriptor) -> Result<BlobInfo, Error> {
         self.find_blob(manifest).await
     }
 
@@ -140,13 +140,18 @@ impl Backend for LayoutBackend<'_> {
         }
     }
 
-    async fn write_blob(&self, blob: &Descriptor, source: &dyn BlobSource, _: Option<Session>) -> Result<(), Error> {
+    async fn write_blob(
+        &self,
+        blob: &Descriptor,
+        source: &dyn BlobSource,
+        _: Option<UploadSession>,
+    ) -> Result<(), Error> {
         let writer = self.files.writer(self.layout).await?;
         let mut failed = 0;
         loop {
             match self.write_blob_once(&writer, blob, source).await {
                 Err(error) => wait_before_retry(self.files.client(), error, &mut failed).await?,
-                done => return done,
+                result => return result,
             }
         }
     }
@@ -162,7 +167,7 @@ impl Backend for LayoutBackend<'_> {
         }
         let (size, digest) = (descriptor.size, descriptor.digest.clone());
         let entry = Descriptor { size, ..Descriptor::new(&descriptor.media_type, digest) };
-        // A manifest with only a digest is part of another one.
+        // A manifest without a name is a child of another manifest.
         let is_listed = self.layout.name.is_some() || self.layout.digest.is_none();
         let (name, bytes) = (self.layout.name.clone(), bytes.clone());
         let write = move |writer: &Writer| {
@@ -199,8 +204,8 @@ impl LayoutBackend<'_> {
         let stopped = |reason| Error::Stopped { subject: subject.clone(), reason };
         let mut stream = open_verified(source, subject.clone(), blob).await?;
         let mut written = writer.begin_blob(blob)?;
-        while let Some(piece) = stop.run_until_cancelled(stream.next()).await.map_err(stopped)? {
-            written.write(&piece?)?;
+        while let Some(chunk) = stop.run_until_cancelled(stream.next()).await.map_err(stopped)? {
+            written.write(&chunk?)?;
         }
         let complete = written.complete()?;
         if let Some(sync) = complete.syncing()? {
@@ -210,7 +215,7 @@ impl LayoutBackend<'_> {
     }
 }
 
-/// A blob of a layout.
+/// A blob in a layout.
 struct LayoutBlob<'a> {
     layout: Arc<Layout>,
     blob: &'a Descriptor,
@@ -221,27 +226,27 @@ impl BlobSource for LayoutBlob<'_> {
     async fn open(&self) -> Result<BlobStream, Error> {
         let (file, _) = self.layout.open_blob(self.blob)?;
         let subject = format!("blob {}", self.blob.digest);
-        let pieces = stream::unfold(Some(file), move |file| {
+        let chunks = stream::unfold(Some(file), move |file| {
             let subject = subject.clone();
             async move {
                 let mut file = file?;
-                let mut piece = vec![0; CHUNK_SIZE];
-                // Reading a file does not wait: other tasks, and signals, get their turn here.
+                let mut chunk = vec![0; CHUNK_SIZE];
+                // File reads never yield, so yield here to let other tasks and signal handlers run.
                 tokio::task::yield_now().await;
-                match file.read(&mut piece) {
+                match file.read(&mut chunk) {
                     Ok(0) => None,
                     Ok(read) => {
-                        piece.truncate(read);
-                        Some((Ok(Bytes::from(piece)), Some(file)))
+                        chunk.truncate(read);
+                        Some((Ok(Bytes::from(chunk)), Some(file)))
                     }
                     Err(error) => Some((Err(layout::Error::new(subject, error.to_string()).into()), None)),
                 }
             }
         });
-        Ok(pieces.boxed())
+        Ok(chunks.boxed())
     }
 
-    fn is_lasting(&self) -> bool {
+    fn is_local(&self) -> bool {
         true
     }
 }

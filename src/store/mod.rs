@@ -1,4 +1,4 @@
-//! Registries, OCI layouts and archives behind one interface: what jobs read from and write to.
+//! One interface to registries, OCI layouts and archives, for jobs to read from and write to.
 
 mod artifact;
 mod backend;

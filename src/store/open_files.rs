@@ -1,5 +1,5 @@
-//! Layouts and archives that are open. Blocking work runs on threads of its own, so that signals and the deadline are still
-//! noticed.
+//! Open layouts and archives. Blocking work runs on separate threads, so that signals and the deadline still stop the
+//! run.
 
 use std::collections::HashSet;
 use std::fmt::Display;
@@ -16,12 +16,12 @@ use crate::memory::Budget;
 use crate::registry::Client;
 use crate::single_flight::SingleFlight;
 
-const ARCHIVE_IS_READ: &str = "the archive is a source as well, and would be replaced; write another";
+const ARCHIVE_IS_READ: &str = "the archive is also a source and would be replaced; write to another file";
 
-/// The layouts and archives that are open, by their resolved paths.
+/// The open layouts and archives, by their resolved paths.
 pub(super) struct OpenFiles {
     client: Client,
-    /// Bounds the blobs that are read or written at once.
+    /// Limits how many blobs are read or written concurrently.
     transfers: Arc<Semaphore>,
     layouts: SingleFlight<LayoutReference, Arc<Layout>, Error>,
     /// The layouts that are sources.
@@ -45,7 +45,7 @@ impl OpenFiles {
         self.client.budget()
     }
 
-    /// Opens a layout to read it. An archive is opened once, and read through one handle.
+    /// Opens a layout for reading. An archive is opened only once and read through one handle.
     pub(super) async fn layout(&self, at: &LayoutReference) -> Result<Arc<Layout>, Error> {
         let key = key(at);
         let open = async {
@@ -57,7 +57,7 @@ impl OpenFiles {
         self.layouts.get(&key, open).await
     }
 
-    /// Opens a layout to write into it.
+    /// Opens a layout for writing.
     pub(super) async fn writer(&self, at: &LayoutReference) -> Result<Arc<Writer>, Error> {
         let key = key(at);
         let create = async {
@@ -72,7 +72,7 @@ impl OpenFiles {
         self.writers.get(&key, create).await
     }
 
-    /// Whether something can be written to a layout, as far as that is known without writing.
+    /// Checks that a layout is writable, as far as possible without writing.
     pub(super) fn check_target(&self, at: &LayoutReference) -> Result<(), Error> {
         self.check_not_read(at, &key(at))?;
         Ok(layout::check_target(at)?)
@@ -83,8 +83,8 @@ impl OpenFiles {
         if at.archive && is_read() { Err(layout::Error::new(at, ARCHIVE_IS_READ).into()) } else { Ok(()) }
     }
 
-    /// Runs work on files on a thread of its own. When the run is stopped the thread has a few seconds to end, and is given
-    /// up after that.
+    /// Runs file operations on a separate thread. When the run is stopped, waits a few seconds for the thread and then
+    /// abandons it.
     pub(super) async fn on_thread<T: Send + 'static>(
         &self,
         subject: &(impl Display + Sync),
@@ -104,7 +104,7 @@ impl OpenFiles {
         done.map_err(|error| self.file_error(subject, error))
     }
 
-    /// The error of work on files: that of the stop, if the stop ended it.
+    /// Converts the error of a file operation, to [`Error::Stopped`] if the run was stopped.
     fn file_error(&self, subject: &impl Display, error: layout::Error) -> Error {
         match self.client.cancel_token().reason() {
             Some(reason) if error.kind == layout::ErrorKind::Stopped => {
@@ -119,21 +119,21 @@ impl OpenFiles {
         CancelCheck::new(move || stop.reason().is_some())
     }
 
-    /// Whether a layout has a blob with its right bytes, without writing anything. False for an archive.
+    /// Whether a layout has a blob with the right bytes. Does not write. False for an archive.
     pub(super) async fn has_blob(&self, at: &LayoutReference, blob: &Descriptor) -> Result<bool, Error> {
         let _permit = self.transfers.acquire().await;
         let (from, blob, cancel) = (at.clone(), blob.clone(), self.cancel_check());
         self.on_thread(at, move || layout::has_blob(&from, &blob, &cancel)).await
     }
 
-    /// Whether a layout that is written has a blob with its right bytes.
+    /// Whether a layout that is open for writing has a blob with the right bytes.
     pub(super) async fn is_written(&self, to: &LayoutReference, blob: &Descriptor) -> Result<bool, Error> {
         let (writer, blob) = (self.writer(to).await?, blob.clone());
         let _permit = self.transfers.acquire().await;
         self.on_thread(to, move || writer.has_blob(&blob)).await
     }
 
-    /// Writes into a layout, unless the run was stopped.
+    /// Writes to a layout, unless the run was stopped.
     pub(super) async fn write(
         &self,
         layout: &LayoutReference,
@@ -145,7 +145,7 @@ impl OpenFiles {
 
     /// Deletes a name, or every name of a digest, from a layout.
     pub(super) async fn delete(&self, at: &LayoutReference) -> Result<(), Error> {
-        // What was read of it is out of date after this.
+        // The deletion invalidates what was read.
         let key = key(at);
         self.layouts.forget(&key);
         self.read.lock().unwrap_or_else(PoisonError::into_inner).remove(&key);
@@ -156,8 +156,8 @@ impl OpenFiles {
         }
     }
 
-    /// Renames the archives that were written to their targets; without this the existing archives stay. Fails after a
-    /// stop. What is read from now on is what was written.
+    /// Moves the written archives to their target files; without this call, the existing files stay. Fails after a
+    /// stop. Later reads see the new content.
     pub(super) async fn commit(&self) -> Result<(), Error> {
         self.layouts.clear();
         for writer in self.archives() {
@@ -166,7 +166,7 @@ impl OpenFiles {
         Ok(())
     }
 
-    /// Packs what was written, and puts it in place of the archive if `check` agrees.
+    /// Packs the written content, and replaces the archive with it if `check` succeeds.
     async fn place_archive(
         &self,
         writer: &Writer,
@@ -179,7 +179,7 @@ impl OpenFiles {
         archive.place().map_err(|error| self.file_error(at, error))
     }
 
-    /// The archives that have not replaced their target files yet, as the user spells them.
+    /// Returns the archives that have not replaced their target files yet, as the user spells them.
     pub(super) fn uncommitted_archives(&self) -> Vec<String> {
         self.archives().iter().map(|writer| writer.at().to_string()).collect()
     }
@@ -189,7 +189,7 @@ impl OpenFiles {
     }
 }
 
-/// Returns one key per layout, however its path is spelled and whatever links lead to it.
+/// Returns the same key for all spellings of a layout's path, including through symbolic links.
 fn key(at: &LayoutReference) -> LayoutReference {
     let path = Path::new(&at.path);
     let resolved = match links::resolve(path) {

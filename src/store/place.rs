@@ -1,4 +1,4 @@
-//! Places the children of a target: blobs, then manifests.
+//! Writes the children of a target: blobs, then manifests.
 
 use std::collections::{HashSet, VecDeque};
 use std::sync::Arc;
@@ -12,24 +12,25 @@ use crate::event::Step;
 use crate::image::{Descriptor, Digest, Location};
 use crate::registry::RetryGroup;
 
-/// Failed blobs after which no other is begun: a registry that refuses them all would be asked a hundred thousand times.
+/// Failed blobs after which no other is started. Without a limit, a registry that refuses every blob could get a
+/// hundred thousand requests.
 const MAX_ERRORS: usize = 100;
 
 impl Run {
-    /// Whether a child's manifest is there. Where that cannot be found out it is written.
+    /// Whether the target has a child's manifest. If that cannot be determined, the manifest is written.
     async fn has_child(&self, target: &Location, child: &SourceManifest) -> Result<bool, Error> {
         if self.is_dry {
             return self.store.backend(target).has_manifest(&child.descriptor).await;
         }
-        let there = self.store.current_digest(&target.with_digest(child.descriptor.digest.clone())).await;
-        Ok(matches!(there, Ok(Some(digest)) if digest == child.descriptor.digest))
+        let current = self.store.current_digest(&target.with_digest(child.descriptor.digest.clone())).await;
+        Ok(matches!(current, Ok(Some(digest)) if digest == child.descriptor.digest))
     }
 
-    /// Puts the blobs of children into the target's repository. A child whose manifest is there already is left out, and
-    /// its blobs are not looked for: `verify` does that. No manifest is written, so that nothing becomes visible: this may
-    /// run while configs are still checked.
+    /// Copies the blobs of children to the target's repository. Skips children whose manifests exist there, without
+    /// checking their blobs; `verify` checks those. Writes no manifest, so the blobs stay invisible and this can run
+    /// while configs are still being checked.
     ///
-    /// At most `concurrency` children and blobs are begun at once, however many there are.
+    /// Processes at most `concurrency` children and blobs concurrently.
     pub(crate) async fn place_blobs(
         &self,
         target: &Location,
@@ -37,16 +38,16 @@ impl Run {
         on_step: OnStep<'_>,
     ) -> Vec<Error> {
         let repository = Arc::new(target.without_name());
-        let (mut unseen, mut missing) = (children.iter(), VecDeque::new());
+        let (mut unchecked, mut missing) = (children.iter(), VecDeque::new());
         let (mut seen, mut errors) = (HashSet::new(), Vec::new());
         let mut running: FuturesUnordered<BoxFuture<'_, Result<Option<&SourceManifest>, Error>>> =
             FuturesUnordered::new();
         loop {
             while running.len() < self.store.client().concurrency() && errors.len() < MAX_ERRORS {
-                // All children first: each may turn out to have many blobs.
-                if let Some(child) = unseen.next() {
+                // Check all children first, because each missing child may add many blobs.
+                if let Some(child) = unchecked.next() {
                     let key = (Arc::clone(&repository), child.descriptor.digest.clone());
-                    running.push(self.look_for(target, child, key).boxed());
+                    running.push(self.missing_child(target, child, key).boxed());
                 } else if let Some((child, blob)) = next_blob(&mut missing, &mut seen) {
                     let key = (Arc::clone(&repository), blob.digest.clone());
                     running.push(self.place_blob(target, child, blob, key, on_step).boxed());
@@ -66,14 +67,15 @@ impl Run {
         }
     }
 
-    /// Gives the child back where its manifest is not there yet.
-    async fn look_for<'c>(
+    /// Returns the child if the target does not have its manifest.
+    async fn missing_child<'c>(
         &self,
         target: &Location,
         child: &'c SourceManifest,
         key: ContentKey,
     ) -> Result<Option<&'c SourceManifest>, Error> {
-        let has_child = self.children.get_with(&key, |_| true, Error::counts, self.has_child(target, child)).await?;
+        let has_child =
+            self.children.get_with(&key, |_| true, Error::is_shareable, self.has_child(target, child)).await?;
         Ok((!has_child).then_some(child))
     }
 
@@ -87,17 +89,17 @@ impl Run {
     ) -> Result<Option<&'c SourceManifest>, Error> {
         let placing = async {
             let _permit = self.store.write_permit().await;
-            let placing = match self.is_dry {
+            let outcome = match self.is_dry {
                 true => self.store.predict_blob(&child.location, target, blob).boxed().await?,
                 false => self.store.place_blob(&child.location, target, blob).boxed().await?,
             };
-            on_step(Step::Blob(blob.digest.clone(), blob.size, placing));
+            on_step(Step::Blob(blob.digest.clone(), blob.size, outcome));
             Ok(())
         };
-        self.blobs.get_with(&key, |_| true, Error::counts, placing).await.map(|()| None)
+        self.blobs.get_with(&key, |_| true, Error::is_shareable, placing).await.map(|()| None)
     }
 
-    /// Writes the manifests of children that were not there, at most `concurrency` at once.
+    /// Writes the manifests of children that the target does not have, at most `concurrency` concurrently.
     pub(crate) async fn push_children(
         &self,
         target: &Location,
@@ -105,11 +107,11 @@ impl Run {
         on_step: OnStep<'_>,
     ) -> Vec<Error> {
         let repository = Arc::new(target.without_name());
-        let (mut left, mut errors) = (children.iter(), Vec::new());
+        let (mut remaining, mut errors) = (children.iter(), Vec::new());
         let mut running = FuturesUnordered::new();
         loop {
             while running.len() < self.store.client().concurrency()
-                && let Some(child) = left.next()
+                && let Some(child) = remaining.next()
             {
                 let key = (Arc::clone(&repository), child.descriptor.digest.clone());
                 running.push(self.push_child(target, child, key, on_step).boxed());
@@ -140,11 +142,11 @@ impl Run {
             on_step(Step::Manifest(child.descriptor.digest.clone()));
             Ok(())
         };
-        self.pushed.get_with(&key, |_| true, Error::counts, push).await
+        self.pushed.get_with(&key, |_| true, Error::is_shareable, push).await
     }
 }
 
-/// The next blob of the children that are missing; each digest once.
+/// Returns the next blob of the missing children, each digest only once.
 fn next_blob<'c>(
     missing: &mut VecDeque<(&'c SourceManifest, std::slice::Iter<'c, Descriptor>)>,
     seen: &mut HashSet<&'c Digest>,

@@ -1,23 +1,23 @@
 use super::Error;
 use crate::image::Digest;
 
-/// What a tag must point at to be written.
+/// The precondition for writing a tag.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum IfMatch {
     /// The tag must not exist.
-    Nothing,
-    /// A manifest with this digest.
+    Missing,
+    /// The tag must point at this digest.
     Digest(Digest),
 }
 
 impl IfMatch {
-    /// Compares with what a tag points at; `None` is a tag that does not exist.
+    /// Checks the precondition against the digest that a tag points at; `None` if the tag does not exist.
     ///
     /// # Errors
-    /// [`Error::Changed`] if the tag points at something else.
+    /// [`Error::Changed`] if the precondition is not met.
     pub(crate) fn check(&self, tag: &str, current: Option<&Digest>) -> Result<(), Error> {
         let expected = match self {
-            Self::Nothing => None,
+            Self::Missing => None,
             Self::Digest(digest) => Some(digest),
         };
         if expected == current {

@@ -5,21 +5,21 @@ use bytes::Bytes;
 use super::{Error, IfMatch, SourceManifest};
 use crate::image::{Descriptor, Digest, Location};
 
-/// A manifest that gets some tags, once each manifest that it refers to is in place.
+/// A manifest to publish: its children are written first, then its tags.
 #[derive(Debug, Clone)]
 pub(crate) struct Publication<'p> {
-    /// What messages name: the repository, tag or layout that is written.
+    /// The repository, tag or layout that messages name.
     pub target: &'p Location,
     /// The tags, in the order in which they are written. Without a tag, the repository by digest, or the layout.
     pub tags: Vec<TagTarget>,
     /// Type, digest and size of the manifest.
     pub descriptor: &'p Descriptor,
-    /// Its exact bytes.
+    /// The manifest's exact bytes.
     pub bytes: &'p Bytes,
-    /// The manifests that it refers to, in levels: a level is written when those before it are. The blobs of manifests that
-    /// were there before are not looked for.
+    /// The manifest's descendants in levels, written one level after another. The blobs of manifests that the target
+    /// already has are not checked.
     pub children: &'p [Vec<SourceManifest>],
-    /// Whether every tag that was written must read back.
+    /// Whether to wait until every written tag resolves to the manifest.
     pub wait: bool,
 }
 
@@ -28,36 +28,35 @@ pub(crate) struct Publication<'p> {
 pub(crate) struct TagTarget {
     /// The tag.
     pub location: Location,
-    /// What it points at, `None` if that was not looked up. A tag that points at the manifest already is not written, which
-    /// immutable tags need.
+    /// The digest that the tag points at; the outer `None` if it was not looked up. A tag that points at the manifest
+    /// already is not written, because writing an immutable tag fails.
     pub current: Option<Result<Option<Digest>, Error>>,
-    /// What it must point at, or the manifest already.
+    /// The precondition. A tag that points at the manifest already need not meet it.
     pub if_match: Option<IfMatch>,
 }
 
 impl TagTarget {
-    /// A tag of which is known what it points at.
+    /// Returns a tag whose current digest was looked up.
     pub(crate) fn new(location: Location, current: Result<Option<Digest>, Error>) -> Self {
         Self { location, current: Some(current), if_match: None }
     }
 
-    /// A tag of which is not known what it points at.
+    /// Returns a tag whose current digest was not looked up.
     pub(crate) fn unread(location: Location) -> Self {
         Self { location, current: None, if_match: None }
     }
 
-    /// Why it is not known what it points at, if it was looked up.
-    pub(super) fn unknown(&self) -> Option<&Error> {
+    /// Returns the error of looking up the tag, if that failed.
+    pub(super) fn lookup_error(&self) -> Option<&Error> {
         self.current.as_ref().and_then(|current| current.as_ref().err())
     }
 
-    /// Whether it is known to point at a digest.
-    pub(crate) fn is_at(&self, digest: &Digest) -> bool {
+    /// Whether the tag is known to point at a digest.
+    pub(crate) fn points_at(&self, digest: &Digest) -> bool {
         matches!(&self.current, Some(Ok(Some(current))) if current == digest)
     }
 
-    /// What becomes of it. A tag of which is not known what it points at is written, and the answer to that says what is
-    /// wrong.
+    /// Predicts the outcome. A tag whose lookup failed is written as well, so that the write reports what is wrong.
     pub(super) fn predicted(&self, digest: &Digest) -> TagOutcome {
         match &self.current {
             Some(Ok(Some(current))) if current == digest => TagOutcome::Unchanged,
@@ -68,53 +67,53 @@ impl TagTarget {
     }
 
     fn report(&self, outcome: TagOutcome) -> TagReport {
-        let was = self.current.as_ref().and_then(|current| current.as_ref().ok()?.clone());
-        TagReport { location: self.location.clone(), outcome, was }
+        let previous = self.current.as_ref().and_then(|current| current.as_ref().ok()?.clone());
+        TagReport { location: self.location.clone(), outcome, previous }
     }
 }
 
-/// What was published, or would be.
+/// The result of a publication, predicted in a dry run.
 #[derive(Debug, Clone)]
 #[non_exhaustive]
 pub struct PublishReport {
     /// Type, digest and size of the manifest.
     pub descriptor: Descriptor,
-    /// What became of each tag, the target's first.
+    /// The outcome for each tag, the target's first.
     pub tags: Vec<TagReport>,
 }
 
-/// What became of a tag.
+/// A tag and its outcome.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct TagReport {
     /// The tag.
     pub location: Location,
-    /// What became of it.
+    /// The outcome.
     pub outcome: TagOutcome,
-    /// What it pointed at before, where that is known.
-    pub was: Option<Digest>,
+    /// The digest that the tag pointed at before, if known.
+    pub previous: Option<Digest>,
 }
 
-/// What became of a tag.
+/// The outcome of publishing a tag.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum TagOutcome {
-    /// It did not exist before.
+    /// The tag was written and did not exist before.
     Created,
-    /// It pointed at something else before.
+    /// The tag was written and pointed at another digest before.
     Updated,
-    /// It was written, and not looked at before.
+    /// The tag was written; its previous digest is unknown.
     Written,
-    /// It pointed at the manifest already.
+    /// The tag pointed at the manifest already.
     Unchanged,
-    /// It was not written.
+    /// The tag was not written.
     Failed,
-    /// The answer was lost, and the registry cannot be asked.
+    /// The response was lost, and reading the tag failed.
     Unknown,
 }
 
 impl TagOutcome {
-    /// Whether it was written.
+    /// Whether the tag was written.
     #[must_use]
     pub fn is_written(self) -> bool {
         matches!(self, Self::Created | Self::Updated | Self::Written)
@@ -124,27 +123,27 @@ impl TagOutcome {
 impl PublishReport {
     /// Whether any tag was written.
     #[must_use]
-    pub fn has_moved(&self) -> bool {
+    pub fn has_written_tags(&self) -> bool {
         self.tags.iter().any(|tag| tag.outcome.is_written())
     }
 }
 
-/// What was written before it failed, and why it failed.
+/// A failed publication: why it failed, and what was written before.
 #[derive(Debug)]
 #[non_exhaustive]
 pub struct PublishError {
     /// The target that was not written.
     pub target: Location,
-    /// Type, digest and size of what the target should point at.
+    /// Type, digest and size of the manifest that the target should point at.
     pub descriptor: Descriptor,
-    /// Why; never empty.
+    /// Why the publication failed; never empty.
     pub errors: Vec<Error>,
-    /// What became of each tag.
+    /// The outcome for each tag.
     pub tags: Vec<TagReport>,
 }
 
 impl<'p> Publication<'p> {
-    /// A publication without a tag, to be completed.
+    /// Returns a publication without tags.
     pub(crate) fn new(
         target: &'p Location,
         descriptor: &'p Descriptor,
@@ -154,9 +153,9 @@ impl<'p> Publication<'p> {
         Self { target, tags: Vec::new(), descriptor, bytes, children, wait: false }
     }
 
-    /// Checks the preconditions, as far as it is known what the tags point at.
+    /// Checks the preconditions of the tags whose current digests are known.
     pub(super) fn check(&self) -> Result<(), Error> {
-        self.tags.iter().filter(|tag| !tag.is_at(&self.descriptor.digest)).try_for_each(|tag| {
+        self.tags.iter().filter(|tag| !tag.points_at(&self.descriptor.digest)).try_for_each(|tag| {
             match (&tag.if_match, &tag.current) {
                 (Some(if_match), Some(Ok(current))) => if_match.check(&tag.location.to_string(), current.as_ref()),
                 _ => Ok(()),
@@ -164,12 +163,12 @@ impl<'p> Publication<'p> {
         })
     }
 
-    /// What would become of each tag.
+    /// Predicts the outcome for each tag.
     pub(super) fn predicted(&self) -> PublishReport {
         self.report(|tag| tag.predicted(&self.descriptor.digest))
     }
 
-    /// The report of a publication that has not written a tag yet.
+    /// Returns the report of a publication that has not written a tag yet.
     pub(super) fn unwritten(&self) -> PublishReport {
         self.report(|_| TagOutcome::Failed)
     }
@@ -179,16 +178,16 @@ impl<'p> Publication<'p> {
         PublishReport { descriptor: self.descriptor.clone(), tags }
     }
 
-    /// The error of a publication that has not written a tag.
+    /// Returns the error of a publication that has not written a tag.
     pub(crate) fn failed_before(&self, errors: Vec<Error>) -> PublishError {
         self.failed(errors, self.unwritten())
     }
 
     pub(super) fn failed(&self, errors: Vec<Error>, report: PublishReport) -> PublishError {
-        // An archive replaces its target file at the end of a run, which was not reached.
+        // A failed run never replaces the target file of an archive, so its tags are not written.
         let is_archive = matches!(self.target, Location::Layout(layout) if layout.archive);
         if is_archive {
-            return PublishError { errors, ..PublishError::of_archive(self.target, report, None) };
+            return PublishError { errors, ..PublishError::uncommitted(self.target, report, None) };
         }
         let PublishReport { descriptor, tags } = report;
         PublishError { target: self.target.clone(), descriptor, errors, tags }
@@ -196,9 +195,9 @@ impl<'p> Publication<'p> {
 }
 
 impl PublishError {
-    /// The archive was assembled, and did not replace its target file.
+    /// Returns the error of an archive that was assembled but did not replace its target file.
     #[must_use]
-    pub(crate) fn of_archive(target: &Location, report: PublishReport, error: Option<Error>) -> Self {
+    pub(crate) fn uncommitted(target: &Location, report: PublishReport, error: Option<Error>) -> Self {
         let PublishReport { descriptor, mut tags } = report;
         tags.iter_mut().for_each(|tag| tag.outcome = TagOutcome::Failed);
         Self { target: target.clone(), descriptor, errors: error.into_iter().collect(), tags }
@@ -218,8 +217,8 @@ impl fmt::Display for PublishError {
         reasons.sort_unstable();
         reasons.dedup();
         f.write_str(&reasons.join("\n  "))?;
-        let tags = |state: fn(TagOutcome) -> bool| {
-            let tags = self.tags.iter().filter(|tag| state(tag.outcome));
+        let tags = |has_state: fn(TagOutcome) -> bool| {
+            let tags = self.tags.iter().filter(|tag| has_state(tag.outcome));
             tags.map(|tag| tag.location.to_string()).collect::<Vec<_>>().join(", ")
         };
         let unwritten = |outcome| outcome == TagOutcome::Failed;
@@ -238,7 +237,7 @@ impl fmt::Display for PublishError {
 }
 
 impl std::error::Error for PublishError {
-    /// The first of the errors.
+    /// Returns the first error.
     fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
         self.errors.first().map(|error| error as _)
     }
@@ -267,7 +266,7 @@ mod tests {
     }
 
     #[test]
-    fn what_would_become_of_each_tag() {
+    fn outcomes_are_predicted_from_what_tags_point_at() {
         let (new, old) = (Digest::sha256(b"new"), Digest::sha256(b"old"));
         let known = [
             (Some(Ok(Some(new.clone()))), TagOutcome::Unchanged, Some(new)),
@@ -290,7 +289,11 @@ mod tests {
             let expected: Vec<TagReport> = known
                 .iter()
                 .enumerate()
-                .map(|(n, (_, outcome, was))| TagReport { location: location(n), outcome: *outcome, was: was.clone() })
+                .map(|(n, (_, outcome, previous))| TagReport {
+                    location: location(n),
+                    outcome: *outcome,
+                    previous: previous.clone(),
+                })
                 .collect();
             let report = publication.predicted();
             assert_eq!((&report.tags, &report.descriptor), (&expected, &descriptor));
@@ -301,18 +304,18 @@ mod tests {
     }
 
     #[test]
-    fn preconditions_are_of_one_tag_each() {
+    fn a_precondition_applies_to_its_tag_only() {
         let (new, old) = (Digest::sha256(b"new"), Digest::sha256(b"old"));
         let (target, descriptor) = (at("r.io/a:0"), descriptor());
         let tag = |current: Option<Result<Option<&Digest>, Error>>, if_match: Option<IfMatch>| {
             let current = current.map(|current| current.map(|digest| digest.cloned()));
             TagTarget { location: at("r.io/a:0"), current, if_match }
         };
-        let (nothing, is_old) = (|| Some(IfMatch::Nothing), || Some(IfMatch::Digest(Digest::sha256(b"old"))));
-        for (tag, holds) in [
-            (tag(Some(Ok(None)), nothing()), true),
-            (tag(Some(Ok(Some(&old))), nothing()), false),
-            (tag(Some(Ok(Some(&new))), nothing()), true),
+        let (is_missing, is_old) = (|| Some(IfMatch::Missing), || Some(IfMatch::Digest(Digest::sha256(b"old"))));
+        for (tag, is_met) in [
+            (tag(Some(Ok(None)), is_missing()), true),
+            (tag(Some(Ok(Some(&old))), is_missing()), false),
+            (tag(Some(Ok(Some(&new))), is_missing()), true),
             (tag(Some(Ok(Some(&old))), is_old()), true),
             (tag(Some(Ok(None)), is_old()), false),
             (tag(Some(Err(failure("x", "no"))), is_old()), true),
@@ -322,16 +325,16 @@ mod tests {
             let other = TagTarget::new(at("r.io/a:1"), Ok(Some(old.clone())));
             for tags in [vec![tag.clone(), other.clone()], vec![other, tag.clone()]] {
                 let checked = publication(&target, tags, &descriptor).check();
-                assert_eq!(checked.is_ok(), holds, "{tag:?}");
+                assert_eq!(checked.is_ok(), is_met, "{tag:?}");
                 assert!(checked.err().is_none_or(|error| error.is_changed() && error.subject() == "r.io/a:0"));
             }
         }
     }
 
     #[test]
-    fn a_tag_has_moved_if_it_was_written() {
+    fn only_written_tags_count_as_a_change() {
         let (target, descriptor) = (at("r.io/a:0"), descriptor());
-        for (outcome, moved) in [
+        for (outcome, is_change) in [
             (TagOutcome::Created, true),
             (TagOutcome::Updated, true),
             (TagOutcome::Written, true),
@@ -339,16 +342,20 @@ mod tests {
             (TagOutcome::Failed, false),
             (TagOutcome::Unknown, false),
         ] {
-            let tag = |outcome| TagReport { location: target.clone(), outcome, was: None };
+            let tag = |outcome| TagReport { location: target.clone(), outcome, previous: None };
             let tags = vec![tag(TagOutcome::Unchanged), tag(outcome)];
-            assert_eq!(PublishReport { descriptor: descriptor.clone(), tags }.has_moved(), moved, "{outcome:?}");
+            assert_eq!(
+                PublishReport { descriptor: descriptor.clone(), tags }.has_written_tags(),
+                is_change,
+                "{outcome:?}"
+            );
         }
     }
 
     fn failed(outcomes: &[TagOutcome], errors: &[(&str, &str)]) -> PublishError {
         let tag = |(n, outcome): (usize, &TagOutcome)| {
             let location = at(&format!("r.io/a:{n}"));
-            TagReport { location, outcome: *outcome, was: None }
+            TagReport { location, outcome: *outcome, previous: None }
         };
         PublishError {
             target: at("r.io/a:0"),
@@ -359,7 +366,7 @@ mod tests {
     }
 
     #[test]
-    fn what_a_failure_says() {
+    fn the_message_lists_sorted_reasons_and_the_state_of_each_tag() {
         use TagOutcome::{Created, Failed, Unchanged, Unknown, Updated, Written};
         for (outcomes, errors, text) in [
             (&[Failed][..], &[("x", "no")][..], "x: no\n  no tag was written"),
@@ -386,36 +393,36 @@ mod tests {
         for (one, other) in all.iter().flat_map(|one| all.map(|other| (*one, other))) {
             let text = failed(&[one, other], &[("x", "no")]).to_string();
             let (_, last) = text.rsplit_once('\n').unwrap();
-            let times = usize::from((one, other) != (Failed, Failed));
-            assert!(["r.io/a:0", "r.io/a:1"].iter().all(|tag| last.matches(tag).count() == times), "{text}");
+            let count = usize::from((one, other) != (Failed, Failed));
+            assert!(["r.io/a:0", "r.io/a:1"].iter().all(|tag| last.matches(tag).count() == count), "{text}");
         }
     }
 
     #[test]
-    fn an_archive_that_failed_has_nothing() {
+    fn a_failed_archive_reports_all_its_tags_as_not_written() {
         let outcomes = [TagOutcome::Created, TagOutcome::Unchanged, TagOutcome::Unknown];
         for (target, kept) in [("r.io/a:0", true), ("oci:dir:0", true), ("oci-archive:a.tar:0", false)] {
             let (target, descriptor) = (at(target), descriptor());
             let report = || PublishReport { descriptor: descriptor.clone(), tags: failed(&outcomes, &[]).tags };
             let error = publication(&target, Vec::new(), &descriptor).failed(vec![failure("x", "no")], report());
-            let found: Vec<TagOutcome> = error.tags.iter().map(|tag| tag.outcome).collect();
-            assert_eq!(found, if kept { outcomes } else { [TagOutcome::Failed; 3] }, "{target}");
+            let reported: Vec<TagOutcome> = error.tags.iter().map(|tag| tag.outcome).collect();
+            assert_eq!(reported, if kept { outcomes } else { [TagOutcome::Failed; 3] }, "{target}");
             assert!(error.to_string().starts_with(&format!("cannot push {target}: x: no\n")), "{error}");
-            let unfinished = PublishError::of_archive(&target, report(), Some(failure("x", "no")));
-            assert_eq!(unfinished.to_string(), format!("cannot push {target}: x: no\n  no tag was written"));
+            let uncommitted = PublishError::uncommitted(&target, report(), Some(failure("x", "no")));
+            assert_eq!(uncommitted.to_string(), format!("cannot push {target}: x: no\n  no tag was written"));
         }
     }
 
     #[test]
-    fn changed_is_what_others_wrote_and_nothing_else() {
-        let changed = || IfMatch::Nothing.check("r.io/a:0", Some(&Digest::sha256(b"old"))).unwrap_err();
-        let mut unsettled = registry::Error::stopped("r.io/a:0", StopReason::Deadline);
-        unsettled.kind = ErrorKind::OutcomeUnknown(Box::new(unsettled.kind));
+    fn is_changed_requires_every_error_to_be_a_failed_precondition() {
+        let changed = || IfMatch::Missing.check("r.io/a:0", Some(&Digest::sha256(b"old"))).unwrap_err();
+        let mut unknown = registry::Error::stopped("r.io/a:0", StopReason::Deadline);
+        unknown.kind = ErrorKind::OutcomeUnknown(Box::new(unknown.kind));
         for (errors, expected) in [
             (vec![changed()], true),
             (vec![failure("x", "no")], false),
             (vec![changed(), failure("x", "no")], false),
-            (vec![unsettled.into()], false),
+            (vec![unknown.into()], false),
         ] {
             let error = PublishError { errors, ..failed(&[TagOutcome::Failed], &[]) };
             assert_eq!(error.is_changed(), expected, "{error}");

@@ -8,8 +8,9 @@ use super::{Error, PublishError, PublishReport, Run, TagOutcome};
 use crate::event::Step;
 
 impl Run {
-    /// Publishes a manifest: its children, then the tags in their order, one after another (some registries fail when two
-    /// tags of one manifest are written at once). A dry run reports all that would fail, or what would become of each tag.
+    /// Publishes a manifest: its children, then its tags one after another, because some registries fail when two tags
+    /// of one manifest are written concurrently. A dry run reports every predicted failure, or the predicted outcome
+    /// for each tag.
     pub(crate) async fn publish(
         &self,
         publication: &Publication<'_>,
@@ -34,11 +35,11 @@ impl Run {
         Ok(report)
     }
 
-    /// What is wrong before anything is written. Preconditions are checked once more just before each tag is written.
+    /// Checks a publication before any write. Preconditions are checked again just before each tag is written.
     fn check(&self, publication: &Publication<'_>) -> Vec<Error> {
         let mut errors = Vec::new();
         if self.is_dry {
-            errors.extend(publication.tags.iter().filter_map(TagTarget::unknown).cloned());
+            errors.extend(publication.tags.iter().filter_map(TagTarget::lookup_error).cloned());
         }
         errors.extend(publication.check().err());
         if self.is_dry {

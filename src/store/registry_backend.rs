@@ -7,7 +7,7 @@ use super::backend::{Backend, Prepared};
 use super::blob_source::{BlobSource, BlobStream, open_verified};
 use super::{Error, IfMatch};
 use crate::image::{Descriptor, Digest, Fetched, Location, Reference, UntrustedText};
-use crate::registry::{self, Client, FoundBlob, Mounting, Session, blob_name};
+use crate::registry::{self, BlobInfo, Client, MountOutcome, UploadSession, blob_name};
 
 /// A repository in a registry, with the tag or digest of a reference.
 pub(super) struct RegistryBackend<'a> {
@@ -62,15 +62,15 @@ impl Backend for RegistryBackend<'_> {
     }
 
     async fn list_referrers(&self, subject: &Digest, _: &[Descriptor]) -> Result<bool, Error> {
-        // A registry that has a list updates it when a referrer is pushed.
+        // A registry with a referrers API updates the list when a referrer is pushed.
         Ok(self.client.referrers(self.reference, subject).await?.is_some())
     }
 
-    async fn find_blob(&self, blob: &Descriptor) -> Result<FoundBlob, Error> {
+    async fn find_blob(&self, blob: &Descriptor) -> Result<BlobInfo, Error> {
         Ok(self.client.find_blob(self.reference, blob).await?)
     }
 
-    async fn find_manifest(&self, manifest: &Descriptor) -> Result<FoundBlob, Error> {
+    async fn find_manifest(&self, manifest: &Descriptor) -> Result<BlobInfo, Error> {
         Ok(self.client.find_manifest(self.reference, manifest).await?)
     }
 
@@ -94,8 +94,8 @@ impl Backend for RegistryBackend<'_> {
     async fn prepare_blob(&self, from: &Location, blob: &Descriptor) -> Result<Prepared, Error> {
         match from.reference().filter(|_| self.mounts_from(from)) {
             Some(from) => Ok(match self.client.mount_blob(from, self.reference, blob).await? {
-                Mounting::Mounted => Prepared::Mounted,
-                Mounting::Refused(session) => Prepared::Missing(session),
+                MountOutcome::Mounted => Prepared::Mounted,
+                MountOutcome::Refused(session) => Prepared::Missing(session),
             }),
             None if self.client.has_blob(self.reference, blob).await? => Ok(Prepared::Existing),
             None => Ok(Prepared::Missing(None)),
@@ -106,13 +106,13 @@ impl Backend for RegistryBackend<'_> {
         &self,
         blob: &Descriptor,
         source: &dyn BlobSource,
-        session: Option<Session>,
+        session: Option<UploadSession>,
     ) -> Result<(), Error> {
         let open = || -> BoxFuture<'_, Result<registry::BlobStream, registry::Error>> {
             let opening = async {
                 let opened = open_verified(source, blob_name(self.reference, blob), blob).await;
                 let stream = opened.map_err(Error::into_registry)?;
-                Ok(stream.map(|piece| piece.map_err(Error::into_registry)).boxed())
+                Ok(stream.map(|chunk| chunk.map_err(Error::into_registry)).boxed())
             };
             opening.boxed()
         };
@@ -150,7 +150,7 @@ fn untrusted(names: Vec<String>) -> Vec<UntrustedText> {
     names.into_iter().map(UntrustedText::from).collect()
 }
 
-/// A blob of a repository.
+/// A blob in a repository.
 struct RegistryBlob<'a> {
     client: &'a Client,
     repository: &'a Reference,
@@ -161,10 +161,10 @@ struct RegistryBlob<'a> {
 impl BlobSource for RegistryBlob<'_> {
     async fn open(&self) -> Result<BlobStream, Error> {
         let stream = self.client.open_blob(self.repository, self.blob).await?;
-        Ok(stream.map(|piece| piece.map_err(Error::from)).boxed())
+        Ok(stream.map(|chunk| chunk.map_err(Error::from)).boxed())
     }
 
-    fn is_lasting(&self) -> bool {
+    fn is_local(&self) -> bool {
         false
     }
 }

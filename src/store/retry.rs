@@ -1,10 +1,10 @@
 use super::Error;
 use crate::registry::Client;
 
-/// Waits before a blob is read or written again, as often and as long as requests are sent again.
+/// Waits before a blob is read or written again. Uses the client's retry limit and delays.
 ///
 /// # Errors
-/// The error itself, if another try is of no use or was the last one.
+/// `error` itself, if it is not transient or the last retry failed.
 pub(super) async fn wait_before_retry(client: &Client, error: Error, failed: &mut u32) -> Result<(), Error> {
     if !error.is_transient() {
         return Err(error);

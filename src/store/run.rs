@@ -1,4 +1,4 @@
-//! Writes of a run: blobs, manifests and tags, or in a dry run what they would be.
+//! The writes of a run: blobs, manifests and tags; only predicted in a dry run.
 
 use std::sync::Arc;
 
@@ -9,25 +9,25 @@ use crate::event::Step;
 use crate::image::{Descriptor, Digest, Location};
 use crate::single_flight::SingleFlight;
 
-/// The executor of a run of jobs. It knows what is in target repositories, so that no job asks or sends what an earlier one
-/// did. In a dry run it writes nothing, and reports what it would do as far as that can be known.
+/// Executes the writes of a run of jobs. Remembers the content of target repositories, so that jobs do not repeat each
+/// other's requests. A dry run only predicts the writes, as far as possible without writing.
 pub(crate) struct Run {
     pub(super) store: Store,
     pub(super) is_dry: bool,
-    /// Whether a child manifest was there before.
+    /// Whether a child manifest existed before the run.
     pub(super) children: SingleFlight<ContentKey, bool, Error>,
     pub(super) blobs: SingleFlight<ContentKey, (), Error>,
     pub(super) pushed: SingleFlight<ContentKey, (), Error>,
 }
 
-/// A repository, shared by the keys of all its content, and a digest.
+/// A repository and a digest. All keys of a repository share its location.
 pub(super) type ContentKey = (Arc<Location>, Digest);
 
-/// Called with each part of a target that is in place, or would be.
+/// Called with each completed part of a target, or each predicted part in a dry run.
 pub(crate) type OnStep<'a> = &'a (dyn Fn(Step) + Sync);
 
 impl Run {
-    /// A run that writes with `store`, or that writes nothing.
+    /// Returns a run that writes with `store`, or only predicts writes if `is_dry`.
     #[must_use]
     pub(crate) fn new(store: &Store, is_dry: bool) -> Self {
         let store = store.clone();
@@ -48,8 +48,7 @@ impl Run {
         self.is_dry
     }
 
-    /// Ends the run: moves the archives that were written to their target files. Without this the existing archives
-    /// stay.
+    /// Ends the run: moves the written archives to their target files. Without this call, the existing files stay.
     pub(crate) async fn commit(&self) -> Result<(), Error> {
         if self.is_dry { Ok(()) } else { self.store.commit().await }
     }
@@ -65,7 +64,7 @@ impl Run {
         if self.is_dry { Ok(()) } else { self.store.push_manifest(at, descriptor, bytes, if_match).await }
     }
 
-    /// Makes referrers known; see [`Store::list_referrers`].
+    /// Adds referrers to the list of a subject; see [`Store::list_referrers`].
     pub(crate) async fn list_referrers(
         &self,
         to: &Location,
@@ -75,7 +74,7 @@ impl Run {
         if self.is_dry { Ok(()) } else { self.store.list_referrers(to, subject, referrers).await }
     }
 
-    /// Deletes a tag, or a manifest with every tag of it; see [`Store::delete`].
+    /// Deletes a tag, or a manifest with all its tags; see [`Store::delete`].
     pub(crate) async fn delete(&self, at: &Location) -> Result<(), Error> {
         if self.is_dry { Ok(()) } else { self.store.delete(at).await }
     }

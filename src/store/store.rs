@@ -11,15 +11,15 @@ use super::open_files::OpenFiles;
 use super::registry_backend::RegistryBackend;
 use super::{Error, IfMatch};
 use crate::image::{Descriptor, Digest, Fetched, Location, MAX_CONFIG, UntrustedText};
-use crate::registry::{Client, FoundBlob, PushIntent};
+use crate::registry::{BlobInfo, Client, PushIntent};
 
-/// Blobs in transfer at once, at most; each takes a connection at both ends.
+/// The maximum number of concurrent blob transfers; each needs a connection at both ends.
 const MAX_TRANSFERS: usize = 16;
 
-/// What jobs read from and write to: the registries that a client reaches, and the layouts and archives of this machine.
-/// Cheap to clone; clones share what they have open.
+/// Reads and writes registries through a client, and layouts and archives on this machine. Cheap to clone; clones share
+/// open layouts and archives.
 ///
-/// A store that has read an archive does not write it: it would be replaced while it is a source.
+/// A store that has read an archive refuses to write it, because writing would replace a file that is a source.
 ///
 /// ```
 /// use manifest_tool::registry::{Client, ClientConfig};
@@ -40,14 +40,14 @@ pub struct Store(Arc<Shared>);
 struct Shared {
     client: Client,
     files: OpenFiles,
-    /// Bounds the blobs in transfer.
+    /// Limits concurrent blob transfers.
     transfers: Arc<Semaphore>,
-    /// Bounds the writes in flight, of whatever kind; see [`Store::write_permit`].
+    /// Limits concurrent writes of blobs, manifests and tags; see [`Store::write_permit`].
     writes: Semaphore,
 }
 
 impl Store {
-    /// A store over the registries that a client reaches, and the layouts of this machine.
+    /// Returns a store for the registries of a client, and for layouts and archives on this machine.
     #[must_use]
     pub fn new(client: Client) -> Self {
         let transfers = Arc::new(Semaphore::new(MAX_TRANSFERS.min(client.concurrency())));
@@ -55,14 +55,14 @@ impl Store {
         Self(Arc::new(Shared { client, files, transfers, writes: Semaphore::new(writes) }))
     }
 
-    /// The client of the registries.
+    /// Returns the registry client.
     #[must_use]
     pub fn client(&self) -> &Client {
         &self.0.client
     }
 
-    /// Announces that a location will be written to: until the result is dropped, reads in its repository use the token
-    /// that writes need.
+    /// Announces writes to a location: until the returned intent is dropped, reads in its repository use the token that
+    /// writes need.
     #[must_use]
     pub(crate) fn will_push(&self, at: &Location) -> Option<PushIntent> {
         at.reference().map(|reference| self.client().will_push(reference))
@@ -75,74 +75,74 @@ impl Store {
         }
     }
 
-    /// Waits until fewer than `concurrency` writes are in flight. Each takes 20 to 40 KB, and there may be a hundred
-    /// thousand; what waits here is small, if the write itself is boxed.
+    /// Waits until fewer than `concurrency` writes are running. A running write takes 20 to 40 KB, and a run may have a
+    /// hundred thousand; a waiting write is small if its future is boxed.
     pub(super) async fn write_permit(&self) -> Option<SemaphorePermit<'_>> {
         self.0.writes.acquire().await.ok()
     }
 
-    /// Waits for one of at most 16 transfers at once, or `concurrency` if that is less.
+    /// Waits for a transfer permit. At most 16 are in use concurrently, or `concurrency` if that is less.
     pub(super) async fn transfer_permit(&self) -> Option<SemaphorePermit<'_>> {
         self.0.transfers.acquire().await.ok()
     }
 
-    /// Fetches a manifest by tag, name or digest, verified.
+    /// Fetches and verifies a manifest by tag, name or digest.
     ///
     /// # Errors
-    /// It does not exist ([`Error::is_missing`]), cannot be read, or is not a manifest.
+    /// The manifest does not exist ([`Error::is_missing`]), cannot be read, or is not valid.
     pub async fn fetch_manifest(&self, at: &Location) -> Result<Fetched, Error> {
         self.backend(at).fetch_manifest().await
     }
 
-    /// Fetches what a tag or name points at now, `None` if it does not exist.
+    /// Fetches the manifest that a tag or name currently points at; `None` if it does not exist.
     ///
     /// # Errors
-    /// It exists and cannot be read.
+    /// The manifest cannot be read.
     pub async fn fetch_current(&self, at: &Location) -> Result<Option<Fetched>, Error> {
         self.backend(at).fetch_current().await
     }
 
-    /// Fetches the manifest that a descriptor names, from the same repository or layout.
+    /// Fetches the manifest of a descriptor from its parent's repository or layout.
     ///
     /// # Errors
-    /// As [`Self::fetch_manifest`], and a manifest of another size or type than the descriptor says.
+    /// The errors of [`Self::fetch_manifest`], or the manifest's size or type differs from the descriptor.
     pub async fn fetch_child(&self, parent: &Location, child: &Descriptor) -> Result<Fetched, Error> {
         self.backend(parent).fetch_child(child).await
     }
 
-    /// Fetches a config of at most 8 MiB, verified.
+    /// Fetches and verifies a config of at most 8 MiB.
     ///
     /// # Errors
-    /// It is missing ([`Error::is_missing_content`]), too long, or other bytes than the descriptor names.
-    pub async fn fetch_config(&self, of: &Location, config: &Descriptor) -> Result<Bytes, Error> {
-        self.fetch_blob(of, config, MAX_CONFIG).await
+    /// The config is missing ([`Error::is_missing_content`]), too large, or does not match its descriptor.
+    pub async fn fetch_config(&self, at: &Location, config: &Descriptor) -> Result<Bytes, Error> {
+        self.fetch_blob(at, config, MAX_CONFIG).await
     }
 
-    /// Fetches a blob of at most `limit` bytes, such as the statement of an attestation, verified.
+    /// Fetches and verifies a blob of at most `limit` bytes, such as the statement of an attestation.
     ///
     /// # Errors
-    /// As [`Self::fetch_config`].
-    pub async fn fetch_blob(&self, of: &Location, blob: &Descriptor, limit: u64) -> Result<Bytes, Error> {
-        self.backend(of).fetch_blob(blob, limit).await
+    /// The blob is missing ([`Error::is_missing_content`]), too large, or does not match its descriptor.
+    pub async fn fetch_blob(&self, at: &Location, blob: &Descriptor, limit: u64) -> Result<Bytes, Error> {
+        self.backend(at).fetch_blob(blob, limit).await
     }
 
-    /// The digest that a tag, a name or a digest stands for.
+    /// Resolves a tag, name or digest to a digest.
     ///
     /// # Errors
-    /// As [`Self::fetch_manifest`].
+    /// The errors of [`Self::fetch_manifest`].
     pub async fn digest(&self, at: &Location) -> Result<Digest, Error> {
         self.backend(at).digest().await
     }
 
-    /// The digests that several locations stand for, in their order; see [`Self::digest`].
+    /// Resolves several locations to digests, in the given order; see [`Self::digest`].
     pub(crate) async fn digests(&self, all: impl IntoIterator<Item = &Location>) -> Vec<Result<Digest, Error>> {
         join_all(all.into_iter().map(|at| self.digest(at))).await
     }
 
-    /// Lists the tags of a repository, or the names in a layout, at most `limit`.
+    /// Lists at most `limit` tags of a repository, or names in a layout.
     ///
     /// # Errors
-    /// The registry's answer, or the layout cannot be read.
+    /// The registry refuses the request, or the layout cannot be read.
     pub async fn tags(&self, at: &Location, limit: usize) -> Result<Vec<UntrustedText>, Error> {
         self.backend(at).tags(limit).await
     }
@@ -150,21 +150,22 @@ impl Store {
     /// Lists every tag of a repository, or every name in a layout.
     ///
     /// # Errors
-    /// As [`Self::tags`], and names in the list that are not valid tags.
+    /// The errors of [`Self::tags`], or the list contains names that are not valid tags.
     pub async fn every_tag(&self, at: &Location) -> Result<Vec<UntrustedText>, Error> {
         self.backend(at).every_tag().await
     }
 
-    /// What a tag or name points at now, or whether a digest is there. `None` for archives, which are written whole, and for
-    /// digests in a layout, whose blobs are looked for one by one.
+    /// Returns the digest that a tag or name currently points at, or the location's digest; `None` if it does not
+    /// exist. Also `None` for archives, which are always written whole, and for digests in a layout, which is checked
+    /// blob by blob.
     ///
     /// # Errors
-    /// It is not known: the registry's answer, or the layout cannot be read.
+    /// The registry refuses the request, or the layout cannot be read.
     pub async fn current_digest(&self, at: &Location) -> Result<Option<Digest>, Error> {
         self.backend(at).current_digest().await
     }
 
-    /// What several tags point at, in their order; see [`Self::current_digest`].
+    /// Returns the current digests of several tags, in the given order; see [`Self::current_digest`].
     pub(crate) async fn current_digests(
         &self,
         tags: impl IntoIterator<Item = impl Borrow<Location>>,
@@ -175,7 +176,8 @@ impl Store {
     /// Writes a manifest under a tag or name, or by digest.
     ///
     /// # Errors
-    /// The registry's answer, [`Error::Changed`] if the precondition is not met, or the layout cannot be written.
+    /// The registry refuses the request, the layout cannot be written, or [`Error::Changed`] if the precondition is not
+    /// met.
     pub(crate) async fn push_manifest(
         &self,
         at: &Location,
@@ -186,45 +188,45 @@ impl Store {
         self.backend(at).push_manifest(descriptor, bytes, if_match).await
     }
 
-    /// Waits until a tag reads back with a digest; in a layout it does at once.
+    /// Waits until a tag resolves to a digest. Returns immediately for a layout.
     ///
     /// # Errors
-    /// It reads back with another digest, or not at all, as often as requests are sent again.
+    /// After the last retry, the tag is still missing or resolves to another digest.
     pub(crate) async fn read_back(&self, at: &Location, digest: &Digest) -> Result<(), Error> {
         self.backend(at).read_back(digest).await
     }
 
-    /// Whether something can be written to a location, as far as that is known without writing.
+    /// Checks that a location is writable, as far as possible without writing.
     pub(super) fn check_target(&self, at: &Location) -> Result<(), Error> {
         self.backend(at).check_target()
     }
 
-    /// Deletes a tag or a name, or by digest a manifest with every tag of it. In a layout it is no longer listed; its blobs
-    /// stay.
+    /// Deletes a tag or name, or by digest a manifest with all its tags. In a layout, only removes it from index.json;
+    /// its blobs stay.
     ///
     /// # Errors
-    /// It does not exist, or [`Error::is_unsupported`] if the registry does not delete it.
+    /// The reference does not exist, or [`Error::is_unsupported`] if the registry does not support deletion.
     pub async fn delete(&self, at: &Location) -> Result<(), Error> {
         self.backend(at).delete().await
     }
 
-    /// Looks for a blob, to read it. The error is [`Error::is_missing_content`] if it is not there.
-    pub(crate) async fn find_blob(&self, at: &Location, blob: &Descriptor) -> Result<FoundBlob, Error> {
+    /// Checks that a blob can be read. The error of a missing blob is [`Error::is_missing_content`].
+    pub(crate) async fn find_blob(&self, at: &Location, blob: &Descriptor) -> Result<BlobInfo, Error> {
         self.backend(at).find_blob(blob).await
     }
 
-    /// Looks for a manifest of any type, as [`Self::find_blob`] does.
-    pub(crate) async fn find_manifest(&self, at: &Location, manifest: &Descriptor) -> Result<FoundBlob, Error> {
+    /// Checks that a manifest of any type can be read. The error of a missing one is [`Error::is_missing_content`].
+    pub(crate) async fn find_manifest(&self, at: &Location, manifest: &Descriptor) -> Result<BlobInfo, Error> {
         self.backend(at).find_manifest(manifest).await
     }
 
-    /// Renames the archives that were written to their targets; without this the existing archives stay. Fails after a
+    /// Moves the written archives to their target files; without this call, the existing files stay. Fails after a
     /// stop.
     pub(super) async fn commit(&self) -> Result<(), Error> {
         self.0.files.commit().await
     }
 
-    /// The archives that have not replaced their target files yet, as the user spells them.
+    /// Returns the archives that have not replaced their target files yet, as the user spells them.
     pub(crate) fn uncommitted_archives(&self) -> Vec<String> {
         self.0.files.uncommitted_archives()
     }
@@ -236,7 +238,7 @@ mod tests {
     use crate::registry::{ClientConfig, StopReason};
 
     #[test]
-    fn an_archive_stays_as_it_is_after_a_stop() {
+    fn commit_fails_after_a_stop_and_leaves_no_archive() {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
         runtime.block_on(async {
             let (folder, client) = (tempfile::tempdir().unwrap(), Client::new(ClientConfig::default()));

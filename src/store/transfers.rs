@@ -1,4 +1,4 @@
-//! Reports how far each blob is.
+//! Reports the progress of blob transfers.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -12,7 +12,7 @@ use super::blob_source::{BlobSource, BlobStream};
 use crate::event::{Event, Events};
 use crate::image::{Descriptor, Digest};
 
-/// A blob whose transfer is reported, until this is dropped.
+/// A blob source that reports its progress, with the last report when it is dropped.
 pub(super) struct Transfer<'a> {
     source: Box<dyn BlobSource + 'a>,
     state: Arc<State>,
@@ -24,48 +24,47 @@ struct State {
     digest: Digest,
     size: u64,
     done: AtomicU64,
-    /// When the transfer began.
-    begun: Instant,
-    /// Milliseconds from the beginning to the last report.
+    started: Instant,
+    /// Milliseconds from the start to the last report.
     reported: AtomicU64,
 }
 
-/// The least time between two reports of a transfer; one that ends sooner has only its last report.
+/// The minimum time between two reports of a transfer. A shorter transfer has only its last report.
 const INTERVAL: Duration = Duration::from_millis(200);
 
 impl<'a> Transfer<'a> {
     pub(super) fn new(events: &Events, blob: &Descriptor, source: Box<dyn BlobSource + 'a>) -> Self {
         let (digest, size) = (blob.digest.clone(), blob.size);
         let (done, reported) = (AtomicU64::new(0), AtomicU64::new(0));
-        let (events, id, begun) = (events.clone(), fastrand::u64(..), Instant::now());
-        Self { source, state: Arc::new(State { events, id, digest, size, done, begun, reported }) }
+        let (events, id, started) = (events.clone(), fastrand::u64(..), Instant::now());
+        Self { source, state: Arc::new(State { events, id, digest, size, done, started, reported }) }
     }
 }
 
 #[async_trait]
 impl BlobSource for Transfer<'_> {
-    /// Opens the blob, and counts its bytes from 0.
+    /// Opens the blob and counts its bytes from 0 again.
     async fn open(&self) -> Result<BlobStream, Error> {
         let stream = self.source.open().await?;
         self.state.done.store(0, Ordering::Relaxed);
         let state = Arc::clone(&self.state);
-        let count = move |piece: &Result<bytes::Bytes, _>| {
-            if let Ok(piece) = piece {
-                state.done.fetch_add(piece.len() as u64, Ordering::Relaxed);
+        let count = move |chunk: &Result<bytes::Bytes, _>| {
+            if let Ok(chunk) = chunk {
+                state.done.fetch_add(chunk.len() as u64, Ordering::Relaxed);
                 state.report_if_due();
             }
         };
         Ok(stream.inspect(count).boxed())
     }
 
-    fn is_lasting(&self) -> bool {
-        self.source.is_lasting()
+    fn is_local(&self) -> bool {
+        self.source.is_local()
     }
 }
 
 impl State {
     fn report_if_due(&self) {
-        let now = u64::try_from(self.begun.elapsed().as_millis()).unwrap_or(u64::MAX);
+        let now = u64::try_from(self.started.elapsed().as_millis()).unwrap_or(u64::MAX);
         let last = self.reported.load(Ordering::Relaxed);
         if Duration::from_millis(now.saturating_sub(last)) >= INTERVAL {
             self.reported.store(now, Ordering::Relaxed);

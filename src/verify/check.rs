@@ -1,4 +1,4 @@
-//! What the entries of an index say of each other and of their images. Pure.
+//! Checks the entries of an index against each other and against their images' configs. No I/O.
 
 use std::collections::{HashMap, HashSet};
 
@@ -17,9 +17,9 @@ pub(super) fn entries(nodes: &mut [Node]) {
     for node in nodes {
         let mut problems = Vec::new();
         if node.entry.is_attestation() {
-            let of = node.entry.annotations.get(REFERENCE_DIGEST).cloned();
-            if of.as_ref().is_none_or(|of| !images.contains(&(node.parent, of.to_string()))) {
-                problems.push(Problem::Dangling { of });
+            let image = node.entry.annotations.get(REFERENCE_DIGEST).cloned();
+            if image.as_ref().is_none_or(|image| !images.contains(&(node.parent, image.to_string()))) {
+                problems.push(Problem::Dangling { image });
             }
         } else {
             if let (Some(entry), Some(config)) = (&node.entry.platform, &node.config)
@@ -39,7 +39,7 @@ pub(super) fn entries(nodes: &mut [Node]) {
     }
 }
 
-/// What a client chooses an image of an index by.
+/// The properties by which a client selects an image of an index.
 #[derive(PartialEq, Eq, Hash)]
 struct Choice {
     index: Option<usize>,
@@ -47,18 +47,18 @@ struct Choice {
     compressions: Vec<(UntrustedText, UntrustedText)>,
 }
 
-/// Nothing for what nobody chooses: what does not say what it is for, and artifacts, wherever they say that they belong.
+/// Returns the choice for a node, or `None` if clients never select it: an entry without a platform, or an artifact.
 fn choice(node: &Node) -> Option<Choice> {
     let platform = node.platform().filter(|platform| !matches!(platform.os.as_str(), "" | "unknown"))?;
     let is_artifact = |image: &ImageManifest| !media_type::is_config(&image.config.media_type);
     if node.entry.artifact_type.is_some() || node.image().is_some_and(is_artifact) {
         return None;
     }
-    let is_of_it = |(key, _): &(&UntrustedText, &UntrustedText)| key.starts_with(COMPRESSION);
-    let compressions = node.entry.annotations.iter().filter(is_of_it);
+    let is_compression = |(key, _): &(&UntrustedText, &UntrustedText)| key.starts_with(COMPRESSION);
+    let compressions = node.entry.annotations.iter().filter(is_compression);
     Some(Choice {
         index: node.parent,
-        platform: Platform { variant: platform.own_variant().into(), ..platform.clone() },
+        platform: Platform { variant: platform.normalized_variant().into(), ..platform.clone() },
         compressions: compressions.map(|(key, value)| (key.clone(), value.clone())).collect(),
     })
 }
@@ -73,18 +73,18 @@ mod tests {
         (!name.is_empty()).then(|| Platform { os_version: version.into(), ..name.parse().unwrap() })
     }
 
-    /// An entry of the index at a place, for a platform, with what its config says.
+    /// Returns an entry of the index at a position, with the platforms of the entry and of its config.
     fn node(parent: usize, name: &str, entry: &str, config: &str) -> Node {
         let descriptor = Descriptor::new("m", Digest::sha256(name.as_bytes()));
         let descriptor = Descriptor { platform: platform(entry), ..descriptor };
         Node { config: platform(config), ..Node::new(descriptor, Some(parent)) }
     }
 
-    fn attestation(of: Option<&str>) -> Node {
+    fn attestation(image: Option<&str>) -> Node {
         let mut node = node(0, "attestation", "unknown/unknown", "");
         node.entry.annotations.insert(REFERENCE_TYPE.into(), "attestation-manifest".into());
-        if let Some(of) = of {
-            node.entry.annotations.insert(REFERENCE_DIGEST.into(), Digest::sha256(of.as_bytes()).to_string().into());
+        if let Some(image) = image {
+            node.entry.annotations.insert(REFERENCE_DIGEST.into(), Digest::sha256(image.as_bytes()).to_string().into());
         }
         node
     }
@@ -97,7 +97,7 @@ mod tests {
     }
 
     #[test]
-    fn platforms_of_configs() {
+    fn an_entry_must_agree_with_the_platform_of_its_config() {
         for (entry, config, problem) in [
             ("linux/amd64", "linux/amd64", ""),
             ("linux/amd64", "linux/arm64", "platform"),
@@ -115,7 +115,7 @@ mod tests {
     }
 
     #[test]
-    fn images_for_one_platform() {
+    fn two_images_for_one_platform_are_ambiguous() {
         for (one, other, problem) in [
             ("linux/amd64", "linux/amd64", "ambiguous"),
             ("linux/arm64", "linux/arm64/v8", "ambiguous"),
@@ -130,9 +130,9 @@ mod tests {
         ] {
             assert_eq!(words(vec![node(0, "a", one, ""), node(0, "b", other, "")]), problem, "{one} {other}");
             assert_eq!(words(vec![node(0, "a", one, ""), node(0, "a", other, "")]), "", "one image, listed twice");
-            assert_eq!(words(vec![node(0, "a", one, ""), node(1, "b", other, "")]), "", "in two indexes");
+            assert_eq!(words(vec![node(0, "a", one, ""), node(1, "b", other, "")]), "", "two indexes");
         }
-        // Where an entry says nothing the config does.
+        // The config supplies the platform if the entry has none.
         assert_eq!(words(vec![node(0, "a", "", "linux/amd64"), node(0, "b", "linux/amd64", "")]), "ambiguous");
         let (one, mut other) = (node(0, "a", "linux/amd64", ""), node(0, "b", "linux/amd64", ""));
         other.entry.annotations.insert(format!("{COMPRESSION}zstd").into(), "true".into());
@@ -143,12 +143,12 @@ mod tests {
     }
 
     #[test]
-    fn attestations_of_images() {
+    fn an_attestation_must_refer_to_an_image_of_its_index() {
         let image = || node(0, "a", "linux/amd64", "");
-        for (of, problem) in [(Some("a"), ""), (Some("b"), "dangling"), (None, "dangling")] {
-            assert_eq!(words(vec![image(), attestation(of)]), problem, "{of:?}");
+        for (subject, problem) in [(Some("a"), ""), (Some("b"), "dangling"), (None, "dangling")] {
+            assert_eq!(words(vec![image(), attestation(subject)]), problem, "{subject:?}");
         }
-        assert_eq!(words(vec![attestation(Some("attestation"))]), "dangling", "of itself");
+        assert_eq!(words(vec![attestation(Some("attestation"))]), "dangling", "an attestation of itself");
         assert_eq!(words(vec![node(1, "a", "linux/amd64", ""), attestation(Some("a"))]), "dangling");
     }
 }

@@ -4,21 +4,21 @@ use crate::image::media_type::Compression;
 use crate::image::{Digest, Platform, UntrustedText};
 use crate::store::Error;
 
-/// Something that is wrong with a reference.
+/// A problem of a verified reference.
 #[derive(Debug, Clone)]
 #[non_exhaustive]
 pub struct Finding {
-    /// What the image is for, where that is known.
+    /// Platform of the image, if known.
     pub platform: Option<Platform>,
-    /// It is no image, but the attestation of one.
+    /// Whether the manifest is an attestation, not an image.
     pub is_attestation: bool,
-    /// The image or index that it is about; nothing where the reference itself cannot be read.
+    /// Digest of the affected image or index, or `None` if the reference itself cannot be read.
     pub manifest: Option<Digest>,
-    /// The part of it.
+    /// The affected part.
     pub part: ImagePart,
-    /// The digest of that part.
+    /// Digest of the affected part.
     pub digest: Option<Digest>,
-    /// What is wrong.
+    /// What is wrong with it.
     pub problem: Problem,
 }
 
@@ -26,96 +26,96 @@ pub struct Finding {
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum ImagePart {
-    /// The manifest, or what an index says of it.
+    /// The manifest, or its entry in an index.
     Manifest,
     /// The config.
     Config(Digest),
-    /// A layer, by its number from 1.
+    /// A layer, with its number counted from 1.
     Layer(usize, Digest),
-    /// A blob that an index lists in place of a manifest.
+    /// A blob that an index lists where a manifest is expected.
     Blob(Digest),
 }
 
-/// What can be wrong with a part.
+/// The kinds of problems of a part.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Problem {
-    /// It is not there.
+    /// The content is missing.
     Missing,
-    /// Its bytes are not those that its digest names, or make no sense; says what they are.
+    /// The content does not match its digest, or is malformed. Holds the reason.
     Content(UntrustedText),
-    /// It has another length than its descriptor says.
+    /// The size differs from the descriptor.
     Size {
-        /// Bytes, by the descriptor.
-        said: u64,
-        /// Bytes that there are.
-        found: u64,
+        /// Size in the descriptor, in bytes.
+        expected: u64,
+        /// Size of the content, in bytes.
+        actual: u64,
     },
-    /// It has more bytes than its descriptor says, and was not read on.
+    /// The content is longer than the descriptor declares. Reading stopped there, so its size is unknown.
     Longer {
-        /// Bytes, by the descriptor.
-        said: u64,
+        /// Size in the descriptor, in bytes.
+        expected: u64,
     },
-    /// It is of another type than its descriptor says.
+    /// The media type differs from the descriptor.
     MediaType {
-        /// The descriptor's.
-        said: UntrustedText,
-        /// What it is.
-        found: UntrustedText,
+        /// Media type in the descriptor.
+        expected: UntrustedText,
+        /// Media type of the content.
+        actual: UntrustedText,
     },
-    /// A layer is packed in another way than its media type says.
+    /// The compression of a layer differs from its media type.
     Compression {
-        /// By its media type.
-        said: Compression,
-        /// By its bytes.
-        found: Compression,
+        /// Compression in the media type.
+        expected: Compression,
+        /// Compression of the content.
+        actual: Compression,
     },
-    /// Its config says that it is for another platform.
+    /// The platform of the entry differs from the config.
     Platform {
-        /// What the index says.
+        /// Platform in the index.
         entry: Box<Platform>,
-        /// What the config says.
+        /// Platform in the config.
         config: Box<Platform>,
     },
-    /// Another image of the index is for the same platform.
+    /// Another image in the index has the same platform.
     Ambiguous {
-        /// That image.
+        /// Digest of the other image.
         other: Digest,
     },
-    /// An attestation of nothing that is in the index.
+    /// An attestation refers to an image that is not in the index.
     Dangling {
-        /// What it says that it is of.
-        of: Option<UntrustedText>,
+        /// Digest of the image in the attestation's annotation, if any.
+        image: Option<UntrustedText>,
     },
-    /// A layer that its config has under another digest.
+    /// The uncompressed digest of a layer differs from the config's `diff_ids`.
     DiffId {
-        /// The config's.
-        said: UntrustedText,
-        /// What it is when it is unpacked.
-        found: Digest,
+        /// Digest in the config.
+        expected: UntrustedText,
+        /// Digest of the uncompressed layer.
+        actual: Digest,
     },
-    /// The config has not as many layers as the manifest.
+    /// The numbers of layers in the config and in the manifest differ.
     Layers {
-        /// The config's.
+        /// Number of `diff_ids` in the config.
         config: usize,
-        /// The manifest's.
+        /// Number of layers in the manifest.
         manifest: usize,
     },
 }
 
 impl Problem {
-    /// What an error says of the content itself; nothing of the way to it.
-    pub(super) fn of(error: &Error) -> Option<Self> {
+    /// Returns the problem behind an error, or `None` for an error of the registry or network.
+    pub(super) fn from_error(error: &Error) -> Option<Self> {
         if error.is_missing_content() {
             return Some(Self::Missing);
         }
-        if let Some((said, found)) = error.sizes() {
-            return Some(Self::Size { said, found });
+        if let Some((expected, actual)) = error.sizes() {
+            return Some(Self::Size { expected, actual });
         }
         error.is_wrong_content().then(|| Self::Content(error.reason().into()))
     }
 
-    /// A word for programs.
+    /// Returns the kind of problem as it appears in JSON output.
     #[must_use]
     pub fn word(&self) -> &'static str {
         match self {
@@ -132,8 +132,8 @@ impl Problem {
 }
 
 impl Finding {
-    /// That the reference itself cannot be read.
-    pub(super) fn of_reference(problem: Problem) -> Self {
+    /// Creates the finding that the reference itself cannot be read.
+    pub(super) fn for_reference(problem: Problem) -> Self {
         Self { platform: None, is_attestation: false, manifest: None, part: ImagePart::Manifest, digest: None, problem }
     }
 }
@@ -141,19 +141,31 @@ impl Finding {
 impl fmt::Display for Problem {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Missing => f.write_str("it is not there"),
+            Self::Missing => f.write_str("not found"),
             Self::Content(reason) => reason.fmt(f),
-            Self::Size { said, found } => write!(f, "it has {found} bytes, its descriptor says {said}"),
-            Self::Longer { said } => write!(f, "it has more than the {said} bytes that its descriptor says"),
-            Self::MediaType { said, found } => write!(f, "it is {found}, its descriptor says {said}"),
-            Self::Compression { said, found } => write!(f, "it is {found}, its media type says {said}"),
-            Self::Platform { entry, config } => write!(f, "the index says {entry}, its config {config}"),
+            Self::Size { expected, actual } => {
+                write!(f, "it has {actual} bytes, but its descriptor declares {expected}")
+            }
+            Self::Longer { expected } => {
+                write!(f, "it has more than the {expected} bytes that its descriptor declares")
+            }
+            Self::MediaType { expected, actual } => write!(f, "it is {actual}, but its descriptor declares {expected}"),
+            Self::Compression { expected, actual } => {
+                write!(f, "it is {actual}, but its media type declares {expected}")
+            }
+            Self::Platform { entry, config } => {
+                write!(f, "the index declares {entry}, but its config declares {config}")
+            }
             Self::Ambiguous { other } => write!(f, "{other} is for the same platform"),
-            Self::Dangling { of: Some(of) } => write!(f, "an attestation of {of}, which is no image of the index"),
-            Self::Dangling { of: None } => f.write_str("an attestation that does not say what it is of"),
-            Self::DiffId { said, found } => write!(f, "unpacked it is {found}, the config says {said}"),
+            Self::Dangling { image: Some(image) } => {
+                write!(f, "an attestation of {image}, which is not an image in the index")
+            }
+            Self::Dangling { image: None } => f.write_str("an attestation that does not name its image"),
+            Self::DiffId { expected, actual } => {
+                write!(f, "its uncompressed digest is {actual}, but the config declares {expected}")
+            }
             Self::Layers { config, manifest } => {
-                write!(f, "the config has {config} layers (diff_ids), the manifest {manifest}")
+                write!(f, "the config has {config} layers (diff_ids), but the manifest has {manifest}")
             }
         }
     }

@@ -10,50 +10,50 @@ use crate::image::{Descriptor, Digest, ImageManifest, Location, media_type};
 use crate::single_flight::SingleFlight;
 use crate::store::{Error, Store};
 
-/// Findings that are listed; an index of ten thousand images can have millions.
+/// Maximum number of reported findings, because an index of ten thousand images can have millions.
 const MAX_FINDINGS: usize = 10_000;
 
-/// What was found out about a reference.
+/// The result of verifying a reference.
 #[derive(Debug, Clone, Default)]
 #[non_exhaustive]
 pub struct Verification {
-    /// Type, digest and size of what it points at; nothing where that cannot be read.
+    /// Media type, digest and size of the manifest, or `None` if it cannot be read.
     pub descriptor: Option<Descriptor>,
-    /// Images that are not attestations.
+    /// Number of images, without attestations.
     pub images: usize,
-    /// Attestations of images.
+    /// Number of attestations.
     pub attestations: usize,
-    /// Entries that are neither image nor index nor a known kind of blob, which are looked for and not opened.
+    /// Number of entries that are neither an image, an index nor a known kind of blob. Only their existence is checked.
     pub others: usize,
-    /// Foreign layers, which are elsewhere and not looked for.
+    /// Number of foreign layers, which are stored elsewhere and not checked.
     pub foreign: usize,
-    /// Configs, layers, and blobs that an index lists, each once.
+    /// Number of distinct configs, layers and blobs that an index lists.
     pub blobs: usize,
-    /// Their bytes, as their descriptors have them.
+    /// Total size of these blobs in bytes, from their descriptors.
     pub bytes: u64,
-    /// Everything that is wrong, in the order of the index.
+    /// All problems found, in the order of the index.
     pub findings: Vec<Finding>,
-    /// What could not be checked, for the registry's or the network's reasons.
+    /// Errors of the registry or network that prevented a check.
     pub unchecked: Vec<Error>,
 }
 
 impl Verification {
-    /// Whether everything was checked without a finding.
+    /// Returns whether everything was checked without a finding.
     #[must_use]
     pub fn is_sound(&self) -> bool {
         self.findings.is_empty() && self.unchecked.is_empty()
     }
 }
 
-/// How to verify.
+/// Options of [`verify`].
 #[derive(Debug, Clone, Default)]
 pub struct VerifyOptions {
-    /// Read every layer, and compare it with its digest as it is stored and, by the config's `diff_ids`, unpacked. Defaults
-    /// to false: layers are only looked for.
+    /// Read every layer, and verify both its digest and, against the config's `diff_ids`, its uncompressed digest.
+    /// Defaults to false, which only checks that layers exist.
     pub layers: bool,
 }
 
-/// Verifies a reference: reads its manifests and configs, and looks for every blob.
+/// Verifies a reference. Reads all manifests and configs, and checks that every blob exists.
 ///
 /// ```
 /// use manifest_tool::registry::{Client, ClientConfig};
@@ -72,17 +72,17 @@ pub struct VerifyOptions {
 /// ```
 ///
 /// # Errors
-/// The reference does not exist, cannot be read or is neither an image nor an index, or the run was stopped. What is
-/// wrong with the image or index is a finding, not an error.
+/// The reference does not exist, cannot be read or is neither an image nor an index, or the run was stopped. Defects of
+/// the image or index are findings, not errors.
 pub async fn verify(store: &Store, reference: &Location, options: &VerifyOptions) -> Result<Verification, Error> {
     let layers = options.layers;
     let root = match store.fetch_manifest(reference).await {
         Ok(root) => root,
         Err(error) => {
-            let is_nothing = error.is_missing() && !error.is_lost();
-            let is_unread = is_nothing || error.is_of_other_type();
-            let Some(problem) = Problem::of(&error).filter(|_| !is_unread) else { return Err(error) };
-            return Ok(Verification { findings: vec![Finding::of_reference(problem)], ..Verification::default() });
+            let is_absent = error.is_missing() && !error.is_lost();
+            let is_unread = is_absent || error.is_of_other_type();
+            let Some(problem) = Problem::from_error(&error).filter(|_| !is_unread) else { return Err(error) };
+            return Ok(Verification { findings: vec![Finding::for_reference(problem)], ..Verification::default() });
         }
     };
     let verifier = Verifier {
@@ -96,8 +96,11 @@ pub async fn verify(store: &Store, reference: &Location, options: &VerifyOptions
     let descriptor = root.descriptor.clone();
     let (mut nodes, mut unchecked) = manifests::read(&verifier, root).await;
     let first_occurrences = first_occurrences(&nodes);
-    // Futures of places: those of nodes could not be sent to another thread.
-    let check = async |place: usize| match nodes.get(place).filter(|_| first_occurrences.get(place) == Some(&place)) {
+    // Iterate over positions: futures that borrow nodes would not be `Send`.
+    let check = async |position: usize| match nodes
+        .get(position)
+        .filter(|_| first_occurrences.get(position) == Some(&position))
+    {
         Some(node) => match node.image() {
             Some(image) => layers::check(&verifier, node, image, layers).await,
             None if layers && node.is_blob => layers::check_blob(&verifier, &node.entry).await,
@@ -106,31 +109,32 @@ pub async fn verify(store: &Store, reference: &Location, options: &VerifyOptions
         None => layers::CheckedBlobs::default(),
     };
     let checked: Vec<_> = stream::iter(0..nodes.len()).map(check).buffered(MAX_CONCURRENT).collect().await;
-    let platforms: Vec<_> = checked.iter().map(|found| found.platform.clone()).collect();
-    for ((node, found), first) in nodes.iter_mut().zip(checked).zip(&first_occurrences) {
+    let platforms: Vec<_> = checked.iter().map(|blobs| blobs.platform.clone()).collect();
+    for ((node, blobs), first) in nodes.iter_mut().zip(checked).zip(&first_occurrences) {
         node.config = platforms.get(*first).cloned().flatten();
-        node.problems.extend(found.problems);
-        unchecked.extend(found.unchecked);
+        node.problems.extend(blobs.problems);
+        unchecked.extend(blobs.unchecked);
     }
     if let Some(stopped) = unchecked.iter().find(|error| error.is_stopped()) {
         return Err(stopped.clone());
     }
     check::entries(&mut nodes);
-    let mut found = summarize(descriptor, nodes, &first_occurrences, unchecked);
-    let count = found.findings.len();
+    let mut verification = summarize(descriptor, nodes, &first_occurrences, unchecked);
+    let count = verification.findings.len();
     if count > MAX_FINDINGS {
-        found.findings.truncate(MAX_FINDINGS);
-        let reason = format!("it has {count} findings, of which the first {MAX_FINDINGS} are listed");
-        found.unchecked.push(Error::unsuitable(reference, reason));
+        verification.findings.truncate(MAX_FINDINGS);
+        let reason = format!("it has {count} findings; only the first {MAX_FINDINGS} are listed");
+        verification.unchecked.push(Error::unsuitable(reference, reason));
     }
-    Ok(found)
+    Ok(verification)
 }
 
-/// For each manifest the place of its first entry: one that is listed again is checked, and its faults are reported, once.
+/// Returns for each node the position of the first entry for the same manifest. A manifest that is listed repeatedly is
+/// checked and reported once.
 fn first_occurrences(nodes: &[Node]) -> Vec<usize> {
     let mut first_occurrences: HashMap<(&Digest, bool), usize> = HashMap::new();
     let keys = nodes.iter().map(|node| (&node.entry.digest, node.entry.is_attestation()));
-    keys.enumerate().map(|(place, key)| *first_occurrences.entry(key).or_insert(place)).collect()
+    keys.enumerate().map(|(position, key)| *first_occurrences.entry(key).or_insert(position)).collect()
 }
 
 fn summarize(
@@ -139,31 +143,31 @@ fn summarize(
     first_occurrences: &[usize],
     unchecked: Vec<Error>,
 ) -> Verification {
-    let mut sum = Verification { descriptor: Some(descriptor), unchecked, ..Verification::default() };
+    let mut summary = Verification { descriptor: Some(descriptor), unchecked, ..Verification::default() };
     let mut seen = HashSet::new();
-    for (place, node) in nodes.into_iter().enumerate() {
-        if let Some(image) = node.image().filter(|_| first_occurrences.get(place) == Some(&place)) {
-            sum.foreign += image.layers.iter().filter(|layer| ImageManifest::is_foreign(layer)).count();
+    for (position, node) in nodes.into_iter().enumerate() {
+        if let Some(image) = node.image().filter(|_| first_occurrences.get(position) == Some(&position)) {
+            summary.foreign += image.layers.iter().filter(|layer| ImageManifest::is_foreign(layer)).count();
             for blob in image.blobs().into_iter().filter(|blob| seen.insert(blob.digest.clone())) {
-                sum.blobs += 1;
-                sum.bytes = sum.bytes.saturating_add(blob.size);
+                summary.blobs += 1;
+                summary.bytes = summary.bytes.saturating_add(blob.size);
             }
         }
         match &node {
-            node if node.entry.is_attestation() => sum.attestations += 1,
+            node if node.entry.is_attestation() => summary.attestations += 1,
             node if media_type::is_index(&node.entry.media_type) => {}
-            node if ImageManifest::is_foreign(&node.entry) => sum.foreign += 1,
+            node if ImageManifest::is_foreign(&node.entry) => summary.foreign += 1,
             node if media_type::is_blob(&node.entry.media_type) => {
                 if seen.insert(node.entry.digest.clone()) {
-                    sum.blobs += 1;
-                    sum.bytes = sum.bytes.saturating_add(node.entry.size);
+                    summary.blobs += 1;
+                    summary.bytes = summary.bytes.saturating_add(node.entry.size);
                 }
             }
-            node if manifests::is_known(&node.entry) => sum.images += 1,
-            _ => sum.others += 1,
+            node if manifests::is_known(&node.entry) => summary.images += 1,
+            _ => summary.others += 1,
         }
         let (platform, is_attestation) = (node.platform().cloned(), node.entry.is_attestation());
-        sum.findings.extend(node.problems.into_iter().map(|(part, problem)| Finding {
+        summary.findings.extend(node.problems.into_iter().map(|(part, problem)| Finding {
             platform: platform.clone(),
             is_attestation,
             manifest: Some(node.entry.digest.clone()),
@@ -175,5 +179,5 @@ fn summarize(
             problem,
         }));
     }
-    sum
+    summary
 }

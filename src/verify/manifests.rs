@@ -1,4 +1,4 @@
-//! Reading all manifests below one.
+//! Reads a manifest and all manifests below it.
 
 use std::sync::Arc;
 
@@ -7,25 +7,26 @@ use futures_util::stream::{self, StreamExt as _};
 use super::verifier::{MAX_CONCURRENT, Node, Verifier};
 use super::{ImagePart, Problem};
 use crate::image::{Descriptor, Fetched, ImageManifest, MAX_MANIFESTS, MAX_NESTING, Manifest, media_type};
-use crate::registry::FoundBlob;
+use crate::registry::BlobInfo;
 use crate::store::Error;
 
-/// Whether it is opened.
+/// Returns whether an entry is a manifest that can be parsed.
 pub(super) fn is_known(entry: &Descriptor) -> bool {
     media_type::is_image(&entry.media_type) || media_type::is_index(&entry.media_type)
 }
 
-/// All manifests from the root on, level by level, compared with what names them; and what could not be read.
+/// Reads all manifests from the root down, level by level, and compares each with its entry. Also returns the errors of
+/// those that could not be read.
 pub(super) async fn read(verifier: &Verifier<'_>, root: Fetched) -> (Vec<Node>, Vec<Error>) {
     let (mut nodes, mut unchecked) = (vec![Node::new(root.descriptor.clone(), None)], Vec::new());
     let mut front = vec![(0, Arc::new(root))];
     for depth in 0.. {
         let mut entries: Vec<(usize, Descriptor)> = Vec::new();
-        for (place, fetched) in front.drain(..) {
+        for (position, fetched) in front.drain(..) {
             if let Manifest::Index(index) = &fetched.manifest {
-                entries.extend(index.manifests.iter().map(|entry| (place, entry.clone())));
+                entries.extend(index.manifests.iter().map(|entry| (position, entry.clone())));
             }
-            if let Some(node) = nodes.get_mut(place) {
+            if let Some(node) = nodes.get_mut(position) {
                 node.fetched = Some(fetched);
             }
         }
@@ -33,40 +34,42 @@ pub(super) async fn read(verifier: &Verifier<'_>, root: Fetched) -> (Vec<Node>, 
             break;
         }
         if depth >= MAX_NESTING || nodes.len() + entries.len() > MAX_MANIFESTS {
-            let reason = format!("more than {MAX_MANIFESTS} manifests, or {MAX_NESTING} indexes in one another");
+            let reason =
+                format!("more than {MAX_MANIFESTS} manifests or more than {MAX_NESTING} levels of nested indexes");
             unchecked.push(over_limit(verifier, reason));
             break;
         }
-        // Futures of places: those of entries could not be sent to another thread.
-        let fetch = async |place: usize| match entries.get(place) {
+        // Iterate over positions: futures that borrow entries would not be `Send`.
+        let fetch = async |position: usize| match entries.get(position) {
             Some((_, entry)) => fetch(verifier, entry).await,
-            None => Ok(OpenedManifest::RedirectTarget),
+            None => Ok(OpenedManifest::ForeignLayer),
         };
-        let mut found = std::pin::pin!(stream::iter(0..entries.len()).map(fetch).buffered(MAX_CONCURRENT));
+        let mut opened = std::pin::pin!(stream::iter(0..entries.len()).map(fetch).buffered(MAX_CONCURRENT));
         for (parent, entry) in &entries {
-            let Some(found) = found.next().await else { break };
+            let Some(opened) = opened.next().await else { break };
             let mut node = Node::new(entry.clone(), Some(*parent));
             let is_blob = media_type::is_blob(&entry.media_type);
             let part = if is_blob { ImagePart::Blob(entry.digest.clone()) } else { ImagePart::Manifest };
-            match found {
+            match opened {
                 Ok(OpenedManifest::Manifest(fetched)) => {
                     node.problems.extend(differences(entry, &fetched).map(|problem| (ImagePart::Manifest, problem)));
                     front.push((nodes.len(), fetched));
                 }
                 Ok(OpenedManifest::Blob(blob)) => {
-                    let (said, found) = (entry.size, blob.size.unwrap_or(entry.size));
-                    node.is_blob = said == found;
-                    node.problems.extend((!node.is_blob).then_some((part, Problem::Size { said, found })));
+                    let (expected, actual) = (entry.size, blob.size.unwrap_or(entry.size));
+                    node.is_blob = expected == actual;
+                    node.problems.extend((!node.is_blob).then_some((part, Problem::Size { expected, actual })));
                 }
                 Ok(OpenedManifest::OtherManifest(manifest)) => {
-                    let (said, found) = (entry.size, manifest.size.unwrap_or(entry.size));
-                    node.problems
-                        .extend((said != found).then_some((ImagePart::Manifest, Problem::Size { said, found })));
+                    let (expected, actual) = (entry.size, manifest.size.unwrap_or(entry.size));
+                    node.problems.extend(
+                        (expected != actual).then_some((ImagePart::Manifest, Problem::Size { expected, actual })),
+                    );
                 }
-                Ok(OpenedManifest::RedirectTarget) => {}
-                Err(error) => match Problem::of(&error) {
+                Ok(OpenedManifest::ForeignLayer) => {}
+                Err(error) => match Problem::from_error(&error) {
                     Some(problem) => node.problems.push((part, problem)),
-                    // The next would not fit either.
+                    // The remaining manifests would exceed the budget as well.
                     None if error.is_over_memory() => {
                         unchecked.push(error);
                         return (nodes, unchecked);
@@ -81,22 +84,22 @@ pub(super) async fn read(verifier: &Verifier<'_>, root: Fetched) -> (Vec<Node>, 
 }
 
 fn over_limit(verifier: &Verifier<'_>, reason: String) -> Error {
-    Error::unsuitable(verifier.at, format!("it holds {reason}, which are not read"))
+    Error::unsuitable(verifier.at, format!("it has {reason}, so it is not read completely"))
 }
 
-/// What was found of an entry.
+/// The result of opening an entry.
 enum OpenedManifest {
     /// An image or index.
     Manifest(Arc<Fetched>),
-    /// A blob, which was looked for.
-    Blob(FoundBlob),
-    /// A manifest of another type, which was looked for.
-    OtherManifest(FoundBlob),
-    /// A foreign layer, which was not looked for.
-    RedirectTarget,
+    /// A blob that exists.
+    Blob(BlobInfo),
+    /// A manifest of another media type that exists.
+    OtherManifest(BlobInfo),
+    /// A foreign layer, which is not checked.
+    ForeignLayer,
 }
 
-/// Reads images and indexes. Anything else is looked for, as a blob or else as a manifest.
+/// Reads images and indexes. For other media types, only checks that a blob or else a manifest exists.
 async fn fetch(verifier: &Verifier<'_>, entry: &Descriptor) -> Result<OpenedManifest, Error> {
     if is_known(entry) {
         let at = verifier.at.with_digest(entry.digest.clone());
@@ -104,9 +107,9 @@ async fn fetch(verifier: &Verifier<'_>, entry: &Descriptor) -> Result<OpenedMani
         return verifier.manifests.get(&entry.digest, fetch).await.map(OpenedManifest::Manifest);
     }
     if ImageManifest::is_foreign(entry) {
-        return Ok(OpenedManifest::RedirectTarget);
+        return Ok(OpenedManifest::ForeignLayer);
     }
-    // As a blob first, as in a cache of BuildKit's: registries fail at a blob that is asked for as a manifest.
+    // Try a blob first, as in a BuildKit cache: some registries fail when a blob is requested as a manifest.
     match verifier.blobs.get(&entry.digest, verifier.store.find_blob(verifier.at, entry)).await {
         Err(error) if error.is_missing_content() && !media_type::is_blob(&entry.media_type) => {
             verifier.store.find_manifest(verifier.at, entry).await.map(OpenedManifest::OtherManifest)
@@ -115,11 +118,12 @@ async fn fetch(verifier: &Verifier<'_>, entry: &Descriptor) -> Result<OpenedMani
     }
 }
 
+/// Compares size and media type of a manifest with its entry.
 fn differences(entry: &Descriptor, fetched: &Fetched) -> impl Iterator<Item = Problem> {
     let Descriptor { media_type, size, .. } = &fetched.descriptor;
-    let (said, found) = (entry.size, *size);
-    let size = (said != found).then_some(Problem::Size { said, found });
-    let (said, found) = (entry.media_type.clone(), media_type.clone());
-    let media_type = (said != found).then_some(Problem::MediaType { said, found });
+    let (expected, actual) = (entry.size, *size);
+    let size = (expected != actual).then_some(Problem::Size { expected, actual });
+    let (expected, actual) = (entry.media_type.clone(), media_type.clone());
+    let media_type = (expected != actual).then_some(Problem::MediaType { expected, actual });
     size.into_iter().chain(media_type)
 }

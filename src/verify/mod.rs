@@ -1,4 +1,4 @@
-//! Checks whether an image or an index is sound: all of it is there, and is what it is said to be.
+//! Verifies that an image or index is complete and that its content matches its descriptors.
 
 mod check;
 mod finding;

@@ -1,4 +1,4 @@
-//! One reference that is verified, and its manifests.
+//! The state of verifying one reference, and the nodes of its manifests.
 
 use std::sync::Arc;
 
@@ -7,40 +7,40 @@ use tokio::sync::Semaphore;
 use super::finding::{ImagePart, Problem};
 use super::unpack::Contents;
 use crate::image::{Descriptor, Digest, Fetched, ImageManifest, Location, Manifest, Platform};
-use crate::registry::FoundBlob;
+use crate::registry::BlobInfo;
 use crate::single_flight::SingleFlight;
 use crate::store::{Error, Store};
 
-/// Images, and blobs of one, that are looked at at once; each takes memory.
+/// Maximum number of images, and of blobs per image, checked concurrently. Each takes memory.
 pub(super) const MAX_CONCURRENT: usize = 32;
 
-/// A manifest that is checked.
+/// A manifest to check.
 pub(super) struct Node {
-    /// What names it; of the reference itself, what was found.
+    /// The entry of the index, or the descriptor of the root manifest.
     pub(super) entry: Descriptor,
-    /// The place of the index that it is an entry of.
+    /// Position of the index that lists it.
     pub(super) parent: Option<usize>,
-    /// Nothing where it cannot be read.
+    /// The manifest, or `None` if it was not read.
     pub(super) fetched: Option<Arc<Fetched>>,
-    /// What its config says that it is for.
+    /// Platform in its config.
     pub(super) config: Option<Platform>,
-    /// It is a blob, with as many bytes as its entry says.
+    /// Whether it is a blob whose size matches its entry.
     pub(super) is_blob: bool,
     pub(super) problems: Vec<(ImagePart, Problem)>,
 }
 
-/// One reference that is verified, and what was looked at already: images share layers.
+/// The reference being verified, with the manifests and blobs already checked, because images share layers.
 pub(super) struct Verifier<'s> {
     pub(super) store: &'s Store,
     pub(super) at: &'s Location,
     pub(super) manifests: SingleFlight<Digest, Arc<Fetched>, Error>,
-    pub(super) blobs: SingleFlight<Digest, FoundBlob, Error>,
+    pub(super) blobs: SingleFlight<Digest, BlobInfo, Error>,
     pub(super) contents: SingleFlight<(Digest, u64, Option<String>), Contents, Error>,
-    /// In MiB.
+    /// Memory for decoders, one permit per MiB.
     pub(super) decoders: Semaphore,
 }
 
-/// MiB that decoders may use together: the windows of zstd, which are kept in memory.
+/// Memory limit for the windows of all zstd decoders, in MiB.
 pub(super) const DECODERS: u32 = 128;
 
 impl Node {
@@ -55,7 +55,7 @@ impl Node {
         }
     }
 
-    /// What it is for, by its entry or else by its config.
+    /// Returns the platform from the entry, or else from the config.
     pub(super) fn platform(&self) -> Option<&Platform> {
         self.entry.platform.as_ref().or(self.config.as_ref())
     }

@@ -3,7 +3,7 @@ use proptest::prelude::*;
 use super::*;
 use crate::image::{REFERENCE_TYPE, media_type};
 
-/// A digest that is shown as `name`, some hexadecimal digits.
+/// Returns a digest that [`name`] shortens to `name`, which must be hexadecimal.
 pub fn digest(name: &str) -> Digest {
     Digest::parse(&format!("sha256:{name:0>64}")).unwrap()
 }
@@ -12,7 +12,7 @@ pub fn name(digest: &str) -> &str {
     digest.trim_start_matches("sha256:").trim_start_matches('0')
 }
 
-/// `OS/ARCH[/VARIANT][:OS.VERSION][ [OS.FEATURES]]`, as platforms are shown.
+/// Parses `OS/ARCH[/VARIANT][:OS.VERSION][ [OS.FEATURES]]`, the display format of platforms.
 pub fn platform(text: &str) -> Platform {
     let (text, features) = text.split_once(" [").unwrap_or((text, "]"));
     let (name, version) = text.split_once(':').unwrap_or((text, ""));
@@ -20,7 +20,7 @@ pub fn platform(text: &str) -> Platform {
     Platform { os_version: version.into(), os_features, ..name.parse().unwrap() }
 }
 
-/// Images and attestations: `a1 linux/arm64, a2 windows/amd64:10.0.1.2 [f g], a3, f1 of a1`.
+/// Parses images and attestations: `a1 linux/arm64, a2 windows/amd64:10.0.1.2 [f g], a3, f1 of a1`.
 pub fn entries(text: &str) -> Vec<Descriptor> {
     let entry = |text: &str| {
         let (name, rest) = text.split_once(' ').unwrap_or((text, ""));
@@ -39,14 +39,14 @@ pub fn entries(text: &str) -> Vec<Descriptor> {
     text.split(", ").filter(|text| !text.is_empty()).map(entry).collect()
 }
 
-/// The other way round.
+/// Formats entries in the syntax of [`entries`].
 pub fn shown(entries: &[Descriptor]) -> String {
     let show = |entry: &Descriptor| {
-        let name_of = name(entry.digest.as_str());
+        let entry_name = name(entry.digest.as_str());
         match (entry.annotations.get(REFERENCE_DIGEST), &entry.platform) {
-            (Some(image), _) => format!("{name_of} of {}", name(image)),
-            (None, Some(platform)) => format!("{name_of} {platform}"),
-            (None, None) => name_of.to_owned(),
+            (Some(image), _) => format!("{entry_name} of {}", name(image)),
+            (None, Some(platform)) => format!("{entry_name} {platform}"),
+            (None, None) => entry_name.to_owned(),
         }
     };
     entries.iter().map(show).collect::<Vec<_>>().join(", ")
@@ -56,7 +56,7 @@ pub fn index(entries: &[Descriptor]) -> Index {
     Index { manifests: entries.to_vec(), ..Index::default() }
 }
 
-/// Up to eight images and attestations in any order, among them attestations of images that are not there.
+/// Generates up to eight images and attestations in any order, including attestations of missing images.
 pub fn any_entries() -> impl Strategy<Value = Vec<Descriptor>> {
     let platforms: &[&str] = &[
         "linux/amd64",
@@ -78,7 +78,7 @@ pub fn any_entries() -> impl Strategy<Value = Vec<Descriptor>> {
     texts.prop_map(|texts| entries(&texts.join(", ")))
 }
 
-/// The same, with no two images for exactly one platform.
+/// Generates entries like [`any_entries`], without two images for exactly the same platform.
 fn any_distinct_entries() -> impl Strategy<Value = Vec<Descriptor>> {
     any_entries().prop_map(|all| {
         let is_first = |at: usize, entry: &Descriptor| !all[..at].iter().any(|old| old.platform == entry.platform);
@@ -87,7 +87,7 @@ fn any_distinct_entries() -> impl Strategy<Value = Vec<Descriptor>> {
     })
 }
 
-/// The same, with one image for each platform.
+/// Generates entries like [`any_entries`], with only one image per platform.
 pub fn any_new_entries() -> impl Strategy<Value = Vec<Descriptor>> {
     any_entries().prop_map(|all| {
         let is_first = |at: usize, entry: &Descriptor| !all[..at].iter().any(|old| is_same_platform(old, entry));
@@ -100,14 +100,14 @@ fn images(entries: &[Descriptor]) -> Vec<Descriptor> {
     entries.iter().filter(|entry| !entry.is_attestation()).cloned().collect()
 }
 
-/// Images first, then attestations, each once, of these images alone.
+/// Checks that images come first, then attestations of only these images, each once.
 fn check_order(entries: &[Descriptor]) {
     let (images, attestations) = entries.split_at(images(entries).len());
     let mut seen = HashSet::new();
     for entry in attestations {
-        let of = &entry.annotations[REFERENCE_DIGEST];
+        let image_digest = &entry.annotations[REFERENCE_DIGEST];
         assert!(entry.is_attestation() && seen.insert(&entry.digest), "{}", shown(entries));
-        assert!(images.iter().any(|image| image.digest.as_str() == of), "{}", shown(entries));
+        assert!(images.iter().any(|image| image.digest.as_str() == image_digest), "{}", shown(entries));
     }
 }
 
@@ -119,7 +119,7 @@ fn check_append(existing: &str, new: &str, expected: &str) {
 }
 
 #[test]
-fn append_puts_images_in_the_place_of_those_for_their_platforms() {
+fn append_replaces_images_for_the_same_platform() {
     for (existing, new, expected) in [
         ("", "a1 linux/arm64, a2 linux/amd64", "a1 linux/arm64, a2 linux/amd64"),
         (
@@ -172,7 +172,7 @@ fn append_puts_images_in_the_place_of_those_for_their_platforms() {
 }
 
 #[test]
-fn attestations_go_with_their_image() {
+fn append_keeps_attestations_only_with_their_image() {
     for (existing, new, expected) in [
         (
             "a1 linux/amd64, f1 of a1, a2 linux/arm64, f2 of a2",
@@ -198,36 +198,36 @@ fn attestations_go_with_their_image() {
 }
 
 #[test]
-fn what_an_index_says_of_itself() {
+fn append_prefers_index_fields_of_the_new_index() {
     let subject = |name| Some(Box::new(Descriptor::new(media_type::OCI_MANIFEST, digest(name))));
-    let say = |pairs: &[(&str, &str)], artifact_type: Option<&str>, subject, manifests| Index {
+    let with_fields = |pairs: &[(&str, &str)], artifact_type: Option<&str>, subject, manifests| Index {
         annotations: pairs.iter().map(|(key, value)| ((*key).into(), (*value).into())).collect(),
         artifact_type: artifact_type.map(UntrustedText::from),
         subject,
         manifests: entries(manifests),
     };
-    let existing = say(&[("a", "1"), ("b", "2")], Some("x/old"), subject("c1"), "a1 linux/amd64, a2 linux/386");
-    let silent = say(&[], None, None, "b1 linux/amd64");
-    let given = say(&[("b", "3"), ("c", "")], Some("x/new"), subject("c2"), "b1 linux/amd64");
+    let existing = with_fields(&[("a", "1"), ("b", "2")], Some("x/old"), subject("c1"), "a1 linux/amd64, a2 linux/386");
+    let without_fields = with_fields(&[], None, None, "b1 linux/amd64");
+    let new = with_fields(&[("b", "3"), ("c", "")], Some("x/new"), subject("c2"), "b1 linux/amd64");
     let manifests = "b1 linux/amd64, a2 linux/386";
-    assert_eq!(append(&existing, &silent), Index { manifests: entries(manifests), ..existing.clone() });
-    let expected = say(&[("a", "1"), ("b", "3"), ("c", "")], Some("x/new"), subject("c2"), manifests);
-    assert_eq!(append(&existing, &given), expected);
-    assert_eq!(append(&silent, &given), given);
-    let without_one = take_out(&existing, &[Selector::Digest(digest("a1"))]).unwrap();
+    assert_eq!(append(&existing, &without_fields), Index { manifests: entries(manifests), ..existing.clone() });
+    let expected = with_fields(&[("a", "1"), ("b", "3"), ("c", "")], Some("x/new"), subject("c2"), manifests);
+    assert_eq!(append(&existing, &new), expected);
+    assert_eq!(append(&without_fields, &new), new);
+    let without_one = remove(&existing, &[Selector::Digest(digest("a1"))]).unwrap();
     assert_eq!(without_one, Index { manifests: entries("a2 linux/386"), ..existing });
 }
 
-/// As a run does it: chosen at the first look, taken out, and found to be gone at the next.
-fn take_out(existing: &Index, selectors: &[Selector]) -> Result<Index, Vec<String>> {
+/// Removes entries like a run does: chooses and removes them, then checks that a second removal has no effect.
+fn remove(existing: &Index, selectors: &[Selector]) -> Result<Index, Vec<String>> {
     let chosen = choose(existing, existing, selectors);
     let chosen = chosen.map_err(|problems| problems.iter().map(ToString::to_string).collect::<Vec<_>>())?;
-    let left = without(existing, &chosen).ok_or_else(|| vec!["no image would be left".to_owned()])?;
-    assert_eq!(without(&left, &chosen).as_ref(), Some(&left), "again");
-    Ok(left)
+    let remaining = without(existing, &chosen).ok_or_else(|| vec!["no image would be left".to_owned()])?;
+    assert_eq!(without(&remaining, &chosen).as_ref(), Some(&remaining), "second removal");
+    Ok(remaining)
 }
 
-/// Platforms and names of digests, parted by spaces.
+/// Parses platforms and names of digests, separated by spaces.
 fn selectors(text: &str) -> Vec<Selector> {
     let selector = |text: &str| match text.contains('/') {
         true => Selector::Platform(platform(text)),
@@ -237,7 +237,7 @@ fn selectors(text: &str) -> Vec<Selector> {
 }
 
 #[test]
-fn what_is_taken_out() {
+fn remove_takes_selected_images_with_their_attestations_or_reports_every_problem() {
     let two = "a1 linux/amd64, a2 linux/arm64/v8, f1 of a1, f2 of a2";
     let arms = "a1 linux/arm, a2 linux/arm/v6, a3 linux/arm/v7";
     let mixed = "f1 of a1, a1 linux/amd64, f2 of a2, a2 linux/386, a3 linux/arm";
@@ -271,30 +271,29 @@ fn what_is_taken_out() {
         (two, "linux/amd64 a2", Err("no image would be left")),
         ("f1 of a1, f2 of a2, a1 linux/amd64, e1 of a9", "linux/amd64", Err("no image would be left")),
     ] {
-        match (take_out(&index(&entries(existing)), &selectors(out)), expected) {
-            (Ok(left), Ok(expected)) => assert_eq!(shown(&left.manifests), expected, "{existing} - {out}"),
+        match (remove(&index(&entries(existing)), &selectors(out)), expected) {
+            (Ok(remaining), Ok(expected)) => assert_eq!(shown(&remaining.manifests), expected, "{existing} - {out}"),
             (Err(problems), Err(part)) => assert!(problems[0].contains(part), "{existing} - {out}: {problems:?}"),
-            (found, _) => panic!("{existing} - {out}: {found:?}"),
+            (result, _) => panic!("{existing} - {out}: {result:?}"),
         }
     }
-    let problems = take_out(&index(&entries(two)), &selectors("linux/386 a1 b1 linux/arm")).unwrap_err();
-    assert_eq!(problems.len(), 3, "all at once: {problems:?}");
-    assert!(problems[0].ends_with("; it holds linux/amd64, linux/arm64/v8"), "{problems:?}");
-    let error = take_out(&index(&entries(windows)), &selectors("windows/amd64")).unwrap_err();
+    let problems = remove(&index(&entries(two)), &selectors("linux/386 a1 b1 linux/arm")).unwrap_err();
+    assert_eq!(problems.len(), 3, "every problem is reported: {problems:?}");
+    assert!(problems[0].ends_with("; its platforms: linux/amd64, linux/arm64/v8"), "{problems:?}");
+    let error = remove(&index(&entries(windows)), &selectors("windows/amd64")).unwrap_err();
     assert!(error[0].ends_with(&format!("images for windows/amd64: {}, {}", digest("a1"), digest("a2"))), "{error:?}");
 }
 
-/// Once a change was made, what others put in its place is theirs.
 #[test]
-fn what_stands() {
-    let none = Index::default();
+fn a_change_is_lost_only_if_the_content_before_it_returns() {
+    let empty = Index::default();
     for (before, existing, new, still_applied) in [
         ("", "a1 linux/amd64, b1 linux/arm64", "b1 linux/arm64", true),
         ("", "a1 linux/amd64, c1 linux/arm64/v8", "b1 linux/arm64, f1 of b1", true),
         ("", "a1 linux/amd64", "b1 linux/arm64", false),
         ("", "f1 of b1", "b1 linux/arm64", false),
         ("", "", "f1 of b1", true),
-        // What was there before was not put in its place since.
+        // The image from before the change means that the change was lost.
         ("c1 linux/arm64", "c1 linux/arm64, a1 linux/386", "b1 linux/arm64", false),
         ("c1 linux/arm64", "c2 linux/arm64", "b1 linux/arm64", true),
         ("b1 linux/arm64", "b1 linux/arm64", "b1 linux/arm64", true),
@@ -302,29 +301,29 @@ fn what_stands() {
     ] {
         let [before, existing, new] = [before, existing, new].map(|text| index(&entries(text)));
         assert_eq!(
-            still_holds(&existing, &new, &before),
+            still_contains(&existing, &new, &before),
             still_applied,
             "{} {}",
             shown(&existing.manifests),
             shown(&new.manifests)
         );
     }
-    let said = |value: &str, kind: Option<&str>| Index {
+    let with_fields = |value: &str, kind: Option<&str>| Index {
         annotations: [("k".into(), value.into())].into(),
         artifact_type: kind.map(UntrustedText::from),
         ..Index::default()
     };
     for (before, existing, new, still_applied) in [
-        (none.clone(), said("1", None), said("1", None), true),
-        (none.clone(), said("2", None), said("1", None), true),
-        (said("2", None), said("2", None), said("1", None), false),
-        (said("2", None), said("3", None), said("1", None), true),
-        (none.clone(), none.clone(), said("1", None), false),
-        (none.clone(), said("1", None), said("1", Some("x/y")), false),
-        (none.clone(), said("1", Some("x/z")), said("1", Some("x/y")), true),
-        (said("1", Some("x/z")), said("1", Some("x/z")), said("1", Some("x/y")), false),
+        (empty.clone(), with_fields("1", None), with_fields("1", None), true),
+        (empty.clone(), with_fields("2", None), with_fields("1", None), true),
+        (with_fields("2", None), with_fields("2", None), with_fields("1", None), false),
+        (with_fields("2", None), with_fields("3", None), with_fields("1", None), true),
+        (empty.clone(), empty.clone(), with_fields("1", None), false),
+        (empty.clone(), with_fields("1", None), with_fields("1", Some("x/y")), false),
+        (empty.clone(), with_fields("1", Some("x/z")), with_fields("1", Some("x/y")), true),
+        (with_fields("1", Some("x/z")), with_fields("1", Some("x/z")), with_fields("1", Some("x/y")), false),
     ] {
-        assert_eq!(still_holds(&existing, &new, &before), still_applied, "{existing:?} {new:?} {before:?}");
+        assert_eq!(still_contains(&existing, &new, &before), still_applied, "{existing:?} {new:?} {before:?}");
     }
     for (existing, still_applied) in [
         ("a1 linux/amd64", true),
@@ -339,7 +338,7 @@ fn what_stands() {
 }
 
 #[test]
-fn what_was_chosen_and_is_gone() {
+fn without_ignores_chosen_entries_that_are_already_removed() {
     let two = "a1 linux/amd64, f9 of a9, a2 linux/arm64";
     let platform = |text| Chosen::Platform(platform(text), digest("c1"));
     for (existing, chosen, expected) in [
@@ -349,14 +348,15 @@ fn what_was_chosen_and_is_gone() {
         (two, vec![platform("linux/amd64"), Chosen::Digest(digest("a2"))], None),
         ("a2 linux/arm/v7, a3 linux/386", vec![platform("linux/arm")], Some("a2 linux/arm/v7, a3 linux/386")),
     ] {
-        let left = without(&index(&entries(existing)), &chosen);
-        assert_eq!(left.map(|left| shown(&left.manifests)).as_deref(), expected, "{existing} - {chosen:?}");
+        let remaining = without(&index(&entries(existing)), &chosen);
+        let remaining = remaining.map(|index| shown(&index.manifests));
+        assert_eq!(remaining.as_deref(), expected, "{existing} - {chosen:?}");
     }
 }
 
 proptest! {
     #[test]
-    fn append_keeps_the_rest_and_changes_nothing_twice(existing in any_entries(), new in any_distinct_entries()) {
+    fn append_keeps_other_entries_and_is_idempotent(existing in any_entries(), new in any_distinct_entries()) {
         let appended = append(&index(&existing), &index(&new));
         if appended.manifests != existing {
             check_order(&appended.manifests);
@@ -364,67 +364,67 @@ proptest! {
         prop_assert_eq!(&append(&appended, &index(&new)), &appended);
         let (old, fresh, now) = (images(&existing), images(&new), images(&appended.manifests));
         prop_assert!(fresh.iter().all(|image| now.contains(image)), "{}", shown(&now));
-        // Another variant's spelling gives way only if no entry has exactly the new one.
+        // An entry with another spelling of the variant is replaced only if no entry has exactly the new platform.
         let variant = |entry: &Descriptor| entry.platform.as_ref().map(|platform| platform.variant.clone());
         let has_exact = |new: &Descriptor| old.iter().any(|old| old.platform == new.platform);
-        let takes = |image: &Descriptor, new: &Descriptor| {
+        let replaces = |image: &Descriptor, new: &Descriptor| {
             is_same_platform(image, new) && (variant(image) == variant(new) || !has_exact(new))
         };
-        let is_replaced_by = |image: &Descriptor| fresh.iter().any(|new| takes(image, new));
+        let is_replaced_by = |image: &Descriptor| fresh.iter().any(|new| replaces(image, new));
         let kept: Vec<&Descriptor> = old.iter().filter(|image| !is_replaced_by(image)).collect();
         let rest: Vec<&Descriptor> = now.iter().filter(|image| !is_replaced_by(image)).collect();
         prop_assert_eq!(rest, kept);
         prop_assert_eq!(now.len(), fresh.len() + old.iter().filter(|image| !is_replaced_by(image)).count());
         for entry in existing.iter().chain(&new).filter(|entry| entry.is_attestation()) {
-            let of = &entry.annotations[REFERENCE_DIGEST];
-            let has_image = now.iter().any(|image| image.digest.as_str() == of);
-            // An image that comes with attestations of its own has no others.
-            let is_of = |new: &Descriptor| new.annotations.get(REFERENCE_DIGEST) == Some(of);
-            let is_kept_or_replaced = has_image && (new.contains(entry) || !new.iter().any(is_of));
-            prop_assert_eq!(appended.manifests.contains(entry), is_kept_or_replaced, "{}", shown(&appended.manifests));
+            let image_digest = &entry.annotations[REFERENCE_DIGEST];
+            let has_image = now.iter().any(|image| image.digest.as_str() == image_digest);
+            // New attestations of an image replace all its old ones.
+            let has_same_image = |new: &Descriptor| new.annotations.get(REFERENCE_DIGEST) == Some(image_digest);
+            let is_kept = has_image && (new.contains(entry) || !new.iter().any(has_same_image));
+            prop_assert_eq!(appended.manifests.contains(entry), is_kept, "{}", shown(&appended.manifests));
         }
     }
 
     #[test]
-    fn append_leaves_each_platform_where_it_was(existing in any_new_entries(), new in any_new_entries()) {
+    fn append_keeps_the_order_of_platforms(existing in any_new_entries(), new in any_new_entries()) {
         let (old, fresh) = (images(&existing), images(&new));
-        let instead = |old: &Descriptor| fresh.iter().find(|new| is_same_platform(old, new)).unwrap_or(old).clone();
+        let replaced = |old: &Descriptor| fresh.iter().find(|new| is_same_platform(old, new)).unwrap_or(old).clone();
         let is_added = |new: &&Descriptor| !old.iter().any(|old| is_same_platform(old, new));
         let expected: Vec<Descriptor> =
-            old.iter().map(instead).chain(fresh.iter().filter(is_added).cloned()).collect();
+            old.iter().map(replaced).chain(fresh.iter().filter(is_added).cloned()).collect();
         let appended = append(&index(&existing), &index(&new));
         prop_assert_eq!(shown(&images(&appended.manifests)), shown(&expected));
     }
 
     #[test]
-    fn only_what_is_selected_is_taken_out(
+    fn remove_takes_only_selected_images(
         existing in any_entries(),
         out in "(([ef]?[ab][1-5]|linux/(amd64|arm64|arm)(/v[378])?|windows/amd64) ){1,3}",
     ) {
         let out = selectors(&out);
-        let Ok(left) = take_out(&index(&existing), &out) else { return Ok(()) };
-        check_order(&left.manifests);
-        let (before, after) = (images(&existing), images(&left.manifests));
+        let Ok(remaining) = remove(&index(&existing), &out) else { return Ok(()) };
+        check_order(&remaining.manifests);
+        let (before, after) = (images(&existing), images(&remaining.manifests));
         let is_for = |entry: &Descriptor, wanted: &Platform| {
-            !entry.is_attestation() && entry.platform.as_ref().is_some_and(|own| own.matches(wanted))
+            !entry.is_attestation() && entry.platform.as_ref().is_some_and(|platform| platform.matches(wanted))
         };
         let is_selected = |entry: &Descriptor, selector: &Selector| match selector {
             Selector::Digest(digest) => entry.digest == *digest,
             Selector::Platform(wanted) => is_for(entry, wanted),
         };
         let mut rest = after.iter().peekable();
-        let gone: Vec<&Descriptor> = before.iter().filter(|image| rest.next_if_eq(image).is_none()).collect();
+        let removed: Vec<&Descriptor> = before.iter().filter(|image| rest.next_if_eq(image).is_none()).collect();
         prop_assert!(rest.next().is_none() && !after.is_empty(), "{}", shown(&after));
-        let is_wanted = |image: &&Descriptor| out.iter().any(|selector| is_selected(image, selector));
-        prop_assert!(gone.iter().all(is_wanted), "{}", shown(&after));
+        let is_expected = |image: &&Descriptor| out.iter().any(|selector| is_selected(image, selector));
+        prop_assert!(removed.iter().all(is_expected), "{}", shown(&after));
         for selector in &out {
             prop_assert!(existing.iter().any(|entry| is_selected(entry, selector)), "{:?}", selector);
-            let is_kept_or_replaced = left.manifests.iter().any(|entry| match selector {
+            let is_kept = remaining.manifests.iter().any(|entry| match selector {
                 Selector::Digest(digest) => entry.digest == *digest,
-                // Another variant may stay, where one was exactly that.
+                // An entry for another variant may stay if an entry had exactly the selected platform.
                 Selector::Platform(wanted) => is_for(entry, wanted) && entry.platform.as_ref() == Some(wanted),
             });
-            prop_assert!(!is_kept_or_replaced, "{:?}: {}", selector, shown(&left.manifests));
+            prop_assert!(!is_kept, "{:?}: {}", selector, shown(&remaining.manifests));
         }
     }
 }

@@ -7,7 +7,7 @@ use super::*;
 use crate::image::{Annotations, Manifest, parse_manifest};
 use crate::spec::Attestations;
 
-/// A fetched image, from a tag that is its name.
+/// Returns a fetched image, whose source tag is the name of its digest.
 pub fn image(entry: Descriptor) -> SourceImage {
     let source: Location = format!("r.io/from:{}", name(entry.digest.as_str())).parse().unwrap();
     let config = Descriptor::new(media_type::OCI_CONFIG, Digest::sha256(entry.digest.as_str().as_bytes()));
@@ -52,8 +52,8 @@ fn annotations(key: &str, value: &str) -> Annotations {
     Annotations::from([(key.into(), value.into())])
 }
 
-/// An index as another program writes it: on one line.
-fn holding(kind: IndexKind, index: &Index) -> ExistingManifest {
+/// Returns an existing index, formatted on one line as by another program.
+fn existing_index(kind: IndexKind, index: &Index) -> ExistingManifest {
     let written: serde_json::Value = serde_json::from_slice(&index_bytes(kind, index).unwrap()).unwrap();
     let bytes = Bytes::from(written.to_string());
     let descriptor = Descriptor::new(kind.media_type(), Digest::sha256(&bytes));
@@ -65,7 +65,7 @@ fn existing(manifest: ExistingManifest) -> Existing {
     Existing::Manifest(Box::new(manifest))
 }
 
-/// What every plan is: an index that reads back from bytes of its digest and size.
+/// Checks that the bytes of a plan match its digest and size, and parse to its index.
 fn check(plan: &Plan, kind: IndexKind) {
     let (manifest, media_type) = parse_manifest(&plan.bytes, "").unwrap();
     let Manifest::Index(read) = manifest else { panic!("an index") };
@@ -75,7 +75,7 @@ fn check(plan: &Plan, kind: IndexKind) {
 }
 
 #[test]
-fn which_form() {
+fn the_form_of_the_spec_chooses_docker_or_oci() {
     use IndexKind::{Docker, Oci};
     let typed = |kind, image: &Descriptor| {
         let media_type = if kind == Docker { media_type::DOCKER_MANIFEST } else { media_type::OCI_MANIFEST };
@@ -98,41 +98,41 @@ fn which_form() {
         (Form::Target, true, Some(Oci), [Docker, Docker], Oci),
     ] {
         let all = entries("a1 linux/s390x, b1 linux/amd64, b2 linux/386");
-        let holds = before.map(|kind| holding(kind, &index(&[typed(kind, &all[0])])));
+        let before = before.map(|kind| existing_index(kind, &index(&[typed(kind, &all[0])])));
         let new = [typed(images[0], &all[1]), typed(images[1], &all[2])];
-        let plan = planned(&spec(form, append), &resolved(&new), &holds.map_or(Existing::Missing, existing)).unwrap();
+        let plan = planned(&spec(form, append), &resolved(&new), &before.map_or(Existing::Missing, existing)).unwrap();
         check(&plan, kind);
     }
     let image = typed(Oci, &entries("a1 linux/s390x")[0]);
-    let one = ExistingManifest { is_index: false, ..holding(Oci, &index(&[image])) };
+    let one = ExistingManifest { is_index: false, ..existing_index(Oci, &index(&[image])) };
     let plan = planned(&spec(Form::Target, true), &resolved(&entries("b1 linux/386")), &existing(one)).unwrap();
     check(&plan, Oci);
     assert_eq!(shown(&plan.index().manifests), "a1 linux/s390x, b1 linux/386");
 }
 
 #[test]
-fn what_docker_has_no_place_for() {
+fn a_docker_list_with_oci_only_fields_is_an_error() {
     let subject = Descriptor::new(media_type::OCI_MANIFEST, digest("c1"));
-    let plain = || spec(Form::Docker, true);
+    let docker = || spec(Form::Docker, true);
     let annotated = Index { annotations: annotations("k", "v"), ..index(&entries("a1 linux/386")) };
     let artifact = Index { artifact_type: Some("x/y".into()), ..index(&entries("a1 linux/386")) };
     let referring = Index { subject: Some(Box::new(subject.clone())), ..index(&entries("a1 linux/386")) };
-    for (given, subject, before, what) in [
-        (plain(), None, Index::default(), None),
-        (Spec { annotations: annotations("k", "v"), ..plain() }, None, Index::default(), Some("annotations")),
-        (Spec { artifact_type: Some("x/y".into()), ..plain() }, None, Index::default(), Some("artifactType")),
-        (plain(), Some(subject), Index::default(), Some("subject")),
-        (plain(), None, annotated.clone(), Some("annotations")),
-        (plain(), None, artifact, Some("artifactType")),
-        (plain(), None, referring, Some("subject")),
-        (Spec { append: false, ..plain() }, None, annotated, None),
+    for (given, subject, before, field) in [
+        (docker(), None, Index::default(), None),
+        (Spec { annotations: annotations("k", "v"), ..docker() }, None, Index::default(), Some("annotations")),
+        (Spec { artifact_type: Some("x/y".into()), ..docker() }, None, Index::default(), Some("artifactType")),
+        (docker(), Some(subject), Index::default(), Some("subject")),
+        (docker(), None, annotated.clone(), Some("annotations")),
+        (docker(), None, artifact, Some("artifactType")),
+        (docker(), None, referring, Some("subject")),
+        (Spec { append: false, ..docker() }, None, annotated, None),
     ] {
         let mut new = entries("b1 linux/amd64");
         new[0].annotations = annotations("of", "an entry");
         let new = Resolved { subject, ..resolved(&new) };
-        let before = existing(holding(IndexKind::Oci, &before));
+        let before = existing(existing_index(IndexKind::Oci, &before));
         let error = planned(&given, &new, &before).err();
-        let expected = what.map(|what| PlanError::NotDockers { target: given.target.clone(), what });
+        let expected = field.map(|field| PlanError::UnsupportedByDocker { target: given.target.clone(), field });
         assert_eq!(error, expected, "{given:?}");
         let oci = planned(&Spec { form: Form::Oci, ..given }, &new, &before).unwrap();
         check(&oci, IndexKind::Oci);
@@ -141,24 +141,24 @@ fn what_docker_has_no_place_for() {
 }
 
 #[test]
-fn an_index_has_at_most_4_mib() {
-    let of_length = |length: usize| {
+fn an_index_larger_than_4_mib_is_an_error() {
+    let with_annotation = |length: usize| {
         let given = Spec { annotations: annotations("k", &"x".repeat(length)), ..spec(Form::Oci, false) };
         planned(&given, &resolved(&entries("a1 linux/amd64")), &Existing::Unread)
     };
-    let most = (4 << 20) - of_length(0).unwrap().bytes.len();
-    assert_eq!(of_length(most).unwrap().descriptor.size, 4 << 20);
-    let error = of_length(most + 1).unwrap_err();
+    let longest = (4 << 20) - with_annotation(0).unwrap().bytes.len();
+    assert_eq!(with_annotation(longest).unwrap().descriptor.size, 4 << 20);
+    let error = with_annotation(longest + 1).unwrap_err();
     assert_eq!(error, PlanError::TooLong { target: "r.io/to:v1".parse().unwrap(), size: (4 << 20) + 1 });
 }
 
 #[test]
-fn bytes_that_say_the_same_stay_as_they_are() {
+fn an_unchanged_index_keeps_its_bytes() {
     use IndexKind::{Docker, Oci};
     let two = "a1 linux/amd64, a2 linux/386";
     let marked = |index: Index| Index { annotations: annotations("k", "v"), ..index };
-    let oci = || holding(Oci, &marked(index(&entries(two))));
-    let docker = || holding(Docker, &index(&entries(two)));
+    let oci = || existing_index(Oci, &marked(index(&entries(two))));
+    let docker = || existing_index(Docker, &index(&entries(two)));
     for (given, before, new, same) in [
         (spec(Form::Target, true), docker(), "a1 linux/amd64", true),
         (spec(Form::Target, true), oci(), "a2 linux/386, a1 linux/amd64", true),
@@ -183,7 +183,7 @@ fn bytes_that_say_the_same_stay_as_they_are() {
 
 #[test]
 fn attestations_are_kept_or_dropped() {
-    let before = holding(IndexKind::Oci, &index(&entries("a1 linux/amd64, a2 linux/386, f1 of a1, f2 of a2")));
+    let before = existing_index(IndexKind::Oci, &index(&entries("a1 linux/amd64, a2 linux/386, f1 of a1, f2 of a2")));
     for (attestations, append, expected) in [
         (Attestations::Keep, false, "b1 linux/amd64, e1 of b1"),
         (Attestations::Drop, false, "b1 linux/amd64"),
@@ -199,10 +199,10 @@ fn attestations_are_kept_or_dropped() {
 }
 
 #[test]
-fn what_makes_no_index() {
+fn an_empty_index_or_two_images_for_one_platform_is_an_error() {
     let given = spec(Form::Oci, true);
     let target = given.target.clone();
-    let some = existing(holding(IndexKind::Oci, &index(&entries("a1 linux/amd64"))));
+    let some = existing(existing_index(IndexKind::Oci, &index(&entries("a1 linux/amd64"))));
     let error = planned(&given, &Resolved::default(), &some).unwrap_err();
     assert_eq!(error, PlanError::Empty { target: target.clone() });
     let new = resolved(&entries("a1 linux/amd64, a2 linux/386, a3 linux/amd64, a4 linux/386"));
@@ -210,12 +210,12 @@ fn what_makes_no_index() {
     let clashes =
         vec![(platform("linux/amd64"), name("a1"), name("a3")), (platform("linux/386"), name("a2"), name("a4"))];
     assert_eq!(planned(&given, &new, &some).unwrap_err(), PlanError::SamePlatform { target, clashes });
-    for apart in ["a1 linux/arm/v6, a2 linux/arm/v7", "a1 windows/amd64:10.0.1.1, a2 windows/amd64:10.0.2.1"] {
-        assert!(planned(&given, &resolved(&entries(apart)), &some).is_ok(), "{apart}");
+    for distinct in ["a1 linux/arm/v6, a2 linux/arm/v7", "a1 windows/amd64:10.0.1.1, a2 windows/amd64:10.0.2.1"] {
+        assert!(planned(&given, &resolved(&entries(distinct)), &some).is_ok(), "{distinct}");
     }
 }
 
-/// The changes of a plan, with the number of removed entries.
+/// Returns the changes of a plan and the number of removed entries.
 fn changes(plan: &Plan) -> (Vec<Change>, usize) {
     let changes = plan.entries.iter().map(|entry| entry.change.clone().unwrap()).collect();
     (changes, plan.removed.as_ref().unwrap().len())
@@ -228,17 +228,18 @@ fn entries_name_their_sources_and_changes() {
     new.images[3].config_platform = Some(platform("linux/s390x"));
     let mut before = index(&entries("a1 linux/amd64, a2 linux/386"));
     before.manifests[1].media_type = media_type::DOCKER_MANIFEST.into();
-    let before = existing(holding(IndexKind::Oci, &before));
+    let before = existing(existing_index(IndexKind::Oci, &before));
     let plan = planned(&given, &new, &before).unwrap();
     let tag = |entry: &PlannedEntry| entry.source.as_ref().map_or("", |source| source.tag().unwrap()).to_owned();
     assert_eq!(plan.entries.iter().map(tag).collect::<Vec<_>>(), ["b1", "", "b2", "b1", "b3", "e1"]);
-    let odd = check::other_platforms(&new.images[3..4]).into_iter().chain([Warning::MixedTypes { docker: 1, oci: 4 }]);
-    assert_eq!(plan.warnings, odd.collect::<Vec<_>>());
+    let mismatched = check::other_platforms(&new.images[3..4]).into_iter();
+    let warnings: Vec<Warning> = mismatched.chain([Warning::MixedTypes { docker: 1, oci: 4 }]).collect();
+    assert_eq!(plan.warnings, warnings);
     let replaced = Change::Replaced(digest("a1"));
     let expected = [replaced, Change::Unchanged, Change::Added, Change::Added, Change::Added, Change::Added];
     assert_eq!(changes(&plan), (expected.to_vec(), 0));
-    let whole = planned(&Spec { append: false, ..given.clone() }, &new, &before).unwrap();
-    assert_eq!(shown(&whole.removed.unwrap()), "a2 linux/386");
+    let replacing = planned(&Spec { append: false, ..given.clone() }, &new, &before).unwrap();
+    assert_eq!(shown(&replacing.removed.unwrap()), "a2 linux/386");
     let unread = planned(&given, &new, &Existing::Unread).unwrap();
     assert!(unread.removed.is_none() && unread.entries.iter().all(|entry| entry.change.is_none()));
     let first = planned(&given, &new, &Existing::Missing).unwrap();
@@ -246,7 +247,7 @@ fn entries_name_their_sources_and_changes() {
 }
 
 #[test]
-fn children_are_those_of_the_index() {
+fn dropped_attestations_are_not_children() {
     let given = Spec { attestations: Attestations::Drop, ..spec(Form::Oci, true) };
     let new = resolved(&entries("b1 linux/amd64, b2 linux/arm, e1 of b1"));
     let plan = planned(&given, &new, &Existing::Missing).unwrap();
@@ -256,7 +257,7 @@ fn children_are_those_of_the_index() {
 
 proptest! {
     #[test]
-    fn what_was_written_is_planned_again(
+    fn planning_a_written_index_again_changes_no_bytes(
         before in any_new_entries(),
         new in any_new_entries(),
         form in proptest::sample::select(vec![Form::Docker, Form::Oci, Form::Auto, Form::Target]),
@@ -264,7 +265,7 @@ proptest! {
         attestations in proptest::sample::select(vec![Attestations::Keep, Attestations::Drop]),
     ) {
         let given = Spec { attestations, ..spec(form, true) };
-        let (new, before) = (resolved(&new), existing(holding(kind, &index(&before))));
+        let (new, before) = (resolved(&new), existing(existing_index(kind, &index(&before))));
         let plan = match planned(&given, &new, &before) {
             Ok(plan) => plan,
             Err(error) => {

@@ -7,7 +7,7 @@ use super::tag::TagJson;
 use crate::image::Location;
 use crate::store::PublishReport;
 
-/// What became of a copy.
+/// The result of a copy.
 #[derive(Debug, Serialize)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(untagged)]
@@ -16,7 +16,7 @@ pub(in crate::cli) enum CopyResult {
     Failed(Box<FailedCopyJson>),
 }
 
-/// A copy that was made, or would be.
+/// A copy, actual or predicted.
 #[derive(Debug, Serialize)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]
 pub(in crate::cli) struct CopyJson {
@@ -30,7 +30,7 @@ pub(in crate::cli) struct CopyJson {
     error: Option<ErrorJson>,
 }
 
-/// A copy that could not be made.
+/// A copy that failed.
 #[derive(Debug, Serialize)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]
 pub(in crate::cli) struct FailedCopyJson {
@@ -49,7 +49,7 @@ impl CopyResult {
             source: source.clone(),
             reference: report.tags.first().map(|tag| tag.location.clone()),
             descriptor: (&report.descriptor).into(),
-            changed: report.has_moved(),
+            changed: report.has_written_tags(),
             tags: TagJson::all(&report.tags),
             error: None,
         }))
@@ -69,7 +69,7 @@ impl CopyResult {
         Self::Failed(Box::new(FailedCopyJson { source, reference, changed, tags, descriptor, error }))
     }
 
-    /// Corrects the result of a copy into an archive that was not written in the end.
+    /// Marks a copy into an archive as failed, because the archive was not written.
     pub(in crate::cli) fn mark_unwritten_archive(&mut self) {
         if let Self::Copied(copy) = self
             && copy.reference.as_ref().is_some_and(is_archive)

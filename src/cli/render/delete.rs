@@ -24,14 +24,14 @@ pub(in crate::cli) enum DeletedKind {
 /// A reference that could not be deleted.
 #[derive(Debug, Serialize)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]
-pub(in crate::cli) struct KeptJson {
+pub(in crate::cli) struct NotDeletedJson {
     #[serde(flatten)]
     pub(in crate::cli) failed: FailedJson,
     #[serde(flatten)]
     pub(in crate::cli) takes_more: Option<TakesMoreJson>,
 }
 
-/// What deleting a manifest would take along.
+/// The manifest, and the tags and indexes that use it, which deleting a tag would affect.
 #[derive(Debug, Clone, Serialize)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]
 pub(in crate::cli) struct TakesMoreJson {
@@ -66,7 +66,7 @@ impl From<&TakesMore> for TakesMoreJson {
     }
 }
 
-/// The line that `delete` prints.
+/// Returns the line that `delete` prints.
 pub(in crate::cli) fn deleted_text(Deleted { location, digest, .. }: &Deleted) -> String {
     match location.tag() {
         Some(_) => format!("Deleted: {location} ({digest})\n"),

@@ -2,7 +2,7 @@ use serde::Serialize;
 
 use crate::image::{Descriptor, Digest, UntrustedText};
 
-/// Digest, size and type of a manifest or blob.
+/// The digest, size and media type of a manifest or blob.
 #[derive(Debug, Clone, Serialize)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]

@@ -1,10 +1,10 @@
-//! The JSON documents that `--output json` prints. The README describes them; a key keeps its meaning as long as
-//! `version` is 1.
+//! The JSON documents that `--output json` prints, as described in the README. While `version` is 1, keys keep their
+//! meaning.
 
 use serde::Serialize;
 
 use super::copy::CopyResult;
-use super::delete::{DeletedJson, KeptJson};
+use super::delete::{DeletedJson, NotDeletedJson};
 use super::digest::DigestJson;
 use super::error::{Either, RunErrorJson};
 use super::index::IndexResult;
@@ -16,7 +16,7 @@ use super::tags::TagsEntryJson;
 use super::verify::VerificationJson;
 use crate::image::Digest;
 
-/// The document of a command.
+/// The JSON document of a command.
 #[derive(Debug, Serialize)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]
 pub(in crate::cli) struct Document<'b> {
@@ -28,13 +28,13 @@ pub(in crate::cli) struct Document<'b> {
     error: Option<RunErrorJson>,
 }
 
-/// What a command's document holds besides its name.
+/// The content of a command's document besides version, command name and error.
 #[derive(Debug, Serialize)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(untagged, rename_all_fields = "camelCase")]
 pub(in crate::cli) enum Body {
     Copy { dry_run: bool, copies: Vec<CopyResult> },
-    Delete { images: Vec<Either<DeletedJson, KeptJson>> },
+    Delete { images: Vec<Either<DeletedJson, NotDeletedJson>> },
     Digest { images: Vec<Either<DigestJson>> },
     Inspect(Box<InspectionJson>),
     Lint { specs: Vec<SpecJson>, problems: Vec<String>, warnings: Vec<String> },
@@ -49,7 +49,7 @@ pub(in crate::cli) enum Body {
 }
 
 impl<'b> Document<'b> {
-    /// The document of a command that failed.
+    /// Creates the document of a command that failed.
     pub(in crate::cli) fn failed(command: &'static str, body: Option<&'b Body>, error: RunErrorJson) -> Self {
         Self { version: 1, command, body, error: Some(error) }
     }

@@ -10,7 +10,7 @@ pub(super) struct EntryJson {
     platform: Option<Platform>,
     #[serde(flatten)]
     descriptor: DescriptorJson,
-    /// The digest of the image that an attestation is about.
+    /// The digest of the attested image. Absent unless the entry is an attestation; null if it names no image.
     #[serde(skip_serializing_if = "Option::is_none")]
     attests: Option<Option<UntrustedText>>,
     #[serde(skip_serializing_if = "Annotations::is_empty")]

@@ -1,6 +1,6 @@
 use serde::Serialize;
 
-/// Why something failed.
+/// An error: its message and hints.
 #[derive(Debug, Clone, Serialize)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]
 pub(in crate::cli) struct ErrorJson {
@@ -8,7 +8,7 @@ pub(in crate::cli) struct ErrorJson {
     pub(in crate::cli) hints: Vec<String>,
 }
 
-/// Why a command failed.
+/// The error of a command, with the exit code.
 #[derive(Debug, Serialize)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
@@ -18,7 +18,7 @@ pub(in crate::cli) struct RunErrorJson {
     pub(in crate::cli) exit_code: u8,
 }
 
-/// One of several references: the result of the command, or why it failed.
+/// One of several references: its result or its error.
 #[derive(Debug, Serialize)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(untagged)]
@@ -27,7 +27,7 @@ pub(in crate::cli) enum Either<R, F = FailedJson> {
     Failed(F),
 }
 
-/// A reference that a command failed on.
+/// A reference that failed.
 #[derive(Debug, Serialize)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]
 pub(in crate::cli) struct FailedJson {
@@ -37,9 +37,9 @@ pub(in crate::cli) struct FailedJson {
 }
 
 impl ErrorJson {
-    /// Why an archive was not written though its content was ready.
+    /// Creates the error of an archive that was not written because another part of the run failed.
     pub(super) fn unwritten_archive() -> Self {
-        let message = "the archive is not written, as not all of the run is done".into();
+        let message = "the archive is not written: the run is incomplete".into();
         Self { message, hints: Vec::new() }
     }
 }

@@ -1,7 +1,8 @@
 use crate::image::{is_control, starts_command};
 
-/// JSON in which nothing acts on a terminal or a CI system's log: DEL, C1 and bidirectional controls, line separators and
-/// the second `#` of a logging command (`##vso[`) are written as `\uXXXX`. It is the same value.
+/// Escapes characters in JSON that a terminal or the log of a CI system would interpret: DEL, C1 and bidirectional
+/// controls, line separators and the second `#` of a logging command (`##vso[`) become `\uXXXX`. The JSON value stays
+/// the same.
 #[must_use]
 pub(in crate::cli) fn escaped(json: &str) -> String {
     let (mut out, mut after_hash) = (String::with_capacity(json.len()), false);
@@ -10,7 +11,7 @@ pub(in crate::cli) fn escaped(json: &str) -> String {
         if c == '#' {
             after_hash = !is_second && json.get(at..).is_some_and(starts_command);
         }
-        // Outside strings JSON has none of these, and line breaks of its own.
+        // These characters occur only in strings. C0 controls outside of strings are JSON's own line breaks.
         if is_second || (is_control(c) && !c.is_ascii_control()) || c == '\u{7f}' {
             c.encode_utf16(&mut [0; 2]).iter().for_each(|unit| out.push_str(&format!("\\u{unit:04x}")));
         } else {
@@ -27,7 +28,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_acts_on_a_terminal_or_log_is_escaped() {
+    fn terminal_controls_and_logging_commands_are_escaped() {
         for (text, expected) in [
             ("a", r#""a""#),
             ("Käse 👩\u{200d}👩", "\"Käse 👩\u{200d}👩\""),
@@ -48,7 +49,7 @@ mod tests {
 
     proptest::proptest! {
         #[test]
-        fn it_is_the_same_value(text in "(.|\n|#|\\[|\u{9b}|\u{202e}){0,20}") {
+        fn escaping_keeps_the_value(text in "(.|\n|#|\\[|\u{9b}|\u{202e}){0,20}") {
             let value = json!({text.as_str(): [text]});
             let out = escaped(&format!("{value:#}"));
             proptest::prop_assert_eq!(serde_json::from_str::<Value>(&out).unwrap(), value);

@@ -1,4 +1,4 @@
-//! The JSON of indexes that were pushed or changed, or would be.
+//! The JSON of indexes that were pushed or changed, or would be in a dry run.
 
 use serde::Serialize;
 
@@ -12,7 +12,7 @@ use crate::event::Skipped;
 use crate::image::{Digest, Location};
 use crate::store::{PublishError, TagOutcome, TagReport};
 
-/// What became of an index.
+/// The result of pushing or changing an index.
 #[derive(Debug, Serialize)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(untagged)]
@@ -21,7 +21,7 @@ pub(in crate::cli) enum IndexResult {
     Failed(Box<FailedIndexJson>),
 }
 
-/// An index that was pushed, or would be.
+/// An index, pushed or predicted.
 #[derive(Debug, Serialize)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]
 pub(in crate::cli) struct IndexJson {
@@ -34,14 +34,14 @@ pub(in crate::cli) struct IndexJson {
     skipped: Vec<SkippedJson>,
     warnings: Vec<String>,
     blobs: BlobsJson,
-    /// Entries of the index that the tag pointed at before, if it was compared with that.
+    /// The entries removed from the existing index, if it was compared with the new one.
     #[serde(skip_serializing_if = "Option::is_none")]
     removed: Option<Vec<EntryJson>>,
     #[serde(skip_serializing_if = "Option::is_none")]
     error: Option<ErrorJson>,
 }
 
-/// An index that could not be pushed. The keys that a pushed one has as well are always there.
+/// An index that could not be pushed. Keys shared with a pushed index are always present.
 #[derive(Debug, Serialize)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]
 pub(in crate::cli) struct FailedIndexJson {
@@ -56,7 +56,7 @@ pub(in crate::cli) struct FailedIndexJson {
     error: ErrorJson,
 }
 
-/// What was written before something failed.
+/// The manifest and tags written before a failure.
 #[derive(Debug, Clone)]
 pub(in crate::cli) struct PublishedJson {
     pub(super) descriptor: DescriptorJson,
@@ -124,7 +124,7 @@ impl IndexResult {
         }))
     }
 
-    /// Corrects the result of an index in an archive that was not written in the end.
+    /// Marks an index in an archive as failed, because the archive was not written.
     pub(in crate::cli) fn mark_unwritten_archive(&mut self) {
         if let Self::Pushed(index) = self
             && is_archive(&index.reference)
@@ -152,7 +152,7 @@ impl From<&PushReport> for IndexJson {
         Self {
             reference: plan.target.clone(),
             descriptor: (&plan.descriptor).into(),
-            changed: report.has_moved(),
+            changed: report.has_written_tags(),
             tags: TagJson::all(&report.tags),
             entries: entries(report),
             skipped: report.skipped.iter().map(SkippedJson::from).collect(),

@@ -8,10 +8,10 @@ use super::entry::EntryJson;
 use crate::image::{Annotations, Descriptor, Platform, UntrustedText};
 use crate::inspect::{Child, Content, Image, Inspection};
 
-/// Annotation of an in-toto statement (BuildKit, "Attestation storage").
+/// The annotation with the predicate type of an in-toto statement (BuildKit, "Attestation storage").
 const PREDICATE_TYPE: &str = "in-toto.io/predicate-type";
 
-/// What a reference points at.
+/// The image or index that a reference points at.
 #[derive(Debug, Serialize)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]
 pub(in crate::cli) struct InspectionJson {
@@ -21,7 +21,7 @@ pub(in crate::cli) struct InspectionJson {
     #[serde(flatten)]
     content: ContentJson,
     #[serde(flatten)]
-    own: OwnJson,
+    metadata: MetadataJson,
     #[serde(skip_serializing_if = "Option::is_none")]
     subject: Option<DescriptorJson>,
     referrers: Option<Vec<ReferrerJson>>,
@@ -41,11 +41,11 @@ enum ContentJson {
     },
 }
 
-/// What a manifest or descriptor says about itself.
+/// The artifact type and annotations of a manifest or descriptor.
 #[derive(Debug, Serialize)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
-struct OwnJson {
+struct MetadataJson {
     #[serde(skip_serializing_if = "Option::is_none")]
     artifact_type: Option<UntrustedText>,
     #[serde(skip_serializing_if = "Annotations::is_empty")]
@@ -64,7 +64,7 @@ struct ImageJson {
 struct ConfigJson {
     #[serde(flatten)]
     descriptor: DescriptorJson,
-    /// Absent if the config was not read; null if it is not JSON, as those of artifacts.
+    /// Absent if the config was not read; null if it is not JSON, as for artifacts.
     #[serde(skip_serializing_if = "Option::is_none")]
     content: Option<Value>,
 }
@@ -77,7 +77,7 @@ struct InspectedEntryJson {
     entry: EntryJson,
     #[serde(flatten)]
     image: Option<ImageJson>,
-    /// What the statements of an attestation are about, as BuildKit writes it to their layers.
+    /// The predicate types of an attestation's statements, from the annotations that BuildKit adds to its layers.
     #[serde(skip_serializing_if = "Option::is_none")]
     predicate_types: Option<Vec<UntrustedText>>,
 }
@@ -88,21 +88,21 @@ struct ReferrerJson {
     #[serde(flatten)]
     descriptor: DescriptorJson,
     #[serde(flatten)]
-    own: OwnJson,
+    metadata: MetadataJson,
 }
 
 impl InspectionJson {
-    /// The JSON of an inspection. `name` is the reference as the user wrote it.
+    /// Creates the JSON of an inspection. `name` is the reference as the user wrote it.
     pub(in crate::cli) fn new(name: &str, inspection: &Inspection) -> Self {
-        let (content, own) = match &inspection.content {
+        let (content, metadata) = match &inspection.content {
             Content::Image(image) => (
                 ContentJson::Image { platform: image.platform(), image: Box::new(image.into()) },
-                OwnJson::new(image.manifest.artifact_type.as_ref(), &image.manifest.annotations),
+                MetadataJson::new(image.manifest.artifact_type.as_ref(), &image.manifest.annotations),
             ),
             Content::Index(index, children) => {
                 let entries = index.manifests.iter().zip(children);
                 let entries = entries.map(|(entry, child)| InspectedEntryJson::new(entry, child)).collect();
-                (ContentJson::Index { entries }, OwnJson::new(index.artifact_type.as_ref(), &index.annotations))
+                (ContentJson::Index { entries }, MetadataJson::new(index.artifact_type.as_ref(), &index.annotations))
             }
         };
         let referrers = inspection.referrers.as_ref();
@@ -110,14 +110,14 @@ impl InspectionJson {
             reference: name.to_owned(),
             descriptor: (&inspection.descriptor).into(),
             content,
-            own,
+            metadata,
             subject: subject(inspection).map(DescriptorJson::from),
             referrers: referrers.map(|all| all.iter().map(ReferrerJson::from).collect()),
         }
     }
 }
 
-impl OwnJson {
+impl MetadataJson {
     fn new(artifact_type: Option<&UntrustedText>, annotations: &Annotations) -> Self {
         Self { artifact_type: artifact_type.cloned(), annotations: annotations.clone() }
     }
@@ -147,8 +147,8 @@ impl From<&Image> for ImageJson {
 
 impl From<&Descriptor> for ReferrerJson {
     fn from(referrer: &Descriptor) -> Self {
-        let own = OwnJson::new(referrer.artifact_type.as_ref(), &referrer.annotations);
-        Self { descriptor: referrer.into(), own }
+        let metadata = MetadataJson::new(referrer.artifact_type.as_ref(), &referrer.annotations);
+        Self { descriptor: referrer.into(), metadata }
     }
 }
 

@@ -4,11 +4,11 @@ use super::escape::escaped;
 use crate::image::to_go_json;
 use crate::inspect::{Child, Content, Image, Inspection};
 
-/// The JSON of `inspect --raw`: for an image its manifest with name, digest, os and architecture; for an index the
-/// manifests of its children. With `expand_config`, configs stand where manifests name them.
+/// Returns the JSON of `inspect --raw`: an image's manifest with name, digest, os and architecture, or an index with
+/// the manifests of its children. With `expand_config`, replaces the config descriptor in each manifest by the config.
 ///
 /// # Errors
-/// A manifest or config that is not a JSON object.
+/// A manifest or config is not a JSON object.
 pub(in crate::cli) fn inspection_json(
     name: &str,
     inspection: &Inspection,
@@ -28,13 +28,13 @@ pub(in crate::cli) fn inspection_json(
             out.extend(manifest(&inspection.bytes, image, expand_config)?);
         }
         Content::Index(index, children) => {
-            let mut own: Map<String, Value> = serde_json::from_slice(&inspection.bytes)?;
+            let mut index_json: Map<String, Value> = serde_json::from_slice(&inspection.bytes)?;
             let entries = index.manifests.iter().zip(children).map(|(entry, child)| match child {
                 Child::Image(image, bytes) => manifest(bytes, image, expand_config).map(Value::Object),
                 Child::Other => serde_json::to_value(entry),
             });
-            own.insert("manifests".into(), entries.collect::<Result<_, _>>()?);
-            out.extend(own);
+            index_json.insert("manifests".into(), entries.collect::<Result<_, _>>()?);
+            out.extend(index_json);
         }
     }
     Ok(escaped(&String::from_utf8_lossy(&to_go_json(&out, "    ")?)))

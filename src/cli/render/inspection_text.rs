@@ -4,23 +4,23 @@ use std::fmt::{self, Display, Write as _};
 use crate::image::{Annotations, Descriptor, Digest, Index, Platform, REFERENCE_DIGEST, visible};
 use crate::inspect::{Child, Content, Image, Inspection};
 
-/// Whether text is coloured: only at a terminal, never in a pipe.
+/// Whether to colour text. Only text on a terminal is coloured.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(in crate::cli) enum Colour {
-    /// Bold colours by ANSI escapes.
+    /// Bold colours with ANSI escapes.
     Always,
     /// Plain text.
     Never,
 }
 
-/// What `inspect` shows.
+/// Options for the text of `inspect`.
 #[derive(Debug, Clone, Copy)]
 pub(in crate::cli) struct Shown {
-    /// Whether it is coloured.
+    /// Whether to colour the text.
     pub colour: Colour,
-    /// The sizes of layers, and all of them together.
+    /// Show the size of each layer, and the total.
     pub layers: bool,
-    /// Annotations, where there are any.
+    /// Show annotations, if present.
     pub annotations: bool,
 }
 
@@ -48,8 +48,8 @@ impl Painter {
     }
 }
 
-/// The text of `inspect`, byte for byte as 2.2.1 prints it, except for what only this program can show. `name` is the
-/// reference as the user wrote it.
+/// Returns the text of `inspect`. It equals the output of 2.2.1 byte for byte, except for parts that only this program
+/// shows. `name` is the reference as the user wrote it.
 #[must_use]
 pub(in crate::cli) fn inspection_text(name: &str, inspection: &Inspection, shown: Shown) -> String {
     let mut text = Text { out: String::new(), p: Painter(shown.colour), shown };
@@ -144,7 +144,7 @@ impl Text {
         self.write_annotations(&format!("[{n}] Annotations:"), &format!("[{n}]    "), &entry.annotations)?;
         let Self { out, p, .. } = self;
         let Child::Image(image, _) = child else {
-            // 2.2.1's words.
+            // The wording of 2.2.1.
             return writeln!(
                 out,
                 "Unknown media type for further display: {}",
@@ -152,8 +152,8 @@ impl Text {
             );
         };
         if entry.is_annotated_as_attestation() {
-            let of = entry.annotations.get(REFERENCE_DIGEST).cloned().unwrap_or_default();
-            return writeln!(out, "[{n}]       >>> Attestation for digest: {}\n", p.yellow(of));
+            let subject = entry.annotations.get(REFERENCE_DIGEST).cloned().unwrap_or_default();
+            return writeln!(out, "[{n}]       >>> Attestation for digest: {}\n", p.yellow(subject));
         }
         writeln!(out, "[{n}] Platform:")?;
         if let Some(platform) = &entry.platform {
@@ -203,11 +203,11 @@ fn features(platform: &Platform) -> String {
     format!("[{}]", features.join(" "))
 }
 
-/// Layers, and their bytes with each counted once.
+/// Describes the number of distinct layers and their total size.
 fn total(layers: &[Descriptor]) -> String {
-    let once: HashMap<&Digest, u64> = layers.iter().map(|layer| (&layer.digest, layer.size)).collect();
-    let bytes = once.values().fold(0u64, |sum, size| sum.saturating_add(*size));
-    let layers = once.len();
+    let distinct: HashMap<&Digest, u64> = layers.iter().map(|layer| (&layer.digest, layer.size)).collect();
+    let bytes = distinct.values().fold(0u64, |sum, size| sum.saturating_add(*size));
+    let layers = distinct.len();
     format!("{layers} layer{}, {bytes} bytes", if layers == 1 { "" } else { "s" })
 }
 
@@ -217,7 +217,7 @@ mod tests {
     use crate::image::{Manifest, parse_manifest};
 
     #[test]
-    fn colours_are_bold_and_a_server_cannot_send_its_own() {
+    fn colours_are_bold_and_escapes_from_the_registry_are_removed() {
         let body = br#"{"mediaType":"application/vnd.oci.image.index.v1+json","manifests":[{"mediaType":"x\u001b[2Jy","digest":"DIGEST","size":7}]}"#;
         let digest = Digest::sha256(b"");
         let body = String::from_utf8_lossy(body).replace("DIGEST", digest.as_str());

@@ -1,6 +1,7 @@
-//! What is shown: text as manifest-tool 2.2.1 writes it, plans, and JSON.
+//! Renders results: text in the format of manifest-tool 2.2.1, plans of dry runs, and JSON.
 //!
-//! Everything is made as a value or a string first, so that an error half way leaves nothing on stdout.
+//! Rendering produces a complete value or string before anything is printed, so that an error leaves no partial output
+//! on stdout.
 
 mod copy;
 mod delete;
@@ -26,7 +27,7 @@ mod verify;
 mod words;
 
 pub(super) use copy::CopyResult;
-pub(super) use delete::{DeletedJson, KeptJson, TakesMoreJson, deleted_text};
+pub(super) use delete::{DeletedJson, NotDeletedJson, TakesMoreJson, deleted_text};
 pub(super) use digest::DigestJson;
 pub(super) use document::{Body, Document};
 pub(super) use error::{Either, ErrorJson, FailedJson, RunErrorJson};

@@ -4,7 +4,7 @@ use super::tag::state;
 use crate::assemble::{BlobStats, Change, PushReport};
 use crate::image::{Descriptor, Platform, REFERENCE_DIGEST};
 
-/// The text of a dry run: a line for each thing that a push would do.
+/// Returns the text of a dry run: one line per action that a push would take.
 #[must_use]
 pub(in crate::cli) fn plan_text(report: &PushReport) -> String {
     let mut out = String::new();
@@ -36,26 +36,26 @@ fn write(out: &mut String, report: &PushReport) -> fmt::Result {
     }
     for tag in &report.tags {
         write!(out, "  {:<10} {}", state(tag.outcome), tag.location)?;
-        match &tag.was {
-            Some(was) if *was != descriptor.digest => writeln!(out, " (now {was})")?,
+        match &tag.previous {
+            Some(previous) if *previous != descriptor.digest => writeln!(out, " (now {previous})")?,
             _ => writeln!(out)?,
         }
     }
     Ok(())
 }
 
-/// A line about an entry of the index, or of the one that it replaces.
+/// A line about an entry of the new or the existing index.
 struct EntryLine {
     change: &'static str,
     name: String,
     digests: String,
 }
 
-/// The lines about entries, if the index was compared with what the tag points at.
+/// Returns a line per entry, if the new index was compared with the existing one.
 fn entry_lines(report: &PushReport) -> Vec<EntryLine> {
     let entries: Vec<Descriptor> = report.plan.entries.iter().map(|entry| entry.descriptor.clone()).collect();
-    let kept = report.plan.entries.iter().filter_map(|planned| {
-        let (entry, change) = (&planned.descriptor, planned.change.as_ref()?);
+    let planned = report.plan.entries.iter().filter_map(|entry| {
+        let (entry, change) = (&entry.descriptor, entry.change.as_ref()?);
         let digest = &entry.digest;
         let (change, digests) = match change {
             Change::Added => ("added", digest.to_string()),
@@ -73,21 +73,21 @@ fn entry_lines(report: &PushReport) -> Vec<EntryLine> {
         name: name(entry, &before),
         digests: entry.digest.to_string(),
     });
-    kept.chain(removed).collect()
+    planned.chain(removed).collect()
 }
 
 fn plural(count: usize) -> &'static str {
     if count == 1 { "" } else { "s" }
 }
 
-/// Names an entry by its platform; an attestation by that of its image.
-fn name(entry: &Descriptor, among: &[Descriptor]) -> String {
+/// Names an entry by its platform, and an attestation by the platform of its image.
+fn name(entry: &Descriptor, entries: &[Descriptor]) -> String {
     let platform = |entry: &Descriptor| entry.platform.as_ref().map(Platform::to_string);
     if !entry.is_attestation() {
         return platform(entry).unwrap_or_else(|| "(no platform)".into());
     }
-    let of = entry.annotations.get(REFERENCE_DIGEST);
-    let image = of.and_then(|of| among.iter().find(|image| *of == image.digest.as_str()));
-    let of = image.and_then(platform).or_else(|| of.map(ToString::to_string)).unwrap_or_default();
-    format!("attestation of {of}")
+    let subject = entry.annotations.get(REFERENCE_DIGEST);
+    let image = subject.and_then(|subject| entries.iter().find(|image| *subject == image.digest.as_str()));
+    let subject = image.and_then(platform).or_else(|| subject.map(ToString::to_string)).unwrap_or_default();
+    format!("attestation of {subject}")
 }

@@ -13,7 +13,7 @@ pub(in crate::cli) struct CheckJson {
     reason: UntrustedText,
 }
 
-/// Whether manifest-tool needs what was checked: true, false, or `"oneOf"` several.
+/// Whether manifest-tool needs the checked feature: true, false, or `"oneOf"` if it needs one of several.
 #[derive(Debug, Serialize)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(untagged)]
@@ -22,7 +22,7 @@ enum NeededJson {
     Sometimes(&'static str),
 }
 
-/// A line of the table that `probe` prints.
+/// Returns a line of the table that `probe` prints.
 #[must_use]
 pub(in crate::cli) fn check_text(check: &Check) -> String {
     let need = match check.need {

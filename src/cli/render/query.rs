@@ -4,7 +4,7 @@ use super::descriptor::DescriptorJson;
 use crate::image::{Platform, visible};
 use crate::query::Query;
 
-/// What platforms a reference is for.
+/// The platforms of a reference.
 #[derive(Debug, Serialize)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]
 pub(in crate::cli) struct QueryJson<R = String> {
@@ -13,7 +13,7 @@ pub(in crate::cli) struct QueryJson<R = String> {
     descriptor: DescriptorJson,
     index: bool,
     platforms: Vec<Platform>,
-    /// Whether there is an image for the platform of `--platform`.
+    /// Whether the reference has an image for `--platform`. Absent without that flag.
     #[serde(skip_serializing_if = "Option::is_none")]
     offered: Option<bool>,
 }
@@ -25,10 +25,11 @@ impl<R> QueryJson<R> {
     }
 }
 
-/// The text of `query`, byte for byte as mquery prints it. `name` is the reference as the user wrote it.
+/// Returns the text of `query`, which equals the output of mquery byte for byte. `name` is the reference as the user
+/// wrote it.
 #[must_use]
 pub(in crate::cli) fn query_text(name: &str, query: &Query) -> String {
-    let platforms = query.platforms.iter().map(shown);
+    let platforms = query.platforms.iter().map(platform_text);
     let (list, platforms) = if query.is_index {
         (
             "Yes",
@@ -43,7 +44,7 @@ pub(in crate::cli) fn query_text(name: &str, query: &Query) -> String {
     format!("Image: {name} (digest: {digest})\n * Manifest List: {list} (Image type: {kind})\n{platforms}\n")
 }
 
-fn shown(platform: &Platform) -> String {
+fn platform_text(platform: &Platform) -> String {
     let Platform { os, architecture, variant, os_version, .. } = platform;
     let variant = if variant.is_empty() { String::new() } else { format!("/{variant}") };
     let version = if os == "windows" && !os_version.is_empty() { format!(":{os_version}") } else { String::new() };

@@ -3,14 +3,14 @@ use serde::Serialize;
 use crate::image::{Digest, Location};
 use crate::store::{TagOutcome, TagReport};
 
-/// What became of a tag.
+/// The result of writing a tag.
 #[derive(Debug, Clone, Serialize)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]
 pub(in crate::cli) struct TagJson {
     reference: Location,
     tag: Option<String>,
     state: &'static str,
-    /// The digest that it pointed at before, if that is known.
+    /// The digest that the tag pointed at before, if known.
     #[serde(skip_serializing_if = "Option::is_none")]
     was: Option<Digest>,
 }
@@ -20,7 +20,7 @@ impl TagJson {
         reports.iter().map(Self::from).collect()
     }
 
-    /// Corrects the state of a tag that was not written in the end.
+    /// Marks a tag as failed, because its archive was not written.
     pub(super) fn mark_failed(&mut self) {
         self.state = state(TagOutcome::Failed);
     }
@@ -28,17 +28,17 @@ impl TagJson {
 
 impl From<&TagReport> for TagJson {
     fn from(report: &TagReport) -> Self {
-        let TagReport { location, outcome, was } = report;
+        let TagReport { location, outcome, previous } = report;
         Self {
             reference: location.clone(),
             tag: location.tag().map(str::to_owned),
             state: state(*outcome),
-            was: was.clone(),
+            was: previous.clone(),
         }
     }
 }
 
-/// The word for what became of a tag.
+/// Returns the word for the outcome of writing a tag.
 pub(super) fn state(outcome: TagOutcome) -> &'static str {
     match outcome {
         TagOutcome::Created => "created",

@@ -22,9 +22,9 @@ pub(in crate::cli) enum TagsEntryJson {
     Failed { tag: UntrustedText, reference: Location, error: ErrorJson },
 }
 
-/// A tag, or a name in a layout, as a line of text shows it. A name that has other characters than the image-spec allows
-/// in `org.opencontainers.image.ref.name`, or starts with one of its separators, is written as a JSON string: it could
-/// start a workflow command, or a line of its own.
+/// Formats a tag, or a name in a layout, for a line of text. Quotes a name as a JSON string if the image-spec does not
+/// allow its characters in `org.opencontainers.image.ref.name`, or if it starts with a separator: printed as is, it
+/// could start a workflow command or a new line.
 #[must_use]
 pub(in crate::cli) fn tag_text(name: &str) -> String {
     let is_word = |b: u8| b.is_ascii_alphanumeric() || b == b'_';

@@ -4,7 +4,7 @@ use super::descriptor::DescriptorJson;
 use crate::image::{Digest, Platform, visible};
 use crate::verify::{Finding, ImagePart, Verification};
 
-/// What `verify` found out about a reference.
+/// The result of `verify` for a reference.
 #[derive(Debug, Serialize)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]
 pub(in crate::cli) struct VerificationJson {
@@ -45,28 +45,28 @@ struct FindingJson {
     message: String,
 }
 
-/// The text of `verify`: a line, and one for each finding. `name` is the reference as the user wrote it.
+/// Returns the text of `verify`: a summary line and one line per finding. `name` is the reference as the user wrote it.
 #[must_use]
-pub(in crate::cli) fn verification_text(name: &str, found: &Verification) -> String {
+pub(in crate::cli) fn verification_text(name: &str, verification: &Verification) -> String {
     let counted = |count: usize, what: &str| format!("{count} {what}{}", if count == 1 { "" } else { "s" });
-    let verdict = match found.findings.len() {
-        0 if found.is_sound() => "sound".to_owned(),
+    let verdict = match verification.findings.len() {
+        0 if verification.is_sound() => "sound".to_owned(),
         0 => "not wholly checked".to_owned(),
         count => format!("unsound, {}", counted(count, "finding")),
     };
-    let mut parts = Vec::from_iter(found.descriptor.as_ref().map(|descriptor| descriptor.digest.to_string()));
-    parts.push(counted(found.images, "image"));
-    if found.attestations > 0 {
-        parts.push(counted(found.attestations, "attestation"));
+    let mut parts = Vec::from_iter(verification.descriptor.as_ref().map(|descriptor| descriptor.digest.to_string()));
+    parts.push(counted(verification.images, "image"));
+    if verification.attestations > 0 {
+        parts.push(counted(verification.attestations, "attestation"));
     }
-    parts.push(format!("{}, {}", counted(found.blobs, "blob"), counted_bytes(found.bytes)));
-    if found.others > 0 {
-        parts.push(format!("{} of another type, not opened", found.others));
+    parts.push(format!("{}, {}", counted(verification.blobs, "blob"), counted_bytes(verification.bytes)));
+    if verification.others > 0 {
+        parts.push(format!("{} of another type, not opened", verification.others));
     }
-    if found.foreign > 0 {
-        parts.push(format!("{} elsewhere, not looked for", counted(found.foreign, "foreign layer")));
+    if verification.foreign > 0 {
+        parts.push(format!("{} elsewhere, not looked for", counted(verification.foreign, "foreign layer")));
     }
-    let lines = found.findings.iter().map(|finding| format!("  {finding}"));
+    let lines = verification.findings.iter().map(|finding| format!("  {finding}"));
     let lines = std::iter::once(format!("{}: {verdict} ({})", visible(name), parts.join(", "))).chain(lines);
     lines.map(|line| line + "\n").collect()
 }
@@ -76,19 +76,19 @@ fn counted_bytes(bytes: u64) -> String {
 }
 
 impl VerificationJson {
-    /// The JSON of a verification. `name` is the reference as the user wrote it.
-    pub(in crate::cli) fn new(name: &str, found: &Verification) -> Self {
+    /// Creates the JSON of a verification. `name` is the reference as the user wrote it.
+    pub(in crate::cli) fn new(name: &str, verification: &Verification) -> Self {
         Self {
             reference: name.to_owned(),
-            descriptor: found.descriptor.as_ref().map(DescriptorJson::from),
-            sound: found.is_sound(),
-            images: found.images,
-            attestations: found.attestations,
-            others: found.others,
-            foreign: found.foreign,
-            blobs: BlobsJson { count: found.blobs, bytes: found.bytes },
-            findings: found.findings.iter().map(FindingJson::from).collect(),
-            unchecked: found.unchecked.iter().map(ToString::to_string).collect(),
+            descriptor: verification.descriptor.as_ref().map(DescriptorJson::from),
+            sound: verification.is_sound(),
+            images: verification.images,
+            attestations: verification.attestations,
+            others: verification.others,
+            foreign: verification.foreign,
+            blobs: BlobsJson { count: verification.blobs, bytes: verification.bytes },
+            findings: verification.findings.iter().map(FindingJson::from).collect(),
+            unchecked: verification.unchecked.iter().map(ToString::to_string).collect(),
         }
     }
 }

@@ -1,13 +1,14 @@
-//! Texts of the library that the command line completes with the names of its flags.
+//! Texts of the library, completed with the names of the command line's flags.
 
 use crate::assemble::{self, PlanError, SelectorProblem};
 use crate::event::{Event, Warning};
 use crate::spec::{Hint, Problem};
 
-/// The hint of a deletion that would take more than was named.
-pub(in crate::cli) const TAKES_MORE_HINT: &str = "--yes deletes it all the same, where the registry deletes manifests";
+/// The hint for a deletion that would affect more tags or indexes than the user named.
+pub(in crate::cli) const TAKES_MORE_HINT: &str =
+    "use --yes to delete it anyway, if the registry supports deleting manifests";
 
-/// Describes an event in a line.
+/// Describes an event in one line.
 pub(in crate::cli) fn event_text(event: &Event) -> String {
     match event {
         Event::Warning { warning, .. } => warning_text(warning),
@@ -15,7 +16,7 @@ pub(in crate::cli) fn event_text(event: &Event) -> String {
     }
 }
 
-/// Describes a warning in a line.
+/// Describes a warning in one line.
 pub(in crate::cli) fn warning_text(warning: &Warning) -> String {
     match warning {
         Warning::OciInDockerList { .. } => format!("{warning}; use --type auto"),
@@ -24,22 +25,22 @@ pub(in crate::cli) fn warning_text(warning: &Warning) -> String {
     }
 }
 
-/// A problem of a spec, with the flag that helps.
+/// Describes a problem of a spec, and the flag that fixes it.
 pub(in crate::cli) fn problem_text(problem: &Problem) -> String {
     match &problem.hint {
-        Some(Hint::SetVariable(name)) => format!("{problem}; --set {name}=VALUE gives it a value"),
-        Some(Hint::FillVariables) => format!("{problem}; --env and --set fill variables"),
-        Some(Hint::UseOciForm(key)) => format!("{problem}; use --type oci, or leave the {key} out"),
+        Some(Hint::SetVariable(name)) => format!("{problem}; set it with --set {name}=VALUE"),
+        Some(Hint::FillVariables) => format!("{problem}; fill variables with --env or --set"),
+        Some(Hint::UseOciForm(key)) => format!("{problem}; use --type oci, or remove the {key}"),
         _ => problem.to_string(),
     }
 }
 
-/// An error of the main job, with the flag that helps.
+/// Describes an error of assembling an index, and the flag that fixes it.
 pub(in crate::cli) fn assemble_error_text(error: &assemble::Error) -> String {
     match error {
         assemble::Error::Plan(plan) => plan_error_text(plan),
         assemble::Error::Unplanned { error, .. } => {
-            format!("{}\n  it was written, and then written over by others", plan_error_text(error))
+            format!("{}\n  the tag was written, but other writers overwrote it", plan_error_text(error))
         }
         error => error.to_string(),
     }
@@ -47,7 +48,7 @@ pub(in crate::cli) fn assemble_error_text(error: &assemble::Error) -> String {
 
 fn plan_error_text(error: &PlanError) -> String {
     match error {
-        PlanError::NotDockers { .. } => format!("{error}; with --type oci it has"),
+        PlanError::UnsupportedByDocker { .. } => format!("{error}; use --type oci"),
         PlanError::Strict { target, warnings } => {
             let warnings: Vec<String> = warnings.iter().map(warning_text).collect();
             format!("cannot assemble {target}: {}", warnings.join("\n  "))
@@ -64,7 +65,7 @@ fn selector_text(problem: &SelectorProblem) -> String {
     match problem {
         SelectorProblem::Several { wanted, digests } => {
             let count = digests.len();
-            format!("it holds {count} images for {wanted}; --digest names one of {}", digests.join(", "))
+            format!("it has {count} images for {wanted}; name one with --digest: {}", digests.join(", "))
         }
         problem => problem.to_string(),
     }

@@ -11,18 +11,22 @@ use crate::registry::transport::encoding::encodings;
 use crate::registry::transport::response::{Expected, Response};
 
 impl Client {
-    /// Fetches an image's config and verifies digest and size (distribution-spec, "Pulling blobs").
+    /// Fetches an image's config and verifies its digest and size (distribution-spec, "Pulling blobs").
     ///
     /// # Errors
-    /// The registry's answer, other bytes than the descriptor names, or more than 8 MiB.
+    ///
+    /// Fails if the registry sends an error response, if digest or size do not match the descriptor, or if the config
+    /// is larger than 8 MiB.
     pub async fn fetch_config(&self, repository: &Reference, config: &Descriptor) -> Result<Bytes, Error> {
         self.fetch_blob(repository, config, MAX_CONFIG).await
     }
 
-    /// Fetches a blob, such as an SBOM or the statement of an attestation, and verifies digest and size.
+    /// Fetches a blob, such as an SBOM or the statement of an attestation, and verifies its digest and size.
     ///
     /// # Errors
-    /// The registry's answer, other bytes than the descriptor names, or more than `limit` of them.
+    ///
+    /// Fails if the registry sends an error response, if digest or size do not match the descriptor, or if the blob is
+    /// larger than `limit` bytes.
     pub async fn fetch_blob(&self, repository: &Reference, blob: &Descriptor, limit: u64) -> Result<Bytes, Error> {
         if blob.size > limit {
             return Err(Error::new(blob_name(repository, blob), ErrorKind::TooLarge { limit }));
@@ -31,72 +35,71 @@ impl Client {
             digest: Some(blob.digest.clone()),
             named_by: "descriptor",
             size: Some(blob.size),
-            as_header_says: false,
+            verify_header_digest: false,
         };
         let request = blob_request(Method::GET, repository, blob, self.scopes_to_read(repository));
         let request = request.with_limit(limit).expecting(expected);
         Ok(self.send_ok(repository.registry(), &request).await?.body)
     }
 
-    /// Asks whether a repository has a blob (distribution-spec, "Checking if content exists in the registry"). An answer
-    /// other than 200 counts as no.
+    /// Checks whether a repository has a blob (distribution-spec, "Checking if content exists in the registry"). Any
+    /// status other than 200 counts as missing.
     ///
     /// # Errors
-    /// No answer, or sign-in failed.
+    ///
+    /// Fails if the registry does not respond, or if sign-in fails.
     pub async fn has_blob(&self, repository: &Reference, blob: &Descriptor) -> Result<bool, Error> {
         let request = blob_request(Method::HEAD, repository, blob, Scopes::push(repository.repository()));
         let response = self.send(repository.registry(), &request).await?;
         Ok(response.status == 200)
     }
 
-    /// Looks for a blob to read it: with a HEAD, and with a GET whose body is not read where the answer to that does not
-    /// tell.
+    /// Checks that a blob can be read: with a HEAD request, and if its response is inconclusive, with a GET request
+    /// whose body is not read.
     ///
     /// # Errors
-    /// The registry's answer, [`Error::is_missing_content`] for one that is not there.
-    pub(crate) async fn find_blob(&self, repository: &Reference, blob: &Descriptor) -> Result<FoundBlob, Error> {
+    ///
+    /// Fails if the registry sends an error response; see [`Error::is_missing_content`] for a missing blob.
+    pub(crate) async fn find_blob(&self, repository: &Reference, blob: &Descriptor) -> Result<BlobInfo, Error> {
         let request = blob_request(Method::HEAD, repository, blob, Scopes::pull(repository.repository()));
         self.find(repository, request, blob.size).await
     }
 
-    /// Looks for a manifest of any type, as [`Self::find_blob`] does.
-    pub(crate) async fn find_manifest(
-        &self,
-        repository: &Reference,
-        manifest: &Descriptor,
-    ) -> Result<FoundBlob, Error> {
-        let (at, scopes) = (repository.with_digest(manifest.digest.clone()), Scopes::pull(repository.repository()));
-        self.find(repository, manifest_request(Method::HEAD, &at, scopes), manifest.size).await
+    /// Checks that a manifest of any type can be read, with a HEAD request or a GET request whose body is not read.
+    pub(crate) async fn find_manifest(&self, repository: &Reference, manifest: &Descriptor) -> Result<BlobInfo, Error> {
+        let (reference, scopes) =
+            (repository.with_digest(manifest.digest.clone()), Scopes::pull(repository.repository()));
+        self.find(repository, manifest_request(Method::HEAD, &reference, scopes), manifest.size).await
     }
 
-    async fn find(&self, repository: &Reference, mut request: Request, size: u64) -> Result<FoundBlob, Error> {
-        // The length of an encoded body says nothing of the content.
+    async fn find(&self, repository: &Reference, mut request: Request, size: u64) -> Result<BlobInfo, Error> {
+        // The length of an encoded body is not the length of the content.
         let length = |response: &Response| match encodings(&response.headers).is_empty() {
             true => response.header("content-length").and_then(|length| length.trim().parse().ok()),
             false => None,
         };
         let mut response = self.send(repository.registry(), &request).await?;
         if matches!(response.status, 408 | 429 | 500..) {
-            return Err(self.refused(repository.registry(), &request, &response).await);
+            return Err(self.response_error(repository.registry(), &request, &response).await);
         }
-        // Not every server has the length of what it does not send.
+        // Some servers do not send the correct length in the response to a HEAD request.
         if response.status != 200 || length(&response).is_some_and(|length: u64| length != size) {
             request.wire.method = Method::GET;
             request.wire.streamed = true;
             response = self.send_ok(repository.registry(), &request).await?;
         }
-        Ok(FoundBlob { size: length(&response) })
+        Ok(BlobInfo { size: length(&response) })
     }
 }
 
-/// A blob, or manifest, that is there.
+/// An existing blob or manifest.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct FoundBlob {
-    /// Its length in bytes, where that is known without reading it.
+pub(crate) struct BlobInfo {
+    /// The length in bytes, if the registry reports it.
     pub size: Option<u64>,
 }
 
-/// What messages call a blob.
+/// Returns the name of a blob in messages.
 pub(crate) fn blob_name(repository: &Reference, blob: &Descriptor) -> String {
     format!("blob {}", repository.with_digest(blob.digest.clone()))
 }

@@ -2,33 +2,33 @@
 
 use url::Url;
 
-/// Finds the next page of a list in the values of an answer's `Link` headers (RFC 8288, section 3).
+/// Finds the next page of a list in the values of a response's `Link` headers (RFC 8288, section 3).
 ///
-/// Targets are relative to `base`, the URL that answered. A link without `rel` counts as the next page if it is the only
-/// link, because some registries leave `rel` out. A target without `<>`, as Quay once sent, is read as well. A link with
-/// an `anchor` other than `base` is about another document and is ignored.
+/// Targets are relative to `base`, the URL of the response. A link without `rel` counts as the next page if it is the
+/// only link, because some registries omit `rel`. A target without `<>`, as Quay once sent, is accepted. A link with an
+/// `anchor` other than `base` belongs to another document and is ignored.
 ///
 /// # Errors
 ///
-/// A header that cannot be read, or that leaves open which page is next. It must not pass for the end of the list.
+/// Fails if a header is malformed or the next page is ambiguous, which must not be mistaken for the end of the list.
 pub(crate) fn next_page<'a>(base: &Url, values: impl IntoIterator<Item = &'a [u8]>) -> Result<Option<Url>, String> {
-    let unreadable = |why: &str| format!("the Link header cannot be read: {why}");
+    let malformed = |why: &str| format!("malformed Link header: {why}");
     let mut links = Vec::new();
     for value in values {
-        let value = std::str::from_utf8(value).map_err(|_| unreadable("it is not UTF-8"))?;
-        links.extend(parse(value).map_err(unreadable)?);
+        let value = std::str::from_utf8(value).map_err(|_| malformed("it is not UTF-8"))?;
+        links.extend(parse(value).map_err(malformed)?);
     }
     links.retain(|link| link.anchor.as_ref().is_none_or(|anchor| resolve(base, anchor).as_ref() == Some(base)));
     let is_only = links.len() == 1;
     let mut next = None;
     for link in links.iter().filter(|link| link.is_next().unwrap_or(is_only)) {
-        let target = resolve(base, link.target).ok_or_else(|| unreadable("its target is not a URL"))?;
+        let target = resolve(base, link.target).ok_or_else(|| malformed("its target is not a URL"))?;
         if next.replace(target).is_some_and(|other| Some(other) != next) {
             return Err("the Link headers name two different next pages".into());
         }
     }
     if next.is_none() && links.iter().any(|link| link.is_next().is_none()) {
-        return Err("the Link headers name several pages, and not which of them is the next".into());
+        return Err("the Link headers name several pages without marking one as next".into());
     }
     if next.as_ref() == Some(base) {
         return Err("the Link header names the page itself as the next page".into());
@@ -36,14 +36,14 @@ pub(crate) fn next_page<'a>(base: &Url, values: impl IntoIterator<Item = &'a [u8
     Ok(next)
 }
 
-/// Resolves a reference. Its fragment is dropped, because fragments are not sent.
+/// Resolves a URL reference and drops its fragment, because fragments are not sent.
 fn resolve(base: &Url, reference: &str) -> Option<Url> {
     let mut url = base.join(reference).ok()?;
     url.set_fragment(None);
     Some(url)
 }
 
-/// One link. Of each parameter only the first counts (RFC 8288, section 3.3).
+/// One link. Only the first occurrence of a parameter counts (RFC 8288, section 3.3).
 struct Link<'a> {
     target: &'a str,
     rel: Option<String>,
@@ -51,7 +51,7 @@ struct Link<'a> {
 }
 
 impl Link<'_> {
-    /// Whether the link is to the next page; `None` if it has no relation type.
+    /// Whether the link points to the next page; `None` if it has no relation type.
     fn is_next(&self) -> Option<bool> {
         let mut types = self.rel.as_deref()?.split_whitespace().map(|kind| kind.trim_matches('\'')).peekable();
         types.peek()?;
@@ -61,7 +61,7 @@ impl Link<'_> {
 
 const BLANK: [char; 2] = [' ', '\t'];
 
-/// Reads one header value, which may hold several links.
+/// Parses one header value, which may contain several links.
 fn parse(value: &str) -> Result<Vec<Link<'_>>, &'static str> {
     let mut links = Vec::new();
     let mut rest = value;
@@ -86,24 +86,24 @@ fn split_target(text: &str) -> Result<(&str, &str), &'static str> {
     if target.is_empty() {
         return Err("its target is empty");
     }
-    // RFC 3986 allows none of these in a URL. A `<` or `"` shows that a delimiter is missing before it.
+    // RFC 3986 does not allow these characters in a URL. A `<` or `"` means that a delimiter is missing before it.
     if target.contains([' ', '\t', '"', '<', '>']) {
         return Err("its target is not a URL");
     }
     Ok((target, rest))
 }
 
-/// Where a target without `<>` ends. A comma can be part of it, unless what follows can only be another link.
+/// Returns the end of a target without `<>`. A comma is part of the target unless another link must follow it.
 fn end_of_bare_target(text: &str) -> usize {
-    let ends = |(at, character): (usize, char)| match character {
+    let ends_target = |(at, character): (usize, char)| match character {
         ';' | ' ' | '\t' => true,
         ',' => text.get(at + 1..).is_none_or(|rest| rest.is_empty() || rest.starts_with([' ', '\t', '<', ','])),
         _ => false,
     };
-    text.char_indices().find(|found| ends(*found)).map_or(text.len(), |(at, _)| at)
+    text.char_indices().find(|position| ends_target(*position)).map_or(text.len(), |(at, _)| at)
 }
 
-/// Reads the parameters of a link and returns what follows the link.
+/// Parses the parameters of a link and returns the text after the link.
 fn parse_parameters<'a>(link: &mut Link<'_>, text: &'a str) -> Result<&'a str, &'static str> {
     let mut rest = text.trim_start_matches(BLANK);
     while let Some(parameter) = rest.strip_prefix(';') {
@@ -129,7 +129,7 @@ fn parse_parameters<'a>(link: &mut Link<'_>, text: &'a str) -> Result<&'a str, &
     if rest.is_empty() || rest.starts_with(',') { Ok(rest) } else { Err("a link is not followed by \";\" or \",\"") }
 }
 
-/// Reads a token or a quoted string with its escapes (RFC 9110, section 5.6).
+/// Parses a token or a quoted string with its escapes (RFC 9110, section 5.6).
 fn parse_value(text: &str) -> Result<(String, &str), &'static str> {
     let Some(quoted) = text.strip_prefix('"') else {
         let (value, rest) = text.split_at(text.find([' ', '\t', ';', ',']).unwrap_or(text.len()));

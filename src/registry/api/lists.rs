@@ -1,4 +1,4 @@
-//! Lists that may come in pages: tags, referrers.
+//! Paginated lists of tags and referrers.
 
 use reqwest::Method;
 use reqwest::header::{HeaderValue, LINK};
@@ -17,33 +17,33 @@ use crate::registry::transport::redact::redacted;
 use crate::registry::transport::redirects::resolve_location;
 use crate::registry::transport::response::Response;
 
-/// No repository has more; a registry that goes on is broken.
+/// Maximum number of pages in a list. A registry that sends more is broken.
 const MAX_PAGES: usize = 10_000;
 
-/// Bytes that a tag takes in what is made of a list, besides its own: a document for programs.
+/// Bytes of output per listed tag, such as in a JSON document, besides the tag itself.
 const PER_TAG: usize = 128;
 
-/// The tags of a repository as its registry lists them.
+/// The list of tags from a registry.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct TagList {
     /// The tags in the registry's order.
     pub tags: Vec<String>,
-    /// Names in the list that are not valid tags. They are left out of `tags`.
+    /// Number of listed names that are not valid tags and are left out of `tags`.
     pub invalid: usize,
-    /// Pages that were read.
+    /// Number of pages read.
     pub pages: usize,
 }
 
-/// One page of a list of tags.
+/// One page of the list of tags.
 #[derive(Deserialize)]
 struct Tags {
-    // Null stands for an empty list. Without `deserialize_with` an absent list would as well.
+    // Null means an empty list. `deserialize_with` makes a missing list an error.
     #[serde(deserialize_with = "Option::deserialize")]
     tags: Option<Vec<String>>,
 }
 
-/// One page of a list of referrers.
+/// One page of the list of referrers.
 #[derive(Deserialize)]
 struct Referrers {
     #[serde(deserialize_with = "Option::deserialize")]
@@ -51,13 +51,13 @@ struct Referrers {
 }
 
 impl Client {
-    /// Lists the tags of a repository, in the registry's order (distribution-spec, "Listing Tags"): `limit` at most.
-    /// Warns of names in the list that are not valid tags.
+    /// Lists at most `limit` tags of a repository, in the registry's order (distribution-spec, "Listing Tags"). Warns
+    /// about listed names that are not valid tags.
     ///
     /// # Errors
     ///
-    /// The registry's answer, an answer without a list, a page whose `Link` cannot be read or followed, or more tags than
-    /// fit into the memory of a run: some 400,000.
+    /// Fails if the registry sends an error response or no list, if the `Link` header of a page is malformed or must
+    /// not be followed, or if the list exceeds the memory limit of the run, at about 400,000 tags.
     pub async fn tags(&self, repository: &Reference, limit: usize) -> Result<Vec<String>, Error> {
         let TagList { tags, invalid, .. } = self.tags_in_pages(repository, "tags/list", limit).await?;
         if invalid > 0 {
@@ -67,62 +67,64 @@ impl Client {
         Ok(tags)
     }
 
-    /// Lists every tag of a repository.
+    /// Lists every tag of a repository. In contrast to [`Self::tags`], a listed name that is not a valid tag is an
+    /// error, because such a name cannot be resolved.
     ///
     /// # Errors
     ///
-    /// As of [`Self::tags`], and names in the list that are not valid tags: what they point at cannot be asked for.
+    /// Fails if the list cannot be read, or if it contains names that are not valid tags.
     pub async fn every_tag(&self, repository: &Reference) -> Result<Vec<String>, Error> {
         let TagList { tags, invalid, .. } = self.tags_in_pages(repository, "tags/list", usize::MAX).await?;
         if invalid > 0 {
-            let reason = format!("{invalid} of the names listed are not valid tags");
+            let reason = format!("{invalid} of the listed names are not valid tags");
             return Err(Error::protocol(&tags_subject(repository), reason));
         }
         Ok(tags)
     }
 
-    /// Lists tags as [`Self::tags`] does, beginning with the page `list`, such as `tags/list?n=10`.
+    /// Lists at most `limit` tags of a repository, starting at the page `list`, such as `tags/list?n=10`.
     ///
     /// # Errors
     ///
-    /// As of [`Self::tags`].
+    /// Fails if the list cannot be read, or if it exceeds the memory limit of the run.
     pub async fn tags_in_pages(&self, repository: &Reference, list: &str, limit: usize) -> Result<TagList, Error> {
         let request = list_request(repository, list, tags_subject(repository));
         let subject = request.subject().to_owned();
-        let (mut found, mut charge) = (TagList::default(), self.budget().open());
+        let (mut list, mut charge) = (TagList::default(), self.budget().open());
         let over_limit = |error| Error::new(subject.as_str(), ErrorKind::from(error));
-        let take = |response: &Response| {
-            found.pages += 1;
+        let read_page = |response: &Response| {
+            list.pages += 1;
             let page = read::<Tags>(response, &subject)?.tags.unwrap_or_default();
             let count = page.len();
             charge.grow_by_document(&response.body).map_err(over_limit)?;
             charge.grow(count * PER_TAG).map_err(over_limit)?;
-            // What is no tag could not be asked for, and must not get into a URL.
+            // An invalid tag could not be requested, and must not get into a URL.
             let valid: Vec<String> = page.into_iter().filter(|tag| check_tag(tag).is_ok()).collect();
-            found.invalid += count - valid.len();
-            found.tags.extend(valid);
-            Ok(found.tags.len() >= limit)
+            list.invalid += count - valid.len();
+            list.tags.extend(valid);
+            Ok(list.tags.len() >= limit)
         };
-        self.pages(repository.registry(), request, take).await?;
-        found.tags.truncate(limit);
-        Ok(found)
+        self.pages(repository.registry(), request, read_page).await?;
+        list.tags.truncate(limit);
+        Ok(list)
     }
 
-    /// Lists what refers to a manifest (distribution-spec, "Listing Referrers"). `None` if the registry does not have
-    /// that list, which registries say with almost any answer: then the tag `sha256-HEX` holds it.
+    /// Lists the referrers of a manifest (distribution-spec, "Listing Referrers"). Returns `None` if the registry does
+    /// not support referrers, which registries indicate with almost any status. The tag `sha256-HEX` then contains the
+    /// list.
     ///
     /// # Errors
     ///
-    /// An answer that says nothing about the list: a 401, 408 or 429, or a 5xx other than 501 that lasts. A registry that
-    /// fails at its list may well have one, whose signatures the tag would not show. A list that cannot be read, or a
-    /// page whose `Link` cannot be read or followed.
+    /// Fails on a 401, 408 or 429, or a 5xx other than 501 after all retries: the registry may have a list with
+    /// signatures that the tag does not contain. Also fails if the list is malformed, or if the `Link` header of a page
+    /// is malformed or must not be followed.
     pub async fn referrers(&self, repository: &Reference, digest: &Digest) -> Result<Option<Vec<Descriptor>>, Error> {
         let subject = format!("referrers of {}", repository.with_digest(digest.clone()));
         let request = list_request(repository, &format!("referrers/{digest}"), subject.clone());
         let request = request.accepting(media_type::OCI_INDEX);
         let (mut referrers, mut pages, mut has_list) = (Vec::new(), 0, true);
         let mut charge = self.budget().open();
-        let take = |response: &Response| {
+        let read_page = |response: &Response| {
             pages += 1;
             has_list = pages > 1 || is_list_of_referrers(response.header("content-type"), &response.body);
             if has_list {
@@ -132,32 +134,31 @@ impl Client {
             }
             Ok(!has_list)
         };
-        match self.pages(repository.registry(), request, take).await {
+        match self.pages(repository.registry(), request, read_page).await {
             Ok(()) => Ok(has_list.then_some(referrers)),
-            // On a later page it is a part of the list that is missing.
-            Err(error) if pages == 0 && list_status(&error).is_some_and(has_no_list) => Ok(None),
+            // An error on a later page means an incomplete list, not a missing one.
+            Err(error) if pages == 0 && list_status(&error).is_some_and(is_unsupported_list) => Ok(None),
             Err(error) => Err(error),
         }
     }
 
-    /// Reads a list from its first page to its last, or until `take` returns true.
+    /// Reads the pages of a list until the last one, or until `read_page` returns true.
     async fn pages(
         &self,
         registry: &str,
         mut request: Request,
-        mut take: impl FnMut(&Response) -> Result<bool, Error>,
+        mut read_page: impl FnMut(&Response) -> Result<bool, Error>,
     ) -> Result<(), Error> {
-        // Brent's cycle detection: each page is compared with one earlier page, which is replaced ever more rarely.
+        // Brent's cycle detection: each page is compared with one earlier page, which is replaced at exponentially
+        // growing intervals.
         let mut earlier: Option<Url> = None;
         for page in 1..=MAX_PAGES {
             let response = self.send_ok(registry, &request).await?;
-            if take(&response)? {
+            if read_page(&response)? {
                 return Ok(());
             }
             if earlier.as_ref() == Some(&response.url) {
-                return Err(
-                    request.protocol("its pages name one another as the next page, and there is no last".into())
-                );
+                return Err(request.protocol("the Link headers of its pages form a loop".into()));
             }
             let links = response.headers.get_all(LINK).iter().map(HeaderValue::as_bytes);
             let next = next_page(&response.url, links).map_err(|reason| request.protocol(reason))?;
@@ -173,8 +174,8 @@ impl Client {
     }
 }
 
-/// Whether an answer is a list of referrers, even one that is malformed or cut off: such a list may name signatures, and
-/// is not taken for the answer of a registry without lists.
+/// Whether a response is a list of referrers, even a malformed or truncated one. Such a list may contain signatures, so
+/// the registry must not be treated as one without support for referrers.
 fn is_list_of_referrers(content_type: Option<&str>, body: &[u8]) -> bool {
     let body = body.trim_ascii_start();
     let names_manifests = || body.windows(11).any(|part| part == b"\"manifests\"");
@@ -186,7 +187,7 @@ fn is_list_of_referrers(content_type: Option<&str>, body: &[u8]) -> bool {
     body.starts_with(b"{") && (names_manifests() || is_broken_index())
 }
 
-/// The status of the registry's answer to a list of referrers, or of that of a host it redirects to.
+/// Returns the status of an error response to a list of referrers, from the registry or a host that it redirects to.
 fn list_status(error: &Error) -> Option<u16> {
     match &error.kind {
         ErrorKind::RedirectTarget { response, .. } => Some(response.status),
@@ -194,8 +195,9 @@ fn list_status(error: &Error) -> Option<u16> {
     }
 }
 
-/// Whether an answer stands for a registry without a list of referrers. Seen are 400, 403, 404, 405, 406 and 501.
-fn has_no_list(status: u16) -> bool {
+/// Whether a status means that the registry does not support referrers. Known registries send 400, 403, 404, 405, 406
+/// or 501.
+fn is_unsupported_list(status: u16) -> bool {
     matches!(status, 400..=499 | 501) && !matches!(status, 401 | 408 | 429)
 }
 
@@ -211,16 +213,16 @@ fn list_request(repository: &Reference, list: &str, subject: String) -> Request 
 
 fn read<T: for<'de> Deserialize<'de>>(response: &Response, subject: &str) -> Result<T, Error> {
     let invalid =
-        |error| Error::protocol(subject, format!("the answer to {} is not a list: {error}", response.request));
+        |error| Error::protocol(subject, format!("the response to {} is not a list: {error}", response.request));
     serde_json::from_slice(&response.body).map_err(invalid)
 }
 
-/// The target of a request for the next page. A page is asked for at the registry, or, without credentials, at the origin
-/// to which the registry redirected and which answered.
-fn checked_page(api: &Url, answered: &Url, next: &Url) -> Result<String, String> {
-    let next = resolve_location(api, answered, next.as_str())?;
-    if next.origin() != api.origin() && next.origin() != answered.origin() {
-        return Err(format!("the next page is at another host, which is not asked: {}", redacted(&next)));
+/// Returns the request target of the next page. It must be at the registry, or at the origin of the current page, which
+/// gets no credentials if the registry redirected to it.
+fn checked_page(api: &Url, current: &Url, next: &Url) -> Result<String, String> {
+    let next = resolve_location(api, current, next.as_str())?;
+    if next.origin() != api.origin() && next.origin() != current.origin() {
+        return Err(format!("the next page is at another host, which is not contacted: {}", redacted(&next)));
     }
     Ok(next.into())
 }
@@ -230,7 +232,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn lists_of_referrers() {
+    fn malformed_lists_of_referrers_are_recognized_as_lists() {
         let (index, html) = (Some("application/vnd.oci.image.index.v1+json; charset=utf-8"), Some("text/html"));
         for (content_type, body, is_list) in [
             (index, r#"{"manifests":[]}"#, true),
@@ -252,8 +254,8 @@ mod tests {
     }
 
     #[test]
-    fn pages_are_asked_for_at_the_registry_and_where_it_redirects() {
-        for (api, answered, next, is_asked) in [
+    fn the_next_page_must_be_at_the_registry_or_the_current_origin() {
+        for (api, current, next, is_allowed) in [
             ("https://r.io", "https://r.io/v2/a/tags/list", "https://r.io/v2/a/tags/list?last=x", true),
             ("https://r.io", "https://cdn.io/list", "https://cdn.io/list?last=x", true),
             ("https://r.io", "https://cdn.io/list", "https://r.io/v2/a/tags/list?last=x", true),
@@ -264,9 +266,9 @@ mod tests {
             ("http://r.io", "https://cdn.io/list", "http://r.io/v2/a/tags/list", false),
             ("http://r.io", "https://cdn.io/list", "http://cdn.io/list", false),
         ] {
-            let [api, answered, next] = [api, answered, next].map(|url| url.parse::<Url>().unwrap());
-            let asked = checked_page(&api, &answered, &next);
-            assert_eq!(asked.clone().ok(), is_asked.then(|| next.to_string()), "{answered} {next}: {asked:?}");
+            let [api, current, next] = [api, current, next].map(|url| url.parse::<Url>().unwrap());
+            let target = checked_page(&api, &current, &next);
+            assert_eq!(target.clone().ok(), is_allowed.then(|| next.to_string()), "{current} {next}: {target:?}");
         }
     }
 }

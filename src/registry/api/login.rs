@@ -4,12 +4,13 @@ use crate::registry::client::request::Request;
 use crate::registry::error::{Error, ErrorKind};
 
 impl Client {
-    /// Checks whether a registry takes this run's credentials: asks it, and its token service where it names one.
+    /// Checks whether a registry, and its token service if it has one, accept the configured credentials.
     ///
-    /// `false` says that it wants none, so that they could not be checked.
+    /// Returns `false` if the registry requires no credentials, so that they could not be checked.
     ///
     /// # Errors
-    /// They are refused, the server is not a registry, or the run was stopped.
+    ///
+    /// Fails if the credentials are refused, the server is not a registry, or the run was stopped.
     pub async fn check_login(&self, registry: &str) -> Result<bool, Error> {
         let host = self.host(registry);
         let checking = async {

@@ -11,11 +11,12 @@ use crate::registry::transport::response::Expected;
 impl Client {
     /// Fetches a manifest by digest or tag (distribution-spec, "Pulling manifests").
     ///
-    /// The bytes are compared with the reference's digest and with the registry's header.
+    /// The bytes are verified against the digest in the reference and the digest in the registry's header.
     ///
     /// # Errors
-    /// The registry's answer ([`Error::is_missing`] for a manifest that does not exist), other bytes than were asked for,
-    /// more than 8 MiB, or something else than a manifest.
+    ///
+    /// Fails if the registry sends an error response ([`Error::is_missing`] for a missing manifest), if a digest does
+    /// not match, if the body is larger than 8 MiB, or if it is not a manifest.
     pub async fn fetch_manifest(&self, reference: &Reference) -> Result<Fetched, Error> {
         self.fetch_with(reference, self.scopes_to_read(reference)).await
     }
@@ -32,11 +33,12 @@ impl Client {
         Ok(Fetched { bytes, descriptor, manifest })
     }
 
-    /// Fetches the manifest that a descriptor names, in `repository`'s repository, and compares size and media type
-    /// as well.
+    /// Fetches the manifest of a descriptor from `repository`'s repository, and verifies its digest, size and media
+    /// type.
     ///
     /// # Errors
-    /// Those of [`Self::fetch_manifest`], and a manifest of another size or type than the descriptor says.
+    ///
+    /// Fails if the manifest cannot be fetched, or if its digest, size or media type do not match the descriptor.
     pub async fn fetch_child(&self, repository: &Reference, child: &Descriptor) -> Result<Fetched, Error> {
         let reference = repository.with_digest(child.digest.clone());
         let fetched = self.fetch_manifest(&reference).await?;
@@ -45,10 +47,12 @@ impl Client {
         Ok(fetched)
     }
 
-    /// Fetches the bytes of a manifest of a type that is not an image's or index's, and compares them with its descriptor.
+    /// Fetches the bytes of a manifest that is neither an image nor an index, and verifies them against its descriptor.
     ///
     /// # Errors
-    /// Those of [`Self::fetch_manifest`], and an answer of another manifest type (CVE-2021-41190).
+    ///
+    /// Fails if the registry sends an error response, if digest or size do not match, if the body is larger than 8 MiB,
+    /// or if the registry declares it an image or index (CVE-2021-41190).
     pub(crate) async fn fetch_manifest_bytes(
         &self,
         repository: &Reference,
@@ -69,36 +73,40 @@ impl Client {
         Ok(response.body)
     }
 
-    /// The digest that a reference stands for: asked with a HEAD, and with a GET where the answer to that does not tell.
+    /// Returns the digest that a reference resolves to. Sends a HEAD request, and a GET request if the response to that
+    /// is inconclusive.
     ///
     /// # Errors
-    /// Those of [`Self::fetch_manifest`].
+    ///
+    /// Fails if the registry sends an error response, or if the body of a response to GET is not a valid manifest.
     pub async fn digest(&self, reference: &Reference) -> Result<Digest, Error> {
         let request = Request { scopes: self.scopes_to_read(reference), ..head_request(reference) };
         let response = self.send(reference.registry(), &request).await?;
         match (response.status, response.digest()) {
-            (200, Some(digest)) if reference.digest().is_none_or(|named| *named == digest) => Ok(digest),
-            // The body, which an answer to a HEAD does not have, says why.
+            (200, Some(digest)) if reference.digest().is_none_or(|expected| *expected == digest) => Ok(digest),
+            // The response to a HEAD request has no body, and only the body of an error contains the reason.
             _ => Ok(self.fetch_manifest(reference).await?.descriptor.digest),
         }
     }
 
-    /// Deletes a tag, or by digest a manifest with every tag of it (distribution-spec, "Content Management"). What does
-    /// not exist afterwards counts as deleted, by this or another client.
+    /// Deletes a tag, or a manifest by digest with all its tags (distribution-spec, "Content Management"). A 404 to the
+    /// request is success if the reference does not exist: this or another client has deleted it.
     ///
     /// # Errors
-    /// The registry's answer. Many registries delete no tags, and some no manifests ([`Error::is_unsupported`]).
+    ///
+    /// Fails if the registry sends an error response. Many registries do not support deleting tags, and some do not
+    /// support deleting manifests ([`Error::is_unsupported`]).
     pub async fn delete_manifest(&self, reference: &Reference) -> Result<(), Error> {
         let repository = reference.repository();
-        // Docker's registry wants a right of its own; others ask for what they want.
+        // Docker's registry requires the action `delete`; other registries request their own in a challenge.
         let scopes = Scopes::pull(repository).and(repository, &["delete"]);
         let request = manifest_request(Method::DELETE, reference, scopes);
         let response = self.send(reference.registry(), &request).await?;
         match response.status {
             200 | 202 | 204 => Ok(()),
-            // The answer to an earlier try may have been lost.
+            // An earlier attempt may have deleted it before its response was lost.
             404 | 410 if self.is_gone(reference).await => Ok(()),
-            _ => Err(self.refused(reference.registry(), &request, &response).await),
+            _ => Err(self.response_error(reference.registry(), &request, &response).await),
         }
     }
 
@@ -106,16 +114,17 @@ impl Client {
         matches!(self.digest(reference).await, Err(error) if error.is_missing())
     }
 
-    /// The digest that a reference stands for now, `None` where there is none: a HEAD, and a GET where the answer to
-    /// that does not tell. It is asked with the right to push, as what is written next.
+    /// Returns the digest that a reference currently resolves to, or `None` if it does not exist. Sends a HEAD request,
+    /// and a GET request if the response to that is inconclusive. Both request the push scope, because a write follows.
     ///
     /// # Errors
-    /// The registry's answer, if it neither names a digest nor says that there is no such manifest.
+    ///
+    /// Fails if the registry neither returns a digest nor reports the manifest as missing.
     pub async fn current_digest(&self, reference: &Reference) -> Result<Option<Digest>, Error> {
         let request = head_request(reference);
         let response = self.send(reference.registry(), &request).await?;
-        // The body that would say why is not in the answer to a HEAD, so a 404 is believed here: what follows from it
-        // is a write, which would fail.
+        // The response to a HEAD request has no body with a reason. A 404 is trusted here, because a write follows,
+        // which fails if the 404 hides missing permissions.
         match (response.status, response.digest()) {
             (200, Some(digest)) => return Ok(Some(digest)),
             (404, _) => return Ok(None),
@@ -137,7 +146,7 @@ pub(crate) fn manifest_request(method: Method, reference: &Reference, scopes: Sc
 
 pub(crate) fn get_request(reference: &Reference, scopes: Scopes) -> Request {
     let expected =
-        Expected { digest: reference.digest().cloned(), named_by: "reference", size: None, as_header_says: true };
+        Expected { digest: reference.digest().cloned(), named_by: "reference", size: None, verify_header_digest: true };
     let request = manifest_request(Method::GET, reference, scopes);
     request.accepting(media_type::ACCEPT).with_limit(MAX_MANIFEST).expecting(expected)
 }

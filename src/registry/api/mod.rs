@@ -10,8 +10,8 @@ mod raw_request;
 mod stream;
 mod uploads;
 
-pub(crate) use blobs::{FoundBlob, blob_name};
+pub(crate) use blobs::{BlobInfo, blob_name};
 pub use lists::TagList;
 pub(crate) use raw_request::{RawRequest, RawResponse, Verb};
 pub(crate) use stream::BlobStream;
-pub(crate) use uploads::{Mounting, Session};
+pub(crate) use uploads::{MountOutcome, UploadSession};

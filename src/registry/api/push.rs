@@ -1,4 +1,4 @@
-//! Writing a manifest, and being sure of what became of it.
+//! Pushes manifests, and determines whether a push took effect.
 
 use std::time::{Duration, Instant};
 
@@ -15,26 +15,30 @@ use crate::registry::error::{Error, ErrorKind};
 use crate::registry::transport::request::Content;
 use crate::registry::transport::response::{Expected, Response};
 
-/// A conditional write is sent at most this long after the look at the tag, or the tag is looked at again.
+/// Maximum time between reading the tag and sending the conditional write. If it passes, the tag is read again.
 const MAX_PRECONDITION_AGE: Duration = Duration::from_millis(300);
-/// How often the tag is looked at again for that.
+/// Maximum number of times that the tag is read again because too much time passed.
 const MAX_PRECONDITION_CHECKS: u32 = 20;
 
-/// Checks what a tag points at, `None` if it does not exist, just before it is written. An error ends the push.
+/// Checks the current digest of a tag, `None` if the tag does not exist, immediately before the write. An error ends
+/// the push.
 pub(crate) type Precondition<'a> = &'a (dyn Fn(Option<&Digest>) -> Result<(), Error> + Sync);
 
 impl Client {
     /// Writes a manifest under `reference`'s tag or digest (distribution-spec, "Pushing Manifests").
     ///
-    /// Any of 200, 201, 202 and 204 is success if the registry then has the digest: its answer names it, or a HEAD confirms
-    /// it. If the answer names another digest, the manifest is read back: equal bytes mean that the header is wrong, which
-    /// is a warning; other bytes are an error. If a tag was refused, or the answer was lost, the tag is read: one that
-    /// already points at the manifest is success, as with immutable tags. If the registry does not know what the manifest
-    /// refers to, the request is repeated, as recent writes may not be visible everywhere in it yet.
+    /// A status of 200, 201, 202 or 204 is success if the registry then has the digest: the response names it, or a
+    /// HEAD request confirms it. If the response names another digest, the manifest is read back: if its bytes are
+    /// equal, the header is wrong, which is a warning; otherwise the push fails. If the write of a tag is refused or
+    /// its response is lost, the tag is read: if it already points at the manifest, as immutable tags may, the push
+    /// succeeds. If the registry does not know content that the manifest references, the request is retried, because
+    /// recent writes may not be visible on every node yet.
     ///
     /// # Errors
-    /// The registry's answer, [`ErrorKind::Immutable`], or [`ErrorKind::OutcomeUnknown`] if it is not known whether the manifest
-    /// was written, or will be: the answer to a try was lost. With any other error this has not moved the tag.
+    ///
+    /// Fails if the registry sends an error response, with [`ErrorKind::Immutable`] for an immutable tag. Fails with
+    /// [`ErrorKind::OutcomeUnknown`] if the response to an attempt was lost, so that the manifest may have been written
+    /// or may still be. After any other error, this push has not moved the tag.
     pub async fn push_manifest(
         &self,
         reference: &Reference,
@@ -44,11 +48,12 @@ impl Client {
         self.push_manifest_if(reference, descriptor, bytes, None).await
     }
 
-    /// Writes a manifest as [`Self::push_manifest`] does, if the tag meets a precondition. The tag is looked at before each
-    /// try; another writer can still come between the look and the write, for the time of a round trip.
+    /// Pushes a manifest like [`Self::push_manifest`] if the tag meets a precondition. The tag is read before each
+    /// attempt, but another writer can still move it between the read and the write, which takes a round trip.
     ///
     /// # Errors
-    /// As [`Self::push_manifest`], and the error of the precondition.
+    ///
+    /// Fails if the push fails, or with the error of the precondition.
     pub(crate) async fn push_manifest_if(
         &self,
         reference: &Reference,
@@ -64,13 +69,13 @@ impl Client {
         let request = request.with_content(Content::Bytes(descriptor.media_type.clone().into(), bytes.clone()));
         let push = Push { client: self, reference, request: &request, digest: &descriptor.digest, bytes };
         match self.send_push(&push, precondition).await? {
-            Some(ended) => push.conclude(ended).await,
+            Some(outcome) => push.conclude(outcome).await,
             None => Ok(()),
         }
     }
 
-    /// Sends a push until it is answered, and checks the precondition before each try. `None` if the tag then points at the
-    /// manifest: an earlier try, whose answer was lost, wrote it.
+    /// Sends a push until it gets a response, and checks the precondition before each attempt. Returns `None` if the
+    /// tag already points at the manifest because an earlier attempt, whose response was lost, wrote it.
     async fn send_push(
         &self,
         push: &Push<'_>,
@@ -90,38 +95,45 @@ impl Client {
                     Ok(current) if current.as_ref() == Some(push.digest) => {}
                     Ok(current) => precondition(current.as_ref())?,
                     Err(error) => {
-                        return Ok(Some(PushOutcome { outcome: Err(error), left_open: attempts.left_open() }));
+                        return Ok(Some(PushOutcome {
+                            outcome: Err(error),
+                            may_still_complete: attempts.may_still_complete(),
+                        }));
                     }
                 }
             }
-            let sending = self.send_signed_until(registry, push.request, attempts.failed(), until);
+            let sending = self.send_authorized_until(registry, push.request, attempts.failed(), until);
             match attempts.outcome_of(sending).await {
-                // A token had to be fetched first, or another request found that the host has to be left alone.
+                // Waiting for a token or for the end of a pause took too long.
                 Some(Err(Error { kind: ErrorKind::PreconditionStale, .. })) if stale < MAX_PRECONDITION_CHECKS => {
                     stale += 1
                 }
-                Some(outcome) => return Ok(Some(PushOutcome { outcome, left_open: attempts.left_open() })),
+                Some(outcome) => {
+                    return Ok(Some(PushOutcome { outcome, may_still_complete: attempts.may_still_complete() }));
+                }
                 None => {}
             }
         }
     }
 
-    /// Waits until a reference stands for `digest`, wherever in the registry one asks: as often and as long as requests
-    /// are tried again.
+    /// Reads a reference until it resolves to `digest`, because a write may take time to reach every node of the
+    /// registry. Number and length of the waits follow the retry policy.
     ///
     /// # Errors
-    /// It stands for something else, or does not exist, to the end.
+    ///
+    /// Fails if the reference still resolves to another digest, or does not exist, after all retries.
     pub async fn read_back(&self, reference: &Reference, digest: &Digest) -> Result<(), Error> {
-        self.wait_for(reference, digest, ReadBackBy::Header).await
+        self.wait_for_digest(reference, digest, ReadBackBy::Header).await
     }
 
-    /// Reads what was written under a reference, as the registry `named` another digest for it, and warns where only that
-    /// is wrong. It waits as [`Self::read_back`] does.
+    /// Reads the content of a reference until it has `digest`, after the registry named another digest in its header,
+    /// and then warns that only the header is wrong. Number and length of the waits follow the retry policy.
     ///
     /// # Errors
-    /// The content is other than what was written, or there is none, to the end.
+    ///
+    /// Fails if the content still differs, or does not exist, after all retries.
     async fn read_back_content(&self, reference: &Reference, digest: &Digest, named: &Digest) -> Result<(), Error> {
-        self.wait_for(reference, digest, ReadBackBy::Content).await?;
+        self.wait_for_digest(reference, digest, ReadBackBy::Content).await?;
         self.emit(|| Event::WrongDigestHeader {
             reference: reference.to_string(),
             named: named.clone(),
@@ -130,7 +142,7 @@ impl Client {
         Ok(())
     }
 
-    async fn wait_for(&self, reference: &Reference, digest: &Digest, by: ReadBackBy) -> Result<(), Error> {
+    async fn wait_for_digest(&self, reference: &Reference, digest: &Digest, by: ReadBackBy) -> Result<(), Error> {
         let subject = reference.to_string();
         let mut failed = 0;
         loop {
@@ -144,10 +156,8 @@ impl Client {
             failed += 1;
             let Some(wait) = self.retry().wait(failed, None, 0.0) else {
                 let kind = match current {
-                    Some(actual) => {
-                        ErrorKind::Digest { expected: digest.clone(), actual, named_by: "manifest that was pushed" }
-                    }
-                    None => ErrorKind::Protocol("the registry took the manifest and does not have it".into()),
+                    Some(actual) => ErrorKind::Digest { expected: digest.clone(), actual, named_by: "pushed manifest" },
+                    None => ErrorKind::Protocol("the registry accepted the manifest but does not have it".into()),
                 };
                 return Err(Error::new(subject, kind));
             };
@@ -157,20 +167,21 @@ impl Client {
         }
     }
 
-    /// The digest of what a reference stands for, by its bytes alone, in the algorithm of `expected` if it is that.
+    /// Returns the digest of a reference's content: `expected` if the bytes match it, otherwise their SHA-256 digest.
+    /// Ignores the digest in the header.
     async fn content_digest(&self, reference: &Reference, expected: &Digest) -> Result<Option<Digest>, Error> {
         let get = push_get_request(reference).expecting(Expected::default());
         match self.send_ok(reference.registry(), &get).await {
             Ok(response) if expected.matches(&response.body) => Ok(Some(expected.clone())),
             Ok(response) => Ok(Some(Digest::sha256(&response.body))),
-            // What was just written may not be known everywhere yet.
+            // A recent write may not be visible on every node yet.
             Err(error) if error.status() == Some(404) => Ok(None),
             Err(error) => Err(error),
         }
     }
 
-    /// The digest that a tag points at, `None` if it does not exist. The body of a 404 decides that, as it may speak of
-    /// rights: an answer to a HEAD has none.
+    /// Returns the digest that a tag points at, or `None` if the tag does not exist. Only the body of a 404 shows
+    /// whether the tag is missing or permissions are, so a 404 to a HEAD request, which has no body, is not trusted.
     async fn exact_digest(&self, reference: &Reference) -> Result<Option<Digest>, Error> {
         let head = head_request(reference);
         let response = self.send(reference.registry(), &head).await?;
@@ -185,33 +196,34 @@ impl Client {
         }
     }
 
-    /// What a tag points at, asked once, also when the run is to end: nothing where that cannot be found out.
+    /// Reads once which digest a tag points at, even while the run is stopping. Returns `None` if that remains unknown,
+    /// and `Some(None)` if the tag does not exist.
     async fn read_tag_once(&self, reference: &Reference) -> Option<Option<Digest>> {
-        let asking = async {
-            let response = self.send_signed(reference.registry(), &head_request(reference), 0).await.ok()?;
+        let reading = async {
+            let response = self.send_authorized(reference.registry(), &head_request(reference), 0).await.ok()?;
             match (response.status, response.digest()) {
                 (200, Some(digest)) => return Some(Some(digest)),
                 (404, _) => return Some(None),
                 _ => {}
             }
-            // As in `current_digest`: the manifest itself tells.
-            let response = self.send_signed(reference.registry(), &push_get_request(reference), 0).await.ok()?;
+            // The response to HEAD was inconclusive, so hash the manifest itself.
+            let response = self.send_authorized(reference.registry(), &push_get_request(reference), 0).await.ok()?;
             match response.status {
                 200 => Some(Some(Digest::sha256(&response.body))),
                 404 => Some(None),
                 _ => None,
             }
         };
-        self.cancel_token().run_until_cancelled_with_grace(asking).await.ok()?
+        self.cancel_token().run_until_cancelled_with_grace(reading).await.ok()?
     }
 }
 
-/// Reads what was written, or will be, with the token that writes it.
+/// Creates a request for the manifest, with the scopes of the push so that both use one token.
 fn push_get_request(reference: &Reference) -> Request {
     get_request(reference, Scopes::push(reference.repository()))
 }
 
-/// A manifest that is pushed.
+/// The push of one manifest.
 struct Push<'a> {
     client: &'a Client,
     reference: &'a Reference,
@@ -220,39 +232,39 @@ struct Push<'a> {
     bytes: &'a Bytes,
 }
 
-/// How the tries of a push ended.
+/// The outcome of all attempts of a push.
 struct PushOutcome {
     outcome: Result<Response, Error>,
-    /// Whether a try may still be carried out.
-    left_open: bool,
+    /// Whether the registry may still carry out one of the attempts.
+    may_still_complete: bool,
 }
 
 impl Push<'_> {
-    /// Finds out whether the manifest was written.
-    async fn conclude(&self, PushOutcome { outcome, left_open }: PushOutcome) -> Result<(), Error> {
-        let (is_answered, is_tag) = (outcome.is_ok(), self.reference.digest().is_none());
+    /// Determines whether the manifest was written.
+    async fn conclude(&self, PushOutcome { outcome, may_still_complete }: PushOutcome) -> Result<(), Error> {
+        let (has_response, is_tag) = (outcome.is_ok(), self.reference.digest().is_none());
         let error = match outcome {
             Ok(response) if matches!(response.status, 200 | 201 | 202 | 204) => {
                 let confirmed = self.confirm(&response).await;
-                return confirmed.map_err(|error| if is_tag { unsettled(error) } else { error });
+                return confirmed.map_err(|error| if is_tag { outcome_unknown(error) } else { error });
             }
-            Ok(response) => self.client.refused(self.reference.registry(), self.request, &response).await,
+            Ok(response) => self.client.response_error(self.reference.registry(), self.request, &response).await,
             Err(error) => error,
         };
-        // If no try was sent, or none was carried out, the tag did not change.
-        if !is_tag || (!left_open && !is_answered) {
+        // If no attempt was sent or carried out, the tag did not change.
+        if !is_tag || (!may_still_complete && !has_response) {
             return Err(error);
         }
         match self.client.read_tag_once(self.reference).await {
             Some(Some(digest)) if digest == *self.digest => Ok(()),
-            // A request in flight may be carried out after the look.
-            _ if left_open => Err(unsettled(error)),
-            Some(current) => Err(refused_over(error, current, self.digest)),
+            // The registry may carry out an earlier attempt after this read.
+            _ if may_still_complete => Err(outcome_unknown(error)),
+            Some(current) => Err(with_current_digest(error, current, self.digest)),
             None => Err(error),
         }
     }
 
-    /// Checks that the registry has the manifest after it said so.
+    /// Checks that the registry has the manifest, after a successful response.
     async fn confirm(&self, response: &Response) -> Result<(), Error> {
         match response.digest() {
             Some(named) if named.matches(self.bytes) => Ok(()),
@@ -262,29 +274,30 @@ impl Push<'_> {
     }
 }
 
-fn unsettled(error: Error) -> Error {
+fn outcome_unknown(error: Error) -> Error {
     Error::new(error.subject, ErrorKind::OutcomeUnknown(Box::new(error.kind)))
 }
 
-/// How it is found out what a reference stands for.
+/// How a reference is resolved when a manifest is read back.
 #[derive(Clone, Copy)]
 enum ReadBackBy {
-    /// By the digest that the registry names.
+    /// By the digest in the registry's header.
     Header,
-    /// By the content.
+    /// By hashing the content.
     Content,
 }
 
-/// An error of a write, with what the tag points at now.
-fn refused_over(error: Error, current: Option<Digest>, wanted: &Digest) -> Error {
+/// Adds the tag's current digest to the error of a refused write, if the tag is immutable.
+fn with_current_digest(error: Error, current: Option<Digest>, requested: &Digest) -> Error {
     let response = match &error.kind {
         ErrorKind::Rejected(response) => &**response,
         ErrorKind::Denied(denied) => &denied.response,
         _ => return error,
     };
     match current {
-        Some(current) if response.is_of_immutable_tag() => {
-            let kind = ErrorKind::Immutable { current, wanted: wanted.clone(), response: response.clone().into() };
+        Some(current) if response.is_immutable_tag() => {
+            let kind =
+                ErrorKind::Immutable { current, requested: requested.clone(), response: response.clone().into() };
             Error::new(error.subject, kind)
         }
         _ => error,

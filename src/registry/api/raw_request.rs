@@ -1,4 +1,4 @@
-//! Requests as a caller words them, to find out how a registry answers.
+//! Requests built by the caller, to probe the behaviour of a registry.
 
 use bytes::Bytes;
 use reqwest::Method;
@@ -13,22 +13,23 @@ use crate::registry::transport::redirects::location;
 use crate::registry::transport::request::Content;
 use crate::registry::transport::response::Response;
 
-/// One request below a repository.
+/// A request to an endpoint of a repository.
 #[derive(Debug, Clone)]
 pub(crate) struct RawRequest {
-    /// Such as `PUT`.
+    /// The HTTP method.
     pub verb: Verb,
-    /// Such as `manifests/v1` or `tags/list?n=1`; or a whole URL, such as [`RawResponse::location`].
+    /// Path below the repository, such as `manifests/v1` or `tags/list?n=1`, or a URL, such as
+    /// [`RawResponse::location`].
     pub target: String,
-    /// What it carries, with its media type.
+    /// Media type and content of the body.
     pub content: Option<(String, Bytes)>,
-    /// Another repository of the registry that is read from.
+    /// Another repository of the registry, for which the request needs the pull scope.
     pub from: Option<String>,
 }
 
-/// What a request does.
+/// An HTTP method.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-#[allow(missing_docs, reason = "HTTP's own")]
+#[allow(missing_docs, reason = "named after the HTTP methods")]
 #[non_exhaustive]
 pub(crate) enum Verb {
     Delete,
@@ -38,28 +39,28 @@ pub(crate) enum Verb {
     Put,
 }
 
-/// What a registry answers, whatever it is.
+/// A response of any status.
 #[derive(Debug, Clone)]
 pub(crate) struct RawResponse {
     /// HTTP status.
     pub status: u16,
-    /// The body.
+    /// Body of the response.
     pub body: Bytes,
-    /// The status and the registry's own words, as messages have them.
-    pub words: String,
-    /// The URL that `Location` names, if it may be followed.
+    /// Status and error messages on one line, as in error messages.
+    pub summary: String,
+    /// The resolved `Location` header, if it may be followed.
     pub location: Option<String>,
     headers: Vec<(String, String)>,
 }
 
 impl RawRequest {
-    /// Without content.
+    /// Creates a request without content.
     #[must_use]
     pub(crate) fn new(verb: Verb, target: impl Into<String>) -> Self {
         Self { verb, target: target.into(), content: None, from: None }
     }
 
-    /// A manifest that is written.
+    /// Creates a request that writes a manifest.
     #[must_use]
     pub(crate) fn put(name: &str, media_type: &str, bytes: Bytes) -> Self {
         Self { content: Some((media_type.to_owned(), bytes)), ..Self::new(Verb::Put, format!("manifests/{name}")) }
@@ -73,23 +74,23 @@ impl RawResponse {
             Some((name.as_str().to_owned(), value.to_str().ok()?.to_owned()))
         };
         let headers = response.headers.iter().filter_map(text).collect();
-        let words = match response.status {
+        let summary = match response.status {
             400.. => {
                 let response = ErrorResponse { request: String::new(), rate_limit: None, ..response.error_response() };
                 response.to_string().trim_matches(['(', ')']).to_owned()
             }
             status => format!("HTTP {status}"),
         };
-        Self { status: response.status, body: response.body, words, location, headers }
+        Self { status: response.status, body: response.body, summary, location, headers }
     }
 
-    /// A header, if it is there and is text; its name in lower case.
+    /// Returns a header by its lower-case name, if it is present and is text.
     #[must_use]
     pub(crate) fn header(&self, name: &str) -> Option<&str> {
-        self.headers.iter().find(|(found, _)| found == name).map(|(_, value)| value.as_str())
+        self.headers.iter().find(|(key, _)| key == name).map(|(_, value)| value.as_str())
     }
 
-    /// Whether it says that it is done.
+    /// Whether the status is 2xx.
     #[must_use]
     pub(crate) fn is_success(&self) -> bool {
         matches!(self.status, 200..=299)
@@ -97,11 +98,12 @@ impl RawResponse {
 }
 
 impl Client {
-    /// Asks a registry about a repository: signed in, and again where that may help, but nothing is compared with
-    /// anything. Answers of any status come back.
+    /// Sends a raw request to a repository, with sign-in and retries. Returns responses of any status, without
+    /// verifying digest or size.
     ///
     /// # Errors
-    /// No answer, or one that cannot be read.
+    ///
+    /// Fails if the registry does not respond, or if its response cannot be read.
     pub(crate) async fn send_raw(&self, repository: &Reference, request: &RawRequest) -> Result<RawResponse, Error> {
         let method = match request.verb {
             Verb::Delete => Method::DELETE,
@@ -123,10 +125,10 @@ impl Client {
             false => format!("v2/{name}/{}", request.target),
         };
         let subject = repository.without_name().to_string();
-        let mut sent = Request::new(method, target, scopes, subject).with_limit(MAX_MANIFEST);
-        sent.wire.accept = request.target.starts_with("manifests/").then_some(media_type::ACCEPT);
-        sent.wire.content = request.content.clone().map(|(media_type, bytes)| Content::Bytes(media_type, bytes));
-        let response = self.send(repository.registry(), &sent).await?;
+        let mut prepared = Request::new(method, target, scopes, subject).with_limit(MAX_MANIFEST);
+        prepared.wire.accept = request.target.starts_with("manifests/").then_some(media_type::ACCEPT);
+        prepared.wire.content = request.content.clone().map(|(media_type, bytes)| Content::Bytes(media_type, bytes));
+        let response = self.send(repository.registry(), &prepared).await?;
         let api = self.api(&self.host(repository.registry())).await?;
         Ok(RawResponse::new(&api, response))
     }

@@ -1,4 +1,4 @@
-//! Blobs on their way, never whole in memory.
+//! Streams of blobs, which are never held in memory as a whole.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -13,30 +13,31 @@ use super::blobs::blob_request;
 use crate::image::{Descriptor, Reference};
 use crate::registry::client::Client;
 use crate::registry::error::{Error, ErrorKind, TransportFault};
-use crate::registry::transport::encoding::{encodings, not_asked_for};
+use crate::registry::transport::encoding::{encodings, unrequested_encoding};
 use crate::registry::transport::failure::Failure;
-use crate::registry::transport::response::{Response, silent};
+use crate::registry::transport::response::{Response, idle_message};
 
-/// The bytes of a blob. An error ends it.
+/// The bytes of a blob. The stream ends after an error.
 pub(crate) type BlobStream = BoxStream<'static, Result<Bytes, Error>>;
 
-/// Opens a blob, from its beginning, for each try to send it.
+/// Opens a blob from its start, once for each attempt to send it.
 pub(crate) type OpenBlob<'a> = &'a (dyn Fn() -> BoxFuture<'a, Result<BlobStream, Error>> + Sync);
 
 impl Client {
-    /// Opens a blob of a repository to read it (distribution-spec, "Pulling blobs"). Its bytes are not verified.
+    /// Opens a blob of a repository for reading (distribution-spec, "Pulling blobs"). The bytes are not verified.
     ///
     /// # Errors
-    /// The registry's answer, or an encoded body.
+    ///
+    /// Fails if the registry sends an error response, or a body with a content encoding.
     pub(crate) async fn open_blob(&self, repository: &Reference, blob: &Descriptor) -> Result<BlobStream, Error> {
         let request = blob_request(Method::GET, repository, blob, self.scopes_to_read(repository)).streamed();
         let subject = request.subject().to_owned();
         let response = self.send_ok(repository.registry(), &request).await?;
         refuse_encoded(&response, &subject, blob.size)?;
-        let Some(response) = response.rest else { return Err(response.error(&subject)) };
+        let Some(response) = response.unread else { return Err(response.error(&subject)) };
         let (idle_timeout, name, stop) =
             (self.transport().idle_timeout(), request.wire.name(), self.cancel_token().clone());
-        let pieces = stream::unfold(Some(response), move |response| {
+        let chunks = stream::unfold(Some(response), move |response| {
             let (subject, name, stop) = (subject.clone(), name.clone(), stop.clone());
             async move {
                 let mut response = response?;
@@ -46,32 +47,33 @@ impl Client {
                 };
                 match stop.run_until_cancelled_with_grace(tokio::time::timeout(idle_timeout, response.chunk())).await {
                     Err(reason) => Some((Err(Error::stopped(subject, reason)), None)),
-                    Ok(Err(_)) => broke_off(silent(idle_timeout), Some(TransportFault::Silent)),
-                    Ok(Ok(Err(error))) => broke_off(Failure::of(&error).reason, None),
+                    Ok(Err(_)) => broke_off(idle_message(idle_timeout), Some(TransportFault::IdleTimeout)),
+                    Ok(Ok(Err(error))) => broke_off(Failure::from_reqwest(&error).reason, None),
                     Ok(Ok(Ok(None))) => None,
-                    Ok(Ok(Ok(Some(piece)))) => Some((Ok(piece), Some(response))),
+                    Ok(Ok(Ok(Some(chunk)))) => Some((Ok(chunk), Some(response))),
                 }
             }
         });
-        Ok(pieces.boxed())
+        Ok(chunks.boxed())
     }
 }
 
-/// Refuses a blob whose body is encoded although the request did not ask for that: a stream is not unpacked. The header
-/// without the encoding is accepted: object stores set it for layers, which are gzip files themselves.
+/// Refuses a blob with a content encoding that the request did not accept, because streams are not decoded. The header
+/// without an encoded body is accepted: object stores set it for layers, which are gzip files themselves.
 ///
 /// # Errors
-/// The answer names a coding, and its length is not that of the blob.
+///
+/// Fails if the response names a content encoding and its length is not that of the blob.
 fn refuse_encoded(response: &Response, subject: &str, size: u64) -> Result<(), Error> {
     let length = response.headers.get(CONTENT_LENGTH).and_then(|value| value.to_str().ok()?.parse::<u64>().ok());
     let names = encodings(&response.headers);
     if names.is_empty() || length.is_none_or(|length| length == size) {
         return Ok(());
     }
-    Err(not_asked_for(subject, &names))
+    Err(unrequested_encoding(subject, &names))
 }
 
-/// What became of a stream that is sent: its sender only learns that it ended.
+/// Records how a sent stream ended, because the HTTP client only reports that it ended.
 #[derive(Clone, Default)]
 pub(crate) struct StreamEnd(Arc<Mutex<StreamProgress>>);
 
@@ -82,29 +84,29 @@ struct StreamProgress {
 }
 
 impl StreamEnd {
-    /// Notes what passes through from its beginning on.
+    /// Records the bytes and the error of a stream, starting over.
     pub(crate) fn watch(&self, stream: BlobStream) -> BlobStream {
-        *self.passed() = StreamProgress::default();
-        let ended = self.clone();
-        let note = move |piece: &Result<Bytes, Error>| match piece {
-            Ok(piece) => ended.passed().bytes += piece.len() as u64,
-            Err(error) => ended.passed().error = Some(error.clone()),
+        *self.progress() = StreamProgress::default();
+        let stream_end = self.clone();
+        let record = move |chunk: &Result<Bytes, Error>| match chunk {
+            Ok(chunk) => stream_end.progress().bytes += chunk.len() as u64,
+            Err(error) => stream_end.progress().error = Some(error.clone()),
         };
-        stream.inspect(note).boxed()
+        stream.inspect(record).boxed()
     }
 
-    /// The error that ended the stream.
-    pub(crate) fn error(&self) -> Option<Error> {
-        self.passed().error.take()
+    /// Takes the error that ended the stream.
+    pub(crate) fn take_error(&self) -> Option<Error> {
+        self.progress().error.take()
     }
 
-    /// Whether less than `size` bytes passed through, and not because of an error of the source.
+    /// Whether fewer than `size` bytes were sent, and the source did not fail.
     pub(crate) fn is_cut_off(&self, size: u64) -> bool {
-        let passed = self.passed();
-        passed.error.is_none() && passed.bytes < size
+        let progress = self.progress();
+        progress.error.is_none() && progress.bytes < size
     }
 
-    fn passed(&self) -> MutexGuard<'_, StreamProgress> {
+    fn progress(&self) -> MutexGuard<'_, StreamProgress> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -114,16 +116,16 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_stream_is_cut_off_unless_its_source_ended_it() {
+    fn a_stream_is_cut_off_unless_it_is_complete_or_its_source_failed() {
         let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
-        let piece = || Ok(Bytes::from_static(b"four"));
+        let chunk = || Ok(Bytes::from_static(b"four"));
         let error = || Err(Error::protocol("x", "wrong"));
-        for (pieces, is_cut_off) in
-            [(vec![], true), (vec![piece()], true), (vec![piece(), error()], false), (vec![piece(), piece()], false)]
+        for (chunks, is_cut_off) in
+            [(vec![], true), (vec![chunk()], true), (vec![chunk(), error()], false), (vec![chunk(), chunk()], false)]
         {
-            let ended = StreamEnd::default();
-            runtime.block_on(ended.watch(stream::iter(pieces).boxed()).collect::<Vec<_>>());
-            assert_eq!(ended.is_cut_off(8), is_cut_off);
+            let stream_end = StreamEnd::default();
+            runtime.block_on(stream_end.watch(stream::iter(chunks).boxed()).collect::<Vec<_>>());
+            assert_eq!(stream_end.is_cut_off(8), is_cut_off);
         }
     }
 }

@@ -1,7 +1,7 @@
-//! Tokens for other registries to which a registry redirects, as anyone can get them.
+//! Anonymous tokens for other registries to which a registry redirects.
 //!
-//! A registry may redirect a request to another registry that wants a token for everything, also for what anyone may read
-//! (go-containerregistry#2333). That token is asked for without credentials, and sent to that origin only.
+//! A registry may redirect a request to another registry that requires a token even for public content
+//! (go-containerregistry#2333). That token is requested without credentials, and sent to that origin only.
 
 use std::time::Instant;
 
@@ -17,21 +17,21 @@ use crate::registry::transport::handle::Transport;
 use crate::registry::transport::redact::{Secret, host_of};
 use crate::single_flight::SingleFlight;
 
-/// The anonymous tokens of a run, by origin and by what they were asked for.
+/// The anonymous tokens of a run, by origin and challenge.
 #[derive(Default)]
 pub(crate) struct AnonymousTokens(SingleFlight<(Origin, Challenge), Token, NoToken>);
 
-/// No token was issued: the answer of the other origin then stands.
+/// No token was issued, so the response of the other origin is final.
 #[derive(Clone)]
 struct NoToken {
-    /// Whether that goes for each caller that waited for it.
+    /// Whether the failure applies to every caller that waited for the token.
     is_shared: bool,
 }
 
 impl AnonymousTokens {
-    /// The `Authorization` value of an anonymous token for the origin of `url`, to which the registry at `api` redirected
-    /// and which answered with this challenge. `None` if it wants something else, its realm breaks a rule for realms, or
-    /// it issues no token.
+    /// Returns the `Authorization` header with an anonymous token for the origin of `url`, to which the registry at
+    /// `api` redirected and which responded with this challenge. Returns `None` if the challenge is not Bearer, its
+    /// realm breaks a rule for realms, or no token is issued.
     pub(crate) async fn get(
         &self,
         transport: &Transport,
@@ -42,7 +42,7 @@ impl AnonymousTokens {
         let challenge = challenge?;
         let Challenge::Bearer { realm, service, scope, .. } = &challenge else { return None };
         let realm = checked_realm(realm, url).ok()?;
-        // Not to this machine either, unless the registry is on it.
+        // The realm must not be on this machine either, unless the registry is.
         checked_address(&realm, api).ok()?;
         let fetch = Box::pin(async {
             let service = TokenService { registry: &host_of(url), api, realm, service: service.clone() };

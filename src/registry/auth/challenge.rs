@@ -1,49 +1,49 @@
 use reqwest::header::{HeaderMap, WWW_AUTHENTICATE};
 
-/// How a registry wants to be signed in to.
+/// A registry's challenge in `WWW-Authenticate`: how to sign in to it.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub(crate) enum Challenge {
-    /// User and password with each request.
+    /// User name and password with each request.
     Basic,
     /// A token from the token service at `realm` (Docker's token authentication).
     Bearer {
-        /// URL of the token service, not checked yet.
+        /// The URL of the token service, not checked yet.
         realm: String,
-        /// What the token is for; may be absent.
+        /// The name of the service that the token is for; may be absent.
         service: Option<String>,
-        /// What the request that was refused would have needed, as the registry sees it; may be empty.
+        /// The scopes that the refused request needs according to the registry; may be empty.
         scope: String,
-        /// The token that was sent is good for too little (RFC 6750, section 3.1, `insufficient_scope`).
+        /// The token that was sent lacks a scope (RFC 6750, section 3.1, `insufficient_scope`).
         is_insufficient: bool,
-        /// User and password with each request are offered as well.
+        /// The registry offers Basic as well.
         or_basic: bool,
     },
 }
 
 impl Challenge {
-    /// Reads the headers of an answer.
-    pub(crate) fn of(headers: &HeaderMap) -> Option<Self> {
+    /// Reads the challenge in the headers of a response.
+    pub(crate) fn from_headers(headers: &HeaderMap) -> Option<Self> {
         let values = headers.get_all(WWW_AUTHENTICATE);
         let values: Vec<_> = values.iter().map(|value| String::from_utf8_lossy(value.as_bytes())).collect();
         parse_challenges(values.iter().map(AsRef::as_ref))
     }
 
-    /// Whether it says that the token that was sent is good for too little.
+    /// Whether the registry reports that the token that was sent lacks a scope.
     pub(crate) fn is_insufficient(&self) -> bool {
         matches!(self, Self::Bearer { is_insufficient: true, .. })
     }
 }
 
-/// Reads all values of `WWW-Authenticate` (RFC 9110, section 11.6.1): several challenges in a value, names in any
-/// case, quoted values with commas and escapes, unquoted URLs. Bearer is preferred; schemes unknown here are skipped.
+/// Parses all values of `WWW-Authenticate` (RFC 9110, section 11.6.1): several challenges in a value, names in any
+/// case, quoted values with commas and escapes, unquoted URLs. Prefers Bearer, and skips unknown schemes.
 pub(crate) fn parse_challenges<'a>(values: impl IntoIterator<Item = &'a str>) -> Option<Challenge> {
     let challenges: Vec<_> = values.into_iter().flat_map(split_challenges).collect();
     let or_basic = challenges.iter().any(|(scheme, _)| scheme.eq_ignore_ascii_case("basic"));
     let bearers = challenges.iter().filter(|(scheme, _)| scheme.eq_ignore_ascii_case("bearer"));
     let bearer = bearers.into_iter().find_map(|(_, parameters)| {
         let get = |name: &str| {
-            let found = parameters.iter().find(|(key, _)| key.eq_ignore_ascii_case(name));
-            found.map(|(_, value)| value.clone()).filter(|value| !value.is_empty())
+            let parameter = parameters.iter().find(|(key, _)| key.eq_ignore_ascii_case(name));
+            parameter.map(|(_, value)| value.clone()).filter(|value| !value.is_empty())
         };
         let is_insufficient = get("error").is_some_and(|error| error == "insufficient_scope");
         let (realm, service, scope) = (get("realm")?, get("service"), get("scope").unwrap_or_default());
@@ -52,14 +52,14 @@ pub(crate) fn parse_challenges<'a>(values: impl IntoIterator<Item = &'a str>) ->
     bearer.or(or_basic.then_some(Challenge::Basic))
 }
 
-/// A header value is at most this long; registries send a few hundred bytes.
-const MAX_VALUE: usize = 16 * 1024;
+/// Longer header values are ignored; bytes. Registries send a few hundred.
+const MAX_VALUE_LENGTH: usize = 16 * 1024;
 
 type Parameters = Vec<(String, String)>;
 
 fn split_challenges(value: &str) -> Vec<(String, Parameters)> {
     let mut challenges: Vec<(String, Parameters)> = Vec::new();
-    if value.len() > MAX_VALUE {
+    if value.len() > MAX_VALUE_LENGTH {
         return challenges;
     }
     let mut rest = value;
@@ -126,7 +126,7 @@ mod tests {
     }
 
     #[test]
-    fn forms() {
+    fn challenges_are_parsed_in_every_form() {
         for (values, expected) in [
             (
                 &[
@@ -170,12 +170,15 @@ mod tests {
 
     proptest::proptest! {
         #[test]
-        fn nothing_is_made_up(value: String, like in r#"(Bearer|Basic|,|=| |"|\\|realm|scope|a|é){0,40}"#) {
+        fn a_challenge_contains_only_text_from_the_header(
+            value: String,
+            like in r#"(Bearer|Basic|,|=| |"|\\|realm|scope|a|é){0,40}"#,
+        ) {
             match parse_challenges([value.as_str(), like.as_str()]) {
                 Some(Challenge::Bearer { realm, service, scope, .. }) => {
                     assert!(!realm.is_empty() && service.as_ref().is_none_or(|service| !service.is_empty()));
-                    let said = realm.len() + service.unwrap_or_default().len() + scope.len();
-                    assert!(said <= value.len().max(like.len()));
+                    let length = realm.len() + service.unwrap_or_default().len() + scope.len();
+                    assert!(length <= value.len().max(like.len()));
                 }
                 Some(Challenge::Basic) => assert!(format!("{value}{like}").to_lowercase().contains("basic")),
                 None => {}
@@ -183,7 +186,7 @@ mod tests {
         }
 
         #[test]
-        fn quoted_values_come_back(realm in ".+", service in ".+", scope: String, before in "(Basic|Basic realm=x, |Foo)?,") {
+        fn quoted_values_round_trip(realm in ".+", service in ".+", scope: String, before in "(Basic|Basic realm=x, |Foo)?,") {
             let quoted = |text: &str| text.replace('\\', r"\\").replace('"', "\\\"");
             let (quoted_realm, quoted_service, quoted_scope) = (quoted(&realm), quoted(&service), quoted(&scope));
             let value =

@@ -1,4 +1,5 @@
-//! Refusals in terms of credentials: whether there are any, where they come from, and what they do not allow.
+//! Errors for refused requests in terms of credentials: whether any exist, where they come from, and what they do not
+//! allow.
 
 use url::Url;
 
@@ -8,18 +9,20 @@ use crate::registry::error::{Denial, Denied, Error, ErrorKind, ErrorResponse};
 use crate::registry::transport::redact::redacted;
 
 impl SignInState {
-    /// Fails if the credentials of a source were refused before.
-    pub(super) fn unless_refused(&self, found: Option<&SourcedLogin>) -> Result<(), Error> {
-        let known = self.learned();
-        found.and_then(|found| known.refused.get(&found.origin)).map_or(Ok(()), |error| Err(error.clone()))
+    /// Fails if these credentials were refused before.
+    pub(super) fn check_not_refused(&self, credentials: Option<&SourcedLogin>) -> Result<(), Error> {
+        let learned = self.learned();
+        credentials
+            .and_then(|credentials| learned.refused.get(&credentials.origin))
+            .map_or(Ok(()), |error| Err(error.clone()))
     }
 
-    /// The error of a token service that refuses to issue a token.
-    pub(super) fn no_token(
+    /// Returns the error for a token request that the token service refused.
+    pub(super) fn token_denied(
         &self,
         realm: &Url,
         repository: &str,
-        found: Option<&SourcedLogin>,
+        credentials: Option<&SourcedLogin>,
         response: ErrorResponse,
     ) -> Error {
         if !matches!(response.status, 401 | 403) {
@@ -28,35 +31,35 @@ impl SignInState {
             let subject = format!("token service {} of {}", redacted(&realm), self.registry);
             return Error::new(subject, ErrorKind::Rejected(response.into()));
         }
-        let of_repository = format!("{}/{repository}", self.registry);
-        let of_repository = of_repository.trim_end_matches('/');
-        let Some(found) = found else {
-            return self.no_credentials(of_repository, response);
+        let repository = format!("{}/{repository}", self.registry);
+        let repository = repository.trim_end_matches('/');
+        let Some(credentials) = credentials else {
+            return self.no_credentials(repository, response);
         };
         let by = format!("the token service of {}", self.registry);
-        let refused = Denial::Refused { by, source: found.origin.clone() };
+        let refused = Denial::Refused { by, source: credentials.origin.clone() };
         if self.learned().accepted {
-            // They are good, but not for this repository.
-            return self.denied(of_repository, refused, response);
+            // The credentials are valid, but not for this repository.
+            return self.denied(repository, refused, response);
         }
-        self.refuse(found, refused, response)
+        self.refuse(credentials, refused, response)
     }
 
-    /// Notes that a source's credentials are wrong, for the whole run.
-    pub(super) fn refuse(&self, found: &SourcedLogin, denial: Denial, response: ErrorResponse) -> Error {
+    /// Records for the whole run that these credentials are wrong, and returns the error.
+    pub(super) fn refuse(&self, credentials: &SourcedLogin, denial: Denial, response: ErrorResponse) -> Error {
         let error = self.denied(&self.registry, denial, response);
-        self.learned().refused.insert(found.origin.clone(), error.clone());
+        self.learned().refused.insert(credentials.origin.clone(), error.clone());
         error
     }
 
-    /// The error of a request without credentials.
+    /// Returns the error for a request without credentials.
     pub(super) fn no_credentials(&self, subject: &str, response: ErrorResponse) -> Error {
         let unused = self.credentials.unused().map(str::to_owned);
         let denied = Denied { registry: self.registry.clone(), denial: Denial::NoCredentials, response, unused };
         Error::new(subject, ErrorKind::Denied(Box::new(denied)))
     }
 
-    /// The error of a request whose credentials were not enough.
+    /// Returns the error for a request whose credentials were insufficient.
     pub(super) fn denied(&self, subject: &str, denial: Denial, response: ErrorResponse) -> Error {
         let denied = Denied { registry: self.registry.clone(), denial, response, unused: None };
         Error::new(subject, ErrorKind::Denied(Box::new(denied)))

@@ -1,41 +1,42 @@
-//! Signing in to registries, as Docker's token authentication and RFC 7617 (Basic) describe it.
+//! Signs in to registries with Docker's token authentication or Basic (RFC 7617).
 //!
-//! The handshake, step by step. `client::handshake` sends the requests to the registry, [`sign_in`] decides what they
-//! carry, and `token_service` asks for tokens.
+//! The handshake, step by step. `client::handshake` sends the requests to the registry, [`sign_in`] decides which
+//! credentials they carry, and `token_service` requests tokens.
 //!
-//! 1. The first request goes out without credentials. Where there are credentials for the registry, the other requests
-//!    wait for its answer, so that each of them is not sent twice.
-//! 2. The registry answers 401 with `WWW-Authenticate` ([`challenge`]): Basic, Bearer, or both, of which Bearer is
-//!    preferred. A 403 to a write without credentials counts as well. Where the header is missing, `GET /v2/` is asked for
-//!    it, once for a registry.
-//! 3. Credentials are looked up ([`credentials`]), once for each repository: those that the caller gave, then
-//!    configurations and helpers. None means anonymous; a source that fails is an error.
-//! 4. Basic: user and password go with each request, to the origin of the registry's API and to no other. The first
-//!    request that carries them goes out by itself; if it is refused they are not tried again in this run, as repeated
+//! 1. The first request carries no credentials. If credentials for the registry exist, the other requests wait for its
+//!    response, so that each of them is not sent twice.
+//! 2. The registry responds 401 with `WWW-Authenticate` ([`challenge`]): Basic, Bearer, or both, in which case Bearer
+//!    is preferred. A 403 to a write without credentials counts as well. If the header is missing, `GET /v2/` is sent
+//!    once per registry to get it.
+//! 3. Credentials are looked up ([`credentials`]) once per repository: first those that the caller passed, then
+//!    configuration files and credential helpers. Without credentials, requests are anonymous; a source that fails is
+//!    an error.
+//! 4. Basic: user name and password are sent with each request, only to the origin of the registry's API. The first
+//!    request that carries them goes out by itself. If it is refused, they are not tried again in this run, as repeated
 //!    attempts may lock an account.
-//! 5. Bearer: the realm must pass the rules in `realm`, or no credential leaves this program. Then the token service is
-//!    asked, and no redirect is followed:
-//!    - with user and password: `GET realm` with Basic;
-//!    - with an identity token: `POST realm` as a form with `grant_type=refresh_token`, or `GET realm` with the token as the
-//!      password of `<token>` if the service answers 404 or 405;
-//!    - with a registry token, which the configuration holds: not at all, that token is used as it is;
+//! 5. Bearer: the realm must pass the rules in `realm`, or no credentials are sent. Then a token is requested, without
+//!    following redirects:
+//!    - with user name and password: `GET realm` with Basic;
+//!    - with an identity token: `POST realm` as a form with `grant_type=refresh_token`, or, if the service responds 404
+//!      or 405, `GET realm` with the token as the password of user `<token>`;
+//!    - with a registry token from the configuration: no request, that token is used directly;
 //!    - without credentials: `GET realm`.
-//! 6. The token is asked for the scopes that the request needs, joined with those that the challenge names, except `*`
-//!    ([`scopes`]). A mount needs two repositories, and so one token for both. Where the service refuses that, a token for
-//!    the request's own repository is asked for, and from then on only such tokens.
+//! 6. The token request names the scopes that the request needs and those in the challenge, except `*` ([`scopes`]). A
+//!    mount needs two repositories and so one token for both. If the service refuses that, this and all later token
+//!    requests name only the request's own repository.
 //! 7. The request is sent again with `Authorization: Bearer TOKEN`. Requests with the same or narrower scopes share the
-//!    token (`token_cache`), which is fetched again shortly before it runs out.
-//! 8. A 401 to a token drops it: it may have run out, or been revoked. The new challenge's scopes are added, and a new token
-//!    is tried once. A 403 with `error="insufficient_scope"` is handled alike; for a deletion, which some registries allow
-//!    only to `*`, the new token may ask for that. A blob's upload, whose body cannot be repeated, starts over with the
-//!    token from its beginning.
-//! 9. A token service that does not exist or does not work (no connection, a redirect, 404, 405, 410, 5xx, no token in
-//!    the answer) is given up if the registry offers Basic as well and there is a password: from then on step 4 applies. A refusal, a bad
-//!    certificate or a realm that breaks the rules never leads there.
-//! 10. A refusal that is left is explained in terms of credentials (`denials`): there are none, they are wrong, or they are
-//!     good and not enough. Credentials that are refused before any were accepted are wrong for the whole run.
-//! 11. A redirect leaves `Authorization` behind on any change of origin. If the other origin answers 401 and issues
-//!     anonymous tokens, it gets one of those ([`anonymous_tokens`]), and the request goes on from that hop.
+//!    token (`token_cache`), which is renewed shortly before it expires.
+//! 8. A 401 to a request with a token drops that token: it may have expired or been revoked. The new challenge's scopes
+//!    are added, and a new token is tried once. A 403 with `error="insufficient_scope"` is handled the same way; for a
+//!    deletion, which some registries allow only with `*`, the new token may request that. A blob upload, whose body
+//!    cannot be repeated, starts over with the new token.
+//! 9. If the token service does not exist or does not work (no connection, a redirect, 404, 405, 410, 5xx, no token in
+//!    the response), the registry also offers Basic, and there is a password, step 4 applies from then on. A refusal, a
+//!    bad certificate or a realm that breaks the rules never causes this fallback.
+//! 10. A request that is still refused ends in an error about its credentials (`denials`): they are missing, wrong, or
+//!     valid but insufficient. Credentials that are refused before any were accepted are wrong for the whole run.
+//! 11. A redirect drops `Authorization` on any change of origin. If the other origin responds 401 and issues anonymous
+//!     tokens, an anonymous token is requested for it ([`anonymous_tokens`]), and the request continues from that hop.
 
 pub(crate) mod anonymous_tokens;
 pub(crate) mod challenge;

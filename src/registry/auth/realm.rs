@@ -3,21 +3,21 @@ use url::Url;
 use crate::registry::transport::addresses::{checked_address, is_loopback};
 use crate::registry::transport::redact::redacted_text;
 
-/// Where credentials may go: the token service that a registry names, if it passes every rule here.
+/// Checks the URL of the token service that a registry names, before credentials are sent to it.
 ///
-/// No weaker scheme than the registry's, no user info, no link-local or metadata address, loopback only for a
-/// loopback registry. Without TLS it is not proven who names the token service, so it must be on the registry's own host.
+/// The rules: no weaker scheme than the registry's, no user info, no link-local or metadata address, and loopback only
+/// for a loopback registry. Without TLS an attacker may have sent the challenge, so the token service must be on the
+/// registry's own host.
 ///
 /// # Errors
-/// The rule that it breaks.
+/// Returns the rule that the URL breaks.
 pub(crate) fn checked_realm(realm: &str, api: &Url) -> Result<Url, String> {
-    let refused =
-        |why: &str| Err(format!("its token service \"{}\" is not to be trusted: {why}", redacted_text(realm)));
-    let Ok(url) = realm.parse::<Url>() else { return refused("not a URL") };
+    let refused = |why: &str| Err(format!("its token service \"{}\" cannot be trusted: {why}", redacted_text(realm)));
+    let Ok(url) = realm.parse::<Url>() else { return refused("it is not a URL") };
     match url.scheme() {
         "https" => {}
         "http" if api.scheme() == "http" => {}
-        _ => return refused("it is not https"),
+        _ => return refused("it does not use https"),
     }
     if !url.username().is_empty() || url.password().is_some() {
         return refused("it has user info");
@@ -27,7 +27,7 @@ pub(crate) fn checked_realm(realm: &str, api: &Url) -> Result<Url, String> {
     }
     let same_machine = url.host() == api.host() || (is_loopback(&url) && is_loopback(api));
     if api.scheme() == "http" && !same_machine {
-        return refused("it is on another host, and without TLS nothing proves who named it");
+        return refused("it is on another host, and without TLS the challenge may be forged");
     }
     Ok(url)
 }
@@ -37,22 +37,22 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_refused_realm_is_shown_without_what_it_keeps() {
+    fn a_refused_realm_is_shown_without_its_secrets() {
         let api = "https://r.io".parse().unwrap();
-        let said = checked_realm("https://svc:hidden@h.io/token?key=hidden", &api).unwrap_err();
-        assert!(!said.contains("hidden") && said.contains("h.io/token"), "{said}");
+        let message = checked_realm("https://svc:hidden@h.io/token?key=hidden", &api).unwrap_err();
+        assert!(!message.contains("hidden") && message.contains("h.io/token"), "{message}");
     }
 
     #[test]
-    fn realms() {
-        for (realm, api, good) in [
+    fn a_realm_must_follow_the_rules_for_scheme_user_info_and_host() {
+        for (realm, api, accepted) in [
             ("https://auth.r.io/token", "https://r.io", true),
-            ("https://auth.redirect_host.io/token?x=1", "https://r.io", true),
+            ("https://auth.other.io/token?x=1", "https://r.io", true),
             ("http://auth.r.io/token", "https://r.io", false),
             ("http://r.io:8080/token", "http://r.io", true),
             ("https://r.io/token", "http://r.io", true),
             ("http://auth.r.io/token", "http://r.io", false),
-            ("https://auth.redirect_host.io/token", "http://r.io", false),
+            ("https://auth.other.io/token", "http://r.io", false),
             ("https://u:p@auth.r.io/token", "https://r.io", false),
             ("https://:p@auth.r.io/token", "https://r.io", false),
             ("https://u@auth.r.io/token", "https://r.io", false),
@@ -78,7 +78,7 @@ mod tests {
             ("file:///etc/passwd", "http://r.io", false),
             ("token", "http://r.io", false),
         ] {
-            assert_eq!(checked_realm(realm, &api.parse().unwrap()).is_ok(), good, "{realm} of {api}");
+            assert_eq!(checked_realm(realm, &api.parse().unwrap()).is_ok(), accepted, "{realm} of {api}");
         }
     }
 }

@@ -1,29 +1,30 @@
 use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
 
-/// What a request wants to do, by repository: `pull`, or `pull` and `push` (Docker's token authentication, "Scope").
+/// The scopes that a request needs: `pull`, or `pull` and `push`, for each repository (Docker's token authentication,
+/// "Scope").
 #[derive(Debug, Clone, Default, PartialEq, Eq, Hash)]
 pub(crate) struct Scopes {
-    /// The repository that the request is for: its credentials count, and only its scope is asked for where a token
-    /// service does not take two.
+    /// The repository that the request is for. Its credentials are used, and only its scope is requested if the token
+    /// service does not accept two.
     repository: String,
     /// Resources such as `repository:team/app` with their actions.
     resources: BTreeMap<String, BTreeSet<Cow<'static, str>>>,
 }
 
-/// A challenge that names more is not believed.
+/// The maximum number of resources. Further resources in a challenge are ignored.
 const MAX_RESOURCES: usize = 16;
 
 impl Scopes {
     pub(crate) fn pull(repository: &str) -> Self {
-        Self::of(repository).and(repository, &["pull"])
+        Self::for_repository(repository).and(repository, &["pull"])
     }
 
     pub(crate) fn push(repository: &str) -> Self {
-        Self::of(repository).and(repository, &["pull", "push"])
+        Self::for_repository(repository).and(repository, &["pull", "push"])
     }
 
-    fn of(repository: &str) -> Self {
+    fn for_repository(repository: &str) -> Self {
         Self { repository: repository.to_owned(), resources: BTreeMap::new() }
     }
 
@@ -33,32 +34,32 @@ impl Scopes {
         self
     }
 
-    /// With what a challenge asks for besides, such as `repository:a:pull,push registry:x:read`. Never `*`, which token
-    /// services grant only to administrators and answer with nothing to others.
+    /// Adds the scopes of a challenge, such as `repository:a:pull,push registry:x:read`. Leaves out `*`, which token
+    /// services grant only to administrators; others get a token that grants no action.
     pub(crate) fn with_challenge(self, scope: &str) -> Self {
         self.with_actions(scope, false)
     }
 
-    /// With what a challenge asks for after a token was not sufficient: for the request's own repository also `*`, which
-    /// some registries name for deletions (distribution#1869).
+    /// Adds the scopes of a challenge after a token was insufficient. For the request's own repository this includes
+    /// `*`, which some registries require for deletions (distribution#1869).
     pub(crate) fn with_insufficient(self, scope: &str) -> Self {
         self.with_actions(scope, true)
     }
 
-    fn with_actions(mut self, scope: &str, allows_all: bool) -> Self {
-        let own = format!("repository:{}", self.repository);
+    fn with_actions(mut self, scope: &str, allows_wildcard: bool) -> Self {
+        let own_resource = format!("repository:{}", self.repository);
         for text in scope.split_whitespace() {
-            // The name in the middle may hold a host with a port.
+            // The name in the middle may contain a host with a port.
             let Some((resource, actions)) = text.rsplit_once(':').filter(|(resource, _)| resource.contains(':')) else {
                 continue;
             };
             let is_allowed = |action: &&str| match *action {
-                "*" => allows_all && resource == own,
+                "*" => allows_wildcard && resource == own_resource,
                 action => !action.is_empty() && action.bytes().all(|byte| byte.is_ascii_lowercase()),
             };
             let actions: Vec<&str> = actions.split(',').filter(is_allowed).collect();
-            let known = self.resources.contains_key(resource);
-            if actions.is_empty() || (!known && self.resources.len() >= MAX_RESOURCES) {
+            let is_present = self.resources.contains_key(resource);
+            if actions.is_empty() || (!is_present && self.resources.len() >= MAX_RESOURCES) {
                 continue;
             }
             let actions = actions.into_iter().map(|action| Cow::Owned(action.to_owned()));
@@ -67,8 +68,8 @@ impl Scopes {
         self
     }
 
-    /// Whether these are for a deletion.
-    pub(crate) fn want_delete(&self) -> bool {
+    /// Whether these scopes include the action `delete`.
+    pub(crate) fn allow_delete(&self) -> bool {
         self.resources.values().any(|actions| actions.contains("delete"))
     }
 
@@ -76,15 +77,15 @@ impl Scopes {
         &self.repository
     }
 
-    /// The scopes of the request's own repository, where there are others besides.
-    pub(crate) fn own_only(&self) -> Option<Self> {
-        let own = format!("repository:{}", self.repository);
-        let actions = self.resources.get(&own).filter(|_| self.resources.len() > 1)?;
-        Some(Self { repository: self.repository.clone(), resources: [(own, actions.clone())].into() })
+    /// Returns the scopes of the request's own repository, or `None` if these scopes contain no others.
+    pub(crate) fn own_repository_only(&self) -> Option<Self> {
+        let own_resource = format!("repository:{}", self.repository);
+        let actions = self.resources.get(&own_resource).filter(|_| self.resources.len() > 1)?;
+        Some(Self { repository: self.repository.clone(), resources: [(own_resource, actions.clone())].into() })
     }
 
-    /// Whether a token for these scopes serves for `other` as well. One for several repositories serves only for the
-    /// same several: it may have been granted in part.
+    /// Whether a token for these scopes also works for `other`. A token for several repositories works only for exactly
+    /// the same scopes, because it may have been granted in part.
     pub(crate) fn cover(&self, other: &Self) -> bool {
         self == other
             || self.resources.len() == 1
@@ -94,23 +95,23 @@ impl Scopes {
                 })
     }
 
-    /// The form of requests: `repository:team/app:pull,push`.
+    /// Formats the scopes for a token request: `repository:team/app:pull,push`.
     pub(crate) fn texts(&self) -> impl Iterator<Item = String> {
         self.resources.iter().map(|(resource, actions)| {
             format!("{resource}:{}", actions.iter().map(Cow::as_ref).collect::<Vec<_>>().join(","))
         })
     }
 
-    /// The actions asked for that `granted` lacks, for the first resource that lacks any: resource, had, lacking.
+    /// Returns the first resource with actions that `granted` lacks: its name, the granted and the lacking actions.
     pub(crate) fn lacking(&self, granted: &Self) -> Option<(&str, Vec<String>, Vec<String>)> {
-        self.resources.iter().find_map(|(resource, wanted)| {
-            let none = BTreeSet::new();
-            let had = granted.resources.get(resource).unwrap_or(&none);
+        self.resources.iter().find_map(|(resource, needed)| {
+            let no_actions = BTreeSet::new();
+            let granted = granted.resources.get(resource).unwrap_or(&no_actions);
             let all_of =
                 |actions: &mut dyn Iterator<Item = &Cow<'static, str>>| actions.map(ToString::to_string).collect();
-            let lacking: Vec<String> = all_of(&mut wanted.difference(had));
+            let lacking: Vec<String> = all_of(&mut needed.difference(granted));
             let name = resource.strip_prefix("repository:").unwrap_or(resource);
-            (!lacking.is_empty()).then(|| (name, all_of(&mut wanted.intersection(had)), lacking))
+            (!lacking.is_empty()).then(|| (name, all_of(&mut needed.intersection(granted)), lacking))
         })
     }
 }
@@ -146,18 +147,18 @@ mod tests {
     }
 
     #[test]
-    fn a_wider_token_serves_unless_it_may_have_been_granted_in_part() {
+    fn a_wider_token_covers_a_request_unless_it_may_have_been_granted_in_part() {
         let (pull, push) = (Scopes::pull("a"), Scopes::push("a"));
         let both = Scopes::push("a").and("b", &["pull"]);
         assert!(push.cover(&pull) && push.cover(&push) && both.cover(&both));
         assert!(!pull.cover(&push) && !both.cover(&push) && !both.cover(&Scopes::pull("b")) && !push.cover(&both));
         assert!(!push.cover(&Scopes::pull("b")));
-        assert_eq!(both.own_only(), Some(push.clone()));
-        assert_eq!(push.own_only(), None);
+        assert_eq!(both.own_repository_only(), Some(push.clone()));
+        assert_eq!(push.own_repository_only(), None);
     }
 
     #[test]
-    fn what_is_lacking() {
+    fn lacking_actions_are_reported_with_the_granted_ones() {
         let granted = Scopes::default().with_challenge("repository:a:pull");
         assert_eq!(Scopes::pull("a").lacking(&granted), None);
         assert_eq!(Scopes::push("a").lacking(&granted), Some(("a", vec!["pull".into()], vec!["push".into()])));

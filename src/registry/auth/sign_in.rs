@@ -1,4 +1,4 @@
-//! Signing in to one registry: which credentials are sent where.
+//! Signs in to one registry: decides which credentials are sent where.
 
 use std::collections::HashSet;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -20,23 +20,24 @@ use crate::registry::transport::handle::Transport;
 use crate::registry::transport::redact::Secret;
 use crate::single_flight::SingleFlight;
 
-/// Signs requests to one registry. What it learns is kept for the whole run.
+/// Adds credentials to the requests to one registry. Its state is kept for the whole run.
 pub(crate) struct SignIn {
     state: SignInState,
     tokens: TokenCache,
-    /// By repository. What was looked up, also without success, is not looked up again.
+    /// The results of credential lookups by repository. Failed and empty lookups are cached as well.
     logins: SingleFlight<String, LoginLookup, Error>,
-    /// The sources of credentials that were reported.
+    /// The sources of credentials that were reported, each once.
     reported: Mutex<HashSet<String>>,
-    /// Locked by the request that tries credentials that no server has accepted yet: wrong ones are tried once, not by all
-    /// requests at once, which may lock an account.
+    /// Locked by the request that sends credentials that no server has accepted yet. Wrong credentials are then sent
+    /// only once, not by every concurrent request, which may lock an account.
     unproven: tokio::sync::Mutex<()>,
 }
 
-/// What a request carries to be let in.
+/// The credentials that a request carries.
 pub(crate) struct Authorization<'a> {
+    /// The value of the `Authorization` header.
     pub(crate) header: Secret,
-    /// Held while user and password are tried for the first time.
+    /// Locked while a user name and password are sent for the first time.
     pub(crate) unproven: Option<MutexGuard<'a, ()>>,
 }
 
@@ -51,17 +52,17 @@ impl SignIn {
         }
     }
 
-    /// Whether the registry has said by now that it wants to be signed in to.
+    /// Whether the registry has sent a challenge so far.
     pub(crate) fn is_challenged(&self) -> bool {
         self.state.is_challenged()
     }
 
-    /// Whether there may be credentials for a repository, as far as can be told without running a helper.
+    /// Whether credentials for a repository may exist, as far as that is known without running a helper.
     pub(crate) async fn may_have_credentials(&self, repository: &str) -> bool {
         self.state.credentials.may_have(&self.state.registry, repository).await
     }
 
-    /// Waits for the request that tries the credentials first.
+    /// Waits while another request tries the credentials. Returns the lock if no server has accepted them so far.
     async fn lock_unproven(&self) -> Option<MutexGuard<'_, ()>> {
         if self.state.learned().accepted {
             return None;
@@ -70,7 +71,7 @@ impl SignIn {
         if self.state.learned().accepted { None } else { Some(unproven) }
     }
 
-    /// What a request carries, if the registry has said by now that it wants to be signed in to.
+    /// Returns the credentials for a request, or `None` if the registry has sent no challenge so far.
     pub(crate) async fn authorization(
         &self,
         transport: &Transport,
@@ -78,45 +79,47 @@ impl SignIn {
         scopes: &Scopes,
     ) -> Result<Option<Authorization<'_>>, Error> {
         let Some(challenge) = self.state.learned().challenge.clone() else { return Ok(None) };
-        let found = self.login(transport, scopes.repository()).await?;
+        let credentials = self.login(transport, scopes.repository()).await?;
         let Challenge::Bearer { realm, service, .. } = challenge else {
-            return self.basic(found.as_ref()).await.map(Some);
+            return self.basic(credentials.as_ref()).await.map(Some);
         };
-        let realm = checked_realm(&realm, api).map_err(|reason| self.state.failed(reason))?;
+        let realm = checked_realm(&realm, api).map_err(|reason| self.state.error(reason))?;
         let service = TokenService { registry: &self.state.registry, api, realm, service };
-        match self.token(transport, &service, scopes, found.as_ref()).await {
+        match self.token(transport, &service, scopes, credentials.as_ref()).await {
             Ok(token) => Ok(Some(Authorization { header: token.header, unproven: None })),
-            // This or another request has found out that the token service does not work.
-            Err(_) if self.state.is_basic() => self.basic(found.as_ref()).await.map(Some),
+            // This or another request has fallen back to Basic, because the token service does not work.
+            Err(_) if self.state.is_basic() => self.basic(credentials.as_ref()).await.map(Some),
             Err(error) => Err(error),
         }
     }
 
-    /// User and password, for the registry's own host.
-    async fn basic(&self, found: Option<&SourcedLogin>) -> Result<Authorization<'_>, Error> {
-        let Some(found) = found else {
+    /// Returns the Basic header, which only the registry's own host may get.
+    async fn basic(&self, credentials: Option<&SourcedLogin>) -> Result<Authorization<'_>, Error> {
+        let Some(credentials) = credentials else {
             let response = ErrorResponse { status: 401, ..ErrorResponse::default() };
             return Err(self.state.no_credentials(&self.state.registry, response));
         };
-        let Login::Password { user, password } = &found.login else {
-            return Err(self.state.failed("it wants user and password, and only a token is configured".into()));
+        let Login::Password { user, password } = &credentials.login else {
+            return Err(self
+                .state
+                .error("it requires a user name and password, but only a token is configured".into()));
         };
         let unproven = self.lock_unproven().await;
-        self.state.unless_refused(Some(found))?;
+        self.state.check_not_refused(Some(credentials))?;
         Ok(Authorization { header: basic(user, password), unproven })
     }
 
-    /// A fresh token from the cache, or from the token service.
+    /// Returns a fresh token from the cache or from the token service.
     async fn token(
         &self,
         transport: &Transport,
         service: &TokenService<'_>,
         scopes: &Scopes,
-        found: Option<&SourcedLogin>,
+        credentials: Option<&SourcedLogin>,
     ) -> Result<Token, Error> {
         let key = self.tokens.key(scopes);
-        // On the heap: every request's future has this one in it.
-        self.tokens.get(&key, Box::pin(self.fetch_token(transport, service, &key, scopes, found))).await
+        // Boxed, because the future of every request contains this one.
+        self.tokens.get(&key, Box::pin(self.fetch_token(transport, service, &key, scopes, credentials))).await
     }
 
     async fn fetch_token(
@@ -125,20 +128,20 @@ impl SignIn {
         service: &TokenService<'_>,
         key: &TokenKey,
         scopes: &Scopes,
-        found: Option<&SourcedLogin>,
+        credentials: Option<&SourcedLogin>,
     ) -> Result<Token, Error> {
-        let _proving = if found.is_some() { self.lock_unproven().await } else { None };
-        self.state.unless_refused(found)?;
-        let login = found.map(|found| &found.login);
-        let error = match self.request_token(transport, service, &self.tokens.wanted(key), login).await {
+        let _unproven = if credentials.is_some() { self.lock_unproven().await } else { None };
+        self.state.check_not_refused(credentials)?;
+        let login = credentials.map(|credentials| &credentials.login);
+        let error = match self.request_token(transport, service, &self.tokens.requested(key), login).await {
             Ok(token) => {
-                self.state.learned().accepted |= found.is_some();
+                self.state.learned().accepted |= credentials.is_some();
                 return Ok(token);
             }
             Err(error) => error,
         };
-        // A run that stops asks no more, and learns nothing of the service.
-        let reason = error.of_no_service().filter(|_| transport.cancel_token().reason().is_none());
+        // A cancelled run sends no more requests, so its failure does not show that the service is broken.
+        let reason = error.no_service_reason().filter(|_| transport.cancel_token().reason().is_none());
         if let (Some(reason), Some(Login::Password { .. })) = (reason, login)
             && self.state.fall_back_to_basic()
         {
@@ -148,29 +151,30 @@ impl SignIn {
         Err(match error {
             TokenError::Other(error) | TokenError::NoService(error) => error,
             TokenError::Rejected(response) => {
-                self.state.no_token(&service.realm, scopes.repository(), found, response.error_response())
+                self.state.token_denied(&service.realm, scopes.repository(), credentials, response.error_response())
             }
         })
     }
 
-    /// Asks the token service for a token for all repositories that are wanted, and where it refuses that, for one for the
-    /// request's own repository.
+    /// Requests a token for these scopes. If the token service refuses several repositories, requests one for the
+    /// request's own repository only.
     async fn request_token(
         &self,
         transport: &Transport,
         service: &TokenService<'_>,
-        wanted: &Scopes,
+        scopes: &Scopes,
         login: Option<&Login>,
     ) -> Result<Token, TokenError> {
-        let Some(own) = wanted.own_only() else { return service.fetch(transport, wanted, login).await };
+        let Some(own_scopes) = scopes.own_repository_only() else {
+            return service.fetch(transport, scopes, login).await;
+        };
         if self.state.learned().one_scope_at_a_time {
-            return service.fetch(transport, &own, login).await;
+            return service.fetch(transport, &own_scopes, login).await;
         }
-        match service.fetch(transport, wanted, login).await {
-            // Not for a 401, after which refused credentials would be tried once more; those that worked before are not
-            // what it refuses.
+        match service.fetch(transport, scopes, login).await {
+            // A 401 to credentials that were never accepted is final: retrying would send wrong credentials twice.
             Err(TokenError::Rejected(response)) if response.status != 401 || self.state.learned().accepted => {
-                let token = service.fetch(transport, &own, login).await;
+                let token = service.fetch(transport, &own_scopes, login).await;
                 self.state.learned().one_scope_at_a_time |= token.is_ok();
                 token
             }
@@ -178,27 +182,27 @@ impl SignIn {
         }
     }
 
-    /// The login for a repository, with its source.
+    /// Returns the login for a repository, with its source.
     async fn login(&self, transport: &Transport, repository: &str) -> Result<Option<SourcedLogin>, Error> {
         let SignInState { registry, credentials, .. } = &self.state;
         let look_up = async {
-            // A helper may take seconds, or never end. It writes nothing, so a run that stops does not wait for it.
-            // On the heap, like a token's request.
+            // A helper may take seconds or hang. It writes no data, so a cancelled run does not wait for it. Boxed to
+            // keep the futures of requests small.
             let finding =
                 transport.cancel_token().run_until_cancelled(Box::pin(credentials.find(registry, repository))).await;
-            let found = finding.map_err(|reason| Error::stopped(registry.as_str(), reason))?;
-            let source = source_of(&found);
+            let lookup = finding.map_err(|reason| Error::stopped(registry.as_str(), reason))?;
+            let source = describe_source(&lookup);
             if self.reported.lock().unwrap_or_else(PoisonError::into_inner).insert(source.clone()) {
                 transport.emit(|| Event::Credentials { registry: registry.clone(), source });
             }
-            Ok(found)
+            Ok(lookup)
         };
-        let found = self.logins.get(&repository.to_owned(), look_up).await?;
-        found.map_err(|reason| self.state.failed(reason))
+        let lookup = self.logins.get(&repository.to_owned(), look_up).await?;
+        lookup.map_err(|reason| self.state.error(reason))
     }
 
-    /// Takes in a 401, or a 403 to a request without credentials. `used` is what the request carried. Returns whether
-    /// another try makes sense.
+    /// Handles a 401, or a 403 to a request without credentials. `used` is the `Authorization` header that the request
+    /// carried. Returns whether the request is worth sending again.
     pub(crate) async fn challenged(
         &self,
         challenge: Option<Challenge>,
@@ -209,29 +213,29 @@ impl SignIn {
         if let Some(Challenge::Bearer { scope, is_insufficient, .. }) = &challenge
             && !scope.is_empty()
         {
-            let is_for_all = *is_insufficient && used.is_some() && scopes.want_delete();
-            self.tokens.widen(&key, |wanted| match is_for_all {
-                true => wanted.with_insufficient(scope),
-                false => wanted.with_challenge(scope),
+            let allows_wildcard = *is_insufficient && used.is_some() && scopes.allow_delete();
+            self.tokens.widen(&key, |scopes| match allows_wildcard {
+                true => scopes.with_insufficient(scope),
+                false => scopes.with_challenge(scope),
             });
         }
         if used.is_some() && self.state.is_basic() {
-            return false; // user and password do not get better with time
+            return false; // the registry would refuse the same user name and password again
         }
         if let Some(used) = used {
-            // A token may have run out, or be for too little.
+            // The token may have expired, or may lack a scope.
             self.tokens.forget(&key, used).await;
         }
         self.state.challenged(challenge)
     }
 
-    /// Takes in that a request with credentials was answered by anything except a 401.
+    /// Records that a request with credentials got a response other than 401.
     pub(crate) fn accepted(&self) {
         self.state.learned().accepted = true;
     }
 
-    /// Explains in terms of credentials why a request was refused although everything was tried. `is_insufficient` is
-    /// whether the registry says that the token was good for too little.
+    /// Returns the error for a request that was refused after every step of signing in, in terms of its credentials.
+    /// `is_insufficient` is whether the registry reported that the token lacks a scope.
     pub(crate) async fn explain(
         &self,
         transport: &Transport,
@@ -244,38 +248,38 @@ impl SignIn {
         if !self.is_challenged() {
             return Error::new(subject, ErrorKind::Rejected(response.into()));
         }
-        let found = match self.login(transport, scopes.repository()).await {
-            Ok(found) => found,
+        let credentials = match self.login(transport, scopes.repository()).await {
+            Ok(credentials) => credentials,
             Err(error) => return error,
         };
-        if let Err(error) = self.state.unless_refused(found.as_ref()) {
+        if let Err(error) = self.state.check_not_refused(credentials.as_ref()) {
             return error;
         }
         let (basic, accepted) = (self.state.is_basic(), self.state.learned().accepted);
-        let Some(found) = found else {
-            // Where the registry takes no one without, it is not about the reference.
+        let Some(credentials) = credentials else {
+            // A registry that refuses every anonymous request does not refuse this reference in particular.
             let subject = if basic && status == 401 { &self.state.registry } else { subject };
             return self.state.no_credentials(subject, response);
         };
-        let refused = Denial::Refused { by: self.state.registry.clone(), source: found.origin.clone() };
+        let refused = Denial::Refused { by: self.state.registry.clone(), source: credentials.origin.clone() };
         if basic && status == 401 && !accepted {
-            return self.state.refuse(&found, refused, response);
+            return self.state.refuse(&credentials, refused, response);
         }
         let granted = self.tokens.granted(&self.tokens.key(scopes)).await;
         let denial = match granted.as_ref().and_then(|granted| scopes.lacking(granted)) {
             Some((repository, granted, lacking)) => {
-                Denial::NotGranted { repository: repository.into(), granted, lacking, source: found.origin }
+                Denial::NotGranted { repository: repository.into(), granted, lacking, source: credentials.origin }
             }
             None if status == 401 && !is_insufficient => refused,
-            None => Denial::Forbidden { source: found.origin },
+            None => Denial::Forbidden { source: credentials.origin },
         };
         self.state.denied(subject, denial, response)
     }
 }
 
-fn source_of(found: &LoginLookup) -> String {
-    match found {
-        Ok(Some(found)) => format!("from {}", found.origin),
+fn describe_source(lookup: &LoginLookup) -> String {
+    match lookup {
+        Ok(Some(credentials)) => format!("from {}", credentials.origin),
         Ok(None) => "none".to_owned(),
         Err(reason) => reason.clone(),
     }

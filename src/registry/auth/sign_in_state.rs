@@ -1,4 +1,4 @@
-//! What is known about signing in to one registry, kept for the whole run.
+//! The state of signing in to one registry, kept for the whole run.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -7,26 +7,26 @@ use super::challenge::Challenge;
 use super::credentials::Credentials;
 use crate::registry::error::{CredentialOrigin, Error, ErrorKind};
 
-/// What is known about signing in to one registry.
+/// The state of signing in to one registry.
 pub(super) struct SignInState {
     /// The registry's host.
     pub(super) registry: String,
-    /// Where credentials come from.
+    /// Finds credentials in their sources.
     pub(super) credentials: Arc<Credentials>,
     learned: Mutex<Learned>,
 }
 
 #[derive(Default)]
 pub(super) struct Learned {
-    /// What the registry last asked for.
+    /// The registry's latest challenge.
     pub(super) challenge: Option<Challenge>,
-    /// The token service failed for two repositories, and not for one.
+    /// The token service refused a token for two repositories, but issued one for a single repository.
     pub(super) one_scope_at_a_time: bool,
-    /// The token service does not work, and user and password are sent to the registry itself.
-    pub(super) is_without_tokens: bool,
-    /// The registry or its token service took the credentials, for whatever it was.
+    /// The token service does not work, so user name and password are sent to the registry itself.
+    pub(super) fell_back_to_basic: bool,
+    /// The registry or its token service accepted the credentials, for any request.
     pub(super) accepted: bool,
-    /// The registry or its token service refused the credentials of an origin before it had accepted any.
+    /// The origins whose credentials the registry or its token service refused before it had accepted any.
     pub(super) refused: HashMap<CredentialOrigin, Error>,
 }
 
@@ -39,40 +39,39 @@ impl SignInState {
         self.learned.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Whether the registry has said by now that it wants to be signed in to.
+    /// Whether the registry has sent a challenge so far.
     pub(super) fn is_challenged(&self) -> bool {
         self.learned().challenge.is_some()
     }
 
-    /// Whether user and password go to the registry itself.
+    /// Whether user name and password are sent to the registry itself.
     pub(super) fn is_basic(&self) -> bool {
         self.learned().challenge == Some(Challenge::Basic)
     }
 
-    /// Gives up a token service that does not work, where the registry takes user and password itself. Returns whether it
-    /// does.
+    /// Gives up on a token service that does not work if the registry also offers Basic. Returns whether it does.
     pub(super) fn fall_back_to_basic(&self) -> bool {
-        let mut known = self.learned();
-        let takes_basic = matches!(known.challenge, Some(Challenge::Bearer { or_basic: true, .. }));
-        if takes_basic {
-            known.challenge = Some(Challenge::Basic);
-            known.is_without_tokens = true;
+        let mut learned = self.learned();
+        let offers_basic = matches!(learned.challenge, Some(Challenge::Bearer { or_basic: true, .. }));
+        if offers_basic {
+            learned.challenge = Some(Challenge::Basic);
+            learned.fell_back_to_basic = true;
         }
-        takes_basic
+        offers_basic
     }
 
-    /// Takes in the challenge of an answer, if there is one. Returns whether the registry wants to be signed in to.
+    /// Records a response's challenge, if it has one. Returns whether the registry has sent a challenge so far.
     pub(super) fn challenged(&self, challenge: Option<Challenge>) -> bool {
-        let mut known = self.learned();
-        let is_basic_enough =
-            known.is_without_tokens && matches!(challenge, Some(Challenge::Bearer { or_basic: true, .. }));
-        if challenge.is_some() && !is_basic_enough {
-            known.challenge = challenge;
+        let mut learned = self.learned();
+        let keeps_basic =
+            learned.fell_back_to_basic && matches!(challenge, Some(Challenge::Bearer { or_basic: true, .. }));
+        if challenge.is_some() && !keeps_basic {
+            learned.challenge = challenge;
         }
-        known.challenge.is_some()
+        learned.challenge.is_some()
     }
 
-    pub(super) fn failed(&self, reason: String) -> Error {
+    pub(super) fn error(&self, reason: String) -> Error {
         Error::new(self.registry.as_str(), ErrorKind::SignIn(reason.into()))
     }
 }

@@ -1,4 +1,4 @@
-//! Tokens, and what token services answer.
+//! Tokens, and the responses of token services.
 
 use std::time::{Duration, Instant};
 
@@ -9,50 +9,50 @@ use serde::Deserialize;
 use super::scopes::Scopes;
 use crate::registry::transport::redact::Secret;
 
-/// A token for some scopes at one registry.
+/// A token for certain scopes of one registry.
 #[derive(Debug, Clone)]
 pub(crate) struct Token {
-    /// The `Authorization` value.
+    /// The value of the `Authorization` header.
     pub(crate) header: Secret,
-    /// The time from which on another one is fetched; absent for one that the user configured.
-    renew: Option<Instant>,
-    /// What it is good for, where that can be read.
+    /// When to fetch a new token; absent for a token that the user configured.
+    renew_at: Option<Instant>,
+    /// The granted scopes, if they are known.
     pub(crate) granted: Option<Scopes>,
 }
 
 impl Token {
-    /// A token that does not run out, such as one from the configuration.
+    /// Creates a token that does not expire, such as one from the configuration.
     pub(crate) fn new(token: &Secret) -> Self {
         let header = Secret::new(format!("Bearer {}", token.reveal()));
-        Self { header, renew: None, granted: granted(token.reveal()) }
+        Self { header, renew_at: None, granted: granted(token.reveal()) }
     }
 
-    /// Reads a token service's answer to a request that was sent at `asked`; `None` if it holds no token.
-    pub(crate) fn read(body: &[u8], asked: Instant) -> Option<Self> {
+    /// Reads a token service's response to a request that was sent at `requested_at`; `None` if it contains no token.
+    pub(crate) fn read(body: &[u8], requested_at: Instant) -> Option<Self> {
         let response: TokenBody = serde_json::from_slice(body).ok()?;
         let lifetime = response.expires_in.as_u64().filter(|seconds| *seconds > 0);
-        let said = response.scope.as_str().filter(|scope| !scope.is_empty());
-        let said = said.map(|scope| Scopes::default().with_challenge(scope));
+        let scope = response.scope.as_str().filter(|scope| !scope.is_empty());
+        let scope = scope.map(|scope| Scopes::default().with_challenge(scope));
         let token =
             [response.access_token, response.token].into_iter().flatten().find(|token| !token.reveal().is_empty());
         let mut token = Self::new(&token?);
-        token.granted = token.granted.or(said);
-        // Far beyond any run; more would not fit the clock.
+        token.granted = token.granted.or(scope);
+        // A year is longer than any run; a larger value could overflow the clock.
         let lifetime = Duration::from_secs(lifetime.unwrap_or(DEFAULT_LIFETIME).min(365 * 24 * 3600));
-        token.renew = Some(asked + lifetime - MARGIN.min(lifetime / 4));
+        token.renew_at = Some(requested_at + lifetime - RENEWAL_MARGIN.min(lifetime / 4));
         Some(token)
     }
 
-    /// Whether it can still be used at a time.
+    /// Whether the token can still be used at this time.
     pub(crate) fn is_fresh(&self, now: Instant) -> bool {
-        self.renew.is_none_or(|renew| now < renew)
+        self.renew_at.is_none_or(|renew_at| now < renew_at)
     }
 }
 
-/// Services that name none mean this one (Docker's token authentication, "expires_in").
+/// The lifetime of a token without `expires_in` in seconds (Docker's token authentication, "expires_in").
 const DEFAULT_LIFETIME: u64 = 60;
-/// A token is renewed this long before its end, or a quarter of its life before it if that is less.
-const MARGIN: Duration = Duration::from_secs(10);
+/// A token is renewed this long before it expires, or a quarter of its lifetime before if that is shorter.
+const RENEWAL_MARGIN: Duration = Duration::from_secs(10);
 
 #[derive(Deserialize)]
 struct TokenBody {
@@ -60,19 +60,20 @@ struct TokenBody {
     access_token: Option<Secret>,
     #[serde(default)]
     token: Option<Secret>,
-    // Of any type: what is not understood here must not cost the token.
+    // Any JSON type: a malformed optional field must not invalidate the token.
     #[serde(default)]
     expires_in: serde_json::Value,
     #[serde(default)]
     scope: serde_json::Value,
 }
 
-/// The `Authorization` value for user and password (RFC 7617).
+/// Returns the `Authorization` header for a user name and password (RFC 7617).
 pub(crate) fn basic(user: &str, password: &Secret) -> Secret {
     Secret::new(format!("Basic {}", BASE64_STANDARD.encode(format!("{user}:{}", password.reveal()))))
 }
 
-/// What a token grants, where it is a JWT in Docker's form (token authentication, "JWT"); others are opaque.
+/// Reads the scopes that a token grants if it is a JWT in Docker's format (token authentication, "JWT"). Other tokens
+/// are opaque.
 fn granted(token: &str) -> Option<Scopes> {
     #[derive(Deserialize)]
     struct Claims {
@@ -103,12 +104,12 @@ mod tests {
     fn read(body: &str) -> Option<(String, u64, Option<Vec<String>>)> {
         let now = Instant::now();
         let token = Token::read(body.as_bytes(), now)?;
-        let renewed_after = token.renew.unwrap().duration_since(now).as_secs();
+        let renewed_after = token.renew_at.unwrap().duration_since(now).as_secs();
         Some((token.header.reveal().to_owned(), renewed_after, token.granted.map(|granted| granted.texts().collect())))
     }
 
     #[test]
-    fn answers_of_token_services() {
+    fn token_responses_are_read_with_lifetime_and_scopes() {
         let jwt = format!(
             "x.{}.z",
             BASE64_URL_SAFE_NO_PAD.encode(r#"{"access":[{"type":"repository","name":"a","actions":["pull"]}]}"#)
@@ -135,17 +136,17 @@ mod tests {
     }
 
     #[test]
-    fn a_token_is_renewed_before_its_end() {
+    fn a_token_is_renewed_before_it_expires() {
         let now = Instant::now();
         let mut token = Token::new(&Secret::new("t"));
-        assert!(token.is_fresh(now + Duration::from_secs(1 << 30)), "one from the configuration has no known end");
-        token.renew = Some(now + Duration::from_secs(5));
+        assert!(token.is_fresh(now + Duration::from_secs(1 << 30)), "a configured token does not expire");
+        token.renew_at = Some(now + Duration::from_secs(5));
         assert!(token.is_fresh(now + Duration::from_secs(4)) && !token.is_fresh(now + Duration::from_secs(5)));
     }
 
     proptest::proptest! {
         #[test]
-        fn never_panics(token: String, payload: Vec<u8>) {
+        fn reading_the_scopes_of_any_token_never_panics(token: String, payload: Vec<u8>) {
             let _ = (granted(&token), granted(&format!("a.{}.b", BASE64_URL_SAFE_NO_PAD.encode(payload))));
         }
     }

@@ -8,53 +8,53 @@ use crate::registry::error::Error;
 use crate::registry::transport::redact::Secret;
 use crate::single_flight::SingleFlight;
 
-/// The tokens for one registry. Requests that want the same token wait for one request to the token service, and share
-/// its failure. A token is fetched again when it runs out, and after [`Self::forget`].
+/// The tokens for one registry. Requests that need the same token share one request to the token service, and its
+/// failure. A token is fetched again when it expires, and after [`Self::forget`].
 #[derive(Default)]
 pub(crate) struct TokenCache {
-    entries: Mutex<HashMap<Scopes, CachedToken>>,
+    entries: Mutex<HashMap<Scopes, CacheEntry>>,
     tokens: SingleFlight<TokenKey, Token, Error>,
 }
 
-/// The name of a token: the scopes of the request that it was first fetched for.
+/// Identifies a token by the scopes of the request that it was first fetched for.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub(crate) struct TokenKey(Scopes);
 
-/// Requests for the same scopes.
-struct CachedToken {
+/// The token for requests with certain scopes.
+struct CacheEntry {
     key: TokenKey,
-    /// What the token is asked for, with what challenges named besides. Only in the entry whose scopes are the key.
-    wanted: Scopes,
+    /// The scopes to request: the key's and those of challenges. Used only in the entry whose scopes are the key.
+    requested: Scopes,
 }
 
 impl TokenCache {
-    /// The token for a request with these scopes: its own, or one that covers more.
+    /// Returns the key of the token for a request with these scopes: its own token, or one that covers more.
     pub(crate) fn key(&self, scopes: &Scopes) -> TokenKey {
         let mut entries = self.entries.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(entry) = entries.get(scopes) {
             return entry.key.clone();
         }
-        let wider = entries.iter().find(|(asked, _)| asked.cover(scopes)).map(|(_, entry)| entry.key.clone());
+        let wider = entries.iter().find(|(other, _)| other.cover(scopes)).map(|(_, entry)| entry.key.clone());
         let key = wider.unwrap_or_else(|| TokenKey(scopes.clone()));
-        entries.insert(scopes.clone(), CachedToken { key: key.clone(), wanted: scopes.clone() });
+        entries.insert(scopes.clone(), CacheEntry { key: key.clone(), requested: scopes.clone() });
         key
     }
 
-    /// The scopes that a token is asked for.
-    pub(crate) fn wanted(&self, key: &TokenKey) -> Scopes {
+    /// Returns the scopes to request for a token.
+    pub(crate) fn requested(&self, key: &TokenKey) -> Scopes {
         let entries = self.entries.lock().unwrap_or_else(PoisonError::into_inner);
-        entries.get(&key.0).map_or_else(|| key.0.clone(), |entry| entry.wanted.clone())
+        entries.get(&key.0).map_or_else(|| key.0.clone(), |entry| entry.requested.clone())
     }
 
-    /// Changes the scopes that a token is asked for, from the next time on that it is fetched.
+    /// Changes the scopes to request the next time the token is fetched.
     pub(crate) fn widen(&self, key: &TokenKey, widen: impl FnOnce(Scopes) -> Scopes) {
         let mut entries = self.entries.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(entry) = entries.get_mut(&key.0) {
-            entry.wanted = widen(std::mem::take(&mut entry.wanted));
+            entry.requested = widen(std::mem::take(&mut entry.requested));
         }
     }
 
-    /// Returns a fresh token: the one that is kept, or that of `fetch`.
+    /// Returns a fresh token: the cached one, or the result of `fetch`.
     pub(crate) async fn get(
         &self,
         key: &TokenKey,
@@ -64,12 +64,12 @@ impl TokenCache {
         self.tokens.get_with(key, is_fresh, Error::is_shared, fetch).await
     }
 
-    /// What the token that is kept grants, where that can be read.
+    /// Returns the scopes that the cached token grants, if they are known.
     pub(crate) async fn granted(&self, key: &TokenKey) -> Option<Scopes> {
         self.tokens.peek(key).await?.granted
     }
 
-    /// Drops a token that was refused, unless it has been replaced.
+    /// Drops a token that the registry refused, unless it has already been replaced.
     pub(crate) async fn forget(&self, key: &TokenKey, header: &Secret) {
         self.tokens.forget_if(key, |token| token.header == *header).await;
     }
@@ -85,9 +85,9 @@ mod tests {
         let push = cache.key(&Scopes::push("a"));
         let pull = cache.key(&Scopes::pull("a"));
         assert_eq!(push, pull);
-        assert_eq!(cache.wanted(&pull), Scopes::push("a"));
-        cache.widen(&pull, |wanted| wanted.and("b", &["pull"]));
-        assert_eq!(cache.wanted(&push), Scopes::push("a").and("b", &["pull"]));
+        assert_eq!(cache.requested(&pull), Scopes::push("a"));
+        cache.widen(&pull, |requested| requested.and("b", &["pull"]));
+        assert_eq!(cache.requested(&push), Scopes::push("a").and("b", &["pull"]));
         assert_ne!(push, cache.key(&Scopes::pull("b")));
         let both = Scopes::push("a").and("b", &["pull"]);
         assert_ne!(push, cache.key(&both));

@@ -1,4 +1,4 @@
-//! Requests to a token service.
+//! Requests tokens from a token service.
 
 use std::time::Instant;
 
@@ -17,7 +17,7 @@ use crate::registry::transport::redact::{Secret, redacted};
 use crate::registry::transport::request::{Content, Service, WireRequest};
 use crate::registry::transport::response::Response;
 
-/// A token service, as a challenge names it; the realm has been checked.
+/// A token service that a challenge names. Its realm has passed the checks.
 pub(crate) struct TokenService<'a> {
     pub(crate) registry: &'a str,
     pub(crate) api: &'a Url,
@@ -25,18 +25,18 @@ pub(crate) struct TokenService<'a> {
     pub(crate) service: Option<String>,
 }
 
-/// Why there is no token.
+/// Why no token was issued.
 pub(crate) enum TokenError {
-    /// The service answered with an error.
+    /// The service responded with an error.
     Rejected(Box<Response>),
-    /// No service that issues tokens answers at the realm.
+    /// The realm does not lead to a working token service.
     NoService(Error),
-    /// Anything else.
+    /// Any other failure.
     Other(Error),
 }
 
 impl TokenError {
-    /// Whether it concerns each caller that waited for the token: see [`Error::is_shared`].
+    /// Whether the error applies to every caller that waited for the token; see [`Error::is_shared`].
     pub(crate) fn is_shared(&self) -> bool {
         match self {
             Self::Rejected(_) => true,
@@ -44,9 +44,9 @@ impl TokenError {
         }
     }
 
-    /// Returns the reason if the error is that a token service does not work or does not exist at the realm: it cannot
-    /// be reached, or its answer judges neither credentials nor scope.
-    pub(crate) fn of_no_service(&self) -> Option<String> {
+    /// Returns the reason if no working token service exists at the realm: it cannot be reached, or its response is
+    /// about neither credentials nor scopes.
+    pub(crate) fn no_service_reason(&self) -> Option<String> {
         match self {
             Self::Rejected(response) if matches!(response.status, 404 | 405 | 410 | 500..) => {
                 Some(format!("its token service answered with HTTP {}", response.status))
@@ -57,23 +57,23 @@ impl TokenError {
     }
 }
 
-/// The name that token services log.
+/// The client name that token services log.
 const CLIENT_ID: &str = "manifest-tool";
 
 impl TokenService<'_> {
-    /// Fetches a token: with user and password, with an identity token, or without credentials.
+    /// Fetches a token with a user name and password, with an identity token, or without credentials.
     pub(crate) async fn fetch(
         &self,
         transport: &Transport,
         scopes: &Scopes,
         login: Option<&Login>,
     ) -> Result<Token, TokenError> {
-        let asked = Instant::now();
+        let requested_at = Instant::now();
         let response = match login {
             None => self.get(transport, scopes, None).await?,
             Some(Login::Password { user, password }) => self.get(transport, scopes, Some((user, password))).await?,
             Some(Login::IdentityToken(token)) => match self.post(transport, scopes, token).await? {
-                // A service without OAuth2.
+                // The service does not support OAuth2.
                 response if matches!(response.status, 404 | 405) => {
                     self.get(transport, scopes, Some(("<token>", token))).await?
                 }
@@ -84,11 +84,11 @@ impl TokenService<'_> {
         if response.status != 200 {
             return Err(TokenError::Rejected(Box::new(response)));
         }
-        Token::read(&response.body, asked)
-            .ok_or_else(|| TokenError::NoService(self.failed("the token service's answer holds no token")))
+        Token::read(&response.body, requested_at)
+            .ok_or_else(|| TokenError::NoService(self.error("the token service's response contains no token")))
     }
 
-    /// Asks with `GET realm`, with Basic where there are credentials (Docker's token authentication).
+    /// Requests a token with `GET realm`, using Basic if a login is given (Docker's token authentication).
     async fn get(
         &self,
         transport: &Transport,
@@ -113,7 +113,7 @@ impl TokenService<'_> {
         self.send(transport, Method::GET, &url, header.as_ref(), None, scopes).await
     }
 
-    /// Asks with `POST realm` and the identity token as refresh token (Docker's OAuth2 form).
+    /// Requests a token with `POST realm` and the identity token as refresh token (Docker's OAuth2 form).
     async fn post(&self, transport: &Transport, scopes: &Scopes, token: &Secret) -> Result<Response, TokenError> {
         transport.secrets().add(token.reveal());
         let form = Content::Bytes("application/x-www-form-urlencoded".into(), self.form(scopes, token).into());
@@ -150,18 +150,18 @@ impl TokenService<'_> {
         let subject = format!("token service {}", redacted(url));
         let request =
             WireRequest { content, service: Service::Token, ..WireRequest::new(method, url.to_string(), subject) };
-        let response = self.send_until_answered(transport, &request, url, authorization).await?;
+        let response = self.send_with_retries(transport, &request, url, authorization).await?;
         if (300..400).contains(&response.status) {
             let status = response.status;
             let reason = format!("its token service answered with a redirect (HTTP {status}), which is not followed");
-            return Err(TokenError::NoService(self.failed(reason)));
+            return Err(TokenError::NoService(self.error(reason)));
         }
         Ok(response)
     }
 
-    /// Sends a request, and again where that may help. Redirects are not followed, and an unchecked certificate is accepted
-    /// only if the service is the registry itself.
-    async fn send_until_answered(
+    /// Sends a request, with retries. Does not follow redirects, and accepts an unchecked certificate only if the
+    /// service is the registry itself.
+    async fn send_with_retries(
         &self,
         transport: &Transport,
         request: &WireRequest,
@@ -178,22 +178,23 @@ impl TokenService<'_> {
         outcome.map_err(|error| match error.kind {
             ErrorKind::Stopped(reason) => TokenError::Other(Error::stopped(self.registry, reason)),
             _ => {
-                // A run that stops makes no further tries, and learns nothing of the service.
-                let is_known = transport.cancel_token().reason().is_none() && is_unreachable(&error);
-                let failed = self.failed(error.to_string()).caused_by(error);
-                if is_known { TokenError::NoService(failed) } else { TokenError::Other(failed) }
+                // A cancelled run does not retry, so its failure does not show that the service is unreachable.
+                let is_no_service = transport.cancel_token().reason().is_none() && is_unreachable(&error);
+                let error = self.error(error.to_string()).caused_by(error);
+                if is_no_service { TokenError::NoService(error) } else { TokenError::Other(error) }
             }
         })
     }
 
-    fn failed(&self, reason: impl Into<UntrustedText>) -> Error {
+    fn error(&self, reason: impl Into<UntrustedText>) -> Error {
         Error::new(self.registry, ErrorKind::SignIn(reason.into()))
     }
 }
 
-/// Whether no connection led to an answer. A refused certificate does not count: it may be a sign of an attack.
+/// Whether no connection to the service got a response. A refused certificate does not count: it may be a sign of an
+/// attack.
 fn is_unreachable(error: &Error) -> bool {
-    let is_unknown_name = error.fault() == Some(TransportFault::UnknownName);
+    let is_unknown_name = error.fault() == Some(TransportFault::HostNotFound);
     matches!(error.kind, ErrorKind::Transport { .. }) && (error.was_transient() || is_unknown_name)
 }
 
@@ -202,13 +203,13 @@ mod tests {
     use super::*;
 
     #[test]
-    fn services_that_cannot_be_reached() {
+    fn only_transient_errors_and_unknown_names_mean_an_unreachable_service() {
         let transport = || ErrorKind::Transport { request: String::new(), reason: "no".into(), unsent: false };
         let with = |fault: TransportFault| Error::new("x", transport()).with_fault(Some(fault));
         for (error, expected) in [
             (Error::transient("x", transport()), true),
             (Error::transient("x", transport()).into_permanent(), true),
-            (with(TransportFault::UnknownName), true),
+            (with(TransportFault::HostNotFound), true),
             (with(TransportFault::NotTrusted), false),
             (Error::new("x", ErrorKind::TooLarge { limit: 1 }), false),
         ] {

@@ -5,10 +5,10 @@ use crate::event::Events;
 use crate::registry::auth::credentials::CredentialSources;
 use crate::registry::transport::{CancelToken, Hosts, RetryPolicy, Tls};
 
-/// Requests in flight at once to one registry, unless the configuration says otherwise.
+/// Default maximum number of concurrent requests to one registry.
 const DEFAULT_CONCURRENCY: NonZeroUsize = NonZeroUsize::MIN.saturating_add(15);
 
-/// How to reach registries. `ClientConfig::default()` suits most programs.
+/// Configuration of a [`Client`](super::Client). `ClientConfig::default()` suits most programs.
 ///
 /// ```
 /// use std::time::Duration;
@@ -20,24 +20,24 @@ const DEFAULT_CONCURRENCY: NonZeroUsize = NonZeroUsize::MIN.saturating_add(15);
 /// ```
 #[derive(Debug, Clone)]
 pub struct ClientConfig {
-    /// Registries to reach over HTTP without TLS. Defaults to none; a loopback registry that does not speak TLS is reached
-    /// without it in any case.
+    /// Registries to reach over plain HTTP. Defaults to an empty set; the client always uses plain HTTP for a loopback
+    /// registry that does not speak TLS.
     pub plain_http: Hosts,
-    /// Which certificates are trusted. Defaults to the system's.
+    /// The trusted certificates. Defaults to those of the system.
     pub tls: Tls,
-    /// Where credentials come from. Defaults to `DOCKER_AUTH_CONFIG` and the files of Docker and Podman, in the order that
-    /// [`CredentialSources`] lists.
+    /// The sources of credentials. Defaults to `DOCKER_AUTH_CONFIG` and the files of Docker and Podman, in the order
+    /// documented at [`CredentialSources`].
     pub credentials: CredentialSources,
-    /// The number of requests in flight at once to one registry. Defaults to 16: registries slow down clients that open
-    /// more.
+    /// Maximum number of concurrent requests to one registry. Defaults to 16, because registries throttle clients that
+    /// send more.
     pub concurrency: NonZeroUsize,
-    /// Which requests are sent again, and when. Defaults to 5 retries and waits of at most 60 s.
+    /// The retry policy. Defaults to 5 retries and waits of at most 60 s.
     pub retry: RetryPolicy,
-    /// How long a server may send nothing before the request fails. Defaults to 30 s.
+    /// How long a connection may be idle before the request fails. Defaults to 30 s.
     pub idle_timeout: Duration,
-    /// Ends the client's work early when it is raised. Defaults to one that nothing raises.
+    /// Stops the client's work early. Defaults to a token that is never raised.
     pub cancel_token: CancelToken,
-    /// Receives what happens, such as requests, retries and warnings. Defaults to no receiver.
+    /// Receives events such as requests, retries and warnings. Defaults to no receiver.
     pub events: Events,
 }
 

@@ -1,4 +1,4 @@
-//! The part of signing in that needs requests to the registry; `auth` explains the steps.
+//! The requests to the registry that are part of sign-in. `auth` explains the steps.
 
 use std::ops::ControlFlow;
 use std::sync::atomic::Ordering;
@@ -19,26 +19,26 @@ use crate::registry::transport::redact::Secret;
 use crate::registry::transport::redirects::resolve_location;
 use crate::registry::transport::response::Response;
 
-/// One request, sent until the registry accepts how it is signed, or refuses it for good.
+/// Sends one request until the registry accepts its authorization, or refuses it permanently.
 pub(super) struct Handshake<'a> {
     pub(super) client: &'a Client,
     pub(super) host: &'a Host,
     pub(super) api: &'a Url,
     pub(super) url: &'a Url,
     pub(super) request: &'a Request,
-    /// The time after which the request is not sent any more.
+    /// The time after which the request must not be sent.
     pub(super) until: Option<Instant>,
 }
 
-/// What the answers to a request have shown so far.
-struct Seen<'a> {
-    /// Held by the first request to a host.
+/// State of one request between its responses.
+struct SignInProgress<'a> {
+    /// Set for the first request to a host.
     first: Option<FirstRequest<'a>>,
-    /// The request was refused without credentials.
-    bare_refused: bool,
-    /// The request was refused with credentials.
-    signed_refused: bool,
-    /// The last refusal, until there are credentials to answer it with.
+    /// Whether the request was refused without credentials.
+    anonymous_refused: bool,
+    /// Whether the request was refused with credentials.
+    authorized_refused: bool,
+    /// The last refusal, kept until credentials for another attempt are known.
     response: Option<Response>,
 }
 
@@ -47,35 +47,36 @@ impl<'a> Handshake<'a> {
         self.client.transport()
     }
 
-    /// Sends the request, and once more for each step of signing in. `before` is how often it was sent already.
+    /// Sends the request, and again for each step of sign-in. `before` is the number of times it was sent before.
     pub(super) async fn run(&self, before: u32) -> Result<Response, Error> {
-        let first = self.host.first(&self.request.scopes).await;
-        let mut seen = Seen { first, bare_refused: false, signed_refused: false, response: None };
+        let first = self.host.claim_first_request(&self.request.scopes).await;
+        let mut progress =
+            SignInProgress { first, anonymous_refused: false, authorized_refused: false, response: None };
         for attempt in before + 1.. {
-            if seen.bare_refused {
-                // The requests that wait know what they waited for, and share a token, or that there is none.
-                seen.first = None;
+            if progress.anonymous_refused {
+                // The challenge is known, so release the waiting requests. They share one token or one failure.
+                progress.first = None;
             }
-            let authorization = match self.authorization(seen.response.take()).await? {
+            let authorization = match self.authorization(progress.response.take()).await? {
                 ControlFlow::Continue(authorization) => authorization,
                 ControlFlow::Break(response) => return Ok(response),
             };
             if attempt > before + 1 && !self.request.wire.can_be_repeated() {
-                // The next try has the token from its beginning.
-                let kind = ErrorKind::Protocol("the registry asked for sign-in during the upload".into());
+                // The body is consumed. A retry has the token from the start.
+                let kind = ErrorKind::Protocol("the registry required sign-in during the upload".into());
                 return Err(Error::transient(self.request.subject(), kind));
             }
             let header = authorization.as_ref().map(|authorization| &authorization.header);
             let response = self.send_in_time(header, attempt).await?;
-            if let ControlFlow::Break(response) = self.take_in(response, authorization, &mut seen).await? {
+            if let ControlFlow::Break(response) = self.process_response(response, authorization, &mut progress).await? {
                 return Ok(response);
             }
         }
-        Err(self.request.protocol("the registry does not settle on how to sign in".into()))
+        Err(self.request.protocol("the registry keeps sending new challenges".into()))
     }
 
-    /// What the request carries. Breaks with the last refusal where there is nothing to carry: the registry's own words say
-    /// more than that.
+    /// Returns the authorization for the request. Breaks with the last refusal if no credentials are available, because
+    /// the registry's message is more helpful than that error.
     async fn authorization(
         &self,
         response: Option<Response>,
@@ -84,7 +85,7 @@ impl<'a> Handshake<'a> {
         match (authorization, response) {
             (Ok(authorization), _) => Ok(ControlFlow::Continue(authorization)),
             (Err(error), Some(response))
-                if (response.status == 403 && error.is_shared()) || error.is_want_of_credentials() =>
+                if (response.status == 403 && error.is_shared()) || error.lacks_credentials() =>
             {
                 Ok(ControlFlow::Break(response))
             }
@@ -93,16 +94,16 @@ impl<'a> Handshake<'a> {
         }
     }
 
-    /// Sends the request once there is room for it, unless that is too late.
+    /// Sends the request once it has a permit, unless `until` has passed.
     async fn send_in_time(&self, authorization: Option<&Secret>, attempt: u32) -> Result<Response, Error> {
-        let _slot = self.host.request_permit(self.transport(), self.request).await?;
+        let _permit = self.host.request_permit(self.transport(), self.request).await?;
         if self.until.is_some_and(|until| until < Instant::now()) {
             return Err(Error::new(self.request.subject(), ErrorKind::PreconditionStale));
         }
         self.exchange(authorization, attempt).await
     }
 
-    /// Sends the request once. Another registry, to which this one redirects, gets a token that anyone can get there.
+    /// Sends the request once. If the registry redirects to another registry, that one gets an anonymous token.
     pub(super) async fn exchange(&self, authorization: Option<&Secret>, attempt: u32) -> Result<Response, Error> {
         let (transport, wire) = (self.transport(), &self.request.wire);
         let mut hop = Hop::first(self.api, self.url);
@@ -111,21 +112,21 @@ impl<'a> Handshake<'a> {
                 Exchange::Answered(response) => return Ok(response),
                 Exchange::Challenged(challenged) => challenged,
             };
-            let challenge = Challenge::of(challenged.headers());
+            let challenge = Challenge::from_headers(challenged.headers());
             let tokens = self.client.anonymous_tokens();
             match tokens.get(transport, self.api, &challenged.hop.url, challenge).await {
                 Some(token) => hop = challenged.hop.with_token(token),
-                None => return transport.answer_of(wire, challenged).await,
+                None => return transport.read_challenged(wire, challenged).await,
             }
         }
     }
 
-    /// Takes in what an answer says of signing in. Breaks with an answer that another try does not change.
-    async fn take_in(
+    /// Processes the challenge in a response. Breaks with a response that another attempt would not change.
+    async fn process_response(
         &self,
         response: Response,
         authorization: Option<Authorization<'_>>,
-        seen: &mut Seen<'_>,
+        progress: &mut SignInProgress<'_>,
     ) -> Result<ControlFlow<Response>, Error> {
         if response.redirect_host.is_some() {
             return Ok(ControlFlow::Break(response));
@@ -135,12 +136,13 @@ impl<'a> Handshake<'a> {
         if header.is_some() && response.status != 401 {
             sign_in.accepted();
         }
-        let mut challenge = Challenge::of(&response.headers);
-        // Some registries that anyone may read answer 403 to a write without credentials, and some to a token that is
-        // good for too little (RFC 6750, section 3.1).
+        let mut challenge = Challenge::from_headers(&response.headers);
+        // Some registries with anonymous read access respond with 403 to a write without credentials, and some to a
+        // token with insufficient scope (RFC 6750, section 3.1).
         let is_insufficient = challenge.as_ref().is_some_and(Challenge::is_insufficient);
         let is_refused = response.status == 401 || (response.status == 403 && (header.is_none() || is_insufficient));
-        let was_refused = if header.is_some() { &mut seen.signed_refused } else { &mut seen.bare_refused };
+        let was_refused =
+            if header.is_some() { &mut progress.authorized_refused } else { &mut progress.anonymous_refused };
         if !is_refused || std::mem::replace(was_refused, true) {
             return Ok(ControlFlow::Break(response));
         }
@@ -148,21 +150,21 @@ impl<'a> Handshake<'a> {
             challenge = self.client.ping(self.host, self.api).await.ok().flatten();
         }
         if sign_in.challenged(challenge, header, &self.request.scopes).await {
-            if seen.first.is_some() && response.version == Version::HTTP_11 {
+            if progress.first.is_some() && response.version == Version::HTTP_11 {
                 self.preconnect();
             }
-            seen.response = Some(response);
+            progress.response = Some(response);
             Ok(ControlFlow::Continue(()))
         } else if authorization.as_ref().is_some_and(|authorization| authorization.unproven.is_some()) {
-            // Before the requests that wait for it try the same.
+            // Fail now, before the waiting requests try the same credentials.
             let registry = self.host.registry();
-            Err(self.client.refused(registry, self.request, &response).await)
+            Err(self.client.response_error(registry, self.request, &response).await)
         } else {
             Ok(ControlFlow::Break(response))
         }
     }
 
-    /// Opens connections for the requests that wait: each of them will need one.
+    /// Opens connections for the waiting requests, each of which will need one.
     fn preconnect(&self) {
         let waiting = self.host.waiting.load(Ordering::Relaxed);
         self.transport().connections().preconnect(self.api, waiting.min(self.client.concurrency() - 1));
@@ -170,16 +172,17 @@ impl<'a> Handshake<'a> {
 }
 
 impl Client {
-    /// Asks `GET /v2/`, once for a registry, for the challenge that another answer lacked.
+    /// Sends `GET /v2/`, once per registry, to get the challenge that another response lacked.
     pub(crate) async fn ping(&self, host: &Host, api: &Url) -> Result<Option<Challenge>, Error> {
-        let ask = async {
+        let request_challenge = async {
             let request = &Request::ping(api);
             let url = &resolve_location(api, api, &request.wire.target).map_err(|reason| request.protocol(reason))?;
             let handshake = Handshake { client: self, host, api, url, request, until: None };
             let response = handshake.exchange(None, 1).await?;
-            // Whatever the status: a registry that anyone may read may answer 200 and still name its token service.
-            Ok(Challenge::of(&response.headers).filter(|_| response.redirect_host.is_none()))
+            // The status does not matter: a registry with anonymous read access may respond with 200 and still name its
+            // token service.
+            Ok(Challenge::from_headers(&response.headers).filter(|_| response.redirect_host.is_none()))
         };
-        host.ping.get(&(), ask).await
+        host.ping.get(&(), request_challenge).await
     }
 }

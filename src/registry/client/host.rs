@@ -1,4 +1,4 @@
-//! What is known of a registry's host, and what all requests to it share.
+//! The state of a registry's host, shared by all requests to it.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
@@ -21,38 +21,38 @@ use crate::registry::transport::handle::Transport;
 use crate::registry::transport::hosts::api_url;
 use crate::registry::transport::idle::Progress;
 use crate::registry::transport::pause::Pause;
-use crate::registry::transport::response::silent;
+use crate::registry::transport::response::idle_message;
 use crate::registry::transport::retry_group::RetryGroup;
 use crate::single_flight::SingleFlight;
 
-/// Held while a request is under way.
+/// Held while a request is in flight. `None` for a request that does not count towards the limit.
 pub(super) type RequestPermit<'a> = Option<SemaphorePermit<'a>>;
 
-/// One registry.
+/// State shared by all requests to one registry.
 pub(crate) struct Host {
-    /// The name by which references name it.
+    /// The registry's host in references.
     registry: String,
-    /// The URL of its API, once it is found out.
+    /// The URL of the API, once it is known.
     api: SingleFlight<(), Url, Error>,
     sign_in: SignIn,
-    /// Limits the requests under way.
+    /// Limits the requests in flight.
     permits: Semaphore,
-    /// Limits the requests that are prepared, each of which takes some 15 KB: those under way, and as many that wait for
-    /// a token or for their turn. The others wait before they are prepared, which takes little memory.
+    /// Limits the prepared requests, each of which takes about 15 KB: those in flight, and the same number again that
+    /// wait for a token or a permit. Further requests wait before they are prepared, which takes little memory.
     pub(super) prepared: Semaphore,
-    /// Whether a first answer has shown if sign-in is wanted.
-    answered: AtomicBool,
-    /// Locked by the request that finds out.
+    /// Whether the first request has completed, so that it is known whether the registry requires sign-in.
+    is_first_done: AtomicBool,
+    /// Locked by the first request.
     first_request: tokio::sync::Mutex<()>,
-    /// Requests that wait for it.
+    /// Number of requests that wait for the first one.
     pub(super) waiting: AtomicUsize,
     pub(super) pause: Arc<Pause>,
-    /// What `GET /v2/` says of signing in.
+    /// The challenge in the response to `GET /v2/`.
     pub(super) ping: SingleFlight<(), Option<Challenge>, Error>,
 }
 
-/// Held by the first request of a host until its answer, and what it says of signing in, are taken in; or until it is
-/// clear that there is no answer, so that the others do not fail one after another.
+/// Held by the first request to a host until its response and challenge are processed. A first request without a
+/// response releases it too, so that the waiting requests do not fail one after another.
 pub(super) struct FirstRequest<'a> {
     host: &'a Host,
     _guard: MutexGuard<'a, ()>,
@@ -60,12 +60,12 @@ pub(super) struct FirstRequest<'a> {
 
 impl Drop for FirstRequest<'_> {
     fn drop(&mut self) {
-        self.host.answered.store(true, Ordering::Release);
+        self.host.is_first_done.store(true, Ordering::Release);
     }
 }
 
 impl Host {
-    /// A registry to which at most `concurrency` requests are under way at once.
+    /// Creates the state of a registry with at most `concurrency` concurrent requests.
     pub(super) fn new(registry: &str, concurrency: usize, credentials: Arc<Credentials>) -> Self {
         Self {
             registry: registry.to_owned(),
@@ -73,7 +73,7 @@ impl Host {
             sign_in: SignIn::new(registry, credentials),
             permits: Semaphore::new(concurrency),
             prepared: Semaphore::new(concurrency.saturating_mul(2)),
-            answered: AtomicBool::new(false),
+            is_first_done: AtomicBool::new(false),
             first_request: tokio::sync::Mutex::default(),
             waiting: AtomicUsize::new(0),
             pause: Arc::default(),
@@ -89,8 +89,8 @@ impl Host {
         &self.registry
     }
 
-    /// Waits for room for one request, and for the end of a pause: one may begin while a request waits for room. Once the
-    /// run is stopped no write begins any more.
+    /// Waits for a permit and for the end of a pause, which may begin while the request waits for the permit. Once the
+    /// run is stopped, writes fail instead.
     pub(super) async fn request_permit(
         &self,
         transport: &Transport,
@@ -99,7 +99,7 @@ impl Host {
         let stop = transport.cancel_token();
         loop {
             if stop.reason().is_none() {
-                // A read that finds out what became of a write does not wait.
+                // Once the run is stopped, the remaining reads check the outcome of a write and skip the pause.
                 let waited = stop.run_until_cancelled(RetryGroup::run_until_failed(self.pause.over())).await;
                 if waited == Ok(None) && !self.pause.is_over() {
                     return Err(request.wire.not_needed());
@@ -114,27 +114,28 @@ impl Host {
         }
     }
 
-    /// Where there are credentials for a registry, it is likely to want them, and each request sent before it says so
-    /// would be sent twice: the first is sent by itself, and the others wait here for its answer.
-    pub(super) async fn first(&self, scopes: &Scopes) -> Option<FirstRequest<'_>> {
-        let known = || self.answered.load(Ordering::Acquire);
-        if known() || !Box::pin(self.sign_in.may_have_credentials(scopes.repository())).await {
+    /// Holds other requests back until the first one has a response. A registry with configured credentials is likely
+    /// to require them, and each request sent before its challenge is known would have to be sent twice. Returns `None`
+    /// once the first request is done, or if no credentials are configured.
+    pub(super) async fn claim_first_request(&self, scopes: &Scopes) -> Option<FirstRequest<'_>> {
+        let is_done = || self.is_first_done.load(Ordering::Acquire);
+        if is_done() || !Box::pin(self.sign_in.may_have_credentials(scopes.repository())).await {
             return None;
         }
         self.waiting.fetch_add(1, Ordering::Relaxed);
         let guard = self.first_request.lock().await;
         self.waiting.fetch_sub(1, Ordering::Relaxed);
-        if known() { None } else { Some(FirstRequest { host: self, _guard: guard }) }
+        if is_done() { None } else { Some(FirstRequest { host: self, _guard: guard }) }
     }
 
-    /// The URL of the registry's API, found out once.
+    /// Returns the URL of the registry's API, which is detected once.
     pub(super) async fn api(&self, transport: &Transport) -> Result<Url, Error> {
-        self.api.get(&(), self.find_api(transport)).await
+        self.api.get(&(), self.detect_api(transport)).await
     }
 
-    /// Finds the URL of the registry's API. A loopback registry is tried with HTTPS, and spoken to without TLS if its port
-    /// does not speak it; nothing secret is sent while finding out.
-    async fn find_api(&self, transport: &Transport) -> Result<Url, Error> {
+    /// Detects the URL of the registry's API. A loopback registry is probed with HTTPS, and used over plain HTTP if its
+    /// port does not speak TLS. The probe carries no credentials.
+    async fn detect_api(&self, transport: &Transport) -> Result<Url, Error> {
         let https = self.url("https")?;
         if transport.plain_http().contains(&self.registry) {
             return self.url("http");
@@ -145,24 +146,24 @@ impl Host {
         let client = transport.connections().client(&https, &https).map_err(|reason| self.protocol(reason))?;
         let ping = https.join("v2/").unwrap_or_else(|_| https.clone());
         let started = Instant::now();
-        // No server may be there at all yet; what it speaks is not known.
-        let unknown = |reason: String| {
+        // The server may not be running yet, so its protocol stays unknown and the error is transient.
+        let undetected = |reason: String| {
             let kind = ErrorKind::Transport { request: String::new(), reason: reason.into(), unsent: true };
             Error::transient(self.registry.as_str(), kind)
         };
         let idle_timeout = transport.idle_timeout();
         let Some(probe) = Progress::new().within(idle_timeout, client.get(ping.clone()).send()).await else {
-            return Err(unknown(silent(idle_timeout)).with_fault(Some(TransportFault::Silent)));
+            return Err(undetected(idle_message(idle_timeout)).with_fault(Some(TransportFault::IdleTimeout)));
         };
         transport.emit(|| request_event(&Method::GET, &ping, None, &probe, started, 1));
         match probe.map_err(|error| transport.connections().failure(&ping, &error)) {
-            // What a server without TLS does with a TLS greeting: it answers in plain text, or hangs up.
+            // A server without TLS replies to a TLS handshake in plain text, or closes the connection.
             Err(Failure { fault: Some(TransportFault::NotTls | TransportFault::ClosedInHandshake), .. }) => {
                 self.url("http")
             }
             Err(failure) if failure.is_transient => {
                 let (hint, fault) = (failure.hint(true), failure.fault);
-                Err(unknown(failure.reason).with_fault(fault).with_hint(hint))
+                Err(undetected(failure.reason).with_fault(fault).with_hint(hint))
             }
             _ => Ok(https),
         }

@@ -1,4 +1,4 @@
-//! The client, what it knows of each registry, and the loop that signs and sends a request.
+//! The client, the state it keeps per registry, and the loop that authorizes and sends a request.
 
 mod config;
 mod handshake;

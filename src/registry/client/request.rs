@@ -1,4 +1,4 @@
-//! A request to a registry's API, with what the client adds to it before it goes out.
+//! A request to a registry's API, before the client adds credentials.
 
 use reqwest::Method;
 use url::Url;
@@ -11,24 +11,26 @@ use crate::registry::transport::response::Expected;
 /// One request to a registry's API.
 pub(crate) struct Request {
     pub(crate) wire: WireRequest,
-    /// What a token for it must allow.
+    /// The scopes that its token must have.
     pub(crate) scopes: Scopes,
-    /// What its content refers to was written a moment ago: a registry may not know it everywhere yet.
+    /// Whether its content refers to content that was just written, which may not be visible on every node of the
+    /// registry yet.
     pub(crate) refers_to_new: bool,
-    /// It follows another request at once, and waits for no slot. A request that held one while waiting for a token could
-    /// wait for a request that waits for a slot with that token.
+    /// Whether it is sent immediately after another request, without acquiring a permit. Otherwise a request that holds
+    /// a permit while it waits for a token could deadlock with the request that obtains this token and waits for a
+    /// permit.
     pub(crate) is_urgent: bool,
-    /// It carries no credentials, as it follows a redirect to another origin.
-    pub(crate) unsigned: bool,
+    /// Whether it is sent without credentials, because it follows a redirect to another origin.
+    pub(crate) anonymous: bool,
 }
 
 impl Request {
     pub(crate) fn new(method: Method, target: String, scopes: Scopes, subject: String) -> Self {
         let wire = WireRequest::new(method, target, subject);
-        Self { wire, scopes, refers_to_new: false, is_urgent: false, unsigned: false }
+        Self { wire, scopes, refers_to_new: false, is_urgent: false, anonymous: false }
     }
 
-    /// A request for `GET /v2/`, which every registry has (distribution-spec, "Determining Support").
+    /// Creates a `GET /v2/` request, which every registry supports (distribution-spec, "Determining Support").
     pub(crate) fn ping(api: &Url) -> Self {
         Self::new(Method::GET, "v2/".into(), Scopes::default(), format!("{api}v2/"))
     }
@@ -38,31 +40,31 @@ impl Request {
         self
     }
 
-    /// Asks for this media type, or these.
+    /// Sets the `Accept` header.
     pub(crate) fn accepting(mut self, media_types: &'static str) -> Self {
         self.wire.accept = Some(media_types);
         self
     }
 
-    /// Reads at most this many bytes of the answer's body.
+    /// Reads at most this many bytes of the response body.
     pub(crate) fn with_limit(mut self, bytes: u64) -> Self {
         self.wire.limit = bytes;
         self
     }
 
-    /// Compares the answer's body.
+    /// Verifies the response body.
     pub(crate) fn expecting(mut self, expected: Expected) -> Self {
         self.wire.expected = expected;
         self
     }
 
-    /// Leaves the body of a success for later.
+    /// Leaves the body of a successful response unread, to be streamed by the caller.
     pub(crate) fn streamed(mut self) -> Self {
         self.wire.streamed = true;
         self
     }
 
-    /// What errors are about.
+    /// Returns the subject of errors.
     pub(crate) fn subject(&self) -> &str {
         &self.wire.subject
     }

@@ -1,4 +1,4 @@
-//! Sends requests: again where that may help, and with each step of signing in.
+//! Sends requests, with retries and sign-in.
 
 use std::time::Instant;
 
@@ -13,17 +13,17 @@ use crate::registry::transport::redirects::resolve_location;
 use crate::registry::transport::response::Response;
 
 impl Client {
-    /// Sends a request, signing in when the registry asks for it, and again where that may help. Answers of any
-    /// status come back.
+    /// Sends a request with retries, and signs in if the registry requires it. Returns responses of any status.
     pub(crate) async fn send(&self, registry: &str, request: &Request) -> Result<Response, Error> {
         let host = self.host(registry);
         let _prepared = host.prepared.acquire().await;
-        // On the heap, and only now: thousands may wait for their turn. Without its type, which is too deep for the
-        // compiler to see in a job's future that this one is `Send`.
+        // The future is boxed only after the wait, because thousands of requests may wait. Its type is erased because
+        // it is too deep for the compiler to prove that the future of a job is `Send`.
         let sending: BoxFuture<'_, _> = Box::pin(async {
             let mut attempts = self.attempts(registry, request).await?;
             loop {
-                if let Some(outcome) = attempts.outcome_of(self.send_signed(registry, request, attempts.failed())).await
+                if let Some(outcome) =
+                    attempts.outcome_of(self.send_authorized(registry, request, attempts.failed())).await
                 {
                     return outcome;
                 }
@@ -32,26 +32,33 @@ impl Client {
         sending.await
     }
 
-    /// Sends a request as [`Self::send`] does. An answer of 400 and above is an error; if rights are
-    /// missing, it says whose.
+    /// Sends a request with retries and sign-in, and turns a response of 400 or above into an error. A denial names the
+    /// credentials that were denied.
     pub(crate) async fn send_ok(&self, registry: &str, request: &Request) -> Result<Response, Error> {
         let response = self.send(registry, request).await?;
         if response.status >= 400 {
-            return Err(self.refused(registry, request, &response).await);
+            return Err(self.response_error(registry, request, &response).await);
         }
         Ok(response)
     }
 
-    /// Sends a request once, and once more for each step of signing in. `before` is how often it was sent already.
-    pub(crate) async fn send_signed(&self, registry: &str, request: &Request, before: u32) -> Result<Response, Error> {
-        self.send_signed_until(registry, request, before, None).await
+    /// Sends a request once, and again for each step of sign-in. `before` is the number of times it was sent before.
+    pub(crate) async fn send_authorized(
+        &self,
+        registry: &str,
+        request: &Request,
+        before: u32,
+    ) -> Result<Response, Error> {
+        self.send_authorized_until(registry, request, before, None).await
     }
 
-    /// Sends a request as [`Self::send_signed`] does, but not later than `until`.
+    /// Sends a request once, and again for each step of sign-in, but not after `until`.
     ///
     /// # Errors
-    /// [`ErrorKind::PreconditionStale`](crate::registry::ErrorKind::PreconditionStale) if a token, or the registry's pause, took longer.
-    pub(crate) async fn send_signed_until(
+    ///
+    /// Fails with [`ErrorKind::PreconditionStale`](crate::registry::ErrorKind::PreconditionStale) if waiting for a
+    /// token, a permit or the end of a pause took longer.
+    pub(crate) async fn send_authorized_until(
         &self,
         registry: &str,
         request: &Request,
@@ -61,25 +68,26 @@ impl Client {
         let host = &self.host(registry);
         let api = &self.api(host).await?;
         let transport = self.transport();
-        let refused = |reason: String| request.protocol(transport.secrets().scrub_foreign(&reason).into_owned());
-        let url = resolve_location(api, api, &request.wire.target).map_err(refused)?;
-        // Files of certificates that cannot be read are not the registry's doing.
+        let invalid_target = |reason: String| request.protocol(transport.secrets().scrub_foreign(&reason).into_owned());
+        let url = resolve_location(api, api, &request.wire.target).map_err(invalid_target)?;
+        // Report certificate files that cannot be read before sending: the registry did not cause this failure.
         transport.connections().client(api, api).map_err(|reason| request.protocol(reason))?;
         let handshake = Handshake { client: self, host, api, url: &url, request, until };
-        if request.unsigned || url.origin() != api.origin() {
-            // Credentials are only for the registry's own origin.
-            let _slot = host.request_permit(transport, request).await?;
+        if request.anonymous || url.origin() != api.origin() {
+            // Send credentials only to the registry's own origin.
+            let _permit = host.request_permit(transport, request).await?;
             return Box::pin(handshake.exchange(None, before + 1)).await;
         }
         Box::pin(handshake.run(before)).await
     }
 
-    /// The error that an answer is, in terms of credentials where it is about those.
-    pub(crate) async fn refused(&self, registry: &str, request: &Request, response: &Response) -> Error {
+    /// Converts an error response to an error. A 401 or 403 becomes an error that names the credentials.
+    pub(crate) async fn response_error(&self, registry: &str, request: &Request, response: &Response) -> Error {
         if !matches!(response.status, 401 | 403) || response.redirect_host.is_some() {
             return response.error(request.subject());
         }
-        let is_insufficient = Challenge::of(&response.headers).is_some_and(|challenge| challenge.is_insufficient());
+        let is_insufficient =
+            Challenge::from_headers(&response.headers).is_some_and(|challenge| challenge.is_insufficient());
         let (host, response) = (self.host(registry), response.error_response());
         let sign_in = host.sign_in();
         sign_in.explain(self.transport(), request.subject(), &request.scopes, response, is_insufficient).await

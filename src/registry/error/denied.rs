@@ -5,53 +5,53 @@ use super::hint::Hint;
 use super::origin::CredentialOrigin;
 use crate::image::UntrustedText;
 
-/// A request that the registry, or its token service, does not allow with these credentials.
+/// A request that the registry or its token service denied.
 #[derive(Debug, Clone)]
 #[non_exhaustive]
 pub struct Denied {
     /// The registry's host.
     pub registry: String,
-    /// What is wrong with the credentials.
+    /// Why the request was denied.
     pub denial: Denial,
-    /// The registry's answer.
+    /// The error response.
     pub response: ErrorResponse,
-    /// Why the caller's credentials were not used for this registry.
+    /// Why the credentials given by the caller were not used for this registry.
     pub unused: Option<String>,
 }
 
-/// What is wrong with credentials.
+/// Why a request was denied.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Denial {
-    /// There are none, and without them it is not allowed.
+    /// The request requires credentials, and none are configured.
     NoCredentials,
-    /// They are wrong.
+    /// The credentials are wrong.
     Refused {
-        /// Who refused them.
+        /// The registry or token service that refused the credentials.
         by: String,
-        /// Where they came from.
+        /// The origin of the credentials.
         source: CredentialOrigin,
     },
-    /// They are good, and the token service granted less than was asked for.
+    /// The credentials are valid, but the token service granted fewer actions than requested.
     NotGranted {
-        /// For which repository.
+        /// The repository in the requested scope.
         repository: UntrustedText,
-        /// Actions granted.
+        /// The granted actions.
         granted: Vec<String>,
-        /// Actions not granted.
+        /// The requested actions that were not granted.
         lacking: Vec<String>,
-        /// Where the credentials came from.
+        /// The origin of the credentials.
         source: CredentialOrigin,
     },
-    /// They are good, and not for this.
+    /// The credentials are valid, but do not permit this request.
     Forbidden {
-        /// Where the credentials came from.
+        /// The origin of the credentials.
         source: CredentialOrigin,
     },
 }
 
 impl Denied {
-    /// What the user can do about it.
+    /// Suggests what the user can do.
     pub(super) fn hint(&self) -> Option<Hint> {
         let registry = self.registry.clone();
         Some(match &self.denial {
@@ -72,7 +72,7 @@ impl fmt::Display for Denied {
         denial.write(f, registry)?;
         match denial {
             Denial::Forbidden { .. } => write!(f, " {response}"),
-            // It is not about what was asked.
+            // The denial is about credentials, so the request is left out.
             _ => write!(f, " {}", ErrorResponse { request: String::new(), ..response.clone() }),
         }
     }
@@ -84,10 +84,11 @@ impl Denial {
             Self::NoCredentials => write!(f, "no credentials for {registry}"),
             Self::Refused { by, source } => write!(f, "{by} refused the credentials from {source}"),
             Self::NotGranted { repository, granted, lacking, source } => {
-                let granted =
-                    if granted.is_empty() { String::new() } else { format!("granted {} but ", granted.join(" and ")) };
-                let not = if granted.is_empty() { "did not grant" } else { "not" };
-                write!(f, "token service {granted}{not} {} on {repository}", lacking.join(" and "))?;
+                let verb = match granted.is_empty() {
+                    true => "did not grant".to_owned(),
+                    false => format!("granted {} but not", granted.join(" and ")),
+                };
+                write!(f, "token service {verb} {} on {repository}", lacking.join(" and "))?;
                 write!(f, " to the credentials from {source}")
             }
             Self::Forbidden { source } => {

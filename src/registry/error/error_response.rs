@@ -4,7 +4,8 @@ use super::hint::Hint;
 use super::messages::{RegistryMessage, registry_messages};
 use crate::image::UntrustedText;
 
-/// An answer of 400 or above, or a redirect that is not followed: what was asked, and what the registry says of it.
+/// A response with status 400 or above, or a redirect that is not followed: the request, and the registry's error
+/// messages.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 #[non_exhaustive]
 pub struct ErrorResponse {
@@ -12,129 +13,132 @@ pub struct ErrorResponse {
     pub request: String,
     /// HTTP status.
     pub status: u16,
-    /// The registry's own codes and words.
+    /// The error codes and messages in the body.
     pub messages: Vec<RegistryMessage>,
-    /// How much the registry lets be asked, where it says so.
+    /// The rate limit, if the registry reports one.
     pub rate_limit: Option<RateLimit>,
-    /// Where the registry redirected a write with a status after which a write is not repeated: 301, 302 or 303 (RFC 9110,
-    /// section 15.4).
+    /// The target of a 301, 302 or 303 redirect of a write, which is not followed because such a redirect does not
+    /// repeat the write (RFC 9110, section 15.4).
     pub redirected_to: Option<UntrustedText>,
 }
 
-/// The headers `ratelimit-limit` and `ratelimit-remaining`, as Docker Hub sends them: `100;w=21600` is a hundred in six
-/// hours.
+/// The rate limit in the headers `ratelimit-limit` and `ratelimit-remaining`, as sent by Docker Hub: `100;w=21600`
+/// allows 100 requests per 6 hours.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 #[non_exhaustive]
 pub struct RateLimit {
-    /// Requests that are allowed.
+    /// Requests allowed per window.
     pub limit: Option<u64>,
-    /// In so many seconds.
+    /// Length of the window in seconds.
     pub window: Option<u64>,
-    /// Requests that are left.
+    /// Requests remaining in the current window.
     pub remaining: Option<u64>,
 }
 
-/// Codes of a 404 that say that the content, or its repository, does not exist.
-const MISSING: [&str; 6] = ["NAME_UNKNOWN", "MANIFEST_UNKNOWN", "TAG_UNKNOWN", "BLOB_UNKNOWN", "NOT_FOUND", "UNKNOWN"];
+/// Error codes of a 404 which mean that the content or its repository does not exist.
+const MISSING_CODES: [&str; 6] =
+    ["NAME_UNKNOWN", "MANIFEST_UNKNOWN", "TAG_UNKNOWN", "BLOB_UNKNOWN", "NOT_FOUND", "UNKNOWN"];
 
 impl RateLimit {
     pub(crate) fn from_headers(limit: Option<&str>, remaining: Option<&str>) -> Option<Self> {
         let number = |text: &str| text.split([';', ',']).next()?.trim().parse().ok();
         let window = |text: &str| text.split(';').find_map(|part| part.trim().strip_prefix("w=")?.parse().ok());
-        let found = Self {
+        let rate_limit = Self {
             limit: limit.and_then(number),
             window: limit.and_then(window).or(remaining.and_then(window)),
             remaining: remaining.and_then(number),
         };
-        (found.limit.is_some() || found.remaining.is_some()).then_some(found)
+        (rate_limit.limit.is_some() || rate_limit.remaining.is_some()).then_some(rate_limit)
     }
 }
 
 impl ErrorResponse {
-    /// With what can be read from the answer's body.
+    /// Creates an error response with the messages in the body.
     pub(crate) fn new(request: impl Into<String>, status: u16, body: &[u8]) -> Self {
         Self { request: request.into(), status, messages: registry_messages(body), ..Self::default() }
     }
 
-    /// Whether the registry uses one of these codes.
-    pub(crate) fn says(&self, codes: &[&str]) -> bool {
+    /// Whether the body contains one of these error codes.
+    pub(crate) fn has_code(&self, codes: &[&str]) -> bool {
         self.messages.iter().any(|message| codes.iter().any(|code| code.eq_ignore_ascii_case(&message.code)))
     }
 
-    /// Whether the registry says that what was asked for does not exist: a 404 with a code that says so, or without any
-    /// code, as error bodies are optional (distribution-spec, "Error Codes"). A 404 that speaks of rights says nothing
-    /// of the content, and neither does one of a token service or of a refused write.
+    /// Whether the registry reports that the requested content does not exist: a 404 with a code that means so, or
+    /// without a code, because error bodies are optional (distribution-spec, "Error Codes"). A 404 about permissions
+    /// does not count, nor does a 404 from a token service or to a write.
     pub(crate) fn is_missing(&self) -> bool {
-        self.is_not_found() && (self.has_no_code() || self.says(&MISSING))
+        self.is_not_found() && (self.has_no_code() || self.has_code(&MISSING_CODES))
     }
 
-    /// Whether content that a manifest names is missing: blobs have a code of their own.
+    /// Whether content referenced by a manifest is missing. Blobs have their own error code.
     pub(crate) fn is_missing_content(&self) -> bool {
-        self.is_missing() || (self.is_not_found() && self.says(&["MANIFEST_BLOB_UNKNOWN"]))
+        self.is_missing() || (self.is_not_found() && self.has_code(&["MANIFEST_BLOB_UNKNOWN"]))
     }
 
-    /// A 404 to a request for content or for its deletion.
+    /// Whether this is a 404 to a request that reads or deletes content.
     fn is_not_found(&self) -> bool {
-        let is_of_content = ["GET ", "HEAD ", "DELETE "].iter().any(|method| self.request.starts_with(method));
-        self.status == 404 && is_of_content && !self.says(&["DENIED", "UNAUTHORIZED"])
+        let is_read_or_delete = ["GET ", "HEAD ", "DELETE "].iter().any(|method| self.request.starts_with(method));
+        self.status == 404 && is_read_or_delete && !self.has_code(&["DENIED", "UNAUTHORIZED"])
     }
 
     fn has_no_code(&self) -> bool {
         self.messages.iter().all(|message| message.code.is_empty())
     }
 
-    /// Whether storage to which a registry redirects says that it does not have the content, in the words of S3, Google
-    /// or Azure.
+    /// Whether the storage service to which a registry redirected does not have the content. The codes are those of S3,
+    /// Google Cloud Storage and Azure.
     pub(crate) fn is_missing_in_storage(&self) -> bool {
-        self.status == 404 && self.says(&["NoSuchKey", "BlobNotFound"])
+        self.status == 404 && self.has_code(&["NoSuchKey", "BlobNotFound"])
     }
 
-    /// Whether a manifest may have been refused because what it refers to is not yet known everywhere in the registry.
-    /// Nexus says nothing with it.
+    /// Whether a manifest may have been refused because the content it references is not yet visible on every node of
+    /// the registry. Nexus sends a 400 without a message.
     pub(crate) fn is_unknown_content(&self) -> bool {
         let codes = ["MANIFEST_BLOB_UNKNOWN", "BLOB_UNKNOWN", "MANIFEST_UNKNOWN"];
-        matches!(self.status, 400 | 404) && (self.says(&codes) || (self.status == 400 && self.messages.is_empty()))
+        matches!(self.status, 400 | 404) && (self.has_code(&codes) || (self.status == 400 && self.messages.is_empty()))
     }
 
-    /// Whether a server that speaks TLS got a request without TLS, in the words of Go and of nginx.
-    pub(crate) fn wants_tls(&self) -> bool {
-        let words = ["HTTP request to an HTTPS server", "plain HTTP request was sent to HTTPS"];
-        self.messages.iter().any(|message| words.iter().any(|words| message.message.contains(words)))
+    /// Whether a TLS server received a plain HTTP request. The texts are those of Go and nginx.
+    pub(crate) fn requires_tls(&self) -> bool {
+        let texts = ["HTTP request to an HTTPS server", "plain HTTP request was sent to HTTPS"];
+        self.messages.iter().any(|message| texts.iter().any(|text| message.message.contains(text)))
     }
 
-    /// Whether a tag was refused because it points at something already. Harbor answers 412, ECR 400, Docker Hub and
-    /// Artifactory 403, each with words of its own.
-    pub(crate) fn is_of_immutable_tag(&self) -> bool {
-        let of_it = |message: &RegistryMessage| {
-            let words = message.message.to_lowercase();
+    /// Whether the registry refused to move an immutable tag. Harbor responds with 412, ECR with 400, Docker Hub and
+    /// Artifactory with 403, each with a different message.
+    pub(crate) fn is_immutable_tag(&self) -> bool {
+        let names_immutability = |message: &RegistryMessage| {
+            let text = message.message.to_lowercase();
             message.code == "TAG_INVALID"
-                || ["immutab", "already exist", "overwrit"].iter().any(|part| words.contains(part))
+                || ["immutab", "already exist", "overwrit"].iter().any(|part| text.contains(part))
         };
-        matches!(self.status, 409 | 412) || (matches!(self.status, 400 | 403) && self.messages.iter().any(of_it))
+        matches!(self.status, 409 | 412)
+            || (matches!(self.status, 400 | 403) && self.messages.iter().any(names_immutability))
     }
 }
 
 impl ErrorResponse {
-    /// What the user can do about it.
+    /// Suggests what the user can do.
     pub(super) fn hint(&self) -> Option<Hint> {
-        let (of_blob, of_write) = (self.request.contains("/blobs/"), self.request.starts_with('P'));
+        let (is_blob, is_write) = (self.request.contains("/blobs/"), self.request.starts_with('P'));
         Some(match self.status {
-            400 if self.wants_tls() => Hint::UseTls { is_certain: true },
+            400 if self.requires_tls() => Hint::UseTls { is_certain: true },
             407 => Hint::ProxyCredentials,
-            _ if self.says(&["NAME_INVALID"]) => Hint::SpellRepository,
-            _ if of_write && self.says(&["NAME_UNKNOWN"]) => Hint::CreateRepository,
+            _ if self.has_code(&["NAME_INVALID"]) => Hint::SpellRepository,
+            _ if is_write && self.has_code(&["NAME_UNKNOWN"]) => Hint::CreateRepository,
             401 => Hint::NoWayToSignIn,
-            413 if of_blob => Hint::RaiseBodyLimit,
+            413 if is_blob => Hint::RaiseBodyLimit,
             413 => Hint::ShrinkIndex,
             415 => Hint::TryOciType,
             429 => Hint::WaitLonger,
-            403 if self.says(&["DENIED"]) => Hint::CheckRepository,
+            403 if self.has_code(&["DENIED"]) => Hint::CheckRepository,
             _ => return None,
         })
     }
 }
 
-/// The status and, labelled as such, the registry's own words. What was asked is clear where a thing is missing.
+/// Shows request, status and the registry's messages, labelled as such. A "not found" error omits the request, because
+/// its subject already identifies the content.
 impl fmt::Display for ErrorResponse {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match &self.request {
@@ -149,7 +153,7 @@ impl fmt::Display for ErrorResponse {
             }
         }
         if let Some(location) = &self.redirected_to {
-            write!(f, "; it redirects to {location}, where a write is not repeated")?;
+            write!(f, "; it redirects to {location}, but redirected writes are not repeated")?;
         }
         if let Some(rate_limit) = &self.rate_limit {
             write!(f, "; {rate_limit}")?;
@@ -169,8 +173,8 @@ impl fmt::Display for RateLimit {
             write!(f, " in {window} s")?;
         }
         match (limit, remaining) {
-            (Some(_), Some(left)) => write!(f, ", {left} left"),
-            (None, Some(left)) => write!(f, "{left} requests left"),
+            (Some(_), Some(remaining)) => write!(f, ", {remaining} left"),
+            (None, Some(remaining)) => write!(f, "{remaining} requests left"),
             _ => Ok(()),
         }
     }
@@ -186,7 +190,7 @@ mod tests {
     }
 
     #[test]
-    fn words_of_storage() {
+    fn a_storage_error_in_xml_counts_as_missing_only_in_storage() {
         let body = br#"<?xml version="1.0" encoding="UTF-8"?>
             <Error><Code>NoSuchKey</Code><Message>The specified key does not exist.</Message><Key>docker/x</Key></Error>"#;
         let response = ErrorResponse::new("GET /x", 404, body);
@@ -200,20 +204,20 @@ mod tests {
     }
 
     #[test]
-    fn rate_limits() {
-        for (limit, remaining, shown) in [
+    fn rate_limit_headers_are_parsed_and_displayed() {
+        for (limit, remaining, text) in [
             (Some("100;w=21600"), Some("0;w=21600"), "rate limit: 100 requests in 21600 s, 0 left"),
             (Some("100, 100;w=60"), None, "rate limit: 100 requests in 60 s"),
             (None, Some("7"), "rate limit: 7 requests left"),
             (Some("100"), Some("soon"), "rate limit: 100 requests"),
         ] {
-            assert_eq!(RateLimit::from_headers(limit, remaining).unwrap().to_string(), shown);
+            assert_eq!(RateLimit::from_headers(limit, remaining).unwrap().to_string(), text);
         }
         assert_eq!(RateLimit::from_headers(Some("many"), None), None);
     }
 
     #[test]
-    fn content_that_is_not_known_yet() {
+    fn a_manifest_with_unknown_references_is_recognized_by_status_and_code() {
         for (status, code, expected) in [
             (400, "MANIFEST_BLOB_UNKNOWN", true),
             (404, "MANIFEST_BLOB_UNKNOWN", true),
@@ -231,7 +235,7 @@ mod tests {
     }
 
     #[test]
-    fn tags_that_must_not_move() {
+    fn immutable_tags_are_recognized_by_status_code_or_message() {
         for (status, code, message, expected) in [
             (412, "PRECONDITION", "configured as immutable, cannot be updated", true),
             (409, "-", "", true),
@@ -242,12 +246,12 @@ mod tests {
             (400, "MANIFEST_INVALID", "manifest invalid", false),
             (500, "UNKNOWN", "already exists", false),
         ] {
-            assert_eq!(response(status, code, message).is_of_immutable_tag(), expected, "{status} {code} {message}");
+            assert_eq!(response(status, code, message).is_immutable_tag(), expected, "{status} {code} {message}");
         }
     }
 
     #[test]
-    fn hints_for_answers() {
+    fn error_responses_have_a_hint_by_request_status_and_code() {
         for (request, status, code, hint) in [
             ("PUT /v2/a/manifests/v1", 413, "SIZE_INVALID", Some(Hint::ShrinkIndex)),
             ("PUT /v2/a/blobs/uploads/1", 413, "", Some(Hint::RaiseBodyLimit)),
@@ -267,7 +271,7 @@ mod tests {
 
     proptest::proptest! {
         #[test]
-        fn never_panics(body: Vec<u8>, limit: String, remaining: String) {
+        fn responses_are_displayed_without_escape_sequences(body: Vec<u8>, limit: String, remaining: String) {
             let mut response = ErrorResponse::new("x", 500, &body);
             response.rate_limit = RateLimit::from_headers(Some(&limit), Some(&remaining));
             proptest::prop_assert!(!response.to_string().contains('\x1b'));

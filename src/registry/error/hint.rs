@@ -1,61 +1,62 @@
 use super::origin::CredentialOrigin;
 
-/// What the user can do about an error. The names of flags are the caller's to add.
+/// What the user can do about an error. Hints name no flags, because those belong to the program that uses this
+/// library.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Hint {
     /// Trust the server's certificate, or the CA certificate that issued it.
     TrustCertificate {
-        /// Whether the check can be skipped for the host.
+        /// Whether certificate verification can be skipped for the host.
         may_skip: bool,
     },
-    /// Renew the server's certificate, or set this machine's clock.
+    /// Renew the server's certificate, or correct this machine's clock.
     RenewCertificate {
-        /// Whether the check can be skipped for the host.
+        /// Whether certificate verification can be skipped for the host.
         may_skip: bool,
     },
-    /// Use a name that the server's certificate has, or give the server one that names its host.
+    /// Use a host name that the server's certificate covers, or install a certificate that covers the host.
     NameHostInCertificate {
-        /// Whether the check can be skipped for the host.
+        /// Whether certificate verification can be skipped for the host.
         may_skip: bool,
     },
-    /// Give the server a certificate that is not a CA certificate, or trust this one.
+    /// Install a server certificate that is not a CA certificate, or trust this one.
     UseServerCertificate {
-        /// Whether the check can be skipped for the host.
+        /// Whether certificate verification can be skipped for the host.
         may_skip: bool,
     },
-    /// Give the server a certificate whose purpose includes servers.
+    /// Install a certificate that may be used for server authentication.
     AllowServerUse {
-        /// Whether the check can be skipped for the host.
+        /// Whether certificate verification can be skipped for the host.
         may_skip: bool,
     },
-    /// Give the server another certificate.
+    /// Install another server certificate.
     ReplaceCertificate {
-        /// Whether the check can be skipped for the host.
+        /// Whether certificate verification can be skipped for the host.
         may_skip: bool,
     },
     /// Check that the server's certificate and key belong together.
     CheckServerKey,
-    /// The versions, cipher suites and keys of TLS that a server needs.
+    /// Configure the server with a TLS version, cipher suite and key type that this client supports.
     TlsRequirements,
     /// Configure a client certificate for the host.
     AddClientCertificate,
-    /// Reach the registry without TLS.
+    /// Use plain HTTP for the registry.
     UsePlainHttp,
-    /// Reach the registry with TLS.
+    /// Use TLS for the registry.
     UseTls {
-        /// Whether the server said that it speaks TLS.
+        /// Whether the server's response proves that it speaks TLS.
         is_certain: bool,
     },
-    /// Check the variables that name the proxy, or bypass it.
+    /// Check the variables that name the proxy, or bypass the proxy.
     CheckProxy,
-    /// Give the proxy credentials.
+    /// Configure credentials for the proxy.
     ProxyCredentials,
     /// Sign in to a registry.
     SignIn {
         /// The registry's host.
         registry: String,
-        /// Why the caller's credentials were not used for it.
+        /// Why the credentials given by the caller were not used for this registry.
         unused: Option<String>,
     },
     /// Store other credentials for a registry.
@@ -63,29 +64,29 @@ pub enum Hint {
         /// The registry's host.
         registry: String,
     },
-    /// Give other credentials in a place that counts before those that are stored, or none there.
+    /// Replace the credentials that take precedence over the stored ones, or remove them to use the stored ones.
     OtherCredentials {
-        /// That place.
+        /// The origin of the credentials that take precedence.
         source: CredentialOrigin,
     },
-    /// Use credentials with more rights.
+    /// Use credentials with more permissions.
     NotAllowed,
-    /// Check the repository's name, that it exists, and what the user may do.
+    /// Check the repository's name, that it exists, and the user's permissions.
     CheckRepository,
-    /// The registry refuses anonymous requests and names no way to sign in.
+    /// Check the registry's configuration: it refuses anonymous requests without a challenge.
     NoWayToSignIn,
-    /// Spell the repository as this registry wants it.
+    /// Use a repository name that this registry accepts.
     SpellRepository,
-    /// Create the repository before a push.
+    /// Create the repository before the push.
     CreateRepository,
-    /// Push to another tag, or let the registry move this one.
+    /// Push to another tag, or configure the registry to let this one move.
     UseOtherTag,
-    /// Let a proxy before the registry take larger bodies.
+    /// Raise the body size limit of the proxy in front of the registry.
     RaiseBodyLimit,
     /// Push a smaller index.
     ShrinkIndex,
-    /// Push the OCI media types.
+    /// Push an OCI index instead of a Docker manifest list.
     TryOciType,
-    /// Wait longer for the registry, or ask it for less at once.
+    /// Wait longer for the registry, or send fewer concurrent requests.
     WaitLonger,
 }

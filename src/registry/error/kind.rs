@@ -8,80 +8,80 @@ use super::stop_reason::StopReason;
 use crate::image::{Digest, ManifestError, UntrustedText};
 use crate::memory::OverLimit;
 
-/// The kinds of [`Error`](super::Error). New kinds may be added.
+/// The kinds of [`Error`](super::Error).
 #[derive(Debug, Clone)]
 #[non_exhaustive]
 pub enum ErrorKind {
-    /// The registry answered with an error.
+    /// The registry sent an error response.
     Rejected(Box<ErrorResponse>),
-    /// The host to which the registry redirects answered with an error.
+    /// The host to which the registry redirected sent an error response.
     RedirectTarget {
-        /// That host.
+        /// The host that sent the error response.
         host: String,
-        /// Its answer.
+        /// The error response.
         response: Box<ErrorResponse>,
     },
-    /// No answer: name, connection, certificate, or a body that broke off.
+    /// No complete response was received: name resolution, the connection or TLS failed, or the body was cut off.
     Transport {
         /// Method and path of the request; may be empty.
         request: String,
         /// What failed.
         reason: UntrustedText,
-        /// The request did not get there.
+        /// Whether the request certainly did not reach the server.
         unsent: bool,
     },
-    /// The body is longer than is read.
+    /// The body exceeds the size limit.
     TooLarge {
-        /// Bytes that are read at most.
+        /// The limit in bytes.
         limit: u64,
     },
-    /// The run would keep more in memory than it may use.
+    /// Reading the body would exceed the memory limit of the run.
     OverMemory {
-        /// Bytes that it may use.
+        /// The limit in bytes.
         limit: usize,
     },
-    /// The bytes have another digest than the one that was named.
+    /// The received bytes do not match the expected digest.
     Digest {
-        /// What they should hash to.
+        /// The expected digest.
         expected: Digest,
-        /// What they hash to.
+        /// The digest of the received bytes.
         actual: Digest,
-        /// What named that digest, such as `descriptor`.
+        /// The source of the expected digest, such as `descriptor`.
         named_by: &'static str,
     },
-    /// The length is not the one that was named.
+    /// The received bytes do not have the size in the descriptor.
     Size {
-        /// Bytes named by the descriptor.
+        /// Bytes declared by the descriptor.
         expected: u64,
         /// Bytes received.
         actual: u64,
     },
-    /// The bytes are not a manifest, or one that is not supported.
+    /// The bytes are not a manifest, or are a manifest of an unsupported kind.
     Manifest(ManifestError),
-    /// An answer that breaks the protocol.
+    /// The response violates the protocol.
     Protocol(UntrustedText),
-    /// The caller's own: what it sends cannot be read, or its precondition is not met.
+    /// The caller failed: its content cannot be read, or its precondition is not met.
     Caller(Arc<dyn std::error::Error + Send + Sync>),
-    /// It was not done, because the run was stopped.
+    /// The run was stopped before the request completed.
     Stopped(StopReason),
-    /// It was not sent, because another part of the job had failed.
+    /// The request was not sent because another part of the job had failed.
     NotNeeded,
-    /// Signing in failed before the registry or its token service could judge.
+    /// Sign-in failed before the registry or its token service could check the credentials.
     SignIn(UntrustedText),
-    /// The registry or its token service does not allow this with these credentials, or without any.
+    /// The registry or its token service denied the request, with credentials or without.
     Denied(Box<Denied>),
-    /// The tag points at something else, and the registry does not let it move.
+    /// The tag points at another digest, and the registry refuses to move it.
     Immutable {
-        /// What the tag points at.
+        /// The digest that the tag points at.
         current: Digest,
-        /// What it should have pointed at.
-        wanted: Digest,
-        /// The registry's answer.
+        /// The digest that was pushed to the tag.
+        requested: Digest,
+        /// The error response.
         response: Box<ErrorResponse>,
     },
-    /// A write that had to follow a read at once could not be sent in time, and was not sent.
+    /// A conditional write was not sent, because too much time had passed since its precondition was checked.
     PreconditionStale,
-    /// Writing a tag failed with this, and it is not known whether the tag was written, or will be.
+    /// Writing a tag failed with this error, and the tag may have been written, or may still be.
     OutcomeUnknown(Box<ErrorKind>),
 }
 
@@ -92,7 +92,7 @@ impl From<OverLimit> for ErrorKind {
 }
 
 impl ErrorKind {
-    /// What the user can do about it.
+    /// Suggests what the user can do.
     pub(super) fn hint(&self) -> Option<Hint> {
         match self {
             Self::Denied(denied) => denied.hint(),
@@ -103,38 +103,38 @@ impl ErrorKind {
         }
     }
 
-    /// Writes what follows the subject.
+    /// Writes the part of the message after the subject.
     pub(super) fn write(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Denied(_) | Self::Rejected(_) | Self::RedirectTarget { .. } | Self::Immutable { .. } => {
                 self.write_refusal(f)
             }
-            Self::Digest { .. } | Self::Size { .. } => self.write_difference(f),
-            Self::Transport { request, reason, .. } if request.is_empty() => write!(f, ": no answer: {reason}"),
-            Self::Transport { request, reason, .. } => write!(f, ": no answer to {request}: {reason}"),
-            Self::TooLarge { limit } => write!(f, ": longer than the {limit} bytes that are read"),
+            Self::Digest { .. } | Self::Size { .. } => self.write_mismatch(f),
+            Self::Transport { request, reason, .. } if request.is_empty() => write!(f, ": no response: {reason}"),
+            Self::Transport { request, reason, .. } => write!(f, ": no response to {request}: {reason}"),
+            Self::TooLarge { limit } => write!(f, ": larger than the limit of {limit} bytes"),
             Self::OverMemory { limit } => write!(f, ": not read: {}", OverLimit { limit: *limit }),
             Self::Manifest(error) => write!(f, ": {error}"),
             Self::Protocol(reason) => write!(f, ": {reason}"),
             Self::Caller(cause) => fmt::Display::fmt(cause, f),
-            Self::Stopped(StopReason::Signal(_)) => f.write_str(": not done, interrupted"),
-            Self::Stopped(StopReason::Deadline) => f.write_str(": not done, the deadline has passed"),
+            Self::Stopped(StopReason::Signal(_)) => f.write_str(": not completed: interrupted"),
+            Self::Stopped(StopReason::Deadline) => f.write_str(": not completed: the deadline has passed"),
             Self::NotNeeded => Ok(()),
             Self::SignIn(reason) => write!(f, ": sign-in failed: {reason}"),
-            Self::PreconditionStale => {
-                f.write_str(": the write could not be sent at once after the look; too much else is under way")
-            }
+            Self::PreconditionStale => f.write_str(
+                ": the write could not be sent soon enough after reading the tag: too many requests in flight",
+            ),
             Self::OutcomeUnknown(kind) => {
                 match &**kind {
-                    Self::Stopped(_) => f.write_str(": interrupted while it was read back")?,
+                    Self::Stopped(_) => f.write_str(": interrupted while reading the tag back")?,
                     kind => kind.write(f)?,
                 }
-                f.write_str("; whether it was written is not known")
+                f.write_str("; it is unknown whether the tag was written")
             }
         }
     }
 
-    /// Writes an answer that is an error.
+    /// Writes an error response.
     fn write_refusal(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Denied(denied) => write!(f, ": {denied}"),
@@ -143,37 +143,37 @@ impl ErrorKind {
             Self::RedirectTarget { host, response } => {
                 write!(f, ": refused at {host}, to which the registry redirects {response}")
             }
-            Self::Immutable { current, wanted, response } => {
-                write!(f, " points at {current} and the registry does not let it move to {wanted} {response}")
+            Self::Immutable { current, requested, response } => {
+                write!(f, " points at {current} and the registry refuses to move it to {requested} {response}")
             }
             _ => Ok(()),
         }
     }
 
-    /// Writes the digest or size that was found, and the one that was expected.
-    fn write_difference(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+    /// Writes the actual and the expected digest or size.
+    fn write_mismatch(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Digest { expected, actual, named_by } => {
-                write!(f, ": the bytes received have digest {actual}, the {named_by} says {expected}")
+                write!(f, ": digest mismatch: received {actual}, expected {expected} according to the {named_by}")
             }
             Self::Size { expected, actual } => {
-                write!(f, ": {actual} bytes received, the descriptor says {expected}")
+                write!(f, ": size mismatch: received {actual} bytes, expected {expected} according to the descriptor")
             }
             _ => Ok(()),
         }
     }
 }
 
-/// The message of an [`Error`](super::Error) of this kind, without its subject.
+/// Shows the message of an [`Error`](super::Error) of this kind, without its subject.
 impl fmt::Display for ErrorKind {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        struct Written<'a>(&'a ErrorKind);
-        impl fmt::Display for Written<'_> {
+        struct WithSeparator<'a>(&'a ErrorKind);
+        impl fmt::Display for WithSeparator<'_> {
             fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
                 self.0.write(f)
             }
         }
-        f.write_str(Written(self).to_string().trim_start_matches([':', ' ']))
+        f.write_str(WithSeparator(self).to_string().trim_start_matches([':', ' ']))
     }
 }
 

@@ -1,4 +1,4 @@
-//! What a registry says in the body of an error.
+//! Parses the error messages in response bodies.
 
 use serde::Deserialize;
 
@@ -10,24 +10,24 @@ use crate::image::{UntrustedText, one_line};
 pub struct RegistryMessage {
     /// The error code, such as `MANIFEST_UNKNOWN`; may be empty.
     pub code: UntrustedText,
-    /// The registry's words; may be empty.
+    /// The error message; may be empty.
     pub message: UntrustedText,
 }
 
-/// Reads an error body in any form that is seen: `{"errors":[{"code","message"}]}`, `{"message"}`, the XML of storage
-/// services, a page, plain text.
+/// Reads an error body in any form seen in practice: `{"errors":[{"code","message"}]}`, `{"message"}`, the XML of
+/// storage services, an HTML page, or plain text.
 pub(super) fn registry_messages(body: &[u8]) -> Vec<RegistryMessage> {
     let mut messages = match serde_json::from_slice::<Body>(body) {
         Ok(body) => body.messages(),
-        // The words of storage services, to which registries redirect.
+        // XML of a storage service to which the registry redirected.
         Err(_) if !element(body, "Code").is_empty() => {
             vec![RegistryMessage { code: element(body, "Code"), message: element(body, "Message") }]
         }
-        // A page of a proxy or web server: its title says more than its first line.
-        Err(_) if !element(body, "title").is_empty() => vec![RegistryMessage::plain(element(body, "title"))],
+        // An HTML page of a proxy or web server: the title is more helpful than the first line.
+        Err(_) if !element(body, "title").is_empty() => vec![RegistryMessage::without_code(element(body, "title"))],
         Err(_) => {
             let line = String::from_utf8_lossy(body.get(..200).unwrap_or(body)).into_owned();
-            vec![RegistryMessage::plain(one_line(line.lines().next().unwrap_or_default()).into())]
+            vec![RegistryMessage::without_code(one_line(line.lines().next().unwrap_or_default()).into())]
         }
     };
     messages.retain(|message| *message != RegistryMessage::default());
@@ -51,7 +51,7 @@ struct MessageEntry {
     message: serde_json::Value,
 }
 
-/// Entries of an error body that are read at most.
+/// Maximum number of entries read from an error body.
 const MAX_MESSAGES: usize = 20;
 
 impl Body {
@@ -59,7 +59,7 @@ impl Body {
         let text = |value: &serde_json::Value| UntrustedText::from(value.as_str().map(one_line).unwrap_or_default());
         if self.errors.is_empty() {
             let message = [text(&self.message), text(&self.details)].into_iter().find(|text| !text.is_empty());
-            return vec![RegistryMessage::plain(message.unwrap_or_default())];
+            return vec![RegistryMessage::without_code(message.unwrap_or_default())];
         }
         let entries = self.errors.iter().take(MAX_MESSAGES);
         entries.map(|entry| RegistryMessage { code: text(&entry.code), message: text(&entry.message) }).collect()
@@ -67,16 +67,15 @@ impl Body {
 }
 
 impl RegistryMessage {
-    /// A message without a code.
-    fn plain(message: UntrustedText) -> Self {
+    fn without_code(message: UntrustedText) -> Self {
         Self { code: UntrustedText::default(), message }
     }
 }
 
-/// The text of an XML element, if it is there.
+/// Returns the text of the first XML or HTML element with this name, or an empty text.
 fn element(body: &[u8], name: &str) -> UntrustedText {
     let text = String::from_utf8_lossy(body.get(..2000).unwrap_or(body)).into_owned();
-    let behind = text.split_once(&format!("<{name}>")).map(|(_, behind)| behind);
-    let inside = behind.and_then(|behind| behind.split_once(&format!("</{name}>")));
-    inside.map(|(inside, _)| one_line(inside)).unwrap_or_default().into()
+    let rest = text.split_once(&format!("<{name}>")).map(|(_, rest)| rest);
+    let content = rest.and_then(|rest| rest.split_once(&format!("</{name}>")));
+    content.map(|(content, _)| one_line(content)).unwrap_or_default().into()
 }

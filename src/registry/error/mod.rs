@@ -1,4 +1,4 @@
-//! Why something at a registry did not work.
+//! Errors of requests to a registry.
 
 mod denied;
 mod error_response;

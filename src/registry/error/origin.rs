@@ -4,19 +4,19 @@ use std::fmt;
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub struct CredentialOrigin {
-    /// What messages call it: the path of a file, a helper's program, a variable, or the name that the caller gave.
+    /// The name in messages: the path of a file, a helper's program, a variable, or a name given by the caller.
     pub name: String,
-    /// It counts before every file, so that credentials that are stored are not used.
+    /// Whether these credentials take precedence over stored ones.
     pub outranks_files: bool,
 }
 
 impl CredentialOrigin {
-    /// A file, or a helper that a file names.
+    /// Creates the origin of credentials in a file, or from a helper that a file names.
     pub(crate) fn file(name: impl Into<String>) -> Self {
         Self { name: name.into(), outranks_files: false }
     }
 
-    /// The caller, or a variable that holds the credentials themselves.
+    /// Creates the origin of credentials from the caller, or from a variable that contains them.
     pub(crate) fn above_files(name: impl Into<String>) -> Self {
         Self { name: name.into(), outranks_files: true }
     }

@@ -8,30 +8,30 @@ use super::stop_reason::StopReason;
 use super::transport_fault::TransportFault;
 use crate::image::UntrustedText;
 
-/// Why something at a registry did not work: for which reference, and what happened.
+/// A failed request to a registry: the subject it concerns and what happened.
 #[derive(Debug, Clone)]
 pub struct Error {
-    /// The reference, blob or host that it is about.
+    /// The reference, blob or host that the error concerns.
     pub subject: String,
     /// What happened.
     pub kind: ErrorKind,
     transience: Transience,
-    /// What went wrong with the connection.
+    /// The cause of a failed connection.
     fault: Option<TransportFault>,
-    /// What the user can do, where the kind does not tell.
+    /// A hint that overrides the hint of `kind`.
     hint: Option<Box<Hint>>,
     /// The error that led to this one.
     cause: Option<Arc<Error>>,
-    /// How often it was tried before it was given up, because another part of the job had failed.
+    /// The number of attempts made before giving up because another part of the job had failed.
     gave_up: Option<u32>,
 }
 
-/// Whether another try may help.
+/// Whether a retry may succeed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Transience {
     Lasting,
     Transient,
-    /// It might have, but all tries were made.
+    /// The error was transient, but no retries are left.
     Exhausted,
 }
 
@@ -41,82 +41,82 @@ impl Error {
         Self { subject: subject.into(), kind, transience, fault: None, hint: None, cause: None, gave_up: None }
     }
 
-    /// An error after which another try may help.
+    /// Creates an error after which a retry may succeed.
     pub(crate) fn transient(subject: impl Into<String>, kind: ErrorKind) -> Self {
         Self { transience: Transience::Transient, ..Self::new(subject, kind) }
     }
 
-    /// Adds what went wrong with the connection.
+    /// Adds the cause of a failed connection.
     pub(crate) fn with_fault(self, fault: Option<TransportFault>) -> Self {
         Self { fault, ..self }
     }
 
-    /// Adds what the user can do.
+    /// Adds a hint that overrides the hint of the kind.
     pub(crate) fn with_hint(self, hint: Option<Hint>) -> Self {
         Self { hint: hint.map(Box::new), ..self }
     }
 
-    /// Notes that no further try is made after this many, because another part of the job has failed.
+    /// Records that retrying ended after this many attempts because another part of the job had failed.
     pub(crate) fn given_up(self, tries: u32) -> Self {
         Self { transience: Transience::Lasting, gave_up: Some(tries), ..self }
     }
 
-    /// Adds the error that led to this one, which was given up if that was.
+    /// Adds the error that led to this one. If that was given up, so is this one.
     pub(crate) fn caused_by(self, cause: Self) -> Self {
         Self { gave_up: cause.gave_up, cause: Some(Arc::new(cause)), ..self }
     }
 
-    /// What the user can do about it.
+    /// Suggests what the user can do.
     #[must_use]
     pub fn hint(&self) -> Option<Hint> {
-        let own = self.hint.as_deref().cloned().or_else(|| self.kind.hint());
-        own.or_else(|| self.cause.as_ref().and_then(|cause| cause.hint()))
+        let hint = self.hint.as_deref().cloned().or_else(|| self.kind.hint());
+        hint.or_else(|| self.cause.as_ref().and_then(|cause| cause.hint()))
     }
 
-    /// What went wrong with the connection, as far as it is known, where that is what failed.
+    /// Returns the cause of a failed connection, if known.
     #[must_use]
     pub fn fault(&self) -> Option<TransportFault> {
         self.fault
     }
 
-    /// Whether it was given up because another part of the job had failed.
+    /// Whether the request was given up because another part of the job had failed.
     #[must_use]
     pub fn is_given_up(&self) -> bool {
         self.gave_up.is_some()
     }
 
-    /// Whether it concerns each caller that waited for the same work: not if only the one that did the work gave up or was
-    /// stopped.
+    /// Whether the error applies to every caller that awaited the same request. An error does not if the caller that
+    /// sent the request gave up or was stopped.
     pub(crate) fn is_shared(&self) -> bool {
         !self.is_given_up() && !matches!(self.kind, ErrorKind::Stopped(_))
     }
 
-    /// The error of work that a [`CancelToken`](crate::registry::CancelToken) ended.
+    /// Creates the error of work that a [`CancelToken`](crate::registry::CancelToken) stopped.
     #[must_use]
     pub fn stopped(subject: impl Into<String>, reason: StopReason) -> Self {
         Self::new(subject, ErrorKind::Stopped(reason))
     }
 
-    /// Whether the connection failed, so that nothing was sent.
+    /// Whether the connection failed before the request was sent.
     pub(crate) fn is_unsent(&self) -> bool {
         matches!(&self.kind, ErrorKind::Transport { unsent: true, .. })
     }
 
-    /// Whether a request may have been carried out, as its answer was lost.
-    pub(crate) fn is_lost_answer(&self) -> bool {
+    /// Whether the response was lost, so that the registry may have carried out the request.
+    pub(crate) fn is_response_lost(&self) -> bool {
         matches!(&self.kind, ErrorKind::Transport { unsent: false, .. })
     }
 
     /// Whether the server sent nothing within the idle timeout.
     pub(crate) fn is_idle_timeout(&self) -> bool {
-        self.fault == Some(TransportFault::Silent)
+        self.fault == Some(TransportFault::IdleTimeout)
     }
 
     pub(crate) fn protocol(subject: &str, reason: impl Into<UntrustedText>) -> Self {
         Self::new(subject, ErrorKind::Protocol(reason.into()))
     }
 
-    /// The HTTP status of an answer that is an error.
+    /// Returns the HTTP status of the registry's error response.
     #[must_use]
     pub fn status(&self) -> Option<u16> {
         match &self.kind {
@@ -126,14 +126,14 @@ impl Error {
         }
     }
 
-    /// Wraps an error of the caller, to pass through this client. `transient` says whether another try may help.
+    /// Wraps an error of the caller, to pass it through this client. `transient` is whether a retry may succeed.
     #[must_use]
-    pub(crate) fn of_caller(cause: impl std::error::Error + Send + Sync + 'static, transient: bool) -> Self {
+    pub(crate) fn from_caller(cause: impl std::error::Error + Send + Sync + 'static, transient: bool) -> Self {
         let kind = ErrorKind::Caller(Arc::new(cause));
         if transient { Self::transient("", kind) } else { Self::new("", kind) }
     }
 
-    /// The error that [`Self::of_caller`] wrapped, if this is one.
+    /// Returns the error that [`Self::from_caller`] wrapped, if it has this type.
     pub(crate) fn caller<E: std::error::Error + Clone + 'static>(&self) -> Option<E> {
         match &self.kind {
             ErrorKind::Caller(cause) => cause.downcast_ref().cloned(),
@@ -141,31 +141,31 @@ impl Error {
         }
     }
 
-    /// Whether another try may help.
+    /// Whether a retry may succeed.
     #[must_use]
     pub fn is_transient(&self) -> bool {
         self.transience == Transience::Transient
     }
 
-    /// Whether another try may have helped, before all tries were made.
+    /// Whether the error is or was transient, even if no retries are left.
     pub(crate) fn was_transient(&self) -> bool {
         self.transience != Transience::Lasting
     }
 
-    /// Notes that all tries were made.
+    /// Records that no retries are left.
     pub(crate) fn into_permanent(self) -> Self {
         let transience = if self.was_transient() { Transience::Exhausted } else { Transience::Lasting };
         Self { transience, ..self }
     }
 
-    /// Whether the registry says that the content does not exist: a 404 with a code that says so, or with no code at
-    /// all. A 401, a 403, a 5xx and a 404 that speaks of rights do not count.
+    /// Whether the registry reports that the content does not exist: a 404 with a code that means so, or without a
+    /// code. A 401, a 403, a 5xx and a 404 about permissions do not count.
     #[must_use]
     pub fn is_missing(&self) -> bool {
         matches!(&self.kind, ErrorKind::Rejected(response) if response.is_missing())
     }
 
-    /// Whether what a manifest names does not exist, a blob or a manifest; see [`Self::is_missing`].
+    /// Whether content referenced by a manifest, a blob or a manifest, does not exist; see [`Self::is_missing`].
     #[must_use]
     pub fn is_missing_content(&self) -> bool {
         match &self.kind {
@@ -175,8 +175,8 @@ impl Error {
         }
     }
 
-    /// Whether the registry answered that it does not support the request, whoever sends it. An answer of 400 or 404
-    /// without a code may be that of a proxy.
+    /// Whether the registry reports that it does not support the request, with any credentials. A 400 or 404 without a
+    /// code does not count, because it may come from a proxy.
     #[must_use]
     pub fn is_unsupported(&self) -> bool {
         match &self.kind {
@@ -188,13 +188,14 @@ impl Error {
         }
     }
 
-    /// Whether it is not known if a tag was written.
+    /// Whether it is unknown if a tag was written.
     #[must_use]
     pub fn is_outcome_unknown(&self) -> bool {
         matches!(self.kind, ErrorKind::OutcomeUnknown(_))
     }
 
-    pub(crate) fn is_want_of_credentials(&self) -> bool {
+    /// Whether the request requires credentials, and none are configured.
+    pub(crate) fn lacks_credentials(&self) -> bool {
         matches!(&self.kind, ErrorKind::Denied(denied) if denied.denial == Denial::NoCredentials)
     }
 }
@@ -202,16 +203,16 @@ impl Error {
 impl fmt::Display for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match &self.kind {
-            // What holds for the whole registry names it already.
+            // A denial that applies to the whole registry already names it.
             ErrorKind::Denied(denied) if self.subject == denied.registry => return write!(f, "{denied}"),
             _ => f.write_str(&self.subject)?,
         }
         self.kind.write(f)?;
         match self.gave_up {
             None => Ok(()),
-            Some(0) => f.write_str(": not sent, as another part failed"),
-            Some(1) => f.write_str("; gave up after 1 try, as another part failed"),
-            Some(tries) => write!(f, "; gave up after {tries} tries, as another part failed"),
+            Some(0) => f.write_str(": not sent because another part failed"),
+            Some(1) => f.write_str("; gave up after 1 try because another part failed"),
+            Some(tries) => write!(f, "; gave up after {tries} tries because another part failed"),
         }
     }
 }
@@ -232,7 +233,7 @@ mod tests {
     use crate::image::{Digest, ManifestError};
 
     #[test]
-    fn answers_and_what_counts_as_missing() {
+    fn error_responses_are_displayed_and_classified_as_missing_or_not() {
         for (status, body, missing, text) in [
             (
                 404,
@@ -287,13 +288,13 @@ mod tests {
     }
 
     #[test]
-    fn a_late_write_is_named() {
+    fn a_stale_precondition_is_displayed_with_its_reference() {
         let text = Error::new("r/a:1", ErrorKind::PreconditionStale).to_string();
         assert!(text.starts_with("r/a:1: the write could not be sent"), "{text}");
     }
 
     #[test]
-    fn denials() {
+    fn denials_are_displayed_with_registry_repository_and_hint() {
         let messages = vec![RegistryMessage { code: "DENIED".into(), message: "no".into() }];
         let source = || CredentialOrigin::file("/home/x/.docker/config.json");
         let not_granted = |granted: &[&str]| Denial::NotGranted {
@@ -353,7 +354,7 @@ mod tests {
     }
 
     #[test]
-    fn credentials_that_are_not_stored_are_replaced_where_they_come_from() {
+    fn refused_credentials_that_outrank_files_have_a_hint_with_their_origin() {
         let source = CredentialOrigin::above_files("MANIFEST_TOOL_USERNAME");
         let denial = Denial::Refused { by: "r.io".into(), source: source.clone() };
         let denied = Denied { registry: "r.io".into(), denial, response: ErrorResponse::default(), unused: None };
@@ -372,14 +373,14 @@ mod tests {
         let cause = Error::new("token service", transport()).with_hint(Some(Hint::CheckProxy)).given_up(2);
         let error = Error::new("r.io", ErrorKind::SignIn("no token".into())).caused_by(cause);
         assert_eq!((error.hint(), error.is_given_up()), (Some(Hint::CheckProxy), true));
-        let said = "token service: no answer to GET /: no; gave up after 2 tries, as another part failed";
-        assert_eq!(texts(&error), [said]);
+        let text = "token service: no response to GET /: no; gave up after 2 tries because another part failed";
+        assert_eq!(texts(&error), [text]);
         let digest = Digest::sha256(b"");
-        let difference = ErrorKind::Digest { expected: digest.clone(), actual: digest, named_by: "descriptor" };
-        assert_eq!(texts(&Error::new("r.io/a", difference)), [""; 0]);
+        let mismatch = ErrorKind::Digest { expected: digest.clone(), actual: digest, named_by: "descriptor" };
+        assert_eq!(texts(&Error::new("r.io/a", mismatch)), [""; 0]);
         let manifest = ErrorKind::Manifest(ManifestError::Schema1);
         assert_eq!(texts(&Error::new("r.io/a", manifest)), [ManifestError::Schema1.to_string()]);
-        let unsettled = ErrorKind::OutcomeUnknown(Box::new(transport()));
-        assert_eq!(texts(&Error::new("r.io/a", unsettled)), ["no answer to GET /: no"]);
+        let unknown = ErrorKind::OutcomeUnknown(Box::new(transport()));
+        assert_eq!(texts(&Error::new("r.io/a", unknown)), ["no response to GET /: no"]);
     }
 }

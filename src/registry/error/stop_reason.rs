@@ -1,9 +1,9 @@
-/// Why a run ends before it is done.
+/// Why a run was stopped early.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum StopReason {
-    /// A signal of this number, such as 2 for Ctrl-C.
+    /// The process received the signal with this number, such as 2 for Ctrl-C.
     Signal(i32),
-    /// The time that was given is over.
+    /// The deadline of the run passed.
     Deadline,
 }

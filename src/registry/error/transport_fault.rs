@@ -1,43 +1,43 @@
 use super::hint::Hint;
 
-/// What went wrong with a connection, as far as it is known.
+/// The known causes of a failed connection.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum TransportFault {
     /// The server sent nothing within the idle timeout.
-    Silent,
-    /// The resolver says that the host's name does not exist.
-    UnknownName,
-    /// The proxy requires credentials, or refused those that it got.
+    IdleTimeout,
+    /// The host name does not exist, according to the resolver.
+    HostNotFound,
+    /// The proxy requires credentials, or refused the configured ones.
     ProxyCredentials,
-    /// No trusted certificate issued the server's certificate.
+    /// No trusted CA issued the server's certificate.
     NotTrusted,
     /// The server's certificate is not valid at this time.
     Date,
-    /// The server's certificate does not name its host.
+    /// The server's certificate does not cover the host.
     Name,
     /// The server's certificate is a CA certificate.
     IsCa,
-    /// The server's certificate is for another purpose.
+    /// The server's certificate may not be used for server authentication.
     Purpose,
-    /// The server did not prove that it has its certificate's key.
+    /// The server did not prove that it has the private key of its certificate.
     KeyNotProven,
-    /// Another fault of the server's certificate.
+    /// The server's certificate is invalid for another reason.
     Certificate,
-    /// The two sides share no version, cipher suite or signature algorithm.
-    NothingInCommon,
-    /// The server wants the client to show a certificate.
+    /// Client and server share no TLS version, cipher suite or signature algorithm.
+    NoSharedParameters,
+    /// The server requires a client certificate.
     ClientCertificate,
-    /// The server answered the TLS greeting with something else.
+    /// The server's reply to the TLS handshake is not TLS.
     NotTls,
-    /// The server closed the connection instead of answering the TLS greeting.
+    /// The server closed the connection during the TLS handshake.
     ClosedInHandshake,
-    /// The server answered plain HTTP with something else, or closed the connection.
-    SpeaksTls,
+    /// The server's reply to plain HTTP is not HTTP, or it closed the connection.
+    TlsRequired,
 }
 
 impl TransportFault {
-    /// What the user can do about it. `may_skip` is whether the check of certificates can be skipped for the host.
+    /// Suggests what the user can do. `may_skip` is whether certificate verification can be skipped for the host.
     pub(crate) fn hint(self, may_skip: bool) -> Option<Hint> {
         Some(match self {
             Self::NotTrusted => Hint::TrustCertificate { may_skip },
@@ -47,11 +47,11 @@ impl TransportFault {
             Self::Purpose => Hint::AllowServerUse { may_skip },
             Self::Certificate => Hint::ReplaceCertificate { may_skip },
             Self::KeyNotProven => Hint::CheckServerKey,
-            Self::NothingInCommon => Hint::TlsRequirements,
+            Self::NoSharedParameters => Hint::TlsRequirements,
             Self::ClientCertificate => Hint::AddClientCertificate,
             Self::NotTls => Hint::UsePlainHttp,
-            Self::SpeaksTls => Hint::UseTls { is_certain: false },
-            Self::Silent | Self::UnknownName | Self::ProxyCredentials | Self::ClosedInHandshake => return None,
+            Self::TlsRequired => Hint::UseTls { is_certain: false },
+            Self::IdleTimeout | Self::HostNotFound | Self::ProxyCredentials | Self::ClosedInHandshake => return None,
         })
     }
 }

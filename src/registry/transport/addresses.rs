@@ -1,8 +1,8 @@
-//! Which addresses a registry may point to, by realm, redirect or `Location`: not this machine and not its surroundings,
-//! where services trust any program that can reach them.
+//! Restricts the addresses that a registry may point to, by realm, redirect or `Location`: neither this machine nor
+//! link-local and metadata services, which trust any program that can reach them.
 //!
-//! A URL is checked by its text ([`checked_address`]), and a name by what it resolves to ([`GuardedResolver`]), in the
-//! same lookup that the connection is made with: a second lookup might get another answer.
+//! A URL is checked as written ([`checked_address`]), and a host name by the addresses that it resolves to
+//! ([`GuardedResolver`]), in the same lookup that the connection uses: a second lookup might return other addresses.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::sync::Arc;
@@ -10,79 +10,79 @@ use std::sync::Arc;
 use reqwest::dns::{Addrs, Name, Resolve, Resolving};
 use url::{Host, Url};
 
-/// Names of metadata services, which give credentials of the machine to any program on it.
+/// Names of metadata services, which give the machine's credentials to any program on it.
 const METADATA_NAMES: [&str; 3] = ["metadata", "metadata.google.internal", "metadata.goog"];
-/// Metadata services that are not at a link-local address: Alibaba Cloud's, Azure's, Oracle Cloud's.
+/// Addresses of metadata services that are not link-local: Alibaba Cloud's, Azure's, Oracle Cloud's.
 const METADATA_ADDRESSES: [Ipv4Addr; 3] =
     [Ipv4Addr::new(100, 100, 100, 200), Ipv4Addr::new(168, 63, 129, 16), Ipv4Addr::new(192, 0, 0, 192)];
-/// AWS's metadata service over IPv6.
+/// The IPv6 address of AWS's metadata service.
 const METADATA_V6: Ipv6Addr = Ipv6Addr::new(0xfd00, 0xec2, 0, 0, 0, 0, 0, 0x254);
 
-/// What an address stands for.
+/// The kind of an address.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Kind {
+enum AddressKind {
     Ordinary,
     Loopback,
     /// Link-local, unspecified, or a metadata service.
-    Surroundings,
+    Restricted,
 }
 
 /// An address that a registry may not point to.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("{name} is not connected to: it resolves to {address}, {}", .kind.words())]
+#[error("refusing to connect to {name}: it resolves to {address}, {}", .kind.description())]
 pub(crate) struct ForbiddenAddress {
     name: String,
     address: IpAddr,
-    kind: Kind,
+    kind: AddressKind,
 }
 
-impl Kind {
-    fn words(self) -> &'static str {
+impl AddressKind {
+    fn description(self) -> &'static str {
         match self {
             Self::Ordinary => "an ordinary address",
             Self::Loopback => "a loopback address",
-            Self::Surroundings => "a link-local or metadata address",
+            Self::Restricted => "a link-local or metadata address",
         }
     }
 
-    fn of(address: IpAddr) -> Self {
+    fn classify(address: IpAddr) -> Self {
         match address {
-            IpAddr::V4(address) => Self::of_v4(address),
+            IpAddr::V4(address) => Self::classify_v4(address),
             IpAddr::V6(address) => match embedded(address) {
-                Some(address) => Self::of_v4(address),
+                Some(address) => Self::classify_v4(address),
                 None if address.is_loopback() => Self::Loopback,
                 None if address.is_unspecified() || address.is_unicast_link_local() || address == METADATA_V6 => {
-                    Self::Surroundings
+                    Self::Restricted
                 }
                 None => Self::Ordinary,
             },
         }
     }
 
-    fn of_v4(address: Ipv4Addr) -> Self {
-        // Linux takes all of 0.0.0.0/8 that it can connect to for itself.
-        let is_surroundings =
+    fn classify_v4(address: Ipv4Addr) -> Self {
+        // On Linux, every address in 0.0.0.0/8 that accepts connections is the machine itself.
+        let is_restricted =
             address.is_link_local() || address.octets()[0] == 0 || METADATA_ADDRESSES.contains(&address);
-        match (address.is_loopback(), is_surroundings) {
+        match (address.is_loopback(), is_restricted) {
             (true, _) => Self::Loopback,
-            (_, true) => Self::Surroundings,
+            (_, true) => Self::Restricted,
             (false, false) => Self::Ordinary,
         }
     }
 }
 
-/// The IPv4 address that packets to an IPv6 address may end at: mapped (RFC 4291, section 2.5.5.2), compatible (section
-/// 2.5.5.1), by NAT64 (RFC 6052, RFC 8215) or by 6to4 (RFC 3056).
+/// Returns the IPv4 address that packets to an IPv6 address may reach: mapped (RFC 4291, section 2.5.5.2), compatible
+/// (section 2.5.5.1), by NAT64 (RFC 6052, RFC 8215) or by 6to4 (RFC 3056).
 fn embedded(address: Ipv6Addr) -> Option<Ipv4Addr> {
     let [a, b, c, d, e, f, g, h] = address.segments();
-    let of = |high: u16, low: u16| Some(Ipv4Addr::from(u32::from(high) << 16 | u32::from(low)));
+    let ipv4 = |high: u16, low: u16| Some(Ipv4Addr::from(u32::from(high) << 16 | u32::from(low)));
     match (a, b) {
-        // Neither the unspecified address nor loopback.
+        // Mapped and compatible addresses, but neither `::` nor `::1`.
         (0, 0) if (c, d, e) == (0, 0, 0) && (f == 0xffff || f == 0) && (g, h) != (0, 0) && (f, g, h) != (0, 0, 1) => {
-            of(g, h)
+            ipv4(g, h)
         }
-        (0x64, 0xff9b) => of(g, h),
-        (0x2002, _) => of(b, c),
+        (0x64, 0xff9b) => ipv4(g, h),
+        (0x2002, _) => ipv4(b, c),
         _ => None,
     }
 }
@@ -91,37 +91,37 @@ fn is_nat64(address: Ipv6Addr) -> bool {
     matches!(address.segments(), [0x64, 0xff9b, ..])
 }
 
-/// Checks the host of a URL that a registry points to, as it is written; `api` is the registry's own URL. The registry's
-/// own host is always good, and so is loopback for a loopback registry.
+/// Checks the host of a URL that a registry points to, as written; `api` is the registry's own URL. The registry's own
+/// host is always allowed, and loopback is allowed for a loopback registry.
 ///
 /// # Errors
-/// What the host is.
+/// Returns why the host is not allowed.
 pub(crate) fn checked_address(url: &Url, api: &Url) -> Result<(), &'static str> {
     if url.host().is_some() && url.host() == api.host() {
         return Ok(());
     }
     let kind = match url.host() {
         None => return Err("it has no host"),
-        Some(Host::Domain(name)) if METADATA_NAMES.contains(&name.trim_end_matches('.')) => Kind::Surroundings,
-        Some(Host::Domain(_)) if is_loopback(url) => Kind::Loopback,
-        Some(Host::Domain(_)) => Kind::Ordinary,
-        Some(Host::Ipv4(address)) => Kind::of(address.into()),
-        // No registry names an IPv4 host like that.
-        Some(Host::Ipv6(address)) if is_nat64(address) => Kind::Surroundings,
-        Some(Host::Ipv6(address)) => Kind::of(address.into()),
+        Some(Host::Domain(name)) if METADATA_NAMES.contains(&name.trim_end_matches('.')) => AddressKind::Restricted,
+        Some(Host::Domain(_)) if is_loopback(url) => AddressKind::Loopback,
+        Some(Host::Domain(_)) => AddressKind::Ordinary,
+        Some(Host::Ipv4(address)) => AddressKind::classify(address.into()),
+        // No legitimate registry uses NAT64 notation for an IPv4 host.
+        Some(Host::Ipv6(address)) if is_nat64(address) => AddressKind::Restricted,
+        Some(Host::Ipv6(address)) => AddressKind::classify(address.into()),
     };
     match kind {
-        Kind::Surroundings => Err("it is a link-local or metadata address"),
-        Kind::Loopback if !is_loopback(api) => Err("it is a loopback address"),
-        Kind::Loopback | Kind::Ordinary => Ok(()),
+        AddressKind::Restricted => Err("it is a link-local or metadata address"),
+        AddressKind::Loopback if !is_loopback(api) => Err("it is a loopback address"),
+        AddressKind::Loopback | AddressKind::Ordinary => Ok(()),
     }
 }
 
-/// Whether the host of a URL is this machine, as it is written.
+/// Whether the host of a URL, as written, is this machine.
 pub(crate) fn is_loopback(url: &Url) -> bool {
     match url.host() {
         Some(Host::Ipv4(address)) => address.is_loopback(),
-        Some(Host::Ipv6(address)) => Kind::of(address.into()) == Kind::Loopback,
+        Some(Host::Ipv6(address)) => AddressKind::classify(address.into()) == AddressKind::Loopback,
         Some(Host::Domain(name)) => {
             let name = name.trim_end_matches('.');
             name == "localhost" || name.ends_with(".localhost")
@@ -130,33 +130,34 @@ pub(crate) fn is_loopback(url: &Url) -> bool {
     }
 }
 
-/// For which registry a host is reached that the registry points to.
+/// The address restrictions for a host that a registry points to.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub(crate) struct Guard {
     /// The registry's host, as in its URL.
     registry: String,
-    /// It is this machine: others on it may be reached as well.
+    /// Whether the registry is on this machine: other services on it are then allowed as well.
     allows_loopback: bool,
 }
 
 impl Guard {
-    /// For a URL that the registry at `api` points to; none where it is on the registry's own host, which the user named.
-    pub(crate) fn of(url: &Url, api: &Url) -> Option<Self> {
+    /// Creates the guard for a URL that the registry at `api` points to. Returns `None` for the registry's own host,
+    /// which the user named.
+    pub(crate) fn for_url(url: &Url, api: &Url) -> Option<Self> {
         let registry = api.host_str().unwrap_or_default().to_owned();
         (url.host() != api.host()).then(|| Self { registry, allows_loopback: is_loopback(api) })
     }
 }
 
-/// Resolves names, and leaves out the addresses that a registry may not point to.
+/// Resolves names, leaving out the addresses that a registry may not point to.
 pub(crate) struct GuardedResolver {
     guard: Arc<Guard>,
-    /// Names of proxies, which the user chose and which may be on this machine.
+    /// The hosts of proxies, which the user chose and which may be on this machine.
     proxies: Arc<[String]>,
 }
 
 impl GuardedResolver {
     pub(crate) fn new(guard: Guard) -> Self {
-        Self { guard: Arc::new(guard), proxies: proxies().into() }
+        Self { guard: Arc::new(guard), proxies: proxy_hosts().into() }
     }
 }
 
@@ -169,11 +170,14 @@ impl Resolve for GuardedResolver {
             if proxies.iter().any(|proxy| proxy == name) {
                 return Ok(Box::new(all.into_iter()) as Addrs);
             }
-            // A registry may be on this machine under a name that does not tell.
+            // The registry may be on this machine under a name that does not show it.
             let mut allows_loopback = guard.allows_loopback;
-            if !allows_loopback && all.iter().any(|address| Kind::of(address.ip()) == Kind::Loopback) {
+            if !allows_loopback
+                && all.iter().any(|address| AddressKind::classify(address.ip()) == AddressKind::Loopback)
+            {
                 let registry = lookup(&guard.registry).await.unwrap_or_default();
-                allows_loopback = registry.iter().any(|address| Kind::of(address.ip()) == Kind::Loopback);
+                allows_loopback =
+                    registry.iter().any(|address| AddressKind::classify(address.ip()) == AddressKind::Loopback);
             }
             Ok(Box::new(allowed(name, all, allows_loopback)?.into_iter()) as Addrs)
         })
@@ -184,31 +188,31 @@ async fn lookup(name: &str) -> std::io::Result<Vec<SocketAddr>> {
     Ok(tokio::net::lookup_host((name.trim_matches(['[', ']']), 0)).await?.collect())
 }
 
-/// The addresses of a name that may be connected to. An error where there are only others.
+/// Returns the allowed addresses of a name, or an error if it has only forbidden ones.
 fn allowed(name: &str, all: Vec<SocketAddr>, allows_loopback: bool) -> Result<Vec<SocketAddr>, ForbiddenAddress> {
-    let (allowed, others): (Vec<SocketAddr>, Vec<SocketAddr>) =
-        all.into_iter().partition(|address| match Kind::of(address.ip()) {
-            Kind::Ordinary => true,
-            Kind::Loopback => allows_loopback,
-            Kind::Surroundings => false,
+    let (allowed, forbidden): (Vec<SocketAddr>, Vec<SocketAddr>) =
+        all.into_iter().partition(|address| match AddressKind::classify(address.ip()) {
+            AddressKind::Ordinary => true,
+            AddressKind::Loopback => allows_loopback,
+            AddressKind::Restricted => false,
         });
-    match others.first().filter(|_| allowed.is_empty()) {
+    match forbidden.first().filter(|_| allowed.is_empty()) {
         Some(address) => {
             let address = address.ip();
-            Err(ForbiddenAddress { name: name.to_owned(), address, kind: Kind::of(address) })
+            Err(ForbiddenAddress { name: name.to_owned(), address, kind: AddressKind::classify(address) })
         }
         None => Ok(allowed),
     }
 }
 
-/// The hosts of the proxies that the environment names.
-fn proxies() -> Vec<String> {
+/// Returns the hosts of the proxies named in the environment.
+fn proxy_hosts() -> Vec<String> {
     let names = ["HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY"].into_iter();
     let values = names.flat_map(|name| [std::env::var(name), std::env::var(name.to_lowercase())]).flatten();
-    values.filter_map(|value| host_of_proxy(&value)).collect()
+    values.filter_map(|value| proxy_host(&value)).collect()
 }
 
-fn host_of_proxy(value: &str) -> Option<String> {
+fn proxy_host(value: &str) -> Option<String> {
     let url = if value.contains("://") { value.parse() } else { format!("http://{value}").parse() };
     url.ok().and_then(|url: Url| url.host_str().map(str::to_owned))
 }
@@ -218,41 +222,41 @@ mod tests {
     use super::*;
 
     #[test]
-    fn kinds_of_addresses() {
+    fn addresses_are_classified_including_embedded_ipv4() {
         for (address, kind) in [
-            ("192.0.2.1", Kind::Ordinary),
-            ("10.0.0.1", Kind::Ordinary),
-            ("127.0.0.1", Kind::Loopback),
-            ("127.1.2.3", Kind::Loopback),
-            ("169.254.169.254", Kind::Surroundings),
-            ("0.0.0.0", Kind::Surroundings),
-            ("0.0.0.1", Kind::Surroundings),
-            ("100.100.100.200", Kind::Surroundings),
-            ("168.63.129.16", Kind::Surroundings),
-            ("192.0.0.192", Kind::Surroundings),
-            ("2001:db8::1", Kind::Ordinary),
-            ("fd12::1", Kind::Ordinary),
-            ("::1", Kind::Loopback),
-            ("::", Kind::Surroundings),
-            ("fe80::1", Kind::Surroundings),
-            ("fd00:ec2::254", Kind::Surroundings),
-            ("::ffff:127.0.0.1", Kind::Loopback),
-            ("::ffff:192.0.2.1", Kind::Ordinary),
-            ("::127.0.0.1", Kind::Loopback),
-            ("::169.254.169.254", Kind::Surroundings),
-            ("64:ff9b::7f00:1", Kind::Loopback),
-            ("64:ff9b::a9fe:a9fe", Kind::Surroundings),
-            ("64:ff9b::c000:201", Kind::Ordinary),
-            ("64:ff9b:1::a9fe:a9fe", Kind::Surroundings),
-            ("2002:7f00:1::", Kind::Loopback),
-            ("2002:a9fe:a9fe::1", Kind::Surroundings),
+            ("192.0.2.1", AddressKind::Ordinary),
+            ("10.0.0.1", AddressKind::Ordinary),
+            ("127.0.0.1", AddressKind::Loopback),
+            ("127.1.2.3", AddressKind::Loopback),
+            ("169.254.169.254", AddressKind::Restricted),
+            ("0.0.0.0", AddressKind::Restricted),
+            ("0.0.0.1", AddressKind::Restricted),
+            ("100.100.100.200", AddressKind::Restricted),
+            ("168.63.129.16", AddressKind::Restricted),
+            ("192.0.0.192", AddressKind::Restricted),
+            ("2001:db8::1", AddressKind::Ordinary),
+            ("fd12::1", AddressKind::Ordinary),
+            ("::1", AddressKind::Loopback),
+            ("::", AddressKind::Restricted),
+            ("fe80::1", AddressKind::Restricted),
+            ("fd00:ec2::254", AddressKind::Restricted),
+            ("::ffff:127.0.0.1", AddressKind::Loopback),
+            ("::ffff:192.0.2.1", AddressKind::Ordinary),
+            ("::127.0.0.1", AddressKind::Loopback),
+            ("::169.254.169.254", AddressKind::Restricted),
+            ("64:ff9b::7f00:1", AddressKind::Loopback),
+            ("64:ff9b::a9fe:a9fe", AddressKind::Restricted),
+            ("64:ff9b::c000:201", AddressKind::Ordinary),
+            ("64:ff9b:1::a9fe:a9fe", AddressKind::Restricted),
+            ("2002:7f00:1::", AddressKind::Loopback),
+            ("2002:a9fe:a9fe::1", AddressKind::Restricted),
         ] {
-            assert_eq!(Kind::of(address.parse().unwrap()), kind, "{address}");
+            assert_eq!(AddressKind::classify(address.parse().unwrap()), kind, "{address}");
         }
     }
 
     #[test]
-    fn names_are_judged_by_what_they_resolve_to() {
+    fn forbidden_addresses_of_a_name_are_left_out_or_refused() {
         let at = |texts: &[&str]| -> Vec<SocketAddr> {
             texts.iter().map(|text| SocketAddr::new(text.parse().unwrap(), 0)).collect()
         };
@@ -265,22 +269,22 @@ mod tests {
             (&["::ffff:169.254.169.254", "::1"], false, None),
             (&[], false, Some(&[])),
         ] {
-            let found = allowed("cdn.example", at(addresses), allows_loopback);
-            assert_eq!(found.as_ref().ok(), expected.map(at).as_ref(), "{addresses:?}");
+            let result = allowed("cdn.example", at(addresses), allows_loopback);
+            assert_eq!(result.as_ref().ok(), expected.map(at).as_ref(), "{addresses:?}");
         }
         let error = allowed("cdn.example", at(&["169.254.169.254"]), false).unwrap_err();
         assert_eq!(
             error.to_string(),
-            "cdn.example is not connected to: it resolves to 169.254.169.254, a link-local or metadata address"
+            "refusing to connect to cdn.example: it resolves to 169.254.169.254, a link-local or metadata address"
         );
     }
 
     #[test]
-    fn the_resolver_refuses_loopback_except_for_a_registry_there() {
+    fn the_resolver_refuses_loopback_except_for_a_loopback_registry() {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
         let resolve = |url: &str, api: &str| {
             let (url, api): (Url, Url) = (url.parse().unwrap(), api.parse().unwrap());
-            let resolver = GuardedResolver::new(Guard::of(&url, &api)?);
+            let resolver = GuardedResolver::new(Guard::for_url(&url, &api)?);
             let resolved = runtime.block_on(resolver.resolve(url.host_str().unwrap().parse().unwrap()));
             Some(resolved.map(Iterator::count).map_err(|error| error.is::<ForbiddenAddress>()))
         };
@@ -290,14 +294,14 @@ mod tests {
     }
 
     #[test]
-    fn hosts_of_proxies() {
+    fn proxy_hosts_are_read_with_and_without_a_scheme() {
         for (value, host) in [
             ("http://proxy.example:3128", Some("proxy.example")),
             ("proxy:3128", Some("proxy")),
             ("socks5://u:p@localhost:1080", Some("localhost")),
             ("", None),
         ] {
-            assert_eq!(host_of_proxy(value).as_deref(), host, "{value}");
+            assert_eq!(proxy_host(value).as_deref(), host, "{value}");
         }
     }
 }

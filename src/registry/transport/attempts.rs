@@ -1,4 +1,4 @@
-//! The retry loop: a request that is sent again where that may help.
+//! The retry loop: sends a request again if that may help.
 
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
@@ -12,20 +12,20 @@ use super::retry_group::RetryGroup;
 use crate::event::Event;
 use crate::registry::error::{Error, ErrorKind, StopReason};
 
-/// The tries of one request.
+/// The attempts of one request.
 pub(crate) struct Attempts<'a> {
     transport: &'a Transport,
     request: &'a WireRequest,
-    /// The registry that the request goes to, and its pause, which all requests to it share.
+    /// The registry that the request is sent to, and the pause that all requests to it share.
     host: Option<(&'a str, Arc<Pause>)>,
-    /// What the request's content refers to may be unknown for a moment.
+    /// Whether the request's content refers to blobs or manifests that the registry may not know yet.
     refers_to_new: bool,
-    /// Raising the run's `CancelToken` ends the tries.
-    stops: bool,
+    /// Whether cancelling the run ends the attempts.
+    is_cancellable: bool,
     failed: u32,
-    /// A try was sent whose end is not known.
-    left_open: bool,
-    /// Why the last try failed.
+    /// Whether an attempt was sent whose outcome is unknown.
+    may_still_complete: bool,
+    /// Why the last attempt failed.
     last: Option<Error>,
 }
 
@@ -36,33 +36,33 @@ enum Interrupted {
     GroupFailed,
 }
 
-/// A wait before a request is sent again.
+/// A wait before a retry.
 struct Wait {
     time: Duration,
-    /// The whole host waits, and not this request only.
-    for_all: bool,
-    /// What went wrong.
-    why: String,
-    /// The number of failed tries, and the number of times that the request is sent again.
-    tries: (u32, u32),
+    /// Whether all requests to the host wait, not only this one.
+    pauses_host: bool,
+    /// Why the last attempt failed.
+    reason: String,
+    /// The number of failed attempts, and the maximum number of retries.
+    attempts: (u32, u32),
 }
 
 impl Wait {
-    /// The event of this wait; `pauses` names the registry if all requests to it wait.
+    /// Returns the event for this wait; `pauses` names the registry if all requests to it wait.
     fn event(&self, pauses: Option<&str>) -> Event {
-        let Self { time: wait, ref why, tries: (failed, retries), .. } = *self;
-        Event::Retry { reason: why.clone(), wait, failed, retries, pauses: pauses.map(str::to_owned) }
+        let Self { time: wait, ref reason, attempts: (failed, retries), .. } = *self;
+        Event::Retry { reason: reason.clone(), wait, failed, retries, pauses: pauses.map(str::to_owned) }
     }
 }
 
 impl Transport {
-    /// Waits before work that ended in `error` is done again; gives the error back where no other try is made.
+    /// Waits before an operation that failed with `error` is retried. Returns the error if it is not retried.
     pub(crate) async fn wait_after(&self, error: &Error, failed: u32) -> Result<(), Error> {
         let policy = self.retry();
         let Some(time) = policy.wait(failed, None, fastrand::f64()).filter(|_| error.is_transient()) else {
             return Err(error.clone().into_permanent());
         };
-        let wait = Wait { time, for_all: false, why: error.to_string(), tries: (failed, policy.retries) };
+        let wait = Wait { time, pauses_host: false, reason: error.to_string(), attempts: (failed, policy.retries) };
         self.emit(|| wait.event(None));
         self.wait(tokio::time::sleep(time)).await.map_err(|interrupted| match interrupted {
             Interrupted::Stopped(_) => error.clone().into_permanent(),
@@ -70,7 +70,7 @@ impl Transport {
         })
     }
 
-    /// Waits, unless the run is stopped or another part of the job has failed.
+    /// Waits, unless the run is cancelled or another part of the job has failed.
     async fn wait(&self, waiting: impl Future<Output = ()>) -> Result<(), Interrupted> {
         match self.cancel_token().run_until_cancelled(RetryGroup::run_until_failed(waiting)).await {
             Ok(Some(())) => Ok(()),
@@ -81,18 +81,27 @@ impl Transport {
 }
 
 impl<'a> Attempts<'a> {
-    /// The tries of a request that shares no pause with others. One that is needed after the run was stopped, to find out
-    /// what became of a write, is sent all the same, once.
+    /// Creates the attempts of a request that shares no pause with others. A request that is needed after the run was
+    /// cancelled, to learn the outcome of a write, is still sent, once.
     pub(crate) fn new(transport: &'a Transport, request: &'a WireRequest) -> Self {
-        let stops = transport.cancel_token().reason().is_none();
-        Self { transport, request, host: None, refers_to_new: false, stops, failed: 0, left_open: false, last: None }
+        let is_cancellable = transport.cancel_token().reason().is_none();
+        Self {
+            transport,
+            request,
+            host: None,
+            refers_to_new: false,
+            is_cancellable,
+            failed: 0,
+            may_still_complete: false,
+            last: None,
+        }
     }
 
-    /// The tries of a request to a registry, once its pause is over. With `refers_to_new`, an answer that the content
-    /// refers to something unknown is worth another try.
+    /// Creates the attempts of a request to a registry, once the registry's pause is over. With `refers_to_new`, a
+    /// response that reports unknown content is retried.
     ///
     /// # Errors
-    /// The run was stopped, or another part of the job has failed.
+    /// The run was cancelled, or another part of the job has failed.
     pub(crate) async fn at_host(
         transport: &'a Transport,
         request: &'a WireRequest,
@@ -106,42 +115,42 @@ impl<'a> Attempts<'a> {
                 Interrupted::GroupFailed => request.not_needed(),
             })?;
         }
-        // The run may have been stopped even without a pause.
+        // The run may have been cancelled even without a pause.
         if let Some(reason) = transport.cancel_token().reason() {
             return Err(request.stopped(reason));
         }
-        // A stop from here on ends it, also one that is raised before the next line.
-        Ok(Self { host: Some((registry, pause)), refers_to_new, stops: true, ..Self::new(transport, request) })
+        // From here on a cancellation ends the attempts, even one that precedes the check in `new`.
+        Ok(Self { host: Some((registry, pause)), refers_to_new, is_cancellable: true, ..Self::new(transport, request) })
     }
 
-    /// The number of tries that failed.
+    /// Returns the number of failed attempts.
     pub(crate) fn failed(&self) -> u32 {
         self.failed
     }
 
-    /// Whether one of them may still come to its end in the registry: its answer was lost, or a gateway gave up on it.
-    pub(crate) fn left_open(&self) -> bool {
-        self.left_open
+    /// Whether the registry may still complete a failed attempt: its response was lost, or a gateway gave up on it.
+    pub(crate) fn may_still_complete(&self) -> bool {
+        self.may_still_complete
     }
 
-    /// Awaits one try. `None` after the back-off, if another try is to follow.
+    /// Awaits one attempt. Returns `None` after the back-off if another attempt follows.
     pub(crate) async fn outcome_of(
         &mut self,
         sending: impl Future<Output = Result<Response, Error>>,
     ) -> Option<Result<Response, Error>> {
-        let outcome = match self.unless_stopped(std::pin::pin!(sending)).await {
+        let outcome = match self.unless_cancelled(std::pin::pin!(sending)).await {
             Ok(outcome) => outcome,
             Err(reason) => return Some(Err(self.request.stopped(reason))),
         };
         match &outcome {
-            // It was not sent.
+            // The request was not sent.
             Err(Error { kind: ErrorKind::PreconditionStale, .. }) => return Some(outcome),
             Err(error) if error.is_given_up() => return self.given_up(outcome),
-            Ok(response) => self.left_open |= matches!(response.status, 408 | 502 | 504),
-            Err(error) => self.left_open |= error.is_lost_answer(),
+            Ok(response) => self.may_still_complete |= matches!(response.status, 408 | 502 | 504),
+            Err(error) => self.may_still_complete |= error.is_response_lost(),
         }
         self.failed += 1;
-        let Some(wait) = self.wait_before_another(&outcome) else {
+        let Some(wait) = self.wait_before_retry(&outcome) else {
             return Some(outcome.map_err(Error::into_permanent));
         };
         match self.back_off(&wait).await {
@@ -149,31 +158,31 @@ impl<'a> Attempts<'a> {
                 self.last = Some(self.error_of(outcome));
                 None
             }
-            // The reason of the failure tells more than that the run was stopped before another try.
+            // The failure is more informative than the cancellation before the next attempt.
             Err(Interrupted::Stopped(_)) => Some(outcome.map_err(Error::into_permanent)),
             Err(Interrupted::GroupFailed) => Some(Err(self.error_of(outcome).given_up(self.failed))),
         }
     }
 
-    /// Awaits one try, unless the run is stopped: a read is then given up, and a write soon after, as what becomes of it
-    /// should be known.
-    async fn unless_stopped(
+    /// Awaits one attempt, unless the run is cancelled. A read is then given up immediately, and a write after a grace
+    /// period, because its outcome should be known.
+    async fn unless_cancelled(
         &self,
         sending: impl Future<Output = Result<Response, Error>>,
     ) -> Result<Result<Response, Error>, StopReason> {
-        let stop = self.transport.cancel_token();
-        if !self.stops {
+        let cancel_token = self.transport.cancel_token();
+        if !self.is_cancellable {
             return Ok(sending.await);
         }
         if self.request.can_be_given_up() {
-            return stop.run_until_cancelled(sending).await;
+            return cancel_token.run_until_cancelled(sending).await;
         }
-        let given_up = || Err(self.request.transport("given up, as the run is to end".into(), false, false));
-        Ok(stop.run_until_cancelled_with_grace(sending).await.unwrap_or_else(|_| given_up()))
+        let given_up = || Err(self.request.transport("given up, because the run was cancelled".into(), false, false));
+        Ok(cancel_token.run_until_cancelled_with_grace(sending).await.unwrap_or_else(|_| given_up()))
     }
 
-    /// What follows a try that was given up because a job had failed. Where that was another job, which gave up on
-    /// something that this one shares with it, such as a token, the request is sent again.
+    /// Handles an attempt that was given up because a job had failed. If another job gave up on something that it
+    /// shares with this one, such as a token, the request is sent again.
     fn given_up(&mut self, outcome: Result<Response, Error>) -> Option<Result<Response, Error>> {
         if !RetryGroup::has_failed() {
             return None;
@@ -183,29 +192,30 @@ impl<'a> Attempts<'a> {
         Some(last.map_or(outcome, |last| Err(last.given_up(self.failed))))
     }
 
-    /// Decides whether the request is sent again, and when.
-    fn wait_before_another(&self, outcome: &Result<Response, Error>) -> Option<Wait> {
-        let (asked, for_all, why) = match outcome {
+    /// Decides whether the request is retried, and when.
+    fn wait_before_retry(&self, outcome: &Result<Response, Error>) -> Option<Wait> {
+        let (requested, pauses_host, error) = match outcome {
             Ok(response) if retry::is_transient(response.status) => {
-                let asked = retry::asked_wait(response.header("retry-after"), &response.body, SystemTime::now());
-                (asked, retry::is_for_all(response.status), response.error(&self.request.subject))
+                let requested =
+                    retry::requested_wait(response.header("retry-after"), &response.body, SystemTime::now());
+                (requested, retry::pauses_host(response.status), response.error(&self.request.subject))
             }
             Ok(response) if self.refers_to_new && response.error_response().is_unknown_content() => {
                 (None, false, response.error(&self.request.subject))
             }
-            // A host that takes no connection takes none from other requests either.
+            // A host that refuses this connection refuses those of other requests as well.
             Err(error) if error.is_transient() => (None, error.is_unsent(), error.clone()),
             _ => return None,
         };
         let policy = self.transport.retry();
-        let time = policy.wait(self.failed, asked, fastrand::f64())?;
-        Some(Wait { time, for_all, why: why.to_string(), tries: (self.failed, policy.retries) })
+        let time = policy.wait(self.failed, requested, fastrand::f64())?;
+        Some(Wait { time, pauses_host, reason: error.to_string(), attempts: (self.failed, policy.retries) })
     }
 
-    /// Waits before another try, and reports it, as the wait may be long.
+    /// Waits before a retry, and reports the wait, as it may be long.
     async fn back_off(&self, wait: &Wait) -> Result<(), Interrupted> {
         match &self.host {
-            Some((registry, pause)) if wait.for_all => {
+            Some((registry, pause)) if wait.pauses_host => {
                 if pause.begin(wait.time) {
                     self.transport.emit(|| wait.event(Some(registry)));
                 }
@@ -218,7 +228,7 @@ impl<'a> Attempts<'a> {
         }
     }
 
-    /// The error that a failed try ended in.
+    /// Returns the error of a failed attempt.
     fn error_of(&self, outcome: Result<Response, Error>) -> Error {
         outcome.map_or_else(|error| error, |response| response.error(&self.request.subject))
     }

@@ -1,4 +1,4 @@
-//! The warning before credentials are sent without TLS.
+//! Warns before credentials are sent without TLS.
 
 use std::collections::HashSet;
 use std::sync::{Mutex, PoisonError};
@@ -8,12 +8,12 @@ use url::Url;
 use super::addresses::is_loopback;
 use super::redact::host_of;
 
-/// The hosts that the user has been warned of.
+/// The hosts that the user has been warned about.
 #[derive(Default)]
 pub(crate) struct CleartextWarnings(Mutex<HashSet<String>>);
 
 impl CleartextWarnings {
-    /// Returns the host of a URL if what is sent to it can be read on its way, and the user has not been warned of it.
+    /// Returns the host of a URL if data sent to it can be read in transit and the user has not been warned about it.
     pub(crate) fn first_exposure(&self, url: &Url) -> Option<String> {
         if !is_exposed(url) {
             return None;
@@ -23,7 +23,7 @@ impl CleartextWarnings {
     }
 }
 
-/// Whether what is sent to a URL can be read on its way: without TLS, unless it stays on this machine.
+/// Whether data sent to a URL can be read in transit: without TLS, unless it stays on this machine.
 fn is_exposed(url: &Url) -> bool {
     url.scheme() != "https" && !is_loopback(url)
 }
@@ -33,7 +33,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_stays_on_this_machine_is_not_exposed() {
+    fn data_is_exposed_without_tls_unless_it_stays_on_this_machine() {
         for (url, exposed) in [
             ("https://r.io/", false),
             ("http://r.io/", true),

@@ -13,11 +13,11 @@ use super::proxies::{Proxies, Route};
 use super::redact::host_of;
 use super::tls::{NoIdentity, Tls, TlsMode};
 
-/// The connections of a run: one pool for each way to prove a host's identity.
+/// The connections of a run, with one pool per [`Profile`].
 pub(crate) struct Connections {
     tls: Tls,
     proxies: Proxies,
-    /// How long a server may send nothing.
+    /// How long a server may send no data.
     idle_timeout: Duration,
     pools: Mutex<Pools>,
 }
@@ -30,56 +30,56 @@ struct Pools {
     no_identities: HashMap<String, NoIdentity>,
 }
 
-/// What has to be alike for two hosts to share a pool.
+/// The properties that two hosts must have in common to share a pool.
 #[derive(Clone, PartialEq, Eq, Hash)]
 struct Profile {
-    /// A registry has a pool of its own, which takes the connections that were opened for it beforehand.
+    /// The origin of a registry, which has its own pool, so that it can use the connections opened ahead for it.
     origin: Option<String>,
     route: Route,
-    /// Without TLS nothing is loaded.
+    /// Whether the host uses TLS. Without it, no certificate is loaded.
     tls: bool,
-    /// The host to take any certificate from.
+    /// The host whose certificate is not checked.
     unchecked: Option<String>,
-    /// Folders of certificates that are there for the host.
+    /// The existing certificate folders of the host.
     folders: Vec<PathBuf>,
-    /// For a host that a registry points to: what its name may resolve to.
+    /// Restricts what the name of a host that a registry points to may resolve to.
     guard: Option<Guard>,
 }
 
 impl Pools {
     fn no_identity(&mut self, profile: &Profile) -> NoIdentity {
-        let of = |origin: &String| self.no_identities.entry(origin.clone()).or_default().clone();
-        profile.origin.as_ref().map(of).unwrap_or_default()
+        let tracker = |origin: &String| self.no_identities.entry(origin.clone()).or_default().clone();
+        profile.origin.as_ref().map(tracker).unwrap_or_default()
     }
 }
 
 impl Connections {
-    /// No file is read and no connection opened before the first request.
+    /// Creates the pools. Reads no file and opens no connection before the first request.
     pub(crate) fn new(tls: Tls, idle_timeout: Duration) -> Self {
         Self { tls, proxies: Proxies::from_env(), idle_timeout, pools: Mutex::default() }
     }
 
-    /// The client for a URL of the registry at `api`, or one that this registry points to.
+    /// Returns the client for a URL of the registry at `api`, or for a URL that this registry points to.
     ///
     /// # Errors
-    /// A file of certificates cannot be read, or a variable does not name a proxy.
+    /// A certificate file cannot be read, or an environment variable does not name a proxy.
     pub(crate) fn client(&self, url: &Url, api: &Url) -> Result<reqwest::Client, String> {
         let mut pools = self.pools.lock().unwrap_or_else(PoisonError::into_inner);
         let origin = [url, api].map(|url| url.origin().ascii_serialization()).join(" of ");
         let profile = pools.profiles.entry(origin).or_insert_with(|| self.profile(url, api)).clone()?;
-        let spare = profile.origin.as_ref().map(|origin| pools.spare.entry(origin.clone()).or_default().takes());
+        let spare = profile.origin.as_ref().map(|origin| pools.spare.entry(origin.clone()).or_default().consumer());
         let no_identity = pools.no_identity(&profile);
         pools.clients.entry(profile.clone()).or_insert_with(|| self.build(&profile, no_identity, spare)).clone()
     }
 
-    /// Says why a request failed, with what only its connection shows: the proxy on its way, and whether the server
-    /// asked for a client certificate.
+    /// Classifies the failure of a request, and adds what only its connection knows: the proxy, and whether the server
+    /// requested a client certificate.
     pub(crate) fn failure(&self, url: &Url, error: &reqwest::Error) -> Failure {
-        let mut failure = Failure::of(error);
+        let mut failure = Failure::from_reqwest(error);
         let pools = self.pools.lock().unwrap_or_else(PoisonError::into_inner);
         let no_identity = pools.no_identities.get(&url.origin().ascii_serialization());
-        if no_identity.is_some_and(NoIdentity::was_asked_for) {
-            failure = failure.without_identity(error);
+        if no_identity.is_some_and(NoIdentity::was_requested) {
+            failure = failure.for_lack_of_identity(error);
         }
         match self.proxies.route(url) {
             Ok(Route::Through(proxy)) if error.is_connect() => failure.through(&host_of(&proxy)),
@@ -87,35 +87,42 @@ impl Connections {
         }
     }
 
-    /// Opens connections to a registry before the requests that will need them; gives up on any that fails.
+    /// Opens connections to a registry ahead of the requests that will need them. Ignores failures.
     pub(crate) fn preconnect(&self, url: &Url, count: usize) {
-        let opened = {
+        let client = {
             let mut pools = self.pools.lock().unwrap_or_else(PoisonError::into_inner);
             let Ok(profile) = self.profile(url, url) else { return };
             let origin = profile.origin.clone().unwrap_or_default();
-            let opens = pools.spare.entry(origin).or_default().opens();
-            self.build(&profile, pools.no_identity(&profile), Some(opens))
+            let producer = pools.spare.entry(origin).or_default().producer();
+            self.build(&profile, pools.no_identity(&profile), Some(producer))
         };
-        let Ok(client) = opened else { return };
+        let Ok(client) = client else { return };
         let url = url.clone();
         tokio::spawn(async move {
-            // Its connector fails each request once it has connected: nothing is sent.
+            // The connector fails each request after connecting, so no request is sent.
             futures_util::future::join_all((0..count).map(|_| client.get(url.clone()).send())).await
         });
     }
 
     fn profile(&self, url: &Url, api: &Url) -> Result<Profile, String> {
-        let own = url.origin() == api.origin();
+        let is_registry = url.origin() == api.origin();
         let tls = url.scheme() == "https";
         let folders = if tls { self.folders(url) } else { Vec::new() };
-        let origin = own.then(|| url.origin().ascii_serialization());
-        let is_unchecked = tls && own && self.tls.insecure.contains_api(url);
+        let origin = is_registry.then(|| url.origin().ascii_serialization());
+        let is_unchecked = tls && is_registry && self.tls.insecure.contains_api(url);
         let unchecked = url.host_str().filter(|_| is_unchecked).map(|host| host.trim_matches(['[', ']']).to_owned());
-        Ok(Profile { origin, route: self.proxies.route(url)?, tls, unchecked, folders, guard: Guard::of(url, api) })
+        Ok(Profile {
+            origin,
+            route: self.proxies.route(url)?,
+            tls,
+            unchecked,
+            folders,
+            guard: Guard::for_url(url, api),
+        })
     }
 
     fn folders(&self, url: &Url) -> Vec<PathBuf> {
-        // A host is the name of a folder here, never a path.
+        // The host must be a plain folder name, never a path.
         let Some(host) = url.host_str().filter(|host| !host.starts_with('.') && !host.contains('/')) else {
             return Vec::new();
         };
@@ -133,7 +140,7 @@ impl Connections {
         no_identity: NoIdentity,
         preconnect: Option<Preconnect>,
     ) -> Result<reqwest::Client, String> {
-        // The pool's TLS is that of the connection to the proxy as well.
+        // The pool's TLS configuration also applies to the connection to the proxy.
         let has_tls_proxy = matches!(&profile.route, Route::Through(proxy) if proxy.scheme() == "https");
         let mode = match &profile.unchecked {
             _ if !profile.tls && !has_tls_proxy => TlsMode::Without,
@@ -146,12 +153,12 @@ impl Connections {
             Some(preconnect) => builder.connector_layer(preconnect),
             None => builder,
         };
-        builder.build().map_err(|error| Failure::of(&error).reason)
+        builder.build().map_err(|error| Failure::from_reqwest(&error).reason)
     }
 }
 
 fn builder(profile: &Profile, idle_timeout: Duration) -> Result<reqwest::ClientBuilder, String> {
-    // Digests are those of bytes that are not encoded; without this header any coding may come (RFC 9110, section 12.5.3).
+    // Digests cover the unencoded bytes; without this header the server may use any coding (RFC 9110, section 12.5.3).
     let headers = HeaderMap::from_iter([(ACCEPT_ENCODING, HeaderValue::from_static("identity"))]);
     let builder = reqwest::Client::builder()
         .default_headers(headers)
@@ -164,8 +171,8 @@ fn builder(profile: &Profile, idle_timeout: Duration) -> Result<reqwest::ClientB
         Route::Direct => builder.no_proxy(),
         Route::System => builder,
         Route::Through(proxy) => {
-            // Not the error's own words, which may show the password in the URL.
-            let unusable = |_| format!("the proxy {} cannot be used", host_of(proxy));
+            // The error's own text may show the password in the URL.
+            let unusable = |_| format!("cannot use the proxy {}", host_of(proxy));
             builder.proxy(reqwest::Proxy::all(proxy.clone()).map_err(unusable)?)
         }
     };
@@ -180,7 +187,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_folder_of_a_host_is_only_for_that_host() {
+    fn certificate_folders_match_host_and_port_exactly() {
         let certs = tempfile::tempdir().unwrap();
         for name in ["r.io", "r.io:5000", "s.io:443", "..x"] {
             std::fs::create_dir(certs.path().join(name)).unwrap();
@@ -197,8 +204,8 @@ mod tests {
             ("https://..x/", None),
         ] {
             let Ok(url) = url.parse() else { continue };
-            let found = connections.folders(&url);
-            assert_eq!(found, folder.map(|name| certs.path().join(name)).into_iter().collect::<Vec<_>>(), "{url}");
+            let folders = connections.folders(&url);
+            assert_eq!(folders, folder.map(|name| certs.path().join(name)).into_iter().collect::<Vec<_>>(), "{url}");
         }
     }
 }

@@ -1,4 +1,4 @@
-//! Puts one request on the wire, at one URL, and waits for the beginning of its answer.
+//! Sends one request to one URL, and waits for the beginning of the response.
 
 use std::sync::PoisonError;
 use std::time::Instant;
@@ -12,25 +12,25 @@ use super::handle::Transport;
 use super::idle::Progress;
 use super::redact::{Secret, redacted};
 use super::request::{Content, Service, WireRequest};
-use super::response::silent;
+use super::response::idle_message;
 use crate::event::Event;
 use crate::image::one_line;
 use crate::registry::error::Error;
 
-/// Why a request was not sent, or not answered.
-pub(crate) struct NotSent {
+/// Why a request was not sent or got no response.
+pub(crate) struct DispatchError {
     pub(crate) failure: Failure,
-    /// No part of it went out.
+    /// Whether no part of the request was sent.
     pub(crate) unsent: bool,
 }
 
-impl<T: Into<String>> From<T> for NotSent {
+impl<T: Into<String>> From<T> for DispatchError {
     fn from(reason: T) -> Self {
-        Self { failure: Failure::lasting(reason.into()), unsent: true }
+        Self { failure: Failure::permanent(reason.into()), unsent: true }
     }
 }
 
-impl NotSent {
+impl DispatchError {
     pub(crate) fn into_error(self, request: &WireRequest) -> Error {
         let Failure { reason, fault, is_transient, .. } = self.failure;
         request.transport(reason, is_transient, self.unsent).with_fault(fault)
@@ -38,7 +38,7 @@ impl NotSent {
 }
 
 impl Transport {
-    /// Sends a request to a URL, and reports how it went. `api` is the registry on whose behalf it is sent.
+    /// Sends a request to a URL, and reports the outcome. `api` is the registry on whose behalf it is sent.
     pub(crate) async fn dispatch(
         &self,
         request: &WireRequest,
@@ -46,15 +46,15 @@ impl Transport {
         url: &Url,
         authorization: Option<&Secret>,
         attempt: u32,
-    ) -> Result<reqwest::Response, NotSent> {
+    ) -> Result<reqwest::Response, DispatchError> {
         let client = self.connections().client(url, api)?;
         let mut headers = self.headers(request, authorization)?;
-        let is_secret = match request.service {
+        let carries_secret = match request.service {
             Service::Registry => authorization.is_some() && url.origin() == api.origin(),
-            // A form holds an identity token.
+            // The form contains an identity token.
             Service::Token => authorization.is_some() || request.content.is_some(),
         };
-        if is_secret {
+        if carries_secret {
             self.warn_of_cleartext(url);
         }
         let progress = Progress::new();
@@ -68,19 +68,19 @@ impl Transport {
         let started = Instant::now();
         let result = progress.within(self.idle_timeout(), builder.send()).await;
         let Some(result) = result else {
-            let reason = silent(self.idle_timeout());
-            self.emit(|| unanswered_event(&request.method, url, reason.clone(), attempt));
-            return Err(NotSent { failure: Failure::silent(reason), unsent: false });
+            let reason = idle_message(self.idle_timeout());
+            self.emit(|| idle_timeout_event(&request.method, url, reason.clone(), attempt));
+            return Err(DispatchError { failure: Failure::idle_timeout(reason), unsent: false });
         };
         self.emit(|| request_event(&request.method, url, length, &result, started, attempt));
         result.map_err(|error| {
             let failure = self.connections().failure(url, &error);
-            NotSent { failure, unsent: error.is_connect() || error.is_builder() }
+            DispatchError { failure, unsent: error.is_connect() || error.is_builder() }
         })
     }
 
-    /// The headers of a request, except those of its body.
-    fn headers(&self, request: &WireRequest, authorization: Option<&Secret>) -> Result<HeaderMap, NotSent> {
+    /// Returns the headers of a request, except those of its body.
+    fn headers(&self, request: &WireRequest, authorization: Option<&Secret>) -> Result<HeaderMap, DispatchError> {
         let mut headers = HeaderMap::new();
         if let Some(accept) = request.accept {
             headers.insert(ACCEPT, HeaderValue::from_static(accept));
@@ -88,22 +88,26 @@ impl Transport {
         if let Some(authorization) = authorization {
             self.secrets().add_authorization(authorization);
             let value = secret_value(authorization);
-            headers.insert(AUTHORIZATION, value.ok_or("the credentials have characters that cannot be sent")?);
+            headers
+                .insert(AUTHORIZATION, value.ok_or("the credentials contain characters that a header cannot contain")?);
         }
         Ok(headers)
     }
 }
 
-/// The body of a request and its length in bytes. Adds the headers that describe it.
+/// Returns the body of a request and its length in bytes. Adds the headers that describe the body.
 fn body(
     request: &WireRequest,
     headers: &mut HeaderMap,
     progress: &Progress,
-) -> Result<(Option<reqwest::Body>, Option<u64>), NotSent> {
+) -> Result<(Option<reqwest::Body>, Option<u64>), DispatchError> {
     match &request.content {
         Some(Content::Bytes(media_type, body)) => {
             let value = HeaderValue::from_str(media_type);
-            headers.insert(CONTENT_TYPE, value.map_err(|_| "the media type has characters that cannot be sent")?);
+            headers.insert(
+                CONTENT_TYPE,
+                value.map_err(|_| "the media type contains characters that a header cannot contain")?,
+            );
             headers.insert(CONTENT_LENGTH, body.len().into());
             Ok((Some(body.clone().into()), Some(body.len() as u64)))
         }
@@ -111,9 +115,9 @@ fn body(
             let stream = stream.lock().unwrap_or_else(PoisonError::into_inner).take();
             headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/octet-stream"));
             headers.insert(CONTENT_LENGTH, (*length).into());
-            Ok((Some(progress.body(stream.ok_or("the blob was sent already")?)), Some(*length)))
+            Ok((Some(progress.body(stream.ok_or("the blob was already sent")?)), Some(*length)))
         }
-        // Some registries and proxies answer 411 to a POST that does not say that it is empty.
+        // Some registries and proxies respond 411 to an empty POST without `Content-Length`.
         None if request.method == Method::POST => {
             headers.insert(CONTENT_LENGTH, HeaderValue::from_static("0"));
             Ok((None, None))
@@ -122,14 +126,14 @@ fn body(
     }
 }
 
-/// A header value that no `Debug` shows and HTTP/2 does not index.
+/// Creates a header value that `Debug` does not show and HTTP/2 does not index.
 fn secret_value(secret: &Secret) -> Option<HeaderValue> {
     let mut value = HeaderValue::from_str(secret.reveal()).ok()?;
     value.set_sensitive(true);
     Some(value)
 }
 
-/// The event of a request: bytes sent and bytes announced, and the time until the answer began.
+/// Returns the event for a request: bytes sent, bytes announced, and the time until the response began.
 pub(crate) fn request_event(
     method: &Method,
     url: &Url,
@@ -144,14 +148,14 @@ pub(crate) fn request_event(
             let length = one_line(length.unwrap_or("?"));
             format!("{} {:?}, {length} bytes", response.status().as_u16(), response.version())
         }
-        Err(error) => Failure::of(error).reason,
+        Err(error) => Failure::from_reqwest(error).reason,
     };
     let (method, url, elapsed) = (method.to_string(), redacted(url), Some(started.elapsed()));
     Event::Request { method, url, sent, outcome, elapsed, attempt }
 }
 
-/// The event of a request to which a server sent nothing within the idle timeout.
-fn unanswered_event(method: &Method, url: &Url, outcome: String, attempt: u32) -> Event {
+/// Returns the event for a request that got no response within the idle timeout.
+fn idle_timeout_event(method: &Method, url: &Url, outcome: String, attempt: u32) -> Event {
     let (method, url) = (method.to_string(), redacted(url));
     Event::Request { method, url, sent: None, outcome, elapsed: None, attempt }
 }
@@ -161,7 +165,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_secret_header_does_not_show() {
+    fn debug_does_not_show_a_secret_header() {
         assert_eq!(format!("{:?}", secret_value(&Secret::new("Bearer x")).unwrap()), "Sensitive");
         assert!(secret_value(&Secret::new("Bearer x\ny")).is_none());
     }

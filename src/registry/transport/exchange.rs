@@ -1,10 +1,10 @@
-//! One request with its redirects, and its answer: which host gets which header.
+//! Sends one request, follows its redirects and reads the response. Decides which host gets which header.
 
 use reqwest::header::{HeaderMap, LOCATION, WARNING};
 
 use url::{Origin, Url};
 
-use super::dispatch::NotSent;
+use super::dispatch::DispatchError;
 use super::handle::Transport;
 use super::redact::{Secret, host_of};
 use super::redirects::{MAX_REDIRECTS, is_followed, resolve_location};
@@ -14,20 +14,20 @@ use crate::event::Event;
 use crate::image::one_line;
 use crate::registry::error::{Error, TransportFault};
 
-/// The place that a request has reached on its way along redirects.
+/// The position of a request in a chain of redirects.
 pub(crate) struct Hop {
-    /// The URL that the request goes to next.
+    /// The URL that the request is sent to next.
     pub(crate) url: Url,
-    /// Every URL so far had the origin of the registry's API.
+    /// Whether every URL so far has the origin of the registry's API.
     is_same_origin: bool,
-    /// URLs that the request was sent to.
+    /// The number of URLs that the request was sent to.
     sent: usize,
-    /// A token for another origin than the registry's.
+    /// An anonymous token for an origin other than the registry's.
     anonymous: Option<(Origin, Secret)>,
 }
 
 impl Hop {
-    /// The first hop of a request to a registry.
+    /// Creates the first hop of a request to a registry.
     pub(crate) fn first(api: &Url, url: &Url) -> Self {
         Self { url: url.clone(), is_same_origin: url.origin() == api.origin(), sent: 0, anonymous: None }
     }
@@ -37,14 +37,14 @@ impl Hop {
         Self { anonymous: Some((self.url.origin(), token)), ..self }
     }
 
-    /// What the request carries here: `own` is for the registry's origin, and dropped on any change of host, port or
+    /// Returns the `Authorization` header for this hop. The registry's is dropped on any change of host, port or
     /// scheme, and never sent again after that (CVE-2020-15157).
-    fn authorization<'a>(&'a self, own: Option<&'a Secret>) -> Option<&'a Secret> {
+    fn authorization<'a>(&'a self, for_registry: Option<&'a Secret>) -> Option<&'a Secret> {
         let anonymous = self.anonymous.as_ref().filter(|(origin, _)| *origin == self.url.origin());
-        if self.is_same_origin { own } else { anonymous.map(|(_, token)| token) }
+        if self.is_same_origin { for_registry } else { anonymous.map(|(_, token)| token) }
     }
 
-    /// The host, where it is not the registry's.
+    /// Returns the host if it is not the registry's.
     fn redirect_host(&self) -> Option<String> {
         (!self.is_same_origin).then(|| host_of(&self.url))
     }
@@ -52,14 +52,14 @@ impl Hop {
 
 /// The outcome of an exchange.
 pub(crate) enum Exchange {
-    /// To its answer.
+    /// A response.
     Answered(Response),
-    /// To another origin that wants a token.
+    /// A challenge from another origin.
     Challenged(Challenged),
 }
 
-/// A request to which another origin than the registry's, to which the registry redirects, answered 401, and which can
-/// be sent there again: with [`Transport::exchange`] from [`Self::hop`] on. [`Transport::answer_of`] reads the 401.
+/// A 401 from another origin, to which the registry redirects, to a request that can be repeated. To retry with a
+/// token, call [`Transport::exchange`] with [`Self::hop`]. To read the 401, call [`Transport::read_challenged`].
 pub(crate) struct Challenged {
     pub(crate) hop: Hop,
     response: reqwest::Response,
@@ -72,7 +72,8 @@ impl Challenged {
 }
 
 impl Transport {
-    /// Sends a request from a hop on and follows redirects. `authorization` stays with the origin of the registry's API.
+    /// Sends a request, starting at a hop, and follows redirects. Only the origin of the registry's API gets
+    /// `authorization`.
     pub(crate) async fn exchange(
         &self,
         request: &WireRequest,
@@ -87,7 +88,7 @@ impl Transport {
             let is_unauthorized = !hop.is_same_origin && carried.is_none();
             let response = match self.dispatch(request, api, &hop.url, carried, attempt).await {
                 Ok(response) => response,
-                Err(not_sent) => return Err(self.no_answer(request, api, &hop, not_sent)),
+                Err(error) => return Err(self.no_response(request, api, &hop, error)),
             };
             if is_unauthorized && response.status() == 401 && request.can_be_repeated() {
                 return Ok(Exchange::Challenged(Challenged { hop, response }));
@@ -102,12 +103,16 @@ impl Transport {
         Err(request.protocol(format!("more than {MAX_REDIRECTS} redirects")))
     }
 
-    /// Reads the answer of another origin that wants a token, if no token was issued.
-    pub(crate) async fn answer_of(&self, request: &WireRequest, challenged: Challenged) -> Result<Response, Error> {
+    /// Reads the 401 of another origin, if no token was issued for it.
+    pub(crate) async fn read_challenged(
+        &self,
+        request: &WireRequest,
+        challenged: Challenged,
+    ) -> Result<Response, Error> {
         self.read_registry(request, challenged.hop, challenged.response).await
     }
 
-    /// Sends a request to one URL, follows no redirect, and reads the answer.
+    /// Sends a request to one URL and reads the response, without following redirects.
     pub(crate) async fn exchange_at(
         &self,
         request: &WireRequest,
@@ -118,22 +123,22 @@ impl Transport {
     ) -> Result<Response, Error> {
         match self.dispatch(request, api, url, authorization, attempt).await {
             Ok(response) => self.read(request, url.clone(), response, None).await,
-            Err(not_sent) => {
-                let hint = not_sent.failure.hint(url.origin() == api.origin());
-                Err(not_sent.into_error(request).with_hint(hint))
+            Err(error) => {
+                let hint = error.failure.hint(url.origin() == api.origin());
+                Err(error.into_error(request).with_hint(hint))
             }
         }
     }
 
-    fn no_answer(&self, request: &WireRequest, api: &Url, hop: &Hop, mut not_sent: NotSent) -> Error {
-        // TLS is tried first with a registry that is not named as one without TLS.
+    fn no_response(&self, request: &WireRequest, api: &Url, hop: &Hop, mut error: DispatchError) -> Error {
+        // TLS was tried first, unless the user configured the registry as plain HTTP.
         let was_tried =
-            not_sent.failure.fault == Some(TransportFault::SpeaksTls) && !self.plain_http().contains_api(api);
-        let hint = if was_tried { None } else { not_sent.failure.hint(hop.is_same_origin) };
+            error.failure.fault == Some(TransportFault::TlsRequired) && !self.plain_http().contains_api(api);
+        let hint = if was_tried { None } else { error.failure.hint(hop.is_same_origin) };
         if let Some(host) = hop.redirect_host() {
-            not_sent.failure.reason = format!("{}: {}", redirected(&host), not_sent.failure.reason);
+            error.failure.reason = format!("{}: {}", redirected(&host), error.failure.reason);
         }
-        not_sent.into_error(request).with_hint(hint)
+        error.into_error(request).with_hint(hint)
     }
 
     async fn read_registry(
@@ -167,17 +172,17 @@ impl Transport {
             is_early: request.content.is_some() && request.service == Service::Registry,
             streamed: request.streamed,
         };
-        let answer = Response::read(response, reading, redirect_host).await?;
-        // A write that succeeded has succeeded, however its body is encoded.
-        let is_needed = request.can_be_given_up() || answer.status >= 400;
-        let answer = match is_needed {
-            true => answer.decode(&request.expected, &request.subject, request.limit, self.budget())?,
-            false => answer,
+        let response = Response::read(response, reading, redirect_host).await?;
+        // The body of a successful write is not used, so its encoding does not matter.
+        let is_needed = request.can_be_given_up() || response.status >= 400;
+        let response = match is_needed {
+            true => response.decode(&request.expected, &request.subject, request.limit, self.budget())?,
+            false => response,
         };
-        answer.verify(&request.expected, &request.subject)
+        response.verify(&request.expected, &request.subject)
     }
 
-    /// Reports what a registry has to say to its users (distribution-spec, "Warnings").
+    /// Reports the warnings of a registry (distribution-spec, "Warnings").
     fn show_warnings(&self, url: &Url, response: &reqwest::Response) {
         for value in response.headers().get_all(WARNING) {
             let text = String::from_utf8_lossy(value.as_bytes());
@@ -189,8 +194,8 @@ impl Transport {
     }
 }
 
-/// The target of a redirect, if it is followed here. The upload of a blob follows its redirects itself, because it must
-/// open the source again for each URL.
+/// Returns the target of a redirect if this module follows it. Blob uploads follow their redirects themselves, because
+/// they must reopen the source for each URL.
 fn redirect_target(request: &WireRequest, response: &reqwest::Response) -> Option<String> {
     let is_followed = is_followed(&request.method, response.status().as_u16()) && request.can_be_repeated();
     let location = response.headers().get(LOCATION).filter(|_| is_followed)?;

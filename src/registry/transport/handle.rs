@@ -1,4 +1,4 @@
-//! What all requests of a run share.
+//! The state that all requests of a run share.
 
 use std::collections::HashSet;
 use std::sync::{Mutex, PoisonError};
@@ -18,19 +18,19 @@ use crate::event::{Event, Events, Level};
 use crate::image::visible;
 use crate::memory::Budget;
 
-/// How to reach hosts.
+/// The configuration of a [`Transport`].
 pub(crate) struct TransportConfig {
     /// Registries to reach over HTTP without TLS.
     pub(crate) plain_http: Hosts,
     pub(crate) tls: Tls,
     pub(crate) retry: RetryPolicy,
-    /// How long a server may send nothing.
+    /// How long a server may send no data.
     pub(crate) idle_timeout: Duration,
     pub(crate) cancel_token: CancelToken,
     pub(crate) events: Events,
 }
 
-/// Sends requests, one at a time or again where that may help. It knows of credentials only that they are secret.
+/// Sends requests, with retries. Does not interpret credentials, but keeps them out of messages.
 pub(crate) struct Transport {
     connections: Connections,
     plain_http: Hosts,
@@ -42,15 +42,15 @@ pub(crate) struct Transport {
     traffic: TrafficCount,
     events: Events,
     cleartext: CleartextWarnings,
-    /// Warnings that were given, and are not given again.
+    /// Warnings that were reported, and are not repeated.
     warned: Mutex<HashSet<String>>,
 }
 
-/// Different warnings that are reported, each once.
+/// The maximum number of different warnings that are reported.
 const MAX_WARNINGS: usize = 100;
 
 impl Transport {
-    /// Creates a transport. No file is read and no connection opened before the first request.
+    /// Creates a transport. Reads no file and opens no connection before the first request.
     pub(crate) fn new(config: TransportConfig) -> Self {
         let TransportConfig { plain_http, tls, retry, idle_timeout, cancel_token, events } = config;
         Self {
@@ -80,22 +80,22 @@ impl Transport {
         self.retry
     }
 
-    /// How long a server may send nothing.
+    /// How long a server may send no data.
     pub(crate) fn idle_timeout(&self) -> Duration {
         self.idle_timeout
     }
 
-    /// Ends the run early.
+    /// Returns the token that cancels the run.
     pub(crate) fn cancel_token(&self) -> &CancelToken {
         &self.cancel_token
     }
 
-    /// The memory for what the run reads.
+    /// Returns the memory budget for the data that the run reads.
     pub(crate) fn budget(&self) -> &Budget {
         &self.budget
     }
 
-    /// The passwords and tokens that were sent so far.
+    /// Returns the passwords and tokens that were sent so far.
     pub(crate) fn secrets(&self) -> &Secrets {
         &self.secrets
     }
@@ -108,7 +108,7 @@ impl Transport {
         &self.events
     }
 
-    /// Reports an event, without secrets and control characters.
+    /// Reports an event, with secrets and control characters removed.
     pub(crate) fn emit(&self, event: impl FnOnce() -> Event) {
         if !self.events.is_listening() {
             return;
@@ -117,16 +117,16 @@ impl Transport {
         if !self.events.wants(event.level()) {
             return;
         }
-        // A warning is the program's own text, in which a short password may be a word like any other.
-        let is_own = event.level() == Level::Warning;
-        let scrub = |text: &str| match is_own {
+        // A warning is the program's own text, where a short password may be an ordinary word.
+        let is_own_text = event.level() == Level::Warning;
+        let scrub = |text: &str| match is_own_text {
             true => visible(&self.secrets.scrub(text)),
             false => visible(&self.secrets.scrub_foreign(text)),
         };
         self.events.emit(&event.map_texts(scrub));
     }
 
-    /// Reports a warning once: a registry may give the same one with every answer.
+    /// Reports a warning only once, as a registry may repeat it with every response.
     pub(crate) fn emit_once(&self, event: Event) {
         let is_new = {
             let mut warned = self.warned.lock().unwrap_or_else(PoisonError::into_inner);
@@ -137,7 +137,7 @@ impl Transport {
         }
     }
 
-    /// Warns, once for a host, that credentials are about to be sent to it where others can read them.
+    /// Warns, once per host, that credentials are about to be sent to it without encryption.
     pub(crate) fn warn_of_cleartext(&self, url: &Url) {
         if let Some(host) = self.cleartext.first_exposure(url) {
             self.emit(|| Event::CleartextCredentials { host });

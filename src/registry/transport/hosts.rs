@@ -2,7 +2,7 @@ use std::collections::BTreeSet;
 
 use url::Url;
 
-/// The registries that a setting is for.
+/// The registries that a setting applies to.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub enum Hosts {
     /// No registry.
@@ -10,12 +10,12 @@ pub enum Hosts {
     None,
     /// Every registry.
     All,
-    /// These registries, named as references name them: `HOST[:PORT]` in lower case, `docker.io` for Docker Hub.
+    /// These registries, named as in references: `HOST[:PORT]` in lower case, `docker.io` for Docker Hub.
     Only(BTreeSet<String>),
 }
 
 impl Hosts {
-    /// Whether the setting is for a registry, which is named as references name it.
+    /// Whether the setting applies to a registry, named as in references.
     #[must_use]
     pub fn contains(&self, registry: &str) -> bool {
         match self {
@@ -25,17 +25,17 @@ impl Hosts {
         }
     }
 
-    /// Whether the setting is for the registry whose API has this URL.
+    /// Whether the setting applies to the registry whose API has this URL.
     pub(crate) fn contains_api(&self, api: &Url) -> bool {
-        let is_of = |registry: &String| api_url(api.scheme(), registry).is_ok_and(|url| url.origin() == api.origin());
+        let has_api = |registry: &String| api_url(api.scheme(), registry).is_ok_and(|url| url.origin() == api.origin());
         match self {
-            Self::Only(registries) => registries.iter().any(is_of),
+            Self::Only(registries) => registries.iter().any(has_api),
             Self::None | Self::All => *self == Self::All,
         }
     }
 }
 
-/// The URL of a registry's API.
+/// Returns the URL of a registry's API.
 pub(crate) fn api_url(scheme: &str, registry: &str) -> Result<Url, url::ParseError> {
     let host = if registry == "docker.io" { "registry-1.docker.io" } else { registry };
     format!("{scheme}://{host}/").parse()
@@ -46,7 +46,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn only_the_named_registries_are_meant() {
+    fn only_contains_exactly_the_named_registries() {
         let only = Hosts::Only(["r.io", "s.io:5000", "docker.io", "[::1]:5000"].map(str::to_owned).into());
         for (registry, api, named) in [
             ("r.io", "https://r.io/", true),

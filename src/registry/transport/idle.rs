@@ -1,5 +1,5 @@
-//! The idle timeout: how long a server may send nothing. reqwest's own limits count from the beginning of
-//! a request, and would cut off a large blob that is on its way.
+//! The idle timeout: how long a request may make no progress. reqwest's own timeouts count from the beginning of a
+//! request, and would cut off the transfer of a large blob.
 
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -12,10 +12,10 @@ use tokio::time::Instant;
 
 use crate::registry::error::Error;
 
-/// The bytes of a body that is sent. An error ends it.
+/// The bytes of a request body. An error ends the stream.
 pub(crate) type BodyStream = BoxStream<'static, Result<Bytes, Error>>;
 
-/// When something of a request last went out.
+/// The time at which a part of a request was last sent.
 #[derive(Clone)]
 pub(crate) struct Progress(Arc<Mutex<Instant>>);
 
@@ -32,23 +32,23 @@ impl Progress {
         *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Instant::now();
     }
 
-    /// A request's body, of which each piece that is asked for counts. It does not know its length: `Content-Length`
-    /// must be set.
+    /// Wraps a request's body so that each chunk that is sent counts as progress. The length of the body is unknown, so
+    /// the caller must set `Content-Length`.
     pub(crate) fn body(&self, stream: BodyStream) -> reqwest::Body {
         let progress = self.clone();
         reqwest::Body::wrap_stream(stream.inspect(move |_| progress.note()))
     }
 
-    /// Does the work, unless no byte goes out or comes in for this long.
-    pub(crate) async fn within<T>(&self, idle_timeout: Duration, work: impl Future<Output = T>) -> Option<T> {
-        let mut work = std::pin::pin!(work);
+    /// Awaits a request; `None` if it makes no progress for `idle_timeout`.
+    pub(crate) async fn within<T>(&self, idle_timeout: Duration, request: impl Future<Output = T>) -> Option<T> {
+        let mut request = std::pin::pin!(request);
         loop {
             let until = self.last() + idle_timeout;
             if until <= Instant::now() {
                 return None;
             }
-            match select(work.as_mut(), std::pin::pin!(tokio::time::sleep_until(until))).await {
-                Either::Left((done, _)) => return Some(done),
+            match select(request.as_mut(), std::pin::pin!(tokio::time::sleep_until(until))).await {
+                Either::Left((output, _)) => return Some(output),
                 Either::Right(_) => {}
             }
         }
@@ -60,7 +60,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn work_that_makes_progress_does_not_time_out() {
+    fn a_slow_request_times_out_only_without_progress() {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build().unwrap();
         let idle_timeout = Duration::from_millis(100);
         runtime.block_on(async {

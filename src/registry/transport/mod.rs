@@ -1,4 +1,4 @@
-//! One request on the wire: connections, TLS, proxies, redirects, bodies, retries.
+//! Sends single requests: connections, TLS, proxies, redirects, bodies and retries.
 
 pub(crate) mod addresses;
 pub(crate) mod attempts;

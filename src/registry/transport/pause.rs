@@ -1,22 +1,22 @@
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-/// A pause that becomes longer by this is reported again.
+/// A pause that is extended by more than this is reported again.
 const REPORT_AGAIN: Duration = Duration::from_secs(1);
 
-/// The time until which no request is sent to a host, because it asked for a wait or takes no connection.
+/// The time until which no request is sent to a host, because it requested a wait or refused a connection.
 #[derive(Default)]
 pub(crate) struct Pause(Mutex<Option<Instant>>);
 
 impl Pause {
-    /// Begins a pause, or makes it longer. Returns whether that is worth a report: no pause was under way, or a shorter
-    /// one.
+    /// Begins or extends a pause. Returns whether to report it: no pause was active, or one that was shorter by more
+    /// than [`REPORT_AGAIN`].
     pub(crate) fn begin(&self, time: Duration) -> bool {
         let now = Instant::now();
         let mut pause = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let before = pause.filter(|until| *until > now);
-        *pause = Some(before.map_or(now + time, |until| until.max(now + time)));
-        before.is_none_or(|until| until + REPORT_AGAIN < now + time)
+        let previous = pause.filter(|until| *until > now);
+        *pause = Some(previous.map_or(now + time, |until| until.max(now + time)));
+        previous.is_none_or(|until| until + REPORT_AGAIN < now + time)
     }
 
     pub(crate) fn is_over(&self) -> bool {
@@ -28,7 +28,7 @@ impl Pause {
         loop {
             let until = *self.0.lock().unwrap_or_else(PoisonError::into_inner);
             match until.and_then(|until| until.checked_duration_since(Instant::now())) {
-                Some(left) if !left.is_zero() => tokio::time::sleep(left).await,
+                Some(remaining) if !remaining.is_zero() => tokio::time::sleep(remaining).await,
                 _ => return,
             }
         }

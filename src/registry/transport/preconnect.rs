@@ -1,9 +1,9 @@
-//! Opens connections before the requests that will need them.
+//! Opens connections ahead of the requests that will need them.
 //!
-//! While the first request of a host finds out how to sign in, it is known already that each of the others will need a
-//! connection, where the host speaks HTTP/1.1. reqwest opens one only for a request; so a second client, whose pool is
-//! always empty, is given requests for which its connector connects, keeps the connection, and fails. The first
-//! client's connector takes what was spare.
+//! With HTTP/1.1, each concurrent request needs its own connection, which can be opened while the first request to a
+//! host is still signing in. reqwest opens a connection only for a request. So a second client, whose pool is always
+//! empty, gets requests for which its connector opens a connection, stores it as a spare, and fails. The first client's
+//! connector takes the spare connections.
 
 use std::any::Any;
 use std::pin::Pin;
@@ -14,17 +14,17 @@ use std::time::{Duration, Instant};
 use tower_layer::Layer;
 use tower_service::Service;
 
-/// Connections of one origin that no request has yet.
+/// Open connections to one origin that no request uses yet.
 #[derive(Clone, Default)]
 pub(crate) struct SpareConnections(Arc<Mutex<Vec<Connection>>>);
 
 struct Connection {
     opened: Instant,
-    /// Of reqwest's own type, which has no public name.
+    /// The connection, whose type in reqwest has no public name.
     connection: Box<dyn Any + Send>,
 }
 
-/// A server may close a connection on which no request comes.
+/// Older spare connections are dropped, as a server may close an idle connection.
 const MAX_AGE: Duration = Duration::from_secs(5);
 
 impl SpareConnections {
@@ -38,14 +38,14 @@ impl SpareConnections {
         spare.pop()?.connection.downcast().ok().map(|connection| *connection)
     }
 
-    /// For the client that sends requests: takes a connection that was spare, before it opens one.
-    pub(crate) fn takes(&self) -> Preconnect {
-        Preconnect { spare: self.clone(), opens: false }
+    /// Returns the layer for the client that sends requests: it takes a spare connection before it opens one.
+    pub(crate) fn consumer(&self) -> Preconnect {
+        Preconnect { spare: self.clone(), is_producer: false }
     }
 
-    /// For the client that never sends: keeps each connection that it opens.
-    pub(crate) fn opens(&self) -> Preconnect {
-        Preconnect { spare: self.clone(), opens: true }
+    /// Returns the layer for the client that sends no requests: it stores each connection that it opens.
+    pub(crate) fn producer(&self) -> Preconnect {
+        Preconnect { spare: self.clone(), is_producer: true }
     }
 }
 
@@ -53,7 +53,7 @@ impl SpareConnections {
 #[derive(Clone)]
 pub(crate) struct Preconnect {
     spare: SpareConnections,
-    opens: bool,
+    is_producer: bool,
 }
 
 #[derive(Clone)]
@@ -87,7 +87,7 @@ where
     }
 
     fn call(&mut self, destination: D) -> Self::Future {
-        if !self.preconnect.opens {
+        if !self.preconnect.is_producer {
             return match self.preconnect.spare.take() {
                 Some(connection) => Box::pin(std::future::ready(Ok(connection))),
                 None => Box::pin(self.inner.call(destination)),
@@ -96,7 +96,7 @@ where
         let (connecting, spare) = (self.inner.call(destination), self.preconnect.spare.clone());
         Box::pin(async move {
             spare.put(Box::new(connecting.await?));
-            Err("spare for another request".into())
+            Err("the connection was stored for another request".into())
         })
     }
 }

@@ -1,4 +1,4 @@
-//! Chooses the proxy for a request from the environment, as Go's net/http does, and with `ALL_PROXY` as curl does.
+//! Chooses the proxy for a request from the environment like Go's net/http, and from `ALL_PROXY` like curl.
 
 mod no_proxy;
 
@@ -8,34 +8,34 @@ use self::no_proxy::NoProxy;
 use super::addresses::is_loopback;
 use crate::image::one_line;
 
-/// How requests to a host get there.
+/// The route of requests to a host.
 #[derive(Clone, PartialEq, Eq, Hash)]
 pub(crate) enum Route {
     /// Without a proxy.
     Direct,
-    /// As the settings of macOS or Windows have it; without a proxy on Linux.
+    /// According to the system settings of macOS or Windows; without a proxy on Linux.
     System,
-    /// Through the proxy at this URL, which may hold a password.
+    /// Through the proxy at this URL, which may contain a password.
     Through(Url),
 }
 
-/// The proxies that the environment names.
+/// The proxies named in the environment.
 pub(crate) struct Proxies {
     for_http: Option<Setting>,
     for_https: Option<Setting>,
     except: NoProxy,
 }
 
-/// A variable of the environment and its value.
+/// An environment variable and its value.
 #[derive(Clone)]
 struct Setting {
     name: String,
     value: String,
 }
 
-/// The protocols of proxies.
+/// The supported schemes of proxy URLs.
 const SCHEMES: [&str; 6] = ["http", "https", "socks5", "socks5h", "socks4", "socks4a"];
-/// The port of a SOCKS proxy without one (RFC 1928, section 3).
+/// The default port of a SOCKS proxy (RFC 1928, section 3).
 const SOCKS_PORT: u16 = 1080;
 
 impl Proxies {
@@ -59,17 +59,17 @@ impl Proxies {
         }
     }
 
-    /// Chooses the route to a URL. Loopback is reached without a proxy, as with Go's programs.
+    /// Chooses the route to a URL. Loopback is reached without a proxy, as in Go programs.
     ///
     /// # Errors
-    /// `HTTP_PROXY` or `HTTPS_PROXY` does not name a proxy. An `ALL_PROXY` that does not is ignored.
+    /// `HTTP_PROXY` or `HTTPS_PROXY` does not name a proxy. An invalid `ALL_PROXY` is ignored.
     pub(crate) fn route(&self, url: &Url) -> Result<Route, String> {
         if is_loopback(url) || self.except.contains(url) {
             return Ok(Route::Direct);
         }
         match if url.scheme() == "https" { &self.for_https } else { &self.for_http } {
             Some(setting) => match setting.proxy() {
-                // Go's programs do not read it, so that a wrong one has done no harm so far.
+                // Go programs do not read ALL_PROXY, so an invalid one must stay harmless.
                 Err(_) if setting.name.eq_ignore_ascii_case("ALL_PROXY") => Ok(Route::System),
                 proxy => proxy.map(Route::Through),
             },
@@ -84,11 +84,11 @@ impl Setting {
         let parsed = if value.contains("://") { value.parse() } else { format!("http://{value}").parse() };
         let unusable = |why: &str| {
             let (scheme, rest) = value.split_once("://").unwrap_or(("http", value));
-            // What stands before the last `@` may be a password.
+            // The text before the last `@` may contain a password.
             let shown = one_line(&format!("{scheme}://{}", rest.rsplit('@').next().unwrap_or_default()));
             format!("{name} does not name a proxy: \"{shown}\" {why}")
         };
-        // GNOME's settings write `socks://`.
+        // GNOME writes `socks://`.
         let parsed: Result<Url, _> = parsed;
         let parsed = match parsed {
             Ok(url) if url.scheme() == "socks" => url.as_str().replacen("socks://", "socks5h://", 1).parse(),
@@ -104,7 +104,7 @@ impl Setting {
         if url.scheme().starts_with("socks") && url.port().is_none() {
             let _ = url.set_port(Some(SOCKS_PORT));
         }
-        // The proxy resolves names, as with Go: names of an inner network are often known to it only.
+        // The proxy resolves names, as in Go: often only the proxy can resolve the names of an internal network.
         if url.scheme() == "socks5" {
             let _ = url.set_scheme("socks5h");
         }
@@ -117,7 +117,7 @@ mod tests {
     use super::*;
 
     fn route(variables: &[(&str, &str)], url: &str) -> String {
-        let find = |name: &str| variables.iter().find(|(known, _)| *known == name).map(|(_, value)| value.to_string());
+        let find = |name: &str| variables.iter().find(|(key, _)| *key == name).map(|(_, value)| value.to_string());
         match Proxies::read(find).route(&url.parse().unwrap()) {
             Ok(Route::Direct) => "direct".into(),
             Ok(Route::System) => "system".into(),
@@ -127,7 +127,7 @@ mod tests {
     }
 
     #[test]
-    fn the_variable_for_a_url() {
+    fn the_proxy_for_a_url_comes_from_the_variable_for_its_scheme() {
         let (http, https) = ("http://r.test/v2/", "https://r.test/v2/");
         for (variables, url, expected) in [
             (&[][..], https, "system"),
@@ -157,7 +157,7 @@ mod tests {
     }
 
     #[test]
-    fn urls_of_proxies() {
+    fn proxy_urls_are_normalized_and_errors_hide_the_password() {
         for (value, expected) in [
             ("http://proxy.test:3128", "http://proxy.test:3128/"),
             ("proxy.test:3128", "http://proxy.test:3128/"),

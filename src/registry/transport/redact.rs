@@ -8,18 +8,18 @@ use crate::image::one_line;
 pub struct Secret(String);
 
 impl Secret {
-    /// Wraps a secret text.
+    /// Wraps a secret.
     #[must_use]
     pub fn new(text: impl Into<String>) -> Self {
         Self(text.into())
     }
 
-    /// Whether the text is empty.
+    /// Whether the secret is empty.
     pub(crate) fn is_empty(&self) -> bool {
         self.0.is_empty()
     }
 
-    /// The text itself, for the one header or form field that needs it.
+    /// Returns the secret itself, for the header or form field that needs it.
     pub(crate) fn reveal(&self) -> &str {
         &self.0
     }
@@ -37,10 +37,10 @@ impl fmt::Debug for Secret {
     }
 }
 
-/// What a query may show. Upload sessions and signed redirects keep secrets in others.
+/// The query parameters whose values may be shown. Upload sessions and signed redirects put secrets in others.
 const SHOWN: &[&str] = &["digest", "mount", "from", "scope", "service", "client_id", "account", "n", "last"];
 
-/// A URL for logs and messages: no user info, and in the query no values but known ones.
+/// Formats a URL for logs and messages, without user info and unknown values in the query.
 pub(crate) fn redacted(url: &url::Url) -> String {
     let mut shown = url.clone();
     let _ = shown.set_username("");
@@ -57,13 +57,13 @@ pub(crate) fn redacted(url: &url::Url) -> String {
     one_line(&if query.is_empty() { shown.to_string() } else { format!("{shown}?{query}") })
 }
 
-/// A URL's host, with its port unless that is the scheme's own, for messages.
+/// Formats a URL's host for messages, with its port unless that is the scheme's default.
 pub(crate) fn host_of(url: &url::Url) -> String {
     let host = url.host_str().unwrap_or_default();
     one_line(&url.port().map_or_else(|| host.to_owned(), |port| format!("{host}:{port}")))
 }
 
-/// What was meant as a URL, for messages.
+/// Redacts text that may not be a valid URL, for messages.
 pub(crate) fn redacted_text(text: &str) -> String {
     match text.parse() {
         Ok(url) => redacted(&url),
@@ -79,7 +79,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn nothing_secret_is_printed() {
+    fn secrets_and_urls_are_printed_without_secret_parts() {
         assert_eq!(format!("{:?}", Some(Secret::new("hunter2"))), "Some(****)");
         for (url, shown) in [
             (

@@ -1,4 +1,4 @@
-//! Where answers point to, by a redirect or as `Location`, and which of that may be followed.
+//! Resolves redirects and `Location` headers, and decides which URLs may be followed.
 
 use reqwest::Method;
 use reqwest::header::LOCATION;
@@ -8,11 +8,11 @@ use super::addresses::checked_address;
 use super::redact::{redacted, redacted_text};
 use super::response::Response;
 
-/// Redirects that are followed at most. A registry needs one, to where its blobs are.
+/// The most redirects that are followed. A registry needs one, to its blob storage.
 pub(crate) const MAX_REDIRECTS: usize = 5;
 
-/// Whether a status is a redirect that is followed. A write is repeated elsewhere only if the status requires the same
-/// method and body there (RFC 9110, sections 15.4.8 and 15.4.9).
+/// Whether a redirect with this status is followed. A write is repeated at another URL only if the status requires the
+/// same method and body there (RFC 9110, sections 15.4.8 and 15.4.9).
 pub(crate) fn is_followed(method: &Method, status: u16) -> bool {
     match status {
         307 | 308 => true,
@@ -21,17 +21,20 @@ pub(crate) fn is_followed(method: &Method, status: u16) -> bool {
     }
 }
 
-/// The URL that a registry points to, by redirect or `Location`, if it may: never from https to another scheme, nor
-/// from elsewhere to this machine or its metadata service. User info in it is dropped.
+/// Resolves a URL that a registry points to, by redirect or `Location`, and drops its user info. The URL may not lead
+/// from https to another scheme, nor from another host to this machine or its metadata service.
+///
+/// # Errors
+/// The URL may not be followed.
 pub(crate) fn resolve_location(api: &Url, base: &Url, location: &str) -> Result<Url, String> {
     let shown = || base.join(location).map_or_else(|_| redacted_text(location), |url| redacted(&url));
-    let refused = |why: &str| Err(format!("the registry points to \"{}\", which is not followed: {why}", shown()));
+    let refused = |why: &str| Err(format!("refusing to follow the registry to \"{}\": {why}", shown()));
     let Ok(mut url) = base.join(location) else { return refused("it is not a URL") };
     if !matches!(url.scheme(), "http" | "https") {
-        return refused("it is not http or https");
+        return refused("it does not use http or https");
     }
     if url.scheme() != "https" && (api.scheme() == "https" || base.scheme() == "https") {
-        return refused("it goes from https to http");
+        return refused("it downgrades from https to http");
     }
     if let Err(why) = checked_address(&url, api) {
         return refused(why);
@@ -41,14 +44,14 @@ pub(crate) fn resolve_location(api: &Url, base: &Url, location: &str) -> Result<
     Ok(url)
 }
 
-/// The URL that an answer names in `Location`, such as that of an upload session: relative to the URL that answered (RFC
-/// 9110, section 10.2.2), and without a fragment. `None` if it names none.
+/// Returns the URL in a response's `Location`, such as that of an upload session, without its fragment. A relative URL
+/// is resolved against the URL that responded (RFC 9110, section 10.2.2). Returns `None` if the header is absent.
 ///
 /// # Errors
-/// It may not be followed; see [`resolve_location`].
-pub(crate) fn location(api: &Url, answer: &Response) -> Result<Option<Url>, String> {
-    let Some(location) = answer.headers.get(LOCATION) else { return Ok(None) };
-    let mut url = resolve_location(api, &answer.url, &String::from_utf8_lossy(location.as_bytes()))?;
+/// The URL may not be followed; see [`resolve_location`].
+pub(crate) fn location(api: &Url, response: &Response) -> Result<Option<Url>, String> {
+    let Some(location) = response.headers.get(LOCATION) else { return Ok(None) };
+    let mut url = resolve_location(api, &response.url, &String::from_utf8_lossy(location.as_bytes()))?;
     url.set_fragment(None);
     Ok(Some(url))
 }
@@ -58,7 +61,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn redirects_that_are_followed() {
+    fn a_write_follows_only_redirects_that_keep_method_and_body() {
         for (method, status, followed) in [
             (Method::GET, 301, true),
             (Method::HEAD, 303, true),
@@ -74,15 +77,15 @@ mod tests {
     }
 
     #[test]
-    fn once_https_has_answered_nothing_goes_back_to_http() {
+    fn a_location_never_downgrades_from_https_to_http() {
         let (api, base) = ("http://r.io".parse().unwrap(), "https://cdn.io/x".parse().unwrap());
         assert!(resolve_location(&api, &base, "http://cdn.io/y").unwrap_err().contains("from https to http"));
-        let said = resolve_location(&api, &base, "http://u:hidden@cdn.io/y?hidden").unwrap_err();
-        assert!(!said.contains("hidden"), "{said}");
+        let error = resolve_location(&api, &base, "http://u:hidden@cdn.io/y?hidden").unwrap_err();
+        assert!(!error.contains("hidden"), "{error}");
     }
 
     #[test]
-    fn where_a_registry_may_point() {
+    fn a_location_resolves_only_to_allowed_schemes_and_hosts() {
         for (api, location, expected) in [
             ("https://r.io", "/v2/x", Some("https://r.io/v2/x")),
             ("https://r.io", "../x?y=1", Some("https://r.io/v2/x?y=1")),
@@ -98,8 +101,8 @@ mod tests {
             ("https://r.io", "https://", None),
         ] {
             let api: Url = api.parse().unwrap();
-            let pointed = resolve_location(&api, &api.join("v2/a/b").unwrap(), location).ok();
-            assert_eq!(pointed.as_ref().map(Url::as_str), expected, "{location} of {api}");
+            let resolved = resolve_location(&api, &api.join("v2/a/b").unwrap(), location).ok();
+            assert_eq!(resolved.as_ref().map(Url::as_str), expected, "{location} of {api}");
         }
     }
 }

@@ -1,4 +1,4 @@
-//! A request as it goes out.
+//! A request as it is sent.
 
 use std::sync::Mutex;
 
@@ -10,21 +10,21 @@ use super::response::{Expected, MAX_ERROR_BODY};
 use crate::image::one_line;
 use crate::registry::error::{Error, ErrorKind, StopReason};
 
-/// One request, without the credentials that it carries. Everything in it except a stream can be sent again.
+/// One request, without its credentials. All of it except a stream can be sent again.
 pub(crate) struct WireRequest {
     pub(crate) method: Method,
-    /// Path and query behind the host, or a whole URL that the registry named as `Location`.
+    /// Path and query, or a complete URL from a `Location` header.
     pub(crate) target: String,
     pub(crate) accept: Option<&'static str>,
     pub(crate) content: Option<Content>,
-    /// Bytes of the answer's body that are read at most.
+    /// The maximum number of bytes to read of the response's body.
     pub(crate) limit: u64,
-    /// What the answer's body must be.
+    /// What the response's body must match.
     pub(crate) expected: Expected,
-    /// The body of a success is left for later.
+    /// Whether the body of a successful response is left unread, to be streamed.
     pub(crate) streamed: bool,
     pub(crate) service: Service,
-    /// What errors are about.
+    /// The subject of errors.
     pub(crate) subject: String,
 }
 
@@ -33,11 +33,11 @@ pub(crate) struct WireRequest {
 pub(crate) enum Service {
     /// A registry, or a host to which it redirects.
     Registry,
-    /// A token service. Messages do not name the request, whose URL is their subject.
+    /// A token service. Messages do not name the request, as its URL is already their subject.
     Token,
 }
 
-/// What a request carries.
+/// The body of a request.
 pub(crate) enum Content {
     /// Bytes of this media type.
     Bytes(String, Bytes),
@@ -52,7 +52,7 @@ impl WireRequest {
         Self { method, target, accept: None, content: None, limit, expected, streamed: false, service, subject }
     }
 
-    /// Whether it can be sent again as it is: the stream of a blob cannot.
+    /// Whether the request can be sent again unchanged. The stream of a blob cannot.
     pub(crate) fn can_be_repeated(&self) -> bool {
         !matches!(self.content, Some(Content::Stream(..)))
     }
@@ -61,12 +61,12 @@ impl WireRequest {
         self.method == Method::GET || self.method == Method::HEAD
     }
 
-    /// Whether it can be given up at any time, as it changes no content: a read, or a request for a token.
+    /// Whether the request can be given up at any time, because it changes no content: a read or a token request.
     pub(crate) fn can_be_given_up(&self) -> bool {
         self.is_read() || self.service == Service::Token
     }
 
-    /// Method and path, for messages: upload sessions keep secrets in their queries.
+    /// Returns method and path for messages, without the query, which may contain the secret of an upload session.
     pub(crate) fn name(&self) -> String {
         if self.service == Service::Token {
             return String::new();
@@ -80,7 +80,7 @@ impl WireRequest {
         Error::new(self.subject.as_str(), ErrorKind::Stopped(reason))
     }
 
-    /// The error of a request that was not sent because another part of the job had failed.
+    /// Returns the error for a request that was not sent because another part of the job had failed.
     pub(crate) fn not_needed(&self) -> Error {
         Error::new(self.subject.as_str(), ErrorKind::NotNeeded).given_up(0)
     }
@@ -100,7 +100,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn names_of_requests() {
+    fn a_request_name_has_method_and_path_without_the_query() {
         for (target, name) in [
             ("v2/a/manifests/v1", "PUT /v2/a/manifests/v1"),
             ("/v2/a/blobs/uploads/1?_state=secret", "PUT /v2/a/blobs/uploads/1"),

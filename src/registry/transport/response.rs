@@ -14,76 +14,76 @@ use crate::image::Digest;
 use crate::memory::Budget;
 use crate::registry::error::{Error, ErrorKind, ErrorResponse, RateLimit, TransportFault};
 
-/// Tokens and error bodies larger than this are not read; bytes.
+/// The largest token response or error body that is read; bytes.
 pub(crate) const MAX_ERROR_BODY: u64 = 1 << 20;
 
-/// Bytes of a body that must come within the idle timeout, unless the body ends before: a server
-/// that sends a byte a second would never end. Two kilobytes a second, with the default of 30 s. Blobs, which are streamed,
-/// may be slower.
+/// Bytes of a body that must arrive within the idle timeout, unless the body ends first: a server that sends one byte
+/// per second would otherwise never time out. This is 2 kB/s with the default timeout of 30 s. Streamed blobs may be
+/// slower.
 const MIN_PROGRESS: usize = 64 << 10;
 
-/// A registry's answer, its body read.
+/// A response with its body.
 pub(crate) struct Response {
     /// Method and path of the request.
     pub(crate) request: String,
-    /// The URL that answered, after redirects and without a fragment. `Link` and `Location` are relative to it.
+    /// The URL that responded, after redirects and without a fragment. `Link` and `Location` are relative to it.
     pub(crate) url: Url,
     pub(crate) status: u16,
     pub(crate) version: Version,
     pub(crate) headers: HeaderMap,
     pub(crate) body: Bytes,
-    /// What messages may not show of the body.
+    /// Secrets that messages must not show when they quote the response.
     secrets: Secrets,
-    /// The body, where it is streamed.
-    pub(crate) rest: Option<reqwest::Response>,
-    /// The host that answered, where the registry redirected to another.
+    /// The response with its unread body, if the body is streamed.
+    pub(crate) unread: Option<reqwest::Response>,
+    /// The host that responded, if the registry redirected to another one.
     pub(crate) redirect_host: Option<String>,
 }
 
-/// What a body must be.
+/// What the body of a response must match.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Expected {
     pub(crate) digest: Option<Digest>,
-    /// Who named the digest.
+    /// The source of the digest, for messages.
     pub(crate) named_by: &'static str,
     pub(crate) size: Option<u64>,
-    /// A digest in the answer's header is that of its body, as with manifests.
-    pub(crate) as_header_says: bool,
+    /// Whether the body must match the digest in the header of the response, as with manifests.
+    pub(crate) verify_header_digest: bool,
 }
 
 impl Expected {
     fn is_any(&self) -> bool {
-        self.digest.is_some() || self.size.is_some() || self.as_header_says
+        self.digest.is_some() || self.size.is_some() || self.verify_header_digest
     }
 }
 
-/// How a body is read.
+/// How to read a body.
 pub(crate) struct Reading<'a> {
-    /// What errors are about.
+    /// The subject of errors.
     pub(crate) subject: &'a str,
     /// Method and path of the request.
     pub(crate) request: String,
-    /// The URL that answered.
+    /// The URL that responded.
     pub(crate) url: Url,
-    /// Bytes at most.
+    /// The maximum number of bytes.
     pub(crate) limit: u64,
-    /// How long a server may send nothing, or too little: see [`MIN_PROGRESS`].
+    /// How long a server may send no data, or too little: see [`MIN_PROGRESS`].
     pub(crate) idle_timeout: Duration,
-    /// What the body is charged to.
+    /// The memory budget that the body is charged to.
     pub(crate) budget: &'a Budget,
-    /// What messages may not show of it.
+    /// Secrets that messages must not show.
     pub(crate) secrets: &'a Secrets,
-    /// The body of a success is left for later.
+    /// Whether the body of a successful response is left unread, to be streamed.
     pub(crate) streamed: bool,
-    /// Its content matters: not in the answer to a write that says that it succeeded.
+    /// Whether the content matters. The body of a successful write does not.
     pub(crate) needed: bool,
-    /// The request has a body. An answer that refuses it may come before that was sent, and the connection close with it:
-    /// the status then says enough.
+    /// Whether the request has a body. The server may refuse it and close the connection before that body is sent; the
+    /// status of the response is then enough.
     pub(crate) is_early: bool,
 }
 
 impl Response {
-    /// Reads the body; of one that says what is wrong, its beginning.
+    /// Reads the body, unless it is streamed. Drops an error body that is too large.
     pub(crate) async fn read(
         mut response: reqwest::Response,
         reading: Reading<'_>,
@@ -94,8 +94,8 @@ impl Response {
         let secrets = reading.secrets.clone();
         if reading.streamed && status == 200 {
             let Reading { request, url, .. } = reading;
-            let (body, rest) = (Bytes::new(), Some(response));
-            return Ok(Self { request, url, status, version, headers, body, secrets, rest, redirect_host });
+            let (body, unread) = (Bytes::new(), Some(response));
+            return Ok(Self { request, url, status, version, headers, body, secrets, unread, redirect_host });
         }
         let body = match read_body(response, if status >= 400 { MAX_ERROR_BODY } else { reading.limit }, &reading).await
         {
@@ -104,14 +104,14 @@ impl Response {
             body => body?,
         };
         let Reading { request, url, .. } = reading;
-        Ok(Self { request, url, status, version, headers, body, secrets, rest: None, redirect_host })
+        Ok(Self { request, url, status, version, headers, body, secrets, unread: None, redirect_host })
     }
 
-    /// Unpacks a body that came encoded although that was not asked for. Bytes that have the expected digest stay as they
-    /// are: then the header is wrong. What is compared with digests and parsed are the unpacked bytes.
+    /// Decodes a body that is encoded although the request did not accept that. A body that already has the expected
+    /// digest stays unchanged, because its header is wrong. Digests and parsers apply to the decoded bytes.
     ///
     /// # Errors
-    /// Those of [`encoding::decoded`]. The body of an answer of 400 and above is then left out.
+    /// See [`encoding::decoded`]. With a status of 400 or above, the body is dropped instead.
     pub(crate) fn decode(
         mut self,
         expected: &Expected,
@@ -133,26 +133,26 @@ impl Response {
         Ok(self)
     }
 
-    /// Compares the body of a success with what it must be. What is not may have been cut off, or mixed up on the way:
-    /// another try may bring the right bytes.
+    /// Compares the body of a successful response with what is expected. A mismatch is transient: the body may have
+    /// been truncated or corrupted in transit, and a retry may return the right bytes.
     pub(crate) fn verify(self, expected: &Expected, subject: &str) -> Result<Self, Error> {
         if self.status >= 400 || !expected.is_any() {
             return Ok(self);
         }
         if self.status != 200 {
-            return Err(Error::protocol(subject, format!("answered with HTTP {}, which is no content", self.status)));
+            return Err(Error::protocol(subject, format!("answered with HTTP {}, expected HTTP 200", self.status)));
         }
-        let wrong = |kind| Err(Error::transient(subject, kind));
+        let mismatch = |kind| Err(Error::transient(subject, kind));
         let actual = self.body.len() as u64;
         if let Some(expected) = expected.size.filter(|size| *size != actual) {
-            return wrong(ErrorKind::Size { expected, actual });
+            return mismatch(ErrorKind::Size { expected, actual });
         }
-        let of_header = if expected.as_header_says { self.digest() } else { None };
-        let named = [(expected.digest.clone(), expected.named_by), (of_header, "registry's header")];
-        for (digest, named_by) in named {
+        let header_digest = if expected.verify_header_digest { self.digest() } else { None };
+        let expected_digests = [(expected.digest.clone(), expected.named_by), (header_digest, "registry's header")];
+        for (digest, named_by) in expected_digests {
             if let Some(expected) = digest.filter(|digest| !digest.matches(&self.body)) {
                 let actual = Digest::sha256(&self.body);
-                return wrong(ErrorKind::Digest { expected, actual, named_by });
+                return mismatch(ErrorKind::Digest { expected, actual, named_by });
             }
         }
         Ok(self)
@@ -162,12 +162,12 @@ impl Response {
         self.headers.get(name)?.to_str().ok()
     }
 
-    /// The digest that the registry names in `Docker-Content-Digest`, if it is one.
+    /// Returns the digest in `Docker-Content-Digest`, if it is valid.
     pub(crate) fn digest(&self) -> Option<Digest> {
         Digest::parse(self.header("docker-content-digest")?.trim()).ok()
     }
 
-    /// What an answer of 400 and above says.
+    /// Returns the details of an error response for messages.
     pub(crate) fn error_response(&self) -> ErrorResponse {
         let rate_limit = RateLimit::from_headers(self.header("ratelimit-limit"), self.header("ratelimit-remaining"));
         let body = String::from_utf8_lossy(&self.body);
@@ -180,33 +180,33 @@ impl Response {
         ErrorResponse { rate_limit, ..response }
     }
 
-    /// The error that an answer of 400 and above is.
+    /// Returns the error for a response with a status of 400 or above.
     pub(crate) fn error(&self, subject: &str) -> Error {
         let response = Box::new(self.error_response());
         let kind = match self.redirect_host.clone() {
             None => ErrorKind::Rejected(response),
-            // It is not the registry's answer, and signing in would not change it.
+            // The response is not from the registry, so signing in would not change it.
             Some(host) => ErrorKind::RedirectTarget { host, response },
         };
         Error::new(subject, kind)
     }
 }
 
-/// Reads a whole body, up to `limit` bytes counted as they arrive, whatever Content-Length says. Its memory is charged to
-/// the run's budget for as long as the body is kept.
+/// Reads a whole body, up to `limit` bytes counted as they arrive, regardless of `Content-Length`. Its memory is
+/// charged to the run's budget for as long as the body is kept.
 async fn read_body(mut response: reqwest::Response, limit: u64, reading: &Reading<'_>) -> Result<Bytes, Error> {
-    let broke_off = |reason: String| {
+    let interrupted = |reason: String| {
         let kind = ErrorKind::Transport { request: reading.request.clone(), reason: reason.into(), unsent: false };
         Error::transient(reading.subject, kind)
     };
     let over_limit = |error| Error::new(reading.subject, ErrorKind::from(error));
     let (mut body, mut charge) = (Vec::new(), reading.budget.open());
-    let (mut due, mut progress) = (Instant::now() + reading.idle_timeout, 0);
+    let (mut deadline, mut progress) = (Instant::now() + reading.idle_timeout, 0);
     loop {
-        let Ok(chunk) = tokio::time::timeout_at(due, response.chunk()).await else {
+        let Ok(chunk) = tokio::time::timeout_at(deadline, response.chunk()).await else {
             return Err(match progress {
-                0 => broke_off(silent(reading.idle_timeout)).with_fault(Some(TransportFault::Silent)),
-                _ => broke_off(slow(progress, reading.idle_timeout)),
+                0 => interrupted(idle_message(reading.idle_timeout)).with_fault(Some(TransportFault::IdleTimeout)),
+                _ => interrupted(slow_message(progress, reading.idle_timeout)),
             });
         };
         let chunk = match chunk {
@@ -215,7 +215,7 @@ async fn read_body(mut response: reqwest::Response, limit: u64, reading: &Readin
                 body.shrink_to_fit();
                 return charge.keep(body).map_err(over_limit);
             }
-            Err(error) => return Err(broke_off(Failure::of(&error).reason)),
+            Err(error) => return Err(interrupted(Failure::from_reqwest(&error).reason)),
         };
         if (body.len() + chunk.len()) as u64 > limit {
             return Err(Error::new(reading.subject, ErrorKind::TooLarge { limit }));
@@ -224,22 +224,22 @@ async fn read_body(mut response: reqwest::Response, limit: u64, reading: &Readin
         body.extend_from_slice(&chunk);
         progress += chunk.len();
         if progress >= MIN_PROGRESS {
-            (due, progress) = (Instant::now() + reading.idle_timeout, 0);
+            (deadline, progress) = (Instant::now() + reading.idle_timeout, 0);
         }
     }
 }
 
-/// How messages say that a server sent nothing.
-pub(crate) fn silent(idle_timeout: Duration) -> String {
-    format!("nothing came for {} s", idle_timeout.as_secs_f64())
+/// Returns the message for a server that sent no data within the idle timeout.
+pub(crate) fn idle_message(idle_timeout: Duration) -> String {
+    format!("no data received for {} s", idle_timeout.as_secs_f64())
 }
 
-/// How messages say that a server sent too little.
-fn slow(bytes: usize, idle_timeout: Duration) -> String {
-    format!("only {bytes} bytes came in {} s", idle_timeout.as_secs_f64())
+/// Returns the message for a server that sent too little data within the idle timeout.
+fn slow_message(bytes: usize, idle_timeout: Duration) -> String {
+    format!("only {bytes} bytes received in {} s", idle_timeout.as_secs_f64())
 }
 
-/// How messages name a host that the registry redirects to.
+/// Names a host that the registry redirects to, for messages.
 pub(crate) fn redirected(host: &str) -> String {
     format!("at {host}, to which the registry redirects")
 }

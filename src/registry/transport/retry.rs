@@ -1,20 +1,20 @@
-//! Which requests are sent again, and when. Pure: time and chance are passed in.
+//! Decides which requests are retried, and when. Pure: time and randomness are passed in.
 //!
-//! Everything this client sends may be repeated: reads, mounts, uploads of content that its digest names, and
-//! manifests under their digest or tag.
+//! Every request of this client may be repeated: reads, mounts, uploads of blobs under their digest, and manifests
+//! under their digest or tag.
 
 use std::time::{Duration, SystemTime};
 
-/// How often a request is sent again, and after which wait.
+/// How often a request is retried, and how long to wait before each retry.
 ///
-/// A request is sent again after an answer of 408, 429, 500, 502, 503 or 504, and where there was no answer. The first wait
-/// is a quarter of a second, and each further one twice as long, less up to a half by chance. A registry that asks for a
-/// longer wait gets it.
+/// A request is retried after a response of 408, 429, 500, 502, 503 or 504, and if no response was received. The first
+/// wait is 250 ms, and each further one twice as long; each is shortened at random by up to half. If the registry
+/// requests a longer wait, that is used.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct RetryPolicy {
-    /// The number of times that a request is sent again. Defaults to 5.
+    /// The maximum number of retries of a request. Defaults to 5.
     pub retries: u32,
-    /// The longest wait before a request is sent again, whatever a registry asks for. Defaults to 60 s.
+    /// The longest wait before a retry, regardless of what a registry requests. Defaults to 60 s.
     pub max_wait: Duration,
 }
 
@@ -24,39 +24,39 @@ impl Default for RetryPolicy {
     }
 }
 
-/// The first wait where the registry asks for none; each further one is twice as long.
-const FIRST: Duration = Duration::from_millis(250);
+/// The first wait if the registry requests none; each further one is twice as long.
+const FIRST_WAIT: Duration = Duration::from_millis(250);
 
 impl RetryPolicy {
-    /// How long to wait after the failure that is number `failed` (from 1), or none to give up. `asked` is what the
-    /// registry asks for at least; waits grow besides, with `chance` (0 to 1) taking up to half off, so that clients that
-    /// failed together do not come back together.
-    pub(crate) fn wait(&self, failed: u32, asked: Option<Duration>, chance: f64) -> Option<Duration> {
+    /// Returns the wait after failure number `failed` (from 1), or `None` to give up. `requested` is the minimum that
+    /// the registry requests. `chance` (0 to 1) shortens the growing back-off by up to half, so that clients that
+    /// failed together do not retry together.
+    pub(crate) fn wait(&self, failed: u32, requested: Option<Duration>, chance: f64) -> Option<Duration> {
         if failed > self.retries {
             return None;
         }
-        let grown = FIRST.saturating_mul(2u32.saturating_pow(failed.saturating_sub(1)));
-        let grown = grown.mul_f64(1.0 - chance.clamp(0.0, 1.0) / 2.0);
-        Some(asked.unwrap_or_default().max(grown).min(self.max_wait))
+        let backoff = FIRST_WAIT.saturating_mul(2u32.saturating_pow(failed.saturating_sub(1)));
+        let backoff = backoff.mul_f64(1.0 - chance.clamp(0.0, 1.0) / 2.0);
+        Some(requested.unwrap_or_default().max(backoff).min(self.max_wait))
     }
 }
 
-/// Whether an answer is worth another try: the server failed, or was asked for too much at once.
+/// Whether a response with this status is retried: the server failed or is overloaded.
 pub(crate) fn is_transient(status: u16) -> bool {
     matches!(status, 408 | 429 | 500 | 502 | 503 | 504)
 }
 
-/// Whether all requests to the host wait, and not only this one.
-pub(crate) fn is_for_all(status: u16) -> bool {
+/// Whether all requests to the host wait, not only this one.
+pub(crate) fn pauses_host(status: u16) -> bool {
     matches!(status, 429 | 503)
 }
 
-/// The longest wait that is read, in seconds; `max_wait` caps it.
+/// Longer requested waits are shortened to this, in seconds; `max_wait` caps them further.
 const YEAR: f64 = 365.0 * 24.0 * 3600.0;
 
-/// What a registry asks for: `Retry-After` in seconds or as a date (RFC 9110, section 10.2.3), else GHCR's words in the
-/// body, such as `retry-after: 12.5ms, allowed: 44000/minute`.
-pub(crate) fn asked_wait(header: Option<&str>, body: &[u8], now: SystemTime) -> Option<Duration> {
+/// Returns the wait that a registry requests: `Retry-After` in seconds or as a date (RFC 9110, section 10.2.3), else
+/// GHCR's text in the body, such as `retry-after: 12.5ms, allowed: 44000/minute`.
+pub(crate) fn requested_wait(header: Option<&str>, body: &[u8], now: SystemTime) -> Option<Duration> {
     if let Some(header) = header.map(str::trim) {
         if let Ok(seconds) = header.parse::<f64>() {
             return seconds_of(seconds);
@@ -70,7 +70,7 @@ pub(crate) fn asked_wait(header: Option<&str>, body: &[u8], now: SystemTime) -> 
     go_duration(after.trim_start())
 }
 
-/// A duration as Go writes it: `12.5ms`, `1m2s`.
+/// Parses a duration in Go's format: `12.5ms`, `1m2s`.
 fn go_duration(text: &str) -> Option<Duration> {
     let mut rest = text;
     let mut seconds = None;
@@ -104,7 +104,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_is_transient() {
+    fn only_timeouts_rate_limits_and_server_failures_are_transient() {
         for status in [408, 429, 500, 502, 503, 504] {
             assert!(is_transient(status), "{status}");
         }
@@ -114,18 +114,22 @@ mod tests {
         ] {
             assert!(!is_transient(status), "{status}");
         }
-        assert!(is_for_all(429) && is_for_all(503) && !is_for_all(500));
+        assert!(pauses_host(429) && pauses_host(503) && !pauses_host(500));
     }
 
     #[test]
-    fn waits_grow_and_are_capped() {
+    fn waits_double_up_to_the_maximum() {
         let policy = RetryPolicy { retries: 4, max_wait: Duration::from_secs(1) };
         let waits = |chance: f64| (1..=5).map(|n| Some(policy.wait(n, None, chance)?.as_millis())).collect::<Vec<_>>();
         assert_eq!(waits(0.0), [Some(250), Some(500), Some(1000), Some(1000), None]);
         assert_eq!(waits(1.0), [Some(125), Some(250), Some(500), Some(1000), None]);
         assert_eq!(policy.wait(1, Some(Duration::from_millis(700)), 0.9), Some(Duration::from_millis(700)));
         let short = Some(Duration::from_millis(12));
-        assert_eq!(policy.wait(1, short, 0.0), Some(Duration::from_millis(250)), "nor all tries at once");
+        assert_eq!(
+            policy.wait(1, short, 0.0),
+            Some(Duration::from_millis(250)),
+            "a shorter requested wait does not replace the back-off"
+        );
         assert_eq!(policy.wait(1, Some(Duration::from_secs(3600)), 0.0), Some(Duration::from_secs(1)), "capped");
         assert_eq!(policy.wait(2, Some(Duration::ZERO), 0.0), Some(Duration::from_millis(500)));
         assert_eq!(RetryPolicy { retries: 0, ..policy }.wait(1, None, 0.0), None);
@@ -133,7 +137,7 @@ mod tests {
     }
 
     #[test]
-    fn what_a_registry_asks_for() {
+    fn a_requested_wait_is_read_from_the_header_or_the_body() {
         let now = SystemTime::UNIX_EPOCH + Duration::from_secs(784_111_777); // Sun, 06 Nov 1994 08:49:37 GMT
         for (header, body, milliseconds) in [
             (Some("7"), "", Some(7000)),
@@ -152,15 +156,15 @@ mod tests {
             (None, "", None),
             (Some("soon"), "retry-after: 3s", Some(3000)),
         ] {
-            let found = asked_wait(header, body.as_bytes(), now).map(|wait| wait.as_millis());
-            assert_eq!(found, milliseconds, "{header:?} {body}");
+            let wait = requested_wait(header, body.as_bytes(), now).map(|wait| wait.as_millis());
+            assert_eq!(wait, milliseconds, "{header:?} {body}");
         }
-        assert!(asked_wait(Some("1e300"), b"", now).is_some());
+        assert!(requested_wait(Some("1e300"), b"", now).is_some());
     }
 
     proptest::proptest! {
         #[test]
-        fn waits_are_capped(
+        fn no_wait_exceeds_the_maximum(
             header in r"[\s\S]*|[-+]?[0-9.e]{0,9}|Sun, 06 Nov [0-9]{4} 0[0-9]:[0-9]{2}:37 GMT",
             body: Vec<u8>,
             duration in r"[\s\S]*|([0-9.]{1,9}(h|m|s|ms|us|µs|μs|ns|))*",
@@ -174,23 +178,23 @@ mod tests {
             let bodies = [body, format!("retry-after: {duration}").into(), format!("Retry-After: {number}ms").into()];
             for body in &bodies {
                 for header in [None, Some(header.as_str()), Some(&number.to_string())] {
-                    let asked = asked_wait(header, body, now);
-                    assert!(policy.wait(failed, asked, chance).unwrap() <= max_wait);
-                    assert_eq!(RetryPolicy { retries: 0, ..policy }.wait(failed.max(1), asked, chance), None);
+                    let requested = requested_wait(header, body, now);
+                    assert!(policy.wait(failed, requested, chance).unwrap() <= max_wait);
+                    assert_eq!(RetryPolicy { retries: 0, ..policy }.wait(failed.max(1), requested, chance), None);
                 }
             }
         }
 
         #[test]
-        fn what_is_asked_for_is_understood(seconds in 0u32..31_536_000) {
+        fn every_format_of_a_requested_wait_is_understood(seconds in 0u32..31_536_000) {
             let now = SystemTime::UNIX_EPOCH + Duration::from_secs(784_111_777);
-            let asked = Some(Duration::from_secs(seconds.into()));
+            let requested = Some(Duration::from_secs(seconds.into()));
             let date = httpdate::fmt_http_date(now + Duration::from_secs(seconds.into()));
             let (hours, rest) = (seconds / 3600, seconds % 3600);
             let body = format!("Retry-After: {hours}h{}m{}s, allowed", rest / 60, rest % 60);
-            assert_eq!(asked_wait(Some(&seconds.to_string()), b"", now), asked);
-            assert_eq!(asked_wait(Some(&date), b"", now), asked);
-            assert_eq!(asked_wait(None, body.as_bytes(), now), asked);
+            assert_eq!(requested_wait(Some(&seconds.to_string()), b"", now), requested);
+            assert_eq!(requested_wait(Some(&date), b"", now), requested);
+            assert_eq!(requested_wait(None, body.as_bytes(), now), requested);
         }
     }
 }

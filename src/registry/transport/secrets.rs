@@ -1,4 +1,4 @@
-//! The secrets that a run sends, so that no message shows one that a server sends back.
+//! Records the secrets that a run sends, so that messages can hide them if a server sends them back.
 
 use std::borrow::Cow;
 use std::sync::{Arc, PoisonError, RwLock};
@@ -13,15 +13,15 @@ use super::redact::Secret;
 #[derive(Clone, Default)]
 pub(crate) struct Secrets(Arc<RwLock<Vec<String>>>);
 
-/// The number of characters that identify a secret: a message that was cut off holds only its beginning.
-const BEGINNING: usize = 16;
-/// A shorter secret is not looked for in text from a server: it would be found everywhere.
-const SHORTEST: usize = 3;
-/// A shorter secret is not looked for in the program's own text, which may well hold the same word.
-const DISTINCT: usize = 8;
+/// The number of characters that identify a secret: a truncated message may contain only the beginning of one.
+const PREFIX_LENGTH: usize = 16;
+/// Shorter secrets are not hidden in text from a server: they would match everywhere.
+const MIN_LENGTH_FOREIGN: usize = 3;
+/// Shorter secrets are not hidden in the program's own text, where they may be ordinary words.
+const MIN_LENGTH_OWN: usize = 8;
 
 impl Secrets {
-    /// Takes in what goes into an `Authorization` header: a token, or user and password (RFC 7617, section 2).
+    /// Adds the secrets in an `Authorization` header: a token, or a user name and password (RFC 7617, section 2).
     pub(crate) fn add_authorization(&self, value: &Secret) {
         let value = value.reveal();
         let credentials = value.split_once(' ').map_or(value, |(_, credentials)| credentials);
@@ -33,53 +33,53 @@ impl Secrets {
         }
     }
 
-    /// Takes in a secret, in each form that a server may repeat it in: verbatim, in base64, and encoded for a URL.
+    /// Adds a secret in each form in which a server may repeat it: verbatim, in base64, and URL-encoded.
     pub(crate) fn add(&self, secret: &str) {
         let in_base64 = [BASE64_STANDARD_NO_PAD.encode(secret), BASE64_URL_SAFE_NO_PAD.encode(secret)];
         let mut forms = vec![secret.trim_end_matches('=').to_owned()];
         forms.extend(in_base64);
         forms.extend(forms.clone().iter().map(|form| form_urlencoded::byte_serialize(form.as_bytes()).collect()));
         forms.extend(forms.clone().iter().map(|form| form.replace('+', "%20")));
-        let mut known = self.0.write().unwrap_or_else(PoisonError::into_inner);
+        let mut secrets = self.0.write().unwrap_or_else(PoisonError::into_inner);
         for form in forms {
-            if form.len() >= SHORTEST && !known.contains(&form) {
-                known.push(form);
+            if form.len() >= MIN_LENGTH_FOREIGN && !secrets.contains(&form) {
+                secrets.push(form);
             }
         }
-        // One that holds another goes first.
-        known.sort_by_key(|form| std::cmp::Reverse(form.len()));
+        // Longest first, because a secret may contain another one.
+        secrets.sort_by_key(|form| std::cmp::Reverse(form.len()));
     }
 
-    /// A text from a server, with `****` in place of every secret, or of the beginning of one.
+    /// Replaces every secret, or the beginning of one, in text from a server with `****`.
     pub(crate) fn scrub_foreign<'t>(&self, text: &'t str) -> Cow<'t, str> {
-        self.scrub_longer(text, SHORTEST)
+        self.scrub_longer(text, MIN_LENGTH_FOREIGN)
     }
 
-    /// A text of the program's own, in which a short secret may be a word like any other.
+    /// Replaces secrets in the program's own text, where a short one may be an ordinary word.
     pub(crate) fn scrub<'t>(&self, text: &'t str) -> Cow<'t, str> {
-        self.scrub_longer(text, DISTINCT)
+        self.scrub_longer(text, MIN_LENGTH_OWN)
     }
 
-    fn scrub_longer<'t>(&self, text: &'t str, shortest: usize) -> Cow<'t, str> {
-        let known = self.0.read().unwrap_or_else(PoisonError::into_inner);
-        known
+    fn scrub_longer<'t>(&self, text: &'t str, min_length: usize) -> Cow<'t, str> {
+        let secrets = self.0.read().unwrap_or_else(PoisonError::into_inner);
+        secrets
             .iter()
-            .filter(|form| form.len() >= shortest)
-            .fold(Cow::Borrowed(text), |text, form| without(&text, form).map_or(text, Cow::Owned))
+            .filter(|form| form.len() >= min_length)
+            .fold(Cow::Borrowed(text), |text, form| replace_secret(&text, form).map_or(text, Cow::Owned))
     }
 }
 
-/// Replaces each occurrence of a secret, or of its beginning, by `****`. `None` if the text does not contain it.
-fn without(text: &str, secret: &str) -> Option<String> {
-    let end = secret.char_indices().map(|(at, _)| at).find(|at| *at >= BEGINNING).unwrap_or(secret.len());
+/// Replaces each occurrence of a secret, or of its beginning, with `****`. `None` if the text does not contain it.
+fn replace_secret(text: &str, secret: &str) -> Option<String> {
+    let end = secret.char_indices().map(|(at, _)| at).find(|at| *at >= PREFIX_LENGTH).unwrap_or(secret.len());
     let (beginning, rest_of_secret) = secret.split_at(end);
     let (mut before, mut after) = text.split_once(beginning)?;
     let mut out = String::with_capacity(text.len());
     loop {
         out.push_str(before);
         out.push_str("****");
-        let alike = after.chars().zip(rest_of_secret.chars()).take_while(|(one, other)| one == other);
-        after = after.get(alike.map(|(c, _)| c.len_utf8()).sum()..).unwrap_or_default();
+        let matching = after.chars().zip(rest_of_secret.chars()).take_while(|(left, right)| left == right);
+        after = after.get(matching.map(|(c, _)| c.len_utf8()).sum()..).unwrap_or_default();
         match after.split_once(beginning) {
             Some(next) => (before, after) = next,
             None => break,
@@ -100,7 +100,7 @@ mod tests {
     }
 
     #[test]
-    fn what_a_server_repeats_is_not_shown() {
+    fn secrets_that_a_server_repeats_are_hidden() {
         // ci:p@ss w+rd
         let basic = "Basic Y2k6cEBzcyB3K3Jk";
         for (text, shown) in [
@@ -109,7 +109,7 @@ mod tests {
             ("p%40ss+w%2Brd and p%40ss%20w%2Brd", "**** and ****"),
             ("cEBzcyB3K3Jk", "****"),
             ("p@ss w", "p@ss w"),
-            ("nothing", "nothing"),
+            ("no secret", "no secret"),
         ] {
             assert_eq!(scrubbed(basic, text), shown, "{text}");
         }
@@ -120,14 +120,14 @@ mod tests {
             (token[..token.len() / 2].to_owned(), "Bearer ****"),
             (token.replace('/', "%2F").replace('+', "%2B").replace('=', "%3D"), "Bearer ****"),
         ] {
-            let found = scrubbed(&token, &text);
+            let output = scrubbed(&token, &text);
             // Padding is not part of the secret.
-            assert_eq!(found.replace("****%3D%3D", "****").replace("****==", "****"), shown, "{text}");
+            assert_eq!(output.replace("****%3D%3D", "****").replace("****==", "****"), shown, "{text}");
         }
     }
 
     #[test]
-    fn a_short_password_stays_a_word_in_the_programs_own_text() {
+    fn a_short_password_is_hidden_only_in_text_from_a_server() {
         let secrets = Secrets::default();
         secrets.add("latest");
         assert_eq!(secrets.scrub("pushed r.io/app:latest"), "pushed r.io/app:latest");

@@ -1,12 +1,12 @@
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-/// What was sent so far.
+/// The number of requests sent so far.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Traffic {
-    /// Requests, including those to token services and those sent again.
+    /// All requests, including retries and those to token services.
     pub requests: usize,
-    /// Requests that were sent again.
+    /// Retries.
     pub retries: usize,
 }
 
@@ -18,7 +18,7 @@ pub(crate) struct TrafficCount {
 }
 
 impl TrafficCount {
-    /// Counts a request; `attempt` is 1 for one that is sent for the first time.
+    /// Counts a request; `attempt` is 1 for the first attempt.
     pub(crate) fn count(&self, attempt: u32) {
         self.requests.fetch_add(1, Ordering::Relaxed);
         self.retries.fetch_add(usize::from(attempt > 1), Ordering::Relaxed);

@@ -5,7 +5,7 @@ fn read(text: &str) -> Result<Vec<Spec>, SpecError> {
     from_yaml(&YamlRequest { text, file: "s.yaml", form: Some(Form::Oci), ..YamlRequest::default() })
 }
 
-/// The warnings about a text; with `strict`, the same lines are problems.
+/// Returns the warnings about a text, and checks that the same lines are problems with `strict`.
 fn warnings(text: &str) -> Vec<String> {
     let request = YamlRequest { text, file: "s.yaml", form: Some(Form::Oci), ..YamlRequest::default() };
     let specs = from_yaml(&request).unwrap_or_else(|error| panic!("{text}: {error}"));
@@ -17,7 +17,7 @@ fn warnings(text: &str) -> Vec<String> {
 }
 
 #[test]
-fn what_2_2_1_ignores_is_ignored_with_a_warning() {
+fn input_that_2_2_1_ignores_gives_a_warning() {
     let image = "image: r.io/a:1\n";
     let entry = "manifests:\n- image: r.io/b:1\n";
     for (text, expected) in [
@@ -42,7 +42,7 @@ fn what_2_2_1_ignores_is_ignored_with_a_warning() {
             format!("{image}{entry}  platform: {{version: '1809', features: [sse4]}}\n"),
             &[
                 "s.yaml:4:14: unknown key \"version\" in \"platform\" is ignored",
-                "s.yaml:4:31: unknown key \"features\" in \"platform\" is ignored; an index no longer lists features of CPUs",
+                "s.yaml:4:31: unknown key \"features\" in \"platform\" is ignored; an index no longer lists CPU features",
             ],
         ),
         (
@@ -63,7 +63,7 @@ fn what_2_2_1_ignores_is_ignored_with_a_warning() {
                 "s.yaml:3:1: unknown key \"5\" in a spec is ignored",
             ],
         ),
-        (format!("{image}tags: [a, b, a]\n{entry}"), &["s.yaml:2:14: tag \"a\" is named twice"]),
+        (format!("{image}tags: [a, b, a]\n{entry}"), &["s.yaml:2:14: tag \"a\" is given twice"]),
         (format!("{image}tags: [a, ~]\n{entry}"), &["s.yaml:2:11: an empty item of \"tags\" is dropped"]),
         (format!("{image}{entry}-\n"), &["s.yaml:4:2: an empty entry of \"manifests\" is dropped"]),
         (
@@ -84,7 +84,7 @@ fn what_2_2_1_ignores_is_ignored_with_a_warning() {
         ),
         (
             format!("{image}platforms: [linux/amd64, linux/arm64]\ntemplate: r.io/b:1\n"),
-            &["s.yaml:3:11: the template makes r.io/b:1 of linux/amd64 and of linux/arm64: it has no ARCH"],
+            &["s.yaml:3:11: the template gives r.io/b:1 for linux/amd64 and for linux/arm64: it has no ARCH"],
         ),
         (
             format!("{image}platforms: [linux/amd64]\ntemplate: r.io/b:ARCH\nmanifests:\n-\n"),
@@ -96,7 +96,7 @@ fn what_2_2_1_ignores_is_ignored_with_a_warning() {
 }
 
 #[test]
-fn a_warning_is_reported_beside_a_problem() {
+fn warnings_are_reported_together_with_problems() {
     let error = read("image: r.io/a:1\nversion: 1\nmanifests: [{imagine: r.io/b:1}]\n").unwrap_err();
     assert_eq!(error.problems.len(), 1);
     let warnings: Vec<String> = error.warnings.iter().map(ToString::to_string).collect();
@@ -121,24 +121,24 @@ fn merge_keys_and_aliases_are_read_as_in_2_2_1() {
 #[test]
 fn an_untagged_target_takes_the_first_of_its_tags_and_is_pushed_by_digest() {
     let spec = |tags: &str| read(&format!("image: r.io/a\ntags: [{tags}]\nmanifests: [{{image: r.io/a:2}}]\n"));
-    let found = &spec("b, c, b").unwrap()[0];
+    let untagged = &spec("b, c, b").unwrap()[0];
     assert_eq!(
-        (found.target.to_string(), &found.tags[..], found.by_digest),
+        (untagged.target.to_string(), &untagged.tags[..], untagged.by_digest),
         ("r.io/a:b".into(), &["c".into()][..], true)
     );
     for tags in ["", "~"] {
         let error = spec(tags).unwrap_err().to_string();
         assert!(error.contains("s.yaml:1:8: target \"r.io/a\" has no tag"), "{error}");
     }
-    let found = problems("image: r.io/a\ntags: [.b]\nmanifests: [{image: r.io/a:2}]\n");
-    assert!(found.len() == 1 && found[0].contains("invalid tag \".b\""), "{found:?}");
+    let problems = problems("image: r.io/a\ntags: [.b]\nmanifests: [{image: r.io/a:2}]\n");
+    assert!(problems.len() == 1 && problems[0].contains("invalid tag \".b\""), "{problems:?}");
     let tagged = &read("image: r.io/a:1\ntags: [b]\nmanifests: [{image: r.io/a:2}]\n").unwrap()[0];
     assert!(!tagged.by_digest);
 }
 
 fn problems(text: &str) -> Vec<String> {
     match read(text) {
-        Ok(specs) => vec![format!("good: {specs:?}")],
+        Ok(specs) => vec![format!("valid: {specs:?}")],
         Err(error) => error.to_string().lines().map(str::to_owned).collect(),
     }
 }
@@ -159,13 +159,13 @@ fn scalars_keep_their_spelling() {
     assert_eq!(platform.to_string(), "linux/386:10.0 [1 b]");
 }
 
-/// A spec in JSON, which is YAML as well.
-fn of(more: &str) -> String {
+/// Returns a spec in JSON, which is also YAML.
+fn json_spec(more: &str) -> String {
     format!(r#"{{"image": "r.io/a:1", {more}}}"#)
 }
 
 #[test]
-fn what_2_2_1_does_not_have() {
+fn keys_that_2_2_1_lacks_are_read() {
     let text = "image: r.io/a:1\ntype: oci\nappend: true\nannotations: {k: v}\nartifactType: application/vnd.x+json\n\
                 subject: r.io/a:0\nattestations: drop\nplatforms: [linux/amd64, linux/arm/v7]\n\
                 template: r.io/b:ARCHVARIANT\nmanifests: [{image: r.io/c:1, annotations: {e: 1.10}}]\n";
@@ -183,8 +183,8 @@ fn what_2_2_1_does_not_have() {
 }
 
 #[test]
-fn which_form() {
-    for (more, given, append, form) in [
+fn the_request_overrides_the_form_of_the_spec() {
+    for (more, requested, append, form) in [
         ("", None, false, Form::Docker),
         ("", None, true, Form::Target),
         (r#""type": "auto","#, None, true, Form::Auto),
@@ -192,21 +192,21 @@ fn which_form() {
         (r#""type": "oci","#, Some(Form::Docker), false, Form::Docker),
         (r#""type": null,"#, None, false, Form::Docker),
     ] {
-        let text = of(&format!(r#"{more} "manifests": [{{"image": "r.io/a:2"}}]"#));
-        let request = YamlRequest { text: &text, form: given, append, ..YamlRequest::default() };
-        assert_eq!(from_yaml(&request).unwrap()[0].form, form, "{more} {given:?}");
+        let text = json_spec(&format!(r#"{more} "manifests": [{{"image": "r.io/a:2"}}]"#));
+        let request = YamlRequest { text: &text, form: requested, append, ..YamlRequest::default() };
+        assert_eq!(from_yaml(&request).unwrap()[0].form, form, "{more} {requested:?}");
     }
 }
 
 #[test]
-fn what_makes_no_sense() {
+fn invalid_values_are_rejected() {
     let digest = "a".repeat(64);
     for (more, part) in [
         (r#""type": "OCI""#, "\"type\" is \"OCI\"; expected docker, oci, auto"),
         (r#""append": "maybe""#, "expected true or false"),
         (r#""attestations": "some""#, "expected keep, drop"),
         (r#""artifactType": "json""#, "not a media type"),
-        (r#""subject": "r.io/other:1""#, "is not where the index goes"),
+        (r#""subject": "r.io/other:1""#, "is not in the target's repository"),
         (r#""subject": "r.io/a""#, "has no tag or digest"),
         (r#""platforms": ["linux/amd64"]"#, "needs a \"template\""),
         (r#""template": "r.io/a:ARCH""#, "needs \"platforms\""),
@@ -214,17 +214,17 @@ fn what_makes_no_sense() {
         (r#""platforms": ["linux"], "template": "r.io/a:ARCH""#, "invalid platform \"linux\""),
         (r#""platforms": ["linux/amd64"], "template": "r.io/ARCH""#, "linux/amd64: source \"r.io/amd64\" has no tag"),
     ] {
-        let found = problems(&of(&format!(r#""manifests": [{{"image": "r.io/a:2"}}], {more}"#)));
-        assert!(found.iter().any(|line| line.contains(part)), "{more}: {found:?}");
+        let problems = problems(&json_spec(&format!(r#""manifests": [{{"image": "r.io/a:2"}}], {more}"#)));
+        assert!(problems.iter().any(|line| line.contains(part)), "{more}: {problems:?}");
     }
     let text = "image: oci-archive:a.tar:v1\nappend: true\nmanifests: [{image: r.io/a:2}]";
-    assert!(problems(text)[0].contains("nothing can be appended to an archive"), "{:?}", problems(text));
-    let text = of(&format!(r#""subject": "sha256:{digest}", "manifests": [{{"image": "r.io/a:2"}}]"#));
+    assert!(problems(text)[0].contains("cannot append to an archive"), "{:?}", problems(text));
+    let text = json_spec(&format!(r#""subject": "sha256:{digest}", "manifests": [{{"image": "r.io/a:2"}}]"#));
     assert_eq!(read(&text).unwrap()[0].subject.as_ref().unwrap().to_string(), format!("r.io/a@sha256:{digest}"));
 }
 
 #[test]
-fn variables_are_filled_where_they_are_wanted() {
+fn variables_are_expanded_with_a_lookup() {
     let text = "image: r.io/a:${V}\ntags: [\"${V}-x\", '$${V}']\nannotations: {k: \"a: ${Q}\", l: '$${V}'}\n\
                 manifests: [{image: r.io/b:1, platform: {architecture: \"${A}\", os: linux}}]";
     let lookup = |name: &str| match name {
@@ -246,22 +246,22 @@ fn variables_are_filled_where_they_are_wanted() {
     assert_eq!(spec.sources[0].platform.to_string(), "linux/386");
     let error = with(&|_| Ok(None)).unwrap_err().to_string();
     assert_eq!(error.matches("is not set, or is empty").count(), 4, "{error}");
-    // A value is neither a placeholder nor a key's end.
+    // Values are not parsed for placeholders or for the end of a key.
     let text = "image: r.io/a:1\nplatforms: [linux/amd64]\ntemplate: r.io/${P}:${P}-ARCH\nannotations: {\"${K}\": v}";
     let spec = |value: &str| {
         let lookup = |name: &str| Ok(Some(if name == "K" { "a: b" } else { value }.to_owned()));
         from_yaml(&YamlRequest { text, variables: Some(&lookup), ..request })
     };
-    let found = spec("ARCH");
-    assert!(found.as_ref().unwrap_err().to_string().contains("r.io/ARCH:ARCH-amd64"), "{found:?}");
-    let found = &spec("xos").unwrap()[0];
-    assert_eq!(found.sources[0].location.to_string(), "r.io/xos:xos-amd64");
-    assert_eq!(found.annotations["a: b"], "v");
+    let result = spec("ARCH");
+    assert!(result.as_ref().unwrap_err().to_string().contains("r.io/ARCH:ARCH-amd64"), "{result:?}");
+    let filled = &spec("xos").unwrap()[0];
+    assert_eq!(filled.sources[0].location.to_string(), "r.io/xos:xos-amd64");
+    assert_eq!(filled.annotations["a: b"], "v");
     let twice = text.replace("v}", "v, x: w}");
     let error = from_yaml(&YamlRequest { text: &twice, variables: Some(&|_| Ok(Some("x".into()))), ..request });
     assert!(error.unwrap_err().to_string().contains("annotation \"x\" is given twice"));
     let text = "image: r.io/a:${V}\nmanifests: [{image: r.io/b:1}]";
-    // In 2.2.1 they are text as any other.
+    // Without a lookup, variables are plain text as in 2.2.1.
     let problem = from_yaml(&YamlRequest { text, ..request }).unwrap_err().problems.remove(0);
     assert_eq!((problem.at, &problem.hint), (Some((1, 8)), &Some(Hint::FillVariables)), "{problem}");
     let text = "image: r.io/a:1\nannotations: {k: '${V}'}\nmanifests: [{image: r.io/b:1}]";
@@ -269,7 +269,7 @@ fn variables_are_filled_where_they_are_wanted() {
 }
 
 #[test]
-fn separators_are_line_breaks_as_in_yaml_1_1() {
+fn unicode_separators_are_line_breaks_as_in_yaml_1_1() {
     for (written, value) in [
         ("\"a \u{2028} b\"", "a\u{2028}b"),
         ("'a \u{2028}\u{2029} b'", "a\u{2028}\u{2029}b"),
@@ -283,7 +283,7 @@ fn separators_are_line_breaks_as_in_yaml_1_1() {
 }
 
 #[test]
-fn all_problems_with_their_places() {
+fn all_problems_are_reported_with_positions() {
     let text = "image: r.io/App:v1\ntag: [x]\ntags: [a, a, -b]\nmanifests:\n  - image: r.io/a\n    platfrom: {}\n  \
                 - platform: {arch: amd64}\n  - image: [1]\n";
     assert_eq!(
@@ -291,7 +291,7 @@ fn all_problems_with_their_places() {
         [
             "s.yaml:1:8: invalid reference \"r.io/App:v1\": repository names are lowercase",
             "s.yaml:2:1: unknown key \"tag\" in a spec; did you mean \"tags\"?",
-            "s.yaml:3:14: invalid tag \"-b\": a tag may have only letters, digits, \"_\", \".\" and \"-\", and starts with none of the last two",
+            "s.yaml:3:14: invalid tag \"-b\": a tag may have only letters, digits, \"_\", \".\" and \"-\", and must not start with \".\" or \"-\"",
             "s.yaml:5:12: source \"r.io/a\" has no tag or digest; manifest-tool does not default to \"latest\"",
             "s.yaml:6:5: unknown key \"platfrom\" in an entry of \"manifests\"; did you mean \"platform\"?",
             "s.yaml:7:5: \"image\" is missing: the reference of the image to put into the index",
@@ -302,7 +302,7 @@ fn all_problems_with_their_places() {
 }
 
 #[test]
-fn shapes() {
+fn malformed_files_are_rejected_with_a_reason() {
     for (text, part) in [
         ("", "s.yaml: it is empty"),
         ("---\n# nothing\n", "s.yaml: it is empty"),
@@ -321,14 +321,14 @@ fn shapes() {
         ("image: oci:d\nmanifests: [{image: oci:e}]", "no tag"),
         ("a: &a [*a]", "s.yaml"),
     ] {
-        let found = problems(text);
-        assert!(found.iter().any(|line| line.contains(part)), "{text:?}: {found:?}");
+        let problems = problems(text);
+        assert!(problems.iter().any(|line| line.contains(part)), "{text:?}: {problems:?}");
     }
-    assert!(problems("x-own: 1\nimage: r.io/a:1\nmanifests: [{image: r.io/a:2, x-y: [z]}]")[0].starts_with("good"));
+    assert!(problems("x-own: 1\nimage: r.io/a:1\nmanifests: [{image: r.io/a:2, x-y: [z]}]")[0].starts_with("valid"));
 }
 
 #[test]
-fn a_document_for_each_index() {
+fn each_document_gives_one_spec() {
     let one = |tag: &str| format!("image: r.io/a:{tag}\nmanifests: [{{image: r.io/b:1.10}}]\n");
     let text = format!("---\n{}---\n---\n{}...\n", one("1.10"), one("2.20"));
     let specs = read(&text).unwrap();
@@ -345,16 +345,16 @@ fn a_document_for_each_index() {
 }
 
 #[test]
-fn deep_nesting_is_an_error_and_not_the_end_of_the_stack() {
+fn deep_nesting_does_not_overflow_the_stack() {
     for text in ["- ", "? ", "[", "{", "{a: ", "- ? "].map(|part| part.repeat(5000)) {
         assert!(problems(&text)[0].starts_with("s.yaml:1:"), "{:.10}", text);
     }
     let text = format!("image: r.io/a:1\nmanifests: [{{image: r.io/a:2}}]\nx-own:\n{}x", "- ".repeat(20));
-    assert!(problems(&text)[0].starts_with("good"));
+    assert!(problems(&text)[0].starts_with("valid"));
 }
 
 #[test]
-fn a_tag_that_would_be_an_endless_number_is_text() {
+fn a_tag_that_overflows_as_a_number_is_text() {
     let text = "image: r.io/a:1\ntags: [5e63527, 1e999]\nannotations: {a: .inf, b: -.INF, c: .nan}\n\
                 manifests: [{image: r.io/a:2}]";
     let spec = &read(text).unwrap()[0];
@@ -363,16 +363,16 @@ fn a_tag_that_would_be_an_endless_number_is_text() {
 }
 
 #[test]
-fn many_tags_and_a_long_key_take_no_time_by_their_squares() {
+fn many_tags_and_a_long_key_take_linear_time() {
     let tags: String = (0..50_000).map(|n| format!("t{n}, ")).collect();
     let text = format!("image: r.io/a:1\ntags: [{tags}t7]\n? {}\n: 1\n", "k".repeat(1_000_000));
-    // To compare each tag with each other, or the key with itself, would take hours and gigabytes.
-    let found = problems(&text);
-    assert_eq!(found, ["s.yaml:1:1: \"manifests\" is missing: the list of images to put into the index"]);
+    // Quadratic time or memory in the number of tags or the length of the key would take hours and gigabytes.
+    let problems = problems(&text);
+    assert_eq!(problems, ["s.yaml:1:1: \"manifests\" is missing: the list of images to put into the index"]);
 }
 
-/// What holds of every text that is read.
-fn check(text: &str, form: Option<Form>) {
+/// Checks the invariants of every accepted text.
+fn check_invariants(text: &str, form: Option<Form>) {
     let lookup = |name: &str| Ok((name != "NO").then(|| name.to_owned()));
     let variables = form.is_none().then_some(&lookup as Lookup<'_>);
     let specs = match from_yaml(&YamlRequest { text, file: "s.yaml", form, append: false, variables, strict: false }) {
@@ -399,18 +399,18 @@ fn check(text: &str, form: Option<Form>) {
 
 proptest::proptest! {
     #[test]
-    fn what_is_accepted_is_valid(
+    fn accepted_text_gives_valid_specs(
         text: String,
         like in r#"(image: r.io/a:1|manifests:|tags:|platform:|image: |r.io/b:2|type: auto|append: true|subject: |template: |r.io/OS|\$\{A\}|\$\{|\n|\n- |\n  |\[|\]|\{|\}|, |---|&a |\*a|'|"|#|!!int |5|~|é){0,40}"#,
         cut in 0usize..150,
     ) {
-        let good = "image: r.io/a:1\ntags: [1, 'b']\nmanifests:\n- image: &x r.io/a:2\n  \
+        let valid = "image: r.io/a:1\ntags: [1, 'b']\nmanifests:\n- image: &x r.io/a:2\n  \
                     platform: {os: linux, architecture: 386} # é\n- image: *x\n";
-        let (before, after) = good.split_at_checked(cut).unwrap_or((good, ""));
+        let (before, after) = valid.split_at_checked(cut).unwrap_or((valid, ""));
         for text in [&text, &like, before, &format!("{before}{like}{after}")] {
-            check(text, Some(Form::Docker));
-            check(text, Some(Form::Oci));
-            check(text, None);
+            check_invariants(text, Some(Form::Docker));
+            check_invariants(text, Some(Form::Oci));
+            check_invariants(text, None);
         }
     }
 

@@ -1,4 +1,4 @@
-//! An entry of a configuration.
+//! Reads the credentials in an entry of a configuration file.
 
 use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD_NO_PAD;
@@ -8,7 +8,7 @@ use super::login::{Login, LoginLookup, SourcedLogin};
 use crate::registry::error::CredentialOrigin;
 use crate::registry::transport::redact::Secret;
 
-/// One entry of `auths`, as Docker reads it: a token before `auth`, `auth` before `username` and `password`; empty
+/// Reads an entry of `auths` in Docker's order: a token before `auth`, `auth` before `username` and `password`. Empty
 /// fields, which Docker writes beside a `credsStore`, count as absent.
 pub(super) fn read_auth(key: &str, entry: &Map<String, Value>, origin: CredentialOrigin) -> LoginLookup {
     let field = |name: &str| entry.get(name).and_then(Value::as_str).filter(|text| !text.is_empty());
@@ -17,7 +17,7 @@ pub(super) fn read_auth(key: &str, entry: &Map<String, Value>, origin: Credentia
     } else if let Some(token) = field("identitytoken") {
         Login::IdentityToken(Secret::new(token))
     } else if let Some(auth) = field("auth") {
-        // Do not say what is wrong with it: it is a secret.
+        // The error must not quote the value: it is a secret.
         decode(auth).ok_or_else(|| format!("the entry for {key} in {origin} cannot be read"))?
     } else if let (Some(user), Some(password)) = (field("username"), field("password")) {
         Login::Password { user: user.to_owned(), password: Secret::new(password) }
@@ -27,8 +27,8 @@ pub(super) fn read_auth(key: &str, entry: &Map<String, Value>, origin: Credentia
     Ok(Some(SourcedLogin { login, origin }))
 }
 
-/// `USER:PASSWORD` in base64, with or without padding. As Docker reads it: line breaks, which `base64` puts after 76
-/// characters, are ignored, and zero bytes at the end dropped.
+/// Decodes `USER:PASSWORD` from base64, with or without padding. Like Docker, ignores line breaks, which `base64`
+/// inserts after 76 characters, and drops trailing zero bytes.
 fn decode(auth: &str) -> Option<Login> {
     let auth: String = auth.chars().filter(|c| !matches!(c, '\r' | '\n')).collect();
     let bytes = BASE64_STANDARD_NO_PAD.decode(auth.trim_end_matches('=')).ok()?;

@@ -6,85 +6,90 @@ use serde_json::{Map, Value};
 use super::keys::{host_of, is_part, key_of};
 use crate::registry::error::CredentialOrigin;
 
-/// A configuration file in Docker's or Podman's form, read when it is first asked.
+/// A configuration file in Docker's or Podman's format, read on first use.
 pub(super) struct ConfigFile {
-    from: From,
-    form: Form,
+    source: ConfigSource,
+    format: FileFormat,
     required: bool,
     content: OnceLock<Result<Map<String, Value>, String>>,
 }
 
-enum From {
+enum ConfigSource {
     Path(PathBuf),
-    /// Name and text.
+    /// An environment variable's name and value.
     Text(&'static str, String),
 }
 
-/// Whose file it is: Docker keeps credentials by host, Podman also by a part of the repository's path.
+/// The format of a file: Docker stores credentials by host, Podman also by a prefix of the repository's path.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Form {
+pub(super) enum FileFormat {
     Docker,
     Podman,
 }
 
-/// What a file has for a registry.
+/// The entry of a file that applies to a repository.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum ConfigEntry {
     Auth { key: String, entry: Map<String, Value> },
     Helper { key: String, name: String },
 }
 
-/// No configuration is longer; bytes.
-const MAX_LENGTH: u64 = 4 << 20;
+/// The largest configuration that is read; bytes.
+const MAX_SIZE: u64 = 4 << 20;
 
 impl ConfigFile {
     pub(super) fn required(path: PathBuf) -> Self {
-        Self { from: From::Path(path), form: Form::Docker, required: true, content: OnceLock::new() }
+        Self { source: ConfigSource::Path(path), format: FileFormat::Docker, required: true, content: OnceLock::new() }
     }
 
-    pub(super) fn optional(path: PathBuf, form: Form) -> Self {
-        Self { from: From::Path(path), form, required: false, content: OnceLock::new() }
+    pub(super) fn optional(path: PathBuf, format: FileFormat) -> Self {
+        Self { source: ConfigSource::Path(path), format, required: false, content: OnceLock::new() }
     }
 
     pub(super) fn text(name: &'static str, text: String) -> Self {
-        Self { from: From::Text(name, text), form: Form::Docker, required: true, content: OnceLock::new() }
+        Self {
+            source: ConfigSource::Text(name, text),
+            format: FileFormat::Docker,
+            required: true,
+            content: OnceLock::new(),
+        }
     }
 
-    /// Whether [`Self::locate`] has the content at hand.
+    /// Whether the content is in memory, so that [`Self::locate`] does not block.
     pub(super) fn is_read(&self) -> bool {
         self.content.get().is_some()
     }
 
-    /// What messages call it.
+    /// Returns the file's name for messages.
     pub(super) fn name(&self) -> String {
-        match &self.from {
-            From::Path(path) => path.display().to_string(),
-            From::Text(name, _) => (*name).to_owned(),
+        match &self.source {
+            ConfigSource::Path(path) => path.display().to_string(),
+            ConfigSource::Text(name, _) => (*name).to_owned(),
         }
     }
 
-    /// Where credentials in it come from; `part` names an entry for a part of a registry.
+    /// Returns the origin of credentials in this file; `part` names an entry for a part of a registry.
     pub(super) fn origin(&self, part: &str) -> CredentialOrigin {
         let name = self.name() + part;
-        match &self.from {
-            From::Path(_) => CredentialOrigin::file(name),
-            From::Text(..) => CredentialOrigin::above_files(name),
+        match &self.source {
+            ConfigSource::Path(_) => CredentialOrigin::file(name),
+            ConfigSource::Text(..) => CredentialOrigin::above_files(name),
         }
     }
 
-    /// What the file has for a repository.
+    /// Finds the entry that applies to a repository.
     pub(super) fn locate(&self, registry: &str, repository: &str) -> Result<Option<ConfigEntry>, String> {
         let content = self.content.get_or_init(|| self.read());
-        Ok(locate(content.as_ref().map_err(Clone::clone)?, self.form, registry, repository))
+        Ok(locate(content.as_ref().map_err(Clone::clone)?, self.format, registry, repository))
     }
 
     fn read(&self) -> Result<Map<String, Value>, String> {
         let name = self.name();
-        let bytes = match &self.from {
-            From::Text(_, text) => text.clone().into_bytes(),
-            From::Path(path) => match read_bounded(path) {
+        let bytes = match &self.source {
+            ConfigSource::Text(_, text) => text.clone().into_bytes(),
+            ConfigSource::Path(path) => match read_bounded(path) {
                 Ok(bytes) => bytes,
-                // A folder that is none, such as with HOME=/dev/null, has no file either.
+                // With HOME=/dev/null, the parent of the file is not a folder. The file is absent as well.
                 Err(error) if is_absent(&error) && !self.required => return Ok(Map::new()),
                 Err(error) => return Err(format!("cannot read {name}: {error}")),
             },
@@ -100,14 +105,14 @@ fn is_absent(error: &std::io::Error) -> bool {
 fn read_bounded(path: &std::path::Path) -> std::io::Result<Vec<u8>> {
     use std::io::Read as _;
     let mut bytes = Vec::new();
-    std::fs::File::open(path)?.take(MAX_LENGTH + 1).read_to_end(&mut bytes)?;
-    if bytes.len() as u64 > MAX_LENGTH {
-        return Err(std::io::Error::other("it is longer than any configuration"));
+    std::fs::File::open(path)?.take(MAX_SIZE + 1).read_to_end(&mut bytes)?;
+    if bytes.len() as u64 > MAX_SIZE {
+        return Err(std::io::Error::other("it is larger than 4 MiB"));
     }
     Ok(bytes)
 }
 
-/// A configuration's JSON. The parser's own words are not passed on, only the place: they may quote a secret.
+/// Parses a configuration. Errors report only the position, because the JSON parser's message may quote a secret.
 pub(super) fn parse(bytes: &[u8]) -> Result<Map<String, Value>, String> {
     if bytes.iter().all(u8::is_ascii_whitespace) {
         return Ok(Map::new());
@@ -119,24 +124,24 @@ pub(super) fn parse(bytes: &[u8]) -> Result<Map<String, Value>, String> {
     }
 }
 
-/// Docker's order: `credHelpers[host]`, else `credsStore`, else `auths` by exact key, then by host.
-fn locate(config: &Map<String, Value>, form: Form, registry: &str, repository: &str) -> Option<ConfigEntry> {
+/// Finds an entry in Docker's order: `credHelpers[host]`, else `credsStore`, else `auths` by exact key, then by host.
+fn locate(config: &Map<String, Value>, format: FileFormat, registry: &str, repository: &str) -> Option<ConfigEntry> {
     let key = key_of(registry);
     if let Some((key, name)) = helper(config, registry) {
         return Some(ConfigEntry::Helper { key, name });
     }
     let auths = config.get("auths")?.as_object()?;
-    let found = |key: &str, entry: &Value| match entry {
+    let auth_entry = |key: &str, entry: &Value| match entry {
         // Docker leaves `{}` behind for a host whose credentials are in a helper.
         Value::Object(entry) if !entry.is_empty() => {
             Some(ConfigEntry::Auth { key: key.to_owned(), entry: entry.clone() })
         }
         _ => None,
     };
-    if form == Form::Podman {
+    if format == FileFormat::Podman {
         let mut part = format!("{registry}/{repository}");
         loop {
-            if let Some(located) = auths.get(&part).and_then(|entry| found(&part, entry)) {
+            if let Some(located) = auths.get(&part).and_then(|entry| auth_entry(&part, entry)) {
                 return Some(located);
             }
             match part.rsplit_once('/') {
@@ -146,23 +151,24 @@ fn locate(config: &Map<String, Value>, form: Form, registry: &str, repository: &
         }
     }
     let by_host = || {
-        let same_host =
-            |name: &str| host_of(name).eq_ignore_ascii_case(host_of(key)) && !(form == Form::Podman && is_part(name));
-        auths.iter().filter(|(name, _)| same_host(name)).find_map(|(name, entry)| found(name, entry))
+        let same_host = |name: &str| {
+            host_of(name).eq_ignore_ascii_case(host_of(key)) && !(format == FileFormat::Podman && is_part(name))
+        };
+        auths.iter().filter(|(name, _)| same_host(name)).find_map(|(name, entry)| auth_entry(name, entry))
     };
-    auths.get(key).and_then(|entry| found(key, entry)).or_else(by_host)
+    auths.get(key).and_then(|entry| auth_entry(key, entry)).or_else(by_host)
 }
 
-/// The helper that has a registry's credentials, and the key that it knows them by.
+/// Returns the key that a registry's credentials are stored under, and the name of the helper that stores them.
 pub(super) fn helper(config: &Map<String, Value>, registry: &str) -> Option<(String, String)> {
     let name = |value: &Value| value.as_str().filter(|name| !name.is_empty()).map(str::to_owned);
     let key = key_of(registry);
     let helpers = config.get("credHelpers").and_then(Value::as_object);
-    let of_host =
+    let by_host_helper =
         [key, registry, host_of(key)].iter().find_map(|key| Some(((*key).to_owned(), name(helpers?.get(*key)?)?)));
-    // For Docker Hub helpers know the URL, whatever spelling the file has.
-    let of_host = of_host.map(|(_, name)| (key.to_owned(), name));
-    of_host.or_else(|| Some((key.to_owned(), name(config.get("credsStore")?)?)))
+    // Helpers store Docker Hub's credentials under its URL, regardless of the key in the file.
+    let by_host_helper = by_host_helper.map(|(_, name)| (key.to_owned(), name));
+    by_host_helper.or_else(|| Some((key.to_owned(), name(config.get("credsStore")?)?)))
 }
 
 #[cfg(test)]
@@ -174,13 +180,13 @@ mod tests {
     use super::super::login::Login;
     use super::*;
 
-    fn find(config: &Value, form: Form, registry: &str, repository: &str) -> String {
-        match locate(config.as_object().unwrap(), form, registry, repository) {
+    fn find(config: &Value, format: FileFormat, registry: &str, repository: &str) -> String {
+        match locate(config.as_object().unwrap(), format, registry, repository) {
             None => "none".into(),
             Some(ConfigEntry::Helper { key, name }) => format!("{name} for {key}"),
             Some(ConfigEntry::Auth { key, entry }) => {
                 match read_auth(&key, &entry, CredentialOrigin::file("config.json")) {
-                    Ok(Some(found)) => match found.login {
+                    Ok(Some(credentials)) => match credentials.login {
                         Login::Password { user, password } => format!("{user} {}", password.reveal()),
                         Login::IdentityToken(token) => format!("identity {}", token.reveal()),
                         Login::RegistryToken(token) => format!("registry {}", token.reveal()),
@@ -197,7 +203,7 @@ mod tests {
     }
 
     #[test]
-    fn dockers_auths() {
+    fn docker_auths_match_by_exact_key_or_by_host() {
         let mut mixed = auth("a");
         mixed["username"] = "other".into();
         mixed["password"] = "other".into();
@@ -230,28 +236,37 @@ mod tests {
             ("blank.io", "empty"),
             ("bad.io", "the entry for bad.io in config.json cannot be read"),
         ] {
-            assert_eq!(find(&config, Form::Docker, registry, "app"), expected, "{registry}");
+            assert_eq!(find(&config, FileFormat::Docker, registry, "app"), expected, "{registry}");
         }
-        for odd in [json!({"auths": []}), json!({"auths": {"r.io": 7}}), json!({"credsStore": 7, "credHelpers": "x"})] {
-            assert_eq!(find(&odd, Form::Docker, "r.io", "app"), "none");
+        for malformed in
+            [json!({"auths": []}), json!({"auths": {"r.io": 7}}), json!({"credsStore": 7, "credHelpers": "x"})]
+        {
+            assert_eq!(find(&malformed, FileFormat::Docker, "r.io", "app"), "none");
         }
     }
 
     #[test]
-    fn the_order_of_helpers_and_auths() {
-        let config = json!({"credHelpers": {"r.io": "own", "docker.io": "hub", "empty.io": ""}, "credsStore": "all", "auths": {"r.io": auth("r")}});
-        assert_eq!(find(&config, Form::Docker, "r.io", "app"), "own for r.io");
-        assert_eq!(find(&config, Form::Docker, "s.io", "app"), "all for s.io");
-        assert_eq!(find(&config, Form::Docker, "empty.io", "app"), "all for empty.io");
-        assert_eq!(find(&config, Form::Docker, "docker.io", "app"), "hub for https://index.docker.io/v1/");
+    fn a_hosts_helper_precedes_the_common_helper_and_auths() {
+        let config = json!({
+            "credHelpers": {"r.io": "own", "docker.io": "hub", "empty.io": ""},
+            "credsStore": "all",
+            "auths": {"r.io": auth("r")},
+        });
+        assert_eq!(find(&config, FileFormat::Docker, "r.io", "app"), "own for r.io");
+        assert_eq!(find(&config, FileFormat::Docker, "s.io", "app"), "all for s.io");
+        assert_eq!(find(&config, FileFormat::Docker, "empty.io", "app"), "all for empty.io");
+        assert_eq!(find(&config, FileFormat::Docker, "docker.io", "app"), "hub for https://index.docker.io/v1/");
         let url = json!({"credHelpers": {"https://index.docker.io/v1/": "hub"}});
-        assert_eq!(find(&url, Form::Docker, "docker.io", "app"), "hub for https://index.docker.io/v1/");
-        assert_eq!(find(&url, Form::Docker, "r.io", "app"), "none");
+        assert_eq!(find(&url, FileFormat::Docker, "docker.io", "app"), "hub for https://index.docker.io/v1/");
+        assert_eq!(find(&url, FileFormat::Docker, "r.io", "app"), "none");
     }
 
     #[test]
-    fn podmans_parts_of_a_registry() {
-        let config = json!({"auths": {"r.io/team/app": auth("app"), "r.io/team": auth("team"), "r.io": auth("host"), "s.io/team": auth("s"), "docker.io": auth("hub")}});
+    fn podman_auths_match_the_longest_part_of_the_repository() {
+        let config = json!({"auths": {
+            "r.io/team/app": auth("app"), "r.io/team": auth("team"), "r.io": auth("host"), "s.io/team": auth("s"),
+            "docker.io": auth("hub"),
+        }});
         for (registry, repository, expected) in [
             ("r.io", "team/app", "app p:w"),
             ("r.io", "team/app/sub", "app p:w"),
@@ -261,12 +276,12 @@ mod tests {
             ("s.io", "other", "none"),
             ("docker.io", "library/alpine", "hub p:w"),
         ] {
-            assert_eq!(find(&config, Form::Podman, registry, repository), expected, "{registry}/{repository}");
+            assert_eq!(find(&config, FileFormat::Podman, registry, repository), expected, "{registry}/{repository}");
         }
     }
 
     #[test]
-    fn a_bad_file_is_named_and_not_quoted() {
+    fn a_parse_error_reports_the_position_and_does_not_quote_the_file() {
         assert_eq!(parse(b" \n").unwrap(), Map::new());
         assert_eq!(parse(b"[]").unwrap_err(), "is not a JSON object");
         let error = parse(br#"{"auths": {"r.io": "hunter2 }"#).unwrap_err();
@@ -274,27 +289,31 @@ mod tests {
     }
 
     #[test]
-    fn a_file_is_read_to_a_bound() {
+    fn a_file_above_4_mib_is_refused_and_an_absent_file_is_empty() {
         let file = tempfile::NamedTempFile::new().unwrap();
         std::fs::write(file.path(), vec![b' '; 5 << 20]).unwrap();
-        let config = ConfigFile::optional(file.path().to_owned(), Form::Docker);
-        assert!(config.locate("r.io", "a").unwrap_err().ends_with("it is longer than any configuration"));
-        let absent = ConfigFile::optional("/dev/null/.docker/config.json".into(), Form::Docker);
+        let config = ConfigFile::optional(file.path().to_owned(), FileFormat::Docker);
+        assert!(config.locate("r.io", "a").unwrap_err().ends_with("it is larger than 4 MiB"));
+        let absent = ConfigFile::optional("/dev/null/.docker/config.json".into(), FileFormat::Docker);
         assert_eq!(absent.locate("r.io", "a").unwrap(), None);
     }
 
     proptest::proptest! {
         #[test]
-        fn never_panics(bytes: Vec<u8>, entry: String, key in "(r.io|https://r.io/|/|docker.io)[a-z/:]{0,9}") {
+        fn reading_a_configuration_never_panics(
+            bytes: Vec<u8>,
+            entry: String,
+            key in "(r.io|https://r.io/|/|docker.io)[a-z/:]{0,9}",
+        ) {
             let _ = parse(&bytes);
             for field in ["auth", "username", "identitytoken", "registrytoken"] {
                 let config = json!({"auths": {&key: {field: &entry}, "r.io": &entry}, "credHelpers": {&key: &entry}});
                 let text = config.to_string();
-                // A file that was cut anywhere, as well.
+                // A truncated file.
                 let _ = parse(text.get(..text.len() / 2).unwrap_or_default().as_bytes());
                 let config = parse(text.as_bytes()).unwrap();
-                for form in [Form::Docker, Form::Podman] {
-                    if let Some(ConfigEntry::Auth { key, entry }) = locate(&config, form, "r.io", &entry) {
+                for format in [FileFormat::Docker, FileFormat::Podman] {
+                    if let Some(ConfigEntry::Auth { key, entry }) = locate(&config, format, "r.io", &entry) {
                         let _ = read_auth(&key, &entry, CredentialOrigin::file(""));
                     }
                 }

@@ -3,7 +3,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use super::entry::read_auth;
-use super::file::{ConfigEntry, ConfigFile, Form};
+use super::file::{ConfigEntry, ConfigFile, FileFormat};
 use super::helper;
 use super::login::{LoginLookup, SourcedLogin};
 use super::paths::{config_in, default_config, in_home, podman_runtime, variable};
@@ -12,7 +12,7 @@ use crate::registry::error::CredentialOrigin;
 use crate::single_flight::SingleFlight;
 
 impl CredentialSources {
-    /// What messages call the source that has credentials for a registry, if one has. May run a helper.
+    /// Returns the name of the source that has credentials for a registry, if any. May run a helper.
     ///
     /// # Errors
     /// A configuration cannot be read, or a helper fails.
@@ -21,38 +21,38 @@ impl CredentialSources {
     }
 }
 
-/// Finds credentials in their sources, each of which is read when it is first needed.
+/// Finds credentials in their sources, each of which is read on first use.
 pub(crate) struct Credentials {
-    given: Option<ExplicitCredentials>,
+    explicit: Option<ExplicitCredentials>,
     unused: Option<String>,
     files: Vec<Arc<ConfigFile>>,
-    /// Each helper is run once for a key, whatever comes of it.
-    asked: SingleFlight<(String, String), LoginLookup, Infallible>,
+    /// The results of helpers, by key and helper. Each helper runs only once for a key, even if it fails.
+    helper_results: SingleFlight<(String, String), LoginLookup, Infallible>,
 }
 
 impl Credentials {
-    /// Reads the environment, and no file yet.
+    /// Reads the environment, but no files yet.
     pub(crate) fn new(sources: &CredentialSources) -> Self {
         let files = match sources.docker_config.as_deref() {
-            Some(folder) if folder.is_dir() => vec![ConfigFile::optional(config_in(folder), Form::Docker)],
+            Some(folder) if folder.is_dir() => vec![ConfigFile::optional(config_in(folder), FileFormat::Docker)],
             Some(file) => vec![ConfigFile::required(config_in(file))],
             None => Self::default_files(),
         };
         Self {
-            given: sources.given.clone(),
+            explicit: sources.explicit.clone(),
             unused: sources.unused.clone(),
             files: files.into_iter().map(Arc::new).collect(),
-            asked: SingleFlight::default(),
+            helper_results: SingleFlight::default(),
         }
     }
 
-    /// The files of Docker and Podman, in the order in which they are read.
+    /// Returns the files of Docker and Podman, in the order in which they are read.
     fn default_files() -> Vec<ConfigFile> {
         let mut files = Vec::new();
         if let Some(json) = variable("DOCKER_AUTH_CONFIG") {
             files.push(ConfigFile::text("DOCKER_AUTH_CONFIG", json.to_string_lossy().into_owned()));
         }
-        files.extend(default_config().map(|path| ConfigFile::optional(path, Form::Docker)));
+        files.extend(default_config().map(|path| ConfigFile::optional(path, FileFormat::Docker)));
         let path = |name| variable(name).map(PathBuf::from);
         let runtime = path("XDG_RUNTIME_DIR").map(|folder| folder.join("containers")).or_else(podman_runtime);
         let config = path("XDG_CONFIG_HOME").or_else(|| in_home(".config")).map(|folder| folder.join("containers"));
@@ -60,72 +60,73 @@ impl Credentials {
             Some(path) => vec![path],
             None => [runtime, config].into_iter().flatten().map(|folder| folder.join("auth.json")).collect(),
         };
-        files.extend(podman.into_iter().map(|path| ConfigFile::optional(path, Form::Podman)));
+        files.extend(podman.into_iter().map(|path| ConfigFile::optional(path, FileFormat::Podman)));
         files
     }
 
-    /// Why the caller's credentials were not used for a registry that has none.
+    /// Returns why the caller's credentials were not used, for the error of a registry without credentials.
     pub(crate) fn unused(&self) -> Option<&str> {
         self.unused.as_deref()
     }
 
-    /// The login for a repository of a registry; `None` means that no source has any. May run a helper, which ends when
-    /// the future is dropped.
+    /// Returns the login for a repository, or `None` if no source has one. May run a helper, which is killed when the
+    /// future is dropped.
     ///
     /// # Errors
-    /// A configuration cannot be read or a helper fails, before a source that has one.
+    /// A configuration cannot be read or a helper fails before a source with a login is reached.
     pub(crate) async fn find(&self, registry: &str, repository: &str) -> LoginLookup {
-        if let Some(given) = self.given.as_ref().filter(|given| given.registry == registry) {
+        if let Some(explicit) = self.explicit.as_ref().filter(|explicit| explicit.registry == registry) {
             return Ok(Some(SourcedLogin {
-                login: given.login.clone(),
-                origin: CredentialOrigin::above_files(given.source.clone()),
+                login: explicit.login.clone(),
+                origin: CredentialOrigin::above_files(explicit.source.clone()),
             }));
         }
         for file in &self.files {
-            let found = match located(file, registry, repository).await? {
+            let lookup = match locate(file, registry, repository).await? {
                 None => None,
                 Some(ConfigEntry::Auth { key, entry }) => {
-                    // Entries for a part of a registry are named with their key.
+                    // Messages name an entry for a part of a registry with its key.
                     let part =
                         if key.starts_with(&format!("{registry}/")) { format!(" ({key})") } else { String::new() };
                     read_auth(&key, &entry, file.origin(&part))?
                 }
-                Some(ConfigEntry::Helper { key, name }) => self.ask_once(key, name, &file.name()).await?,
+                Some(ConfigEntry::Helper { key, name }) => self.run_helper_once(key, name, &file.name()).await?,
             };
-            if found.is_some() {
-                return Ok(found);
+            if lookup.is_some() {
+                return Ok(lookup);
             }
         }
         Ok(None)
     }
 
-    /// What messages call the credentials that would be used for a registry, if there are any.
+    /// Returns the name of the source whose credentials would be used for a registry, if any.
     async fn source(&self, registry: &str) -> Result<Option<String>, String> {
-        Ok(self.find(registry, "").await?.map(|found| found.origin.name))
+        Ok(self.find(registry, "").await?.map(|credentials| credentials.origin.name))
     }
 
-    /// Whether there may be credentials, as far as can be told without running a helper.
+    /// Whether credentials may exist, as far as that is known without running a helper.
     pub(crate) async fn may_have(&self, registry: &str, repository: &str) -> bool {
-        if self.given.as_ref().is_some_and(|given| given.registry == registry) {
+        if self.explicit.as_ref().is_some_and(|explicit| explicit.registry == registry) {
             return true;
         }
         for file in &self.files {
-            if !matches!(located(file, registry, repository).await, Ok(None)) {
+            if !matches!(locate(file, registry, repository).await, Ok(None)) {
                 return true;
             }
         }
         false
     }
 
-    async fn ask_once(&self, key: String, name: String, file: &str) -> LoginLookup {
-        let asked = (key, name);
-        let asking = async { Ok(helper::get(&asked.0, &asked.1, file).await) };
-        self.asked.get(&asked, asking).await.unwrap_or_else(|never| match never {})
+    async fn run_helper_once(&self, key: String, name: String, file: &str) -> LoginLookup {
+        let lookup = (key, name);
+        let run = async { Ok(helper::get(&lookup.0, &lookup.1, file).await) };
+        self.helper_results.get(&lookup, run).await.unwrap_or_else(|never| match never {})
     }
 }
 
-/// What a file has for a repository. It is read in a thread of its own: a pipe or a network file system may take long.
-async fn located(file: &Arc<ConfigFile>, registry: &str, repository: &str) -> Result<Option<ConfigEntry>, String> {
+/// Finds the entry of a file for a repository. Reads the file in a blocking thread: a pipe or a network file system may
+/// take long.
+async fn locate(file: &Arc<ConfigFile>, registry: &str, repository: &str) -> Result<Option<ConfigEntry>, String> {
     if file.is_read() {
         return file.locate(registry, repository);
     }
@@ -142,13 +143,13 @@ mod tests {
     use crate::registry::transport::redact::Secret;
 
     #[test]
-    fn given_credentials_are_only_for_their_registry() {
+    fn explicit_credentials_are_used_only_for_their_registry() {
         let login = Login::Password { user: "u".into(), password: Secret::new("p") };
-        let given = ExplicitCredentials { registry: "r.io".into(), login, source: "--username".into() };
+        let explicit = ExplicitCredentials { registry: "r.io".into(), login, source: "--username".into() };
         let folder = tempfile::tempdir().unwrap();
         std::fs::write(folder.path().join("config.json"), "{}").unwrap();
         let sources = CredentialSources {
-            given: Some(given),
+            explicit: Some(explicit),
             docker_config: Some(folder.path().to_owned()),
             ..Default::default()
         };
@@ -157,9 +158,8 @@ mod tests {
             [("r.io", true), ("evilr.io", false), ("r.io.evil", false), ("r.io:5000", false), ("x.io", false)]
         {
             let credentials = Credentials::new(&sources);
-            let own = |source: &str| source == "--username";
             let source = runtime.block_on(credentials.source(registry)).unwrap();
-            assert_eq!(source.as_deref().is_some_and(own), expected, "{registry}");
+            assert_eq!(source.as_deref().is_some_and(|source| source == "--username"), expected, "{registry}");
             assert!(!expected || runtime.block_on(credentials.may_have(registry, "a")));
         }
         assert!(!format!("{sources:?}").contains("\"p\""), "{sources:?}");

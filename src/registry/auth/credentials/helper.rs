@@ -9,18 +9,18 @@ use crate::image::one_line;
 use crate::registry::error::CredentialOrigin;
 use crate::registry::transport::redact::Secret;
 
-/// The longest output of a helper that is read; bytes.
+/// The largest output of a helper that is accepted; bytes.
 const MAX_OUTPUT: u64 = 1 << 20;
 
-/// Runs a credential helper's verb (docker-credential-helpers, "Development"). `file` is what named the helper.
-/// Dropping the future kills it.
+/// Runs a command of a credential helper (docker-credential-helpers, "Development"). `file` is the configuration that
+/// names the helper. Dropping the future kills the helper.
 ///
-/// The inner result is what the helper printed; where it failed, all that it said. Both may hold a secret.
+/// The inner result is the helper's stdout; if the helper fails, its stdout and stderr. Both may contain a secret.
 ///
 /// # Errors
-/// The helper could not be run, or printed more than 1 MiB.
+/// The helper cannot be run, or printed more than 1 MiB.
 pub(super) async fn run(name: &str, verb: &str, input: &str, file: &str) -> Result<Result<String, String>, String> {
-    // The name comes from a file, and must not name any other program.
+    // The name comes from a file, and must not start any other program.
     if !name.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_' | b'.')) {
         return Err(format!("{file}: \"{}\" is not the name of a credential helper", one_line(name)));
     }
@@ -28,7 +28,7 @@ pub(super) async fn run(name: &str, verb: &str, input: &str, file: &str) -> Resu
     let not_run = |error: std::io::Error| match error.kind() {
         std::io::ErrorKind::NotFound => format!("{program}, which {file} names, is not on PATH"),
         std::io::ErrorKind::FileTooLarge => format!("{program}, which {file} names, printed more than 1 MiB"),
-        _ => format!("{program}, which {file} names, could not be run: {error}"),
+        _ => format!("{program}, which {file} names, cannot be run: {error}"),
     };
     let mut command = Command::new(&program);
     command.arg(verb).stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).kill_on_drop(true);
@@ -36,18 +36,18 @@ pub(super) async fn run(name: &str, verb: &str, input: &str, file: &str) -> Resu
     let (stdin, stdout, stderr) = (child.stdin.take(), child.stdout.take(), child.stderr.take());
     let write = async {
         if let Some(mut stdin) = stdin {
-            // A helper that does not read, because it has only one host, closes the pipe. That is not an error.
+            // A helper for a single host may close the pipe without reading it. That is not an error.
             let _ = stdin.write_all(input.as_bytes()).await;
         }
         Ok(())
     };
-    // At once: a helper may print before it has read everything.
-    let ((), printed, complained) = try_join3(write, read(stdout), read(stderr)).await.map_err(not_run)?;
+    // Concurrently: a helper may print before it has read all of its input.
+    let ((), stdout, stderr) = try_join3(write, read(stdout), read(stderr)).await.map_err(not_run)?;
     let status = child.wait().await.map_err(not_run)?;
-    Ok(if status.success() { Ok(printed) } else { Err(printed + &complained) })
+    Ok(if status.success() { Ok(stdout) } else { Err(stdout + &stderr) })
 }
 
-/// Reads all that comes out of a pipe.
+/// Reads a pipe to its end, at most [`MAX_OUTPUT`] bytes.
 async fn read(pipe: Option<impl AsyncRead + Unpin>) -> std::io::Result<String> {
     let mut bytes = Vec::new();
     if let Some(pipe) = pipe {
@@ -59,29 +59,28 @@ async fn read(pipe: Option<impl AsyncRead + Unpin>) -> std::io::Result<String> {
     Ok(String::from_utf8_lossy(&bytes).into_owned())
 }
 
-/// Asks a helper for the credentials of a key. `file` is what named the helper.
+/// Gets the credentials for a key from a helper. `file` is the configuration that names the helper.
 pub(super) async fn get(key: &str, name: &str, file: &str) -> LoginLookup {
-    // `{}` is what some helpers answer without credentials for the host.
+    // Some helpers print `{}` if they have no credentials for the host.
     #[derive(serde::Deserialize)]
     #[serde(rename_all = "PascalCase")]
     struct HelperOutput {
         #[serde(default)]
         username: String,
-        #[serde(default = "no_secret")]
+        #[serde(default = "empty_secret")]
         secret: Secret,
     }
-    fn no_secret() -> Secret {
+    fn empty_secret() -> Secret {
         Secret::new("")
     }
-    let response = match run(name, "get", key, file).await? {
-        Ok(response) => response,
-        Err(said) if is_not_found(&said) => return Ok(None),
-        // What a helper says is not passed on: it may hold a secret.
+    let output = match run(name, "get", key, file).await? {
+        Ok(output) => output,
+        Err(output) if is_not_found(&output) => return Ok(None),
+        // The error does not quote the helper's output: it may contain a secret.
         Err(_) => return Err(format!("docker-credential-{name}, which {file} names, failed for {key}")),
     };
-    let HelperOutput { username, secret } = serde_json::from_str(&response).map_err(|_| {
-        format!("docker-credential-{name}, which {file} names, gave an answer for {key} that cannot be read")
-    })?;
+    let HelperOutput { username, secret } = serde_json::from_str(&output)
+        .map_err(|_| format!("docker-credential-{name}, which {file} names, printed invalid JSON for {key}"))?;
     let login = match username.as_str() {
         "" if secret.reveal().is_empty() => return Ok(None),
         "<token>" => Login::IdentityToken(secret),
@@ -90,7 +89,7 @@ pub(super) async fn get(key: &str, name: &str, file: &str) -> LoginLookup {
     Ok(Some(SourcedLogin { login, origin: CredentialOrigin::file(format!("docker-credential-{name}")) }))
 }
 
-/// Whether a helper that failed has nothing for the host: the words of docker-credential-helpers.
-pub(super) fn is_not_found(said: &str) -> bool {
-    said.contains("credentials not found")
+/// Whether a helper failed because it has no credentials for the host. Matches the text of docker-credential-helpers.
+pub(super) fn is_not_found(output: &str) -> bool {
+    output.contains("credentials not found")
 }

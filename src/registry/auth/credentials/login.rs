@@ -1,29 +1,29 @@
 use crate::registry::error::CredentialOrigin;
 use crate::registry::transport::redact::Secret;
 
-/// What a registry's token service, or the registry itself, takes as proof.
+/// Credentials that a registry or its token service accepts.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Login {
-    /// User and password.
+    /// A user name and password.
     Password {
-        /// User name.
+        /// The user name.
         user: String,
-        /// Password or access token.
+        /// The password or access token.
         password: Secret,
     },
-    /// An identity token, which only a token service takes (Docker's `identitytoken`).
+    /// An identity token, which only a token service accepts (Docker's `identitytoken`).
     IdentityToken(Secret),
-    /// A token that the registry itself takes as it is (Docker's `registrytoken`).
+    /// A token that is sent to the registry unchanged (Docker's `registrytoken`).
     RegistryToken(Secret),
 }
 
-/// A login, and where it comes from.
+/// A login and its origin.
 #[derive(Debug, Clone)]
 pub(crate) struct SourcedLogin {
     pub(crate) login: Login,
     pub(crate) origin: CredentialOrigin,
 }
 
-/// The result of a search for a login. `None`: no source has one.
+/// The result of a search for a login; `None` if no source has one.
 pub(crate) type LoginLookup = Result<Option<SourcedLogin>, String>;

@@ -1,35 +1,35 @@
-//! The configuration's file: where links lead, and replacing it without changing whose it is.
+//! Resolves the links to a configuration file, and replaces the file without changing its owner.
 
 use std::fs::{File, Metadata};
 use std::io::{ErrorKind, Write as _};
 use std::path::{Path, PathBuf};
 
-/// More links in a row than this are a circle.
+/// A longer chain of links counts as a cycle.
 const MAX_LINKS: usize = 40;
 
-/// The regular file that a configuration's path leads to, through any links, or that can be made there.
+/// Returns the regular file that a configuration's path leads to through any links. The file may not exist yet.
 ///
 /// # Errors
-/// Something else is there, such as a pipe or a device, or a link leads into a folder that does not exist.
-pub(super) fn regular_file(named: &Path) -> Result<PathBuf, String> {
-    let (path, shown) = (followed(named.to_owned()), named.display());
+/// The path leads to something else, such as a pipe or a device, or a link leads into a folder that does not exist.
+pub(super) fn regular_file(config: &Path) -> Result<PathBuf, String> {
+    let (path, shown) = (follow_links(config.to_owned()), config.display());
     match std::fs::symlink_metadata(&path) {
         Ok(metadata) if metadata.is_file() => Ok(path),
         Ok(_) => Err(format!("cannot change {shown}: it is not a regular file")),
         Err(error) if error.kind() == ErrorKind::NotFound => {
-            if path == named || folder(&path).is_dir() {
+            if path == config || folder(&path).is_dir() {
                 Ok(path)
             } else {
-                let leads = format!("it links to {}, whose folder does not exist", path.display());
-                Err(format!("cannot change {shown}: {leads}"))
+                let target = path.display();
+                Err(format!("cannot change {shown}: it links to {target}, whose folder does not exist"))
             }
         }
         Err(error) => Err(format!("cannot read {shown}: {error}")),
     }
 }
 
-/// The end of a chain of links, whether a file is there or not.
-fn followed(mut path: PathBuf) -> PathBuf {
+/// Returns the end of a chain of links, even if no file exists at that path.
+fn follow_links(mut path: PathBuf) -> PathBuf {
     for _ in 0..MAX_LINKS {
         match std::fs::read_link(&path) {
             Ok(next) => path = path.parent().map(|folder| folder.join(&next)).unwrap_or(next),
@@ -51,12 +51,12 @@ pub(super) fn make_folder(path: &Path) -> std::io::Result<()> {
     builder.recursive(true).create(folder(path))
 }
 
-/// Replaces a configuration in one step. Its owner and mode stay; a new one is for its owner only.
+/// Replaces a configuration atomically. Keeps its owner and mode; only the owner can access a new file.
 ///
 /// # Errors
-/// It cannot be written, or root may not leave it to its owner.
+/// The file cannot be written, or root cannot give it to its owner.
 pub(super) fn replace(path: &Path, text: &str) -> std::io::Result<()> {
-    // Mode 0600, as tempfile makes them.
+    // tempfile creates it with mode 0600.
     let mut file = tempfile::Builder::new().prefix(".config.json.").tempfile_in(folder(path))?;
     file.write_all(text.as_bytes())?;
     match std::fs::symlink_metadata(path) {
@@ -73,7 +73,7 @@ pub(super) fn replace(path: &Path, text: &str) -> std::io::Result<()> {
 fn keep_owner_and_mode(file: &File, old: &Metadata) -> std::io::Result<()> {
     use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
     keep_owner(file, old)?;
-    // The bits of a group are not for another group.
+    // If the file belongs to another group, that group does not get the old group's permissions.
     let bits = if file.metadata()?.gid() == old.gid() { 0o777 } else { 0o707 };
     file.set_permissions(std::fs::Permissions::from_mode(old.mode() & bits))
 }
@@ -83,19 +83,19 @@ fn keep_owner_and_mode(_: &File, _: &Metadata) -> std::io::Result<()> {
     Ok(())
 }
 
-/// Gives a file to the owner and group of another. Only root can give a file away, so that it is an error only for root
-/// where that is refused.
+/// Gives a file the owner and group of another file. Only root can change the owner of a file, so a refusal is an error
+/// only for root.
 #[cfg(unix)]
-pub(super) fn keep_owner(file: &File, of: &Metadata) -> std::io::Result<()> {
+pub(super) fn keep_owner(file: &File, old: &Metadata) -> std::io::Result<()> {
     use std::os::unix::fs::{MetadataExt as _, fchown};
-    let own = file.metadata()?;
-    if (own.uid(), own.gid()) == (of.uid(), of.gid()) {
+    let new = file.metadata()?;
+    if (new.uid(), new.gid()) == (old.uid(), old.gid()) {
         return Ok(());
     }
-    let given = fchown(file, Some(of.uid()), Some(of.gid())).or_else(|_| fchown(file, None, Some(of.gid())));
-    // A file that root makes is root's.
-    if own.uid() == 0 && file.metadata()?.uid() != of.uid() {
-        given.and(Err(ErrorKind::PermissionDenied.into()))
+    let changed = fchown(file, Some(old.uid()), Some(old.gid())).or_else(|_| fchown(file, None, Some(old.gid())));
+    // A new file that belongs to root was created by root.
+    if new.uid() == 0 && file.metadata()?.uid() != old.uid() {
+        changed.and(Err(ErrorKind::PermissionDenied.into()))
     } else {
         Ok(())
     }
@@ -108,7 +108,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_is_no_regular_file_is_refused() {
+    fn only_regular_files_and_links_to_them_are_accepted() {
         let home = tempfile::tempdir().unwrap();
         let at = |name: &str| home.path().join(name);
         std::fs::write(at("plain"), "").unwrap();
@@ -121,25 +121,25 @@ mod tests {
             ("to-fifo", "fifo"),
             ("to-null", "/dev/null"),
             ("nowhere", "no/such/folder/config.json"),
-            ("circle", "circle"),
+            ("cycle", "cycle"),
         ] {
             symlink(to, at(link)).unwrap();
         }
-        for (name, found) in [
+        for (name, expected) in [
             ("plain", Ok("plain")),
             ("to-plain", Ok("plain")),
             ("twice", Ok("plain")),
             ("to-new", Ok("new")),
-            ("not-there-yet", Ok("not-there-yet")),
-            ("no/folder/yet", Ok("no/folder/yet")),
+            ("absent", Ok("absent")),
+            ("absent/folder/file", Ok("absent/folder/file")),
             ("folder", Err("it is not a regular file")),
             ("fifo", Err("it is not a regular file")),
             ("to-fifo", Err("it is not a regular file")),
             ("to-null", Err("it is not a regular file")),
-            ("circle", Err("it is not a regular file")),
+            ("cycle", Err("it is not a regular file")),
             ("nowhere", Err("whose folder does not exist")),
         ] {
-            match (regular_file(&at(name)), found) {
+            match (regular_file(&at(name)), expected) {
                 (Ok(path), Ok(expected)) => assert_eq!(path, at(expected), "{name}"),
                 (Err(error), Err(part)) => assert!(error.contains(part), "{name}: {error}"),
                 (other, _) => panic!("{name}: {other:?}"),
@@ -148,7 +148,7 @@ mod tests {
     }
 
     #[test]
-    fn owner_and_mode_stay_and_a_new_file_is_private() {
+    fn replace_keeps_owner_and_mode_and_a_new_file_is_private() {
         let home = tempfile::tempdir().unwrap();
         let file = home.path().join("config.json");
         let metadata = || std::fs::metadata(&file).unwrap();
@@ -156,14 +156,14 @@ mod tests {
         assert_eq!(metadata().mode() & 0o7777, 0o600);
         for mode in [0o600, 0o640, 0o644] {
             std::fs::set_permissions(&file, std::fs::Permissions::from_mode(mode)).unwrap();
-            // Only root can give it away.
-            let is_given = chown(&file, Some(1234), Some(4321)).is_ok();
+            // Only root can change the owner.
+            let has_other_owner = chown(&file, Some(1234), Some(4321)).is_ok();
             let before = metadata();
             replace(&file, "2").unwrap();
             let after = metadata();
-            assert_ne!(before.ino(), after.ino(), "it is another file");
+            assert_ne!(before.ino(), after.ino(), "the file was replaced");
             assert_eq!((after.uid(), after.gid(), after.mode()), (before.uid(), before.gid(), before.mode()));
-            assert!(!is_given || after.uid() == 1234);
+            assert!(!has_other_owner || after.uid() == 1234);
         }
     }
 }

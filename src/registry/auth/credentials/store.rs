@@ -16,21 +16,21 @@ use super::replace::{make_folder, regular_file, replace};
 use super::sources::CredentialSources;
 use crate::registry::transport::redact::Secret;
 
-/// Where a login was put.
+/// Where credentials are stored.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Stored {
-    /// A credential helper's program.
+    /// The program of a credential helper.
     Helper(String),
     /// The configuration file, unencrypted.
     File(PathBuf),
 }
 
-/// Stores user and password for a registry as `docker login` does: with the helper that the configuration names, else
-/// in the configuration, whose other parts are not changed. Dropping the future kills the helper, and never leaves half a
-/// configuration.
+/// Stores a user name and password for a registry as `docker login` does: with the helper that the configuration names,
+/// else in the configuration, whose other parts do not change. Dropping the future kills the helper, and never leaves a
+/// partial configuration.
 ///
 /// # Errors
-/// No configuration can be found, read, locked or written, or the helper fails. Nothing is half written.
+/// The configuration cannot be found, read, locked or written, or the helper fails. The file is never partly written.
 pub(crate) async fn store(
     sources: &CredentialSources,
     registry: &str,
@@ -38,7 +38,7 @@ pub(crate) async fn store(
     password: &Secret,
 ) -> Result<Stored, String> {
     if user.contains(':') {
-        return Err("a user name with \":\" in it cannot be stored".into());
+        return Err("cannot store a user name that contains \":\"".into());
     }
     let config = Config::open(sources)?;
     let helper = helper_of(&config.values, registry);
@@ -47,8 +47,8 @@ pub(crate) async fn store(
             let secret = json!({"ServerURL": key, "Username": user, "Secret": password.reveal()}).to_string();
             helper::run(name, "store", &secret, &config.path.display().to_string())
                 .await?
-                .map_err(|_| format!("docker-credential-{name} did not store the credentials"))?;
-            // Docker's mark that a helper has them.
+                .map_err(|_| format!("docker-credential-{name} failed to store the credentials"))?;
+            // Docker writes an empty entry for credentials that a helper stores.
             json!({})
         }
         None => json!({"auth": BASE64_STANDARD.encode(format!("{user}:{}", password.reveal()))}),
@@ -58,30 +58,30 @@ pub(crate) async fn store(
     Ok(helper.map_or(Stored::File(path), |(_, name)| Stored::Helper(format!("docker-credential-{name}"))))
 }
 
-/// Removes what is stored for a registry, as `docker logout` does. Tells where something was removed.
+/// Removes the stored credentials for a registry, as `docker logout` does. Returns where credentials were removed.
 ///
 /// # Errors
-/// As [`store`].
+/// The configuration cannot be found, read, locked or written, or the helper fails.
 pub(crate) async fn erase(sources: &CredentialSources, registry: &str) -> Result<Vec<Stored>, String> {
     let config = Config::open(sources)?;
     let mut erased = Vec::new();
     if let Some((key, name)) = helper_of(&config.values, registry) {
         match helper::run(&name, "erase", &key, &config.path.display().to_string()).await? {
             Ok(_) => erased.push(Stored::Helper(format!("docker-credential-{name}"))),
-            Err(said) if helper::is_not_found(&said) => {}
-            Err(_) => return Err(format!("docker-credential-{name} did not erase the credentials")),
+            Err(output) if helper::is_not_found(&output) => {}
+            Err(_) => return Err(format!("docker-credential-{name} failed to erase the credentials")),
         }
     }
-    let stays = |key: &String| is_part(key) || !host_of(key).eq_ignore_ascii_case(host_of(key_of(registry)));
-    if !config.auths.keys().all(stays) {
-        let path = change(sources, &config.path, |auths| auths.retain(|key, _| stays(key))).await?;
+    let is_unrelated = |key: &String| is_part(key) || !host_of(key).eq_ignore_ascii_case(host_of(key_of(registry)));
+    if !config.auths.keys().all(is_unrelated) {
+        let path = change(sources, &config.path, |auths| auths.retain(|key, _| is_unrelated(key))).await?;
         erased.push(Stored::File(path));
     }
     Ok(erased)
 }
 
-/// Changes `auths` in a configuration while it is locked against other runs of this program. Reads it again under the
-/// lock: others may have written to it during the wait for the lock or for a helper.
+/// Changes `auths` in a configuration while it is locked against other runs of this program. Reads the file again under
+/// the lock: another process may have changed it during the wait for the lock or for a helper.
 async fn change<T>(
     sources: &CredentialSources,
     path: &Path,
@@ -97,7 +97,7 @@ async fn change<T>(
     config.write()
 }
 
-/// A configuration whose parts other than `auths` stay as they are written, to the byte.
+/// A configuration that keeps every part except `auths` byte for byte.
 struct Config {
     path: PathBuf,
     parts: Vec<(String, Box<RawValue>)>,
@@ -106,12 +106,11 @@ struct Config {
 }
 
 impl Config {
-    /// Reads the configuration that logins are stored in; one that does not exist yet is empty.
+    /// Reads the configuration that credentials are stored in; an absent file counts as empty.
     fn open(sources: &CredentialSources) -> Result<Self, String> {
         let path = sources.docker_config.as_deref().map(config_in).or_else(default_config);
-        let path = path.ok_or_else(|| {
-            format!("there is no place to store credentials: neither {HOME} nor DOCKER_CONFIG is set")
-        })?;
+        let path =
+            path.ok_or_else(|| format!("cannot store or erase credentials: neither {HOME} nor DOCKER_CONFIG is set"))?;
         let path = regular_file(&path)?;
         let text = match std::fs::read(&path) {
             Ok(text) => text,
@@ -122,7 +121,7 @@ impl Config {
         let parts =
             if values.is_empty() { Parts(Vec::new()) } else { serde_json::from_slice(&text).unwrap_or_default() };
         if parts.0.len() != values.len() {
-            return Err(format!("{} names a key twice", path.display()));
+            return Err(format!("{} contains a key twice", path.display()));
         }
         let auths = match values.get("auths") {
             None | Some(Value::Null) => Map::new(),
@@ -132,7 +131,7 @@ impl Config {
         Ok(Self { path, parts: parts.0, values, auths })
     }
 
-    /// Writes the file with `auths` as they are now.
+    /// Writes the file with the current `auths`.
     fn write(mut self) -> Result<PathBuf, String> {
         let failed = |error: std::io::Error| format!("cannot write {}: {error}", self.path.display());
         let raw = pretty(&self.auths, "\t").and_then(RawValue::from_string).map_err(|error| failed(error.into()))?;
@@ -146,7 +145,7 @@ impl Config {
     }
 }
 
-/// An object's keys and values in their order, the values as they are written.
+/// The keys and verbatim values of an object, in their original order.
 #[derive(Default)]
 struct Parts(Vec<(String, Box<RawValue>)>);
 
@@ -176,7 +175,7 @@ impl Serialize for Parts {
     }
 }
 
-/// Docker's own form, indented by tabs; `outer` is the indent of the object itself.
+/// Formats JSON as Docker does, indented by tabs; `outer` is the indentation of the object itself.
 fn pretty(value: &impl Serialize, outer: &str) -> serde_json::Result<String> {
     let mut text = Vec::new();
     let indent = serde_json::ser::PrettyFormatter::with_indent(b"\t");
@@ -189,7 +188,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn docker_hub_has_a_key_of_its_own_and_parts_of_a_registry_stay() {
+    fn store_uses_docker_hubs_url_and_erase_keeps_entries_for_parts_of_a_registry() {
         let folder = tempfile::tempdir().unwrap();
         let file = folder.path().join("config.json");
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
@@ -211,6 +210,6 @@ mod tests {
         assert_eq!(read(), "{\n\t\"n\": 1.10,\n\t\"auths\": {\n\t\t\"r.io/team\": {},\n\t\t\"evilr.io\": {}\n\t}\n}");
         assert_eq!(erase(&sources, "r.io").unwrap(), []);
         std::fs::write(&file, r#"{"a": 1, "a": 2}"#).unwrap();
-        assert!(store(&sources, "r.io").unwrap_err().ends_with("names a key twice"));
+        assert!(store(&sources, "r.io").unwrap_err().ends_with("contains a key twice"));
     }
 }

@@ -1,4 +1,4 @@
-//! The hosts that `NO_PROXY` names, in Go's and curl's form.
+//! The hosts in `NO_PROXY`, in Go's and curl's format.
 
 use std::net::IpAddr;
 
@@ -9,21 +9,21 @@ pub(super) struct NoProxy(Vec<Rule>);
 
 enum Rule {
     All,
-    /// A domain and the hosts in it.
+    /// A domain and its subdomains.
     Domain {
-        /// With a dot in front.
+        /// The domain with a leading dot.
         suffix: String,
-        /// The domain itself is meant as well.
+        /// Whether the domain itself matches as well.
         includes_itself: bool,
         port: Option<u16>,
     },
     Address(IpAddr, Option<u16>),
-    /// A network, and how many bits its addresses have in common.
+    /// A network and the length of its prefix in bits.
     Network(IpAddr, u32),
 }
 
 impl NoProxy {
-    /// Reads a list with commas or blanks between its entries. An entry that cannot be read means no host.
+    /// Parses a list of entries separated by commas or whitespace. Ignores invalid entries.
     pub(super) fn parse(list: &str) -> Self {
         let entries = list.split(|c: char| c == ',' || c.is_whitespace()).filter(|entry| !entry.is_empty());
         Self(entries.filter_map(|entry| Rule::parse(&entry.to_lowercase())).collect())
@@ -49,7 +49,7 @@ impl Rule {
         if let Ok(address) = host.parse::<IpAddr>() {
             return Some(Self::Address(address.to_canonical(), port));
         }
-        // `*.domain` and `.domain` are for the hosts in a domain, `domain` is for the domain as well.
+        // `*.domain` and `.domain` match only subdomains; `domain` matches the domain itself as well.
         let host = host.trim_end_matches('.');
         let host = host.strip_prefix('*').filter(|rest| rest.starts_with('.')).unwrap_or(host);
         let includes_itself = !host.starts_with('.');
@@ -57,8 +57,8 @@ impl Rule {
         (suffix.len() > 1).then_some(Self::Domain { suffix, includes_itself, port })
     }
 
-    fn contains(&self, host: &Host<&str>, at: Option<u16>) -> bool {
-        let is_port = |port: &Option<u16>| port.is_none() || *port == at;
+    fn contains(&self, host: &Host<&str>, url_port: Option<u16>) -> bool {
+        let matches_port = |port: &Option<u16>| port.is_none() || *port == url_port;
         let address = match host {
             Host::Ipv4(address) => Some(IpAddr::from(*address)),
             Host::Ipv6(address) => Some(IpAddr::from(*address).to_canonical()),
@@ -69,9 +69,9 @@ impl Rule {
             (Self::Domain { suffix, includes_itself, port }, Host::Domain(name), _) => {
                 let name = name.trim_end_matches('.');
                 let is_itself = suffix.strip_prefix('.') == Some(name);
-                is_port(port) && (name.ends_with(suffix) || (*includes_itself && is_itself))
+                matches_port(port) && (name.ends_with(suffix) || (*includes_itself && is_itself))
             }
-            (Self::Address(named, port), _, Some(address)) => is_port(port) && *named == address,
+            (Self::Address(named, port), _, Some(address)) => matches_port(port) && *named == address,
             (Self::Network(network, bits), _, Some(address)) => is_in(*network, *bits, address),
             _ => false,
         }
@@ -93,7 +93,7 @@ fn split_port(entry: &str) -> Option<(&str, Option<u16>)> {
     }
 }
 
-/// Whether the first bits of an address are those of a network.
+/// Whether an address belongs to a network.
 fn is_in(network: IpAddr, bits: u32, address: IpAddr) -> bool {
     match (network, address) {
         (IpAddr::V4(network), IpAddr::V4(address)) => {
@@ -111,7 +111,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn hosts_that_are_reached_without_a_proxy() {
+    fn no_proxy_matches_domains_addresses_and_networks() {
         for (list, url, expected) in [
             ("*", "https://r.test/", true),
             ("", "https://r.test/", false),

@@ -6,14 +6,14 @@ use rustls::pki_types::UnixTime;
 use x509_parser::asn1_rs::Any;
 use x509_parser::prelude::{ASN1Time, FromDer as _, SubjectPublicKeyInfo, X509Certificate, X509Version};
 
-/// The fields that are read from a certificate.
+/// The fields of a certificate that are checked.
 pub(super) struct Fields {
-    /// Whether it is of version 3: only that has extensions, and so names of hosts.
+    /// Whether it has version 3. Other versions have no extensions, and so cannot name hosts.
     pub(super) has_extensions: bool,
     pub(super) not_before: UnixTime,
     pub(super) not_after: UnixTime,
     pub(super) key: Key,
-    /// Whether its issuer has the same name as its subject.
+    /// Whether issuer and subject have the same name.
     pub(super) is_self_signed: bool,
     /// Whether `basicConstraints` has `CA:TRUE`.
     pub(super) is_ca: bool,
@@ -57,7 +57,7 @@ impl Fields {
     }
 }
 
-/// A time before 1970 is as good as 1970.
+/// Converts a time; times before 1970 become 1970.
 fn time(time: ASN1Time) -> UnixTime {
     UnixTime::since_unix_epoch(Duration::from_secs(u64::try_from(time.timestamp()).unwrap_or(0)))
 }
@@ -68,19 +68,19 @@ mod tests {
 
     use super::*;
 
-    fn made(change: impl FnOnce(&mut CertificateParams)) -> Vec<u8> {
+    fn self_signed(change: impl FnOnce(&mut CertificateParams)) -> Vec<u8> {
         let mut params = CertificateParams::new(["r.test".to_owned()]).unwrap();
         change(&mut params);
         params.self_signed(&KeyPair::generate().unwrap()).unwrap().der().to_vec()
     }
 
     #[test]
-    fn fields_of_a_certificate() {
-        let plain = made(|_| {});
-        let fields = Fields::read(&plain).unwrap();
+    fn the_fields_of_a_certificate_are_read() {
+        let server = self_signed(|_| {});
+        let fields = Fields::read(&server).unwrap();
         assert!(fields.has_extensions && fields.is_self_signed && !fields.is_ca && fields.is_for_servers);
         assert!(fields.key.der.len() > fields.key.bits.len() && fields.key.bits.len() == 65, "a P-256 point");
-        let ca = made(|params| params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained));
+        let ca = self_signed(|params| params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained));
         assert!(Fields::read(&ca).unwrap().is_ca);
         for (purposes, is_for_servers) in [
             (vec![ExtendedKeyUsagePurpose::ServerAuth], true),
@@ -88,13 +88,13 @@ mod tests {
             (vec![ExtendedKeyUsagePurpose::ClientAuth], false),
             (vec![ExtendedKeyUsagePurpose::Any], false),
         ] {
-            let certificate = made(|params| params.extended_key_usages = purposes);
+            let certificate = self_signed(|params| params.extended_key_usages = purposes);
             assert_eq!(Fields::read(&certificate).unwrap().is_for_servers, is_for_servers);
         }
     }
 
     #[test]
-    fn dates_of_a_certificate() {
+    fn dates_from_1970_to_4096_are_read() {
         for ((year, month, day), seconds) in [
             ((1970, 1, 1), 0),
             ((1999, 12, 31), 946_598_400),
@@ -105,7 +105,7 @@ mod tests {
             ((2050, 1, 1), 2_524_608_000),
             ((4096, 1, 1), 67_090_118_400),
         ] {
-            let certificate = made(|params| {
+            let certificate = self_signed(|params| {
                 params.not_before = date_time_ymd(year, month, day);
                 params.not_after = date_time_ymd(year, month, day);
             });
@@ -117,7 +117,7 @@ mod tests {
 
     #[test]
     fn damaged_certificates_are_refused_without_a_panic() {
-        let certificate = made(|params| params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained));
+        let certificate = self_signed(|params| params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained));
         for length in 0..certificate.len() {
             assert!(Fields::read(&certificate[..length]).is_none(), "{length}");
         }

@@ -1,4 +1,4 @@
-//! Where the client has no certificate of its own.
+//! Detects that a server requests a client certificate when none is configured.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -7,13 +7,13 @@ use rustls::SignatureScheme;
 use rustls::client::ResolvesClientCert;
 use rustls::sign::CertifiedKey;
 
-/// Has no certificate for a server that asks for one, and remembers that it asked. With TLS 1.3 such a server may close
+/// Presents no client certificate, and remembers whether a server requested one. With TLS 1.3 such a server may close
 /// the connection only after the handshake, and its alert may be lost.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct NoIdentity(Arc<AtomicBool>);
 
 impl NoIdentity {
-    pub(crate) fn was_asked_for(&self) -> bool {
+    pub(crate) fn was_requested(&self) -> bool {
         self.0.load(Ordering::Relaxed)
     }
 }

@@ -1,13 +1,13 @@
-//! How TLS connections are made: which server certificates are accepted, and the client's own certificate.
+//! TLS configuration: which server certificates are accepted, and the client certificate.
 
 mod certificate;
 mod config;
+mod describe;
 mod files;
 mod identity;
 mod verifier;
-mod words;
 
 pub use config::Tls;
 pub(crate) use config::TlsMode;
+pub(crate) use describe::describe;
 pub(crate) use identity::NoIdentity;
-pub(crate) use words::words;

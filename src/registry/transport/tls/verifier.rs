@@ -1,4 +1,4 @@
-//! Checks a server's certificate, and that the server holds its key.
+//! Verifies a server's certificate, and that the server has its key.
 
 use std::sync::Arc;
 
@@ -15,20 +15,20 @@ use rustls_platform_verifier::Verifier;
 
 use super::certificate::Fields;
 
-/// What is wrong with a certificate, where rustls has no error of its own for it.
+/// A problem with a certificate for which rustls has no error.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub(crate) enum Flaw {
     #[error("it is self-signed and not trusted")]
     SelfSigned,
     #[error("it is a CA certificate used as a server certificate")]
     IsCa,
-    #[error("it is not for servers: its extendedKeyUsage has no serverAuth")]
+    #[error("it is not a server certificate: its extendedKeyUsage lacks serverAuth")]
     NotForServers,
-    #[error("it is of version 1, which cannot name hosts")]
+    #[error("it has X.509 version 1, which cannot name hosts")]
     VersionOne,
     #[error("this machine has no CA certificates")]
-    NoAuthorities,
-    #[error("the server did not prove that it has the certificate's key, or the key is RSA of less than 2048 bits")]
+    NoCaCertificates,
+    #[error("the server did not prove that it has the certificate's key, or the key is RSA with fewer than 2048 bits")]
     KeyNotProven,
     #[error("it cannot be read")]
     Unreadable,
@@ -40,45 +40,44 @@ impl From<Flaw> for Error {
     }
 }
 
-/// Checks certificates as the platform does, and accepts besides a server certificate that is itself trusted, with its
-/// dates, purpose and names still checked. Self-signed certificates as `openssl req -x509` makes them are CA
-/// certificates (`CA:TRUE`), which webpki refuses as server certificates; Go and OpenSSL accept them where the
-/// certificate itself is trusted.
+/// Checks certificates as the platform does, but also accepts a server certificate that is itself trusted if its dates,
+/// purpose and names are valid. Self-signed certificates from `openssl req -x509` are CA certificates (`CA:TRUE`),
+/// which webpki refuses as server certificates; Go and OpenSSL accept them if the certificate itself is trusted.
 #[derive(Debug)]
 pub(super) struct TrustedCertificates {
     /// Absent if neither the system nor the user has a CA certificate.
     platform: Option<Verifier>,
-    /// Certificates from the user's own files.
-    own: Vec<CertificateDer<'static>>,
+    /// Certificates from the user's files.
+    extra: Vec<CertificateDer<'static>>,
     algorithms: WebPkiSupportedAlgorithms,
 }
 
 impl TrustedCertificates {
-    /// Trusts the platform's CA certificates, and these.
-    pub(super) fn new(own: Vec<CertificateDer<'static>>, provider: &Arc<CryptoProvider>) -> Self {
-        let platform = Verifier::new_with_extra_roots(own.iter().cloned(), Arc::clone(provider)).ok();
-        Self { platform, own, algorithms: provider.signature_verification_algorithms }
+    /// Trusts the platform's CA certificates and these.
+    pub(super) fn new(extra: Vec<CertificateDer<'static>>, provider: &Arc<CryptoProvider>) -> Self {
+        let platform = Verifier::new_with_extra_roots(extra.iter().cloned(), Arc::clone(provider)).ok();
+        Self { platform, extra, algorithms: provider.signature_verification_algorithms }
     }
 
     /// Trusts no certificate, for connections without TLS.
     pub(super) fn none(provider: &Arc<CryptoProvider>) -> Self {
-        Self { platform: None, own: Vec::new(), algorithms: provider.signature_verification_algorithms }
+        Self { platform: None, extra: Vec::new(), algorithms: provider.signature_verification_algorithms }
     }
 
     fn is_trusted(&self, certificate: &CertificateDer<'_>) -> bool {
-        // Read only for a certificate that would be refused otherwise.
-        self.own.contains(certificate) || system_certificates().contains(certificate)
+        // The system files are read only for a certificate that would otherwise be refused.
+        self.extra.contains(certificate) || system_certificates().contains(certificate)
     }
 }
 
-/// Reads the certificates that the system trusts, where they are files: those of `SSL_CERT_FILE` and `SSL_CERT_DIR`, or
-/// the distribution's.
+/// Reads the certificates that the system trusts from their files: those of `SSL_CERT_FILE` and `SSL_CERT_DIR`, or
+/// those of the distribution.
 #[cfg(all(unix, not(target_vendor = "apple")))]
 fn system_certificates() -> Vec<CertificateDer<'static>> {
     rustls_native_certs::load_native_certs().certs
 }
 
-/// RedirectTarget the platform's own verifier knows them.
+/// Returns no certificates: on other systems, the platform's verifier has access to them.
 #[cfg(not(all(unix, not(target_vendor = "apple"))))]
 fn system_certificates() -> Vec<CertificateDer<'static>> {
     Vec::new()
@@ -93,13 +92,13 @@ impl ServerCertVerifier for TrustedCertificates {
         ocsp_response: &[u8],
         now: UnixTime,
     ) -> Result<ServerCertVerified, Error> {
-        let Some(platform) = &self.platform else { return Err(Flaw::NoAuthorities.into()) };
+        let Some(platform) = &self.platform else { return Err(Flaw::NoCaCertificates.into()) };
         match platform.verify_server_cert(certificate, intermediates, name, ocsp_response, now) {
             Err(_) if self.is_trusted(certificate) => {
                 check_trusted(certificate, name, now)?;
                 Ok(ServerCertVerified::assertion())
             }
-            outcome => outcome.map_err(|error| explained(error, certificate)),
+            outcome => outcome.map_err(|error| explain(error, certificate)),
         }
     }
 
@@ -109,7 +108,7 @@ impl ServerCertVerifier for TrustedCertificates {
         certificate: &CertificateDer<'_>,
         signed: &DigitallySignedStruct,
     ) -> Result<HandshakeSignatureValid, Error> {
-        verify_tls12_signature(message, certificate, signed, &self.algorithms).map_err(unproven)
+        verify_tls12_signature(message, certificate, signed, &self.algorithms).map_err(key_not_proven)
     }
 
     fn verify_tls13_signature(
@@ -118,7 +117,7 @@ impl ServerCertVerifier for TrustedCertificates {
         certificate: &CertificateDer<'_>,
         signed: &DigitallySignedStruct,
     ) -> Result<HandshakeSignatureValid, Error> {
-        verify_tls13_signature(message, certificate, signed, &self.algorithms).map_err(unproven)
+        verify_tls13_signature(message, certificate, signed, &self.algorithms).map_err(key_not_proven)
     }
 
     fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
@@ -126,7 +125,7 @@ impl ServerCertVerifier for TrustedCertificates {
     }
 }
 
-/// Accepts any certificate of one host. The server must still prove that it has the certificate's key.
+/// Accepts any certificate from one host. The server must still prove that it has the certificate's key.
 #[derive(Debug)]
 pub(super) struct AnyCertificate {
     host: String,
@@ -136,7 +135,7 @@ pub(super) struct AnyCertificate {
 }
 
 impl AnyCertificate {
-    pub(super) fn of(host: &str, others: Option<TrustedCertificates>, provider: &CryptoProvider) -> Self {
+    pub(super) fn new(host: &str, others: Option<TrustedCertificates>, provider: &CryptoProvider) -> Self {
         Self { host: host.to_owned(), others, algorithms: provider.signature_verification_algorithms }
     }
 }
@@ -158,8 +157,8 @@ impl ServerCertVerifier for AnyCertificate {
         }
     }
 
-    /// Takes the key from the certificate itself: webpki reads no certificate of version 1 or with a critical extension
-    /// that it does not know, and both are fine here.
+    /// Reads the key from the certificate itself: webpki refuses certificates of version 1 or with an unknown critical
+    /// extension, and both are acceptable here.
     fn verify_tls12_signature(
         &self,
         message: &[u8],
@@ -183,7 +182,7 @@ impl ServerCertVerifier for AnyCertificate {
         signed: &DigitallySignedStruct,
     ) -> Result<HandshakeSignatureValid, Error> {
         let key = SubjectPublicKeyInfoDer::from(Fields::read(certificate).ok_or(Flaw::Unreadable)?.key.der);
-        verify_tls13_signature_with_raw_key(message, &key, signed, &self.algorithms).map_err(unproven)
+        verify_tls13_signature_with_raw_key(message, &key, signed, &self.algorithms).map_err(key_not_proven)
     }
 
     fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
@@ -191,7 +190,7 @@ impl ServerCertVerifier for AnyCertificate {
     }
 }
 
-/// Checks dates, purpose and names of a server certificate that is itself trusted.
+/// Checks the dates, purpose and names of a server certificate that is itself trusted.
 fn check_trusted(certificate: &CertificateDer<'_>, name: &ServerName<'_>, now: UnixTime) -> Result<(), Error> {
     let fields = Fields::read(certificate).ok_or(Flaw::Unreadable)?;
     if now < fields.not_before {
@@ -206,12 +205,12 @@ fn check_trusted(certificate: &CertificateDer<'_>, name: &ServerName<'_>, now: U
     if !fields.is_for_servers {
         return Err(Flaw::NotForServers.into());
     }
-    // Refuses a critical extension that webpki does not know.
+    // Refuses a critical extension that is unknown to webpki.
     verify_server_name(&ParsedCertificate::try_from(certificate)?, name)
 }
 
-/// Says what is wrong with a certificate where the platform's error does not show it by its type.
-fn explained(error: Error, certificate: &[u8]) -> Error {
+/// Replaces the platform's error with a [`Flaw`] if the error's type does not show what is wrong with the certificate.
+fn explain(error: Error, certificate: &[u8]) -> Error {
     let Error::InvalidCertificate(reason) = &error else { return error };
     let Some(fields) = Fields::read(certificate) else { return Flaw::Unreadable.into() };
     match reason {
@@ -225,8 +224,8 @@ fn explained(error: Error, certificate: &[u8]) -> Error {
     }
 }
 
-/// Tells a signature of the handshake from a signature in a certificate: rustls has one error for both.
-fn unproven(error: Error) -> Error {
+/// Distinguishes a bad handshake signature from a bad certificate signature: rustls has one error for both.
+fn key_not_proven(error: Error) -> Error {
     match error {
         Error::InvalidCertificate(CertificateError::BadSignature) => Flaw::KeyNotProven.into(),
         error => error,

@@ -1,4 +1,4 @@
-//! Puts TLS errors into words: rustls shows them by the names of its own types.
+//! Describes TLS errors in plain text: rustls shows only the names of its types.
 
 use std::time::{Duration, UNIX_EPOCH};
 
@@ -8,36 +8,36 @@ use rustls::{AlertDescription, CertificateError, Error, InvalidMessage, PeerInco
 use super::verifier::Flaw;
 use crate::registry::error::TransportFault;
 
-/// Says why TLS with a host failed.
-pub(crate) fn words(error: &Error, host: &str) -> (String, Option<TransportFault>) {
+/// Describes why TLS with a host failed.
+pub(crate) fn describe(error: &Error, host: &str) -> (String, Option<TransportFault>) {
     match error {
-        Error::InvalidCertificate(reason) => of_certificate(reason, host),
+        Error::InvalidCertificate(reason) => describe_certificate_error(reason, host),
         Error::NoCertificatesPresented => (format!("{host} sent no certificate"), Some(TransportFault::Certificate)),
-        Error::AlertReceived(alert) => of_alert(*alert, host),
+        Error::AlertReceived(alert) => describe_alert(*alert, host),
         Error::InvalidMessage(InvalidMessage::InvalidContentType) => {
             (format!("{host} did not answer with TLS"), Some(TransportFault::NotTls))
         }
-        Error::PeerIncompatible(why) => (incompatible(why, host), Some(TransportFault::NothingInCommon)),
+        Error::PeerIncompatible(why) => (describe_incompatibility(why, host), Some(TransportFault::NoSharedParameters)),
         Error::NoApplicationProtocol => (format!("{host} speaks neither HTTP/1.1 nor HTTP/2"), None),
         Error::PeerMisbehaved(_)
         | Error::InvalidMessage(_)
         | Error::InappropriateMessage { .. }
         | Error::InappropriateHandshakeMessage { .. }
         | Error::PeerSentOversizedRecord
-        | Error::DecryptError => (format!("TLS with {host} failed: {host} broke the rules of TLS"), None),
+        | Error::DecryptError => (format!("TLS with {host} failed: the server violated the TLS protocol"), None),
         _ => (format!("TLS with {host} failed"), None),
     }
 }
 
-fn of_certificate(reason: &CertificateError, host: &str) -> (String, Option<TransportFault>) {
+fn describe_certificate_error(reason: &CertificateError, host: &str) -> (String, Option<TransportFault>) {
     let (why, fault) = match reason {
         CertificateError::Other(other) => match other.0.downcast_ref::<Flaw>() {
             Some(Flaw::KeyNotProven) => {
                 return (format!("TLS with {host} failed: {}", Flaw::KeyNotProven), Some(TransportFault::KeyNotProven));
             }
-            Some(flaw) => (flaw.to_string(), of_flaw(*flaw)),
-            // webpki has only names of its own types for these.
-            None => ("it has a form or an extension that is not supported".into(), TransportFault::Certificate),
+            Some(flaw) => (flaw.to_string(), fault_of(*flaw)),
+            // For these, webpki reports only the names of its types.
+            None => ("it has an unsupported format or extension".into(), TransportFault::Certificate),
         },
         CertificateError::UnknownIssuer => ("no trusted CA certificate issued it".into(), TransportFault::NotTrusted),
         CertificateError::ExpiredContext { not_after, .. } => {
@@ -48,7 +48,7 @@ fn of_certificate(reason: &CertificateError, host: &str) -> (String, Option<Tran
             (format!("it is not valid before {}", date(*not_before)), TransportFault::Date)
         }
         CertificateError::NotValidYet => ("it is not valid yet".into(), TransportFault::Date),
-        CertificateError::NotValidForNameContext { presented, .. } => (names(presented), TransportFault::Name),
+        CertificateError::NotValidForNameContext { presented, .. } => (describe_names(presented), TransportFault::Name),
         CertificateError::NotValidForName => ("it is for other hosts".into(), TransportFault::Name),
         CertificateError::InvalidPurpose | CertificateError::InvalidPurposeContext { .. } => {
             (Flaw::NotForServers.to_string(), TransportFault::Purpose)
@@ -60,20 +60,20 @@ fn of_certificate(reason: &CertificateError, host: &str) -> (String, Option<Tran
         CertificateError::Revoked => ("it was revoked".into(), TransportFault::Certificate),
         CertificateError::BadEncoding => (Flaw::Unreadable.to_string(), TransportFault::Certificate),
         CertificateError::UnhandledCriticalExtension => {
-            ("it has a critical extension that is not known".into(), TransportFault::Certificate)
+            ("it has an unknown critical extension".into(), TransportFault::Certificate)
         }
         CertificateError::UnsupportedSignatureAlgorithmContext { .. }
         | CertificateError::UnsupportedSignatureAlgorithmForPublicKeyContext { .. } => {
-            ("it is signed with an algorithm that is not supported".into(), TransportFault::NothingInCommon)
+            ("it is signed with an unsupported algorithm".into(), TransportFault::NoSharedParameters)
         }
-        _ => ("it was refused".into(), TransportFault::Certificate),
+        _ => ("it was rejected".into(), TransportFault::Certificate),
     };
     (format!("cannot verify the certificate of {host}: {why}"), Some(fault))
 }
 
-fn of_flaw(flaw: Flaw) -> TransportFault {
+fn fault_of(flaw: Flaw) -> TransportFault {
     match flaw {
-        Flaw::SelfSigned | Flaw::NoAuthorities => TransportFault::NotTrusted,
+        Flaw::SelfSigned | Flaw::NoCaCertificates => TransportFault::NotTrusted,
         Flaw::IsCa => TransportFault::IsCa,
         Flaw::NotForServers => TransportFault::Purpose,
         Flaw::VersionOne => TransportFault::Name,
@@ -82,36 +82,33 @@ fn of_flaw(flaw: Flaw) -> TransportFault {
     }
 }
 
-/// The names of a certificate, from webpki's way to show them: `DnsName("r.io")`, `IpAddress(192.0.2.1)`.
-fn names(presented: &[String]) -> String {
+/// Lists the names of a certificate, which webpki formats as `DnsName("r.io")` or `IpAddress(192.0.2.1)`.
+fn describe_names(presented: &[String]) -> String {
     let name = |shown: &String| {
         let inner = shown.strip_prefix("DnsName(").or_else(|| shown.strip_prefix("IpAddress("))?;
         Some(inner.trim_end_matches(')').trim_matches('"').to_owned())
     };
     let mut names: Vec<String> = presented.iter().filter_map(name).collect();
     if names.is_empty() {
-        return "it has no subjectAltName with a host, and a common name (CN) does not count".into();
+        return "it has no host in its subjectAltName, and a common name (CN) does not count".into();
     }
-    let left = names.len().saturating_sub(MAX_NAMES);
+    let omitted = names.len().saturating_sub(MAX_NAMES);
     names.truncate(MAX_NAMES);
-    let more = if left > 0 { format!(" and {left} more") } else { String::new() };
+    let more = if omitted > 0 { format!(" and {omitted} more") } else { String::new() };
     format!("it is for other hosts: {}{more}", names.join(", "))
 }
 
-/// A certificate may name hundreds of hosts.
+/// The most names that an error lists: a certificate may have hundreds.
 const MAX_NAMES: usize = 8;
 
-fn of_alert(alert: AlertDescription, host: &str) -> (String, Option<TransportFault>) {
+fn describe_alert(alert: AlertDescription, host: &str) -> (String, Option<TransportFault>) {
     let (why, fault) = match alert {
-        AlertDescription::HandshakeFailure | AlertDescription::InsufficientSecurity => (
-            "it shares no cipher suite or signature algorithm with this program",
-            Some(TransportFault::NothingInCommon),
-        ),
-        AlertDescription::ProtocolVersion => {
-            ("it shares no version of TLS with this program", Some(TransportFault::NothingInCommon))
+        AlertDescription::HandshakeFailure | AlertDescription::InsufficientSecurity => {
+            ("no shared cipher suite or signature algorithm", Some(TransportFault::NoSharedParameters))
         }
+        AlertDescription::ProtocolVersion => ("no shared version of TLS", Some(TransportFault::NoSharedParameters)),
         AlertDescription::CertificateRequired => {
-            ("it wants a client certificate", Some(TransportFault::ClientCertificate))
+            ("it requires a client certificate", Some(TransportFault::ClientCertificate))
         }
         AlertDescription::BadCertificate
         | AlertDescription::CertificateUnknown
@@ -120,16 +117,16 @@ fn of_alert(alert: AlertDescription, host: &str) -> (String, Option<TransportFau
         | AlertDescription::CertificateExpired
         | AlertDescription::UnknownCA
         | AlertDescription::AccessDenied => {
-            ("it does not accept the client's certificate, or wants one", Some(TransportFault::ClientCertificate))
+            ("it refused the client certificate, or requires one", Some(TransportFault::ClientCertificate))
         }
-        AlertDescription::UnrecognisedName => ("it does not know a host of this name", None),
-        AlertDescription::InternalError => ("it had an internal error", None),
-        _ => return (format!("{host} ended TLS with alert {}", u8::from(alert)), None),
+        AlertDescription::UnrecognisedName => ("it does not serve this host name", None),
+        AlertDescription::InternalError => ("it reported an internal error", None),
+        _ => return (format!("{host} aborted the TLS connection (alert {})", u8::from(alert)), None),
     };
-    (format!("{host} ended TLS: {why} (alert {})", u8::from(alert)), fault)
+    (format!("{host} aborted the TLS connection: {why} (alert {})", u8::from(alert)), fault)
 }
 
-fn incompatible(why: &PeerIncompatible, host: &str) -> String {
+fn describe_incompatibility(why: &PeerIncompatible, host: &str) -> String {
     let what = match why {
         PeerIncompatible::ServerDoesNotSupportTls12Or13
         | PeerIncompatible::ServerTlsVersionIsDisabledByOurConfig
@@ -139,13 +136,13 @@ fn incompatible(why: &PeerIncompatible, host: &str) -> String {
         PeerIncompatible::NoKxGroupsInCommon => "key exchange",
         PeerIncompatible::NoSignatureSchemesInCommon
         | PeerIncompatible::NoCertificateRequestSignatureSchemesInCommon => "signature algorithm",
-        _ => "form of TLS",
+        _ => "TLS feature",
     };
-    format!("{host} shares no {what} with this program")
+    format!("{host} and this program share no {what}")
 }
 
 fn date(time: UnixTime) -> String {
-    // httpdate has no words for a year of five digits.
+    // httpdate cannot format a year of five digits.
     let seconds = time.as_secs().min(253_402_300_799);
     httpdate::fmt_http_date(UNIX_EPOCH + Duration::from_secs(seconds))
 }
@@ -160,7 +157,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn faults_of_certificates() {
+    fn each_certificate_error_has_a_description_and_a_fault() {
         let time = |seconds| UnixTime::since_unix_epoch(Duration::from_secs(seconds));
         let names = |presented: &[&str]| CertificateError::NotValidForNameContext {
             expected: ServerName::try_from("r.io").unwrap(),
@@ -172,7 +169,7 @@ mod tests {
         for (error, why, fault) in [
             (CertificateError::UnknownIssuer, "no trusted CA certificate issued it", TransportFault::NotTrusted),
             (flaw(Flaw::SelfSigned), "it is self-signed and not trusted", TransportFault::NotTrusted),
-            (flaw(Flaw::NoAuthorities), "this machine has no CA certificates", TransportFault::NotTrusted),
+            (flaw(Flaw::NoCaCertificates), "this machine has no CA certificates", TransportFault::NotTrusted),
             (flaw(Flaw::IsCa), "it is a CA certificate used as a server certificate", TransportFault::IsCa),
             (
                 CertificateError::ExpiredContext { time: time(9), not_after: time(0) },
@@ -196,26 +193,26 @@ mod tests {
             ),
             (
                 names(&[]),
-                "it has no subjectAltName with a host, and a common name (CN) does not count",
+                "it has no host in its subjectAltName, and a common name (CN) does not count",
                 TransportFault::Name,
             ),
             (
                 CertificateError::InvalidPurpose,
-                "it is not for servers: its extendedKeyUsage has no serverAuth",
+                "it is not a server certificate: its extendedKeyUsage lacks serverAuth",
                 TransportFault::Purpose,
             ),
         ] {
-            let (reason, found) = words(&Error::InvalidCertificate(error), "r.io");
+            let (reason, actual) = describe(&Error::InvalidCertificate(error), "r.io");
             assert_eq!(reason, format!("cannot verify the certificate of r.io: {why}"));
-            assert_eq!(found, Some(fault), "{why}");
+            assert_eq!(actual, Some(fault), "{why}");
         }
     }
 
     #[test]
-    fn every_alert_is_in_words() {
+    fn every_alert_has_a_description_with_its_number() {
         for number in 0..=u8::MAX {
-            let (reason, _) = words(&Error::AlertReceived(AlertDescription::from(number)), "r.io");
-            assert!(reason.starts_with("r.io ended TLS"), "{reason}");
+            let (reason, _) = describe(&Error::AlertReceived(AlertDescription::from(number)), "r.io");
+            assert!(reason.starts_with("r.io aborted the TLS connection"), "{reason}");
             assert!(reason.contains(&format!("alert {number}")), "{reason}");
         }
     }
