@@ -10,7 +10,7 @@ use crate::peers::{Program, programs};
 use crate::proxy::Proxy;
 use crate::support::images::{OCI, OCI_INDEX, descriptor};
 use crate::support::registry::sha256;
-use crate::support::token_service::closed;
+use crate::support::token_service::authenticated_only;
 use crate::support::{Registry, TokenService};
 use crate::task::{Action, Task};
 
@@ -60,7 +60,7 @@ impl Stage {
 
     fn with_token_service(round_trip: Duration) -> Self {
         let scratch = tempfile::tempdir().unwrap();
-        let service = TokenService::start(closed, 300, |_| None);
+        let service = TokenService::start(authenticated_only, 300, |_| None);
         let service_proxy = Proxy::in_front_of(&service.server.host, round_trip);
         let config = service.registry_config(scratch.path()).replace(&service.server.host, &service_proxy.host);
         let registry = Registry::start_with(&config, Some(service.mint(&["whole"])));

@@ -1,57 +1,56 @@
-//! Answers that no honest registry gives: an error that names the reference, never a crash, and nothing is written.
+//! Malformed and malicious responses: each is an error that names the reference, and the push writes no data.
 
 use std::io::{BufReader, Write as _};
 use std::net::{TcpListener, TcpStream};
 use std::time::Duration;
 
-use crate::support::images::OCI_INDEX;
+use serde_json::json;
+
+use crate::support::images::{OCI, OCI_INDEX};
 use crate::support::registry::sha256;
-use crate::support::scripted::{Answer, Asked, read_request};
-use crate::support::{Scripted, manifest_tool, manifest_tool_with_stdin};
+use crate::support::scripted_server::{ReceivedRequest, Response, read_request};
+use crate::support::{Outcome, ScriptedServer, Workspace};
 
-const OCI: &str = "application/vnd.oci.image.manifest.v1+json";
-
-fn manifest(status: u16, content_type: &str, body: &[u8]) -> Answer {
+fn manifest_response(status: u16, content_type: &str, body: &[u8]) -> Response {
     (status, vec![("Content-Type", content_type.to_owned())], body.to_vec())
 }
 
-/// Serves one manifest answer for every manifest, and tells what `inspect` and `push` say about it.
-fn said(answer: Answer) -> (String, String) {
-    let server =
-        Scripted::start(
-            move |asked: &Asked, _| {
-                if asked.line.contains("/manifests/") { answer.clone() } else { (200, vec![], vec![]) }
-            },
-        );
-    let work = tempfile::tempdir().unwrap();
-    let reference = format!("{}/app:x", server.host);
-    let shown = manifest_tool(work.path(), &["--plain-http", "--retries", "0", "inspect", &reference]);
-    assert_eq!((shown.exit, shown.stdout.as_str()), (1, ""), "{shown:?}");
-    let spec = format!("image: {}/app:v1\nmanifests: [{{image: \"{reference}\"}}]", server.host);
-    let pushed = manifest_tool_with_stdin(
-        work.path(),
-        &["--plain-http", "--retries", "0", "push", "from-spec", "--ignore-missing", "-"],
-        &spec,
-    );
+fn workspace(server: &ScriptedServer) -> Workspace {
+    Workspace::new().flags(&["--plain-http", "--retries", "0"]).placeholder("HOST", &server.host)
+}
+
+fn inspect(server: &ScriptedServer) -> Outcome {
+    workspace(server).run(&["inspect", "HOST/app:x"])
+}
+
+/// Returns the errors of `inspect` and `push` if the registry sends `response` for every manifest.
+fn inspect_and_push_errors(response: Response) -> (String, String) {
+    let server = ScriptedServer::start(move |request: &ReceivedRequest, _| {
+        if request.line.contains("/manifests/") { response.clone() } else { (200, vec![], vec![]) }
+    });
+    let inspected = inspect(&server);
+    assert_eq!((inspected.exit, inspected.stdout.as_str()), (1, ""), "{inspected:?}");
+    let spec = "image: HOST/app:v1\nmanifests: [{image: \"HOST/app:x\"}]";
+    let pushed = workspace(&server).run_with_stdin(&["push", "from-spec", "--ignore-missing", "-"], spec);
     assert_eq!((pushed.exit, pushed.stdout.as_str()), (1, ""), "{pushed:?}");
-    assert!(pushed.stderr.contains(&reference), "{pushed:?}");
-    for asked in server.asked() {
-        let reads = asked.line.starts_with("GET ") || asked.line.starts_with("HEAD ");
-        assert!(reads, "something was written: {asked:?}");
+    assert!(pushed.stderr.contains(&format!("{}/app:x", server.host)), "{pushed:?}");
+    for request in server.requests() {
+        let is_read = request.line.starts_with("GET ") || request.line.starts_with("HEAD ");
+        assert!(is_read, "a write was sent: {request:?}");
     }
-    (shown.stderr, pushed.stderr)
+    (inspected.stderr, pushed.stderr)
 }
 
 #[test]
-fn manifests_that_are_none() {
+fn an_invalid_manifest_is_an_error_with_a_reason() {
     let empty = sha256(b"");
-    let deep = format!("{{\"config\":{}", "[".repeat(200_000));
-    let huge = vec![b' '; 9 << 20];
-    let both = format!(r#"{{"manifests":[],"config":{{"mediaType":"c","digest":"{empty}","size":0}}}}"#);
+    let deeply_nested = format!("{{\"config\":{}", "[".repeat(200_000));
+    let oversized = vec![b' '; 9 << 20];
+    let image_and_index = format!(r#"{{"manifests":[],"config":{{"mediaType":"c","digest":"{empty}","size":0}}}}"#);
     let entry = format!(r#"{{"mediaType":"{OCI}","digest":"{empty}","size":0}}"#);
     let entries = vec![entry.as_str(); 10_001].join(",");
-    let many = format!(r#"{{"manifests":[{entries}]}}"#);
-    let layers = format!(r#"{{"config":{entry},"layers":[{entries}]}}"#);
+    let too_many_entries = format!(r#"{{"manifests":[{entries}]}}"#);
+    let too_many_layers = format!(r#"{{"config":{entry},"layers":[{entries}]}}"#);
     let cases: &[(&str, &[u8], &str)] = &[
         (OCI, b"", "not a valid manifest"),
         (OCI, b"{\"schemaVersion\":2,\"conf", "not a valid manifest"),
@@ -60,11 +59,11 @@ fn manifests_that_are_none() {
         (OCI, b"{\"config\":7}", "not a valid manifest"),
         (OCI, b"{\"config\":{\"mediaType\":\"c\",\"digest\":\"sha256:../../x\",\"size\":0}}", "invalid digest"),
         (OCI, b"{\"config\":{\"mediaType\":\"c\",\"digest\":\"x\",\"size\":-1}}", "not a valid manifest"),
-        (OCI, deep.as_bytes(), "not a valid manifest"),
-        (OCI, &huge, "longer than"),
-        (OCI, both.as_bytes(), "ambiguous"),
-        ("application/vnd.oci.image.index.v1+json", many.as_bytes(), "10001 entries, more than"),
-        (OCI, layers.as_bytes(), "10001 entries, more than"),
+        (OCI, deeply_nested.as_bytes(), "not a valid manifest"),
+        (OCI, &oversized, "longer than"),
+        (OCI, image_and_index.as_bytes(), "ambiguous"),
+        ("application/vnd.oci.image.index.v1+json", too_many_entries.as_bytes(), "10001 entries, more than"),
+        (OCI, too_many_layers.as_bytes(), "10001 entries, more than"),
         ("application/vnd.docker.distribution.manifest.v1+prettyjws", b"{\"schemaVersion\":1}", "schema 1"),
         ("application/json", b"{\"schemaVersion\":1,\"fsLayers\":[]}", "schema 1"),
         ("text/html", b"{}", "neither an image manifest nor an index"),
@@ -76,81 +75,72 @@ fn manifests_that_are_none() {
         ("application/vnd.oci.image.index.v1+json", b"{\"manifests\":[1,2]}", "not a valid manifest"),
     ];
     for (content_type, body, expected) in cases {
-        let (shown, pushed) = said(manifest(200, content_type, body));
-        assert!(shown.contains(expected) && pushed.contains(expected), "{expected}: {shown} {pushed}");
+        let (inspected, pushed) = inspect_and_push_errors(manifest_response(200, content_type, body));
+        let both_fail = inspected.contains(expected) && pushed.contains(expected);
+        assert!(both_fail, "{expected}: {inspected} {pushed}");
     }
 }
 
 #[test]
-fn refusals_are_shown_without_control_characters() {
+fn refusals_are_errors_without_control_characters_and_404s_are_skipped() {
     let error = |code: &str| format!(r#"{{"errors":[{{"code":"{code}","message":"words\u001b[31m"}}]}}"#).into_bytes();
     for (status, body) in
         [(404, error("DENIED")), (500, error("UNKNOWN")), (403, error("DENIED")), (401, error("UNAUTHORIZED"))]
     {
-        let (_, pushed) = said(manifest(status, "application/json", &body));
+        let (_, pushed) = inspect_and_push_errors(manifest_response(status, "application/json", &body));
         assert!(pushed.contains(&format!("HTTP {status}")) && !pushed.contains("skipped"), "{pushed}");
-        assert!(!pushed.contains('\x1b'), "control characters are stripped: {pushed:?}");
+        assert!(!pushed.contains('\x1b'), "{pushed:?}");
     }
     for body in [error("MANIFEST_UNKNOWN"), b"<html>proxy</html>".to_vec(), vec![]] {
-        let (_, pushed) = said(manifest(404, "application/json", &body));
+        let (_, pushed) = inspect_and_push_errors(manifest_response(404, "application/json", &body));
         assert!(pushed.contains("skipped") && pushed.contains("all sources are missing"), "{pushed}");
     }
 }
 
 #[test]
-fn bytes_that_are_not_those_named() {
+fn a_manifest_with_the_wrong_digest_is_an_error() {
     let body = b"{}".to_vec();
-    let header = vec![("Content-Type", OCI.to_owned()), ("Docker-Content-Digest", sha256(b"other"))];
-    let (shown, _) = said((200, header, body));
-    assert!(shown.contains("the registry's header says"), "{shown}");
-    let server = Scripted::start(|_, _| (200, vec![("Content-Type", OCI.to_owned())], b"{}".to_vec()));
-    let reference = format!("{}/app@{}", server.host, sha256(b"other"));
-    let shown = manifest_tool(&std::env::temp_dir(), &["--plain-http", "--retries", "0", "inspect", &reference]);
-    assert!(shown.exit == 1 && shown.stderr.contains("the reference says"), "{shown:?}");
+    let headers = vec![("Content-Type", OCI.to_owned()), ("Docker-Content-Digest", sha256(b"other"))];
+    let (inspected, _) = inspect_and_push_errors((200, headers, body));
+    assert!(inspected.contains("the registry's header says"), "{inspected}");
+    let server = ScriptedServer::start(|_, _| (200, vec![("Content-Type", OCI.to_owned())], b"{}".to_vec()));
+    let reference = format!("HOST/app@{}", sha256(b"other"));
+    workspace(&server).run(&["inspect", &reference]).fails(1, "the reference says");
 }
 
 #[test]
-fn a_registry_that_is_not_there() {
-    let outcome =
-        manifest_tool(&std::env::temp_dir(), &["--plain-http", "--retries", "0", "inspect", "127.0.0.1:1/app:x"]);
-    assert_eq!(outcome.exit, 1);
-    assert!(
-        outcome
-            .stderr
-            .starts_with("error: 127.0.0.1:1/app:x: no answer to GET /v2/app/manifests/x: Connection refused"),
-        "{outcome:?}"
-    );
+fn a_refused_connection_is_an_error_with_the_reference() {
+    let workspace = Workspace::new().flags(&["--plain-http", "--retries", "0"]);
+    let outcome = workspace.run(&["inspect", "127.0.0.1:1/app:x"]);
+    let error = "error: 127.0.0.1:1/app:x: no answer to GET /v2/app/manifests/x: Connection refused";
+    assert!(outcome.exit == 1 && outcome.stderr.starts_with(error), "{outcome:?}");
 }
 
 #[test]
-fn tokens_and_errors_are_read_to_a_bound() {
+fn errors_configs_and_tokens_are_read_up_to_a_limit() {
     let long = vec![b'x'; 3 << 20];
-    let (shown, _) = said(manifest(500, "text/plain", &long));
-    assert!(shown.contains("HTTP 500") && shown.len() < 1000, "{}", shown.len());
-    let config = format!(
-        r#"{{"config":{{"mediaType":"application/vnd.oci.image.config.v1+json","digest":"{}","size":8388609}},"layers":[]}}"#,
-        sha256(b"")
-    );
-    let server = Scripted::start(move |_, _| manifest(200, OCI, config.as_bytes()));
-    let reference = format!("{}/app:x", server.host);
-    let shown = manifest_tool(&std::env::temp_dir(), &["--plain-http", "--retries", "0", "inspect", &reference]);
-    assert!(shown.exit == 1 && shown.stderr.contains("longer than the 8388608 bytes"), "{shown:?}");
-    assert_eq!(server.asked().len(), 1, "not even asked for");
+    let (inspected, _) = inspect_and_push_errors(manifest_response(500, "text/plain", &long));
+    assert!(inspected.contains("HTTP 500") && inspected.len() < 1000, "{}", inspected.len());
+    let config = json!({
+        "mediaType": "application/vnd.oci.image.config.v1+json", "digest": sha256(b""), "size": 8388609,
+    });
+    let manifest = json!({"config": config, "layers": []}).to_string();
+    let server = ScriptedServer::start(move |_, _| manifest_response(200, OCI, manifest.as_bytes()));
+    inspect(&server).fails(1, "longer than the 8388608 bytes");
+    assert_eq!(server.requests().len(), 1, "the config is not requested");
     let token = format!(r#"{{"token":"{}"}}"#, "x".repeat(3 << 20)).into_bytes();
-    let server = Scripted::start(move |asked, host| {
-        if asked.line.starts_with("GET /token") {
+    let server = ScriptedServer::start(move |request, host| {
+        if request.line.starts_with("GET /token") {
             return (200, vec![], token.clone());
         }
         (401, vec![("WWW-Authenticate", format!("Bearer realm=\"http://{host}/token\""))], vec![])
     });
-    let reference = format!("{}/app:x", server.host);
-    let shown = manifest_tool(&std::env::temp_dir(), &["--plain-http", "--retries", "0", "inspect", &reference]);
-    assert!(shown.exit == 1 && shown.stderr.contains("longer than the 1048576 bytes"), "{shown:?}");
+    inspect(&server).fails(1, "longer than the 1048576 bytes");
 }
 
-/// A byte now and then is not silence, and would go on for ever; the end of the body is a day away.
+/// Each byte resets an idle timeout, so only a minimum rate ends the transfer, which would otherwise take a day.
 #[test]
-fn a_body_that_trickles_is_given_up() {
+fn a_trickling_response_body_times_out() {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let host = listener.local_addr().unwrap().to_string();
     std::thread::spawn(move || {
@@ -158,15 +148,10 @@ fn a_body_that_trickles_is_given_up() {
             std::thread::spawn(move || trickle(stream));
         }
     });
-    let folder = tempfile::tempdir().unwrap();
-    for (kind, line) in [("manifest", "inspect"), ("tags", "tags")] {
-        let reference = if kind == "tags" { format!("{host}/app") } else { format!("{host}/app:v1") };
-        let outcome = manifest_tool(
-            folder.path(),
-            &["--plain-http", "--retries", "1", "--max-wait", "100ms", "--timeout", "1s", line, &reference],
-        );
-        assert_eq!(outcome.exit, 1, "{outcome:?}");
-        assert!(outcome.stderr.contains(" bytes came in 1 s"), "{outcome:?}");
+    let workspace =
+        Workspace::new().flags(&["--plain-http", "--retries", "1", "--max-wait", "100ms", "--timeout", "1s"]);
+    for args in [["inspect", &format!("{host}/app:v1")], ["tags", &format!("{host}/app")]] {
+        workspace.run(&args).fails(1, " bytes came in 1 s");
     }
 }
 

@@ -1,32 +1,31 @@
-//! Connections that end badly, in words.
+//! Broken connections are reported in plain words, without Rust debug output.
 
 use std::io::{BufReader, Write as _};
 use std::net::{TcpListener, TcpStream};
 
-use crate::support::scripted::read_request;
-use crate::support::{Outcome, command, run};
+use crate::support::scripted_server::read_request;
+use crate::support::{Outcome, Workspace};
 
-/// A server that answers every request with these bytes, and closes the connection.
-fn server(answer: &'static str) -> String {
+/// Starts a server that sends these bytes in response to each request, and closes the connection. Returns its host.
+fn raw_server(response: &'static str) -> String {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let host = listener.local_addr().unwrap().to_string();
     std::thread::spawn(move || {
         for stream in listener.incoming().flatten() {
-            std::thread::spawn(move || serve(stream, answer));
+            std::thread::spawn(move || serve(stream, response));
         }
     });
     host
 }
 
-fn serve(stream: TcpStream, answer: &str) -> Option<()> {
+fn serve(stream: TcpStream, response: &str) -> Option<()> {
     let mut reader = BufReader::new(stream);
     read_request(&mut reader)?;
-    reader.get_mut().write_all(answer.as_bytes()).ok()
+    reader.get_mut().write_all(response.as_bytes()).ok()
 }
 
 fn inspect(reference: &str, args: &[&str]) -> Outcome {
-    let folder = tempfile::tempdir().unwrap();
-    let outcome = run(command(folder.path(), &[&["--retries", "0", "inspect", reference], args].concat()), "");
+    let outcome = Workspace::new().run(&[&["--retries", "0", "inspect", reference], args].concat());
     assert_eq!(outcome.exit, 1, "{outcome:?}");
     for debug in ["Error(", "Os {", "os error", "Custom {", "kind:", "UnexpectedEof", "reqwest", "rustls", "hyper"] {
         assert!(!outcome.stderr.contains(debug), "{debug}: {outcome:?}");
@@ -35,25 +34,25 @@ fn inspect(reference: &str, args: &[&str]) -> Outcome {
 }
 
 #[test]
-fn broken_answers_are_in_words() {
+fn an_invalid_http_response_is_reported_in_words() {
     let head = "HTTP/1.1 200 OK\r\nContent-Type: application/vnd.oci.image.manifest.v1+json\r\n";
     let leak = |text: String| -> &'static str { text.leak() };
-    for (answer, words) in [
+    for (response, message) in [
         (leak(format!("{head}Content-Length: 100\r\n\r\n{{")), "end of file before message length reached"),
         (leak(format!("{head}Transfer-Encoding: chunked\r\n\r\nzz\r\n")), "Invalid chunk size line"),
         ("\u{15}\u{3}\u{1}garbage", "did not answer with HTTP"),
         ("HTTP/1.1 abc OK\r\n\r\n", "did not answer with HTTP"),
         ("", "connection closed before message completed"),
     ] {
-        let host = server(answer);
+        let host = raw_server(response);
         let stderr = inspect(&format!("{host}/app:v1"), &["--plain-http"]).stderr;
-        let start = format!("error: {host}/app:v1: no answer to GET /v2/app/manifests/v1: ");
-        assert!(stderr.starts_with(&start) && stderr.contains(words), "{answer:?}: {stderr}");
+        let prefix = format!("error: {host}/app:v1: no answer to GET /v2/app/manifests/v1: ");
+        assert!(stderr.starts_with(&prefix) && stderr.contains(message), "{response:?}: {stderr}");
     }
 }
 
 #[test]
-fn broken_connections_are_in_words() {
+fn a_failed_connection_is_reported_in_words() {
     for args in [&[][..], &["--plain-http"]] {
         let stderr = inspect("127.0.0.1:1/app:v1", args).stderr;
         assert!(stderr.ends_with("Connection refused\n"), "{stderr}");

@@ -1,113 +1,73 @@
-//! Every recorded case of manifest-tool 2.2.1: exit, stdout, and what the registry holds afterwards are equal.
-
-use std::path::{Path, PathBuf};
+//! Every case recorded from manifest-tool 2.2.1 gives the same exit code, stdout and registry content.
 
 use serde_json::Value;
 
+use crate::support::recorded::{compat_folder, push_recorded, recorded_case};
 use crate::support::registry::sha256;
-use crate::support::{Outcome, Registry, manifest_tool};
-
-fn folder() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("integration/compat")
-}
-
-pub fn blob(digest: &str) -> Vec<u8> {
-    std::fs::read(folder().join("blobs").join(digest.replace(':', "/"))).unwrap()
-}
-
-/// Blobs, then images, then indexes: a registry takes a manifest only when what it names is there.
-pub fn fill(registry: &Registry, repositories: &Value) {
-    for (repository, content) in repositories.as_object().unwrap() {
-        for digest in content["blobs"].as_array().unwrap() {
-            registry.push_blob(repository, &blob(digest.as_str().unwrap()));
-        }
-        let manifests = content["manifests"].as_array().unwrap();
-        let is_index = |m: &&Value| ["list", "index"].iter().any(|w| m["mediaType"].as_str().unwrap().contains(w));
-        let images = manifests.iter().filter(|m| !is_index(m));
-        for manifest in images.chain(manifests.iter().filter(is_index)) {
-            let (digest, media_type) = (manifest["digest"].as_str().unwrap(), manifest["mediaType"].as_str().unwrap());
-            let tags = manifest["tags"].as_array().map(Vec::as_slice).unwrap_or_default();
-            let names = tags.iter().map(|tag| tag.as_str().unwrap()).chain(tags.is_empty().then_some(digest));
-            for name in names {
-                registry.push_manifest(repository, name, media_type, &blob(digest));
-            }
-        }
-    }
-}
+use crate::support::{Outcome, Sandbox};
 
 struct Case {
-    registry: Registry,
+    sandbox: Sandbox,
     name: String,
-    work: tempfile::TempDir,
 }
 
 impl Case {
-    fn run(&self, args: &[&str]) -> Outcome {
-        let args: Vec<String> = args.iter().map(|arg| arg.replace("REGISTRY", &self.registry.host)).collect();
-        let args: Vec<&str> = std::iter::once("--plain-http").chain(args.iter().map(String::as_str)).collect();
-        manifest_tool(self.work.path(), &args)
-    }
-
-    fn check_output(&self, what: &str, outcome: &Outcome, expected: &Value) {
+    /// Compares exit code and stdout of a command line with the recorded ones. JSON is compared as a value.
+    fn check_output(&self, command_line: &str, outcome: &Outcome, expected: &Value) {
         let (name, stdout) = (&self.name, expected["stdout"].as_str().unwrap());
-        assert_eq!(outcome.exit, expected["exit"].as_i64().unwrap() as i32, "{name}: {what}: {outcome:?}");
-        if what.contains("--raw") && !stdout.is_empty() {
+        assert_eq!(outcome.exit, expected["exit"].as_i64().unwrap() as i32, "{name}: {command_line}: {outcome:?}");
+        let actual = outcome.stdout.replace(&self.sandbox.registry.host, "REGISTRY");
+        if command_line.contains("--raw") && !stdout.is_empty() {
             let parse = |text: &str| serde_json::from_str::<Value>(text).unwrap();
-            assert_eq!(parse(&self.neutral(&outcome.stdout)), parse(stdout), "{name}: {what}");
+            assert_eq!(parse(&actual), parse(stdout), "{name}: {command_line}");
         } else {
-            assert_eq!(self.neutral(&outcome.stdout), stdout, "{name}: {what}: {outcome:?}");
+            assert_eq!(actual, stdout, "{name}: {command_line}: {outcome:?}");
         }
     }
 
-    fn neutral(&self, text: &str) -> String {
-        text.replace(&self.registry.host, "REGISTRY")
-    }
-
-    fn check_after(&self, after: &Value) {
+    /// Compares what each reference of the registry points at with the recorded digest, size and media type.
+    fn check_registry(&self, after: &Value) {
         for (reference, expected) in after.as_object().unwrap() {
             let (repository, tag) = reference.split_once(':').unwrap();
-            let found = self.registry.manifest(repository, tag);
-            let found = found.map(|found| (found.digest, found.bytes.len() as u64, found.media_type));
+            let manifest = self.sandbox.registry.manifest(repository, tag);
+            let actual = manifest.map(|manifest| (manifest.digest, manifest.bytes.len() as u64, manifest.media_type));
             let expected = expected.as_object().map(|expected| {
                 let text = |key: &str| expected[key].as_str().unwrap().to_owned();
                 (text("digest"), expected["size"].as_u64().unwrap(), text("mediaType"))
             });
-            assert_eq!(found, expected, "{}: {reference}", self.name);
+            assert_eq!(actual, expected, "{}: {reference}", self.name);
         }
     }
 }
 
-/// Where the Go program fails and this one rightly does not.
-const BETTER: &str = "args-os-in-template";
-
-/// A recorded case: what was done, what the registry held, and what came of it.
-pub fn case(name: &str) -> Value {
-    let path = folder().join("cases").join(name).join("case.json");
-    serde_json::from_slice(&std::fs::read(path).unwrap()).unwrap()
-}
+/// The case that fails in the Go program, which replaces only the first placeholder.
+const FAILS_IN_GO: &str = "args-os-in-template";
 
 fn run_case(name: &str) {
-    let path = folder().join("cases").join(name);
-    let recorded = case(name);
-    let case = Case { registry: Registry::start(), name: name.to_owned(), work: tempfile::tempdir().unwrap() };
-    if let Ok(spec) = std::fs::read_to_string(path.join("spec.yaml")) {
-        std::fs::write(case.work.path().join("spec.yaml"), spec.replace("REGISTRY", &case.registry.host)).unwrap();
+    let recorded = recorded_case(name);
+    let sandbox = Sandbox::new();
+    let host = sandbox.registry.host.clone();
+    let sandbox = sandbox.with(|workspace| workspace.placeholder("REGISTRY", &host));
+    let case = Case { sandbox, name: name.to_owned() };
+    let (sandbox, registry) = (&case.sandbox, &case.sandbox.registry);
+    if let Ok(spec) = std::fs::read_to_string(compat_folder().join("cases").join(name).join("spec.yaml")) {
+        sandbox.write("spec.yaml", &spec);
     }
-    fill(&case.registry, &recorded["registry"]);
-    let before = case.registry.snapshot();
+    push_recorded(registry, &recorded["registry"]);
+    let before = registry.snapshot();
 
     let args: Vec<&str> = recorded["args"].as_array().unwrap().iter().map(|arg| arg.as_str().unwrap()).collect();
-    let outcome = case.run(&args);
-    if name == BETTER {
-        let index = case.registry.manifest("linux/app", "v1").expect("every placeholder was replaced");
+    let outcome = sandbox.run(&args);
+    if name == FAILS_IN_GO {
+        let index = registry.manifest("linux/app", "v1").expect("every placeholder was replaced");
         assert_eq!(outcome.stdout, format!("Digest: {} {}\n", sha256(&index.bytes), index.bytes.len()), "{outcome:?}");
         return;
     }
     case.check_output(&args.join(" "), &outcome, &recorded);
-    case.check_after(&recorded["after"]);
+    case.check_registry(&recorded["after"]);
     if outcome.exit != 0 {
         assert!(outcome.stderr.lines().any(|line| line.starts_with("error: ")), "{name}: {outcome:?}");
-        assert!(case.registry.snapshot() == before, "{name}: the registry was touched");
+        assert!(registry.snapshot() == before, "{name}: the registry was changed");
     }
     if let Some(reference) = recorded["after"].as_object().unwrap().keys().next() {
         let reference = format!("REGISTRY/{reference}");
@@ -115,7 +75,7 @@ fn run_case(name: &str) {
             [("inspect", &["inspect", &reference][..]), ("inspect_raw", &["inspect", "--raw", &reference])]
         {
             if let Some(expected) = recorded.get(key) {
-                case.check_output(&args.join(" "), &case.run(args), expected);
+                case.check_output(&args.join(" "), &sandbox.run(args), expected);
             }
         }
     }
@@ -126,11 +86,11 @@ macro_rules! cases {
         $(#[test] fn $function() { run_case($name); })*
 
         #[test]
-        fn no_case_is_left_out() {
-            let mut found: Vec<String> = std::fs::read_dir(folder().join("cases")).unwrap()
+        fn every_recorded_case_has_a_test() {
+            let mut recorded: Vec<String> = std::fs::read_dir(compat_folder().join("cases")).unwrap()
                 .map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect();
-            found.sort();
-            assert_eq!(found, [$($name),*]);
+            recorded.sort();
+            assert_eq!(recorded, [$($name),*]);
         }
     };
 }

@@ -1,297 +1,312 @@
-//! `delete`: a tag alone where the registry does that, and never more than was agreed to.
+//! `delete`: it deletes only the tag where the registry can, and otherwise never more than the user agreed to.
 
-use std::path::Path;
+use std::path::PathBuf;
 use std::process::Command;
 
-use serde_json::{Value, json};
+use serde_json::json;
 
 use crate::support::images::{OCI, push_image, push_index};
-use crate::support::{Outcome, Registry, Scripted, manifest_tool};
+use crate::support::{Outcome, Sandbox, ScriptedServer};
 
-fn run(args: &[&str]) -> Outcome {
-    manifest_tool(Path::new("/"), &[&["--plain-http", "delete"], args].concat())
+/// `app` has an image with the tags `image` and `other`, and an index of the image.
+struct DeleteFixture {
+    sandbox: Sandbox,
+    image_digest: String,
 }
 
-/// An image with two tags, which an index holds.
-struct Scene {
-    registry: Registry,
-    image: String,
-}
-
-impl Scene {
+impl DeleteFixture {
     fn new() -> Self {
-        let registry = Registry::start();
-        let entry = push_image(&registry, "app", "image", "amd64");
-        let image = entry["digest"].as_str().unwrap().to_owned();
+        let sandbox = Sandbox::new();
+        let registry = &sandbox.registry;
+        let entry = push_image(registry, "app", "image", "amd64");
+        let image_digest = entry["digest"].as_str().unwrap().to_owned();
         let bytes = registry.manifest("app", "image").unwrap().bytes;
         registry.push_manifest("app", "other", OCI, &bytes);
-        push_index(&registry, "app", "index", &[entry]);
-        Self { registry, image }
+        push_index(registry, "app", "index", &[entry]);
+        Self { sandbox, image_digest }
     }
 
-    fn name(&self, tag: &str) -> String {
-        format!("{}/app:{tag}", self.registry.host)
+    fn delete(&self, args: &[&str]) -> Outcome {
+        self.sandbox.run(&[&["delete"], args].concat())
     }
 
-    fn has(&self, name: &str) -> bool {
-        self.registry.manifest("app", name).is_some()
+    fn has(&self, reference: &str) -> bool {
+        self.sandbox.registry.manifest("app", reference).is_some()
+    }
+
+    /// The files of a tag in the registry's storage. Removing them deletes only the tag, which this registry cannot do.
+    fn tag_folder(&self, tag: &str) -> PathBuf {
+        let tags = "storage/docker/registry/v2/repositories/app/_manifests/tags";
+        self.sandbox.registry.folder.path().join(tags).join(tag)
+    }
+
+    /// Copies `HOST/app:SOURCE` to the layout `all`, under each of these tags.
+    fn copy_to_layout(&self, copies: &[(&str, &str)]) {
+        for (source, tag) in copies {
+            self.sandbox.run(&["copy", &format!("HOST/app:{source}"), &format!("oci:all:{tag}")]).success();
+        }
+    }
+
+    /// Packs the layout `all` with `tar`: a `copy` would replace an archive, and not add to it.
+    fn pack_layout(&self, archive: &str) {
+        let mut tar = Command::new("tar");
+        tar.args(["-cf", archive, "-C", "all", "."]).current_dir(self.sandbox.folder());
+        assert!(tar.status().unwrap().success());
     }
 }
 
-/// CNCF distribution 2.8 deletes manifests, and no tags.
+/// CNCF distribution 2.8 deletes manifests, but not single tags.
 #[test]
-fn where_a_tag_alone_cannot_be_deleted() {
-    let scene = Scene::new();
-    let outcome = run(&[&scene.name("image")]);
-    let said = "registry says: DIGEST_INVALID: provided digest did not match uploaded content)";
-    let message = format!(
-        "error: {}: not deleted: the tag alone cannot be, refused by the registry (DELETE /v2/app/manifests/image: HTTP \
-         400; {said}\n  deleting {} would take every tag of it: image, other\n  and break the indexes that hold it: \
-         index\nhint: --yes deletes it all the same, where the registry deletes manifests\n",
-        scene.name("image"),
-        scene.image
-    );
+fn a_registry_that_cannot_delete_a_tag_deletes_the_manifest_only_with_yes() {
+    let fixture = DeleteFixture::new();
+    let image_digest = &fixture.image_digest;
+    let outcome = fixture.delete(&["HOST/app:image"]);
+    let refusal = "refused by the registry (DELETE /v2/app/manifests/image: HTTP 400; \
+                   registry says: DIGEST_INVALID: provided digest did not match uploaded content)";
+    let message = indoc::formatdoc! {"
+        error: HOST/app:image: not deleted: the tag alone cannot be, {refusal}
+          deleting {image_digest} would take every tag of it: image, other
+          and break the indexes that hold it: index
+        hint: --yes deletes it all the same, where the registry deletes manifests
+    "};
+    let message = fixture.sandbox.fill(&message);
     assert_eq!((outcome.exit, &*outcome.stdout, outcome.stderr), (1, "", message));
-    assert!(scene.has("image") && scene.has("other"));
-    let told: Value = serde_json::from_str(&run(&[&scene.name("image"), "--output", "json"]).stdout).unwrap();
-    let part = &told["images"][0];
-    assert_eq!((&part["tags"], &part["heldBy"]), (&json!(["image", "other"]), &json!(["index"])));
-    assert_eq!((&part["digest"], &told["error"]["exitCode"]), (&json!(scene.image), &json!(1)));
+    assert!(fixture.has("image") && fixture.has("other"));
+    let document = fixture.delete(&["HOST/app:image", "--output", "json"]).json();
+    let image = &document["images"][0];
+    assert_eq!((&image["tags"], &image["heldBy"]), (&json!(["image", "other"]), &json!(["index"])));
+    assert_eq!((&image["digest"], &document["error"]["exitCode"]), (&json!(image_digest), &json!(1)));
 
-    let outcome = run(&["--yes", &scene.name("image")]);
-    let line = format!("Deleted: {}/app@{}, with every tag of it\n", scene.registry.host, scene.image);
+    let outcome = fixture.delete(&["--yes", "HOST/app:image"]);
+    let line = fixture.sandbox.fill(&format!("Deleted: HOST/app@{image_digest}, with every tag of it\n"));
     assert_eq!((outcome.exit, outcome.stdout, &*outcome.stderr), (0, line, ""));
-    assert!(!scene.has("image") && !scene.has("other") && scene.has("index"));
-    let again = run(&["--yes", &scene.name("image")]);
-    assert!(again.exit == 1 && again.stderr.contains("app:image not found"), "{again:?}");
+    assert!(!fixture.has("image") && !fixture.has("other") && fixture.has("index"));
+    fixture.delete(&["--yes", "HOST/app:image"]).fails(1, "app:image not found");
 }
 
 #[test]
-fn by_digest() {
-    let scene = Scene::new();
-    let named = format!("{}/app@{}", scene.registry.host, scene.image);
-    let outcome = run(&[&named]);
-    assert!(outcome.exit == 1 && outcome.stderr.contains("would take every tag of it: image, other\n"), "{outcome:?}");
-    assert!(scene.has("image"));
-    let told: Value = serde_json::from_str(&run(&["--yes", "--output", "json", &named]).stdout).unwrap();
-    assert_eq!(told["images"][0], json!({"reference": named, "digest": scene.image, "deleted": "manifest"}));
-    assert!(!scene.has("image"));
+fn a_digest_with_tags_is_deleted_only_with_yes() {
+    let fixture = DeleteFixture::new();
+    let image_digest = &fixture.image_digest;
+    let reference = fixture.sandbox.fill(&format!("HOST/app@{image_digest}"));
+    fixture.delete(&[&reference]).fails(1, "would take every tag of it: image, other\n");
+    assert!(fixture.has("image"));
+    let document = fixture.delete(&["--yes", "--output", "json", &reference]).json();
+    assert_eq!(document["images"][0], json!({"reference": reference, "digest": image_digest, "deleted": "manifest"}));
+    assert!(!fixture.has("image"));
+}
 
-    // What nothing refers to takes nothing along.
-    let entry = push_image(&scene.registry, "alone", "tag", "amd64");
+#[test]
+fn a_digest_without_tags_or_indexes_is_deleted_without_yes() {
+    let sandbox = Sandbox::new();
+    let registry = &sandbox.registry;
+    let entry = push_image(registry, "single", "tag", "amd64");
     let digest = entry["digest"].as_str().unwrap();
-    let bytes = scene.registry.manifest("alone", "tag").unwrap().bytes;
-    push_image(&scene.registry, "alone", "tag", "arm64");
-    scene.registry.push_manifest("alone", digest, OCI, &bytes);
-    let outcome = run(&[&format!("{}/alone@{digest}", scene.registry.host)]);
+    let bytes = registry.manifest("single", "tag").unwrap().bytes;
+    push_image(registry, "single", "tag", "arm64");
+    registry.push_manifest("single", digest, OCI, &bytes);
+    let outcome = sandbox.run(&["delete", &format!("HOST/single@{digest}")]);
     assert_eq!((outcome.exit, &*outcome.stderr), (0, ""), "{outcome:?}");
-    assert!(scene.registry.manifest("alone", digest).is_none() && scene.registry.manifest("alone", "tag").is_some());
+    assert!(registry.manifest("single", digest).is_none() && registry.manifest("single", "tag").is_some());
 }
 
-/// A registry that deletes tags, put together of one that does not.
 #[test]
-fn where_tags_are_deleted() {
-    let scene = Scene::new();
-    let tag = scene.registry.folder.path().join("storage/docker/registry/v2/repositories/app/_manifests/tags/other");
-    let front = Scripted::before(&scene.registry, move |asked| {
-        let is_it = asked.line == "DELETE /v2/app/manifests/other";
-        is_it.then(|| std::fs::remove_dir_all(&tag).unwrap()).map(|()| (202, vec![], vec![]))
+fn a_registry_that_deletes_tags_keeps_the_manifest() {
+    let fixture = DeleteFixture::new();
+    let tag_folder = fixture.tag_folder("other");
+    let server = ScriptedServer::in_front_of(&fixture.sandbox.registry, move |request| {
+        let deletes_tag = request.line == "DELETE /v2/app/manifests/other";
+        deletes_tag.then(|| std::fs::remove_dir_all(&tag_folder).unwrap()).map(|()| (202, vec![], vec![]))
     });
-    let named = format!("{}/app:other", front.host);
-    let outcome = run(&[&named]);
-    assert_eq!((outcome.exit, outcome.stdout), (0, format!("Deleted: {named} ({})\n", scene.image)));
-    assert!(scene.has("image") && !scene.has("other"));
-    let told: Value =
-        serde_json::from_str(&run(&["--output", "json", &format!("{}/app:none", front.host)]).stdout).unwrap();
-    assert!(told["images"][0]["error"]["message"].as_str().unwrap().contains("not found"), "{told}");
+    let reference = format!("{}/app:other", server.host);
+    let outcome = fixture.delete(&[&reference]);
+    assert_eq!((outcome.exit, outcome.stdout), (0, format!("Deleted: {reference} ({})\n", fixture.image_digest)));
+    assert!(fixture.has("image") && !fixture.has("other"));
+    let document = fixture.delete(&["--output", "json", &format!("{}/app:none", server.host)]).json();
+    assert!(document["images"][0]["error"]["message"].as_str().unwrap().contains("not found"), "{document}");
 }
 
-/// The answer was lost, and the tag is gone: that was this run.
 #[test]
-fn a_lost_answer() {
-    let scene = Scene::new();
-    let tag = scene.registry.folder.path().join("storage/docker/registry/v2/repositories/app/_manifests/tags/other");
-    let front = Scripted::before(&scene.registry, move |asked| {
-        (asked.line == "DELETE /v2/app/manifests/other").then(|| match std::fs::remove_dir_all(&tag) {
+fn a_tag_that_is_gone_after_a_lost_response_counts_as_deleted() {
+    let fixture = DeleteFixture::new();
+    let tag_folder = fixture.tag_folder("other");
+    let server = ScriptedServer::in_front_of(&fixture.sandbox.registry, move |request| {
+        (request.line == "DELETE /v2/app/manifests/other").then(|| match std::fs::remove_dir_all(&tag_folder) {
             Ok(()) => (502, vec![], vec![]),
             Err(_) => (404, vec![], br#"{"errors":[{"code":"MANIFEST_UNKNOWN"}]}"#.to_vec()),
         })
     });
-    let outcome = run(&[&format!("{}/app:other", front.host)]);
-    assert!(outcome.exit == 0 && outcome.stdout.starts_with("Deleted: "), "{outcome:?}");
-    assert!(scene.has("image"));
+    let outcome = fixture.delete(&[&format!("{}/app:other", server.host)]).success();
+    assert!(outcome.stdout.starts_with("Deleted: "), "{outcome:?}");
+    assert!(fixture.has("image"));
 }
 
 #[test]
-fn a_registry_that_deletes_nothing_or_lists_nothing() {
-    let scene = Scene::new();
-    let front = Scripted::before(&scene.registry, |asked| {
+fn a_registry_that_refuses_deletes_and_tag_lists_is_an_error() {
+    let fixture = DeleteFixture::new();
+    let server = ScriptedServer::in_front_of(&fixture.sandbox.registry, |request| {
         let body = |code: &str| json!({"errors": [{"code": code, "message": "no"}]}).to_string().into_bytes();
-        match asked.line.as_str() {
+        match request.line.as_str() {
             line if line.starts_with("DELETE ") => Some((405, vec![], body("UNSUPPORTED"))),
             line if line.contains("/tags/list") => Some((403, vec![], body("DENIED"))),
             _ => None,
         }
     });
-    let named = format!("{}/app:other", front.host);
-    let outcome = run(&[&named]);
-    assert!(outcome.stderr.contains("HTTP 405; registry says: UNSUPPORTED: no)"), "{outcome:?}");
-    assert!(outcome.stderr.contains("every tag of it; which these are cannot be told"), "{outcome:?}");
-    let outcome = run(&["--yes", &named]);
-    assert!(outcome.exit == 1 && outcome.stderr.contains("HTTP 405; registry says: UNSUPPORTED: no)"), "{outcome:?}");
-    assert!(outcome.stderr.contains(&format!("DELETE /v2/app/manifests/{}", scene.image)), "{outcome:?}");
-    assert!(scene.has("other"));
+    let reference = format!("{}/app:other", server.host);
+    fixture
+        .delete(&[&reference])
+        .stderr_contains("HTTP 405; registry says: UNSUPPORTED: no)")
+        .stderr_contains("every tag of it; which these are cannot be told");
+    fixture
+        .delete(&["--yes", &reference])
+        .fails(1, "HTTP 405; registry says: UNSUPPORTED: no)")
+        .stderr_contains(&format!("DELETE /v2/app/manifests/{}", fixture.image_digest));
+    assert!(fixture.has("other"));
 }
 
 #[test]
-fn several_one_after_another() {
-    let scene = Scene::new();
-    let [one, other, none, index] = ["image", "other", "none", "index"].map(|tag| scene.name(tag));
-    // The first takes the second along.
-    let outcome = run(&["--yes", &one, &other, &none, &index]);
-    assert_eq!((outcome.exit, outcome.stdout.lines().count()), (1, 2), "{outcome:?}");
-    assert!(outcome.stderr.contains("app:none not found"), "{outcome:?}");
+fn several_references_are_deleted_in_order_and_failures_are_counted() {
+    let fixture = DeleteFixture::new();
+    // Deleting the first also deletes the second.
+    let references = ["image", "other", "none", "index"].map(|tag| format!("HOST/app:{tag}"));
+    let args: Vec<&str> = std::iter::once("--yes").chain(references.iter().map(String::as_str)).collect();
+    let outcome = fixture.delete(&args).fails(1, "app:none not found");
+    assert_eq!(outcome.stdout.lines().count(), 2, "{outcome:?}");
     assert!(outcome.stderr.ends_with("error: 1 of 4 references are not deleted\n"), "{outcome:?}");
-    assert!(!scene.has("image") && !scene.has("index"));
-    assert_eq!(run(&[]).exit, 2);
-    assert_eq!(run(&["r.example/app"]).exit, 1);
-    let both = run(&["--yes", &format!("r.example/app:v1@{}", scene.image)]);
-    assert!(both.exit == 2 && both.stderr.contains("both a tag and a digest"), "{both:?}");
+    assert!(!fixture.has("image") && !fixture.has("index"));
 }
 
 #[test]
-fn names_of_layouts() {
-    let scene = Scene::new();
-    push_image(&scene.registry, "app", "second", "arm64");
-    let folder = tempfile::tempdir().unwrap();
-    let tool = |args: &[&str]| manifest_tool(folder.path(), args);
-    for place in ["oci:out", "oci-archive:out.tar"] {
-        // Several in one archive have to be written in one run: out of a folder.
-        for tag in ["index", "other", "image", "second"] {
-            let (from, to) = (scene.name(tag), format!("oci:all:{tag}"));
-            assert_eq!(tool(&["--plain-http", "copy", &from, &to]).exit, 0);
-        }
-        if place == "oci:out" {
-            std::fs::rename(folder.path().join("all"), folder.path().join("out")).unwrap();
+fn delete_needs_a_reference_with_either_a_tag_or_a_digest() {
+    let fixture = DeleteFixture::new();
+    fixture.delete(&[]).exits(2);
+    fixture.delete(&["r.example/app"]).exits(1);
+    let both = format!("r.example/app:v1@{}", fixture.image_digest);
+    fixture.delete(&["--yes", &both]).fails(2, "both a tag and a digest");
+}
+
+#[test]
+fn tags_and_digests_are_deleted_from_layouts_and_archives() {
+    for target in ["oci:out", "oci-archive:out.tar"] {
+        let fixture = DeleteFixture::new();
+        let (sandbox, image_digest) = (&fixture.sandbox, &fixture.image_digest);
+        push_image(&sandbox.registry, "app", "second", "arm64");
+        fixture.copy_to_layout(&["index", "other", "image", "second"].map(|tag| (tag, tag)));
+        if target == "oci:out" {
+            std::fs::rename(sandbox.path("all"), sandbox.path("out")).unwrap();
         } else {
-            let mut pack = Command::new("tar");
-            pack.args(["-cf", "out.tar", "-C", "all", "."]).current_dir(folder.path());
-            assert!(pack.status().unwrap().success());
+            fixture.pack_layout("out.tar");
         }
-        let outcome = tool(&["delete", &format!("{place}:other")]);
-        assert_eq!((outcome.exit, outcome.stdout), (0, format!("Deleted: {place}:other ({})\n", scene.image)));
-        assert_eq!(tool(&["tags", place]).stdout.lines().collect::<Vec<_>>().len(), 3);
-        assert_eq!(tool(&["verify", "--layers", &format!("{place}:image"), &format!("{place}:index")]).exit, 0);
-        let outcome = tool(&["delete", &format!("{place}@{}", scene.image)]);
-        assert!(outcome.exit == 1 && outcome.stderr.contains("every tag of it: image\n"), "{outcome:?}");
-        let outcome = tool(&["delete", &format!("{place}:none")]);
-        assert!(outcome.exit == 1 && outcome.stderr.contains("not found in the layout"), "{outcome:?}");
-        let outcome = tool(&["delete", "--yes", &format!("{place}@{}", scene.image)]);
-        assert_eq!(outcome.exit, 0, "{outcome:?}");
-        // It is part of the index, which stays whole.
-        assert_eq!(tool(&["verify", "--layers", &format!("{place}:index")]).exit, 0);
-        assert_eq!(tool(&["delete", &format!("{place}:index")]).exit, 0);
-        let has = |digest: &str| {
-            let listed = Command::new("tar").args(["-tf", "out.tar"]).current_dir(folder.path()).output();
-            String::from_utf8(listed.unwrap().stdout).unwrap().contains(digest.strip_prefix("sha256:").unwrap())
-        };
-        if place == "oci:out" {
-            assert!(folder.path().join("out/blobs").join(scene.image.replace(':', "/")).exists(), "blobs stay");
+        let at = |tag: &str| format!("{target}:{tag}");
+        let by_digest = format!("{target}@{image_digest}");
+        let outcome = fixture.delete(&[&at("other")]);
+        assert_eq!((outcome.exit, outcome.stdout), (0, format!("Deleted: {target}:other ({image_digest})\n")));
+        assert_eq!(sandbox.run(&["tags", target]).stdout.lines().count(), 3);
+        sandbox.run(&["verify", "--layers", &at("image"), &at("index")]).success();
+        fixture.delete(&[&by_digest]).fails(1, "every tag of it: image\n");
+        fixture.delete(&[&at("none")]).fails(1, "not found in the layout");
+        fixture.delete(&["--yes", &by_digest]).success();
+        // The image is still a child of the index.
+        sandbox.run(&["verify", "--layers", &at("index")]).success();
+        fixture.delete(&[&at("index")]).success();
+        if target == "oci:out" {
+            let blob = sandbox.path("out/blobs").join(image_digest.replace(':', "/"));
+            assert!(blob.exists(), "a layout keeps its blobs");
         } else {
-            assert!(!has(&scene.image), "nothing in the archive refers to it any more");
-            let second = scene.registry.manifest("app", "second").unwrap().digest;
-            assert!(has(&second));
+            let listed = Command::new("tar").args(["-tf", "out.tar"]).current_dir(sandbox.folder()).output().unwrap();
+            let files = String::from_utf8(listed.stdout).unwrap();
+            let has = |digest: &str| files.contains(digest.strip_prefix("sha256:").unwrap());
+            assert!(!has(image_digest), "an archive drops unreferenced blobs");
+            assert!(has(&sandbox.registry.manifest("app", "second").unwrap().digest));
         }
-        let last = tool(&["verify", "--layers", place]);
-        assert_eq!(last.exit, 0, "the last one: {last:?}");
-        assert_eq!(tool(&["delete", place]).exit, 2, "it has to be named");
-        assert_eq!(tool(&["delete", &format!("{place}:second")]).exit, 0);
-        assert_eq!((tool(&["tags", place]).exit, tool(&["tags", place]).stdout), (0, String::new()));
-        let left: Vec<_> = std::fs::read_dir(folder.path()).unwrap().map(|entry| entry.unwrap().file_name()).collect();
-        assert!(left.iter().all(|name| !name.to_string_lossy().starts_with('.')), "{left:?}");
+        sandbox.run(&["verify", "--layers", target]).success();
+        // Even the last image must be named.
+        fixture.delete(&[target]).exits(2);
+        fixture.delete(&[&at("second")]).success();
+        sandbox.run(&["tags", target]).success().stdout_is("");
+        let mut names = std::fs::read_dir(sandbox.folder()).unwrap().map(|entry| entry.unwrap().file_name());
+        assert!(names.all(|name| !name.to_string_lossy().starts_with('.')), "a temporary file is left");
     }
 }
 
-/// An index in an index, and what this program cannot read, are uses of a manifest as well.
 #[test]
-fn uses_that_are_not_on_the_surface() {
-    let scene = Scene::new();
-    let held = scene.registry.manifest("app", "index").unwrap();
-    let inner = json!({"mediaType": held.media_type, "digest": held.digest, "size": held.bytes.len()});
-    push_index(&scene.registry, "app", "outer", &[inner]);
-    let outcome = run(&[&scene.name("image")]);
-    assert!(outcome.stderr.contains("\n  and break the indexes that hold it: index, outer\n"), "{outcome:?}");
-
-    // A proxy's 400 does not make more of a tag than it is.
-    let front = Scripted::before(&scene.registry, |asked| {
-        asked.line.starts_with("DELETE ").then(|| (400, vec![], b"<html>bad request</html>".to_vec()))
-    });
-    let outcome = run(&["--yes", &format!("{}/app:other", front.host)]);
-    assert!(outcome.exit == 1 && outcome.stderr.contains("HTTP 400; registry says: <html>bad request"), "{outcome:?}");
-    assert!(front.asked().iter().all(|asked| !asked.line.contains("DELETE /v2/app/manifests/sha256:")));
-    assert!(scene.has("other"));
-
-    // A digest is deleted by the name that the user gave it, whatever a HEAD says.
-    let (image, lie) = (scene.image.clone(), held.digest.clone());
-    let wanted = format!("HEAD /v2/app/manifests/{image}");
-    let front = Scripted::before(&scene.registry, move |asked| {
-        (asked.line == wanted).then(|| (200, vec![("Docker-Content-Digest", lie.clone())], vec![]))
-    });
-    let outcome = run(&["--yes", &format!("{}/app@{image}", front.host)]);
-    assert_eq!(outcome.exit, 0, "{outcome:?}");
-    assert!(!scene.has(&image) && scene.has("index"));
+fn indexes_that_hold_an_image_through_another_index_are_named() {
+    let fixture = DeleteFixture::new();
+    let index = fixture.sandbox.registry.manifest("app", "index").unwrap();
+    let nested = json!({"mediaType": index.media_type, "digest": index.digest, "size": index.bytes.len()});
+    push_index(&fixture.sandbox.registry, "app", "outer", &[nested]);
+    fixture.delete(&["HOST/app:image"]).stderr_contains("\n  and break the indexes that hold it: index, outer\n");
 }
 
-/// An archive stays what it was to others: its mode, the link to it, and the files of `docker save` in it.
+/// Only the registry's own 400 means that it cannot delete tags. One of a proxy does not.
+#[test]
+fn a_400_of_a_proxy_does_not_delete_the_manifest_even_with_yes() {
+    let fixture = DeleteFixture::new();
+    let server = ScriptedServer::in_front_of(&fixture.sandbox.registry, |request| {
+        request.line.starts_with("DELETE ").then(|| (400, vec![], b"<html>bad request</html>".to_vec()))
+    });
+    fixture
+        .delete(&["--yes", &format!("{}/app:other", server.host)])
+        .fails(1, "HTTP 400; registry says: <html>bad request");
+    let requests = server.requests();
+    assert!(requests.iter().all(|request| !request.line.contains("DELETE /v2/app/manifests/sha256:")));
+    assert!(fixture.has("other"));
+}
+
+#[test]
+fn the_digest_of_the_reference_is_deleted_and_not_that_of_a_head_response() {
+    let fixture = DeleteFixture::new();
+    let image_digest = &fixture.image_digest;
+    let other_digest = fixture.sandbox.registry.manifest("app", "index").unwrap().digest;
+    let head = format!("HEAD /v2/app/manifests/{image_digest}");
+    let server = ScriptedServer::in_front_of(&fixture.sandbox.registry, move |request| {
+        (request.line == head).then(|| (200, vec![("Docker-Content-Digest", other_digest.clone())], vec![]))
+    });
+    fixture.delete(&["--yes", &format!("{}/app@{image_digest}", server.host)]).success();
+    assert!(!fixture.has(image_digest) && fixture.has("index"));
+}
+
 #[cfg(unix)]
 #[test]
-fn archives_as_they_were() {
+fn an_archive_keeps_its_mode_and_the_link_to_it() {
     use std::os::unix::fs::PermissionsExt as _;
-    let scene = Scene::new();
-    let folder = tempfile::tempdir().unwrap();
-    let tool = |args: &[&str]| manifest_tool(folder.path(), args);
-    for tag in ["index", "image"] {
-        assert_eq!(tool(&["--plain-http", "copy", &scene.name(tag), &format!("oci:all:{tag}")]).exit, 0);
-    }
-    let pack = |name: &str| {
-        let mut pack = Command::new("tar");
-        pack.args(["-cf", name, "-C", "all", "."]).current_dir(folder.path());
-        assert!(pack.status().unwrap().success());
-    };
-    pack("real.tar");
-    let real = folder.path().join("real.tar");
-    std::fs::set_permissions(&real, std::fs::Permissions::from_mode(0o600)).unwrap();
-    std::os::unix::fs::symlink("real.tar", folder.path().join("link.tar")).unwrap();
-    assert_eq!(tool(&["delete", "oci-archive:link.tar:image"]).exit, 0);
-    assert!(std::fs::symlink_metadata(folder.path().join("link.tar")).unwrap().is_symlink());
-    assert_eq!(std::fs::metadata(&real).unwrap().permissions().mode() & 0o777, 0o600);
-    assert_eq!(tool(&["tags", "oci-archive:real.tar"]).stdout, "index\n");
+    let fixture = DeleteFixture::new();
+    let sandbox = &fixture.sandbox;
+    fixture.copy_to_layout(&["index", "image"].map(|tag| (tag, tag)));
+    fixture.pack_layout("real.tar");
+    let archive = sandbox.path("real.tar");
+    std::fs::set_permissions(&archive, std::fs::Permissions::from_mode(0o600)).unwrap();
+    std::os::unix::fs::symlink("real.tar", sandbox.path("link.tar")).unwrap();
+    fixture.delete(&["oci-archive:link.tar:image"]).success();
+    assert!(std::fs::symlink_metadata(sandbox.path("link.tar")).unwrap().is_symlink());
+    assert_eq!(std::fs::metadata(&archive).unwrap().permissions().mode() & 0o777, 0o600);
+    assert_eq!(sandbox.run(&["tags", "oci-archive:real.tar"]).stdout, "index\n");
+}
 
-    std::fs::write(folder.path().join("all/manifest.json"), "[]").unwrap();
-    pack("saved.tar");
-    let outcome = tool(&["delete", "oci-archive:saved.tar:image"]);
-    assert!(outcome.exit == 1 && outcome.stderr.contains("manifest.json\" as well"), "{outcome:?}");
-    assert_eq!(tool(&["tags", "oci-archive:saved.tar"]).stdout, "index\nimage\n");
+/// Rewriting the archive would make the files of `docker save` in it wrong.
+#[test]
+fn an_archive_with_files_of_docker_save_is_not_changed() {
+    let fixture = DeleteFixture::new();
+    let sandbox = &fixture.sandbox;
+    fixture.copy_to_layout(&["index", "image"].map(|tag| (tag, tag)));
+    sandbox.write("all/manifest.json", "[]");
+    fixture.pack_layout("saved.tar");
+    fixture.delete(&["oci-archive:saved.tar:image"]).fails(1, "manifest.json\" as well");
+    assert_eq!(sandbox.run(&["tags", "oci-archive:saved.tar"]).stdout, "index\nimage\n");
 }
 
 #[test]
-fn two_at_once_on_one_archive() {
-    let scene = Scene::new();
-    let folder = tempfile::tempdir().unwrap();
-    let tool = |args: &[&str]| manifest_tool(folder.path(), args);
-    let names: Vec<String> = (0..8).map(|n| format!("v{n}")).collect();
-    for name in &names {
-        assert_eq!(tool(&["--plain-http", "copy", &scene.name("image"), &format!("oci:all:{name}")]).exit, 0);
-    }
-    let mut pack = Command::new("tar");
-    assert!(pack.args(["-cf", "all.tar", "-C", "all", "."]).current_dir(folder.path()).status().unwrap().success());
+fn concurrent_deletes_from_one_archive_all_succeed() {
+    let fixture = DeleteFixture::new();
+    let tags: Vec<String> = (0..8).map(|n| format!("v{n}")).collect();
+    let copies: Vec<(&str, &str)> = tags.iter().map(|tag| ("image", tag.as_str())).collect();
+    fixture.copy_to_layout(&copies);
+    fixture.pack_layout("all.tar");
+    let fixture = &fixture;
     std::thread::scope(|scope| {
-        for name in &names[1..] {
-            scope.spawn(move || {
-                let outcome = tool(&["delete", &format!("oci-archive:all.tar:{name}")]);
-                assert_eq!(outcome.exit, 0, "{outcome:?}");
-            });
+        for tag in &tags[1..] {
+            scope.spawn(move || fixture.delete(&[&format!("oci-archive:all.tar:{tag}")]).success());
         }
     });
-    assert_eq!(tool(&["tags", "oci-archive:all.tar"]).stdout, "v0\n");
+    assert_eq!(fixture.sandbox.run(&["tags", "oci-archive:all.tar"]).stdout, "v0\n");
 }

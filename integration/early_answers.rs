@@ -1,4 +1,4 @@
-//! Answers to an upload that come before its body was read, and a connection that closes with them.
+//! Servers that respond to an upload before they have read its body, and then close the connection.
 
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::net::{TcpListener, TcpStream};
@@ -8,17 +8,17 @@ use serde_json::json;
 
 use crate::support::images::{OCI, descriptor};
 use crate::support::registry::sha256;
-use crate::support::{Outcome, manifest_tool};
+use crate::support::{Outcome, Workspace};
 
-/// A registry that answers each PUT of a blob or manifest whose path holds `refused` right after its head, and closes
-/// the connection with the rest unread, so that the client's next write fails. It takes everything else.
-struct Hasty {
+/// A registry that responds to a PUT whose path contains `refused` right after the request's head. It then closes the
+/// connection with the body unread, so that the client's next write fails. It accepts all other requests.
+struct EarlyResponder {
     host: String,
     lines: Arc<Mutex<Vec<String>>>,
 }
 
-impl Hasty {
-    fn start(refused: &'static str, answer: &'static str) -> Self {
+impl EarlyResponder {
+    fn start(refused: &'static str, response: &'static str) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let host = listener.local_addr().unwrap().to_string();
         let lines = Arc::default();
@@ -26,18 +26,18 @@ impl Hasty {
         std::thread::spawn(move || {
             for stream in listener.incoming().flatten() {
                 let log = Arc::clone(&log);
-                std::thread::spawn(move || serve(stream, refused, answer, &log));
+                std::thread::spawn(move || serve(stream, refused, response, &log));
             }
         });
         Self { host, lines }
     }
 
-    fn count(&self, start: &str) -> usize {
-        self.lines.lock().unwrap().iter().filter(|line| line.starts_with(start)).count()
+    fn count(&self, prefix: &str) -> usize {
+        self.lines.lock().unwrap().iter().filter(|line| line.starts_with(prefix)).count()
     }
 }
 
-fn serve(stream: TcpStream, refused: &str, answer: &str, log: &Mutex<Vec<String>>) -> Option<()> {
+fn serve(stream: TcpStream, refused: &str, response: &str, log: &Mutex<Vec<String>>) -> Option<()> {
     let mut reader = BufReader::new(stream);
     loop {
         let (mut line, mut length) = (String::new(), 0);
@@ -53,7 +53,7 @@ fn serve(stream: TcpStream, refused: &str, answer: &str, log: &Mutex<Vec<String>
         }
         log.lock().unwrap().push(line.clone());
         if line.starts_with("PUT ") && line.contains(refused) {
-            return reader.get_mut().write_all(answer.as_bytes()).ok();
+            return reader.get_mut().write_all(response.as_bytes()).ok();
         }
         std::io::copy(&mut reader.by_ref().take(length), &mut std::io::sink()).ok()?;
         let head = match line.split(' ').next().unwrap() {
@@ -65,9 +65,9 @@ fn serve(stream: TcpStream, refused: &str, answer: &str, log: &Mutex<Vec<String>
     }
 }
 
-/// Writes a layout that holds an image with one layer of `size` bytes.
-fn layout(folder: &tempfile::TempDir, size: usize) {
-    let blobs = folder.path().join("image/blobs/sha256");
+/// Writes a layout `image` with one image, whose layer has `size` bytes.
+fn write_layout(workspace: &Workspace, size: usize) {
+    let blobs = workspace.path("image/blobs/sha256");
     std::fs::create_dir_all(&blobs).unwrap();
     let write = |bytes: &[u8]| {
         let digest = sha256(bytes);
@@ -83,42 +83,41 @@ fn layout(folder: &tempfile::TempDir, size: usize) {
     });
     let manifest = manifest.to_string().into_bytes();
     let index = json!({"schemaVersion": 2, "manifests": [descriptor(OCI, &write(&manifest), &manifest)]});
-    std::fs::write(folder.path().join("image/index.json"), index.to_string()).unwrap();
-    std::fs::write(folder.path().join("image/oci-layout"), r#"{"imageLayoutVersion":"1.0.0"}"#).unwrap();
+    workspace.write("image/index.json", &index.to_string());
+    workspace.write("image/oci-layout", r#"{"imageLayoutVersion":"1.0.0"}"#);
 }
 
-fn copy(folder: &tempfile::TempDir, server: &Hasty) -> Outcome {
-    let target = format!("{}/app:v1", server.host);
-    manifest_tool(folder.path(), &["--plain-http", "--retries", "0", "copy", "oci:image", &target])
+fn copy(workspace: &Workspace, server: &EarlyResponder) -> Outcome {
+    workspace.run(&["--plain-http", "--retries", "0", "copy", "oci:image", &format!("{}/app:v1", server.host)])
 }
 
 #[test]
-fn an_upload_that_is_refused_early_reports_the_answer() {
-    let folder = tempfile::tempdir().unwrap();
-    layout(&folder, 32 << 20);
-    for (answer, said) in [
+fn an_early_refusal_of_a_large_upload_is_reported() {
+    let workspace = Workspace::new();
+    write_layout(&workspace, 32 << 20);
+    for (response, error) in [
         ("HTTP/1.1 413 X\r\nContent-Length: 0\r\n\r\n", "HTTP 413"),
         ("HTTP/1.1 413 X\r\nContent-Length: 20\r\nConnection: close\r\n\r\n<html>too large</htm", "HTTP 413"),
         ("HTTP/1.1 403 X\r\nConnection: close\r\n\r\n{\"errors\":[{\"code\":\"DENIED\"}]}", "HTTP 403"),
         ("HTTP/1.1 411 X\r\nContent-Length: 1000\r\n\r\ncut off", "HTTP 411"),
     ] {
-        let server = Hasty::start("digest=", answer);
-        let outcome = copy(&folder, &server);
-        // The config and the layer.
-        assert_eq!((outcome.exit, outcome.stderr.matches(said).count()), (1, 2), "{answer:?}: {outcome:?}");
-        assert!(!outcome.stderr.contains("no answer"), "{answer:?}: {outcome:?}");
-        assert_eq!((server.count("PUT /v2/app/manifests/"), server.count("POST ")), (0, 2), "no try begins again");
+        let server = EarlyResponder::start("digest=", response);
+        let outcome = copy(&workspace, &server);
+        let errors = outcome.stderr.matches(error).count();
+        assert_eq!((outcome.exit, errors), (1, 2), "for the config and the layer: {response:?}: {outcome:?}");
+        assert!(!outcome.stderr.contains("no answer"), "{response:?}: {outcome:?}");
+        assert_eq!((server.count("PUT /v2/app/manifests/"), server.count("POST ")), (0, 2), "no upload is retried");
     }
 }
 
-/// The body may have been sent as a whole, or not: the answer is the same.
+/// The client may have sent the whole body before the connection closes.
 #[test]
-fn a_small_upload_and_a_manifest_that_are_refused_early_report_the_answer() {
-    let folder = tempfile::tempdir().unwrap();
-    layout(&folder, 10);
+fn an_early_refusal_of_a_small_blob_or_a_manifest_is_reported() {
+    let workspace = Workspace::new();
+    write_layout(&workspace, 10);
     for refused in ["digest=", "/manifests/"] {
-        let server = Hasty::start(refused, "HTTP/1.1 413 X\r\nContent-Length: 0\r\nConnection: close\r\n\r\n");
-        let outcome = copy(&folder, &server);
+        let server = EarlyResponder::start(refused, "HTTP/1.1 413 X\r\nContent-Length: 0\r\nConnection: close\r\n\r\n");
+        let outcome = copy(&workspace, &server);
         assert!(outcome.exit == 1 && outcome.stderr.contains("HTTP 413"), "{refused}: {outcome:?}");
     }
 }

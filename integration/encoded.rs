@@ -1,11 +1,11 @@
-//! Answers with a `Content-Encoding`: none is asked for, and one that comes all the same is unpacked before digests are
-//! compared.
+//! Responses with a `Content-Encoding`. The client requests no encoding; if a server sends gzip anyway, the client
+//! decompresses the body before it verifies the digest.
 
 use std::io::Write as _;
 
 use crate::support::images::{push_image, push_index};
-use crate::support::scripted::{Answer, forward};
-use crate::support::{Outcome, Registry, Scripted, manifest_tool, push_from_args};
+use crate::support::scripted_server::{Response, forward_request};
+use crate::support::{Registry, Sandbox, ScriptedServer, Workspace, push_from_args};
 
 fn gzip(bytes: &[u8]) -> Vec<u8> {
     let mut out = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
@@ -13,145 +13,140 @@ fn gzip(bytes: &[u8]) -> Vec<u8> {
     out.finish().unwrap()
 }
 
-/// A registry with an index `app:v1`, behind a server that encodes the body of each answer to a GET.
-fn encoding(registry: &Registry, encode: impl Fn(&mut Answer) + Send + Sync + 'static) -> Scripted {
+/// Pushes an index `app:v1`, and starts a proxy that applies `encode` to each response to a GET.
+fn encoding_proxy(registry: &Registry, encode: impl Fn(&mut Response) + Send + Sync + 'static) -> ScriptedServer {
     let mut entries = ["amd64", "arm64"].map(|architecture| push_image(registry, "app", architecture, architecture));
     for (entry, architecture) in entries.iter_mut().zip(["amd64", "arm64"]) {
         entry["platform"] = serde_json::json!({"os": "linux", "architecture": architecture});
     }
     push_index(registry, "app", "v1", &entries);
-    let behind = registry.host.clone();
-    Scripted::start(move |asked, host| {
-        let mut answer = forward(asked, &behind, host);
-        if asked.line.starts_with("GET ") {
-            encode(&mut answer);
+    let upstream = registry.host.clone();
+    ScriptedServer::start(move |request, host| {
+        let mut response = forward_request(request, &upstream, host);
+        if request.line.starts_with("GET ") {
+            encode(&mut response);
         }
-        answer
+        response
     })
 }
 
-fn run(args: &[&str]) -> Outcome {
-    let folder = tempfile::tempdir().unwrap();
-    manifest_tool(folder.path(), &[&["--plain-http", "--retries", "0"], args].concat())
+fn workspace(proxy: &ScriptedServer) -> Workspace {
+    Workspace::new().flags(&["--plain-http", "--retries", "0"]).placeholder("PROXY", &proxy.host)
 }
 
 #[test]
-fn answers_that_are_packed_with_gzip_are_read_and_verified() {
+fn gzip_encoded_responses_are_decompressed_and_verified() {
     let registry = Registry::start();
-    let front = encoding(&registry, |(_, headers, body)| {
+    let proxy = encoding_proxy(&registry, |(_, headers, body)| {
         *body = gzip(body);
         headers.push(("Content-Encoding", "gzip".into()));
     });
-    let name = |tag: &str| format!("{}/app:{tag}", front.host);
-    let shown = run(&["inspect", "--raw", &name("v1")]);
+    let workspace = workspace(&proxy);
+    let raw = workspace.run(&["inspect", "--raw", "PROXY/app:v1"]);
     let stored = registry.manifest("app", "v1").unwrap();
-    assert!(shown.exit == 0 && shown.stdout.contains(&stored.digest), "{shown:?}");
+    assert!(raw.exit == 0 && raw.stdout.contains(&stored.digest), "{raw:?}");
     for args in [
-        &["inspect", &name("amd64")][..],
-        &["query", &name("v1")],
-        &["tags", &format!("{}/app", front.host)],
-        &["verify", &name("v1")],
+        &["inspect", "PROXY/app:amd64"][..],
+        &["query", "PROXY/app:v1"],
+        &["tags", "PROXY/app"],
+        &["verify", "PROXY/app:v1"],
     ] {
-        let outcome = run(args);
+        let outcome = workspace.run(args);
         assert_eq!(outcome.exit, 0, "{args:?}: {outcome:?}");
     }
-    let pushed = push_from_args(&front.host, "linux/amd64,linux/arm64", "app:ARCH", "app:v2", &["--retries", "0"]);
-    assert_eq!(pushed.exit, 0, "{pushed:?}");
-    let missing = run(&["inspect", &name("none")]);
+    push_from_args(&proxy.host, "linux/amd64,linux/arm64", "app:ARCH", "app:v2", &["--retries", "0"]).success();
+    let missing = workspace.run(&["inspect", "PROXY/app:none"]);
     assert!(missing.stderr.contains("registry says: MANIFEST_UNKNOWN"), "{missing:?}");
-    let asked = front.asked();
-    assert!(asked.iter().any(|asked| asked.line.starts_with("PUT ")), "{asked:?}");
-    assert!(asked.iter().all(|asked| asked.accept_encoding.as_deref() == Some("identity")), "{asked:?}");
+    let requests = proxy.requests();
+    assert!(requests.iter().any(|request| request.line.starts_with("PUT ")), "{requests:?}");
+    assert!(requests.iter().all(|request| request.accept_encoding.as_deref() == Some("identity")), "{requests:?}");
 }
 
-/// A server that packs nothing, and says that it does.
 #[test]
-fn a_wrong_content_encoding_header_is_ignored() {
+fn a_content_encoding_header_on_an_unencoded_body_is_ignored() {
     let registry = Registry::start();
-    let front = encoding(&registry, |(_, headers, _)| headers.push(("Content-Encoding", "gzip".into())));
-    let name = format!("{}/app:v1", front.host);
-    for args in [&["inspect", &name][..], &["verify", &name], &["verify", "--layers", &name]] {
-        let outcome = run(args);
+    let proxy = encoding_proxy(&registry, |(_, headers, _)| headers.push(("Content-Encoding", "gzip".into())));
+    let workspace = workspace(&proxy);
+    for args in [&["inspect", "PROXY/app:v1"][..], &["verify", "PROXY/app:v1"], &["verify", "--layers", "PROXY/app:v1"]]
+    {
+        let outcome = workspace.run(args);
         assert_eq!(outcome.exit, 0, "{args:?}: {outcome:?}");
     }
 }
 
 #[test]
-fn an_encoding_that_cannot_be_read_is_refused() {
-    for (encoding_name, pack, said) in [
+fn an_unsupported_or_truncated_encoding_is_an_error() {
+    for (encoding, is_complete, error) in [
         ("br", true, "the answer is encoded with br, which was not asked for"),
         ("gzip, gzip", true, "the answer is encoded with gzip, gzip, which was not asked for"),
         ("gzip", false, "the answer is encoded with gzip and cannot be unpacked"),
     ] {
         let registry = Registry::start();
-        let front = encoding(&registry, move |(_, headers, body)| {
+        let proxy = encoding_proxy(&registry, move |(_, headers, body)| {
             *body = gzip(body);
-            let length = if pack { body.len() } else { body.len() - 9 };
+            let length = if is_complete { body.len() } else { body.len() - 9 };
             body.truncate(length);
-            headers.push(("Content-Encoding", encoding_name.into()));
+            headers.push(("Content-Encoding", encoding.into()));
         });
-        let name = format!("{}/app:v1", front.host);
-        let outcome = run(&["inspect", &name]);
-        assert!(outcome.exit == 1 && outcome.stdout.is_empty(), "{encoding_name}: {outcome:?}");
-        assert!(outcome.stderr.contains(&format!("{name}: {said}")), "{encoding_name}: {outcome:?}");
+        let outcome = workspace(&proxy).run(&["inspect", "PROXY/app:v1"]);
+        assert!(outcome.exit == 1 && outcome.stdout.is_empty(), "{encoding}: {outcome:?}");
+        assert!(outcome.stderr.contains(&format!("{}/app:v1: {error}", proxy.host)), "{encoding}: {outcome:?}");
     }
 }
 
-/// The bound of a manifest is that of its unpacked bytes, and other content than the digest names is refused.
 #[test]
-fn what_is_unpacked_is_bounded_and_compared_with_its_digest() {
+fn size_limit_and_digest_apply_to_the_decompressed_manifest() {
     let registry = Registry::start();
-    let front = encoding(&registry, |(_, headers, body)| {
+    let proxy = encoding_proxy(&registry, |(_, headers, body)| {
         *body = gzip(&vec![b' '; 9 << 20]);
         headers.push(("Content-Encoding", "gzip".into()));
     });
-    let bomb = run(&["inspect", &format!("{}/app:v1", front.host)]);
-    assert!(bomb.exit == 1 && bomb.stderr.contains("longer than the 8388608 bytes"), "{bomb:?}");
+    let bomb = workspace(&proxy).run(&["inspect", "PROXY/app:v1"]);
+    bomb.fails(1, "longer than the 8388608 bytes");
     let registry = Registry::start();
-    let front = encoding(&registry, |(_, headers, body)| {
+    let proxy = encoding_proxy(&registry, |(_, headers, body)| {
         *body = gzip(&[&body[..], b" "].concat());
         headers.push(("Content-Encoding", "gzip".into()));
     });
     let digest = registry.manifest("app", "v1").unwrap().digest;
-    for name in [format!("{}/app:v1", front.host), format!("{}/app@{digest}", front.host)] {
-        let changed = run(&["inspect", &name]);
-        assert!(changed.exit == 1 && changed.stderr.contains("the bytes received have digest"), "{changed:?}");
+    for reference in ["PROXY/app:v1".to_owned(), format!("PROXY/app@{digest}")] {
+        workspace(&proxy).run(&["inspect", &reference]).fails(1, "the bytes received have digest");
     }
 }
 
-/// The body of an answer to a write says nothing that matters.
+/// The client does not need the body of a response to a write.
 #[test]
-fn a_write_that_succeeded_has_done_so_however_its_answer_is_encoded() {
+fn an_unreadable_response_body_does_not_fail_a_write() {
     let registry = Registry::start();
     push_image(&registry, "app", "amd64", "amd64");
-    let behind = registry.host.clone();
-    let front = Scripted::start(move |asked, host| {
-        let mut answer = forward(asked, &behind, host);
-        if asked.line.starts_with('P') {
-            answer.1.push(("Content-Encoding", "br".into()));
-            answer.2 = b"not brotli".to_vec();
+    let upstream = registry.host.clone();
+    let proxy = ScriptedServer::start(move |request, host| {
+        let mut response = forward_request(request, &upstream, host);
+        if request.line.starts_with('P') {
+            response.1.push(("Content-Encoding", "br".into()));
+            response.2 = b"not brotli".to_vec();
         }
-        answer
+        response
     });
-    let pushed = push_from_args(&front.host, "linux/amd64", "app:ARCH", "app:v2", &["--retries", "0"]);
-    assert_eq!(pushed.exit, 0, "{pushed:?}");
+    push_from_args(&proxy.host, "linux/amd64", "app:ARCH", "app:v2", &["--retries", "0"]).success();
     assert!(registry.manifest("app", "v2").is_some());
 }
 
-/// A layer is streamed and not unpacked: it is not copied, and not called unsound either.
+/// Layers are streamed without decompression, so an encoded layer cannot be verified. It is neither copied nor reported
+/// as unsound.
 #[test]
-fn a_layer_that_comes_packed_is_said_to_be_encoded() {
-    let (registry, target) = (Registry::start(), Registry::start());
-    let front = encoding(&registry, |(_, headers, body)| {
+fn an_encoded_layer_is_an_error_about_the_encoding() {
+    let (registry, target) = (Registry::start(), Sandbox::new());
+    let proxy = encoding_proxy(&registry, |(_, headers, body)| {
         *body = gzip(body);
         headers.push(("Content-Encoding", "gzip".into()));
     });
-    let (name, copy) = (format!("{}/app:v1", front.host), format!("{}/app:v1", target.host));
-    for args in [&["verify", "--layers", &name][..], &["copy", &name, &copy]] {
-        let outcome = run(args);
+    let target = target.with(|workspace| workspace.flags(&["--retries", "0"]).placeholder("PROXY", &proxy.host));
+    for args in [&["verify", "--layers", "PROXY/app:v1"][..], &["copy", "PROXY/app:v1", "HOST/app:v1"]] {
+        let outcome = target.run(args);
         assert_eq!(outcome.exit, 1, "{args:?}: {outcome:?}");
         assert!(outcome.stderr.contains("the answer is encoded with gzip, which was not asked for"), "{outcome:?}");
         assert!(!outcome.stdout.contains("unsound"), "{outcome:?}");
     }
-    assert!(target.manifest("app", "v1").is_none());
+    assert!(target.registry.manifest("app", "v1").is_none());
 }

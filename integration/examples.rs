@@ -1,4 +1,4 @@
-//! What the README and `examples/` show is true.
+//! The specs in the README and in `examples/` are valid, and the example program works.
 
 use std::path::Path;
 
@@ -7,7 +7,7 @@ use manifest_tool::spec::{Form, YamlRequest, from_yaml};
 use crate::support::{Registry, manifest_tool};
 
 #[path = "../examples/push_hello.rs"]
-#[allow(dead_code, reason = "a program, whose main is not called here")]
+#[allow(dead_code, reason = "a program whose main function is not called here")]
 mod push_hello;
 
 fn read(path: &str) -> String {
@@ -15,7 +15,7 @@ fn read(path: &str) -> String {
 }
 
 #[test]
-fn every_example_spec_is_good() {
+fn every_example_spec_is_valid() {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("examples");
     let mut count = 0;
     for entry in std::fs::read_dir(folder).unwrap() {
@@ -31,7 +31,7 @@ fn every_example_spec_is_good() {
 }
 
 #[test]
-fn the_readme_s_specs_are_good() {
+fn every_spec_in_the_readme_is_valid() {
     let readme = read("README.md");
     let specs: Vec<&str> = readme.split("```yaml\n").skip(1).map(|rest| rest.split("```").next().unwrap()).collect();
     assert_eq!(specs.len(), 2);
@@ -42,7 +42,7 @@ fn the_readme_s_specs_are_good() {
     }
 }
 
-/// `make demo` copies the images from the layout, because building the example takes longer than the program.
+/// `make demo` copies the images from the layout, because building the example takes longer than building the program.
 #[test]
 fn push_hello_pushes_the_images_of_the_docker_layout() {
     let registry = Registry::start();

@@ -1,5 +1,5 @@
-//! Every fault at every request of a push: it is done, or it fails and says what is so, and a tag never points at what
-//! is not there.
+//! Injects every fault into every request of a push: the push succeeds, or fails with a correct report, and a tag never
+//! points at an incomplete index.
 
 use std::collections::{BTreeMap, HashSet};
 use std::io::Write as _;
@@ -8,71 +8,72 @@ use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant, SystemTime};
 
 use crate::support::faults::Fault;
-use crate::support::scene::{Scene, TAGS};
-use crate::support::scripted::Asked;
+use crate::support::push_fixture::{PushFixture, TAGS};
+use crate::support::scripted_server::ReceivedRequest;
 use crate::support::{Outcome, push_from_args};
 
-type Named = (&'static str, Fault);
+type NamedFault = (&'static str, Fault);
 
 const HOUR: Duration = Duration::from_secs(3600);
 
-/// What a single one of must not keep a push from being done; then those that may, if it fails as it should.
-fn faults() -> (Vec<Named>, Vec<Named>) {
-    let instead = |status, headers: Vec<(&'static str, String)>, body| Fault::Instead(status, headers, body);
+/// Returns the faults that a push must survive if they occur once, and those that may make it fail.
+fn faults() -> (Vec<NamedFault>, Vec<NamedFault>) {
+    let respond = |status, headers: Vec<(&'static str, String)>, body| Fault::CannedResponse(status, headers, body);
     let in_an_hour = httpdate::fmt_http_date(SystemTime::now() + HOUR);
-    let passing = vec![
-        ("refused", Fault::Refused(Duration::from_millis(60))),
-        ("reset before", Fault::ResetBefore),
-        ("answer lost", Fault::LostAnswer),
-        ("reset in the middle", Fault::ResetMiddle),
+    let recoverable = vec![
+        ("refused", Fault::ConnectionRefused(Duration::from_millis(60))),
+        ("reset on request", Fault::ResetOnRequest),
+        ("response lost", Fault::LostResponse),
+        ("reset mid-response", Fault::ResetMidResponse),
         ("stall", Fault::Stall),
-        ("truncated", Fault::Truncated),
-        ("429", instead(429, vec![], "")),
-        ("429 seconds", instead(429, vec![("Retry-After", "1".into())], "")),
-        ("429 date", instead(429, vec![("Retry-After", in_an_hour)], "")),
-        ("429 GHCR", instead(429, vec![], "retry-after: 12.5ms, allowed: 44000/minute")),
-        ("500", instead(500, vec![], r#"{"errors":[{"code":"UNKNOWN"}]}"#)),
-        ("502", instead(502, vec![("Content-Type", "text/html".into())], "<html>bad gateway</html>")),
-        ("503", instead(503, vec![("Retry-After", "0".into())], "")),
+        ("truncated", Fault::TruncatedResponse),
+        ("429", respond(429, vec![], "")),
+        ("429 seconds", respond(429, vec![("Retry-After", "1".into())], "")),
+        ("429 date", respond(429, vec![("Retry-After", in_an_hour)], "")),
+        ("429 GHCR", respond(429, vec![], "retry-after: 12.5ms, allowed: 44000/minute")),
+        ("500", respond(500, vec![], r#"{"errors":[{"code":"UNKNOWN"}]}"#)),
+        ("502", respond(502, vec![("Content-Type", "text/html".into())], "<html>bad gateway</html>")),
+        ("503", respond(503, vec![("Retry-After", "0".into())], "")),
         ("wrong body", Fault::WrongBody),
         ("wrong digest", Fault::WrongDigest),
     ];
-    let lasting = vec![
-        ("401", instead(401, vec![], r#"{"errors":[{"code":"UNAUTHORIZED"}]}"#)),
-        ("403", instead(403, vec![], r#"{"errors":[{"code":"DENIED"}]}"#)),
-        ("404", instead(404, vec![], r#"{"errors":[{"code":"MANIFEST_UNKNOWN"}]}"#)),
-        ("no headers", Fault::NoHeaders),
-        ("endless", Fault::Endless),
+    let fatal = vec![
+        ("401", respond(401, vec![], r#"{"errors":[{"code":"UNAUTHORIZED"}]}"#)),
+        ("403", respond(403, vec![], r#"{"errors":[{"code":"DENIED"}]}"#)),
+        ("404", respond(404, vec![], r#"{"errors":[{"code":"MANIFEST_UNKNOWN"}]}"#)),
+        ("missing headers", Fault::MissingHeaders),
+        ("endless body", Fault::EndlessBody),
     ];
-    (passing, lasting)
+    (recoverable, fatal)
 }
 
-/// One run of the matrix.
+/// One fault at one request.
 struct Case {
     request: String,
     name: &'static str,
     fault: Fault,
     once: bool,
-    must_pass: bool,
+    must_succeed: bool,
 }
 
-/// A server that says nothing for so long has another fault than the one that is tried.
-const PATIENT: &str = "8s";
+/// An idle timeout long enough that only a stalled server exceeds it.
+const LONG_TIMEOUT: &str = "8s";
 
 impl Case {
-    fn is_idle_timeout(&self) -> bool {
+    fn is_stall(&self) -> bool {
         self.name == "stall"
     }
 
     fn timeout(&self) -> &'static str {
-        if self.is_idle_timeout() { "600ms" } else { PATIENT }
+        if self.is_stall() { "600ms" } else { LONG_TIMEOUT }
     }
 
-    /// The tag whose write may be carried out although nobody hears of it: there is no truth but that it is not known.
-    fn left_open(&self) -> Option<&'static str> {
-        let lost = ["refused", "reset before", "answer lost", "reset in the middle", "stall", "truncated", "502"];
+    /// Returns the tag whose write may succeed without a response, so that its state is not known.
+    fn uncertain_tag(&self) -> Option<&'static str> {
+        let without_response =
+            ["refused", "reset on request", "response lost", "reset mid-response", "stall", "truncated", "502"];
         let tag = TAGS.into_iter().find(|tag| self.request == format!("PUT /v2/whole/manifests/{tag}"));
-        tag.filter(|_| lost.contains(&self.name))
+        tag.filter(|_| without_response.contains(&self.name))
     }
 }
 
@@ -81,57 +82,63 @@ type Counts = BTreeMap<(&'static str, bool), Count>;
 #[derive(Default)]
 struct Count {
     runs: usize,
-    done: usize,
+    succeeded: usize,
 }
 
 #[test]
-fn every_fault_at_every_request() {
-    let scene = Arc::new(Scene::new());
-    let requests = requests_of_a_push(&scene);
+fn a_push_survives_or_correctly_reports_every_fault_at_every_request() {
+    let fixture = Arc::new(PushFixture::new());
+    let requests = push_requests(&fixture);
     assert_eq!(requests.len(), 23, "{requests:?}");
-    let (passing, lasting) = faults();
-    let cases = cases(&requests, &passing, &lasting);
+    let (recoverable, fatal) = faults();
+    let cases = cases(&requests, &recoverable, &fatal);
     let (next, failures) = (AtomicUsize::new(0), Mutex::new(Vec::new()));
     let counts: Mutex<Counts> = Mutex::default();
-    // Most of the time nothing is done but wait.
+    // Runs concurrently, because most of the time is spent waiting.
     std::thread::scope(|scope| {
         for _ in 0..8 {
             scope.spawn(|| {
                 while let Some(case) = cases.get(next.fetch_add(1, Ordering::SeqCst)) {
-                    // A machine that is busy elsewhere may take longer than what a stall is to be told from.
-                    let outcome = run(&scene, case, case.timeout());
-                    let outcome = outcome.or_else(|what| match case.is_idle_timeout() {
-                        true => run(&scene, case, PATIENT),
-                        false => Err(what),
+                    // On a busy machine, a slow response may exceed the short timeout for stalls.
+                    let outcome = run(&fixture, case, case.timeout());
+                    let outcome = outcome.or_else(|reason| match case.is_stall() {
+                        true => run(&fixture, case, LONG_TIMEOUT),
+                        false => Err(reason),
                     });
                     let mut counts = counts.lock().unwrap();
                     let count = counts.entry((case.name, case.once)).or_default();
                     count.runs += 1;
-                    count.done += usize::from(outcome == Ok(true));
-                    if let Err(what) = outcome {
-                        let times = if case.once { "once" } else { "for ever" };
-                        failures.lock().unwrap().push(format!("{} at {} {times}: {what}", case.name, case.request));
+                    count.succeeded += usize::from(outcome == Ok(true));
+                    if let Err(reason) = outcome {
+                        let times = if case.once { "once" } else { "always" };
+                        failures.lock().unwrap().push(format!("{} at {} {times}: {reason}", case.name, case.request));
                     }
                 }
             });
         }
     });
-    report(&counts.into_inner().unwrap(), passing.iter().chain(&lasting).map(|(name, _)| *name));
+    report(&counts.into_inner().unwrap(), recoverable.iter().chain(&fatal).map(|(name, _)| *name));
     let failures = failures.into_inner().unwrap();
     assert!(failures.is_empty(), "{} of {}:\n{}", failures.len(), cases.len(), failures.join("\n"));
 }
 
-fn cases(requests: &[String], passing: &[Named], lasting: &[Named]) -> Vec<Case> {
+fn cases(requests: &[String], recoverable: &[NamedFault], fatal: &[NamedFault]) -> Vec<Case> {
     let mut cases = Vec::new();
     for request in requests {
-        for (must_pass, faults) in [(true, passing), (false, lasting)] {
+        for (must_succeed, faults) in [(true, recoverable), (false, fatal)] {
             for (name, fault) in faults {
                 for once in [true, false] {
                     let fault = match (fault, once) {
-                        (Fault::Refused(_), false) => Fault::Refused(HOUR),
+                        (Fault::ConnectionRefused(_), false) => Fault::ConnectionRefused(HOUR),
                         _ => fault.clone(),
                     };
-                    cases.push(Case { request: request.clone(), name, fault, once, must_pass: must_pass && once });
+                    cases.push(Case {
+                        request: request.clone(),
+                        name,
+                        fault,
+                        once,
+                        must_succeed: must_succeed && once,
+                    });
                 }
             }
         }
@@ -140,35 +147,38 @@ fn cases(requests: &[String], passing: &[Named], lasting: &[Named]) -> Vec<Case>
 }
 
 fn report<'a>(counts: &Counts, names: impl Iterator<Item = &'a str>) {
-    // Past the test harness, which would keep it to itself.
-    let mut shown = std::io::stderr();
-    writeln!(shown, "{:20} {:>12} {:>12}", "fault", "once", "for ever").unwrap();
-    let of = |name, once| counts.get(&(name, once)).map(|Count { runs, done }| format!("{done} of {runs}")).unwrap();
+    // Writes to stderr directly, because the test harness captures the output of `eprintln!`.
+    let mut stderr = std::io::stderr();
+    writeln!(stderr, "{:20} {:>12} {:>12}", "fault", "once", "always").unwrap();
+    let count = |name, once| {
+        let Count { runs, succeeded } = counts.get(&(name, once)).unwrap();
+        format!("{succeeded} of {runs}")
+    };
     for name in names {
-        writeln!(shown, "{name:20} {:>12} {:>12}", of(name, true), of(name, false)).unwrap();
+        writeln!(stderr, "{name:20} {:>12} {:>12}", count(name, true), count(name, false)).unwrap();
     }
-    for (once, times) in [(true, "once"), (false, "for ever")] {
-        let of = counts.iter().filter(|((_, of), _)| *of == once);
-        let (done, runs) = of.fold((0, 0), |(done, runs), (_, count)| (done + count.done, runs + count.runs));
-        writeln!(shown, "{done} of {runs} pushes were done in spite of a fault {times}").unwrap();
+    for (once, times) in [(true, "once"), (false, "always")] {
+        let counts = counts.iter().filter(|((_, count_once), _)| *count_once == once).map(|(_, count)| count);
+        let (succeeded, runs) =
+            counts.fold((0, 0), |(succeeded, runs), count| (succeeded + count.succeeded, runs + count.runs));
+        writeln!(stderr, "{succeeded} of {runs} pushes succeeded despite a fault that occurs {times}").unwrap();
     }
 }
 
-/// The requests of a push without faults, each once, as [`name_of`] writes them.
-fn requests_of_a_push(scene: &Scene) -> Vec<String> {
-    let repository = scene.new_target();
-    let front = scene.front(|_| None);
-    let outcome = push(&front.host, &repository, PATIENT);
-    assert_eq!(outcome.exit, 0, "{outcome:?}");
-    scene.check(&repository, &outcome).unwrap();
+/// Returns the distinct requests of a push without faults, named by [`request_name`].
+fn push_requests(fixture: &PushFixture) -> Vec<String> {
+    let repository = fixture.new_target();
+    let proxy = fixture.proxy(|_| None);
+    let outcome = push(&proxy.host, &repository, LONG_TIMEOUT).success();
+    fixture.check(&repository, &outcome).unwrap();
     let mut seen = HashSet::new();
-    let names = front.asked().into_iter().map(|asked| name_of(&asked, &repository));
+    let names = proxy.requests().into_iter().map(|request| request_name(&request, &repository));
     names.filter(|name| seen.insert(name.clone())).collect()
 }
 
-/// A request, without what is new in each run.
-fn name_of(asked: &Asked, repository: &str) -> String {
-    let line = asked.line.replace(repository, "whole");
+/// Returns a request line without the parts that differ between runs.
+fn request_name(request: &ReceivedRequest, repository: &str) -> String {
+    let line = request.line.replace(repository, "whole");
     match (line.find("/blobs/uploads/"), line.find("digest=")) {
         (Some(upload), Some(digest)) => format!("{}/blobs/uploads/*?{}", &line[..upload], &line[digest..]),
         _ => line,
@@ -178,35 +188,35 @@ fn name_of(asked: &Asked, repository: &str) -> String {
 fn push(host: &str, repository: &str, timeout: &str) -> Outcome {
     let target = format!("{repository}:{}", TAGS[0]);
     let tags = TAGS[1..].join(",");
-    let bounds = ["--tags", &tags, "--retries", "3", "--timeout", timeout, "--max-wait", "100ms"];
-    push_from_args(host, "linux/amd64,linux/arm64", "parts:ARCH", &target, &bounds)
+    let flags = ["--tags", &tags, "--retries", "3", "--timeout", timeout, "--max-wait", "100ms"];
+    push_from_args(host, "linux/amd64,linux/arm64", "parts:ARCH", &target, &flags)
 }
 
-/// Whether the push was done; an error where anything is not as it should be.
-fn run(scene: &Scene, case: &Case, timeout: &str) -> Result<bool, String> {
-    let repository = scene.new_target();
-    let (request, fault, once) = (case.request.clone(), case.fault.clone(), case.once);
-    let (fired, of) = (AtomicUsize::new(0), repository.clone());
-    let front = scene.front(move |asked| {
-        let wanted = name_of(asked, &of) == request;
-        (wanted && (fired.fetch_add(1, Ordering::SeqCst) == 0 || !once)).then(|| fault.clone())
+/// Runs one case and returns whether the push succeeded, or an error if the case fails.
+fn run(fixture: &PushFixture, case: &Case, timeout: &str) -> Result<bool, String> {
+    let repository = fixture.new_target();
+    let (faulty_request, fault, once) = (case.request.clone(), case.fault.clone(), case.once);
+    let (fired, target) = (AtomicUsize::new(0), repository.clone());
+    let proxy = fixture.proxy(move |request| {
+        let is_match = request_name(request, &target) == faulty_request;
+        (is_match && (fired.fetch_add(1, Ordering::SeqCst) == 0 || !once)).then(|| fault.clone())
     });
-    let began = Instant::now();
-    let outcome = push(&front.host, &repository, timeout);
-    let took = began.elapsed();
-    let fail = |what: &str| Err(format!("{what}: {outcome:?}"));
-    if front.fired.load(Ordering::SeqCst) == 0 {
-        return fail("the fault did not happen");
+    let started = Instant::now();
+    let outcome = push(&proxy.host, &repository, timeout);
+    let elapsed = started.elapsed();
+    let fail = |reason: &str| Err(format!("{reason}: {outcome:?}"));
+    if proxy.fired.load(Ordering::SeqCst) == 0 {
+        return fail("the fault was not injected");
     }
-    // Five requests one after another, each four times with a stall of 8 s at most.
-    if took > Duration::from_secs(170) {
-        return fail(&format!("it took {took:?}"));
+    // Five sequential requests, each tried four times with a timeout of 8 s, take 160 s.
+    if elapsed > Duration::from_secs(170) {
+        return fail(&format!("it took {elapsed:?}"));
     }
-    if case.must_pass && outcome.exit != 0 {
-        return fail("it should have been done");
+    if case.must_succeed && outcome.exit != 0 {
+        return fail("the push should have succeeded");
     }
-    match scene.check_but(&repository, &outcome, case.left_open()) {
+    match fixture.check_except(&repository, &outcome, case.uncertain_tag()) {
         Ok(()) => Ok(outcome.exit == 0),
-        Err(what) => fail(&what),
+        Err(reason) => fail(&reason),
     }
 }

@@ -1,199 +1,181 @@
-//! One index whose parts fail in different ways: once one has failed for good, the others are not tried again.
+//! Retries of an index whose parts fail in different ways: after one permanent failure the other parts are not retried.
 //!
-//! `Retry-After: 60` makes a second try impossible within a test, so that the number of requests shows who waited.
+//! `Retry-After: 60` leaves no time for a retry, so the number of requests shows whether the program gave up.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use crate::support::images::push_image;
-use crate::support::scripted::{Answer, Asked};
-use crate::support::{Outcome, Registry, Scripted, manifest_tool};
+use crate::support::scripted_server::{ReceivedRequest, Response};
+use crate::support::{Outcome, Sandbox, ScriptedServer};
 
 const MINUTE: &str = "60";
 
-fn registry() -> Registry {
-    let registry = Registry::start();
+fn sandbox_with_images() -> Sandbox {
+    let sandbox = Sandbox::new();
     for (tag, architecture) in [("amd64", "amd64"), ("arm64", "arm64"), ("s390x", "s390x")] {
-        push_image(&registry, "app", tag, architecture);
+        push_image(&sandbox.registry, "app", tag, architecture);
     }
-    registry
+    sandbox
 }
 
-fn is_get_of(asked: &Asked, tag: &str) -> bool {
-    asked.line == format!("GET /v2/app/manifests/{tag}")
+fn reads_manifest(request: &ReceivedRequest, tag: &str) -> bool {
+    request.line == format!("GET /v2/app/manifests/{tag}")
 }
 
-fn later(status: u16, seconds: &str) -> Option<Answer> {
+fn retry_after(status: u16, seconds: &str) -> Option<Response> {
     Some((status, vec![("Retry-After", seconds.to_owned())], vec![]))
 }
 
-fn count(front: &Scripted, of: impl Fn(&Asked) -> bool) -> usize {
-    front.asked().iter().filter(|asked| of(asked)).count()
+fn count(proxy: &ScriptedServer, of: impl Fn(&ReceivedRequest) -> bool) -> usize {
+    proxy.requests().iter().filter(|request| of(request)).count()
 }
 
-/// Pushes indexes, each of which is given as target, and its sources.
-fn push(indexes: &[(String, &[String])], more: &[&str]) -> Outcome {
-    let folder = tempfile::tempdir().unwrap();
-    let spec = |(target, sources): &(String, &[String])| {
+/// Pushes indexes, each a target and its sources. `HOST` is the registry, `PROXY` the server in front of it.
+fn push(sandbox: &Sandbox, proxy: &ScriptedServer, indexes: &[(&str, &[&str])], more: &[&str]) -> Outcome {
+    let spec = |(target, sources): &(&str, &[&str])| {
         let sources: String = sources.iter().map(|source| format!("  - image: {source}\n")).collect();
-        format!("image: {target}\nmanifests:\n{sources}")
+        format!("image: {target}\nmanifests:\n{sources}").replace("PROXY", &proxy.host)
     };
-    std::fs::write(folder.path().join("spec.yaml"), indexes.iter().map(spec).collect::<Vec<_>>().join("---\n"))
-        .unwrap();
-    manifest_tool(folder.path(), &[&["--plain-http", "push", "from-spec", "spec.yaml"], more].concat())
+    sandbox.write("spec.yaml", &indexes.iter().map(spec).collect::<Vec<_>>().join("---\n"));
+    sandbox.run(&[&["push", "from-spec", "spec.yaml"], more].concat())
 }
 
 #[test]
 fn a_missing_source_ends_the_retries_of_the_others() {
-    let registry = registry();
+    let sandbox = sandbox_with_images();
     // The second source is reached on another host, since a 429 holds back all requests to its host.
     for status in [500, 502, 503, 429] {
-        let front = Scripted::before(&registry, move |asked| {
-            is_get_of(asked, "arm64").then(|| later(status, MINUTE)).flatten()
+        let proxy = ScriptedServer::in_front_of(&sandbox.registry, move |request| {
+            reads_manifest(request, "arm64").then(|| retry_after(status, MINUTE)).flatten()
         });
-        let sources = [format!("{}/app:gone", registry.host), format!("{}/app:arm64", front.host)];
-        let outcome = push(&[(format!("{}/app:v1", registry.host), &sources)], &[]);
-        assert_eq!(outcome.exit, 1, "{outcome:?}");
-        assert_eq!(count(&front, |asked| is_get_of(asked, "arm64")), 1, "{status}: {outcome:?}");
-        assert!(outcome.stderr.contains("2 sources cannot be used"), "{outcome:?}");
-        assert!(outcome.stderr.contains(&format!("{}/app:gone not found", registry.host)), "{outcome:?}");
-        let said = format!("HTTP {status}); gave up after 1 try, as another part failed\n");
-        assert!(outcome.stderr.contains(&said), "{outcome:?}");
+        let indexes: [(&str, &[&str]); 1] = [("HOST/app:v1", &["HOST/app:gone", "PROXY/app:arm64"])];
+        let outcome = push(&sandbox, &proxy, &indexes, &[]).fails(1, "2 sources cannot be used");
+        assert_eq!(count(&proxy, |request| reads_manifest(request, "arm64")), 1, "{status}: {outcome:?}");
+        assert!(outcome.stderr.contains(&format!("{}/app:gone not found", sandbox.registry.host)), "{outcome:?}");
+        let gave_up = format!("HTTP {status}); gave up after 1 try, as another part failed\n");
+        assert!(outcome.stderr.contains(&gave_up), "{outcome:?}");
     }
 }
 
 #[test]
-fn every_failure_that_is_known_is_reported() {
-    let registry = registry();
-    let front = Scripted::before(&registry, |asked| if is_get_of(asked, "arm64") { later(500, MINUTE) } else { None });
-    let (here, there) = (&registry.host, &front.host);
-    let sources = [
-        format!("{here}/app:gone"),
-        format!("{there}/app:arm64"),
-        format!("{there}/app:lost"),
-        format!("{here}/app:amd64"),
-    ];
-    let outcome = push(&[(format!("{here}/app:v1"), &sources)], &[]);
-    assert!(outcome.exit == 1 && outcome.stderr.contains("3 sources cannot be used"), "{outcome:?}");
+fn every_known_failure_is_reported() {
+    let sandbox = sandbox_with_images();
+    let proxy = ScriptedServer::in_front_of(&sandbox.registry, |request| {
+        reads_manifest(request, "arm64").then(|| retry_after(500, MINUTE)).flatten()
+    });
+    let sources: &[&str] = &["HOST/app:gone", "PROXY/app:arm64", "PROXY/app:lost", "HOST/app:amd64"];
+    let outcome = push(&sandbox, &proxy, &[("HOST/app:v1", sources)], &[]).fails(1, "3 sources cannot be used");
     for part in ["app:gone not found", "app:lost not found", "app:arm64: refused by the registry"] {
         assert!(outcome.stderr.contains(part), "{part}: {outcome:?}");
     }
-    assert!(registry.manifest("app", "v1").is_none());
+    assert!(sandbox.registry.manifest("app", "v1").is_none());
 }
 
 #[test]
-fn requests_that_a_rate_limit_holds_back_are_not_sent() {
-    let registry = registry();
-    let front = Scripted::before(&registry, |_| later(429, MINUTE));
-    let sources: Vec<String> = ["amd64", "arm64", "s390x"].map(|tag| format!("{}/app:{tag}", front.host)).into();
-    let sources = [&sources[..], &[format!("{}/app:gone", registry.host)]].concat();
-    let outcome = push(&[(format!("{}/app:v1", registry.host), &sources)], &["--concurrency", "1"]);
-    assert_eq!(outcome.exit, 1, "{outcome:?}");
-    assert!(front.asked().len() <= 3, "none was sent twice: {:?}", front.asked());
-    assert!(outcome.stderr.contains("4 sources cannot be used") && outcome.stderr.contains("app:gone not found"));
+fn requests_delayed_by_a_rate_limit_are_dropped_after_a_permanent_failure() {
+    let sandbox = sandbox_with_images();
+    let proxy = ScriptedServer::in_front_of(&sandbox.registry, |_| retry_after(429, MINUTE));
+    let sources: &[&str] = &["PROXY/app:amd64", "PROXY/app:arm64", "PROXY/app:s390x", "HOST/app:gone"];
+    let outcome = push(&sandbox, &proxy, &[("HOST/app:v1", sources)], &["--concurrency", "1"]);
+    let outcome = outcome.fails(1, "4 sources cannot be used");
+    assert!(proxy.requests().len() <= 3, "a request was retried: {:?}", proxy.requests());
+    assert!(outcome.stderr.contains("app:gone not found"), "{outcome:?}");
     assert!(outcome.stderr.contains("as another part failed"), "{outcome:?}");
 }
 
 #[test]
-fn a_source_that_is_skipped_ends_no_retries() {
-    let registry = registry();
+fn a_skipped_source_does_not_end_the_retries_of_the_others() {
+    let sandbox = sandbox_with_images();
     let failed = AtomicBool::new(false);
-    let front = Scripted::before(&registry, move |asked| {
-        let is_first = is_get_of(asked, "arm64") && !failed.swap(true, Ordering::SeqCst);
-        if is_first { later(500, "1") } else { None }
+    let proxy = ScriptedServer::in_front_of(&sandbox.registry, move |request| {
+        let is_first = reads_manifest(request, "arm64") && !failed.swap(true, Ordering::SeqCst);
+        if is_first { retry_after(500, "1") } else { None }
     });
-    let sources = [format!("{}/app:gone", registry.host), format!("{}/app:arm64", front.host)];
-    let outcome = push(&[(format!("{}/app:v1", registry.host), &sources)], &["--ignore-missing"]);
-    assert_eq!(outcome.exit, 0, "{outcome:?}");
-    assert_eq!(count(&front, |asked| is_get_of(asked, "arm64")), 2, "{outcome:?}");
+    let indexes: [(&str, &[&str]); 1] = [("HOST/app:v1", &["HOST/app:gone", "PROXY/app:arm64"])];
+    let outcome = push(&sandbox, &proxy, &indexes, &["--ignore-missing"]).success();
+    assert_eq!(count(&proxy, |request| reads_manifest(request, "arm64")), 2, "{outcome:?}");
 }
 
-/// The two indexes share the source that is tried again.
+/// The two indexes share the source that is retried.
 #[test]
-fn an_index_that_fails_does_not_end_the_retries_of_another() {
-    let registry = registry();
+fn a_failed_index_does_not_end_the_retries_of_another() {
+    let sandbox = sandbox_with_images();
     let failed = AtomicBool::new(false);
-    let front = Scripted::before(&registry, move |asked| {
-        let is_first = is_get_of(asked, "arm64") && !failed.swap(true, Ordering::SeqCst);
-        if is_first { later(500, "1") } else { None }
+    let proxy = ScriptedServer::in_front_of(&sandbox.registry, move |request| {
+        let is_first = reads_manifest(request, "arm64") && !failed.swap(true, Ordering::SeqCst);
+        if is_first { retry_after(500, "1") } else { None }
     });
-    let shared = format!("{}/app:arm64", front.host);
-    let (bad, good) =
-        ([shared.clone(), format!("{}/app:gone", registry.host)], [shared, format!("{}/app:amd64", registry.host)]);
-    let targets = ["bad", "good"].map(|tag| format!("{}/app:{tag}", registry.host));
-    let [first, second] = targets;
-    let outcome = push(&[(first, &bad), (second, &good)], &[]);
-    assert!(outcome.exit == 1 && outcome.stderr.contains("2 indexes: 1 done"), "{outcome:?}");
-    assert!(registry.manifest("app", "good").is_some() && registry.manifest("app", "bad").is_none(), "{outcome:?}");
-    assert_eq!(count(&front, |asked| is_get_of(asked, "arm64")), 2, "{outcome:?}");
+    let indexes: [(&str, &[&str]); 2] = [
+        ("HOST/app:incomplete", &["PROXY/app:arm64", "HOST/app:gone"]),
+        ("HOST/app:complete", &["PROXY/app:arm64", "HOST/app:amd64"]),
+    ];
+    let outcome = push(&sandbox, &proxy, &indexes, &[]).fails(1, "2 indexes: 1 done");
+    assert!(sandbox.registry.manifest("app", "complete").is_some(), "{outcome:?}");
+    assert!(sandbox.registry.manifest("app", "incomplete").is_none(), "{outcome:?}");
+    assert_eq!(count(&proxy, |request| reads_manifest(request, "arm64")), 2, "{outcome:?}");
 }
 
 #[test]
-fn a_blob_that_is_refused_ends_the_retries_of_the_others() {
-    let registry = registry();
-    let blob = |tag: &str| {
-        let manifest: serde_json::Value =
-            serde_json::from_slice(&registry.manifest("app", tag).unwrap().bytes).unwrap();
+fn a_refused_blob_ends_the_retries_of_the_others() {
+    let sandbox = sandbox_with_images();
+    let layer = |tag: &str| {
+        let bytes = sandbox.registry.manifest("app", tag).unwrap().bytes;
+        let manifest: serde_json::Value = serde_json::from_slice(&bytes).unwrap();
         manifest["layers"][0]["digest"].as_str().unwrap().to_owned()
     };
-    let (refused, late) = (blob("amd64"), blob("arm64"));
-    let is_put = |asked: &Asked, digest: &str| {
-        asked.line.starts_with("PUT ") && asked.line.replace("%3A", ":").contains(&format!("digest={digest}"))
+    let (refused, retried) = (layer("amd64"), layer("arm64"));
+    let is_put = |request: &ReceivedRequest, digest: &str| {
+        request.line.starts_with("PUT ") && request.line.replace("%3A", ":").contains(&format!("digest={digest}"))
     };
-    let (of_refused, of_late) = (refused.clone(), late.clone());
-    let front = Scripted::before(&registry, move |asked| {
-        if asked.line.starts_with("POST ") && asked.line.contains("mount=") {
+    let (refused_digest, retried_digest) = (refused.clone(), retried.clone());
+    let proxy = ScriptedServer::in_front_of(&sandbox.registry, move |request| {
+        if request.line.starts_with("POST ") && request.line.contains("mount=") {
             Some((405, vec![], vec![]))
-        } else if is_put(asked, &of_refused) {
+        } else if is_put(request, &refused_digest) {
             Some((403, vec![], br#"{"errors":[{"code":"DENIED"}]}"#.to_vec()))
-        } else if is_put(asked, &of_late) {
-            later(500, MINUTE)
+        } else if is_put(request, &retried_digest) {
+            retry_after(500, MINUTE)
         } else {
             None
         }
     });
-    let sources = ["amd64", "arm64"].map(|tag| format!("{}/app:{tag}", front.host));
-    let outcome = push(&[(format!("{}/other:v1", front.host), &sources)], &[]);
-    assert_eq!(outcome.exit, 1, "{outcome:?}");
-    assert!(count(&front, |asked| is_put(asked, &refused)) > 0);
-    assert_eq!(count(&front, |asked| is_put(asked, &late)), 1, "{outcome:?}");
-    assert!(outcome.stderr.contains("DENIED"), "{outcome:?}");
+    let indexes: [(&str, &[&str]); 1] = [("PROXY/other:v1", &["PROXY/app:amd64", "PROXY/app:arm64"])];
+    let outcome = push(&sandbox, &proxy, &indexes, &[]).fails(1, "DENIED");
+    assert!(count(&proxy, |request| is_put(request, &refused)) > 0);
+    assert_eq!(count(&proxy, |request| is_put(request, &retried)), 1, "{outcome:?}");
     assert!(outcome.stderr.contains("HTTP 500); gave up after 1 try, as another part failed"), "{outcome:?}");
-    assert!(registry.manifest("other", "v1").is_none());
+    assert!(sandbox.registry.manifest("other", "v1").is_none());
 }
 
 #[test]
 fn a_missing_source_ends_the_retries_of_a_token_service() {
-    let registry = registry();
-    let closed = Scripted::start(|asked, host| {
-        let realm = format!("Bearer realm=\"http://{host}/token\",service=\"x\"");
-        if asked.line.contains("/token") {
+    let sandbox = sandbox_with_images();
+    let proxy = ScriptedServer::start(|request, host| {
+        let challenge = format!("Bearer realm=\"http://{host}/token\",service=\"x\"");
+        if request.line.contains("/token") {
             (503, vec![("Retry-After", MINUTE.to_owned())], vec![])
         } else {
-            (401, vec![("WWW-Authenticate", realm)], vec![])
+            (401, vec![("WWW-Authenticate", challenge)], vec![])
         }
     });
-    let sources = [format!("{}/app:gone", registry.host), format!("{}/app:arm64", closed.host)];
-    let outcome = push(&[(format!("{}/app:v1", registry.host), &sources)], &[]);
-    assert_eq!(outcome.exit, 1, "{outcome:?}");
-    assert_eq!(count(&closed, |asked| asked.line.contains("/token")), 1, "{outcome:?}");
-    assert!(outcome.stderr.contains("2 sources cannot be used"), "{outcome:?}");
+    let indexes: [(&str, &[&str]); 1] = [("HOST/app:v1", &["HOST/app:gone", "PROXY/app:arm64"])];
+    let outcome = push(&sandbox, &proxy, &indexes, &[]).fails(1, "2 sources cannot be used");
+    assert_eq!(count(&proxy, |request| request.line.contains("/token")), 1, "{outcome:?}");
     assert!(outcome.stderr.contains("gave up after 1 try, as another part failed"), "{outcome:?}");
 }
 
 #[test]
-fn a_blob_that_is_refused_ends_the_retries_of_a_copy() {
+fn a_refused_blob_ends_the_retries_of_a_copy() {
     const IMAGE: &str = concat!("oci:", env!("CARGO_MANIFEST_DIR"), "/examples/layouts/amd64");
-    let registry = Registry::start();
-    let is_put = |asked: &Asked| asked.line.starts_with("PUT /v2/app/blobs/");
+    let sandbox = Sandbox::new();
+    let is_put = |request: &ReceivedRequest| request.line.starts_with("PUT /v2/app/blobs/");
     let first: std::sync::Mutex<Option<String>> = std::sync::Mutex::default();
-    let front = Scripted::before(&registry, move |asked| {
-        let digest = is_put(asked).then(|| asked.line.rsplit("digest=").next().unwrap().to_owned())?;
+    let proxy = ScriptedServer::in_front_of(&sandbox.registry, move |request| {
+        let digest = is_put(request).then(|| request.line.rsplit("digest=").next().unwrap().to_owned())?;
         let is_first = *first.lock().unwrap().get_or_insert_with(|| digest.clone()) == digest;
-        if is_first { later(500, MINUTE) } else { Some((403, vec![], vec![])) }
+        if is_first { retry_after(500, MINUTE) } else { Some((403, vec![], vec![])) }
     });
-    let folder = tempfile::tempdir().unwrap();
-    let target = format!("{}/app:v1", front.host);
-    let outcome = manifest_tool(folder.path(), &["--plain-http", "copy", IMAGE, &target]);
-    assert!(outcome.exit == 1 && outcome.stderr.contains("gave up after 1 try, as another part failed"), "{outcome:?}");
-    assert_eq!(count(&front, is_put), 2, "{outcome:?}");
+    let copy = sandbox.run(&["copy", IMAGE, &format!("{}/app:v1", proxy.host)]);
+    let outcome = copy.fails(1, "gave up after 1 try, as another part failed");
+    assert_eq!(count(&proxy, is_put), 2, "{outcome:?}");
 }

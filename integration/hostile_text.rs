@@ -1,16 +1,14 @@
-//! Text from registries, specs, layouts and archives is shown as text: whatever is in it, it starts no line of stdout or
-//! stderr, and neither a terminal nor a CI system takes it for a command.
-
-use std::path::Path;
+//! Text from registries, specs, layouts and archives is escaped on stdout and stderr: it cannot start a line, and
+//! neither a terminal nor a CI system interprets it as a command.
 
 use serde_json::{Value, json};
 
 use crate::support::images::{OCI, OCI_INDEX, descriptor, push_image, push_image_with};
 use crate::support::registry::sha256;
-use crate::support::scripted::Answer;
-use crate::support::{Outcome, Registry, Scripted, manifest_tool};
+use crate::support::scripted_server::Response;
+use crate::support::{Outcome, Registry, ScriptedServer, Workspace};
 
-const TEXTS: [&str; 8] = [
+const HOSTILE_TEXTS: [&str; 8] = [
     "\n::error ::x",
     "  ::error ::x",
     "\r\n##vso[task.x]y",
@@ -21,31 +19,35 @@ const TEXTS: [&str; 8] = [
     "x\u{2028}::error ::x\u{85}::error ::x",
 ];
 
-/// A spec in JSON, which is YAML as well; YAML takes no C1 controls that are not escaped.
-fn write_spec(folder: &Path, spec: &Value) {
+fn workspace(host: &str) -> Workspace {
+    Workspace::new().flags(&["--plain-http", "--retries", "0"]).placeholder("HOST", host)
+}
+
+/// Writes a spec as JSON, which is also YAML. C1 controls are escaped, because YAML does not allow them verbatim.
+fn write_spec(workspace: &Workspace, spec: &Value) {
     let escaped = |c: char| match c {
         '\u{7f}'.. => c.encode_utf16(&mut [0; 2]).iter().map(|unit| format!("\\u{unit:04x}")).collect(),
         _ => c.to_string(),
     };
     let text: String = spec.to_string().chars().map(escaped).collect();
-    std::fs::write(folder.join("spec.yaml"), text).unwrap();
+    workspace.write("spec.yaml", &text);
 }
 
-/// Runs a command, and checks every line that it writes.
+/// Runs a command and checks every line that it writes.
 #[track_caller]
-fn run(folder: &Path, args: &[&str]) -> Outcome {
-    let outcome = manifest_tool(folder, &[&["--plain-http", "--retries", "0"], args].concat());
+fn run(workspace: &Workspace, args: &[&str]) -> Outcome {
+    let outcome = workspace.run(args);
     for line in outcome.stdout.split('\n').chain(outcome.stderr.split('\n')) {
         let start = line.trim_start();
         let is_command = ["::", "##", "hint: run"].iter().any(|command| start.starts_with(command));
-        let hides = |c: char| c.is_control() || matches!(c, '\u{202e}' | '\u{2028}');
+        let is_unsafe = |c: char| c.is_control() || matches!(c, '\u{202e}' | '\u{2028}');
         let has_command = line.contains("##vso[") || line.contains("##[");
-        assert!(!is_command && !has_command && !line.contains(hides), "{args:?}: {line:?}\n{outcome:?}");
+        assert!(!is_command && !has_command && !line.contains(is_unsafe), "{args:?}: {line:?}\n{outcome:?}");
     }
     outcome
 }
 
-/// An image of which everything that may be text is `text`.
+/// Pushes an image with `text` in every free-form field of its config and manifest. Returns its entry for an index.
 fn push_hostile_image(registry: &Registry, tag: &str, text: &str) -> Value {
     let platform =
         json!({"os": text, "architecture": text, "variant": text, "os.version": text, "os.features": [text]});
@@ -64,7 +66,7 @@ fn push_hostile_image(registry: &Registry, tag: &str, text: &str) -> Value {
     entry
 }
 
-/// `app:v1`, an index of such an image and of what says that it is an attestation of `text`.
+/// Pushes `app:v1`: an index of a hostile image and of an attestation whose subject is `text`. Returns the index.
 fn push_hostile_index(registry: &Registry, text: &str) -> Value {
     let entry = push_hostile_image(registry, "image", text);
     let mut attestation = push_image(registry, "app", "attestation", "amd64");
@@ -82,62 +84,62 @@ fn push_hostile_index(registry: &Registry, text: &str) -> Value {
 }
 
 #[test]
-fn what_a_registry_holds_starts_no_line() {
+fn content_of_a_registry_is_escaped() {
     let registry = Registry::start();
-    for text in TEXTS {
-        let folder = tempfile::tempdir().unwrap();
-        let run = |args: &[&str]| run(folder.path(), args);
+    for text in HOSTILE_TEXTS {
+        let workspace = workspace(&registry.host);
+        let run = |args: &[&str]| run(&workspace, args);
         let index = push_hostile_index(&registry, text);
-        let (app, image) = (format!("{}/app", registry.host), format!("{}/app:image", registry.host));
-        let (v1, copy) = (format!("{app}:v1"), format!("{}/copy:v1", registry.host));
-        for reference in [&v1, &image] {
-            assert_eq!(run(&["inspect", "--annotations", "--layers", reference]).exit, 0);
-            assert_eq!(run(&["inspect", "--raw", "--expand-config", reference]).exit, 0);
+        for reference in ["HOST/app:v1", "HOST/app:image"] {
+            run(&["inspect", "--annotations", "--layers", reference]).success();
+            run(&["inspect", "--raw", "--expand-config", reference]).success();
             assert_eq!(run(&["inspect", "--platform", "plan9/386", reference]).exit, 1);
-            assert_eq!(run(&["query", reference]).exit, 0);
+            run(&["query", reference]).success();
             assert_eq!(run(&["query", "--platform", "plan9/386", reference]).exit, 3);
             run(&["verify", "--layers", reference]);
-            assert_eq!(run(&["copy", "--dry-run", reference, &copy]).exit, 0);
-            assert_eq!(run(&["--debug", "copy", reference, &copy]).exit, 0);
-            assert_eq!(run(&["copy", "--platform", "plan9/386", reference, &copy]).exit, 1);
+            run(&["copy", "--dry-run", reference, "HOST/copy:v1"]).success();
+            run(&["--debug", "copy", reference, "HOST/copy:v1"]).success();
+            assert_eq!(run(&["copy", "--platform", "plan9/386", reference, "HOST/copy:v1"]).exit, 1);
         }
-        assert_eq!(run(&["tags", "--platforms", &app]).exit, 0);
-        assert_eq!(run(&["remove", "--platform", "plan9/386", &v1]).exit, 1);
-        assert_eq!(run(&["verify", "--output", "json", &v1]).exit, 5);
-        let shown: Value = serde_json::from_str(&run(&["inspect", "--output", "json", &v1]).stdout).unwrap();
-        assert_eq!(shown["entries"][0]["platform"], index["manifests"][0]["platform"], "the value itself is as it was");
-        assert_eq!(shown["annotations"], index["annotations"]);
-        let raw: Value = serde_json::from_str(&run(&["inspect", "--raw", &v1]).stdout).unwrap();
+        run(&["tags", "--platforms", "HOST/app"]).success();
+        assert_eq!(run(&["remove", "--platform", "plan9/386", "HOST/app:v1"]).exit, 1);
+        assert_eq!(run(&["verify", "--output", "json", "HOST/app:v1"]).exit, 5);
+        let inspected = run(&["inspect", "--output", "json", "HOST/app:v1"]).json();
+        assert_eq!(
+            inspected["entries"][0]["platform"], index["manifests"][0]["platform"],
+            "JSON has the original text"
+        );
+        assert_eq!(inspected["annotations"], index["annotations"]);
+        let raw = run(&["inspect", "--raw", "HOST/app:v1"]).json();
         assert_eq!(raw["annotations"], index["annotations"]);
     }
 }
 
 #[test]
-fn a_push_shows_what_configs_and_entries_say_as_text() {
+fn text_of_configs_and_entries_is_escaped_by_push() {
     let registry = Registry::start();
-    for text in TEXTS {
-        let folder = tempfile::tempdir().unwrap();
-        let run = |args: &[&str]| run(folder.path(), args);
+    for text in HOSTILE_TEXTS {
+        let workspace = workspace(&registry.host);
+        let run = |args: &[&str]| run(&workspace, args);
         push_hostile_index(&registry, text);
-        let (image, target) = (format!("{}/app:image", registry.host), format!("{}/app:pushed", registry.host));
-        let source = json!({"image": image, "platform": {"os": "linux", "architecture": "arm64", "variant": "v8"}});
-        let spec = json!({"image": target, "manifests": [source], "annotations": {text: text}});
-        write_spec(folder.path(), &spec);
+        let platform = json!({"os": "linux", "architecture": "arm64", "variant": "v8"});
+        let source = json!({"image": "HOST/app:image", "platform": platform});
+        let spec = json!({"image": "HOST/app:pushed", "manifests": [source], "annotations": {text: text}});
+        write_spec(&workspace, &spec);
         let planned = run(&["push", "--type", "oci", "--dry-run", "from-spec", "spec.yaml"]);
         assert!(planned.exit == 0 && planned.stderr.starts_with("warning: "), "{planned:?}");
         let pushed = run(&["push", "--type", "oci", "--metadata-file", "all.json", "from-spec", "spec.yaml"]);
         assert!(pushed.exit == 0 && pushed.stderr.starts_with("warning: "), "{pushed:?}");
-        let metadata = std::fs::read_to_string(folder.path().join("all.json")).unwrap();
+        let metadata = workspace.read("all.json");
         assert!(!metadata.contains(['\u{9b}', '\u{7f}', '\u{202e}', '\u{2028}', '\u{85}']), "{metadata:?}");
         assert!(!metadata.contains("##vso[") && !metadata.contains("##["), "{metadata:?}");
         let written: Value = serde_json::from_slice(&registry.manifest("app", "pushed").unwrap().bytes).unwrap();
         assert_eq!(written["annotations"], json!({text: text}));
         assert_eq!(written["manifests"][0]["platform"]["os.version"], text);
         assert_eq!(run(&["push", "--type", "oci", "--strict", "from-spec", "spec.yaml"]).exit, 1);
-        // Of an index the entries say it, and of an image without a platform its config.
-        for (source, exit) in [(format!("{}/app:v1", registry.host), 0), (image, 1)] {
-            let spec = json!({"image": target, "manifests": [{"image": source}]});
-            write_spec(folder.path(), &spec);
+        // Without a platform in the spec, it comes from the entries of an index or from the config of an image.
+        for (source, exit) in [("HOST/app:v1", 0), ("HOST/app:image", 1)] {
+            write_spec(&workspace, &json!({"image": "HOST/app:pushed", "manifests": [{"image": source}]}));
             assert_eq!(run(&["push", "--dry-run", "--append", "from-spec", "spec.yaml"]).exit, exit);
             assert_eq!(run(&["push", "--force", "--output", "json", "from-spec", "spec.yaml"]).exit, exit);
         }
@@ -145,16 +147,15 @@ fn a_push_shows_what_configs_and_entries_say_as_text() {
 }
 
 #[test]
-fn names_in_a_layout_are_shown_as_text() {
+fn names_in_a_layout_are_escaped() {
     let registry = Registry::start();
-    for text in TEXTS {
-        let folder = tempfile::tempdir().unwrap();
-        let run = |args: &[&str]| run(folder.path(), args);
+    for text in HOSTILE_TEXTS {
+        let workspace = workspace(&registry.host);
+        let run = |args: &[&str]| run(&workspace, args);
         push_hostile_index(&registry, text);
-        let source = format!("{}/app:v1", registry.host);
-        assert_eq!(run(&["copy", &source, "oci:all:one"]).exit, 0);
-        assert_eq!(run(&["copy", &format!("{}/app:image", registry.host), "oci:all:two"]).exit, 0);
-        let file = folder.path().join("all/index.json");
+        run(&["copy", "HOST/app:v1", "oci:all:one"]).success();
+        run(&["copy", "HOST/app:image", "oci:all:two"]).success();
+        let file = workspace.path("all/index.json");
         let mut index: Value = serde_json::from_slice(&std::fs::read(&file).unwrap()).unwrap();
         index["manifests"][0]["annotations"]["org.opencontainers.image.ref.name"] = text.into();
         std::fs::write(&file, index.to_string()).unwrap();
@@ -162,15 +163,14 @@ fn names_in_a_layout_are_shown_as_text() {
         assert_eq!(listed.stdout.lines().count(), 2, "{listed:?}");
         assert_eq!(serde_json::from_str::<String>(listed.stdout.lines().next().unwrap()).unwrap(), text);
         assert_eq!(run(&["tags", "--platforms", "oci:all"]).stdout.lines().count(), 2);
-        let listed: Value = serde_json::from_str(&run(&["tags", "--output", "json", "oci:all"]).stdout).unwrap();
+        let listed = run(&["tags", "--output", "json", "oci:all"]).json();
         assert_eq!(listed["tags"][0]["tag"], text);
-        let listed = run(&["tags", "--platforms", "--output", "json", "oci:all"]);
-        let listed: Value = serde_json::from_str(&listed.stdout).unwrap();
+        let listed = run(&["tags", "--platforms", "--output", "json", "oci:all"]).json();
         assert_eq!(listed["tags"][0]["reference"], format!("oci:all:{text}"));
         for args in [&["inspect", "oci:all"][..], &["inspect", "oci:all:no"], &["delete", "oci:all:no"]] {
             assert_eq!(run(args).exit, 1);
         }
-        // What names it says another type.
+        // The descriptor declares another media type than the manifest.
         index["manifests"][1]["mediaType"] = text.into();
         std::fs::write(&file, index.to_string()).unwrap();
         assert_eq!(run(&["inspect", "oci:all:two"]).exit, 1);
@@ -179,13 +179,13 @@ fn names_in_a_layout_are_shown_as_text() {
         index["manifests"][1]["digest"] = text.into();
         std::fs::write(&file, index.to_string()).unwrap();
         assert_eq!(run(&["tags", "oci:all"]).exit, 1);
-        std::fs::write(folder.path().join("all/oci-layout"), json!({"imageLayoutVersion": text}).to_string()).unwrap();
+        workspace.write("all/oci-layout", &json!({"imageLayoutVersion": text}).to_string());
         assert_eq!(run(&["tags", "oci:all"]).exit, 1);
     }
 }
 
-/// What a registry may answer to anything, with the text in every place.
-fn answers(text: &str) -> Vec<Answer> {
+/// Returns responses that a registry may give to any request, with `text` in every field.
+fn responses(text: &str) -> Vec<Response> {
     let header: String = text.chars().filter(|c| !matches!(c, '\r' | '\n')).collect();
     let body = |value: Value| value.to_string().into_bytes();
     let config = json!({"mediaType": text, "digest": text, "size": 1});
@@ -208,85 +208,82 @@ fn answers(text: &str) -> Vec<Answer> {
 }
 
 #[test]
-fn what_a_registry_answers_is_shown_as_text() {
-    let folder = tempfile::tempdir().unwrap();
-    for (text, answer) in TEXTS.into_iter().flat_map(|text| answers(text).into_iter().map(move |answer| (text, answer)))
-    {
-        let said = format!("{text:?} {answer:?}");
-        let server = Scripted::start(move |_, _| answer.clone());
-        let (app, v1) = (format!("{}/app", server.host), format!("{}/app:v1", server.host));
-        let spec = json!({"image": format!("{app}:v2"), "manifests": [{"image": v1}]});
-        write_spec(folder.path(), &spec);
+fn responses_of_a_registry_are_escaped() {
+    for response in HOSTILE_TEXTS.into_iter().flat_map(responses) {
+        let case = format!("{response:?}");
+        let server = ScriptedServer::start(move |_, _| response.clone());
+        let workspace = workspace(&server.host);
+        write_spec(&workspace, &json!({"image": "HOST/app:v2", "manifests": [{"image": "HOST/app:v1"}]}));
         for args in [
-            &["inspect", &v1][..],
-            &["--debug", "query", &v1],
-            &["copy", &v1, "oci:copy"],
-            &["tags", &app],
-            &["delete", &v1],
-            &["verify", "--output", "json", &v1],
+            &["inspect", "HOST/app:v1"][..],
+            &["--debug", "query", "HOST/app:v1"],
+            &["copy", "HOST/app:v1", "oci:copy"],
+            &["tags", "HOST/app"],
+            &["delete", "HOST/app:v1"],
+            &["verify", "--output", "json", "HOST/app:v1"],
             &["push", "from-spec", "--ignore-missing", "spec.yaml"],
         ] {
-            let outcome = run(folder.path(), args);
-            assert!(outcome.exit == 1 || args[0] != "inspect", "{said}: {outcome:?}");
+            let outcome = run(&workspace, args);
+            assert!(outcome.exit == 1 || args[0] != "inspect", "{case}: {outcome:?}");
         }
     }
 }
 
 #[test]
-fn what_a_spec_says_is_shown_as_text() {
-    let at = "127.0.0.1:1/a:1";
-    for text in TEXTS {
-        let folder = tempfile::tempdir().unwrap();
-        let manifests = json!([{"image": at}]);
+fn text_of_a_spec_is_escaped() {
+    let image = "127.0.0.1:1/a:1";
+    let workspace = workspace("127.0.0.1:1");
+    for text in HOSTILE_TEXTS {
+        let manifests = json!([{"image": image}]);
         let platform = json!({"os": text, "architecture": text, "variant": text});
         for spec in [
             json!({"image": text, "manifests": manifests}),
             json!({"image": format!("oci:{text}:v1"), "manifests": [{"image": text}]}),
-            json!({"image": at, "manifests": manifests, "tags": [text], "type": text, "append": text}),
-            json!({"image": at, "manifests": [{"image": at, "platform": platform}]}),
-            json!({"image": at, "platforms": [text, format!("{text}/{text}")], "template": text}),
-            json!({"image": at, "manifests": manifests, "artifactType": text, "subject": text}),
-            json!({"image": at, "manifests": {text: text}, "annotations": text}),
-            json!({"image": format!("{at}${{{text}}}"), "manifests": manifests}),
+            json!({"image": image, "manifests": manifests, "tags": [text], "type": text, "append": text}),
+            json!({"image": image, "manifests": [{"image": image, "platform": platform}]}),
+            json!({"image": image, "platforms": [text, format!("{text}/{text}")], "template": text}),
+            json!({"image": image, "manifests": manifests, "artifactType": text, "subject": text}),
+            json!({"image": image, "manifests": {text: text}, "annotations": text}),
+            json!({"image": format!("{image}${{{text}}}"), "manifests": manifests}),
             json!(text),
         ] {
-            write_spec(folder.path(), &spec);
+            write_spec(&workspace, &spec);
             for args in [&["lint", "--set", "A=b", "spec.yaml"][..], &["push", "--dry-run", "from-spec", "spec.yaml"]] {
-                assert_eq!(run(folder.path(), args).exit, 1, "{args:?} {spec}");
+                assert_eq!(run(&workspace, args).exit, 1, "{args:?} {spec}");
             }
-            run(folder.path(), &["lint", "--output", "json", "spec.yaml"]);
+            run(&workspace, &["lint", "--output", "json", "spec.yaml"]);
         }
-        // A key that is not known is ignored, with a warning.
+        // An unknown key is ignored with a warning.
         for spec in [
-            json!({"image": at, "manifests": manifests, text: text}),
-            json!({"image": at, "manifests": [{"image": at, text: [], "platform": {text: text}}]}),
+            json!({"image": image, "manifests": manifests, text: text}),
+            json!({"image": image, "manifests": [{"image": image, text: [], "platform": {text: text}}]}),
         ] {
-            write_spec(folder.path(), &spec);
+            write_spec(&workspace, &spec);
             for (args, exit) in [(&["lint", "spec.yaml"][..], 0), (&["lint", "--strict", "spec.yaml"], 1)] {
-                assert_eq!(run(folder.path(), args).exit, exit, "{args:?} {spec}");
+                assert_eq!(run(&workspace, args).exit, exit, "{args:?} {spec}");
             }
-            run(folder.path(), &["lint", "--output", "json", "spec.yaml"]);
-            run(folder.path(), &["push", "--dry-run", "from-spec", "spec.yaml"]);
+            run(&workspace, &["lint", "--output", "json", "spec.yaml"]);
+            run(&workspace, &["push", "--dry-run", "from-spec", "spec.yaml"]);
         }
         for spec in [format!("image: [{text}"), format!("{text}: {text}: &x *y"), format!("image: \"{text}\\q\"")] {
-            std::fs::write(folder.path().join("spec.yaml"), spec).unwrap();
-            assert_eq!(run(folder.path(), &["lint", "spec.yaml"]).exit, 1);
+            workspace.write("spec.yaml", &spec);
+            assert_eq!(run(&workspace, &["lint", "spec.yaml"]).exit, 1);
         }
     }
 }
 
 #[test]
-fn names_of_spec_files_are_shown_as_text() {
-    let good = "image: r.io/a:v1\nmanifests: [{image: r.io/a:v1-amd64}]";
-    // A slash ends the name of a file.
-    for text in TEXTS.map(|text| text.replace('/', "")) {
-        let folder = tempfile::tempdir().unwrap();
+fn names_of_spec_files_are_escaped() {
+    let valid = "image: r.io/a:v1\nmanifests: [{image: r.io/a:v1-amd64}]";
+    // The name of a file cannot contain a slash.
+    for text in HOSTILE_TEXTS.map(|text| text.replace('/', "")) {
+        let workspace = workspace("127.0.0.1:1");
         let name = format!("{text}.yaml");
-        std::fs::write(folder.path().join(&name), good).unwrap();
-        std::fs::write(folder.path().join(format!("2{name}")), "image: 1").unwrap();
-        assert_eq!(run(folder.path(), &["lint", "--", &name]).exit, 0);
-        assert_eq!(run(folder.path(), &["lint", "--", &name, &format!("2{name}"), &format!("no{name}")]).exit, 1);
-        assert_eq!(run(folder.path(), &["lint", "--", &name, &name]).exit, 1, "one tag, written twice");
-        assert_eq!(run(folder.path(), &["lint", "."]).exit, 1);
+        workspace.write(&name, valid);
+        workspace.write(&format!("2{name}"), "image: 1");
+        run(&workspace, &["lint", "--", &name]).success();
+        assert_eq!(run(&workspace, &["lint", "--", &name, &format!("2{name}"), &format!("no{name}")]).exit, 1);
+        assert_eq!(run(&workspace, &["lint", "--", &name, &name]).exit, 1, "two specs write one tag");
+        assert_eq!(run(&workspace, &["lint", "."]).exit, 1);
     }
 }

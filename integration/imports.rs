@@ -1,4 +1,4 @@
-//! Which modules of `src/` may import which, and that no files import each other.
+//! The modules of `src/` import only the modules that this file lists, and no two files import each other.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
@@ -7,7 +7,7 @@ use proc_macro2::{TokenStream, TokenTree};
 use syn::visit::{self, Visit};
 use syn::{ItemMod, ItemUse, Macro, MetaList, UseTree, Visibility};
 
-/// The top-level modules from top to bottom, each with the modules below it that it may import.
+/// The top-level modules from top to bottom, each with the lower modules that it may import.
 const LAYERS: &str = "
     main: cli
     bin: cli
@@ -30,34 +30,35 @@ const LAYERS: &str = "
     image:
 ";
 
-/// The folders of `registry` from top to bottom: each may import from those after it.
+/// The folders of `registry` from top to bottom: each may import from the folders after it.
 const REGISTRY: [&str; 5] = ["api", "client", "auth", "transport", "error"];
 
-/// Modules without I/O, and what they therefore never name.
+/// Modules without I/O. They must not use the crates and modules of [`IMPURE`].
 const PURE: &[&str] = &["image", "spec"];
 const IMPURE: &[&str] = &["tokio", "reqwest", "clap", "std::fs", "std::env", "std::net", "std::process"];
 
-/// For each file and each file it imports from: the names that it imports.
+/// The imported names, by importing file and by the file that defines them.
 type Imports = BTreeMap<String, BTreeMap<String, BTreeSet<String>>>;
 
-/// A path in a module's code, with the name that it binds there if it is that of a `use`.
+/// A path in the code of a module.
 struct Name {
     path: String,
+    /// The name that a `use` binds to the path.
     bound: Option<String>,
     reexported: bool,
 }
 
-/// The modules of a crate by path, each with its file and the paths in its code.
+/// The modules of a crate, by path: the file of each, and the paths in its code.
 #[derive(Default)]
 struct Crate {
     modules: BTreeMap<String, (String, Vec<Name>)>,
-    /// The paths of `#[cfg(test)]` modules, which are left out.
+    /// The paths of `#[cfg(test)]` modules, which are skipped.
     tests: Vec<String>,
-    /// The module that is being read.
-    at: String,
+    /// The path of the module that is being read.
+    current: String,
 }
 
-/// The tokens of a macro or an attribute as paths between spaces.
+/// Returns the paths in the tokens of a macro or an attribute, separated by spaces.
 fn paths_in(tokens: &TokenStream) -> String {
     let words = tokens.clone().into_iter().map(|token| match token {
         TokenTree::Ident(name) => format!("{name} "),
@@ -84,13 +85,13 @@ impl Crate {
 
     fn enter(&mut self, path: String, file: &str, visit: impl FnOnce(&mut Self)) {
         self.modules.insert(path.clone(), (file.to_owned(), Vec::new()));
-        let outside = std::mem::replace(&mut self.at, path);
+        let parent = std::mem::replace(&mut self.current, path);
         visit(self);
-        self.at = outside;
+        self.current = parent;
     }
 
     fn add(&mut self, path: String, bound: Option<String>, reexported: bool) {
-        self.modules.get_mut(&self.at).unwrap().1.push(Name { path, bound, reexported });
+        self.modules.get_mut(&self.current).unwrap().1.push(Name { path, bound, reexported });
     }
 
     fn add_use(&mut self, tree: &UseTree, path: &str, reexported: bool) {
@@ -108,7 +109,7 @@ impl Crate {
     }
 
     fn add_path(&mut self, path: &str) {
-        // A lower-case word may as well be a variable.
+        // A single lowercase word may be a variable.
         if path.contains("::") || path.starts_with(char::is_uppercase) {
             self.add(path.to_owned(), None, false);
         }
@@ -118,25 +119,25 @@ impl Crate {
         paths_in(tokens).split_whitespace().for_each(|path| self.add_path(path.trim_matches(':')));
     }
 
-    /// Finds the module that defines what a path leads to, and its name there. Re-exports are followed. A path that
-    /// ends at a module leads nowhere, as only what is used of the module ties the two; nor does one to another crate.
+    /// Returns the module that defines the item of a path, and the item's name, following re-exports. Returns `None`
+    /// for a path into another crate, and for the path of a module: only the items used from it count as imports.
     fn resolve(&self, from: &str, path: &str, depth: usize) -> Option<(String, String)> {
-        let (mut at, names) = (from.to_owned(), path.split("::").collect::<Vec<_>>());
-        for (place, name) in names.iter().enumerate() {
-            let child = format!("{at}::{name}");
+        let (mut module, names) = (from.to_owned(), path.split("::").collect::<Vec<_>>());
+        for (position, name) in names.iter().enumerate() {
+            let child = format!("{module}::{name}");
             match *name {
-                "crate" | "manifest_tool" => at = "crate".to_owned(),
-                "super" => at.truncate(at.rfind("::")?),
+                "crate" | "manifest_tool" => module = "crate".to_owned(),
+                "super" => module.truncate(module.rfind("::")?),
                 "self" => {}
-                _ if self.modules.contains_key(&child) => at = child,
+                _ if self.modules.contains_key(&child) => module = child,
                 _ => {
-                    let known = &self.modules.get(&at)?.1;
+                    let known = &self.modules.get(&module)?.1;
                     return match known.iter().find(|known| known.bound.as_deref() == Some(name)) {
                         Some(known) if depth < 20 => {
-                            let path = [&[known.path.as_str()], &names[place + 1..]].concat().join("::");
-                            self.resolve(&at, &path, depth + 1)
+                            let path = [&[known.path.as_str()], &names[position + 1..]].concat().join("::");
+                            self.resolve(&module, &path, depth + 1)
                         }
-                        None if place > 0 => Some((at, (*name).to_owned())),
+                        None if position > 0 => Some((module, (*name).to_owned())),
                         _ => None,
                     };
                 }
@@ -147,13 +148,13 @@ impl Crate {
 
     fn imports(&self) -> Imports {
         let mut imports = Imports::new();
-        for (at, (file, names)) in &self.modules {
+        for (importer, (file, names)) in &self.modules {
             for Name { path, reexported, .. } in names {
-                let Some((module, name)) = self.resolve(at, path, 0) else { continue };
-                assert!(name != "*", "{file}: {path} hides what it imports");
+                let Some((module, name)) = self.resolve(importer, path, 0) else { continue };
+                assert!(name != "*", "{file}: {path} hides the imported names");
                 let target = &self.modules[&module].0;
-                // A module that passes on what is defined below it does not use it.
-                if target != file && !(*reexported && module.starts_with(&format!("{at}::"))) {
+                // A re-export of an item from a child module does not count as an import.
+                if target != file && !(*reexported && module.starts_with(&format!("{importer}::"))) {
                     imports.entry(file.clone()).or_default().entry(target.clone()).or_default().insert(name);
                 }
             }
@@ -161,7 +162,7 @@ impl Crate {
         imports
     }
 
-    /// What the pure modules name of `IMPURE`.
+    /// Returns the paths of [`IMPURE`] that pure modules use.
     fn impurities(&self) -> Vec<String> {
         let pure = self.modules.values().filter(|(file, _)| PURE.contains(&top(file)));
         let named = pure.flat_map(|(file, names)| names.iter().map(move |name| (file, &name.path)));
@@ -172,13 +173,13 @@ impl Crate {
 
 impl Visit<'_> for Crate {
     fn visit_item_mod(&mut self, item: &ItemMod) {
-        let path = format!("{}::{}", self.at, item.ident);
+        let path = format!("{}::{}", self.current, item.ident);
         let mut cfgs = item.attrs.iter().filter(|attribute| attribute.path().is_ident("cfg"));
         let is_test = |list: &MetaList| paths_in(&list.tokens).split_whitespace().any(|word| word == "test");
         if cfgs.any(|cfg| cfg.meta.require_list().is_ok_and(is_test)) {
             self.tests.push(path);
         } else if item.content.is_some() {
-            let file = self.modules[&self.at].0.clone();
+            let file = self.modules[&self.current].0.clone();
             self.enter(path, &file, |read| visit::visit_item_mod(read, item));
         }
     }
@@ -206,21 +207,21 @@ fn top(file: &str) -> &str {
     file.split('/').next().unwrap().trim_end_matches(".rs")
 }
 
-/// The imports between the files that `wanted` chooses, a line for each pair of files.
-fn lines(imports: &Imports, wanted: impl Fn(&str, &str) -> bool) -> Vec<String> {
+/// Lists the imports between the files that `filter` selects, with a line for each pair of files.
+fn lines(imports: &Imports, filter: impl Fn(&str, &str) -> bool) -> Vec<String> {
     let pairs = imports.iter().flat_map(|(from, targets)| targets.iter().map(move |(to, names)| (from, to, names)));
-    let wanted = pairs.filter(|(from, to, _)| wanted(from, to));
-    let shown = wanted.map(|(from, to, names)| (from, to, Vec::from_iter(names.iter().cloned()).join(", ")));
-    shown.map(|(from, to, names)| format!("{from} -> {to}: {names}")).collect()
+    let selected = pairs.filter(|(from, to, _)| filter(from, to));
+    let sorted = selected.map(|(from, to, names)| (from, to, Vec::from_iter(names.iter().cloned()).join(", ")));
+    sorted.map(|(from, to, names)| format!("{from} -> {to}: {names}")).collect()
 }
 
-/// The rows of `LAYERS`: a module and those that it may import.
+/// Parses [`LAYERS`] into modules and the modules that each may import.
 fn layers() -> impl DoubleEndedIterator<Item = (&'static str, Vec<&'static str>)> {
     let rows = LAYERS.lines().filter_map(|row| row.trim().split_once(':'));
     rows.map(|(module, below)| (module, below.split_whitespace().collect()))
 }
 
-/// Imports between top-level modules that `LAYERS` does not list, and those that go up in `registry`.
+/// Lists the imports between top-level modules that [`LAYERS`] lacks, and the imports of a higher folder in `registry`.
 fn violations(imports: &Imports) -> Vec<String> {
     let allowed = |from: &str, to: &str| layers().any(|(module, below)| module == from && below.contains(&to));
     let folder = |file: &str| REGISTRY.iter().position(|folder| file.starts_with(&format!("registry/{folder}/")));
@@ -228,7 +229,7 @@ fn violations(imports: &Imports) -> Vec<String> {
     lines(imports, |from, to| goes_up(from, to) || (top(from) != top(to) && !allowed(top(from), top(to))))
 }
 
-/// The groups of files that import each other, directly or through others, as the imports inside each group.
+/// Lists the groups of files that import each other, directly or through other files, by the imports in each group.
 fn cycles(imports: &Imports) -> Vec<String> {
     let direct = imports.iter().map(|(from, to)| (from.as_str(), to.keys().map(String::as_str).collect()));
     let mut reach: BTreeMap<&str, BTreeSet<&str>> = direct.collect();
@@ -243,16 +244,16 @@ fn cycles(imports: &Imports) -> Vec<String> {
         Vec::from_iter(mutual.map(|(other, _)| *other))
     };
     let groups = reach.keys().map(|file| (file, group_of(file))).filter(|(file, group)| group.first() == Some(file));
-    let ties = |group: Vec<&str>| lines(imports, |from, to| group.contains(&from) && group.contains(&to));
-    groups.map(|(_, group)| ties(group).join("\n")).collect()
+    let imports_in = |group: Vec<&str>| lines(imports, |from, to| group.contains(&from) && group.contains(&to));
+    groups.map(|(_, group)| imports_in(group).join("\n")).collect()
 }
 
 fn read_src() -> Crate {
     let src = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
-    let (mut files, mut left) = (BTreeMap::new(), vec![src.clone()]);
-    while let Some(path) = left.pop() {
+    let (mut files, mut unvisited) = (BTreeMap::new(), vec![src.clone()]);
+    while let Some(path) = unvisited.pop() {
         if path.is_dir() {
-            left.extend(std::fs::read_dir(&path).unwrap().map(|entry| entry.unwrap().path()));
+            unvisited.extend(std::fs::read_dir(&path).unwrap().map(|entry| entry.unwrap().path()));
         } else {
             let file = path.strip_prefix(&src).unwrap().to_str().unwrap().to_owned();
             files.insert(file, std::fs::read_to_string(&path).unwrap());
@@ -275,10 +276,10 @@ fn imports_follow_the_layers() {
     let is_in_folder = |file: &str| folders.iter().any(|folder| file.starts_with(folder));
     let mut files = src.modules.values().map(|(file, _)| file).filter(|file| file.starts_with("registry/"));
     let stray = files.find(|file| !is_in_folder(file) && *file != "registry/mod.rs" && *file != "registry/fuzzing.rs");
-    assert_eq!(stray, None, "not in a folder that REGISTRY lists");
+    assert_eq!(stray, None, "a file of registry is outside the folders of REGISTRY");
     let (wrong, impure) = (violations(&src.imports()), src.impurities());
-    assert!(wrong.is_empty(), "LAYERS does not allow\n{}", wrong.join("\n"));
-    assert!(impure.is_empty(), "in a pure module\n{}", impure.join("\n"));
+    assert!(wrong.is_empty(), "LAYERS does not allow these imports:\n{}", wrong.join("\n"));
+    assert!(impure.is_empty(), "a pure module uses\n{}", impure.join("\n"));
 }
 
 #[test]
@@ -291,8 +292,8 @@ fn no_files_import_each_other() {
 }
 
 #[test]
-fn wrong_imports_are_found() {
-    let copy = [
+fn imports_against_the_layers_are_reported() {
+    let modules = [
         ("copy/mod.rs", "mod tree; pub use tree::Tree;"),
         ("copy/tree.rs", "pub struct Tree;"),
         ("registry/mod.rs", ""),
@@ -311,13 +312,13 @@ fn wrong_imports_are_found() {
         ("registry/client/a.rs", "use crate::registry::error::c::Error;", ""),
         ("image/a.rs", "#[cfg(test)] mod tests { use crate::copy::Tree; }", ""),
     ] {
-        let read = Crate::read(copy.into_iter().chain([(file, code)]));
+        let read = Crate::read(modules.into_iter().chain([(file, code)]));
         assert_eq!([violations(&read.imports()), read.impurities()].concat().join("\n"), expected, "{code}");
     }
 }
 
 #[test]
-fn cycles_are_found() {
+fn import_cycles_are_reported() {
     let module = "mod leaf; pub use leaf::{Leaf, grow}; pub struct Root(Leaf);";
     for (leaf, expected) in [
         ("use super::Root;", &["copy/leaf.rs -> copy/mod.rs: Root\ncopy/mod.rs -> copy/leaf.rs: Leaf"][..]),

@@ -1,7 +1,9 @@
-//! What is installed: binary, completions, man pages; and that the shells and man take them.
+//! The installed files: the binary, shell completions and man pages. The shells and `man` load them without errors.
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
+
+use indoc::formatdoc;
 
 use crate::support::manifest_tool;
 
@@ -12,8 +14,8 @@ fn run(command: &mut Command) -> String {
     String::from_utf8(output.stdout).unwrap()
 }
 
-/// As `make man` writes them.
-fn man_pages(folder: &Path) -> Vec<PathBuf> {
+/// Generates the man pages like `make man`, and returns their paths.
+fn generate_man_pages(folder: &Path) -> Vec<PathBuf> {
     std::fs::create_dir_all(folder).unwrap();
     clap_mangen::generate_to(manifest_tool::cli::command(), folder).unwrap();
     let mut pages: Vec<PathBuf> = std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path()).collect();
@@ -28,19 +30,28 @@ fn completion(shell: &str) -> String {
 }
 
 #[test]
-fn completions_load_and_complete() {
+fn completions_load_in_bash_and_zsh_and_bash_completes_a_command() {
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("_manifest-tool");
     std::fs::write(&file, completion("bash")).unwrap();
-    let words = "COMP_WORDS=(manifest-tool ver) COMP_CWORD=1; _manifest__tool manifest-tool ver manifest-tool; echo ${COMPREPLY[*]}";
-    let script = format!("set -e; source {}; complete -p manifest-tool >/dev/null; {words}", file.display());
+    let script = formatdoc! {"
+        set -e
+        source {}
+        complete -p manifest-tool >/dev/null
+        COMP_WORDS=(manifest-tool ver) COMP_CWORD=1
+        _manifest__tool manifest-tool ver manifest-tool
+        echo ${{COMPREPLY[*]}}
+    ", file.display()};
     assert_eq!(run(Command::new("bash").args(["--norc", "-c", &script])), "verify\n");
 
     std::fs::write(&file, completion("zsh")).unwrap();
-    let script = format!(
-        "fpath=({} $fpath); autoload -Uz compinit; compinit -D -u; autoload +X _manifest-tool; print ${{_comps[manifest-tool]}}",
-        folder.path().display()
-    );
+    let script = formatdoc! {"
+        fpath=({} $fpath)
+        autoload -Uz compinit
+        compinit -D -u
+        autoload +X _manifest-tool
+        print ${{_comps[manifest-tool]}}
+    ", folder.path().display()};
     assert_eq!(run(Command::new("zsh").args(["-f", "-c", &script])), "_manifest-tool\n");
     for shell in ["fish", "powershell", "elvish"] {
         assert!(completion(shell).contains("verify"), "{shell}");
@@ -51,32 +62,32 @@ fn completions_load_and_complete() {
 #[test]
 fn man_pages_have_no_warnings() {
     let folder = tempfile::tempdir().unwrap();
-    let pages = man_pages(folder.path());
+    let pages = generate_man_pages(folder.path());
     let names: Vec<_> = pages.iter().map(|page| page.file_stem().unwrap().to_str().unwrap()).collect();
     assert!(names.contains(&"manifest-tool") && names.contains(&"manifest-tool-push-from-spec"), "{names:?}");
     for page in &pages {
         let mut man = Command::new("man");
         man.args(["--warnings", "-E", "UTF-8", "-l"]).arg(page).env("MANWIDTH", "100").env("LC_ALL", "C.UTF-8");
-        // Its sandbox needs what not every container has.
+        // The seccomp sandbox of man does not work in every container.
         man.env("MAN_DISABLE_SECCOMP", "1");
         let text = run(&mut man);
         assert!(text.contains("Example:"), "{}: {text}", page.display());
     }
 }
 
-/// What `make dist man completions` leaves in the target folder.
-fn built(target: &Path) {
+/// Creates the files that `make dist man completions` writes to the target folder.
+fn build_dist(target: &Path) {
     let dist = target.join("dist");
     std::fs::create_dir_all(dist.join("completions")).unwrap();
     let program = dist.join("manifest-tool");
     run(Command::new("strip").arg("-o").arg(program).arg(env!("CARGO_BIN_EXE_manifest-tool")));
-    man_pages(&dist.join("man"));
+    generate_man_pages(&dist.join("man"));
     for (name, shell) in [("manifest-tool.bash", "bash"), ("_manifest-tool", "zsh"), ("manifest-tool.fish", "fish")] {
         std::fs::write(dist.join("completions").join(name), completion(shell)).unwrap();
     }
 }
 
-/// `make` of a target that only puts together what was built.
+/// Returns a `make` command that does not rebuild the binary, man pages and completions.
 fn make(target: &Path, args: &[&str]) -> Command {
     let mut make = Command::new("make");
     make.current_dir(env!("CARGO_MANIFEST_DIR")).env("CARGO_TARGET_DIR", target);
@@ -87,7 +98,7 @@ fn make(target: &Path, args: &[&str]) -> Command {
     make
 }
 
-/// Each is there, and the program runs.
+/// Asserts that all files are installed and the program runs.
 fn check_installed(usr: &Path, zsh: &str) {
     for file in [
         "bin/manifest-tool",
@@ -104,23 +115,23 @@ fn check_installed(usr: &Path, zsh: &str) {
 }
 
 #[test]
-fn make_install_puts_everything_in_place() {
+fn make_install_installs_all_files_below_destdir() {
     let folder = tempfile::tempdir().unwrap();
     let (target, root) = (folder.path().join("target"), folder.path().join("a root"));
-    built(&target);
+    build_dist(&target);
     run(&mut make(&target, &["install", "PREFIX=/usr", &format!("DESTDIR={}", root.display())]));
     check_installed(&root.join("usr"), "share/zsh/site-functions/_manifest-tool");
 }
 
 #[test]
-fn the_debian_package_installs_into_a_root_of_its_own() {
+fn the_debian_package_installs_into_a_separate_root() {
     let folder = tempfile::tempdir().unwrap();
     let (target, root) = (folder.path().join("target"), folder.path().join("root"));
-    built(&target);
+    build_dist(&target);
     let has_cargo_deb = Command::new(env!("CARGO")).args(["deb", "--version"]).output().unwrap();
     assert!(has_cargo_deb.status.success(), "cargo-deb is missing: make test installs it");
-    let made = make(&target, &["deb"]).output().unwrap();
-    assert!(made.status.success(), "{made:?}");
+    let output = make(&target, &["deb"]).output().unwrap();
+    assert!(output.status.success(), "{output:?}");
     let packages: Vec<_> =
         std::fs::read_dir(target.join("debian")).unwrap().map(|entry| entry.unwrap().path()).collect();
     let [package] = packages.as_slice() else { panic!("{packages:?}") };
@@ -135,7 +146,7 @@ fn the_debian_package_installs_into_a_root_of_its_own() {
     let mut dpkg = Command::new("dpkg");
     dpkg.arg(format!("--root={}", root.display()));
     dpkg.arg(format!("--log={}", folder.path().join("dpkg.log").display()));
-    // What it depends on is outside of that root, and /sbin may be no part of PATH.
+    // The separate root lacks the dependencies, and PATH may lack /sbin.
     dpkg.args(["--force-depends", "--force-not-root", "--force-bad-path", "-i"]).arg(package);
     let installed = dpkg.output().unwrap();
     assert!(installed.status.success(), "{installed:?}");

@@ -1,4 +1,4 @@
-//! The crate as other programs use it.
+//! Uses the crate as a library, as other programs do.
 
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -17,9 +17,8 @@ use manifest_tool::store::Store;
 use manifest_tool::verify::VerifyOptions;
 use manifest_tool::{delete, inspect, probe, query, verify};
 
-/// A program that has its spec in code, and reads what it has pushed.
 #[test]
-fn an_index_made_in_code() {
+fn an_index_from_a_spec_in_code_is_pushed_and_read_back() {
     let folder = tempfile::tempdir().unwrap();
     let layout = |name: &str| format!("oci:{}/{name}", folder.path().display());
     let images = ["oci:examples/layouts/amd64", "oci:examples/layouts/arm64"];
@@ -33,91 +32,102 @@ fn an_index_made_in_code() {
 
     let store = Store::new(client.clone());
     let read = async {
-        let of: Location = layout("app:latest").parse().unwrap();
-        let fetched = store.fetch_manifest(&of).await?;
+        let location: Location = layout("app:latest").parse().unwrap();
+        let fetched = store.fetch_manifest(&location).await?;
         let Manifest::Index(index) = &fetched.manifest else { panic!("{:?}", fetched.manifest) };
-        let image = store.fetch_child(&of, &index.manifests[0]).await?;
+        let image = store.fetch_child(&location, &index.manifests[0]).await?;
         let Manifest::Image(image) = &image.manifest else { panic!("{:?}", image.manifest) };
-        assert!(store.fetch_blob(&of, &image.layers[0], 10).await.is_err(), "it is longer");
-        store.fetch_blob(&of, &image.layers[0], 1 << 20).await
+        assert!(store.fetch_blob(&location, &image.layers[0], 10).await.is_err(), "the blob is longer than 10 bytes");
+        store.fetch_blob(&location, &image.layers[0], 1 << 20).await
     };
     assert!(!runtime.block_on(read).unwrap().is_empty());
 }
 
-/// One call is one complete copy: the archive is in its place when it returns, and a later copy adds to it.
+/// The archive is complete when each call returns.
 #[test]
-fn copies_into_an_archive() {
+fn each_copy_adds_its_tags_to_an_archive() {
     let folder = tempfile::tempdir().unwrap();
     let archive =
         |name: &str| -> Location { format!("oci-archive:{}/app.tar{name}", folder.path().display()).parse().unwrap() };
-    let copied = |from: &str, to: &str, tags: &[&str]| CopyRequest {
+    let request = |from: &str, to: &str, tags: &[&str]| CopyRequest {
         from: format!("oci:examples/layouts/{from}").parse().unwrap(),
         to: archive(to),
         tags: tags.iter().map(|tag| archive(tag)).collect(),
     };
     let client = Client::new(ClientConfig::default());
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
-    let names = || runtime.block_on(Store::new(client.clone()).tags(&archive(""), usize::MAX)).unwrap();
+    let tags = || runtime.block_on(Store::new(client.clone()).tags(&archive(""), usize::MAX)).unwrap();
 
     let store = Store::new(client.clone());
-    let dry = CopyOptions { dry_run: true, ..CopyOptions::default() };
-    let report = runtime.block_on(copy(&store, &copied("amd64", ":v1", &[":v2"]), &dry)).unwrap();
-    assert_eq!((report.tags.len(), std::fs::read_dir(folder.path()).unwrap().count()), (2, 0), "nothing is written");
-    runtime.block_on(copy(&store, &copied("amd64", ":v1", &[":v2"]), &CopyOptions::default())).unwrap();
-    assert_eq!(names(), ["v1", "v2"]);
-    runtime.block_on(copy(&store, &copied("arm64", ":v3", &[]), &CopyOptions::default())).unwrap();
-    assert_eq!(names(), ["v1", "v2", "v3"]);
+    let dry_run = CopyOptions { dry_run: true, ..CopyOptions::default() };
+    let report = runtime.block_on(copy(&store, &request("amd64", ":v1", &[":v2"]), &dry_run)).unwrap();
+    assert_eq!(
+        (report.tags.len(), std::fs::read_dir(folder.path()).unwrap().count()),
+        (2, 0),
+        "a dry run writes no file"
+    );
+    runtime.block_on(copy(&store, &request("amd64", ":v1", &[":v2"]), &CopyOptions::default())).unwrap();
+    assert_eq!(tags(), ["v1", "v2"]);
+    runtime.block_on(copy(&store, &request("arm64", ":v3", &[]), &CopyOptions::default())).unwrap();
+    assert_eq!(tags(), ["v1", "v2", "v3"]);
 }
 
-/// Every job owns what it works with, so that it can run as a task of its own on a runtime of several threads.
+/// The futures are `Send` and `'static`, so they can be spawned on a multi-threaded runtime.
 #[test]
-fn every_job_can_be_spawned() {
+fn every_command_can_be_spawned_as_a_task() {
     let folder = tempfile::tempdir().unwrap();
     let events = Arc::new(Mutex::new(Vec::new()));
     let sink = Arc::clone(&events);
-    let events_of_client = Events::new(move |event: &Event| sink.lock().unwrap().push(event.to_string()));
-    let store = Store::new(Client::new(ClientConfig { events: events_of_client, ..ClientConfig::default() }));
-    let at = |name: &str| -> Location { format!("oci:{}/app:{name}", folder.path().display()).parse().unwrap() };
+    let client_events = Events::new(move |event: &Event| sink.lock().unwrap().push(event.to_string()));
+    let store = Store::new(Client::new(ClientConfig { events: client_events, ..ClientConfig::default() }));
+    let location = |tag: &str| -> Location { format!("oci:{}/app:{tag}", folder.path().display()).parse().unwrap() };
     let images = ["oci:examples/layouts/amd64", "oci:examples/layouts/arm64"];
-    let spec = Spec::new(&at("v1").to_string(), Form::Oci, &images).unwrap();
+    let spec = Spec::new(&location("v1").to_string(), Form::Oci, &images).unwrap();
 
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
-    let run = |job: BoxFuture<'static, ()>| runtime.block_on(runtime.spawn(job)).unwrap();
-    let (job, pushed) = (store.clone(), at("v1"));
-    run(async move { drop(push(&job, &spec, &PushOptions::default()).await.unwrap()) }.boxed());
-    let (job, of) = (store.clone(), pushed.clone());
-    run(async move { assert!(inspect::inspect(&job, &of, &InspectOptions::default()).await.is_ok()) }.boxed());
-    let (job, of) = (store.clone(), pushed.clone());
-    run(async move { assert_eq!(query::query(&job, &of).await.unwrap().platforms.len(), 2) }.boxed());
-    let (job, of) = (store.clone(), pushed.clone());
-    run(async move { assert!(verify::verify(&job, &of, &VerifyOptions { layers: true }).await.unwrap().is_sound()) }
+    let run = |task: BoxFuture<'static, ()>| runtime.block_on(runtime.spawn(task)).unwrap();
+    let (task_store, pushed) = (store.clone(), location("v1"));
+    run(async move { drop(push(&task_store, &spec, &PushOptions::default()).await.unwrap()) }.boxed());
+    let (task_store, image) = (store.clone(), pushed.clone());
+    run(async move { assert!(inspect::inspect(&task_store, &image, &InspectOptions::default()).await.is_ok()) }.boxed());
+    let (task_store, image) = (store.clone(), pushed.clone());
+    run(async move { assert_eq!(query::query(&task_store, &image).await.unwrap().platforms.len(), 2) }.boxed());
+    let (task_store, image) = (store.clone(), pushed.clone());
+    run(async move {
+        assert!(verify::verify(&task_store, &image, &VerifyOptions { layers: true }).await.unwrap().is_sound())
+    }
+    .boxed());
+    let (task_store, copied) =
+        (store.clone(), CopyRequest { from: pushed.clone(), to: location("v2"), tags: vec![location("v3")] });
+    run(async move { assert_eq!(copy(&task_store, &copied, &CopyOptions::default()).await.unwrap().tags.len(), 2) }
         .boxed());
-    let (job, copied) = (store.clone(), CopyRequest { from: pushed.clone(), to: at("v2"), tags: vec![at("v3")] });
-    run(async move { assert_eq!(copy(&job, &copied, &CopyOptions::default()).await.unwrap().tags.len(), 2) }.boxed());
     let selectors = vec![Selector::Platform("linux/amd64".parse::<Platform>().unwrap())];
-    let (job, removed) = (store.clone(), RemoveRequest { target: pushed.clone(), selectors });
+    let (task_store, removed) = (store.clone(), RemoveRequest { target: pushed.clone(), selectors });
     let settle = Duration::ZERO;
     run(async move {
-        let report = remove(&job, &removed, &RemoveOptions { settle, ..RemoveOptions::default() }).await.unwrap();
+        let report =
+            remove(&task_store, &removed, &RemoveOptions { settle, ..RemoveOptions::default() }).await.unwrap();
         assert_eq!(report.plan.entries.len(), 1);
     }
     .boxed());
     for dry_run in [true, false] {
-        let (job, of, options) = (store.clone(), at("v3"), DeleteOptions { dry_run, ..DeleteOptions::default() });
-        run(async move { assert_eq!(delete::delete(&job, &of, &options).await.unwrap().location, of) }.boxed());
-        let read = runtime.block_on(store.digest(&at("v3")));
-        assert_eq!(read.is_ok(), dry_run, "a dry run deletes nothing: {read:?}");
+        let (task_store, image, options) =
+            (store.clone(), location("v3"), DeleteOptions { dry_run, ..DeleteOptions::default() });
+        run(async move { assert_eq!(delete::delete(&task_store, &image, &options).await.unwrap().location, image) }
+            .boxed());
+        let read = runtime.block_on(store.digest(&location("v3")));
+        assert_eq!(read.is_ok(), dry_run, "only a dry run keeps the tag: {read:?}");
     }
-    let nothing_listens: Reference = "localhost:1/app:v1".parse().unwrap();
+    let unreachable: Reference = "localhost:1/app:v1".parse().unwrap();
     run(async move {
         let client =
             ClientConfig { retry: RetryPolicy { retries: 0, ..RetryPolicy::default() }, ..ClientConfig::default() };
         let store = Store::new(Client::new(client));
-        assert!(probe::probe(&store, &[nothing_listens], &ProbeOptions::default()).await.is_err());
+        assert!(probe::probe(&store, &[unreachable], &ProbeOptions::default()).await.is_err());
     }
     .boxed());
 
     let events = events.lock().unwrap();
     let pushed = format!("pushed {pushed}");
-    assert!(events.contains(&pushed), "the client's events tell of jobs: {events:?}");
+    assert!(events.contains(&pushed), "events of commands reach the client's sink: {events:?}");
 }

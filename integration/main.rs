@@ -1,7 +1,6 @@
-//! The real binary against a real registry.
+//! Tests that run the real binary against a real registry.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing, clippy::print_stderr)]
 
-mod amend;
 mod archives;
 mod bad_answers;
 mod broken_connections;
@@ -27,6 +26,7 @@ mod layouts;
 mod library;
 mod many;
 mod memory;
+mod merge_and_remove;
 mod missing;
 mod mounts;
 mod pages;

@@ -1,162 +1,124 @@
-//! From anywhere to anywhere: registries, layouts, archives.
+//! Pushes and reads between registries, layouts and archives, compared with skopeo.
 
-use std::path::Path;
 use std::process::Command;
 
+use indoc::indoc;
 use serde_json::{Value, json};
 
 use crate::support::images::{OCI_INDEX, push_image};
+use crate::support::layouts::blob_path;
 use crate::support::registry::sha256;
-use crate::support::{Outcome, Registry, manifest_tool};
+use crate::support::{Registry, Sandbox};
 
-pub fn skopeo(args: &[&str]) {
+fn skopeo(args: &[&str]) {
     let output = Command::new("skopeo").args(["--insecure-policy"]).args(args).output().unwrap();
     assert!(output.status.success(), "{args:?}: {}", String::from_utf8_lossy(&output.stderr));
 }
 
-/// The digest of what skopeo finds, and that it can read all of it.
-fn read_by_skopeo(folder: &Path, at: &str) -> String {
-    let to = tempfile::tempdir_in(folder).unwrap();
-    let to = format!("dir:{}", to.path().display());
-    let insecure = if at.starts_with("docker:") { "--src-tls-verify=false" } else { "--src-tls-verify=true" };
-    skopeo(&["copy", "--all", "--preserve-digests", insecure, at, &to]);
-    let manifest = std::fs::read(Path::new(to.trim_start_matches("dir:")).join("manifest.json")).unwrap();
-    sha256(&manifest)
-}
-
-fn tool(folder: &Path, args: &[&str]) -> Outcome {
-    let outcome = manifest_tool(folder, &[&["--plain-http"], args].concat());
-    assert_eq!(outcome.exit, 0, "{args:?}: {outcome:?}");
-    outcome
-}
-
-/// Two images of one platform each, in every kind of place.
+/// Two images of one platform each, in a registry `HOST` (`parts`), a layout and two archives, and an empty registry
+/// `OTHER`. `FOLDER` is the path of the working folder.
 struct Places {
-    folder: tempfile::TempDir,
-    one: Registry,
+    sandbox: Sandbox,
     other: Registry,
 }
 
 impl Places {
     fn new() -> Self {
-        let (folder, one, other) = (tempfile::tempdir().unwrap(), Registry::start(), Registry::start());
+        let (sandbox, other) = (Sandbox::new(), Registry::start());
+        let folder = sandbox.folder().display().to_string();
+        let sandbox =
+            sandbox.with(|workspace| workspace.placeholder("OTHER", &other.host).placeholder("FOLDER", &folder));
         for architecture in ["amd64", "arm64"] {
-            push_image(&one, "parts", architecture, architecture);
-            let from = format!("docker://{}/parts:{architecture}", one.host);
-            for to in [
-                format!("oci:{}/layout:{architecture}", folder.path().display()),
-                format!("oci-archive:{}/{architecture}.tar:{architecture}", folder.path().display()),
+            push_image(&sandbox.registry, "parts", architecture, architecture);
+            let source = sandbox.fill(&format!("docker://HOST/parts:{architecture}"));
+            for target in [
+                format!("oci:{folder}/layout:{architecture}"),
+                format!("oci-archive:{folder}/{architecture}.tar:{architecture}"),
             ] {
-                skopeo(&["copy", "--preserve-digests", "--src-tls-verify=false", &from, &to]);
+                skopeo(&["copy", "--preserve-digests", "--src-tls-verify=false", &source, &target]);
             }
         }
-        Self { folder, one, other }
+        Self { sandbox, other }
     }
 
-    fn path(&self) -> &Path {
-        self.folder.path()
+    /// Copies an image and all its content with skopeo. Returns the digest of its manifest.
+    fn digest_read_by_skopeo(&self, source: &str) -> String {
+        let copy = tempfile::tempdir_in(self.sandbox.folder()).unwrap();
+        let verify = if source.starts_with("docker:") { "--src-tls-verify=false" } else { "--src-tls-verify=true" };
+        let (source, target) = (self.sandbox.fill(source), format!("dir:{}", copy.path().display()));
+        skopeo(&["copy", "--all", "--preserve-digests", verify, &source, &target]);
+        sha256(&std::fs::read(copy.path().join("manifest.json")).unwrap())
     }
 }
 
 #[test]
-fn push_from_every_place_to_every_place() {
+fn a_push_from_every_kind_of_place_to_every_other_gives_the_same_index() {
     let places = Places::new();
-    let (one, other) = (places.one.host.clone(), places.other.host.clone());
-    let sources = [
-        format!("{one}/parts:ARCH"),
-        format!("docker://{one}/parts:ARCH"),
-        "oci:layout:ARCH".to_owned(),
-        "oci-archive:ARCH.tar:ARCH".to_owned(),
-        "oci-archive:ARCH.tar".to_owned(),
-    ];
     let mut digests = Vec::new();
-    for (number, source) in sources.iter().enumerate() {
+    let sources = [
+        "HOST/parts:ARCH",
+        "docker://HOST/parts:ARCH",
+        "oci:layout:ARCH",
+        "oci-archive:ARCH.tar:ARCH",
+        "oci-archive:ARCH.tar",
+    ];
+    for (number, source) in sources.into_iter().enumerate() {
         let targets = [
-            (format!("{one}/whole{number}:v1"), format!("docker://{one}/whole{number}:v1")),
-            (format!("{other}/whole{number}:v1"), format!("docker://{other}/whole{number}:v1")),
-            (format!("oci:out{number}:v1"), format!("oci:{}/out{number}:v1", places.path().display())),
-            (
-                format!("oci-archive:out{number}.tar:v1"),
-                format!("oci-archive:{}/out{number}.tar:v1", places.path().display()),
-            ),
+            (format!("HOST/whole{number}:v1"), format!("docker://HOST/whole{number}:v1")),
+            (format!("OTHER/whole{number}:v1"), format!("docker://OTHER/whole{number}:v1")),
+            (format!("oci:out{number}:v1"), format!("oci:FOLDER/out{number}:v1")),
+            (format!("oci-archive:out{number}.tar:v1"), format!("oci-archive:FOLDER/out{number}.tar:v1")),
         ];
-        for (target, at) in targets {
-            let outcome = tool(
-                places.path(),
-                &[
-                    "push",
-                    "--type",
-                    "oci",
-                    "from-args",
-                    "--platforms",
-                    "linux/amd64,linux/arm64",
-                    "--template",
-                    source,
-                    "--target",
-                    &target,
-                    "--tags",
-                    "latest",
-                ],
-            );
-            let said = outcome.stdout.split(' ').nth(1).unwrap().to_owned();
-            assert_eq!(read_by_skopeo(places.path(), &at), said, "{source} to {target}");
-            assert_eq!(read_by_skopeo(places.path(), &at.replace(":v1", ":latest")), said, "{source} to {target}");
-            let shown = tool(places.path(), &["inspect", &target]).stdout;
-            assert!(shown.contains("Arch: amd64") && shown.contains("Arch: arm64"), "{shown}");
-            digests.push(said);
-            // Again: nothing to do, and the same.
-            let again = tool(
-                places.path(),
-                &[
-                    "push",
-                    "--type",
-                    "oci",
-                    "from-args",
-                    "--platforms",
-                    "linux/amd64,linux/arm64",
-                    "--template",
-                    source,
-                    "--target",
-                    &target,
-                    "--tags",
-                    "latest",
-                ],
-            );
-            assert_eq!(again.stdout, outcome.stdout);
+        for (target, skopeo_name) in targets {
+            let push = ["push", "--type", "oci", "from-args", "--platforms", "linux/amd64,linux/arm64"];
+            let push = [&push[..], &["--template", source, "--target", &target, "--tags", "latest"]].concat();
+            let outcome = places.sandbox.run(&push).success();
+            let digest = outcome.stdout.split(' ').nth(1).unwrap().to_owned();
+            for name in [&skopeo_name, &skopeo_name.replace(":v1", ":latest")] {
+                assert_eq!(places.digest_read_by_skopeo(name), digest, "{source} to {target}");
+            }
+            let inspected = places.sandbox.run(&["inspect", &target]).success().stdout;
+            assert!(inspected.contains("Arch: amd64") && inspected.contains("Arch: arm64"), "{inspected}");
+            digests.push(digest);
+            // A second push writes nothing and prints the same digest.
+            assert_eq!(places.sandbox.run(&push).success().stdout, outcome.stdout);
         }
     }
     digests.dedup();
-    assert_eq!(digests.len(), 1, "the same index from everywhere: {digests:?}");
+    assert_eq!(digests.len(), 1, "the digest depends on the source or target: {digests:?}");
 }
 
-/// What `skopeo copy --all` writes: the layout's index.json points at an index.
+/// `skopeo copy --all` writes a layout whose `index.json` points at an index.
 #[test]
-fn a_layout_that_points_at_an_index() {
+fn a_layout_that_points_at_an_index_is_pushed_unchanged() {
     let places = Places::new();
-    let target = format!("{}/multi:v1", places.one.host);
-    let template = format!("{}/parts:ARCH", places.one.host);
-    let push =
-        ["push", "--type", "oci", "from-args", "--platforms", "linux/amd64,linux/arm64", "--template", &template];
-    tool(places.path(), &[&push[..], &["--target", &target]].concat());
-    let layout = format!("oci:{}/multi:v1", places.path().display());
-    skopeo(&["copy", "--all", "--preserve-digests", "--src-tls-verify=false", &format!("docker://{target}"), &layout]);
-    std::fs::write(
-        places.path().join("spec.yaml"),
-        format!("image: {}/whole:v1\nmanifests:\n- image: oci:multi\n", places.other.host),
-    )
-    .unwrap();
-    tool(places.path(), &["push", "--type", "oci", "from-spec", "spec.yaml"]);
-    let (there, whole) = (places.one.manifest("multi", "v1").unwrap(), places.other.manifest("whole", "v1").unwrap());
-    assert_eq!(there.bytes, whole.bytes);
+    let push = ["push", "--type", "oci", "from-args", "--platforms", "linux/amd64,linux/arm64"];
+    places
+        .sandbox
+        .run(&[&push[..], &["--template", "HOST/parts:ARCH", "--target", "HOST/multi:v1"]].concat())
+        .success();
+    let (source, layout) = (places.sandbox.fill("docker://HOST/multi:v1"), places.sandbox.fill("oci:FOLDER/multi:v1"));
+    skopeo(&["copy", "--all", "--preserve-digests", "--src-tls-verify=false", &source, &layout]);
+    places.sandbox.write(
+        "spec.yaml",
+        indoc! {"
+            image: OTHER/whole:v1
+            manifests:
+            - image: oci:multi
+        "},
+    );
+    places.sandbox.run(&["push", "--type", "oci", "from-spec", "spec.yaml"]).success();
+    let original = places.sandbox.registry.manifest("multi", "v1").unwrap();
+    assert_eq!(places.other.manifest("whole", "v1").unwrap().bytes, original.bytes);
 }
 
-/// An archive in the form that BuildKit writes (`--output type=oci`): `./`-less names, folders, Docker's manifest.json
-/// beside, an index in the index.
+/// The archive has the form that BuildKit writes with `--output type=oci`: names without `./`, entries for folders, an
+/// additional `manifest.json` for Docker, and an index inside of `index.json`.
 #[test]
-fn an_archive_of_buildkit() {
+fn an_archive_from_buildkit_is_read_by_each_of_its_names() {
     let places = Places::new();
-    let registry = &places.one;
-    let image = registry.manifest("parts", "amd64").unwrap();
+    let sandbox = &places.sandbox;
+    let image = sandbox.registry.manifest("parts", "amd64").unwrap();
     let mut entry = json!({"mediaType": image.media_type, "digest": image.digest, "size": image.bytes.len()});
     entry["platform"] = json!({"os": "linux", "architecture": "amd64"});
     let inner = json!({"schemaVersion": 2, "mediaType": OCI_INDEX, "manifests": [entry]}).to_string();
@@ -172,15 +134,15 @@ fn an_archive_of_buildkit() {
         ("oci-layout".to_owned(), br#"{"imageLayoutVersion":"1.0.0"}"#.to_vec()),
         ("index.json".to_owned(), top.to_string().into_bytes()),
         ("manifest.json".to_owned(), b"[{}]".to_vec()),
-        (blob(&sha256(inner.as_bytes())), inner.into_bytes()),
-        (blob(&image.digest), image.bytes.clone()),
+        (blob_path(&sha256(inner.as_bytes())), inner.into_bytes()),
+        (blob_path(&image.digest), image.bytes.clone()),
     ];
     for part in [&manifest["config"], &manifest["layers"][0]] {
         let digest = part["digest"].as_str().unwrap();
-        let bytes = std::fs::read(places.path().join("layout").join(blob(digest))).unwrap();
-        files.push((blob(digest), bytes));
+        let bytes = std::fs::read(sandbox.path("layout").join(blob_path(digest))).unwrap();
+        files.push((blob_path(digest), bytes));
     }
-    let mut tar = tar::Builder::new(std::fs::File::create(places.path().join("built.tar")).unwrap());
+    let mut tar = tar::Builder::new(std::fs::File::create(sandbox.path("built.tar")).unwrap());
     for folder in ["blobs/", "blobs/sha256/"] {
         let mut header = tar::Header::new_ustar();
         header.set_entry_type(tar::EntryType::Directory);
@@ -194,52 +156,43 @@ fn an_archive_of_buildkit() {
     }
     tar.finish().unwrap();
     for name in ["", ":v7", ":docker.io/team/app:v7"] {
-        let shown = tool(places.path(), &["inspect", &format!("oci-archive:built.tar{name}")]).stdout;
-        assert!(shown.contains("Arch: amd64"), "{shown}");
+        let inspected = sandbox.run(&["inspect", &format!("oci-archive:built.tar{name}")]).success().stdout;
+        assert!(inspected.contains("Arch: amd64"), "{inspected}");
     }
-    let target = format!("{}/built:v7", places.other.host);
     let push = ["push", "from-args", "--platforms", "linux/amd64", "--template", "oci-archive:built.tar:v7"];
-    tool(places.path(), &[&push[..], &["--target", &target]].concat());
-    read_by_skopeo(places.path(), &format!("docker://{target}"));
+    sandbox.run(&[&push[..], &["--target", "OTHER/built:v7"]].concat()).success();
+    places.digest_read_by_skopeo("docker://OTHER/built:v7");
 }
 
-fn blob(digest: &str) -> String {
-    format!("blobs/{}", digest.replacen(':', "/", 1))
-}
-
-/// The same input, the same bytes, whenever and wherever it is written.
+/// The bytes of an archive depend only on its content, not on time, source or existing files.
 #[test]
 fn an_archive_is_reproducible() {
-    let places = Places::new();
+    let Places { sandbox, .. } = Places::new();
     let push = |source: &str, name: &str| {
         let target = format!("oci-archive:{name}:v1");
         let args =
             ["push", "from-args", "--platforms", "linux/arm64,linux/amd64", "--template", source, "--target", &target];
-        tool(places.path(), &args);
-        std::fs::read(places.path().join(name)).unwrap()
+        sandbox.run(&args).success();
+        std::fs::read(sandbox.path(name)).unwrap()
     };
     let first = push("oci:layout:ARCH", "a.tar");
     std::thread::sleep(std::time::Duration::from_millis(1100));
-    assert!(first == push(&format!("{}/parts:ARCH", places.one.host), "b.tar"));
-    assert!(first == push("oci:layout:ARCH", "a.tar"), "over what was there");
-    let left: Vec<_> = std::fs::read_dir(places.path()).unwrap().map(|entry| entry.unwrap().file_name()).collect();
-    assert!(left.iter().all(|name| !name.to_string_lossy().starts_with('.')), "nothing is left beside: {left:?}");
+    assert!(first == push("HOST/parts:ARCH", "b.tar"), "from a registry");
+    assert!(first == push("oci:layout:ARCH", "a.tar"), "over an existing archive");
+    let files: Vec<_> = std::fs::read_dir(sandbox.folder()).unwrap().map(|entry| entry.unwrap().file_name()).collect();
+    assert!(files.iter().all(|name| !name.to_string_lossy().starts_with('.')), "a temporary file remains: {files:?}");
 }
 
-/// Names that were there stay, one that is written again moves.
 #[test]
-fn a_layout_keeps_what_it_holds() {
-    let places = Places::new();
-    let push = |platforms: &str, target: &str| {
-        tool(
-            places.path(),
-            &["push", "from-args", "--platforms", platforms, "--template", "oci:layout:ARCH", "--target", target],
-        );
+fn a_push_into_a_layout_keeps_other_names_and_moves_its_own() {
+    let Places { sandbox, .. } = Places::new();
+    let push = |platforms: &str| {
+        let args = ["push", "from-args", "--platforms", platforms, "--template", "oci:layout:ARCH"];
+        sandbox.run(&[&args[..], &["--target", "oci:layout:whole"]].concat()).success();
     };
-    push("linux/amd64", "oci:layout:whole");
-    push("linux/amd64,linux/arm64", "oci:layout:whole");
-    let index: Value =
-        serde_json::from_slice(&std::fs::read(places.path().join("layout/index.json")).unwrap()).unwrap();
+    push("linux/amd64");
+    push("linux/amd64,linux/arm64");
+    let index: Value = serde_json::from_str(&sandbox.read("layout/index.json")).unwrap();
     let names: Vec<&str> = index["manifests"]
         .as_array()
         .unwrap()
@@ -247,14 +200,10 @@ fn a_layout_keeps_what_it_holds() {
         .map(|entry| entry["annotations"]["org.opencontainers.image.ref.name"].as_str().unwrap())
         .collect();
     assert_eq!(names, ["amd64", "arm64", "whole"]);
-    let shown = tool(places.path(), &["inspect", "oci:layout:whole"]).stdout;
-    assert!(shown.contains("Arch: arm64"), "{shown}");
-    let outcome = manifest_tool(places.path(), &["inspect", "oci:layout"]);
-    assert!(
-        outcome.exit == 1
-            && outcome.stderr.contains("several images, name one of them; it holds :amd64, :arm64, :whole"),
-        "{outcome:?}"
-    );
-    let outcome = manifest_tool(places.path(), &["inspect", "oci:layout:gone"]);
-    assert!(outcome.exit == 1 && outcome.stderr.contains("not found in the layout; it holds :amd64"), "{outcome:?}");
+    let inspected = sandbox.run(&["inspect", "oci:layout:whole"]).success().stdout;
+    assert!(inspected.contains("Arch: arm64"), "{inspected}");
+    sandbox
+        .run(&["inspect", "oci:layout"])
+        .fails(1, "several images, name one of them; it holds :amd64, :arm64, :whole");
+    sandbox.run(&["inspect", "oci:layout:gone"]).fails(1, "not found in the layout; it holds :amd64");
 }

@@ -1,29 +1,26 @@
-//! Which registries are spoken to without TLS, and the warning before credentials go to one that way.
+//! Which registries are contacted without TLS, and the warning before credentials are sent to one.
 
 use std::sync::{Arc, Mutex};
 
-use crate::support::scripted::Answer;
-use crate::support::tls_servers::{KeyServer, OpensslServer, self_signed};
-use crate::support::{Outcome, Scripted, command, run};
+use crate::support::scripted_server::Response;
+use crate::support::tls_servers::{OpensslServer, TlsServer, self_signed};
+use crate::support::{ScriptedServer, Workspace};
 
 const WARNING: &str = "warning: credentials go to registry.test over plain HTTP: others on the network can read them\n";
 
-/// Runs with all requests going through a server that stands for every host.
-fn through(proxy: &Scripted, args: &[&str]) -> Outcome {
-    let folder = tempfile::tempdir().unwrap();
-    let mut command = command(folder.path(), &[&["--retries", "0"], args].concat());
+/// Returns a workspace whose requests go through a proxy, which acts as every host.
+fn workspace_with_proxy(proxy: &ScriptedServer) -> Workspace {
     let url = format!("http://{}", proxy.host);
-    command.env("HTTP_PROXY", &url).env("HTTPS_PROXY", &url);
-    run(command, "")
+    Workspace::new().flags(&["--retries", "0"]).env("HTTP_PROXY", &url).env("HTTPS_PROXY", &url)
 }
 
-/// A proxy that knows of no image.
-fn empty() -> Scripted {
-    Scripted::start(|_, _| (404, vec![], br#"{"errors":[{"code":"NAME_UNKNOWN"}]}"#.to_vec()))
+/// Starts a proxy that responds to every request with 404.
+fn proxy_without_images() -> ScriptedServer {
+    ScriptedServer::start(|_, _| (404, vec![], br#"{"errors":[{"code":"NAME_UNKNOWN"}]}"#.to_vec()))
 }
 
 #[test]
-fn hosts_are_named_as_in_references() {
+fn plain_http_applies_to_all_hosts_or_the_named_ones() {
     for (flags, image, plain) in [
         (&["--plain-http"][..], "registry.test/app:v1", true),
         (&["--plain-http=true"], "registry.test/app:v1", true),
@@ -43,118 +40,115 @@ fn hosts_are_named_as_in_references() {
         (&["--plain-http=index.docker.io"], "app:v1", true),
         (&["--plain-http=other.test"], "app:v1", false),
     ] {
-        let proxy = empty();
+        let proxy = proxy_without_images();
         // A single word is not a host.
-        let is_bad = flags == ["--plain-http=test"];
+        let is_usage_error = flags == ["--plain-http=test"];
         for args in [[flags, &["inspect", image]].concat(), [&["inspect", image], flags].concat()] {
-            let outcome = through(&proxy, &args);
-            assert_eq!(outcome.exit, if is_bad { 2 } else { 1 }, "{args:?}: {outcome:?}");
+            let outcome = workspace_with_proxy(&proxy).run(&args);
+            assert_eq!(outcome.exit, if is_usage_error { 2 } else { 1 }, "{args:?}: {outcome:?}");
         }
-        let asked: Vec<String> = proxy.asked().into_iter().map(|asked| asked.line).collect();
-        let sign = if plain { "GET http://" } else { "CONNECT " };
+        let lines: Vec<String> = proxy.requests().into_iter().map(|request| request.line).collect();
+        let prefix = if plain { "GET http://" } else { "CONNECT " };
         assert!(
-            (is_bad || asked.len() == 2) && asked.iter().all(|line| line.starts_with(sign)),
-            "{flags:?}: {asked:?}"
+            (is_usage_error || lines.len() == 2) && lines.iter().all(|line| line.starts_with(prefix)),
+            "{flags:?}: {lines:?}"
         );
     }
 }
 
 #[test]
-fn a_flag_before_the_command_and_one_after_it_add_up() {
-    let proxy = empty();
+fn hosts_from_flags_before_and_after_the_command_are_combined() {
+    let proxy = proxy_without_images();
     let args = ["--plain-http=registry.test", "inspect", "registry.test/app:v1", "--plain-http=other.test"];
-    through(&proxy, &args);
-    assert!(proxy.asked()[0].line.starts_with("GET http://"), "{:?}", proxy.asked());
+    workspace_with_proxy(&proxy).run(&args);
+    assert!(proxy.requests()[0].line.starts_with("GET http://"), "{:?}", proxy.requests());
 }
 
 #[test]
-fn what_is_no_host_is_bad_usage() {
-    let proxy = empty();
+fn an_invalid_host_is_a_usage_error() {
+    let proxy = proxy_without_images();
     for flag in ["plain-http", "insecure"] {
         for value in ["", "no", "2", "r.io/app", "r.io:port", "r.io,", "true,r.io"] {
-            let outcome = through(&proxy, &["inspect", "registry.test/app:v1", &format!("--{flag}={value}")]);
+            let outcome =
+                workspace_with_proxy(&proxy).run(&["inspect", "registry.test/app:v1", &format!("--{flag}={value}")]);
             assert!(outcome.exit == 2 && outcome.stderr.contains(&format!("--{flag}")), "{outcome:?}");
         }
         // The word after the flag is not its value.
-        let outcome = through(&proxy, &[&format!("--{flag}"), "inspct", "registry.test/app:v1"]);
+        let outcome = workspace_with_proxy(&proxy).run(&[&format!("--{flag}"), "inspct", "registry.test/app:v1"]);
         assert!(outcome.exit == 2 && outcome.stderr.contains("inspct"), "{outcome:?}");
     }
-    assert!(proxy.asked().is_empty());
+    assert!(proxy.requests().is_empty());
 }
 
-fn challenge(scheme: &'static str) -> Answer {
+fn challenge(scheme: &'static str) -> Response {
     (401, vec![("WWW-Authenticate", scheme.to_owned())], vec![])
 }
 
-/// A proxy that wants to be signed in to, and the requests that carried credentials.
-fn closed(scheme: &'static str) -> (Scripted, Arc<Mutex<Vec<String>>>) {
-    let signed = Arc::new(Mutex::new(Vec::new()));
-    let kept = Arc::clone(&signed);
-    let proxy = Scripted::start(move |asked, _| {
-        if asked.authorization.is_some() {
-            kept.lock().unwrap().push(asked.line.clone());
+/// Starts a proxy that requires credentials. Returns it and the requests that carried credentials.
+fn proxy_with_authentication(scheme: &'static str) -> (ScriptedServer, Arc<Mutex<Vec<String>>>) {
+    let authorized = Arc::new(Mutex::new(Vec::new()));
+    let log = Arc::clone(&authorized);
+    let proxy = ScriptedServer::start(move |request, _| {
+        if request.authorization.is_some() {
+            log.lock().unwrap().push(request.line.clone());
         }
-        match &asked.authorization {
-            _ if asked.line.contains("/token") => (200, vec![], br#"{"token":"t"}"#.to_vec()),
+        match &request.authorization {
+            _ if request.line.contains("/token") => (200, vec![], br#"{"token":"t"}"#.to_vec()),
             None => challenge(scheme),
             Some(_) => (404, vec![], br#"{"errors":[{"code":"NAME_UNKNOWN"}]}"#.to_vec()),
         }
     });
-    (proxy, signed)
+    (proxy, authorized)
 }
 
 #[test]
-fn credentials_in_clear_are_warned_of_once() {
+fn credentials_over_plain_http_cause_one_warning() {
     let login = ["--username", "user", "--password-stdin"];
-    for (scheme, signed_requests) in [
+    for (scheme, expected) in [
         ("Basic realm=\"x\"", 2),
-        // The token, and the user name and password for it.
+        // Two requests carry the token, and one carries the user name and password.
         ("Bearer realm=\"http://registry.test/token\",service=\"x\"", 3),
     ] {
-        let (proxy, signed) = closed(scheme);
-        let folder = tempfile::tempdir().unwrap();
+        let (proxy, authorized) = proxy_with_authentication(scheme);
         let images = ["registry.test/app:v1", "registry.test/app:v2"];
-        let args = [&["--plain-http", "--retries", "0", "query"][..], &images, &login].concat();
-        let mut command = command(folder.path(), &args);
-        command.env("HTTP_PROXY", format!("http://{}", proxy.host));
-        let outcome = run(command, "secret-word");
+        let args = [&["--plain-http", "query"][..], &images, &login].concat();
+        let outcome = workspace_with_proxy(&proxy).run_with_stdin(&args, "secret-word");
         assert_eq!(outcome.stderr.matches(WARNING).count(), 1, "{scheme}: {outcome:?}");
         assert!(outcome.stderr.starts_with(WARNING), "{outcome:?}");
-        assert_eq!(signed.lock().unwrap().len(), signed_requests, "{:?}", signed.lock().unwrap());
+        assert_eq!(authorized.lock().unwrap().len(), expected, "{:?}", authorized.lock().unwrap());
     }
 }
 
 #[test]
-fn nothing_is_warned_of_without_credentials_or_on_this_machine() {
-    let open = empty();
-    let outcome = through(&open, &["--plain-http", "inspect", "registry.test/app:v1"]);
+fn plain_http_without_credentials_or_on_loopback_causes_no_warning() {
+    let open = proxy_without_images();
+    let outcome = workspace_with_proxy(&open).run(&["--plain-http", "inspect", "registry.test/app:v1"]);
     assert!(outcome.exit == 1 && !outcome.stderr.contains("warning"), "{outcome:?}");
-    let (local, signed) = closed("Basic realm=\"x\"");
-    let folder = tempfile::tempdir().unwrap();
-    let image = format!("{}/app:v1", local.host);
+    let (loopback, authorized) = proxy_with_authentication("Basic realm=\"x\"");
+    let image = format!("{}/app:v1", loopback.host);
     let args = ["--plain-http", "inspect", &image, "--username", "user", "--password-stdin"];
-    let outcome = run(command(folder.path(), &args), "secret-word");
+    let outcome = Workspace::new().run_with_stdin(&args, "secret-word");
     assert!(outcome.exit == 1 && !outcome.stderr.contains("warning"), "{outcome:?}");
-    assert_eq!(signed.lock().unwrap().len(), 1);
+    assert_eq!(authorized.lock().unwrap().len(), 1);
 }
 
 #[test]
-fn plain_http_to_a_port_with_tls_says_so() {
-    let folder = tempfile::tempdir().unwrap();
-    let (certificate, key) = self_signed(folder.path(), "server", &["rsa:2048"], &[]);
-    // One answers with an alert, the other hangs up.
-    let alert = KeyServer::start(&certificate, &key, &rustls::version::TLS13);
+fn plain_http_to_a_tls_port_fails_with_a_hint() {
+    let workspace = Workspace::new().flags(&["--plain-http", "--retries", "0"]);
+    let inspect = |host: &str| workspace.run(&["inspect", &format!("{host}/app:v1")]);
+    let (certificate, key) = self_signed(workspace.folder(), "server", &["rsa:2048"], &[]);
+    // One server sends a TLS alert, the other closes the connection.
+    let alert = TlsServer::start(&certificate, &key, &rustls::version::TLS13);
     let closing = OpensslServer::start(&certificate, &key, &[]);
-    for (host, why) in [
+    for (host, reason) in [
         (&alert.host, format!("{} did not answer with HTTP", alert.host)),
         (&closing.host, "connection closed before message completed".to_owned()),
     ] {
-        let args = ["--plain-http", "--retries", "0", "inspect", &format!("{host}/app:v1")];
-        let outcome = run(command(folder.path(), &args), "");
-        let said = format!("{why}\nhint: if the port speaks TLS, leave --plain-http out\n");
-        assert!(outcome.exit == 1 && outcome.stderr.ends_with(&said), "{outcome:?}");
+        let outcome = inspect(host);
+        let error = format!("{reason}\nhint: if the port speaks TLS, leave --plain-http out\n");
+        assert!(outcome.exit == 1 && outcome.stderr.ends_with(&error), "{outcome:?}");
     }
-    // A server that resets the connection, with what it did not read.
+    // A server that closes a connection with unread data resets it.
     let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let resetting = listener.local_addr().unwrap();
     std::thread::spawn(move || {
@@ -162,18 +156,16 @@ fn plain_http_to_a_port_with_tls_says_so() {
             let _ = std::io::Read::read(&mut stream, &mut [0; 1]);
         }
     });
-    let args = ["--plain-http", "--retries", "0", "inspect", &format!("{resetting}/app:v1")];
-    let outcome = run(command(folder.path(), &args), "");
-    let said = "Connection reset by peer\nhint: if the port speaks TLS, leave --plain-http out\n";
-    assert!(outcome.exit == 1 && outcome.stderr.ends_with(said), "{outcome:?}");
-    for words in [
+    let outcome = inspect(&resetting.to_string());
+    let error = "Connection reset by peer\nhint: if the port speaks TLS, leave --plain-http out\n";
+    assert!(outcome.exit == 1 && outcome.stderr.ends_with(error), "{outcome:?}");
+    for body in [
         "Client sent an HTTP request to an HTTPS server.\n",
         "<html>\r\n<head><title>400 The plain HTTP request was sent to HTTPS port</title></head>\r\n</html>\r\n",
     ] {
-        let server = Scripted::start(move |_, _| (400, vec![], words.as_bytes().to_vec()));
-        let args = ["--plain-http", "inspect", &format!("{}/app:v1", server.host)];
-        let outcome = run(command(folder.path(), &args), "");
+        let server = ScriptedServer::start(move |_, _| (400, vec![], body.as_bytes().to_vec()));
+        let outcome = inspect(&server.host);
         let hint = "\nhint: the port speaks TLS: leave --plain-http out\n";
-        assert!(outcome.exit == 1 && outcome.stderr.ends_with(hint), "{words}: {outcome:?}");
+        assert!(outcome.exit == 1 && outcome.stderr.ends_with(hint), "{body}: {outcome:?}");
     }
 }

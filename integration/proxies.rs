@@ -5,8 +5,8 @@ use std::net::{TcpListener, TcpStream};
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex};
 
-use crate::support::tls_servers::{KeyServer, self_signed};
-use crate::support::{Registry, Scripted, command, run};
+use crate::support::tls_servers::{TlsServer, self_signed};
+use crate::support::{Registry, ScriptedServer, command, run};
 
 fn inspect(reference: &str, more: &[&str], environment: &[(&str, &str)]) -> String {
     let folder = tempfile::tempdir().unwrap();
@@ -17,7 +17,7 @@ fn inspect(reference: &str, more: &[&str], environment: &[(&str, &str)]) -> Stri
 
 #[test]
 fn a_registry_is_reached_through_the_proxy_of_its_scheme() {
-    let proxy = Scripted::start(|_, _| (404, vec![], br#"{"errors":[{"code":"NAME_UNKNOWN"}]}"#.to_vec()));
+    let proxy = ScriptedServer::start(|_, _| (404, vec![], br#"{"errors":[{"code":"NAME_UNKNOWN"}]}"#.to_vec()));
     let url = format!("http://{}", proxy.host);
     for name in ["HTTP_PROXY", "http_proxy"] {
         let stderr = inspect("registry.test/app:v1", &["--plain-http"], &[(name, &url)]);
@@ -26,14 +26,14 @@ fn a_registry_is_reached_through_the_proxy_of_its_scheme() {
     for name in ["HTTPS_PROXY", "https_proxy"] {
         inspect("registry.test/app:v1", &[], &[(name, &url)]);
     }
-    let asked: Vec<String> = proxy.asked().into_iter().map(|asked| asked.line).collect();
+    let lines: Vec<String> = proxy.requests().into_iter().map(|request| request.line).collect();
     let plain = "GET http://registry.test/v2/app/manifests/v1";
-    assert_eq!(asked, [plain, plain, "CONNECT registry.test:443", "CONNECT registry.test:443"]);
+    assert_eq!(lines, [plain, plain, "CONNECT registry.test:443", "CONNECT registry.test:443"]);
 }
 
 #[test]
-fn no_proxy_and_loopback_go_past_it() {
-    let proxy = Scripted::start(|_, _| (404, vec![], vec![]));
+fn no_proxy_hosts_and_loopback_bypass_the_proxy() {
+    let proxy = ScriptedServer::start(|_, _| (404, vec![], vec![]));
     let registry = Registry::start();
     let url = format!("http://u:secret-word@{}", proxy.host);
     let all = [("HTTP_PROXY", url.as_str()), ("HTTPS_PROXY", &url)];
@@ -41,12 +41,12 @@ fn no_proxy_and_loopback_go_past_it() {
     assert!(stderr.contains("no answer") && !stderr.contains("secret-word"), "{stderr}");
     let stderr = inspect(&format!("{}/app:v1", registry.host), &[], &all);
     assert!(stderr.contains("MANIFEST_UNKNOWN"), "{stderr}");
-    assert!(proxy.asked().is_empty());
+    assert!(proxy.requests().is_empty());
 }
 
 #[test]
-fn hosts_in_no_proxy_are_reached_without_the_proxy() {
-    let proxy = Scripted::start(|_, _| (404, vec![], br#"{"errors":[{"code":"NAME_UNKNOWN"}]}"#.to_vec()));
+fn no_proxy_entries_match_hosts_ports_wildcards_and_networks() {
+    let proxy = ScriptedServer::start(|_, _| (404, vec![], br#"{"errors":[{"code":"NAME_UNKNOWN"}]}"#.to_vec()));
     let url = format!("http://{}", proxy.host);
     for (no_proxy, host, goes_through) in [
         ("registry.test", "registry.test", false),
@@ -60,51 +60,51 @@ fn hosts_in_no_proxy_are_reached_without_the_proxy() {
         ("127.0.0.0/8", "127.0.0.2:1", false),
     ] {
         for name in ["NO_PROXY", "no_proxy"] {
-            let before = proxy.asked().len();
+            let before = proxy.requests().len();
             let environment = [("HTTP_PROXY", url.as_str()), (name, no_proxy)];
             let stderr = inspect(&format!("{host}/app:v1"), &["--plain-http"], &environment);
-            let asked = proxy.asked().len() - before;
-            assert_eq!(asked, usize::from(goes_through), "{name}={no_proxy} {host}: {stderr}");
+            let received = proxy.requests().len() - before;
+            assert_eq!(received, usize::from(goes_through), "{name}={no_proxy} {host}: {stderr}");
         }
     }
 }
 
 #[test]
-fn all_proxy_is_for_both_schemes() {
-    let proxy = Scripted::start(|_, _| (404, vec![], br#"{"errors":[{"code":"NAME_UNKNOWN"}]}"#.to_vec()));
+fn all_proxy_applies_to_http_and_https() {
+    let proxy = ScriptedServer::start(|_, _| (404, vec![], br#"{"errors":[{"code":"NAME_UNKNOWN"}]}"#.to_vec()));
     let url = format!("http://{}", proxy.host);
     for name in ["ALL_PROXY", "all_proxy"] {
         inspect("registry.test/app:v1", &["--plain-http"], &[(name, &url)]);
         inspect("registry.test/app:v1", &[], &[(name, &url)]);
     }
-    let asked: Vec<String> = proxy.asked().into_iter().map(|asked| asked.line).collect();
+    let lines: Vec<String> = proxy.requests().into_iter().map(|request| request.line).collect();
     let (plain, tunnel) = ("GET http://registry.test/v2/app/manifests/v1", "CONNECT registry.test:443");
-    assert_eq!(asked, [plain, tunnel, plain, tunnel]);
+    assert_eq!(lines, [plain, tunnel, plain, tunnel]);
 }
 
-/// A SOCKS5 proxy (RFC 1928) that connects to one server, whatever it is asked for.
+/// A SOCKS5 proxy (RFC 1928) that connects every client to the same server, and ignores the requested destination.
 struct Socks {
     host: String,
-    /// Where connections were asked for, with user name and password (RFC 1929).
-    asked: Arc<Mutex<Vec<String>>>,
+    /// The requested destinations, with user name and password (RFC 1929).
+    destinations: Arc<Mutex<Vec<String>>>,
 }
 
 impl Socks {
     fn start(server: &str) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-        let proxy = Self { host: listener.local_addr().unwrap().to_string(), asked: Arc::default() };
-        let (server, asked) = (server.to_owned(), Arc::clone(&proxy.asked));
+        let proxy = Self { host: listener.local_addr().unwrap().to_string(), destinations: Arc::default() };
+        let (server, destinations) = (server.to_owned(), Arc::clone(&proxy.destinations));
         std::thread::spawn(move || {
             for mut stream in listener.incoming().flatten() {
-                let (server, asked) = (server.clone(), Arc::clone(&asked));
+                let (server, destinations) = (server.clone(), Arc::clone(&destinations));
                 std::thread::spawn(move || {
-                    let wanted = read_socks(&mut stream)?;
-                    asked.lock().unwrap().push(wanted);
+                    let destination = read_destination(&mut stream)?;
+                    destinations.lock().unwrap().push(destination);
                     stream.write_all(&[5, 0, 0, 1, 127, 0, 0, 1, 0, 0]).ok()?;
-                    let mut behind = TcpStream::connect(server).ok()?;
-                    let (mut from, mut to) = (stream.try_clone().ok()?, behind.try_clone().ok()?);
+                    let mut upstream = TcpStream::connect(server).ok()?;
+                    let (mut from, mut to) = (stream.try_clone().ok()?, upstream.try_clone().ok()?);
                     std::thread::spawn(move || std::io::copy(&mut from, &mut to));
-                    std::io::copy(&mut behind, &mut stream).ok()
+                    std::io::copy(&mut upstream, &mut stream).ok()
                 });
             }
         });
@@ -112,8 +112,8 @@ impl Socks {
     }
 }
 
-/// Reads a greeting and a request, and returns `[USER:PASSWORD@]HOST:PORT`.
-fn read_socks(stream: &mut TcpStream) -> Option<String> {
+/// Reads the greeting and the connect request, and returns `[USER:PASSWORD@]HOST:PORT`.
+fn read_destination(stream: &mut TcpStream) -> Option<String> {
     fn take(stream: &mut TcpStream, length: usize) -> Option<Vec<u8>> {
         let mut bytes = vec![0; length];
         stream.read_exact(&mut bytes).ok()?;
@@ -133,21 +133,21 @@ fn read_socks(stream: &mut TcpStream) -> Option<String> {
     } else {
         stream.write_all(&[5, 0]).ok()?;
     }
-    // CONNECT to a name: the proxy is to resolve it.
+    // CONNECT with a domain name, which the proxy resolves.
     assert_eq!(take(stream, 4)?, [5, 1, 0, 3]);
     let host = text(stream)?;
     let port = take(stream, 2)?;
     Some(format!("{user}{host}:{}", u16::from_be_bytes([port[0], port[1]])))
 }
 
-/// `--insecure` is for the registry, and a registry without TLS says nothing of its proxy.
+/// `--insecure` and `--plain-http` apply to the registry only.
 #[test]
-fn the_certificate_of_a_proxy_is_always_checked() {
+fn the_certificate_of_a_proxy_is_always_verified() {
     let folder = tempfile::tempdir().unwrap();
     let subject = ["-addext", "subjectAltName=IP:127.0.0.1"];
     let (certificate, key) =
         self_signed(folder.path(), "proxy", &["ec", "-pkeyopt", "ec_paramgen_curve:P-256"], &subject);
-    let proxy = KeyServer::start(&certificate, &key, &rustls::version::TLS13);
+    let proxy = TlsServer::start(&certificate, &key, &rustls::version::TLS13);
     let url = format!("https://u:secret-word@{}", proxy.host);
     for (name, flag) in [("HTTPS_PROXY", "--insecure"), ("HTTPS_PROXY", "--quiet"), ("HTTP_PROXY", "--plain-http")] {
         let stderr = inspect("registry.test/app:v1", &[flag], &[(name, &url)]);
@@ -158,31 +158,31 @@ fn the_certificate_of_a_proxy_is_always_checked() {
     let stderr = inspect("registry.test/app:v1", &trusted, &[("HTTP_PROXY", &url)]);
     assert!(stderr.contains("registry.test/app:v1 not found"), "{stderr}");
     inspect("registry.test/app:v1", &["--insecure", "--ca-cert", trusted[2]], &[("HTTPS_PROXY", &url)]);
-    assert_eq!(proxy.requests.load(Ordering::SeqCst), 2, "the last is CONNECT");
+    assert_eq!(proxy.requests.load(Ordering::SeqCst), 2, "one GET and one CONNECT");
 }
 
 #[test]
 fn a_password_that_a_socks_proxy_refuses_is_sent_once() {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let url = format!("socks5h://user:wrong@{}", listener.local_addr().unwrap());
-    let logins = Arc::new(Mutex::new(0));
-    let counted = Arc::clone(&logins);
+    let attempts = Arc::new(Mutex::new(0));
+    let counter = Arc::clone(&attempts);
     std::thread::spawn(move || {
         for mut stream in listener.incoming().flatten() {
             let mut bytes = [0; 64];
-            // The greeting, which is answered with "user and password"; these, which are refused.
+            // Responds to the greeting with "user name and password", then refuses them.
             let _ = stream.read(&mut bytes).and_then(|_| stream.write_all(&[5, 2]));
             let _ = stream.read(&mut bytes).and_then(|_| stream.write_all(&[1, 1]));
-            *counted.lock().unwrap() += 1;
+            *counter.lock().unwrap() += 1;
         }
     });
     let stderr = inspect("registry.test/app:v1", &["--plain-http", "--retries", "3"], &[("ALL_PROXY", &url)]);
     assert!(stderr.contains("the proxy refused the credentials") && !stderr.contains("wrong"), "{stderr}");
-    assert_eq!(*logins.lock().unwrap(), 1, "{stderr}");
+    assert_eq!(*attempts.lock().unwrap(), 1, "{stderr}");
 }
 
 #[test]
-fn a_socks_proxy_resolves_the_names() {
+fn a_socks_proxy_resolves_host_names() {
     let registry = Registry::start();
     for (scheme, user) in [("socks5", ""), ("socks5h", ""), ("socks5h", "user:secret-word@")] {
         for name in ["ALL_PROXY", "HTTP_PROXY"] {
@@ -190,7 +190,7 @@ fn a_socks_proxy_resolves_the_names() {
             let url = format!("{scheme}://{user}{}", proxy.host);
             let stderr = inspect("registry.test/app:v1", &["--plain-http"], &[(name, &url)]);
             assert!(stderr.contains("MANIFEST_UNKNOWN") && !stderr.contains("secret-word"), "{stderr}");
-            assert_eq!(*proxy.asked.lock().unwrap(), [format!("{user}registry.test:80")], "{name} {scheme}");
+            assert_eq!(*proxy.destinations.lock().unwrap(), [format!("{user}registry.test:80")], "{name} {scheme}");
         }
     }
 }
@@ -205,29 +205,30 @@ fn an_unusable_proxy_is_named_without_its_password() {
         ("http://user:secret-word@proxy.test:port", "\"http://proxy.test:port\" is not a URL"),
     ] {
         let stderr = inspect("registry.test/app:v1", &[], &[("HTTPS_PROXY", value)]);
-        let said = format!("error: registry.test/app:v1: HTTPS_PROXY does not name a proxy: {shown}\n");
-        assert!(stderr.contains(&said) && !stderr.contains("secret-word"), "{stderr}");
+        let error = format!("error: registry.test/app:v1: HTTPS_PROXY does not name a proxy: {shown}\n");
+        assert!(stderr.contains(&error) && !stderr.contains("secret-word"), "{stderr}");
         let stderr = inspect("127.0.0.1:1/app:v1", &[], &[("HTTPS_PROXY", value)]);
         assert!(stderr.contains("Connection refused"), "loopback needs no proxy: {stderr}");
     }
 }
 
 #[test]
-fn a_proxy_that_does_not_connect_is_named() {
-    let free = "127.0.0.1:1";
-    for (status, why) in [(407, "the proxy requires credentials (HTTP 407)"), (403, "the proxy refused to connect")] {
-        let proxy = Scripted::start(move |_, _| (status, vec![], vec![]));
+fn a_proxy_that_refuses_to_connect_is_named() {
+    let unused = "127.0.0.1:1";
+    for (status, reason) in [(407, "the proxy requires credentials (HTTP 407)"), (403, "the proxy refused to connect")]
+    {
+        let proxy = ScriptedServer::start(move |_, _| (status, vec![], vec![]));
         let url = format!("http://{}", proxy.host);
         let stderr = inspect("registry.test/app:v1", &[], &[("HTTPS_PROXY", &url)]);
-        let said = format!("{why} (through the proxy {})\nhint: HTTPS_PROXY, HTTP_PROXY", proxy.host);
-        assert!(stderr.contains(&said), "{stderr}");
+        let error = format!("{reason} (through the proxy {})\nhint: HTTPS_PROXY, HTTP_PROXY", proxy.host);
+        assert!(stderr.contains(&error), "{stderr}");
     }
     for scheme in ["http", "socks5"] {
-        let stderr = inspect("registry.test/app:v1", &[], &[("HTTPS_PROXY", &format!("{scheme}://{free}"))]);
-        let said = format!("(through the proxy {free})\nhint: HTTPS_PROXY, HTTP_PROXY");
-        assert!(stderr.contains(&said) && !stderr.contains("Os {"), "{stderr}");
+        let stderr = inspect("registry.test/app:v1", &[], &[("HTTPS_PROXY", &format!("{scheme}://{unused}"))]);
+        let error = format!("(through the proxy {unused})\nhint: HTTPS_PROXY, HTTP_PROXY");
+        assert!(stderr.contains(&error) && !stderr.contains("Os {"), "{stderr}");
     }
-    let proxy = Scripted::start(|_, _| (407, vec![], vec![]));
+    let proxy = ScriptedServer::start(|_, _| (407, vec![], vec![]));
     let url = format!("http://{}", proxy.host);
     let stderr = inspect("registry.test/app:v1", &["--plain-http"], &[("HTTP_PROXY", &url)]);
     assert!(stderr.contains("HTTP 407") && stderr.contains("hint: the proxy wants credentials"), "{stderr}");

@@ -1,17 +1,17 @@
-//! Every command that the README shows after a `$`, and every example in the help of a command, is run with a real
-//! registry in the place of its names.
+//! Runs every command that the README shows after a `$`, and every example in the help of a command. The example host
+//! names are replaced with real registries.
 
 use std::path::Path;
 use std::process::Command;
 
+use indoc::indoc;
 use serde_json::json;
 
-use crate::sign_in::registry_with_htpasswd;
 use crate::support::images::{push_image, push_image_with};
 use crate::support::registry::sha256;
-use crate::support::{Outcome, Registry, other_command, run};
+use crate::support::{Outcome, Registry, Workspace, external_command, run};
 
-/// The commands of all blocks, each with what it is shown to print.
+/// Returns the commands of all code blocks, each with the output that the README shows for it.
 fn commands(readme: &str) -> Vec<(String, String)> {
     let mut commands: Vec<(String, String)> = Vec::new();
     for block in readme.split("```").skip(1).step_by(2).filter(|block| block.starts_with("\n$ ")) {
@@ -27,8 +27,23 @@ fn commands(readme: &str) -> Vec<(String, String)> {
     commands
 }
 
-const SPEC: &str = "image: HOST/app:v1\ntags: [latest]\ntype: oci\nmanifests:\n- image: HOST/app:v1-amd64\n\
-                    - image: HOST/app:v1-arm64\n- image: HOST/app:v1-s390x\n";
+const SPEC: &str = indoc! {"
+    image: HOST/app:v1
+    tags: [latest]
+    type: oci
+    manifests:
+    - image: HOST/app:v1-amd64
+    - image: HOST/app:v1-arm64
+    - image: HOST/app:v1-s390x
+"};
+
+/// A spec with a misspelled key, for the error that the README shows.
+const MISSPELLED: &str = indoc! {"
+    image: HOST/app:v1
+    manifests:
+      - image: HOST/app:v1-amd64
+        platfrom: {os: linux}
+"};
 
 fn push_arm_v7(registry: &Registry, repository: &str, tag: &str) {
     let rootfs = json!({"type": "layers", "diff_ids": [sha256(b"layer of armv7")]});
@@ -36,69 +51,58 @@ fn push_arm_v7(registry: &Registry, repository: &str, tag: &str) {
     push_image_with(registry, repository, tag, config.as_bytes(), b"layer of armv7");
 }
 
-const MISTAKEN: &str = "image: HOST/app:v1\nmanifests:\n  - image: HOST/app:v1-amd64\n    platfrom: {os: linux}\n";
-
-/// What the README takes for granted: images of several builds, specs, archives.
-fn prepare(registry: &Registry, work: &Path) {
+/// Creates the images, specs and archives that the README's commands use.
+fn prepare(registry: &Registry, workspace: &Workspace) {
     for architecture in ["amd64", "arm64", "riscv64", "s390x"] {
         push_image(registry, "app", &format!("v1-{architecture}"), architecture);
     }
     push_arm_v7(registry, "app", "v1-armv7");
-    let spec = |text: &str| text.replace("HOST", &registry.host);
-    std::fs::write(work.join("app.yaml"), spec(SPEC)).unwrap();
-    std::fs::create_dir_all(work.join("specs")).unwrap();
-    std::fs::write(work.join("specs/app.yaml"), spec(SPEC)).unwrap();
-    std::fs::write(
-        work.join("more.yaml"),
-        spec(SPEC).replace("app:v1\n", "tools:v1\n").replace("type: oci", "type: docker"),
-    )
-    .unwrap();
-    std::fs::create_dir_all(work.join("build")).unwrap();
+    workspace.write("app.yaml", SPEC);
+    workspace.write("specs/app.yaml", SPEC);
+    workspace.write("more.yaml", &SPEC.replace("app:v1\n", "tools:v1\n").replace("type: oci", "type: docker"));
+    std::fs::create_dir_all(workspace.path("build")).unwrap();
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
     for architecture in ["amd64", "arm64"] {
         let (layout, archive) = (root.join("examples/layouts").join(architecture), format!("build/{architecture}.tar"));
-        let packed = Command::new("tar").args(["-cf", &archive, "-C"]).arg(layout).arg(".").current_dir(work).status();
-        assert!(packed.unwrap().success());
+        let mut tar = Command::new("tar");
+        tar.args(["-cf", &archive, "-C"]).arg(layout).arg(".").current_dir(workspace.folder());
+        assert!(tar.status().unwrap().success());
     }
-    std::os::unix::fs::symlink(root.join("integration"), work.join("integration")).unwrap();
+    std::os::unix::fs::symlink(root.join("integration"), workspace.path("integration")).unwrap();
 }
 
-/// What stands in the place of the names.
-struct Place {
+/// The registries that replace the example host names, and the folder in which commands run.
+struct ExampleFixture {
     registry: Registry,
     staging: Registry,
-    guarded: Registry,
-    work: tempfile::TempDir,
+    /// A registry that requires credentials.
+    protected: Registry,
+    workspace: Workspace,
 }
 
-impl Place {
+impl ExampleFixture {
     fn new() -> Self {
-        let (registry, staging, work) = (Registry::start(), Registry::start(), tempfile::tempdir().unwrap());
-        prepare(&registry, work.path());
-        let guarded = registry_with_htpasswd(&work);
-        Self { registry, staging, guarded, work }
+        let (registry, staging) = (Registry::start(), Registry::start());
+        let workspace = Workspace::new().placeholder("HOST", &registry.host);
+        prepare(&registry, &workspace);
+        Self { registry, staging, protected: Registry::with_htpasswd(), workspace }
     }
 
     fn run(&self, command: &str) -> Outcome {
-        // User and password are for a registry that asks for them.
         let signs_in = command.contains("login") || command.contains("logout");
-        let host = if signs_in { &self.guarded.host } else { &self.registry.host };
+        let host = if signs_in { &self.protected.host } else { &self.registry.host };
         let script = command.replace("registry.example", host).replace("staging.example", &self.staging.host);
         let script = script.replace("--username me", "--username user");
-        let mut shell = other_command("bash".as_ref(), self.work.path(), &["-o", "pipefail", "-c", &script]);
+        let mut shell = external_command("bash".as_ref(), self.workspace.folder(), &["-o", "pipefail", "-c", &script]);
         let binaries = Path::new(env!("CARGO_BIN_EXE_manifest-tool")).parent().unwrap();
         shell.env("PATH", format!("{}:{}", binaries.display(), std::env::var("PATH").unwrap()));
         shell.env("PASSWORD", "secret-word");
         run(shell, "")
     }
-
-    fn write(&self, name: &str, text: &str) {
-        std::fs::write(self.work.path().join(name), text.replace("HOST", &self.registry.host)).unwrap();
-    }
 }
 
 #[test]
-fn every_command_is_run() {
+fn every_command_of_the_readme_prints_what_it_shows() {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
     let commands = commands(&std::fs::read_to_string(root.join("README.md")).unwrap());
     assert!(commands.len() > 20, "{commands:?}");
@@ -106,36 +110,36 @@ fn every_command_is_run() {
         let name = format!("manifest-tool {}", subcommand.get_name());
         assert!(commands.iter().any(|(command, _)| command.contains(&name)), "the README has no example of {name}");
     }
-    let place = Place::new();
+    let fixture = ExampleFixture::new();
     for architecture in ["amd64", "arm64"] {
-        push_image(&place.staging, "app", &format!("v1-{architecture}"), architecture);
+        push_image(&fixture.staging, "app", &format!("v1-{architecture}"), architecture);
     }
-    let pushed = place.run(
+    let pushed = fixture.run(
         "manifest-tool push from-args --platforms linux/amd64,linux/arm64 --template staging.example/app:v1-ARCH \\
          --target staging.example/app:v1",
     );
-    assert_eq!(pushed.exit, 0, "{pushed:?}");
-    for (command, shown) in commands {
-        let is_mistaken = shown.contains("platfrom");
-        if is_mistaken {
-            place.write("app.yaml", MISTAKEN);
+    pushed.success();
+    for (command, expected) in commands {
+        let is_misspelled = expected.contains("platfrom");
+        if is_misspelled {
+            fixture.workspace.write("app.yaml", MISSPELLED);
         }
-        let outcome = place.run(&command);
-        // What is shown there as unsound is not so here.
-        let fails = shown.starts_with("error: ");
+        let outcome = fixture.run(&command);
+        // Images that `verify` calls unsound in the README are sound here, so only errors fail.
+        let fails = expected.starts_with("error: ");
         assert_eq!(outcome.exit != 0, fails, "$ {command}\n{outcome:?}");
-        // What is cut short there is of another registry.
-        if !shown.is_empty() && !shown.contains("...") {
-            let printed = (outcome.stdout + &outcome.stderr).replace(&place.registry.host, "registry.example");
-            assert_eq!(printed, shown, "$ {command}");
+        // Abridged output was taken from another registry.
+        if !expected.is_empty() && !expected.contains("...") {
+            let printed = (outcome.stdout + &outcome.stderr).replace(&fixture.registry.host, "registry.example");
+            assert_eq!(printed, expected, "$ {command}");
         }
-        if is_mistaken {
-            place.write("app.yaml", SPEC);
+        if is_misspelled {
+            fixture.workspace.write("app.yaml", SPEC);
         }
     }
 }
 
-/// The commands below `Example:` in a command's help, and in that of those below it.
+/// Returns the commands below `Example:` in the help of a command and its subcommands.
 fn examples(command: &clap::Command) -> Vec<String> {
     let help = command.get_after_help().unwrap().to_string();
     let mut examples: Vec<String> = Vec::new();
@@ -149,40 +153,44 @@ fn examples(command: &clap::Command) -> Vec<String> {
     examples.into_iter().chain(command.get_subcommands().flat_map(self::examples)).collect()
 }
 
+/// Restores the index that the examples in the help use.
+const RESTORE: &str = indoc! {r"
+    manifest-tool push --append --settle 1ms from-args --template HOST/app:v1-ARCHVARIANT --target HOST/app:v1 \
+        --platforms linux/amd64,linux/arm64,linux/s390x,linux/arm/v6 &&
+    manifest-tool copy HOST/app:v1 staging.example/app:v1
+"};
+
 #[test]
-fn every_example_in_the_help_is_run() {
-    let place = Place::new();
-    push_image(&place.registry, "app", "pr-17", "ppc64le");
-    push_image(&place.registry, "app", "v1-armv6", "arm");
+fn every_example_in_the_help_succeeds() {
+    let fixture = ExampleFixture::new();
+    push_image(&fixture.registry, "app", "pr-17", "ppc64le");
+    push_image(&fixture.registry, "app", "v1-armv6", "arm");
     for architecture in ["amd64", "arm64"] {
-        push_image(&place.registry, "trial", architecture, architecture);
-        push_image(&place.registry, &format!("app-{architecture}"), "v1", architecture);
-        push_image(&place.staging, "app", &format!("v1.{architecture}"), architecture);
+        push_image(&fixture.registry, "trial", architecture, architecture);
+        push_image(&fixture.registry, &format!("app-{architecture}"), "v1", architecture);
+        push_image(&fixture.staging, "app", &format!("v1.{architecture}"), architecture);
     }
-    push_arm_v7(&place.registry, "app-armv7", "v1");
-    place.write("manifest.json", "{}");
-    place.write("token.txt", "secret-word\n");
-    place.write("specs/app.yaml", &SPEC.replace("app:v1\n", "other:v1\n"));
+    push_arm_v7(&fixture.registry, "app-armv7", "v1");
+    fixture.workspace.write("manifest.json", "{}");
+    fixture.workspace.write("token.txt", "secret-word\n");
+    fixture.workspace.write("specs/app.yaml", &SPEC.replace("app:v1\n", "other:v1\n"));
     let layout = Path::new(env!("CARGO_MANIFEST_DIR")).join("examples/layouts/amd64");
-    let copied = place.run(&format!("manifest-tool copy oci:{} oci-archive:app.tar", layout.display()));
-    assert_eq!(copied.exit, 0, "{copied:?}");
+    let copied = fixture.run(&format!("manifest-tool copy oci:{} oci-archive:app.tar", layout.display()));
+    copied.success();
 
     let examples = examples(&manifest_tool::cli::command());
     assert!(examples.len() > 25, "{examples:?}");
     for example in examples {
-        // What the first of them takes for granted, whatever the one before it has done.
-        let before = "manifest-tool push --append --settle 1ms from-args --platforms linux/amd64,linux/arm64,linux/s390x,linux/arm/v6 \\
-             --template HOST/app:v1-ARCHVARIANT --target HOST/app:v1 && manifest-tool copy HOST/app:v1 staging.example/app:v1";
-        let prepared = place.run(&before.replace("HOST", &place.registry.host));
-        assert_eq!(prepared.exit, 0, "{prepared:?}");
+        // The previous example may have changed the index.
+        fixture.run(&fixture.workspace.fill(RESTORE)).success();
         let example =
             example.replace("--username ci", "--username user").replace("/etc/", "./").replace("/usr/local/", "./");
         if let Some((_, file)) = example.split_once(" >") {
-            std::fs::create_dir_all(place.work.path().join(file).parent().unwrap()).unwrap();
+            std::fs::create_dir_all(fixture.workspace.path(file).parent().unwrap()).unwrap();
         }
-        let outcome = place.run(&example);
+        let outcome = fixture.run(&example);
         if example.starts_with("manifest-tool delete ") && !example.contains("--yes") {
-            // This registry deletes no tag alone.
+            // This registry cannot delete a tag without its manifest.
             assert!(outcome.exit == 1 && outcome.stderr.contains("hint: --yes"), "{example}\n{outcome:?}");
         } else {
             assert_eq!(outcome.exit, 0, "{example}\n{outcome:?}");

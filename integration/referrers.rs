@@ -1,55 +1,68 @@
-//! Lists of referrers that registries do not have, hide, or answer for with something else: signatures are found where they
-//! are, and are never lost in silence.
-
-use std::path::Path;
+//! Registries that lack, hide or misreport the list of referrers: signatures are copied anyway, or the copy fails.
 
 use serde_json::{Value, json};
 
 use crate::support::images::{OCI, OCI_INDEX};
-use crate::support::scripted::{Answer, Asked, forward};
-use crate::support::{MemoryRegistry, Outcome, Scripted, manifest_tool};
+use crate::support::scripted_server::{ReceivedRequest, Response, forward_request};
+use crate::support::{MemoryRegistry, Outcome, ScriptedServer, Workspace};
 
 const ARTIFACT: &str = "application/vnd.oci.artifact.manifest.v1+json";
+const DENIED: &str = r#"{"errors":[{"code":"DENIED"}]}"#;
 
-struct Scene {
-    folder: tempfile::TempDir,
-    from: MemoryRegistry,
+/// A registry without a referrers API, with the image `app:v1`.
+struct ReferrersSource {
+    workspace: Workspace,
+    registry: MemoryRegistry,
     image: Value,
 }
 
-impl Scene {
-    /// `app:v1` is an image without referrers.
+impl ReferrersSource {
     fn new() -> Self {
-        let from = MemoryRegistry::start(false);
-        let image = from.put_manifest("app", "v1", &image(&from, "image", None));
-        Self { folder: tempfile::tempdir().unwrap(), from, image }
+        let registry = MemoryRegistry::start(false);
+        let image = registry.put_manifest("app", "v1", &image(&registry, "image", None));
+        Self { workspace: workspace(), registry, image }
     }
 
-    /// Puts a signature of the image into the tag of referrers.
+    /// Adds a signature of the image, and lists it in the referrers tag.
     fn sign(&self) -> Value {
-        let signature = image(&self.from, "signature", Some(&self.image));
-        let signature = self.from.put_manifest("app", "signature", &signature);
-        self.from.put_manifest("app", &tag(&self.image), &index(std::slice::from_ref(&signature)));
+        let signature = image(&self.registry, "signature", Some(&self.image));
+        let signature = self.registry.put_manifest("app", "signature", &signature);
+        self.registry.put_manifest("app", &referrers_tag(&self.image), &index(std::slice::from_ref(&signature)));
         signature
     }
 
-    fn run(&self, args: &[&str]) -> Outcome {
-        manifest_tool(self.folder.path(), &[&["--plain-http", "--retries", "0"], args].concat())
+    /// Copies the image with its referrers from the source, or from a server in front of it.
+    fn copy(&self, from_host: &str, to_host: &str) -> Outcome {
+        let (from, to) = (format!("{from_host}/app:v1"), format!("{to_host}/app:v1"));
+        self.workspace.run(&["copy", "--referrers", &from, &to])
     }
 
-    fn copy(&self, from: &str, to: &str) -> Outcome {
-        self.run(&["copy", "--referrers", from, to])
+    fn copy_to(&self, target: &MemoryRegistry) -> Outcome {
+        self.copy(&self.registry.server.host, &target.server.host)
+    }
+
+    fn inspect_referrers(&self, host: &str) -> Value {
+        self.workspace.run(&["inspect", "--output", "json", &format!("{host}/app:v1")]).json()["referrers"].take()
     }
 
     /// Starts a server in front of the source. Requests that `fault` does not answer go on to the source.
-    fn front(&self, fault: impl Fn(&Asked) -> Option<Answer> + Send + Sync + 'static) -> Scripted {
-        before(&self.from, fault)
+    fn proxy(&self, fault: impl Fn(&ReceivedRequest) -> Option<Response> + Send + Sync + 'static) -> ScriptedServer {
+        proxy(&self.registry, fault)
     }
 }
 
-fn before(registry: &MemoryRegistry, fault: impl Fn(&Asked) -> Option<Answer> + Send + Sync + 'static) -> Scripted {
-    let behind = registry.server.host.clone();
-    Scripted::start(move |asked, host| fault(asked).unwrap_or_else(|| forward(asked, &behind, host)))
+fn workspace() -> Workspace {
+    Workspace::new().flags(&["--plain-http", "--retries", "0"])
+}
+
+fn proxy(
+    registry: &MemoryRegistry,
+    fault: impl Fn(&ReceivedRequest) -> Option<Response> + Send + Sync + 'static,
+) -> ScriptedServer {
+    let upstream = registry.server.host.clone();
+    ScriptedServer::start(move |request, host| {
+        fault(request).unwrap_or_else(|| forward_request(request, &upstream, host))
+    })
 }
 
 fn image(registry: &MemoryRegistry, name: &str, subject: Option<&Value>) -> Value {
@@ -70,201 +83,188 @@ fn digest(entry: &Value) -> &str {
     entry["digest"].as_str().unwrap()
 }
 
-/// The tag that stands for the list of referrers.
-fn tag(subject: &Value) -> String {
+/// Returns the tag of the list of referrers (distribution-spec, "Referrers Tag Schema").
+fn referrers_tag(subject: &Value) -> String {
     digest(subject).replace(':', "-")
 }
 
-fn html(status: u16, body: &str) -> Answer {
+fn html(status: u16, body: &str) -> Response {
     (status, vec![("Content-Type", "text/html".into())], body.into())
 }
 
-fn listed(registry: &MemoryRegistry, subject: &Value) -> Vec<String> {
-    let bytes = registry.manifest("app", &tag(subject)).unwrap_or_else(|| b"{}".to_vec());
+/// Returns the digests that the referrers tag lists.
+fn listed_referrers(registry: &MemoryRegistry, subject: &Value) -> Vec<String> {
+    let bytes = registry.manifest("app", &referrers_tag(subject)).unwrap_or_else(|| b"{}".to_vec());
     let list: Value = serde_json::from_slice(&bytes).unwrap();
     list["manifests"].as_array().into_iter().flatten().map(|entry| digest(entry).to_owned()).collect()
 }
 
 #[test]
-fn the_tag_is_read_whatever_a_registry_without_a_list_answers() {
-    let scene = Scene::new();
-    let signature = scene.sign();
+fn the_referrers_tag_is_read_if_the_registry_has_no_referrers_api() {
+    let source = ReferrersSource::new();
+    let signature = source.sign();
     let errors = [400, 403, 404, 405, 406, 410, 415, 422, 501].map(|status| (status, ""));
-    let denied = (403, r#"{"errors":[{"code":"DENIED"}]}"#);
-    let others = [(200, "<html>hello</html>"), (200, "{}"), (200, ""), (200, "null"), (200, "[]"), (204, "")];
-    for (status, body) in errors.into_iter().chain([denied]).chain(others) {
-        let front = scene.front(move |asked| asked.line.contains("/referrers/").then(|| html(status, body)));
-        let to = MemoryRegistry::start(false);
-        let outcome = scene.copy(&format!("{}/app:v1", front.host), &format!("{}/app:v1", to.server.host));
-        assert_eq!(outcome.exit, 0, "{status} {body}: {outcome:?}");
-        assert!(to.manifest("app", digest(&signature)).is_some(), "{status} {body}");
-        assert_eq!(listed(&to, &scene.image), [digest(&signature)], "{status} {body}");
-        let shown = scene.run(&["inspect", "--output", "json", &format!("{}/app:v1", front.host)]);
-        let shown: Value = serde_json::from_str(&shown.stdout).unwrap();
-        assert_eq!(shown["referrers"][0]["digest"], signature["digest"], "{status} {body}");
+    let denied = (403, DENIED);
+    let not_a_list = [(200, "<html>hello</html>"), (200, "{}"), (200, ""), (200, "null"), (200, "[]"), (204, "")];
+    for (status, body) in errors.into_iter().chain([denied]).chain(not_a_list) {
+        let proxy = source.proxy(move |request| request.line.contains("/referrers/").then(|| html(status, body)));
+        let target = MemoryRegistry::start(false);
+        source.copy(&proxy.host, &target.server.host).success();
+        assert!(target.manifest("app", digest(&signature)).is_some(), "{status} {body}");
+        assert_eq!(listed_referrers(&target, &source.image), [digest(&signature)], "{status} {body}");
+        assert_eq!(source.inspect_referrers(&proxy.host)[0]["digest"], signature["digest"], "{status} {body}");
     }
 }
 
 #[test]
-fn the_tag_is_read_where_the_list_is_redirected_to_a_host_without_it() {
-    let scene = Scene::new();
-    let signature = scene.sign();
-    let storage = Scripted::start(|_, _| (404, vec![], vec![]));
+fn the_referrers_tag_is_read_if_the_list_is_redirected_to_a_404() {
+    let source = ReferrersSource::new();
+    let signature = source.sign();
+    let storage = ScriptedServer::start(|_, _| (404, vec![], vec![]));
     for status in [301, 302, 303, 307, 308] {
         let location = format!("http://{}/list", storage.host);
-        let front = scene.front(move |asked| {
-            asked.line.contains("/referrers/").then(|| (status, vec![("Location", location.clone())], vec![]))
+        let proxy = source.proxy(move |request| {
+            request.line.contains("/referrers/").then(|| (status, vec![("Location", location.clone())], vec![]))
         });
-        let to = MemoryRegistry::start(false);
-        let outcome = scene.copy(&format!("{}/app:v1", front.host), &format!("{}/app:v1", to.server.host));
-        assert_eq!(outcome.exit, 0, "{status}: {outcome:?}");
-        assert!(to.manifest("app", digest(&signature)).is_some(), "{status}");
+        let target = MemoryRegistry::start(false);
+        source.copy(&proxy.host, &target.server.host).success();
+        assert!(target.manifest("app", digest(&signature)).is_some(), "{status}");
     }
 }
 
-/// A registry that fails at its list has one: the tag would not show what is in it.
+/// A registry that fails to produce its list has a referrers API, so the tag may lack what the list has.
 #[test]
 fn a_list_that_cannot_be_read_is_an_error() {
-    let scene = Scene::new();
-    scene.sign();
-    let bad_lists = [
+    let source = ReferrersSource::new();
+    source.sign();
+    let invalid_lists = [
         r#"{"manifests":7}"#,
         r#"{"manifests":[{"digest":"x"}]}"#,
         r#"{"schemaVersion":2,"manifests":[{"digest":"sha256:"#,
         r#"{"manifests":[],"manifests":[]}"#,
         r#"{"manifests":[]} and more"#,
     ];
-    let bad_lists = bad_lists.map(|body| (200, body));
+    let invalid_lists = invalid_lists.map(|body| (200, body));
     let failures = [401, 408, 429, 500, 502, 503, 504].map(|status| (status, ""));
-    for (status, body) in failures.into_iter().chain(bad_lists) {
-        let front = scene.front(move |asked| asked.line.contains("/referrers/").then(|| html(status, body)));
-        let to = MemoryRegistry::start(false);
-        let outcome = scene.copy(&format!("{}/app:v1", front.host), &format!("{}/app:v1", to.server.host));
-        assert!(outcome.exit == 1 && outcome.stderr.contains("no tag was written"), "{status} {body}: {outcome:?}");
-        assert!(to.manifest("app", "v1").is_none(), "{status} {body}");
-        let shown = scene.run(&["inspect", "--output", "json", &format!("{}/app:v1", front.host)]);
-        let shown: Value = serde_json::from_str(&shown.stdout).unwrap();
-        assert!(shown["referrers"].is_null(), "{status} {body}: not known is not none: {shown}");
+    for (status, body) in failures.into_iter().chain(invalid_lists) {
+        let proxy = source.proxy(move |request| request.line.contains("/referrers/").then(|| html(status, body)));
+        let target = MemoryRegistry::start(false);
+        source.copy(&proxy.host, &target.server.host).fails(1, "no tag was written");
+        assert!(target.manifest("app", "v1").is_none(), "{status} {body}");
+        // Null means unknown, and an empty list means that the image has no referrers.
+        let referrers = source.inspect_referrers(&proxy.host);
+        assert!(referrers.is_null(), "{status} {body}: {referrers}");
     }
 }
 
-/// The tag may hold signatures: neither its errors nor content that is not a manifest mean that it holds none.
+/// The tag may list signatures, which an error response or invalid content does not rule out.
 #[test]
-fn a_tag_of_referrers_that_cannot_be_read_is_an_error_and_is_not_overwritten() {
+fn a_referrers_tag_that_cannot_be_read_is_an_error_and_is_not_overwritten() {
     for (status, body) in
         [(200, "<html>hello</html>"), (200, r#"{"manifests":7}"#), (403, ""), (404, DENIED), (500, ""), (401, "")]
     {
-        let scene = Scene::new();
-        scene.sign();
-        let of = format!("/v2/app/manifests/{}", tag(&scene.image));
-        let (of_source, of_target) = (of.clone(), of.clone());
-        let front = scene.front(move |asked| asked.line.ends_with(&of_source).then(|| html(status, body)));
-        let to = MemoryRegistry::start(false);
-        let outcome = scene.copy(&format!("{}/app:v1", front.host), &format!("{}/app:v1", to.server.host));
-        assert!(outcome.exit == 1 && to.manifest("app", "v1").is_none(), "{status} {body}: {outcome:?}");
-        let front = before(&to, move |asked| {
-            (asked.line.starts_with("GET ") && asked.line.ends_with(&of_target)).then(|| html(status, body))
+        let source = ReferrersSource::new();
+        source.sign();
+        let tag = referrers_tag(&source.image);
+        let path = format!("/v2/app/manifests/{tag}");
+        let path_at_target = path.clone();
+        let proxy_of_source = source.proxy(move |request| request.line.ends_with(&path).then(|| html(status, body)));
+        let target = MemoryRegistry::start(false);
+        source.copy(&proxy_of_source.host, &target.server.host).exits(1);
+        assert!(target.manifest("app", "v1").is_none(), "{status} {body}");
+        let proxy_of_target = proxy(&target, move |request| {
+            let reads_tag = request.line.starts_with("GET ") && request.line.ends_with(&path_at_target);
+            reads_tag.then(|| html(status, body))
         });
-        let outcome = scene.copy(&format!("{}/app:v1", scene.from.server.host), &format!("{}/app:v1", front.host));
-        assert!(outcome.exit == 1 && to.manifest("app", "v1").is_none(), "{status} {body}: {outcome:?}");
-        let written = front.asked().into_iter().filter(|asked| asked.puts(&tag(&scene.image)));
-        assert_eq!(written.count(), 0, "{status} {body}");
+        source.copy(&source.registry.server.host, &proxy_of_target.host).exits(1);
+        assert!(target.manifest("app", "v1").is_none(), "{status} {body}");
+        let writes = proxy_of_target.requests().into_iter().filter(|request| request.writes_manifest(&tag));
+        assert_eq!(writes.count(), 0, "{status} {body}");
     }
 }
 
-const DENIED: &str = r#"{"errors":[{"code":"DENIED"}]}"#;
-
-/// GitLab takes the tag for the digest that it spells (oras#2148).
+/// GitLab resolves the referrers tag to the subject, because it reads the tag as a digest (oras#2148).
 #[test]
-fn a_tag_that_is_the_subject_itself_lists_no_referrers() {
-    let from = MemoryRegistry::start(false);
-    let folder = tempfile::tempdir().unwrap();
+fn a_referrers_tag_that_resolves_to_the_subject_lists_no_referrers() {
+    let (from, workspace) = (MemoryRegistry::start(false), workspace());
     let image = from.put_manifest("app", "image", &image(&from, "image", None));
-    from.put_manifest("app", &tag(&image), &serde_json::from_slice(&from.manifest("app", "image").unwrap()).unwrap());
+    let content = serde_json::from_slice(&from.manifest("app", "image").unwrap()).unwrap();
+    from.put_manifest("app", &referrers_tag(&image), &content);
     let list = index(std::slice::from_ref(&image));
     let whole = from.put_manifest("app", "v1", &list);
-    from.put_manifest("app", &tag(&whole), &list);
-    for name in ["image", "v1"] {
-        let to = MemoryRegistry::start(false);
-        let (from, target) = (format!("{}/app:{name}", from.server.host), format!("{}/app:{name}", to.server.host));
-        let copied = manifest_tool(folder.path(), &["--plain-http", "copy", "--referrers", &from, &target]);
-        assert_eq!(copied.exit, 0, "{copied:?}");
+    from.put_manifest("app", &referrers_tag(&whole), &list);
+    for tag in ["image", "v1"] {
+        let target = MemoryRegistry::start(false);
+        let (from, to) = (format!("{}/app:{tag}", from.server.host), format!("{}/app:{tag}", target.server.host));
+        workspace.run(&["copy", "--referrers", &from, &to]).success();
         for subject in [&image, &whole] {
-            assert!(to.manifest("app", &tag(subject)).is_none(), "{name}: no list is made of it");
+            assert!(target.manifest("app", &referrers_tag(subject)).is_none(), "{tag}: no list is written");
         }
-        let shown = manifest_tool(folder.path(), &["--plain-http", "inspect", "--output", "json", &from]);
-        let shown: Value = serde_json::from_str(&shown.stdout).unwrap();
-        assert_eq!(shown["referrers"], json!([]), "{name}");
+        let document = workspace.run(&["inspect", "--output", "json", &from]).json();
+        assert_eq!(document["referrers"], json!([]), "{tag}");
     }
 }
 
-/// Where the tag is the subject itself at the target, the list takes its place.
 #[test]
-fn a_list_is_written_where_the_tag_is_the_subject_itself() {
-    let scene = Scene::new();
-    let signature = scene.sign();
-    let to = MemoryRegistry::start(false);
-    let bytes = scene.from.manifest("app", "v1").unwrap();
-    to.put_manifest("app", &tag(&scene.image), &serde_json::from_slice(&bytes).unwrap());
-    let outcome = scene.copy(&format!("{}/app:v1", scene.from.server.host), &format!("{}/app:v1", to.server.host));
-    assert_eq!(outcome.exit, 0, "{outcome:?}");
-    assert_eq!(listed(&to, &scene.image), [digest(&signature)]);
+fn a_referrers_tag_that_resolves_to_the_subject_at_the_target_is_replaced_with_the_list() {
+    let source = ReferrersSource::new();
+    let signature = source.sign();
+    let target = MemoryRegistry::start(false);
+    let image = source.registry.manifest("app", "v1").unwrap();
+    target.put_manifest("app", &referrers_tag(&source.image), &serde_json::from_slice(&image).unwrap());
+    source.copy_to(&target).success();
+    assert_eq!(listed_referrers(&target, &source.image), [digest(&signature)]);
 }
 
 #[test]
-fn a_tag_that_holds_something_else_is_an_error_and_is_not_overwritten() {
-    let scene = Scene::new();
+fn a_referrers_tag_that_is_not_a_list_is_an_error_and_is_not_overwritten() {
+    let source = ReferrersSource::new();
+    let tag = referrers_tag(&source.image);
     let artifact = json!({"mediaType": ARTIFACT, "blobs": []});
-    for other in [image(&scene.from, "other", None), artifact] {
-        // At the source: it may be a signature.
-        scene.from.put_manifest("app", &tag(&scene.image), &other);
-        let to = MemoryRegistry::start(false);
-        let (source, target) = (format!("{}/app:v1", scene.from.server.host), format!("{}/app:v1", to.server.host));
-        let outcome = scene.copy(&source, &target);
-        assert!(outcome.exit == 1 && outcome.stderr.contains("holds something else"), "{outcome:?}");
-        assert!(to.manifest("app", "v1").is_none());
-        // At the target: it stays.
-        scene.sign();
-        let to = MemoryRegistry::start(false);
-        to.put_manifest("app", &tag(&scene.image), &other);
-        let before = to.manifest("app", &tag(&scene.image));
-        let outcome = scene.copy(&source, &format!("{}/app:v1", to.server.host));
-        assert!(outcome.exit == 1 && outcome.stderr.contains("holds something else"), "{outcome:?}");
-        assert!(to.manifest("app", &tag(&scene.image)) == before && to.manifest("app", "v1").is_none());
+    for other in [image(&source.registry, "other", None), artifact] {
+        // At the source, it may be a signature.
+        source.registry.put_manifest("app", &tag, &other);
+        let target = MemoryRegistry::start(false);
+        source.copy_to(&target).fails(1, "holds something else");
+        assert!(target.manifest("app", "v1").is_none());
+        // At the target, it is kept.
+        source.sign();
+        let target = MemoryRegistry::start(false);
+        target.put_manifest("app", &tag, &other);
+        let before = target.manifest("app", &tag);
+        source.copy_to(&target).fails(1, "holds something else");
+        assert!(target.manifest("app", &tag) == before && target.manifest("app", "v1").is_none());
     }
 }
 
 #[test]
-fn what_the_list_of_the_target_holds_stays() {
-    let scene = Scene::new();
-    let signature = scene.sign();
-    let to = MemoryRegistry::start(false);
-    let own = to.put_manifest("app", "own", &image(&scene.from, "own", Some(&scene.image)));
-    let mut list = index(std::slice::from_ref(&own));
+fn the_list_at_the_target_keeps_its_entries_and_annotations() {
+    let source = ReferrersSource::new();
+    let signature = source.sign();
+    let target = MemoryRegistry::start(false);
+    let existing = target.put_manifest("app", "own", &image(&source.registry, "own", Some(&source.image)));
+    let mut list = index(std::slice::from_ref(&existing));
     list["annotations"] = json!({"kept": "yes"});
-    to.put_manifest("app", &tag(&scene.image), &list);
-    let outcome = scene.copy(&format!("{}/app:v1", scene.from.server.host), &format!("{}/app:v1", to.server.host));
-    assert_eq!(outcome.exit, 0, "{outcome:?}");
-    assert_eq!(listed(&to, &scene.image), [digest(&own), digest(&signature)]);
-    let bytes = to.manifest("app", &tag(&scene.image)).unwrap();
+    target.put_manifest("app", &referrers_tag(&source.image), &list);
+    source.copy_to(&target).success();
+    assert_eq!(listed_referrers(&target, &source.image), [digest(&existing), digest(&signature)]);
+    let bytes = target.manifest("app", &referrers_tag(&source.image)).unwrap();
     assert_eq!(serde_json::from_slice::<Value>(&bytes).unwrap()["annotations"], json!({"kept": "yes"}));
 }
 
-/// A referrer that is listed and is not there.
 #[test]
-fn a_referrer_that_is_lost_is_an_error() {
-    let scene = Scene::new();
-    let signature = scene.sign();
-    let of = format!("/v2/app/manifests/{}", digest(&signature));
-    let front = scene.front(move |asked| asked.line.ends_with(&of).then(|| html(404, "")));
-    let to = MemoryRegistry::start(false);
-    let outcome = scene.copy(&format!("{}/app:v1", front.host), &format!("{}/app:v1", to.server.host));
-    assert!(outcome.exit == 1 && outcome.stderr.contains("not found"), "{outcome:?}");
-    assert!(to.manifest("app", "v1").is_none());
+fn a_listed_referrer_that_is_missing_is_an_error() {
+    let source = ReferrersSource::new();
+    let signature = source.sign();
+    let path = format!("/v2/app/manifests/{}", digest(&signature));
+    let proxy = source.proxy(move |request| request.line.ends_with(&path).then(|| html(404, "")));
+    let target = MemoryRegistry::start(false);
+    source.copy(&proxy.host, &target.server.host).fails(1, "not found");
+    assert!(target.manifest("app", "v1").is_none());
 }
 
-/// An image with an SBOM in an artifact manifest, and a signature of that in another.
-fn with_artifacts(registry: &MemoryRegistry) -> (Value, [Value; 2]) {
+/// Puts an image with an SBOM as artifact manifest, and a signature of the SBOM as another.
+fn put_image_with_artifacts(registry: &MemoryRegistry) -> (Value, [Value; 2]) {
     let subject = registry.put_manifest("app", "v1", &image(registry, "image", None));
     let artifact = |name: &str, subject: &Value| {
         let blobs =
@@ -280,35 +280,35 @@ fn with_artifacts(registry: &MemoryRegistry) -> (Value, [Value; 2]) {
     (subject, [sbom, signature])
 }
 
-/// Its blobs cannot be judged, which does not make it unsound.
+/// `verify` cannot check its blobs, which does not make it unsound.
 #[test]
-fn an_artifact_manifest_under_its_own_tag_is_not_called_unsound() {
+fn verify_of_an_artifact_manifest_is_an_error_and_not_a_finding() {
     let registry = MemoryRegistry::start(true);
-    with_artifacts(&registry);
-    let name = format!("{}/app:sbom", registry.server.host);
-    let outcome = manifest_tool(Path::new("/"), &["--plain-http", "verify", &name]);
-    assert_eq!((outcome.exit, &*outcome.stdout), (1, ""), "{outcome:?}");
-    assert!(outcome.stderr.contains(&format!("{name}: media type \"{ARTIFACT}\" is neither")), "{outcome:?}");
+    put_image_with_artifacts(&registry);
+    let reference = format!("{}/app:sbom", registry.server.host);
+    workspace()
+        .run(&["verify", &reference])
+        .fails(1, &format!("{reference}: media type \"{ARTIFACT}\" is neither"))
+        .stdout_is("");
 }
 
 #[test]
 fn artifact_manifests_are_copied_with_their_blobs() {
-    let (from, folder) = (MemoryRegistry::start(true), tempfile::tempdir().unwrap());
-    let (subject, artifacts) = with_artifacts(&from);
-    let [listing, tagging, last] = [true, false, true].map(MemoryRegistry::start);
-    let name = |registry: &MemoryRegistry, repository: &str| format!("{}/{repository}:v1", registry.server.host);
+    let (from, workspace) = (MemoryRegistry::start(true), workspace());
+    let (subject, artifacts) = put_image_with_artifacts(&from);
+    let [with_api, without_api, last] = [true, false, true].map(MemoryRegistry::start);
+    let reference = |registry: &MemoryRegistry, repository: &str| format!("{}/{repository}:v1", registry.server.host);
     for (from, to) in [
-        (name(&from, "app"), name(&listing, "app")),
-        (name(&listing, "app"), name(&listing, "other")),
-        (name(&listing, "other"), name(&tagging, "app")),
-        (name(&tagging, "app"), "oci:layout:v1".into()),
+        (reference(&from, "app"), reference(&with_api, "app")),
+        (reference(&with_api, "app"), reference(&with_api, "other")),
+        (reference(&with_api, "other"), reference(&without_api, "app")),
+        (reference(&without_api, "app"), "oci:layout:v1".into()),
         ("oci:layout:v1".into(), "oci-archive:archive.tar:v1".into()),
-        ("oci-archive:archive.tar:v1".into(), name(&last, "app")),
+        ("oci-archive:archive.tar:v1".into(), reference(&last, "app")),
     ] {
-        let outcome = manifest_tool(folder.path(), &["--plain-http", "copy", "--referrers", &from, &to]);
-        assert_eq!(outcome.exit, 0, "{from} to {to}: {outcome:?}");
+        workspace.run(&["copy", "--referrers", &from, &to]).success();
     }
-    for (registry, repository) in [(&listing, "app"), (&listing, "other"), (&tagging, "app"), (&last, "app")] {
+    for (registry, repository) in [(&with_api, "app"), (&with_api, "other"), (&without_api, "app"), (&last, "app")] {
         for artifact in &artifacts {
             let bytes = registry.manifest(repository, digest(artifact)).unwrap();
             assert_eq!(Some(&bytes), from.manifest("app", digest(artifact)).as_ref(), "byte for byte");
@@ -318,53 +318,46 @@ fn artifact_manifests_are_copied_with_their_blobs() {
             }
         }
     }
-    assert_eq!(listed(&tagging, &subject), [digest(&artifacts[0])]);
-    assert_eq!(listed(&tagging, &artifacts[0]), [digest(&artifacts[1])]);
+    assert_eq!(listed_referrers(&without_api, &subject), [digest(&artifacts[0])]);
+    assert_eq!(listed_referrers(&without_api, &artifacts[0]), [digest(&artifacts[1])]);
 }
 
 #[test]
-fn an_artifact_manifest_that_cannot_be_copied_whole_is_an_error() {
-    for (part, answer, said) in [
+fn an_artifact_manifest_that_cannot_be_copied_completely_is_an_error() {
+    for (kind, response, part) in [
         ("blobs", html(404, ""), "not found"),
         ("manifests", html(404, ""), "not found"),
         ("manifests", (200, vec![("Content-Type", ARTIFACT.into())], b"{}".to_vec()), "bytes"),
         ("manifests", html(500, ""), "HTTP 500"),
     ] {
-        let (from, to, folder) =
-            (MemoryRegistry::start(true), MemoryRegistry::start(true), tempfile::tempdir().unwrap());
-        let (_, artifacts) = with_artifacts(&from);
+        let (from, target) = (MemoryRegistry::start(true), MemoryRegistry::start(true));
+        let (_, artifacts) = put_image_with_artifacts(&from);
         let manifest: Value = serde_json::from_slice(&from.manifest("app", digest(&artifacts[0])).unwrap()).unwrap();
-        let name = if part == "blobs" { digest(&manifest["blobs"][0]) } else { digest(&artifacts[0]) };
-        let of = format!("/v2/app/{part}/{name}");
-        let front = before(&from, move |asked| {
-            (asked.line.starts_with("GET ") && asked.line.ends_with(&of)).then(|| answer.clone())
+        let failing = if kind == "blobs" { digest(&manifest["blobs"][0]) } else { digest(&artifacts[0]) };
+        let path = format!("/v2/app/{kind}/{failing}");
+        let proxy = proxy(&from, move |request| {
+            (request.line.starts_with("GET ") && request.line.ends_with(&path)).then(|| response.clone())
         });
-        let (source, target) = (format!("{}/app:v1", front.host), format!("{}/app:v1", to.server.host));
-        let args = ["--plain-http", "--retries", "0", "copy", "--referrers", &source, &target];
-        let outcome = manifest_tool(folder.path(), &args);
-        assert!(outcome.exit == 1 && outcome.stderr.contains(said), "{part} {said}: {outcome:?}");
-        assert!(to.manifest("app", "v1").is_none() && to.manifest("app", digest(&artifacts[0])).is_none());
+        let (source, to) = (format!("{}/app:v1", proxy.host), format!("{}/app:v1", target.server.host));
+        workspace().run(&["copy", "--referrers", &source, &to]).fails(1, part);
+        assert!(target.manifest("app", "v1").is_none() && target.manifest("app", digest(&artifacts[0])).is_none());
     }
 }
 
-/// What a layout lists without a name may be the signature that is asked for.
+/// An unnamed entry of a layout may be the requested signature.
 #[test]
-fn a_referrer_in_a_layout_that_cannot_be_read_is_an_error() {
-    let (from, folder) = (MemoryRegistry::start(true), tempfile::tempdir().unwrap());
-    let (_, artifacts) = with_artifacts(&from);
-    let run = |args: &[&str]| manifest_tool(folder.path(), &[&["--plain-http", "copy"], args].concat());
-    let copied = run(&["--referrers", &format!("{}/app:v1", from.server.host), "oci:layout:v1"]);
-    assert_eq!(copied.exit, 0, "{copied:?}");
+fn an_unreadable_unnamed_manifest_in_a_layout_is_an_error_only_with_referrers() {
+    let (from, workspace) = (MemoryRegistry::start(true), workspace());
+    let (_, artifacts) = put_image_with_artifacts(&from);
+    workspace.run(&["copy", "--referrers", &format!("{}/app:v1", from.server.host), "oci:layout:v1"]).success();
     let hex = digest(&artifacts[0]).trim_start_matches("sha256:");
-    let file = folder.path().join("layout/blobs/sha256").join(hex);
-    std::fs::write(&file, "other").unwrap();
-    for lost in [false, true] {
-        if lost {
+    let file = workspace.write(&format!("layout/blobs/sha256/{hex}"), "other");
+    for is_missing in [false, true] {
+        if is_missing {
             std::fs::remove_file(&file).unwrap();
         }
-        let to = format!("oci:out-{lost}:v1");
-        let outcome = run(&["--referrers", "oci:layout:v1", &to]);
-        assert!(outcome.exit == 1 && outcome.stderr.contains(digest(&artifacts[0])), "{outcome:?}");
-        assert_eq!(run(&["oci:layout:v1", &to]).exit, 0, "it is not needed without --referrers");
+        let to = format!("oci:out-{is_missing}:v1");
+        workspace.run(&["copy", "--referrers", "oci:layout:v1", &to]).fails(1, digest(&artifacts[0]));
+        workspace.run(&["copy", "oci:layout:v1", &to]).success();
     }
 }

@@ -1,12 +1,12 @@
-//! The workflows, the Dockerfile and `release/`: what of a release can be done here is done as the workflow says it, with
-//! the program at hand in place of those that are built for each platform.
+//! The workflows, the Dockerfile and `release/`. The steps of a release that can run on one machine are run as the
+//! workflow has them, with the tested program instead of a build for each platform.
 
 use std::path::Path;
 use std::process::Command;
 
 use serde_json::Value;
 
-use crate::support::{Registry, manifest_tool, other_command, run};
+use crate::support::{Registry, external_command, manifest_tool, run};
 
 const ROOT: &str = env!("CARGO_MANIFEST_DIR");
 
@@ -16,47 +16,47 @@ fn workflow(name: &str) -> Value {
 }
 
 fn text(value: &Value) -> &str {
-    value.as_str().unwrap_or_else(|| panic!("{value} is no text"))
+    value.as_str().unwrap_or_else(|| panic!("{value} is not a string"))
 }
 
-/// The script of a job's step.
+/// Returns the script of a step of a job.
 fn script(workflow: &Value, job: &str, step: &str) -> String {
     let steps = workflow["jobs"][job]["steps"].as_array().unwrap();
-    let found = steps.iter().find(|found| found["name"] == step);
-    text(&found.unwrap_or_else(|| panic!("no {step} in {job}"))["run"]).to_owned()
+    let named = steps.iter().find(|candidate| candidate["name"] == step);
+    text(&named.unwrap_or_else(|| panic!("job {job} has no step {step}"))["run"]).to_owned()
 }
 
 #[test]
-fn the_workflows_can_be_read() {
+fn workflows_are_valid_and_their_scripts_parse() {
     let folder = tempfile::tempdir().unwrap();
     for name in ["ci.yml", "release.yml"] {
         let workflow = workflow(name);
-        for (job, what) in workflow["jobs"].as_object().unwrap() {
-            for needed in what["needs"].as_array().into_iter().flatten() {
+        for (job, definition) in workflow["jobs"].as_object().unwrap() {
+            for needed in definition["needs"].as_array().into_iter().flatten() {
                 assert!(workflow["jobs"][text(needed)].is_object(), "{name}: {job} needs {needed}");
             }
-            assert!(what["runs-on"].is_string(), "{name}: {job}");
-            for step in what["steps"].as_array().unwrap() {
+            assert!(definition["runs-on"].is_string(), "{name}: {job}");
+            for step in definition["steps"].as_array().unwrap() {
                 assert_ne!(step["run"].is_string(), step["uses"].is_string(), "{name}: {job}: {step}");
                 let script = step["run"].as_str().unwrap_or_default();
-                // What is put in by GitHub is a value of the environment, and never part of a script.
+                // GitHub would insert `${{ }}` into the script unquoted, so values come from the environment.
                 assert!(!script.contains("${{"), "{name}: {job}: {script}");
-                let read = run(other_command("bash".as_ref(), folder.path(), &["-n", "-c", script]), "");
+                let read = run(external_command("bash".as_ref(), folder.path(), &["-n", "-c", script]), "");
                 assert_eq!((read.exit, read.stderr.as_str()), (0, ""), "{name}: {job}: {script}");
             }
         }
     }
 }
 
-/// Scripts, and what stands for one in workflows and pipelines.
+/// Checks the shell scripts, and the scripts in workflows and pipelines.
 #[test]
-fn scripts_are_clean() {
+fn scripts_pass_shellcheck() {
     let folder = tempfile::tempdir().unwrap();
     let check = |name: &str, script: &str| {
-        // Those in files say themselves which shell they are for.
+        // The shebang line of a file names its shell.
         let shell: &[&str] = if script.starts_with("#!") { &[] } else { &["-s", "bash"] };
         let args = [shell, &["-S", "warning", "-"]].concat();
-        let checked = run(other_command("shellcheck".as_ref(), folder.path(), &args), script);
+        let checked = run(external_command("shellcheck".as_ref(), folder.path(), &args), script);
         assert_eq!(checked.exit, 0, "{name}: {checked:?}");
     };
     for folder in ["release", "integration", "examples/pipelines"] {
@@ -84,9 +84,9 @@ fn scripts_are_clean() {
     }
 }
 
-/// `rust-version` is what the lock file's crates can be built with, and what CI tries.
+/// The `rust-version` of Cargo.toml must satisfy every locked dependency, and CI must build with it.
 #[test]
-fn the_rust_version_is_that_of_no_dependency_above_it() {
+fn no_dependency_needs_a_newer_rust_than_the_declared_version() {
     let mut cargo = Command::new(env!("CARGO"));
     cargo.args(["tree", "--locked", "--edges", "normal,build", "--target", "all", "--prefix", "none"]);
     let listed = cargo.current_dir(ROOT).args(["--format", "{p}"]).output().unwrap();
@@ -112,9 +112,9 @@ fn the_rust_version_is_that_of_no_dependency_above_it() {
     assert!(tried.iter().any(|one| one["rust"] == ours), "{tried:?}");
 }
 
-/// What the jobs before it have left becomes packages, in the steps of the workflow.
+/// Runs the packaging steps of the workflow on the artifacts that earlier jobs upload.
 #[test]
-fn packages_have_all_that_belongs_to_them() {
+fn packages_contain_every_file_and_are_reproducible() {
     let work = tempfile::tempdir().unwrap();
     let path = work.path();
     for file in [
@@ -136,7 +136,7 @@ fn packages_have_all_that_belongs_to_them() {
     let release = workflow("release.yml");
     let step = |name: &str, umask: &str| {
         let script = format!("umask {umask}; {}", script(&release, "packages", name));
-        let mut step = other_command("bash".as_ref(), path, &["-e", "-o", "pipefail", "-c", &script]);
+        let mut step = external_command("bash".as_ref(), path, &["-e", "-o", "pipefail", "-c", &script]);
         step.env("VERSION", "v1.2.3");
         let outcome = run(step, "");
         assert_eq!((outcome.exit, outcome.stderr.as_str()), (0, ""), "{outcome:?}");
@@ -146,24 +146,25 @@ fn packages_have_all_that_belongs_to_them() {
     step("Packages", "022");
     let sums = read("packages/SHA256SUMS");
     step("Packages", "077");
-    assert_eq!(read("packages/SHA256SUMS"), sums, "the same again");
+    assert_eq!(read("packages/SHA256SUMS"), sums, "the packages are not reproducible");
     let names: Vec<_> = sums.lines().map(|line| line.split("  ").nth(1).unwrap()).collect();
     let package = |platform: &str| format!("manifest-tool-1.2.3-{platform}.tar.gz");
     let expected = ["linux-amd64", "linux-armv7", "windows-amd64"].map(package);
     assert_eq!(names[..3], expected);
     assert_eq!(names[3..], ["manifest-tool.cdx.json", "manifest-tool_1.2.3-1_amd64.deb"]);
-    let checked = run(other_command("sha256sum".as_ref(), &path.join("packages"), &["-c", "SHA256SUMS"]), "");
-    assert_eq!(checked.exit, 0, "{checked:?}");
-    let listed = run(other_command("tar".as_ref(), &path.join("packages"), &["-tzf", &expected[2]]), "");
+    run(external_command("sha256sum".as_ref(), &path.join("packages"), &["-c", "SHA256SUMS"]), "").success();
+    let listed = run(external_command("tar".as_ref(), &path.join("packages"), &["-tzf", &expected[2]]), "");
     for file in ["manifest-tool.exe", "LICENSE", "README.md", "man/manifest-tool.1", "completions/_manifest-tool"] {
         let file = format!("manifest-tool-1.2.3-windows-amd64/{file}\n");
         assert!(listed.stdout.contains(&file), "{listed:?}");
     }
-    let failed = run(other_command(&Path::new(ROOT).join("release/pack.sh"), path, &["1.2.3", "none", "packages"]), "");
-    assert_ne!(failed.exit, 0, "there is nothing to pack");
+    let failed =
+        run(external_command(&Path::new(ROOT).join("release/pack.sh"), path, &["1.2.3", "none", "packages"]), "");
+    assert_ne!(failed.exit, 0, "packing without artifacts succeeded");
 }
 
-/// Lays out what the job `linux` uploads and the job `image` downloads, without the image; the program has no execute bit.
+/// Writes the artifact that the job `linux` uploads and the job `image` downloads, without the image. Like a downloaded
+/// artifact, the program has no execute bit.
 fn write_artifact(path: &Path, name: &str) {
     let artifact = path.join("artifacts").join(name);
     let built = artifact.join("built").join(name);
@@ -173,9 +174,9 @@ fn write_artifact(path: &Path, name: &str) {
     std::fs::write(built.join("manifest-tool"), program).unwrap();
 }
 
-/// The last stage of the Dockerfile for every platform, and the workflow's own step that puts them together.
+/// Builds the last stage of the Dockerfile for every platform, and runs the workflow step that assembles the index.
 #[test]
-fn the_image_is_assembled_by_the_tool_itself() {
+fn the_release_image_is_assembled_with_manifest_tool() {
     let work = tempfile::tempdir().unwrap();
     let path = work.path();
     let built = path.join("built/built");
@@ -189,7 +190,7 @@ fn the_image_is_assembled_by_the_tool_itself() {
     assert_eq!(release["jobs"]["image"]["env"]["PLATFORMS"], platforms.join(","));
     for platform in &platforms {
         let naming = script(&release, "linux", "Name").replace("$GITHUB_ENV", "env");
-        let mut named = other_command("bash".as_ref(), path, &["-e", "-c", &naming]);
+        let mut named = external_command("bash".as_ref(), path, &["-e", "-c", &naming]);
         named.env("PLATFORM", platform);
         assert_eq!(run(named, "").exit, 0);
         let env = std::fs::read_to_string(path.join("env")).unwrap();
@@ -211,57 +212,51 @@ fn the_image_is_assembled_by_the_tool_itself() {
             ][..],
             &["push", "it", &image],
         ] {
-            let mut buildah = other_command("buildah".as_ref(), path, &["--storage-driver", "vfs"]);
+            let mut buildah = external_command("buildah".as_ref(), path, &["--storage-driver", "vfs"]);
             buildah.args(["--root", "storage", "--runroot", "run"]).args(args);
             let outcome = run(buildah, "");
             assert_eq!(outcome.exit, 0, "{platform}: {outcome:?}");
         }
     }
 
-    let mut collect = other_command("bash".as_ref(), path, &["-e", "-c", &script(&release, "image", "Collect")]);
+    let mut collect = external_command("bash".as_ref(), path, &["-e", "-c", &script(&release, "image", "Collect")]);
     collect.env("GITHUB_PATH", "path");
-    let collected = run(collect, "");
-    assert_eq!(collected.exit, 0, "{collected:?}");
+    run(collect, "").success();
     let binaries = std::fs::read_to_string(path.join("path")).unwrap();
 
     let registry = Registry::start();
     let publish = |version: &str| {
         let script = script(&release, "image", "Image");
-        let mut step = other_command("bash".as_ref(), path, &["-e", "-o", "pipefail", "-c", &script]);
+        let mut step = external_command("bash".as_ref(), path, &["-e", "-o", "pipefail", "-c", &script]);
         step.env("PATH", format!("{}:{}", binaries.trim(), std::env::var("PATH").unwrap()));
         step.envs([("REPOSITORY", format!("{}/Owner/Tool", registry.host)), ("PLATFORMS", platforms.join(","))]);
         step.envs([("VERSION", version), ("GITHUB_OUTPUT", "output")]);
-        let outcome = run(step, "");
-        assert_eq!(outcome.exit, 0, "{outcome:?}");
+        run(step, "").success();
     };
     publish("v1.2.3-rc.1");
-    assert!(registry.manifest("owner/tool", "latest").is_none(), "it is not released yet");
+    assert!(registry.manifest("owner/tool", "latest").is_none(), "a release candidate moved latest");
     publish("v1.2.3");
-    let held = registry.manifest("owner/tool", "1.2.3").unwrap();
-    assert_eq!(registry.manifest("owner/tool", "latest").unwrap().digest, held.digest);
+    let released = registry.manifest("owner/tool", "1.2.3").unwrap();
+    assert_eq!(registry.manifest("owner/tool", "latest").unwrap().digest, released.digest);
     let output = std::fs::read_to_string(path.join("output")).unwrap();
-    let (name, digest) = (format!("{}/owner/tool", registry.host), &held.digest);
+    let (name, digest) = (format!("{}/owner/tool", registry.host), &released.digest);
     let expected = format!("name={name}\ndigest={digest}\nimage={name}:1.2.3@{digest}\n");
     assert!(output.ends_with(&expected), "{output}");
 
     let reference = format!("{}/owner/tool:1.2.3", registry.host);
-    let shown = manifest_tool(path, &["query", &reference, "--output", "json"]);
-    let shown: Value = serde_json::from_str(&shown.stdout).unwrap();
-    assert_eq!(shown["images"][0]["platforms"].as_array().unwrap().len(), platforms.len(), "{shown}");
-    let config = manifest_tool(path, &["inspect", "--config", "--platform", "linux/s390x", &reference]);
-    let config: Value = serde_json::from_str(&config.stdout).unwrap();
+    let images = manifest_tool(path, &["query", &reference, "--output", "json"]).json();
+    assert_eq!(images["images"][0]["platforms"].as_array().unwrap().len(), platforms.len(), "{images}");
+    let config = manifest_tool(path, &["inspect", "--config", "--platform", "linux/s390x", &reference]).json();
     assert_eq!(config["config"]["User"], "65532:65532");
     assert_eq!(config["config"]["Entrypoint"], serde_json::json!(["/manifest-tool"]));
-    // Nothing is in it but these.
+    // The image contains only these files.
     let copied = "oci:image:it";
-    let out = manifest_tool(path, &["copy", "--platform", "linux/s390x", &reference, copied]);
-    assert_eq!(out.exit, 0, "{out:?}");
-    let manifest = manifest_tool(path, &["inspect", "--manifest", copied]);
-    let manifest: Value = serde_json::from_str(&manifest.stdout).unwrap();
+    manifest_tool(path, &["copy", "--platform", "linux/s390x", &reference, copied]).success();
+    let manifest = manifest_tool(path, &["inspect", "--manifest", copied]).json();
     let mut files = Vec::new();
     for layer in manifest["layers"].as_array().unwrap() {
         let blob = format!("image/blobs/{}", text(&layer["digest"]).replace(':', "/"));
-        let listed = run(other_command("tar".as_ref(), path, &["-tzf", &blob]), "");
+        let listed = run(external_command("tar".as_ref(), path, &["-tzf", &blob]), "");
         files.extend(listed.stdout.lines().filter(|line| !line.ends_with('/')).map(str::to_owned));
     }
     files.sort();

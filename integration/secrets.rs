@@ -1,24 +1,25 @@
-//! Usage errors show no password, wherever one stands on the command line.
+//! Usage errors show no password, regardless of its position on the command line.
 
 use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt as _;
 
-use crate::support::{Outcome, command, manifest_tool, run};
+use crate::support::{Outcome, Workspace, command, run};
 
 const SECRET: &str = "hunter2!x";
 
-fn told(args: &[&str], environment: &[(&str, &str)]) -> Outcome {
+/// Runs the program, and asserts that its output does not contain the secret.
+fn run_without_leaks(args: &[&str], environment: &[(&str, &str)]) -> Outcome {
     let folder = tempfile::tempdir().unwrap();
     let mut command = command(folder.path(), args);
     command.envs(environment.iter().copied());
     let outcome = run(command, "");
-    let said = format!("{}{}", outcome.stdout, outcome.stderr).to_lowercase();
-    assert!(!said.contains(SECRET), "{args:?} {environment:?}: {outcome:?}");
+    let output = format!("{}{}", outcome.stdout, outcome.stderr).to_lowercase();
+    assert!(!output.contains(SECRET), "{args:?} {environment:?}: {outcome:?}");
     outcome
 }
 
 #[test]
-fn usage_errors_show_no_password() {
+fn usage_errors_show_no_password_at_any_position() {
     let image = "r.invalid/app:v1";
     for args in [
         &["--username", "u", "--password", SECRET][..],
@@ -52,28 +53,27 @@ fn usage_errors_show_no_password() {
         &[SECRET, "--password", SECRET],
         &["inspect", image, "--password", SECRET],
     ] {
-        let outcome = told(args, &[]);
+        let outcome = run_without_leaks(args, &[]);
         assert_eq!((outcome.exit, outcome.stdout.as_str()), (2, ""), "{args:?}: {outcome:?}");
     }
     for args in
         [&[SECRET][..], &["inspect", image, SECRET], &["login", SECRET], &["inspect", image, "--retries", SECRET]]
     {
-        let outcome = told(args, &[("MANIFEST_TOOL_USERNAME", "u"), ("MANIFEST_TOOL_PASSWORD", SECRET)]);
+        let outcome = run_without_leaks(args, &[("MANIFEST_TOOL_USERNAME", "u"), ("MANIFEST_TOOL_PASSWORD", SECRET)]);
         assert_eq!(outcome.exit, 2, "{args:?}: {outcome:?}");
-        told(args, &[("DOCKER_AUTH_CONFIG", SECRET)]);
+        run_without_leaks(args, &[("DOCKER_AUTH_CONFIG", SECRET)]);
     }
-    let json = told(&["login", SECRET, "--output", "json"], &[("MANIFEST_TOOL_PASSWORD", SECRET)]);
+    let json = run_without_leaks(&["login", SECRET, "--output", "json"], &[("MANIFEST_TOOL_PASSWORD", SECRET)]);
     assert!(json.stdout.contains("****"), "{json:?}");
 }
 
 #[test]
-fn a_usage_error_without_secrets_is_shown_as_it_is() {
-    let folder = tempfile::tempdir().unwrap();
-    let plain = manifest_tool(folder.path(), &["inspct", "r.io/a:1"]);
-    let with = told(&["inspct", "r.io/a:1", "--password", SECRET], &[]);
-    assert_eq!((plain.exit, with.exit, &plain.stderr), (2, 2, &with.stderr));
+fn a_usage_error_without_secrets_is_not_masked() {
+    let plain = Workspace::new().run(&["inspct", "r.io/a:1"]);
+    let with_password = run_without_leaks(&["inspct", "r.io/a:1", "--password", SECRET], &[]);
+    assert_eq!((plain.exit, with_password.exit, &plain.stderr), (2, 2, &with_password.stderr));
     assert!(plain.stderr.starts_with("error: unrecognized subcommand 'inspct'\n"), "{plain:?}");
-    let masked = told(&["--password", SECRET, SECRET], &[]);
+    let masked = run_without_leaks(&["--password", SECRET, SECRET], &[]);
     assert!(masked.stderr.starts_with("error: unrecognized subcommand '****'\n"), "{masked:?}");
 }
 

@@ -1,214 +1,222 @@
-//! What is said of a tag is so: whatever was lost on the way, nothing is called written, or not, that may be otherwise.
+//! Reports about tags are reliable: a tag is reported as written or not written only if that is certain.
 
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
-use crate::support::faults::{Fault, Faulty};
+use crate::support::faults::{Fault, FaultProxy};
 use crate::support::images::push_image;
+use crate::support::push_fixture::{PushFixture, TAGS};
 use crate::support::registry::sha256;
-use crate::support::scene::{Scene, TAGS};
-use crate::support::scripted::{Asked, forward};
-use crate::support::{Outcome, Registry, Scripted, manifest_tool, push_from_args};
+use crate::support::scripted_server::{ReceivedRequest, forward_request};
+use crate::support::{Outcome, Registry, Sandbox, ScriptedServer, push_from_args};
 
 const NOT_FOUND: &str = r#"{"errors":[{"code":"MANIFEST_UNKNOWN"}]}"#;
 
-fn push(front: &Faulty, repository: &str, more: &[&str]) -> Outcome {
+fn push(proxy: &FaultProxy, repository: &str, more: &[&str]) -> Outcome {
     let (target, tags) = (format!("{repository}:{}", TAGS[0]), TAGS[1..].join(","));
-    let bounds = ["--tags", &tags, "--retries", "2", "--timeout", "2s", "--max-wait", "50ms"];
-    // What a test asks for counts.
-    let bounds = bounds.chunks(2).filter(|bound| !more.contains(&bound[0])).flatten().copied();
-    let args: Vec<&str> = bounds.chain(more.iter().copied()).collect();
-    push_from_args(&front.host, "linux/amd64,linux/arm64", "parts:ARCH", &target, &args)
+    let defaults = ["--tags", &tags, "--retries", "2", "--timeout", "2s", "--max-wait", "50ms"];
+    // Flags in `more` replace the defaults.
+    let defaults = defaults.chunks(2).filter(|flag| !more.contains(&flag[0])).flatten().copied();
+    let args: Vec<&str> = defaults.chain(more.iter().copied()).collect();
+    push_from_args(&proxy.host, "linux/amd64,linux/arm64", "parts:ARCH", &target, &args)
 }
 
 fn refusal(status: u16, code: &str) -> Fault {
     let body = format!(r#"{{"errors":[{{"code":"{code}"}}]}}"#);
-    Fault::Instead(status, vec![("Content-Type", "application/json".into())], body.leak())
+    Fault::CannedResponse(status, vec![("Content-Type", "application/json".into())], body.leak())
 }
 
-fn puts_manifest(asked: &Asked) -> bool {
-    asked.line.starts_with("PUT ") && asked.line.contains("/manifests/")
+fn puts_manifest(request: &ReceivedRequest) -> bool {
+    request.line.starts_with("PUT ") && request.line.contains("/manifests/")
 }
 
-fn puts_child(asked: &Asked) -> bool {
-    puts_manifest(asked) && asked.line.contains("/manifests/sha256:")
+fn puts_child(request: &ReceivedRequest) -> bool {
+    puts_manifest(request) && request.line.contains("/manifests/sha256:")
 }
 
-fn puts_blob(asked: &Asked) -> bool {
-    asked.line.starts_with("PUT ") && asked.line.contains("/blobs/uploads/")
+fn puts_blob(request: &ReceivedRequest) -> bool {
+    request.line.starts_with("PUT ") && request.line.contains("/blobs/uploads/")
 }
 
-/// What is answered once a manifest was written.
-fn taken(asked: &Asked) -> Fault {
-    Fault::Instead(201, vec![("Docker-Content-Digest", sha256(&asked.body))], "")
+/// Responds to a PUT of a manifest with success, without storing it.
+fn accepted(request: &ReceivedRequest) -> Fault {
+    Fault::CannedResponse(201, vec![("Docker-Content-Digest", sha256(&request.body))], "")
 }
 
-/// A failure after which nothing is written, and nothing is doubted.
-fn nothing_was_written(scene: &Scene, repository: &str, outcome: &Outcome) {
+/// Asserts a failure that wrote no tag and leaves no tag in an unknown state.
+#[track_caller]
+fn assert_no_tag_was_written(fixture: &PushFixture, repository: &str, outcome: &Outcome) {
     assert_eq!(outcome.exit, 1, "{outcome:?}");
     assert!(outcome.stderr.contains("no tag was written") && !outcome.stderr.contains("not known"), "{outcome:?}");
-    scene.check(repository, outcome).unwrap();
-    assert_eq!(scene.moved(repository).unwrap(), [false; 3]);
+    fixture.check(repository, outcome).unwrap();
+    assert_eq!(fixture.moved_tags(repository).unwrap(), [false; 3]);
 }
 
-/// The registry did what was asked of it, and nothing comes that would say so.
+/// The registry writes the tag, but the response is lost, and reading the tag back fails as well.
 #[test]
-fn a_tag_whose_write_and_looks_are_lost_is_not_known() {
-    let refused = || Fault::Instead(403, vec![], r#"{"errors":[{"code":"DENIED"}]}"#);
-    for (case, fault, looks) in [
-        ("for ever", None, Fault::ResetBefore),
-        ("for ever, looks fail", None, Fault::Instead(500, vec![], "")),
-        ("then 401", Some(refusal(401, "UNAUTHORIZED")), Fault::Instead(500, vec![], "")),
-        ("then 403", Some(refused()), Fault::Instead(500, vec![], "")),
-        ("then 404", Some(refusal(404, "NAME_UNKNOWN")), Fault::ResetBefore),
+fn a_tag_is_unknown_if_the_write_response_is_lost_and_it_cannot_be_read_back() {
+    let denied = || Fault::CannedResponse(403, vec![], r#"{"errors":[{"code":"DENIED"}]}"#);
+    for (case, later_writes, reads) in [
+        ("every write is lost", None, Fault::ResetOnRequest),
+        ("every write is lost, reads fail", None, Fault::CannedResponse(500, vec![], "")),
+        ("lost, then 401", Some(refusal(401, "UNAUTHORIZED")), Fault::CannedResponse(500, vec![], "")),
+        ("lost, then 403", Some(denied()), Fault::CannedResponse(500, vec![], "")),
+        ("lost, then 404", Some(refusal(404, "NAME_UNKNOWN")), Fault::ResetOnRequest),
     ] {
-        let scene = Scene::new();
-        let repository = scene.new_target();
+        let fixture = PushFixture::new();
+        let repository = fixture.new_target();
         let writes = AtomicUsize::new(0);
-        let front = scene.front(move |asked| {
-            if asked.puts(TAGS[0]) {
+        let proxy = fixture.proxy(move |request| {
+            if request.writes_manifest(TAGS[0]) {
                 let first = writes.fetch_add(1, Ordering::SeqCst) == 0;
-                return Some(fault.clone().filter(|_| !first).unwrap_or(Fault::LostAnswer));
+                return Some(later_writes.clone().filter(|_| !first).unwrap_or(Fault::LostResponse));
             }
-            let is_look = asked.line.ends_with("/manifests/v1") && writes.load(Ordering::SeqCst) > 0;
-            is_look.then(|| looks.clone())
+            let is_read_back = request.line.ends_with("/manifests/v1") && writes.load(Ordering::SeqCst) > 0;
+            is_read_back.then(|| reads.clone())
         });
-        let outcome = push(&front, &repository, &[]);
+        let outcome = push(&proxy, &repository, &[]);
         assert_eq!(outcome.exit, 1, "{case}: {outcome:?}");
-        let at = format!("{}/{repository}", front.host);
-        let said = format!("\n  not written: {at}:v1.2, {at}:latest; not known: {at}:v1\n");
-        assert!(outcome.stderr.contains(&said), "{case}: {outcome:?}");
+        let target = format!("{}/{repository}", proxy.host);
+        let states = format!("\n  not written: {target}:v1.2, {target}:latest; not known: {target}:v1\n");
+        assert!(outcome.stderr.contains(&states), "{case}: {outcome:?}");
         assert!(outcome.stderr.contains("whether it was written is not known"), "{case}: {outcome:?}");
-        scene.check_but(&repository, &outcome, Some(TAGS[0])).unwrap();
-        assert_eq!(scene.moved(&repository).unwrap(), [true, false, false], "{case}: it was written");
-        assert_eq!(front.count(|asked| asked.puts(TAGS[1]) || asked.puts(TAGS[2])), 0, "{case}");
+        fixture.check_except(&repository, &outcome, Some(TAGS[0])).unwrap();
+        assert_eq!(
+            fixture.moved_tags(&repository).unwrap(),
+            [true, false, false],
+            "{case}: the registry did not write v1"
+        );
+        assert_eq!(
+            proxy.count(|request| request.writes_manifest(TAGS[1]) || request.writes_manifest(TAGS[2])),
+            0,
+            "{case}"
+        );
     }
 }
 
-/// A try whose answer was lost may still be carried out, after a look that finds the old one.
+/// The registry may still process the lost request after the tag was read back.
 #[test]
-fn a_look_that_finds_the_old_tag_does_not_settle_a_lost_answer() {
-    let scene = Scene::new();
-    let repository = scene.new_target();
+fn a_tag_is_unknown_after_a_lost_write_even_if_it_reads_back_unchanged() {
+    let fixture = PushFixture::new();
+    let repository = fixture.new_target();
     let writes = AtomicUsize::new(0);
-    let front = scene.front(move |asked| {
-        let first = asked.puts(TAGS[0]).then(|| writes.fetch_add(1, Ordering::SeqCst) == 0)?;
-        Some(if first { Fault::ResetBefore } else { refusal(403, "DENIED") })
+    let proxy = fixture.proxy(move |request| {
+        let first = request.writes_manifest(TAGS[0]).then(|| writes.fetch_add(1, Ordering::SeqCst) == 0)?;
+        Some(if first { Fault::ResetOnRequest } else { refusal(403, "DENIED") })
     });
-    let outcome = push(&front, &repository, &[]);
-    assert!(outcome.exit == 1 && outcome.stderr.contains("; not known: "), "{outcome:?}");
-    scene.check_but(&repository, &outcome, Some(TAGS[0])).unwrap();
-    assert_eq!(scene.moved(&repository).unwrap(), [false; 3]);
-}
-
-/// And one that finds the new one does.
-#[test]
-fn a_look_that_finds_the_new_tag_settles_a_lost_answer() {
-    let scene = Scene::new();
-    let repository = scene.new_target();
-    let writes = AtomicUsize::new(0);
-    let front = scene.front(move |asked| {
-        let first = asked.puts(TAGS[0]).then(|| writes.fetch_add(1, Ordering::SeqCst) == 0)?;
-        Some(if first { Fault::LostAnswer } else { refusal(403, "DENIED") })
-    });
-    let outcome = push(&front, &repository, &[]);
-    assert_eq!(outcome.exit, 0, "{outcome:?}");
-    scene.check(&repository, &outcome).unwrap();
+    let outcome = push(&proxy, &repository, &[]).fails(1, "; not known: ");
+    fixture.check_except(&repository, &outcome, Some(TAGS[0])).unwrap();
+    assert_eq!(fixture.moved_tags(&repository).unwrap(), [false; 3]);
 }
 
 #[test]
-fn a_tag_that_was_refused_at_once_is_known() {
-    let scene = Scene::new();
-    let repository = scene.new_target();
-    let front = scene.front(|asked| asked.puts(TAGS[0]).then(|| refusal(403, "DENIED")));
-    let outcome = push(&front, &repository, &[]);
+fn a_tag_is_written_if_it_reads_back_as_the_new_index_after_a_lost_write() {
+    let fixture = PushFixture::new();
+    let repository = fixture.new_target();
+    let writes = AtomicUsize::new(0);
+    let proxy = fixture.proxy(move |request| {
+        let first = request.writes_manifest(TAGS[0]).then(|| writes.fetch_add(1, Ordering::SeqCst) == 0)?;
+        Some(if first { Fault::LostResponse } else { refusal(403, "DENIED") })
+    });
+    let outcome = push(&proxy, &repository, &[]).success();
+    fixture.check(&repository, &outcome).unwrap();
+}
+
+#[test]
+fn a_tag_is_not_written_if_the_first_write_is_refused() {
+    let fixture = PushFixture::new();
+    let repository = fixture.new_target();
+    let proxy = fixture.proxy(|request| request.writes_manifest(TAGS[0]).then(|| refusal(403, "DENIED")));
+    let outcome = push(&proxy, &repository, &[]);
     assert!(outcome.stderr.contains("HTTP 403; registry says: DENIED"), "{outcome:?}");
-    nothing_was_written(&scene, &repository, &outcome);
-    assert_eq!(front.count(|asked| asked.puts(TAGS[0])), 1);
+    assert_no_tag_was_written(&fixture, &repository, &outcome);
+    assert_eq!(proxy.count(|request| request.writes_manifest(TAGS[0])), 1);
 }
 
-/// The order is this program's doing: this registry would take an index without its children.
+/// The registry of this test would accept an index without its children, so the order is up to the program.
 #[test]
 fn no_tag_is_written_before_every_child() {
-    let scene = Scene::new();
-    for (what, most) in [("a child", 2), ("a blob", 1)] {
-        let repository = scene.new_target();
-        let front = scene.front(move |asked| match what {
-            "a child" if puts_child(asked) => Some(refusal(403, "DENIED")),
-            "a blob" if puts_blob(asked) => Some(refusal(403, "DENIED")),
-            _ => puts_manifest(asked).then(|| taken(asked)),
+    let fixture = PushFixture::new();
+    for (refused, max_children) in [("child", 2), ("blob", 1)] {
+        let repository = fixture.new_target();
+        let proxy = fixture.proxy(move |request| match refused {
+            "child" if puts_child(request) => Some(refusal(403, "DENIED")),
+            "blob" if puts_blob(request) => Some(refusal(403, "DENIED")),
+            _ => puts_manifest(request).then(|| accepted(request)),
         });
-        let outcome = push(&front, &repository, &[]);
-        nothing_was_written(&scene, &repository, &outcome);
-        assert_eq!(front.count(|asked| TAGS.iter().any(|tag| asked.puts(tag))), 0, "{what}: no tag is asked for");
-        assert!(front.count(puts_child) <= most, "{what}");
+        let outcome = push(&proxy, &repository, &[]);
+        assert_no_tag_was_written(&fixture, &repository, &outcome);
+        assert_eq!(
+            proxy.count(|request| TAGS.iter().any(|tag| request.writes_manifest(tag))),
+            0,
+            "{refused}: a tag was requested"
+        );
+        assert!(proxy.count(puts_child) <= max_children, "{refused}");
     }
 }
 
-/// Nothing was sent under the tag yet: there is nothing to doubt.
+/// A write of the tag was not sent, so its state is certain.
 #[test]
-fn a_child_that_does_not_read_back_says_nothing_of_the_tag() {
-    let scene = Scene::new();
+fn a_tag_is_not_written_if_a_child_cannot_be_read_back() {
+    let fixture = PushFixture::new();
     for (status, body) in [(404, NOT_FOUND), (500, "")] {
-        let repository = scene.new_target();
-        let (written, of) = (AtomicBool::new(false), format!("/v2/{repository}/manifests/sha256:"));
-        let front = scene.front(move |asked| {
-            let is_put = puts_child(asked);
+        let repository = fixture.new_target();
+        let (written, children) = (AtomicBool::new(false), format!("/v2/{repository}/manifests/sha256:"));
+        let proxy = fixture.proxy(move |request| {
+            let is_put = puts_child(request);
             written.fetch_or(is_put, Ordering::SeqCst);
-            let is_look = !is_put && asked.line.contains(&of) && written.load(Ordering::SeqCst);
+            let is_read_back = !is_put && request.line.contains(&children) && written.load(Ordering::SeqCst);
             let (status, body) = if is_put { (201, "") } else { (status, body) };
             let headers = vec![("Content-Type", "application/json".into())];
-            (is_put || is_look).then_some(Fault::Instead(status, headers, body))
+            (is_put || is_read_back).then_some(Fault::CannedResponse(status, headers, body))
         });
-        let outcome = push(&front, &repository, &["--retries", "1"]);
-        nothing_was_written(&scene, &repository, &outcome);
-        assert_eq!(front.count(|asked| asked.puts(TAGS[0])), 0, "{status}");
+        let outcome = push(&proxy, &repository, &["--retries", "1"]);
+        assert_no_tag_was_written(&fixture, &repository, &outcome);
+        assert_eq!(proxy.count(|request| request.writes_manifest(TAGS[0])), 0, "{status}");
     }
 }
 
-/// As a proxy does that wants its users to sign in on a page.
+/// Some proxies redirect unauthenticated users to a login page.
 #[test]
-fn an_upload_that_is_sent_to_a_page_is_not_done() {
-    let scene = Scene::new();
-    for (what, status) in [("PUT", 301), ("PUT", 302), ("POST", 302), ("PUT", 304)] {
-        let repository = scene.new_target();
-        let front = scene.front(move |asked| {
-            let opens = asked.line.starts_with("POST ") && asked.line.contains("/blobs/uploads/");
-            let wanted = match what {
-                "PUT" => puts_blob(asked),
-                _ => opens && !asked.line.contains("?mount="),
+fn an_upload_that_is_redirected_to_a_page_fails() {
+    let fixture = PushFixture::new();
+    for (method, status) in [("PUT", 301), ("PUT", 302), ("POST", 302), ("PUT", 304)] {
+        let repository = fixture.new_target();
+        let proxy = fixture.proxy(move |request| {
+            let opens = request.line.starts_with("POST ") && request.line.contains("/blobs/uploads/");
+            let is_redirected = match method {
+                "PUT" => puts_blob(request),
+                _ => opens && !request.line.contains("?mount="),
             };
-            if wanted {
-                return Some(Fault::Instead(status, vec![("Location", "/page/to/sign/in".into())], ""));
+            if is_redirected {
+                return Some(Fault::CannedResponse(status, vec![("Location", "/page/to/sign/in".into())], ""));
             }
-            // What came of it must not be left to the registry to find out.
-            puts_manifest(asked).then(|| taken(asked))
+            // Accept manifests, so that the registry does not reveal the missing blob.
+            puts_manifest(request).then(|| accepted(request))
         });
-        let outcome = push(&front, &repository, &[]);
-        nothing_was_written(&scene, &repository, &outcome);
-        assert_eq!(front.count(puts_manifest), 0, "{what} {status}: nothing refers to the blob");
-        assert_eq!(front.count(|asked| asked.line.contains("/page")), 0, "{what} {status}");
+        let outcome = push(&proxy, &repository, &[]);
+        assert_no_tag_was_written(&fixture, &repository, &outcome);
+        assert_eq!(proxy.count(puts_manifest), 0, "{method} {status}: a manifest was pushed without its blob");
+        assert_eq!(proxy.count(|request| request.line.contains("/page")), 0, "{method} {status}");
     }
 }
 
-/// A mount is one way to get a blob in place: sending it is the other.
 #[test]
-fn a_mount_that_is_sent_to_a_page_is_followed_by_an_upload() {
-    let scene = Scene::new();
-    let repository = scene.new_target();
-    let front = scene.front(|asked| {
-        let page = || Fault::Instead(302, vec![("Location", "/page/to/sign/in".into())], "");
-        asked.line.contains("?mount=").then(page)
+fn a_mount_that_is_redirected_to_a_page_falls_back_to_an_upload() {
+    let fixture = PushFixture::new();
+    let repository = fixture.new_target();
+    let proxy = fixture.proxy(|request| {
+        let page = || Fault::CannedResponse(302, vec![("Location", "/page/to/sign/in".into())], "");
+        request.line.contains("?mount=").then(page)
     });
-    let outcome = push(&front, &repository, &[]);
-    assert_eq!(outcome.exit, 0, "{outcome:?}");
-    scene.check(&repository, &outcome).unwrap();
-    assert_eq!(front.count(|asked| asked.line.contains("/page")), 0);
+    let outcome = push(&proxy, &repository, &[]).success();
+    fixture.check(&repository, &outcome).unwrap();
+    assert_eq!(proxy.count(|request| request.line.contains("/page")), 0);
 }
 
-/// The session was forgotten, or its content got mixed up: there is another.
+/// The registry lost the session, or received corrupted content.
 #[test]
-fn an_upload_that_went_wrong_begins_anew() {
-    let scene = Scene::new();
+fn a_failed_upload_is_retried_in_a_new_session() {
+    let fixture = PushFixture::new();
     for (status, code) in [
         (404, "BLOB_UPLOAD_UNKNOWN"),
         (400, "BLOB_UPLOAD_INVALID"),
@@ -216,102 +224,106 @@ fn an_upload_that_went_wrong_begins_anew() {
         (400, "SIZE_INVALID"),
         (416, ""),
     ] {
-        let repository = scene.new_target();
+        let repository = fixture.new_target();
         let failed = AtomicBool::new(false);
-        let front = scene.front(move |asked| {
-            let fails = puts_blob(asked) && !failed.swap(true, Ordering::SeqCst);
+        let proxy = fixture.proxy(move |request| {
+            let fails = puts_blob(request) && !failed.swap(true, Ordering::SeqCst);
             fails.then(|| refusal(status, code))
         });
-        let outcome = push(&front, &repository, &[]);
+        let outcome = push(&proxy, &repository, &[]);
         assert_eq!(outcome.exit, 0, "{status} {code}: {outcome:?}");
-        scene.check(&repository, &outcome).unwrap();
-        let sessions: Vec<String> =
-            front.asked().into_iter().filter(puts_blob).map(|put| put.line.split('?').next().unwrap().into()).collect();
-        assert_eq!(sessions.len(), 3, "{status} {code}: two layers, one of them twice");
-        assert_eq!(sessions.iter().collect::<std::collections::HashSet<_>>().len(), 3, "each in its own session");
+        fixture.check(&repository, &outcome).unwrap();
+        let sessions: Vec<String> = proxy
+            .requests()
+            .into_iter()
+            .filter(puts_blob)
+            .map(|put| put.line.split('?').next().unwrap().into())
+            .collect();
+        assert_eq!(sessions.len(), 3, "{status} {code}: two layers, one of them sent twice");
+        assert_eq!(
+            sessions.iter().collect::<std::collections::HashSet<_>>().len(),
+            3,
+            "{status} {code}: a session was reused"
+        );
     }
 }
 
-/// These say that it is not, or not all, what the registry has.
+/// 203 means that a proxy changed the content, and 206 that it is incomplete.
 #[test]
-fn other_successes_are_no_content() {
+fn a_source_is_rejected_if_its_status_is_203_or_206() {
     let registry = Registry::start();
     push_image(&registry, "app", "amd64", "amd64");
-    for (part, status) in [("/manifests/amd64", 203), ("/manifests/amd64", 206), ("/blobs/", 203), ("/blobs/", 206)] {
-        let behind = registry.host.clone();
-        let front = Scripted::before(&registry, move |asked| {
-            let wanted = asked.line.starts_with("GET ") && asked.line.contains(part);
-            wanted.then(|| forward(asked, &behind, "x")).map(|(_, headers, body)| (status, headers, body))
+    for (endpoint, status) in [("/manifests/amd64", 203), ("/manifests/amd64", 206), ("/blobs/", 203), ("/blobs/", 206)]
+    {
+        let upstream = registry.host.clone();
+        let proxy = ScriptedServer::in_front_of(&registry, move |request| {
+            let matches = request.line.starts_with("GET ") && request.line.contains(endpoint);
+            matches.then(|| forward_request(request, &upstream, "x")).map(|(_, headers, body)| (status, headers, body))
         });
-        let outcome = push_from_args(&front.host, "linux/amd64", "app:ARCH", "app:v1", &["--retries", "1"]);
-        assert_eq!(outcome.exit, 1, "{part} {status}: {outcome:?}");
-        let said = format!("answered with HTTP {status}, which is no content");
-        assert!(outcome.stderr.contains(&said), "{part} {status}: {outcome:?}");
-        assert!(front.asked().iter().all(|asked| !asked.line.starts_with("PUT ")), "{part} {status}");
+        let outcome = push_from_args(&proxy.host, "linux/amd64", "app:ARCH", "app:v1", &["--retries", "1"]);
+        assert_eq!(outcome.exit, 1, "{endpoint} {status}: {outcome:?}");
+        let error = format!("answered with HTTP {status}, which is no content");
+        assert!(outcome.stderr.contains(&error), "{endpoint} {status}: {outcome:?}");
+        assert!(proxy.requests().iter().all(|request| !request.line.starts_with("PUT ")), "{endpoint} {status}");
     }
     assert!(registry.manifest("app", "v1").is_none());
 }
 
-/// The answer to a HEAD has no body that could speak of rights, so its 404 is checked with a GET.
+/// The response to a HEAD has no body with an error code, so a 404 may also mean missing permissions.
 #[test]
-fn if_match_none_checks_a_404_to_a_head_with_a_get() {
-    let scene = Scene::new();
+fn if_match_none_confirms_a_404_to_head_with_a_get() {
+    let fixture = PushFixture::new();
     let denied = r#"{"errors":[{"code":"DENIED"}]}"#;
     for (method, body, code) in [("HEAD ", "", 3), ("", denied, 1)] {
-        let repository = scene.new_target();
-        let front = scene.front(move |asked| {
-            let is_look = !asked.line.starts_with("PUT ") && asked.line.starts_with(method);
-            (is_look && asked.line.ends_with("/manifests/v1")).then_some(Fault::Instead(404, vec![], body))
+        let repository = fixture.new_target();
+        let proxy = fixture.proxy(move |request| {
+            let is_read = !request.line.starts_with("PUT ") && request.line.starts_with(method);
+            (is_read && request.line.ends_with("/manifests/v1")).then_some(Fault::CannedResponse(404, vec![], body))
         });
-        let outcome = push(&front, &repository, &["--if-match", "none"]);
+        let outcome = push(&proxy, &repository, &["--if-match", "none"]);
         assert_eq!(outcome.exit, code, "{outcome:?}");
-        scene.check(&repository, &outcome).unwrap();
-        assert_eq!(scene.moved(&repository).unwrap(), [false; 3], "it is not overwritten");
-        assert_eq!(front.count(|asked| asked.puts(TAGS[0])), 0);
+        fixture.check(&repository, &outcome).unwrap();
+        assert_eq!(fixture.moved_tags(&repository).unwrap(), [false; 3], "an existing tag was overwritten");
+        assert_eq!(proxy.count(|request| request.writes_manifest(TAGS[0])), 0);
     }
 }
 
-/// The condition is met by what is there already; that it is written all the same is what was asked for.
+/// The tag already points at the new index, which also satisfies the condition.
 #[test]
-fn force_writes_what_meets_the_condition() {
-    let scene = Scene::new();
-    let repository = scene.new_target();
-    let old = scene.registry.manifest(&repository, TAGS[0]).unwrap().digest;
-    assert_eq!(push(&scene.front(|_| None), &repository, &[]).exit, 0);
-    let new = scene.registry.manifest(&repository, TAGS[0]).unwrap().digest;
+fn force_writes_a_tag_that_already_satisfies_if_match() {
+    let fixture = PushFixture::new();
+    let repository = fixture.new_target();
+    let old = fixture.registry.manifest(&repository, TAGS[0]).unwrap().digest;
+    push(&fixture.proxy(|_| None), &repository, &[]).success();
+    let new = fixture.registry.manifest(&repository, TAGS[0]).unwrap().digest;
     for (digest, force, writes) in [(&new, true, 1), (&old, true, 1), (&new, false, 0)] {
-        let front = scene.front(|_| None);
+        let proxy = fixture.proxy(|_| None);
         let args = [&["--if-match", digest.as_str()][..], if force { &["--force"] } else { &[] }].concat();
-        let outcome = push(&front, &repository, &args);
-        assert_eq!(outcome.exit, 0, "{outcome:?}");
-        assert_eq!(front.count(|asked| asked.puts(TAGS[0])), writes, "{digest} {force}");
+        push(&proxy, &repository, &args).success();
+        assert_eq!(proxy.count(|request| request.writes_manifest(TAGS[0])), writes, "{digest} {force}");
     }
 }
 
-/// 3 says that nothing was moved.
+/// Exit code 3 means that no tag was moved.
 #[test]
-fn the_exit_code_of_many_indexes_that_were_compared() {
-    let registry = Registry::start();
-    push_image(&registry, "app", "amd64", "amd64");
-    push_image(&registry, "app", "arm64", "arm64");
-    let (host, folder) = (registry.host.as_str(), tempfile::tempdir().unwrap());
+fn if_match_of_many_indexes_exits_with_3_only_if_none_was_written() {
+    let sandbox = Sandbox::new();
+    push_image(&sandbox.registry, "app", "amd64", "amd64");
+    push_image(&sandbox.registry, "app", "arm64", "arm64");
     let push = |targets: [&str; 2], source: &str| {
-        let specs =
-            targets.map(|tag| format!("image: {host}/app:{tag}\nmanifests: [{{image: \"{host}/app:{source}\"}}]\n"));
-        std::fs::write(folder.path().join("two.yaml"), specs.join("---\n")).unwrap();
-        manifest_tool(folder.path(), &["--plain-http", "push", "--if-match", "none", "from-spec", "two.yaml"])
+        let spec = |tag| format!("image: HOST/app:{tag}\nmanifests: [{{image: \"HOST/app:{source}\"}}]\n");
+        sandbox.write("two.yaml", &targets.map(spec).join("---\n"));
+        sandbox.run(&["push", "--if-match", "none", "from-spec", "two.yaml"])
     };
-    assert_eq!(push(["a", "b"], "amd64").exit, 0);
-    let before = registry.snapshot();
-    for (targets, source, code, told) in [
+    push(["a", "b"], "amd64").success();
+    let before = sandbox.registry.snapshot();
+    for (targets, source, code, summary) in [
         (["a", "b"], "arm64", 3, "0 done, 0 unchanged, 2 failed"),
         (["a", "c"], "arm64", 1, "1 done, 0 unchanged, 1 failed"),
-        // One that is there already is fine, and is no reason to say that nothing is.
+        // An unchanged index is a success, so the exit code is not 3.
         (["b", "c"], "arm64", 1, "0 done, 1 unchanged, 1 failed"),
     ] {
-        let outcome = push(targets, source);
-        assert_eq!(outcome.exit, code, "{targets:?}: {outcome:?}");
-        assert!(outcome.stderr.contains(told), "{targets:?}: {outcome:?}");
-        assert!(code == 1 || registry.snapshot() == before, "nothing was written");
+        push(targets, source).fails(code, summary);
+        assert!(code == 1 || sandbox.registry.snapshot() == before, "the registry was changed");
     }
 }

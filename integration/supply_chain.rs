@@ -1,43 +1,44 @@
-//! Everything that workflows, the action and the Makefile fetch has a fixed version, Dependabot proposes newer ones, and
-//! the release workflow holds few permissions and attests what it publishes.
+//! Workflows, the action and the Makefile pin everything that they download, Dependabot proposes updates, and the
+//! release workflow has minimal permissions and attests the packages and the image that it publishes.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
+use indoc::formatdoc;
 use serde_json::{Value, json};
 
-use crate::support::{other_command, run};
+use crate::support::{external_command, run};
 
 const ROOT: &str = env!("CARGO_MANIFEST_DIR");
 
-/// Actions that may be named by a tag: this project's own, which README shows by its release.
+/// Actions that may be referenced by tag: this project's own, which the README shows with its release.
 const NAMED_BY_TAG: &[&str] = &["OWNER/manifest-tool"];
 
 /// Folders without workflows, scripts or documentation.
 const SKIPPED: &[&str] = &[".git", "target", "src", "artifacts", "corpus", "seeds", "proptest-regressions", "layouts"];
 
-/// The text files of the repository other than Rust sources, by path.
+/// Returns the text files of the repository other than Rust sources, by path.
 fn files() -> BTreeMap<String, String> {
-    fn visit(folder: &Path, found: &mut BTreeMap<String, String>) {
+    fn visit(folder: &Path, files: &mut BTreeMap<String, String>) {
         for entry in std::fs::read_dir(folder).unwrap() {
             let path = entry.unwrap().path();
             let name = path.file_name().unwrap().to_str().unwrap();
             if path.is_dir() {
                 if !SKIPPED.contains(&name) {
-                    visit(&path, found);
+                    visit(&path, files);
                 }
             } else if !name.ends_with(".rs") && !name.ends_with(".lock") {
                 let relative = path.strip_prefix(ROOT).unwrap().display().to_string();
                 if let Ok(text) = std::fs::read_to_string(&path) {
-                    found.insert(relative, text);
+                    files.insert(relative, text);
                 }
             }
         }
     }
-    let mut found = BTreeMap::new();
-    visit(Path::new(ROOT), &mut found);
-    found
+    let mut files = BTreeMap::new();
+    visit(Path::new(ROOT), &mut files);
+    files
 }
 
 fn yaml(path: &str) -> Value {
@@ -45,13 +46,13 @@ fn yaml(path: &str) -> Value {
     serde_saphyr::from_str(&text).unwrap_or_else(|error| panic!("{path}: {error}"))
 }
 
-/// Whether a file is read by GitHub, or is an example of such a file.
+/// Whether a file is a workflow or action that GitHub reads, or an example of one.
 fn is_workflow(path: &str) -> bool {
     let folder = [".github/", "examples/pipelines/"].iter().any(|folder| path.starts_with(folder));
     path == "action.yml" || folder && (path.ends_with(".yml") || path.ends_with(".yaml"))
 }
 
-/// What stands behind each `uses:` of a text, with the comment of its line.
+/// Returns the value of each `uses:` key in a text, with the comment on its line.
 fn uses(text: &str) -> Vec<&str> {
     let keys = text.lines().filter_map(|line| {
         let line = line.trim_start_matches([' ', '-', '{', '"', '\'']);
@@ -61,7 +62,7 @@ fn uses(text: &str) -> Vec<&str> {
     keys.collect()
 }
 
-/// Action, commit and version of `actions/checkout@COMMIT # v1.2.3`.
+/// Splits `actions/checkout@COMMIT # v1.2.3` into action, commit and version.
 fn pin(uses: &str) -> Option<(&str, &str, &str)> {
     let (action, rest) = uses.split_once('@')?;
     let (commit, version) = rest.split_once(" # ")?;
@@ -71,7 +72,7 @@ fn pin(uses: &str) -> Option<(&str, &str, &str)> {
     (is_commit && is_version).then_some((action, commit, version))
 }
 
-/// How often a key has a string as its value, at any depth.
+/// Counts the string values of a key, at any depth.
 fn count(value: &Value, key: &str) -> usize {
     match value {
         Value::Array(items) => items.iter().map(|item| count(item, key)).sum(),
@@ -84,7 +85,7 @@ fn count(value: &Value, key: &str) -> usize {
 }
 
 #[test]
-fn pins_are_told_from_tags() {
+fn only_a_commit_with_a_version_comment_counts_as_a_pin() {
     let commit = "0123456789abcdef0123456789abcdef01234567";
     for (uses, pinned) in [
         (format!("a/b@{commit} # v1.2.3"), true),
@@ -103,15 +104,15 @@ fn pins_are_told_from_tags() {
 }
 
 #[test]
-fn actions_of_others_are_pinned_by_commit_with_their_version_beside() {
+fn third_party_actions_are_pinned_by_commit_with_a_version_comment() {
     let mut pins: BTreeMap<String, String> = BTreeMap::new();
     for (path, text) in files() {
         let uses = uses(&text);
         if is_workflow(&path) {
-            assert_eq!(uses.len(), count(&yaml(&path), "uses"), "{path}: a line with \"uses\" is not understood");
+            assert_eq!(uses.len(), count(&yaml(&path), "uses"), "{path}: a line with \"uses\" was not parsed");
         }
         for uses in uses {
-            // Prose and JSON have the word too.
+            // The key also occurs in prose and JSON.
             if !is_workflow(&path) && !uses.contains('@') {
                 continue;
             }
@@ -127,7 +128,7 @@ fn actions_of_others_are_pinned_by_commit_with_their_version_beside() {
     assert!(pins.contains_key("actions/checkout"), "{pins:?}");
 }
 
-/// Every `cargo install` in a text that installs from a registry or from Git without a version for each crate.
+/// Returns each `cargo install` in a text that installs a crate from a registry or from Git without a version.
 fn installs_without_version(text: &str) -> Vec<String> {
     let text = text.replace("\\\n", " ");
     let commands = text.lines().flat_map(|line| line.split(['|', ';', '&']));
@@ -136,18 +137,18 @@ fn installs_without_version(text: &str) -> Vec<String> {
 
 fn is_install_without_version(command: &str) -> bool {
     let words: Vec<&str> = command.split_whitespace().collect();
-    // `$(CARGO)`, `"$CARGO"` and `~/.cargo/bin/cargo` are cargo too, and its own flags may stand before the subcommand.
+    // `$(CARGO)`, `"$CARGO"` and `~/.cargo/bin/cargo` also run cargo, and its own flags may precede the subcommand.
     let is_cargo = |word: &&str| {
         let program = word.rsplit('/').next().unwrap_or(word);
         program.trim_matches(|c: char| !c.is_ascii_alphabetic()).eq_ignore_ascii_case("cargo")
     };
     let is_flag = |word: &&&str| word.starts_with(['-', '+']);
-    let install = words.iter().enumerate().find(|(at, word)| {
+    let install = words.iter().enumerate().find(|(position, word)| {
         ["install", "binstall"].contains(*word)
-            && words[..*at].iter().rev().find(|word| !is_flag(word)).is_some_and(is_cargo)
+            && words[..*position].iter().rev().find(|word| !is_flag(word)).is_some_and(is_cargo)
     });
-    let Some((at, _)) = install else { return false };
-    let arguments = &words[at + 1..];
+    let Some((position, _)) = install else { return false };
+    let arguments = &words[position + 1..];
     if arguments.iter().any(|word| word.starts_with("--path")) {
         return false;
     }
@@ -158,8 +159,8 @@ fn is_install_without_version(command: &str) -> bool {
 }
 
 #[test]
-fn installs_without_a_version_are_found() {
-    for (command, found) in [
+fn cargo_installs_without_a_version_are_detected() {
+    for (command, is_detected) in [
         ("cargo install cargo-deny", true),
         ("cargo install --locked cargo-deny", true),
         ("cargo +nightly install cargo-fuzz", true),
@@ -178,7 +179,7 @@ fn installs_without_a_version_are_found() {
         ("rustup toolchain install nightly", false),
         ("apt-get install -y cargo", false),
     ] {
-        assert_eq!(!installs_without_version(command).is_empty(), found, "{command}");
+        assert_eq!(!installs_without_version(command).is_empty(), is_detected, "{command}");
     }
 }
 
@@ -189,18 +190,22 @@ fn every_cargo_install_names_a_version() {
     }
 }
 
-/// The calls of cargo that `make TARGET` makes, where cargo has no subcommand or every subcommand.
+/// Returns the command lines with which `make TARGET` calls cargo, which has either all subcommands or none.
 fn cargo_calls(target: &str, has_subcommands: bool) -> Vec<String> {
     let folder = tempfile::tempdir().unwrap();
     let cargo = folder.path().join("cargo");
     let exit = i32::from(!has_subcommands);
-    let script = format!("#!/bin/sh\necho \"$*\" >>\"$0.log\"\n[ \"$2\" != --version ] || exit {exit}\n");
+    let script = formatdoc! {r#"
+        #!/bin/sh
+        echo "$*" >>"$0.log"
+        [ "$2" != --version ] || exit {exit}
+    "#};
     std::fs::write(&cargo, script).unwrap();
     std::fs::set_permissions(&cargo, PermissionsExt::from_mode(0o755)).unwrap();
-    // The stub builds nothing, so later commands fail; --ignore-errors goes on.
+    // The stub builds nothing, so later commands fail. --ignore-errors continues after them.
     let cargo = format!("CARGO={}", cargo.display());
     let args = ["-s", "--ignore-errors", "-o", "build", "-o", "man", "-o", "completions", target, &cargo];
-    let mut make = other_command("make".as_ref(), Path::new(ROOT), &args);
+    let mut make = external_command("make".as_ref(), Path::new(ROOT), &args);
     make.env("CARGO_TARGET_DIR", folder.path()).env_remove("MAKEFLAGS");
     run(make, "");
     let log = std::fs::read_to_string(folder.path().join("cargo.log")).unwrap();
@@ -224,7 +229,7 @@ fn make_installs_a_missing_cargo_subcommand_by_version() {
 }
 
 #[test]
-fn jobs_have_the_permissions_they_need_and_no_others() {
+fn jobs_have_only_the_permissions_they_need() {
     let read = json!({"contents": "read"});
     let attest = |other: &str, access: &str| json!({other: access, "id-token": "write", "attestations": "write"});
     let expected: BTreeMap<&str, Value> = [
@@ -237,20 +242,20 @@ fn jobs_have_the_permissions_they_need_and_no_others() {
     for name in ["ci.yml", "release.yml"] {
         let workflow = yaml(&format!(".github/workflows/{name}"));
         assert_eq!(workflow["permissions"], json!({}), "{name}");
-        for (job, what) in workflow["jobs"].as_object().unwrap() {
-            assert_eq!(&what["permissions"], expected.get(job.as_str()).unwrap_or(&read), "{name}: {job}");
+        for (job, definition) in workflow["jobs"].as_object().unwrap() {
+            assert_eq!(&definition["permissions"], expected.get(job.as_str()).unwrap_or(&read), "{name}: {job}");
         }
     }
 }
 
-/// Whether a job waits for another, directly or through others.
+/// Whether a job waits for another job, directly or through further jobs.
 fn waits_for(jobs: &Value, job: &str, other: &str) -> bool {
     let needs = jobs[job]["needs"].as_array().into_iter().flatten().filter_map(Value::as_str);
     needs.into_iter().any(|needed| needed == other || waits_for(jobs, needed, other))
 }
 
 #[test]
-fn a_release_publishes_nothing_before_its_dependencies_are_checked() {
+fn a_release_checks_its_dependencies_before_it_publishes() {
     let release = yaml(".github/workflows/release.yml");
     let jobs = &release["jobs"];
     let checks = jobs["dependencies"]["steps"].as_array().unwrap().iter();
@@ -270,17 +275,17 @@ fn a_release_publishes_nothing_before_its_dependencies_are_checked() {
 #[test]
 fn a_release_attests_its_packages_and_its_image() {
     let release = yaml(".github/workflows/release.yml");
-    let attested = |job: &str, after: &str| {
+    let attested_after = |job: &str, after: &str| {
         let steps = release["jobs"][job]["steps"].as_array().unwrap();
-        let made = steps.iter().position(|step| step["name"] == after).unwrap();
+        let position = steps.iter().position(|step| step["name"] == after).unwrap();
         let attest = |step: &Value| {
             let uses = step["uses"].as_str().unwrap_or_default();
             uses.starts_with("actions/attest-build-provenance@")
         };
-        steps[made..].iter().find(|step| attest(step)).unwrap()["with"].clone()
+        steps[position..].iter().find(|step| attest(step)).unwrap()["with"].clone()
     };
-    assert_eq!(attested("packages", "Packages"), json!({"subject-path": "packages/*"}));
-    // What the step `image` writes to its outputs is tried in release.rs.
+    assert_eq!(attested_after("packages", "Packages"), json!({"subject-path": "packages/*"}));
+    // release.rs tests the outputs of the step `image`.
     assert_eq!(
         release["jobs"]["image"]["steps"].as_array().unwrap().iter().filter(|step| step["id"] == "image").count(),
         1
@@ -291,13 +296,13 @@ fn a_release_attests_its_packages_and_its_image() {
         "push-to-registry": true,
         "create-storage-record": false,
     });
-    assert_eq!(attested("image", "Sign in"), image);
+    assert_eq!(attested_after("image", "Sign in"), image);
 }
 
-/// The folders of an entry in `dependabot.yml`, from the root of the repository and without slashes at the ends.
+/// Returns the folders of an entry in `dependabot.yml`, relative to the root of the repository.
 fn directories(update: &Value) -> Vec<String> {
-    let several = update["directories"].as_array().into_iter().flatten();
-    let all = several.chain(Some(&update["directory"])).filter_map(Value::as_str);
+    let listed = update["directories"].as_array().into_iter().flatten();
+    let all = listed.chain(Some(&update["directory"])).filter_map(Value::as_str);
     all.map(|directory| directory.trim_matches('/').to_owned()).collect()
 }
 
@@ -313,10 +318,10 @@ fn dependabot_proposes_updates_each_week_in_groups() {
         assert!(!update["groups"].as_object().unwrap().is_empty(), "{name}");
         // GitHub rejects the other keys of `cooldown` for ecosystems without semantic versions.
         assert_eq!(update["cooldown"], json!({"default-days": 7}), "{name}");
-        assert_eq!(ecosystems.insert(name, directories(update)), None, "{name} twice");
+        assert_eq!(ecosystems.insert(name, directories(update)), None, "{name} has two entries");
     }
-    let folders_of = |is_wanted: &dyn Fn(&str) -> bool| -> BTreeSet<String> {
-        let paths = files().into_keys().filter(|path| is_wanted(path)).map(PathBuf::from);
+    let folders_of = |filter: &dyn Fn(&str) -> bool| -> BTreeSet<String> {
+        let paths = files().into_keys().filter(|path| filter(path)).map(PathBuf::from);
         paths.map(|path| path.parent().unwrap().display().to_string()).collect()
     };
     let set = |name: &str| -> BTreeSet<String> { ecosystems[name].iter().cloned().collect() };
@@ -325,14 +330,14 @@ fn dependabot_proposes_updates_each_week_in_groups() {
     let texts = files();
     let has_uses = |path: &str| is_workflow(path) && !uses(&texts[path]).is_empty();
     let folders = folders_of(&has_uses).into_iter();
-    // For the root Dependabot reads `.github/workflows/` and `action.yml`.
+    // For the root folder, Dependabot reads `.github/workflows/` and `action.yml`.
     let expected: BTreeSet<String> = folders.map(|folder| folder.replace(".github/workflows", "")).collect();
     assert_eq!(set("github-actions"), expected);
 }
 
-/// Dependabot does not look behind a variable.
+/// Dependabot does not resolve variables.
 #[test]
-fn the_dockerfile_spells_its_base_images_out() {
+fn the_dockerfile_names_its_base_images_without_variables() {
     let dockerfile = std::fs::read_to_string(Path::new(ROOT).join("Dockerfile")).unwrap();
     let images = dockerfile.lines().filter_map(|line| line.strip_prefix("FROM "));
     let images = images.map(|rest| rest.split(' ').find(|word| !word.starts_with("--")).unwrap());

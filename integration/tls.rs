@@ -1,30 +1,38 @@
-//! A registry behind TLS, certified by an authority that this machine does not know.
+//! Registries with TLS whose certificate was issued by an authority that this machine does not trust.
 
-use crate::support::certificates::Authority;
-use crate::support::token_service::closed;
-use crate::support::{Outcome, Registry, Scripted, TokenService, command, run};
+use std::path::Path;
+
+use crate::support::certificates::CertificateAuthority;
+use crate::support::token_service::authenticated_only;
+use crate::support::{LOGIN, Outcome, Registry, ScriptedServer, TokenService, Workspace, run};
 
 const UNTRUSTED: &str = "no trusted CA certificate issued it";
 
-struct Scene {
-    folder: tempfile::TempDir,
-    authority: Authority,
+struct TlsFixture {
+    workspace: Workspace,
+    authority: CertificateAuthority,
     registry: Registry,
 }
 
-impl Scene {
-    fn new(more: impl FnOnce(&tempfile::TempDir, &Authority) -> String) -> Self {
-        let folder = tempfile::tempdir().unwrap();
-        let authority = Authority::new(folder.path());
-        let more = more(&folder, &authority);
-        let registry = Registry::start_with(&(authority.registry_config(folder.path()) + &more), None);
-        Self { folder, authority, registry }
+impl TlsFixture {
+    fn new() -> Self {
+        Self::with_config(|_, _| String::new())
     }
 
-    /// Asks for a tag that is not there: the answer shows that the registry was reached.
+    /// Starts the registry with the YAML that `more` returns in its configuration, after the `tls` section.
+    fn with_config(more: impl FnOnce(&Path, &CertificateAuthority) -> String) -> Self {
+        let workspace = Workspace::new();
+        let folder = workspace.folder();
+        let authority = CertificateAuthority::new(folder);
+        let config = authority.registry_config(folder) + &more(folder, &authority);
+        let registry = Registry::start_with(&config, None);
+        let workspace = workspace.placeholder("HOST", &registry.host);
+        Self { workspace, authority, registry }
+    }
+
+    /// Inspects a tag that does not exist: a 404 shows that the registry was reached.
     fn inspect(&self, args: &[&str], environment: &[(&str, &str)]) -> Outcome {
-        let reference = format!("{}/app:gone", self.registry.host);
-        let mut command = command(self.folder.path(), &[&["--debug", "inspect", &reference], args].concat());
+        let mut command = self.workspace.command(&[&["--debug", "inspect", "HOST/app:gone"], args].concat());
         command.envs(environment.iter().copied());
         let outcome = run(command, "");
         assert_eq!(outcome.exit, 1, "{outcome:?}");
@@ -32,79 +40,79 @@ impl Scene {
     }
 
     #[track_caller]
-    fn reached(&self, args: &[&str], environment: &[(&str, &str)]) {
+    fn assert_reached(&self, args: &[&str], environment: &[(&str, &str)]) {
         let outcome = self.inspect(args, environment);
-        let both = outcome.stderr.contains("-> 404 HTTP/2.0") && outcome.stderr.contains("MANIFEST_UNKNOWN");
-        assert!(both, "{args:?} {environment:?}: {outcome:?}");
+        let is_reached = outcome.stderr.contains("-> 404 HTTP/2.0") && outcome.stderr.contains("MANIFEST_UNKNOWN");
+        assert!(is_reached, "{args:?} {environment:?}: {outcome:?}");
     }
 
     fn certificate(&self) -> &str {
         self.authority.certificate.to_str().unwrap()
     }
 
-    /// A file in the user's own folder of certificates for the registry.
-    fn put(&self, name: &str, from: &str) {
-        let folder = self.folder.path().join(".config/docker/certs.d").join(&self.registry.host);
+    /// Copies a file to the user's `certs.d` folder for the registry.
+    fn add_to_certs_d(&self, name: &str, source: &str) {
+        let folder = self.workspace.path(".config/docker/certs.d").join(&self.registry.host);
         std::fs::create_dir_all(&folder).unwrap();
-        std::fs::copy(self.folder.path().join(from), folder.join(name)).unwrap();
+        std::fs::copy(self.workspace.path(source), folder.join(name)).unwrap();
     }
 }
 
 #[test]
-fn the_certificate_is_checked_and_http_2_spoken() {
-    let scene = Scene::new(|_, _| String::new());
-    let unknown = scene.inspect(&[], &[]).stderr;
+fn the_certificate_is_verified_and_http_2_is_used() {
+    let fixture = TlsFixture::new();
+    let unknown = fixture.inspect(&[], &[]).stderr;
     assert!(unknown.contains(UNTRUSTED) && unknown.contains("hint: --ca-cert FILE"), "{unknown}");
-    assert!(!unknown.contains("http://"), "no fall-back to plain HTTP: {unknown}");
-    scene.reached(&["--insecure"], &[]);
-    let (host, port) = (scene.registry.host.as_str(), scene.registry.host.rsplit(':').next().unwrap());
-    scene.reached(&[&format!("--insecure={host}")], &[]);
-    scene.reached(&[&format!("--insecure=other.test,{host}")], &[]);
+    assert!(!unknown.contains("http://"), "no fallback to plain HTTP: {unknown}");
+    fixture.assert_reached(&["--insecure"], &[]);
+    let port = fixture.registry.host.rsplit(':').next().unwrap();
+    fixture.assert_reached(&["--insecure=HOST"], &[]);
+    fixture.assert_reached(&["--insecure=other.test,HOST"], &[]);
     for other in ["other.test", "127.0.0.1", &format!("localhost:{port}"), "false"] {
-        let refused = scene.inspect(&[&format!("--insecure={other}")], &[]).stderr;
+        let refused = fixture.inspect(&[&format!("--insecure={other}")], &[]).stderr;
         assert!(refused.contains(UNTRUSTED), "{other}: {refused}");
     }
-    scene.reached(&["--ca-cert", scene.certificate()], &[]);
-    scene.reached(&["--ca-cert", "server.cert", "--ca-cert", scene.certificate()], &[]);
-    scene.reached(&[], &[("SSL_CERT_FILE", scene.certificate())]);
-    // A system without any authority.
-    scene.reached(&["--ca-cert", scene.certificate()], &[("SSL_CERT_FILE", "/dev/null")]);
-    let none = scene.inspect(&[], &[("SSL_CERT_FILE", "/dev/null")]).stderr;
+    fixture.assert_reached(&["--ca-cert", fixture.certificate()], &[]);
+    fixture.assert_reached(&["--ca-cert", "server.cert", "--ca-cert", fixture.certificate()], &[]);
+    fixture.assert_reached(&[], &[("SSL_CERT_FILE", fixture.certificate())]);
+    // The system has no CA certificates.
+    fixture.assert_reached(&["--ca-cert", fixture.certificate()], &[("SSL_CERT_FILE", "/dev/null")]);
+    let none = fixture.inspect(&[], &[("SSL_CERT_FILE", "/dev/null")]).stderr;
     assert!(none.contains("this machine has no CA certificates") && none.contains("hint: --ca-cert FILE"), "{none}");
-    let plain = scene.inspect(&["--plain-http"], &[]).stderr;
+    let plain = fixture.inspect(&["--plain-http"], &[]).stderr;
     assert!(plain.contains("HTTP 400") && !plain.contains("https://"), "{plain}");
     assert!(plain.ends_with("hint: the port speaks TLS: leave --plain-http out\n"), "{plain}");
 }
 
 #[test]
-fn a_file_of_certificates_that_cannot_be_used_is_named() {
-    let scene = Scene::new(|_, _| String::new());
-    std::fs::write(scene.folder.path().join("no.pem"), "hello").unwrap();
+fn an_unusable_certificate_file_is_named() {
+    let fixture = TlsFixture::new();
+    fixture.workspace.write("no.pem", "hello");
     for (file, part) in [("gone.pem", "cannot read gone.pem: "), ("no.pem", "no.pem holds no PEM certificate")] {
-        let outcome = scene.inspect(&["--ca-cert", file], &[]);
+        let outcome = fixture.inspect(&["--ca-cert", file], &[]);
         assert!(outcome.stderr.contains(part) && !outcome.stderr.contains("no answer"), "{outcome:?}");
     }
 }
 
 #[test]
-fn the_folder_of_a_host_in_dockers_form() {
-    let scene = Scene::new(|_, _| String::new());
-    scene.put("ca.crt", "authority.crt");
-    scene.reached(&[], &[]);
-    let other = Scene::new(|_, _| String::new());
-    let folder = scene.folder.path().join(".config");
+fn a_ca_certificate_in_certs_d_is_trusted_only_for_its_host() {
+    let fixture = TlsFixture::new();
+    fixture.add_to_certs_d("ca.crt", "authority.crt");
+    fixture.assert_reached(&[], &[]);
+    let other = TlsFixture::new();
+    let folder = fixture.workspace.path(".config");
     let outcome = other.inspect(&[], &[("XDG_CONFIG_HOME", folder.to_str().unwrap())]);
-    assert!(outcome.stderr.contains(UNTRUSTED), "for its host alone: {outcome:?}");
+    assert!(outcome.stderr.contains(UNTRUSTED), "{outcome:?}");
 }
 
 #[test]
-fn a_client_certificate_from_the_same_folder() {
-    let scene = Scene::new(|folder, authority| {
-        authority.certify(folder.path(), "client");
+fn a_client_certificate_is_read_from_certs_d() {
+    let fixture = TlsFixture::with_config(|folder, authority| {
+        authority.issue(folder, "client");
         format!("    clientcas: [{}]\n", authority.certificate.display())
     });
-    scene.put("ca.crt", "authority.crt");
-    let without = scene.inspect(&[], &[]).stderr;
+    fixture.add_to_certs_d("ca.crt", "authority.crt");
+    let without = fixture.inspect(&[], &[]).stderr;
     assert!(without.contains("asked for a client certificate, and none is configured for it"), "{without}");
     assert!(
         without.ends_with(
@@ -112,55 +120,51 @@ fn a_client_certificate_from_the_same_folder() {
         ),
         "{without}"
     );
-    scene.put("client.cert", "client.cert");
-    let half = scene.inspect(&[], &[]).stderr;
-    assert!(half.contains("client.key: No such file"), "{half}");
-    scene.put("client.key", "client.key");
-    scene.reached(&[], &[]);
-    scene.reached(&["--insecure"], &[]);
+    fixture.add_to_certs_d("client.cert", "client.cert");
+    let without_key = fixture.inspect(&[], &[]).stderr;
+    assert!(without_key.contains("client.key: No such file"), "{without_key}");
+    fixture.add_to_certs_d("client.key", "client.key");
+    fixture.assert_reached(&[], &[]);
+    fixture.assert_reached(&["--insecure"], &[]);
 }
 
-/// `--insecure` is for the registry that was named, and not for who it names as its token service.
 #[test]
-fn insecure_is_not_for_a_token_service_elsewhere() {
-    let elsewhere = Scene::new(|_, _| String::new());
-    let service = TokenService::start(closed, 300, |_| None);
-    let scene = Scene::new(|folder, _| {
-        let there = format!("https://{}/token", elsewhere.registry.host);
-        service.registry_config(folder.path()).replace(&format!("http://{}/token", service.server.host), &there)
+fn insecure_does_not_apply_to_a_token_service_on_another_host() {
+    let elsewhere = TlsFixture::new();
+    let service = TokenService::start(authenticated_only, 300, |_| None);
+    let fixture = TlsFixture::with_config(|folder, _| {
+        let realm = format!("https://{}/token", elsewhere.registry.host);
+        service.registry_config(folder).replace(&format!("http://{}/token", service.server.host), &realm)
     });
-    let login = ["--username", "user", "--password", "secret-word"];
-    let outcome = scene.inspect(&[&["--insecure"][..], &login].concat(), &[]);
+    let outcome = fixture.inspect(&[&["--insecure"][..], &LOGIN].concat(), &[]);
     let part = format!("sign-in failed: token service https://{}/token", elsewhere.registry.host);
     assert!(outcome.stderr.contains(&part) && outcome.stderr.contains(UNTRUSTED), "{outcome:?}");
     let log = || std::fs::read_to_string(elsewhere.registry.folder.path().join("registry.log")).unwrap();
     assert!(!log().contains("/token"), "{}", log());
-    // Believed, it is asked: the test can fail.
-    let believed = ["--insecure", "--ca-cert", elsewhere.certificate()];
-    scene.inspect(&[&believed[..], &login].concat(), &[]);
+    // With a trusted certificate the request arrives, so the assertion above can fail.
+    let trusted = ["--insecure", "--ca-cert", elsewhere.certificate()];
+    fixture.inspect(&[&trusted[..], &LOGIN].concat(), &[]);
     assert!(log().contains("GET /token?account=user"), "{}", log());
 }
 
-/// Nor is it for where a registry redirects.
 #[test]
-fn insecure_is_not_for_where_a_registry_redirects() {
-    let elsewhere = Scene::new(|_, _| String::new());
-    let there = format!("https://{}/v2/app/manifests/x", elsewhere.registry.host);
-    let server = Scripted::start(move |_, _| (307, vec![("Location", there.clone())], vec![]));
+fn insecure_does_not_apply_to_the_host_a_registry_redirects_to() {
+    let elsewhere = TlsFixture::new();
+    let location = format!("https://{}/v2/app/manifests/x", elsewhere.registry.host);
+    let server = ScriptedServer::start(move |_, _| (307, vec![("Location", location.clone())], vec![]));
     let inspect = |more: &[&str]| {
         let reference = format!("{}/app:x", server.host);
-        let args = [&["--plain-http", "--insecure", "inspect", &reference], more].concat();
-        run(command(elsewhere.folder.path(), &args), "").stderr
+        elsewhere.workspace.run(&[&["--plain-http", "--insecure", "inspect", &reference], more].concat()).stderr
     };
-    let said = inspect(&[]);
-    let named = format!("at {}, to which the registry redirects: ", elsewhere.registry.host);
-    assert!(said.contains(&named) && said.contains(UNTRUSTED), "{said}");
+    let untrusted = inspect(&[]);
+    let error = format!("at {}, to which the registry redirects: ", elsewhere.registry.host);
+    assert!(untrusted.contains(&error) && untrusted.contains(UNTRUSTED), "{untrusted}");
     assert!(
-        said.ends_with(
+        untrusted.ends_with(
             "hint: --ca-cert FILE trusts the CA certificate, or the self-signed certificate, in a PEM file\n"
         ),
-        "{said}"
+        "{untrusted}"
     );
-    let believed = inspect(&["--ca-cert", elsewhere.certificate()]);
-    assert!(believed.contains("MANIFEST_UNKNOWN"), "{believed}");
+    let trusted = inspect(&["--ca-cert", elsewhere.certificate()]);
+    assert!(trusted.contains("MANIFEST_UNKNOWN"), "{trusted}");
 }

@@ -1,148 +1,144 @@
-//! User name and password from the environment, and the registry that they are for.
+//! User name and password from the environment, and the registry they are for.
 
-use super::{LOGIN, registry_with_htpasswd, tool};
+use indoc::indoc;
+
+use super::run_without_leaks;
 use crate::support::images::push_image;
-use crate::support::{Outcome, Registry, Scripted};
+use crate::support::{LOGIN, Outcome, Registry, Sandbox, ScriptedServer, Workspace};
 
 const USER: (&str, &str) = ("MANIFEST_TOOL_USERNAME", "user");
 const PASSWORD: (&str, &str) = ("MANIFEST_TOOL_PASSWORD", "secret-word");
-const NAMED: &str = "MANIFEST_TOOL_REGISTRY";
+const REGISTRY: &str = "MANIFEST_TOOL_REGISTRY";
 
-/// Runs with the pair, and with the registry that it is said to be for.
-fn run(folder: &tempfile::TempDir, args: &[&str], named: Option<&str>) -> Outcome {
-    let named = named.map(|named| (NAMED, named));
-    let environment: Vec<_> = [USER, PASSWORD].into_iter().chain(named).collect();
-    tool(folder, &[&["--plain-http"], args].concat(), &environment, "")
+/// Runs the program with user name and password in the environment, and with `registry` as the one they are for.
+fn run(workspace: &Workspace, args: &[&str], registry: Option<&str>) -> Outcome {
+    let registry = registry.map(|registry| (REGISTRY, registry));
+    let environment: Vec<_> = [USER, PASSWORD].into_iter().chain(registry).collect();
+    run_without_leaks(workspace, args, &environment, "")
 }
 
-/// A server that wants a password for everything, and keeps what it gets.
-fn thief() -> Scripted {
-    Scripted::start(|_, _| (401, vec![("WWW-Authenticate", "Basic realm=\"x\"".into())], vec![]))
+/// Starts a server that challenges every request for a password, and records what it receives.
+fn hostile_server() -> ScriptedServer {
+    ScriptedServer::start(|_, _| (401, vec![("WWW-Authenticate", "Basic realm=\"x\"".into())], vec![]))
 }
 
 #[track_caller]
-fn got_none(thief: &Scripted) {
-    let asked = thief.asked();
-    assert!(!asked.is_empty() && asked.iter().all(|asked| asked.authorization.is_none()), "{asked:?}");
+fn assert_received_no_credentials(server: &ScriptedServer) {
+    let requests = server.requests();
+    assert!(!requests.is_empty() && requests.iter().all(|request| request.authorization.is_none()), "{requests:?}");
+}
+
+fn push_args<'a>(template: &'a str, target: &'a str) -> [&'a str; 8] {
+    super::push_args("linux/amd64", template, target)
 }
 
 #[test]
-fn reads_of_a_registry_that_is_not_named_get_no_credentials() {
-    let folder = tempfile::tempdir().unwrap();
-    let thief = thief();
-    let (host, image) = (thief.host.as_str(), format!("{}/app:v1", thief.host));
-    let from_args =
-        |target| ["push", "from-args", "--platforms", "linux/amd64", "--template", &image, "--target", target];
-    let (to_layout, with_dry_run) = (from_args("oci:out:v1"), [&from_args("oci:out:v1")[..], &["--dry-run"]].concat());
+fn commands_that_write_to_no_registry_send_credentials_only_to_the_named_registry() {
+    let server = hostile_server();
+    let workspace = Workspace::new().flags(&["--plain-http"]).placeholder("HOST", &server.host);
+    let to_layout = push_args("HOST/app:v1", "oci:out:v1");
+    let with_dry_run = [&to_layout[..], &["--dry-run"]].concat();
     for args in [
-        &["inspect", &image][..],
-        &["inspect", "--config", &image],
-        &["copy", &image, "oci:out:v1"],
-        &["copy", &image, "oci-archive:out.tar"],
+        &["inspect", "HOST/app:v1"][..],
+        &["inspect", "--config", "HOST/app:v1"],
+        &["copy", "HOST/app:v1", "oci:out:v1"],
+        &["copy", "HOST/app:v1", "oci-archive:out.tar"],
         &to_layout,
         &with_dry_run,
-        &["tags", &format!("{host}/app")],
-        &["digest", &image],
-        &["query", &image],
-        &["verify", &image],
+        &["tags", "HOST/app"],
+        &["digest", "HOST/app:v1"],
+        &["query", "HOST/app:v1"],
+        &["verify", "HOST/app:v1"],
     ] {
-        let outcome = run(&folder, args, None);
-        let hint = format!(
-            "manifest-tool login {host}; MANIFEST_TOOL_USERNAME and MANIFEST_TOOL_PASSWORD were not used, because this \
-             command writes to no registry; MANIFEST_TOOL_REGISTRY names a registry to use them for\n"
+        let outcome = run(&workspace, args, None);
+        let hint = workspace.fill(
+            "manifest-tool login HOST; MANIFEST_TOOL_USERNAME and MANIFEST_TOOL_PASSWORD were not used, because this \
+             command writes to no registry; MANIFEST_TOOL_REGISTRY names a registry to use them for\n",
         );
         assert!(outcome.exit != 0 && outcome.stderr.contains(&hint), "{args:?}: {outcome:?}");
-        let outcome = run(&folder, args, Some("Other.example"));
-        let hint = format!(
-            "hint: manifest-tool login {host}; MANIFEST_TOOL_USERNAME and MANIFEST_TOOL_PASSWORD are only for \
-             other.example, which MANIFEST_TOOL_REGISTRY names\n"
+        let outcome = run(&workspace, args, Some("Other.example"));
+        let hint = workspace.fill(
+            "hint: manifest-tool login HOST; MANIFEST_TOOL_USERNAME and MANIFEST_TOOL_PASSWORD are only for \
+             other.example, which MANIFEST_TOOL_REGISTRY names\n",
         );
         assert!(outcome.exit != 0 && outcome.stderr.contains(&hint), "{args:?}: {outcome:?}");
     }
-    got_none(&thief);
+    assert_received_no_credentials(&server);
 }
 
 #[test]
-fn a_source_elsewhere_gets_no_credentials_and_the_target_does() {
-    let folder = tempfile::tempdir().unwrap();
-    let (thief, target) = (thief(), registry_with_htpasswd(&folder));
-    push_image(&target, "parts", "amd64", "amd64");
-    let (stolen, whole) = (format!("{}/parts:amd64", thief.host), format!("{}/whole:v1", target.host));
-    let own = format!("{}/parts:amd64", target.host);
-    let from_args = |template, target| {
-        ["push", "from-args", "--platforms", "linux/amd64", "--template", template, "--target", target]
-    };
-    for args in [&["copy", &stolen, &whole][..], &from_args(&stolen, &whole)] {
-        let outcome = run(&folder, args, None);
+fn a_source_on_another_registry_gets_no_credentials_and_the_target_does() {
+    let server = hostile_server();
+    let sandbox = Sandbox::with_registry(Registry::with_htpasswd())
+        .with(|workspace| workspace.placeholder("FOREIGN", &server.host));
+    push_image(&sandbox.registry, "parts", "amd64", "amd64");
+    let foreign = "FOREIGN/parts:amd64";
+    for args in [&["copy", foreign, "HOST/whole:v1"][..], &push_args(foreign, "HOST/whole:v1")] {
+        let outcome = run(&sandbox, args, None);
         assert!(outcome.exit == 1 && outcome.stderr.contains("no credentials for"), "{args:?}: {outcome:?}");
     }
-    got_none(&thief);
+    assert_received_no_credentials(&server);
     for args in [
-        &from_args(&own, &whole)[..],
-        &["copy", &own, &whole],
-        &["remove", &whole, "--platform", "linux/386", "--dry-run"],
-        &["delete", "--yes", &whole],
+        &push_args("HOST/parts:amd64", "HOST/whole:v1")[..],
+        &["copy", "HOST/parts:amd64", "HOST/whole:v1"],
+        &["remove", "HOST/whole:v1", "--platform", "linux/386", "--dry-run"],
+        &["delete", "--yes", "HOST/whole:v1"],
     ] {
-        let outcome = run(&folder, args, None);
+        let outcome = run(&sandbox, args, None);
         assert!(!outcome.stderr.contains("no credentials for"), "{args:?}: {outcome:?}");
     }
-    // A layout is written to first, and then a registry.
-    std::fs::write(
-        folder.path().join("two.yaml"),
-        format!(
-            "image: oci:out:v1\nmanifests: [{{image: {own}}}]\n---\nimage: {whole}\nmanifests: [{{image: {own}}}]\n"
-        ),
-    )
-    .unwrap();
-    let outcome = run(&folder, &["push", "from-spec", "two.yaml"], None);
-    assert_eq!(outcome.exit, 0, "{outcome:?}");
+    // The first target of this spec is a layout, the second a registry.
+    let spec = indoc! {"
+        image: oci:out:v1
+        manifests: [{image: HOST/parts:amd64}]
+        ---
+        image: HOST/whole:v1
+        manifests: [{image: HOST/parts:amd64}]
+    "};
+    sandbox.write("two.yaml", spec);
+    run(&sandbox, &["push", "from-spec", "two.yaml"], None).success();
 }
 
 #[test]
-fn the_named_registry_gets_them_for_reads_and_writes_and_no_other_does() {
-    let folder = tempfile::tempdir().unwrap();
-    let registry = registry_with_htpasswd(&folder);
-    push_image(&registry, "app", "v1", "amd64");
-    let host = registry.host.as_str();
-    let (image, port) = (format!("{host}/app:v1"), host.rsplit(':').next().unwrap());
-    for named in [host.to_owned(), format!("http://{host}"), format!("https://{host}/v2/")] {
-        let outcome = run(&folder, &["inspect", &image], Some(&named));
+fn only_the_named_registry_gets_the_credentials_for_reads_and_writes() {
+    let sandbox = Sandbox::with_registry(Registry::with_htpasswd());
+    push_image(&sandbox.registry, "app", "v1", "amd64");
+    let port = sandbox.registry.host.rsplit(':').next().unwrap();
+    for named in ["HOST", "http://HOST", "https://HOST/v2/"] {
+        let outcome = run(&sandbox, &["inspect", "HOST/app:v1"], Some(named));
         assert_eq!(outcome.exit, 0, "{named}: {outcome:?}");
     }
     let capitals = format!("LocalHost:{port}");
-    let outcome = run(&folder, &["inspect", &format!("localhost:{port}/app:v1")], Some(&capitals));
-    assert_eq!(outcome.exit, 0, "{outcome:?}");
-    assert_eq!(run(&folder, &["copy", &image, "oci:out:v1"], Some(host)).exit, 0);
-    for named in [format!("localhost:{port}"), "127.0.0.1".into(), format!("1{host}"), "docker.io".into()] {
-        for args in [&["inspect", &image][..], &["copy", "oci:out:v1", &image]] {
-            let outcome = run(&folder, args, Some(&named));
-            assert!(outcome.exit == 1 && outcome.stderr.contains(NAMED), "{named}: {outcome:?}");
+    run(&sandbox, &["inspect", &format!("localhost:{port}/app:v1")], Some(&capitals)).success();
+    run(&sandbox, &["copy", "HOST/app:v1", "oci:out:v1"], Some("HOST")).success();
+    for named in [format!("localhost:{port}").as_str(), "127.0.0.1", "1HOST", "docker.io"] {
+        for args in [&["inspect", "HOST/app:v1"][..], &["copy", "oci:out:v1", "HOST/app:v1"]] {
+            let outcome = run(&sandbox, args, Some(named));
+            assert!(outcome.exit == 1 && outcome.stderr.contains(REGISTRY), "{named}: {outcome:?}");
         }
     }
 }
 
 #[test]
-fn an_invalid_name_is_bad_usage_where_there_is_a_pair() {
-    let folder = tempfile::tempdir().unwrap();
-    let registry = Registry::start();
-    push_image(&registry, "app", "v1", "amd64");
-    let image = format!("{}/app:v1", registry.host);
+fn an_invalid_registry_name_is_a_usage_error_only_with_credentials() {
+    let sandbox = Sandbox::new();
+    push_image(&sandbox.registry, "app", "v1", "amd64");
+    let args = ["inspect", "HOST/app:v1"];
     for named in ["ghcr", "r.io/team", "r.io,s.io", "https://", "r.io:port", "u:p@r.io"] {
-        let outcome = run(&folder, &["inspect", &image], Some(named));
-        let part = format!("error: MANIFEST_TOOL_REGISTRY: \"{named}\" is not a registry's HOST[:PORT]\n");
-        assert!(outcome.exit == 2 && outcome.stderr == part, "{outcome:?}");
-        let alone = tool(&folder, &["inspect", &image], &[(NAMED, named)], "");
-        assert!(alone.exit == 0 && !alone.stderr.contains(NAMED), "{alone:?}");
+        let outcome = run(&sandbox, &args, Some(named));
+        let error = format!("error: MANIFEST_TOOL_REGISTRY: \"{named}\" is not a registry's HOST[:PORT]\n");
+        assert!(outcome.exit == 2 && outcome.stderr == error, "{outcome:?}");
+        let without = run_without_leaks(&sandbox, &args, &[(REGISTRY, named)], "");
+        assert!(without.exit == 0 && !without.stderr.contains(REGISTRY), "{without:?}");
     }
-    assert_eq!(run(&folder, &["inspect", &image], Some("")).exit, 0, "empty is as if it were not set");
+    let empty = run(&sandbox, &args, Some(""));
+    assert_eq!(empty.exit, 0, "an empty variable counts as unset: {empty:?}");
 }
 
 #[test]
-fn flags_are_for_the_first_registry_whatever_the_environment_names() {
-    let folder = tempfile::tempdir().unwrap();
-    let registry = registry_with_htpasswd(&folder);
-    push_image(&registry, "app", "v1", "amd64");
-    let image = format!("{}/app:v1", registry.host);
+fn flags_apply_to_the_first_registry_regardless_of_the_environment() {
+    let sandbox = Sandbox::with_registry(Registry::with_htpasswd());
+    push_image(&sandbox.registry, "app", "v1", "amd64");
     for (flags, environment, stdin) in [
         (&LOGIN[..], vec![], ""),
         (&["--username", "user"], vec![PASSWORD], ""),
@@ -150,30 +146,28 @@ fn flags_are_for_the_first_registry_whatever_the_environment_names() {
         (&["--password-stdin"], vec![USER], "secret-word"),
     ] {
         for named in ["", "other.example", "no registry"] {
-            let environment = [&environment[..], &[(NAMED, named)]].concat();
-            let outcome = tool(&folder, &[&["inspect", &image], flags].concat(), &environment, stdin);
+            let environment = [&environment[..], &[(REGISTRY, named)]].concat();
+            let args = [&["inspect", "HOST/app:v1"], flags].concat();
+            let outcome = run_without_leaks(&sandbox, &args, &environment, stdin);
             assert_eq!(outcome.exit, 0, "{flags:?} {named}: {outcome:?}");
         }
     }
 }
 
 #[test]
-fn login_uses_them_unless_another_registry_is_named() {
-    let folder = tempfile::tempdir().unwrap();
-    let registry = registry_with_htpasswd(&folder);
-    let host = registry.host.as_str();
-    for named in [None, Some(host), Some(&format!("http://{host}/"))] {
-        let outcome = run(&folder, &["login", host], named);
-        assert_eq!(outcome.exit, 0, "{outcome:?}");
+fn login_uses_the_environment_unless_it_names_another_registry() {
+    let sandbox = Sandbox::with_registry(Registry::with_htpasswd());
+    for named in [None, Some("HOST"), Some("http://HOST/")] {
+        run(&sandbox, &["login", "HOST"], named).success();
     }
-    let file = folder.path().join(".docker/config.json");
+    let file = sandbox.path(".docker/config.json");
     std::fs::remove_file(&file).unwrap();
-    let outcome = run(&folder, &["login", host], Some("other.example"));
-    let error = format!(
-        "error: {host}: MANIFEST_TOOL_USERNAME and MANIFEST_TOOL_PASSWORD are only for other.example, which \
-         MANIFEST_TOOL_REGISTRY names\n"
+    let outcome = run(&sandbox, &["login", "HOST"], Some("other.example"));
+    let error = sandbox.fill(
+        "error: HOST: MANIFEST_TOOL_USERNAME and MANIFEST_TOOL_PASSWORD are only for other.example, which \
+         MANIFEST_TOOL_REGISTRY names\n",
     );
     assert!(outcome.exit == 2 && outcome.stderr == error && !file.exists(), "{outcome:?}");
-    let outcome = tool(&folder, &[&["login", host], &LOGIN[..]].concat(), &[(NAMED, "other.example")], "");
-    assert_eq!(outcome.exit, 0, "{outcome:?}");
+    let args = [&["login", "HOST"], &LOGIN[..]].concat();
+    run_without_leaks(&sandbox, &args, &[(REGISTRY, "other.example")], "").success();
 }

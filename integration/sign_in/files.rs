@@ -1,256 +1,243 @@
-//! Credentials from Docker's and Podman's files and from helpers, each against a registry that checks them.
+//! Credentials from Docker's and Podman's files and from credential helpers, with a registry that checks them.
 
-use std::os::unix::fs::PermissionsExt as _;
+use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
 use std::path::Path;
 
-use super::{LOGIN, auth, registry_with_htpasswd, tool};
+use super::{push_args, run_without_leaks};
 use crate::support::images::push_image;
-use crate::support::{Outcome, Registry};
+use crate::support::{LOGIN, Outcome, Registry, Sandbox, basic_credentials};
 
-/// A registry with `team/app:v1`, and a folder that is the user's home.
-struct Scene {
-    folder: tempfile::TempDir,
-    registry: Registry,
+/// A sandbox whose registry requires credentials and has the image `team/app:v1`.
+struct CredentialsFixture {
+    sandbox: Sandbox,
 }
 
-impl Scene {
+impl CredentialsFixture {
     fn new() -> Self {
-        let folder = tempfile::tempdir().unwrap();
-        let registry = registry_with_htpasswd(&folder);
-        push_image(&registry, "team/app", "v1", "amd64");
-        Self { folder, registry }
+        let sandbox = Sandbox::with_registry(Registry::with_htpasswd());
+        push_image(&sandbox.registry, "team/app", "v1", "amd64");
+        Self { sandbox }
     }
 
+    /// Writes a file in the home folder, and returns its path.
     fn write(&self, path: &str, text: &str) -> String {
-        let path = self.folder.path().join(path);
-        std::fs::create_dir_all(path.parent().unwrap()).unwrap();
-        std::fs::write(&path, text).unwrap();
-        path.to_str().unwrap().to_owned()
+        self.sandbox.write(path, text).to_str().unwrap().to_owned()
     }
 
-    /// A configuration with the right credentials under a key.
-    fn good(&self, key: &str) -> String {
-        format!(r#"{{"auths":{{"{key}":{{"auth":"{}"}}}}}}"#, auth())
+    fn path(&self, name: &str) -> String {
+        self.sandbox.path(name).to_str().unwrap().to_owned()
+    }
+
+    fn remove(&self, path: &str) {
+        std::fs::remove_file(self.sandbox.path(path)).unwrap();
     }
 
     fn inspect(&self, more: &[&str], environment: &[(&str, &str)]) -> Outcome {
-        let reference = format!("{}/team/app:v1", self.registry.host);
-        tool(&self.folder, &[&["inspect", &reference], more].concat(), environment, "")
+        run_without_leaks(&self.sandbox, &[&["inspect", "HOST/team/app:v1"], more].concat(), environment, "")
     }
 
+    /// Asserts that `inspect` succeeds with credentials from `source`, and resolves them only once.
     #[track_caller]
-    fn works(&self, more: &[&str], environment: &[(&str, &str)], source: &str) {
+    fn assert_used(&self, more: &[&str], environment: &[(&str, &str)], source: &str) {
         let outcome = self.inspect(more, environment);
-        let line = format!("debug: credentials for {}: from {source}\n", self.registry.host);
+        let line = format!("debug: credentials for {}: from {source}\n", self.sandbox.registry.host);
         assert!(outcome.exit == 0 && outcome.stderr.contains(&line), "{source}: {outcome:?}");
-        assert_eq!(outcome.stderr.matches("debug: credentials for ").count(), 1, "looked up once: {outcome:?}");
+        assert_eq!(outcome.stderr.matches("debug: credentials for ").count(), 1, "resolved once: {outcome:?}");
     }
 
-    fn forget(&self, path: &str) {
-        std::fs::remove_file(self.folder.path().join(path)).unwrap();
+    /// Writes a credential helper that logs each call to `helper.log`, and returns a PATH that contains it.
+    fn write_helper(&self, name: &str, script: &str) -> String {
+        let log = r#"read -r host; echo "$1 $host" >>"$HOME/helper.log""#;
+        self.write_executable(&format!("bin/docker-credential-{name}"), &format!("#!/bin/sh\n{log}\n{script}\n"));
+        format!("{}:{}", self.path("bin"), std::env::var("PATH").unwrap())
+    }
+
+    fn write_executable(&self, path: &str, script: &str) {
+        let file = self.write(path, script);
+        std::fs::set_permissions(&file, std::fs::Permissions::from_mode(0o755)).unwrap();
     }
 }
 
-#[test]
-fn every_file_in_its_order() {
-    let scene = Scene::new();
-    let host = scene.registry.host.clone();
-    let good = scene.good(&host);
-    // From the last to the first: each takes precedence over those before it.
-    let home_podman = scene.write(".config/containers/auth.json", &good);
-    scene.works(&[], &[], &home_podman);
-    let config_podman = scene.write("xdg/containers/auth.json", &good);
-    let xdg_config = scene.folder.path().join("xdg").display().to_string();
-    scene.works(&[], &[("XDG_CONFIG_HOME", &xdg_config)], &config_podman);
-    let run_podman = scene.write("run/containers/auth.json", &good);
-    let xdg_run = scene.folder.path().join("run").display().to_string();
-    scene.works(&[], &[("XDG_RUNTIME_DIR", &xdg_run)], &run_podman);
-    let named_podman = scene.write("podman.json", &good);
-    scene.works(&[], &[("XDG_RUNTIME_DIR", &xdg_run), ("REGISTRY_AUTH_FILE", &named_podman)], &named_podman);
-
-    let docker = scene.write(".docker/config.json", &good);
-    scene.works(&[], &[("REGISTRY_AUTH_FILE", &named_podman)], &docker);
-    let docker_elsewhere = scene.write("elsewhere/config.json", &good);
-    let elsewhere = scene.folder.path().join("elsewhere").display().to_string();
-    scene.works(&[], &[("DOCKER_CONFIG", &elsewhere)], &docker_elsewhere);
-    scene.works(&[], &[("DOCKER_AUTH_CONFIG", &good), ("DOCKER_CONFIG", &elsewhere)], "DOCKER_AUTH_CONFIG");
-    let named = scene.write("named/config.json", &good);
-    let environment = [("DOCKER_AUTH_CONFIG", good.as_str())];
-    scene.works(&["--docker-cfg", &named], &environment, &named);
-    scene.works(&["--docker-cfg", Path::new(&named).parent().unwrap().to_str().unwrap()], &environment, &named);
-    scene.works(&super::LOGIN, &environment, "--username");
-
-    // One without an entry for the host is passed over.
-    scene.write(".docker/config.json", r#"{"auths":{"other.example":{"auth":"eDp5"}}}"#);
-    scene.works(&[], &[("DOCKER_AUTH_CONFIG", "{}")], &home_podman);
+/// Returns a configuration with valid credentials under `key`.
+fn valid_config(key: &str) -> String {
+    format!(r#"{{"auths":{{"{key}":{{"auth":"{}"}}}}}}"#, basic_credentials())
 }
 
-/// Podman writes there without `XDG_RUNTIME_DIR`, as root and in containers.
 #[test]
-fn podmans_file_of_the_user_in_run_is_read_without_a_runtime_folder() {
-    use std::os::unix::fs::MetadataExt as _;
-    let scene = Scene::new();
+fn sources_of_credentials_are_read_in_documented_order() {
+    let fixture = CredentialsFixture::new();
+    let valid = valid_config("HOST");
+    // From lowest to highest precedence: each source overrides those before it.
+    let home_podman = fixture.write(".config/containers/auth.json", &valid);
+    fixture.assert_used(&[], &[], &home_podman);
+    let config_podman = fixture.write("xdg/containers/auth.json", &valid);
+    let xdg_config = fixture.path("xdg");
+    fixture.assert_used(&[], &[("XDG_CONFIG_HOME", &xdg_config)], &config_podman);
+    let run_podman = fixture.write("run/containers/auth.json", &valid);
+    let xdg_run = fixture.path("run");
+    fixture.assert_used(&[], &[("XDG_RUNTIME_DIR", &xdg_run)], &run_podman);
+    let named_podman = fixture.write("podman.json", &valid);
+    let environment = [("XDG_RUNTIME_DIR", xdg_run.as_str()), ("REGISTRY_AUTH_FILE", &named_podman)];
+    fixture.assert_used(&[], &environment, &named_podman);
+
+    let docker = fixture.write(".docker/config.json", &valid);
+    fixture.assert_used(&[], &[("REGISTRY_AUTH_FILE", &named_podman)], &docker);
+    let other_docker = fixture.write("elsewhere/config.json", &valid);
+    let docker_config = fixture.path("elsewhere");
+    fixture.assert_used(&[], &[("DOCKER_CONFIG", &docker_config)], &other_docker);
+    let environment = [("DOCKER_AUTH_CONFIG", valid.as_str()), ("DOCKER_CONFIG", &docker_config)];
+    fixture.assert_used(&[], &environment, "DOCKER_AUTH_CONFIG");
+    let named = fixture.write("named/config.json", &valid);
+    let environment = [("DOCKER_AUTH_CONFIG", valid.as_str())];
+    fixture.assert_used(&["--docker-cfg", &named], &environment, &named);
+    fixture.assert_used(&["--docker-cfg", Path::new(&named).parent().unwrap().to_str().unwrap()], &environment, &named);
+    fixture.assert_used(&LOGIN, &environment, "--username");
+
+    // A file without an entry for the host is skipped.
+    fixture.write(".docker/config.json", r#"{"auths":{"other.example":{"auth":"eDp5"}}}"#);
+    fixture.assert_used(&[], &[("DOCKER_AUTH_CONFIG", "{}")], &home_podman);
+}
+
+/// Podman writes this file if `XDG_RUNTIME_DIR` is unset, as root and in containers.
+#[test]
+fn podmans_file_below_run_containers_is_read_without_xdg_runtime_dir() {
+    let fixture = CredentialsFixture::new();
     let folder = format!("/run/containers/{}", std::fs::metadata("/proc/self").unwrap().uid());
     let file = format!("{folder}/auth.json");
-    // Only root can make it; and one that is there is this machine's own.
+    // Only root can create the folder, and a file that exists belongs to this machine: skip the test.
     if Path::new(&file).exists() || std::fs::create_dir_all(&folder).is_err() {
         return;
     }
-    std::fs::write(&file, scene.good(&scene.registry.host)).unwrap();
-    let (without, elsewhere) = (scene.inspect(&[], &[]), scene.inspect(&[], &[("XDG_RUNTIME_DIR", "/nowhere")]));
+    std::fs::write(&file, fixture.sandbox.fill(&valid_config("HOST"))).unwrap();
+    let without = fixture.inspect(&[], &[]);
+    let with_runtime_folder = fixture.inspect(&[], &[("XDG_RUNTIME_DIR", "/nowhere")]);
     std::fs::remove_file(&file).unwrap();
-    let line = format!("debug: credentials for {}: from {file}\n", scene.registry.host);
+    let line = format!("debug: credentials for {}: from {file}\n", fixture.sandbox.registry.host);
     assert!(without.exit == 0 && without.stderr.contains(&line), "{without:?}");
-    assert_eq!(elsewhere.exit, 1, "{elsewhere:?}");
+    assert_eq!(with_runtime_folder.exit, 1, "{with_runtime_folder:?}");
 }
 
 #[test]
-fn every_form_of_an_entry() {
-    let scene = Scene::new();
-    let host = scene.registry.host.clone();
-    for (key, form) in [
-        (host.clone(), format!(r#"{{"auth":"{}"}}"#, auth())),
-        (host.clone(), r#"{"username":"user","password":"secret-word"}"#.into()),
-        (format!("https://{host}"), format!(r#"{{"auth":"{}"}}"#, auth())),
-        (format!("HTTPS://{host}"), format!(r#"{{"auth":"{}"}}"#, auth())),
-        (format!("Https://{host}/v2/"), format!(r#"{{"auth":"{}"}}"#, auth())),
-        // As `base64` wraps it.
-        (host.clone(), format!(r#"{{"auth":"{}\n{}\r\n"}}"#, &auth()[..6], &auth()[6..])),
-        (format!("http://{host}/v1/"), format!(r#"{{"auth":"{}","email":"x@example"}}"#, auth())),
+fn every_form_of_an_entry_and_its_key_is_accepted() {
+    let fixture = CredentialsFixture::new();
+    let auth = basic_credentials();
+    for (key, entry) in [
+        ("HOST", format!(r#"{{"auth":"{auth}"}}"#)),
+        ("HOST", r#"{"username":"user","password":"secret-word"}"#.into()),
+        ("https://HOST", format!(r#"{{"auth":"{auth}"}}"#)),
+        ("HTTPS://HOST", format!(r#"{{"auth":"{auth}"}}"#)),
+        ("Https://HOST/v2/", format!(r#"{{"auth":"{auth}"}}"#)),
+        // Line breaks as `base64` inserts them.
+        ("HOST", format!(r#"{{"auth":"{}\n{}\r\n"}}"#, &auth[..6], &auth[6..])),
+        ("http://HOST/v1/", format!(r#"{{"auth":"{auth}","email":"x@example"}}"#)),
     ] {
-        let file = scene.write(".docker/config.json", &format!(r#"{{"auths":{{"{key}":{form}}}}}"#));
-        scene.works(&[], &[], &file);
+        let file = fixture.write(".docker/config.json", &format!(r#"{{"auths":{{"{key}":{entry}}}}}"#));
+        fixture.assert_used(&[], &[], &file);
     }
-    scene.forget(".docker/config.json");
-    for key in [format!("{host}/team/app"), format!("{host}/team")] {
-        let other = format!(r#""{host}":{{"auth":"eDp5"}}"#);
-        let text = scene.good(&key).replace("}}}", &format!("}},{other}}}}}"));
-        let file = scene.write(".config/containers/auth.json", &text);
-        scene.works(&[], &[], &format!("{file} ({key})"));
+    fixture.remove(".docker/config.json");
+    for key in ["HOST/team/app", "HOST/team"] {
+        let text = format!(r#"{{"auths":{{"{key}":{{"auth":"{auth}"}},"HOST":{{"auth":"eDp5"}}}}}}"#);
+        let file = fixture.write(".config/containers/auth.json", &text);
+        fixture.assert_used(&[], &[], &format!("{file} ({})", fixture.sandbox.fill(key)));
     }
 }
 
 #[test]
-fn a_bad_file_is_named_and_nothing_of_it_shown() {
-    let scene = Scene::new();
-    let file = scene.write(".docker/config.json", r#"{"auths": {"x": "secret-word" "#);
-    let outcome = scene.inspect(&[], &[]);
-    assert!(outcome.exit == 1 && outcome.stderr.contains(&format!("{file} is not valid JSON (line 1")), "{outcome:?}");
-    scene.write(".docker/config.json", &scene.good(&scene.registry.host).replace(&auth(), "%%%secret-word"));
-    let outcome = scene.inspect(&[], &[]);
-    assert!(outcome.exit == 1 && outcome.stderr.contains("cannot be read"), "{outcome:?}");
-    let outcome = scene.inspect(&["--docker-cfg", "no-such-folder"], &[]);
-    assert!(outcome.exit == 1 && outcome.stderr.contains("cannot read no-such-folder"), "{outcome:?}");
-}
-
-/// Puts a helper on PATH; every call of it is written to a log.
-fn helper(scene: &Scene, name: &str, script: &str) -> String {
-    let file = scene.write(
-        &format!("bin/docker-credential-{name}"),
-        &format!("#!/bin/sh\nread -r host\necho \"$1 $host\" >>\"$HOME/helper.log\"\n{script}\n"),
-    );
-    std::fs::set_permissions(&file, std::fs::Permissions::from_mode(0o755)).unwrap();
-    format!("{}:{}", scene.folder.path().join("bin").display(), std::env::var("PATH").unwrap())
+fn an_invalid_file_is_named_without_showing_its_content() {
+    let fixture = CredentialsFixture::new();
+    let file = fixture.write(".docker/config.json", r#"{"auths": {"x": "secret-word" "#);
+    fixture.inspect(&[], &[]).fails(1, &format!("{file} is not valid JSON (line 1"));
+    fixture.write(".docker/config.json", &valid_config("HOST").replace(&basic_credentials(), "%%%secret-word"));
+    fixture.inspect(&[], &[]).fails(1, "cannot be read");
+    fixture.inspect(&["--docker-cfg", "no-such-folder"], &[]).fails(1, "cannot read no-such-folder");
 }
 
 #[test]
-fn helpers() {
-    let scene = Scene::new();
-    let host = scene.registry.host.clone();
-    let path = helper(&scene, "good", r#"echo '{"Username":"user","Secret":"secret-word"}'"#);
-    helper(&scene, "empty", "echo credentials not found in native keychain; exit 1");
-    helper(&scene, "bad", "echo secret-word is broken; echo secret-word >&2; exit 1");
-    helper(&scene, "odd", "echo secret-word");
+fn credential_helpers_supply_credentials_or_fail_with_a_reason() {
+    let fixture = CredentialsFixture::new();
+    let host = fixture.sandbox.registry.host.clone();
+    let path = fixture.write_helper("good", r#"echo '{"Username":"user","Secret":"secret-word"}'"#);
+    fixture.write_helper("empty", "echo credentials not found in native keychain; exit 1");
+    fixture.write_helper("bad", "echo secret-word is broken; echo secret-word >&2; exit 1");
+    fixture.write_helper("odd", "echo secret-word");
     let environment = [("PATH", path.as_str())];
 
-    for config in
-        [r#"{"credsStore":"good"}"#.to_owned(), format!(r#"{{"credHelpers":{{"{host}":"good"}},"credsStore":"bad"}}"#)]
-    {
-        scene.write(".docker/config.json", &config);
-        scene.works(&[], &environment, "docker-credential-good");
+    for config in [r#"{"credsStore":"good"}"#, r#"{"credHelpers":{"HOST":"good"},"credsStore":"bad"}"#] {
+        fixture.write(".docker/config.json", config);
+        fixture.assert_used(&[], &environment, "docker-credential-good");
     }
-    let log = std::fs::read_to_string(scene.folder.path().join("helper.log")).unwrap();
-    assert_eq!(log, format!("get {host}\n").repeat(2), "once in each run");
+    assert_eq!(fixture.sandbox.read("helper.log"), format!("get {host}\n").repeat(2), "one call per run");
 
-    // One process for a host, however many repositories of it are asked for.
-    push_image(&scene.registry, "other/app", "v1", "arm64");
-    let (template, target) = (format!("{host}/OS/ARCH:v1"), format!("{host}/whole:v1"));
-    let push =
-        ["push", "from-args", "--platforms", "linux/amd64,linux/arm64", "--template", &template, "--target", &target];
-    tool(&scene.folder, &push, &environment, "");
-    let log = std::fs::read_to_string(scene.folder.path().join("helper.log")).unwrap();
-    assert_eq!(log, format!("get {host}\n").repeat(3));
+    // A run with several repositories on one host calls the helper once.
+    push_image(&fixture.sandbox.registry, "other/app", "v1", "arm64");
+    let push = push_args("linux/amd64,linux/arm64", "HOST/OS/ARCH:v1", "HOST/whole:v1");
+    run_without_leaks(&fixture.sandbox, &push, &environment, "");
+    assert_eq!(fixture.sandbox.read("helper.log"), format!("get {host}\n").repeat(3));
 
-    // One that does not read its input: no error, however the two race.
-    let deaf = helper(&scene, "deaf", "");
-    let script = "#!/bin/sh\nexec <&-\necho '{\"Username\":\"user\",\"Secret\":\"secret-word\"}'\n";
-    std::fs::write(scene.folder.path().join("bin/docker-credential-deaf"), script).unwrap();
-    scene.write(".docker/config.json", r#"{"credsStore":"deaf"}"#);
+    // A helper may close its input unread. The run succeeds whether or not it does so before the write.
+    let unread = "#!/bin/sh\nexec <&-\necho '{\"Username\":\"user\",\"Secret\":\"secret-word\"}'\n";
+    fixture.write_executable("bin/docker-credential-deaf", unread);
+    fixture.write(".docker/config.json", r#"{"credsStore":"deaf"}"#);
     for _ in 0..20 {
-        scene.works(&[], &[("PATH", deaf.as_str())], "docker-credential-deaf");
+        fixture.assert_used(&[], &environment, "docker-credential-deaf");
     }
 
-    // A helper that has nothing is no failure, and the next source is asked.
-    let podman = scene.write(".config/containers/auth.json", &scene.good(&host));
-    helper(&scene, "braces", "echo '{}'");
-    helper(&scene, "blank", r#"echo '{"ServerURL":"","Username":"","Secret":""}'"#);
+    // A helper without credentials is not an error: the next source is used.
+    let podman = fixture.write(".config/containers/auth.json", &valid_config("HOST"));
+    fixture.write_helper("braces", "echo '{}'");
+    fixture.write_helper("blank", r#"echo '{"ServerURL":"","Username":"","Secret":""}'"#);
     for name in ["empty", "braces", "blank"] {
-        scene.write(".docker/config.json", &format!(r#"{{"credsStore":"{name}"}}"#));
-        scene.works(&[], &environment, &podman);
+        fixture.write(".docker/config.json", &format!(r#"{{"credsStore":"{name}"}}"#));
+        fixture.assert_used(&[], &environment, &podman);
     }
-    // Any other failure is one: to go on without credentials would hide it (CVE-2021-41092).
+    // Any other failure is an error: continuing without credentials would hide it (CVE-2021-41092).
     for (name, part) in [
         ("bad", "docker-credential-bad, which "),
         ("odd", "gave an answer for"),
         ("gone", "is not on PATH"),
         ("../bin/good", "is not the name of a credential helper"),
     ] {
-        scene.write(".docker/config.json", &format!(r#"{{"credsStore":"{name}"}}"#));
-        let outcome = scene.inspect(&[], &environment);
+        fixture.write(".docker/config.json", &format!(r#"{{"credsStore":"{name}"}}"#));
+        let outcome = fixture.inspect(&[], &environment);
         assert!(outcome.exit == 1 && outcome.stderr.contains(part), "{name}: {outcome:?}");
     }
 }
 
-/// Nothing is read or run before it is needed: who asks for no credentials does not start a helper, nor is a broken
-/// configuration in the way.
+/// Credentials are resolved only when the registry requires them, so an invalid configuration does not matter before.
 #[test]
-fn a_registry_that_wants_none_starts_no_helper() {
-    let scene = Scene::new();
+fn a_registry_without_authentication_starts_no_helper() {
+    let fixture = CredentialsFixture::new();
     let open = Registry::start();
     push_image(&open, "app", "v1", "amd64");
-    let path = helper(&scene, "good", "exit 1");
+    let path = fixture.write_helper("good", "exit 1");
     let reference = format!("{}/app:v1", open.host);
     for config in [r#"{"credsStore":"good"}"#, "{broken"] {
-        scene.write(".docker/config.json", config);
-        let outcome = tool(&scene.folder, &["inspect", &reference], &[("PATH", &path)], "");
+        fixture.write(".docker/config.json", config);
+        let outcome = run_without_leaks(&fixture.sandbox, &["inspect", &reference], &[("PATH", &path)], "");
         assert_eq!(outcome.exit, 0, "{config}: {outcome:?}");
     }
-    assert!(!scene.folder.path().join("helper.log").exists());
+    assert!(!fixture.sandbox.path("helper.log").exists());
 }
 
-/// Source and target are in registries of their own: each gets the credentials that are its own.
 #[test]
-fn two_registries_two_logins() {
-    let folder = tempfile::tempdir().unwrap();
-    let (from, to) = (registry_with_htpasswd(&folder), registry_with_htpasswd(&folder));
-    push_image(&from, "parts", "amd64", "amd64");
+fn source_and_target_registries_each_get_their_own_credentials() {
+    let target = Registry::with_htpasswd();
+    let sandbox = Sandbox::with_registry(Registry::with_htpasswd())
+        .with(|workspace| workspace.placeholder("TARGET", &target.host));
+    push_image(&sandbox.registry, "parts", "amd64", "amd64");
     let configure = |hosts: &[&str]| {
-        let entries: Vec<String> = hosts.iter().map(|host| format!(r#""{host}":{{"auth":"{}"}}"#, auth())).collect();
-        std::fs::create_dir_all(folder.path().join(".docker")).unwrap();
-        let config = format!(r#"{{"auths":{{{}}}}}"#, entries.join(","));
-        std::fs::write(folder.path().join(".docker/config.json"), config).unwrap();
+        let entry = |host: &&str| format!(r#""{host}":{{"auth":"{}"}}"#, basic_credentials());
+        let entries: Vec<String> = hosts.iter().map(entry).collect();
+        sandbox.write(".docker/config.json", &format!(r#"{{"auths":{{{}}}}}"#, entries.join(",")));
     };
-    let (source, target) = (format!("{}/parts:ARCH", from.host), format!("{}/whole:v1", to.host));
-    let push = ["push", "from-args", "--platforms", "linux/amd64", "--template", &source, "--target", &target];
-    configure(&[&from.host, &to.host]);
-    let outcome = tool(&folder, &[&["--plain-http"], &push[..]].concat(), &[], "");
-    assert_eq!(outcome.exit, 0, "{outcome:?}");
-    // From the command line, for the target alone.
-    configure(&[&from.host]);
-    let outcome = tool(&folder, &[&["--plain-http"], &push[..], &LOGIN].concat(), &[], "");
-    assert_eq!(outcome.exit, 0, "{outcome:?}");
+    let push = push_args("linux/amd64", "HOST/parts:ARCH", "TARGET/whole:v1");
+    configure(&["HOST", "TARGET"]);
+    run_without_leaks(&sandbox, &push, &[], "").success();
+    // Credentials from flags are for the target only.
+    let with_flags = [&push[..], &LOGIN].concat();
+    configure(&["HOST"]);
+    run_without_leaks(&sandbox, &with_flags, &[], "").success();
     configure(&[]);
-    let outcome = tool(&folder, &[&["--plain-http"], &push[..], &LOGIN].concat(), &[], "");
-    let part = format!("no credentials for {}", from.host);
-    assert!(outcome.exit == 1 && outcome.stderr.contains(&part), "not for the source: {outcome:?}");
+    let outcome = run_without_leaks(&sandbox, &with_flags, &[], "");
+    outcome.fails(1, &format!("no credentials for {}", sandbox.registry.host));
 }

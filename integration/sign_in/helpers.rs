@@ -1,52 +1,50 @@
-//! Credential helpers that hang, or say too much.
+//! Credential helpers that hang or print too much.
 
 use std::os::unix::fs::PermissionsExt as _;
 use std::process::Command;
 use std::time::Duration;
 
-use super::{registry_with_htpasswd, tool};
+use super::run_without_leaks;
 use crate::support::images::push_image;
-use crate::support::{Registry, command, end, signal, start};
+use crate::support::{LOGIN, Registry, Sandbox, signal, spawn, wait};
 
-const GOOD: &str = r#"echo '{"Username":"user","Secret":"secret-word"}'"#;
+const VALID: &str = r#"echo '{"Username":"user","Secret":"secret-word"}'"#;
 
-/// A home with a helper, of which `verb` writes its process's number into the file `pid` and hangs.
-struct Scene {
-    folder: tempfile::TempDir,
-    registry: Registry,
+/// A sandbox with the image `app:v1` in a registry that requires credentials, and a configured credential helper.
+struct HelperFixture {
+    sandbox: Sandbox,
     path: String,
 }
 
-impl Scene {
-    fn new(verb: &str) -> Self {
-        let hangs = r#"echo $$ >"$HOME/pid.new"; mv "$HOME/pid.new" "$HOME/pid"; exec sleep 1000"#;
-        Self::with(&format!("case $1 in {verb}) {hangs};; esac\n{GOOD}"))
+impl HelperFixture {
+    /// Creates a helper that hangs on `verb`, after it has written its process ID to the file `pid`.
+    fn hanging_on(verb: &str) -> Self {
+        let hang = r#"echo $$ >"$HOME/pid.new"; mv "$HOME/pid.new" "$HOME/pid"; exec sleep 1000"#;
+        Self::with_script(&format!("case $1 in {verb}) {hang};; esac\n{VALID}"))
     }
 
-    fn with(script: &str) -> Self {
-        let folder = tempfile::tempdir().unwrap();
-        let registry = registry_with_htpasswd(&folder);
-        push_image(&registry, "app", "v1", "amd64");
-        let helper = folder.path().join("docker-credential-test");
-        std::fs::write(&helper, format!("#!/bin/sh\n{script}\n")).unwrap();
+    fn with_script(script: &str) -> Self {
+        let sandbox = Sandbox::with_registry(Registry::with_htpasswd());
+        push_image(&sandbox.registry, "app", "v1", "amd64");
+        let helper = sandbox.write("docker-credential-test", &format!("#!/bin/sh\n{script}\n"));
         std::fs::set_permissions(&helper, std::fs::Permissions::from_mode(0o755)).unwrap();
-        std::fs::create_dir(folder.path().join(".docker")).unwrap();
-        std::fs::write(folder.path().join(".docker/config.json"), r#"{"credsStore":"test"}"#).unwrap();
-        let path = format!("{}:{}", folder.path().display(), std::env::var("PATH").unwrap());
-        Self { folder, registry, path }
+        sandbox.write(".docker/config.json", r#"{"credsStore":"test"}"#);
+        let path = format!("{}:{}", sandbox.folder().display(), std::env::var("PATH").unwrap());
+        Self { sandbox, path }
     }
 
     fn command(&self, args: &[&str]) -> Command {
-        let mut command = command(self.folder.path(), args);
+        let mut command = self.sandbox.command(args);
         command.env("PATH", &self.path);
         command
     }
 
-    /// The helper's process, once it runs.
-    fn helper(&self) -> String {
+    /// Waits until the helper runs, and returns its process ID.
+    fn wait_for_helper(&self) -> String {
+        let file = self.sandbox.path("pid");
         loop {
-            if let Ok(pid) = std::fs::read_to_string(self.folder.path().join("pid")) {
-                std::fs::remove_file(self.folder.path().join("pid")).unwrap();
+            if let Ok(pid) = std::fs::read_to_string(&file) {
+                std::fs::remove_file(&file).unwrap();
                 return pid.trim().to_owned();
             }
             std::thread::sleep(Duration::from_millis(20));
@@ -54,24 +52,24 @@ impl Scene {
     }
 }
 
-/// Waits until a process has ended; one whose parent has not taken notice has ended as well.
-fn wait_until_gone(pid: &str) {
-    let is_there = || {
+/// Waits until a process has exited. A zombie counts as exited.
+fn wait_for_exit(pid: &str) {
+    let is_running = || {
         let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
         stat.rsplit_once(") ").is_some_and(|(_, state)| !state.starts_with(['Z', 'X']))
     };
     for _ in 0..500 {
-        if !is_there() {
+        if !is_running() {
             return;
         }
         std::thread::sleep(Duration::from_millis(20));
     }
-    panic!("the helper {pid} still runs");
+    panic!("the helper {pid} is still running");
 }
 
 #[test]
-fn a_helper_that_hangs_ends_with_the_run() {
-    for (verb, words) in [
+fn a_hanging_helper_is_killed_on_a_signal_and_at_the_deadline() {
+    for (verb, args) in [
         ("store", &["login", "HOST"][..]),
         ("get", &["login", "HOST"]),
         ("erase", &["logout", "HOST"]),
@@ -80,55 +78,50 @@ fn a_helper_that_hangs_ends_with_the_run() {
         ("get", &["verify", "HOST/app:v1"]),
         ("get", &["copy", "oci:layout:v1", "HOST/new:v1"]),
     ] {
-        let scene = Scene::new(verb);
-        if words[0] == "copy" {
-            let args = ["copy", &format!("{}/app:v1", scene.registry.host), "oci:layout:v1"];
-            let args = [&args[..], &super::LOGIN].concat();
-            assert_eq!(tool(&scene.folder, &args, &[], "").exit, 0);
+        let fixture = HelperFixture::hanging_on(verb);
+        if args[0] == "copy" {
+            let args = [&["copy", "HOST/app:v1", "oci:layout:v1"], &LOGIN[..]].concat();
+            run_without_leaks(&fixture.sandbox, &args, &[], "").success();
         }
-        let words: Vec<String> = words.iter().map(|word| word.replace("HOST", &scene.registry.host)).collect();
         let command = |more: &[&str]| {
-            let args: Vec<&str> = words.iter().map(String::as_str).chain(more.iter().copied()).collect();
-            let mut command = scene.command(&args);
-            if words[0] == "login" {
+            let mut command = fixture.command(&[args, more].concat());
+            if args[0] == "login" {
                 command.env("MANIFEST_TOOL_USERNAME", "user").env("MANIFEST_TOOL_PASSWORD", "secret-word");
             }
             command
         };
         for (name, code) in [("INT", 130), ("TERM", 143)] {
-            let child = start(command(&[]));
-            let helper = scene.helper();
+            let child = spawn(command(&[]));
+            let helper = fixture.wait_for_helper();
             signal(&child, name);
-            let outcome = end(child);
-            assert_eq!(outcome.exit, code, "{verb} {words:?}: {outcome:?}");
-            assert!(outcome.stderr.contains("not done, interrupted"), "{verb} {words:?}: {outcome:?}");
-            wait_until_gone(&helper);
+            let outcome = wait(child);
+            assert_eq!(outcome.exit, code, "{verb} {args:?}: {outcome:?}");
+            assert!(outcome.stderr.contains("not done, interrupted"), "{verb} {args:?}: {outcome:?}");
+            wait_for_exit(&helper);
         }
-        let child = start(command(&["--deadline", "2s"]));
-        let outcome = end(child);
-        assert_eq!(outcome.exit, 124, "{verb} {words:?}: {outcome:?}");
-        // On a machine that is busy the time may be over before the helper has begun.
-        if let Ok(helper) = std::fs::read_to_string(scene.folder.path().join("pid")) {
-            wait_until_gone(helper.trim());
+        let child = spawn(command(&["--deadline", "2s"]));
+        let outcome = wait(child);
+        assert_eq!(outcome.exit, 124, "{verb} {args:?}: {outcome:?}");
+        // On a busy machine, the deadline may pass before the helper has started.
+        if let Ok(helper) = std::fs::read_to_string(fixture.sandbox.path("pid")) {
+            wait_for_exit(helper.trim());
         }
     }
 }
 
 #[test]
-fn the_output_of_a_helper_is_bounded() {
+fn a_helper_that_prints_more_than_1_mib_is_an_error() {
     for script in [
         "head -c 1100000 /dev/zero",
         "head -c 1100000 /dev/zero; exec sleep 1000",
         "head -c 1100000 /dev/zero >&2; exit 1",
         "exec yes",
     ] {
-        let scene = Scene::with(script);
-        let host = &scene.registry.host;
-        let outcome = end(start(scene.command(&["inspect", &format!("{host}/app:v1")])));
-        assert!(outcome.exit == 1 && outcome.stderr.contains(" names, printed more than 1 MiB\n"), "{outcome:?}");
+        let fixture = HelperFixture::with_script(script);
+        let outcome = wait(spawn(fixture.command(&["inspect", "HOST/app:v1"])));
+        outcome.fails(1, " names, printed more than 1 MiB\n");
     }
-    // It may print before it has read its input.
-    let scene = Scene::with(&format!("head -c 500000 /dev/zero | tr '\\0' ' '\n{GOOD}"));
-    let outcome = end(start(scene.command(&["inspect", &format!("{}/app:v1", scene.registry.host)])));
-    assert_eq!(outcome.exit, 0, "{outcome:?}");
+    // A helper may print less than the limit before it reads its input.
+    let fixture = HelperFixture::with_script(&format!("head -c 500000 /dev/zero | tr '\\0' ' '\n{VALID}"));
+    wait(spawn(fixture.command(&["inspect", "HOST/app:v1"]))).success();
 }

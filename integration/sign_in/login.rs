@@ -1,225 +1,226 @@
-//! `login` and `logout`: checked first, stored as Docker stores.
+//! `login` and `logout`: credentials are checked before they are stored, in Docker's format.
 
 use std::io::{Read as _, Write as _};
 use std::os::unix::fs::PermissionsExt as _;
 use std::process::Command;
 
+use indoc::indoc;
 use serde_json::{Value, json};
 
-use super::{auth, registry_with_htpasswd, tool};
+use super::run_without_leaks;
 use crate::support::images::push_image;
-use crate::support::token_service::closed;
-use crate::support::{Outcome, Registry, Scripted, TokenService};
+use crate::support::token_service::authenticated_only;
+use crate::support::{Outcome, Registry, Sandbox, ScriptedServer, TokenService, Workspace, basic_credentials};
 
-fn login(folder: &tempfile::TempDir, host: &str, password: &str) -> Outcome {
-    tool(folder, &["login", host, "--username", "user", "--password-stdin"], &[], password)
+const LOGIN_ARGS: [&str; 5] = ["login", "HOST", "--username", "user", "--password-stdin"];
+const CONFIG: &str = ".docker/config.json";
+
+fn sandbox_with_htpasswd() -> Sandbox {
+    Sandbox::with_registry(Registry::with_htpasswd())
 }
 
-fn config(folder: &tempfile::TempDir) -> Value {
-    serde_json::from_slice(&std::fs::read(folder.path().join(".docker/config.json")).unwrap()).unwrap()
+fn login(workspace: &Workspace, password: &str) -> Outcome {
+    run_without_leaks(workspace, &LOGIN_ARGS, &[], password)
+}
+
+fn config(workspace: &Workspace) -> Value {
+    serde_json::from_str(&workspace.read(CONFIG)).unwrap()
 }
 
 #[test]
 fn a_login_is_checked_stored_used_and_removed() {
-    let folder = tempfile::tempdir().unwrap();
-    let registry = registry_with_htpasswd(&folder);
-    push_image(&registry, "app", "v1", "amd64");
-    let host = registry.host.as_str();
-    let file = folder.path().join(".docker/config.json");
+    let sandbox = sandbox_with_htpasswd();
+    push_image(&sandbox.registry, "app", "v1", "amd64");
+    let host = sandbox.registry.host.as_str();
+    let file = sandbox.path(CONFIG);
 
-    let wrong = login(&folder, host, "wrong");
-    let part = format!(
-        "error: {host} refused the credentials from this login (HTTP 401; registry says: UNAUTHORIZED: authentication required)\n"
+    let wrong = login(&sandbox, "wrong");
+    let error = format!(
+        "error: {host} refused the credentials from this login \
+         (HTTP 401; registry says: UNAUTHORIZED: authentication required)\n"
     );
-    assert!(wrong.exit == 1 && wrong.stderr.ends_with(&part), "{wrong:?}");
-    assert!(!file.exists(), "nothing is stored that was refused");
+    assert!(wrong.exit == 1 && wrong.stderr.ends_with(&error), "{wrong:?}");
+    assert!(!file.exists(), "refused credentials are not stored");
 
-    let good = login(&folder, host, "secret-word\n");
-    let last = format!("signed in to {host} as user; stored in {}, not encrypted\n", file.display());
-    assert!(good.exit == 0 && good.stdout.is_empty() && good.stderr.ends_with(&last), "{good:?}");
-    assert_eq!(config(&folder), json!({"auths": {host: {"auth": auth()}}}));
+    let accepted = login(&sandbox, "secret-word\n");
+    let message = format!("signed in to {host} as user; stored in {}, not encrypted\n", file.display());
+    let is_reported = accepted.stdout.is_empty() && accepted.stderr.ends_with(&message);
+    assert!(accepted.exit == 0 && is_reported, "{accepted:?}");
+    assert_eq!(config(&sandbox), json!({"auths": {host: {"auth": basic_credentials()}}}));
     assert_eq!(std::fs::metadata(&file).unwrap().permissions().mode() & 0o777, 0o600);
     assert_eq!(std::fs::metadata(file.parent().unwrap()).unwrap().permissions().mode() & 0o777, 0o700);
-    let reference = format!("{host}/app:v1");
-    assert_eq!(tool(&folder, &["inspect", &reference], &[], "").exit, 0);
+    run_without_leaks(&sandbox, &["inspect", "HOST/app:v1"], &[], "").success();
 
-    let out = tool(&folder, &["logout", host], &[], "");
-    let said = format!("removed the credentials for {host} from {}\n", file.display());
-    assert_eq!((out.exit, out.stderr.as_str()), (0, said.as_str()));
-    assert_eq!(tool(&folder, &["inspect", &reference], &[], "").exit, 1);
-    let again = tool(&folder, &["logout", host], &[], "");
-    assert_eq!((again.exit, again.stderr), (0, format!("no credentials for {host} are stored\n")));
+    let logout = run_without_leaks(&sandbox, &["logout", "HOST"], &[], "");
+    let message = format!("removed the credentials for {host} from {}\n", file.display());
+    assert_eq!((logout.exit, logout.stderr.as_str()), (0, message.as_str()));
+    assert_eq!(run_without_leaks(&sandbox, &["inspect", "HOST/app:v1"], &[], "").exit, 1);
+    let repeated = run_without_leaks(&sandbox, &["logout", "HOST"], &[], "");
+    assert_eq!((repeated.exit, repeated.stderr), (0, format!("no credentials for {host} are stored\n")));
 }
 
 #[test]
-fn docker_and_skopeo_read_what_was_stored() {
-    let folder = tempfile::tempdir().unwrap();
-    let registry = registry_with_htpasswd(&folder);
-    push_image(&registry, "app", "v1", "amd64");
-    assert_eq!(login(&folder, &registry.host, "secret-word").exit, 0);
-    let file = folder.path().join(".docker/config.json");
-    let status = Command::new("skopeo")
-        .args(["inspect", "--raw", "--tls-verify=false", "--authfile", file.to_str().unwrap()])
-        .arg(format!("docker://{}/app:v1", registry.host))
+fn skopeo_reads_the_stored_credentials() {
+    let sandbox = sandbox_with_htpasswd();
+    push_image(&sandbox.registry, "app", "v1", "amd64");
+    login(&sandbox, "secret-word").success();
+    let output = Command::new("skopeo")
+        .args(["inspect", "--raw", "--tls-verify=false", "--authfile", sandbox.path(CONFIG).to_str().unwrap()])
+        .arg(format!("docker://{}/app:v1", sandbox.registry.host))
         .output()
         .unwrap();
-    assert!(status.status.success(), "{status:?}");
+    assert!(output.status.success(), "{output:?}");
 }
 
 #[test]
-fn all_else_in_the_file_stays_and_a_link_stays_a_link() {
-    let folder = tempfile::tempdir().unwrap();
-    let registry = registry_with_htpasswd(&folder);
-    let host = registry.host.as_str();
-    let real = folder.path().join("dotfiles.json");
+fn a_login_preserves_other_settings_and_a_symbolic_link() {
+    let sandbox = sandbox_with_htpasswd();
+    let host = sandbox.registry.host.as_str();
     let before = json!({
         "detachKeys": "ctrl-e,e", "auths": {"other.example": {"auth": "eDp5"}, host: {"auth": "b2xk", "email": "x"}},
         "plugins": {"z": {"a": "1"}, "a": [1, 2.5, null]}, "HttpHeaders": {"X": "ü"},
     });
-    std::fs::write(&real, before.to_string()).unwrap();
-    std::fs::create_dir(folder.path().join(".docker")).unwrap();
-    std::os::unix::fs::symlink(&real, folder.path().join(".docker/config.json")).unwrap();
-    assert_eq!(login(&folder, host, "secret-word").exit, 0);
+    let real = sandbox.write("dotfiles.json", &before.to_string());
+    std::fs::create_dir(sandbox.path(".docker")).unwrap();
+    std::os::unix::fs::symlink(&real, sandbox.path(CONFIG)).unwrap();
+    login(&sandbox, "secret-word").success();
     let mut expected = before.clone();
-    expected["auths"][host] = json!({"auth": auth()});
-    let text = std::fs::read_to_string(&real).unwrap();
+    expected["auths"][host] = json!({"auth": basic_credentials()});
+    let text = sandbox.read("dotfiles.json");
     assert_eq!(serde_json::from_str::<Value>(&text).unwrap(), expected);
     let keys: Vec<&str> = text.lines().filter(|line| line.starts_with("\t\"")).collect();
-    assert_eq!(keys.len(), 4, "Docker's indent: {text}");
+    assert_eq!(keys.len(), 4, "indented like Docker's file: {text}");
     assert!(
         keys[0].starts_with("\t\"detachKeys\"") && keys[3].starts_with("\t\"HttpHeaders\""),
-        "the order stays: {text}"
+        "the order of keys is preserved: {text}"
     );
-    assert!(std::fs::symlink_metadata(folder.path().join(".docker/config.json")).unwrap().is_symlink());
-    let left: Vec<_> = std::fs::read_dir(folder.path()).unwrap().flatten().map(|e| e.file_name()).collect();
-    assert!(!left.iter().any(|name| name.to_string_lossy().starts_with(".config.json")), "no temporary file: {left:?}");
+    assert!(std::fs::symlink_metadata(sandbox.path(CONFIG)).unwrap().is_symlink());
+    let files: Vec<_> = std::fs::read_dir(sandbox.folder()).unwrap().flatten().map(|e| e.file_name()).collect();
+    let has_temporary_file = files.iter().any(|name| name.to_string_lossy().starts_with(".config.json"));
+    assert!(!has_temporary_file, "{files:?}");
 
-    tool(&folder, &["logout", host], &[], "");
+    run_without_leaks(&sandbox, &["logout", "HOST"], &[], "");
     expected["auths"].as_object_mut().unwrap().remove(host);
-    assert_eq!(config(&folder), expected);
+    assert_eq!(config(&sandbox), expected);
 }
 
-/// Numbers and layout of what is not ours stay as they were written.
 #[test]
-fn the_bytes_of_other_parts_stay() {
-    let folder = tempfile::tempdir().unwrap();
-    let registry = registry_with_htpasswd(&folder);
-    std::fs::create_dir(folder.path().join(".docker")).unwrap();
-    let file = folder.path().join(".docker/config.json");
-    std::fs::write(&file, "{\n  \"n\": [ 1.10,123456789012345678901234567890 ],\n  \"auths\": {}\n}\n").unwrap();
-    assert_eq!(login(&folder, &registry.host, "secret-word").exit, 0);
-    let text = std::fs::read_to_string(&file).unwrap();
+fn a_login_preserves_the_bytes_of_other_settings_and_creates_missing_files_and_folders() {
+    let sandbox = sandbox_with_htpasswd();
+    let text = indoc! {r#"
+        {
+          "n": [ 1.10,123456789012345678901234567890 ],
+          "auths": {}
+        }
+    "#};
+    let file = sandbox.write(CONFIG, text);
+    login(&sandbox, "secret-word").success();
+    let text = sandbox.read(CONFIG);
     assert!(text.contains("\"n\": [ 1.10,123456789012345678901234567890 ],"), "{text}");
-    // A link to a file that is not there yet makes that file.
+    // A dangling link: the file it points at is created.
     std::fs::remove_file(&file).unwrap();
     std::os::unix::fs::symlink("../elsewhere.json", &file).unwrap();
-    assert_eq!(login(&folder, &registry.host, "secret-word").exit, 0);
-    assert!(std::fs::symlink_metadata(&file).unwrap().is_symlink() && folder.path().join("elsewhere.json").exists());
-    // A folder that is not there yet is made, as with `docker --config`.
-    let args = ["login", &registry.host, "-u", "user", "--password-stdin", "--docker-cfg", "new/folder"];
-    assert_eq!(tool(&folder, &args, &[], "secret-word").exit, 0);
-    assert!(folder.path().join("new/folder/config.json").is_file());
+    login(&sandbox, "secret-word").success();
+    assert!(std::fs::symlink_metadata(&file).unwrap().is_symlink() && sandbox.path("elsewhere.json").exists());
+    // A missing folder is created, as by `docker --config`.
+    let args = ["login", "HOST", "-u", "user", "--password-stdin", "--docker-cfg", "new/folder"];
+    run_without_leaks(&sandbox, &args, &[], "secret-word").success();
+    assert!(sandbox.path("new/folder/config.json").is_file());
 }
 
-/// Where what was stored is not what will be used, or something else is still used, that is said.
 #[test]
-fn other_sources_are_pointed_out() {
-    let folder = tempfile::tempdir().unwrap();
-    let registry = registry_with_htpasswd(&folder);
-    let host = registry.host.as_str();
-    let other = format!(r#"{{"auths":{{"{host}":{{"auth":"eDp5"}}}}}}"#);
-    let environment = [("DOCKER_AUTH_CONFIG", other.as_str())];
-    let args = ["login", host, "--username", "user", "--password-stdin"];
-    let stored = tool(&folder, &args, &environment, "secret-word");
-    let warning = format!("warning: the credentials for {host} from DOCKER_AUTH_CONFIG come first\n");
+fn login_and_logout_warn_about_sources_that_take_precedence() {
+    let sandbox = sandbox_with_htpasswd();
+    let environment = [("DOCKER_AUTH_CONFIG", r#"{"auths":{"HOST":{"auth":"eDp5"}}}"#)];
+    let stored = run_without_leaks(&sandbox, &LOGIN_ARGS, &environment, "secret-word");
+    let warning = sandbox.fill("warning: the credentials for HOST from DOCKER_AUTH_CONFIG come first\n");
     assert!(stored.exit == 0 && stored.stderr.ends_with(&warning), "{stored:?}");
-    let out = tool(&folder, &["logout", host], &environment, "");
-    let warning = format!("warning: the credentials for {host} from DOCKER_AUTH_CONFIG are still used\n");
-    assert!(out.exit == 0 && out.stderr.ends_with(&warning), "{out:?}");
+    let logout = run_without_leaks(&sandbox, &["logout", "HOST"], &environment, "");
+    let warning = sandbox.fill("warning: the credentials for HOST from DOCKER_AUTH_CONFIG are still used\n");
+    assert!(logout.exit == 0 && logout.stderr.ends_with(&warning), "{logout:?}");
 }
 
 #[test]
-fn a_file_that_cannot_be_read_is_left_as_it_is() {
-    let folder = tempfile::tempdir().unwrap();
-    let registry = registry_with_htpasswd(&folder);
-    std::fs::create_dir(folder.path().join(".docker")).unwrap();
-    let file = folder.path().join(".docker/config.json");
+fn an_invalid_configuration_is_not_changed() {
+    let sandbox = sandbox_with_htpasswd();
     for text in ["{\"auths\": ", "[]", "{\"auths\": []}"] {
-        std::fs::write(&file, text).unwrap();
-        let outcome = login(&folder, &registry.host, "secret-word");
-        assert!(outcome.exit == 1 && outcome.stderr.contains("config.json"), "{outcome:?}");
-        assert_eq!(std::fs::read_to_string(&file).unwrap(), text);
+        sandbox.write(CONFIG, text);
+        login(&sandbox, "secret-word").fails(1, "config.json");
+        assert_eq!(sandbox.read(CONFIG), text);
     }
 }
 
 #[test]
-fn a_helper_keeps_them_where_one_is_configured() {
-    let folder = tempfile::tempdir().unwrap();
-    let registry = registry_with_htpasswd(&folder);
-    push_image(&registry, "app", "v1", "amd64");
-    let host = registry.host.as_str();
-    let helper = folder.path().join("docker-credential-test");
-    let script = "#!/bin/sh\ncase $1 in\nstore) cat >\"$HOME/kept\";;\n\
-        get) [ -f \"$HOME/kept\" ] && sed 's/\"ServerURL\":\"[^\"]*\",//' \"$HOME/kept\" || { echo credentials not found; exit 1; };;\n\
-        erase) read -r host; [ -f \"$HOME/kept\" ] || { echo credentials not found; exit 1; }; rm \"$HOME/kept\";;\nesac\n";
-    std::fs::write(&helper, script).unwrap();
+fn credentials_are_stored_by_a_configured_helper() {
+    let sandbox = sandbox_with_htpasswd();
+    push_image(&sandbox.registry, "app", "v1", "amd64");
+    let host = sandbox.registry.host.as_str();
+    let script = indoc! {r#"
+        #!/bin/sh
+        case $1 in
+        store) cat >"$HOME/stored";;
+        get)
+            [ -f "$HOME/stored" ] || { echo credentials not found; exit 1; }
+            sed 's/"ServerURL":"[^"]*",//' "$HOME/stored";;
+        erase)
+            read -r host
+            [ -f "$HOME/stored" ] || { echo credentials not found; exit 1; }
+            rm "$HOME/stored";;
+        esac
+    "#};
+    let helper = sandbox.write("docker-credential-test", script);
     std::fs::set_permissions(&helper, std::fs::Permissions::from_mode(0o755)).unwrap();
-    let path = format!("{}:{}", folder.path().display(), std::env::var("PATH").unwrap());
+    let path = format!("{}:{}", sandbox.folder().display(), std::env::var("PATH").unwrap());
     let environment = [("PATH", path.as_str())];
-    std::fs::create_dir(folder.path().join(".docker")).unwrap();
-    std::fs::write(folder.path().join(".docker/config.json"), r#"{"credsStore":"test"}"#).unwrap();
+    sandbox.write(CONFIG, r#"{"credsStore":"test"}"#);
 
-    let args = ["login", host, "--username", "user", "--password-stdin"];
-    let good = tool(&folder, &args, &environment, "secret-word");
-    assert!(good.exit == 0 && good.stderr.ends_with("as user; stored by docker-credential-test\n"), "{good:?}");
-    assert_eq!(config(&folder), json!({"credsStore": "test", "auths": {host: {}}}), "no secret in the file");
-    let kept: Value = serde_json::from_slice(&std::fs::read(folder.path().join("kept")).unwrap()).unwrap();
-    assert_eq!(kept, json!({"ServerURL": host, "Username": "user", "Secret": "secret-word"}));
-    let reference = format!("{host}/app:v1");
-    assert_eq!(tool(&folder, &["inspect", &reference], &environment, "").exit, 0);
-    assert_eq!(tool(&folder, &["logout", host], &environment, "").exit, 0);
-    assert!(!folder.path().join("kept").exists());
-    assert_eq!(config(&folder), json!({"credsStore": "test", "auths": {}}));
-    let again = tool(&folder, &["logout", host], &environment, "");
-    assert_eq!((again.exit, again.stderr), (0, format!("no credentials for {host} are stored\n")));
+    let accepted = run_without_leaks(&sandbox, &LOGIN_ARGS, &environment, "secret-word");
+    let message = "as user; stored by docker-credential-test\n";
+    assert!(accepted.exit == 0 && accepted.stderr.ends_with(message), "{accepted:?}");
+    assert_eq!(config(&sandbox), json!({"credsStore": "test", "auths": {host: {}}}), "no secret in the file");
+    let stored: Value = serde_json::from_str(&sandbox.read("stored")).unwrap();
+    assert_eq!(stored, json!({"ServerURL": host, "Username": "user", "Secret": "secret-word"}));
+    run_without_leaks(&sandbox, &["inspect", "HOST/app:v1"], &environment, "").success();
+    run_without_leaks(&sandbox, &["logout", "HOST"], &environment, "").success();
+    assert!(!sandbox.path("stored").exists());
+    assert_eq!(config(&sandbox), json!({"credsStore": "test", "auths": {}}));
+    let repeated = run_without_leaks(&sandbox, &["logout", "HOST"], &environment, "");
+    assert_eq!((repeated.exit, repeated.stderr), (0, format!("no credentials for {host} are stored\n")));
 }
 
 #[test]
-fn a_token_service_checks_a_login_too() {
+fn a_login_is_checked_by_the_token_service() {
     let folder = tempfile::tempdir().unwrap();
-    let service = TokenService::start(closed, 300, |_| None);
-    let registry = Registry::start_with(&service.registry_config(folder.path()), None);
-    assert_eq!(login(&folder, &registry.host, "secret-word").exit, 0);
-    let wrong = login(&folder, &registry.host, "wrong");
-    assert!(wrong.exit == 1 && wrong.stderr.contains("the token service of"), "{wrong:?}");
+    let service = TokenService::start(authenticated_only, 300, |_| None);
+    let sandbox = Sandbox::with_registry(Registry::start_with(&service.registry_config(folder.path()), None));
+    login(&sandbox, "secret-word").success();
+    login(&sandbox, "wrong").fails(1, "the token service of");
     assert_eq!(service.token_requests().len(), 2);
 }
 
 #[test]
-fn a_registry_that_asks_for_none_is_said_and_one_that_is_none_refused() {
-    let folder = tempfile::tempdir().unwrap();
-    let registry = Registry::start();
-    let open = login(&folder, &registry.host, "secret-word");
-    let warning = format!("warning: {} asks for no credentials, so these could not be checked\n", registry.host);
+fn a_login_warns_about_a_registry_without_authentication_and_fails_on_other_servers() {
+    let sandbox = Sandbox::new();
+    let open = login(&sandbox, "secret-word");
+    let warning = sandbox.fill("warning: HOST asks for no credentials, so these could not be checked\n");
     assert!(open.exit == 0 && open.stderr.contains(&warning), "{open:?}");
-    // Anyone may read, and still it names where to sign in.
-    let names = Scripted::start(|asked, host| match asked.authorization.as_deref() {
-        _ if asked.line.starts_with("GET /token") => (403, vec![], vec![]),
+    let login_to = |server: &ScriptedServer| {
+        let workspace = Workspace::new().flags(&["--plain-http"]).placeholder("HOST", &server.host);
+        login(&workspace, "secret-word")
+    };
+    // This registry allows anonymous reads, but names a token service, which refuses the credentials.
+    let readable = ScriptedServer::start(|request, host| match request.authorization.as_deref() {
+        _ if request.line.starts_with("GET /token") => (403, vec![], vec![]),
         _ => (200, vec![("WWW-Authenticate", format!("Bearer realm=\"http://{host}/token\""))], vec![]),
     });
-    let login = |host: &str| {
-        tool(&folder, &["--plain-http", "login", host, "--username", "user", "--password-stdin"], &[], "secret-word")
-    };
-    let refused = login(&names.host);
-    assert!(refused.exit == 1 && refused.stderr.contains("HTTP 403"), "{refused:?}");
-    let none = Scripted::start(|_, _| (404, vec![], b"not here".to_vec()));
-    let outcome = login(&none.host);
-    assert!(outcome.exit == 1 && outcome.stderr.contains("HTTP 404; registry says: not here"), "{outcome:?}");
+    login_to(&readable).fails(1, "HTTP 403");
+    let no_registry = ScriptedServer::start(|_, _| (404, vec![], b"not here".to_vec()));
+    login_to(&no_registry).fails(1, "HTTP 404; registry says: not here");
 }
 
 #[test]
-fn without_a_terminal_nothing_is_asked() {
-    let folder = tempfile::tempdir().unwrap();
+fn missing_login_arguments_without_a_terminal_are_usage_errors() {
+    let workspace = Workspace::new();
     for (args, part) in [
         (&["login", "r.invalid"][..], "no user name is given: --username U"),
         (&["login", "r.invalid", "--username", "u"], "no password is given: --password-stdin"),
@@ -227,71 +228,70 @@ fn without_a_terminal_nothing_is_asked() {
         (&["logout", "r.invalid/app"], "\"r.invalid/app\" is not a registry's HOST[:PORT]"),
         (&["login"], "<HOST>"),
     ] {
-        let outcome = tool(&folder, args, &[], "");
+        let outcome = run_without_leaks(&workspace, args, &[], "");
         assert!(outcome.exit == 2 && outcome.stderr.contains(part), "{args:?}: {outcome:?}");
     }
 }
 
-/// What a user at a terminal sees and types; `script` makes the terminal.
+/// A terminal in which a command runs, created by `script`.
 struct Terminal {
     child: std::process::Child,
-    shown: String,
+    screen: String,
 }
 
 impl Terminal {
-    fn start(folder: &tempfile::TempDir, command: &str) -> Self {
+    fn start(workspace: &Workspace, command: &str) -> Self {
         let child = Command::new("script")
             .args(["-qec", command, "/dev/null"])
-            .env("HOME", folder.path())
+            .env("HOME", workspace.folder())
             .env_remove("DOCKER_CONFIG")
             .stdin(std::process::Stdio::piped())
             .stdout(std::process::Stdio::piped())
             .spawn()
             .unwrap();
-        Self { child, shown: String::new() }
+        Self { child, screen: String::new() }
     }
 
     fn read_until(&mut self, text: &str) {
-        let screen = self.child.stdout.as_mut().unwrap();
+        let output = self.child.stdout.as_mut().unwrap();
         let mut byte = [0];
-        while !self.shown.ends_with(text) && screen.read(&mut byte).unwrap() == 1 {
-            self.shown.push(byte[0] as char);
+        while !self.screen.ends_with(text) && output.read(&mut byte).unwrap() == 1 {
+            self.screen.push(byte[0] as char);
         }
     }
 
     fn type_in(&mut self, keys: &[u8]) {
-        // A prompt is written before the echo is off.
+        // The prompt is written before the echo is turned off.
         std::thread::sleep(std::time::Duration::from_millis(300));
         self.child.stdin.as_mut().unwrap().write_all(keys).unwrap();
     }
 }
 
 #[test]
-fn a_terminal_is_asked_and_does_not_echo() {
-    let folder = tempfile::tempdir().unwrap();
-    let registry = registry_with_htpasswd(&folder);
-    let host = registry.host.as_str();
-    let mut terminal = Terminal::start(&folder, &format!("{} login {host}", env!("CARGO_BIN_EXE_manifest-tool")));
+fn a_terminal_is_prompted_and_does_not_echo_the_password() {
+    let sandbox = sandbox_with_htpasswd();
+    let host = sandbox.registry.host.as_str();
+    let mut terminal = Terminal::start(&sandbox, &format!("{} login {host}", env!("CARGO_BIN_EXE_manifest-tool")));
     terminal.read_until(&format!("user name for {host}: "));
     terminal.type_in(b"user\n");
     terminal.read_until(&format!("password of user for {host}: "));
     terminal.type_in(b"secret-word\n");
     terminal.read_until("not encrypted");
-    let shown = &terminal.shown;
-    assert!(shown.contains("signed in to ") && !shown.contains("secret-word"), "{shown}");
+    let screen = &terminal.screen;
+    assert!(screen.contains("signed in to ") && !screen.contains("secret-word"), "{screen}");
     assert!(terminal.child.wait().unwrap().success());
-    assert_eq!(config(&folder), json!({"auths": {host: {"auth": auth()}}}));
+    assert_eq!(config(&sandbox), json!({"auths": {host: {"auth": basic_credentials()}}}));
 }
 
 #[test]
-fn ctrl_c_at_the_password_gives_the_echo_back() {
-    let folder = tempfile::tempdir().unwrap();
+fn ctrl_c_at_the_password_prompt_restores_the_echo() {
+    let workspace = Workspace::new();
     let program = env!("CARGO_BIN_EXE_manifest-tool");
     let script = format!("sh -c 'trap : INT; {program} login -u user r.invalid; echo exit $?; stty -a'");
-    let mut terminal = Terminal::start(&folder, &script);
+    let mut terminal = Terminal::start(&workspace, &script);
     terminal.read_until("password of user for r.invalid: ");
     terminal.type_in(b"\x03");
     terminal.read_until("echoctl");
-    let shown = &terminal.shown;
-    assert!(shown.contains("exit 130") && shown.contains(" echo ") && !shown.contains("-echo "), "{shown}");
+    let screen = &terminal.screen;
+    assert!(screen.contains("exit 130") && screen.contains(" echo ") && !screen.contains("-echo "), "{screen}");
 }

@@ -1,4 +1,4 @@
-//! Signing in: where credentials come from, what is asked for with them, and who never gets them.
+//! Sign-in: where credentials come from, which tokens are requested with them, and which hosts never receive them.
 
 mod basic;
 mod changes;
@@ -6,43 +6,28 @@ mod echoes;
 mod environment;
 mod fallbacks;
 mod files;
+mod foreign_hosts;
 mod helpers;
 mod login;
-mod strangers;
-mod thieves;
+mod redirected_credentials;
 mod tokens;
 
-use base64::Engine as _;
-use base64::prelude::BASE64_STANDARD;
-
 use crate::support::token_service::IDENTITY_TOKEN;
-use crate::support::{Outcome, Registry, command, run};
+use crate::support::{Outcome, Workspace, basic_credentials, run};
 
-/// `htpasswd -nbB user secret-word`.
-const HTPASSWD: &str = "user:$2y$05$056i4UwkOkmr8a6t4JftYeoiDncHQkaKx132QyN.auDcEXhuVetuW\n";
-
-const LOGIN: [&str; 4] = ["--username", "user", "--password", "secret-word"];
-
-/// The base64 form of configurations and headers.
-fn auth() -> String {
-    BASE64_STANDARD.encode("user:secret-word")
+/// Returns the arguments of `push from-args`.
+fn push_args<'a>(platforms: &'a str, template: &'a str, target: &'a str) -> [&'a str; 8] {
+    ["push", "from-args", "--platforms", platforms, "--template", template, "--target", target]
 }
 
-pub fn registry_with_htpasswd(folder: &tempfile::TempDir) -> Registry {
-    let file = folder.path().join("htpasswd");
-    std::fs::write(&file, HTPASSWD).unwrap();
-    let extra = format!("auth: {{htpasswd: {{realm: test, path: {}}}}}\n", file.display());
-    Registry::start_with(&extra, Some(format!("Basic {}", auth())))
-}
-
-/// Runs the program with `--debug`, and looks for secrets in all that it says.
-fn tool(folder: &tempfile::TempDir, args: &[&str], environment: &[(&str, &str)], stdin: &str) -> Outcome {
-    let mut command = command(folder.path(), &[&["--debug"], args].concat());
-    command.envs(environment.iter().copied());
+/// Runs the program with `--debug` and more environment variables, and asserts that its output contains no secret.
+fn run_without_leaks(workspace: &Workspace, args: &[&str], environment: &[(&str, &str)], stdin: &str) -> Outcome {
+    let mut command = workspace.command(&[&["--debug"], args].concat());
+    command.envs(environment.iter().map(|(name, value)| (name, workspace.fill(value))));
     let outcome = run(command, stdin);
-    for secret in ["secret-word", &auth(), IDENTITY_TOKEN, "registry-word", "eyJ"] {
-        let said = format!("{}{}", outcome.stdout, outcome.stderr);
-        assert!(!said.contains(secret), "{secret} leaked: {outcome:?}");
+    for secret in ["secret-word", &basic_credentials(), IDENTITY_TOKEN, "registry-word", "eyJ"] {
+        let output = format!("{}{}", outcome.stdout, outcome.stderr);
+        assert!(!output.contains(secret), "{secret} leaked: {outcome:?}");
     }
     outcome
 }

@@ -1,4 +1,4 @@
-//! Runs the built `manifest-tool` as a user would, with nothing of this machine's Docker configuration.
+//! Runs the built `manifest-tool` as a user would, isolated from this machine's Docker configuration.
 
 use std::io::Write as _;
 use std::path::Path;
@@ -20,6 +20,13 @@ impl Outcome {
         self
     }
 
+    /// Asserts the exit code.
+    #[track_caller]
+    pub fn exits(self, exit: i32) -> Self {
+        assert_eq!(self.exit, exit, "{self:?}");
+        self
+    }
+
     /// Asserts the exit code, and that stderr contains `text`.
     #[track_caller]
     pub fn fails(self, exit: i32, text: &str) -> Self {
@@ -28,7 +35,35 @@ impl Outcome {
         self
     }
 
-    /// Asserts that stdout is a JSON document.
+    /// Asserts that stdout contains `text`.
+    #[track_caller]
+    pub fn stdout_contains(self, text: &str) -> Self {
+        assert!(self.stdout.contains(text), "stdout lacks {text:?}: {self:?}");
+        self
+    }
+
+    /// Asserts that stderr contains `text`.
+    #[track_caller]
+    pub fn stderr_contains(self, text: &str) -> Self {
+        assert!(self.stderr.contains(text), "stderr lacks {text:?}: {self:?}");
+        self
+    }
+
+    /// Asserts that stderr does not contain `text`.
+    #[track_caller]
+    pub fn stderr_lacks(self, text: &str) -> Self {
+        assert!(!self.stderr.contains(text), "stderr contains {text:?}: {self:?}");
+        self
+    }
+
+    /// Asserts all of stdout.
+    #[track_caller]
+    pub fn stdout_is(self, text: &str) -> Self {
+        assert_eq!(self.stdout, text, "{self:?}");
+        self
+    }
+
+    /// Asserts that stdout is a JSON document, and returns it.
     #[track_caller]
     pub fn json(&self) -> serde_json::Value {
         serde_json::from_str(&self.stdout).unwrap_or_else(|error| panic!("{error}: {self:?}"))
@@ -43,7 +78,7 @@ pub fn manifest_tool_with_stdin(folder: &Path, args: &[&str], stdin: &str) -> Ou
     run(command(folder, args), stdin)
 }
 
-/// `push from-args` over plain HTTP, with sources named by `TEMPLATE` and `TARGET` at one host.
+/// Runs `push from-args` over plain HTTP, with the template and the target on the same host.
 pub fn push_from_args(host: &str, platforms: &str, template: &str, target: &str, more: &[&str]) -> Outcome {
     let (template, target) = (format!("{host}/{template}"), format!("{host}/{target}"));
     let args =
@@ -52,19 +87,19 @@ pub fn push_from_args(host: &str, platforms: &str, template: &str, target: &str,
     manifest_tool(folder.path(), &args.iter().chain(more).copied().collect::<Vec<_>>())
 }
 
-/// Of this machine's environment nothing that says where credentials, certificates and proxies are.
+/// Returns a command for `manifest-tool`. Its environment has no variables for credentials, certificates and proxies.
 pub fn command(folder: &Path, args: &[&str]) -> Command {
-    other_command(env!("CARGO_BIN_EXE_manifest-tool").as_ref(), folder, args)
+    external_command(env!("CARGO_BIN_EXE_manifest-tool").as_ref(), folder, args)
 }
 
-/// The same for another program.
-pub fn other_command(program: &Path, folder: &Path, args: &[&str]) -> Command {
+/// Returns a command for any program. Its environment has no variables for credentials, certificates and proxies.
+pub fn external_command(program: &Path, folder: &Path, args: &[&str]) -> Command {
     let mut command = Command::new(program);
     command.args(args).current_dir(folder).env("HOME", folder);
     for (name, _) in std::env::vars_os() {
         let upper = name.to_string_lossy().to_uppercase();
-        let starts = ["DOCKER_", "MANIFEST_TOOL_", "REGISTRY_", "XDG_", "SSL_CERT_"];
-        if upper.ends_with("_PROXY") || starts.iter().any(|start| upper.starts_with(start)) {
+        let prefixes = ["DOCKER_", "MANIFEST_TOOL_", "REGISTRY_", "XDG_", "SSL_CERT_"];
+        if upper.ends_with("_PROXY") || prefixes.iter().any(|prefix| upper.starts_with(prefix)) {
             command.env_remove(name);
         }
     }
@@ -78,18 +113,18 @@ pub fn run(mut command: Command, stdin: &str) -> Outcome {
         .stderr(Stdio::piped())
         .spawn()
         .expect("manifest-tool starts");
-    // A program that does not read its standard input closes it.
+    // The write fails if the program exits without reading its standard input.
     let _ = child.stdin.take().unwrap().write_all(stdin.as_bytes());
-    end(child)
+    wait(child)
 }
 
-/// Starts it, so that something can happen to it on its way.
-pub fn start(mut command: Command) -> Child {
+/// Starts a command and returns while it runs, for tests that interrupt it.
+pub fn spawn(mut command: Command) -> Child {
     command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap()
 }
 
-/// Waits until it has ended.
-pub fn end(child: Child) -> Outcome {
+/// Waits until a process exits, and asserts that it did not panic.
+pub fn wait(child: Child) -> Outcome {
     let output = child.wait_with_output().unwrap();
     let outcome = Outcome {
         exit: output.status.code().unwrap_or(-1),
@@ -100,14 +135,14 @@ pub fn end(child: Child) -> Outcome {
     outcome
 }
 
-/// Runs it to its end; gives also the most memory that it had in use, in kB.
-pub fn peak_of(mut command: Command) -> (Outcome, u64) {
-    // Into files: a pipe that is not read would hold it up.
+/// Runs a command, and returns its outcome and its peak resident memory in kB.
+pub fn run_with_peak_memory(mut command: Command) -> (Outcome, u64) {
+    // Output goes to files, because a full pipe would block the process.
     let [stdout, stderr] = [(); 2].map(|()| tempfile::NamedTempFile::new().unwrap());
     let [out, err] = [&stdout, &stderr].map(|file| file.reopen().unwrap());
     let mut child = command.stdin(Stdio::null()).stdout(out).stderr(err).spawn().unwrap();
     let status = format!("/proc/{}/status", child.id());
-    // Its own peak: what wait4 tells counts that of the process that started it as well.
+    // Read from /proc, because the value from wait4 includes the memory of the parent process.
     let mut peak = 0;
     let exit = loop {
         let status = std::fs::read_to_string(&status).unwrap_or_default();
@@ -124,7 +159,7 @@ pub fn peak_of(mut command: Command) -> (Outcome, u64) {
     (Outcome { exit: exit.code().unwrap_or(-1), stdout, stderr }, peak)
 }
 
-/// Sends a signal, such as `TERM`.
+/// Sends a signal, such as `TERM`, to a process.
 pub fn signal(child: &Child, name: &str) {
     let sent = Command::new("kill").args(["-s", name, &child.id().to_string()]).status().unwrap();
     assert!(sent.success());

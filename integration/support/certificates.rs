@@ -1,15 +1,15 @@
-//! A private authority and what it certifies, as PEM files.
+//! A private certificate authority and the certificates it issues, as PEM files.
 
 use std::path::{Path, PathBuf};
 
 use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair};
 
-pub struct Authority {
+pub struct CertificateAuthority {
     issuer: CertifiedIssuer<'static, KeyPair>,
     pub certificate: PathBuf,
 }
 
-impl Authority {
+impl CertificateAuthority {
     pub fn new(folder: &Path) -> Self {
         let mut params = CertificateParams::new(Vec::new()).unwrap();
         params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
@@ -20,8 +20,8 @@ impl Authority {
         Self { issuer, certificate }
     }
 
-    /// A certificate for this machine and its key, as `NAME.cert` and `NAME.key`; both are good for servers and clients.
-    pub fn certify(&self, folder: &Path, name: &str) -> (PathBuf, PathBuf) {
+    /// Issues a certificate for this machine, valid for servers and clients, as `NAME.cert` with the key `NAME.key`.
+    pub fn issue(&self, folder: &Path, name: &str) -> (PathBuf, PathBuf) {
         let key = KeyPair::generate().unwrap();
         let mut params = CertificateParams::new(["localhost".to_owned(), "127.0.0.1".to_owned()]).unwrap();
         params.extended_key_usages =
@@ -33,8 +33,8 @@ impl Authority {
         (certificate_file, key_file)
     }
 
-    /// A CA certificate for this machine, signed by this authority, and its key.
-    pub fn certify_ca(&self, folder: &Path, name: &str) -> (PathBuf, PathBuf) {
+    /// Issues a CA certificate for this machine as `NAME.cert`, with the key `NAME.key`.
+    pub fn issue_ca(&self, folder: &Path, name: &str) -> (PathBuf, PathBuf) {
         let key = KeyPair::generate().unwrap();
         let mut params = CertificateParams::new(["127.0.0.1".to_owned()]).unwrap();
         params.distinguished_name.push(rcgen::DnType::CommonName, name);
@@ -46,9 +46,9 @@ impl Authority {
         (certificate_file, key_file)
     }
 
-    /// YAML that makes a registry speak TLS, indented for its `http` part.
+    /// Returns YAML that enables TLS in a registry, to append to the `http` section of its configuration.
     pub fn registry_config(&self, folder: &Path) -> String {
-        let (certificate, key) = self.certify(folder, "server");
+        let (certificate, key) = self.issue(folder, "server");
         format!("  tls:\n    certificate: {}\n    key: {}\n", certificate.display(), key.display())
     }
 }

@@ -1,4 +1,4 @@
-//! Faults between a client and a real registry, on the wire.
+//! A proxy that injects network and protocol faults between a client and a real registry.
 
 use std::io::{BufReader, Write as _};
 use std::net::{TcpListener, TcpStream};
@@ -8,115 +8,116 @@ use std::time::{Duration, Instant};
 
 use super::Registry;
 use super::registry::sha256;
-use super::scripted::{Answer, Asked, forward, read_request};
+use super::scripted_server::{ReceivedRequest, Response, forward_request, read_request};
 
 #[derive(Debug, Clone, PartialEq)]
 pub enum Fault {
-    /// The connection is reset, and for a while no other is taken.
-    Refused(Duration),
-    /// Reset before the registry hears of the request.
-    ResetBefore,
-    /// The registry does what is asked, and the answer is lost.
-    LostAnswer,
-    /// Reset in the middle of the answer.
-    ResetMiddle,
-    /// The registry does what is asked, and nothing comes.
+    /// Resets the connection, then refuses new ones for this long.
+    ConnectionRefused(Duration),
+    /// Resets the connection without forwarding the request.
+    ResetOnRequest,
+    /// Forwards the request, then resets the connection instead of responding.
+    LostResponse,
+    /// Resets the connection in the middle of the response.
+    ResetMidResponse,
+    /// Forwards the request, but never responds.
     Stall,
-    /// The connection is closed in the middle of the answer, as if that were its end.
-    Truncated,
-    /// Another answer; the registry does not hear of the request.
-    Instead(u16, Vec<(&'static str, String)>, &'static str),
-    /// Another body, with the registry's own headers.
+    /// Closes the connection in the middle of the response, as if it were complete.
+    TruncatedResponse,
+    /// Responds with this status, headers and body without forwarding the request.
+    CannedResponse(u16, Vec<(&'static str, String)>, &'static str),
+    /// Keeps the registry's status and headers, but sends a different body.
     WrongBody,
     WrongDigest,
-    /// Without Content-Type, Location and Docker-Content-Digest.
-    NoHeaders,
-    /// A body that does not end.
-    Endless,
+    /// Omits Content-Type, Location and Docker-Content-Digest.
+    MissingHeaders,
+    /// Sends a body that does not end.
+    EndlessBody,
 }
 
-pub struct Faulty {
+pub struct FaultProxy {
     pub host: String,
-    ended: Arc<AtomicBool>,
-    asked: Arc<Mutex<Vec<Asked>>>,
-    /// Faults so far.
+    stopped: Arc<AtomicBool>,
+    requests: Arc<Mutex<Vec<ReceivedRequest>>>,
+    /// Number of faults injected so far.
     pub fired: Arc<AtomicUsize>,
 }
 
-impl Faulty {
-    /// What `rewrite` gives is asked of the registry; `pick` says what goes wrong with a request.
-    pub fn before(
+impl FaultProxy {
+    /// Forwards what `rewrite` returns for each request, and injects the fault that `choose_fault` returns for it.
+    pub fn in_front_of(
         registry: &Registry,
-        rewrite: impl Fn(&Asked) -> Asked + Send + Sync + 'static,
-        pick: impl Fn(&Asked) -> Option<Fault> + Send + Sync + 'static,
+        rewrite: impl Fn(&ReceivedRequest) -> ReceivedRequest + Send + Sync + 'static,
+        choose_fault: impl Fn(&ReceivedRequest) -> Option<Fault> + Send + Sync + 'static,
     ) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let host = listener.local_addr().unwrap().to_string();
-        let (fired, ended, asked) = (Arc::default(), Arc::new(AtomicBool::new(false)), Arc::default());
-        let front = Arc::new(Front {
+        let (fired, stopped, requests) = (Arc::default(), Arc::new(AtomicBool::new(false)), Arc::default());
+        let listening = Arc::new(Listening {
             host: host.clone(),
-            behind: registry.host.clone(),
+            upstream: registry.host.clone(),
             rewrite: Box::new(rewrite),
-            pick: Box::new(pick),
-            closed_until: Mutex::default(),
+            choose_fault: Box::new(choose_fault),
+            refuse_until: Mutex::default(),
             fired: Arc::clone(&fired),
-            asked: Arc::clone(&asked),
+            requests: Arc::clone(&requests),
         });
-        let over = Arc::clone(&ended);
-        std::thread::spawn(move || front.accept(listener, &over));
-        Self { host, ended, asked, fired }
+        let stop = Arc::clone(&stopped);
+        std::thread::spawn(move || listening.accept(listener, &stop));
+        Self { host, stopped, requests, fired }
     }
 
-    pub fn asked(&self) -> Vec<Asked> {
-        self.asked.lock().unwrap().clone()
+    pub fn requests(&self) -> Vec<ReceivedRequest> {
+        self.requests.lock().unwrap().clone()
     }
 
-    /// How often it was asked for something.
-    pub fn count(&self, of: impl Fn(&Asked) -> bool) -> usize {
-        self.asked().iter().filter(|asked| of(asked)).count()
+    /// Returns the number of received requests that match.
+    pub fn count(&self, matches: impl Fn(&ReceivedRequest) -> bool) -> usize {
+        self.requests().iter().filter(|request| matches(request)).count()
     }
 
-    /// Waits until it has been asked for something so often.
-    pub fn until_asked(&self, times: usize, of: impl Fn(&Asked) -> bool) {
-        let until = Instant::now() + Duration::from_secs(20);
-        while self.count(&of) < times {
-            assert!(Instant::now() < until, "{:?}", self.asked());
+    /// Waits until at least `count` matching requests have been received.
+    pub fn wait_for_requests(&self, count: usize, matches: impl Fn(&ReceivedRequest) -> bool) {
+        let deadline = Instant::now() + Duration::from_secs(20);
+        while self.count(&matches) < count {
+            assert!(Instant::now() < deadline, "{:?}", self.requests());
             std::thread::sleep(Duration::from_millis(2));
         }
     }
 }
 
-impl Drop for Faulty {
+impl Drop for FaultProxy {
     fn drop(&mut self) {
-        self.ended.store(true, Ordering::SeqCst);
+        self.stopped.store(true, Ordering::SeqCst);
     }
 }
 
-type Picks = dyn Fn(&Asked) -> Option<Fault> + Send + Sync;
+type ChooseFault = dyn Fn(&ReceivedRequest) -> Option<Fault> + Send + Sync;
 
-struct Front {
+/// State that the listener and its connections share.
+struct Listening {
     host: String,
-    behind: String,
-    rewrite: Box<dyn Fn(&Asked) -> Asked + Send + Sync>,
-    pick: Box<Picks>,
-    closed_until: Mutex<Option<Instant>>,
+    upstream: String,
+    rewrite: Box<dyn Fn(&ReceivedRequest) -> ReceivedRequest + Send + Sync>,
+    choose_fault: Box<ChooseFault>,
+    refuse_until: Mutex<Option<Instant>>,
     fired: Arc<AtomicUsize>,
-    asked: Arc<Mutex<Vec<Asked>>>,
+    requests: Arc<Mutex<Vec<ReceivedRequest>>>,
 }
 
-impl Front {
-    /// Takes connections, but where a fault says that they are to be refused: then there is no listener.
-    fn accept(self: &Arc<Self>, mut listener: TcpListener, ended: &AtomicBool) {
+impl Listening {
+    /// Accepts connections. While a fault refuses them, no listener exists.
+    fn accept(self: &Arc<Self>, mut listener: TcpListener, stopped: &AtomicBool) {
         listener.set_nonblocking(true).unwrap();
-        while !ended.load(Ordering::SeqCst) {
-            let closed_until = self.closed_until.lock().unwrap().take();
-            if let Some(until) = closed_until {
+        while !stopped.load(Ordering::SeqCst) {
+            let refuse_until = self.refuse_until.lock().unwrap().take();
+            if let Some(until) = refuse_until {
                 drop(listener);
-                while Instant::now() < until && !ended.load(Ordering::SeqCst) {
+                while Instant::now() < until && !stopped.load(Ordering::SeqCst) {
                     std::thread::sleep(Duration::from_millis(5));
                 }
                 listener = loop {
-                    if ended.load(Ordering::SeqCst) {
+                    if stopped.load(Ordering::SeqCst) {
                         return;
                     }
                     match TcpListener::bind(&self.host) {
@@ -130,8 +131,8 @@ impl Front {
                 Ok((stream, _)) => {
                     stream.set_nonblocking(false).unwrap();
                     stream.set_nodelay(true).unwrap();
-                    let front = Arc::clone(self);
-                    std::thread::spawn(move || front.serve(stream));
+                    let listening = Arc::clone(self);
+                    std::thread::spawn(move || listening.serve(stream));
                 }
                 Err(_) => std::thread::sleep(Duration::from_millis(1)),
             }
@@ -141,89 +142,89 @@ impl Front {
     fn serve(&self, stream: TcpStream) -> Option<()> {
         let mut reader = BufReader::new(stream);
         loop {
-            let asked = read_request(&mut reader)?;
-            self.asked.lock().unwrap().push(asked.clone());
-            let fault = (self.pick)(&asked);
+            let request = read_request(&mut reader)?;
+            self.requests.lock().unwrap().push(request.clone());
+            let fault = (self.choose_fault)(&request);
             self.fired.fetch_add(usize::from(fault.is_some()), Ordering::SeqCst);
-            let answer = || forward(&(self.rewrite)(&asked), &self.behind, &self.host);
-            let (is_head, stream) = (asked.line.starts_with("HEAD"), reader.get_mut());
+            let forward = || forward_request(&(self.rewrite)(&request), &self.upstream, &self.host);
+            let (is_head, stream) = (request.line.starts_with("HEAD"), reader.get_mut());
             match fault {
-                None => send(stream, &answer(), is_head)?,
-                Some(Fault::Refused(time)) => {
-                    *self.closed_until.lock().unwrap() = Some(Instant::now() + time);
+                None => send(stream, &forward(), is_head)?,
+                Some(Fault::ConnectionRefused(time)) => {
+                    *self.refuse_until.lock().unwrap() = Some(Instant::now() + time);
                     return reset(stream);
                 }
-                Some(Fault::ResetBefore) => return reset(stream),
-                Some(Fault::LostAnswer) => {
-                    answer();
+                Some(Fault::ResetOnRequest) => return reset(stream),
+                Some(Fault::LostResponse) => {
+                    forward();
                     return reset(stream);
                 }
-                Some(Fault::ResetMiddle) => {
-                    half(stream, &answer(), is_head)?;
-                    // What is in the client's own buffer by then it may still read.
+                Some(Fault::ResetMidResponse) => {
+                    send_half(stream, &forward(), is_head)?;
+                    // Gives the client time to receive the first half before the reset discards it.
                     std::thread::sleep(Duration::from_millis(5));
                     return reset(stream);
                 }
                 Some(Fault::Stall) => {
-                    answer();
+                    forward();
                     std::thread::sleep(Duration::from_secs(5));
                     return None;
                 }
-                Some(Fault::Truncated) => return half(stream, &answer(), is_head),
-                Some(Fault::Instead(status, headers, body)) => {
+                Some(Fault::TruncatedResponse) => return send_half(stream, &forward(), is_head),
+                Some(Fault::CannedResponse(status, headers, body)) => {
                     send(stream, &(status, headers, body.as_bytes().to_vec()), is_head)?;
                 }
                 Some(Fault::WrongBody) => {
-                    let (status, headers, _) = answer();
+                    let (status, headers, _) = forward();
                     send(stream, &(status, headers, b"{}".to_vec()), is_head)?;
                 }
                 Some(Fault::WrongDigest) => {
-                    let (status, mut headers, body) = answer();
+                    let (status, mut headers, body) = forward();
                     headers.retain(|(name, _)| *name != "Docker-Content-Digest");
                     headers.push(("Docker-Content-Digest", sha256(b"another")));
                     send(stream, &(status, headers, body), is_head)?;
                 }
-                Some(Fault::NoHeaders) => {
-                    let (status, _, body) = answer();
+                Some(Fault::MissingHeaders) => {
+                    let (status, _, body) = forward();
                     send(stream, &(status, Vec::new(), body), is_head)?;
                 }
-                Some(Fault::Endless) => return endless(stream, &answer()),
+                Some(Fault::EndlessBody) => return send_endless_body(stream, &forward()),
             }
         }
     }
 }
 
-fn head((status, headers, _): &Answer, length: &str) -> String {
+fn head((status, headers, _): &Response, length_header: &str) -> String {
     let headers: String = headers.iter().map(|(name, value)| format!("{name}: {value}\r\n")).collect();
-    format!("HTTP/1.1 {status} X\r\n{headers}{length}\r\n\r\n")
+    format!("HTTP/1.1 {status} X\r\n{headers}{length_header}\r\n\r\n")
 }
 
-fn whole(answer: &Answer, is_head: bool) -> (String, &[u8]) {
-    let body = &answer.2[..];
-    (head(answer, &format!("Content-Length: {}", body.len())), if is_head { &[] } else { body })
+fn head_and_body(response: &Response, is_head: bool) -> (String, &[u8]) {
+    let body = &response.2[..];
+    (head(response, &format!("Content-Length: {}", body.len())), if is_head { &[] } else { body })
 }
 
-fn send(stream: &mut TcpStream, answer: &Answer, is_head: bool) -> Option<()> {
-    let (head, body) = whole(answer, is_head);
+fn send(stream: &mut TcpStream, response: &Response, is_head: bool) -> Option<()> {
+    let (head, body) = head_and_body(response, is_head);
     stream.write_all(&[head.as_bytes(), body].concat()).ok()
 }
 
-/// Half of the body, or of the head where there is no body.
-fn half(stream: &mut TcpStream, answer: &Answer, is_head: bool) -> Option<()> {
-    let (head, body) = whole(answer, is_head);
-    let all = [head.as_bytes(), body].concat();
+/// Sends half of the body, or half of the head if the body is empty.
+fn send_half(stream: &mut TcpStream, response: &Response, is_head: bool) -> Option<()> {
+    let (head, body) = head_and_body(response, is_head);
+    let bytes = [head.as_bytes(), body].concat();
     let length = if body.is_empty() { head.len() / 2 } else { head.len() + body.len() / 2 };
-    stream.write_all(&all[..length]).ok()
+    stream.write_all(&bytes[..length]).ok()
 }
 
-fn endless(stream: &mut TcpStream, answer: &Answer) -> Option<()> {
-    stream.write_all(head(answer, "Transfer-Encoding: chunked").as_bytes()).ok()?;
+fn send_endless_body(stream: &mut TcpStream, response: &Response) -> Option<()> {
+    stream.write_all(head(response, "Transfer-Encoding: chunked").as_bytes()).ok()?;
     let chunk = [b"10000\r\n", &[b' '; 0x10000][..], b"\r\n"].concat();
-    // Far beyond what anyone reads; a test that failed should still end.
+    // 256 MiB: far beyond every limit, yet a failing test still ends.
     (0..4096).try_for_each(|_| stream.write_all(&chunk).ok())
 }
 
-/// Closes so that the other side sees a reset.
+/// Closes the connection with a TCP reset.
 fn reset(stream: &TcpStream) -> Option<()> {
     socket2::SockRef::from(stream).set_linger(Some(Duration::ZERO)).ok()?;
     None

@@ -1,4 +1,4 @@
-//! Sample images, made of a config and one layer.
+//! Sample images with a config and one layer.
 
 use serde_json::{Value, json};
 
@@ -9,7 +9,7 @@ pub const DOCKER: &str = "application/vnd.docker.distribution.manifest.v2+json";
 pub const OCI: &str = "application/vnd.oci.image.manifest.v1+json";
 pub const OCI_INDEX: &str = "application/vnd.oci.image.index.v1+json";
 
-/// Pushes an image for `linux/ARCHITECTURE` under a tag; gives its descriptor.
+/// Pushes an image for `linux/ARCHITECTURE`, and returns its descriptor.
 pub fn push_image(registry: &Registry, repository: &str, tag: &str, architecture: &str) -> Value {
     let layer = format!("layer of {tag}");
     let rootfs = json!({"type": "layers", "diff_ids": [sha256(layer.as_bytes())]});
@@ -17,6 +17,7 @@ pub fn push_image(registry: &Registry, repository: &str, tag: &str, architecture
     push_image_with(registry, repository, tag, config.to_string().as_bytes(), layer.as_bytes())
 }
 
+/// Pushes an image with this config and layer, and returns its descriptor.
 pub fn push_image_with(registry: &Registry, repository: &str, tag: &str, config: &[u8], layer: &[u8]) -> Value {
     let layer = descriptor("application/vnd.oci.image.layer.v1.tar", &registry.push_blob(repository, layer), layer);
     let config =
@@ -30,31 +31,30 @@ pub fn descriptor(media_type: &str, digest: &str, bytes: &[u8]) -> Value {
     json!({"mediaType": media_type, "digest": digest, "size": bytes.len()})
 }
 
-/// An index of an image and the attestation of it, as BuildKit pushes them.
-pub struct Attested {
+/// The digests of an index, its image and the image's attestation, in the form that BuildKit pushes.
+pub struct AttestedIndex {
     pub index: String,
     pub image: String,
     pub attestation: String,
 }
 
-/// Pushes an index for `linux/ARCHITECTURE` with an attestation under a tag.
-pub fn push_attested(registry: &Registry, repository: &str, tag: &str, architecture: &str) -> Attested {
+/// Pushes an index with an image for `linux/ARCHITECTURE` and its attestation.
+pub fn push_attested_index(registry: &Registry, repository: &str, tag: &str, architecture: &str) -> AttestedIndex {
     let mut image = push_image(registry, repository, &format!("{tag}-image"), architecture);
     image["platform"] = json!({"architecture": architecture, "os": "linux"});
-    let of = image["digest"].as_str().unwrap().to_owned();
-    let statement = format!(r#"{{"subject": "{of}"}}"#);
+    let subject = image["digest"].as_str().unwrap().to_owned();
+    let statement = format!(r#"{{"subject": "{subject}"}}"#);
     let mut attestation =
         push_image_with(registry, repository, &format!("{tag}-attestation"), b"{}", statement.as_bytes());
     attestation["platform"] = json!({"architecture": "unknown", "os": "unknown"});
     attestation["annotations"] =
-        json!({"vnd.docker.reference.digest": of, "vnd.docker.reference.type": "attestation-manifest"});
-    let name = |entry: &Value| entry["digest"].as_str().unwrap().to_owned();
-    let (image_digest, attestation_digest) = (name(&image), name(&attestation));
+        json!({"vnd.docker.reference.digest": subject, "vnd.docker.reference.type": "attestation-manifest"});
+    let attestation_digest = attestation["digest"].as_str().unwrap().to_owned();
     let index = push_index(registry, repository, tag, &[image, attestation]);
-    Attested { index, image: image_digest, attestation: attestation_digest }
+    AttestedIndex { index, image: subject, attestation: attestation_digest }
 }
 
-/// Pushes an OCI index of these entries under a tag; gives its digest.
+/// Pushes an OCI index with these entries, and returns its digest.
 pub fn push_index(registry: &Registry, repository: &str, tag: &str, entries: &[Value]) -> String {
     let index = json!({"schemaVersion": 2, "mediaType": OCI_INDEX, "manifests": entries}).to_string();
     registry.push_manifest(repository, tag, OCI_INDEX, index.as_bytes());

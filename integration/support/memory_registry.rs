@@ -1,32 +1,33 @@
-//! A registry in memory that takes manifests of every type. Whether it lists referrers is an argument.
+//! An in-memory registry that accepts manifests of every type, with or without the referrers API.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex};
 
 use serde_json::{Value, json};
 
-use super::Scripted;
+use super::ScriptedServer;
 use super::images::OCI_INDEX;
 use super::registry::sha256;
-use super::scripted::{Answer, Asked};
+use super::scripted_server::{ReceivedRequest, Response};
 
-/// Content by path, such as `app/manifests/v1`, with its media type.
+/// Media types and bytes by path, such as `app/manifests/v1`.
 type Content = HashMap<String, (String, Vec<u8>)>;
 
 pub struct MemoryRegistry {
-    pub server: Scripted,
+    pub server: ScriptedServer,
     content: Arc<Mutex<Content>>,
 }
 
 impl MemoryRegistry {
     pub fn start(lists_referrers: bool) -> Self {
         let content = Arc::<Mutex<Content>>::default();
-        let kept = Arc::clone(&content);
-        let server = Scripted::start(move |asked, _| answer(asked, &mut kept.lock().unwrap(), lists_referrers));
+        let stored = Arc::clone(&content);
+        let server =
+            ScriptedServer::start(move |request, _| respond(request, &mut stored.lock().unwrap(), lists_referrers));
         Self { server, content }
     }
 
-    /// What is under a tag or digest.
+    /// Returns the manifest that a tag or digest resolves to.
     pub fn manifest(&self, repository: &str, name: &str) -> Option<Vec<u8>> {
         self.get(&format!("{repository}/manifests/{name}"))
     }
@@ -39,14 +40,14 @@ impl MemoryRegistry {
         self.content.lock().unwrap().get(path).map(|(_, bytes)| bytes.clone())
     }
 
-    /// Puts a blob in place; gives its descriptor.
+    /// Stores a blob, and returns its descriptor.
     pub fn put_blob(&self, repository: &str, media_type: &str, bytes: &[u8]) -> Value {
         let digest = sha256(bytes);
         self.content.lock().unwrap().insert(format!("{repository}/blobs/{digest}"), (String::new(), bytes.to_vec()));
         json!({"mediaType": media_type, "digest": digest, "size": bytes.len()})
     }
 
-    /// Puts a manifest in place, by its digest and under a tag; gives its descriptor.
+    /// Stores a manifest by its digest and a tag, and returns its descriptor.
     pub fn put_manifest(&self, repository: &str, tag: &str, manifest: &Value) -> Value {
         let (media_type, bytes) = (manifest["mediaType"].as_str().unwrap(), manifest.to_string().into_bytes());
         let digest = sha256(&bytes);
@@ -58,24 +59,24 @@ impl MemoryRegistry {
     }
 }
 
-fn answer(asked: &Asked, content: &mut Content, lists_referrers: bool) -> Answer {
-    let (method, target) = asked.line.split_once(' ').unwrap();
+fn respond(request: &ReceivedRequest, content: &mut Content, lists_referrers: bool) -> Response {
+    let (method, target) = request.line.split_once(' ').unwrap();
     let (path, query) = target.split_once('?').unwrap_or((target, ""));
     let path = path.trim_start_matches("/v2/");
-    let done = |status| (status, vec![], vec![]);
+    let empty = |status| (status, vec![], vec![]);
     match method {
         "POST" => (202, vec![("Location", format!("/v2/{path}1"))], vec![]),
         "PUT" => {
-            let digest = sha256(&asked.body);
-            let media_type = asked.content_type.clone().unwrap_or_default();
+            let digest = sha256(&request.body);
+            let media_type = request.content_type.clone().unwrap_or_default();
             let repository = path.split("/blobs/").next().unwrap();
             let paths = match path.split_once("/manifests/") {
                 Some((repository, _)) => vec![path.to_owned(), format!("{repository}/manifests/{digest}")],
                 None if query == format!("digest={digest}") => vec![format!("{repository}/blobs/{digest}")],
-                None => return done(400),
+                None => return empty(400),
             };
             for path in paths {
-                content.insert(path, (media_type.clone(), asked.body.clone()));
+                content.insert(path, (media_type.clone(), request.body.clone()));
             }
             (201, vec![("Docker-Content-Digest", digest)], vec![])
         }
@@ -87,20 +88,21 @@ fn answer(asked: &Asked, content: &mut Content, lists_referrers: bool) -> Answer
             }
             None => match path.split_once("/referrers/") {
                 Some((repository, subject)) if lists_referrers => referrers(content, repository, subject),
-                _ => done(404),
+                _ => empty(404),
             },
         },
-        _ => done(202),
+        _ => empty(202),
     }
 }
 
-fn referrers(content: &Content, repository: &str, subject: &str) -> Answer {
-    let start = format!("{repository}/manifests/sha256:");
-    let found = content.iter().filter(|(path, _)| path.starts_with(&start)).filter_map(|(_, (media_type, bytes))| {
-        let manifest: Value = serde_json::from_slice(bytes).ok()?;
-        let entry = json!({"mediaType": media_type, "digest": sha256(bytes), "size": bytes.len()});
-        (manifest["subject"]["digest"] == subject).then_some(entry)
-    });
-    let index = json!({"schemaVersion": 2, "mediaType": OCI_INDEX, "manifests": found.collect::<Vec<_>>()});
+fn referrers(content: &Content, repository: &str, subject: &str) -> Response {
+    let prefix = format!("{repository}/manifests/sha256:");
+    let entries =
+        content.iter().filter(|(path, _)| path.starts_with(&prefix)).filter_map(|(_, (media_type, bytes))| {
+            let manifest: Value = serde_json::from_slice(bytes).ok()?;
+            let entry = json!({"mediaType": media_type, "digest": sha256(bytes), "size": bytes.len()});
+            (manifest["subject"]["digest"] == subject).then_some(entry)
+        });
+    let index = json!({"schemaVersion": 2, "mediaType": OCI_INDEX, "manifests": entries.collect::<Vec<_>>()});
     (200, vec![("Content-Type", OCI_INDEX.to_owned())], index.to_string().into_bytes())
 }

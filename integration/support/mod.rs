@@ -1,23 +1,25 @@
-//! What the tests stand on: a real registry, the real binary, sample images, and a server for bad answers.
+//! Support for the tests: a real registry, the real binary, sample images, and servers that misbehave.
 
 pub mod binary;
 pub mod certificates;
 pub mod faults;
 pub mod images;
+pub mod layouts;
 pub mod memory_registry;
+pub mod push_fixture;
+pub mod recorded;
 pub mod registry;
 pub mod sandbox;
-pub mod scene;
-pub mod scripted;
+pub mod scripted_server;
 pub mod tls_servers;
 pub mod token_service;
 
 pub use binary::{
-    Outcome, command, end, manifest_tool, manifest_tool_with_stdin, other_command, peak_of, push_from_args, run,
-    signal, start,
+    Outcome, command, external_command, manifest_tool, manifest_tool_with_stdin, push_from_args, run,
+    run_with_peak_memory, signal, spawn, wait,
 };
 pub use memory_registry::MemoryRegistry;
-pub use registry::Registry;
+pub use registry::{LOGIN, Registry, basic_credentials};
 pub use sandbox::{Sandbox, Workspace};
-pub use scripted::Scripted;
+pub use scripted_server::ScriptedServer;
 pub use token_service::TokenService;

@@ -1,11 +1,24 @@
-//! Debian's `docker-registry` (CNCF distribution) on a free loopback port, with a storage folder of its own.
+//! Runs Debian's `docker-registry` (CNCF distribution) on a free loopback port, with its own storage folder.
 
 use std::net::TcpListener;
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
+use base64::Engine as _;
+use base64::prelude::BASE64_STANDARD;
 use sha2::{Digest as _, Sha256};
+
+/// Output of `htpasswd -nbB user secret-word`.
+const HTPASSWD: &str = "user:$2y$05$056i4UwkOkmr8a6t4JftYeoiDncHQkaKx132QyN.auDcEXhuVetuW\n";
+
+/// The flags that sign in to a registry started by [`Registry::with_htpasswd`].
+pub const LOGIN: [&str; 4] = ["--username", "user", "--password", "secret-word"];
+
+/// The base64 form of `user:secret-word`, for Docker's configuration and the Authorization header.
+pub fn basic_credentials() -> String {
+    BASE64_STANDARD.encode("user:secret-word")
+}
 
 pub struct Registry {
     process: Child,
@@ -15,7 +28,7 @@ pub struct Registry {
     authorization: Option<String>,
 }
 
-pub struct Found {
+pub struct StoredManifest {
     pub digest: String,
     pub media_type: String,
     pub bytes: Vec<u8>,
@@ -26,21 +39,34 @@ impl Registry {
         Self::start_with("", None)
     }
 
-    /// `extra` is YAML for the registry's configuration; `authorization` is what this module's own requests carry.
+    /// Starts a registry that accepts only the user `user` with the password `secret-word`.
+    pub fn with_htpasswd() -> Self {
+        let auth = "auth: {htpasswd: {realm: test, path: REGISTRY_FOLDER/htpasswd}}\n";
+        Self::start_with(auth, Some(format!("Basic {}", basic_credentials())))
+    }
+
+    /// Starts a registry with `extra` YAML in its configuration, in which `REGISTRY_FOLDER` is replaced with the
+    /// registry's folder. Requests of this module carry the `authorization` header.
     pub fn start_with(extra: &str, authorization: Option<String>) -> Self {
-        // The port is free when asked for; where something else takes it first, another is tried.
-        (0..5).find_map(|_| Self::try_start(extra, authorization.clone())).expect("docker-registry comes up")
+        // Another process may take the free port before the registry binds it: try again with another port.
+        (0..5).find_map(|_| Self::try_start(extra, authorization.clone())).expect("docker-registry starts")
     }
 
     fn try_start(extra: &str, authorization: Option<String>) -> Option<Self> {
         let folder = tempfile::tempdir().unwrap();
         let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
         let host = format!("127.0.0.1:{port}");
-        let config = format!(
-            "version: 0.1\nlog: {{level: warn}}\nstorage:\n  filesystem: {{rootdirectory: {}}}\n  \
-             delete: {{enabled: true}}\nhttp:\n  addr: \"{host}\"\n{extra}",
-            folder.path().join("storage").display()
-        );
+        let config = indoc::formatdoc! {"
+            version: 0.1
+            log: {{level: warn}}
+            storage:
+              filesystem: {{rootdirectory: REGISTRY_FOLDER/storage}}
+              delete: {{enabled: true}}
+            http:
+              addr: \"{host}\"
+        "};
+        let config = (config + extra).replace("REGISTRY_FOLDER", folder.path().to_str().unwrap());
+        std::fs::write(folder.path().join("htpasswd"), HTPASSWD).unwrap();
         let file = folder.path().join("config.yml");
         std::fs::write(&file, config).unwrap();
         let log = std::fs::File::create(folder.path().join("registry.log")).unwrap();
@@ -53,16 +79,16 @@ impl Registry {
             .expect("docker-registry is installed (`make test` installs it)");
         let agent = ureq::Agent::config_builder().http_status_as_error(false).build().into();
         let mut registry = Self { process, host, folder, agent, authorization };
-        if registry.wait_until_up() {
+        if registry.wait_until_ready() {
             return Some(registry);
         }
         eprintln!("{}", std::fs::read_to_string(registry.folder.path().join("registry.log")).unwrap_or_default());
         None
     }
 
-    fn wait_until_up(&mut self) -> bool {
-        let until = Instant::now() + Duration::from_secs(20);
-        while Instant::now() < until {
+    fn wait_until_ready(&mut self) -> bool {
+        let deadline = Instant::now() + Duration::from_secs(20);
+        while Instant::now() < deadline {
             if self.process.try_wait().unwrap().is_some() {
                 return false;
             }
@@ -87,61 +113,62 @@ impl Registry {
 
     pub fn push_blob(&self, repository: &str, bytes: &[u8]) -> String {
         let digest = sha256(bytes);
-        let opened =
+        let session =
             self.authorized(self.agent.post(self.url(&format!("{repository}/blobs/uploads/")))).send_empty().unwrap();
-        let location = opened.headers().get("location").unwrap().to_str().unwrap().to_owned();
-        let answer = self
+        let location = session.headers().get("location").unwrap().to_str().unwrap().to_owned();
+        let response = self
             .authorized(self.agent.put(format!("{location}&digest={digest}")))
             .header("Content-Type", "application/octet-stream")
             .send(bytes)
             .unwrap();
-        assert_eq!(answer.status(), 201, "blob {digest} in {repository}");
+        assert_eq!(response.status(), 201, "blob {digest} in {repository}");
         digest
     }
 
     pub fn push_manifest(&self, repository: &str, name: &str, media_type: &str, bytes: &[u8]) {
         let url = self.url(&format!("{repository}/manifests/{name}"));
         let request = self.authorized(self.agent.put(url)).header("Content-Type", media_type);
-        let mut answer = request.send(bytes).unwrap();
-        let said = answer.body_mut().read_to_string().unwrap_or_default();
-        assert_eq!(answer.status(), 201, "manifest {repository}:{name}: {said}");
+        let mut response = request.send(bytes).unwrap();
+        let body = response.body_mut().read_to_string().unwrap_or_default();
+        assert_eq!(response.status(), 201, "manifest {repository}:{name}: {body}");
     }
 
-    /// What the registry has under a tag or digest, or nothing when it answers 404.
-    pub fn manifest(&self, repository: &str, name: &str) -> Option<Found> {
+    /// Returns the manifest that a tag or digest resolves to, or `None` if the registry responds with 404.
+    pub fn manifest(&self, repository: &str, name: &str) -> Option<StoredManifest> {
         let url = self.url(&format!("{repository}/manifests/{name}"));
         let accept = manifest_tool::image::media_type::ACCEPT;
-        let ask = || self.authorized(self.agent.get(&url)).header("Accept", accept).call().unwrap();
-        let mut answer = ask();
-        // This registry writes a tag's file in two steps: who reads it between them is told of an error.
+        let fetch = || self.authorized(self.agent.get(&url)).header("Accept", accept).call().unwrap();
+        let mut response = fetch();
+        // This registry writes a tag's file in two steps, and responds with 500 to a read between them.
         for _ in 0..20 {
-            if answer.status() != 500 {
+            if response.status() != 500 {
                 break;
             }
             std::thread::sleep(Duration::from_millis(50));
-            answer = ask();
+            response = fetch();
         }
-        if answer.status() == 404 {
+        if response.status() == 404 {
             return None;
         }
-        assert_eq!(answer.status(), 200, "{repository}:{name}");
-        let media_type = answer.headers().get("content-type").unwrap().to_str().unwrap().to_owned();
-        let bytes = answer.body_mut().read_to_vec().unwrap();
-        Some(Found { digest: sha256(&bytes), media_type, bytes })
+        assert_eq!(response.status(), 200, "{repository}:{name}");
+        let media_type = response.headers().get("content-type").unwrap().to_str().unwrap().to_owned();
+        let bytes = response.body_mut().read_to_vec().unwrap();
+        Some(StoredManifest { digest: sha256(&bytes), media_type, bytes })
     }
 
-    /// The requests that manifest-tool sent since `mark` (0, or the length of an earlier answer), from the registry's
-    /// own access log, such as `GET /v2/app/manifests/v1`.
+    /// Returns the requests that manifest-tool has sent, such as `GET /v2/app/manifests/v1`, without the first `mark`.
+    /// Reads the registry's access log.
     pub fn requests(&self, mark: usize) -> Vec<String> {
         let log = std::fs::read_to_string(self.folder.path().join("registry.log")).unwrap();
-        let ours = log.lines().filter(|line| line.contains("\"manifest-tool/"));
-        ours.filter_map(|line| line.split('"').nth(1)?.strip_suffix(" HTTP/1.1").map(str::to_owned))
+        let lines = log.lines().filter(|line| line.contains("\"manifest-tool/"));
+        lines
+            .filter_map(|line| line.split('"').nth(1)?.strip_suffix(" HTTP/1.1").map(str::to_owned))
             .skip(mark)
             .collect()
     }
 
-    /// How many requests anyone but these tests sent.
-    #[allow(dead_code, reason = "the benchmark's")]
+    /// Returns the number of requests from all clients except this module.
+    #[allow(dead_code, reason = "used by the benchmark")]
     pub fn all_requests(&self) -> usize {
         let log = std::fs::read_to_string(self.folder.path().join("registry.log")).unwrap();
         log.lines().filter(|line| line.contains(" HTTP/1.1\" ") && !line.contains("\"ureq/")).count()
@@ -152,7 +179,7 @@ impl Registry {
         self.authorized(self.agent.head(url)).call().unwrap().status() == 200
     }
 
-    /// All files in the registry's storage with their contents' digests: equal before and after, it is untouched.
+    /// Returns the paths and content digests of all files in the registry's storage, to show that it did not change.
     pub fn snapshot(&self) -> Vec<String> {
         fn walk(folder: &Path, out: &mut Vec<String>) {
             for entry in std::fs::read_dir(folder).into_iter().flatten().flatten() {

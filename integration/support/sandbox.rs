@@ -1,4 +1,4 @@
-//! Where most tests run the program: an empty working folder, and a registry of its own.
+//! The environment in which most tests run the program: an empty working folder and a separate registry.
 
 use std::ops::Deref;
 use std::path::{Path, PathBuf};
@@ -7,9 +7,9 @@ use std::process::Command;
 use super::binary::{Outcome, command, run};
 use super::registry::Registry;
 
-/// An empty folder, which is the program's working folder and home, and flags and variables for each run.
+/// An empty folder that is the program's working folder and home, with flags and environment variables for each run.
 ///
-/// Arguments and files may hold placeholders such as `HOST`, which stand for the address of a server.
+/// Placeholders such as `HOST` in arguments and files are replaced with their values, such as a server's address.
 pub struct Workspace {
     folder: tempfile::TempDir,
     flags: Vec<&'static str>,
@@ -53,7 +53,7 @@ impl Workspace {
         self.folder.path().join(name)
     }
 
-    /// Writes a file, and the folders above it.
+    /// Writes a file, and creates its parent folders.
     pub fn write(&self, name: &str, text: &str) -> PathBuf {
         let path = self.path(name);
         std::fs::create_dir_all(path.parent().unwrap()).unwrap();
@@ -65,7 +65,7 @@ impl Workspace {
         std::fs::read_to_string(self.path(name)).unwrap()
     }
 
-    /// The program with these arguments, to be changed before it is run.
+    /// Returns the command for the program with these arguments, so that a test can change it before it runs.
     pub fn command(&self, args: &[&str]) -> Command {
         let filled: Vec<String> = args.iter().map(|arg| self.fill(arg)).collect();
         let args: Vec<&str> = self.flags.iter().copied().chain(filled.iter().map(String::as_str)).collect();
@@ -82,7 +82,8 @@ impl Workspace {
         run(self.command(args), &self.fill(stdin))
     }
 
-    fn fill(&self, text: &str) -> String {
+    /// Replaces the placeholders in a text.
+    pub fn fill(&self, text: &str) -> String {
         self.placeholders.iter().fold(text.to_owned(), |text, (name, value)| text.replace(name, value))
     }
 }

@@ -1,5 +1,5 @@
-//! Servers with TLS that no registry would run: with a certificate of which they have no key, or with old
-//! ciphers only.
+//! TLS servers that no registry operator would run: their key does not match their certificate, or they offer only old
+//! ciphers.
 
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::net::TcpListener;
@@ -14,22 +14,22 @@ use rustls::server::{ClientHello, ResolvesServerCert};
 use rustls::sign::CertifiedKey;
 use rustls::{ServerConfig, ServerConnection, SupportedProtocolVersion};
 
-/// Makes a certificate as Docker's documentation does: `openssl req -x509 -nodes -newkey ...`, as `NAME.crt` and
-/// `NAME.key`. `more` are further arguments, such as `-addext`.
+/// Creates a certificate as in Docker's documentation, with `openssl req -x509 -nodes -newkey ...`, and writes it to
+/// `NAME.crt` and its key to `NAME.key`. `more` has further arguments, such as `-addext`.
 pub fn self_signed(folder: &Path, name: &str, key: &[&str], more: &[&str]) -> (PathBuf, PathBuf) {
     let (certificate, key_file) = (folder.join(format!("{name}.crt")), folder.join(format!("{name}.key")));
-    let made = Command::new("openssl")
+    let output = Command::new("openssl")
         .args(["req", "-x509", "-nodes", "-days", "3", "-subj", "/CN=127.0.0.1", "-newkey"])
         .args(key)
         .args(more)
         .args(["-keyout".as_ref(), key_file.as_os_str(), "-out".as_ref(), certificate.as_os_str()])
         .output()
         .expect("openssl is installed");
-    assert!(made.status.success(), "{}", String::from_utf8_lossy(&made.stderr));
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
     (certificate, key_file)
 }
 
-/// `openssl s_server`, which answers every request with a page.
+/// `openssl s_server`, which responds to every request with an HTML page.
 pub struct OpensslServer {
     process: Child,
     pub host: String,
@@ -59,21 +59,21 @@ impl Drop for OpensslServer {
     }
 }
 
-/// A server that shows one certificate, signs with any key, and answers that it has no image.
-pub struct KeyServer {
+/// A server that presents one certificate, signs with a key that need not match it, and has no images.
+pub struct TlsServer {
     pub host: String,
-    /// Requests that came through.
+    /// Number of requests received after a successful handshake.
     pub requests: Arc<AtomicUsize>,
 }
 
-impl KeyServer {
+impl TlsServer {
     pub fn start(certificate: &Path, key: &Path, version: &'static SupportedProtocolVersion) -> Self {
         let provider = Arc::new(rustls::crypto::ring::default_provider());
         let chain = CertificateDer::pem_file_iter(certificate).unwrap().collect::<Result<Vec<_>, _>>().unwrap();
         let signer = provider.key_provider.load_private_key(PrivateKeyDer::from_pem_file(key).unwrap()).unwrap();
         let config = ServerConfig::builder_with_provider(provider).with_protocol_versions(&[version]).unwrap();
-        // `with_single_cert` would notice that the two do not belong together.
-        let resolver = Arc::new(Always(Arc::new(CertifiedKey::new(chain, signer))));
+        // `with_single_cert` rejects a key that does not match the certificate.
+        let resolver = Arc::new(FixedCertificate(Arc::new(CertifiedKey::new(chain, signer))));
         let config = Arc::new(config.with_no_client_auth().with_cert_resolver(resolver));
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let server = Self { host: listener.local_addr().unwrap().to_string(), requests: Arc::default() };
@@ -83,7 +83,7 @@ impl KeyServer {
                 let connection = ServerConnection::new(Arc::clone(&config)).unwrap();
                 let mut stream = rustls::StreamOwned::new(connection, stream);
                 let mut request = [0; 4096];
-                // A failed handshake ends with an alert.
+                // A failed handshake ends with an alert, and reads no request.
                 if matches!(stream.read(&mut request), Ok(1..)) {
                     requests.fetch_add(1, Ordering::SeqCst);
                     let body = r#"{"errors":[{"code":"NAME_UNKNOWN"}]}"#;
@@ -99,9 +99,9 @@ impl KeyServer {
 }
 
 #[derive(Debug)]
-struct Always(Arc<CertifiedKey>);
+struct FixedCertificate(Arc<CertifiedKey>);
 
-impl ResolvesServerCert for Always {
+impl ResolvesServerCert for FixedCertificate {
     fn resolve(&self, _: ClientHello<'_>) -> Option<Arc<CertifiedKey>> {
         Some(Arc::clone(&self.0))
     }

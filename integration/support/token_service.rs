@@ -1,4 +1,4 @@
-//! A token service in Docker's form, signing what `docker-registry` verifies.
+//! A token service with Docker's protocol, whose tokens `docker-registry` verifies.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -10,13 +10,13 @@ use ring::rand::SystemRandom;
 use ring::signature::{ECDSA_P256_SHA256_FIXED_SIGNING, EcdsaKeyPair};
 use serde_json::{Value, json};
 
-use super::Scripted;
-use super::scripted::{Answer, Asked};
+use super::ScriptedServer;
+use super::scripted_server::{ReceivedRequest, Response};
 
 pub const IDENTITY_TOKEN: &str = "the-identity-word";
 
 pub struct TokenService {
-    pub server: Scripted,
+    pub server: ScriptedServer,
     signer: Arc<Signer>,
     certificate: String,
 }
@@ -26,56 +26,61 @@ struct Signer {
     certificate: Vec<u8>,
 }
 
-/// Who asks: `user` with the right password or identity token, or nobody.
+/// Decides whether to grant an action. `user` is `None` for an anonymous request.
 pub type Grant = fn(user: Option<&str>, repository: &str, action: &str) -> bool;
 
-/// Anyone may pull, the user may do all.
-pub fn open_to_pull(user: Option<&str>, _: &str, action: &str) -> bool {
+/// Grants pull to anonymous requests, and every action to the user.
+pub fn anonymous_pull(user: Option<&str>, _: &str, action: &str) -> bool {
     user.is_some() || action == "pull"
 }
 
-/// Nobody without credentials may do anything.
-pub fn closed(user: Option<&str>, _: &str, _: &str) -> bool {
+/// Grants every action to the user, and denies all anonymous requests.
+pub fn authenticated_only(user: Option<&str>, _: &str, _: &str) -> bool {
     user.is_some()
 }
 
 impl TokenService {
-    /// `fault` answers in the service's place; the rest is granted by `grant`, for `lifetime` seconds by its word.
+    /// Starts a service that responds with a token for the actions that `grant` allows, and declares that it expires in
+    /// `lifetime` seconds. A response that `fault` returns takes precedence.
     pub fn start(
         grant: Grant,
         lifetime: u64,
-        fault: impl Fn(&Asked) -> Option<Answer> + Send + Sync + 'static,
+        fault: impl Fn(&ReceivedRequest) -> Option<Response> + Send + Sync + 'static,
     ) -> Self {
         let key = rcgen::KeyPair::generate().unwrap();
         let certificate = rcgen::CertificateParams::new(Vec::new()).unwrap().self_signed(&key).unwrap();
         let pair =
             EcdsaKeyPair::from_pkcs8(&ECDSA_P256_SHA256_FIXED_SIGNING, &key.serialize_der(), &SystemRandom::new());
         let signer = Arc::new(Signer { key: pair.unwrap(), certificate: certificate.der().to_vec() });
-        let signs = Arc::clone(&signer);
-        let server =
-            Scripted::start(move |asked, _| fault(asked).unwrap_or_else(|| answer(asked, grant, lifetime, &signs)));
+        let service_signer = Arc::clone(&signer);
+        let server = ScriptedServer::start(move |request, _| {
+            fault(request).unwrap_or_else(|| respond(request, grant, lifetime, &service_signer))
+        });
         Self { server, signer, certificate: certificate.pem() }
     }
 
-    /// YAML that makes a registry send its users here.
+    /// Returns YAML that configures a registry to use this token service.
     pub fn registry_config(&self, folder: &Path) -> String {
         let bundle = folder.join("token-service.crt");
         std::fs::write(&bundle, &self.certificate).unwrap();
-        format!(
-            "auth: {{token: {{realm: \"http://{}/token\", service: the registry, issuer: tests, rootcertbundle: {}}}}}\n",
-            self.server.host,
-            bundle.display()
-        )
+        indoc::formatdoc! {"
+            auth:
+              token:
+                realm: \"http://{}/token\"
+                service: the registry
+                issuer: tests
+                rootcertbundle: {}
+        ", self.server.host, bundle.display()}
     }
 
-    /// A token for all actions on these repositories, for the tests' own requests.
+    /// Returns an Authorization header that grants pull and push in these repositories, for the tests' own requests.
     pub fn mint(&self, repositories: &[&str]) -> String {
         let access = repositories.iter().map(|name| access(name, &["pull", "push"])).collect();
         format!("Bearer {}", self.signer.sign("tests", access))
     }
 
-    pub fn token_requests(&self) -> Vec<Asked> {
-        self.server.asked()
+    pub fn token_requests(&self) -> Vec<ReceivedRequest> {
+        self.server.requests()
     }
 }
 
@@ -83,10 +88,10 @@ fn access(name: &str, actions: &[&str]) -> Value {
     json!({"type": "repository", "name": name, "actions": actions})
 }
 
-fn answer(asked: &Asked, grant: Grant, lifetime: u64, signer: &Signer) -> Answer {
-    let (method, target) = asked.line.split_once(' ').unwrap();
+fn respond(request: &ReceivedRequest, grant: Grant, lifetime: u64, signer: &Signer) -> Response {
+    let (method, target) = request.line.split_once(' ').unwrap();
     let query = if method == "POST" {
-        String::from_utf8(asked.body.clone()).unwrap()
+        String::from_utf8(request.body.clone()).unwrap()
     } else {
         target.split_once('?').map(|(_, query)| query.to_owned()).unwrap_or_default()
     };
@@ -94,13 +99,13 @@ fn answer(asked: &Asked, grant: Grant, lifetime: u64, signer: &Signer) -> Answer
     let value = |name: &str| pairs.iter().find(|(key, _)| key == name).map(|(_, value)| value.as_str());
     let basic = |text: &str| Some(format!("Basic {}", BASE64_STANDARD.encode(text)));
     let user = if method == "POST" {
-        let good = value("grant_type") == Some("refresh_token") && value("refresh_token") == Some(IDENTITY_TOKEN);
-        if good { Ok(Some("user")) } else { Err(()) }
+        let is_valid = value("grant_type") == Some("refresh_token") && value("refresh_token") == Some(IDENTITY_TOKEN);
+        if is_valid { Ok(Some("user")) } else { Err(()) }
     } else {
-        match &asked.authorization {
+        match &request.authorization {
             None => Ok(None),
-            known if *known == basic("user:secret-word") => Ok(Some("user")),
-            known if *known == basic(&format!("<token>:{IDENTITY_TOKEN}")) => Ok(Some("user")),
+            given if *given == basic("user:secret-word") => Ok(Some("user")),
+            given if *given == basic(&format!("<token>:{IDENTITY_TOKEN}")) => Ok(Some("user")),
             Some(_) => Err(()),
         }
     };
