@@ -19,7 +19,7 @@ use std::time::Duration;
 
 use scenes::{Row, SceneFilter};
 
-/// `cargo bench -- 100 token` measures only a round-trip time of 100 ms, and only scenes whose name contains "token".
+/// `cargo bench -- 100 token` runs only the scenes whose name contains "token", with only a round-trip time of 100 ms.
 fn main() {
     let arguments = std::env::args().skip(1).filter(|word| !word.starts_with('-'));
     let (times, names): (Vec<String>, Vec<String>) = arguments.partition(|word| word.parse::<u64>().is_ok());

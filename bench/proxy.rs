@@ -1,7 +1,7 @@
 //! A loopback proxy that adds a round-trip time between client and server.
 //!
-//! Each byte arrives half a round trip after it was sent, in both directions and in order. A new connection waits a whole
-//! round trip before its first byte leaves, like TCP's handshake. Bandwidth is not limited.
+//! Each byte arrives half a round trip after it was sent, in both directions and in order. A new connection waits a
+//! whole round trip before its first byte leaves, like TCP's handshake. Bandwidth is not limited.
 
 use std::io::{Read as _, Write as _};
 use std::net::{Shutdown, TcpListener, TcpStream};

@@ -113,8 +113,8 @@ impl SceneFilter<'_> {
     }
 }
 
-/// Runs assemble, inspect, query and verify with every program that can. Each program gets a fresh registry, so that it
-/// finds the same state.
+/// Runs assemble, inspect, query and verify with every program that can. Each program gets a fresh registry, so
+/// that all start from the same state.
 pub fn against_peers(round_trip: Duration, filter: &SceneFilter<'_>, mut emit: impl FnMut(Row)) {
     for program in programs() {
         let mut emit = |row: Option<Row>| row.into_iter().for_each(&mut emit);

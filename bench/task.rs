@@ -1,4 +1,4 @@
-//! A task that every program does with its own command line.
+//! A benchmark task, which each program performs with its own command line.
 
 use std::path::Path;
 

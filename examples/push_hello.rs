@@ -1,4 +1,5 @@
-//! Pushes a small image for each of three platforms, built from the files in `examples/hello`. It stands in for a build.
+//! Pushes a small image for each of three platforms, built from the files in `examples/hello`. It stands in for a
+//! build.
 //!
 //! `cargo run --example push_hello -- HOST:PORT` pushes `HOST:PORT/hello:v1-ARCH`, for ARCH amd64, arm64 and armv7.
 #![allow(clippy::print_stdout, reason = "a program")]

@@ -65,21 +65,21 @@ fn entries_that_do_not_belong_in_a_layout_are_rejected() {
     use tar::EntryType as Type;
     let twice = valid_layout()[3].clone();
     let cases: Vec<(&str, Vec<u8>)> = vec![
-        ("leads out of it", archive(|tar| append_raw(tar, "../escaped", Type::Regular, 1, b"x"))),
-        ("leads out of it", archive(|tar| append_raw(tar, "blobs/../../escaped", Type::Regular, 1, b"x"))),
-        ("leads out of it", archive(|tar| append_raw(tar, "/tmp/escaped", Type::Regular, 1, b"x"))),
+        ("is not a plain relative path", archive(|tar| append_raw(tar, "../escaped", Type::Regular, 1, b"x"))),
+        ("is not a plain relative path", archive(|tar| append_raw(tar, "blobs/../../escaped", Type::Regular, 1, b"x"))),
+        ("is not a plain relative path", archive(|tar| append_raw(tar, "/tmp/escaped", Type::Regular, 1, b"x"))),
         (
-            "neither a plain file nor a folder",
+            "neither a regular file nor a folder",
             archive(|tar| append_raw(tar, "blobs/sha256/link", Type::Symlink, 0, b"")),
         ),
-        ("neither a plain file nor a folder", archive(|tar| append_raw(tar, "index.json", Type::Link, 0, b""))),
-        ("neither a plain file nor a folder", archive(|tar| append_raw(tar, "device", Type::Block, 0, b""))),
-        ("neither a plain file nor a folder", archive(|tar| append_raw(tar, "pipe", Type::Fifo, 0, b""))),
+        ("neither a regular file nor a folder", archive(|tar| append_raw(tar, "index.json", Type::Link, 0, b""))),
+        ("neither a regular file nor a folder", archive(|tar| append_raw(tar, "device", Type::Block, 0, b""))),
+        ("neither a regular file nor a folder", archive(|tar| append_raw(tar, "pipe", Type::Fifo, 0, b""))),
         ("twice", archive(|tar| append_raw(tar, &twice.0, Type::Regular, twice.1.len() as u64, &twice.1))),
         ("twice", archive(|tar| append_raw(tar, "./index.json", Type::Regular, 2, b"{}"))),
-        ("cut off", archive(|tar| append_raw(tar, "blobs/sha256/huge", Type::Regular, 10 << 30, b"x"))),
+        ("truncated", archive(|tar| append_raw(tar, "blobs/sha256/huge", Type::Regular, 10 << 30, b"x"))),
         (
-            "not a tar archive that can be read",
+            "not a tar archive, or an unsupported one",
             archive(|tar| append_raw(tar, "sparse", Type::GNUSparse, 10 << 30, b"")),
         ),
         ("not a tar archive", b"some text instead of an archive".repeat(40)),
@@ -114,7 +114,7 @@ fn a_header_larger_than_memory_is_rejected() {
     file.write_all(&[0]).unwrap();
     drop(file);
     let stderr = read_errors(&workspace, "oci-archive:a.tar");
-    assert!(stderr.contains("its headers are longer than is read"), "{stderr}");
+    assert!(stderr.contains("its headers exceed 16 MiB"), "{stderr}");
 }
 
 #[test]
@@ -130,11 +130,11 @@ fn content_that_does_not_match_its_name_is_rejected() {
     let manifest = valid_layout()[3].1.clone();
     let mut other = manifest.clone();
     *other.last_mut().unwrap() = b' ';
-    assert!(errors_with(3, &other).contains("holds other bytes"), "a manifest");
-    assert!(errors_with(2, b"{}").contains("holds other bytes"), "a config");
+    assert!(errors_with(3, &other).contains("has different content"), "a manifest");
+    assert!(errors_with(2, b"{}").contains("has different content"), "a config");
     for (replaced, bytes, reason) in [
         (0, &b"{}"[..], "its oci-layout is not valid"),
-        (0, br#"{"imageLayoutVersion":"2.0.0"}"#, "version \"2.0.0\", only 1 is read"),
+        (0, br#"{"imageLayoutVersion":"2.0.0"}"#, "version \"2.0.0\" is not supported; only version 1 is"),
         (1, b"7", "its index.json is not valid"),
         (1, br#"{"manifests":[{"digest":"sha256:../../x"}]}"#, "its index.json is not valid"),
         (1, br#"{"manifests":[]}"#, "it is empty"),
@@ -155,7 +155,7 @@ fn links_in_a_folder_are_not_followed() {
         std::fs::rename(layout.join(linked), &elsewhere).unwrap();
         std::os::unix::fs::symlink(&elsewhere, layout.join(linked)).unwrap();
         let stderr = read_errors(&workspace, "oci:layout");
-        assert!(stderr.contains("not a plain file in plain folders"), "{linked}: {stderr}");
+        assert!(stderr.contains("not a regular file, or its path contains a link"), "{linked}: {stderr}");
     }
 }
 
@@ -165,11 +165,11 @@ fn a_path_that_is_not_a_layout_is_named_with_the_reason() {
     workspace.write("file", "x");
     std::fs::create_dir(workspace.path("empty")).unwrap();
     for (source, reason) in [
-        ("oci:gone", "there is no such folder"),
+        ("oci:gone", "the folder does not exist"),
         ("oci-archive:gone.tar", "No such file"),
-        ("oci:file", "it is a file, not a folder: oci-archive: names that"),
-        ("oci-archive:empty", "it is a folder, not an archive: oci: names that"),
-        ("oci:empty", "it is no image layout: it has no oci-layout"),
+        ("oci:file", "it is a file, not a folder; use oci-archive: for an archive"),
+        ("oci-archive:empty", "it is a folder, not an archive; use oci: for a folder"),
+        ("oci:empty", "it is not an image layout: it has no oci-layout"),
     ] {
         let stderr = read_errors(&workspace, source);
         assert!(stderr.contains(reason), "{source}: {stderr}");
@@ -236,7 +236,7 @@ fn a_compressed_archive_is_rejected_with_the_command_that_unpacks_it() {
         (b"BZh9", "bzip2", "bunzip2"),
     ] {
         let stderr = archive_errors(&[start, &[7; 600]].concat());
-        let expected = format!("it is compressed with {name}; unpack it first, with {program}");
+        let expected = format!("it is compressed with {name}; decompress it first with {program}");
         assert_eq!(stderr.matches(&expected).count(), 2, "{stderr}");
     }
 }

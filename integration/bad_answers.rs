@@ -70,7 +70,7 @@ fn an_invalid_manifest_is_an_error_with_a_reason() {
         (
             "application/vnd.oci.image.index.v1+json",
             b"{\"mediaType\":\"application/vnd.oci.image.manifest.v1+json\"}",
-            "the registry calls it",
+            "its Content-Type is",
         ),
         ("application/vnd.oci.image.index.v1+json", b"{\"manifests\":[1,2]}", "not a valid manifest"),
     ];
@@ -151,7 +151,7 @@ fn a_trickling_response_body_times_out() {
     let workspace =
         Workspace::new().flags(&["--plain-http", "--retries", "1", "--max-wait", "100ms", "--timeout", "1s"]);
     for args in [["inspect", &format!("{host}/app:v1")], ["tags", &format!("{host}/app")]] {
-        workspace.run(&args).fails(1, " bytes came in 1 s");
+        workspace.run(&args).fails(1, " bytes received in 1 s");
     }
 }
 

@@ -64,7 +64,7 @@ fn append_refuses_a_cache() {
             &format!("app:{tag}"),
             &["--append", "--settle", "1ms", "--type", "oci"],
         )
-        .fails(1, "it lists blobs, as build caches do");
+        .fails(1, "it lists blobs, like a build cache do");
         assert_eq!(fixture.sandbox.registry.manifest("app", tag).unwrap().digest, before);
     }
 }
@@ -137,10 +137,10 @@ fn verify_checks_the_blobs_of_a_cache_and_their_content_with_layers() {
     let content = format!("blob {changed}: content: its bytes have digest {}", sha256(b"ONE"));
     assert_finding(&["--layers"], Some(content));
     std::fs::write(&file, "longer").unwrap();
-    assert_finding(&[], Some(format!("blob {changed}: size: it has 6 bytes, its descriptor says 3")));
+    assert_finding(&[], Some(format!("blob {changed}: size: it has 6 bytes, but its descriptor declares 3")));
     std::fs::remove_file(&file).unwrap();
-    assert_finding(&[], Some(format!("blob {changed}: missing: it is not there")));
-    assert_finding(&["--layers"], Some(format!("blob {changed}: missing: it is not there")));
+    assert_finding(&[], Some(format!("blob {changed}: missing: not found")));
+    assert_finding(&["--layers"], Some(format!("blob {changed}: missing: not found")));
     let report = fixture.run(&["verify", "--output", "json", "HOST/app:cache"]).json();
     let finding = &report["images"][0]["findings"][0];
     assert_eq!((&finding["part"], &finding["digest"]), (&json!("blob"), &json!(changed)), "{report}");
@@ -199,7 +199,7 @@ fn entries_of_unknown_types_are_copied_if_they_are_blobs() {
     }
     assert!(to.manifest("app", "copyable").is_some() && to.manifest("app", digest(&artifact)).is_some());
     assert!([&blob, &artifact_blob].iter().all(|blob| to.blob("app", digest(blob)).is_some()));
-    let error = format!("it holds {}, which is neither image, index nor blob", digest(&manifest));
+    let error = format!("its entry {} is not an image, index or blob", digest(&manifest));
     copy("unknown", &format!("{}/app:unknown", to.server.host)).fails(1, &error);
     assert!(to.manifest("app", "unknown").is_none());
     // A registry may serve manifests as blobs, as layouts do. This one is not copied as a blob.
@@ -207,7 +207,7 @@ fn entries_of_unknown_types_are_copied_if_they_are_blobs() {
     let media_type = "application/vnd.docker.distribution.manifest.v1+prettyjws";
     let old = from.put_blob("app", media_type, schema_1.as_bytes());
     from.put_manifest("app", "old", &index(&[blob, old.clone()]));
-    let error = format!("it holds {}, which is neither image, index nor blob but {media_type}", digest(&old));
+    let error = format!("its entry {} is not an image, index or blob but {media_type}", digest(&old));
     copy("old", &format!("{}/app:old", to.server.host)).fails(1, &error);
     assert!(to.manifest("app", "old").is_none());
 }
@@ -220,7 +220,7 @@ fn the_size_of_a_manifest_of_another_type_is_verified() {
     artifact["size"] = json!(1);
     registry.put_manifest("app", "v1", &index(&[artifact]));
     let reference = format!("{}/app:v1", registry.server.host);
-    let finding = format!("size: it has {size} bytes, its descriptor says 1");
+    let finding = format!("size: it has {size} bytes, but its descriptor declares 1");
     Workspace::new().run(&["--plain-http", "verify", &reference]).exits(5).stdout_contains(&finding);
 }
 

@@ -37,7 +37,7 @@ fn every_command_line_gives_the_bytes_of_2_2_1() {
             "",
         ),
         (&[&amd64[..], &["--tags", "a, b"]].concat(), AMD64, ""),
-        (&[&amd64[..], &["--tags", "a,b,a"]].concat(), AMD64, "tag \"a\" is named twice"),
+        (&[&amd64[..], &["--tags", "a,b,a"]].concat(), AMD64, "tag \"a\" is given twice"),
         (&[&amd64[..], &["--ignore-missing=0"]].concat(), AMD64, ""),
         (
             &["from-args", "--ignore-missing=TRUE", "--platforms", "linux/amd64,linux/riscv64"],
@@ -69,7 +69,7 @@ fn every_command_line_gives_the_bytes_of_2_2_1() {
         (
             &[&amd64[..], &["--target", "HOST/app:another"]].concat(),
             AMD64,
-            "--target is given 2 times; only the last one counts: HOST/app:v1",
+            "--target is given 2 times; only the last one is used: HOST/app:v1",
         ),
         (&[&["--type="], &amd64[..]].concat(), AMD64, ""),
         (&[&["--type", ""], &amd64[..]].concat(), AMD64, ""),
@@ -92,7 +92,7 @@ fn arguments_are_ignored_after_the_flags_and_rejected_before_a_flag() {
     let sandbox = recorded_sandbox();
     let flags = ["--template", "HOST/app:ARCH", "--target", "HOST/app:v1"];
     let platforms = ["from-args", "--platforms", "linux/amd64"];
-    let warning = "2 more arguments are ignored: from-args takes only flags";
+    let warning = "2 extra arguments are ignored: from-args takes only flags";
     let outcome = push(&sandbox, &[&platforms[..], &flags, &["more", "words"]].concat());
     assert_eq!((outcome.exit, outcome.stdout), (0, format!("Digest: {AMD64}\n")), "{}", outcome.stderr);
     assert_eq!(outcome.stderr, format!("warning: {warning}\n"));
@@ -102,7 +102,7 @@ fn arguments_are_ignored_after_the_flags_and_rejected_before_a_flag() {
     assert_eq!((strict.exit, strict.stderr), (1, format!("error: {warning}\n")));
     let strict_flags = ["--strict=F", "--strict", "--strict=false"];
     let lenient = push(&sandbox, &[&strict_flags, &platforms[..], &flags, &["word"]].concat()).success();
-    assert!(lenient.stderr.contains("one more argument is ignored"), "{lenient:?}");
+    assert!(lenient.stderr.contains("1 extra argument is ignored"), "{lenient:?}");
     // A space instead of a comma, or between a switch and its value: 2.2.1 ignores all flags after it, and fails.
     let before = sandbox.registry.requests(0).len();
     for args in [
@@ -142,7 +142,7 @@ fn flags_and_files_from_empty_pipeline_variables_are_ignored() {
         assert!(outcome.stderr.contains(warning), "{args:?}: {outcome:?}");
         assert!(!warning.is_empty() || outcome.stderr.is_empty(), "{args:?}: {outcome:?}");
     }
-    sandbox.run(&["push", "from-spec", ""]).fails(1, "no spec is named");
+    sandbox.run(&["push", "from-spec", ""]).fails(1, "no spec given");
 }
 
 #[test]
@@ -153,13 +153,13 @@ fn a_missing_placeholder_is_a_warning_and_with_strict_an_error_before_any_reques
             "linux/amd64,linux/arm64",
             "HOST/app:amd64",
             "sha256:dcda956af4cdaa17f1cd4acb22843ead5464c803513f802485810a6b5a1758dd 683",
-            "the template makes HOST/app:amd64 of linux/amd64 and of linux/arm64: it has no ARCH\n",
+            "the template gives HOST/app:amd64 for linux/amd64 and for linux/arm64: it has no ARCH\n",
         ),
         (
             "linux/arm/v6,linux/arm/v7",
             "HOST/app:ARCH",
             "sha256:9c044ebf0c8737c962677ffd2cc72d37a2383aa020db9798e805836591e09997 729",
-            "the template makes HOST/app:arm of linux/arm/v6 and of linux/arm/v7: it has no VARIANT\n",
+            "the template gives HOST/app:arm for linux/arm/v6 and for linux/arm/v7: it has no VARIANT\n",
         ),
     ] {
         let args = ["--platforms", platforms, "--template", template, "--target", "HOST/app:v1"];

@@ -289,7 +289,7 @@ fn a_fault_changes_only_the_result_of_its_own_check() {
                 let is_required = ["further tags", "same tag again", "read after write"].contains(&name);
                 assert_eq!(outcome.exit, i32::from(is_required), "{name}: {outcome:?}");
                 assert!(
-                    !is_required || outcome.stderr.contains("lacks something that manifest-tool needs"),
+                    !is_required || outcome.stderr.contains("lacks a feature that manifest-tool needs"),
                     "{outcome:?}"
                 );
             });
@@ -305,7 +305,7 @@ fn a_registry_without_any_index_format_or_without_images_fails() {
         is_index.then(|| refusal(400, "MANIFEST_INVALID"))
     });
     let repository = format!("{}/trial", proxy.host);
-    let outcome = script("test-registry.sh", &["--plain-http", &repository], "").fails(1, "lacks something");
+    let outcome = script("test-registry.sh", &["--plain-http", &repository], "").fails(1, "lacks a feature");
     assert!(
         outcome.stdout.contains(
             "UNSUPPORTED  OCI index                   one of  HTTP 400; registry says: MANIFEST_INVALID: broken here\n"

@@ -64,10 +64,10 @@ fn a_registry_that_cannot_delete_a_tag_deletes_the_manifest_only_with_yes() {
     let refusal = "refused by the registry (DELETE /v2/app/manifests/image: HTTP 400; \
                    registry says: DIGEST_INVALID: provided digest did not match uploaded content)";
     let message = indoc::formatdoc! {"
-        error: HOST/app:image: not deleted: the tag alone cannot be, {refusal}
-          deleting {image_digest} would take every tag of it: image, other
-          and break the indexes that hold it: index
-        hint: --yes deletes it all the same, where the registry deletes manifests
+        error: HOST/app:image: not deleted: cannot delete only the tag: {refusal}
+          deleting {image_digest} would delete all its tags: image, other
+          and break the indexes that list it: index
+        hint: use --yes to delete it anyway, if the registry supports deleting manifests
     "};
     let message = fixture.sandbox.fill(&message);
     assert_eq!((outcome.exit, &*outcome.stdout, outcome.stderr), (1, "", message));
@@ -89,7 +89,7 @@ fn a_digest_with_tags_is_deleted_only_with_yes() {
     let fixture = DeleteFixture::new();
     let image_digest = &fixture.image_digest;
     let reference = fixture.sandbox.fill(&format!("HOST/app@{image_digest}"));
-    fixture.delete(&[&reference]).fails(1, "would take every tag of it: image, other\n");
+    fixture.delete(&[&reference]).fails(1, "would delete all its tags: image, other\n");
     assert!(fixture.has("image"));
     let document = fixture.delete(&["--yes", "--output", "json", &reference]).json();
     assert_eq!(document["images"][0], json!({"reference": reference, "digest": image_digest, "deleted": "manifest"}));
@@ -172,7 +172,7 @@ fn several_references_are_deleted_in_order_and_failures_are_counted() {
     let args: Vec<&str> = std::iter::once("--yes").chain(references.iter().map(String::as_str)).collect();
     let outcome = fixture.delete(&args).fails(1, "app:none not found");
     assert_eq!(outcome.stdout.lines().count(), 2, "{outcome:?}");
-    assert!(outcome.stderr.ends_with("error: 1 of 4 references are not deleted\n"), "{outcome:?}");
+    assert!(outcome.stderr.ends_with("error: 1 of 4 references were not deleted\n"), "{outcome:?}");
     assert!(!fixture.has("image") && !fixture.has("index"));
 }
 
@@ -235,7 +235,7 @@ fn indexes_that_hold_an_image_through_another_index_are_named() {
     let index = fixture.sandbox.registry.manifest("app", "index").unwrap();
     let nested = json!({"mediaType": index.media_type, "digest": index.digest, "size": index.bytes.len()});
     push_index(&fixture.sandbox.registry, "app", "outer", &[nested]);
-    fixture.delete(&["HOST/app:image"]).stderr_contains("\n  and break the indexes that hold it: index, outer\n");
+    fixture.delete(&["HOST/app:image"]).stderr_contains("\n  and break the indexes that list it: index, outer\n");
 }
 
 /// Only the registry's own 400 means that it cannot delete tags. One of a proxy does not.

@@ -39,7 +39,7 @@ const SPEC: &str = indoc! {"
 fn flags_with_one_dash_are_read_with_a_note() {
     let sandbox = recorded_sandbox();
     let outcome = run(&sandbox, SPEC, &["push", "-type", "oci", "from-spec", "s.yaml"]);
-    assert_eq!((outcome.exit, outcome.stderr.as_str()), (0, "note: -type is written --type\n"), "{outcome:?}");
+    assert_eq!((outcome.exit, outcome.stderr.as_str()), (0, "note: use --type instead of -type\n"), "{outcome:?}");
 }
 
 #[test]

@@ -44,7 +44,7 @@ const SPEC_WARNINGS: &[(&str, &[&str])] = &[
     ),
     ("null-key-of-an-annotation", &["4:15: an annotation without a key is dropped"]),
     ("unrendered-template-in-an-unknown-key", &["3:1: unknown key \"zz\" in a spec is ignored"]),
-    ("duplicate-tags", &["4:14: tag \"a\" is named twice", "4:17: tag \"a\" is named twice"]),
+    ("duplicate-tags", &["4:14: tag \"a\" is given twice", "4:17: tag \"a\" is given twice"]),
     ("image-for-two-platforms", &["7:3: REGISTRY/app:amd64 is given for two platforms, linux/amd64 and linux/386"]),
     (
         "keys-at-the-top",
@@ -74,9 +74,9 @@ const SPEC_WARNINGS: &[(&str, &[&str])] = &[
     ("null-tag", &["6:2: an empty item of \"tags\" is dropped", "7:3: an empty item of \"tags\" is dropped"]),
     (
         "platform-features",
-        &["8:5: unknown key \"features\" in \"platform\" is ignored; an index no longer lists features of CPUs"],
+        &["8:5: unknown key \"features\" in \"platform\" is ignored; an index no longer lists CPU features"],
     ),
-    ("platform-that-go-does-not-build", &["6:13: Go builds no programs for windows/s390x; check os and architecture"]),
+    ("platform-that-go-does-not-build", &["6:13: Go does not support windows/s390x; check os and architecture"]),
     ("platform-version", &["15:7: unknown key \"version\" in \"platform\" is ignored"]),
     (
         "siblings-of-an-empty-platform",
@@ -99,23 +99,26 @@ const SPEC_WARNINGS: &[(&str, &[&str])] = &[
 const IMAGE_WARNINGS: &[(&str, &[&str])] = &[
     ("docker-list-of-mixed-images", &["an OCI image in a Docker manifest list", "use --type auto"]),
     ("docker-list-of-oci-images", &["2 OCI images in a Docker manifest list", "use --type auto"]),
-    ("image-for-two-platforms", &["its entry says linux/386, the image's config linux/amd64"]),
+    ("image-for-two-platforms", &["its entry is for linux/386, but the image's config is for linux/amd64"]),
     (
         "index-with-a-platform",
         &[
-            "REGISTRY/app:multi is given for linux/amd64, and is an index: all its images are taken (linux/amd64, linux/arm64)",
+            "REGISTRY/app:multi is listed for linux/amd64 but is an index: all its images are added (linux/amd64, linux/arm64)",
         ],
     ),
     (
         "one-digest-under-two-tags",
-        &["one image is listed for several platforms, linux/amd64 and linux/386", "the image's config linux/amd64"],
+        &[
+            "one image is listed for several platforms, linux/amd64 and linux/386",
+            "the image's config is for linux/amd64",
+        ],
     ),
-    ("platform-that-go-does-not-build", &["the image's config linux/s390x"]),
-    ("quoted-scalars-with-tags", &["its entry says linux/386, the image's config linux/amd64"]),
-    ("yaml-tags", &["its entry says linux/386, the image's config linux/amd64"]),
-    ("number-as-architecture", &["its entry says linux/386, the image's config linux/amd64"]),
-    ("osversion", &["its entry says windows/amd64:10.0.1 [win32k x]"]),
-    ("osversion-oci", &["its entry says windows/amd64:10.0.1 [win32k x]"]),
+    ("platform-that-go-does-not-build", &["the image's config is for linux/s390x"]),
+    ("quoted-scalars-with-tags", &["its entry is for linux/386, but the image's config is for linux/amd64"]),
+    ("yaml-tags", &["its entry is for linux/386, but the image's config is for linux/amd64"]),
+    ("number-as-architecture", &["its entry is for linux/386, but the image's config is for linux/amd64"]),
+    ("osversion", &["its entry is for windows/amd64:10.0.1 [win32k x]"]),
+    ("osversion-oci", &["its entry is for windows/amd64:10.0.1 [win32k x]"]),
 ];
 
 fn warnings_for<'t>(table: &[(&str, &'t [&'t str])], name: &str) -> &'t [&'t str] {
@@ -199,7 +202,7 @@ fn warnings_about_a_spec_are_in_the_json_output_and_hidden_by_quiet() {
             manifests: [{image: HOST/app:amd64}]
         "},
     );
-    let expected = ["s.yaml:1:1: unknown key \"name\" in a spec is ignored", "s.yaml:3:11: tag \"a\" is named twice"];
+    let expected = ["s.yaml:1:1: unknown key \"name\" in a spec is ignored", "s.yaml:3:11: tag \"a\" is given twice"];
     let pushed = sandbox.run(&["push", "--output", "json", "from-spec", "s.yaml"]).json();
     assert_eq!(pushed["indexes"][0]["warnings"], json!(expected));
     let linted = sandbox.run(&["lint", "--output", "json", "s.yaml"]).json();

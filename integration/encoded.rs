@@ -77,9 +77,9 @@ fn a_content_encoding_header_on_an_unencoded_body_is_ignored() {
 #[test]
 fn an_unsupported_or_truncated_encoding_is_an_error() {
     for (encoding, is_complete, error) in [
-        ("br", true, "the answer is encoded with br, which was not asked for"),
-        ("gzip, gzip", true, "the answer is encoded with gzip, gzip, which was not asked for"),
-        ("gzip", false, "the answer is encoded with gzip and cannot be unpacked"),
+        ("br", true, "the response is encoded with br, which was not requested"),
+        ("gzip, gzip", true, "the response is encoded with gzip, gzip, which was not requested"),
+        ("gzip", false, "cannot decompress the gzip-encoded response"),
     ] {
         let registry = Registry::start();
         let proxy = encoding_proxy(&registry, move |(_, headers, body)| {
@@ -110,7 +110,7 @@ fn size_limit_and_digest_apply_to_the_decompressed_manifest() {
     });
     let digest = registry.manifest("app", "v1").unwrap().digest;
     for reference in ["PROXY/app:v1".to_owned(), format!("PROXY/app@{digest}")] {
-        workspace(&proxy).run(&["inspect", &reference]).fails(1, "the bytes received have digest");
+        workspace(&proxy).run(&["inspect", &reference]).fails(1, "digest mismatch: received");
     }
 }
 
@@ -145,7 +145,7 @@ fn an_encoded_layer_is_an_error_about_the_encoding() {
     for args in [&["verify", "--layers", "PROXY/app:v1"][..], &["copy", "PROXY/app:v1", "HOST/app:v1"]] {
         let outcome = target.run(args);
         assert_eq!(outcome.exit, 1, "{args:?}: {outcome:?}");
-        assert!(outcome.stderr.contains("the answer is encoded with gzip, which was not asked for"), "{outcome:?}");
+        assert!(outcome.stderr.contains("the response is encoded with gzip, which was not requested"), "{outcome:?}");
         assert!(!outcome.stdout.contains("unsound"), "{outcome:?}");
     }
     assert!(target.registry.manifest("app", "v1").is_none());

@@ -52,7 +52,7 @@ fn a_missing_source_ends_the_retries_of_the_others() {
         let outcome = push(&sandbox, &proxy, &indexes, &[]).fails(1, "2 sources cannot be used");
         assert_eq!(count(&proxy, |request| reads_manifest(request, "arm64")), 1, "{status}: {outcome:?}");
         assert!(outcome.stderr.contains(&format!("{}/app:gone not found", sandbox.registry.host)), "{outcome:?}");
-        let gave_up = format!("HTTP {status}); gave up after 1 try, as another part failed\n");
+        let gave_up = format!("HTTP {status}); gave up after 1 try because another part failed\n");
         assert!(outcome.stderr.contains(&gave_up), "{outcome:?}");
     }
 }
@@ -80,7 +80,7 @@ fn requests_delayed_by_a_rate_limit_are_dropped_after_a_permanent_failure() {
     let outcome = outcome.fails(1, "4 sources cannot be used");
     assert!(proxy.requests().len() <= 3, "a request was retried: {:?}", proxy.requests());
     assert!(outcome.stderr.contains("app:gone not found"), "{outcome:?}");
-    assert!(outcome.stderr.contains("as another part failed"), "{outcome:?}");
+    assert!(outcome.stderr.contains("because another part failed"), "{outcome:?}");
 }
 
 #[test]
@@ -143,7 +143,7 @@ fn a_refused_blob_ends_the_retries_of_the_others() {
     let outcome = push(&sandbox, &proxy, &indexes, &[]).fails(1, "DENIED");
     assert!(count(&proxy, |request| is_put(request, &refused)) > 0);
     assert_eq!(count(&proxy, |request| is_put(request, &retried)), 1, "{outcome:?}");
-    assert!(outcome.stderr.contains("HTTP 500); gave up after 1 try, as another part failed"), "{outcome:?}");
+    assert!(outcome.stderr.contains("HTTP 500); gave up after 1 try because another part failed"), "{outcome:?}");
     assert!(sandbox.registry.manifest("other", "v1").is_none());
 }
 
@@ -161,7 +161,7 @@ fn a_missing_source_ends_the_retries_of_a_token_service() {
     let indexes: [(&str, &[&str]); 1] = [("HOST/app:v1", &["HOST/app:gone", "PROXY/app:arm64"])];
     let outcome = push(&sandbox, &proxy, &indexes, &[]).fails(1, "2 sources cannot be used");
     assert_eq!(count(&proxy, |request| request.line.contains("/token")), 1, "{outcome:?}");
-    assert!(outcome.stderr.contains("gave up after 1 try, as another part failed"), "{outcome:?}");
+    assert!(outcome.stderr.contains("gave up after 1 try because another part failed"), "{outcome:?}");
 }
 
 #[test]
@@ -176,6 +176,6 @@ fn a_refused_blob_ends_the_retries_of_a_copy() {
         if is_first { retry_after(500, MINUTE) } else { Some((403, vec![], vec![])) }
     });
     let copy = sandbox.run(&["copy", IMAGE, &format!("{}/app:v1", proxy.host)]);
-    let outcome = copy.fails(1, "gave up after 1 try, as another part failed");
+    let outcome = copy.fails(1, "gave up after 1 try because another part failed");
     assert_eq!(count(&proxy, is_put), 2, "{outcome:?}");
 }

@@ -54,7 +54,7 @@ fn reference_names(layout: &Path) -> Vec<String> {
 fn an_archive_that_is_source_and_target_is_not_replaced() {
     let sandbox = sandbox_with_layouts();
     let before = std::fs::read(sandbox.path("both.tar")).unwrap();
-    let part = "the archive is a source as well, and would be replaced";
+    let part = "the archive is also a source and would be replaced";
     sandbox.run(&["copy", "oci-archive:both.tar:one", "oci-archive:./both.tar:three"]).fails(1, part);
     let push = ["push", "from-args", "--platforms", "linux/amd64", "--template", "oci-archive:both.tar:one"];
     sandbox.run(&[&push[..], &["--target", "oci-archive:both.tar:three"]].concat()).fails(1, part);
@@ -176,7 +176,7 @@ fn a_copy_does_not_write_through_a_link_in_a_layout() {
     std::fs::create_dir(sandbox.path("outside")).unwrap();
     sandbox.write("linked/oci-layout", r#"{"imageLayoutVersion":"1.0.0"}"#);
     std::os::unix::fs::symlink(sandbox.path("outside"), sandbox.path("linked/blobs")).unwrap();
-    sandbox.run(&["copy", "HOST/app:one", "oci:linked:v1"]).fails(1, "not a plain file in plain folders");
+    sandbox.run(&["copy", "HOST/app:one", "oci:linked:v1"]).fails(1, "not a regular file, or its path contains a link");
     let written = files_below(&sandbox.path("outside"));
     assert!(written.is_empty(), "{written:?}");
 }
@@ -197,7 +197,7 @@ fn other_cosign_signatures_at_the_target_are_kept_with_a_warning() {
     sandbox
         .run(&["copy", "HOST/app:one", "HOST/target:one", "--referrers"])
         .success()
-        .stderr_contains("holds other signatures than the source's");
+        .stderr_contains("points at other signatures than the source's");
     assert_eq!(sandbox.registry.manifest("target", &tag).unwrap().digest, signatures);
 }
 

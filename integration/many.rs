@@ -74,14 +74,14 @@ fn all_problems_of_all_files_are_reported_before_the_first_request() {
     let outcome = push(&workspace, &paths);
     assert_eq!((outcome.exit, outcome.stdout.as_str()), (1, ""), "{outcome:?}");
     for part in [
-        "error: the specs are not usable\n",
+        "error: the specs are invalid\n",
         "bad.yaml:4:1: unknown key \"imag\" in a spec; did you mean \"image\"?\n",
         "bad.yaml:5:12: \"manifests\" is empty",
         "broken.yaml:",
         "cannot read gone.yaml: ",
-        "empty holds no .yaml or .yml file\n",
-        "again.yaml: HOST/app:a is written by good.yaml as well\n",
-        "twice.yaml: HOST/app:d is written by two indexes of it\n",
+        "empty contains no .yaml or .yml file\n",
+        "again.yaml: HOST/app:a is also written by good.yaml\n",
+        "twice.yaml: HOST/app:d is written by two of its indexes\n",
     ] {
         assert!(outcome.stderr.contains(&workspace.fill(part)), "{part}: {}", outcome.stderr);
     }
@@ -188,7 +188,7 @@ fn a_terminal_shows_progress() {
         String::from_utf8_lossy(&output.stdout).into_owned()
     };
     let screen = screen_with("");
-    assert!(screen.contains("/60 indexes") && screen.contains(" requests, 0 sent again"), "{screen}");
+    assert!(screen.contains("/60 indexes") && screen.contains(" requests, 0 retries"), "{screen}");
     assert!(screen.trim_end().ends_with("60 indexes: 60 done, 0 unchanged, 0 failed, 0 skipped"), "{screen}");
     assert_eq!(screen.matches("Digest: sha256:").count(), 60);
     for quiet in ["--no-progress", "--quiet"] {

@@ -12,7 +12,7 @@ use crate::support::{Outcome, Workspace, run_with_peak_memory};
 
 /// The memory limit of a run, in kB.
 const MAX_MEMORY: u64 = 300 << 10;
-const OVER_LIMIT: &str = "does not fit into the 96 MiB of memory that a run may use for what it reads";
+const OVER_LIMIT: &str = "exceeds the 96 MiB of memory that a run may use for content";
 
 /// Runs a command line over plain HTTP. Returns its peak memory in kB as well.
 fn run(args: &[&str]) -> (Outcome, u64) {

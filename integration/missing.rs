@@ -119,7 +119,7 @@ fn verify_reports_missing_content_as_missing() {
         let server = proxy(&sandbox, not_found(body), &missing);
         let outcome = sandbox.run(&["verify", &format!("{}/app:v1", server.host)]).exits(5);
         for digest in &missing {
-            assert!(outcome.stdout.contains(&format!("{digest}: missing: it is not there")), "{body:?}: {outcome:?}");
+            assert!(outcome.stdout.contains(&format!("{digest}: missing: not found")), "{body:?}: {outcome:?}");
         }
     }
     for response in INCONCLUSIVE {

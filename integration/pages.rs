@@ -72,7 +72,7 @@ fn next_pages_are_found_in_every_form_of_link() {
             let [listed, copied, deleted] = list_copy_and_delete(link, page);
             assert_eq!((listed.exit, &*listed.stdout), (0, "a\nb\nc\n"), "{link} to page {page}: {listed:?}");
             assert_eq!((copied.exit, copied.stdout.lines().count()), (0, 3), "{link} to page {page}: {copied:?}");
-            assert!(deleted.stderr.contains("would take every tag of it: c\n"), "{link} to page {page}: {deleted:?}");
+            assert!(deleted.stderr.contains("would delete all its tags: c\n"), "{link} to page {page}: {deleted:?}");
             assert_eq!(deleted.exit, 1, "{link} to page {page}: {deleted:?}");
         }
     }
@@ -88,9 +88,9 @@ fn links_that_cannot_be_read_or_followed_are_errors() {
         ("<>; rel=\"next\"", "its target is empty"),
         ("<NEXT>; rel=\"next\", </other>; rel=\"next\"", "two different next pages"),
         ("<NEXT>; rel=\"next\"\r\nLink: </other>; rel=\"next\"", "two different next pages"),
-        ("<NEXT>, </first>", "not which of them is the next"),
-        ("<http://elsewhere.example/v2/app/tags/list>; rel=\"next\"", "at another host, which is not asked"),
-        ("<ftp://HOSTNEXT>; rel=\"next\"", "it is not http or https"),
+        ("<NEXT>, </first>", "without marking one as next"),
+        ("<http://elsewhere.example/v2/app/tags/list>; rel=\"next\"", "at another host, which is not contacted"),
+        ("<ftp://HOSTNEXT>; rel=\"next\"", "it does not use http or https"),
     ] {
         for page in [1, 2] {
             let [listed, copied, deleted] = list_copy_and_delete(link, page);
@@ -99,7 +99,7 @@ fn links_that_cannot_be_read_or_followed_are_errors() {
                 let has_reason = outcome.stderr.contains("tags of ") && outcome.stderr.contains(reason);
                 assert!(has_reason, "{link} to page {page}: {outcome:?}");
             }
-            assert!(deleted.stderr.contains("cannot be told: tags of "), "{link} to page {page}: {deleted:?}");
+            assert!(deleted.stderr.contains("cannot be listed: tags of "), "{link} to page {page}: {deleted:?}");
         }
     }
 }
@@ -119,7 +119,7 @@ fn pages_that_link_in_a_circle_are_an_error() {
             _ => format!("<{next}>; rel=next"),
         })
     });
-    run(&server.host, &["tags", "HOST/app"]).fails(1, "there is no last");
+    run(&server.host, &["tags", "HOST/app"]).fails(1, "form a loop");
     assert!(server.requests().len() < 10, "{}", server.requests().len());
     let server = ScriptedServer::start(|request, _| {
         let target = request.line.split_once(' ').unwrap().1.to_owned();
@@ -149,7 +149,7 @@ fn links_after_a_redirect_are_relative_to_the_responding_host_and_get_no_credent
     let listed = run(&registry.host, &[&login[..], &["tags", "HOST/app"]].concat());
     assert_eq!((listed.exit, &*listed.stdout), (0, "a\nb\nc\n"), "{listed:?}");
     run(&registry.host, &[&login[..], &["delete", "HOST/app@LAST"]].concat())
-        .fails(1, "would take every tag of it: c\n");
+        .fails(1, "would delete all its tags: c\n");
     assert!(!received_delete(&registry));
     assert_eq!(elsewhere.requests().len(), 6);
     assert!(
@@ -178,7 +178,7 @@ fn a_response_without_a_list_is_not_an_empty_list() {
         });
         let deleted = run(&server.host, &["delete", "HOST/app@LAST"]);
         assert_eq!((deleted.exit, received_delete(&server)), (i32::from(!is_list), is_list), "{body}: {deleted:?}");
-        assert!(is_list || deleted.stderr.contains("which these are cannot be told: tags of "), "{body}: {deleted:?}");
+        assert!(is_list || deleted.stderr.contains("which cannot be listed: tags of "), "{body}: {deleted:?}");
         if !body.contains("no tag!") {
             let listed = run(&server.host, &["tags", "HOST/app"]);
             assert_eq!((listed.exit, &*listed.stdout), (i32::from(!is_list), ""), "{body}: {listed:?}");
@@ -192,7 +192,7 @@ fn names_that_are_not_valid_tags_are_skipped_with_a_warning() {
     let server = ScriptedServer::start(move |_, _| (200, vec![], body.into()));
     let listed = run(&server.host, &["tags", "HOST/app"]);
     assert_eq!((listed.exit, &*listed.stdout), (0, "a\n"), "{listed:?}");
-    assert!(listed.stderr.contains("2 of the names listed are not valid tags and are left out\n"), "{listed:?}");
+    assert!(listed.stderr.contains("left out 2 listed names that are not valid tags\n"), "{listed:?}");
 }
 
 /// An unreadable index may contain the manifest that would be deleted. A manifest of another media type cannot.

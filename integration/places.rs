@@ -204,6 +204,6 @@ fn a_push_into_a_layout_keeps_other_names_and_moves_its_own() {
     assert!(inspected.contains("Arch: arm64"), "{inspected}");
     sandbox
         .run(&["inspect", "oci:layout"])
-        .fails(1, "several images, name one of them; it holds :amd64, :arm64, :whole");
+        .fails(1, "several images; choose one by name; it holds :amd64, :arm64, :whole");
     sandbox.run(&["inspect", "oci:layout:gone"]).fails(1, "not found in the layout; it holds :amd64");
 }

@@ -6,7 +6,8 @@ use crate::support::scripted_server::Response;
 use crate::support::tls_servers::{OpensslServer, TlsServer, self_signed};
 use crate::support::{ScriptedServer, Workspace};
 
-const WARNING: &str = "warning: credentials go to registry.test over plain HTTP: others on the network can read them\n";
+const WARNING: &str =
+    "warning: sending credentials to registry.test over plain HTTP: others on the network can read them\n";
 
 /// Returns a workspace whose requests go through a proxy, which acts as every host.
 fn workspace_with_proxy(proxy: &ScriptedServer) -> Workspace {
@@ -145,7 +146,7 @@ fn plain_http_to_a_tls_port_fails_with_a_hint() {
         (&closing.host, "connection closed before message completed".to_owned()),
     ] {
         let outcome = inspect(host);
-        let error = format!("{reason}\nhint: if the port speaks TLS, leave --plain-http out\n");
+        let error = format!("{reason}\nhint: if the port speaks TLS, remove --plain-http\n");
         assert!(outcome.exit == 1 && outcome.stderr.ends_with(&error), "{outcome:?}");
     }
     // A server that closes a connection with unread data resets it.
@@ -157,7 +158,7 @@ fn plain_http_to_a_tls_port_fails_with_a_hint() {
         }
     });
     let outcome = inspect(&resetting.to_string());
-    let error = "Connection reset by peer\nhint: if the port speaks TLS, leave --plain-http out\n";
+    let error = "Connection reset by peer\nhint: if the port speaks TLS, remove --plain-http\n";
     assert!(outcome.exit == 1 && outcome.stderr.ends_with(error), "{outcome:?}");
     for body in [
         "Client sent an HTTP request to an HTTPS server.\n",
@@ -165,7 +166,7 @@ fn plain_http_to_a_tls_port_fails_with_a_hint() {
     ] {
         let server = ScriptedServer::start(move |_, _| (400, vec![], body.as_bytes().to_vec()));
         let outcome = inspect(&server.host);
-        let hint = "\nhint: the port speaks TLS: leave --plain-http out\n";
+        let hint = "\nhint: the port speaks TLS: remove --plain-http\n";
         assert!(outcome.exit == 1 && outcome.stderr.ends_with(hint), "{body}: {outcome:?}");
     }
 }

@@ -281,11 +281,11 @@ fn a_nested_index_in_the_target_repository_is_listed_with_a_warning() {
     entry["platform"] = json!({"architecture": "arm64", "os": "linux"});
     push_index(registry, "app", "outer", &[entry.clone()]);
     let spec = "image: HOST/app:v1\nmanifests: [{image: HOST/app:outer}]\n";
-    push_spec(&sandbox, &["--type", "oci"], spec).success().stderr_contains("holds another index");
+    push_spec(&sandbox, &["--type", "oci"], spec).success().stderr_contains("contains a nested index");
     assert_eq!(entries(registry, "v1"), [entry.clone()]);
     push_spec(&sandbox, &["--type", "oci", "--strict"], spec).exits(1);
     push_spec(&sandbox, &["--type", "oci"], &spec.replace("HOST/app:v1", "HOST/other:v1"))
-        .fails(1, "name the images of that one");
+        .fails(1, "use the images of that index");
     entry["platform"] = json!(null);
     push_index(registry, "app", "outer", &[entry]);
     push_spec(&sandbox, &["--type", "oci"], spec).exits(1);
@@ -378,7 +378,7 @@ fn only_the_platform_fields_that_a_spec_sets_are_compared_with_a_source_index() 
     ] {
         let spec = format!("image: HOST/app:v1\nmanifests:\n- image: HOST/app:index\n  platform: {{{platform}}}\n");
         let pushed = push_spec(&sandbox, &["--type", "oci"], &spec);
-        let warned = pushed.stderr.contains("and is an index: all its images are taken");
+        let warned = pushed.stderr.contains("and is an index: all its images are added");
         assert_eq!((pushed.exit, warned), (0, differs), "{platform}: {pushed:?}");
     }
 }

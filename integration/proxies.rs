@@ -231,5 +231,5 @@ fn a_proxy_that_refuses_to_connect_is_named() {
     let proxy = ScriptedServer::start(|_, _| (407, vec![], vec![]));
     let url = format!("http://{}", proxy.host);
     let stderr = inspect("registry.test/app:v1", &["--plain-http"], &[("HTTP_PROXY", &url)]);
-    assert!(stderr.contains("HTTP 407") && stderr.contains("hint: the proxy wants credentials"), "{stderr}");
+    assert!(stderr.contains("HTTP 407") && stderr.contains("hint: the proxy requires credentials"), "{stderr}");
 }

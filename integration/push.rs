@@ -143,7 +143,7 @@ fn a_nested_index_is_refused_by_push_and_shown_by_inspect() {
     let outer = json!({"schemaVersion": 2, "mediaType": OCI_INDEX, "manifests": [inner]}).to_string();
     registry.push_manifest("app", "outer", OCI_INDEX, outer.as_bytes());
     let before = registry.snapshot();
-    push_index_of(&sandbox, "app:outer").fails(1, "holds another index");
+    push_index_of(&sandbox, "app:outer").fails(1, "contains a nested index");
     assert!(registry.snapshot() == before);
     let shown = sandbox.run(&["inspect", "HOST/app:outer"]).success();
     assert!(shown.stdout.contains(inner["digest"].as_str().unwrap()), "{shown:?}");

@@ -122,13 +122,13 @@ fn a_trusted_certificate_is_refused_for_its_dates_names_and_purpose() {
         (
             "nameless",
             |params| params.subject_alt_names.clear(),
-            "it has no subjectAltName with a host, and a common name (CN) does not count",
-            "use a name that the certificate has, or make one that names the host: openssl req -x509",
+            "it has no host in its subjectAltName, and a common name (CN) does not count",
+            "use a name that the certificate has, or issue one for this host: openssl req -x509",
         ),
         (
             "purpose",
             |params| params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ClientAuth],
-            "it is not for servers: its extendedKeyUsage has no serverAuth",
+            "it is not a server certificate: its extendedKeyUsage lacks serverAuth",
             "the certificate needs extendedKeyUsage=serverAuth",
         ),
     ] {
@@ -212,7 +212,7 @@ fn insecure_accepts_certificates_that_cannot_name_hosts() {
         let server = OpensslServer::start(certificate.as_ref(), key.as_ref(), &[version]);
         let stderr = inspect(folder.path(), &server.host, &["--insecure"], &[]).stderr;
         assert!(!stderr.contains("no answer"), "{version}: {stderr}");
-        let reason = "it is of version 1, which cannot name hosts";
+        let reason = "it has X.509 version 1, which cannot name hosts";
         assert_refused(
             folder.path(),
             &server.host,
@@ -236,7 +236,8 @@ fn old_ciphers_and_p_521_keys_are_refused_with_a_reason() {
         let server = OpensslServer::start(certificate, key, more);
         for args in [&["--ca-cert", certificate.to_str().unwrap()][..], &["--insecure"]] {
             let stderr = inspect(folder.path(), &server.host, args, &[]).stderr;
-            let error = format!("{} ended TLS: it shares no cipher suite or signature algorithm", server.host);
+            let error =
+                format!("{} aborted the TLS connection: no shared cipher suite or signature algorithm", server.host);
             assert!(stderr.contains(&error), "{more:?}: {stderr}");
             assert!(stderr.contains("CBC cipher suites and P-521 keys are not supported"), "{stderr}");
         }
@@ -251,7 +252,7 @@ fn a_missing_client_certificate_is_not_reported_as_old_ciphers() {
         let server = OpensslServer::start(&certificate, &key, &[version, "-Verify", "1", "-verify_return_error"]);
         for args in [&["--ca-cert", certificate.to_str().unwrap()][..], &["--insecure"]] {
             let stderr = inspect(folder.path(), &server.host, args, &[]).stderr;
-            let error = format!("{} asked for a client certificate, and none is configured for it", server.host);
+            let error = format!("{} requested a client certificate, but none is configured for it", server.host);
             assert!(stderr.contains(&error), "{version}: {stderr}");
             assert!(stderr.contains("hint: put the client's certificate and key into certs.d/HOST[:PORT]"), "{stderr}");
         }

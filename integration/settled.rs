@@ -78,7 +78,7 @@ fn a_tag_is_unknown_if_the_write_response_is_lost_and_it_cannot_be_read_back() {
         let target = format!("{}/{repository}", proxy.host);
         let states = format!("\n  not written: {target}:v1.2, {target}:latest; not known: {target}:v1\n");
         assert!(outcome.stderr.contains(&states), "{case}: {outcome:?}");
-        assert!(outcome.stderr.contains("whether it was written is not known"), "{case}: {outcome:?}");
+        assert!(outcome.stderr.contains("it is unknown whether the tag was written"), "{case}: {outcome:?}");
         fixture.check_except(&repository, &outcome, Some(TAGS[0])).unwrap();
         assert_eq!(
             fixture.moved_tags(&repository).unwrap(),
@@ -262,7 +262,7 @@ fn a_source_is_rejected_if_its_status_is_203_or_206() {
         });
         let outcome = push_from_args(&proxy.host, "linux/amd64", "app:ARCH", "app:v1", &["--retries", "1"]);
         assert_eq!(outcome.exit, 1, "{endpoint} {status}: {outcome:?}");
-        let error = format!("answered with HTTP {status}, which is no content");
+        let error = format!("answered with HTTP {status}, expected HTTP 200");
         assert!(outcome.stderr.contains(&error), "{endpoint} {status}: {outcome:?}");
         assert!(proxy.requests().iter().all(|request| !request.line.starts_with("PUT ")), "{endpoint} {status}");
     }

@@ -74,7 +74,7 @@ fn a_signal_stops_a_push_between_two_tags() {
         signal(&child, name);
         let outcome = wait(child);
         assert_eq!((outcome.exit, outcome.stdout.as_str()), (code, ""), "{outcome:?}");
-        assert!(outcome.stderr.contains("stopping; a write that is under way"), "{outcome:?}");
+        assert!(outcome.stderr.contains("stopping; a write in progress"), "{outcome:?}");
         let states = format!("written: {0}/{repository}:v1; not written: {0}/{repository}:v1.2", proxy.host);
         assert!(outcome.stderr.contains(&states) && outcome.stderr.contains("not done, interrupted"), "{outcome:?}");
         fixture.check(&repository, &outcome).unwrap();

@@ -88,9 +88,9 @@ fn an_archive_replaces_only_a_regular_file() {
         ("chain", "it is a FIFO, not a regular file"),
         ("socket", "it is a socket, not a regular file"),
         ("to-socket", "it is a socket, not a regular file"),
-        ("loop", "it cannot be written: "),
-        ("into-nothing", "it cannot be written: No such file or directory"),
-        ("none/new", "it cannot be written: No such file or directory"),
+        ("loop", "cannot write it: "),
+        ("into-nothing", "cannot write it: No such file or directory"),
+        ("none/new", "cannot write it: No such file or directory"),
         ("folder", "it is a folder, not an archive"),
     ];
     if has_device.status.success() {
@@ -204,7 +204,7 @@ fn a_dry_run_refuses_a_target_that_cannot_be_written() {
     let before = fixture.snapshot();
     for target in ["oci-archive:fifo:v1", "oci-archive:loop:v1", "oci:out:v1", "oci:dangling:v1"] {
         let from_args = ["from-args", "--platforms", "linux/amd64", "--template", "oci:src", "--target", target];
-        fixture.run(&[&["push", "--dry-run"], &from_args[..]].concat()).fails(1, "it cannot be written");
+        fixture.run(&[&["push", "--dry-run"], &from_args[..]].concat()).fails(1, "cannot write it");
         assert_eq!(fixture.snapshot(), before);
     }
 }

@@ -81,14 +81,14 @@ fn the_certificate_is_verified_and_http_2_is_used() {
     assert!(none.contains("this machine has no CA certificates") && none.contains("hint: --ca-cert FILE"), "{none}");
     let plain = fixture.inspect(&["--plain-http"], &[]).stderr;
     assert!(plain.contains("HTTP 400") && !plain.contains("https://"), "{plain}");
-    assert!(plain.ends_with("hint: the port speaks TLS: leave --plain-http out\n"), "{plain}");
+    assert!(plain.ends_with("hint: the port speaks TLS: remove --plain-http\n"), "{plain}");
 }
 
 #[test]
 fn an_unusable_certificate_file_is_named() {
     let fixture = TlsFixture::new();
     fixture.workspace.write("no.pem", "hello");
-    for (file, part) in [("gone.pem", "cannot read gone.pem: "), ("no.pem", "no.pem holds no PEM certificate")] {
+    for (file, part) in [("gone.pem", "cannot read gone.pem: "), ("no.pem", "no.pem contains no PEM certificate")] {
         let outcome = fixture.inspect(&["--ca-cert", file], &[]);
         assert!(outcome.stderr.contains(part) && !outcome.stderr.contains("no answer"), "{outcome:?}");
     }
@@ -113,7 +113,7 @@ fn a_client_certificate_is_read_from_certs_d() {
     });
     fixture.add_to_certs_d("ca.crt", "authority.crt");
     let without = fixture.inspect(&[], &[]).stderr;
-    assert!(without.contains("asked for a client certificate, and none is configured for it"), "{without}");
+    assert!(without.contains("requested a client certificate, but none is configured for it"), "{without}");
     assert!(
         without.ends_with(
             "hint: put the client's certificate and key into certs.d/HOST[:PORT] as client.cert and client.key\n"

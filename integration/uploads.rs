@@ -32,7 +32,7 @@ fn an_http_location_from_an_https_registry_is_refused() {
     let config = format!("  host: \"http://{}\"\n", without_tls.host);
     let (authority, _registry, proxy) = redirected_to_tls(&folder, &config);
     let outcome = copy(&proxy.host, &["--ca-cert", authority.certificate.to_str().unwrap()]);
-    let outcome = outcome.fails(1, "it goes from https to http");
+    let outcome = outcome.fails(1, "it downgrades from https to http");
     assert!(outcome.stderr.contains(&format!("http://{}/v2/app/blobs/uploads/", without_tls.host)), "{outcome:?}");
     assert_eq!(without_tls.requests().len(), 0, "neither an upload nor a cancellation: {:?}", without_tls.requests());
     let sent =
@@ -110,6 +110,6 @@ fn a_challenged_upload_is_sent_again_with_credentials() {
     let workspace = Workspace::new().flags(&["--plain-http", "--retries", "2", "--max-wait", "10ms"]);
     let target = format!("{}/app:v1", proxy.host);
     let outcome = workspace.run(&[&["copy", IMAGE, &target], &LOGIN[..]].concat()).success();
-    assert!(outcome.stderr.contains("the registry asked for sign-in during the upload; trying again"), "{outcome:?}");
+    assert!(outcome.stderr.contains("the registry required sign-in during the upload; trying again"), "{outcome:?}");
     assert!(!outcome.stderr.contains("all requests to"), "{outcome:?}");
 }

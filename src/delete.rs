@@ -25,7 +25,7 @@ pub struct Deleted {
 #[derive(Debug, Clone, thiserror::Error)]
 #[non_exhaustive]
 pub enum Error {
-    /// The registry or layout failed or refused.
+    /// The registry or layout failed, or refused the request.
     #[error(transparent)]
     Store(#[from] store::Error),
     /// Other tags or indexes use the manifest, and [`DeleteOptions::with_every_tag`] is not set.
@@ -83,7 +83,7 @@ fn names(tags: &[UntrustedText]) -> String {
     tags.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ")
 }
 
-/// Options of [`delete`].
+/// Options for [`delete`].
 #[derive(Debug, Clone, Default)]
 pub struct DeleteOptions {
     /// Delete the manifest with all its tags if the registry cannot delete only the tag, or if the request names a

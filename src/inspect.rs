@@ -23,7 +23,7 @@ pub struct Inspection {
     pub referrers: Option<Vec<Descriptor>>,
 }
 
-/// Options of [`inspect`].
+/// Options for [`inspect`].
 #[derive(Debug, Clone, Default)]
 pub struct InspectOptions {
     /// Read only the image for this platform if the reference is an index. Defaults to `None`: the whole index.

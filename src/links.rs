@@ -1,14 +1,14 @@
 //! Resolves the paths of files that a run replaces, and checks the types of existing files.
 //!
-//! A rename replaces any file of that name, even a FIFO or `/dev/null`. So every path is resolved before its file is
-//! written, and resolved again just before the rename.
+//! A rename replaces any file with the new name, even a FIFO or `/dev/null`. So every path is resolved before its file
+//! is written, and resolved again just before the rename.
 
 use std::fmt;
 use std::fs::{self, FileType};
 use std::io::{Error, ErrorKind};
 use std::path::{Path, PathBuf};
 
-/// Symbolic links that are followed for one path, as many as Linux follows.
+/// The maximum number of symbolic links to follow for one path; the same as on Linux.
 const MAX_LINKS: usize = 40;
 
 /// The file that a path leads to, after symbolic links are followed.
@@ -62,7 +62,7 @@ impl Kind {
         Self::Unknown
     }
 
-    /// Returns the error for a path that must be a regular file and has this type. `subject` is the subject of the
+    /// Returns the error for a path that must be a regular file but has this type. `subject` is the subject of the
     /// sentence, such as "it".
     pub(crate) fn error(self, subject: &str) -> Error {
         Error::other(format!("{subject} is {self}, not a regular file"))

@@ -1,4 +1,4 @@
-//! Indexes: parsing, writing and parsing again must keep the entries, and writing must always give the same bytes.
+//! Parses indexes. Writing an index and parsing it again must keep the entries, and must always give the same bytes.
 
 #![no_main]
 

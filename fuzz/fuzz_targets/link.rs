@@ -1,5 +1,5 @@
-//! Parses `Link`, one header value per line. Any input is parsed or refused, and a parsed URL written in another form
-//! must parse to the same URL.
+//! Parses `Link`, one header value per line. Any input is parsed or refused, and a parsed URL in a header
+//! with other links and parameters must parse to the same URL.
 
 #![no_main]
 

@@ -1,5 +1,5 @@
-//! Parses manifests: the first line is the Content-Type, the rest is the body. A body that is accepted must be either an
-//! image or an index to every client, never both.
+//! Parses manifests: the first line is the Content-Type, the rest is the body. A body that is accepted must be either
+//! an image or an index to every client, never both.
 
 #![no_main]
 

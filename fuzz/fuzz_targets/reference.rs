@@ -1,4 +1,5 @@
-//! References: a parsed reference must print and parse to itself, and fit into a URL unescaped.
+//! Parses references. A parsed reference must print as text that parses to the same reference, and must fit into a URL
+//! unescaped.
 
 #![no_main]
 

@@ -1,4 +1,5 @@
-//! Parses YAML specs. An accepted spec must be valid in every part, and parse to the same spec below an added comment.
+//! Parses YAML specs. An accepted spec must be valid in every part, and must parse to the same spec after a comment is
+//! added above it.
 
 #![no_main]
 
@@ -18,7 +19,8 @@ fuzz_target!(|text: &str| {
     for spec in docker.iter().flatten() {
         assert!(spec.annotations.is_empty() && spec.artifact_type.is_none() && spec.subject.is_none());
     }
-    // Values are read by their position in the text, which the comment shifts. A byte order mark counts only at the start.
+    // Values are read by their position in the text, which the comment shifts. A byte order mark counts only at the
+    // start.
     if let Ok(specs) = oci
         && !text.contains('\u{feff}')
     {

@@ -22,7 +22,7 @@ fn append_merges_an_image_that_another_writer_added_before_the_write() {
     });
     append(&server.host, "linux/arm64", &[])
         .success()
-        .stderr_contains("/whole:v1 changed meanwhile; starting over from what it holds now");
+        .stderr_contains("/whole:v1 was changed by another writer; applying the change to its current index");
     assert_eq!(architectures(&registry, "v1"), ["amd64", "s390x", "arm64"]);
     assert_eq!(index_writes(&server), 1, "the other writer's index is not overwritten");
 }
@@ -117,7 +117,7 @@ fn strict_also_checks_images_that_another_writer_added() {
         let args = [&["--append", "--settle", "1ms"], args].concat();
         push_from_args(&server.host, "linux/s390x", "parts:ARCH", tag, &args)
             .exits(exit)
-            .stderr_contains("1 of the images are Docker's and 1 are OCI's");
+            .stderr_contains("the index lists 1 Docker and 1 OCI images");
     }
 }
 
@@ -142,7 +142,7 @@ fn append_gives_up_when_head_and_get_never_agree() {
         is_head.then(|| (200, vec![("Docker-Content-Digest", other), ("Content-Length", "0".into())], vec![]))
     });
     append(&server.host, "linux/arm64", &["--quiet"])
-        .fails(1, "/whole:v1: changed by others each time that it was to be written; run this again")
+        .fails(1, "/whole:v1: not written: other writers changed it before each attempt; run this again")
         .stdout_is("");
     assert_eq!(entries(&registry, "v1").len(), 1);
 }

@@ -60,7 +60,7 @@ fn a_registry_that_loses_every_write_is_never_a_success() {
         .fails(124, "not known: ")
         .stderr_lacks("  written: ");
     assert!(registry.manifest("whole", "latest").is_none());
-    let part = "/whole:v1: written 50 times, and written over by others each time; run this again when they are done";
+    let part = "/whole:v1: written 50 times, but other writers overwrote it; run this again when they are done";
     append(&server.host, "linux/arm64", &[]).fails(1, part).stdout_is("");
 }
 
@@ -112,7 +112,7 @@ fn a_write_that_is_undone_and_not_repeated_leaves_the_tag_unknown() {
     };
     // Exit code 3 would mean that no tag was changed.
     let outcome = append(&undo().host, "linux/arm64", &["--if-match", &old.digest, "--output", "json"])
-        .fails(1, "written once, and written over by others");
+        .fails(1, "written once, but other writers overwrote it");
     let result = outcome.json();
     let index = &result["indexes"][0];
     let tag = &index["tags"][0];
@@ -136,8 +136,8 @@ fn a_removal_that_cannot_be_repeated_leaves_the_tag_unknown() {
         push(&registry.host, "linux/arm64", &[]).success();
     });
     let outcome = remove(&server.host, &["--platform", "linux/arm64", "--output", "json"])
-        .fails(1, "no image would be left in it")
-        .stderr_contains("it was written, and then written over by others");
+        .fails(1, "no image would be left")
+        .stderr_contains("the tag was written, but other writers overwrote it");
     let result = outcome.json();
     let index = &result["indexes"][0];
     assert_eq!((&index["changed"], &index["tags"][0]["state"]), (&json!(true), &json!("unknown")));

@@ -24,7 +24,7 @@ fn remove_refuses_an_ambiguous_platform_and_names_every_missing_entry() {
     push_index_of_two_variants(&registry);
     let before = registry.snapshot();
     remove(&registry.host, &["--platform", "linux/arm"])
-        .fails(1, "it holds 2 images for linux/arm; --digest names one")
+        .fails(1, "it has 2 images for linux/arm; name one with --digest")
         .stdout_is("");
     remove(&registry.host, &["--platform", "linux/arm/v8,linux/s390x", "--digest", &sha256(b"")])
         .fails(1, "no entry for linux/arm/v8")
@@ -40,7 +40,7 @@ fn remove_takes_the_exact_variant_and_refuses_a_single_image() {
     push_index_of_two_variants(&registry);
     remove(&registry.host, &["--platform", "linux/arm/v6"]).success();
     registry.push_manifest("whole", "v1", OCI, &registry.manifest("whole", "v6").unwrap().bytes);
-    remove(&registry.host, &["--platform", "linux/arm"]).fails(1, "it is one image, not an index").stdout_is("");
+    remove(&registry.host, &["--platform", "linux/arm"]).fails(1, "it is a single image, not an index").stdout_is("");
 }
 
 #[test]

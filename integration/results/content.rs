@@ -32,12 +32,15 @@ fn strict_turns_warnings_into_errors_and_quiet_hides_them() {
     let registry = Registry::start();
     push_questionable_images(&registry);
     for (platforms, part) in [
-        ("linux/386,linux/s390x", "/parts:386: its entry says linux/386, the image's config windows/386 (sha256:"),
-        ("windows/386,windows/arm64", "2 entries for Windows have no os.version, by which it chooses: sha256:"),
         (
-            "linux/amd64,linux/s390x",
-            "1 of the images are Docker's and 1 are OCI's; some registries refuse such an index",
+            "linux/386,linux/s390x",
+            "/parts:386: its entry is for linux/386, but the image's config is for windows/386 (sha256:",
         ),
+        (
+            "windows/386,windows/arm64",
+            "2 Windows entries have no os.version, which Windows uses to choose an image: sha256:",
+        ),
+        ("linux/amd64,linux/s390x", "the index lists 1 Docker and 1 OCI images, a mix that some registries refuse"),
     ] {
         let manifests =
             || registry.snapshot().into_iter().filter(|line| line.contains("/_manifests/")).collect::<Vec<_>>();
@@ -87,7 +90,7 @@ fn an_index_larger_than_4_mib_is_not_pushed() {
         annotation = "x".repeat(4 << 20),
     };
     sandbox.write("spec.yaml", &spec);
-    sandbox.run(&["push", "from-spec", "spec.yaml"]).fails(1, "more than the 4 MiB that registries take");
+    sandbox.run(&["push", "from-spec", "spec.yaml"]).fails(1, "more than the 4 MiB that registries accept");
     assert!(sandbox.registry.manifest("whole", "v1").is_none());
 }
 

@@ -136,7 +136,7 @@ fn a_spec_with_several_indexes_gives_one_document() {
     assert_eq!(failed, [false, true, false]);
     assert_eq!(result["error"]["message"], "3 indexes: 2 done, 0 unchanged, 1 failed, 0 skipped");
     assert!(!sandbox.path("m").exists(), "one index failed");
-    push(&["--digest-file", "d"]).fails(2, "--digest-file is for one index");
+    push(&["--digest-file", "d"]).fails(2, "--digest-file needs a single index");
 
     sandbox.write("many.yaml", &[spec("a", "whole:amd64"), spec("d", "parts:arm64")].concat());
     let planned = push(&["--dry-run", "--exit-code"]).exits(4);
@@ -205,7 +205,7 @@ fn every_command_prints_a_document() {
     assert_eq!((&login["registry"], &login["username"], &login["checked"]), (&json!(host), &json!("u"), &json!(false)));
     let (_, logout) = json(&["logout", host]);
     assert_eq!(logout["removed"], json!([login["stored"]]));
-    sandbox.run(&["inspect", "--raw", &whole, "--output", "json"]).fails(2, "another form of JSON");
+    sandbox.run(&["inspect", "--raw", &whole, "--output", "json"]).fails(2, "conflicts with --output json");
 }
 
 #[test]

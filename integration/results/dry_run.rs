@@ -115,7 +115,7 @@ fn a_dry_run_refuses_a_layout_or_archive_that_cannot_be_written() {
     for (target, part) in [
         ("oci:full:v1", "neither empty nor an image layout"),
         ("oci-archive:full:v1", "it is a folder"),
-        ("oci-archive:none/x.tar:v1", "it cannot be written"),
+        ("oci-archive:none/x.tar:v1", "cannot write it"),
     ] {
         let from_args =
             ["from-args", "--platforms", "linux/amd64", "--template", "HOST/whole:ARCH", "--target", target];

@@ -15,10 +15,10 @@ fn conflicting_flags_are_rejected_before_and_after_the_subcommand() {
     };
     let before = registry.snapshot();
     for (flag, other, part) in [
-        (&["--digest-file", "f"][..], &["--dry-run"][..], "--digest-file is not for --dry-run"),
-        (&["--force"], &["--append"], "--force and --append do not go together"),
-        (&["--exit-code"], &[], "--exit-code is for --dry-run"),
-        (&["--digest-file", "f"], &["--metadata-file", "f"], "are one file; give two"),
+        (&["--digest-file", "f"][..], &["--dry-run"][..], "--digest-file cannot be used with --dry-run"),
+        (&["--force"], &["--append"], "--force and --append cannot be combined"),
+        (&["--exit-code"], &[], "--exit-code requires --dry-run"),
+        (&["--digest-file", "f"], &["--metadata-file", "f"], "name the same file; use two"),
     ] {
         push(flag, other).fails(2, part);
         push(other, flag).fails(2, part);

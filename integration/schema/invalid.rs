@@ -139,9 +139,9 @@ fn invalid_references_are_rejected() {
         ("r.io:port/a:1", "is not a port"),
         ("http://r.io/a:1", "leave out the \"http://\""),
         ("./layout", "an image is HOST/REPOSITORY:TAG, oci:FOLDER or oci-archive:FILE"),
-        ("r.io/a:1\n", "it begins or ends with a blank or a line break"),
-        ("r.io/a:${V", "--env and --set fill variables"),
-        ("r.io/a:${1V}", "--env and --set fill variables"),
+        ("r.io/a:1\n", "it starts or ends with whitespace"),
+        ("r.io/a:${V", "fill variables with --env or --set"),
+        ("r.io/a:${1V}", "fill variables with --env or --set"),
         ("oci:", "it has no path"),
         (&short, "invalid digest"),
         (&capitals, "invalid digest"),
@@ -195,10 +195,10 @@ fn mistakes_that_2_2_1_ignores_are_warnings() {
         assert_warning(&text, path, message);
     }
     for (text, message) in [
-        (spec_with("tags: [1, '1']"), "tag \"1\" is named twice"),
-        (spec_with("tags: [a, b, a]"), "<stdin>:3:14: tag \"a\" is named twice"),
-        (spec_with_entry("platform: {os: windows, architecture: s390x}"), "Go builds no programs for windows/s390x"),
-        (spec_with("platforms: [plan9/arm64]\ntemplate: r.io/c:1"), "Go builds no programs for plan9/arm64"),
+        (spec_with("tags: [1, '1']"), "tag \"1\" is given twice"),
+        (spec_with("tags: [a, b, a]"), "<stdin>:3:14: tag \"a\" is given twice"),
+        (spec_with_entry("platform: {os: windows, architecture: s390x}"), "Go does not support windows/s390x"),
+        (spec_with("platforms: [plan9/arm64]\ntemplate: r.io/c:1"), "Go does not support plan9/arm64"),
         (spec_with("platforms: [linux/amd64, linux/arm64]\ntemplate: r.io/c:1"), "it has no ARCH"),
         (
             spec_with_entry("platform: {os: linux, architecture: arm}\n- image: r.io/b:1"),
@@ -225,16 +225,12 @@ fn rules_that_a_schema_cannot_express_are_checked_by_lint() {
             "unsupported platform linux/arm64/v7",
         ),
         (&[], entries(&["os: linux, architecture: arm, variant: v9"]), "unsupported platform linux/arm/v9"),
-        (&[], spec_with("type: oci\nsubject: r.io/b:1"), "is not where the index goes"),
-        (
-            &[],
-            spec_with_images("oci-archive:a.tar:1", "r.io/b:1") + "append: true",
-            "nothing can be appended to an archive",
-        ),
+        (&[], spec_with("type: oci\nsubject: r.io/b:1"), "is not in the target's repository"),
+        (&[], spec_with_images("oci-archive:a.tar:1", "r.io/b:1") + "append: true", "cannot append to an archive"),
         // The same platform twice, or an incomplete one.
         (&[], spec_with_entry("platform: {os: linux}"), "unsupported platform linux/"),
-        (&[], entries(&[amd64, arm, amd64]), "r.io/b:2: another entry is for platform linux/amd64 as well"),
-        (&[], entries(&[arm, amd64, arm]), "r.io/b:2: another entry is for platform linux/arm/v7 as well"),
+        (&[], entries(&[amd64, arm, amd64]), "r.io/b:2: another entry has the same platform linux/amd64"),
+        (&[], entries(&[arm, amd64, arm]), "r.io/b:2: another entry has the same platform linux/arm/v7"),
         (
             &[],
             spec_with("platforms: [linux/386, ' linux/386']\ntemplate: r.io/c:1"),
@@ -250,8 +246,8 @@ fn rules_that_a_schema_cannot_express_are_checked_by_lint() {
             spec_with("type: oci\nannotations: {a: b}"),
             "a Docker manifest list has no annotations",
         ),
-        (&["--append"], spec_with_images("oci-archive:a.tar:1", "r.io/b:1"), "nothing can be appended to an archive"),
-        (&[], spec_with("type: ${V}"), "--env and --set fill variables"),
+        (&["--append"], spec_with_images("oci-archive:a.tar:1", "r.io/b:1"), "cannot append to an archive"),
+        (&[], spec_with("type: ${V}"), "fill variables with --env or --set"),
         (&["--set", "V=podman"], spec_with("type: ${V}"), "expected docker, oci, auto"),
         // References made from a template.
         (&[], spec_with("platforms: [linux/amd64]\ntemplate: r.io/ARCH"), "source \"r.io/amd64\" has no tag"),

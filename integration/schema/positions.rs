@@ -6,7 +6,7 @@ use super::{lint, spec_with, spec_with_entry, spec_with_images};
 fn each_problem_is_reported_with_its_line_and_column() {
     let keys =
         "image, tags, type, append, annotations, artifactType, subject, attestations, platforms, template, manifests";
-    let docker_annotations = "a Docker manifest list has no annotations; use --type oci, or leave the annotations out";
+    let docker_annotations = "a Docker manifest list has no annotations; use --type oci, or remove the annotations";
     let platform = "expected OS/ARCH or OS/ARCH/VARIANT, such as linux/arm/v7";
     let no_tag = "manifest-tool does not default to \"latest\"";
     for (text, position, problem) in [
@@ -55,7 +55,7 @@ fn each_problem_is_reported_with_its_line_and_column() {
     ] {
         assert_eq!(
             lint(&[], text).stderr,
-            format!("error: a problem found\n<stdin>:{position}: {problem}\n"),
+            format!("error: 1 problem found\n<stdin>:{position}: {problem}\n"),
             "{text}"
         );
     }

@@ -99,7 +99,7 @@ fn all_problems_of_all_files_are_reported_in_one_run() {
     std::fs::write(workspace.path("binary.yaml"), b"\xff\xfd").unwrap();
     let args = ["lint", "bad", "none", "gone.yaml", "binary.yaml", "good.yaml", "-", "more.yaml", "twice.yaml"];
     let problems = [
-        "none holds no .yaml or .yml file",
+        "none contains no .yaml or .yml file",
         "bad/broken.yml:2:12: not valid YAML: unclosed bracket '['",
         "bad/keys.yaml:1:8: invalid reference \"r.io/App:v1\": repository names are lowercase",
         "bad/keys.yaml:2:1: unknown key \"tag\" in a spec; did you mean \"tags\"?",
@@ -109,15 +109,15 @@ fn all_problems_of_all_files_are_reported_in_one_run() {
         "cannot read gone.yaml: No such file or directory (os error 2)",
         "binary.yaml is not UTF-8 text",
         "<stdin>: it is empty",
-        "more.yaml: r.io/a:x is written by good.yaml as well",
-        "twice.yaml: r.io/t:1 is written by two indexes of it",
+        "more.yaml: r.io/a:x is also written by good.yaml",
+        "twice.yaml: r.io/t:1 is written by two of its indexes",
         "bad/platforms.yaml: r.io/p:1: r.io/b:2: unsupported platform linux/amd65; did you mean linux/amd64?",
-        "bad/platforms.yaml: r.io/p:1: r.io/b:3: another entry is for platform linux/amd64 as well",
+        "bad/platforms.yaml: r.io/p:1: r.io/b:3: another entry has the same platform linux/amd64",
     ];
     let message = format!("{} problems found\n{}", problems.len(), problems.join("\n"));
     let outcome = workspace.run(&args);
     assert_eq!((outcome.exit, outcome.stdout.as_str()), (1, ""));
-    let warning = "bad/keys.yaml:3:11: tag \"a\" is named twice";
+    let warning = "bad/keys.yaml:3:11: tag \"a\" is given twice";
     let stderr = format!("warning: {warning}\nerror: {message}\n");
     assert_eq!(outcome.stderr, stderr);
     let outcome = workspace.run(&[&["--output", "json"], &args[..]].concat());

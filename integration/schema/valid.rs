@@ -235,6 +235,6 @@ fn the_schema_line_for_editors_is_ignored() {
         assert_valid(args, &format!("{line}\n{}", spec_with("tags: [x]")));
         assert_valid(args, &format!("{line} ${{NO}}\n---\n# ${{NO\n{}", spec_with("tags: [x]")));
         let outcome = lint(args, &format!("{line}\n{}", spec_with("tags: [x, .x]")));
-        assert!(outcome.stderr.starts_with("error: a problem found\n<stdin>:4:11: invalid tag \".x\""), "{outcome:?}");
+        assert!(outcome.stderr.starts_with("error: 1 problem found\n<stdin>:4:11: invalid tag \".x\""), "{outcome:?}");
     }
 }

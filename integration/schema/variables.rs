@@ -5,10 +5,10 @@ use crate::support::{Workspace, run};
 
 #[test]
 fn set_takes_precedence_over_the_environment() {
-    let unset_error =
-        |name: &str| Err(format!("${{{name}}} is not set, or is empty; --set {name}=VALUE gives it a value"));
+    let unset_error = |name: &str| Err(format!("${{{name}}} is not set, or is empty; set it with --set {name}=VALUE"));
     let invalid_reference = |reference: &str, reason: &str| Err(format!("invalid reference \"{reference}\": {reason}"));
-    let tag_rules = "a tag may have only letters, digits, \"_\", \".\" and \"-\", and starts with none of the last two";
+    let tag_rules =
+        "a tag may have only letters, digits, \"_\", \".\" and \"-\", and must not start with \".\" or \"-\"";
     for (args, environment, expected) in [
         (&["--env"][..], Some("1.10"), Ok("1.10")),
         (&["--set", "LINT_V=2"], None, Ok("2")),
@@ -23,7 +23,7 @@ fn set_takes_precedence_over_the_environment() {
         (
             &[],
             Some("1.10"),
-            invalid_reference("r.io/a:${LINT_V}", &format!("{tag_rules}; --env and --set fill variables")),
+            invalid_reference("r.io/a:${LINT_V}", &format!("{tag_rules}; fill variables with --env or --set")),
         ),
     ] {
         let workspace = Workspace::new();
@@ -35,7 +35,7 @@ fn set_takes_precedence_over_the_environment() {
         let outcome = run(command, &spec_with_images("r.io/a:${LINT_V}", "r.io/b:1"));
         let expected = match expected {
             Ok(tag) => (0, format!("<stdin>: r.io/a:{tag}: 1 image\n"), String::new()),
-            Err(problem) => (1, String::new(), format!("error: a problem found\n<stdin>:1:8: {problem}\n")),
+            Err(problem) => (1, String::new(), format!("error: 1 problem found\n<stdin>:1:8: {problem}\n")),
         };
         assert_eq!((outcome.exit, outcome.stdout, outcome.stderr), expected, "{args:?} {environment:?}");
     }

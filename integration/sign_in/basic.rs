@@ -35,10 +35,10 @@ fn credentials_come_from_flags_standard_input_or_the_environment() {
 fn a_user_name_without_a_password_or_a_password_without_a_user_name_is_a_usage_error() {
     let workspace = Workspace::new();
     for (args, part) in [
-        (&["--username", "user"][..], "--username gives a user name, and no password"),
-        (&["-u", "user"], "--username gives a user name, and no password"),
-        (&["--password", "secret-word"], "--password gives a password, and no user name"),
-        (&["--username", "user", "--password-stdin"], "standard input holds no password"),
+        (&["--username", "user"][..], "--username gives a user name, but no password is given"),
+        (&["-u", "user"], "--username gives a user name, but no password is given"),
+        (&["--password", "secret-word"], "--password gives a password, but no user name is given"),
+        (&["--username", "user", "--password-stdin"], "the password on standard input is empty"),
         (&["--username", "user", "--password", "p", "--password-stdin"], "cannot be used with"),
     ] {
         run_without_leaks(&workspace, &[&["inspect", "r.invalid/app:v1"], args].concat(), &[], "").fails(2, part);
@@ -67,7 +67,7 @@ fn missing_and_wrong_credentials_fail_with_a_hint() {
     let expected = sandbox.fill(indoc! {"
         error: cannot assemble HOST/app:v1: HOST refused the credentials from --username \
         (HTTP 401; registry says: UNAUTHORIZED: authentication required)
-        hint: give other credentials than those of --username, or none there: then what is stored is used
+        hint: change the credentials from --username, or remove them to use the stored credentials
     "});
     assert!(wrong.exit == 1 && wrong.stderr.ends_with(&expected), "{wrong:?}");
 }

@@ -53,7 +53,7 @@ fn commands_that_write_to_no_registry_send_credentials_only_to_the_named_registr
         let outcome = run(&workspace, args, None);
         let hint = workspace.fill(
             "manifest-tool login HOST; MANIFEST_TOOL_USERNAME and MANIFEST_TOOL_PASSWORD were not used, because this \
-             command writes to no registry; MANIFEST_TOOL_REGISTRY names a registry to use them for\n",
+             command writes to no registry; set MANIFEST_TOOL_REGISTRY to the registry to use them for\n",
         );
         assert!(outcome.exit != 0 && outcome.stderr.contains(&hint), "{args:?}: {outcome:?}");
         let outcome = run(&workspace, args, Some("Other.example"));

@@ -95,7 +95,7 @@ fn an_untrusted_realm_does_not_fall_back_to_basic() {
     let registry = Registry::start();
     let server = bearer_and_basic(&registry, "http://169.254.169.254/token", token_response(404, ""));
     let outcome = run(&["inspect", &format!("{}/app:v1", server.host)], &LOGIN);
-    outcome.fails(1, "is not to be trusted");
+    outcome.fails(1, "cannot be trusted");
     assert!(server.requests().iter().all(|request| request.authorization.is_none()));
 }
 

@@ -193,7 +193,7 @@ fn credential_helpers_supply_credentials_or_fail_with_a_reason() {
     // Any other failure is an error: continuing without credentials would hide it (CVE-2021-41092).
     for (name, part) in [
         ("bad", "docker-credential-bad, which "),
-        ("odd", "gave an answer for"),
+        ("odd", "printed invalid JSON for"),
         ("gone", "is not on PATH"),
         ("../bin/good", "is not the name of a credential helper"),
     ] {

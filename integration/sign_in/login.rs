@@ -133,7 +133,7 @@ fn login_and_logout_warn_about_sources_that_take_precedence() {
     let sandbox = sandbox_with_htpasswd();
     let environment = [("DOCKER_AUTH_CONFIG", r#"{"auths":{"HOST":{"auth":"eDp5"}}}"#)];
     let stored = run_without_leaks(&sandbox, &LOGIN_ARGS, &environment, "secret-word");
-    let warning = sandbox.fill("warning: the credentials for HOST from DOCKER_AUTH_CONFIG come first\n");
+    let warning = sandbox.fill("warning: the credentials for HOST from DOCKER_AUTH_CONFIG take precedence\n");
     assert!(stored.exit == 0 && stored.stderr.ends_with(&warning), "{stored:?}");
     let logout = run_without_leaks(&sandbox, &["logout", "HOST"], &environment, "");
     let warning = sandbox.fill("warning: the credentials for HOST from DOCKER_AUTH_CONFIG are still used\n");
@@ -202,7 +202,7 @@ fn a_login_is_checked_by_the_token_service() {
 fn a_login_warns_about_a_registry_without_authentication_and_fails_on_other_servers() {
     let sandbox = Sandbox::new();
     let open = login(&sandbox, "secret-word");
-    let warning = sandbox.fill("warning: HOST asks for no credentials, so these could not be checked\n");
+    let warning = sandbox.fill("warning: HOST does not require credentials, so these could not be checked\n");
     assert!(open.exit == 0 && open.stderr.contains(&warning), "{open:?}");
     let login_to = |server: &ScriptedServer| {
         let workspace = Workspace::new().flags(&["--plain-http"]).placeholder("HOST", &server.host);
@@ -222,8 +222,8 @@ fn a_login_warns_about_a_registry_without_authentication_and_fails_on_other_serv
 fn missing_login_arguments_without_a_terminal_are_usage_errors() {
     let workspace = Workspace::new();
     for (args, part) in [
-        (&["login", "r.invalid"][..], "no user name is given: --username U"),
-        (&["login", "r.invalid", "--username", "u"], "no password is given: --password-stdin"),
+        (&["login", "r.invalid"][..], "no user name given: use --username U"),
+        (&["login", "r.invalid", "--username", "u"], "no password given: use --password-stdin"),
         (&["login", "ghcr"], "\"ghcr\" is not a registry's HOST[:PORT]"),
         (&["logout", "r.invalid/app"], "\"r.invalid/app\" is not a registry's HOST[:PORT]"),
         (&["login"], "<HOST>"),

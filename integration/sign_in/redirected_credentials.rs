@@ -85,11 +85,11 @@ fn an_untrusted_realm_gets_no_request() {
         (format!("http://user:x@{}/token", attacker.host), "it has user info"),
         ("http://169.254.169.254/latest/meta-data".into(), "link-local or metadata"),
         ("http://[fe80::1]/token".into(), "link-local or metadata"),
-        (format!("ftp://{}/token", attacker.host), "it is not https"),
+        (format!("ftp://{}/token", attacker.host), "it does not use https"),
         (attacker.host.clone(), "not"),
     ] {
         let outcome = inspect(&registry_with_realm(realm.clone()));
-        assert!(outcome.exit == 1 && outcome.stderr.contains("is not to be trusted"), "{realm}: {outcome:?}");
+        assert!(outcome.exit == 1 && outcome.stderr.contains("cannot be trusted"), "{realm}: {outcome:?}");
         assert!(outcome.stderr.contains(reason), "{realm}: {outcome:?}");
     }
     assert!(requests_without_credentials(&attacker).is_empty());
@@ -105,7 +105,7 @@ fn a_realm_without_tls_named_by_a_registry_with_tls_gets_no_request() {
     let registry = Registry::start_with(&(authority.registry_config(workspace.folder()) + &auth), None);
     let (reference, certificate) = (format!("{}/app:v1", registry.host), authority.certificate.to_str().unwrap());
     let args = [&["--ca-cert", certificate, "inspect", &reference], &LOGIN[..]].concat();
-    run_without_leaks(&workspace, &args, &[], "").fails(1, "it is not https");
+    run_without_leaks(&workspace, &args, &[], "").fails(1, "it does not use https");
     assert!(requests_without_credentials(&attacker).is_empty());
 }
 

@@ -319,7 +319,7 @@ fn a_response_without_a_challenge_uses_the_challenge_of_the_ping() {
     assert_eq!(tokens.len(), 1, "{tokens:?}");
     assert!(tokens[0].contains("service=reg%2C+%221%22"), "{tokens:?}");
     let without_any = scripted_registry("x", |_, _| None);
-    inspect(&without_any, None).fails(1, "hint: the registry names no way to sign in");
+    inspect(&without_any, None).fails(1, "hint: the registry offers no way to sign in");
 }
 
 #[test]

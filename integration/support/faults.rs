@@ -89,7 +89,13 @@ impl FaultProxy {
 impl Drop for FaultProxy {
     fn drop(&mut self) {
         self.stopped.store(true, Ordering::SeqCst);
+        wake_listener(&self.host);
     }
+}
+
+/// Ends a blocking `accept`, so that the listener sees a changed state.
+fn wake_listener(host: &str) {
+    let _ = TcpStream::connect(host);
 }
 
 type ChooseFault = dyn Fn(&ReceivedRequest) -> Option<Fault> + Send + Sync;
@@ -108,7 +114,6 @@ struct Listening {
 impl Listening {
     /// Accepts connections. While a fault refuses them, no listener exists.
     fn accept(self: &Arc<Self>, mut listener: TcpListener, stopped: &AtomicBool) {
-        listener.set_nonblocking(true).unwrap();
         while !stopped.load(Ordering::SeqCst) {
             let refuse_until = self.refuse_until.lock().unwrap().take();
             if let Some(until) = refuse_until {
@@ -125,17 +130,11 @@ impl Listening {
                         Err(_) => std::thread::sleep(Duration::from_millis(5)),
                     }
                 };
-                listener.set_nonblocking(true).unwrap();
             }
-            match listener.accept() {
-                Ok((stream, _)) => {
-                    stream.set_nonblocking(false).unwrap();
-                    stream.set_nodelay(true).unwrap();
-                    let listening = Arc::clone(self);
-                    std::thread::spawn(move || listening.serve(stream));
-                }
-                Err(_) => std::thread::sleep(Duration::from_millis(1)),
-            }
+            let (stream, _) = listener.accept().unwrap();
+            stream.set_nodelay(true).unwrap();
+            let listening = Arc::clone(self);
+            std::thread::spawn(move || listening.serve(stream));
         }
     }
 
@@ -152,6 +151,7 @@ impl Listening {
                 None => send(stream, &forward(), is_head)?,
                 Some(Fault::ConnectionRefused(time)) => {
                     *self.refuse_until.lock().unwrap() = Some(Instant::now() + time);
+                    wake_listener(&self.host);
                     return reset(stream);
                 }
                 Some(Fault::ResetOnRequest) => return reset(stream),

@@ -1,6 +1,6 @@
 //! Runs Debian's `docker-registry` (CNCF distribution) on a free loopback port, with its own storage folder.
 
-use std::net::TcpListener;
+use std::net::{Ipv4Addr, TcpListener};
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
@@ -92,12 +92,28 @@ impl Registry {
             if self.process.try_wait().unwrap().is_some() {
                 return false;
             }
-            if std::net::TcpStream::connect(&self.host).is_ok() {
+            if std::net::TcpStream::connect(&self.host).is_ok() && self.listens() {
                 return true;
             }
             std::thread::sleep(Duration::from_millis(20));
         }
         false
+    }
+
+    /// Whether this process listens on the port, and not another server that took the port first.
+    fn listens(&self) -> bool {
+        let port: u16 = self.host.rsplit_once(':').unwrap().1.parse().unwrap();
+        let local_address = format!("{:08X}:{port:04X}", u32::from(Ipv4Addr::LOCALHOST).to_be());
+        let sockets = std::fs::read_to_string("/proc/net/tcp").unwrap();
+        // proc(5): the fields of a socket begin with number, local address, remote address and state; the inode is tenth.
+        let inode = sockets.lines().find_map(|line| {
+            let fields: Vec<&str> = line.split_whitespace().collect();
+            (fields.get(1) == Some(&&*local_address) && fields.get(3) == Some(&"0A")).then(|| fields[9].to_owned())
+        });
+        let Some(inode) = inode else { return false };
+        let files = std::fs::read_dir(format!("/proc/{}/fd", self.process.id())).into_iter().flatten().flatten();
+        let mut targets = files.filter_map(|file| std::fs::read_link(file.path()).ok());
+        targets.any(|target| target.to_string_lossy() == format!("socket:[{inode}]"))
     }
 
     fn url(&self, path: &str) -> String {

@@ -25,7 +25,7 @@ fn an_immutable_tag_with_another_digest_is_an_error_that_names_both_digests() {
         let requests = proxy.requests();
         let new = sha256(&requests.iter().find(|request| request.writes_manifest(TAGS[0])).unwrap().body);
         let part = format!(
-            "/{repository}:v1 points at {old} and the registry does not let it move to {new} \
+            "/{repository}:v1 points at {old} and the registry refuses to move it to {new} \
              (PUT /v2/{repository}/manifests/v1: HTTP {status}; registry says: {code}: {message})"
         );
         let outcome = outcome.fails(1, &part).stderr_contains("no tag was written\nhint: push to another tag");
@@ -62,8 +62,8 @@ fn if_match_writes_nothing_if_the_tag_points_elsewhere() {
         let outcome = push(&proxy, &repository, &["--if-match", &expected.replace("OLD", &old)]).exits(code);
         fixture.check(&repository, &outcome).unwrap();
         if code == 3 {
-            let expected = expected.replace("none", "nothing");
-            let part = format!("/{repository}:v1 points at {old}, and was to point at {expected}: not written");
+            let expected = if expected == "none" { "not exist".to_owned() } else { format!("point at {expected}") };
+            let part = format!("/{repository}:v1 points at {old}, but must {expected}: not written");
             outcome.stderr_contains(&part);
             let manifest_write = format!("PUT /v2/{repository}/manifests");
             assert_eq!(
@@ -82,7 +82,7 @@ fn if_match_writes_nothing_if_the_tag_points_elsewhere() {
         let target = format!("new{code}:v1");
         let host = &fixture.registry.host;
         let outcome = push_from_args(host, "linux/amd64", "parts:ARCH", &target, &["--if-match", expected]).exits(code);
-        assert!(code == 0 || outcome.stderr.contains("points at nothing, and was to point at sha256:"), "{outcome:?}");
+        assert!(code == 0 || outcome.stderr.contains("does not exist, but must point at sha256:"), "{outcome:?}");
     }
 }
 
@@ -111,5 +111,5 @@ fn if_match_checks_again_just_before_the_write() {
 #[test]
 fn if_match_with_a_tag_is_a_usage_error() {
     let fixture = PushFixture::new();
-    push(&fixture.proxy(|_| None), "x", &["--if-match", "latest"]).fails(2, "; or none");
+    push(&fixture.proxy(|_| None), "x", &["--if-match", "latest"]).fails(2, "; expected a digest or none");
 }

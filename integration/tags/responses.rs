@@ -111,7 +111,7 @@ fn a_201_for_a_write_that_the_registry_dropped_leaves_the_tag_unknown() {
     let repository = fixture.new_target();
     let proxy =
         fixture.proxy(|request| request.writes_manifest(TAGS[0]).then(|| Fault::CannedResponse(201, vec![], "")));
-    let outcome = push(&proxy, &repository, &["--retries", "1"]).fails(1, "whether it was written is not known");
+    let outcome = push(&proxy, &repository, &["--retries", "1"]).fails(1, "it is unknown whether the tag was written");
     fixture.check_except(&repository, &outcome, Some(TAGS[0])).unwrap();
 }
 
@@ -150,7 +150,7 @@ fn a_429_delays_all_requests_to_the_host_and_is_reported_once() {
     let start = Instant::now();
     let outcome = push(&proxy, &repository, &[]).success();
     assert!(start.elapsed() >= Duration::from_secs(1), "{outcome:?}");
-    let warning = format!("warning: all requests to {} wait: ", proxy.host);
+    let warning = format!("warning: all requests to {} are paused: ", proxy.host);
     assert_eq!(outcome.stderr.matches(&warning).count(), 1, "{outcome:?}");
     outcome.stderr_contains("rate limit: 100 requests in 21600 s); trying again in 1.0 s (1 of 5)");
 }
@@ -166,7 +166,7 @@ fn a_retry_after_beyond_max_wait_is_an_error_with_a_hint() {
     });
     push(&proxy, &repository, &["--retries", "1", "--max-wait", "50ms"])
         .fails(1, "TOOMANYREQUESTS: slow down; rate limit: 0 requests left")
-        .stderr_contains("hint: --max-wait waits longer");
+        .stderr_contains("hint: raise --max-wait");
 }
 
 /// Only code 299 is a message for users.

@@ -11,7 +11,7 @@ use crate::support::registry::sha256;
 
 /// Returns the warnings that a response header named another digest than that of the pushed manifest.
 fn digest_warnings(outcome: &Outcome) -> Vec<&str> {
-    outcome.stderr.lines().filter(|line| line.contains(": the registry answered with digest ")).collect()
+    outcome.stderr.lines().filter(|line| line.contains(": the registry reported digest ")).collect()
 }
 
 /// The tag is read back, and its content is the pushed manifest.

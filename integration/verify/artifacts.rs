@@ -17,7 +17,7 @@ fn a_nested_index_is_verified_with_its_images() {
     fixture.assert_findings("outer", &["--layers"], &[]);
     fixture.verify("outer", &[]).stdout_contains("3 images, ");
     fixture.remove_from_storage(&fixture.layer_digest(1, 1));
-    let finding = format!("linux/arm64/v8 layer 2 {}: missing: it is not there", fixture.layer_digest(1, 1));
+    let finding = format!("linux/arm64/v8 layer 2 {}: missing: not found", fixture.layer_digest(1, 1));
     fixture.assert_findings("outer", &[], &[finding]);
 }
 
@@ -30,7 +30,7 @@ fn an_image_listed_a_thousand_times_is_read_once_and_reported_once() {
     fixture.assert_findings("many", &[], &[]);
     assert_eq!(registry.requests(mark).len(), 1 + 1 + 4);
     fixture.remove_from_storage(&fixture.layer_digest(0, 1));
-    let finding = format!("linux/amd64 layer 2 {}: missing: it is not there", fixture.layer_digest(0, 1));
+    let finding = format!("linux/amd64 layer 2 {}: missing: not found", fixture.layer_digest(0, 1));
     fixture.assert_findings("many", &["--layers"], &[finding]);
 }
 
@@ -58,7 +58,7 @@ fn artifacts_are_not_checked_as_images() {
     let mut missing = other.clone();
     missing["digest"] = sha256(b"gone").into();
     fixture.store_invalid_index("others", &[fixture.entries[0].clone(), other, missing]);
-    let finding = format!("manifest {}: missing: it is not there", sha256(b"gone"));
+    let finding = format!("manifest {}: missing: not found", sha256(b"gone"));
     fixture.assert_findings("others", &[], &[finding]);
     fixture.verify("others", &[]).stdout_contains(", 2 of another type, not opened");
 }

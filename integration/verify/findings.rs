@@ -27,22 +27,21 @@ fn a_sound_index_has_no_findings_and_each_blob_is_checked_once() {
 fn missing_layers_configs_and_manifests_are_reported_for_each_platform() {
     let fixture = VerifyFixture::new();
     fixture.remove_from_storage(&fixture.layer_digest(1, 1));
-    let layer = format!("linux/arm64/v8 layer 2 {}: missing: it is not there", fixture.layer_digest(1, 1));
+    let layer = format!("linux/arm64/v8 layer 2 {}: missing: not found", fixture.layer_digest(1, 1));
     fixture.assert_findings("v1", &[], std::slice::from_ref(&layer));
     fixture.assert_findings("v1", &["--layers"], std::slice::from_ref(&layer));
     fixture.remove_from_storage(&fixture.layer_digest(0, 0));
-    let shared =
-        |platform: &str| format!("{platform} layer 1 {}: missing: it is not there", fixture.layer_digest(0, 0));
+    let shared = |platform: &str| format!("{platform} layer 1 {}: missing: not found", fixture.layer_digest(0, 0));
     let findings = [shared("linux/amd64"), shared("linux/arm64/v8"), layer, shared("linux/arm/v7")];
     fixture.assert_findings("v1", &[], &findings);
 
     let fixture = VerifyFixture::new();
     let digest = fixture.config_digest(0);
     fixture.remove_from_storage(digest);
-    let config = format!("linux/amd64 config {digest}: missing: it is not there");
+    let config = format!("linux/amd64 config {digest}: missing: not found");
     fixture.assert_findings("v1", &[], std::slice::from_ref(&config));
     fixture.remove_from_storage(&fixture.entry_digest(2));
-    let child = format!("linux/arm/v7 manifest {}: missing: it is not there", fixture.entry_digest(2));
+    let child = format!("linux/arm/v7 manifest {}: missing: not found", fixture.entry_digest(2));
     fixture.assert_findings("v1", &[], &[config, child]);
 }
 
@@ -52,11 +51,11 @@ fn an_index_whose_descriptors_do_not_match_its_images_is_unsound() {
     let [amd64, arm64, arm] = [0, 1, 2].map(|entry| fixture.entry_digest(entry));
     fixture.push_changed_index("size", |entries| entries[1]["size"] = 7.into());
     let size = fixture.entries[1]["size"].as_u64().unwrap();
-    let finding = format!("manifest {arm64}: size: it has {size} bytes, its descriptor says 7");
+    let finding = format!("manifest {arm64}: size: it has {size} bytes, but its descriptor declares 7");
     fixture.assert_findings("size", &[], &[format!("linux/arm64/v8 {finding}")]);
 
     fixture.push_changed_index("type", |entries| entries[0]["mediaType"] = DOCKER.into());
-    let finding = format!("manifest {amd64}: mediaType: it is {OCI}, its descriptor says {DOCKER}");
+    let finding = format!("manifest {amd64}: mediaType: it is {OCI}, but its descriptor declares {DOCKER}");
     fixture.assert_findings("type", &[], &[format!("linux/amd64 {finding}")]);
 
     for (tag, key, value, platform) in [
@@ -71,7 +70,9 @@ fn an_index_whose_descriptors_do_not_match_its_images_is_unsound() {
     }
 
     fixture.push_changed_index("twice", |entries| entries[2]["platform"] = entries[0]["platform"].clone());
-    let platform = format!("linux/amd64 manifest {arm}: platform: the index says linux/amd64, its config linux/arm/v7");
+    let platform = format!(
+        "linux/amd64 manifest {arm}: platform: the index declares linux/amd64, but its config declares linux/arm/v7"
+    );
     let ambiguous = format!("linux/amd64 manifest {arm}: ambiguous: {amd64} is for the same platform");
     fixture.assert_findings("twice", &[], &[platform, ambiguous]);
 
@@ -79,7 +80,7 @@ fn an_index_whose_descriptors_do_not_match_its_images_is_unsound() {
     fixture.push_changed_index("dangling", |entries| {
         entries[3]["annotations"]["vnd.docker.reference.digest"] = json!(other);
     });
-    let finding = format!("dangling: an attestation of {other}, which is no image of the index");
+    let finding = format!("dangling: an attestation of {other}, which is not an image in the index");
     let digest = fixture.entry_digest(3);
     fixture.assert_findings("dangling", &[], &[format!("attestation manifest {digest}: {finding}")]);
 }
@@ -108,10 +109,16 @@ fn a_manifest_whose_descriptors_do_not_match_its_layers_is_unsound() {
     entry["platform"] = fixture.entries[0]["platform"].clone();
     push_index(&fixture.sandbox.registry, "app", "mismatched", &[entry]);
     let size = format!("linux/amd64 layer 2 {}: size", fixture.layer_digest(0, 1));
-    fixture.assert_findings("mismatched", &[], &[format!("{size}: it has {packed} bytes, its descriptor says 7")]);
-    let longer = format!("{size}: it has more than the 7 bytes that its descriptor says");
-    let compression =
-        format!("linux/amd64 layer 3 {}: mediaType: it is zstd, its media type says gzip", fixture.layer_digest(0, 2));
+    fixture.assert_findings(
+        "mismatched",
+        &[],
+        &[format!("{size}: it has {packed} bytes, but its descriptor declares 7")],
+    );
+    let longer = format!("{size}: it has more than the 7 bytes that its descriptor declares");
+    let compression = format!(
+        "linux/amd64 layer 3 {}: mediaType: it is zstd, but its media type declares gzip",
+        fixture.layer_digest(0, 2)
+    );
     fixture.assert_findings("mismatched", &["--layers"], &[longer, compression]);
 }
 
@@ -132,10 +139,13 @@ fn layers_that_do_not_match_the_diff_ids_are_reported() {
     layers.swap(0, 1);
     push("mixed", &manifest);
     let outcome = fixture.verify("mixed", &["--layers"]).exits(5);
-    assert_eq!(outcome.stdout.matches(": diffId: unpacked it is sha256:").count(), 2, "{outcome:?}");
+    assert_eq!(outcome.stdout.matches(": diffId: its uncompressed digest is sha256:").count(), 2, "{outcome:?}");
     manifest["layers"].as_array_mut().unwrap().pop();
     push("short", &manifest);
-    fixture.verify("short", &[]).exits(5).stdout_contains("diffId: the config has 3 layers (diff_ids), the manifest 2");
+    fixture
+        .verify("short", &[])
+        .exits(5)
+        .stdout_contains("diffId: the config has 3 layers (diff_ids), but the manifest has 2");
 }
 
 #[test]
@@ -154,7 +164,7 @@ fn flipped_bits_in_layers_configs_and_manifests_are_found() {
     }
     let config = fixture.config_digest(1);
     fixture.flip_bit(config);
-    let part = format!("linux/arm64/v8 config {config}: content: the bytes received have digest sha256:");
+    let part = format!("linux/arm64/v8 config {config}: content: digest mismatch: received sha256:");
     fixture.verify("v1", &[]).exits(5).stdout_contains(&part);
     fixture.flip_bit(config);
     fixture.assert_findings("v1", &["--layers"], &[]);

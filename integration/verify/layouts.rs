@@ -25,7 +25,7 @@ fn damage_to_a_layout_is_found() {
     flip_last_bit(config);
     let outcome = sandbox.run(&["verify", "--layers", "oci:out:v1"]);
     for (part, digest, fault) in [
-        ("linux/amd64 layer 3", &*fixture.layer_digest(0, 2), "missing: it is not there"),
+        ("linux/amd64 layer 3", &*fixture.layer_digest(0, 2), "missing: not found"),
         ("linux/arm64/v8 layer 2", &fixture.layer_digest(1, 1), "content: its bytes have digest"),
         ("linux/arm/v7 layer 3", &fixture.layer_digest(2, 2), "size: it has 5 bytes"),
         ("linux/arm/v7 config", config, "content: the file of"),
@@ -43,6 +43,6 @@ fn a_listed_manifest_without_its_blob_is_missing_and_an_unlisted_name_is_an_erro
     let digest = sandbox.registry.manifest("app", "v1").unwrap().digest;
     std::fs::remove_file(sandbox.path("out/blobs").join(digest.replace(':', "/"))).unwrap();
     let outcome = sandbox.run(&["verify", "oci:out:v1"]);
-    outcome.exits(5).stdout_contains("  manifest: missing: it is not there\n");
+    outcome.exits(5).stdout_contains("  manifest: missing: not found\n");
     sandbox.run(&["verify", "oci:out:v2"]).exits(1).stdout_is("");
 }

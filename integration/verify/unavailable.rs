@@ -19,13 +19,13 @@ fn a_denied_blob_is_unchecked_and_does_not_hide_a_finding() {
     let image = format!("{}/app:v1", server.host);
     let verify = |args: &[&str]| fixture.sandbox.run(&[&["verify", &image], args].concat());
     verify(&[])
-        .fails(1, "not all of it can be checked")
+        .fails(1, "cannot be checked completely")
         .stderr_contains(&digest)
         .stdout_contains(": not wholly checked (");
     let report = verify(&["--output", "json"]).json();
     assert_eq!((&report["images"][0]["sound"], &report["error"]["exitCode"]), (&json!(false), &json!(1)), "{report}");
     fixture.remove_from_storage(&fixture.layer_digest(1, 1));
-    verify(&[]).fails(5, "not all of it can be checked").stdout_contains("linux/arm64/v8 layer 2");
+    verify(&[]).fails(5, "cannot be checked completely").stdout_contains("linux/arm64/v8 layer 2");
     fixture.sandbox.run(&["verify", &image.replace(":v1", ":none")]).fails(1, "app:none not found");
 }
 
@@ -45,7 +45,7 @@ fn a_deadline_ends_the_wait_for_a_retry() {
     fixture
         .sandbox
         .run(&["--retries", "0", "verify", &absent, &image])
-        .fails(1, "not all of it can be checked")
+        .fails(1, "cannot be checked completely")
         .stderr_contains("app:none not found")
         .stderr_contains("HTTP 503");
 }
@@ -66,7 +66,7 @@ fn a_404_behind_a_redirect_is_a_missing_layer() {
     for args in [&[][..], &["--layers"]] {
         let image = format!("{}/app:v1", server.host);
         let outcome = fixture.sandbox.run(&[&["--retries", "0", "verify", &image], args].concat());
-        let finding = format!("  linux/arm64/v8 layer 2 {digest}: missing: it is not there\n");
+        let finding = format!("  linux/arm64/v8 layer 2 {digest}: missing: not found\n");
         assert!(outcome.exit == 5 && outcome.stdout.ends_with(&finding), "{outcome:?}");
     }
 }

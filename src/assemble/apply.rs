@@ -1,4 +1,4 @@
-//! Pushes indexes: resolves their sources, plans and writes them.
+//! Pushes indexes: resolves their sources, then plans and writes them.
 
 use futures_util::future::{join, join3};
 
@@ -20,14 +20,15 @@ use crate::store::{
     IfMatch, Publication, PublishError, PublishReport, Run, SourceManifest, Store, TagReport, TagTarget,
 };
 
-/// Assembles and pushes one index: its children, then the target tag, then the further tags.
+/// Assembles and pushes one index: its children, then the target tag, then the extra tags.
 ///
 /// Writes manifests only after every source is fetched and checked. Blobs of sources in other repositories are copied
-/// earlier, while configs are fetched; no manifest refers to them yet. Before it returns, an archive replaces its
-/// target file.
+/// earlier, while configs are fetched; no manifest refers to them yet. An archive replaces its target file before
+/// this function returns.
 ///
 /// # Errors
-/// All sources that cannot be used, a plan that cannot be made, or a failed write with what was written before it.
+/// Sources cannot be used (the error lists all of them), the index cannot be planned, or a write failed (the error
+/// lists what was written before).
 pub async fn push(store: &Store, spec: &Spec, options: &PushOptions) -> Result<PushReport, Error> {
     let run = Run::new(store, options.dry_run);
     let report = Assembler::new(&run, std::slice::from_ref(spec), options).push(spec).await?;

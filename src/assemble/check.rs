@@ -1,4 +1,4 @@
-//! Finds likely mistakes in an index that can still be pushed. Pure.
+//! Finds likely mistakes in an index that can still be pushed. Does no I/O.
 
 use std::collections::{HashMap, HashSet};
 
@@ -68,7 +68,7 @@ fn odd_pairs<'i>(spec: &'i Spec, images: &'i [SourceImage]) -> impl Iterator<Ite
 }
 
 /// Returns warnings about images that are listed for several platforms. If one reference in the spec causes that, the
-/// spec itself has the warning.
+/// spec's own warnings already report it.
 fn same_images(images: &[SourceImage]) -> Vec<Warning> {
     let mut by_digest: HashMap<&Digest, Vec<&SourceImage>> = HashMap::new();
     for image in images {
@@ -85,7 +85,7 @@ fn same_images(images: &[SourceImage]) -> Vec<Warning> {
     images.iter().filter_map(warning).collect()
 }
 
-/// Returns warnings about images whose configs declare another platform than their entries.
+/// Returns warnings about images whose configs declare a different platform from their entries.
 pub(super) fn other_platforms(images: &[SourceImage]) -> Vec<Warning> {
     let differs = |image: &&SourceImage| match (&image.entry.platform, &image.config_platform) {
         (Some(entry), Some(config)) => !entry.agrees_with(config),

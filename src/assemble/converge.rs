@@ -32,11 +32,11 @@ pub(super) trait Edit {
     fn plan_unchanged(&self, existing: &Existing) -> Result<Plan, PlanError>;
 }
 
-/// Applies an edit to a tag, then points further tags at the result.
+/// Applies an edit to a tag, then points extra tags at the result.
 pub(super) struct Convergence<'a> {
     pub(super) run: &'a Run,
     pub(super) target: &'a Location,
-    /// Further tags, which get the final index of the target.
+    /// Extra tags, to point at the target's final index.
     pub(super) tags: &'a [Location],
     pub(super) edit: &'a (dyn Edit + Sync),
     pub(super) if_match: Option<&'a IfMatch>,
@@ -62,7 +62,7 @@ struct Progress {
 }
 
 impl Convergence<'_> {
-    /// Writes the target until the change still applies after a settling time. Then writes the further tags until they
+    /// Writes the target until the change still applies after a settling time. Then writes the extra tags until they
     /// point at the target's current index. A target that needs no change is also checked again after a settling time,
     /// because another writer may be about to overwrite it.
     pub(super) async fn run(&self, mut existing: Existing) -> Result<(Plan, PublishReport), Error> {
@@ -121,7 +121,7 @@ impl Convergence<'_> {
         checked.map_err(|error| self.failed(plan, progress, error))
     }
 
-    /// Writes the further tags that do not point at the index yet.
+    /// Writes the extra tags that do not point at the index yet.
     async fn write_tags(
         &self,
         plan: &Plan,
@@ -154,7 +154,7 @@ impl Convergence<'_> {
         Publication::new(self.target, &plan.descriptor, &plan.bytes, children)
     }
 
-    /// Whether the target still points at the index that was written to the further tags.
+    /// Whether the target still points at the index that was written to the extra tags.
     async fn is_current(&self, existing: &Existing, report: &PublishReport) -> bool {
         let further = report.tags.iter().filter(|tag| tag.location != *self.target);
         let has_written = further.into_iter().any(|tag| tag.outcome.is_written());

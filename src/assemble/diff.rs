@@ -1,4 +1,4 @@
-//! Compares the existing index of a target with the planned index. Pure.
+//! Compares the existing index of a target with the planned index. Does no I/O.
 
 use super::merge::is_same_platform;
 use crate::image::{Descriptor, Digest, REFERENCE_DIGEST};

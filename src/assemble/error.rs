@@ -71,7 +71,7 @@ pub enum PlanError {
         /// The target of the index.
         target: Location,
     },
-    /// Several entries are for one platform, so that clients could not choose one.
+    /// Several entries are for the same platform, so clients could not choose between them.
     SamePlatform {
         /// The target of the index.
         target: Location,

@@ -1,4 +1,4 @@
-//! Adds entries to an index and removes entries from it. Pure.
+//! Adds entries to an index and removes entries from it. Does no I/O.
 
 use std::collections::HashSet;
 

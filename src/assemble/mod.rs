@@ -1,4 +1,4 @@
-//! Assembles an index: resolves every source, makes the plan and writes it.
+//! Assembles an index: resolves every source, plans the index and writes it.
 
 mod apply;
 mod check;

@@ -4,17 +4,17 @@ use super::Selector;
 use crate::image::Location;
 use crate::store::IfMatch;
 
-/// The default settling time. Almost every write of another writer completes within it.
+/// The default settling time. Almost all writes of other writers complete within it.
 const DEFAULT_SETTLE: Duration = Duration::from_secs(1);
 
-/// Options of [`push`](super::push).
+/// Options for [`push`](super::push).
 #[derive(Debug, Clone)]
 pub struct PushOptions {
     /// Leave out sources that do not exist, unless all are missing. Defaults to false.
     pub ignore_missing: bool,
-    /// Write tags even if they point at the index already. Defaults to false.
+    /// Write tags even if they already point at the index. Defaults to false.
     pub force: bool,
-    /// Write the target only if its tag meets this precondition or points at the new index already. Defaults to `None`.
+    /// Write the target only if its tag meets this precondition or already points at the new index. Defaults to `None`.
     pub if_match: Option<IfMatch>,
     /// Return only after every written tag resolves to the index's digest. Defaults to false.
     pub wait: bool,
@@ -50,7 +50,7 @@ pub struct RemoveRequest {
     pub selectors: Vec<Selector>,
 }
 
-/// Options of [`remove`](super::remove).
+/// Options for [`remove`](super::remove).
 #[derive(Debug, Clone)]
 pub struct RemoveOptions {
     /// Write only if the tag meets this precondition. Defaults to `None`.

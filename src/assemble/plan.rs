@@ -1,4 +1,4 @@
-//! Makes the plan of an index. Pure.
+//! Plans an index. Does no I/O.
 
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
@@ -67,7 +67,7 @@ struct Sources<'a> {
 }
 
 impl Plan {
-    /// Makes the plan. Depends only on the spec, its sources and, if the spec appends, `existing`.
+    /// Plans the index. The result depends only on the spec, its sources and, if the spec appends, `existing`.
     pub(super) fn new(
         spec: &Spec,
         resolved: &Resolved,
@@ -133,7 +133,7 @@ impl Plan {
         }
     }
 
-    /// Returns the index as a value.
+    /// Returns the planned index.
     #[must_use]
     pub fn index(&self) -> Index {
         Index {
@@ -154,7 +154,8 @@ impl Plan {
         }
     }
 
-    /// Compares the plan with other content of the target instead.
+    /// Recomputes the changes and removed entries against `existing`. Returns the plan unchanged if the target was not
+    /// read.
     pub(super) fn compared_with(mut self, existing: &Existing) -> Self {
         let before: &[Descriptor] = match existing {
             Existing::Unread => return self,

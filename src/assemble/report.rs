@@ -10,11 +10,11 @@ use crate::store::TagReport;
 pub struct PushReport {
     /// The content of the index.
     pub plan: Plan,
-    /// The outcome for each tag, in the order in which they are written: the target, then the further tags.
+    /// The outcome for each tag, in the order in which they are written: the target, then the extra tags.
     pub tags: Vec<TagReport>,
     /// Sources that were left out.
     pub skipped: Vec<Skipped>,
-    /// The content that the target's repository got for the index.
+    /// The blobs and manifests that the index needed in the target's repository.
     pub placement: Placement,
     /// Whether this is the prediction of a dry run.
     pub dry_run: bool,
@@ -43,11 +43,12 @@ pub struct BlobStats {
     pub bytes: u64,
 }
 
-/// The content that a repository got. Content that another index of the same run wrote is not counted again.
+/// The blobs and manifests that an index needed in a repository. Content that another index of the same run wrote is
+/// not counted again.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Placement {
-    /// Blobs that the repository had already.
+    /// Blobs that the repository already had.
     pub existing: BlobStats,
     /// Blobs that the registry mounted from another repository.
     pub mounted: BlobStats,

@@ -1,4 +1,4 @@
-//! Preserves fields of an index that this program does not know when the index is changed. Pure.
+//! Preserves fields of an index that this program does not know when the index is changed. Does no I/O.
 
 use serde_json::{Map, Value};
 

@@ -9,8 +9,8 @@ pub(super) struct Normalized {
 }
 
 /// Rewrites arguments that the Go program accepts to the syntax of clap: `-debug` to `--debug`, with a note; `-v` to
-/// `--version`; and `--raw=true` or `--raw=f`, a value for a switch, to `--raw` or no flag. The last value of a switch
-/// wins. The value of a flag that takes any text, such as `--password`, is not changed.
+/// `--version`; and a switch with a value, such as `--raw=true` or `--raw=f`, to `--raw` or no flag. The last value of
+/// a switch wins. The value of a flag that takes any text, such as `--password`, is not changed.
 pub(super) fn normalize(args: impl Iterator<Item = OsString>, command: &clap::Command) -> Normalized {
     let mut flags = HashMap::from(["help", "version"].map(|name| (name.to_owned(), true)));
     flags_of(command, &mut flags);
@@ -49,7 +49,7 @@ struct Argument {
 
 /// The replacement for an argument.
 enum Flag {
-    /// Replace it by this argument.
+    /// Replace it with this argument.
     On(String),
     /// Drop it, and earlier uses of this flag.
     Off(String),
@@ -93,7 +93,7 @@ pub(super) fn known_words(command: &clap::Command) -> HashSet<String> {
     names
 }
 
-/// Rewrites a known flag to two dashes, with a note if it had one, and removes the value of a switch.
+/// Rewrites a known flag to two dashes, with a note if it had one dash, and removes the value of a switch.
 fn long_flag(arg: &str, flags: &HashMap<String, bool>, notes: &mut Vec<String>) -> Flag {
     let (flag, value) = arg.split_once('=').map_or((arg, None), |(flag, value)| (flag, Some(value)));
     let name = flag.trim_start_matches('-');

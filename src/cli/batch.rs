@@ -42,8 +42,8 @@ pub(super) enum Mode<'a> {
     /// Tries every item. Prints failures at the end, with a count of the references that `failed`, such as
     /// "cannot be read".
     Read { failed: &'static str },
-    /// Leaves it to a single item to commit its own run. With more than one item, prints failures as they happen,
-    /// commits the run if every item succeeded, and prints a summary that counts the outcomes.
+    /// With a single item, that item commits its own run. With more than one, prints failures as they happen, commits
+    /// the run if every item succeeded, and prints a summary that counts the outcomes.
     Write {
         /// The run that the items share.
         run: &'a Run,

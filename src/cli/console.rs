@@ -30,7 +30,7 @@ pub(super) struct Console {
     names_targets: AtomicBool,
     /// Whether the warning about OCI images in a Docker list has been printed; a batch prints it once.
     has_warned_of_oci: AtomicBool,
-    /// The failure to write the line of an event to stdout.
+    /// The first failure to write an event to stdout.
     print_failure: Mutex<Option<Failure>>,
 }
 
@@ -73,7 +73,7 @@ impl Console {
         let _ = self.sent_secrets.set(client.secrets().clone());
     }
 
-    /// Replaces secrets, and arguments that look like secrets, by `****` in the text of a usage error.
+    /// Replaces secrets, and arguments that look like secrets, with `****` in the text of a usage error.
     pub(super) fn mask_usage(&self, text: &str) -> String {
         self.argument_secrets.mask_all(text)
     }
@@ -88,7 +88,7 @@ impl Console {
     }
 }
 
-/// stderr.
+/// Output to stderr.
 impl Console {
     /// Prints a line even with `--quiet`. A failure to write to stderr does not end the run.
     pub(super) fn line(&self, line: impl Display) {
@@ -129,7 +129,7 @@ impl Console {
     }
 }
 
-/// Events.
+/// Messages about events.
 impl Console {
     /// Names the target in further messages about events, because the run has several targets.
     pub(super) fn name_targets(&self) {
@@ -189,13 +189,13 @@ impl Console {
         }
     }
 
-    /// Fails if the line of an event could not be written to stdout.
+    /// Fails if an event could not be written to stdout.
     pub(super) fn check_printed(&self) -> Result<(), Failure> {
         self.print_failure.lock().unwrap_or_else(PoisonError::into_inner).take().map_or(Ok(()), Err)
     }
 }
 
-/// stdout.
+/// Output to stdout.
 impl Console {
     /// Prints text. A reader that closes the pipe early, such as `head`, is not a failure.
     pub(super) fn data(&self, text: impl AsRef<str>) -> Result<(), Failure> {
@@ -239,9 +239,9 @@ impl Console {
     }
 }
 
-/// Progress.
+/// Progress lines.
 impl Console {
-    /// Runs a future and shows its progress on a terminal if `shown` gives the number of items and their plural noun.
+    /// Runs a future. Shows its progress on a terminal if `shown` is set to the number of items and their plural noun.
     pub(super) async fn progress<T>(&self, shown: Option<(usize, &str)>, future: impl Future<Output = T>) -> T {
         let is_shown = !self.options.quiet && std::io::stderr().is_terminal();
         let Some((count, kind)) = shown.filter(|_| is_shown) else { return future.await };

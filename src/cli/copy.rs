@@ -64,7 +64,7 @@ impl Copy {
         })
     }
 
-    /// Refuses references and tags that are invalid independently of the registries' content.
+    /// Refuses references and tags that are invalid regardless of the registries' content.
     fn check(&self, from: &Location, to: &Location, is_repository: bool) -> Result<(), Failure> {
         let (source, target) = (&self.from, &self.to);
         let named = |location: &Location| location.tag().is_some() || location.digest().is_some();

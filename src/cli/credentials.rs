@@ -11,7 +11,7 @@ use crate::registry::{CredentialSources, ExplicitCredentials, Login, Secret};
 
 const USERNAME: &str = "MANIFEST_TOOL_USERNAME";
 const PASSWORD: &str = "MANIFEST_TOOL_PASSWORD";
-/// The variable that names the only registry to receive the user name and password of the environment.
+/// The variable that names the only registry to receive the user name and password from the environment.
 const REGISTRY: &str = "MANIFEST_TOOL_REGISTRY";
 
 /// Variables that may contain credentials of this program: `--env` does not put them into a spec, and usage errors mask
@@ -19,10 +19,10 @@ const REGISTRY: &str = "MANIFEST_TOOL_REGISTRY";
 const SECRET_VARIABLES: [&str; 6] =
     [USERNAME, PASSWORD, "DOCKER_AUTH_CONFIG", "HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY"];
 
-/// The longest password to read from standard input, in bytes.
+/// The maximum length of a password on standard input, in bytes.
 const MAX_PASSWORD: u64 = 64 << 10;
 
-/// The registries of a command that decide which registry receives the given credentials.
+/// The registries that a command names. They determine which registry receives the given credentials.
 #[derive(Default)]
 pub(super) struct Registries<'l> {
     /// The first registry that the command names.
@@ -131,7 +131,7 @@ fn check_config(global: &Global, console: &Console) -> Result<(), Failure> {
     Ok(())
 }
 
-/// Returns the configuration files and helpers, without the user name and password of the command line and the
+/// Returns the configuration files and helpers, without the user name and password from the command line and the
 /// environment.
 pub(super) fn stored(global: &Global) -> CredentialSources {
     CredentialSources { docker_config: global.docker_cfg.clone(), ..CredentialSources::default() }
@@ -170,7 +170,7 @@ fn pair(global: &Global, console: &Console) -> Result<Option<Pair>, Failure> {
     }
 }
 
-/// Fails if `login` would send the user name and password of the environment to a registry other than the one that
+/// Fails if `login` would send the user name and password from the environment to a registry other than the one that
 /// `MANIFEST_TOOL_REGISTRY` names.
 pub(super) fn check_login_registry(global: &Global, registry: &str) -> Result<(), Failure> {
     if global.username.is_some() || global.password.is_some() || global.password_stdin {

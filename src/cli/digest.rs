@@ -29,7 +29,7 @@ pub(super) struct Digest {
     file: Option<String>,
 }
 
-/// The longest file to hash, in bytes. Manifests are shorter.
+/// The maximum size of a file to hash, in bytes. Manifests are smaller.
 const MAX_LENGTH: u64 = 64 << 20;
 
 impl Digest {

@@ -9,7 +9,7 @@ pub(super) enum ExitStatus {
     Done,
     /// The command failed, partly or completely.
     Failed,
-    /// The command line is invalid, independently of the registry's content.
+    /// The command line is invalid, regardless of the registry's content.
     Usage,
     /// The target did not match `--if-match`.
     NotMatched,

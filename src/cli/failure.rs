@@ -28,7 +28,7 @@ pub(super) struct Failure {
 enum Details {
     /// The tags and manifest written before the failure.
     Published(PublishedJson),
-    /// The tags and manifest that deleting the reference would have deleted as well.
+    /// The tags and manifest that would have been deleted with the reference.
     TakesMore(TakesMoreJson),
 }
 
@@ -125,7 +125,7 @@ impl Failure {
     }
 }
 
-/// JSON.
+/// Parts of the JSON document.
 impl Failure {
     pub(super) fn error(&self) -> ErrorJson {
         ErrorJson { message: self.message.clone(), hints: self.hints.clone() }

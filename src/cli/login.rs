@@ -95,7 +95,7 @@ impl LoginJob<'_> {
         Ok((required, place))
     }
 
-    /// Erases the credentials from every file and helper that stores them, and returns those.
+    /// Erases the credentials from every file and helper that stores them, and returns these places.
     async fn erase(&self) -> Result<Vec<Stored>, Failure> {
         let (registry, console) = (self.registry, &self.session.console);
         let erasing = erase(self.sources, registry);

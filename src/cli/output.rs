@@ -22,7 +22,7 @@ impl CommandOutput {
     }
 
     /// Returns the output of a command that has already printed its text: the document with `--output json`, else an
-    /// empty text. Attaches the document to a failure.
+    /// empty string. Attaches the document to a failure.
     pub(super) fn document(
         console: &Console,
         body: Body,

@@ -29,7 +29,7 @@ impl<T: Serialize> DocumentParts<T> {
     /// Adds a part if the run produces a document.
     ///
     /// # Errors
-    /// The parts take more than 64 MiB with this one.
+    /// Together with this part, the parts take more than 64 MiB of memory.
     pub(super) fn push(&mut self, part: impl FnOnce() -> T) -> Result<(), Failure> {
         if !self.is_collected {
             return Ok(());

@@ -34,7 +34,7 @@ pub(super) struct Push {
     /// With --dry-run, exit with code 4 on changes
     #[arg(long, global = true)]
     exit_code: bool,
-    /// Write tags that already point at the index too
+    /// Also write tags that already point at the index
     #[arg(long, global = true)]
     force: bool,
     /// Write only if the tag matches, else exit code 3

@@ -73,7 +73,7 @@ impl PushBatch {
     }
 }
 
-/// Converts the error of a push, with a hint if a source is missing and the template has a lowercase placeholder.
+/// Converts the error of a push, and adds a hint if a source is missing and the template has a lowercase placeholder.
 fn failure(error: assemble::Error, spec: &Spec) -> Failure {
     let is_missing = match &error {
         assemble::Error::Resolve(error) => error.is_missing(),

@@ -5,9 +5,9 @@ use std::ffi::OsString;
 
 /// The replacement for a secret.
 const MASK: &str = "****";
-/// A secret with fewer characters is masked only as a whole word, because it may be part of any word.
+/// A secret with fewer characters is masked only as a whole word, because it may occur inside other words.
 const SHORT: usize = 4;
-/// A secret is found by its first characters, at most this many, because messages may truncate long text.
+/// A secret is recognized by its first characters, at most this many, because messages may truncate long text.
 const KEY: usize = 32;
 /// The longest name, in bytes, to compare with the names of flags.
 const MAX_NAME: usize = 32;
@@ -38,7 +38,7 @@ impl ArgumentSecrets {
     }
 
     fn classify(&mut self, arg: &str, next: Option<&str>, words: &HashSet<String>) {
-        // Word processors replace two dashes by a dash of another kind.
+        // Word processors replace two dashes with a dash of another kind.
         let body = arg.trim_start_matches(['-', '\u{2010}', '\u{2013}', '\u{2014}', '\u{2212}']);
         if body.len() == arg.len() {
             return;

@@ -15,8 +15,8 @@ pub(super) struct Session {
 }
 
 impl Session {
-    /// Creates a client that sends the user name and password of the command line or environment to one of these
-    /// registries.
+    /// Creates a client that sends the user name and password from the command line or environment to one of
+    /// these registries.
     ///
     /// # Errors
     /// [`credentials::sources`] fails.

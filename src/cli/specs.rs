@@ -161,7 +161,7 @@ pub(super) fn read_all(paths: &[String], options: &SpecOptions) -> SpecsRead {
     SpecsRead { specs, problems, warnings_of_invalid_files }
 }
 
-/// Replaces each folder by its `.yaml` and `.yml` files, sorted by name.
+/// Replaces each folder with its `.yaml` and `.yml` files, sorted by name.
 fn files(paths: &[String], problems: &mut Vec<String>) -> Vec<String> {
     let mut files = Vec::new();
     for path in paths {

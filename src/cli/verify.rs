@@ -69,8 +69,8 @@ impl<'a> VerifyReporter<'a> {
         stopped: Option<StopReason>,
     ) -> Result<CommandOutput, Failure> {
         let Self { console, parts, is_unsound, unchecked } = self;
-        // Report these even if other references could not be read. If the run was stopped, so were checks that waited
-        // for a retry: use the exit status of the stop.
+        // Report these even if other references could not be read. Stopping the run also ends checks that wait for a
+        // retry, so use the exit status of the stop.
         let checked = fail_all(console, unchecked, "cannot be checked completely", total);
         let result = match (verified, checked.map_err(|failure| failure.stopped(stopped))) {
             (Err(failure), Err(unchecked)) => {

@@ -10,13 +10,13 @@ use crate::store::{OnStep, Publication, PublishError, PublishReport, Run, Store,
 pub struct CopyRequest {
     /// The source.
     pub from: Location,
-    /// The target. Without a tag or digest, the copy gets those of `from`.
+    /// The target. If it has no tag or digest, those of `from` are used.
     pub to: Location,
-    /// Further tags at the target.
+    /// Extra tags at the target.
     pub tags: Vec<Location>,
 }
 
-/// Options of [`copy`].
+/// Options for [`copy`].
 #[derive(Debug, Clone, Default)]
 pub struct CopyOptions {
     /// Copy only the image for this platform if the source is an index. Defaults to `None`: the whole index.
@@ -31,7 +31,7 @@ pub struct CopyOptions {
 
 /// Copies an image, or an index with all its children, byte for byte.
 ///
-/// Before it returns, an archive replaces its target file, with all content that this store wrote into it.
+/// An archive replaces its target file before this function returns, with all content that this store wrote to it.
 ///
 /// ```
 /// use manifest_tool::copy::{CopyOptions, CopyRequest, copy};

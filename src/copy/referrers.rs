@@ -14,7 +14,7 @@ const MAX_DEPTH: usize = 16;
 /// The suffixes of the tags in which cosign stores signatures, attestations and SBOMs that are not referrers.
 const COSIGN_SUFFIXES: [&str; 3] = ["sig", "att", "sbom"];
 
-/// Copies the referrers of these manifests, and the referrers of those.
+/// Copies the referrers of these manifests, recursively.
 pub(super) async fn copy(
     run: &Run,
     from: &Location,
@@ -87,7 +87,7 @@ async fn write(run: &Run, to: &Location, tree: Vec<Vec<SourceManifest>>, on_step
     Ok(())
 }
 
-/// Copies a tag of signatures, if the source has it. Does not overwrite a tag of the target.
+/// Copies a signature tag if the source has it. Never overwrites a tag of the target.
 async fn copy_tag(run: &Run, from: &Location, to: &Location, tag: &str, on_step: OnStep<'_>) -> Result<(), Error> {
     let from = from.with_tag(tag);
     let root = match run.store().fetch_manifest(&from).await {

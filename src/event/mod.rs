@@ -77,7 +77,7 @@ impl fmt::Debug for Events {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Level {
-    /// The user should know it.
+    /// The user should know about it.
     Warning,
     /// For a log of every request and decision.
     Debug,
@@ -85,7 +85,7 @@ pub enum Level {
     Progress,
 }
 
-/// An event of a client or job. `to_string()` is one line for a user, with secrets masked.
+/// An event of a client or job. `to_string()` returns one line for a user, with secrets masked.
 ///
 /// The first group comes from the registry client, the second from jobs, which name their target.
 #[derive(Debug, Clone)]
@@ -97,7 +97,7 @@ pub enum Event {
         method: String,
         /// The URL, without user information and without the values of unknown query keys.
         url: String,
-        /// Bytes of the request's body, if it has one.
+        /// Size of the request's body in bytes, if it has one.
         sent: Option<u64>,
         /// Status, HTTP version and length of the response, or why the request failed.
         outcome: String,
@@ -120,7 +120,8 @@ pub enum Event {
         /// The scopes of the token, such as `repository:app:pull`.
         scopes: String,
     },
-    /// The token service fails, so user and password are sent to the registry, which also offers Basic authentication.
+    /// The token service failed, so user name and password are sent to the registry, which also offers Basic
+    /// authentication.
     BasicInsteadOfToken {
         /// The registry.
         registry: String,

@@ -6,7 +6,7 @@ use crate::image::{Digest, Location};
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum BlobOutcome {
-    /// The target had the blob already.
+    /// The target already had the blob.
     Existing,
     /// The registry mounted the blob from another of its repositories (distribution-spec, "Mounting a blob from another
     /// repository").
@@ -25,9 +25,9 @@ pub enum Step {
     Manifest(Digest),
     /// A tag that was written.
     Tag(Location),
-    /// A tag that pointed at the digest already and was not written.
+    /// A tag that already pointed at the digest and was not written.
     TagUnchanged(Location),
-    /// A tag for signatures that was not copied, because the target's tag points at other signatures than the source's.
+    /// A signature tag that was not copied, because the target's tag points at different signatures from the source's.
     TagKept(Location),
 }
 

@@ -56,9 +56,9 @@ const PAIRS: &[&str] = &[
     "windows/arm64",
 ];
 
-/// Variants by architecture: the table of OCI image-spec 1.1.1, "Platform Variants". Its rows that end in an ellipsis
-/// are completed from the values of Go that the table names (GOAMD64, GOARM64, GOPPC64, GORISCV64); `v5` of arm is a
-/// variant that manifest-tool 2.2.1 accepts.
+/// Variants by architecture: the table of OCI image-spec 1.1.1, "Platform Variants". Rows that end in an ellipsis are
+/// completed with the values of the Go variables that the table names (GOAMD64, GOARM64, GOPPC64, GORISCV64); `v5` of
+/// arm is a variant that manifest-tool 2.2.1 accepts.
 const VARIANTS: &[(&str, &[&str])] = &[
     ("amd64", &["v1", "v2", "v3", "v4"]),
     ("arm", &["v5", "v6", "v7", "v8"]),
@@ -73,7 +73,7 @@ const VARIANTS: &[(&str, &[&str])] = &[
     ("riscv64", &["rva20u64", "rva22u64", "rva23u64"]),
 ];
 
-/// Architecture names of other programs and distributions, with Go's name and variant.
+/// Architecture names that other programs and distributions use, with Go's name and variant.
 const ALIASES: &[(&str, &str)] = &[
     ("aarch64", "arm64"),
     ("arm32", "arm"),
@@ -108,7 +108,7 @@ const ALIASES: &[(&str, &str)] = &[
     ("x86_64", "amd64"),
 ];
 
-/// Other names of operating systems, with Go's name.
+/// Other names for operating systems, with Go's name.
 const SYSTEM_ALIASES: &[(&str, &str)] =
     &[("macos", "darwin"), ("osx", "darwin"), ("wasi", "wasip1"), ("win", "windows"), ("win32", "windows")];
 
@@ -208,8 +208,8 @@ pub(crate) fn unsupported(platform: &Platform) -> String {
     format!("unsupported platform {platform}; {known}")
 }
 
-/// Returns the end of a "not found" message: "; did you mean linux/amd64?" if the platform is unknown but similar to a
-/// known one, and otherwise an empty string.
+/// Returns a suffix for a "not found" message: "; did you mean linux/amd64?" if the platform is unknown but similar to
+/// a known one, otherwise an empty string.
 #[must_use]
 pub(crate) fn suggestion(platform: &Platform) -> String {
     let meant = nearest(platform).filter(|_| !is_known_platform(platform));
@@ -245,7 +245,7 @@ fn similar_name(name: &str, known: &[&'static str]) -> Option<&'static str> {
     if let Some(exact) = known.iter().find(|known| **known == name) {
         return Some(exact);
     }
-    // Short names are similar to too many others.
+    // A short name is similar to too many others.
     let is_similar = |known: &&&str| name.len() >= 4 && name.len() < 32 && strsim::osa_distance(name, known) == 1;
     match known.iter().filter(is_similar).collect::<Vec<_>>()[..] {
         [only] => Some(only),

@@ -46,7 +46,8 @@ impl Platform {
         }
     }
 
-    /// Returns whether both os and architecture are missing. Some builders write such a platform instead of none.
+    /// Returns whether both os and architecture are missing. Some builders write such a platform instead of
+    /// omitting it.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.os.is_empty() && self.architecture.is_empty()
@@ -116,8 +117,8 @@ pub struct PlatformError(UntrustedText);
 impl std::str::FromStr for Platform {
     type Err = PlatformError;
 
-    /// Parses `OS/ARCH` or `OS/ARCH/VARIANT`. The variant may be empty (`linux/arm64/`), as pipeline templates produce
-    /// it.
+    /// Parses `OS/ARCH` or `OS/ARCH/VARIANT`. The variant may be empty (`linux/arm64/`), because pipeline templates
+    /// produce that.
     fn from_str(text: &str) -> Result<Self, PlatformError> {
         let parts: Vec<&str> = text.trim().split('/').collect();
         let (os, architecture, variant) = match parts[..] {

@@ -4,8 +4,9 @@ use super::{Descriptor, Index, Platform, media_type, suggestion};
 const MAX_NAMES: usize = 30;
 
 impl Index {
-    /// Returns the images for a platform, with their positions. Prefers images that any client can run over their
-    /// twins, then the only image whose variant is spelled the same, then the only one with an equivalent variant.
+    /// Returns the images for a platform, with their positions. Prefers images that any client can run over
+    /// artifacts and zstd twins, then the only image whose variant is spelled the same, then the only one with an
+    /// equivalent variant.
     #[must_use]
     pub fn images_for(&self, requested: &Platform) -> Vec<(usize, &Descriptor)> {
         let fits = |(_, entry): &(usize, &Descriptor)| {

@@ -15,7 +15,7 @@ use super::{CHUNK_SIZE, CONTAINERD_NAME, REF_NAME};
 use crate::image::{Descriptor, Digest, LayoutReference, Manifest, UntrustedText, media_type};
 use crate::memory::Budget;
 
-/// A rewritten archive without the deleted image, which the caller still has to publish.
+/// A rewritten archive without the deleted image. The caller still has to publish it.
 pub(crate) struct Rewrite {
     writer: Writer,
     /// The original archive, locked.

@@ -26,7 +26,7 @@ pub enum ErrorKind {
     Lost,
     /// The content does not match its digest, its descriptor or its media type.
     Wrong,
-    /// The content has another size than its descriptor declares.
+    /// The content does not have the size that its descriptor declares.
     Size {
         /// Size in the descriptor, in bytes.
         expected: u64,

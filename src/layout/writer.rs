@@ -270,7 +270,7 @@ impl Writer {
         Ok(())
     }
 
-    /// Does nothing: Windows cannot open folders, and its file system journals their entries.
+    /// A no-op: Windows cannot open folders, and its file system journals their entries.
     #[cfg(not(unix))]
     fn sync(&self) -> std::io::Result<()> {
         Ok(())

@@ -24,7 +24,7 @@ impl Probe<'_> {
                 "accepted: {}; the registry does not check that images exist",
                 response.summary
             )),
-            // Refused for another reason than the missing image.
+            // Refused for a reason other than the missing image.
             401 | 403 | 408 | 429 => CheckOutcome::fail(response.summary),
             400..=499 => CheckOutcome::pass(format!("refused: {}", response.summary)),
             _ => CheckOutcome::fail(response.summary),

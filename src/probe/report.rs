@@ -6,7 +6,7 @@ use crate::event::{Check, Need, Verdict};
 use crate::image::{Descriptor, Digest, Platform, Reference};
 use crate::registry::Client;
 
-/// Options of [`probe`](super::probe).
+/// Options for [`probe`](super::probe).
 #[derive(Debug, Clone, Default)]
 pub struct ProbeOptions {
     /// Use only the repository of the images and skip the mount check, for accounts with a single repository. Defaults

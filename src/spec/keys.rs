@@ -30,7 +30,7 @@ pub(super) enum Level {
 }
 
 impl Level {
-    /// Returns its name in messages.
+    /// Returns the level's name for messages.
     fn name(self) -> &'static str {
         match self {
             Self::Spec => "a spec",

@@ -193,7 +193,7 @@ impl Spec {
     }
 
     /// Returns the problems that a push would report about the platforms of images. May be wrong for a source that is
-    /// an index, whose own platforms count, because only the registry knows which sources are indexes.
+    /// itself an index: the platforms in that index count, and only the registry knows which sources are indexes.
     #[must_use]
     pub fn platform_problems(&self) -> Vec<String> {
         let mut problems = Vec::new();
@@ -203,7 +203,7 @@ impl Spec {
             if !is_possible(platform) {
                 problems.push(format!("{location}: {}", unsupported(platform)));
             }
-            // Otherwise the config may add a variant or an OS version that makes the platform distinct.
+            // If the platform is incomplete, the config may add a variant or an OS version that makes it distinct.
             let is_complete = !os.is_empty() && os != "windows" && !architecture.starts_with("arm");
             if (is_complete || !variant.is_empty()) && !seen.insert(platform) {
                 problems.push(format!("{location}: another entry has the same platform {platform}"));

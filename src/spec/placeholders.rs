@@ -8,7 +8,7 @@ pub(super) fn lower_case_placeholders(template: &str) -> Option<String> {
     lower_case(template, &PLACEHOLDERS)
 }
 
-/// Describes those of `placeholders` that a template has only in another letter case.
+/// Describes those of `placeholders` that a template has only in the wrong letter case.
 pub(super) fn lower_case(template: &str, placeholders: &[&str]) -> Option<String> {
     let text = without_variables(template);
     let words: Vec<&str> = text.split(|c: char| !c.is_ascii_alphanumeric()).flat_map(placeholders_in).collect();

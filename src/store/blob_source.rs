@@ -1,4 +1,4 @@
-//! Streams of blobs, which are never whole in memory.
+//! Streams blobs, so that no blob is held in memory as a whole.
 
 use async_trait::async_trait;
 use bytes::Bytes;

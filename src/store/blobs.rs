@@ -10,7 +10,7 @@ use crate::image::{Descriptor, Location};
 
 impl Store {
     /// Ensures that another repository or layout has a blob. Mounts a missing blob, or uploads it; an upload is
-    /// verified while it is streamed and is never whole in memory.
+    /// streamed and verified on the way, and never held in memory as a whole.
     pub(super) async fn place_blob(
         &self,
         from: &Location,

@@ -174,8 +174,8 @@ impl Error {
         }
     }
 
-    /// Whether this error of one job also applies to a job that shares its work. Not if the first job stopped retrying
-    /// because it had already failed, unless the second has failed as well.
+    /// Whether this error also applies to the current job, which shares the work of the job that got it. If that job
+    /// stopped retrying because it had already failed, the error applies only if the current job has failed as well.
     pub(crate) fn is_shareable(&self) -> bool {
         !matches!(self, Self::Registry(error) if error.is_given_up()) || RetryGroup::has_failed()
     }

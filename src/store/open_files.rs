@@ -156,8 +156,8 @@ impl OpenFiles {
         }
     }
 
-    /// Moves the written archives to their target files; without this call, the existing files stay. Fails after a
-    /// stop. Later reads see the new content.
+    /// Moves the written archives to their target files; without this call, the existing files stay. Later reads
+    /// see the new content. Fails if the run was stopped.
     pub(super) async fn commit(&self) -> Result<(), Error> {
         self.layouts.clear();
         for writer in self.archives() {

@@ -12,8 +12,8 @@ use crate::event::Step;
 use crate::image::{Descriptor, Digest, Location};
 use crate::registry::RetryGroup;
 
-/// Failed blobs after which no other is started. Without a limit, a registry that refuses every blob could get a
-/// hundred thousand requests.
+/// Number of failed blobs after which no more are started. Without a limit, a registry that refuses every blob could
+/// receive a hundred thousand requests.
 const MAX_ERRORS: usize = 100;
 
 impl Run {

@@ -28,10 +28,10 @@ pub(crate) struct Publication<'p> {
 pub(crate) struct TagTarget {
     /// The tag.
     pub location: Location,
-    /// The digest that the tag points at; the outer `None` if it was not looked up. A tag that points at the manifest
-    /// already is not written, because writing an immutable tag fails.
+    /// The digest that the tag points at; the outer `None` if it was not looked up. A tag that already points at the
+    /// manifest is not written, because writing an immutable tag fails.
     pub current: Option<Result<Option<Digest>, Error>>,
-    /// The precondition. A tag that points at the manifest already need not meet it.
+    /// The precondition. A tag that already points at the manifest need not meet it.
     pub if_match: Option<IfMatch>,
 }
 
@@ -56,7 +56,8 @@ impl TagTarget {
         matches!(&self.current, Some(Ok(Some(current))) if current == digest)
     }
 
-    /// Predicts the outcome. A tag whose lookup failed is written as well, so that the write reports what is wrong.
+    /// Predicts the outcome. A tag whose lookup failed counts as written: the push writes it, and the write reports
+    /// what is wrong.
     pub(super) fn predicted(&self, digest: &Digest) -> TagOutcome {
         match &self.current {
             Some(Ok(Some(current))) if current == digest => TagOutcome::Unchanged,
@@ -104,7 +105,7 @@ pub enum TagOutcome {
     Updated,
     /// The tag was written; its previous digest is unknown.
     Written,
-    /// The tag pointed at the manifest already.
+    /// The tag already pointed at the manifest.
     Unchanged,
     /// The tag was not written.
     Failed,

@@ -5,14 +5,14 @@ use std::collections::HashSet;
 use super::{Error, IfMatch, Store};
 use crate::image::{Descriptor, Digest, Index, IndexKind, Location, Manifest, index_bytes};
 
-/// Attempts to update the list of referrers in a tag while other processes update it as well.
+/// The maximum number of attempts to update the list of referrers in a tag that other processes update as well.
 const MAX_ATTEMPTS: usize = 5;
 
 /// The content of the referrers tag of a subject (distribution-spec, "Referrers Tag Schema").
 enum TagContent {
     /// The tag does not exist.
     Missing,
-    /// The subject: some registries resolve `sha256-HEX` as the digest itself (oras#2148).
+    /// The subject itself, because some registries resolve the tag `sha256-HEX` as the digest (oras#2148).
     Subject,
     /// The list of referrers, and its digest.
     List(Index, Digest),

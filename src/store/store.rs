@@ -220,8 +220,8 @@ impl Store {
         self.backend(at).find_manifest(manifest).await
     }
 
-    /// Moves the written archives to their target files; without this call, the existing files stay. Fails after a
-    /// stop.
+    /// Moves the written archives to their target files; without this call, the existing files stay. Fails if
+    /// the run was stopped.
     pub(super) async fn commit(&self) -> Result<(), Error> {
         self.0.files.commit().await
     }

@@ -12,7 +12,7 @@ use super::blob_source::{BlobSource, BlobStream};
 use crate::event::{Event, Events};
 use crate::image::{Descriptor, Digest};
 
-/// A blob source that reports its progress, with the last report when it is dropped.
+/// A blob source that reports its progress. Sends the last report when it is dropped.
 pub(super) struct Transfer<'a> {
     source: Box<dyn BlobSource + 'a>,
     state: Arc<State>,
@@ -29,7 +29,7 @@ struct State {
     reported: AtomicU64,
 }
 
-/// The minimum time between two reports of a transfer. A shorter transfer has only its last report.
+/// The minimum time between two reports of a transfer. A shorter transfer sends only the last report.
 const INTERVAL: Duration = Duration::from_millis(200);
 
 impl<'a> Transfer<'a> {

@@ -1,4 +1,4 @@
-//! Checks the entries of an index against each other and against their images' configs. No I/O.
+//! Checks the entries of an index against each other and against their images' configs. Does no I/O.
 
 use std::collections::{HashMap, HashSet};
 

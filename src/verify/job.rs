@@ -45,7 +45,7 @@ impl Verification {
     }
 }
 
-/// Options of [`verify`].
+/// Options for [`verify`].
 #[derive(Debug, Clone, Default)]
 pub struct VerifyOptions {
     /// Read every layer, and verify both its digest and, against the config's `diff_ids`, its uncompressed digest.

@@ -99,7 +99,7 @@ enum OpenedManifest {
     ForeignLayer,
 }
 
-/// Reads images and indexes. For other media types, only checks that a blob or else a manifest exists.
+/// Reads images and indexes. Content of another media type must only exist, as a blob or else as a manifest.
 async fn fetch(verifier: &Verifier<'_>, entry: &Descriptor) -> Result<OpenedManifest, Error> {
     if is_known(entry) {
         let at = verifier.at.with_digest(entry.digest.clone());

@@ -1,4 +1,4 @@
-//! Hashes a layer and its uncompressed content in one pass. Blocking.
+//! Hashes a layer and its uncompressed content in one pass. Blocks, so callers run it on a blocking thread.
 
 use std::io::{self, BufRead, BufReader, Cursor, Read, Write};
 

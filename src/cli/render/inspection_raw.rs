@@ -5,7 +5,8 @@ use crate::image::to_go_json;
 use crate::inspect::{Child, Content, Image, Inspection};
 
 /// Returns the JSON of `inspect --raw`: an image's manifest with name, digest, os and architecture, or an index with
-/// the manifests of its children. With `expand_config`, replaces the config descriptor in each manifest by the config.
+/// the manifests of its children. With `expand_config`, replaces the config descriptor in each manifest with the config
+/// itself.
 ///
 /// # Errors
 /// A manifest or config is not a JSON object.

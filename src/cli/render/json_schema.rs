@@ -1,4 +1,4 @@
-//! The JSON Schema of every document that `--output json` prints, which `docs/output.schema.json` holds.
+//! The JSON Schema of every document that `--output json` prints, as stored in `docs/output.schema.json`.
 //!
 //! It is generated from the types that write the documents, so the two cannot differ. The integration tests check each
 //! document that they read against it.

@@ -15,8 +15,8 @@ impl Client {
     ///
     /// # Errors
     ///
-    /// Fails if the registry sends an error response, if digest or size do not match the descriptor, or if the config
-    /// is larger than 8 MiB.
+    /// Fails if the registry sends an error response, if the digest or size does not match the descriptor, or if the
+    /// config is larger than 8 MiB.
     pub async fn fetch_config(&self, repository: &Reference, config: &Descriptor) -> Result<Bytes, Error> {
         self.fetch_blob(repository, config, MAX_CONFIG).await
     }
@@ -25,8 +25,8 @@ impl Client {
     ///
     /// # Errors
     ///
-    /// Fails if the registry sends an error response, if digest or size do not match the descriptor, or if the blob is
-    /// larger than `limit` bytes.
+    /// Fails if the registry sends an error response, if the digest or size does not match the descriptor, or if the
+    /// blob is larger than `limit` bytes.
     pub async fn fetch_blob(&self, repository: &Reference, blob: &Descriptor, limit: u64) -> Result<Bytes, Error> {
         if blob.size > limit {
             return Err(Error::new(blob_name(repository, blob), ErrorKind::TooLarge { limit }));

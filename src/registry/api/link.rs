@@ -1,4 +1,4 @@
-//! The `Link` header (RFC 8288), by which a registry names the next page of a list.
+//! The `Link` header (RFC 8288), in which a registry names the next page of a list.
 
 use url::Url;
 

@@ -38,7 +38,7 @@ impl Client {
     ///
     /// # Errors
     ///
-    /// Fails if the manifest cannot be fetched, or if its digest, size or media type do not match the descriptor.
+    /// Fails if the manifest cannot be fetched, or if its digest, size or media type does not match the descriptor.
     pub async fn fetch_child(&self, repository: &Reference, child: &Descriptor) -> Result<Fetched, Error> {
         let reference = repository.with_digest(child.digest.clone());
         let fetched = self.fetch_manifest(&reference).await?;
@@ -51,8 +51,8 @@ impl Client {
     ///
     /// # Errors
     ///
-    /// Fails if the registry sends an error response, if digest or size do not match, if the body is larger than 8 MiB,
-    /// or if the registry declares it an image or index (CVE-2021-41190).
+    /// Fails if the registry sends an error response, if the digest or size does not match, if the body is larger than
+    /// 8 MiB, or if the registry declares it an image or index (CVE-2021-41190).
     pub(crate) async fn fetch_manifest_bytes(
         &self,
         repository: &Reference,
@@ -73,8 +73,8 @@ impl Client {
         Ok(response.body)
     }
 
-    /// Returns the digest that a reference resolves to. Sends a HEAD request, and a GET request if the response to that
-    /// is inconclusive.
+    /// Returns the digest that a reference resolves to. Sends a HEAD request, then a GET request if the response is
+    /// inconclusive.
     ///
     /// # Errors
     ///
@@ -89,8 +89,8 @@ impl Client {
         }
     }
 
-    /// Deletes a tag, or a manifest by digest with all its tags (distribution-spec, "Content Management"). A 404 to the
-    /// request is success if the reference does not exist: this or another client has deleted it.
+    /// Deletes a tag, or a manifest by digest with all its tags (distribution-spec, "Content Management"). A 404 counts
+    /// as success if the reference does not exist: this or another client has deleted it.
     ///
     /// # Errors
     ///
@@ -115,7 +115,7 @@ impl Client {
     }
 
     /// Returns the digest that a reference currently resolves to, or `None` if it does not exist. Sends a HEAD request,
-    /// and a GET request if the response to that is inconclusive. Both request the push scope, because a write follows.
+    /// then a GET request if the response is inconclusive. Both request the push scope, because a write follows.
     ///
     /// # Errors
     ///

@@ -38,7 +38,7 @@ impl Client {
     ///
     /// Fails if the registry sends an error response, with [`ErrorKind::Immutable`] for an immutable tag. Fails with
     /// [`ErrorKind::OutcomeUnknown`] if the response to an attempt was lost, so that the manifest may have been written
-    /// or may still be. After any other error, this push has not moved the tag.
+    /// or may be written later. After any other error, this push has not moved the tag.
     pub async fn push_manifest(
         &self,
         reference: &Reference,
@@ -117,7 +117,7 @@ impl Client {
     }
 
     /// Reads a reference until it resolves to `digest`, because a write may take time to reach every node of the
-    /// registry. Number and length of the waits follow the retry policy.
+    /// registry. The retry policy sets the number and length of the waits.
     ///
     /// # Errors
     ///
@@ -126,8 +126,8 @@ impl Client {
         self.wait_for_digest(reference, digest, ReadBackBy::Header).await
     }
 
-    /// Reads the content of a reference until it has `digest`, after the registry named another digest in its header,
-    /// and then warns that only the header is wrong. Number and length of the waits follow the retry policy.
+    /// Reads the content of a reference until it has `digest`, and then warns that only the registry's header, which
+    /// named another digest, is wrong. The retry policy sets the number and length of the waits.
     ///
     /// # Errors
     ///
@@ -181,7 +181,7 @@ impl Client {
     }
 
     /// Returns the digest that a tag points at, or `None` if the tag does not exist. Only the body of a 404 shows
-    /// whether the tag is missing or permissions are, so a 404 to a HEAD request, which has no body, is not trusted.
+    /// whether the tag or a permission is missing, so a 404 to a HEAD request, which has no body, is not trusted.
     async fn exact_digest(&self, reference: &Reference) -> Result<Option<Digest>, Error> {
         let head = head_request(reference);
         let response = self.send(reference.registry(), &head).await?;
@@ -281,9 +281,9 @@ fn outcome_unknown(error: Error) -> Error {
 /// How a reference is resolved when a manifest is read back.
 #[derive(Clone, Copy)]
 enum ReadBackBy {
-    /// By the digest in the registry's header.
+    /// Uses the digest in the registry's header.
     Header,
-    /// By hashing the content.
+    /// Hashes the content.
     Content,
 }
 

@@ -99,7 +99,7 @@ impl RawResponse {
 
 impl Client {
     /// Sends a raw request to a repository, with sign-in and retries. Returns responses of any status, without
-    /// verifying digest or size.
+    /// verifying the digest or size.
     ///
     /// # Errors
     ///

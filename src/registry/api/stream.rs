@@ -59,7 +59,7 @@ impl Client {
 }
 
 /// Refuses a blob with a content encoding that the request did not accept, because streams are not decoded. The header
-/// without an encoded body is accepted: object stores set it for layers, which are gzip files themselves.
+/// is ignored if the body is not encoded: object stores set it for layers, which are gzip files themselves.
 ///
 /// # Errors
 ///
@@ -84,7 +84,7 @@ struct StreamProgress {
 }
 
 impl StreamEnd {
-    /// Records the bytes and the error of a stream, starting over.
+    /// Discards earlier records, and records the bytes and the error of a stream.
     pub(crate) fn watch(&self, stream: BlobStream) -> BlobStream {
         *self.progress() = StreamProgress::default();
         let stream_end = self.clone();

@@ -52,7 +52,7 @@ pub(crate) fn parse_challenges<'a>(values: impl IntoIterator<Item = &'a str>) ->
     bearer.or(or_basic.then_some(Challenge::Basic))
 }
 
-/// Longer header values are ignored; bytes. Registries send a few hundred.
+/// The maximum length of a header value, in bytes. Longer values are ignored; registries send a few hundred bytes.
 const MAX_VALUE_LENGTH: usize = 16 * 1024;
 
 type Parameters = Vec<(String, String)>;

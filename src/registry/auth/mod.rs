@@ -4,10 +4,10 @@
 //! credentials they carry, and `token_service` requests tokens.
 //!
 //! 1. The first request carries no credentials. If credentials for the registry exist, the other requests wait for its
-//!    response, so that each of them is not sent twice.
+//!    response, because each would otherwise be sent twice.
 //! 2. The registry responds 401 with `WWW-Authenticate` ([`challenge`]): Basic, Bearer, or both, in which case Bearer
-//!    is preferred. A 403 to a write without credentials counts as well. If the header is missing, `GET /v2/` is sent
-//!    once per registry to get it.
+//!    is preferred. A 403 to a write without credentials is treated like a 401. If the header is missing, `GET /v2/` is
+//!    sent once per registry to get it.
 //! 3. Credentials are looked up ([`credentials`]) once per repository: first those that the caller passed, then
 //!    configuration files and credential helpers. Without credentials, requests are anonymous; a source that fails is
 //!    an error.

@@ -102,7 +102,7 @@ impl Scopes {
         })
     }
 
-    /// Returns the first resource with actions that `granted` lacks: its name, the granted and the lacking actions.
+    /// Returns the first resource with actions that `granted` lacks: its name, the granted and the missing actions.
     pub(crate) fn lacking(&self, granted: &Self) -> Option<(&str, Vec<String>, Vec<String>)> {
         self.resources.iter().find_map(|(resource, needed)| {
             let no_actions = BTreeSet::new();

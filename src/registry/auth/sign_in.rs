@@ -93,7 +93,7 @@ impl SignIn {
         }
     }
 
-    /// Returns the Basic header, which only the registry's own host may get.
+    /// Returns the Basic header, which may be sent only to the registry's own host.
     async fn basic(&self, credentials: Option<&SourcedLogin>) -> Result<Authorization<'_>, Error> {
         let Some(credentials) = credentials else {
             let response = ErrorResponse { status: 401, ..ErrorResponse::default() };
@@ -201,8 +201,8 @@ impl SignIn {
         lookup.map_err(|reason| self.state.error(reason))
     }
 
-    /// Handles a 401, or a 403 to a request without credentials. `used` is the `Authorization` header that the request
-    /// carried. Returns whether the request is worth sending again.
+    /// Handles a 401, or a 403 to a request without credentials or with insufficient scope. `used` is the
+    /// `Authorization` header that the request carried. Returns whether the request is worth sending again.
     pub(crate) async fn challenged(
         &self,
         challenge: Option<Challenge>,
@@ -220,7 +220,7 @@ impl SignIn {
             });
         }
         if used.is_some() && self.state.is_basic() {
-            return false; // the registry would refuse the same user name and password again
+            return false; // The registry would refuse the same user name and password again.
         }
         if let Some(used) = used {
             // The token may have expired, or may lack a scope.
@@ -257,7 +257,7 @@ impl SignIn {
         }
         let (basic, accepted) = (self.state.is_basic(), self.state.learned().accepted);
         let Some(credentials) = credentials else {
-            // A registry that refuses every anonymous request does not refuse this reference in particular.
+            // The registry refuses every anonymous request, so the error names the registry, not this reference.
             let subject = if basic && status == 401 { &self.state.registry } else { subject };
             return self.state.no_credentials(subject, response);
         };

@@ -49,9 +49,9 @@ impl Token {
     }
 }
 
-/// The lifetime of a token without `expires_in` in seconds (Docker's token authentication, "expires_in").
+/// The lifetime, in seconds, of a token without `expires_in` (Docker's token authentication, "expires_in").
 const DEFAULT_LIFETIME: u64 = 60;
-/// A token is renewed this long before it expires, or a quarter of its lifetime before if that is shorter.
+/// How long before its expiry a token is renewed: this, or a quarter of its lifetime if that is shorter.
 const RENEWAL_MARGIN: Duration = Duration::from_secs(10);
 
 #[derive(Deserialize)]

@@ -23,7 +23,7 @@ pub(crate) struct TokenKey(Scopes);
 /// The token for requests with certain scopes.
 struct CacheEntry {
     key: TokenKey,
-    /// The scopes to request: the key's and those of challenges. Used only in the entry whose scopes are the key.
+    /// The scopes to request: the key's and those of challenges. Read only from the entry whose scopes are the key.
     requested: Scopes,
 }
 

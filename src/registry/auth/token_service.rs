@@ -191,8 +191,7 @@ impl TokenService<'_> {
     }
 }
 
-/// Whether no connection to the service got a response. A refused certificate does not count: it may be a sign of an
-/// attack.
+/// Whether the service could not be reached. A refused certificate does not count: it may be a sign of an attack.
 fn is_unreachable(error: &Error) -> bool {
     let is_unknown_name = error.fault() == Some(TransportFault::HostNotFound);
     matches!(error.kind, ErrorKind::Transport { .. }) && (error.was_transient() || is_unknown_name)

@@ -35,7 +35,7 @@ pub struct ClientConfig {
     pub retry: RetryPolicy,
     /// How long a connection may be idle before the request fails. Defaults to 30 s.
     pub idle_timeout: Duration,
-    /// Stops the client's work early. Defaults to a token that is never raised.
+    /// Stops the client's work early. Defaults to a token that is never cancelled.
     pub cancel_token: CancelToken,
     /// Receives events such as requests, retries and warnings. Defaults to no receiver.
     pub events: Events,

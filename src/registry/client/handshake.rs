@@ -103,7 +103,7 @@ impl<'a> Handshake<'a> {
         self.exchange(authorization, attempt).await
     }
 
-    /// Sends the request once. If the registry redirects to another registry, that one gets an anonymous token.
+    /// Sends the request once. If the registry redirects to another registry, uses an anonymous token there.
     pub(super) async fn exchange(&self, authorization: Option<&Secret>, attempt: u32) -> Result<Response, Error> {
         let (transport, wire) = (self.transport(), &self.request.wire);
         let mut hop = Hop::first(self.api, self.url);

@@ -81,7 +81,7 @@ pub enum ErrorKind {
     },
     /// A conditional write was not sent, because too much time had passed since its precondition was checked.
     PreconditionStale,
-    /// Writing a tag failed with this error, and the tag may have been written, or may still be.
+    /// Writing a tag failed with this error, and the tag may have been written, or may be written later.
     OutcomeUnknown(Box<ErrorKind>),
 }
 

@@ -72,7 +72,7 @@ impl RegistryMessage {
     }
 }
 
-/// Returns the text of the first XML or HTML element with this name, or an empty text.
+/// Returns the text of the first XML or HTML element with this name, or an empty string.
 fn element(body: &[u8], name: &str) -> UntrustedText {
     let text = String::from_utf8_lossy(body.get(..2000).unwrap_or(body)).into_owned();
     let rest = text.split_once(&format!("<{name}>")).map(|(_, rest)| rest);

@@ -61,7 +61,7 @@ impl Error {
         Self { transience: Transience::Lasting, gave_up: Some(tries), ..self }
     }
 
-    /// Adds the error that led to this one. If that was given up, so is this one.
+    /// Adds the error that led to this one. If its request was given up, this error counts as given up too.
     pub(crate) fn caused_by(self, cause: Self) -> Self {
         Self { gave_up: cause.gave_up, cause: Some(Arc::new(cause)), ..self }
     }
@@ -165,7 +165,7 @@ impl Error {
         matches!(&self.kind, ErrorKind::Rejected(response) if response.is_missing())
     }
 
-    /// Whether content referenced by a manifest, a blob or a manifest, does not exist; see [`Self::is_missing`].
+    /// Whether a blob or manifest that a manifest references does not exist; see [`Self::is_missing`].
     #[must_use]
     pub fn is_missing_content(&self) -> bool {
         match &self.kind {
@@ -188,7 +188,7 @@ impl Error {
         }
     }
 
-    /// Whether it is unknown if a tag was written.
+    /// Whether the outcome of writing a tag is unknown.
     #[must_use]
     pub fn is_outcome_unknown(&self) -> bool {
         matches!(self.kind, ErrorKind::OutcomeUnknown(_))

@@ -1,5 +1,5 @@
-//! Restricts the addresses that a registry may point to, by realm, redirect or `Location`: neither this machine nor
-//! link-local and metadata services, which trust any program that can reach them.
+//! Restricts the addresses that a registry may point to in a realm, redirect or `Location`. This machine, link-local
+//! addresses and metadata services are forbidden, because they may trust any program that can reach them.
 //!
 //! A URL is checked as written ([`checked_address`]), and a host name by the addresses that it resolves to
 //! ([`GuardedResolver`]), in the same lookup that the connection uses: a second lookup might return other addresses.
@@ -170,7 +170,7 @@ impl Resolve for GuardedResolver {
             if proxies.iter().any(|proxy| proxy == name) {
                 return Ok(Box::new(all.into_iter()) as Addrs);
             }
-            // The registry may be on this machine under a name that does not show it.
+            // The registry's own name may also resolve to this machine.
             let mut allows_loopback = guard.allows_loopback;
             if !allows_loopback
                 && all.iter().any(|address| AddressKind::classify(address.ip()) == AddressKind::Loopback)

@@ -82,7 +82,7 @@ impl Transport {
 
 impl<'a> Attempts<'a> {
     /// Creates the attempts of a request that shares no pause with others. A request that is needed after the run was
-    /// cancelled, to learn the outcome of a write, is still sent, once.
+    /// cancelled, to learn the outcome of a write, is still sent once.
     pub(crate) fn new(transport: &'a Transport, request: &'a WireRequest) -> Self {
         let is_cancellable = transport.cancel_token().reason().is_none();
         Self {
@@ -119,7 +119,7 @@ impl<'a> Attempts<'a> {
         if let Some(reason) = transport.cancel_token().reason() {
             return Err(request.stopped(reason));
         }
-        // From here on a cancellation ends the attempts, even one that precedes the check in `new`.
+        // From here on, a cancellation ends the attempts, even if it precedes the check in `new`.
         Ok(Self { host: Some((registry, pause)), refers_to_new, is_cancellable: true, ..Self::new(transport, request) })
     }
 

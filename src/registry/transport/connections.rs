@@ -17,7 +17,7 @@ use super::tls::{NoIdentity, Tls, TlsMode};
 pub(crate) struct Connections {
     tls: Tls,
     proxies: Proxies,
-    /// How long a server may send no data.
+    /// How long a server may go without sending data.
     idle_timeout: Duration,
     pools: Mutex<Pools>,
 }
@@ -164,7 +164,7 @@ fn builder(profile: &Profile, idle_timeout: Duration) -> Result<reqwest::ClientB
         .default_headers(headers)
         .user_agent(concat!("manifest-tool/", env!("CARGO_PKG_VERSION")))
         .connect_timeout(idle_timeout)
-        // `Transport::exchange` follows redirects: it knows which host may get which header.
+        // `Transport::exchange` follows redirects: it knows which headers each host may receive.
         .redirect(reqwest::redirect::Policy::none())
         .referer(false);
     let builder = match &profile.route {

@@ -1,4 +1,4 @@
-//! Sends one request, follows its redirects and reads the response. Decides which host gets which header.
+//! Sends one request, follows its redirects and reads the response. Decides which headers each host receives.
 
 use reqwest::header::{HeaderMap, LOCATION, WARNING};
 

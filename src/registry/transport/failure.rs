@@ -31,7 +31,7 @@ impl Failure {
         Self { fault: Some(TransportFault::IdleTimeout), is_transient: true, ..Self::permanent(reason) }
     }
 
-    /// Classifies an error of reqwest.
+    /// Classifies an error from reqwest.
     pub(crate) fn from_reqwest(error: &reqwest::Error) -> Self {
         let host = error.url().map(host_of).unwrap_or_default();
         if let Some(tls) = causes(error).find_map(|cause| cause.downcast_ref::<rustls::Error>()) {

@@ -24,7 +24,7 @@ pub(crate) struct TransportConfig {
     pub(crate) plain_http: Hosts,
     pub(crate) tls: Tls,
     pub(crate) retry: RetryPolicy,
-    /// How long a server may send no data.
+    /// How long a server may go without sending data.
     pub(crate) idle_timeout: Duration,
     pub(crate) cancel_token: CancelToken,
     pub(crate) events: Events,
@@ -80,7 +80,7 @@ impl Transport {
         self.retry
     }
 
-    /// How long a server may send no data.
+    /// How long a server may go without sending data.
     pub(crate) fn idle_timeout(&self) -> Duration {
         self.idle_timeout
     }

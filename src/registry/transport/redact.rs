@@ -40,7 +40,7 @@ impl fmt::Debug for Secret {
 /// The query parameters whose values may be shown. Upload sessions and signed redirects put secrets in others.
 const SHOWN: &[&str] = &["digest", "mount", "from", "scope", "service", "client_id", "account", "n", "last"];
 
-/// Formats a URL for logs and messages, without user info and unknown values in the query.
+/// Formats a URL for logs and messages, without user info and without the values of unknown query parameters.
 pub(crate) fn redacted(url: &url::Url) -> String {
     let mut shown = url.clone();
     let _ = shown.set_username("");

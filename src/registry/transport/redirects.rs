@@ -8,7 +8,7 @@ use super::addresses::checked_address;
 use super::redact::{redacted, redacted_text};
 use super::response::Response;
 
-/// The most redirects that are followed. A registry needs one, to its blob storage.
+/// The maximum number of redirects to follow. A registry needs one, to its blob storage.
 pub(crate) const MAX_REDIRECTS: usize = 5;
 
 /// Whether a redirect with this status is followed. A write is repeated at another URL only if the status requires the

@@ -14,7 +14,7 @@ use crate::image::Digest;
 use crate::memory::Budget;
 use crate::registry::error::{Error, ErrorKind, ErrorResponse, RateLimit, TransportFault};
 
-/// The largest token response or error body that is read; bytes.
+/// The maximum size of a token response or error body, in bytes.
 pub(crate) const MAX_ERROR_BODY: u64 = 1 << 20;
 
 /// Bytes of a body that must arrive within the idle timeout, unless the body ends first: a server that sends one byte
@@ -67,7 +67,7 @@ pub(crate) struct Reading<'a> {
     pub(crate) url: Url,
     /// The maximum number of bytes.
     pub(crate) limit: u64,
-    /// How long a server may send no data, or too little: see [`MIN_PROGRESS`].
+    /// How long a server may go without sending data, or enough data: see [`MIN_PROGRESS`].
     pub(crate) idle_timeout: Duration,
     /// The memory budget that the body is charged to.
     pub(crate) budget: &'a Budget,
@@ -77,8 +77,8 @@ pub(crate) struct Reading<'a> {
     pub(crate) streamed: bool,
     /// Whether the content matters. The body of a successful write does not.
     pub(crate) needed: bool,
-    /// Whether the request has a body. The server may refuse it and close the connection before that body is sent; the
-    /// status of the response is then enough.
+    /// Whether the response may arrive before the request's body is sent. The server may then refuse the request and
+    /// close the connection, so the status of the response is enough.
     pub(crate) is_early: bool,
 }
 
@@ -107,7 +107,7 @@ impl Response {
         Ok(Self { request, url, status, version, headers, body, secrets, unread: None, redirect_host })
     }
 
-    /// Decodes a body that is encoded although the request did not accept that. A body that already has the expected
+    /// Decodes a body that is encoded although the request accepted no encoding. A body that already has the expected
     /// digest stays unchanged, because its header is wrong. Digests and parsers apply to the decoded bytes.
     ///
     /// # Errors

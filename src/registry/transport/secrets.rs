@@ -101,7 +101,7 @@ mod tests {
 
     #[test]
     fn secrets_that_a_server_repeats_are_hidden() {
-        // ci:p@ss w+rd
+        // User `ci` with the password `p@ss w+rd`.
         let basic = "Basic Y2k6cEBzcyB3K3Jk";
         for (text, shown) in [
             ("got Basic Y2k6cEBzcyB3K3Jk!", "got Basic ****!"),

@@ -34,7 +34,7 @@ pub(super) enum ConfigEntry {
     Helper { key: String, name: String },
 }
 
-/// The largest configuration that is read; bytes.
+/// The maximum size of a configuration, in bytes.
 const MAX_SIZE: u64 = 4 << 20;
 
 impl ConfigFile {

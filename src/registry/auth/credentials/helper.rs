@@ -9,13 +9,13 @@ use crate::image::one_line;
 use crate::registry::error::CredentialOrigin;
 use crate::registry::transport::redact::Secret;
 
-/// The largest output of a helper that is accepted; bytes.
+/// The maximum output of a helper, in bytes.
 const MAX_OUTPUT: u64 = 1 << 20;
 
 /// Runs a command of a credential helper (docker-credential-helpers, "Development"). `file` is the configuration that
 /// names the helper. Dropping the future kills the helper.
 ///
-/// The inner result is the helper's stdout; if the helper fails, its stdout and stderr. Both may contain a secret.
+/// The inner result is the helper's stdout, or its stdout and stderr if it fails. Both may contain a secret.
 ///
 /// # Errors
 /// The helper cannot be run, or printed more than 1 MiB.

@@ -7,8 +7,8 @@ use std::time::{Duration, Instant};
 
 /// A change takes milliseconds, so a process that holds the lock for this long has hung.
 const MAX_WAIT: Duration = Duration::from_secs(30);
-/// The delay between two attempts in milliseconds. Up to as much is added at random, so that waiters do not retry in
-/// step.
+/// The minimum delay between two attempts, in milliseconds. A random delay of at most the same length is added, so that
+/// waiting processes do not retry in step.
 const PAUSE: u64 = 10;
 
 /// Held while a configuration is read, changed and written. It is an operating system lock on a file next to the
@@ -23,7 +23,7 @@ impl Lock {
     /// Acquires the lock of a configuration, waiting at most 30 seconds. The configuration's folder must exist.
     ///
     /// # Errors
-    /// Another process holds the lock all that time, or the lock file cannot be created.
+    /// Another process holds the lock for the whole time, or the lock file cannot be created.
     pub(super) async fn acquire(config: &Path) -> Result<Self, String> {
         let mut name = config.file_name().unwrap_or_default().to_owned();
         name.push(".lock");
@@ -62,8 +62,8 @@ fn try_lock(path: &Path, config: &Path) -> std::io::Result<Option<File>> {
     }
 }
 
-/// Opens or creates the lock file; `None` if it was removed in between. Does not follow links: in a folder of another
-/// user they may lead anywhere.
+/// Opens or creates the lock file. Returns `None` if another process removes an existing one before it is opened. Does
+/// not follow links: in a folder of another user they may lead anywhere.
 fn open(path: &Path, config: &Path) -> std::io::Result<Option<File>> {
     let mut options = File::options();
     options.write(true).create_new(true);

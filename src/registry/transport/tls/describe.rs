@@ -98,7 +98,7 @@ fn describe_names(presented: &[String]) -> String {
     format!("it is for other hosts: {}{more}", names.join(", "))
 }
 
-/// The most names that an error lists: a certificate may have hundreds.
+/// The maximum number of names that an error lists: a certificate may have hundreds.
 const MAX_NAMES: usize = 8;
 
 fn describe_alert(alert: AlertDescription, host: &str) -> (String, Option<TransportFault>) {
