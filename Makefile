@@ -12,6 +12,9 @@ cargo-fuzz-version = 0.13.2
 # Installs a cargo subcommand from crates.io if it is missing. Any installed version is used.
 cargo-tool = $(CARGO) $(1) --version >/dev/null 2>&1 || $(CARGO) install --locked cargo-$(1)@$(cargo-$(1)-version)
 
+# Tests mostly wait for servers, so run more of them at a time than the machine has cores.
+test-threads = $(shell echo $$((4 * $$(getconf _NPROCESSORS_ONLN))))
+
 .PHONY: help build dist man completions install deb sbom demo test bench conformance deny fuzz lint
 
 help: ## List the targets
@@ -59,7 +62,7 @@ test: ## Install docker-registry, skopeo, buildah, curl, jq, zsh, shellcheck, ma
 	@integration/install-tools.sh docker-registry skopeo buildah curl jq zsh shellcheck man:man-db dpkg-shlibdeps:dpkg-dev
 	@$(call cargo-tool,deb)
 	$(CARGO) build --release --locked
-	$(CARGO) test --locked
+	RUST_TEST_THREADS=$${RUST_TEST_THREADS:-$(test-threads)} $(CARGO) test --locked
 
 conformance: build ## Test a registry: make conformance REGISTRY=host:port/repository [FLAGS=--plain-http]
 	@test -n "$(REGISTRY)" || { echo "usage: make conformance REGISTRY=host:port/repository" >&2; exit 2; }

@@ -60,7 +60,7 @@ fn an_invalid_manifest_is_an_error_with_a_reason() {
         (OCI, b"{\"config\":{\"mediaType\":\"c\",\"digest\":\"sha256:../../x\",\"size\":0}}", "invalid digest"),
         (OCI, b"{\"config\":{\"mediaType\":\"c\",\"digest\":\"x\",\"size\":-1}}", "not a valid manifest"),
         (OCI, deeply_nested.as_bytes(), "not a valid manifest"),
-        (OCI, &oversized, "longer than"),
+        (OCI, &oversized, "larger than"),
         (OCI, image_and_index.as_bytes(), "ambiguous"),
         ("application/vnd.oci.image.index.v1+json", too_many_entries.as_bytes(), "10001 entries, more than"),
         (OCI, too_many_layers.as_bytes(), "10001 entries, more than"),
@@ -102,17 +102,17 @@ fn a_manifest_with_the_wrong_digest_is_an_error() {
     let body = b"{}".to_vec();
     let headers = vec![("Content-Type", OCI.to_owned()), ("Docker-Content-Digest", sha256(b"other"))];
     let (inspected, _) = inspect_and_push_errors((200, headers, body));
-    assert!(inspected.contains("the registry's header says"), "{inspected}");
+    assert!(inspected.contains("according to the registry's header"), "{inspected}");
     let server = ScriptedServer::start(|_, _| (200, vec![("Content-Type", OCI.to_owned())], b"{}".to_vec()));
     let reference = format!("HOST/app@{}", sha256(b"other"));
-    workspace(&server).run(&["inspect", &reference]).fails(1, "the reference says");
+    workspace(&server).run(&["inspect", &reference]).fails(1, "according to the reference");
 }
 
 #[test]
 fn a_refused_connection_is_an_error_with_the_reference() {
     let workspace = Workspace::new().flags(&["--plain-http", "--retries", "0"]);
     let outcome = workspace.run(&["inspect", "127.0.0.1:1/app:x"]);
-    let error = "error: 127.0.0.1:1/app:x: no answer to GET /v2/app/manifests/x: Connection refused";
+    let error = "error: 127.0.0.1:1/app:x: no response to GET /v2/app/manifests/x: Connection refused";
     assert!(outcome.exit == 1 && outcome.stderr.starts_with(error), "{outcome:?}");
 }
 
@@ -126,7 +126,7 @@ fn errors_configs_and_tokens_are_read_up_to_a_limit() {
     });
     let manifest = json!({"config": config, "layers": []}).to_string();
     let server = ScriptedServer::start(move |_, _| manifest_response(200, OCI, manifest.as_bytes()));
-    inspect(&server).fails(1, "longer than the 8388608 bytes");
+    inspect(&server).fails(1, "larger than the limit of 8388608 bytes");
     assert_eq!(server.requests().len(), 1, "the config is not requested");
     let token = format!(r#"{{"token":"{}"}}"#, "x".repeat(3 << 20)).into_bytes();
     let server = ScriptedServer::start(move |request, host| {
@@ -135,7 +135,7 @@ fn errors_configs_and_tokens_are_read_up_to_a_limit() {
         }
         (401, vec![("WWW-Authenticate", format!("Bearer realm=\"http://{host}/token\""))], vec![])
     });
-    inspect(&server).fails(1, "longer than the 1048576 bytes");
+    inspect(&server).fails(1, "larger than the limit of 1048576 bytes");
 }
 
 /// Each byte resets an idle timeout, so only a minimum rate ends the transfer, which would otherwise take a day.

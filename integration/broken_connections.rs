@@ -46,7 +46,7 @@ fn an_invalid_http_response_is_reported_in_words() {
     ] {
         let host = raw_server(response);
         let stderr = inspect(&format!("{host}/app:v1"), &["--plain-http"]).stderr;
-        let prefix = format!("error: {host}/app:v1: no answer to GET /v2/app/manifests/v1: ");
+        let prefix = format!("error: {host}/app:v1: no response to GET /v2/app/manifests/v1: ");
         assert!(stderr.starts_with(&prefix) && stderr.contains(message), "{response:?}: {stderr}");
     }
 }
@@ -57,6 +57,6 @@ fn a_failed_connection_is_reported_in_words() {
         let stderr = inspect("127.0.0.1:1/app:v1", args).stderr;
         assert!(stderr.ends_with("Connection refused\n"), "{stderr}");
         let stderr = inspect("registry.invalid/app:v1", args).stderr;
-        assert!(stderr.contains("no answer to GET /v2/app/manifests/v1: "), "{stderr}");
+        assert!(stderr.contains("no response to GET /v2/app/manifests/v1: "), "{stderr}");
     }
 }

@@ -64,7 +64,7 @@ fn append_refuses_a_cache() {
             &format!("app:{tag}"),
             &["--append", "--settle", "1ms", "--type", "oci"],
         )
-        .fails(1, "it lists blobs, like a build cache do");
+        .fails(1, "it lists blobs, like a build cache");
         assert_eq!(fixture.sandbox.registry.manifest("app", tag).unwrap().digest, before);
     }
 }

@@ -90,7 +90,7 @@ fn existing_tags_are_not_deleted() {
         (is_read && request.line.ends_with(&digest)).then(|| refusal(403, "DENIED"))
     });
     let outcome = script("test-registry.sh", &["--plain-http", &format!("{}/trial", proxy.host)], "");
-    assert!(outcome.stderr.contains("left: ") && outcome.stderr.contains("-amd64\n"), "{outcome:?}");
+    assert!(outcome.stderr.contains("leftover: ") && outcome.stderr.contains("-amd64\n"), "{outcome:?}");
     assert!(registry.manifest("trial", "mine").is_some());
 }
 
@@ -128,7 +128,7 @@ fn wrong_usage_is_rejected() {
     for args in [&[][..], &["a.example/one", "a.example/two"], &["--help"]] {
         script("test-registry.sh", args, "").fails(2, "HOST[:PORT]/REPOSITORY");
     }
-    script("test-registry.sh", &["a.example/one", "--output"], "").fails(1, "--output wants a value");
+    script("test-registry.sh", &["a.example/one", "--output"], "").fails(1, "--output needs a value");
 }
 
 type Responder = Box<dyn Fn(&ReceivedRequest) -> Option<Response> + Send + Sync>;

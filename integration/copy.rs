@@ -157,8 +157,8 @@ fn tags_of_a_repository_are_copied_by_pattern() {
     assert!(fixture.to.manifest("app", "inner").is_none());
     fixture.copy(&["FROM/app", "TO/app", "--tags", "v1,gone,x*"]).fails(1, "no tag matches gone, x*");
     for (args, part) in [
-        (["FROM/app", "TO/app", "--quiet"], "has no tag or digest; name a tag, or choose"),
-        (["FROM/app", "TO/app:v1", "--tags=v1"], "has a tag or digest; with a repository as source"),
+        (["FROM/app", "TO/app", "--quiet"], "has no tag or digest; add a tag, or select"),
+        (["FROM/app", "TO/app:v1", "--tags=v1"], "has a tag or digest; copying a repository keeps"),
         (["FROM/app:v1", "TO/app", "--tags=v*"], "invalid tag \"v*\""),
     ] {
         fixture.copy(&args).fails(2, part);

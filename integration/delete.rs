@@ -156,7 +156,7 @@ fn a_registry_that_refuses_deletes_and_tag_lists_is_an_error() {
     fixture
         .delete(&[&reference])
         .stderr_contains("HTTP 405; registry says: UNSUPPORTED: no)")
-        .stderr_contains("every tag of it; which these are cannot be told");
+        .stderr_contains("all its tags, which cannot be listed");
     fixture
         .delete(&["--yes", &reference])
         .fails(1, "HTTP 405; registry says: UNSUPPORTED: no)")
@@ -203,7 +203,7 @@ fn tags_and_digests_are_deleted_from_layouts_and_archives() {
         assert_eq!((outcome.exit, outcome.stdout), (0, format!("Deleted: {target}:other ({image_digest})\n")));
         assert_eq!(sandbox.run(&["tags", target]).stdout.lines().count(), 3);
         sandbox.run(&["verify", "--layers", &at("image"), &at("index")]).success();
-        fixture.delete(&[&by_digest]).fails(1, "every tag of it: image\n");
+        fixture.delete(&[&by_digest]).fails(1, "all its tags: image\n");
         fixture.delete(&[&at("none")]).fails(1, "not found in the layout");
         fixture.delete(&["--yes", &by_digest]).success();
         // The image is still a child of the index.
@@ -291,7 +291,7 @@ fn an_archive_with_files_of_docker_save_is_not_changed() {
     fixture.copy_to_layout(&["index", "image"].map(|tag| (tag, tag)));
     sandbox.write("all/manifest.json", "[]");
     fixture.pack_layout("saved.tar");
-    fixture.delete(&["oci-archive:saved.tar:image"]).fails(1, "manifest.json\" as well");
+    fixture.delete(&["oci-archive:saved.tar:image"]).fails(1, "manifest.json\", which is not part of a layout");
     assert_eq!(sandbox.run(&["tags", "oci-archive:saved.tar"]).stdout, "index\nimage\n");
 }
 

@@ -236,7 +236,7 @@ fn a_password_on_the_command_line_gives_a_warning() {
     let sandbox = recorded_sandbox();
     let args = ["--username", "u", "--password", "p", "push", "from-spec", "s.yaml"];
     let outcome = run(&sandbox, SPEC, &args).success();
-    assert!(outcome.stderr.contains("--password shows the password"), "{outcome:?}");
+    assert!(outcome.stderr.contains("--password exposes the password"), "{outcome:?}");
 }
 
 /// The README has a line for each test of this file, and for differences that other files test.

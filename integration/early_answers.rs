@@ -105,7 +105,7 @@ fn an_early_refusal_of_a_large_upload_is_reported() {
         let outcome = copy(&workspace, &server);
         let errors = outcome.stderr.matches(error).count();
         assert_eq!((outcome.exit, errors), (1, 2), "for the config and the layer: {response:?}: {outcome:?}");
-        assert!(!outcome.stderr.contains("no answer"), "{response:?}: {outcome:?}");
+        assert!(!outcome.stderr.contains("no response"), "{response:?}: {outcome:?}");
         assert_eq!((server.count("PUT /v2/app/manifests/"), server.count("POST ")), (0, 2), "no upload is retried");
     }
 }

@@ -102,7 +102,7 @@ fn size_limit_and_digest_apply_to_the_decompressed_manifest() {
         headers.push(("Content-Encoding", "gzip".into()));
     });
     let bomb = workspace(&proxy).run(&["inspect", "PROXY/app:v1"]);
-    bomb.fails(1, "longer than the 8388608 bytes");
+    bomb.fails(1, "larger than the limit of 8388608 bytes");
     let registry = Registry::start();
     let proxy = encoding_proxy(&registry, |(_, headers, body)| {
         *body = gzip(&[&body[..], b" "].concat());

@@ -121,7 +121,7 @@ fn a_target_with_a_digest_must_match_the_source() {
     let wrong = sha256(b"another");
     for target in ["oci:new", "HOST/other"] {
         let to = format!("{target}@{wrong}");
-        sandbox.run(&["copy", "HOST/app:one", &to]).fails(1, &format!("it is {digest}, not {wrong}"));
+        sandbox.run(&["copy", "HOST/app:one", &to]).fails(1, &format!("its digest is {digest}, not {wrong}"));
         sandbox.run(&["copy", "HOST/app:one", &format!("{target}@{digest}")]).success();
         sandbox.run(&["inspect", &format!("{target}@{digest}")]).success();
     }

@@ -217,7 +217,7 @@ fn delete_is_refused_if_the_index_of_a_tag_is_unreadable() {
         });
         let deleted = run(&server.host, &["delete", "HOST/app@LAST"]);
         assert_eq!(deleted.exit, i32::from(!is_known), "{body}: {deleted:?}");
-        assert!(is_known || deleted.stderr.contains("cannot be told: "), "{body}: {deleted:?}");
+        assert!(is_known || deleted.stderr.contains("cannot be listed: "), "{body}: {deleted:?}");
     }
 }
 

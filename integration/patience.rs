@@ -274,7 +274,7 @@ fn a_signal_or_deadline_ends_a_login_at_an_unresponsive_registry() {
             }
             let outcome = if code == 130 { signal_ends_run(child, "INT") } else { wait(child) };
             assert!(outcome.exit == code && began.elapsed() < SOON, "{:?}: {outcome:?}", began.elapsed());
-            assert!(outcome.stderr.contains(&format!("error: {}: not done, ", registry.host)), "{outcome:?}");
+            assert!(outcome.stderr.contains(&format!("error: {}: not completed: ", registry.host)), "{outcome:?}");
             assert!(!workspace.path(".docker").exists(), "unverified credentials were stored");
         }
     }

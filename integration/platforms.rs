@@ -378,7 +378,7 @@ fn only_the_platform_fields_that_a_spec_sets_are_compared_with_a_source_index() 
     ] {
         let spec = format!("image: HOST/app:v1\nmanifests:\n- image: HOST/app:index\n  platform: {{{platform}}}\n");
         let pushed = push_spec(&sandbox, &["--type", "oci"], &spec);
-        let warned = pushed.stderr.contains("and is an index: all its images are added");
+        let warned = pushed.stderr.contains("but is an index: all its images are added");
         assert_eq!((pushed.exit, warned), (0, differs), "{platform}: {pushed:?}");
     }
 }

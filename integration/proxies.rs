@@ -38,7 +38,7 @@ fn no_proxy_hosts_and_loopback_bypass_the_proxy() {
     let url = format!("http://u:secret-word@{}", proxy.host);
     let all = [("HTTP_PROXY", url.as_str()), ("HTTPS_PROXY", &url)];
     let stderr = inspect("registry.test/app:v1", &[], &[&all[..], &[("NO_PROXY", ".test")]].concat());
-    assert!(stderr.contains("no answer") && !stderr.contains("secret-word"), "{stderr}");
+    assert!(stderr.contains("no response") && !stderr.contains("secret-word"), "{stderr}");
     let stderr = inspect(&format!("{}/app:v1", registry.host), &[], &all);
     assert!(stderr.contains("MANIFEST_UNKNOWN"), "{stderr}");
     assert!(proxy.requests().is_empty());

@@ -191,7 +191,7 @@ fn every_example_in_the_help_succeeds() {
         let outcome = fixture.run(&example);
         if example.starts_with("manifest-tool delete ") && !example.contains("--yes") {
             // This registry cannot delete a tag without its manifest.
-            assert!(outcome.exit == 1 && outcome.stderr.contains("hint: --yes"), "{example}\n{outcome:?}");
+            assert!(outcome.exit == 1 && outcome.stderr.contains("hint: use --yes"), "{example}\n{outcome:?}");
         } else {
             assert_eq!(outcome.exit, 0, "{example}\n{outcome:?}");
         }

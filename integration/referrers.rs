@@ -225,14 +225,14 @@ fn a_referrers_tag_that_is_not_a_list_is_an_error_and_is_not_overwritten() {
         // At the source, it may be a signature.
         source.registry.put_manifest("app", &tag, &other);
         let target = MemoryRegistry::start(false);
-        source.copy_to(&target).fails(1, "holds something else");
+        source.copy_to(&target).fails(1, "points at other content");
         assert!(target.manifest("app", "v1").is_none());
         // At the target, it is kept.
         source.sign();
         let target = MemoryRegistry::start(false);
         target.put_manifest("app", &tag, &other);
         let before = target.manifest("app", &tag);
-        source.copy_to(&target).fails(1, "holds something else");
+        source.copy_to(&target).fails(1, "points at other content");
         assert!(target.manifest("app", &tag) == before && target.manifest("app", "v1").is_none());
     }
 }

@@ -76,7 +76,10 @@ fn a_signal_stops_a_push_between_two_tags() {
         assert_eq!((outcome.exit, outcome.stdout.as_str()), (code, ""), "{outcome:?}");
         assert!(outcome.stderr.contains("stopping; a write in progress"), "{outcome:?}");
         let states = format!("written: {0}/{repository}:v1; not written: {0}/{repository}:v1.2", proxy.host);
-        assert!(outcome.stderr.contains(&states) && outcome.stderr.contains("not done, interrupted"), "{outcome:?}");
+        assert!(
+            outcome.stderr.contains(&states) && outcome.stderr.contains("not completed: interrupted"),
+            "{outcome:?}"
+        );
         fixture.check(&repository, &outcome).unwrap();
         assert_eq!(fixture.moved_tags(&repository).unwrap(), [true, false, false]);
     }
@@ -95,7 +98,10 @@ fn a_signal_during_a_read_ends_the_push_immediately() {
     let outcome = wait(child);
     assert_eq!(outcome.exit, 130, "{outcome:?}");
     assert!(began.elapsed() < Duration::from_secs(3), "the push waited for the response");
-    assert!(outcome.stderr.contains("not done, interrupted") && !outcome.stderr.contains("stopping"), "{outcome:?}");
+    assert!(
+        outcome.stderr.contains("not completed: interrupted") && !outcome.stderr.contains("stopping"),
+        "{outcome:?}"
+    );
     fixture.check(&repository, &outcome).unwrap();
 }
 
@@ -209,7 +215,7 @@ fn a_signal_or_deadline_interrupts_the_hashing_of_an_existing_blob() {
     let before = workspace.read("out/index.json");
     let copy = ["copy", "oci:src", "oci:out:v1"];
     for (name, code) in [("INT", 130), ("TERM", 143)] {
-        signal_when_open(&workspace, &copy, &blob, name).fails(code, "not done, interrupted");
+        signal_when_open(&workspace, &copy, &blob, name).fails(code, "not completed: interrupted");
     }
     let parts = ["--platforms", "linux/amd64", "--template", "oci:src", "--target", "oci:out:v1"];
     for args in [&copy[..], &[&["push", "from-args"], &parts[..]].concat()] {
@@ -238,9 +244,9 @@ fn a_signal_or_deadline_ends_the_wait_for_a_lock() {
         let lock = std::fs::File::open(&path).unwrap();
         lock.lock().unwrap();
         let outcome = signal_when_open(&workspace, args, &path, "INT");
-        assert!(outcome.exit == 130 && !outcome.stderr.contains("has locked"), "{locked}: {outcome:?}");
+        assert!(outcome.exit == 130 && !outcome.stderr.contains("held the lock"), "{locked}: {outcome:?}");
         let outcome = wait_or_kill(spawn(workspace.command(&[&["--deadline", "1s"], args].concat())));
-        assert!(outcome.exit == 124 && !outcome.stderr.contains("has locked"), "{locked}: {outcome:?}");
+        assert!(outcome.exit == 124 && !outcome.stderr.contains("held the lock"), "{locked}: {outcome:?}");
     }
     assert!(archive == std::fs::read(workspace.path("a.tar")).unwrap());
     let names = std::fs::read_dir(workspace.folder()).unwrap().flatten().map(|entry| entry.file_name());
@@ -317,7 +323,7 @@ fn cancelling_a_client_ends_its_token_request() {
         let error = outcome.unwrap_err().to_string();
         // A write that already failed reports that failure instead of the interruption.
         let reports_failure = !stalls && writes;
-        assert_eq!(error.contains("not done, interrupted"), !reports_failure, "{stalls} {writes}: {error}");
+        assert_eq!(error.contains("not completed: interrupted"), !reports_failure, "{stalls} {writes}: {error}");
         assert_eq!(tokens(), 1, "{stalls} {writes}");
     }
 }

@@ -90,7 +90,7 @@ fn an_unusable_certificate_file_is_named() {
     fixture.workspace.write("no.pem", "hello");
     for (file, part) in [("gone.pem", "cannot read gone.pem: "), ("no.pem", "no.pem contains no PEM certificate")] {
         let outcome = fixture.inspect(&["--ca-cert", file], &[]);
-        assert!(outcome.stderr.contains(part) && !outcome.stderr.contains("no answer"), "{outcome:?}");
+        assert!(outcome.stderr.contains(part) && !outcome.stderr.contains("no response"), "{outcome:?}");
     }
 }
 

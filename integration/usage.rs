@@ -34,7 +34,7 @@ fn an_invalid_spec_is_reported_with_file_line_column_and_the_nearest_key() {
     let outcome = workspace.run(&["push", "from-spec", "s.yaml"]);
     assert_eq!((outcome.exit, outcome.stdout.as_str()), (1, ""));
     let expected = indoc! {r#"
-        warning: s.yaml:3:11: tag "a" is named twice
+        warning: s.yaml:3:11: tag "a" is given twice
         error: the spec is invalid
         s.yaml:1:1: "manifests" is missing: the list of images to put into the index
         s.yaml:2:1: unknown key "manifest" in a spec; did you mean "manifests"?

@@ -37,7 +37,10 @@ fn ten_concurrent_appends_lose_no_platform_in_a_hundred_rounds() {
                     let outcomes = append_all(&registry, "parts", &target);
                     let stored = architectures(&registry, &target);
                     for (architecture, outcome) in ARCHITECTURES.iter().zip(outcomes) {
-                        restarts.fetch_add(outcome.stderr.matches("starting over").count(), Ordering::SeqCst);
+                        restarts.fetch_add(
+                            outcome.stderr.matches("was changed by another writer").count(),
+                            Ordering::SeqCst,
+                        );
                         let is_stored = stored.iter().any(|name| name == architecture);
                         if outcome.exit == 0 && !is_stored {
                             lost.lock().unwrap().push(format!("{target}: {architecture}: {outcome:?}"));

@@ -130,7 +130,9 @@ fn append_and_remove_change_layouts_and_refuse_archives() {
     assert_eq!(document["digest"], sha256(&raw.stdout));
 
     push("linux/amd64", "oci-archive:a.tar:v1", &["--append"]).fails(1, "cannot append to an archive").stdout_is("");
-    sandbox.run(&["remove", "oci-archive:a.tar:v1", "--platform", "linux/amd64"]).fails(2, "written anew");
+    sandbox
+        .run(&["remove", "oci-archive:a.tar:v1", "--platform", "linux/amd64"])
+        .fails(2, "cannot be changed in place");
 }
 
 /// An entry for such an image would have no platform.

@@ -49,7 +49,7 @@ fn remove_without_a_tag_or_a_valid_platform_is_a_usage_error() {
     for (args, part) in [
         (&["r.example/a:1"][..], "--platform"),
         (&["r.example/a", "--platform", "linux/arm"], "has no tag"),
-        (&[&format!("r.example/a@{digest}"), "--platform", "linux/arm"], "name a tag"),
+        (&[&format!("r.example/a@{digest}"), "--platform", "linux/arm"], "give a tag"),
         (&["r.example/a:1", "--platform", "arm"], "invalid platform"),
         (&["r.example/a:1", "--digest", "abc"], "invalid digest"),
         (&["r.example/a:1", "--digest", &digest, "--exit-code"], "--dry-run"),

@@ -74,7 +74,7 @@ fn only_strict_compares_the_platforms_of_a_source_index_with_its_configs() {
     let mark = registry.requests(0).len();
     assert_eq!(push(&["--dry-run"]).stderr, "");
     assert!(!registry.requests(mark).iter().any(|line| line.contains("/blobs/")), "no config is read");
-    push(&["--strict"]).stderr_contains("the image's config windows/386");
+    push(&["--strict"]).stderr_contains("the image's config is for windows/386");
 }
 
 #[test]

@@ -234,9 +234,13 @@ fn rules_that_a_schema_cannot_express_are_checked_by_lint() {
         (
             &[],
             spec_with("platforms: [linux/386, ' linux/386']\ntemplate: r.io/c:1"),
-            "is for platform linux/386 as well",
+            "another entry has the same platform linux/386",
         ),
-        (&[], entries(&[amd64]) + "platforms: [linux/amd64]\ntemplate: r.io/c:1", "r.io/b:0: another entry is for"),
+        (
+            &[],
+            entries(&[amd64]) + "platforms: [linux/amd64]\ntemplate: r.io/c:1",
+            "r.io/b:0: another entry has the same platform",
+        ),
         // Rules that depend on the command line.
         (&[], spec_with("annotations: {a: b}"), "a Docker manifest list has no annotations"),
         (&[], spec_with("subject: r.io/a:0"), "a Docker manifest list has no subject"),

@@ -65,7 +65,7 @@ fn env_does_not_take_variables_that_hold_credentials() {
                 command.env(name, value);
                 let outcome = run(command, &text);
                 let error = format!(
-                    "<stdin>:{position}: {variable} cannot be filled: --env does not take variables that hold \
+                    "<stdin>:{position}: cannot expand {variable}: --env does not read variables that contain \
                      manifest-tool's credentials\n"
                 );
                 outcome.fails(1, &error).stderr_lacks("hunter2");

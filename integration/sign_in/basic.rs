@@ -6,7 +6,7 @@ use super::{push_args, run_without_leaks};
 use crate::support::images::push_image;
 use crate::support::{LOGIN, Registry, Sandbox, ScriptedServer, Workspace, push_from_args};
 
-const WARNING: &str = "warning: --password shows the password";
+const WARNING: &str = "warning: --password exposes the password";
 
 #[test]
 fn credentials_come_from_flags_standard_input_or_the_environment() {

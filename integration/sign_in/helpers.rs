@@ -96,7 +96,7 @@ fn a_hanging_helper_is_killed_on_a_signal_and_at_the_deadline() {
             signal(&child, name);
             let outcome = wait(child);
             assert_eq!(outcome.exit, code, "{verb} {args:?}: {outcome:?}");
-            assert!(outcome.stderr.contains("not done, interrupted"), "{verb} {args:?}: {outcome:?}");
+            assert!(outcome.stderr.contains("not completed: interrupted"), "{verb} {args:?}: {outcome:?}");
             wait_for_exit(&helper);
         }
         let child = spawn(command(&["--deadline", "2s"]));

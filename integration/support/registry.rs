@@ -28,6 +28,14 @@ pub struct Registry {
     authorization: Option<String>,
 }
 
+/// Returns an HTTP client that returns every status as a response.
+pub fn http_agent() -> ureq::Agent {
+    // The default buffers of 128 KiB take longer to zero in a debug build than the request itself.
+    let (input, output) = (16 << 10, 16 << 10);
+    let config = ureq::Agent::config_builder().http_status_as_error(false);
+    config.input_buffer_size(input).output_buffer_size(output).build().into()
+}
+
 pub struct StoredManifest {
     pub digest: String,
     pub media_type: String,
@@ -77,7 +85,7 @@ impl Registry {
             .stdin(Stdio::null())
             .spawn()
             .expect("docker-registry is installed (`make test` installs it)");
-        let agent = ureq::Agent::config_builder().http_status_as_error(false).build().into();
+        let agent = http_agent();
         let mut registry = Self { process, host, folder, agent, authorization };
         if registry.wait_until_ready() {
             return Some(registry);

@@ -7,6 +7,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use super::Registry;
+use super::registry::http_agent;
 
 pub struct ScriptedServer {
     pub host: String,
@@ -71,7 +72,7 @@ impl ScriptedServer {
 /// Forwards a request to the registry `upstream`, and replaces `upstream` with `host` in the response headers.
 pub fn forward_request(request: &ReceivedRequest, upstream: &str, host: &str) -> Response {
     let (method, target) = request.line.split_once(' ').unwrap();
-    let agent: ureq::Agent = ureq::Agent::config_builder().http_status_as_error(false).build().into();
+    let agent = http_agent();
     let mut forwarded = ureq::http::Request::builder().method(method).uri(format!("http://{upstream}{target}"));
     forwarded = forwarded.header("Accept", manifest_tool::image::media_type::ACCEPT);
     for (name, value) in [("Content-Type", &request.content_type), ("Authorization", &request.authorization)] {

@@ -64,8 +64,9 @@ fn an_index_whose_descriptors_do_not_match_its_images_is_unsound() {
         ("variant", "variant", "v6", "linux/arm/v6"),
     ] {
         fixture.push_changed_index(tag, |entries| entries[2]["platform"][key] = value.into());
-        let finding =
-            format!("{platform} manifest {arm}: platform: the index says {platform}, its config linux/arm/v7");
+        let finding = format!(
+            "{platform} manifest {arm}: platform: the index declares {platform}, but its config declares linux/arm/v7"
+        );
         fixture.assert_findings(tag, &[], &[finding]);
     }
 
@@ -94,7 +95,8 @@ fn an_os_version_that_differs_from_the_config_is_reported() {
     let digest = entry["digest"].as_str().unwrap().to_owned();
     push_index(&fixture.sandbox.registry, "app", "windows", &[entry]);
     let platform = "windows/amd64:10.0.17763.9";
-    let finding = format!("platform: the index says {platform}, its config windows/amd64:10.0.20348.9");
+    let finding =
+        format!("platform: the index declares {platform}, but its config declares windows/amd64:10.0.20348.9");
     fixture.assert_findings("windows", &[], &[format!("{platform} manifest {digest}: {finding}")]);
 }
 

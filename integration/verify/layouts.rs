@@ -28,7 +28,7 @@ fn damage_to_a_layout_is_found() {
         ("linux/amd64 layer 3", &*fixture.layer_digest(0, 2), "missing: not found"),
         ("linux/arm64/v8 layer 2", &fixture.layer_digest(1, 1), "content: its bytes have digest"),
         ("linux/arm/v7 layer 3", &fixture.layer_digest(2, 2), "size: it has 5 bytes"),
-        ("linux/arm/v7 config", config, "content: the file of"),
+        ("linux/arm/v7 config", config, "content: the file for sha256:"),
     ] {
         assert!(outcome.stdout.contains(&format!("  {part} {digest}: {fault}")), "{part} {fault}: {outcome:?}");
     }

@@ -96,7 +96,8 @@ impl SignIn {
     /// Returns the Basic header, which may be sent only to the registry's own host.
     async fn basic(&self, credentials: Option<&SourcedLogin>) -> Result<Authorization<'_>, Error> {
         let Some(credentials) = credentials else {
-            let response = ErrorResponse { status: 401, ..ErrorResponse::default() };
+            let known = self.state.learned().anonymous_response.clone();
+            let response = known.unwrap_or_else(|| ErrorResponse { status: 401, ..ErrorResponse::default() });
             return Err(self.state.no_credentials(&self.state.registry, response));
         };
         let Login::Password { user, password } = &credentials.login else {
@@ -227,6 +228,11 @@ impl SignIn {
             self.tokens.forget(&key, used).await;
         }
         self.state.challenged(challenge)
+    }
+
+    /// Records a 401 to a request without credentials: later requests fail with the same words without being sent.
+    pub(crate) fn refused_anonymous(&self, response: ErrorResponse) {
+        self.state.learned().anonymous_response = Some(response);
     }
 
     /// Records that a request with credentials got a response other than 401.

@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use super::challenge::Challenge;
 use super::credentials::Credentials;
-use crate::registry::error::{CredentialOrigin, Error, ErrorKind};
+use crate::registry::error::{CredentialOrigin, Error, ErrorKind, ErrorResponse};
 
 /// The state of signing in to one registry.
 pub(super) struct SignInState {
@@ -20,6 +20,8 @@ pub(super) struct SignInState {
 pub(super) struct Learned {
     /// The registry's latest challenge.
     pub(super) challenge: Option<Challenge>,
+    /// The latest 401 to a request without credentials, for errors of requests that are not sent.
+    pub(super) anonymous_response: Option<ErrorResponse>,
     /// The token service refused a token for two repositories, but issued one for a single repository.
     pub(super) one_scope_at_a_time: bool,
     /// The token service does not work, so user name and password are sent to the registry itself.

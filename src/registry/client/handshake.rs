@@ -146,6 +146,9 @@ impl<'a> Handshake<'a> {
         if !is_refused || std::mem::replace(was_refused, true) {
             return Ok(ControlFlow::Break(response));
         }
+        if header.is_none() && response.status == 401 {
+            sign_in.refused_anonymous(response.error_response());
+        }
         if challenge.is_none() && header.is_none() {
             challenge = self.client.ping(self.host, self.api).await.ok().flatten();
         }
