@@ -3,6 +3,7 @@
 use std::io::Write as _;
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
+use std::sync::LazyLock;
 use std::time::Duration;
 
 #[derive(Debug)]
@@ -132,7 +133,22 @@ pub fn wait(child: Child) -> Outcome {
         stderr: String::from_utf8(output.stderr).unwrap(),
     };
     assert!(!outcome.stderr.contains("panicked"), "{outcome:?}");
+    check_document(&outcome.stdout);
     outcome
+}
+
+/// Validates stdout against `docs/output.schema.json` if it is a document of `--output json`.
+fn check_document(stdout: &str) {
+    static VALIDATOR: LazyLock<jsonschema::Validator> = LazyLock::new(|| {
+        let schema = include_str!("../../docs/output.schema.json");
+        jsonschema::validator_for(&serde_json::from_str(schema).unwrap()).unwrap()
+    });
+    if !stdout.starts_with("{\n  \"version\": ") {
+        return;
+    }
+    let document = serde_json::from_str(stdout).unwrap();
+    let errors: Vec<String> = VALIDATOR.iter_errors(&document).map(|error| error.to_string()).collect();
+    assert!(errors.is_empty(), "{}\n{stdout}", errors.join("\n"));
 }
 
 /// Runs a command, and returns its outcome and its peak resident memory in kB.

@@ -78,3 +78,21 @@ fn docs_hold_the_schema_of_every_document() {
     let documented = std::fs::read_to_string(&file).unwrap_or_default();
     assert!(documented == generated, "{} is outdated: run the tests with UPDATE_SNAPSHOTS=1", file.display());
 }
+
+#[test]
+fn a_document_without_its_results_is_invalid() {
+    let validator = jsonschema::validator_for(&schema()).unwrap();
+    let document = |command: &str| json!({"version": 1, "command": command, "repository": "r.example/app", "tags": []});
+    assert!(validator.is_valid(&document("tags")));
+    assert!(!validator.is_valid(&document("push")));
+    for key in ["version", "command", "tags"] {
+        let mut incomplete = document("tags");
+        incomplete.as_object_mut().unwrap().remove(key);
+        assert!(!validator.is_valid(&incomplete), "{key}");
+    }
+    let mut failed = json!({"version": 1, "command": "tags"});
+    failed["error"] = json!({"message": "no", "hints": [], "exitCode": 1});
+    assert!(validator.is_valid(&failed));
+    failed["error"]["hints"] = json!("none");
+    assert!(!validator.is_valid(&failed));
+}
