@@ -12,7 +12,7 @@ if ! command -v apt-get >/dev/null 2>&1 || [ "$(id -u)" != 0 ]; then
     exit 1
 fi
 export DEBIAN_FRONTEND=noninteractive
-# Update only if there are no package lists; stale lists make the install fail.
+# Update only if package lists are missing; stale lists make the install fail.
 # shellcheck disable=SC2086 # intentionally split into words
 apt-get install -y -qq --no-install-recommends $missing >/dev/null 2>&1 ||
     { apt-get update -qq && apt-get install -y -qq --no-install-recommends $missing >/dev/null; }

@@ -79,7 +79,7 @@ fn append_creates_a_missing_index_and_does_not_rewrite_an_equal_one() {
     append(&registry.host, "linux/amd64", &[]).success();
     let created = registry.manifest("whole", "v1").unwrap();
     assert!(created.media_type.contains("manifest.list.v2"), "{}", created.media_type);
-    // The same index in another JSON formatting counts as equal.
+    // An index that differs only in JSON formatting counts as equal.
     let compact = serde_json::from_slice::<Value>(&created.bytes).unwrap().to_string();
     registry.push_manifest("whole", "v1", &created.media_type, compact.as_bytes());
     let mark = registry.requests(0).len();

@@ -227,7 +227,7 @@ fn rules_that_a_schema_cannot_express_are_checked_by_lint() {
         (&[], entries(&["os: linux, architecture: arm, variant: v9"]), "unsupported platform linux/arm/v9"),
         (&[], spec_with("type: oci\nsubject: r.io/b:1"), "is not in the target's repository"),
         (&[], spec_with_images("oci-archive:a.tar:1", "r.io/b:1") + "append: true", "cannot append to an archive"),
-        // The same platform twice, or an incomplete one.
+        // Duplicate and incomplete platforms.
         (&[], spec_with_entry("platform: {os: linux}"), "unsupported platform linux/"),
         (&[], entries(&[amd64, arm, amd64]), "r.io/b:2: another entry has the same platform linux/amd64"),
         (&[], entries(&[arm, amd64, arm]), "r.io/b:2: another entry has the same platform linux/arm/v7"),

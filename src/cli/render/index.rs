@@ -33,7 +33,7 @@ pub(in crate::cli) struct IndexJson {
     entries: Vec<PushedEntryJson>,
     skipped: Vec<SkippedJson>,
     warnings: Vec<String>,
-    blobs: BlobsJson,
+    blobs: TransferStatsJson,
     /// The entries removed from the existing index, if it was compared with the new one.
     #[serde(skip_serializing_if = "Option::is_none")]
     removed: Option<Vec<EntryJson>>,
@@ -93,7 +93,7 @@ struct SkippedJson {
 
 #[derive(Debug, Serialize)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]
-struct BlobsJson {
+struct TransferStatsJson {
     existing: BlobStatsJson,
     mounted: BlobStatsJson,
     uploaded: BlobStatsJson,
@@ -101,9 +101,9 @@ struct BlobsJson {
 
 #[derive(Debug, Serialize)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]
-struct BlobStatsJson {
-    count: usize,
-    bytes: u64,
+pub(super) struct BlobStatsJson {
+    pub(super) count: usize,
+    pub(super) bytes: u64,
 }
 
 impl IndexResult {
@@ -175,7 +175,7 @@ fn entries(report: &PushReport) -> Vec<PushedEntryJson> {
     report.plan.entries.iter().map(entry).collect()
 }
 
-impl From<&Placement> for BlobsJson {
+impl From<&Placement> for TransferStatsJson {
     fn from(placement: &Placement) -> Self {
         let Placement { existing, mounted, uploaded, .. } = placement;
         Self { existing: (*existing).into(), mounted: (*mounted).into(), uploaded: (*uploaded).into() }

@@ -1,6 +1,7 @@
 use serde::Serialize;
 
 use super::descriptor::DescriptorJson;
+use super::index::BlobStatsJson;
 use crate::image::{Digest, Platform, visible};
 use crate::verify::{Finding, ImagePart, Verification};
 
@@ -17,16 +18,9 @@ pub(in crate::cli) struct VerificationJson {
     attestations: usize,
     others: usize,
     foreign: usize,
-    blobs: BlobsJson,
+    blobs: BlobStatsJson,
     findings: Vec<FindingJson>,
     unchecked: Vec<String>,
-}
-
-#[derive(Debug, Serialize)]
-#[cfg_attr(test, derive(schemars::JsonSchema))]
-struct BlobsJson {
-    count: usize,
-    bytes: u64,
 }
 
 #[derive(Debug, Serialize)]
@@ -86,7 +80,7 @@ impl VerificationJson {
             attestations: verification.attestations,
             others: verification.others,
             foreign: verification.foreign,
-            blobs: BlobsJson { count: verification.blobs, bytes: verification.bytes },
+            blobs: BlobStatsJson { count: verification.blobs, bytes: verification.bytes },
             findings: verification.findings.iter().map(FindingJson::from).collect(),
             unchecked: verification.unchecked.iter().map(ToString::to_string).collect(),
         }

@@ -46,7 +46,7 @@ pub(crate) struct RawResponse {
     pub status: u16,
     /// Body of the response.
     pub body: Bytes,
-    /// Status and error messages on one line, as in error messages.
+    /// The status and the registry's messages, on one line for an error message.
     pub summary: String,
     /// The resolved `Location` header, if it may be followed.
     pub location: Option<String>,
