@@ -23,12 +23,13 @@ fn an_index_from_a_spec_in_code_is_pushed_and_read_back() {
     let layout = |name: &str| format!("oci:{}/{name}", folder.path().display());
     let images = ["oci:examples/layouts/amd64", "oci:examples/layouts/arm64"];
     let mut spec = Spec::new(&layout("app:v1"), Form::Oci, &images).unwrap();
-    spec.tags.push("latest".into());
+    spec.target.tags.push("latest".into());
     let client = Client::new(ClientConfig::default());
     let store = Store::new(client.clone());
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     let outcome = runtime.block_on(push(&store, &spec, &PushOptions::default())).unwrap();
-    assert_eq!((outcome.tags.len(), outcome.plan.entries.len()), (2, 2));
+    let target = &outcome.targets[0];
+    assert_eq!((target.tags.len(), target.plan.entries.len()), (2, 2));
 
     let store = Store::new(client.clone());
     let read = async {

@@ -17,6 +17,7 @@ mod early_answers;
 mod encoded;
 mod examples;
 mod faults;
+mod from_images;
 mod giving_up;
 mod hostile_text;
 mod imports;

@@ -30,15 +30,17 @@
 //! # let target = &format!("oci:{}:v1", folder.path().display());
 //! // The target and the sources can also be in registries, such as "registry.example/app:v1-amd64".
 //! let mut spec = Spec::new(target, Form::Oci, &["oci:examples/layouts/amd64", "oci:examples/layouts/arm64"])?;
-//! spec.tags.push("latest".into());
+//! spec.target.tags.push("latest".into());
 //!
 //! let events = Events::new(|event| eprintln!("{event}"));
 //! let store = Store::new(Client::new(ClientConfig { events, ..ClientConfig::default() }));
 //! let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
 //! let report = runtime.block_on(push(&store, &spec, &PushOptions::default()))?;
 //!
-//! assert_eq!(report.plan.entries.len(), 2);
-//! println!("{} {}", report.plan.descriptor.digest, report.plan.target);
+//! for target in &report.targets {
+//!     assert_eq!(target.plan.entries.len(), 2);
+//!     println!("{} {}", target.plan.descriptor.digest, target.plan.target);
+//! }
 //! # Ok(())
 //! # }
 //! ```

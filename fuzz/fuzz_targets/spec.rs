@@ -43,16 +43,18 @@ fn check(text: &str, read: &Result<Vec<Spec>, SpecError>) {
     };
     assert!(!specs.is_empty());
     for spec in specs {
-        check_reference(&spec.target);
-        assert!(spec.target.tag().is_some() && spec.target.digest().is_none());
+        for target in spec.targets() {
+            check_reference(&target.location);
+            assert!(target.location.tag().is_some() && target.location.digest().is_none());
+            for (n, tag) in target.tags.iter().enumerate() {
+                assert_eq!(check_tag(tag), Ok(()));
+                assert!(!target.tags[..n].contains(tag) && target.location.tag() != Some(tag));
+            }
+        }
         assert!(!spec.sources.is_empty());
         for source in &spec.sources {
             check_reference(&source.location);
             assert!(source.location.reference().is_none_or(|reference| reference.manifest_name().is_some()));
-        }
-        for (n, tag) in spec.tags.iter().enumerate() {
-            assert_eq!(check_tag(tag), Ok(()));
-            assert!(!spec.tags[..n].contains(tag) && spec.target.tag() != Some(tag));
         }
     }
 }

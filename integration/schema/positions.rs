@@ -4,8 +4,7 @@ use super::{lint, spec_with, spec_with_entry, spec_with_images};
 
 #[test]
 fn each_problem_is_reported_with_its_line_and_column() {
-    let keys =
-        "image, tags, type, append, annotations, artifactType, subject, attestations, platforms, template, manifests";
+    let keys = "image, targets, tags, type, append, annotations, annotationsFrom, artifactType, subject, attestations, platforms, template, manifests";
     let docker_annotations = "a Docker manifest list has no annotations; use --type oci, or remove the annotations";
     let platform = "expected OS/ARCH or OS/ARCH/VARIANT, such as linux/arm/v7";
     let no_tag = "manifest-tool does not default to \"latest\"";

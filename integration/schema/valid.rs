@@ -86,10 +86,12 @@ fn the_schema_and_lint_check_the_same_keys() {
             "",
             json!({
                 "image": ["r.io/a:2", "r.io/a"],
-                "tags": [["1", 1.5, true], ["-x"]],
+                "targets": [["r.io/b:1", "oci:out:v1"], "r.io/b:1"],
+                "tags": [["1", 1.5, true, "r.io/b:2"], ["-x"]],
                 "type": ["auto", "podman"],
                 "append": [true, "maybe"],
                 "annotations": [{"s": "v", "n": 1.5, "b": true, "none": null}, ["k"]],
+                "annotationsFrom": ["labels", "config"],
                 "artifactType": ["application/vnd.example.v1+json", ""],
                 "subject": ["r.io/a:0", ""],
                 "attestations": ["drop", "some"],
@@ -105,6 +107,7 @@ fn the_schema_and_lint_check_the_same_keys() {
                 "image": ["oci:parts", "r.io/b"],
                 "platform": [{"os": "plan9", "architecture": 386}, "linux/amd64"],
                 "annotations": [{"k": "v"}, {"k": ["v"]}],
+                "select": [["linux/amd64"], ["linux"]],
             }),
         ),
         (

@@ -1,44 +1,40 @@
-//! Pushes indexes: resolves their sources, then plans and writes them.
+//! Pushes indexes: resolves their sources, then plans and writes them at each target.
 
-use futures_util::future::{join, join3};
+use std::collections::HashMap;
 
-use super::converge::{Convergence, Edit};
-use super::error::{Error, PlanError};
-use super::existing::Existing;
-use super::log::Log;
-use super::merge;
+use futures_util::future::{BoxFuture, FutureExt as _, join_all, join3};
+
+use super::error::Error;
 use super::options::PushOptions;
-use super::plan::Plan;
-use super::report::PushReport;
-use super::resolve::{self, Resolved};
+use super::report::{PushReport, TargetReport};
+use super::resolve;
 use super::source::Sources;
+use super::target::{self, PlannedTarget, TargetPush};
 use crate::event::Warning;
-use crate::image::{Descriptor, Index, Location};
+use crate::image::Location;
 use crate::registry::RetryGroup;
 use crate::spec::Spec;
-use crate::store::{
-    IfMatch, Publication, PublishError, PublishReport, Run, SourceManifest, Store, TagReport, TagTarget,
-};
+use crate::store::{Run, Store};
 
-/// Assembles and pushes one index: its children, then the target tag, then the extra tags.
+/// Assembles an index and pushes it to its targets: at each one its children, then the target tag, then the extra tags.
 ///
 /// Writes manifests only after every source is fetched and checked. Blobs of sources in other repositories are copied
-/// earlier, while configs are fetched; no manifest refers to them yet. An archive replaces its target file before
-/// this function returns.
+/// earlier, while configs are fetched; no manifest refers to them yet. No tag is written at any target before the
+/// images are at every target. An archive replaces its target file before this function returns.
 ///
 /// # Errors
 /// Sources cannot be used (the error lists all of them), the index cannot be planned, or a write failed (the error
-/// lists what was written before).
+/// lists what was written before). If some of several targets fail, [`Error::Targets`] has the outcome for each.
 pub async fn push(store: &Store, spec: &Spec, options: &PushOptions) -> Result<PushReport, Error> {
     let run = Run::new(store, options.dry_run);
     let report = Assembler::new(&run, std::slice::from_ref(spec), options).push(spec).await?;
-    match run.commit().await {
-        Ok(()) => Ok(report),
-        Err(error) => {
-            let published = PublishReport { descriptor: report.plan.descriptor, tags: report.tags };
-            Err(PublishError::uncommitted(&report.plan.target, published, Some(error)).into())
-        }
-    }
+    let Err(error) = run.commit().await else { return Ok(report) };
+    let is_only = report.targets.len() == 1;
+    let outcome = |report: TargetReport| match report.plan.target {
+        Location::Registry(_) if !is_only => Ok(report),
+        _ => Err(target::uncommitted(report, &error)),
+    };
+    Err(target::failed(report.targets.into_iter().map(outcome).collect()))
 }
 
 /// Assembles the indexes of a run, each of which is pushed once. They share fetched manifests and configs. Archives
@@ -58,165 +54,106 @@ impl<'a> Assembler<'a> {
     /// Assembles one of the indexes; see [`push`].
     pub(crate) async fn push(&self, spec: &Spec) -> Result<PushReport, Error> {
         let store = self.run.store();
-        let _intent = store.will_push(&spec.target);
-        let log = Log::new(store, &spec.target, self.run.is_dry());
-        let report = RetryGroup::run(self.assemble(spec, &log)).await;
+        let _intents: Vec<_> = spec.targets().map(|target| store.will_push(&target.location)).collect();
+        let report = RetryGroup::run(self.assemble(spec)).await;
         self.sources.release(spec, store.client().budget());
         report
     }
 
-    async fn assemble(&self, spec: &Spec, log: &Log) -> Result<PushReport, Error> {
+    async fn assemble(&self, spec: &Spec) -> Result<PushReport, Error> {
         let (run, store, options) = (self.run, self.run.store(), self.options);
-        log.warn(&spec.warnings.iter().cloned().map(Warning::Spec).collect::<Vec<_>>());
+        let pushes: Vec<TargetPush<'_>> =
+            spec.targets().map(|target| TargetPush::new(run, spec, options, target)).collect();
+        let Some(first) = pushes.first() else { return Ok(PushReport { targets: Vec::new() }) };
+        first.log.warn(&spec.warnings.iter().cloned().map(Warning::Spec).collect::<Vec<_>>());
         let fetching = resolve::fetch_sources(store, &self.sources, spec, options.ignore_missing);
-        let resolving = resolve::resolve(store, &self.configs, &fetching, spec, options, log);
-        let placing = async {
-            let children = resolve::source_manifests(&fetching, spec, options.ignore_missing).await;
-            let errors = run.place_blobs(&spec.target, &children, &|step| log.step(step)).await;
-            (children, errors)
-        };
-        let (resolved, (children, errors), existing) = join3(resolving, placing, self.read_target(spec)).await;
-        let (resolved, (existing, tags)) = (resolved?, existing?);
-        let addition = Addition { spec, resolved: &resolved, children: &children, strict: options.strict };
-        let plan = addition.plan(&existing)?;
-        // The warnings of the spec itself were reported first.
-        log.warn(plan.warnings.iter().filter(|warning| !matches!(warning, Warning::Spec(_))));
-        let mut levels = vec![plan.children.clone()];
-        // With `force`, the tags are not read and the index is pushed with the first tag.
-        let were_read = tags.iter().any(|tag| tag.current.is_some());
-        if spec.by_digest && were_read && !tags.iter().all(|tag| tag.points_at(&plan.descriptor.digest)) {
-            levels.push(vec![plan.as_child()]);
+        let resolving = resolve::resolve(store, &self.configs, &fetching, spec, options, &first.log);
+        let placing = join_all(pushes.iter().map(|push| push.place(&fetching)));
+        let reading = join_all(pushes.iter().map(TargetPush::read));
+        let (resolved, placed, before) = join3(resolving, placing, reading).await;
+        let resolved = resolved?;
+        pushes.iter().skip(1).for_each(|push| push.log.copy_skipped(&first.log));
+        let planned = pushes.iter().zip(placed).zip(before);
+        let planned = planned.map(|((push, placed), before)| push.plan(&resolved, placed, before)).collect();
+        let planned = all_or_none(planned, spec.append)?;
+        let mut emitted: Vec<Warning> = Vec::new();
+        for planned in &planned {
+            planned.warn(&emitted);
+            emitted.extend_from_slice(planned.warnings());
         }
-        let publication = Publication::new(&plan.target, &plan.descriptor, &plan.bytes, &levels);
-        let publication = Publication { tags, wait: options.wait, ..publication };
-        if !errors.is_empty() {
-            return Err(publication.failed_before(errors).into());
+        let planned = prepare(run, options, planned).await?;
+        let outcomes = write_all(planned).await;
+        if outcomes.iter().any(Result::is_err) {
+            return Err(target::failed(outcomes));
         }
-        if spec.append && !run.is_dry() {
-            return self.append(&addition, &plan, existing, log).await;
-        }
-        let published = run.publish(&publication, &|step| log.step(step)).await?;
-        refer(run, &plan, &published.tags).await?;
-        Ok(PushReport::new(plan, published.tags, log, run.is_dry()))
-    }
-
-    /// Adds the images to the target's index, even if other writers change it concurrently.
-    async fn append(
-        &self,
-        addition: &Addition<'_>,
-        first: &Plan,
-        existing: Existing,
-        log: &Log,
-    ) -> Result<PushReport, Error> {
-        let (spec, PushOptions { if_match, wait, settle, .. }) = (addition.spec, self.options);
-        let tags: Vec<Location> = spec.locations().skip(1).collect();
-        let convergence = Convergence {
-            run: self.run,
-            target: &spec.target,
-            tags: &tags,
-            edit: addition,
-            if_match: if_match.as_ref(),
-            wait: *wait,
-            settle: *settle,
-            log,
-        };
-        let (last, published) = convergence.run(existing.clone()).await?;
-        // Combined with the changes of other writers, the index may have new mistakes.
-        log.warn(last.warnings.iter().filter(|warning| !first.warnings.contains(warning)));
-        refer(self.run, &last, &published.tags).await?;
-        Ok(PushReport::new(last.compared_with(&existing), published.tags, log, false))
-    }
-
-    /// Reads the target's manifest if the plan is compared with it or changes it, and the digests of the tags if
-    /// needed.
-    async fn read_target(&self, spec: &Spec) -> Result<(Existing, Vec<TagTarget>), Error> {
-        let (store, is_dry) = (self.run.store(), self.run.is_dry());
-        let further: Vec<Location> = spec.locations().skip(1).collect();
-        let if_match = self.options.if_match.clone();
-        if !is_dry && !spec.append {
-            let tags = match self.options.force {
-                true => spec.locations().map(TagTarget::unread).collect(),
-                false => read_tags(store, spec.locations().collect()).await,
-            };
-            return Ok((Existing::Unread, with_precondition(tags, if_match)));
-        }
-        let reading = async {
-            match is_dry {
-                true => read_tags(store, further).await,
-                false => further.into_iter().map(TagTarget::unread).collect(),
-            }
-        };
-        let (existing, mut tags) = join(Existing::read(store, &spec.target), reading).await;
-        let (existing, current) = match existing {
-            Ok(existing) => {
-                let current = Ok(existing.digest().cloned());
-                (existing, current)
-            }
-            // The target is not a readable manifest. Only an append needs it; a push replaces it.
-            Err(_) if !spec.append => (Existing::Unread, store.current_digest(&spec.target).await),
-            Err(error) => {
-                RetryGroup::fail_current();
-                return Err(Error::Target(error));
-            }
-        };
-        tags.insert(0, TagTarget::new(spec.target.clone(), current));
-        Ok((existing, with_precondition(tags, if_match)))
+        Ok(PushReport { targets: outcomes.into_iter().filter_map(Result::ok).collect() })
     }
 }
 
-async fn read_tags(store: &Store, tags: Vec<Location>) -> Vec<TagTarget> {
-    let current = store.current_digests(&tags).await;
-    tags.into_iter().zip(current).map(|(tag, current)| TagTarget::new(tag, current)).collect()
-}
-
-/// Sets the precondition of the target, which is the first tag that is written.
-fn with_precondition(mut tags: Vec<TagTarget>, if_match: Option<IfMatch>) -> Vec<TagTarget> {
-    if let Some(target) = tags.first_mut() {
-        target.if_match = if_match;
+/// Returns the planned targets if no target has failed. Otherwise returns the error of the only target, or of all of
+/// them: those that have not failed are not written.
+fn all_or_none(outcomes: Vec<Result<PlannedTarget<'_>, Error>>, append: bool) -> Result<Vec<PlannedTarget<'_>>, Error> {
+    if outcomes.iter().all(Result::is_ok) {
+        return Ok(outcomes.into_iter().filter_map(Result::ok).collect());
     }
-    tags
-}
-
-/// Adds images to the index of a target, replacing the images for the same platforms.
-struct Addition<'a> {
-    spec: &'a Spec,
-    resolved: &'a Resolved,
-    children: &'a [SourceManifest],
-    /// Whether warnings are errors.
-    strict: bool,
-}
-
-impl Edit for Addition<'_> {
-    fn plan(&self, existing: &Existing) -> Result<Plan, PlanError> {
-        let plan = Plan::new(self.spec, self.resolved, self.children, existing)?;
-        if self.strict && !plan.warnings.is_empty() {
-            return Err(PlanError::Strict { target: plan.target, warnings: plan.warnings });
-        }
-        Ok(plan)
-    }
-
-    fn still_applied(&self, existing: &Existing, before: &Existing) -> bool {
-        let (new, empty) = (Plan::index_of_sources(self.spec, self.resolved), Index::default());
-        let before = before.manifest().map_or(&empty, |before| &before.index);
-        existing.manifest().is_some_and(|now| now.is_index && merge::still_contains(&now.index, &new, before))
-    }
-
-    fn plan_unchanged(&self, existing: &Existing) -> Result<Plan, PlanError> {
-        Plan::unchanged(&self.spec.target, existing, Some(self.resolved))
-    }
-}
-
-/// Adds an index to the referrers of its subject.
-pub(super) async fn refer(run: &Run, plan: &Plan, tags: &[TagReport]) -> Result<(), Error> {
-    let Some(subject) = &plan.subject else { return Ok(()) };
-    let referrer = Descriptor {
-        artifact_type: plan.artifact_type.clone(),
-        annotations: plan.annotations.clone(),
-        ..plan.descriptor.clone()
+    // Unless the plan depends on the target's content, its errors are the same for every target.
+    let is_same = |error: &Error| !append && matches!(error, Error::Plan(_));
+    let withheld = |outcome: Result<PlannedTarget<'_>, Error>| match outcome {
+        Ok(planned) => planned.withheld(),
+        Err(error) => error,
     };
-    let listed = run.list_referrers(&plan.target, &subject.digest, &[referrer]).await;
-    listed.map_err(|error| {
-        let (target, descriptor) = (plan.target.clone(), plan.descriptor.clone());
-        PublishError { target, descriptor, errors: vec![error], tags: tags.to_vec() }.into()
-    })
+    let mut errors: Vec<Error> = outcomes.into_iter().map(withheld).collect();
+    if errors.iter().all(is_same) {
+        errors.truncate(1);
+    }
+    Err(target::failed(errors.into_iter().map(Err).collect()))
+}
+
+/// Brings the images to every target before the first tag is written.
+async fn prepare<'p>(
+    run: &Run,
+    options: &PushOptions,
+    planned: Vec<PlannedTarget<'p>>,
+) -> Result<Vec<PlannedTarget<'p>>, Error> {
+    // A single target is prepared when it is written.
+    if run.is_dry() || (planned.len() == 1 && !options.referrers) {
+        return Ok(planned);
+    }
+    let prepared: Vec<Result<(), Error>> = join_all(planned.iter().map(PlannedTarget::prepare)).await;
+    let outcomes = planned.into_iter().zip(prepared).map(|(planned, prepared)| prepared.map(|()| planned));
+    all_or_none(outcomes.collect(), true)
+}
+
+/// Writes all targets: those in different repositories concurrently, those in one repository one after another, because
+/// some registries fail when two tags of one manifest are written concurrently. A failure does not stop the others.
+async fn write_all(planned: Vec<PlannedTarget<'_>>) -> Vec<Result<TargetReport, Error>> {
+    let mut repositories: HashMap<Location, Vec<(usize, PlannedTarget<'_>)>> = HashMap::new();
+    let count = planned.len();
+    for (position, planned) in planned.into_iter().enumerate() {
+        repositories.entry(planned.location().without_name()).or_default().push((position, planned));
+    }
+    let written = join_all(repositories.into_values().map(|targets| write_repository(targets, count > 1))).await;
+    let mut outcomes: Vec<_> = written.into_iter().flatten().collect();
+    outcomes.sort_by_key(|(position, _)| *position);
+    outcomes.into_iter().map(|(_, outcome)| outcome).collect()
+}
+
+/// Writes the targets in one repository.
+fn write_repository(
+    targets: Vec<(usize, PlannedTarget<'_>)>,
+    has_others: bool,
+) -> BoxFuture<'_, Vec<(usize, Result<TargetReport, Error>)>> {
+    async move {
+        let mut outcomes = Vec::new();
+        for (position, planned) in targets {
+            // With several targets, the failure of one must not end the retries of another.
+            let outcome = match has_others {
+                true => RetryGroup::run(planned.write()).await,
+                false => planned.write().await,
+            };
+            outcomes.push((position, outcome));
+        }
+        outcomes
+    }
+    .boxed()
 }

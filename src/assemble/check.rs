@@ -40,7 +40,17 @@ pub(super) fn check_sources(spec: &Spec, images: &[SourceImage]) -> Vec<Warning>
         source: Box::new(image.source.clone()),
         digest: image.entry.digest.clone(),
     });
-    spec.sources.iter().filter_map(warning).chain(nested).collect()
+    spec.sources.iter().filter_map(warning).chain(nested).chain(not_selected(spec, images)).collect()
+}
+
+/// Returns warnings about images for platforms that the spec does not select.
+fn not_selected<'i>(spec: &'i Spec, images: &'i [SourceImage]) -> impl Iterator<Item = Warning> + 'i {
+    let is_selected = |platform: &Platform| spec.select.iter().any(|selected| platform.matches(selected));
+    let images = images.iter().filter(|image| !spec.select.is_empty() && !image.from_index);
+    images.filter_map(move |image| {
+        let platform = image.entry.platform.as_ref().filter(|platform| !is_selected(platform))?;
+        Some(Warning::NotSelected { source: Box::new(image.source.clone()), platform: Box::new(platform.clone()) })
+    })
 }
 
 /// Returns warnings about the images of a spec.

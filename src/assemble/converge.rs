@@ -5,10 +5,11 @@ use std::time::Duration;
 
 use bytes::Bytes;
 
-use super::error::{Error, PlanError};
+use super::error::Error;
 use super::existing::Existing;
 use super::log::Log;
 use super::plan::Plan;
+use super::plan_error::PlanError;
 use crate::image::{Descriptor, Location};
 use crate::store::{
     Error as StoreError, IfMatch, Publication, PublishError, PublishReport, Run, TagOutcome, TagReport, TagTarget,

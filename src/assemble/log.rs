@@ -31,6 +31,12 @@ impl Log {
         self.skipped.lock().unwrap_or_else(PoisonError::into_inner).push(skipped);
     }
 
+    /// Records the skipped sources of another target of the same index, without emitting them again.
+    pub(super) fn copy_skipped(&self, other: &Self) {
+        let skipped = other.skipped.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        *self.skipped.lock().unwrap_or_else(PoisonError::into_inner) = skipped;
+    }
+
     pub(super) fn resolved(&self, source: Location, digest: Digest) {
         self.events.emit(&Event::Resolved { target: self.target.clone(), source, digest });
     }

@@ -1,5 +1,6 @@
 //! Assembles an index: resolves every source, plans the index and writes it.
 
+mod annotations;
 mod apply;
 mod check;
 mod converge;
@@ -10,18 +11,23 @@ mod log;
 mod merge;
 mod options;
 mod plan;
+mod plan_error;
 mod remove;
 mod report;
 mod resolve;
+mod resolve_error;
 mod source;
+mod target;
 mod unknown;
 
 pub(crate) use apply::Assembler;
 pub use apply::push;
 pub use diff::Change;
-pub use error::{Error, PlanError, ResolveError, SourceProblem, SourceReason};
+pub use error::{Error, TargetsError};
 pub use merge::{Selector, SelectorProblem};
 pub use options::{PushOptions, RemoveOptions, RemoveRequest};
 pub use plan::{Plan, PlannedEntry};
+pub use plan_error::PlanError;
 pub use remove::remove;
-pub use report::{BlobStats, Placement, PushReport};
+pub use report::{BlobStats, Placement, PushReport, TargetReport};
+pub use resolve_error::{ResolveError, SourceProblem, SourceReason};

@@ -20,6 +20,8 @@ pub struct PushOptions {
     pub wait: bool,
     /// Treat a [`Warning`](crate::event::Warning) as an error. Defaults to false.
     pub strict: bool,
+    /// Copy the referrers of images from other repositories as well: signatures, SBOMs, attestations. Defaults to false.
+    pub referrers: bool,
     /// Report what would be written, without writing. Defaults to false.
     pub dry_run: bool,
     /// The settling time when the target's index is changed rather than replaced: how long to wait for other writers to
@@ -35,6 +37,7 @@ impl Default for PushOptions {
             if_match: None,
             wait: false,
             strict: false,
+            referrers: false,
             dry_run: false,
             settle: DEFAULT_SETTLE,
         }

@@ -5,11 +5,12 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 
+use super::annotations;
 use super::check;
 use super::diff::{Change, compare};
-use super::error::PlanError;
 use super::existing::{Existing, ExistingManifest};
 use super::merge;
+use super::plan_error::PlanError;
 use super::resolve::Resolved;
 use super::source::SourceImage;
 use super::unknown::UnknownFields;
@@ -70,16 +71,17 @@ impl Plan {
     /// Plans the index. The result depends only on the spec, its sources and, if the spec appends, `existing`.
     pub(super) fn new(
         spec: &Spec,
+        target: &Location,
         resolved: &Resolved,
         children: &[SourceManifest],
         existing: &Existing,
     ) -> Result<Self, PlanError> {
-        let target = &spec.target;
         let empty = || PlanError::Empty { target: target.clone() };
         if resolved.all().next().is_none() {
             return Err(empty());
         }
-        check_platforms(spec, &resolved.images)?;
+        check_platforms(target, &resolved.images)?;
+        check_entry_annotations(spec, target, &resolved.images)?;
         let mut index = Self::index_of_sources(spec, resolved);
         if spec.append {
             check_appendable(target, existing)?;
@@ -93,7 +95,13 @@ impl Plan {
             return Err(empty());
         }
         let kind = kind(spec.form, existing, &index.manifests);
-        let warnings = warnings(spec, &resolved.images, kind, &index.manifests);
+        let optional = annotations::optional(spec, &resolved.images);
+        let has_left_out = kind == IndexKind::Docker && !optional.is_empty();
+        if kind == IndexKind::Oci {
+            index.annotations.extend(optional);
+        }
+        let mut warnings = warnings(spec, resolved, kind, &index.manifests);
+        warnings.extend(has_left_out.then_some(Warning::AnnotationsLeftOut));
         let sources = Sources { resolved: Some(resolved), children };
         let plan = Self::write(target, kind, index, existing, spec.append, sources)?;
         Ok(Self { warnings, ..plan })
@@ -127,7 +135,7 @@ impl Plan {
     pub(super) fn index_of_sources(spec: &Spec, resolved: &Resolved) -> Index {
         Index {
             artifact_type: spec.artifact_type.clone(),
-            manifests: resolved.all().map(|image| image.entry.clone()).collect(),
+            manifests: resolved.all().map(|image| annotations::annotated(spec, &image.entry)).collect(),
             subject: resolved.subject.clone().map(Box::new),
             annotations: spec.annotations.clone(),
         }
@@ -267,8 +275,10 @@ fn check_docker(target: &Location, index: &Index) -> Result<(), PlanError> {
 }
 
 /// Returns all warnings about an index of these images and entries.
-fn warnings(spec: &Spec, images: &[SourceImage], kind: IndexKind, entries: &[Descriptor]) -> Vec<Warning> {
+fn warnings(spec: &Spec, resolved: &Resolved, kind: IndexKind, entries: &[Descriptor]) -> Vec<Warning> {
+    let images = &resolved.images;
     let mut warnings: Vec<Warning> = spec.warnings.iter().cloned().map(Warning::Spec).collect();
+    warnings.extend(resolved.duplicates.iter().cloned());
     warnings.extend(check::check_sources(spec, images));
     warnings.extend(check::check_images(spec, images, kind));
     // Report OCI images in a Docker manifest list only once.
@@ -299,13 +309,24 @@ fn kind(form: Form, existing: &Existing, entries: &[Descriptor]) -> IndexKind {
     match (form, existing.manifest()) {
         (Form::Docker, _) | (Form::Target, None) => IndexKind::Docker,
         (Form::Oci, _) => IndexKind::Oci,
-        (Form::Target, Some(existing)) => existing.kind,
-        (Form::Auto, _) if entries.iter().all(is_docker) => IndexKind::Docker,
-        (Form::Auto, _) => IndexKind::Oci,
+        (Form::Target | Form::TargetOrAuto, Some(existing)) => existing.kind,
+        (Form::Auto | Form::TargetOrAuto, _) if entries.iter().all(is_docker) => IndexKind::Docker,
+        (Form::Auto | Form::TargetOrAuto, _) => IndexKind::Oci,
     }
 }
 
-fn check_platforms(spec: &Spec, images: &[SourceImage]) -> Result<(), PlanError> {
+/// Checks that every annotation for a platform has an entry.
+fn check_entry_annotations(spec: &Spec, target: &Location, images: &[SourceImage]) -> Result<(), PlanError> {
+    let wanted = spec.entry_annotations.iter().filter_map(|annotation| annotation.platform.as_ref());
+    let is_given = |wanted: &Platform| {
+        let mut platforms = images.iter().filter_map(|image| image.entry.platform.as_ref());
+        platforms.any(|platform| platform.matches(wanted))
+    };
+    let platforms: Vec<Platform> = wanted.filter(|wanted| !is_given(wanted)).cloned().collect();
+    if platforms.is_empty() { Ok(()) } else { Err(PlanError::NoEntry { target: target.clone(), platforms }) }
+}
+
+fn check_platforms(target: &Location, images: &[SourceImage]) -> Result<(), PlanError> {
     let name = |image: &SourceImage| format!("{} ({})", image.source, image.entry.digest);
     let mut seen: HashMap<&Platform, Vec<&SourceImage>> = HashMap::new();
     let mut clashes = Vec::new();
@@ -318,7 +339,7 @@ fn check_platforms(spec: &Spec, images: &[SourceImage]) -> Result<(), PlanError>
             None => others.push(image),
         }
     }
-    if clashes.is_empty() { Ok(()) } else { Err(PlanError::SamePlatform { target: spec.target.clone(), clashes }) }
+    if clashes.is_empty() { Ok(()) } else { Err(PlanError::SamePlatform { target: target.clone(), clashes }) }
 }
 
 #[cfg(test)]

@@ -1,14 +1,15 @@
 //! Removes entries from an index.
 
-use super::apply::refer;
 use super::converge::{Convergence, Edit};
-use super::error::{Error, PlanError};
+use super::error::Error;
 use super::existing::Existing;
 use super::log::Log;
 use super::merge::{self, Chosen, Selector};
 use super::options::{RemoveOptions, RemoveRequest};
 use super::plan::Plan;
-use super::report::PushReport;
+use super::plan_error::PlanError;
+use super::report::TargetReport;
+use super::target::refer;
 use crate::image::{Index, Location};
 use crate::store::{Error as StoreError, Publication, Run, Store, TagTarget};
 
@@ -17,7 +18,7 @@ use crate::store::{Error as StoreError, Publication, Run, Store, TagTarget};
 /// # Errors
 /// The tag does not point at an index, a selector matches no entry or several images, no image would be left, or a
 /// write failed.
-pub async fn remove(store: &Store, request: &RemoveRequest, options: &RemoveOptions) -> Result<PushReport, Error> {
+pub async fn remove(store: &Store, request: &RemoveRequest, options: &RemoveOptions) -> Result<TargetReport, Error> {
     let RemoveRequest { target, selectors } = request;
     let (run, log) = (Run::new(store, options.dry_run), Log::new(store, target, options.dry_run));
     let _intent = store.will_push(target);
@@ -40,7 +41,7 @@ pub async fn remove(store: &Store, request: &RemoveRequest, options: &RemoveOpti
         let publication = Publication::new(target, &plan.descriptor, &plan.bytes, &[]);
         let publication = Publication { tags: vec![tag], ..publication };
         let published = run.publish(&publication, &|step| log.step(step)).await?;
-        return Ok(PushReport::new(plan, published.tags, &log, true));
+        return Ok(TargetReport::new(plan, published.tags, &log, true));
     }
     let (edit, if_match) = (&removal, options.if_match.as_ref());
     let convergence =
@@ -48,7 +49,7 @@ pub async fn remove(store: &Store, request: &RemoveRequest, options: &RemoveOpti
     let (plan, published) = convergence.run(existing.clone()).await?;
     refer(&run, &plan, &published.tags).await?;
     run.commit().await.map_err(Error::Target)?;
-    Ok(PushReport::new(plan.compared_with(&existing), published.tags, &log, false))
+    Ok(TargetReport::new(plan.compared_with(&existing), published.tags, &log, false))
 }
 
 fn unamendable(target: &Location, reason: &str) -> PlanError {

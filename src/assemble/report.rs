@@ -4,10 +4,26 @@ use crate::event::{BlobOutcome, Skipped, Step};
 use crate::image::Digest;
 use crate::store::TagReport;
 
-/// The result of pushing an index, predicted in a dry run.
+/// The result of pushing an index to its targets, predicted in a dry run.
 #[derive(Debug, Clone)]
 #[non_exhaustive]
 pub struct PushReport {
+    /// The result for each target, in the order of the spec. Never empty.
+    pub targets: Vec<TargetReport>,
+}
+
+impl PushReport {
+    /// Whether any tag was written, or would be.
+    #[must_use]
+    pub fn has_written_tags(&self) -> bool {
+        self.targets.iter().any(TargetReport::has_written_tags)
+    }
+}
+
+/// The result of writing an index to one target, predicted in a dry run.
+#[derive(Debug, Clone)]
+#[non_exhaustive]
+pub struct TargetReport {
     /// The content of the index.
     pub plan: Plan,
     /// The outcome for each tag, in the order in which they are written: the target, then the extra tags.
@@ -20,7 +36,7 @@ pub struct PushReport {
     pub dry_run: bool,
 }
 
-impl PushReport {
+impl TargetReport {
     pub(super) fn new(plan: Plan, tags: Vec<TagReport>, log: &Log, dry_run: bool) -> Self {
         let (steps, skipped) = log.snapshot();
         Self { plan, tags, skipped, placement: Placement::new(&steps), dry_run }

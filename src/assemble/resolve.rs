@@ -1,21 +1,22 @@
 //! Determines the platform of every image of an index.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
 use futures_util::future::{BoxFuture, FutureExt as _, Shared, join, join_all, try_join_all};
 
-use super::error::{ResolveError, SourceProblem, SourceReason};
 use super::log::Log;
 use super::options::PushOptions;
-use super::source::{SourceImage, Sources, nested_index, unusable};
-use crate::event::Skipped;
+use super::resolve_error::{ResolveError, SourceProblem, SourceReason};
+use super::source::{SourceImage, SourceImages, Sources, nested_index, unusable};
+use crate::event::{Skipped, Warning};
 use crate::image::{
-    Descriptor, Digest, ImageConfig, Location, Platform, is_known_platform, media_type, parse_config, unsupported,
+    Annotations, ConfigLabels, Descriptor, Digest, ImageConfig, Location, Platform, is_known_platform, media_type,
+    parse_config, unsupported,
 };
 use crate::registry::RetryGroup;
 use crate::single_flight::SingleFlight;
-use crate::spec::{Attestations, Source, Spec, is_possible};
+use crate::spec::{Attestations, Source, Spec, Target, is_annotation, is_possible};
 use crate::store::{SourceManifest, Store};
 
 /// All resolved sources of an index, in the order of its entries: images, then attestations.
@@ -25,6 +26,8 @@ pub(super) struct Resolved {
     pub(super) attestations: Vec<SourceImage>,
     /// The manifest that the index refers to.
     pub(super) subject: Option<Descriptor>,
+    /// Sources that are left out, because another source is the same image.
+    pub(super) duplicates: Vec<Warning>,
 }
 
 impl Resolved {
@@ -32,13 +35,41 @@ impl Resolved {
     pub(super) fn all(&self) -> impl Iterator<Item = &SourceImage> {
         self.images.iter().chain(&self.attestations)
     }
+
+    /// Keeps an image of several sources once: they may name it by tag and by digest, or contain it.
+    fn remove_duplicates(&mut self) {
+        let mut seen: HashMap<Digest, Vec<SourceImage>> = HashMap::new();
+        let duplicates = &mut self.duplicates;
+        for images in [&mut self.images, &mut self.attestations] {
+            images.retain(|image| {
+                let same_digest = seen.entry(image.entry.digest.clone()).or_default();
+                let Some(first) = same_digest.iter().find(|first| image.is_duplicate_of(first)) else {
+                    same_digest.push(image.clone());
+                    return true;
+                };
+                if !image.entry.is_attestation() {
+                    let [source, first] = [&image.source, &first.source].map(|source| Box::new(source.clone()));
+                    duplicates.push(Warning::Duplicate { source, first, digest: image.entry.digest.clone() });
+                }
+                false
+            });
+        }
+    }
 }
 
-/// The platforms in configs, by repository and digest, for all indexes of a run.
-pub(super) type Configs = SingleFlight<(Location, Digest), Platform, SourceReason>;
+/// What an index needs from an image's config.
+#[derive(Debug, Clone)]
+pub(super) struct ConfigFields {
+    platform: Platform,
+    /// The labels, if they were requested.
+    labels: Option<Arc<Annotations>>,
+}
+
+/// The fields of configs, by repository, digest and whether labels are read, for all indexes of a run.
+pub(super) type Configs = SingleFlight<(Location, Digest, bool), ConfigFields, SourceReason>;
 
 /// The fetch of a source's manifests, which several tasks can await.
-pub(super) type Fetching<'a> = Shared<BoxFuture<'a, Result<Arc<Vec<SourceImage>>, SourceReason>>>;
+pub(super) type Fetching<'a> = Shared<BoxFuture<'a, Result<Arc<SourceImages>, SourceReason>>>;
 
 /// Returns the fetch of each source of an index. After one source fails, requests for the others are not retried.
 pub(super) fn fetch_sources<'a>(
@@ -48,7 +79,7 @@ pub(super) fn fetch_sources<'a>(
     ignore_missing: bool,
 ) -> Vec<Fetching<'a>> {
     let fetch = |source: &'a Source| async move {
-        let outcome = sources.get(store, source).await;
+        let outcome = sources.get(store, spec, source).await;
         outcome.inspect_err(|reason| {
             if skipped(source, reason, ignore_missing).is_none() {
                 RetryGroup::fail_current();
@@ -58,21 +89,22 @@ pub(super) fn fetch_sources<'a>(
     spec.sources.iter().map(|source| fetch(source).boxed().shared()).collect()
 }
 
-/// Waits for all sources, and returns the manifests that are not in the target's repository, each once. Empty if a
-/// source cannot be used.
+/// Waits for all sources, and returns the manifests that are not in a target's repository, each once. Empty if a source
+/// cannot be used.
 pub(super) async fn source_manifests(
     fetching: &[Fetching<'_>],
     spec: &Spec,
+    target: &Location,
     ignore_missing: bool,
 ) -> Vec<SourceManifest> {
     let mut children: Vec<SourceManifest> = Vec::new();
     let mut seen = HashSet::new();
     for (source, outcome) in spec.sources.iter().zip(join_all(fetching.iter().cloned()).await) {
         match outcome {
-            Ok(images) => {
-                let images = images.iter().filter(|image| !is_dropped(spec, image));
+            Ok(fetched) => {
+                let images = fetched.images.iter().filter(|image| !is_dropped(spec, image));
                 let manifests = images.map(|image| &image.manifest);
-                let external = manifests.filter(|manifest| !manifest.location.same_repository(&spec.target));
+                let external = manifests.filter(|manifest| !manifest.location.same_repository(target));
                 let new = external.filter(|manifest| seen.insert(manifest.descriptor.digest.clone()));
                 children.extend(new.cloned());
             }
@@ -100,9 +132,14 @@ pub(super) async fn resolve(
     let resolver = Resolver { store, configs, spec, strict: options.strict };
     // Fetch the configs of a source as soon as its manifests have arrived.
     let outcomes = join_all(spec.sources.iter().zip(fetching).map(async |(source, fetching)| {
-        let images = fetching.clone().await?;
-        let images = images.iter().filter(|image| !is_dropped(spec, image));
+        let fetched = fetching.clone().await?;
+        let images = fetched.images.iter().filter(|image| !is_dropped(spec, image));
         let resolved = try_join_all(images.map(|image| resolver.resolve(source, image))).await;
+        let resolved = resolved.and_then(|images| {
+            let prefix = format!("{} has no image for", source.location);
+            check_selected(&prefix, &source.select, &offered(&images, &fetched.offered))?;
+            Ok((images, fetched.offered.clone()))
+        });
         resolved.inspect_err(|_| RetryGroup::fail_current())
     }));
     let subject = async {
@@ -118,14 +155,51 @@ pub(super) async fn resolve(
             problems.push(SourceProblem { platform: Platform::default(), reason: SourceReason::Store(error) });
         }
     }
+    let mut all_offered = Vec::new();
     for (source, outcome) in spec.sources.iter().zip(outcomes) {
         match outcome {
-            Ok(images) => images.into_iter().for_each(|image| add(&mut resolved, image, log)),
+            Ok((images, of_index)) => {
+                all_offered.extend(offered(&images, &of_index));
+                images.into_iter().for_each(|image| add(&mut resolved, image, log));
+            }
             Err(reason) => problems.extend(problem(source, reason, options.ignore_missing, log)),
         }
     }
-    if problems.is_empty() { Ok(resolved) } else { Err(ResolveError { target: spec.target.clone(), problems }) }
+    if problems.is_empty() {
+        let reason = check_selected("no source offers", &spec.select, &all_offered).err();
+        problems.extend(reason.map(|reason| SourceProblem { platform: Platform::default(), reason }));
+    }
+    if problems.is_empty() {
+        resolved.remove_duplicates();
+        Ok(resolved)
+    } else {
+        Err(ResolveError { target: spec.target.location.clone(), problems })
+    }
 }
+
+/// Returns the platforms that a source offers: those of the index, or those of its images.
+fn offered(images: &[SourceImage], of_index: &[Platform]) -> Vec<Platform> {
+    let of_images = images.iter().filter(|image| !image.entry.is_attestation());
+    of_index.iter().cloned().chain(of_images.filter_map(|image| image.entry.platform.clone())).collect()
+}
+
+/// Checks that each selected platform is offered. The error lists those that are not after `prefix`, and the offered
+/// ones.
+fn check_selected(prefix: &str, select: &[Platform], offered: &[Platform]) -> Result<(), SourceReason> {
+    let missing = select.iter().filter(|wanted| !offered.iter().any(|offered| offered.matches(wanted)));
+    let missing: Vec<String> = missing.map(ToString::to_string).collect();
+    if missing.is_empty() {
+        return Ok(());
+    }
+    let mut seen = HashSet::new();
+    let available: Vec<String> =
+        offered.iter().filter(|platform| seen.insert(*platform)).take(MAX_NAMES).map(ToString::to_string).collect();
+    let available = if available.is_empty() { "none".to_owned() } else { available.join(", ") };
+    Err(unusable(format!("{prefix} {}; available: {available}", missing.join(", "))))
+}
+
+/// Maximum number of platforms in a message.
+const MAX_NAMES: usize = 30;
 
 fn add(resolved: &mut Resolved, image: SourceImage, log: &Log) {
     log.resolved(image.source.clone(), image.entry.digest.clone());
@@ -168,8 +242,8 @@ struct Resolver<'a> {
 impl Resolver<'_> {
     async fn resolve(&self, source: &Source, image: &SourceImage) -> Result<SourceImage, SourceReason> {
         let mut image = image.clone();
-        let is_in_target = image.manifest.location.same_repository(&self.spec.target);
-        if media_type::is_index(&image.entry.media_type) && !is_in_target {
+        let is_in_target = |target: &Target| image.manifest.location.same_repository(&target.location);
+        if media_type::is_index(&image.entry.media_type) && !self.spec.targets().all(is_in_target) {
             return Err(nested_index(&source.location, &image.entry));
         }
         if image.entry.is_attestation() {
@@ -181,9 +255,13 @@ impl Resolver<'_> {
             // The source index declares the platform.
             (true, Some(_)) => None,
         };
-        if given.is_some() || self.strict {
-            let is_needed = self.strict || given.as_ref().is_some_and(is_incomplete);
-            image.config_platform = self.config_platform(source, &image.config, is_needed).await?;
+        let wants_labels = self.spec.annotations_from_labels;
+        if given.is_some() || self.strict || wants_labels {
+            let is_needed = self.strict || wants_labels || given.as_ref().is_some_and(is_incomplete);
+            if let Some(config) = self.config(source, &image.config, is_needed).await? {
+                image.config_platform = Some(config.platform).filter(|_| given.is_some() || self.strict);
+                image.labels = config.labels;
+            }
         }
         if let Some(given) = given {
             image.entry.platform = Some(platform(source, given, image.config_platform.clone())?);
@@ -192,24 +270,38 @@ impl Resolver<'_> {
         Ok(image)
     }
 
-    /// Returns the platform in an image's config. An unreadable config is an error only if `is_needed`.
-    async fn config_platform(
+    /// Returns the fields of an image's config. An unreadable config is an error only if `is_needed`.
+    async fn config(
         &self,
         source: &Source,
         config: &Descriptor,
         is_needed: bool,
-    ) -> Result<Option<Platform>, SourceReason> {
+    ) -> Result<Option<ConfigFields>, SourceReason> {
         if !media_type::is_config(&config.media_type) {
             return Ok(None);
         }
-        let fetch = config_platform(self.store, &source.location, config);
-        let key = (source.location.without_name(), config.digest.clone());
+        let wants_labels = self.spec.annotations_from_labels;
+        let fetch = config_fields(self.store, &source.location, config, wants_labels);
+        let key = (source.location.without_name(), config.digest.clone(), wants_labels);
         match self.configs.get_with(&key, |_| true, SourceReason::is_shareable, fetch).await {
-            Ok(platform) => Ok(Some(platform)),
+            Ok(fields) => Ok(Some(fields)),
             Err(reason) if is_needed => Err(reason),
             Err(_) => Ok(None),
         }
     }
+}
+
+/// Reads the platform in a config, and its labels if `with_labels`.
+async fn config_fields(
+    store: &Store,
+    source: &Location,
+    config: &Descriptor,
+    with_labels: bool,
+) -> Result<ConfigFields, SourceReason> {
+    let bytes = store.fetch_config(source, config).await?;
+    let platform = parse_platform(source, config, &bytes)?;
+    let labels = if with_labels { Some(Arc::new(parse_labels(source, config, &bytes)?)) } else { None };
+    Ok(ConfigFields { platform, labels })
 }
 
 /// Reads the platform in a config.
@@ -218,9 +310,11 @@ pub(super) async fn config_platform(
     source: &Location,
     config: &Descriptor,
 ) -> Result<Platform, SourceReason> {
-    let bytes = store.fetch_config(source, config).await?;
-    let config: ImageConfig = parse_config(&bytes)
-        .map_err(|error| unusable(format!("{source}: its config {} is not valid: {error}", config.digest)))?;
+    parse_platform(source, config, &store.fetch_config(source, config).await?)
+}
+
+fn parse_platform(source: &Location, config: &Descriptor, bytes: &[u8]) -> Result<Platform, SourceReason> {
+    let config: ImageConfig = parse_config(bytes).map_err(|error| invalid_config(source, config, &error))?;
     let Platform { architecture, os, os_version, os_features, variant } = &config.platform;
     let fields = [architecture, os, os_version, variant].into_iter().chain(os_features);
     if os_features.len() > MAX_FEATURES || fields.into_iter().any(|field| field.len() > MAX_FIELD) {
@@ -229,6 +323,25 @@ pub(super) async fn config_platform(
     Ok(config.platform)
 }
 
+/// Parses the labels that may become annotations of an index.
+fn parse_labels(source: &Location, config: &Descriptor, bytes: &[u8]) -> Result<Annotations, SourceReason> {
+    let parsed: ConfigLabels = parse_config(bytes).map_err(|error| invalid_config(source, config, &error))?;
+    let mut labels = parsed.into_labels();
+    labels.retain(|label, _| is_annotation(label));
+    let size: usize = labels.iter().map(|(label, value)| label.len() + value.len()).sum();
+    if size > MAX_LABELS {
+        return Err(unusable(format!("{source}: the labels in its config have {size} bytes, more than {MAX_LABELS}")));
+    }
+    Ok(labels)
+}
+
+fn invalid_config(source: &Location, config: &Descriptor, error: &serde_json::Error) -> SourceReason {
+    unusable(format!("{source}: its config {} is not valid: {error}", config.digest))
+}
+
+/// Maximum total bytes of the labels in a config that become annotations. Limited because labels are kept for the whole
+/// run.
+const MAX_LABELS: usize = 64 << 10;
 /// Maximum bytes of a field of a platform in a config. Limited because platforms are kept for the whole run.
 const MAX_FIELD: usize = 256;
 /// Maximum entries of `os.features` in a config.

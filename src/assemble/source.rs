@@ -6,8 +6,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 use bytes::Bytes;
 use futures_util::future::try_join_all;
 
-use super::error::SourceReason;
-use crate::image::{Descriptor, Fetched, ImageManifest, Index, Location, Manifest, Platform, media_type};
+use super::resolve_error::SourceReason;
+use crate::image::{Annotations, Descriptor, Fetched, ImageManifest, Index, Location, Manifest, Platform, media_type};
 use crate::memory::Budget;
 use crate::single_flight::SingleFlight;
 use crate::spec::{Source, Spec};
@@ -27,39 +27,77 @@ pub(super) struct SourceImage {
     pub(super) config: Descriptor,
     /// The platform in the config, if the config was read.
     pub(super) config_platform: Option<Platform>,
+    /// The labels in the config, if they were read.
+    pub(super) labels: Option<Arc<Annotations>>,
     /// Whether the source is an index, which then determines the image's platform.
     pub(super) from_index: bool,
 }
 
-type FetchedSource = Result<Arc<Vec<SourceImage>>, Error>;
+/// The images of a source.
+#[derive(Debug)]
+pub(super) struct SourceImages {
+    /// The selected images and attestations.
+    pub(super) images: Vec<SourceImage>,
+    /// If platforms are selected from an index: the platforms of all its images.
+    pub(super) offered: Vec<Platform>,
+}
+
+impl SourceImage {
+    /// Whether this is the same entry from another source.
+    pub(super) fn is_duplicate_of(&self, other: &Self) -> bool {
+        self.source != other.source && self.entry == other.entry
+    }
+}
+
+type FetchedSource = Result<Arc<SourceImages>, Error>;
+
+/// A source and the platforms to select from it.
+type SourceKey = (Location, Vec<Platform>);
 
 /// The sources of all indexes of a run. Each is fetched once, and cached while an index needs it.
 #[derive(Default)]
 pub(super) struct Sources {
-    fetched: SingleFlight<Location, FetchedSource, SourceReason>,
-    uses: Mutex<HashMap<Location, usize>>,
+    fetched: SingleFlight<SourceKey, FetchedSource, SourceReason>,
+    uses: Mutex<HashMap<SourceKey, usize>>,
+}
+
+/// Returns the platforms to select from a source. Empty for all.
+fn selection<'s>(spec: &'s Spec, source: &'s Source) -> &'s [Platform] {
+    if source.select.is_empty() { &spec.select } else { &source.select }
+}
+
+fn source_key(spec: &Spec, source: &Source) -> SourceKey {
+    (source.location.clone(), selection(spec, source).to_vec())
 }
 
 impl Sources {
     pub(super) fn new(specs: &[Spec]) -> Self {
         let mut uses = HashMap::new();
-        for source in specs.iter().flat_map(|spec| &spec.sources) {
-            *uses.entry(source.location.clone()).or_default() += 1;
+        for spec in specs {
+            for source in &spec.sources {
+                *uses.entry(source_key(spec, source)).or_default() += 1;
+            }
         }
         Self { uses: Mutex::new(uses), ..Self::default() }
     }
 
     /// Returns the images of a source. Caches the result even if the source does not exist.
-    pub(super) async fn get(&self, store: &Store, source: &Source) -> Result<Arc<Vec<SourceImage>>, SourceReason> {
-        let location = &source.location;
+    pub(super) async fn get(
+        &self,
+        store: &Store,
+        spec: &Spec,
+        source: &Source,
+    ) -> Result<Arc<SourceImages>, SourceReason> {
+        let key = source_key(spec, source);
         let fetch = async {
+            let (location, select) = (&source.location, selection(spec, source));
             match store.fetch_manifest(location).await {
                 Err(error) if error.is_missing() => Ok(Err(error)),
                 Err(error) => Err(SourceReason::Store(error)),
-                Ok(fetched) => Ok(Ok(Arc::new(images(store, location, fetched).await?))),
+                Ok(fetched) => Ok(Ok(Arc::new(images(store, location, fetched, select).await?))),
             }
         };
-        let fetched = self.fetched.get_with(location, |_| true, SourceReason::is_shareable, fetch).await?;
+        let fetched = self.fetched.get_with(&key, |_| true, SourceReason::is_shareable, fetch).await?;
         fetched.map_err(SourceReason::Missing)
     }
 
@@ -68,28 +106,65 @@ impl Sources {
     pub(super) fn release(&self, spec: &Spec, budget: &Budget) {
         let mut uses = self.uses.lock().unwrap_or_else(PoisonError::into_inner);
         for source in &spec.sources {
-            let Some(remaining) = uses.get_mut(&source.location) else { continue };
+            let key = source_key(spec, source);
+            let Some(remaining) = uses.get_mut(&key) else { continue };
             *remaining -= 1;
             if *remaining == 0 {
-                uses.remove(&source.location);
-                self.fetched.forget(&source.location);
+                uses.remove(&key);
+                self.fetched.forget(&key);
             } else if budget.is_half_used() {
-                self.fetched.forget(&source.location);
+                self.fetched.forget(&key);
             }
         }
     }
 }
 
-/// Returns the images of a source: the image itself, or the images and attestations of an index with their entries.
-async fn images(store: &Store, source: &Location, fetched: Fetched) -> Result<Vec<SourceImage>, SourceReason> {
+/// Returns the images of a source: the image itself, or the images and attestations of an index with their entries, for
+/// the platforms of `select` if it is not empty.
+async fn images(
+    store: &Store,
+    source: &Location,
+    fetched: Fetched,
+    select: &[Platform],
+) -> Result<SourceImages, SourceReason> {
     match fetched.manifest {
         Manifest::Image(image) => {
             // OCI image-spec, "Content Descriptors": the descriptor of an artifact also has its type.
             let entry = Descriptor { artifact_type: image.artifact_type.clone(), ..fetched.descriptor };
-            Ok(vec![source_image(source, entry, fetched.bytes, *image, false)])
+            let images = vec![source_image(source, entry, fetched.bytes, *image, false)];
+            Ok(SourceImages { images, offered: Vec::new() })
         }
-        Manifest::Index(index) => images_of_index(store, source, &index).await,
+        Manifest::Index(index) if select.is_empty() => {
+            Ok(SourceImages { images: images_of_index(store, source, &index).await?, offered: Vec::new() })
+        }
+        Manifest::Index(index) => {
+            let (index, offered) = selected(store, source, index, select).await?;
+            let entries = index.manifests.iter().map(|entry| image_of_entry(store, source, entry));
+            Ok(SourceImages { images: try_join_all(entries).await?, offered })
+        }
     }
+}
+
+/// Returns an index with only the entries for the selected platforms, and the platforms of all its images.
+async fn selected(
+    store: &Store,
+    source: &Location,
+    mut index: Index,
+    select: &[Platform],
+) -> Result<(Index, Vec<Platform>), Error> {
+    let mut named = None;
+    for platform in select {
+        named = store.with_platform(source, &index, platform).await?;
+        if named.is_some() {
+            break;
+        }
+    }
+    let positions = index.select(named.as_ref(), select).positions;
+    let images = named.as_ref().unwrap_or(&index).manifests.iter().filter(|entry| !entry.is_attestation());
+    let offered = images.filter_map(|entry| entry.platform.clone().filter(|platform| !platform.is_empty())).collect();
+    let mut position = 0..;
+    index.manifests.retain(|_| position.next().is_some_and(|position| positions.contains(&position)));
+    Ok((index, offered))
 }
 
 fn source_image(
@@ -101,7 +176,15 @@ fn source_image(
 ) -> SourceImage {
     let location = source.with_digest(entry.digest.clone());
     let manifest = SourceManifest { location, descriptor: entry.clone(), bytes, blobs: image.blobs().into() };
-    SourceImage { source: source.clone(), manifest, entry, config: image.config, config_platform: None, from_index }
+    SourceImage {
+        source: source.clone(),
+        manifest,
+        entry,
+        config: image.config,
+        config_platform: None,
+        labels: None,
+        from_index,
+    }
 }
 
 /// Returns a nested index as an entry. Only allowed if it has a platform, and only within its repository.
@@ -117,6 +200,7 @@ fn nested(source: &Location, entry: &Descriptor) -> Result<SourceImage, SourceRe
         entry: entry.clone(),
         config: entry.clone(),
         config_platform: None,
+        labels: None,
         from_index: true,
     })
 }

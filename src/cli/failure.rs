@@ -30,6 +30,17 @@ enum Details {
     Published(PublishedJson),
     /// The tags and manifest that would have been deleted with the reference.
     TakesMore(TakesMoreJson),
+    /// The outcome for each of several targets.
+    Targets(Vec<TargetOutcome>),
+}
+
+/// The outcome for one of several targets, of which some failed.
+#[derive(Debug)]
+pub(super) struct TargetOutcome {
+    /// The target's part of the JSON document.
+    pub(super) part: IndexResult,
+    /// The text of a target that was pushed; empty if it failed.
+    pub(super) text: String,
 }
 
 impl Failure {
@@ -47,6 +58,17 @@ impl Failure {
     /// Creates the failure of an invalid command line.
     pub(super) fn usage(message: impl ToString) -> Self {
         Self { status: ExitStatus::Usage, ..Self::new(message.to_string()) }
+    }
+
+    /// Creates the failure of invalid arguments, or of invalid files that they name.
+    pub(super) fn of_arguments(error: &spec::SpecError) -> Self {
+        let lines: Vec<String> = error.problems.iter().map(problem_text).collect();
+        let message = match lines.as_slice() {
+            [only] => only.clone(),
+            lines => format!("{} problems found\n{}", lines.len(), lines.join("\n")),
+        };
+        let is_usage = error.problems.iter().any(|problem| problem.file.is_empty());
+        if is_usage { Self::usage(message) } else { Self::new(message) }
     }
 
     /// Creates the failure of a write to a closed stdout, which ends the program early and without a message.
@@ -120,6 +142,11 @@ impl Failure {
         (!errors.is_empty()).then(|| Self::with_hints_of(message, errors.iter()))
     }
 
+    /// Adds the outcomes for several targets. No outcomes change nothing.
+    pub(super) fn with_targets(self, targets: Vec<TargetOutcome>) -> Self {
+        if targets.is_empty() { self } else { self.with_details(Details::Targets(targets)) }
+    }
+
     fn of_publishing(message: String, error: &PublishError) -> Self {
         Self::with_hints_of(message, error.errors.iter()).with_details(Details::Published(error.into()))
     }
@@ -139,6 +166,22 @@ impl Failure {
     /// Returns the part of a document for an index that could not be pushed or changed.
     pub(super) fn part_of_index(&self, target: &Location) -> IndexResult {
         IndexResult::failed(target, self.published().cloned(), self.error())
+    }
+
+    /// Returns the parts of a document for an index that could not be pushed to some of its targets.
+    pub(super) fn parts_of_index<'t>(&self, targets: impl Iterator<Item = &'t Location>) -> Vec<IndexResult> {
+        match self.details.as_deref() {
+            Some(Details::Targets(outcomes)) => outcomes.iter().map(|outcome| outcome.part.clone()).collect(),
+            _ => targets.map(|target| self.part_of_index(target)).collect(),
+        }
+    }
+
+    /// Returns the text of the targets that were pushed, if others failed.
+    pub(super) fn text_of_targets(&self) -> String {
+        match self.details.as_deref() {
+            Some(Details::Targets(outcomes)) => outcomes.iter().map(|outcome| outcome.text.as_str()).collect(),
+            _ => String::new(),
+        }
     }
 
     /// Returns the part of a document for a copy that failed.
@@ -225,15 +268,34 @@ impl From<delete::Error> for Failure {
 
 impl From<assemble::Error> for Failure {
     fn from(error: assemble::Error) -> Self {
-        let message = assemble_error_text(&error);
-        match &error {
+        Self::of_assembling(&error)
+    }
+}
+
+impl Failure {
+    /// Creates the failure of assembling an index.
+    pub(super) fn of_assembling(error: &assemble::Error) -> Self {
+        let message = assemble_error_text(error);
+        match error {
             assemble::Error::Resolve(error) => Self::with_hints_of(message, error.store_errors()),
             assemble::Error::Target(error) => Self::with_hints_of(message, std::iter::once(error)),
-            assemble::Error::Publish(error) => Self::of_publishing(message, error),
+            assemble::Error::Publish(error) | assemble::Error::Withheld(error) => Self::of_publishing(message, error),
+            assemble::Error::Targets(error) => Self::of_targets(message, error),
             assemble::Error::Contended { written, .. } | assemble::Error::Unplanned { written, .. } => {
                 Self::of_publishing(message, written)
             }
             assemble::Error::Plan(_) => Self::new(message),
         }
+    }
+
+    /// Creates the failure of some of several targets, with the hints of all.
+    fn of_targets(message: String, error: &assemble::TargetsError) -> Self {
+        let failures: Vec<Self> = error.errors().map(Self::of_assembling).collect();
+        let status = failures.first().map_or(ExitStatus::Failed, Self::status);
+        let is_same = failures.iter().all(|failure| failure.status() == status);
+        let mut hints: Vec<String> = failures.into_iter().flat_map(|failure| failure.hints).collect();
+        hints.sort_unstable();
+        hints.dedup();
+        Self { hints, status: if is_same { status } else { ExitStatus::Failed }, ..Self::new(message) }
     }
 }

@@ -3,8 +3,8 @@ use clap::{ArgMatches, Args};
 
 use super::console::Console;
 use super::failure::Failure;
-use super::specs::warn;
-use crate::spec::{self, Form, Problem, Spec, SpecError, TemplateRequest};
+use super::specs::{SpecFlags, warn};
+use crate::spec::{self, Problem, Spec, SpecError, TemplateRequest};
 
 /// Push an index of images whose references follow a template
 #[derive(Debug, Args)]
@@ -27,6 +27,9 @@ pub(super) struct FromArgs {
     /// Add an annotation to the index (OCI only, repeatable)
     #[arg(long, value_name = "KEY=VALUE")]
     annotations: Vec<String>,
+    /// Add one annotation, as docker buildx does (repeatable)
+    #[arg(long, value_name = "[LEVEL:]KEY=VALUE")]
+    annotation: Vec<String>,
     /// Add an annotation to the entry for a platform (repeatable)
     #[arg(long, value_name = "PLATFORM:KEY=VALUE")]
     annotation_platform: Vec<String>,
@@ -40,20 +43,17 @@ pub(super) struct FromArgs {
 
 impl FromArgs {
     /// Builds the spec that the arguments describe.
-    pub(super) fn spec(
-        &self,
-        form: Option<Form>,
-        append: bool,
-        strict: bool,
-        console: &Console,
-    ) -> Result<Spec, Failure> {
+    pub(super) fn spec(&self, flags: &SpecFlags, console: &Console) -> Result<Spec, Failure> {
+        let SpecFlags { form, append, strict, annotations_from_labels } = *flags;
         let request = TemplateRequest {
             platforms: &self.platforms,
             template: &self.template,
             target: self.target.last().map_or("", String::as_str),
             tags: &self.tags,
             annotations: &self.annotations,
+            leveled_annotations: &self.annotation,
             entry_annotations: &self.annotation_platform,
+            annotations_from_labels,
             form,
             append,
             strict,
@@ -115,7 +115,16 @@ pub(super) fn check_order(matches: &ArgMatches) -> Result<(), &'static str> {
     else {
         return Ok(());
     };
-    let flags = ["platforms", "template", "target", "tags", "annotations", "annotation_platform", "ignore_missing"];
+    let flags = [
+        "platforms",
+        "template",
+        "target",
+        "tags",
+        "annotations",
+        "annotation",
+        "annotation_platform",
+        "ignore_missing",
+    ];
     let index_of = |flag| {
         let is_given = matches.value_source(flag) == Some(ValueSource::CommandLine);
         matches.indices_of(flag).filter(|_| is_given)?.max()

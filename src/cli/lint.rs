@@ -5,7 +5,7 @@ use super::failure::Failure;
 use super::output::CommandOutput;
 use super::render::{Body, SpecJson};
 use super::session::Session;
-use super::specs::{NamedSpec, SpecOptions, SpecsRead, Variables, form, forms, read_all, warn};
+use super::specs::{NamedSpec, SpecFlags, SpecOptions, SpecsRead, Variables, form, forms, read_all, warn};
 
 /// Check specs without contacting a registry
 #[derive(Debug, Args)]
@@ -31,7 +31,8 @@ impl Lint {
     pub(super) fn run(self, session: &Session) -> Result<CommandOutput, Failure> {
         let console = &session.console;
         let form = form(self.form.as_deref())?;
-        let options = SpecOptions { form, append: self.append, strict: self.strict, variables: self.variables };
+        let flags = SpecFlags { form, append: self.append, strict: self.strict, ..SpecFlags::default() };
+        let options = SpecOptions { flags, variables: self.variables };
         let read = read_all(&self.specs, &options);
         warn(console, read.warnings());
         let warnings = read.warnings().map(ToString::to_string).collect();

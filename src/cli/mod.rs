@@ -6,6 +6,7 @@
 mod app;
 mod arguments;
 mod batch;
+mod build_files;
 mod commands;
 mod completion;
 mod console;
@@ -18,6 +19,7 @@ mod duration;
 mod exit_status;
 mod failure;
 mod from_args;
+mod from_images;
 mod global;
 mod hints;
 mod hosts;

@@ -5,11 +5,12 @@ use clap::{Args, Subcommand};
 use super::duration::duration;
 use super::failure::Failure;
 use super::from_args::FromArgs;
+use super::from_images::FromImages;
 use super::output::CommandOutput;
 use super::push_batch::PushBatch;
 use super::result_files::OutputFiles;
 use super::session::Session;
-use super::specs::{SpecOptions, Variables, form, forms, read_specs};
+use super::specs::{SpecFlags, SpecOptions, Variables, form, forms, read_specs};
 use crate::assemble::PushOptions;
 use crate::image::Digest;
 use crate::spec::Spec;
@@ -49,6 +50,12 @@ pub(super) struct Push {
     /// Treat warnings as errors
     #[arg(long, global = true)]
     strict: bool,
+    /// Add labels that all images share as annotations
+    #[arg(long, global = true)]
+    annotations_from_labels: bool,
+    /// Also copy signatures, SBOMs, attestations
+    #[arg(long, global = true)]
+    referrers: bool,
     #[command(flatten)]
     files: OutputFiles,
     /// Hide the progress display
@@ -60,8 +67,12 @@ pub(super) struct Push {
 
 #[derive(Debug, Subcommand)]
 enum Source {
-    FromSpec(FromSpec),
-    FromArgs(FromArgs),
+    #[command(name = "from-spec")]
+    Spec(FromSpec),
+    #[command(name = "from-args")]
+    Args(FromArgs),
+    #[command(name = "from-images")]
+    Images(FromImages),
 }
 
 /// Push the indexes that YAML files describe, one per document
@@ -108,6 +119,7 @@ impl Push {
             if_match: self.if_match,
             wait: self.wait,
             strict: self.strict,
+            referrers: self.referrers,
             dry_run: self.dry_run,
             settle: self.settle.unwrap_or(PushOptions::default().settle),
         };
@@ -116,18 +128,27 @@ impl Push {
     }
 
     fn specs(&self, source: Source, session: &Session) -> Result<SourceSpecs, Failure> {
-        let (form, append, strict) = (form(self.form.as_deref())?, self.append, self.strict);
+        let flags = SpecFlags {
+            form: form(self.form.as_deref())?,
+            append: self.append,
+            strict: self.strict,
+            annotations_from_labels: self.annotations_from_labels,
+        };
         match source {
-            Source::FromSpec(from) => {
+            Source::Spec(from) => {
                 if session.global.password_stdin && from.specs.iter().any(|path| path == "-") {
                     return Err(Failure::usage("standard input cannot provide both the spec and the password"));
                 }
-                let options = SpecOptions { form, append, strict, variables: from.variables };
+                let options = SpecOptions { flags, variables: from.variables };
                 let specs = read_specs(&from.specs, &options, &session.console)?;
                 Ok(SourceSpecs { specs, ignore_missing: from.ignore_missing, fail_fast: from.fail_fast })
             }
-            Source::FromArgs(from) => {
-                let specs = vec![from.spec(form, append, strict, &session.console)?];
+            Source::Args(from) => {
+                let specs = vec![from.spec(&flags, &session.console)?];
+                Ok(SourceSpecs { specs, ignore_missing: from.ignore_missing, fail_fast: false })
+            }
+            Source::Images(from) => {
+                let specs = vec![from.spec(&flags, session)?];
                 Ok(SourceSpecs { specs, ignore_missing: from.ignore_missing, fail_fast: false })
             }
         }
@@ -137,8 +158,11 @@ impl Push {
     /// command and another follows it.
     fn check(&self, specs: &[Spec]) -> Result<(), Failure> {
         let appends = specs.iter().any(|spec| spec.append);
+        let has_targets = specs.iter().any(|spec| !spec.more_targets.is_empty());
         let why = if specs.len() > 1 && matches!(self.if_match, Some(IfMatch::Digest(_))) {
             "--if-match with a digest needs a single index, but the specs describe several"
+        } else if has_targets && matches!(self.if_match, Some(IfMatch::Digest(_))) {
+            "--if-match with a digest needs a single target; use --if-match none for several"
         } else if self.exit_code && !self.dry_run {
             "--exit-code requires --dry-run"
         } else if self.force && appends {
@@ -147,6 +171,8 @@ impl Push {
             "--settle requires --append: any other push replaces the existing index"
         } else if specs.len() > 1 && self.files.wants_digest() {
             "--digest-file needs a single index, but the specs describe several"
+        } else if has_targets && appends && self.files.wants_digest() {
+            "--digest-file needs a single target with --append, because the indexes may differ"
         } else {
             return Ok(());
         };

@@ -2,14 +2,14 @@ use super::batch::{BatchRunner, Mode, Reporter};
 use super::console::Console;
 use super::credentials::Registries;
 use super::exit_status::ExitStatus;
-use super::failure::Failure;
+use super::failure::{Failure, TargetOutcome};
 use super::output::CommandOutput;
 use super::parts::DocumentParts;
 use super::render::{Body, IndexResult, plan_text};
 use super::result_files::OutputFiles;
 use super::session::Session;
-use crate::assemble::{self, Assembler, PushOptions, PushReport};
-use crate::spec::Spec;
+use crate::assemble::{self, Assembler, Plan, PushOptions, PushReport, TargetReport, TargetsError};
+use crate::spec::{Spec, Target};
 use crate::store::{Run, Store};
 
 /// The maximum number of indexes pushed concurrently: enough to keep every connection busy, and few enough to bound
@@ -34,8 +34,8 @@ impl PushBatch {
         let Some(first) = self.specs.first() else { return Ok(String::new().into()) };
         let files = self.files.open(dry_run)?;
         let sources = first.sources.iter().map(|source| &source.location);
-        let targets = self.specs.iter().map(|spec| &spec.target);
-        let registries = Registries::written([&first.target]).and_read(sources).and_written(targets);
+        let targets = self.specs.iter().flat_map(Spec::targets).map(|target| &target.location);
+        let registries = Registries::written([&first.target.location]).and_read(sources).and_written(targets);
         let client = session.client(&registries)?;
         let store = Store::new(client.clone());
         let mut reporter = PushReporter::new(console, &self);
@@ -61,33 +61,58 @@ impl PushBatch {
         let changed = if self.options.dry_run { "would change" } else { "done" };
         let mode = Mode::Write { run: &run, kind: "indexes", changed, fail_fast: self.fail_fast };
         let runner = BatchRunner { store, console: reporter.console, concurrency: CONCURRENCY, mode };
-        let is_only = reporter.is_only;
+        let is_only = self.specs.len() == 1;
+        let dry_run = self.options.dry_run;
         let push = async |spec: &Spec| {
             let pushed = match is_only {
                 true => assemble::push(store, spec, &self.options).await,
                 false => assembler.push(spec).await,
             };
-            pushed.map_err(|error| failure(error, spec))
+            pushed.map_err(|error| failure(error, spec, dry_run))
         };
         runner.run(&self.specs, push, reporter).await
     }
 }
 
 /// Converts the error of a push, and adds a hint if a source is missing and the template has a lowercase placeholder.
-fn failure(error: assemble::Error, spec: &Spec) -> Failure {
+fn failure(error: assemble::Error, spec: &Spec, dry_run: bool) -> Failure {
     let is_missing = match &error {
         assemble::Error::Resolve(error) => error.is_missing(),
         _ => false,
     };
     let hint = if is_missing { spec.template_hint() } else { None };
-    hint.into_iter().fold(error.into(), Failure::with_hint)
+    let targets = match &error {
+        assemble::Error::Targets(error) => target_outcomes(error, spec, dry_run),
+        _ => Vec::new(),
+    };
+    hint.into_iter().fold(Failure::from(error), Failure::with_hint).with_targets(targets)
+}
+
+/// Returns the outcome for each of several targets, of which some failed: its part of the document, and the line of a
+/// target that was pushed.
+fn target_outcomes(error: &TargetsError, spec: &Spec, dry_run: bool) -> Vec<TargetOutcome> {
+    let outcome = |(target, outcome): (&Target, &Result<TargetReport, assemble::Error>)| match outcome {
+        Ok(report) => (IndexResult::from(report), target_text(report, dry_run, true)),
+        Err(error) => (Failure::of_assembling(error).part_of_index(&target.location), String::new()),
+    };
+    spec.targets().zip(&error.outcomes).map(outcome).map(|(part, text)| TargetOutcome { part, text }).collect()
+}
+
+/// Returns the text of a target that was pushed, or would be. `is_named` is whether its line names the target.
+fn target_text(report: &TargetReport, dry_run: bool, is_named: bool) -> String {
+    let Plan { descriptor, target, .. } = &report.plan;
+    match (dry_run, is_named) {
+        (true, _) => plan_text(report),
+        (false, false) => format!("Digest: {} {}\n", descriptor.digest, descriptor.size),
+        (false, true) => format!("Digest: {} {} {target}\n", descriptor.digest, descriptor.size),
+    }
 }
 
 /// Reports indexes, pushed or predicted.
 struct PushReporter<'a> {
     console: &'a Console,
     dry_run: bool,
-    /// Whether the run has a single index, so that its line need not name the target.
+    /// Whether the run has a single index with a single target, so that its line need not name the target.
     is_only: bool,
     parts: DocumentParts<IndexResult>,
     has_changed: bool,
@@ -100,20 +125,15 @@ impl<'a> PushReporter<'a> {
         Self {
             console,
             dry_run: batch.options.dry_run,
-            is_only: batch.specs.len() == 1,
+            is_only: batch.specs.iter().flat_map(Spec::targets).count() == 1,
             parts: DocumentParts::collect_if(console.is_json() || batch.files.wants_metadata()),
             has_changed: false,
             digest: None,
         }
     }
 
-    fn text(&self, spec: &Spec, report: &PushReport) -> String {
-        let descriptor = &report.plan.descriptor;
-        match (self.dry_run, self.is_only) {
-            (true, _) => plan_text(report),
-            (false, true) => format!("Digest: {} {}\n", descriptor.digest, descriptor.size),
-            (false, false) => format!("Digest: {} {} {}\n", descriptor.digest, descriptor.size, spec.target),
-        }
+    fn print(&self, text: impl AsRef<str>) -> Result<(), Failure> {
+        if self.console.is_json() { Ok(()) } else { self.console.data(text) }
     }
 }
 
@@ -124,12 +144,20 @@ impl Reporter for PushReporter<'_> {
     fn report(&mut self, spec: &Spec, result: Result<PushReport, &Failure>) -> Result<(), Failure> {
         let report = match result {
             Ok(report) => report,
-            Err(failure) => return self.parts.push(|| failure.part_of_index(&spec.target)),
+            Err(failure) => {
+                for part in failure.parts_of_index(spec.targets().map(|target| &target.location)) {
+                    self.parts.push(|| part)?;
+                }
+                return self.print(failure.text_of_targets());
+            }
         };
-        self.parts.push(|| IndexResult::from(&report))?;
+        for target in &report.targets {
+            self.parts.push(|| IndexResult::from(target))?;
+            self.digest = Some(target.plan.descriptor.digest.to_string());
+        }
         self.has_changed |= report.has_written_tags();
-        self.digest = Some(report.plan.descriptor.digest.to_string());
-        if self.console.is_json() { Ok(()) } else { self.console.data(self.text(spec, &report)) }
+        let text = |target| target_text(target, self.dry_run, !self.is_only);
+        self.print(report.targets.iter().map(text).collect::<String>())
     }
 
     fn has_changed(&self, report: &PushReport) -> bool {

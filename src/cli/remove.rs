@@ -10,7 +10,7 @@ use super::output::CommandOutput;
 use super::render::{Body, IndexResult, plan_text};
 use super::result_files::OutputFiles;
 use super::session::Session;
-use crate::assemble::{self, PushReport, RemoveOptions, RemoveRequest, Selector};
+use crate::assemble::{self, RemoveOptions, RemoveRequest, Selector, TargetReport};
 use crate::image::{Digest, Location, Platform};
 use crate::store::{IfMatch, Store};
 
@@ -77,7 +77,7 @@ impl Remove {
     }
 }
 
-fn text(report: &PushReport) -> String {
+fn text(report: &TargetReport) -> String {
     let descriptor = &report.plan.descriptor;
     match report.dry_run {
         true => plan_text(report),

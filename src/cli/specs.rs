@@ -11,14 +11,22 @@ use super::render::problem_text;
 use crate::image::{Location, UntrustedText};
 use crate::spec::{self, Form, Lookup, MAX_MEMORY, Problem, Spec, YamlRequest};
 
-/// The flags that apply to all specs of a command line.
-pub(super) struct SpecOptions {
+/// The flags of a push that change its specs.
+#[derive(Clone, Copy, Default)]
+pub(super) struct SpecFlags {
     /// The type of every index, which overrides the type in the specs.
     pub(super) form: Option<Form>,
     /// Start from the existing indexes of the targets.
     pub(super) append: bool,
     /// Treat warnings as errors.
     pub(super) strict: bool,
+    /// Add the labels that all images share as annotations.
+    pub(super) annotations_from_labels: bool,
+}
+
+/// The flags that apply to all specs of a command line.
+pub(super) struct SpecOptions {
+    pub(super) flags: SpecFlags,
     pub(super) variables: Variables,
 }
 
@@ -134,8 +142,10 @@ pub(super) fn read_all(paths: &[String], options: &SpecOptions) -> SpecsRead {
     for path in files(&given_paths, &mut problems) {
         let file = name(&path);
         let parse = |text: String| {
-            let SpecOptions { form, append, strict, .. } = *options;
-            let request = YamlRequest { text: &text, file: &file, form, append, variables, strict };
+            let SpecFlags { form, append, strict, annotations_from_labels } = options.flags;
+            let file = file.as_str();
+            let text = text.as_str();
+            let request = YamlRequest { text, file, form, append, annotations_from_labels, variables, strict };
             spec::from_yaml(&request)
         };
         match read(&path, &mut remaining).map(parse) {

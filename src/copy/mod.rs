@@ -9,4 +9,5 @@ mod tree;
 pub use error::{CopyProblem, Error};
 pub(crate) use job::copy_in;
 pub use job::{CopyOptions, CopyRequest, copy};
+pub(crate) use referrers::copy as copy_referrers;
 pub use tags::select_tags;

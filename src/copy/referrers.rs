@@ -15,7 +15,7 @@ const MAX_DEPTH: usize = 16;
 const COSIGN_SUFFIXES: [&str; 3] = ["sig", "att", "sbom"];
 
 /// Copies the referrers of these manifests, recursively.
-pub(super) async fn copy(
+pub(crate) async fn copy(
     run: &Run,
     from: &Location,
     to: &Location,

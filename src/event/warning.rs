@@ -70,6 +70,29 @@ pub enum Warning {
         /// The platforms.
         platforms: Vec<Platform>,
     },
+    /// Two sources are the same image, which is listed once.
+    Duplicate {
+        /// The source that is left out.
+        source: Box<Location>,
+        /// The source that is kept.
+        first: Box<Location>,
+        /// The image's digest.
+        digest: Digest,
+    },
+    /// A source is an image for a platform that is not selected. It is kept: platforms are only selected from indexes.
+    NotSelected {
+        /// The source.
+        source: Box<Location>,
+        /// The image's platform.
+        platform: Box<Platform>,
+    },
+    /// A Docker manifest list cannot have annotations, so those from labels and build metadata are left out.
+    AnnotationsLeftOut,
+    /// Referrers of the sources, such as signatures, are not carried to the target.
+    ReferrersLeft {
+        /// The number of referrers.
+        count: usize,
+    },
     /// An image's platform is probably a mistake.
     OddPlatform {
         /// The source of the image.
@@ -117,6 +140,23 @@ impl fmt::Display for Warning {
             }
             Self::SameImage { digest, platforms } => {
                 write!(f, "one image is listed for several platforms, {}: {digest}", join(platforms, " and "))
+            }
+            Self::Duplicate { source, first, digest } => {
+                write!(f, "{source} is the same image as {first} and is listed once: {digest}")
+            }
+            Self::NotSelected { source, platform } => {
+                write!(
+                    f,
+                    "{source} is an image for {platform}, which is not selected; it is kept, because platforms are \
+                     selected from indexes"
+                )
+            }
+            Self::AnnotationsLeftOut => f.write_str(
+                "annotations from labels and metadata are left out: a Docker manifest list cannot have them",
+            ),
+            Self::ReferrersLeft { count } => {
+                let (s, are) = if *count == 1 { ("", "is") } else { ("s", "are") };
+                write!(f, "{count} referrer{s} of the images (signatures, SBOMs, attestations) {are} not copied")
             }
             Self::OddPlatform { source, reason } => write!(f, "{source}: {reason}"),
             Self::OciInDockerList { oci: 1 } => {

@@ -113,6 +113,26 @@ pub struct ImageConfig {
     pub platform: Platform,
 }
 
+/// The labels of an image config (OCI image-spec, "Image Configuration").
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(expecting = "a JSON object")]
+pub(crate) struct ConfigLabels {
+    #[serde(default, deserialize_with = "null_is_empty")]
+    config: ContainerConfig,
+}
+
+#[derive(Debug, Clone, Default, Deserialize)]
+struct ContainerConfig {
+    #[serde(default, rename = "Labels", deserialize_with = "null_is_empty")]
+    labels: Annotations,
+}
+
+impl ConfigLabels {
+    pub(crate) fn into_labels(self) -> Annotations {
+        self.config.labels
+    }
+}
+
 /// The error for bytes that are not a supported manifest.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]

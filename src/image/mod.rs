@@ -13,6 +13,7 @@ pub mod media_type;
 mod null;
 mod platform;
 mod reference;
+mod select;
 mod selection;
 mod untrusted;
 
@@ -27,6 +28,7 @@ pub(crate) use known::{
     is_known_platform, known_architectures, known_systems, known_variants, odd_pair, suggestion, unsupported,
 };
 pub use location::{LayoutReference, Location, LocationError};
+pub(crate) use manifest::ConfigLabels;
 pub use manifest::{
     Fetched, ImageConfig, ImageManifest, Index, MAX_CONFIG, MAX_MANIFEST, MAX_MANIFESTS, MAX_NESTING,
     MAX_PUSHED_MANIFEST, Manifest, ManifestError, parse_manifest,

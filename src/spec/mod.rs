@@ -1,9 +1,16 @@
-//! Parses and validates specs of indexes, from YAML ([`from_yaml`]) or from arguments ([`from_template`]).
+//! Parses and validates specs of indexes: from YAML ([`from_yaml`]), from platforms and a template ([`from_template`]),
+//! or from a list of images and what builders wrote about them ([`from_images`]).
 //!
 //! This module does no I/O: the caller reads the file.
 
+mod annotation;
+mod arguments;
+mod digests;
+mod images;
 mod keys;
+mod list;
 mod memory;
+mod metadata;
 mod model;
 mod node;
 mod placeholders;
@@ -11,16 +18,23 @@ mod problem;
 mod reader;
 mod request;
 mod schema;
+mod target;
 mod template;
 mod variables;
 mod yaml;
 
+pub use digests::DigestFile;
+pub(crate) use images::is_annotation;
+pub use images::{ImageArgument, ImagesRequest, from_images};
+pub use list::image_list;
 pub(crate) use memory::MAX_MEMORY;
+pub use metadata::MetadataFile;
 pub(crate) use model::is_possible;
-pub use model::{Attestations, Form, FormError, Source, Spec};
+pub use model::{Attestations, EntryAnnotation, Form, FormError, Source, Spec};
 pub use problem::{Hint, Problem, SpecError};
 pub use request::YamlRequest;
 pub use schema::schema;
+pub use target::Target;
 pub use template::{AnnotationError, TemplateRequest, from_template, parse_annotations};
 pub use variables::Lookup;
 pub use yaml::from_yaml;

@@ -3,32 +3,40 @@ use std::collections::HashSet;
 use super::memory::{PER_SOURCE, PER_VALUE};
 use super::placeholders::lower_case_placeholders;
 use super::problem::{Hint, Mistake, Problem, SpecError};
+use super::target::{self, Target, targets};
 use crate::image::{
-    Annotations, Digest, Location, Platform, UntrustedText, check_tag, is_known_platform, known_variants, unsupported,
+    Annotations, Digest, Location, Platform, UntrustedText, is_known_platform, known_variants, unsupported,
 };
 
 /// A validated spec of an index.
 #[derive(Debug, Clone)]
 #[non_exhaustive]
 pub struct Spec {
-    /// Location to push the index to. Always has a tag and no digest: a target without a tag gets the first extra tag.
-    pub target: Location,
-    /// Push the index by digest before its tags, as 2.2.1 does for a target without a tag.
-    pub by_digest: bool,
-    /// Extra tags in the target's repository, without the target's own tag.
-    pub tags: Vec<String>,
+    /// The first target.
+    pub target: Target,
+    /// Further targets, usually in other repositories. The same index is pushed to all of them.
+    pub more_targets: Vec<Target>,
     /// Form of the index.
     pub form: Form,
     /// Start from the existing index of the target.
     pub append: bool,
     /// Annotations of the index. Empty for [`Form::Docker`].
     pub annotations: Annotations,
+    /// Annotations that a Docker manifest list leaves out with a warning. [`Self::annotations`] override them.
+    pub optional_annotations: Annotations,
+    /// Add the labels that all images share as annotations, with the lowest priority. A Docker manifest list leaves them
+    /// out with a warning.
+    pub annotations_from_labels: bool,
+    /// Annotations of entries, by platform; applied after the annotations of sources.
+    pub entry_annotations: Vec<EntryAnnotation>,
     /// Artifact type of the index. `None` for [`Form::Docker`].
     pub artifact_type: Option<UntrustedText>,
     /// Manifest that the index refers to, in the target's repository or layout. `None` for [`Form::Docker`].
     pub subject: Option<Location>,
     /// Whether the index includes attestations.
     pub attestations: Attestations,
+    /// Platforms to select from sources that are indexes; each must be offered by a source. Empty for all.
+    pub select: Vec<Platform>,
     /// Images to include in the index, in order. Never empty.
     pub sources: Vec<Source>,
     /// The template of the sources, if any.
@@ -47,6 +55,20 @@ pub struct Source {
     pub platform: Platform,
     /// Annotations of its entry, or of all its entries if it is an index.
     pub annotations: Annotations,
+    /// Platforms to select if it is an index, all of which it must offer. Empty for those of [`Spec::select`].
+    pub select: Vec<Platform>,
+}
+
+/// An annotation of the entries for a platform, or of all entries except attestations.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct EntryAnnotation {
+    /// The platform, which an entry must have. `None` for all entries.
+    pub platform: Option<Platform>,
+    /// The annotation's key.
+    pub key: UntrustedText,
+    /// The annotation's value.
+    pub value: UntrustedText,
 }
 
 /// The requested form of an index.
@@ -61,6 +83,8 @@ pub enum Form {
     Auto,
     /// The form of the target's existing index, or Docker manifest list if the target does not exist.
     Target,
+    /// The form of the target's existing index, or [`Self::Auto`] if the target does not exist.
+    TargetOrAuto,
 }
 
 /// Whether an index includes the attestations of its images.
@@ -103,7 +127,7 @@ impl std::fmt::Display for Form {
             Self::Docker => "docker",
             Self::Oci => "oci",
             Self::Auto => "auto",
-            Self::Target => "target",
+            Self::Target | Self::TargetOrAuto => "target",
         })
     }
 }
@@ -117,7 +141,7 @@ impl Form {
 
 impl Source {
     pub(super) fn new(location: Location, platform: Platform) -> Self {
-        Self { location, platform, annotations: Annotations::new() }
+        Self { location, platform, annotations: Annotations::new(), select: Vec::new() }
     }
 }
 
@@ -130,7 +154,7 @@ impl Spec {
     /// ```
     /// use manifest_tool::spec::{Form, Spec};
     /// let mut spec = Spec::new("r.io/app:v1", Form::Oci, &["r.io/app:v1-amd64", "r.io/app:v1-arm64"])?;
-    /// spec.tags.push("latest".into());
+    /// spec.target.tags.push("latest".into());
     /// spec.annotations.insert("org.opencontainers.image.title".into(), "app".into());
     /// let error = Spec::new("r.io/app", Form::Oci, &["r.io/app:v1-amd64"]).unwrap_err();
     /// assert!(error.to_string().contains("has no tag"));
@@ -139,8 +163,17 @@ impl Spec {
     pub fn new(target: &str, form: Form, sources: &[&str]) -> Result<Self, SpecError> {
         let mut problems = Vec::new();
         let mut note = |message: String| problems.push(Problem::of_arguments(message));
-        let target = self::target(target).and_then(|target| Ok(tagged(target, Vec::new())?.0));
-        let target = target.map_err(&mut note).ok();
+        let target = match target::location(target).map(|target| targets(vec![target], Vec::new())) {
+            Ok(Ok(targets)) => targets.into_iter().next(),
+            Ok(Err(problems)) => {
+                problems.into_iter().for_each(|(_, problem)| note(problem));
+                None
+            }
+            Err(problem) => {
+                note(problem);
+                None
+            }
+        };
         if sources.is_empty() {
             note("no images given".into());
         }
@@ -153,17 +186,20 @@ impl Spec {
     }
 
     /// Creates a spec with defaults for everything else.
-    pub(super) fn with_defaults(target: Location, form: Form, sources: Vec<Source>) -> Self {
+    pub(super) fn with_defaults(target: Target, form: Form, sources: Vec<Source>) -> Self {
         Self {
             target,
-            by_digest: false,
-            tags: Vec::new(),
+            more_targets: Vec::new(),
             form,
             append: false,
             annotations: Annotations::new(),
+            optional_annotations: Annotations::new(),
+            annotations_from_labels: false,
+            entry_annotations: Vec::new(),
             artifact_type: None,
             subject: None,
             attestations: Attestations::Keep,
+            select: Vec::new(),
             sources,
             template: None,
             warnings: Vec::new(),
@@ -176,7 +212,7 @@ impl Spec {
     pub(crate) fn memory(&self) -> usize {
         let annotations = self.sources.iter().map(|source| &source.annotations).chain([&self.annotations]);
         let pairs = annotations.flatten().map(|(key, value)| key.len() + value.len() + 2 * PER_VALUE);
-        let tags = self.tags.iter().map(|tag| tag.len() + PER_VALUE);
+        let tags = self.targets().flat_map(|target| &target.tags).map(|tag| tag.len() + PER_VALUE);
         let warnings = self.warnings.iter().map(|warning| warning.file.len() + warning.message.len() + PER_VALUE);
         PER_SOURCE * (1 + self.sources.len()) + pairs.chain(tags).chain(warnings).sum::<usize>()
     }
@@ -187,9 +223,14 @@ impl Spec {
         lower_case_placeholders(self.template.as_deref()?)
     }
 
-    /// Returns the target, followed by its extra tags.
+    /// Returns all targets. Never empty.
+    pub fn targets(&self) -> impl Iterator<Item = &Target> + Clone {
+        std::iter::once(&self.target).chain(&self.more_targets)
+    }
+
+    /// Returns the tags that the index is pushed to: each target, followed by its extra tags.
     pub fn locations(&self) -> impl Iterator<Item = Location> {
-        std::iter::once(self.target.clone()).chain(self.tags.iter().map(|tag| self.target.with_tag(tag)))
+        self.targets().flat_map(Target::locations)
     }
 
     /// Returns the problems that a push would report about the platforms of images. May be wrong for a source that is
@@ -223,25 +264,10 @@ pub(crate) fn is_possible(platform: &Platform) -> bool {
     }
 }
 
-/// Parses the target, which must not have a digest.
-pub(super) fn target(text: &str) -> Result<Location, String> {
-    let location: Location = text.parse().map_err(|error: crate::image::LocationError| error.to_string())?;
-    match location.digest() {
-        Some(_) => Err(format!("target \"{text}\" has a digest; use a tag, because the push determines the digest")),
-        None => Ok(location),
-    }
-}
-
-/// Gives the first extra tag to a target without a tag.
-///
-/// # Errors
-/// Neither the target nor the list of extra tags has a tag.
-pub(super) fn tagged(target: Location, mut tags: Vec<String>) -> Result<(Location, Vec<String>), String> {
-    match (target.tag(), tags.is_empty()) {
-        (Some(_), _) => Ok((target, tags)),
-        (None, true) => Err(format!("target \"{target}\" has no tag; manifest-tool does not default to \"latest\"")),
-        (None, false) => Ok((target.with_tag(&tags.remove(0)), tags)),
-    }
+/// Parses a platform to select, which must be one that Go knows.
+pub(super) fn selected(text: &str) -> Result<Platform, String> {
+    let platform: Platform = text.parse().map_err(|error: crate::image::PlatformError| error.to_string())?;
+    if is_possible(&platform) { Ok(platform) } else { Err(unsupported(&platform)) }
 }
 
 /// Parses a source. In a registry, it must have a tag or a digest.
@@ -253,11 +279,6 @@ pub(super) fn source(text: &str) -> Result<Location, String> {
         }
         _ => Ok(location),
     }
-}
-
-/// Checks the syntax of an extra tag.
-pub(super) fn check_extra_tag(tag: &str) -> Result<(), String> {
-    check_tag(tag).map_err(|reason| format!("invalid tag \"{tag}\": {reason}"))
 }
 
 /// Parses the subject: a manifest by tag or digest, in the target's repository.
@@ -285,12 +306,6 @@ pub(super) fn check_append(target: &Location) -> Result<(), String> {
         }
         _ => Ok(()),
     }
-}
-
-/// Removes the target's own tag from the extra tags, where specs for 2.2.1 may repeat it.
-pub(super) fn without_target_tag(target: &Location, mut tags: Vec<String>) -> Vec<String> {
-    tags.retain(|tag| target.tag() != Some(tag));
-    tags
 }
 
 /// Creates the problem of a key that a Docker manifest list cannot have.

@@ -26,6 +26,10 @@ pub enum Hint {
     FillVariables,
     /// Create an OCI index, or remove this key.
     UseOciForm(String),
+    /// Name a target.
+    NameTarget,
+    /// Name images, or the files of a build.
+    NameImages,
 }
 
 /// A problem without a position.

@@ -13,6 +13,8 @@ pub struct YamlRequest<'a> {
     pub form: Option<Form>,
     /// Append to the existing indexes of all targets. Defaults to false: each spec's `append` decides.
     pub append: bool,
+    /// Add the labels that all images share as annotations of every index. Defaults to false: each spec decides.
+    pub annotations_from_labels: bool,
     /// Values of `${NAME}` variables. Defaults to `None`, which leaves `${NAME}` unexpanded.
     pub variables: Option<Lookup<'a>>,
     /// Treat warnings as errors. Defaults to false.

@@ -16,11 +16,13 @@ use crate::image::{known_architectures, known_systems, known_variants};
 /// Spec of an index for manifest-tool; each YAML document describes one index
 #[derive(JsonSchema)]
 #[schemars(rename = "Spec", rename_all = "camelCase", deny_unknown_fields)]
-#[schemars(transform = user_keys, transform = sources, transform = tagged)]
+#[schemars(transform = user_keys, transform = sources, transform = tagged, transform = targeted)]
 struct SpecKeys {
     /// Reference of the index: HOST/REPOSITORY:TAG, oci:FOLDER:NAME or oci-archive:FILE:NAME; `tags` can supply the tag
     image: Target,
-    /// Extra tags of the index
+    /// Further references of the index, usually in other repositories; `tags` are written beside each
+    targets: Option<Vec<Target>>,
+    /// Extra tags of the index, or references of further tags
     tags: Option<Tags>,
     /// Form of the index; --type overrides it. Defaults to docker, or with `append` to the form of the target
     r#type: Option<Form>,
@@ -28,6 +30,8 @@ struct SpecKeys {
     append: Option<Flag>,
     /// Annotations of the index (OCI only)
     annotations: Option<BTreeMap<String, Scalar>>,
+    /// Add the labels that all images share as annotations of the index (OCI only)
+    annotations_from: Option<AnnotationsFrom>,
     /// Artifact type of the index: a media type (OCI only)
     artifact_type: Option<MediaType>,
     /// Manifest in the target's repository that the index refers to: a reference or a digest (OCI only)
@@ -52,6 +56,8 @@ struct Entry {
     platform: Option<PlatformKeys>,
     /// Annotations of the entry
     annotations: Option<BTreeMap<String, Scalar>>,
+    /// Platforms to select, if the image is an index; by default, all
+    select: Option<PlatformNames>,
 }
 
 /// Platform of an image
@@ -141,11 +147,12 @@ described! {
     Flag => json_schema!({"anyOf": [{"type": "boolean"}, text("true|True|TRUE|false|False|FALSE")]});
     // Allow any number: 1.10 and 1.1 are the same number but different tags.
     Tags => json_schema!({"type": "array", "items": {"anyOf": [
-        {"type": "number", "minimum": 0}, {"type": "boolean"}, text(TAG)
+        {"type": "number", "minimum": 0}, {"type": "boolean"}, text(TAG), text(&reference_tag())
     ]}});
     PlatformNames => json_schema!({"type": "array", "minItems": 1, "items": platform_name()});
     Form => one_of(super::model::FORMS);
     Attestations => one_of(super::model::ATTESTATIONS);
+    AnnotationsFrom => one_of(&["labels"]);
     Architecture => one_of_or_empty(&known_architectures());
     System => one_of_or_empty(&known_systems());
     Variant => one_of_or_empty(&known_variants());
@@ -162,12 +169,27 @@ fn aliases(schema: &mut Schema) {
     schema.insert("allOf".into(), serde_json::json!([both("version"), both("features")]));
 }
 
-/// Requires a tag in the target if `tags` is missing.
+/// A reference with a tag and without a digest.
+fn reference_tag() -> String {
+    format!(r"{}:{TAG}|{LAYOUT}:(?!.*@sha(256|512):).+", repository())
+}
+
+/// Requires a tag in each target if `tags` is missing.
 fn tagged(schema: &mut Schema) {
     let tags = serde_json::json!({"required": ["tags"], "properties": {"tags": {"type": "array", "minItems": 1}}});
-    let image = text(&format!(r"{}:{TAG}|{LAYOUT}:(?!.*@sha(256|512):).+", repository()));
+    let target = text(&reference_tag());
+    let targets = serde_json::json!({"image": target, "targets": {"items": target}});
     schema.insert("if".into(), tags);
-    schema.insert("else".into(), serde_json::json!({"properties": {"image": image}}));
+    schema.insert("else".into(), serde_json::json!({"properties": targets}));
+}
+
+/// Requires a target.
+fn targeted(schema: &mut Schema) {
+    let filled =
+        serde_json::json!({"required": ["targets"], "properties": {"targets": {"type": "array", "minItems": 1}}});
+    let choice = serde_json::json!([{"anyOf": [{"required": ["image"]}, filled]}]);
+    schema.insert("allOf".into(), choice);
+    schema.remove("required");
 }
 
 /// Requires at least one source, and `platforms` and `template` only together.

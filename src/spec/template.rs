@@ -1,11 +1,9 @@
 use std::collections::{HashMap, HashSet};
 
-use super::model::{
-    Form, Source, Spec, check_append, check_extra_tag, docker_has_no, is_possible, source, tagged, target,
-    without_target_tag,
-};
+use super::arguments::Arguments;
+use super::model::{Form, Source, Spec, is_possible, source};
 use super::placeholders::{lower_case, without_variables};
-use super::problem::{Mistake, Problem, SpecError};
+use super::problem::{Mistake, SpecError};
 use super::variables::{Lookup, Piece, pieces};
 use crate::image::{Annotations, Location, Platform, UntrustedText, odd_pair, unsupported};
 
@@ -22,8 +20,13 @@ pub struct TemplateRequest<'a> {
     pub tags: &'a [String],
     /// Annotations of the index, each as `KEY=VALUE`.
     pub annotations: &'a [String],
+    /// Annotations with a level, each as `[LEVEL[PLATFORM]:]KEY=VALUE`, as `docker buildx build --annotation` takes them.
+    /// The levels are `index`, the default, and `manifest-descriptor`.
+    pub leveled_annotations: &'a [String],
     /// Annotations of the entries for a platform, each as `OS/ARCH[/VARIANT]:KEY=VALUE`.
     pub entry_annotations: &'a [String],
+    /// Add the labels that all images share as annotations of the index. Defaults to false.
+    pub annotations_from_labels: bool,
     /// Form of the index. Defaults to [`Form::Docker`], or to [`Form::Target`] with `append`.
     pub form: Option<Form>,
     /// Start from the existing index of the target. Defaults to false.
@@ -38,95 +41,49 @@ pub struct TemplateRequest<'a> {
 /// An argument is invalid. The error lists all problems and, with [`TemplateRequest::strict`], the warnings.
 pub fn from_template(request: &TemplateRequest<'_>) -> Result<Spec, SpecError> {
     let mut arguments = Arguments::default();
-    let target = arguments.checked(target(request.target));
-    let mut sources = arguments.sources(request);
-    let tags = arguments.tags(request);
-    let by_digest = target.as_ref().is_some_and(|target| target.tag().is_none());
-    // Invalid tags are already reported, so do not report a missing tag as well.
-    let has_tag = !by_digest || request.tags.is_empty() || !tags.is_empty();
-    let target = target.filter(|_| has_tag).and_then(|target| arguments.checked(tagged(target, tags)));
+    let targets = arguments.targets(&[request.target], request.tags);
+    let mut sources = fill_all(&mut arguments, request);
     let annotations = parse_annotations(request.annotations).map_err(|error| error.to_string());
-    let annotations = arguments.checked(annotations).unwrap_or_default();
+    let mut annotations = arguments.checked(annotations).unwrap_or_default();
+    let (leveled, entry_annotations) = arguments.leveled(request.leveled_annotations);
+    annotations.extend(leveled);
     for argument in request.entry_annotations {
         arguments.checked(annotate(&mut sources, argument));
     }
     let form = Form::or_default(request.form, request.append);
-    if form == Form::Docker && !annotations.is_empty() {
-        arguments.note(docker_has_no("annotations"));
+    arguments.check_annotations(form, request.annotations_from_labels || !annotations.is_empty());
+    if request.append {
+        arguments.check_append(&targets);
     }
-    if let (true, Some((target, _))) = (request.append, &target) {
-        arguments.checked(check_append(target));
-    }
-    let Arguments { mut problems, mut warnings } = arguments;
-    if request.strict {
-        problems.append(&mut warnings);
-    }
-    match target {
-        Some((target, tags)) if problems.is_empty() => Ok(Spec {
-            tags: without_target_tag(&target, tags),
-            by_digest,
-            append: request.append,
-            annotations,
-            template: Some(request.template.to_owned()),
-            warnings,
-            ..Spec::with_defaults(target, form, sources)
-        }),
-        _ => Err(SpecError { problems, warnings }),
-    }
+    let mut targets = targets.into_iter();
+    let spec = targets.next().map(|target| Spec {
+        more_targets: targets.collect(),
+        append: request.append,
+        annotations,
+        annotations_from_labels: request.annotations_from_labels,
+        entry_annotations,
+        template: Some(request.template.to_owned()),
+        ..Spec::with_defaults(target, form, sources)
+    });
+    arguments.finish(spec, request.strict)
 }
 
-/// Collects the problems of arguments.
-#[derive(Default)]
-struct Arguments {
-    problems: Vec<Problem>,
-    warnings: Vec<Problem>,
-}
-
-impl Arguments {
-    fn note(&mut self, mistake: impl Into<Mistake>) {
-        self.problems.push(mistake.into().at("", None));
-    }
-
-    fn checked<T>(&mut self, result: Result<T, impl Into<Mistake>>) -> Option<T> {
-        result.map_err(|mistake| self.note(mistake)).ok()
-    }
-
-    fn warn(&mut self, messages: impl IntoIterator<Item = String>) {
-        self.warnings.extend(messages.into_iter().map(Problem::of_arguments));
-    }
-
-    /// Fills the template for each platform.
-    fn sources(&mut self, request: &TemplateRequest<'_>) -> Vec<Source> {
-        let mut sources = Vec::new();
-        for text in request.platforms {
-            // Check the platform first. Otherwise it would be reported as an invalid reference.
-            match text.parse().ok().filter(|platform| !is_possible(platform)) {
-                Some(platform) => self.note(unsupported(&platform)),
-                None => sources.extend(self.checked(source_for(text, request.template, None))),
-            }
+/// Fills the template for each platform.
+fn fill_all(arguments: &mut Arguments, request: &TemplateRequest<'_>) -> Vec<Source> {
+    let mut sources = Vec::new();
+    for text in request.platforms {
+        // Check the platform first. Otherwise it would be reported as an invalid reference.
+        match text.parse().ok().filter(|platform| !is_possible(platform)) {
+            Some(platform) => arguments.note(unsupported(&platform)),
+            None => sources.extend(arguments.checked(source_for(text, request.template, None))),
         }
-        if request.platforms.is_empty() {
-            self.note("no platforms given");
-        }
-        self.warn(sources.iter().filter_map(|source| odd_pair(&source.platform)));
-        self.warn(missing_placeholders(request.template, &sources));
-        sources
     }
-
-    /// Returns the extra tags, without duplicates.
-    fn tags(&mut self, request: &TemplateRequest<'_>) -> Vec<String> {
-        let (mut tags, mut seen) = (Vec::new(), HashSet::new());
-        for tag in request.tags.iter().map(|tag| tag.trim()) {
-            if self.checked(check_extra_tag(tag)).is_none() {
-                continue;
-            }
-            match seen.insert(tag) {
-                true => tags.push(tag.to_owned()),
-                false => self.warn([format!("tag \"{tag}\" is given twice")]),
-            }
-        }
-        tags
+    if request.platforms.is_empty() {
+        arguments.note("no platforms given");
     }
+    arguments.warn(sources.iter().filter_map(|source| odd_pair(&source.platform)));
+    arguments.warn(missing_placeholders(request.template, &sources));
+    sources
 }
 
 /// Warns about references that the template produces for several platforms, and names the missing placeholders.
@@ -390,10 +347,10 @@ mod tests {
         let lines: Vec<&str> = error.lines().collect();
         assert_eq!(lines.len(), 8, "{error}");
         for (line, part) in lines.iter().zip([
+            "invalid tag \"-bad\"",
             "invalid platform \"linux\"",
             "has no tag or digest",
             "invalid platform \"linux//v1\"",
-            "invalid tag \"-bad\"",
             "invalid annotation \"novalue\"",
             "\"linux/arm:a=b\" is for a platform that was not given",
             "expected PLATFORM:KEY=VALUE",
@@ -431,7 +388,7 @@ mod tests {
                     assert_eq!(source.platform.to_string(), platform.strip_suffix('/').unwrap_or(platform));
                     assert!(source.location.reference().is_none_or(|reference| reference.manifest_name().is_some()));
                 }
-                assert!(spec.tags.iter().all(|tag| tags.contains(tag) && spec.target.tag() != Some(tag)));
+                assert!(spec.target.tags.iter().all(|tag| tags.contains(tag) && spec.target.location.tag() != Some(tag)));
             }
         }
 

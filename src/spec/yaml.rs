@@ -5,16 +5,17 @@ use serde_saphyr::{MessageFormatter as _, NonFiniteFloatPolicy, Spanned, UserMes
 
 use super::keys::{Keys, Level};
 use super::memory::PER_SOURCE;
-use super::model::{
-    Attestations, Form, Source, Spec, check_append, check_extra_tag, docker_has_no, source, subject, tagged, target,
-    without_target_tag,
-};
+use super::model::{Attestations, Form, Source, Spec, check_append, docker_has_no, selected, source, subject};
 use super::node::Node;
 use super::problem::{Problem, SpecError};
 use super::reader::Reader;
 use super::request::YamlRequest;
+use super::target::{ExtraTag, Target, extra_tag, location, targets};
 use super::template::{missing_placeholders, source_for};
 use crate::image::{self, Annotations, Location, Platform, UntrustedText, odd_pair};
+
+/// A position in the file.
+type At = serde_saphyr::Location;
 
 const NO_ENTRIES: &str = "\"manifests\" is empty: an index needs at least one image";
 
@@ -73,19 +74,59 @@ const MAX_DOCUMENTS: usize = 100_000;
 const MAX_DEPTH: usize = 32;
 
 impl Reader<'_> {
-    fn target(&mut self, root: &Spanned<Node>, keys: &Keys<'_>) -> Option<Location> {
-        let Some(node) = keys.get("image") else {
+    /// Reads `image` and `targets`, with their positions.
+    fn references(&mut self, root: &Spanned<Node>, keys: &Keys<'_>) -> Vec<(Option<Location>, At)> {
+        let mut references = Vec::new();
+        if let Some(node) = keys.get("image") {
+            references.push((self.read(node, "image", location), node.referenced));
+        }
+        if let Some(node) = keys.get("targets") {
+            for (text, at) in self.scalars(node, "targets") {
+                references.push((self.checked(at, location(&text)), at));
+            }
+        }
+        if references.is_empty() && keys.get("targets").is_some() {
+            self.note(root.referenced, "\"targets\" is empty: the references of the index to push");
+        } else if references.is_empty() {
             self.note(root.referenced, "\"image\" is missing: the reference of the index to push");
-            return None;
+        }
+        references
+    }
+
+    /// Combines the references and extra tags into targets; empty if one is invalid.
+    fn targets(&mut self, references: Vec<(Option<Location>, At)>, keys: &Keys<'_>) -> Vec<Target> {
+        let problems = self.problems.len();
+        let tags = keys.get("tags").map(|node| self.tags(node)).unwrap_or_default();
+        let has_bad_tags = self.problems.len() > problems;
+        let positions: Vec<At> = references.iter().map(|(_, at)| *at).collect();
+        let Some(parsed) = references.into_iter().map(|(location, _)| location).collect::<Option<Vec<_>>>() else {
+            return Vec::new();
         };
-        self.read(node, "image", target)
+        let has_tags = !tags.is_empty();
+        match targets(parsed, tags) {
+            Ok(targets) => targets,
+            // The invalid tags are already reported, so do not report missing tags as well.
+            Err(_) if has_bad_tags && !has_tags => Vec::new(),
+            Err(problems) => {
+                for (position, problem) in problems {
+                    let at = positions.get(position).or(positions.first());
+                    at.into_iter().for_each(|at| self.note(*at, problem.clone()));
+                }
+                Vec::new()
+            }
+        }
     }
 
     /// Reads whether to append to the target, and the form of the index.
-    fn append_and_form(&mut self, root: &Spanned<Node>, keys: &Keys<'_>, target: Option<&Location>) -> (bool, Form) {
+    fn append_and_form(
+        &mut self,
+        root: &Spanned<Node>,
+        keys: &Keys<'_>,
+        references: &[(Option<Location>, At)],
+    ) -> (bool, Form) {
         let append = keys.filled("append").and_then(|node| self.read(node, "append", flag)).unwrap_or_default();
         let append = append || self.request.append;
-        if let (true, Some(target)) = (append, target) {
+        for target in references.iter().filter_map(|(target, _)| target.as_ref()).filter(|_| append) {
             self.checked(root.referenced, check_append(target));
         }
         let form = |text: &str| word("type", text, text.parse::<Form>());
@@ -96,21 +137,25 @@ impl Reader<'_> {
     fn spec(&mut self, root: &Spanned<Node>) -> Option<Spec> {
         let first_warning = self.warnings.len();
         let keys = self.keys(root, Level::Spec)?;
-        let target = self.target(root, &keys);
-        let problems = self.problems.len();
-        let tags = keys.get("tags").map(|node| self.tags(node)).unwrap_or_default();
-        let has_bad_tags = self.problems.len() > problems;
-        let (append, form) = self.append_and_form(root, &keys, target.as_ref());
+        let references = self.references(root, &keys);
+        let first = references.first().and_then(|(first, _)| first.clone());
+        let (append, form) = self.append_and_form(root, &keys, &references);
+        let targets = self.targets(references, &keys);
         let attestations = keys.filled("attestations").and_then(|node| self.read(node, "attestations", attestations));
         let annotations = keys.get("annotations").map(|node| self.annotations(node)).unwrap_or_default();
         let artifact_type = keys.filled("artifactType").and_then(|node| self.read(node, "artifactType", media_type));
         let subject = keys.filled("subject").and_then(|node| {
-            let target = target.as_ref()?;
-            self.read(node, "subject", |text| subject(text, target))
+            let first = first.as_ref()?;
+            self.read(node, "subject", |text| subject(text, first))
         });
+        let labels = keys.filled("annotationsFrom").and_then(|node| self.read(node, "annotationsFrom", from_labels));
+        if form == Form::Docker && self.request.annotations_from_labels && labels.is_none() {
+            self.note(root.referenced, docker_has_no("annotations"));
+        }
         if form == Form::Docker {
             let oci_only = [
                 ("annotations", !annotations.is_empty()),
+                ("annotationsFrom", labels.is_some()),
                 ("artifactType", artifact_type.is_some()),
                 ("subject", subject.is_some()),
             ];
@@ -119,45 +164,34 @@ impl Reader<'_> {
             present.for_each(|(node, key)| self.note(node.referenced, docker_has_no(key)));
         }
         let sources = self.sources(root, &keys);
-        let (target, attestations) = (target?, attestations.unwrap_or_default());
-        let by_digest = target.tag().is_none();
-        if by_digest && tags.is_empty() && has_bad_tags {
-            // The invalid tags are already reported, so do not report a missing tag as well.
-            return None;
-        }
-        let at = keys.get("image").map_or(root.referenced, |node| node.referenced);
-        let (target, tags) = self.checked(at, tagged(target, tags))?;
-        let tags = without_target_tag(&target, tags);
+        let mut targets = targets.into_iter();
+        let target = targets.next()?;
         let template = keys.filled("template").and_then(|node| self.written(node, "template"));
         let mut warnings = self.warnings.get(first_warning..).unwrap_or_default().to_vec();
         warnings.sort_by_key(|warning| warning.at);
         Some(Spec {
-            target,
-            by_digest,
-            tags,
-            form,
+            more_targets: targets.collect(),
             append,
             annotations,
+            annotations_from_labels: labels.is_some() || self.request.annotations_from_labels,
             artifact_type,
             subject,
-            attestations,
-            sources,
+            attestations: attestations.unwrap_or_default(),
             template,
             warnings,
+            ..Spec::with_defaults(target, form, sources)
         })
     }
 
     /// Reads the extra tags. Drops duplicates with a warning.
-    fn tags(&mut self, node: &Spanned<Node>) -> Vec<String> {
+    fn tags(&mut self, node: &Spanned<Node>) -> Vec<ExtraTag> {
         let (mut tags, mut seen) = (Vec::new(), HashSet::new());
-        for (tag, at) in self.scalars(node, "tags") {
-            if self.checked(at, check_extra_tag(&tag)).is_none() {
-                continue;
-            }
+        for (text, at) in self.scalars(node, "tags") {
+            let Some(tag) = self.checked(at, extra_tag(&text)) else { continue };
             if seen.insert(tag.clone()) {
                 tags.push(tag);
             } else {
-                self.warn(at, format!("tag \"{tag}\" is given twice"));
+                self.warn(at, format!("tag \"{text}\" is given twice"));
             }
         }
         tags
@@ -230,6 +264,7 @@ impl Reader<'_> {
         let keys = self.keys(node, Level::Entry)?;
         let platform = keys.get("platform").map(|node| self.platform(node)).unwrap_or_default();
         let annotations = keys.get("annotations").map(|node| self.annotations(node)).unwrap_or_default();
+        let select = keys.get("select").map(|node| self.select(node)).unwrap_or_default();
         let Some(image) = keys.get("image") else {
             self.note(node.referenced, "\"image\" is missing: the reference of the image to put into the index");
             return None;
@@ -238,7 +273,13 @@ impl Reader<'_> {
         if !self.reserve(node.referenced, PER_SOURCE) {
             return None;
         }
-        Some(Source { location, platform, annotations })
+        Some(Source { annotations, select, ..Source::new(location, platform) })
+    }
+
+    /// Reads the platforms to select from an entry's index.
+    fn select(&mut self, node: &Spanned<Node>) -> Vec<Platform> {
+        let platforms = self.scalars(node, "select").into_iter();
+        platforms.filter_map(|(text, at)| self.checked(at, selected(&text))).collect()
     }
 
     fn platform(&mut self, node: &Spanned<Node>) -> Platform {
@@ -328,6 +369,13 @@ fn attestations(text: &str) -> Result<Attestations, String> {
         "keep" => Ok(Attestations::Keep),
         "drop" => Ok(Attestations::Drop),
         _ => word("attestations", text, Err(format!("expected {}", super::model::ATTESTATIONS.join(", ")))),
+    }
+}
+
+fn from_labels(text: &str) -> Result<(), String> {
+    match text {
+        "labels" => Ok(()),
+        _ => word("annotationsFrom", text, Err("expected labels")),
     }
 }
 

@@ -16,15 +16,7 @@ impl Run {
         publication: &Publication<'_>,
         on_step: OnStep<'_>,
     ) -> Result<PublishReport, PublishError> {
-        let mut errors = self.check(publication);
-        for level in publication.children {
-            if errors.is_empty() || self.is_dry {
-                errors.extend(self.push_children(publication.target, level, on_step).await);
-            }
-        }
-        if !errors.is_empty() {
-            return Err(publication.failed_before(errors));
-        }
+        self.prepare(publication, on_step).await?;
         if self.is_dry {
             return Ok(publication.predicted());
         }
@@ -33,6 +25,17 @@ impl Run {
             self.read_back(publication, &report).await?;
         }
         Ok(report)
+    }
+
+    /// Checks a publication and pushes its children, before any tag is written. Children are pushed once per run.
+    pub(crate) async fn prepare(&self, publication: &Publication<'_>, on_step: OnStep<'_>) -> Result<(), PublishError> {
+        let mut errors = self.check(publication);
+        for level in publication.children {
+            if errors.is_empty() || self.is_dry {
+                errors.extend(self.push_children(publication.target, level, on_step).await);
+            }
+        }
+        if errors.is_empty() { Ok(()) } else { Err(publication.failed_before(errors)) }
     }
 
     /// Checks a publication before any write. Preconditions are checked again just before each tag is written.

@@ -1,5 +1,3 @@
-use std::collections::BTreeMap;
-
 use proptest::prelude::*;
 
 use super::super::merge::tests::{any_new_entries, digest, entries, index, name, platform, shown};
@@ -17,35 +15,23 @@ pub fn image(entry: Descriptor) -> SourceImage {
         bytes: Bytes::from(entry.digest.to_string()),
         blobs: [config.clone()].into(),
     };
-    SourceImage { source, manifest, entry, config, config_platform: None, from_index: false }
+    SourceImage { source, manifest, entry, config, config_platform: None, labels: None, from_index: false }
 }
 
 fn resolved(entries: &[Descriptor]) -> Resolved {
     let (attestations, images): (Vec<SourceImage>, Vec<SourceImage>) =
         entries.iter().cloned().map(image).partition(|image| image.entry.is_attestation());
-    Resolved { images, attestations, subject: None }
+    Resolved { images, attestations, ..Resolved::default() }
 }
 
 fn planned(spec: &Spec, resolved: &Resolved, existing: &Existing) -> Result<Plan, PlanError> {
     let children: Vec<SourceManifest> = resolved.all().map(|image| image.manifest.clone()).collect();
-    Plan::new(spec, resolved, &children, existing)
+    Plan::new(spec, &spec.target.location, resolved, &children, existing)
 }
 
 fn spec(form: Form, append: bool) -> Spec {
-    Spec {
-        target: "r.io/to:v1".parse().unwrap(),
-        by_digest: false,
-        tags: Vec::new(),
-        form,
-        append,
-        annotations: BTreeMap::new(),
-        artifact_type: None,
-        subject: None,
-        attestations: Attestations::Keep,
-        sources: Vec::new(),
-        template: None,
-        warnings: Vec::new(),
-    }
+    let spec = Spec::new("r.io/to:v1", form, &["r.io/from:v1"]).unwrap();
+    Spec { append, sources: Vec::new(), ..spec }
 }
 
 fn annotations(key: &str, value: &str) -> Annotations {
@@ -132,7 +118,8 @@ fn a_docker_list_with_oci_only_fields_is_an_error() {
         let new = Resolved { subject, ..resolved(&new) };
         let before = existing(existing_index(IndexKind::Oci, &before));
         let error = planned(&given, &new, &before).err();
-        let expected = field.map(|field| PlanError::UnsupportedByDocker { target: given.target.clone(), field });
+        let expected =
+            field.map(|field| PlanError::UnsupportedByDocker { target: given.target.location.clone(), field });
         assert_eq!(error, expected, "{given:?}");
         let oci = planned(&Spec { form: Form::Oci, ..given }, &new, &before).unwrap();
         check(&oci, IndexKind::Oci);
@@ -201,7 +188,7 @@ fn attestations_are_kept_or_dropped() {
 #[test]
 fn an_empty_index_or_two_images_for_one_platform_is_an_error() {
     let given = spec(Form::Oci, true);
-    let target = given.target.clone();
+    let target = given.target.location.clone();
     let some = existing(existing_index(IndexKind::Oci, &index(&entries("a1 linux/amd64"))));
     let error = planned(&given, &Resolved::default(), &some).unwrap_err();
     assert_eq!(error, PlanError::Empty { target: target.clone() });
@@ -269,7 +256,7 @@ proptest! {
         let plan = match planned(&given, &new, &before) {
             Ok(plan) => plan,
             Err(error) => {
-                prop_assert_eq!(error, PlanError::Empty { target: given.target });
+                prop_assert_eq!(error, PlanError::Empty { target: given.target.location });
                 prop_assert!(new.images.is_empty());
                 return Ok(());
             }

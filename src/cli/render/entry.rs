@@ -4,7 +4,7 @@ use super::descriptor::DescriptorJson;
 use crate::image::{Annotations, Descriptor, Platform, REFERENCE_DIGEST, UntrustedText};
 
 /// An entry of an index.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Clone, Serialize)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]
 pub(super) struct EntryJson {
     platform: Option<Platform>,

@@ -7,13 +7,13 @@ use super::entry::EntryJson;
 use super::error::ErrorJson;
 use super::tag::TagJson;
 use super::words::warning_text;
-use crate::assemble::{BlobStats, Change, Placement, PlannedEntry, PushReport};
+use crate::assemble::{BlobStats, Change, Placement, PlannedEntry, TargetReport};
 use crate::event::Skipped;
 use crate::image::{Digest, Location};
 use crate::store::{PublishError, TagOutcome, TagReport};
 
 /// The result of pushing or changing an index.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Clone, Serialize)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(untagged)]
 pub(in crate::cli) enum IndexResult {
@@ -22,7 +22,7 @@ pub(in crate::cli) enum IndexResult {
 }
 
 /// An index, pushed or predicted.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Clone, Serialize)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]
 pub(in crate::cli) struct IndexJson {
     reference: Location,
@@ -42,7 +42,7 @@ pub(in crate::cli) struct IndexJson {
 }
 
 /// An index that could not be pushed. Keys shared with a pushed index are always present.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Clone, Serialize)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]
 pub(in crate::cli) struct FailedIndexJson {
     reference: Location,
@@ -64,7 +64,7 @@ pub(in crate::cli) struct PublishedJson {
     pub(super) tags: Vec<TagJson>,
 }
 
-#[derive(Debug, Serialize)]
+#[derive(Debug, Clone, Serialize)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]
 struct PushedEntryJson {
     #[serde(flatten)]
@@ -75,7 +75,7 @@ struct PushedEntryJson {
     change: Option<ChangeJson>,
 }
 
-#[derive(Debug, Serialize)]
+#[derive(Debug, Clone, Serialize)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]
 struct ChangeJson {
     change: &'static str,
@@ -83,7 +83,7 @@ struct ChangeJson {
     replaces: Option<Digest>,
 }
 
-#[derive(Debug, Serialize)]
+#[derive(Debug, Clone, Serialize)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]
 struct SkippedJson {
     platform: Option<String>,
@@ -91,7 +91,7 @@ struct SkippedJson {
     reason: String,
 }
 
-#[derive(Debug, Serialize)]
+#[derive(Debug, Clone, Serialize)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]
 struct TransferStatsJson {
     existing: BlobStatsJson,
@@ -99,7 +99,7 @@ struct TransferStatsJson {
     uploaded: BlobStatsJson,
 }
 
-#[derive(Debug, Serialize)]
+#[derive(Debug, Clone, Serialize)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]
 pub(super) struct BlobStatsJson {
     pub(super) count: usize,
@@ -140,14 +140,14 @@ pub(super) fn is_archive(location: &Location) -> bool {
     matches!(location, Location::Layout(layout) if layout.archive)
 }
 
-impl From<&PushReport> for IndexResult {
-    fn from(report: &PushReport) -> Self {
+impl From<&TargetReport> for IndexResult {
+    fn from(report: &TargetReport) -> Self {
         Self::Pushed(Box::new(report.into()))
     }
 }
 
-impl From<&PushReport> for IndexJson {
-    fn from(report: &PushReport) -> Self {
+impl From<&TargetReport> for IndexJson {
+    fn from(report: &TargetReport) -> Self {
         let (plan, placement) = (&report.plan, &report.placement);
         Self {
             reference: plan.target.clone(),
@@ -164,7 +164,7 @@ impl From<&PushReport> for IndexJson {
     }
 }
 
-fn entries(report: &PushReport) -> Vec<PushedEntryJson> {
+fn entries(report: &TargetReport) -> Vec<PushedEntryJson> {
     let is_pushed = |entry: &PlannedEntry| report.placement.manifests.contains(&entry.descriptor.digest);
     let entry = |entry: &PlannedEntry| PushedEntryJson {
         entry: (&entry.descriptor).into(),

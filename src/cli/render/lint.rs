@@ -19,7 +19,7 @@ impl SpecJson {
     pub(in crate::cli) fn new(spec: &Spec, file: &UntrustedText) -> Self {
         Self {
             file: file.clone(),
-            reference: spec.target.clone(),
+            reference: spec.target.location.clone(),
             tags: spec.locations().collect(),
             form: spec.form.to_string(),
             sources: spec.sources.iter().map(|source| source.location.clone()).collect(),

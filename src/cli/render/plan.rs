@@ -1,19 +1,19 @@
 use std::fmt::{self, Write as _};
 
 use super::tag::state;
-use crate::assemble::{BlobStats, Change, PushReport};
+use crate::assemble::{BlobStats, Change, TargetReport};
 use crate::image::{Descriptor, Platform, REFERENCE_DIGEST};
 
 /// Returns the text of a dry run: one line per action that a push would take.
 #[must_use]
-pub(in crate::cli) fn plan_text(report: &PushReport) -> String {
+pub(in crate::cli) fn plan_text(report: &TargetReport) -> String {
     let mut out = String::new();
     // Writing to a String cannot fail.
     let _ = write(&mut out, report);
     out
 }
 
-fn write(out: &mut String, report: &PushReport) -> fmt::Result {
+fn write(out: &mut String, report: &TargetReport) -> fmt::Result {
     let descriptor = &report.plan.descriptor;
     writeln!(out, "{}", report.plan.target)?;
     writeln!(out, "  type       {}", descriptor.media_type)?;
@@ -52,7 +52,7 @@ struct EntryLine {
 }
 
 /// Returns a line per entry, if the new index was compared with the existing one.
-fn entry_lines(report: &PushReport) -> Vec<EntryLine> {
+fn entry_lines(report: &TargetReport) -> Vec<EntryLine> {
     let entries: Vec<Descriptor> = report.plan.entries.iter().map(|entry| entry.descriptor.clone()).collect();
     let planned = report.plan.entries.iter().filter_map(|entry| {
         let (entry, change) = (&entry.descriptor, entry.change.as_ref()?);

@@ -20,6 +20,8 @@ pub(in crate::cli) fn event_text(event: &Event) -> String {
 pub(in crate::cli) fn warning_text(warning: &Warning) -> String {
     match warning {
         Warning::OciInDockerList { .. } => format!("{warning}; use --type auto"),
+        Warning::AnnotationsLeftOut => format!("{warning}; use --type oci"),
+        Warning::ReferrersLeft { .. } => format!("{warning}; use --referrers"),
         Warning::Spec(problem) => problem_text(problem),
         warning => warning.to_string(),
     }
@@ -31,6 +33,8 @@ pub(in crate::cli) fn problem_text(problem: &Problem) -> String {
         Some(Hint::SetVariable(name)) => format!("{problem}; set it with --set {name}=VALUE"),
         Some(Hint::FillVariables) => format!("{problem}; fill variables with --env or --set"),
         Some(Hint::UseOciForm(key)) => format!("{problem}; use --type oci, or remove the {key}"),
+        Some(Hint::NameTarget) => format!("{problem}; name one with --target"),
+        Some(Hint::NameImages) => format!("{problem}; name them, or use --metadata or --digests"),
         _ => problem.to_string(),
     }
 }
@@ -41,6 +45,10 @@ pub(in crate::cli) fn assemble_error_text(error: &assemble::Error) -> String {
         assemble::Error::Plan(plan) => plan_error_text(plan),
         assemble::Error::Unplanned { error, .. } => {
             format!("{}\n  the tag was written, but other writers overwrote it", plan_error_text(error))
+        }
+        assemble::Error::Targets(error) => {
+            let errors: Vec<String> = error.errors().map(assemble_error_text).collect();
+            format!("{}\n  {}", errors.join("\n"), error.others())
         }
         error => error.to_string(),
     }

@@ -123,7 +123,7 @@ fn an_untagged_target_takes_the_first_of_its_tags_and_is_pushed_by_digest() {
     let spec = |tags: &str| read(&format!("image: r.io/a\ntags: [{tags}]\nmanifests: [{{image: r.io/a:2}}]\n"));
     let untagged = &spec("b, c, b").unwrap()[0];
     assert_eq!(
-        (untagged.target.to_string(), &untagged.tags[..], untagged.by_digest),
+        (untagged.target.to_string(), &untagged.target.tags[..], untagged.target.by_digest),
         ("r.io/a:b".into(), &["c".into()][..], true)
     );
     for tags in ["", "~"] {
@@ -133,7 +133,7 @@ fn an_untagged_target_takes_the_first_of_its_tags_and_is_pushed_by_digest() {
     let problems = problems("image: r.io/a\ntags: [.b]\nmanifests: [{image: r.io/a:2}]\n");
     assert!(problems.len() == 1 && problems[0].contains("invalid tag \".b\""), "{problems:?}");
     let tagged = &read("image: r.io/a:1\ntags: [b]\nmanifests: [{image: r.io/a:2}]\n").unwrap()[0];
-    assert!(!tagged.by_digest);
+    assert!(!tagged.target.by_digest);
 }
 
 fn problems(text: &str) -> Vec<String> {
@@ -152,7 +152,7 @@ fn scalars_keep_their_spelling() {
         - image: r.io/a:386\n  \
           platform: {architecture: 386, os: linux, os.version: 10.0, os.features: [1, b]}\n";
     let spec = &read(text).unwrap()[0];
-    assert_eq!(spec.tags, ["1.1", "1.20", "1", "0x1F", "1e3", "true", "2.0", "v", "1_0"]);
+    assert_eq!(spec.target.tags, ["1.1", "1.20", "1", "0x1F", "1e3", "true", "2.0", "v", "1_0"]);
     let annotations: Vec<String> = spec.annotations.iter().map(|(k, v)| [k.as_str(), v.as_str()].join("=")).collect();
     assert_eq!(annotations, ["date=2026-01-02", "empty=", "n=007", "text=a\tb"]);
     let platform = &spec.sources[0].platform;
@@ -240,7 +240,7 @@ fn variables_are_expanded_with_a_lookup() {
     assert!(error.starts_with("s.yaml:2:18: invalid tag \"${V}\""), "{error}");
     let text = text.replace(", '$${V}'", "");
     let spec = &from_yaml(&YamlRequest { text: &text, variables: Some(&lookup), ..request }).unwrap()[0];
-    assert_eq!((spec.target.to_string(), &spec.tags[..]), ("r.io/a:1.10".into(), &["1.10-x".to_owned()][..]));
+    assert_eq!((spec.target.to_string(), &spec.target.tags[..]), ("r.io/a:1.10".into(), &["1.10-x".to_owned()][..]));
     let annotations: Vec<&UntrustedText> = spec.annotations.values().collect();
     assert_eq!(annotations, ["a: {} # ]", "${V}"]);
     assert_eq!(spec.sources[0].platform.to_string(), "linux/386");
@@ -358,7 +358,7 @@ fn a_tag_that_overflows_as_a_number_is_text() {
     let text = "image: r.io/a:1\ntags: [5e63527, 1e999]\nannotations: {a: .inf, b: -.INF, c: .nan}\n\
                 manifests: [{image: r.io/a:2}]";
     let spec = &read(text).unwrap()[0];
-    assert_eq!(spec.tags, ["5e63527", "1e999"]);
+    assert_eq!(spec.target.tags, ["5e63527", "1e999"]);
     assert_eq!(spec.annotations.values().collect::<Vec<_>>(), [".inf", "-.INF", ".nan"]);
 }
 
@@ -375,7 +375,7 @@ fn many_tags_and_a_long_key_take_linear_time() {
 fn check_invariants(text: &str, form: Option<Form>) {
     let lookup = |name: &str| Ok((name != "NO").then(|| name.to_owned()));
     let variables = form.is_none().then_some(&lookup as Lookup<'_>);
-    let specs = match from_yaml(&YamlRequest { text, file: "s.yaml", form, append: false, variables, strict: false }) {
+    let specs = match from_yaml(&YamlRequest { text, file: "s.yaml", form, variables, ..YamlRequest::default() }) {
         Ok(specs) => specs,
         Err(error) => {
             assert!(!error.problems.is_empty());
@@ -384,15 +384,17 @@ fn check_invariants(text: &str, form: Option<Form>) {
     };
     assert!(!specs.is_empty());
     for spec in specs {
-        assert!(spec.target.tag().is_some() && spec.target.digest().is_none() && !spec.sources.is_empty());
+        assert!(
+            spec.target.location.tag().is_some() && spec.target.location.digest().is_none() && !spec.sources.is_empty()
+        );
         assert!(spec.form != Form::Docker || (spec.annotations.is_empty() && spec.subject.is_none()));
         for source in &spec.sources {
             assert!(source.location.reference().is_none_or(|reference| reference.manifest_name().is_some()));
             assert_eq!(source.location.to_string().parse(), Ok(source.location.clone()));
         }
-        for (n, tag) in spec.tags.iter().enumerate() {
+        for (n, tag) in spec.target.tags.iter().enumerate() {
             assert_eq!(crate::image::check_tag(tag), Ok(()));
-            assert!(!spec.tags[..n].contains(tag) && spec.target.tag() != Some(tag));
+            assert!(!spec.target.tags[..n].contains(tag) && spec.target.location.tag() != Some(tag));
         }
     }
 }
@@ -420,6 +422,6 @@ proptest::proptest! {
     ) {
         let tags: Vec<String> = tags.into_iter().filter(|tag| !tag.eq_ignore_ascii_case("null")).collect();
         let text = format!("image: r.io/a:longer-than-those\ntags: [{}]\nmanifests: [{{image: r.io/a:1}}]", tags.join(", "));
-        proptest::prop_assert_eq!(&read(&text).unwrap()[0].tags, &tags);
+        proptest::prop_assert_eq!(&read(&text).unwrap()[0].target.tags, &tags);
     }
 }

@@ -1,0 +1,75 @@
+//! Bad input changes nothing in any registry, and all problems are reported at once.
+
+use indoc::indoc;
+
+use super::Fixture;
+
+#[test]
+fn all_problems_of_the_command_line_are_reported_before_any_request() {
+    let fixture = Fixture::new();
+    let mark = fixture.registry().requests(0).len();
+    fixture.sandbox.write("meta.json", "{}");
+    let args = ["-t", "HOST/a:v1", "-t", "HOST/A:v1", "nope", "--metadata", "meta.json", "--digests", "none"];
+    let more = ["--platform", "linux", "--annotation", "x", "--tags=-bad", "sha256:12"];
+    let outcome = fixture.push(&[&args[..], &more].concat()).fails(2, "8 problems found");
+    for part in [
+        "none: it cannot be read",
+        "meta.json: unknown content",
+        "/A:v1\": repository names are lowercase",
+        "invalid tag \"-bad\"",
+        "source \"nope\" has no tag or digest",
+        "image \"sha256:12\": ",
+        "invalid platform \"linux\"",
+        "invalid annotation \"x\"",
+    ] {
+        assert!(outcome.stderr.contains(part), "{part}: {outcome:?}");
+    }
+    assert_eq!(fixture.registry().requests(mark), Vec::<String>::new());
+}
+
+#[test]
+fn missing_images_and_targets_are_usage_errors() {
+    let fixture = Fixture::new();
+    for (args, part) in [
+        (&[][..], "2 problems found\nno target given; name one with --target\nno images given; "),
+        (&["-t", "HOST/a:v1"], "no images given; name them, or use --metadata or --digests"),
+        (&["HOST/parts:amd64"], "no target given; name one with --target"),
+        (&["-t", "HOST/a:v1", ""], "no images given"),
+        (&["-t", "HOST/a", "HOST/parts:amd64"], "has no tag"),
+        (&["-t", "HOST/a:v1", "-t", "HOST/a:v1", "HOST/parts:amd64"], "is given twice"),
+        (&["-t", "HOST/a:v1@sha256:0", "HOST/parts:amd64"], "invalid reference"),
+        (&["-t", "HOST/a:v1", "-t", "", "HOST/parts:amd64"], "invalid reference"),
+    ] {
+        fixture.push(args).fails(2, part);
+    }
+}
+
+#[test]
+fn problems_of_a_list_have_line_numbers() {
+    let fixture = Fixture::new();
+    let list = indoc! {"
+        # images
+        HOST/parts:amd64
+        HOST/parts
+        HOST/Parts:arm64
+    "};
+    let args = ["push", "from-images", "-t", "HOST/a:v1", "-"];
+    let outcome = fixture.sandbox.run_with_stdin(&args, list).fails(1, "2 problems found");
+    outcome.stderr_contains("<stdin>:3:1: source").stderr_contains("<stdin>:4:1: invalid reference");
+    fixture.sandbox.run_with_stdin(&args, "# nothing\n").fails(1, "<stdin>: it lists no images");
+    let twice = [&args[..], &["-"]].concat();
+    fixture.sandbox.run_with_stdin(&twice, "HOST/parts:amd64\n").fails(1, "standard input can be used only once");
+    let password = ["--username", "u", "--password-stdin", "push", "from-images", "-t", "HOST/a:v1", "-"];
+    fixture.sandbox.run_with_stdin(&password, "secret\n").fails(1, "standard input can be used only once");
+}
+
+#[test]
+fn a_digest_that_is_nowhere_is_an_error_and_changes_nothing() {
+    let fixture = Fixture::new();
+    let before = fixture.registry().snapshot();
+    let nowhere = format!("sha256:{}", "0".repeat(64));
+    let other = format!("sha256:{}", "1".repeat(64));
+    let outcome = fixture.push(&["-t", "HOST/parts:v1", "HOST/parts:amd64", &nowhere, &other]);
+    outcome.fails(1, "2 sources cannot be used").stderr_contains(&nowhere).stderr_contains(&other);
+    assert_eq!(fixture.registry().snapshot(), before);
+}

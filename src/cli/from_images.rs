@@ -1,0 +1,81 @@
+use clap::Args;
+
+use super::build_files::BuildFiles;
+use super::failure::Failure;
+use super::session::Session;
+use super::specs::{SpecFlags, warn};
+use crate::spec::{self, ImagesRequest, MetadataFile, Spec};
+
+/// Push an index of images given by reference, by digest, or by the files of a build
+#[derive(Debug, Args)]
+#[command(
+    after_help = "SRC is HOST/REPOSITORY:TAG, HOST/REPOSITORY@DIGEST, oci:FOLDER[:NAME],\noci-archive:FILE[:NAME], sha256:... for an image in the first target's\nrepository, or - for a list on standard input, one per line. The type is auto:\ndocker if every image is Docker's, else oci.\n\nExample:\n  manifest-tool push from-images -t registry.example/app:v1 --tags latest \\\n      registry.example/app:v1-amd64 registry.example/app:v1-arm64\n  manifest-tool push from-images -t registry.example/app:v1 --digests digests/"
+)]
+pub(super) struct FromImages {
+    /// Images to include, or - for stdin (at most 16 MiB)
+    #[arg(value_name = "SRC")]
+    images: Vec<String>,
+    /// Push the index to this reference (repeatable)
+    #[arg(long, short, value_name = "REF")]
+    target: Vec<String>,
+    /// Also write these tags beside every target, or references
+    #[arg(long, value_delimiter = ',', value_name = "TAG|REF")]
+    tags: Vec<String>,
+    /// Select these platforms from indexes (comma-separated)
+    #[arg(long, value_delimiter = ',', value_name = "OS/ARCH[/VARIANT]")]
+    platform: Vec<String>,
+    /// Include the images of a --metadata-file of docker buildx
+    #[arg(long, value_name = "FILE[#TARGETS]")]
+    metadata: Vec<String>,
+    /// Include the digests that a folder's files name or contain
+    #[arg(long, value_name = "DIR")]
+    digests: Vec<String>,
+    /// Add annotations to the index (comma-separated, OCI only)
+    #[arg(long, value_name = "KEY=VALUE")]
+    annotations: Vec<String>,
+    /// Add one annotation, as docker buildx does (repeatable)
+    #[arg(long, value_name = "[LEVEL:]KEY=VALUE")]
+    annotation: Vec<String>,
+    /// Skip images that do not exist
+    #[arg(long)]
+    pub(super) ignore_missing: bool,
+}
+
+impl FromImages {
+    /// Builds the spec that the arguments and files describe.
+    pub(super) fn spec(&self, flags: &SpecFlags, session: &Session) -> Result<Spec, Failure> {
+        let mut files = BuildFiles::new(session.global.password_stdin);
+        self.metadata.iter().for_each(|file| files.read_metadata(file));
+        self.digests.iter().for_each(|folder| files.read_digests(folder));
+        for image in &self.images {
+            match image.as_str() {
+                "-" => files.read_list(),
+                // The shell expands a pattern after --metadata or --digests to several arguments.
+                file if !self.metadata.is_empty() && BuildFiles::is_file(file) => files.read_metadata(file),
+                folder if !self.digests.is_empty() && BuildFiles::is_folder(folder) => files.read_digests(folder),
+                image => files.add_image(image),
+            }
+        }
+        let BuildFiles { images, metadata, digests, problems, .. } = files;
+        let metadata: Vec<MetadataFile<'_>> = metadata.iter().map(|file| file.as_metadata()).collect();
+        let spec = spec::from_images(&ImagesRequest {
+            targets: &self.target,
+            tags: &self.tags,
+            images: &images,
+            metadata: &metadata,
+            digests: &digests,
+            unreadable: &problems,
+            platforms: &self.platform,
+            annotations: &self.annotations,
+            leveled_annotations: &self.annotation,
+            annotations_from_labels: flags.annotations_from_labels,
+            form: flags.form,
+            append: flags.append,
+            strict: flags.strict,
+        });
+        spec.map_err(|error| {
+            warn(&session.console, error.warnings.iter());
+            Failure::of_arguments(&error)
+        })
+    }
+}

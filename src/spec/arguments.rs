@@ -1,0 +1,126 @@
+//! Collects the problems of command-line arguments.
+
+use std::collections::HashSet;
+
+use super::annotation::{Level, leveled};
+use super::model::{EntryAnnotation, Form, Spec, check_append, docker_has_no};
+use super::problem::{Mistake, Problem, SpecError};
+use super::target::{ExtraTag, Target, extra_tag, location, targets};
+use crate::image::{Annotations, Location};
+
+/// The problems and warnings of a command line.
+#[derive(Default)]
+pub(super) struct Arguments {
+    problems: Vec<Problem>,
+    warnings: Vec<Problem>,
+}
+
+impl Arguments {
+    pub(super) fn note(&mut self, mistake: impl Into<Mistake>) {
+        self.problem(mistake.into().at("", None));
+    }
+
+    pub(super) fn problem(&mut self, problem: Problem) {
+        self.problems.push(problem);
+    }
+
+    pub(super) fn has_problems_of_files(&self) -> bool {
+        self.problems.iter().any(|problem| !problem.file.is_empty())
+    }
+
+    pub(super) fn checked<T>(&mut self, result: Result<T, impl Into<Mistake>>) -> Option<T> {
+        result.map_err(|mistake| self.note(mistake)).ok()
+    }
+
+    pub(super) fn warn(&mut self, messages: impl IntoIterator<Item = String>) {
+        self.warnings.extend(messages.into_iter().map(Problem::of_arguments));
+    }
+
+    /// Parses references and extra tags, and combines them into targets; empty if one is invalid.
+    pub(super) fn targets(&mut self, references: &[&str], tags: &[String]) -> Vec<Target> {
+        let parsed: Vec<Location> =
+            references.iter().filter_map(|reference| self.checked(location(reference))).collect();
+        let (tags, all_valid) = self.tags(tags);
+        if parsed.len() < references.len() {
+            return Vec::new();
+        }
+        let has_tags = !tags.is_empty();
+        match targets(parsed, tags) {
+            Ok(targets) => targets,
+            // Invalid tags are already reported, so do not report missing tags as well.
+            Err(_) if !all_valid && !has_tags => Vec::new(),
+            Err(problems) => {
+                problems.into_iter().for_each(|(_, problem)| self.note(problem));
+                Vec::new()
+            }
+        }
+    }
+
+    /// Returns the extra tags without duplicates, and whether all are valid.
+    fn tags(&mut self, tags: &[String]) -> (Vec<ExtraTag>, bool) {
+        let (mut parsed, mut seen, mut all_valid) = (Vec::new(), HashSet::new(), true);
+        for tag in tags.iter().map(|tag| tag.trim()) {
+            match (self.checked(extra_tag(tag)), seen.insert(tag)) {
+                (None, _) => all_valid = false,
+                (Some(tag), true) => parsed.push(tag),
+                (Some(_), false) => self.warn([format!("tag \"{tag}\" is given twice")]),
+            }
+        }
+        (parsed, all_valid)
+    }
+
+    /// Parses annotations with levels: those of the index and those of entries. Warns about the levels that a push
+    /// cannot write, because `docker/metadata-action` prints them beside the others.
+    pub(super) fn leveled(&mut self, texts: &[String]) -> (Annotations, Vec<EntryAnnotation>) {
+        let (mut index, mut entries, mut ignored) = (Annotations::new(), Vec::new(), 0);
+        for text in texts {
+            let Some((levels, key, value)) = self.checked(leveled(text)) else { continue };
+            for level in levels {
+                match level {
+                    Level::Index => {
+                        index.insert(key.into(), value.into());
+                    }
+                    Level::Entries(platform) => {
+                        entries.push(EntryAnnotation { platform, key: key.into(), value: value.into() });
+                    }
+                    Level::Unwritable => ignored += 1,
+                }
+            }
+        }
+        if ignored > 0 {
+            let (are, s) = if ignored == 1 { ("is", "") } else { ("are", "s") };
+            self.warn([format!(
+                "{ignored} annotation{s} of level manifest or index-descriptor {are} ignored: a push does not change \
+                 images; use the level index or manifest-descriptor"
+            )]);
+        }
+        (index, entries)
+    }
+
+    /// Checks the targets of a spec that appends.
+    pub(super) fn check_append<'t>(&mut self, targets: impl IntoIterator<Item = &'t Target>) {
+        for target in targets {
+            self.checked(check_append(&target.location));
+        }
+    }
+
+    /// Checks that a Docker manifest list gets no annotations.
+    pub(super) fn check_annotations(&mut self, form: Form, has_annotations: bool) {
+        if form == Form::Docker && has_annotations {
+            self.note(docker_has_no("annotations"));
+        }
+    }
+
+    /// Returns the spec with the warnings, or all problems; with `strict`, warnings are problems. A `spec` of `None` has
+    /// been reported.
+    pub(super) fn finish(self, spec: Option<Spec>, strict: bool) -> Result<Spec, SpecError> {
+        let Self { mut problems, mut warnings } = self;
+        if strict {
+            problems.append(&mut warnings);
+        }
+        match spec {
+            Some(spec) if problems.is_empty() => Ok(Spec { warnings, ..spec }),
+            _ => Err(SpecError { problems, warnings }),
+        }
+    }
+}

@@ -1,0 +1,216 @@
+//! Targets of an index: references, each with the tags beside it.
+
+use std::collections::{HashMap, HashSet};
+use std::fmt;
+
+use crate::image::{Location, check_tag};
+
+/// A tag that an index is pushed to, with extra tags in the same repository or layout.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Target {
+    /// Location to push the index to. Always has a tag and no digest: a target without a tag gets the first extra tag.
+    pub location: Location,
+    /// Push the index by digest before its tags, as 2.2.1 does for a target without a tag.
+    pub by_digest: bool,
+    /// Extra tags in the target's repository, without the target's own tag.
+    pub tags: Vec<String>,
+}
+
+impl Target {
+    /// Returns the target, followed by its extra tags.
+    pub fn locations(&self) -> impl Iterator<Item = Location> {
+        std::iter::once(self.location.clone()).chain(self.tags.iter().map(|tag| self.location.with_tag(tag)))
+    }
+}
+
+impl From<Location> for Target {
+    fn from(location: Location) -> Self {
+        Self { location, by_digest: false, tags: Vec::new() }
+    }
+}
+
+impl fmt::Display for Target {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.location.fmt(f)
+    }
+}
+
+/// An extra tag: a bare tag for every target, or a reference.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub(super) enum ExtraTag {
+    Bare(String),
+    Reference(Location),
+}
+
+/// Parses an extra tag. A bare tag has neither `/` nor `:`, so anything with one of them is a reference.
+pub(super) fn extra_tag(text: &str) -> Result<ExtraTag, String> {
+    if !text.contains(['/', ':']) {
+        check_tag(text).map_err(|reason| format!("invalid tag \"{text}\": {reason}"))?;
+        return Ok(ExtraTag::Bare(text.to_owned()));
+    }
+    let location = location(text).map_err(|message| format!("invalid tag \"{text}\": {message}"))?;
+    match location.tag() {
+        Some(_) => Ok(ExtraTag::Reference(location)),
+        None => Err(format!("invalid tag \"{text}\": a reference needs a tag of its own")),
+    }
+}
+
+/// Parses the reference of a target, which must not have a digest.
+pub(super) fn location(text: &str) -> Result<Location, String> {
+    let location: Location = text.parse().map_err(|error: crate::image::LocationError| error.to_string())?;
+    match location.digest() {
+        Some(_) => Err(format!("target \"{text}\" has a digest; use a tag, because the push determines the digest")),
+        None => Ok(location),
+    }
+}
+
+/// Maximum number of tags of several targets. Every bare tag is written beside every target, so that a small spec could
+/// otherwise name billions.
+const MAX_TAGS: usize = 100_000;
+
+/// Combines references and extra tags into targets. A bare tag is written beside every reference; references in one
+/// repository share it. A tag that is itself a reference is added to the target in its repository, or becomes a target
+/// of its own.
+///
+/// # Errors
+/// A reference is given twice, or has no tag and gets none from the extra tags. Each error has the position of the
+/// reference in `references`.
+pub(super) fn targets(references: Vec<Location>, tags: Vec<ExtraTag>) -> Result<Vec<Target>, Vec<(usize, String)>> {
+    let count = references.len();
+    if count > 1 && count.saturating_mul(tags.len()) > MAX_TAGS {
+        return Err(vec![(0, format!("{count} targets with {} tags each are more than {MAX_TAGS} tags", tags.len()))]);
+    }
+    let mut builder = Builder::default();
+    let twice = |(at, reference)| builder.add_target(reference).then_some(at);
+    let twice: Vec<usize> = references.into_iter().enumerate().filter_map(twice).collect();
+    let Builder { targets, .. } = &builder;
+    let message = |at: &usize| Some((*at, format!("target {} is given twice", targets.get(*at)?)));
+    let mut problems: Vec<(usize, String)> = twice.iter().filter_map(message).collect();
+    for tag in tags {
+        match tag {
+            ExtraTag::Bare(tag) => (0..count).for_each(|at| builder.add_tag(at, &tag)),
+            ExtraTag::Reference(reference) => builder.add_reference(reference),
+        }
+    }
+    let mut targets = builder.targets;
+    for (at, target) in targets.iter_mut().enumerate() {
+        problems.extend(take_tag(target).err().map(|problem| (at, problem)));
+    }
+    if problems.is_empty() { Ok(targets) } else { Err(problems) }
+}
+
+#[derive(Default)]
+struct Builder {
+    targets: Vec<Target>,
+    /// All targets and tags.
+    seen: HashSet<Location>,
+    /// The position of the first target in each repository or layout.
+    first: HashMap<Location, usize>,
+}
+
+impl Builder {
+    /// Adds a target, and returns whether it was given before.
+    fn add_target(&mut self, location: Location) -> bool {
+        let is_new = self.seen.insert(location.clone());
+        self.first.entry(location.without_name()).or_insert(self.targets.len());
+        self.targets.push(location.into());
+        !is_new
+    }
+
+    fn add_tag(&mut self, at: usize, tag: &str) {
+        if let Some(target) = self.targets.get_mut(at)
+            && self.seen.insert(target.location.with_tag(tag))
+        {
+            target.tags.push(tag.to_owned());
+        }
+    }
+
+    fn add_reference(&mut self, reference: Location) {
+        match (self.first.get(&reference.without_name()), reference.tag()) {
+            (Some(at), Some(tag)) => self.add_tag(*at, tag),
+            _ => {
+                self.add_target(reference);
+            }
+        }
+    }
+}
+
+/// Gives the first extra tag to a target without a tag.
+fn take_tag(target: &mut Target) -> Result<(), String> {
+    if target.location.tag().is_some() {
+        return Ok(());
+    }
+    if target.tags.is_empty() {
+        return Err(format!("target \"{target}\" has no tag; manifest-tool does not default to \"latest\""));
+    }
+    target.location = target.location.with_tag(&target.tags.remove(0));
+    target.by_digest = true;
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn build(references: &[&str], tags: &[&str]) -> Result<Vec<String>, Vec<(usize, String)>> {
+        let references = references.iter().map(|text| location(text).unwrap()).collect();
+        let tags = tags.iter().map(|text| extra_tag(text).unwrap()).collect();
+        let shown = |target: &Target| {
+            let names: Vec<String> = target.locations().map(|location| location.to_string()).collect();
+            format!("{}{}", names.join(" "), if target.by_digest { " by digest" } else { "" })
+        };
+        Ok(targets(references, tags)?.iter().map(shown).collect())
+    }
+
+    #[test]
+    fn bare_tags_are_written_beside_every_target_and_references_where_they_are() {
+        for (references, tags, expected) in [
+            (&["r.io/a:1"][..], &[][..], &["r.io/a:1"][..]),
+            (&["r.io/a:1"], &["1", "2"], &["r.io/a:1 r.io/a:2"]),
+            (&["r.io/a:1", "s.io/a:1"], &["2"], &["r.io/a:1 r.io/a:2", "s.io/a:1 s.io/a:2"]),
+            (&["r.io/a:1"], &["r.io/a:2", "s.io/a:3", "s.io/a:4"], &["r.io/a:1 r.io/a:2", "s.io/a:3 s.io/a:4"]),
+            (&["r.io/a:1"], &["s.io/a:3", "2"], &["r.io/a:1 r.io/a:2", "s.io/a:3"]),
+            (&["r.io/a:1"], &["r.io/a:1"], &["r.io/a:1"]),
+            (&["r.io/a:1", "r.io/a:2"], &["2", "3"], &["r.io/a:1 r.io/a:3", "r.io/a:2"]),
+            (&["r.io/a"], &["1", "2"], &["r.io/a:1 r.io/a:2 by digest"]),
+            (&["r.io/a", "s.io/a:0"], &["1"], &["r.io/a:1 by digest", "s.io/a:0 s.io/a:1"]),
+            (&[], &["r.io/a:1", "r.io/a:2"], &["r.io/a:1 r.io/a:2"]),
+            (&["oci:dir:1"], &["2"], &["oci:dir:1 oci:dir:2"]),
+        ] {
+            let expected: Vec<String> = expected.iter().map(ToString::to_string).collect();
+            assert_eq!(build(references, tags), Ok(expected), "{references:?} {tags:?}");
+        }
+    }
+
+    #[test]
+    fn a_target_without_a_tag_or_given_twice_is_refused() {
+        let no_tag = "target \"r.io/a\" has no tag; manifest-tool does not default to \"latest\"";
+        for (references, tags, expected) in [
+            (&["r.io/a"][..], &[][..], vec![(0, no_tag)]),
+            (&["s.io/a:1", "r.io/a"], &["s.io/a:2"], vec![(1, no_tag)]),
+            (&["r.io/a:1", "r.io/a:1"], &[], vec![(1, "target r.io/a:1 is given twice")]),
+        ] {
+            let expected = expected.into_iter().map(|(at, text)| (at, text.to_owned())).collect();
+            assert_eq!(build(references, tags), Err(expected), "{references:?} {tags:?}");
+        }
+    }
+
+    #[test]
+    fn a_tag_with_a_slash_or_colon_is_a_reference() {
+        for (text, expected) in [
+            ("v1", Ok(ExtraTag::Bare("v1".into()))),
+            ("r.io/a:v1", Ok(ExtraTag::Reference("r.io/a:v1".parse().unwrap()))),
+            ("a:v1", Ok(ExtraTag::Reference("docker.io/library/a:v1".parse().unwrap()))),
+            ("r.io/a", Err("invalid tag \"r.io/a\": a reference needs a tag of its own")),
+            ("r.io/A:v1", Err("invalid tag \"r.io/A:v1\": ")),
+            ("-x", Err("invalid tag \"-x\": ")),
+        ] {
+            match (extra_tag(text), expected) {
+                (Ok(tag), Ok(expected)) => assert_eq!(tag, expected, "{text}"),
+                (Err(message), Err(start)) => assert!(message.starts_with(start), "{message}"),
+                (tag, _) => panic!("{text}: {tag:?}"),
+            }
+        }
+    }
+}
