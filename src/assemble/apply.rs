@@ -5,6 +5,7 @@ use std::collections::HashMap;
 use futures_util::future::{BoxFuture, FutureExt as _, join_all, join3};
 
 use super::error::Error;
+use super::log::Log;
 use super::options::PushOptions;
 use super::report::{PushReport, TargetReport};
 use super::resolve;
@@ -44,11 +45,14 @@ pub(crate) struct Assembler<'a> {
     options: &'a PushOptions,
     sources: Sources,
     configs: resolve::Configs,
+    /// Whether the run has a single index.
+    is_only: bool,
 }
 
 impl<'a> Assembler<'a> {
     pub(crate) fn new(run: &'a Run, specs: &[Spec], options: &'a PushOptions) -> Self {
-        Self { run, options, sources: Sources::new(specs), configs: resolve::Configs::default() }
+        let (sources, configs, is_only) = (Sources::new(specs), resolve::Configs::default(), specs.len() == 1);
+        Self { run, options, sources, configs, is_only }
     }
 
     /// Assembles one of the indexes; see [`push`].
@@ -62,8 +66,11 @@ impl<'a> Assembler<'a> {
 
     async fn assemble(&self, spec: &Spec) -> Result<PushReport, Error> {
         let (run, store, options) = (self.run, self.run.store(), self.options);
-        let pushes: Vec<TargetPush<'_>> =
-            spec.targets().map(|target| TargetPush::new(run, spec, options, target)).collect();
+        let pushes = spec.targets().map(|target| {
+            let log = Log::new(store, &target.location, run.is_dry());
+            TargetPush { run, spec, options, target, counts_referrers: self.is_only, log }
+        });
+        let pushes: Vec<TargetPush<'_>> = pushes.collect();
         let Some(first) = pushes.first() else { return Ok(PushReport { targets: Vec::new() }) };
         first.log.warn(&spec.warnings.iter().cloned().map(Warning::Spec).collect::<Vec<_>>());
         let fetching = resolve::fetch_sources(store, &self.sources, spec, options.ignore_missing);

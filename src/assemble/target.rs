@@ -30,6 +30,8 @@ pub(super) struct TargetPush<'a> {
     pub(super) spec: &'a Spec,
     pub(super) options: &'a PushOptions,
     pub(super) target: &'a Target,
+    /// Whether to count the referrers that are not copied, which reads manifests in layouts.
+    pub(super) counts_referrers: bool,
     pub(super) log: Log,
 }
 
@@ -51,11 +53,6 @@ pub(super) struct PlannedTarget<'a> {
 }
 
 impl<'a> TargetPush<'a> {
-    pub(super) fn new(run: &'a Run, spec: &'a Spec, options: &'a PushOptions, target: &'a Target) -> Self {
-        let log = Log::new(run.store(), &target.location, run.is_dry());
-        Self { run, spec, options, target, log }
-    }
-
     /// Copies the blobs that the target's repository lacks. No manifest refers to them yet.
     pub(super) async fn place(&self, fetching: &[Fetching<'_>]) -> Placed {
         let (location, ignore_missing) = (&self.target.location, self.options.ignore_missing);
@@ -187,13 +184,14 @@ impl PlannedTarget<'_> {
         subjects.into_values().collect()
     }
 
-    /// Counts the referrers that are not copied, of images in layouts and archives. Their lists are part of files that
-    /// were read anyway; those of registries would need requests.
+    /// Counts the referrers that are not copied, of images in layouts and archives. Those of registries would need
+    /// requests.
     async fn referrers_left(&self) -> usize {
         let mut count = 0;
-        for (from, digests) in self.subjects().into_iter().filter(|(from, _)| from.reference().is_none()) {
-            for digest in digests {
-                count += self.push.run.store().referrers(&from, &digest).await.map_or(0, |referrers| referrers.len());
+        if self.push.counts_referrers && !self.push.options.referrers {
+            for (from, digests) in self.subjects() {
+                let digests = digests.into_iter().collect();
+                count += self.push.run.store().count_referrers(&from, &digests).await.unwrap_or_default();
             }
         }
         count
@@ -202,7 +200,7 @@ impl PlannedTarget<'_> {
     /// Writes the index and its tags; in a dry run, predicts that.
     pub(super) async fn write(mut self) -> Result<TargetReport, Error> {
         let push = self.push;
-        let count = if push.options.referrers { 0 } else { self.referrers_left().await };
+        let count = self.referrers_left().await;
         if count > 0 {
             let warning = Warning::ReferrersLeft { count };
             push.log.warn([&warning]);

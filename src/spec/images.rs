@@ -87,7 +87,8 @@ pub fn from_images(request: &ImagesRequest<'_>) -> Result<Spec, SpecError> {
     if request.append {
         arguments.check_append(&targets);
     }
-    let mut targets = targets.into_iter();
+    // A new command has no need to push by digest first, as 2.2.1 does.
+    let mut targets = targets.into_iter().map(|target| Target { by_digest: false, ..target });
     let spec = targets.next().map(|target| Spec {
         more_targets: targets.collect(),
         append: request.append,

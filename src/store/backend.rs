@@ -1,5 +1,7 @@
 //! The interface between the store and a registry, layout or archive.
 
+use std::collections::HashSet;
+
 use async_trait::async_trait;
 use bytes::Bytes;
 
@@ -43,6 +45,11 @@ pub(super) trait Backend: Send + Sync {
     /// Lists the manifests that refer to `subject`; `None` if only the referrers tag lists them (distribution-spec,
     /// "Referrers Tag Schema").
     async fn referrers(&self, subject: &Digest) -> Result<Option<Vec<Descriptor>>, Error>;
+
+    /// Counts the manifests that refer to any of `subjects`, if that needs no request. 0 for a registry.
+    async fn count_referrers(&self, _subjects: &HashSet<Digest>) -> Result<usize, Error> {
+        Ok(0)
+    }
 
     /// Adds pushed manifests to the referrers of `subject`. Returns `false` if only the referrers tag can list them.
     async fn list_referrers(&self, subject: &Digest, referrers: &[Descriptor]) -> Result<bool, Error>;

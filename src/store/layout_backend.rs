@@ -1,3 +1,4 @@
+use std::collections::HashSet;
 use std::io::Read as _;
 use std::sync::Arc;
 
@@ -83,24 +84,12 @@ impl Backend for LayoutBackend<'_> {
         self.tags(usize::MAX).await
     }
 
-    /// Reads the manifests that index.json lists without a name. An unreadable manifest is an error, because it may be
-    /// the requested signature. Skips content of other types.
     async fn referrers(&self, subject: &Digest) -> Result<Option<Vec<Descriptor>>, Error> {
-        let opened = self.open().await?;
-        let mut referrers = Vec::new();
-        for entry in opened.unnamed() {
-            let entry_subject = if entry.media_type == ARTIFACT_MANIFEST {
-                artifact(self.layout, &opened.fetch_blob(entry, MAX_MANIFEST)?)?.subject
-            } else if media_type::is_image(&entry.media_type) || media_type::is_index(&entry.media_type) {
-                opened.fetch_manifest(&self.with_digest(&entry.digest))?.manifest.subject().cloned()
-            } else {
-                continue;
-            };
-            if entry_subject.is_some_and(|entry_subject| entry_subject.digest == *subject) {
-                referrers.push(entry.clone());
-            }
-        }
-        Ok(Some(referrers))
+        self.referrers_of(|other| other == subject).await.map(Some)
+    }
+
+    async fn count_referrers(&self, subjects: &HashSet<Digest>) -> Result<usize, Error> {
+        Ok(self.referrers_of(|subject| subjects.contains(subject)).await?.len())
     }
 
     async fn list_referrers(&self, _: &Digest, referrers: &[Descriptor]) -> Result<bool, Error> {
@@ -193,6 +182,26 @@ impl Backend for LayoutBackend<'_> {
 impl LayoutBackend<'_> {
     async fn open(&self) -> Result<Arc<Layout>, Error> {
         self.files.layout(self.layout).await
+    }
+
+    /// Reads the manifests that index.json lists without a name, and returns those whose subject is wanted. An unreadable
+    /// manifest is an error, because it may be the requested signature. Skips content of other types.
+    async fn referrers_of(&self, is_wanted: impl Fn(&Digest) -> bool + Send) -> Result<Vec<Descriptor>, Error> {
+        let opened = self.open().await?;
+        let mut referrers = Vec::new();
+        for entry in opened.unnamed() {
+            let subject = if entry.media_type == ARTIFACT_MANIFEST {
+                artifact(self.layout, &opened.fetch_blob(entry, MAX_MANIFEST)?)?.subject
+            } else if media_type::is_image(&entry.media_type) || media_type::is_index(&entry.media_type) {
+                opened.fetch_manifest(&self.with_digest(&entry.digest))?.manifest.subject().cloned()
+            } else {
+                continue;
+            };
+            if subject.is_some_and(|subject| is_wanted(&subject.digest)) {
+                referrers.push(entry.clone());
+            }
+        }
+        Ok(referrers)
     }
 
     fn with_digest(&self, digest: &Digest) -> LayoutReference {

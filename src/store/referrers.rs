@@ -34,6 +34,14 @@ impl Store {
         }
     }
 
+    /// Counts the referrers of some manifests in a layout. 0 for a registry, which would have to be asked.
+    ///
+    /// # Errors
+    /// The layout cannot be read.
+    pub(crate) async fn count_referrers(&self, at: &Location, subjects: &HashSet<Digest>) -> Result<usize, Error> {
+        self.backend(at).count_referrers(subjects).await
+    }
+
     /// Adds referrers to the list of a subject: to the referrers tag if the registry has no referrers API, or to a
     /// layout's index.json.
     ///
