@@ -95,7 +95,12 @@ fn every_command_can_be_spawned_as_a_task() {
     run(async move { assert_eq!(query::query(&task_store, &image).await.unwrap().platforms.len(), 2) }.boxed());
     let (task_store, image) = (store.clone(), pushed.clone());
     run(async move {
-        assert!(verify::verify(&task_store, &image, &VerifyOptions { layers: true }).await.unwrap().is_sound())
+        assert!(
+            verify::verify(&task_store, &image, &VerifyOptions { layers: true, ..VerifyOptions::default() })
+                .await
+                .unwrap()
+                .is_sound()
+        )
     }
     .boxed());
     let (task_store, copied) =

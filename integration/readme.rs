@@ -7,7 +7,7 @@ use std::process::Command;
 use indoc::indoc;
 use serde_json::json;
 
-use crate::support::images::{push_image, push_image_with};
+use crate::support::images::{push_image, push_image_with, push_index};
 use crate::support::registry::sha256;
 use crate::support::{Outcome, Registry, Workspace, external_command, run};
 
@@ -171,6 +171,12 @@ fn every_example_in_the_help_succeeds() {
         push_image(&fixture.staging, "app", &format!("v1.{architecture}"), architecture);
     }
     push_arm_v7(&fixture.registry, "app-armv7", "v1");
+    let entries = ["amd64", "arm64"].map(|architecture| {
+        let mut entry = push_image(&fixture.registry, "app", &format!("v2-{architecture}"), architecture);
+        entry["platform"] = json!({"os": "linux", "architecture": architecture});
+        entry
+    });
+    push_index(&fixture.registry, "app", "v2", &entries);
     fixture.workspace.write("manifest.json", "{}");
     fixture.workspace.write("token.txt", "secret-word\n");
     fixture.workspace.write("specs/app.yaml", &SPEC.replace("app:v1\n", "other:v1\n"));

@@ -3,6 +3,7 @@
 mod artifacts;
 mod findings;
 mod layouts;
+mod requirements;
 mod unavailable;
 
 use std::io::Write as _;

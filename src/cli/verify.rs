@@ -11,6 +11,7 @@ use super::read_batch;
 use super::references::{NamedLocation, locations};
 use super::render::{Body, Either, VerificationJson, verification_text};
 use super::session::Session;
+use crate::image::Platform;
 use crate::registry::StopReason;
 use crate::store::Store;
 use crate::verify::{self, Verification, VerifyOptions};
@@ -18,7 +19,7 @@ use crate::verify::{self, Verification, VerifyOptions};
 /// Check that images and indexes are complete and match their digests
 #[derive(Debug, Args)]
 #[command(
-    after_help = "Reports every problem, and exits with code 5 if there are any.\n\nExample:\n  manifest-tool verify registry.example/app:v1\n  manifest-tool verify --layers oci-archive:app.tar"
+    after_help = "Reports every problem, and exits with code 5 if there are any.\n\n--platforms also reports missing and additional platforms.\n\nExample:\n  manifest-tool verify registry.example/app:v1\n  manifest-tool verify --layers oci-archive:app.tar\n  manifest-tool verify --platforms linux/amd64,linux/arm64 registry.example/app:v2"
 )]
 pub(super) struct Verify {
     /// Images or indexes, with a tag or digest
@@ -27,6 +28,9 @@ pub(super) struct Verify {
     /// Check every layer's digests, compressed and uncompressed
     #[arg(long)]
     layers: bool,
+    /// Require exactly these (comma-separated)
+    #[arg(long, num_args = 1, value_delimiter = ',', value_name = "OS/ARCH[/VARIANT]")]
+    platforms: Vec<Platform>,
     /// Hide the progress display
     #[arg(long)]
     no_progress: bool,
@@ -38,7 +42,7 @@ impl Verify {
         let items = locations(&self.images)?;
         let client = session.client(&Registries::read(items.iter().map(|item| &item.location)))?;
         let store = Store::new(client.clone());
-        let options = VerifyOptions { layers: self.layers };
+        let options = VerifyOptions { layers: self.layers, platforms: self.platforms };
         let mut reporter = VerifyReporter::new(console);
         let verify = async |item: &NamedLocation| verify::verify(&store, &item.location, &options).await;
         let shown = (self.layers && !self.no_progress).then_some((items.len(), "images"));

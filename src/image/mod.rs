@@ -35,5 +35,6 @@ pub use manifest::{
 };
 pub use platform::{Platform, PlatformError};
 pub use reference::{Reference, ReferenceError, TagError, check_tag};
+pub(crate) use selection::platform_names;
 pub use untrusted::UntrustedText;
 pub(crate) use untrusted::{is_control, one_line, starts_command, visible};

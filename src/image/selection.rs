@@ -46,14 +46,18 @@ impl Index {
     pub fn platform_list(&self) -> String {
         let images = self.manifests.iter().filter(|entry| !entry.is_attestation());
         let named = images.filter_map(|entry| entry.platform.as_ref().filter(|platform| !platform.is_empty()));
-        let names: Vec<String> = named.map(Platform::to_string).collect();
-        if names.is_empty() {
-            return "none".into();
-        }
-        let more =
-            if names.len() > MAX_NAMES { format!(", and {} more", names.len() - MAX_NAMES) } else { String::new() };
-        names.get(..MAX_NAMES).unwrap_or(&names).join(", ") + &more
+        platform_names(named)
     }
+}
+
+/// Lists platforms for error messages; "none" without any.
+pub(crate) fn platform_names<'p>(platforms: impl IntoIterator<Item = &'p Platform>) -> String {
+    let names: Vec<String> = platforms.into_iter().map(Platform::to_string).collect();
+    if names.is_empty() {
+        return "none".into();
+    }
+    let more = if names.len() > MAX_NAMES { format!(", and {} more", names.len() - MAX_NAMES) } else { String::new() };
+    names.get(..MAX_NAMES).unwrap_or(&names).join(", ") + &more
 }
 
 #[cfg(test)]

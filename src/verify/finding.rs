@@ -1,7 +1,7 @@
 use std::fmt;
 
 use crate::image::media_type::Compression;
-use crate::image::{Digest, Platform, UntrustedText};
+use crate::image::{Digest, Platform, UntrustedText, platform_names};
 use crate::store::Error;
 
 /// A problem of a verified reference.
@@ -77,6 +77,13 @@ pub enum Problem {
         /// Platform in the config.
         config: Box<Platform>,
     },
+    /// The images are not for exactly the required platforms.
+    Platforms {
+        /// Required platforms without an image.
+        missing: Vec<Platform>,
+        /// Platforms of images that are not required.
+        extra: Vec<Platform>,
+    },
     /// Another image in the index has the same platform.
     Ambiguous {
         /// Digest of the other image.
@@ -124,6 +131,7 @@ impl Problem {
             Self::Size { .. } | Self::Longer { .. } => "size",
             Self::MediaType { .. } | Self::Compression { .. } => "mediaType",
             Self::Platform { .. } => "platform",
+            Self::Platforms { .. } => "platforms",
             Self::Ambiguous { .. } => "ambiguous",
             Self::Dangling { .. } => "dangling",
             Self::DiffId { .. } | Self::Layers { .. } => "diffId",
@@ -155,6 +163,13 @@ impl fmt::Display for Problem {
             }
             Self::Platform { entry, config } => {
                 write!(f, "the index declares {entry}, but its config declares {config}")
+            }
+            Self::Platforms { missing, extra } => {
+                let part = |label: &str, platforms: &[Platform]| {
+                    (!platforms.is_empty()).then(|| format!("{label}{}", platform_names(platforms)))
+                };
+                let parts = part("no image for ", missing).into_iter().chain(part("not required: ", extra));
+                f.write_str(&Vec::from_iter(parts).join("; "))
             }
             Self::Ambiguous { other } => write!(f, "{other} is for the same platform"),
             Self::Dangling { image: Some(image) } => {

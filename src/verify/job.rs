@@ -6,7 +6,7 @@ use tokio::sync::Semaphore;
 use super::finding::{Finding, ImagePart, Problem};
 use super::verifier::{DECODERS, MAX_CONCURRENT, Node, Verifier};
 use super::{check, layers, manifests};
-use crate::image::{Descriptor, Digest, ImageManifest, Location, media_type};
+use crate::image::{Descriptor, Digest, ImageManifest, Location, Platform, media_type};
 use crate::single_flight::SingleFlight;
 use crate::store::{Error, Store};
 
@@ -51,6 +51,10 @@ pub struct VerifyOptions {
     /// Read every layer, and verify both its digest and, against the config's `diff_ids`, its uncompressed digest.
     /// Defaults to false, which only checks that layers exist.
     pub layers: bool,
+    /// Report every difference from this set of platforms: a platform without an image, and an image for another
+    /// platform. Variants are normalized, and OS versions and features are ignored. Defaults to an empty list, which
+    /// allows any platforms.
+    pub platforms: Vec<Platform>,
 }
 
 /// Verifies a reference. Reads all manifests and configs, and checks that every blob exists.
@@ -63,7 +67,7 @@ pub struct VerifyOptions {
 /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
 /// let store = Store::new(Client::new(ClientConfig::default()));
 /// let reference = "oci:examples/layouts/amd64".parse()?;
-/// let options = VerifyOptions { layers: true };
+/// let options = VerifyOptions { layers: true, ..VerifyOptions::default() };
 /// let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
 /// let verification = runtime.block_on(verify(&store, &reference, &options))?;
 /// assert!(verification.is_sound() && verification.images == 1);
@@ -119,6 +123,9 @@ pub async fn verify(store: &Store, reference: &Location, options: &VerifyOptions
         return Err(stopped.clone());
     }
     check::entries(&mut nodes);
+    if !options.platforms.is_empty() {
+        check::platforms(&mut nodes, &options.platforms);
+    }
     let mut verification = summarize(descriptor, nodes, &first_occurrences, unchecked);
     let count = verification.findings.len();
     if count > MAX_FINDINGS {

@@ -6,7 +6,7 @@ use tokio::sync::Semaphore;
 
 use super::finding::{ImagePart, Problem};
 use super::unpack::Contents;
-use crate::image::{Descriptor, Digest, Fetched, ImageManifest, Location, Manifest, Platform};
+use crate::image::{Descriptor, Digest, Fetched, ImageManifest, Location, Manifest, Platform, media_type};
 use crate::registry::BlobInfo;
 use crate::single_flight::SingleFlight;
 use crate::store::{Error, Store};
@@ -58,5 +58,13 @@ impl Node {
     /// Returns the platform from the entry, or else from the config.
     pub(super) fn platform(&self) -> Option<&Platform> {
         self.entry.platform.as_ref().or(self.config.as_ref())
+    }
+
+    /// Whether it is an image that clients run, as far as it was read: neither an attestation nor another artifact.
+    pub(super) fn is_image(&self) -> bool {
+        let is_artifact = |image: &ImageManifest| !media_type::is_config(&image.config.media_type);
+        media_type::is_image(&self.entry.media_type)
+            && !self.entry.is_attestation()
+            && !self.image().is_some_and(is_artifact)
     }
 }
