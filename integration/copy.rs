@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use serde_json::{Value, json};
 
 use crate::support::faults::{Fault, FaultProxy};
-use crate::support::images::{DOCKER, OCI, OCI_INDEX, descriptor, push_image, push_image_with};
+use crate::support::images::{DOCKER, OCI_INDEX, descriptor, push_image, push_image_with, push_referrer};
 use crate::support::registry::sha256;
 use crate::support::{Outcome, Registry, ScriptedServer, Workspace, run_with_peak_memory};
 
@@ -213,30 +213,15 @@ fn tag_pages_are_followed_only_at_the_registry_itself() {
 #[test]
 fn referrers_copies_referrers_of_every_level_and_cosign_tags() {
     let fixture = CopyFixture::new();
-    let push_referrer = |subject: &Value, name: &str| {
-        let config = fixture.from.push_blob("app", b"{}");
-        let layer = fixture.from.push_blob("app", name.as_bytes());
-        let manifest = json!({
-            "schemaVersion": 2, "mediaType": OCI, "artifactType": format!("application/{name}"),
-            "config": descriptor("application/vnd.oci.empty.v1+json", &config, b"{}"),
-            "layers": [descriptor("text/plain", &layer, name.as_bytes())],
-            "subject": subject,
-        })
-        .to_string();
-        let entry = descriptor(OCI, &sha256(manifest.as_bytes()), manifest.as_bytes());
-        fixture.from.push_manifest("app", entry["digest"].as_str().unwrap(), OCI, manifest.as_bytes());
-        // docker-registry has no referrers API, so the client lists referrers in a tag.
-        let tag = subject["digest"].as_str().unwrap().replace(':', "-");
-        fixture.from.push_manifest("app", &tag, OCI_INDEX, index(std::slice::from_ref(&entry)).as_bytes());
-        entry
-    };
+    let push_referrer =
+        |subject: &Value, name: &str| push_referrer(&fixture.from, "app", subject, &format!("application/{name}"));
     let descriptor_of = |tag: &str| {
         let manifest = fixture.from.manifest("app", tag).unwrap();
         descriptor(&manifest.media_type, &manifest.digest, &manifest.bytes)
     };
     let signature = push_referrer(&descriptor_of("amd64"), "signature");
     let sbom = push_referrer(&descriptor_of("v1"), "sbom");
-    let sbom_signature = push_referrer(&sbom, "signature of the sbom");
+    let sbom_signature = push_referrer(&sbom, "sbom.signature");
     let cosign = format!("{}.sig", descriptor_of("v1")["digest"].as_str().unwrap().replace(':', "-"));
     push_image(&fixture.from, "app", &cosign, "amd64");
     let referrers = [&signature, &sbom, &sbom_signature].map(|entry| entry["digest"].as_str().unwrap().to_owned());

@@ -7,7 +7,7 @@ use std::process::Command;
 use indoc::indoc;
 use serde_json::json;
 
-use crate::support::images::{push_image, push_image_with, push_index};
+use crate::support::images::{push_image, push_image_with, push_index, push_referrer};
 use crate::support::registry::sha256;
 use crate::support::{Outcome, Registry, Workspace, external_command, run};
 
@@ -173,6 +173,7 @@ fn every_example_in_the_help_succeeds() {
     push_arm_v7(&fixture.registry, "app-armv7", "v1");
     let entries = ["amd64", "arm64"].map(|architecture| {
         let mut entry = push_image(&fixture.registry, "app", &format!("v2-{architecture}"), architecture);
+        push_referrer(&fixture.registry, "app", &entry, "application/spdx+json");
         entry["platform"] = json!({"os": "linux", "architecture": architecture});
         entry
     });

@@ -102,6 +102,9 @@ fn the_output_of_every_command_matches_its_snapshot() {
     runner.check("digest.json", &["digest", "HOST/app:v1", "--output", "json"]);
     runner.check("verify.txt", &["verify", "HOST/one:v1"]);
     runner.check("verify.json", &["verify", "--layers", "HOST/one:v1", "HOST/app:amd64", "--output", "json"]);
+    let required = ["--platforms", "linux/arm/v7,linux/s390x", "--referrer", "application/spdx+json"];
+    runner.check("verify-required.txt", &[&["verify", "HOST/one:v1"], &required[..]].concat());
+    runner.check("verify-required.json", &[&["verify", "HOST/one:v1", "--output", "json"], &required[..]].concat());
     runner.check("delete.txt", &["delete", "HOST/app:v1"]);
     runner.check("delete.json", &["delete", "HOST/app:v1", "--output", "json"]);
     runner.check("delete-yes.json", &["delete", "--yes", "HOST/app:v1", "--output", "json"]);

@@ -60,3 +60,25 @@ pub fn push_index(registry: &Registry, repository: &str, tag: &str, entries: &[V
     registry.push_manifest(repository, tag, OCI_INDEX, index.as_bytes());
     sha256(index.as_bytes())
 }
+
+/// Pushes an artifact that refers to a manifest, adds it to the manifest's referrers tag, and returns its descriptor.
+/// docker-registry has no referrers API, so clients list referrers in that tag.
+pub fn push_referrer(registry: &Registry, repository: &str, subject: &Value, artifact_type: &str) -> Value {
+    let content = format!("{artifact_type} of {}", subject["digest"]);
+    let config = descriptor("application/vnd.oci.empty.v1+json", &registry.push_blob(repository, b"{}"), b"{}");
+    let layer = registry.push_blob(repository, content.as_bytes());
+    let manifest = json!({
+        "schemaVersion": 2, "mediaType": OCI, "artifactType": artifact_type, "config": config,
+        "layers": [descriptor("text/plain", &layer, content.as_bytes())], "subject": subject,
+    })
+    .to_string();
+    let mut entry = descriptor(OCI, &sha256(manifest.as_bytes()), manifest.as_bytes());
+    entry["artifactType"] = artifact_type.into();
+    registry.push_manifest(repository, entry["digest"].as_str().unwrap(), OCI, manifest.as_bytes());
+    let tag = subject["digest"].as_str().unwrap().replace(':', "-");
+    let list = registry.manifest(repository, &tag).map(|list| serde_json::from_slice::<Value>(&list.bytes).unwrap());
+    let mut entries = list.map_or_else(Vec::new, |list| list["manifests"].as_array().unwrap().clone());
+    entries.push(entry.clone());
+    push_index(registry, repository, &tag, &entries);
+    entry
+}

@@ -11,7 +11,7 @@ use super::read_batch;
 use super::references::{NamedLocation, locations};
 use super::render::{Body, Either, VerificationJson, verification_text};
 use super::session::Session;
-use crate::image::Platform;
+use crate::image::{Platform, UntrustedText, media_type};
 use crate::registry::StopReason;
 use crate::store::Store;
 use crate::verify::{self, Verification, VerifyOptions};
@@ -19,7 +19,7 @@ use crate::verify::{self, Verification, VerifyOptions};
 /// Check that images and indexes are complete and match their digests
 #[derive(Debug, Args)]
 #[command(
-    after_help = "Reports every problem, and exits with code 5 if there are any.\n\n--platforms also reports missing and additional platforms.\n\nExample:\n  manifest-tool verify registry.example/app:v1\n  manifest-tool verify --layers oci-archive:app.tar\n  manifest-tool verify --platforms linux/amd64,linux/arm64 registry.example/app:v2"
+    after_help = "Reports every problem, and exits with code 5 if there are any.\n\n--platforms also reports missing and additional platforms. --referrer reports\nimages without a signature, SBOM or other artifact of that type; it does not\nverify signatures.\n\nExample:\n  manifest-tool verify registry.example/app:v1\n  manifest-tool verify --layers oci-archive:app.tar\n  manifest-tool verify --platforms linux/amd64,linux/arm64 registry.example/app:v2\n  manifest-tool verify --referrer application/spdx+json registry.example/app:v2"
 )]
 pub(super) struct Verify {
     /// Images or indexes, with a tag or digest
@@ -31,6 +31,9 @@ pub(super) struct Verify {
     /// Require exactly these (comma-separated)
     #[arg(long, num_args = 1, value_delimiter = ',', value_name = "OS/ARCH[/VARIANT]")]
     platforms: Vec<Platform>,
+    /// Require one per image (repeatable)
+    #[arg(long, value_name = "ARTIFACT-TYPE", value_parser = artifact_type)]
+    referrer: Vec<UntrustedText>,
     /// Hide the progress display
     #[arg(long)]
     no_progress: bool,
@@ -42,13 +45,20 @@ impl Verify {
         let items = locations(&self.images)?;
         let client = session.client(&Registries::read(items.iter().map(|item| &item.location)))?;
         let store = Store::new(client.clone());
-        let options = VerifyOptions { layers: self.layers, platforms: self.platforms };
+        let options = VerifyOptions { layers: self.layers, platforms: self.platforms, referrers: self.referrer };
         let mut reporter = VerifyReporter::new(console);
         let verify = async |item: &NamedLocation| verify::verify(&store, &item.location, &options).await;
         let shown = (self.layers && !self.no_progress).then_some((items.len(), "images"));
         let runner: BatchRunner<'_> = read_batch::runner(&store, session);
         let verified = session.block_on(&client, console.progress(shown, runner.run(&items, verify, &mut reporter)));
         reporter.end(verified, items.len(), client.cancel_token().reason())
+    }
+}
+
+fn artifact_type(text: &str) -> Result<UntrustedText, String> {
+    match media_type::is_well_formed(text) {
+        true => Ok(text.into()),
+        false => Err("expected an artifact type, such as application/spdx+json".into()),
     }
 }
 

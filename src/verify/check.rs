@@ -88,6 +88,17 @@ fn is_complete(nodes: &[Node]) -> bool {
     })
 }
 
+/// Returns the required artifact types that are not among the types of an image's referrers.
+pub(super) fn missing_types(required: &[UntrustedText], types: &[UntrustedText]) -> Vec<UntrustedText> {
+    let mut missing: Vec<UntrustedText> = Vec::new();
+    for kind in required.iter().filter(|kind| !types.contains(kind)) {
+        if !missing.contains(kind) {
+            missing.push(kind.clone());
+        }
+    }
+    missing
+}
+
 /// The properties by which a client selects an image of an index.
 #[derive(PartialEq, Eq, Hash)]
 struct Choice {
@@ -281,6 +292,21 @@ mod tests {
             image.entry.media_type = media_type::OCI_MANIFEST.into();
             image.config.get_or_insert_default();
             assert_eq!(platforms_finding(vec![image], required), finding, "{config} {required}");
+        }
+    }
+
+    #[test]
+    fn required_types_without_a_referrer_are_missing() {
+        for (required, types, missing) in [
+            (&["a/x"][..], &["a/x"][..], &[][..]),
+            (&["a/x", "a/y"], &["a/y", "a/x", "a/z"], &[]),
+            (&["a/x", "a/y", "a/x"], &["a/y"], &["a/x"]),
+            (&["a/y", "a/x"], &[], &["a/y", "a/x"]),
+            (&["a/x"], &["A/X"], &["a/x"]),
+            (&[], &[], &[]),
+        ] {
+            let texts = |texts: &[&str]| -> Vec<UntrustedText> { texts.iter().map(|text| (*text).into()).collect() };
+            assert_eq!(missing_types(&texts(required), &texts(types)), texts(missing), "{required:?} {types:?}");
         }
     }
 

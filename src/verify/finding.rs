@@ -84,6 +84,11 @@ pub enum Problem {
         /// Platforms of images that are not required.
         extra: Vec<Platform>,
     },
+    /// The image has no referrer of these required artifact types.
+    Referrer {
+        /// The missing artifact types.
+        types: Vec<UntrustedText>,
+    },
     /// Another image in the index has the same platform.
     Ambiguous {
         /// Digest of the other image.
@@ -132,6 +137,7 @@ impl Problem {
             Self::MediaType { .. } | Self::Compression { .. } => "mediaType",
             Self::Platform { .. } => "platform",
             Self::Platforms { .. } => "platforms",
+            Self::Referrer { .. } => "referrer",
             Self::Ambiguous { .. } => "ambiguous",
             Self::Dangling { .. } => "dangling",
             Self::DiffId { .. } | Self::Layers { .. } => "diffId",
@@ -170,6 +176,10 @@ impl fmt::Display for Problem {
                 };
                 let parts = part("no image for ", missing).into_iter().chain(part("not required: ", extra));
                 f.write_str(&Vec::from_iter(parts).join("; "))
+            }
+            Self::Referrer { types } => {
+                let types: Vec<String> = types.iter().map(ToString::to_string).collect();
+                write!(f, "no referrer of type {}", types.join(", "))
             }
             Self::Ambiguous { other } => write!(f, "{other} is for the same platform"),
             Self::Dangling { image: Some(image) } => {

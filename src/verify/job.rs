@@ -1,12 +1,13 @@
 use std::collections::{HashMap, HashSet};
 
+use futures_util::future::join;
 use futures_util::stream::{self, StreamExt as _};
 use tokio::sync::Semaphore;
 
 use super::finding::{Finding, ImagePart, Problem};
 use super::verifier::{DECODERS, MAX_CONCURRENT, Node, Verifier};
-use super::{check, layers, manifests};
-use crate::image::{Descriptor, Digest, ImageManifest, Location, Platform, media_type};
+use super::{check, layers, manifests, referrers};
+use crate::image::{Descriptor, Digest, ImageManifest, Location, Platform, UntrustedText, media_type};
 use crate::single_flight::SingleFlight;
 use crate::store::{Error, Store};
 
@@ -55,6 +56,9 @@ pub struct VerifyOptions {
     /// platform. Variants are normalized, and OS versions and features are ignored. Defaults to an empty list, which
     /// allows any platforms.
     pub platforms: Vec<Platform>,
+    /// Report every image, except attestations, that lacks a referrer of one of these artifact types, such as
+    /// `application/spdx+json`. Defaults to an empty list.
+    pub referrers: Vec<UntrustedText>,
 }
 
 /// Verifies a reference. Reads all manifests and configs, and checks that every blob exists.
@@ -101,16 +105,22 @@ pub async fn verify(store: &Store, reference: &Location, options: &VerifyOptions
     let (mut nodes, mut unchecked) = manifests::read(&verifier, root).await;
     let first_occurrences = first_occurrences(&nodes);
     // Iterate over positions: futures that borrow nodes would not be `Send`.
-    let check = async |position: usize| match nodes
-        .get(position)
-        .filter(|_| first_occurrences.get(position) == Some(&position))
-    {
-        Some(node) => match node.image() {
-            Some(image) => layers::check(&verifier, node, image, layers).await,
-            None if layers && node.is_blob => layers::check_blob(&verifier, &node.entry).await,
-            None => layers::CheckedBlobs::default(),
-        },
-        None => layers::CheckedBlobs::default(),
+    let check = async |position: usize| {
+        let node = nodes.get(position).filter(|_| first_occurrences.get(position) == Some(&position));
+        let Some(node) = node else { return layers::CheckedBlobs::default() };
+        let blobs = async {
+            match node.image() {
+                Some(image) => layers::check(&verifier, node, image, layers).await,
+                None if layers && node.is_blob => layers::check_blob(&verifier, &node.entry).await,
+                None => layers::CheckedBlobs::default(),
+            }
+        };
+        let (mut checked, referrers) = join(blobs, referrers::check(&verifier, node, &options.referrers)).await;
+        match referrers {
+            Ok(problem) => checked.problems.extend(problem.map(|problem| (ImagePart::Manifest, problem))),
+            Err(error) => checked.unchecked.push(error),
+        }
+        checked
     };
     let checked: Vec<_> = stream::iter(0..nodes.len()).map(check).buffered(MAX_CONCURRENT).collect().await;
     let platforms: Vec<_> = checked.iter().map(|blobs| blobs.platform.clone()).collect();

@@ -5,6 +5,7 @@ mod finding;
 mod job;
 mod layers;
 mod manifests;
+mod referrers;
 mod unpack;
 mod verifier;
 

@@ -67,4 +67,10 @@ impl Node {
             && !self.entry.is_attestation()
             && !self.image().is_some_and(is_artifact)
     }
+
+    /// Whether it must have the required referrers: an image that was read, or an artifact that the reference itself
+    /// points at.
+    pub(super) fn needs_referrers(&self) -> bool {
+        self.image().is_some() && (self.is_image() || self.parent.is_none())
+    }
 }
