@@ -102,6 +102,60 @@ fn digest_prints_the_digests_of_references_files_and_layouts() {
 }
 
 #[test]
+fn digest_prints_the_digest_of_the_image_for_a_platform() {
+    let sandbox = Sandbox::new();
+    let registry = &sandbox.registry;
+    let attested = push_attested_index(registry, "app", "v1", "amd64");
+    let arm64 = push_image(registry, "app", "single", "arm64");
+    let entries = [arm64.clone(), push_image(registry, "app", "s390x", "s390x")];
+    push_index(registry, "app", "bare", &entries);
+    let digest = |args: &[&str]| sandbox.run(&[&["digest", "--platform"], args].concat());
+    let mark = registry.requests(0).len();
+    let amd64 = digest(&["linux/amd64", "HOST/app:v1"]).success().stdout_is(&format!("{}\n", attested.image));
+    assert_eq!(amd64.stderr, "");
+    assert_eq!(registry.requests(mark), ["GET /v2/app/manifests/v1"], "the image itself is not read");
+    let arm64 = arm64["digest"].as_str().unwrap();
+    for image in ["HOST/app:single", "HOST/app:bare"] {
+        digest(&["linux/arm64/v8", image]).success().stdout_is(&format!("{arm64}\n"));
+    }
+    let outcome = digest(&["linux/arm64", "HOST/app:v1", "HOST/app:single", "HOST/app:s390x"]);
+    let message = sandbox.fill("not for linux/arm64: HOST/app:v1, HOST/app:s390x\n");
+    assert_eq!((outcome.exit, outcome.stdout, outcome.stderr), (3, format!("{arm64}\n"), message));
+    digest(&["linux/x86_64", "HOST/app:v1"]).fails(3, "/app:v1; did you mean linux/amd64?").stdout_is("");
+    let document = digest(&["linux/arm64", "HOST/app:v1", "HOST/app:single", "--output", "json"]).exits(3).json();
+    let images = json!([
+        {"reference": sandbox.fill("HOST/app:v1"), "offered": false},
+        {"reference": sandbox.fill("HOST/app:single"), "digest": arm64, "offered": true},
+    ]);
+    assert_eq!(document["images"], images);
+    // An error comes first: the platforms of a missing image are not known.
+    digest(&["linux/arm64", "HOST/app:v1", "HOST/app:none"]).fails(1, "app:none not found");
+    digest(&["arm64", "HOST/app:v1"]).fails(2, "invalid platform \"arm64\"");
+    digest(&["linux/arm64", "--file", "x"]).fails(2, "cannot be used with");
+    digest(&["linux/arm64"]).exits(2);
+    sandbox.run(&["copy", "HOST/app:v1", "oci:out:v1"]).success();
+    digest(&["linux/amd64", "oci:out:v1"]).success().stdout_is(&format!("{}\n", attested.image));
+}
+
+#[test]
+fn digest_of_a_platform_with_several_images_is_an_error() {
+    let sandbox = Sandbox::new();
+    let mut entries = ["10.0.1", "10.0.2"].map(|version| {
+        let platform = json!({"os": "windows", "architecture": "amd64", "os.version": version});
+        let mut entry = push_image_with(&sandbox.registry, "app", version, platform.to_string().as_bytes(), b"layer");
+        entry["platform"] = platform;
+        entry
+    });
+    push_index(&sandbox.registry, "app", "v1", &entries);
+    let digest = || sandbox.run(&["digest", "--platform", "windows/amd64", "HOST/app:v1"]);
+    digest().fails(1, "app:v1: 2 images match windows/amd64; available: windows/amd64:10.0.1, windows/amd64:10.0.2");
+    // One image that is listed twice is not ambiguous.
+    entries[1] = entries[0].clone();
+    push_index(&sandbox.registry, "app", "v1", &entries);
+    digest().success().stdout_is(&format!("{}\n", entries[0]["digest"].as_str().unwrap()));
+}
+
+#[test]
 fn tags_lists_the_tags_and_platforms_of_a_repository_or_layout() {
     let sandbox = Sandbox::new();
     push_image(&sandbox.registry, "app", "v2", "arm64");

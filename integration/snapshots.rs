@@ -100,6 +100,9 @@ fn the_output_of_every_command_matches_its_snapshot() {
     runner.sandbox.run(&["copy", "HOST/app:v1", "HOST/one:v1"]).success();
     runner.check("tags.json", &["tags", "HOST/one", "--platforms", "--output", "json"]);
     runner.check("digest.json", &["digest", "HOST/app:v1", "--output", "json"]);
+    let platform = ["digest", "HOST/app:v1", "HOST/app:amd64", "--platform", "linux/amd64"];
+    runner.check("digest-platform.txt", &platform);
+    runner.check("digest-platform.json", &[&platform[..], &["--output", "json"]].concat());
     runner.check("verify.txt", &["verify", "HOST/one:v1"]);
     runner.check("verify.json", &["verify", "--layers", "HOST/one:v1", "HOST/app:amd64", "--output", "json"]);
     let required = ["--platforms", "linux/arm/v7,linux/s390x", "--referrer", "application/spdx+json"];

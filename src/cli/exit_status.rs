@@ -13,7 +13,7 @@ pub(super) enum ExitStatus {
     Usage,
     /// The target did not match `--if-match`.
     NotMatched,
-    /// `query --platform`: a reference has no image for the platform.
+    /// `query --platform` and `digest --platform`: a reference has no image for the platform.
     NotOffered,
     /// `--dry-run --exit-code`: something would change.
     WouldChange,

@@ -26,6 +26,7 @@ mod hosts;
 mod inspect;
 mod lint;
 mod login;
+mod offers;
 mod output;
 mod parts;
 mod probe;

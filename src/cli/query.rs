@@ -2,15 +2,15 @@ use clap::Args;
 
 use super::batch::Reporter;
 use super::console::Console;
-use super::exit_status::ExitStatus;
 use super::failure::Failure;
+use super::offers::Offers;
 use super::output::CommandOutput;
 use super::parts::DocumentParts;
 use super::read_batch;
 use super::references::NamedLocation;
 use super::render::{Body, Either, QueryJson, query_text};
 use super::session::Session;
-use crate::image::{Platform, suggestion};
+use crate::image::Platform;
 use crate::query;
 
 /// Show the platforms of images
@@ -30,29 +30,19 @@ pub(super) struct Query {
 impl Query {
     pub(super) fn run(self, session: &Session) -> Result<CommandOutput, Failure> {
         let console = &*session.console;
-        let platform = self.platform.as_ref();
-        let mut reporter = QueryReporter {
-            console,
-            platform,
-            parts: DocumentParts::collect_if(console.is_json()),
-            unsupported: Vec::new(),
-        };
+        let (parts, offers) = (DocumentParts::collect_if(console.is_json()), Offers::new(self.platform.as_ref()));
+        let mut reporter = QueryReporter { console, parts, offers };
         let read = read_batch::read(session, &self.images, query::query, &mut reporter);
-        let QueryReporter { parts, unsupported, .. } = reporter;
-        if let (Some(platform), false) = (platform, unsupported.is_empty()) {
-            console.info(format_args!("not for {platform}: {}{}", unsupported.join(", "), suggestion(platform)));
-        }
-        let status = if unsupported.is_empty() { ExitStatus::Done } else { ExitStatus::NotOffered };
+        let QueryReporter { parts, offers, .. } = reporter;
+        let status = offers.finish(console);
         CommandOutput::document(console, Body::Query { images: parts.into_vec() }, read.map(|()| status))
     }
 }
 
 struct QueryReporter<'a> {
     console: &'a Console,
-    platform: Option<&'a Platform>,
     parts: DocumentParts<Either<QueryJson>>,
-    /// References without an image for the platform.
-    unsupported: Vec<String>,
+    offers: Offers<'a>,
 }
 
 impl Reporter for QueryReporter<'_> {
@@ -65,9 +55,9 @@ impl Reporter for QueryReporter<'_> {
             Ok(query) => query,
             Err(failure) => return self.parts.push(|| Either::Failed(failure.part(name))),
         };
-        let offered = self.platform.map(|platform| query.offers(platform));
+        let offered = self.offers.platform.map(|platform| query.offers(platform));
         if offered == Some(false) {
-            self.unsupported.push(name.clone());
+            self.offers.add_lacking(name);
         }
         if !self.console.is_json() {
             self.console.data_for_reader(query_text(name, &query))?;

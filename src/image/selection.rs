@@ -31,12 +31,18 @@ impl Index {
 
     /// Returns the only image for a platform. The error lists the available platforms.
     pub(crate) fn image_for(&self, requested: &Platform) -> Result<&Descriptor, String> {
+        self.find_image(requested)?.ok_or_else(|| {
+            format!("no image for {requested}; available: {}{}", self.platform_list(), suggestion(requested))
+        })
+    }
+
+    /// Returns the only image for a platform; `None` if no image is for it. The error of several images lists the
+    /// available platforms.
+    pub(crate) fn find_image(&self, requested: &Platform) -> Result<Option<&Descriptor>, String> {
         let images = self.images_for(requested);
         match images.as_slice() {
-            [(_, first), rest @ ..] if rest.iter().all(|(_, other)| other.digest == first.digest) => Ok(first),
-            [] => {
-                Err(format!("no image for {requested}; available: {}{}", self.platform_list(), suggestion(requested)))
-            }
+            [(_, first), rest @ ..] if rest.iter().all(|(_, other)| other.digest == first.digest) => Ok(Some(first)),
+            [] => Ok(None),
             images => Err(format!("{} images match {requested}; available: {}", images.len(), self.platform_list())),
         }
     }

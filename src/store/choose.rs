@@ -43,6 +43,27 @@ impl Store {
         Err(unsuitable(format!("it is a single image for {actual}, not for {wanted}")))
     }
 
+    /// Finds the image for a platform without reading it: the one entry of an index that matches, or the reference
+    /// itself if it is an image. `None` if no image is for the platform.
+    ///
+    /// # Errors
+    /// The reference, or a config that is needed, cannot be read. [`Error::Unsuitable`] if several images are for the
+    /// platform.
+    pub async fn find_image(&self, at: &Location, wanted: &Platform) -> Result<Option<Descriptor>, Error> {
+        let fetched = self.fetch_manifest(at).await?;
+        match &fetched.manifest {
+            Manifest::Index(index) => {
+                let named = self.with_platform(at, index, wanted).await?;
+                let entry = named.as_ref().unwrap_or(index).find_image(wanted);
+                Ok(entry.map_err(|reason| Error::unsuitable(at, reason))?.cloned())
+            }
+            Manifest::Image(image) => {
+                let is_match = self.platform_of(at, image).await?.matches(wanted);
+                Ok(is_match.then_some(fetched.descriptor))
+            }
+        }
+    }
+
     /// Adds the platforms from configs to entries without a platform, if no entry names the `wanted` platform. Returns
     /// `None` if the index needs no change.
     pub(crate) async fn with_platform(
