@@ -1,5 +1,7 @@
 //! `copy`: between registries, layouts and archives in every combination, byte for byte.
 
+mod platforms;
+
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use serde_json::{Value, json};

@@ -94,6 +94,9 @@ fn the_output_of_every_command_matches_its_snapshot() {
     let copy = ["copy", "HOST/app:v1", "HOST/copied:v1", "--tags", "latest"];
     runner.check("copy-dry-run.txt", &[&copy[..], &["--dry-run"]].concat());
     runner.check("copy.json", &[&copy[..], &["--output", "json"]].concat());
+    let platforms = ["copy", "HOST/app:v1", "HOST/copied:some", "--platform", "linux/amd64,linux/arm/v7"];
+    runner.check("copy-platforms-dry-run.txt", &[&platforms[..], &["--dry-run"]].concat());
+    runner.check("copy-platforms.json", &[&platforms[..], &["--output", "json"]].concat());
     runner.check("query.txt", &["query", "HOST/app:v1", "HOST/parts:arm"]);
     runner.check("query.json", &["query", "HOST/app:v1", "--output", "json"]);
     // Registries list several tags in any order, so this repository has one.

@@ -11,7 +11,7 @@ use crate::image::{Location, Platform, UntrustedText, check_tag};
 /// Copy an image, or an index with all its images, byte for byte
 #[derive(Debug, Args)]
 #[command(
-    after_help = "SRC and DST are HOST/REPOSITORY:TAG, oci:FOLDER[:NAME] or\noci-archive:FILE[:NAME]. If SRC is a repository, --tags selects the tags to\ncopy, with the wildcards * and ?. Otherwise it adds tags at DST.\n\nExample:\n  manifest-tool copy staging.example/app:v1 registry.example/app:v1 --tags latest\n  manifest-tool copy --tags 'v1.*' --dry-run staging.example/app registry.example/app"
+    after_help = "SRC and DST are HOST/REPOSITORY:TAG, oci:FOLDER[:NAME] or\noci-archive:FILE[:NAME]. If SRC is a repository, --tags selects the tags to\ncopy, with the wildcards * and ?. Otherwise it adds tags at DST.\n\n--platform copies one image of an index. With several platforms, it copies an\nindex of only their images and attestations. That index has another digest, so\n--referrers does not copy signatures of the whole index.\n\nExample:\n  manifest-tool copy staging.example/app:v1 registry.example/app:v1 --tags latest\n  manifest-tool copy --platform linux/amd64,linux/arm64 \\\n      staging.example/app:v1 registry.example/app:server\n  manifest-tool copy --tags 'v1.*' --dry-run staging.example/app registry.example/app"
 )]
 pub(super) struct Copy {
     /// Image or index to copy; with --tags, a repository
@@ -20,9 +20,9 @@ pub(super) struct Copy {
     /// Destination; without a tag, the tag of SRC is used
     #[arg(value_name = "DST")]
     to: String,
-    /// Copy only the image for this platform
-    #[arg(long, value_name = "OS/ARCH[/VARIANT]")]
-    platform: Option<String>,
+    /// Copy only these (comma-separated)
+    #[arg(long, num_args = 1, value_delimiter = ',', value_name = "OS/ARCH[/VARIANT]")]
+    platform: Vec<Platform>,
     /// Also copy signatures, SBOMs, attestations
     #[arg(long)]
     referrers: bool,
@@ -52,15 +52,15 @@ impl Copy {
         let (from, to) = (location(&self.from)?, location(&self.to)?);
         let is_repository = from.reference().is_some() && from.tag().is_none() && from.digest().is_none();
         self.check(&from, &to, is_repository)?;
-        let platform = self.platform.as_deref().map(platform).transpose()?;
+        let (platforms, dry_run) = (self.platform, self.dry_run);
         Ok(CopyBatch {
             from,
             to,
             is_repository,
             tags: self.tags,
-            options: CopyOptions { platform, referrers: self.referrers, wait: self.wait, dry_run: self.dry_run },
+            options: CopyOptions { platforms, referrers: self.referrers, wait: self.wait, dry_run },
             files: self.files,
-            shows_progress: !self.no_progress && !self.dry_run,
+            shows_progress: !self.no_progress && !dry_run,
         })
     }
 
@@ -90,9 +90,5 @@ impl Copy {
 }
 
 fn location(text: &str) -> Result<Location, Failure> {
-    text.parse().map_err(Failure::usage)
-}
-
-fn platform(text: &str) -> Result<Platform, Failure> {
     text.parse().map_err(Failure::usage)
 }

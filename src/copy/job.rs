@@ -19,9 +19,12 @@ pub struct CopyRequest {
 /// Options for [`copy`].
 #[derive(Debug, Clone, Default)]
 pub struct CopyOptions {
-    /// Copy only the image for this platform if the source is an index. Defaults to `None`: the whole index.
-    pub platform: Option<Platform>,
-    /// Copy the referrers as well: signatures, SBOMs, attestations. Defaults to false.
+    /// Copy only the images for these platforms if the source is an index: the image itself for one platform, or for
+    /// several an index of only these images, which has another digest; see [`Store::fetch_images`]. Defaults to an
+    /// empty list: the whole index.
+    pub platforms: Vec<Platform>,
+    /// Copy the referrers of every copied manifest as well: signatures, SBOMs, attestations. Referrers of an index that
+    /// `platforms` changes are not copied, because they refer to its digest. Defaults to false.
     pub referrers: bool,
     /// Return only after every written tag resolves to the copied digest. Defaults to false.
     pub wait: bool,
@@ -78,7 +81,7 @@ async fn copy_with(
 ) -> Result<PublishReport, Error> {
     let (store, CopyRequest { from, to, tags }) = (run.store(), request);
     let unreadable = |reason: CopyProblem| Error::source(from, reason);
-    let root = root(store, from, options.platform.as_ref()).await.map_err(unreadable)?;
+    let root = root(store, from, &options.platforms).await.map_err(unreadable)?;
     // Predicting the outcome of the tags does not need the children.
     let tree = match run.is_dry() {
         true => Vec::new(),
@@ -104,6 +107,7 @@ async fn copy_with(
                 return Err(publication.failed_before(errors).into());
             }
         }
+        // A filtered index is a subject like any other: it may have been signed after an earlier copy.
         let subjects: Vec<_> = tree.iter().flatten().map(|child| child.descriptor.digest.clone()).collect();
         let copied = referrers::copy(run, from, to, &subjects, on_step).await;
         copied.map_err(|error| publication.failed_before(vec![error]))?;
@@ -129,10 +133,18 @@ fn target(from: &Location, to: &Location, root: &Fetched) -> Result<Location, Co
     }
 }
 
-/// Fetches the manifest to copy: that of `from`, or that of its image for `platform`.
-async fn root(store: &Store, from: &Location, platform: Option<&Platform>) -> Result<Fetched, CopyProblem> {
-    Ok(match platform {
-        Some(wanted) => store.fetch_image(from, wanted).await?,
-        None => store.fetch_manifest(from).await?,
+/// Fetches the manifest to copy: that of `from`, that of its image for one platform, or an index of its images for
+/// several distinct platforms.
+async fn root(store: &Store, from: &Location, platforms: &[Platform]) -> Result<Fetched, CopyProblem> {
+    let mut distinct: Vec<Platform> = Vec::new();
+    for platform in platforms {
+        if !distinct.iter().any(|other| other.is_same(platform)) {
+            distinct.push(platform.clone());
+        }
+    }
+    Ok(match distinct.as_slice() {
+        [] => store.fetch_manifest(from).await?,
+        [only] => store.fetch_image(from, only).await?,
+        several => store.fetch_images(from, several).await?,
     })
 }

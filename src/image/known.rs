@@ -212,8 +212,15 @@ pub(crate) fn unsupported(platform: &Platform) -> String {
 /// a known one, otherwise an empty string.
 #[must_use]
 pub(crate) fn suggestion(platform: &Platform) -> String {
-    let meant = nearest(platform).filter(|_| !is_known_platform(platform));
-    meant.map(|meant| format!("; did you mean {meant}?")).unwrap_or_default()
+    suggestions([platform])
+}
+
+/// Returns the suffix of [`suggestion`] for several platforms that were not found.
+#[must_use]
+pub(crate) fn suggestions<'p>(platforms: impl IntoIterator<Item = &'p Platform>) -> String {
+    let unknown = platforms.into_iter().filter(|platform| !is_known_platform(platform));
+    let meant: Vec<String> = unknown.filter_map(nearest).collect();
+    if meant.is_empty() { String::new() } else { format!("; did you mean {}?", meant.join(", ")) }
 }
 
 /// Returns the known platform that was probably meant: lowercase, with Go's names, and with `v` before a variant's

@@ -5,6 +5,7 @@
 mod config;
 mod descriptor;
 mod digest;
+mod filter;
 mod index;
 mod known;
 mod location;

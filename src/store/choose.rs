@@ -4,7 +4,8 @@ use futures_util::future::try_join_all;
 
 use super::{Error, Store};
 use crate::image::{
-    Descriptor, Fetched, ImageConfig, ImageManifest, Index, Location, Manifest, Platform, media_type, parse_config,
+    Descriptor, Digest, Fetched, ImageConfig, ImageManifest, Index, Location, Manifest, Platform, media_type,
+    parse_config, parse_manifest, platform_names,
 };
 
 impl Store {
@@ -22,25 +23,20 @@ impl Store {
     /// # Errors
     /// The errors of [`Self::fetch_image`].
     pub async fn choose_image(&self, at: &Location, fetched: Fetched, wanted: &Platform) -> Result<Fetched, Error> {
-        let unsuitable = |reason: String| Error::Unsuitable { subject: at.to_string(), reason: reason.into() };
-        let image = match &fetched.manifest {
+        match &fetched.manifest {
             Manifest::Index(index) => {
                 let named = self.with_platform(at, index, wanted).await?;
-                let entry = named.as_ref().unwrap_or(index).image_for(wanted).map_err(unsuitable)?;
+                let entry = named.as_ref().unwrap_or(index).image_for(wanted);
+                let entry = entry.map_err(|reason| Error::unsuitable(at, reason))?;
                 // Use the entry of the original index, without the platform that was added from the config.
                 let entry = index.manifests.iter().find(|listed| listed.digest == entry.digest).unwrap_or(entry);
-                return self.fetch_child(at, entry).await;
+                self.fetch_child(at, entry).await
             }
-            Manifest::Image(image) => image,
-        };
-        let actual = self.platform_of(at, image).await?;
-        if actual.matches(wanted) {
-            return Ok(fetched);
+            Manifest::Image(image) => {
+                self.check_platform(at, image, std::slice::from_ref(wanted)).await?;
+                Ok(fetched)
+            }
         }
-        if actual == Platform::default() {
-            return Err(unsuitable(format!("it is a single image of unknown platform, not for {wanted}")));
-        }
-        Err(unsuitable(format!("it is a single image for {actual}, not for {wanted}")))
     }
 
     /// Finds the image for a platform without reading it: the one entry of an index that matches, or the reference
@@ -62,6 +58,51 @@ impl Store {
                 Ok(is_match.then_some(fetched.descriptor))
             }
         }
+    }
+
+    /// Fetches the images for several platforms: an index without the entries for other platforms, byte for byte if
+    /// every entry is kept, or the reference itself if it is an image for all of them.
+    ///
+    /// The index keeps the images for each platform, all other entries for exactly the same platforms, and their
+    /// attestations, in order. Its other fields stay. A platform without a variant keeps the images for every variant,
+    /// and every OS version is kept, unless one image is preferred; see [`Index::images_for`].
+    ///
+    /// # Errors
+    /// The reference, or a config that is needed, cannot be read. [`Error::Unsuitable`] if some of the platforms have no
+    /// image.
+    pub async fn fetch_images(&self, at: &Location, wanted: &[Platform]) -> Result<Fetched, Error> {
+        let fetched = self.fetch_manifest(at).await?;
+        let index = match &fetched.manifest {
+            Manifest::Index(index) => index,
+            Manifest::Image(image) => {
+                self.check_platform(at, image, wanted).await?;
+                return Ok(fetched);
+            }
+        };
+        let mut named = None;
+        for platform in wanted {
+            if named.is_none() {
+                named = self.with_platform(at, index, platform).await?;
+            }
+        }
+        let filtered = index.filter(&fetched.bytes, named.as_ref(), wanted);
+        let Some(bytes) = filtered.map_err(|reason| Error::unsuitable(at, reason))? else { return Ok(fetched) };
+        let (manifest, media_type) = parse_manifest(&bytes, &fetched.descriptor.media_type)
+            .map_err(|error| Error::unsuitable(at, error.to_string()))?;
+        let descriptor =
+            Descriptor { size: bytes.len() as u64, ..Descriptor::new(&media_type, Digest::sha256(&bytes)) };
+        Ok(Fetched { bytes: bytes.into(), descriptor, manifest })
+    }
+
+    /// Checks that a single image is for all platforms, according to its config.
+    async fn check_platform(&self, at: &Location, image: &ImageManifest, wanted: &[Platform]) -> Result<(), Error> {
+        let actual = self.platform_of(at, image).await?;
+        let mut others = wanted.iter().filter(|wanted| !actual.matches(wanted)).peekable();
+        if others.peek().is_none() {
+            return Ok(());
+        }
+        let kind = if actual == Platform::default() { "of unknown platform".into() } else { format!("for {actual}") };
+        Err(Error::unsuitable(at, format!("it is a single image {kind}, not for {}", platform_names(others))))
     }
 
     /// Adds the platforms from configs to entries without a platform, if no entry names the `wanted` platform. Returns
