@@ -1,4 +1,4 @@
-//! Reduces an index to the images for some platforms.
+//! Selects the entries of an index for some platforms, and reduces an index to them.
 
 use std::collections::{BTreeSet, HashSet};
 
@@ -9,7 +9,50 @@ use super::known::suggestions;
 use super::selection::platform_names;
 use super::{Descriptor, Index, Platform, REFERENCE_DIGEST, UntrustedText};
 
+/// The entries of an index for some platforms.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct Selected<'p> {
+    /// The positions of the entries.
+    pub(crate) positions: BTreeSet<usize>,
+    /// The platforms for which the index has no image.
+    pub(crate) missing: Vec<&'p Platform>,
+}
+
 impl Index {
+    /// Selects the images for each platform, all other entries for exactly the platform of such an image, and their
+    /// attestations. `named` is this index with the platforms from configs. It is used for the platforms that no entry
+    /// of this index names.
+    pub(crate) fn select<'p>(&self, named: Option<&Self>, wanted: &'p [Platform]) -> Selected<'p> {
+        let (mut positions, mut missing) = (BTreeSet::new(), Vec::new());
+        for platform in wanted {
+            let index = named.filter(|_| self.images_for(platform).is_empty()).unwrap_or(self);
+            let images = index.images_for(platform);
+            if images.is_empty() {
+                missing.push(platform);
+            }
+            let platforms: HashSet<&Platform> =
+                images.into_iter().filter_map(|(_, image)| image.platform.as_ref()).collect();
+            positions.extend(index.positions(|entry| {
+                !entry.is_attestation() && entry.platform.as_ref().is_some_and(|platform| platforms.contains(platform))
+            }));
+        }
+        let images: HashSet<UntrustedText> = positions
+            .iter()
+            .filter_map(|position| self.manifests.get(*position))
+            .map(|image| image.digest.as_str().into())
+            .collect();
+        let is_selected = |entry: &Descriptor| {
+            let image = entry.annotations.get(REFERENCE_DIGEST);
+            entry.is_attestation() && image.is_some_and(|image| images.contains(image))
+        };
+        positions.extend(self.positions(is_selected));
+        Selected { positions, missing }
+    }
+
+    fn positions(&self, is_match: impl Fn(&Descriptor) -> bool) -> impl Iterator<Item = usize> {
+        self.manifests.iter().enumerate().filter(move |(_, entry)| is_match(entry)).map(|(position, _)| position)
+    }
+
     /// Returns the bytes of this index with only the entries for some platforms, or `None` if every entry is for one of
     /// them. `bytes` are the bytes that this index was parsed from; apart from entries, they keep all their fields.
     ///
@@ -25,7 +68,11 @@ impl Index {
         named: Option<&Self>,
         wanted: &[Platform],
     ) -> Result<Option<Vec<u8>>, String> {
-        let kept = self.positions_for(named, wanted)?;
+        let Selected { positions: kept, missing } = self.select(named, wanted);
+        if !missing.is_empty() {
+            let (names, available) = (platform_names(missing.iter().copied()), named.unwrap_or(self).platform_list());
+            return Err(format!("no image for {names}; available: {available}{}", suggestions(missing)));
+        }
         if kept.len() == self.manifests.len() {
             return Ok(None);
         }
@@ -34,43 +81,6 @@ impl Index {
             Err(error) => Err(format!("it cannot be written with fewer entries: {error}")),
         }
     }
-
-    /// Returns the positions of the entries that [`Self::filter`] keeps.
-    fn positions_for(&self, named: Option<&Self>, wanted: &[Platform]) -> Result<BTreeSet<usize>, String> {
-        let (mut kept, mut missing) = (BTreeSet::new(), Vec::new());
-        for platform in wanted {
-            let index = named.filter(|_| self.images_for(platform).is_empty()).unwrap_or(self);
-            let images = index.images_for(platform);
-            if images.is_empty() {
-                missing.push(platform);
-            }
-            let platforms: HashSet<&Platform> =
-                images.into_iter().filter_map(|(_, image)| image.platform.as_ref()).collect();
-            let is_for_platform = |entry: &Descriptor| {
-                !entry.is_attestation() && entry.platform.as_ref().is_some_and(|platform| platforms.contains(platform))
-            };
-            kept.extend(positions(index, is_for_platform));
-        }
-        if !missing.is_empty() {
-            let (names, available) = (platform_names(missing.iter().copied()), named.unwrap_or(self).platform_list());
-            return Err(format!("no image for {names}; available: {available}{}", suggestions(missing)));
-        }
-        let images: HashSet<UntrustedText> = kept
-            .iter()
-            .filter_map(|position| self.manifests.get(*position))
-            .map(|image| image.digest.as_str().into())
-            .collect();
-        let is_kept_attestation = |entry: &Descriptor| {
-            let image = entry.annotations.get(REFERENCE_DIGEST);
-            entry.is_attestation() && image.is_some_and(|image| images.contains(image))
-        };
-        kept.extend(positions(self, is_kept_attestation));
-        Ok(kept)
-    }
-}
-
-fn positions(index: &Index, is_match: impl Fn(&Descriptor) -> bool) -> impl Iterator<Item = usize> {
-    index.manifests.iter().enumerate().filter(move |(_, entry)| is_match(entry)).map(|(position, _)| position)
 }
 
 /// Returns the bytes of an index with only the entries at some positions.
@@ -147,7 +157,7 @@ mod tests {
             (&["", "linux/amd64"], "linux/amd64", &[1]),
         ] {
             let index = parsed(index_of(entries).to_string().as_bytes());
-            let positions = index.positions_for(None, &platforms(wanted)).unwrap();
+            let positions = index.select(None, &platforms(wanted)).positions;
             assert_eq!(Vec::from_iter(positions), kept, "{entries:?} {wanted}");
         }
     }
@@ -159,10 +169,10 @@ mod tests {
         for (wanted, kept) in
             [("linux/amd64", &[1][..]), ("linux/arm64", &[2, 3]), ("linux/arm64,linux/amd64", &[1, 2, 3])]
         {
-            let positions = index.positions_for(Some(&named), &platforms(wanted)).unwrap();
+            let positions = index.select(Some(&named), &platforms(wanted)).positions;
             assert_eq!(Vec::from_iter(positions), kept, "{wanted}");
         }
-        let error = index.positions_for(Some(&named), &platforms("linux/386")).unwrap_err();
+        let error = index.filter(b"{}", Some(&named), &platforms("linux/386")).unwrap_err();
         assert_eq!(error, "no image for linux/386; available: linux/amd64, linux/amd64, linux/arm64");
     }
 

@@ -14,7 +14,6 @@ pub mod media_type;
 mod null;
 mod platform;
 mod reference;
-mod select;
 mod selection;
 mod untrusted;
 
