@@ -60,6 +60,8 @@ fn prepare(registry: &Registry, workspace: &Workspace) {
     workspace.write("app.yaml", SPEC);
     workspace.write("specs/app.yaml", SPEC);
     workspace.write("more.yaml", &SPEC.replace("app:v1\n", "tools:v1\n").replace("type: oci", "type: docker"));
+    let digest = registry.manifest("app", "v1-amd64").unwrap().digest;
+    workspace.write(&format!("digests/{}", digest.trim_start_matches("sha256:")), "");
     std::fs::create_dir_all(workspace.path("build")).unwrap();
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
     for architecture in ["amd64", "arm64"] {
