@@ -19,6 +19,7 @@ pub fn programs() -> Vec<Program> {
         Program { name: "crane", command: crane },
         Program { name: "regctl", command: regctl },
         Program { name: "docker-buildx", command: buildx },
+        Program { name: "oras", command: oras },
         Program { name: "buildah", command: buildah },
         Program { name: "skopeo", command: skopeo },
     ];
@@ -58,6 +59,9 @@ fn manifest_tool(program: &str, task: &Task) -> Option<Command> {
             command.args(["push", "--type", "oci", "from-args", "--platforms", &platforms]);
             command.args(["--template", &task.reference(template), "--target", &task.target()]);
         }
+        Action::Merge(digests) => {
+            command.args(["push", "from-images", "--target", &task.target()]).args(digests);
+        }
         Action::Inspect => {
             command.args(["inspect", &task.target()]);
         }
@@ -85,6 +89,9 @@ fn sources(task: &Task) -> Option<Vec<String>> {
         Action::Assemble { template, platforms } if task.login.is_none() => {
             Some(platforms.iter().map(|name| task.reference(&template.replace("ARCH", name))).collect())
         }
+        Action::Merge(digests) => {
+            Some(digests.iter().map(|digest| task.reference(&format!("whole@{digest}"))).collect())
+        }
         _ => None,
     }
 }
@@ -99,6 +106,14 @@ fn regctl(task: &Task) -> Option<Command> {
     let host = format!("reg={},tls=disabled", task.host);
     let mut command = with("regctl", &["--host", &host, "index", "create", &task.target()]);
     command.args(sources(task)?.iter().flat_map(|source| ["--ref", source]));
+    Some(command)
+}
+
+/// Oras takes the images of an index by digest or tag, from the repository of the index.
+fn oras(task: &Task) -> Option<Command> {
+    let Action::Merge(digests) = task.action else { return None };
+    let mut command = with("oras", &["manifest", "index", "create", "--plain-http", &task.target()]);
+    command.args(digests);
     Some(command)
 }
 

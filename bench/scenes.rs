@@ -18,8 +18,8 @@ use crate::task::{Action, Task};
 pub const TEN: [&str; 10] =
     ["386", "amd64", "arm64", "loong64", "mips", "mips64le", "mipsle", "ppc64le", "riscv64", "s390x"];
 
-/// Pushes an image with three layers.
-fn image(registry: &Registry, repository: &str, tag: &str, architecture: &str) {
+/// Pushes an image with three layers, and returns its digest.
+fn image(registry: &Registry, repository: &str, tag: &str, architecture: &str) -> String {
     let blob = |media_type: &str, text: String| {
         descriptor(media_type, &registry.push_blob(repository, text.as_bytes()), text.as_bytes())
     };
@@ -31,6 +31,7 @@ fn image(registry: &Registry, repository: &str, tag: &str, architecture: &str) {
     let layers: Vec<_> = texts.into_iter().map(|text| blob("application/vnd.oci.image.layer.v1.tar", text)).collect();
     let manifest = json!({"schemaVersion": 2, "mediaType": OCI, "config": config, "layers": layers}).to_string();
     registry.push_manifest(repository, tag, OCI, manifest.as_bytes());
+    sha256(manifest.as_bytes())
 }
 
 pub struct Row {
@@ -96,6 +97,7 @@ impl Stage {
 }
 
 const ONE_REPOSITORY: &str = "10 platforms, one repository";
+const MERGE: &str = "10 digests merged";
 const INSPECT: &str = "inspect an index of 10";
 const QUERY: &str = "query an index of 10";
 const VERIFY: &str = "verify an index of 10 with 3 layers each";
@@ -120,7 +122,7 @@ pub fn against_peers(round_trip: Duration, filter: &SceneFilter<'_>, mut emit: i
         let mut emit = |row: Option<Row>| row.into_iter().for_each(&mut emit);
         if filter.any(&[ONE_REPOSITORY, INSPECT, QUERY, VERIFY]) {
             let stage = Stage::new(round_trip);
-            TEN.iter().for_each(|name| image(&stage.registry, "whole", name, name));
+            push_ten(&stage.registry);
             let one = Action::Assemble { template: "whole:ARCH", platforms: &TEN };
             match stage.row(ONE_REPOSITORY, &program, one) {
                 // A program that cannot assemble may still inspect: this program prepares the index for it.
@@ -131,19 +133,30 @@ pub fn against_peers(round_trip: Duration, filter: &SceneFilter<'_>, mut emit: i
             emit(stage.row(QUERY, &program, Action::Query));
             emit(stage.row(VERIFY, &program, Action::Verify));
         }
+        if filter.any(&[MERGE]) {
+            let stage = Stage::new(round_trip);
+            emit(stage.row(MERGE, &program, Action::Merge(&push_ten(&stage.registry))));
+        }
         if filter.any(&[OTHERS, AGAIN]) {
             let stage = Stage::new(round_trip);
-            TEN.iter().for_each(|name| image(&stage.registry, &format!("parts/{name}"), "v1", name));
+            for name in TEN {
+                image(&stage.registry, &format!("parts/{name}"), "v1", name);
+            }
             let others = Action::Assemble { template: "parts/ARCH:v1", platforms: &TEN };
             emit(stage.row(OTHERS, &program, others));
             emit(stage.row(AGAIN, &program, others));
         }
         if filter.any(&[TOKEN]) {
             let stage = Stage::with_token_service(round_trip);
-            TEN.iter().for_each(|name| image(&stage.registry, "whole", name, name));
+            push_ten(&stage.registry);
             emit(stage.row(TOKEN, &program, Action::Assemble { template: "whole:ARCH", platforms: &TEN }));
         }
     }
+}
+
+/// Pushes ten images to `whole`, and returns their digests.
+fn push_ten(registry: &Registry) -> Vec<String> {
+    TEN.iter().map(|name| image(registry, "whole", name, name)).collect()
 }
 
 /// Lists the platforms of 500 tags. Programs without such a command inspect the tags one by one.
@@ -245,7 +258,7 @@ pub fn growth(round_trip: Duration, filter: &SceneFilter<'_>, mut emit: impl FnM
     for count in [1, 10, 100, 1000] {
         measure(format!("{count} indexes of the same 10"), &|stage| {
             let host = &stage.proxies[0].host;
-            TEN.iter().for_each(|name| image(&stage.registry, "whole", name, name));
+            push_ten(&stage.registry);
             let sources: String = TEN.map(|name| format!("- image: \"{host}/whole:{name}\"\n")).concat();
             (0..count).map(|n| format!("---\nimage: {host}/whole:v{n}\nmanifests:\n{sources}")).collect()
         });

@@ -15,6 +15,8 @@ pub struct Task<'a> {
 pub enum Action<'a> {
     /// Push an index `whole:v1` of the images that `template` names.
     Assemble { template: &'a str, platforms: &'a [&'a str] },
+    /// Push an index `whole:v1` of images in `whole` that were pushed by digest.
+    Merge(&'a [String]),
     /// Inspect `whole:v1`.
     Inspect,
     /// List the platforms of `whole:v1`.
