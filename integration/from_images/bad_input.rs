@@ -3,6 +3,8 @@
 use indoc::indoc;
 
 use super::Fixture;
+use crate::support::images::OCI;
+use crate::support::{external_command, run_with_peak_memory};
 
 #[test]
 fn all_problems_of_the_command_line_are_reported_before_any_request() {
@@ -72,4 +74,31 @@ fn a_digest_that_is_nowhere_is_an_error_and_changes_nothing() {
     let outcome = fixture.push(&["-t", "HOST/parts:v1", "HOST/parts:amd64", &nowhere, &other]);
     outcome.fails(1, "2 sources cannot be used").stderr_contains(&nowhere).stderr_contains(&other);
     assert_eq!(fixture.registry().snapshot(), before);
+}
+
+#[test]
+fn large_files_and_lists_are_refused_within_the_memory_limit() {
+    let fixture = Fixture::new();
+    let write = |name: &str, text: &str| fixture.sandbox.write(name, text);
+    let descriptor = format!(r#"{{"mediaType":"{OCI}","digest":"sha256:{}","size":1}},"#, "0".repeat(64));
+    write("arrays.json", &format!("[{}[]]", "[],".repeat(1_300_000)));
+    write("numbers.json", &format!("{{\"a\":[{}0]}}", "0,".repeat(2_000_000)));
+    write("descriptors.json", &format!("[{}]", descriptor.repeat(20_000).trim_end_matches(',')));
+    write("list", &"a:1\n".repeat(4_000_000));
+    write("digests/all", &format!("sha256:{}\n", "0".repeat(64)).repeat(900));
+    for (args, part) in [
+        ("--metadata arrays.json", "arrays.json: unknown content"),
+        ("--metadata numbers.json", "numbers.json: unknown content"),
+        ("--metadata descriptors.json", "not found"),
+        ("- <list", "<stdin>: it lists more than 100000 images"),
+        ("--digests digests", "not found"),
+    ] {
+        let script = format!("exec {} push from-images -t HOST/a:v1 {args}", env!("CARGO_BIN_EXE_manifest-tool"));
+        let script = fixture.sandbox.fill(&script);
+        let command = external_command("sh".as_ref(), fixture.sandbox.folder(), &["-c", &script]);
+        let (outcome, peak) = run_with_peak_memory(command);
+        let outcome = outcome.fails(1, part);
+        assert!(peak < 300 << 10, "{args}: {peak} kB");
+        assert!(outcome.stderr.len() < 200_000, "{args}: {}", outcome.stderr.len());
+    }
 }

@@ -7,8 +7,12 @@ use std::path::{Path, PathBuf};
 use crate::image::{Location, UntrustedText};
 use crate::spec::{DigestFile, ImageArgument, MetadataFile, Problem, image_list};
 
-/// The maximum total size of all files of a run, in bytes. The metadata of a build with its provenance has some 50 KB.
+/// The maximum total size of all files of a run, in bytes.
 const MAX_LENGTH: u64 = 16 << 20;
+/// The maximum size of a metadata file, in bytes. The metadata of a build with its provenance has some 50 KB.
+const MAX_METADATA: u64 = 4 << 20;
+/// The maximum number of images in a list. An index of that many is far too large for any registry.
+const MAX_LISTED: usize = 100_000;
 /// The maximum size of a file of digests, in bytes.
 const MAX_DIGESTS: u64 = 64 << 10;
 /// The maximum number of files of digests.
@@ -64,14 +68,15 @@ impl BuildFiles {
 
     /// Reads a list of images from standard input.
     pub(super) fn read_list(&mut self) {
-        let Some(bytes) = self.read_stdin() else { return };
+        let Some(bytes) = self.read_stdin(MAX_LENGTH) else { return };
         let text = String::from_utf8_lossy(&bytes);
         let line = |(number, line): (u64, &str)| ImageArgument { text: line.into(), at: Some((STDIN.into(), number)) };
-        let images: Vec<ImageArgument> = image_list(&text).map(line).collect();
-        if images.is_empty() {
-            self.problem(STDIN, "it lists no images".into());
+        let images: Vec<ImageArgument> = image_list(&text).map(line).take(MAX_LISTED + 1).collect();
+        match images.len() {
+            0 => self.problem(STDIN, "it lists no images".into()),
+            1..=MAX_LISTED => self.images.extend(images),
+            _ => self.problem(STDIN, format!("it lists more than {MAX_LISTED} images")),
         }
-        self.images.extend(images);
     }
 
     /// Reads a metadata file: `FILE`, `FILE#PATTERN`, or `-` for standard input.
@@ -81,7 +86,8 @@ impl BuildFiles {
             _ => (argument, None),
         };
         let name = if file == "-" { STDIN } else { file }.to_owned();
-        let text = if file == "-" { self.read_stdin() } else { self.read_file(Path::new(file), MAX_LENGTH) };
+        let text =
+            if file == "-" { self.read_stdin(MAX_METADATA) } else { self.read_file(Path::new(file), MAX_METADATA) };
         self.metadata.extend(text.map(|text| MetadataText { name, pattern, text }));
     }
 
@@ -137,13 +143,13 @@ impl BuildFiles {
         }
     }
 
-    fn read_stdin(&mut self) -> Option<Vec<u8>> {
+    fn read_stdin(&mut self, limit: u64) -> Option<Vec<u8>> {
         if self.is_stdin_used {
             self.problem(STDIN, "standard input can be used only once, for images, metadata or the password".into());
             return None;
         }
         self.is_stdin_used = true;
-        self.read_all(STDIN, io::stdin().lock(), MAX_LENGTH)
+        self.read_all(STDIN, io::stdin().lock(), limit)
     }
 
     fn read_all(&mut self, name: &str, reader: impl Read, limit: u64) -> Option<Vec<u8>> {

@@ -4,7 +4,7 @@ use std::collections::HashSet;
 
 use super::annotation::{Level, leveled};
 use super::model::{EntryAnnotation, Form, Spec, check_append, docker_has_no};
-use super::problem::{Mistake, Problem, SpecError};
+use super::problem::{MAX_PROBLEMS, Mistake, Problem, SpecError};
 use super::target::{ExtraTag, Target, extra_tag, location, targets};
 use crate::image::{Annotations, Location};
 
@@ -21,7 +21,9 @@ impl Arguments {
     }
 
     pub(super) fn problem(&mut self, problem: Problem) {
-        self.problems.push(problem);
+        if self.problems.len() < MAX_PROBLEMS {
+            self.problems.push(problem);
+        }
     }
 
     pub(super) fn has_problems_of_files(&self) -> bool {
@@ -33,7 +35,8 @@ impl Arguments {
     }
 
     pub(super) fn warn(&mut self, messages: impl IntoIterator<Item = String>) {
-        self.warnings.extend(messages.into_iter().map(Problem::of_arguments));
+        let remaining = MAX_PROBLEMS.saturating_sub(self.warnings.len());
+        self.warnings.extend(messages.into_iter().map(Problem::of_arguments).take(remaining));
     }
 
     /// Parses references and extra tags, and combines them into targets; empty if one is invalid.
@@ -69,9 +72,22 @@ impl Arguments {
         (parsed, all_valid)
     }
 
-    /// Parses annotations with levels: those of the index and those of entries. Warns about the levels that a push
-    /// cannot write, because `docker/metadata-action` prints them beside the others.
+    /// Parses annotations with levels from arguments: those of the index and those of entries. Warns about the levels
+    /// that a push cannot write.
     pub(super) fn leveled(&mut self, texts: &[String]) -> (Annotations, Vec<EntryAnnotation>) {
+        let (index, entries, ignored) = self.parse_leveled(texts);
+        if ignored > 0 {
+            let (are, s) = if ignored == 1 { ("is", "") } else { ("are", "s") };
+            self.warn([format!(
+                "{ignored} annotation{s} of level manifest or index-descriptor {are} ignored: a push does not change \
+                 images; use the level index or manifest-descriptor"
+            )]);
+        }
+        (index, entries)
+    }
+
+    /// Parses annotations with levels, and counts those that a push cannot write.
+    pub(super) fn parse_leveled(&mut self, texts: &[String]) -> (Annotations, Vec<EntryAnnotation>, usize) {
         let (mut index, mut entries, mut ignored) = (Annotations::new(), Vec::new(), 0);
         for text in texts {
             let Some((levels, key, value)) = self.checked(leveled(text)) else { continue };
@@ -87,14 +103,7 @@ impl Arguments {
                 }
             }
         }
-        if ignored > 0 {
-            let (are, s) = if ignored == 1 { ("is", "") } else { ("are", "s") };
-            self.warn([format!(
-                "{ignored} annotation{s} of level manifest or index-descriptor {are} ignored: a push does not change \
-                 images; use the level index or manifest-descriptor"
-            )]);
-        }
-        (index, entries)
+        (index, entries, ignored)
     }
 
     /// Checks the targets of a spec that appends.

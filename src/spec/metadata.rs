@@ -1,10 +1,10 @@
 //! Reads what builders write about the images that they pushed: metadata of `docker buildx build` and `docker buildx
 //! bake`, the JSON of `docker/metadata-action`, and descriptors.
 
-use std::collections::HashSet;
+use std::collections::{BTreeMap, HashSet};
 
 use serde::Deserialize;
-use serde_json::{Map, Value};
+use serde_json::value::RawValue;
 use wildmatch::WildMatch;
 
 use super::problem::Problem;
@@ -60,44 +60,38 @@ impl MetadataFile<'_> {
         let problem = |message: String| Problem { file: self.name.into(), ..Problem::of_arguments(message) };
         let mut metadata = Metadata::default();
         let mut is_empty = true;
-        for value in serde_json::Deserializer::from_slice(self.text).into_iter::<Value>() {
+        for value in serde_json::Deserializer::from_slice(self.text).into_iter::<&RawValue>() {
             let value = value.map_err(|error| problem(format!("not valid JSON: {error}; {EXPECTED}")))?;
             is_empty = false;
-            let values = match value {
-                Value::Array(values) => values,
-                value => vec![value],
-            };
-            for value in &values {
+            let values: Vec<&RawValue> = serde_json::from_str(value.get()).unwrap_or_else(|_| vec![value]);
+            for value in values {
                 self.add(&mut metadata, value).map_err(problem)?;
             }
         }
         if is_empty { Err(problem(format!("it is empty; {EXPECTED}"))) } else { Ok(metadata) }
     }
 
-    fn add(&self, metadata: &mut Metadata, value: &Value) -> Result<(), String> {
-        let Value::Object(keys) = value else { return Err(format!("unknown content; {EXPECTED}")) };
-        if let Some(pattern) = self.pattern {
-            return self.add_targets(metadata, &targets(keys), Some(pattern));
+    fn add(&self, metadata: &mut Metadata, value: &RawValue) -> Result<(), String> {
+        let keys: Keys<'_> = serde_json::from_str(value.get()).map_err(|_| format!("unknown content; {EXPECTED}"))?;
+        let starts_with = |key: &str, start: char| keys.get(key).is_some_and(|value| value.get().starts_with(start));
+        if self.pattern.is_some() {
+            return self.add_targets(metadata, &targets(&keys));
         }
-        if is_build(keys) {
-            metadata.images.push(built_image(keys)?);
-        } else if keys.get("digest").is_some_and(Value::is_string) && keys.contains_key("mediaType") {
+        if is_build(&keys) {
+            metadata.images.push(built_image(&keys)?);
+        } else if starts_with("digest", '"') && keys.contains_key("mediaType") {
             metadata.images.push(described_image(value)?);
-        } else if ["tags", "annotations"].iter().any(|key| keys.get(*key).is_some_and(Value::is_array)) {
+        } else if starts_with("tags", '[') || starts_with("annotations", '[') {
             add_action(metadata, value)?;
         } else {
-            self.add_targets(metadata, &targets(keys), None)?;
+            self.add_targets(metadata, &targets(&keys))?;
         }
         Ok(())
     }
 
     /// Adds the images of bake targets.
-    fn add_targets(
-        &self,
-        metadata: &mut Metadata,
-        targets: &[(&String, &Map<String, Value>)],
-        pattern: Option<&str>,
-    ) -> Result<(), String> {
+    fn add_targets(&self, metadata: &mut Metadata, targets: &[(&String, Keys<'_>)]) -> Result<(), String> {
+        let pattern = self.pattern;
         let names = || targets.iter().map(|(name, _)| name.as_str()).collect::<Vec<_>>().join(", ");
         let is_bake = targets.iter().any(|(_, keys)| is_build(keys));
         if !is_bake && pattern.is_some() && targets.is_empty() {
@@ -118,7 +112,7 @@ impl MetadataFile<'_> {
         let mut images = Vec::new();
         for (name, keys) in selected {
             if is_build(keys) {
-                images.push((name, built_image(keys).map_err(|reason| format!("target {name}: {reason}"))?));
+                images.push((*name, built_image(keys).map_err(|reason| format!("target {name}: {reason}"))?));
             } else if pattern.is_some() {
                 return Err(format!("target {name} has no \"{DIGEST}\": it built no image"));
             } else {
@@ -133,18 +127,21 @@ impl MetadataFile<'_> {
     }
 }
 
+/// The values of an object, unparsed: a file may hold much that is not needed, such as the provenance of a build.
+type Keys<'a> = BTreeMap<String, &'a RawValue>;
+
 /// Returns the objects of a bake file by target.
-fn targets(keys: &Map<String, Value>) -> Vec<(&String, &Map<String, Value>)> {
-    keys.iter().filter_map(|(name, value)| Some((name, value.as_object()?))).collect()
+fn targets<'k, 'a>(keys: &'k Keys<'a>) -> Vec<(&'k String, Keys<'a>)> {
+    keys.iter().filter_map(|(name, value)| Some((name, serde_json::from_str(value.get()).ok()?))).collect()
 }
 
 /// Whether an object describes a pushed image, or should.
-fn is_build(keys: &Map<String, Value>) -> bool {
+fn is_build(keys: &Keys<'_>) -> bool {
     [DIGEST, NAME, "containerimage.descriptor"].iter().any(|key| keys.contains_key(*key))
 }
 
 /// Checks that the targets of a bake file have a repository in common. If not, they are different images.
-fn check_repositories(images: &[(&&String, BuiltImage)]) -> Result<(), String> {
+fn check_repositories(images: &[(&String, BuiltImage)]) -> Result<(), String> {
     let named = || images.iter().filter(|(_, image)| !image.repositories.is_empty());
     let mut sets = named().map(|(_, image)| image.repositories.iter().collect::<HashSet<_>>());
     let Some(first) = sets.next() else { return Ok(()) };
@@ -163,18 +160,15 @@ fn check_repositories(images: &[(&&String, BuiltImage)]) -> Result<(), String> {
 }
 
 /// Reads the metadata of a build.
-fn built_image(keys: &Map<String, Value>) -> Result<BuiltImage, String> {
-    let digest = match keys.get(DIGEST) {
-        Some(Value::String(digest)) => {
-            Digest::parse(digest).map_err(|error| format!("\"{DIGEST}\" is invalid: {error}"))?
-        }
-        _ => return Err(format!("it has no \"{DIGEST}\": push the image")),
+fn built_image(keys: &Keys<'_>) -> Result<BuiltImage, String> {
+    let text = |key: &str| match keys.get(key).map(|value| serde_json::from_str::<Option<String>>(value.get())) {
+        Some(Ok(text)) => Ok(text),
+        Some(Err(_)) => Err(format!("\"{key}\" is not a text")),
+        None => Ok(None),
     };
-    let names = match keys.get(NAME) {
-        None | Some(Value::Null) => "",
-        Some(Value::String(names)) => names,
-        Some(_) => return Err(format!("\"{NAME}\" is not a text")),
-    };
+    let digest = text(DIGEST)?.ok_or_else(|| format!("it has no \"{DIGEST}\": push the image"))?;
+    let digest = Digest::parse(&digest).map_err(|error| format!("\"{DIGEST}\" is invalid: {error}"))?;
+    let names = text(NAME)?.unwrap_or_default();
     let mut repositories: Vec<Location> = Vec::new();
     for name in names.split(',').map(str::trim).filter(|name| !name.is_empty()) {
         let location: Location =
@@ -188,7 +182,7 @@ fn built_image(keys: &Map<String, Value>) -> Result<BuiltImage, String> {
 }
 
 /// Reads a descriptor (OCI image-spec, "Content Descriptors").
-fn described_image(value: &Value) -> Result<BuiltImage, String> {
+fn described_image(value: &RawValue) -> Result<BuiltImage, String> {
     #[derive(Deserialize)]
     #[serde(rename_all = "camelCase")]
     struct DescriptorKeys {
@@ -197,7 +191,8 @@ fn described_image(value: &Value) -> Result<BuiltImage, String> {
         platform: Option<Platform>,
         annotations: Option<Annotations>,
     }
-    let keys = DescriptorKeys::deserialize(value).map_err(|error| format!("not a valid descriptor: {error}"))?;
+    let keys: DescriptorKeys =
+        serde_json::from_str(value.get()).map_err(|error| format!("not a valid descriptor: {error}"))?;
     let DescriptorKeys { media_type, digest, platform, annotations } = keys;
     let is_index = media_type::is_index(&media_type);
     if !is_index && !media_type::is_image(&media_type) {
@@ -211,7 +206,7 @@ fn described_image(value: &Value) -> Result<BuiltImage, String> {
 }
 
 /// Adds the output of `docker/metadata-action`.
-fn add_action(metadata: &mut Metadata, value: &Value) -> Result<(), String> {
+fn add_action(metadata: &mut Metadata, value: &RawValue) -> Result<(), String> {
     #[derive(Deserialize)]
     struct ActionKeys {
         #[serde(default)]
@@ -221,7 +216,7 @@ fn add_action(metadata: &mut Metadata, value: &Value) -> Result<(), String> {
         #[serde(default)]
         annotations: Vec<String>,
     }
-    let keys = ActionKeys::deserialize(value)
+    let keys: ActionKeys = serde_json::from_str(value.get())
         .map_err(|error| format!("not valid JSON of docker/metadata-action: {error}; {EXPECTED}"))?;
     metadata.tags.extend(keys.tags);
     metadata.labels.extend(keys.labels);
@@ -231,7 +226,7 @@ fn add_action(metadata: &mut Metadata, value: &Value) -> Result<(), String> {
 
 #[cfg(test)]
 mod tests {
-    use serde_json::json;
+    use serde_json::{Value, json};
 
     use super::*;
 
@@ -291,9 +286,9 @@ mod tests {
             assert_eq!(repositories(&read(Some(pattern), &bake).unwrap()), expected, "{pattern}");
         }
         for (pattern, part) in [
-            (Some("api"), "no target matches api; its targets: web-amd64, web-arm64, db, lint"),
+            (Some("api"), "no target matches api; its targets: db, lint, web-amd64, web-arm64"),
             (Some("lint"), "target lint has no \"containerimage.digest\""),
-            (None, "FILE#PATTERN: web-amd64 (r.io/web), web-arm64 (r.io/web), db (r.io/db)"),
+            (None, "FILE#PATTERN: db (r.io/db), web-amd64 (r.io/web), web-arm64 (r.io/web)"),
         ] {
             let error = read(pattern, &bake).unwrap_err();
             assert!(error.starts_with("meta.json: ") && error.contains(part), "{error}");
@@ -347,7 +342,7 @@ mod tests {
             ("{\"name\": \"x\"}", "unknown content"),
             ("{\"a\": {\"b\": 1}}", "unknown content"),
             ("{\"image.name\": \"r.io/a\"}", "it has no \"containerimage.digest\""),
-            ("{\"containerimage.digest\": 7}", "it has no \"containerimage.digest\""),
+            ("{\"containerimage.digest\": 7}", "\"containerimage.digest\" is not a text"),
             ("{\"containerimage.digest\": \"sha256:abc\"}", "\"containerimage.digest\" is invalid"),
             ("{\"a\": {\"buildx.build.ref\": \"x\"}}", "no target has a \"containerimage.digest\""),
             ("{\"mediaType\": \"text/plain\", \"digest\": \"sha256:a\"}", "neither an image nor an index"),

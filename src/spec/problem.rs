@@ -2,6 +2,9 @@ use std::fmt;
 
 use crate::image::UntrustedText;
 
+/// Maximum number of problems, and of warnings, reported for a file or a command line.
+pub(super) const MAX_PROBLEMS: usize = 1_000;
+
 /// An error or warning about a spec, with its position. Displayed as `FILE:LINE:COLUMN: MESSAGE`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]

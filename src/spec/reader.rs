@@ -2,7 +2,7 @@ use serde_saphyr::{Location, Spanned};
 
 use super::memory::{MAX_MEMORY, PER_VALUE};
 use super::node::{Node, spelled};
-use super::problem::{Hint, Mistake, Problem};
+use super::problem::{Hint, MAX_PROBLEMS, Mistake, Problem};
 use super::request::YamlRequest;
 use super::variables;
 
@@ -15,9 +15,6 @@ pub(super) struct Reader<'a> {
     /// Remaining memory for specs, in bytes.
     remaining: usize,
 }
-
-/// Maximum number of problems, and of warnings, reported for a file.
-const MAX_PROBLEMS: usize = 1_000;
 
 impl<'a> Reader<'a> {
     pub(super) fn new(request: &'a YamlRequest<'a>) -> Self {
