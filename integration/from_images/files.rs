@@ -45,7 +45,7 @@ fn metadata_of_buildx_builds_gives_digest_and_repository() {
     // The shell expands meta/*.json to several arguments.
     fixture.push(&["-t", "HOST/parts:v2", "--metadata", one, two, three]).success();
     fixture.check("parts", "v2", &ARCHITECTURES);
-    // The same digests under any of the names: the target's repository needs no copy.
+    // Of several names, the one in the target's repository is used.
     let mark = fixture.registry().requests(0).len();
     fixture.push(&["-t", "HOST/parts:v3", "--metadata", one]).success();
     assert!(fixture.registry().requests(mark).iter().all(|request| !request.contains("other/app")));
@@ -105,7 +105,7 @@ fn the_json_of_metadata_action_gives_tags_and_annotations() {
         fixture.registry().manifest(repository, tag).unwrap().digest
     });
     assert_eq!(digests[0], digests[2]);
-    // Tags that are given as arguments as well are no mistake.
+    // The tags may be given as arguments as well.
     let given = ["--metadata", "meta.json", "--tags", "HOST/parts:latest", "-t", "HOST/parts:v1", "HOST/parts:amd64"];
     let outcome = fixture.push(&given).success();
     assert!(!outcome.stderr.contains("twice"), "{outcome:?}");

@@ -4,6 +4,7 @@ use std::collections::HashMap;
 
 use futures_util::future::{BoxFuture, FutureExt as _, join_all, join3};
 
+use super::config::Configs;
 use super::error::Error;
 use super::log::Log;
 use super::options::PushOptions;
@@ -44,14 +45,14 @@ pub(crate) struct Assembler<'a> {
     run: &'a Run,
     options: &'a PushOptions,
     sources: Sources,
-    configs: resolve::Configs,
+    configs: Configs,
     /// Whether the run has a single index.
     is_only: bool,
 }
 
 impl<'a> Assembler<'a> {
     pub(crate) fn new(run: &'a Run, specs: &[Spec], options: &'a PushOptions) -> Self {
-        let (sources, configs, is_only) = (Sources::new(specs), resolve::Configs::default(), specs.len() == 1);
+        let (sources, configs, is_only) = (Sources::new(specs), Configs::default(), specs.len() == 1);
         Self { run, options, sources, configs, is_only }
     }
 

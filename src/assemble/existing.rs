@@ -1,6 +1,6 @@
 use bytes::Bytes;
 
-use super::resolve::config_platform;
+use super::config::config_platform;
 use crate::image::{Descriptor, Digest, Index, IndexKind, Location, Manifest, is_known_platform, media_type};
 use crate::store::{Error, Store};
 

@@ -1,8 +1,10 @@
 //! Assembles an index: resolves every source, plans the index and writes it.
 
+mod addition;
 mod annotations;
 mod apply;
 mod check;
+mod config;
 mod converge;
 mod diff;
 mod error;

@@ -5,18 +5,15 @@ use std::sync::Arc;
 
 use futures_util::future::{BoxFuture, FutureExt as _, Shared, join, join_all, try_join_all};
 
+use super::config::{ConfigFields, Configs, config_fields};
 use super::log::Log;
 use super::options::PushOptions;
 use super::resolve_error::{ResolveError, SourceProblem, SourceReason};
 use super::source::{SourceImage, SourceImages, Sources, nested_index, unusable};
 use crate::event::{Skipped, Warning};
-use crate::image::{
-    Annotations, ConfigLabels, Descriptor, Digest, ImageConfig, Location, Platform, is_known_platform, media_type,
-    parse_config, unsupported,
-};
+use crate::image::{Descriptor, Digest, Location, Platform, is_known_platform, media_type, unsupported};
 use crate::registry::RetryGroup;
-use crate::single_flight::SingleFlight;
-use crate::spec::{Attestations, Source, Spec, Target, is_annotation, is_possible};
+use crate::spec::{Attestations, Source, Spec, Target, is_possible};
 use crate::store::{SourceManifest, Store};
 
 /// All resolved sources of an index, in the order of its entries: images, then attestations.
@@ -56,17 +53,6 @@ impl Resolved {
         }
     }
 }
-
-/// What an index needs from an image's config.
-#[derive(Debug, Clone)]
-pub(super) struct ConfigFields {
-    platform: Platform,
-    /// The labels, if they were requested.
-    labels: Option<Arc<Annotations>>,
-}
-
-/// The fields of configs, by repository, digest and whether labels are read, for all indexes of a run.
-pub(super) type Configs = SingleFlight<(Location, Digest, bool), ConfigFields, SourceReason>;
 
 /// The fetch of a source's manifests, which several tasks can await.
 pub(super) type Fetching<'a> = Shared<BoxFuture<'a, Result<Arc<SourceImages>, SourceReason>>>;
@@ -290,62 +276,6 @@ impl Resolver<'_> {
         }
     }
 }
-
-/// Reads the platform in a config, and its labels if `with_labels`.
-async fn config_fields(
-    store: &Store,
-    source: &Location,
-    config: &Descriptor,
-    with_labels: bool,
-) -> Result<ConfigFields, SourceReason> {
-    let bytes = store.fetch_config(source, config).await?;
-    let platform = parse_platform(source, config, &bytes)?;
-    let labels = if with_labels { Some(Arc::new(parse_labels(source, config, &bytes)?)) } else { None };
-    Ok(ConfigFields { platform, labels })
-}
-
-/// Reads the platform in a config.
-pub(super) async fn config_platform(
-    store: &Store,
-    source: &Location,
-    config: &Descriptor,
-) -> Result<Platform, SourceReason> {
-    parse_platform(source, config, &store.fetch_config(source, config).await?)
-}
-
-fn parse_platform(source: &Location, config: &Descriptor, bytes: &[u8]) -> Result<Platform, SourceReason> {
-    let config: ImageConfig = parse_config(bytes).map_err(|error| invalid_config(source, config, &error))?;
-    let Platform { architecture, os, os_version, os_features, variant } = &config.platform;
-    let fields = [architecture, os, os_version, variant].into_iter().chain(os_features);
-    if os_features.len() > MAX_FEATURES || fields.into_iter().any(|field| field.len() > MAX_FIELD) {
-        return Err(unusable(format!("{source}: the platform in its config is too long")));
-    }
-    Ok(config.platform)
-}
-
-/// Parses the labels that may become annotations of an index.
-fn parse_labels(source: &Location, config: &Descriptor, bytes: &[u8]) -> Result<Annotations, SourceReason> {
-    let parsed: ConfigLabels = parse_config(bytes).map_err(|error| invalid_config(source, config, &error))?;
-    let mut labels = parsed.into_labels();
-    labels.retain(|label, _| is_annotation(label));
-    let size: usize = labels.iter().map(|(label, value)| label.len() + value.len()).sum();
-    if size > MAX_LABELS {
-        return Err(unusable(format!("{source}: the labels in its config have {size} bytes, more than {MAX_LABELS}")));
-    }
-    Ok(labels)
-}
-
-fn invalid_config(source: &Location, config: &Descriptor, error: &serde_json::Error) -> SourceReason {
-    unusable(format!("{source}: its config {} is not valid: {error}", config.digest))
-}
-
-/// Maximum total bytes of the labels in a config that become annotations. Limited because labels are kept for the whole
-/// run.
-const MAX_LABELS: usize = 64 << 10;
-/// Maximum bytes of a field of a platform in a config. Limited because platforms are kept for the whole run.
-const MAX_FIELD: usize = 256;
-/// Maximum entries of `os.features` in a config.
-const MAX_FEATURES: usize = 64;
 
 /// Fills fields that the spec leaves empty from the image's config: os and architecture if both are empty, and each of
 /// variant, os.version and os.features. The result must be a platform that Go knows, as in 2.2.1.

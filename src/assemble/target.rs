@@ -4,19 +4,18 @@ use std::collections::BTreeMap;
 
 use futures_util::future::join;
 
+use super::addition::Addition;
 use super::converge::{Convergence, Edit};
 use super::error::{Error, TargetsError};
 use super::existing::Existing;
 use super::log::Log;
-use super::merge;
 use super::options::PushOptions;
 use super::plan::Plan;
-use super::plan_error::PlanError;
 use super::report::TargetReport;
 use super::resolve::{self, Fetching, Resolved};
 use crate::copy;
 use crate::event::Warning;
-use crate::image::{Descriptor, Digest, Index, Location};
+use crate::image::{Descriptor, Digest, Location};
 use crate::registry::RetryGroup;
 use crate::spec::{Spec, Target};
 use crate::store::{
@@ -247,36 +246,6 @@ fn with_precondition(mut tags: Vec<TagTarget>, if_match: Option<IfMatch>) -> Vec
         target.if_match = if_match;
     }
     tags
-}
-
-/// Adds images to the index of a target, replacing the images for the same platforms.
-struct Addition<'a> {
-    spec: &'a Spec,
-    target: &'a Location,
-    resolved: &'a Resolved,
-    children: Vec<SourceManifest>,
-    /// Whether warnings are errors.
-    strict: bool,
-}
-
-impl Edit for Addition<'_> {
-    fn plan(&self, existing: &Existing) -> Result<Plan, PlanError> {
-        let plan = Plan::new(self.spec, self.target, self.resolved, &self.children, existing)?;
-        if self.strict && !plan.warnings.is_empty() {
-            return Err(PlanError::Strict { target: plan.target, warnings: plan.warnings });
-        }
-        Ok(plan)
-    }
-
-    fn still_applied(&self, existing: &Existing, before: &Existing) -> bool {
-        let (new, empty) = (Plan::index_of_sources(self.spec, self.resolved), Index::default());
-        let before = before.manifest().map_or(&empty, |before| &before.index);
-        existing.manifest().is_some_and(|now| now.is_index && merge::still_contains(&now.index, &new, before))
-    }
-
-    fn plan_unchanged(&self, existing: &Existing) -> Result<Plan, PlanError> {
-        Plan::unchanged(self.target, existing, Some(self.resolved))
-    }
 }
 
 /// Adds an index to the referrers of its subject.

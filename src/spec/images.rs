@@ -140,8 +140,8 @@ fn optional_annotations(
     annotations
 }
 
-/// Whether a label may become an annotation of the index. The name of a layout's entry and the base image belong to one
-/// image alone.
+/// Whether a label may become an annotation of the index. The name of a layout's entry and the base image describe one
+/// image.
 pub(crate) fn is_annotation(label: &str) -> bool {
     label != "org.opencontainers.image.ref.name" && !label.starts_with("org.opencontainers.image.base.")
 }
@@ -194,7 +194,7 @@ fn problem_of(image: &ImageArgument, message: String) -> Problem {
     }
 }
 
-/// Parses an image. A digest alone is in the repository of the first target; `None` if that target is invalid.
+/// Parses an image. A bare digest is in the repository of the first target; `None` if that target is invalid.
 fn image_source(text: &str, targets: &[Target]) -> Result<Option<Source>, String> {
     let text = text.trim();
     let location = match Digest::parse(text) {
@@ -207,8 +207,8 @@ fn image_source(text: &str, targets: &[Target]) -> Result<Option<Source>, String
     Ok(location.map(|location| Source::new(location, Platform::default())))
 }
 
-/// Returns the source of an image that a builder pushed: from a target's repository if it was pushed there, so that
-/// nothing is copied, else from a target's registry, else from the first repository. An image without a repository is in
+/// Returns the source of an image that a builder pushed: from a target's repository if it was pushed there, which avoids
+/// a copy, else from a target's registry, else from the first repository. An image without a repository is in
 /// that of the first target.
 fn built_source(image: &BuiltImage, targets: &[Target]) -> Option<Source> {
     let registry = |location: &Location| location.reference().map(|reference| reference.registry().to_owned());
