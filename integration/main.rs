@@ -1,6 +1,7 @@
 //! Tests that run the real binary against a real registry.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing, clippy::print_stderr)]
 
+mod action;
 mod archives;
 mod bad_answers;
 mod broken_connections;
