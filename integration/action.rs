@@ -589,6 +589,48 @@ fn action_steps(value: &Value) -> Vec<&Value> {
 }
 
 #[test]
+fn the_example_workflow_merges_digests() {
+    let workflow = yaml("examples/pipelines/github-actions.yml");
+    let (job, sandbox_of) = (Job::new(), |job: &Job| job.fixture.sandbox.folder().to_owned());
+    let step = |job: &str, key: &str, value: &str| {
+        let steps = workflow["jobs"][job]["steps"].as_array().unwrap();
+        steps.iter().find(|step| step[key].as_str().is_some_and(|text| text.starts_with(value))).unwrap()
+    };
+    let write = step("build", "name", "Write the digest");
+    for digest in &job.fixture.digests {
+        let mut command = bash(&sandbox_of(&job), &text(&write["run"]).replace("mkdir digests", "mkdir -p digests"));
+        command.env("DIGEST", digest);
+        run(command, "").success();
+    }
+    assert_eq!(step("build", "uses", "actions/upload-artifact")["with"]["path"], "digests");
+    assert_eq!(step("merge", "uses", "actions/download-artifact")["with"]["path"], "digests");
+
+    let [index_step] = action_steps(&workflow)[..] else { panic!("the workflow uses the action once") };
+    let tags = "HOST/parts:1.2.3\nHOST/parts:1.2\nHOST/parts:latest";
+    let fill = |value: &Value| {
+        let value = text(value).replace("${{ steps.meta.outputs.tags }}", tags);
+        value.replace("${{ steps.meta.outputs.annotations }}", "index:org.opencontainers.image.title=app")
+    };
+    let inputs = index_step["with"].as_object().unwrap();
+    let inputs: Vec<(&str, String)> = inputs.iter().map(|(name, value)| (name.as_str(), fill(value))).collect();
+    let inputs: Vec<(&str, &str)> = inputs.iter().map(|(name, value)| (*name, value.as_str())).collect();
+    let pushed = job.run(&inputs).success();
+    let stored = index(job.fixture.registry(), "parts", "latest");
+    assert_eq!(stored["annotations"]["org.opencontainers.image.title"], "app");
+    let mut merged = architectures(&stored);
+    merged.sort_unstable();
+    assert_eq!((merged, job.digest("parts", "1.2.3")), (ARCHITECTURES.to_vec(), pushed.output("digest").to_owned()));
+
+    let sign = step("merge", "name", "Verify and sign");
+    assert_eq!(sign["env"]["REFERENCE"], "${{ steps.index.outputs.reference }}");
+    job.write_program("bin/cosign", "#!/bin/sh\necho cosign \"$@\"\n");
+    let mut command = bash(&sandbox_of(&job), text(&sign["run"]));
+    let path = format!("{}:{}", job.fixture.sandbox.path("bin").display(), std::env::var("PATH").unwrap());
+    command.env("REFERENCE", pushed.output("reference")).env("PATH", path);
+    run(command, "").success().stdout_contains(&format!("cosign sign --yes {}\n", pushed.output("reference")));
+}
+
+#[test]
 fn examples_use_this_version_of_the_action_and_its_inputs() {
     let action = yaml("action.yml");
     let readme = read("README.md");
