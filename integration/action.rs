@@ -644,8 +644,7 @@ fn examples_use_this_version_of_the_action_and_its_inputs() {
         for step in action_steps(&value) {
             assert_eq!(step["uses"], concat!("OWNER/manifest-tool@v", env!("CARGO_PKG_VERSION")));
             for (input, _) in step["with"].as_object().unwrap() {
-                // TODO: README.md still has the input that "command" replaces.
-                assert!(action["inputs"][input].is_object() || input == "args", "{input}");
+                assert!(action["inputs"][input].is_object(), "{input}");
             }
         }
     }
