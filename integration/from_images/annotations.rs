@@ -46,6 +46,7 @@ fn annotations_that_cannot_be_written_are_reported() {
     let push = |annotation: &str| fixture.push(&[&args[..], &[annotation]].concat());
     push("nothing").fails(2, "invalid annotation \"nothing\": expected [LEVEL:]KEY=VALUE");
     push("index[linux/amd64]:a=b").fails(2, "the level index has no platform");
+    push("manifest-desriptor:a=b").fails(2, "the level \"manifest-desriptor\" is not known");
     push("manifest-descriptor[linux/s390x]:a=b").fails(1, "an annotation is for linux/s390x, but no image is");
     fixture.push_with(&["--type", "docker"], &[&args[..], &["a=b"]].concat()).fails(2, "a Docker manifest list has no");
     assert_eq!(fixture.registry().snapshot(), before);
@@ -85,6 +86,24 @@ fn labels_that_all_images_share_become_annotations() {
     sandbox.run_with_stdin(&["push", "from-spec", "-"], spec).success();
     let expected = json!({TITLE: "mine", "org.opencontainers.image.licenses": "MIT"});
     assert_eq!(index(registry, "app", "spec")["annotations"], expected);
+}
+
+#[test]
+fn labels_add_nothing_to_an_index_with_other_images() {
+    let sandbox = Sandbox::new();
+    let registry = &sandbox.registry;
+    for (architecture, version) in [("amd64", "1"), ("arm64", "2")] {
+        push_labeled(registry, architecture, &json!({TITLE: "app", "version": version, "only": architecture}));
+    }
+    let push = |image: &str| {
+        let flags = ["push", "--append", "--settle", "1ms", "--annotations-from-labels", "from-images"];
+        sandbox.run(&[&flags[..], &["-t", "HOST/app:v1", image]].concat()).success()
+    };
+    push("HOST/app:amd64");
+    let before = index(registry, "app", "v1")["annotations"].clone();
+    assert_eq!(before, json!({TITLE: "app", "version": "1", "only": "amd64"}));
+    push("HOST/app:arm64");
+    assert_eq!(index(registry, "app", "v1")["annotations"], before);
 }
 
 #[test]

@@ -32,11 +32,17 @@ fn all_problems_of_the_command_line_are_reported_before_any_request() {
 #[test]
 fn missing_images_and_targets_are_usage_errors() {
     let fixture = Fixture::new();
+    fixture.sandbox.write("file", "");
+    fixture.sandbox.write("folder/file", "");
     for (args, part) in [
         (&[][..], "2 problems found\nno target given; name one with --target\nno images given; "),
         (&["-t", "HOST/a:v1"], "no images given; name them, or use --metadata or --digests"),
         (&["HOST/parts:amd64"], "no target given; name one with --target"),
-        (&["-t", "HOST/a:v1", ""], "no images given"),
+        (&["-t", "HOST/a:v1", "", "HOST/parts:amd64"], "an image is empty, as from a variable that is not set"),
+        (&["-t", "HOST/a:v1", "--metadata", "", "HOST/parts:amd64"], "the name of a metadata file is empty"),
+        (&["-t", "HOST/a:v1", "--digests", "", "HOST/parts:amd64"], "the name of a folder of digests is empty"),
+        (&["-t", "HOST/a:v1", "file"], "\"file\" is a file or folder, not an image; use --metadata file"),
+        (&["-t", "HOST/a:v1", "folder"], "\"folder\" is a file or folder, not an image; use --digests folder"),
         (&["-t", "HOST/a", "HOST/parts:amd64"], "has no tag"),
         (&["-t", "HOST/a:v1", "-t", "HOST/a:v1", "HOST/parts:amd64"], "is given twice"),
         (&["-t", "HOST/a:v1@sha256:0", "HOST/parts:amd64"], "invalid reference"),
@@ -60,9 +66,9 @@ fn problems_of_a_list_have_line_numbers() {
     outcome.stderr_contains("<stdin>:3:1: source").stderr_contains("<stdin>:4:1: invalid reference");
     fixture.sandbox.run_with_stdin(&args, "# nothing\n").fails(1, "<stdin>: it lists no images");
     let twice = [&args[..], &["-"]].concat();
-    fixture.sandbox.run_with_stdin(&twice, "HOST/parts:amd64\n").fails(1, "standard input can be used only once");
+    fixture.sandbox.run_with_stdin(&twice, "HOST/parts:amd64\n").fails(2, "standard input can be used only once");
     let password = ["--username", "u", "--password-stdin", "push", "from-images", "-t", "HOST/a:v1", "-"];
-    fixture.sandbox.run_with_stdin(&password, "secret\n").fails(1, "standard input can be used only once");
+    fixture.sandbox.run_with_stdin(&password, "secret\n").fails(2, "standard input can be used only once");
 }
 
 #[test]

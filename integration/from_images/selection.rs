@@ -91,6 +91,7 @@ fn an_entry_of_a_spec_selects_its_own_platforms() {
     assert_eq!(architectures(&index(fixture.registry(), "app", "v1")), ["arm64", "s390x"]);
     push("linux/riscv64").fails(1, "parts:all has no image for linux/riscv64; available: linux/amd64, linux/arm64");
     push("linux").fails(1, "<stdin>:5:12: invalid platform \"linux\"");
+    push("").fails(1, "<stdin>:5:11: \"select\" is empty");
     let image = "image: HOST/app:v1\ntype: oci\nmanifests: [{image: HOST/parts:s390x, select: [linux/amd64]}]\n";
     fixture
         .sandbox

@@ -44,6 +44,27 @@ fn a_list_on_stdin_has_one_image_per_line_and_comments() {
 }
 
 #[test]
+fn lists_and_files_of_powershell_are_read() {
+    let fixture = Fixture::new();
+    let [amd64, arm64, s390x] = &fixture.digests;
+    let utf16 = |text: &str| {
+        let units = std::iter::once(0xfeff).chain(text.encode_utf16());
+        units.flat_map(u16::to_le_bytes).collect::<Vec<u8>>()
+    };
+    std::fs::create_dir(fixture.sandbox.path("digests")).unwrap();
+    std::fs::write(fixture.sandbox.path("digests/amd64.txt"), utf16(&format!("{amd64}\r\n"))).unwrap();
+    fixture.sandbox.write("digests/arm64.txt", &format!("\u{feff}{arm64}\r\n"));
+    let descriptor = json!({"mediaType": "application/vnd.oci.image.manifest.v1+json", "digest": s390x, "size": 1});
+    fixture.sandbox.write("meta.json", &format!("\u{feff}{descriptor}"));
+    let args = ["push", "from-images", "-t", "HOST/parts:v1", "-", "--digests", "digests", "--metadata", "meta.json"];
+    fixture.sandbox.run_with_stdin(&args, "\u{feff}# images\nHOST/parts:amd64\n").success();
+    let pushed = index(fixture.registry(), "parts", "v1");
+    let mut found = architectures(&pushed);
+    found.sort_unstable();
+    assert_eq!(found, ARCHITECTURES);
+}
+
+#[test]
 fn images_in_layouts_and_archives_are_uploaded() {
     let fixture = Fixture::new();
     write_valid_layout(&fixture.sandbox.path("build"));

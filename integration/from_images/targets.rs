@@ -140,6 +140,8 @@ fn if_match_none_applies_to_every_target_and_a_digest_is_refused() {
     let targets = ["-t", "HOST/a:v1", "-t", "HOST/b:v1", "HOST/parts:amd64"];
     fixture.push(&["-t", "HOST/b:v1", "HOST/parts:arm64"]).success();
     fixture.push_with(&["--if-match", "none"], &targets).exits(3).stderr_contains("no tag was written at any target");
+    let predicted = fixture.push_with(&["--dry-run", "--if-match", "none"], &targets).exits(3);
+    predicted.stderr_contains("no tag would be written at any target");
     assert!(fixture.registry().manifest("a", "v1").is_none());
     let digest = fixture.registry().manifest("b", "v1").unwrap().digest;
     fixture.push_with(&["--if-match", &digest], &targets).fails(2, "needs a single target");
@@ -176,6 +178,11 @@ fn a_spec_has_targets() {
     assert!(fixture.registry().manifest("d", "latest").is_none());
     fixture.sandbox.run(&["push", "from-spec", "only.yaml"]).success();
     assert_eq!(architectures(&index(fixture.registry(), "e", "latest")), ["amd64"]);
+    let lint = fixture.sandbox.run(&["lint", "spec.yaml"]).success();
+    assert_eq!(
+        lint.stdout,
+        fixture.sandbox.fill("spec.yaml: HOST/a:v1, HOST/b:v1, HOST/c:latest, HOST/d:v1: 1 image\n")
+    );
     let twice = fixture.sandbox.run(&["push", "from-spec", "spec.yaml", "only.yaml"]);
     twice.fails(1, "is also written by spec.yaml");
 }
@@ -199,6 +206,34 @@ fn a_layout_and_an_archive_can_be_targets_beside_a_registry() {
     for target in ["oci:out:v1", "oci-archive:out.tar:v1"] {
         assert_eq!(fixture.sandbox.run(&["digest", target]).success().stdout, format!("{digest}\n"));
     }
+}
+
+#[test]
+fn an_archive_is_not_written_if_another_target_fails() {
+    let fixture = Fixture::new();
+    let broken = FaultProxy::in_front_of(fixture.registry(), Clone::clone, |request| {
+        request.line.starts_with("PUT /v2/app/manifests/v1").then_some(Fault::CannedResponse(403, Vec::new(), ""))
+    });
+    let target = format!("{}/app:v1", broken.host);
+    let args = ["push", "from-images", "-t", &target, "-t", "oci:out:v1", "-t", "oci-archive:out.tar:v1"];
+    let outcome = fixture.sandbox.run(&[&args[..], &["HOST/parts:amd64"]].concat()).exits(1);
+    assert!(outcome.stdout.ends_with("oci:out:v1\n") && outcome.stdout.lines().count() == 1, "{outcome:?}");
+    outcome.stderr_contains("pushed: oci:out:v1; not written: oci-archive:out.tar:v1");
+    assert!(!fixture.sandbox.path("out.tar").exists());
+    let json = [&["--output", "json"], &args[..], &["HOST/parts:amd64"]].concat();
+    let document = fixture.sandbox.run(&json).exits(1).json();
+    assert_eq!(document["indexes"][2]["tags"][0]["state"], "failed");
+    assert!(document["indexes"][2]["error"]["message"].as_str().unwrap().contains("another target failed"));
+}
+
+#[test]
+fn an_archive_that_is_a_source_is_refused_before_any_tag_is_written() {
+    let fixture = Fixture::new();
+    fixture.sandbox.run(&["copy", "HOST/parts:amd64", "oci-archive:b.tar:x"]).success();
+    let args = ["-t", "oci-archive:b.tar:v1", "-t", "HOST/a:v1", "oci-archive:b.tar"];
+    fixture.push(&args).fails(1, "is also a source").stderr_contains("no tag was written at any target");
+    assert!(fixture.registry().manifest("a", "v1").is_none());
+    fixture.push_with(&["--dry-run"], &args).fails(1, "is also a source").stderr_contains("no tag would be written");
 }
 
 #[test]
@@ -243,7 +278,10 @@ fn referrers_that_are_left_in_a_layout_are_mentioned() {
     fixture.sandbox.run(&["copy", "--referrers", "HOST/parts:amd64", "oci:build:amd64"]).success();
     let left = fixture.push(&["-t", "HOST/a:v1", "oci:build:amd64"]).success();
     left.stderr_contains("1 referrer of the images (signatures, SBOMs, attestations) is not copied; use --referrers");
-    fixture.push_with(&["--strict"], &["-t", "HOST/a:v1", "oci:build:amd64"]).success();
+    fixture
+        .push_with(&["--strict"], &["-t", "HOST/c:v1", "oci:build:amd64"])
+        .fails(1, "is not copied; use --referrers");
+    assert!(fixture.registry().manifest("c", "v1").is_none());
     fixture.push_with(&["--referrers"], &["-t", "HOST/b:v1", "oci:build:amd64"]).success().stderr_lacks("referrer");
     let tag = fixture.digests[0].replace(':', "-");
     assert!(fixture.registry().manifest("a", &tag).is_none() && fixture.registry().manifest("b", &tag).is_some());

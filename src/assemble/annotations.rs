@@ -2,33 +2,35 @@
 
 use std::sync::Arc;
 
+use super::existing::Existing;
 use super::source::SourceImage;
-use crate::image::{Annotations, Descriptor};
+use crate::image::{Annotations, Descriptor, Index};
 use crate::spec::Spec;
 
-/// Returns an entry with the annotations that the spec adds for its platform.
-pub(super) fn annotated(spec: &Spec, entry: &Descriptor) -> Descriptor {
-    let mut entry = entry.clone();
-    if entry.is_attestation() {
-        return entry;
-    }
+/// Returns the entries with the annotations that the spec adds for their platforms. A platform means the entries that
+/// [`Index::select`] selects for it.
+pub(super) fn annotated(spec: &Spec, entries: Vec<Descriptor>) -> Vec<Descriptor> {
+    let mut index = Index { manifests: entries, ..Index::default() };
     for annotation in &spec.entry_annotations {
-        let is_wanted = match (&annotation.platform, &entry.platform) {
-            (None, _) => true,
-            (Some(wanted), Some(platform)) => platform.matches(wanted),
-            (Some(_), None) => false,
-        };
-        if is_wanted {
-            entry.annotations.insert(annotation.key.clone(), annotation.value.clone());
+        let platform = annotation.platform.as_slice();
+        let selected = (!platform.is_empty()).then(|| index.select(None, platform).positions);
+        let is_wanted = |position: usize| selected.as_ref().is_none_or(|positions| positions.contains(&position));
+        for (position, entry) in index.manifests.iter_mut().enumerate() {
+            if is_wanted(position) && !entry.is_attestation() {
+                entry.annotations.insert(annotation.key.clone(), annotation.value.clone());
+            }
         }
     }
-    entry
+    index.manifests
 }
 
 /// Returns the annotations that a Docker manifest list leaves out: shared labels, overridden by those of the spec.
-/// Without the keys of the spec's own annotations.
-pub(super) fn optional(spec: &Spec, images: &[SourceImage]) -> Annotations {
-    let mut annotations = if spec.annotations_from_labels { shared_labels(images) } else { Annotations::new() };
+/// Without the keys of the spec's own annotations. An index that is appended to has images whose labels are not known,
+/// so labels add nothing to it.
+pub(super) fn optional(spec: &Spec, images: &[SourceImage], existing: &Existing) -> Annotations {
+    let has_others = spec.append && existing.manifest().is_some();
+    let from_labels = spec.annotations_from_labels && !has_others;
+    let mut annotations = if from_labels { shared_labels(images) } else { Annotations::new() };
     annotations.extend(spec.optional_annotations.clone());
     annotations.retain(|key, _| !spec.annotations.contains_key(key));
     annotations
@@ -86,9 +88,9 @@ mod tests {
         spec.annotations = annotations("a=spec");
         spec.optional_annotations = annotations("a=optional b=optional");
         let images = images(&[Some("a=label b=label c=label")]);
-        assert_eq!(optional(&spec, &images), annotations("b=optional"));
+        assert_eq!(optional(&spec, &images, &Existing::Missing), annotations("b=optional"));
         spec.annotations_from_labels = true;
-        assert_eq!(optional(&spec, &images), annotations("b=optional c=label"));
+        assert_eq!(optional(&spec, &images, &Existing::Missing), annotations("b=optional c=label"));
     }
 
     #[test]
@@ -100,12 +102,20 @@ mod tests {
             value: "x".into(),
         };
         spec.entry_annotations = vec![annotation(None, "all"), annotation(Some("linux/arm64"), "arm")];
-        for (entry, expected) in
-            [("a1 linux/amd64", "all=x"), ("a1 linux/arm64", "all=x arm=x"), ("a1 linux/arm64/v8", "all=x arm=x")]
-        {
-            assert_eq!(annotated(&spec, &entries(entry)[0]).annotations, annotations(expected), "{entry}");
+        for (images, expected) in [
+            ("a1 linux/amd64, a2 linux/arm64", &["all=x", "all=x arm=x"][..]),
+            ("a1 linux/arm64/v8", &["all=x arm=x"]),
+            ("a1 linux/arm64/v8, a2 linux/arm64", &["all=x", "all=x arm=x"]),
+            ("a1 linux/arm64/v9, a2 linux/arm64/v8", &["all=x", "all=x arm=x"]),
+            ("a1 linux/arm64, f1 of a1", &["all=x arm=x", ""]),
+        ] {
+            let before = entries(images);
+            let added = annotated(&spec, before.clone());
+            for ((entry, before), expected) in added.iter().zip(before).zip(expected) {
+                let mut expected = annotations(expected);
+                expected.extend(before.annotations);
+                assert_eq!(entry.annotations, expected, "{images}");
+            }
         }
-        let attestation = &entries("a1 linux/amd64, f1 of a1")[1];
-        assert_eq!(annotated(&spec, attestation), *attestation);
     }
 }

@@ -83,7 +83,10 @@ impl<'a> Assembler<'a> {
         pushes.iter().skip(1).for_each(|push| push.log.copy_skipped(&first.log));
         let planned = pushes.iter().zip(placed).zip(before);
         let planned = planned.map(|((push, placed), before)| push.plan(&resolved, placed, before)).collect();
-        let planned = all_or_none(planned, spec.append)?;
+        let mut planned = all_or_none(planned, spec.append)?;
+        for planned in &mut planned {
+            planned.check_referrers_left().await?;
+        }
         let mut emitted: Vec<Warning> = Vec::new();
         for planned in &planned {
             planned.warn(&emitted);
@@ -92,7 +95,7 @@ impl<'a> Assembler<'a> {
         let planned = prepare(run, options, planned).await?;
         let outcomes = write_all(planned).await;
         if outcomes.iter().any(Result::is_err) {
-            return Err(target::failed(outcomes));
+            return Err(target::failed(outcomes.into_iter().map(target::without_archive).collect()));
         }
         Ok(PushReport { targets: outcomes.into_iter().filter_map(Result::ok).collect() })
     }

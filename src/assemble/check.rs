@@ -127,7 +127,32 @@ pub(super) fn check_entries(entries: &[Descriptor]) -> Vec<Warning> {
     if docker > 0 && oci > 0 {
         warnings.push(Warning::MixedTypes { docker, oci });
     }
+    warnings.extend(spelled_twice(entries));
     warnings
+}
+
+/// Returns warnings about different images for one platform, spelled with and without its default variant. `verify`
+/// calls such an index ambiguous.
+fn spelled_twice(entries: &[Descriptor]) -> Vec<Warning> {
+    let mut by_platform: HashMap<Platform, Vec<&Descriptor>> = HashMap::new();
+    for entry in entries.iter().filter(|entry| !entry.is_attestation()) {
+        let Some(platform) = &entry.platform else { continue };
+        let variant = platform.normalized_variant().into();
+        by_platform.entry(Platform { variant, ..platform.clone() }).or_default().push(entry);
+    }
+    let warning = |entry: &Descriptor| {
+        let platform = entry.platform.as_ref()?;
+        let same =
+            by_platform.remove(&Platform { variant: platform.normalized_variant().into(), ..platform.clone() })?;
+        let (first, others) = same.split_first()?;
+        let is_other = |other: &&Descriptor| {
+            other.platform != first.platform && other.digest != first.digest && !other.has_other_marks(first)
+        };
+        let mut platforms = vec![first.platform.clone()?];
+        platforms.extend(others.iter().copied().filter(is_other).filter_map(|other| other.platform.clone()));
+        (platforms.len() > 1).then_some(Warning::SpelledTwice { platforms })
+    };
+    entries.iter().filter_map(warning).collect()
 }
 
 #[cfg(test)]
@@ -187,6 +212,23 @@ mod tests {
             digest("a1")
         );
         assert_eq!(warnings.iter().map(Warning::to_string).collect::<Vec<_>>(), [text.clone(), text]);
+    }
+
+    #[test]
+    fn different_images_for_one_platform_are_reported() {
+        for (images, expected) in [
+            ("a1 linux/amd64, a2 linux/amd64/v1", Some("linux/amd64 and linux/amd64/v1")),
+            ("a1 linux/arm64/v8, a2 linux/386, a3 linux/arm64", Some("linux/arm64/v8 and linux/arm64")),
+            ("a1 linux/arm/v7, a2 linux/arm", Some("linux/arm/v7 and linux/arm")),
+            ("a1 linux/arm/v6, a2 linux/arm", None),
+            ("a1 linux/amd64, a1 linux/amd64/v1", None),
+            ("a1 linux/amd64, a2 linux/amd64/v2", None),
+            ("a1, a2", None),
+        ] {
+            let warnings: Vec<String> = check_entries(&entries(images)).iter().map(Warning::to_string).collect();
+            let expected = expected.map(|names| format!("{names} are one platform; clients may run either image"));
+            assert_eq!(warnings, Vec::from_iter(expected), "{images}");
+        }
     }
 
     #[test]

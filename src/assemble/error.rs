@@ -3,7 +3,7 @@ use std::fmt;
 use super::plan_error::PlanError;
 use super::report::TargetReport;
 use super::resolve_error::ResolveError;
-use crate::store::{Error as StoreError, PublishError};
+use crate::store::{Error as StoreError, PublishError, TagOutcome};
 
 /// Why assembling or writing an index failed.
 #[derive(Debug, thiserror::Error)]
@@ -89,26 +89,62 @@ impl TargetsError {
         errors.filter(|error| !matches!(error, Error::Withheld(_)))
     }
 
-    /// Returns what holds for the targets that did not fail by themselves: whether they were pushed.
-    #[must_use]
-    pub fn others(&self) -> String {
-        let pushed = self.outcomes.iter().filter_map(|outcome| outcome.as_ref().ok());
-        let pushed: Vec<String> = pushed.map(|report| report.plan.target.to_string()).collect();
-        let is_withheld = self.outcomes.iter().any(|outcome| matches!(outcome, Err(Error::Withheld(_))));
-        match pushed.as_slice() {
-            [] if is_withheld => "no tag was written at any target".into(),
-            [] => "no target was pushed".into(),
-            pushed => format!("pushed: {}", pushed.join(", ")),
+    /// Returns the message, with the errors as `text` describes them.
+    pub(crate) fn message(&self, text: impl Fn(&Error) -> String) -> String {
+        let summary = self.summary();
+        let mut lines: Vec<String> = self.errors().map(text).collect();
+        if summary == NOTHING_WRITTEN {
+            for line in &mut lines {
+                if let Some(shorter) = line.strip_suffix("\n  no tag was written") {
+                    *line = shorter.to_owned();
+                }
+            }
+        }
+        lines.push(format!("  {summary}"));
+        lines.join("\n")
+    }
+
+    /// Returns which of the targets were pushed.
+    fn summary(&self) -> String {
+        let reports = || self.outcomes.iter().filter_map(|outcome| outcome.as_ref().ok());
+        if reports().any(|report| report.dry_run) {
+            return "no tag would be written at any target".into();
+        }
+        if self.outcomes.iter().all(|outcome| outcome.as_ref().is_err_and(Error::wrote_nothing)) {
+            return NOTHING_WRITTEN.into();
+        }
+        let withheld = self.outcomes.iter().filter_map(|outcome| match outcome {
+            Err(Error::Withheld(error)) => Some(error.target.to_string()),
+            _ => None,
+        });
+        let lists = [
+            ("pushed", reports().map(|report| report.plan.target.to_string()).collect::<Vec<_>>()),
+            ("not written", withheld.collect()),
+        ];
+        let lists = lists.iter().filter(|(_, targets)| !targets.is_empty());
+        let lists: Vec<String> = lists.map(|(what, targets)| format!("{what}: {}", targets.join(", "))).collect();
+        if lists.is_empty() { "no target was pushed completely".into() } else { lists.join("; ") }
+    }
+}
+
+const NOTHING_WRITTEN: &str = "no tag was written at any target";
+
+impl Error {
+    /// Whether no tag was written.
+    fn wrote_nothing(&self) -> bool {
+        match self {
+            Self::Resolve(_) | Self::Plan(_) | Self::Target(_) => true,
+            Self::Publish(error) | Self::Withheld(error) => {
+                error.tags.iter().all(|tag| tag.outcome == TagOutcome::Failed)
+            }
+            Self::Contended { .. } | Self::Unplanned { .. } | Self::Targets(_) => false,
         }
     }
 }
 
 impl fmt::Display for TargetsError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        for error in self.errors() {
-            writeln!(f, "{error}")?;
-        }
-        write!(f, "  {}", self.others())
+        f.write_str(&self.message(ToString::to_string))
     }
 }
 

@@ -95,7 +95,7 @@ impl Plan {
             return Err(empty());
         }
         let kind = kind(spec.form, existing, &index.manifests);
-        let optional = annotations::optional(spec, &resolved.images);
+        let optional = annotations::optional(spec, &resolved.images, existing);
         let has_left_out = kind == IndexKind::Docker && !optional.is_empty();
         if kind == IndexKind::Oci {
             index.annotations.extend(optional);
@@ -135,7 +135,7 @@ impl Plan {
     pub(super) fn index_of_sources(spec: &Spec, resolved: &Resolved) -> Index {
         Index {
             artifact_type: spec.artifact_type.clone(),
-            manifests: resolved.all().map(|image| annotations::annotated(spec, &image.entry)).collect(),
+            manifests: annotations::annotated(spec, resolved.all().map(|image| image.entry.clone()).collect()),
             subject: resolved.subject.clone().map(Box::new),
             annotations: spec.annotations.clone(),
         }
@@ -317,12 +317,11 @@ fn kind(form: Form, existing: &Existing, entries: &[Descriptor]) -> IndexKind {
 
 /// Checks that every annotation for a platform has an entry.
 fn check_entry_annotations(spec: &Spec, target: &Location, images: &[SourceImage]) -> Result<(), PlanError> {
-    let wanted = spec.entry_annotations.iter().filter_map(|annotation| annotation.platform.as_ref());
-    let is_given = |wanted: &Platform| {
-        let mut platforms = images.iter().filter_map(|image| image.entry.platform.as_ref());
-        platforms.any(|platform| platform.matches(wanted))
-    };
-    let platforms: Vec<Platform> = wanted.filter(|wanted| !is_given(wanted)).cloned().collect();
+    let wanted: Vec<Platform> =
+        spec.entry_annotations.iter().filter_map(|annotation| annotation.platform.clone()).collect();
+    let manifests = images.iter().map(|image| image.entry.clone()).collect();
+    let missing = Index { manifests, ..Index::default() }.select(None, &wanted).missing;
+    let platforms: Vec<Platform> = missing.into_iter().cloned().collect();
     if platforms.is_empty() { Ok(()) } else { Err(PlanError::NoEntry { target: target.clone(), platforms }) }
 }
 

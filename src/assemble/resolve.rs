@@ -288,7 +288,7 @@ fn platform(source: &Source, mut platform: Platform, config: Option<Platform>) -
         return Ok(platform);
     }
     Err(if platform.os.is_empty() && platform.architecture.is_empty() {
-        unusable(format!("{source} does not declare a platform; specify its platform"))
+        unusable(format!("{source} does not declare a platform; specify its platform in a spec"))
     } else {
         unsupported_source(source, &platform)
     })

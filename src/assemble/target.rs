@@ -11,6 +11,7 @@ use super::existing::Existing;
 use super::log::Log;
 use super::options::PushOptions;
 use super::plan::Plan;
+use super::plan_error::PlanError;
 use super::report::TargetReport;
 use super::resolve::{self, Fetching, Resolved};
 use crate::copy;
@@ -155,6 +156,8 @@ impl PlannedTarget<'_> {
     pub(super) async fn prepare(&self) -> Result<(), Error> {
         let push = self.push;
         let publication = self.publication();
+        let checked = push.run.check_target(self.location());
+        checked.map_err(|error| publication.failed_before(vec![error]))?;
         push.run.prepare(&publication, &|step| push.log.step(step)).await?;
         if push.options.referrers {
             let copied = self.copy_referrers().await;
@@ -196,15 +199,21 @@ impl PlannedTarget<'_> {
         count
     }
 
-    /// Writes the index and its tags; in a dry run, predicts that.
-    pub(super) async fn write(mut self) -> Result<TargetReport, Error> {
-        let push = self.push;
+    /// Adds a warning if referrers are not copied.
+    pub(super) async fn check_referrers_left(&mut self) -> Result<(), PlanError> {
         let count = self.referrers_left().await;
         if count > 0 {
-            let warning = Warning::ReferrersLeft { count };
-            push.log.warn([&warning]);
-            self.plan.warnings.push(warning);
+            self.plan.warnings.push(Warning::ReferrersLeft { count });
         }
+        match count > 0 && self.push.options.strict {
+            true => Err(PlanError::Strict { target: self.location().clone(), warnings: self.plan.warnings.clone() }),
+            false => Ok(()),
+        }
+    }
+
+    /// Writes the index and its tags; in a dry run, predicts that.
+    pub(super) async fn write(self) -> Result<TargetReport, Error> {
+        let push = self.push;
         if push.spec.append && !push.run.is_dry() {
             return self.append().await;
         }
@@ -271,6 +280,20 @@ pub(super) fn failed(mut outcomes: Vec<Result<TargetReport, Error>>) -> Error {
             outcomes.extend(last);
             TargetsError { outcomes }.into()
         }
+    }
+}
+
+/// Returns the outcome for a target after another one has failed: an archive is not written then.
+pub(super) fn without_archive(outcome: Result<TargetReport, Error>) -> Result<TargetReport, Error> {
+    match outcome {
+        Ok(report) if matches!(&report.plan.target, Location::Layout(layout) if layout.archive && !report.dry_run) => {
+            let reason = "the archive is not written, because another target failed".to_owned();
+            match uncommitted(report.clone(), &StoreError::unsuitable(&report.plan.target, reason)) {
+                Error::Publish(error) => Err(Error::Withheld(error)),
+                error => Err(error),
+            }
+        }
+        outcome => outcome,
     }
 }
 

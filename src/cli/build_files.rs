@@ -4,6 +4,7 @@ use std::fs;
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 
+use super::specs::decoded;
 use crate::image::{Location, UntrustedText};
 use crate::spec::{DigestFile, ImageArgument, MetadataFile, Problem, image_list};
 
@@ -54,12 +55,18 @@ impl BuildFiles {
 
     /// Whether an argument is a file and not an image. An image in a registry has a tag or a digest.
     pub(super) fn is_file(argument: &str) -> bool {
-        !is_image(argument) && Path::new(argument).is_file()
+        !is_image(argument) && fs::metadata(argument).is_ok_and(|metadata| !metadata.is_dir())
     }
 
     /// Whether an argument is a folder and not an image.
     pub(super) fn is_folder(argument: &str) -> bool {
         !is_image(argument) && Path::new(argument).is_dir()
+    }
+
+    /// Reports a file or folder among the images.
+    pub(super) fn misplaced(&mut self, path: &str, flag: &str) {
+        let shown = UntrustedText::from(path);
+        self.problem("", format!("\"{shown}\" is a file or folder, not an image; use {flag} {shown}"));
     }
 
     pub(super) fn add_image(&mut self, text: &str) {
@@ -86,6 +93,10 @@ impl BuildFiles {
             _ => (argument, None),
         };
         let name = if file == "-" { STDIN } else { file }.to_owned();
+        if file.is_empty() {
+            self.problem("", "the name of a metadata file is empty, as from a variable that is not set".into());
+            return;
+        }
         let text =
             if file == "-" { self.read_stdin(MAX_METADATA) } else { self.read_file(Path::new(file), MAX_METADATA) };
         self.metadata.extend(text.map(|text| MetadataText { name, pattern, text }));
@@ -93,6 +104,10 @@ impl BuildFiles {
 
     /// Reads a folder of digests, and the folders in it.
     pub(super) fn read_digests(&mut self, folder: &str) {
+        if folder.is_empty() {
+            self.problem("", "the name of a folder of digests is empty, as from a variable that is not set".into());
+            return;
+        }
         let known = (self.digests.len(), self.problems.len());
         match entries(Path::new(folder)) {
             Ok(entries) => entries.into_iter().for_each(|entry| self.read_entry(&entry, true)),
@@ -145,7 +160,7 @@ impl BuildFiles {
 
     fn read_stdin(&mut self, limit: u64) -> Option<Vec<u8>> {
         if self.is_stdin_used {
-            self.problem(STDIN, "standard input can be used only once, for images, metadata or the password".into());
+            self.problem("", "standard input can be used only once, for images, metadata or the password".into());
             return None;
         }
         self.is_stdin_used = true;
@@ -161,7 +176,7 @@ impl BuildFiles {
             }
             Ok(length) => {
                 self.read += length as u64;
-                Some(bytes)
+                Some(utf8(bytes))
             }
             Err(error) => {
                 self.unreadable(name, &error);
@@ -176,6 +191,15 @@ impl BuildFiles {
 
     fn problem(&mut self, file: &str, message: String) {
         self.problems.push(Problem { file: UntrustedText::from(file), ..Problem::of_arguments(message) });
+    }
+}
+
+/// Returns text as UTF-8 without a byte order mark. PowerShell writes UTF-8 with one, or UTF-16.
+fn utf8(bytes: Vec<u8>) -> Vec<u8> {
+    match bytes.as_slice() {
+        [0xef, 0xbb, 0xbf, text @ ..] => text.to_vec(),
+        [0xff, 0xfe, ..] | [0xfe, 0xff, ..] => decoded(bytes).unwrap_or_default().into_bytes(),
+        _ => bytes,
     }
 }
 

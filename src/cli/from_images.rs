@@ -53,6 +53,8 @@ impl FromImages {
                 // The shell expands a pattern after --metadata or --digests to several arguments.
                 file if !self.metadata.is_empty() && BuildFiles::is_file(file) => files.read_metadata(file),
                 folder if !self.digests.is_empty() && BuildFiles::is_folder(folder) => files.read_digests(folder),
+                file if BuildFiles::is_file(file) => files.misplaced(file, "--metadata"),
+                folder if BuildFiles::is_folder(folder) => files.misplaced(folder, "--digests"),
                 image => files.add_image(image),
             }
         }

@@ -56,5 +56,6 @@ impl Lint {
 
 fn line((spec, file): &NamedSpec) -> String {
     let count = spec.sources.len();
-    format!("{file}: {}: {count} image{}\n", spec.target, if count == 1 { "" } else { "s" })
+    let targets: Vec<String> = spec.targets().map(ToString::to_string).collect();
+    format!("{file}: {}: {count} image{}\n", targets.join(", "), if count == 1 { "" } else { "s" })
 }

@@ -23,7 +23,7 @@ use crate::store::IfMatch;
     after_help = "--type auto is docker if every image is Docker's, else oci. Without --type, the\nspec decides, or with --append the existing index; the default is docker.\n\nExample:\n  manifest-tool push --type oci from-spec app.yaml\n  manifest-tool push --dry-run from-args --platforms linux/amd64,linux/arm64 \\\n      --template registry.example/app:v1-ARCH --target registry.example/app:v1"
 )]
 pub(super) struct Push {
-    /// Set the index type [default: spec's, else docker]
+    /// Set the index type [default: see below]
     #[arg(long = "type", value_name = "docker|oci|auto", global = true, value_parser = forms(), hide_possible_values = true)]
     form: Option<String>,
     /// Add or replace platforms in the existing index

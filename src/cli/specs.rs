@@ -223,7 +223,7 @@ fn read(file: &str, remaining: &mut u64) -> Result<String, String> {
 
 /// Decodes the text of a file: UTF-8, or UTF-16 with a byte order mark (YAML 1.2, section 5.2), which PowerShell
 /// writes.
-fn decoded(bytes: Vec<u8>) -> Option<String> {
+pub(super) fn decoded(bytes: Vec<u8>) -> Option<String> {
     let unit: fn([u8; 2]) -> u16 = match bytes.as_slice() {
         [0xff, 0xfe, ..] => u16::from_le_bytes,
         [0xfe, 0xff, ..] => u16::from_be_bytes,

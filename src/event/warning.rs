@@ -70,6 +70,11 @@ pub enum Warning {
         /// The platforms.
         platforms: Vec<Platform>,
     },
+    /// Entries for one platform, spelled with and without its default variant, so clients may run either image.
+    SpelledTwice {
+        /// The platforms.
+        platforms: Vec<Platform>,
+    },
     /// Two sources are the same image, which is listed once.
     Duplicate {
         /// The source that is left out.
@@ -140,6 +145,9 @@ impl fmt::Display for Warning {
             }
             Self::SameImage { digest, platforms } => {
                 write!(f, "one image is listed for several platforms, {}: {digest}", join(platforms, " and "))
+            }
+            Self::SpelledTwice { platforms } => {
+                write!(f, "{} are one platform; clients may run either image", join(platforms, " and "))
             }
             Self::Duplicate { source, first, digest } => {
                 write!(f, "{source} is the same image as {first} and is listed once: {digest}")

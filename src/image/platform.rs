@@ -126,7 +126,7 @@ impl std::str::FromStr for Platform {
             [os, architecture, variant] => (os, architecture, variant),
             _ => ("", "", ""),
         };
-        if os.is_empty() || architecture.is_empty() {
+        if os.is_empty() || architecture.is_empty() || text.contains(',') {
             return Err(PlatformError(text.into()));
         }
         Ok(Self { os: os.into(), architecture: architecture.into(), variant: variant.into(), ..Self::default() })

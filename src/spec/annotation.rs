@@ -18,33 +18,27 @@ pub(super) enum Level {
 pub(super) fn leveled(text: &str) -> Result<(Vec<Level>, &str, &str), String> {
     let invalid = || format!("invalid annotation \"{text}\": expected [LEVEL:]KEY=VALUE");
     let (name, value) = text.split_once('=').ok_or_else(invalid)?;
-    let (levels, key) = match name.split_once(':').map(|(levels, key)| (parse_levels(levels), key)) {
-        Some((Some(levels), key)) => {
+    // As in buildx, a colon ends the levels; a key with a colon needs a level before it.
+    let (levels, key) = match name.split_once(':') {
+        Some((levels, key)) => {
+            let levels: Result<_, _> = levels.split(',').map(level).collect();
             (levels.map_err(|reason| format!("invalid annotation \"{text}\": {reason}"))?, key)
         }
-        // A colon belongs to the key, unless it follows the names of levels.
-        Some((None, _)) | None => (vec![Level::Index], name),
+        None => (vec![Level::Index], name),
     };
+    let key = key.trim();
     if key.is_empty() { Err(invalid()) } else { Ok((levels, key, value)) }
 }
 
-/// Parses a list of levels; `None` if a name in it is not a level.
-fn parse_levels(text: &str) -> Option<Result<Vec<Level>, String>> {
-    let mut levels = Vec::new();
-    for part in text.split(',') {
-        let (name, platform) = match part.strip_suffix(']').and_then(|part| part.split_once('[')) {
-            Some((name, platform)) => (name, Some(platform)),
-            None => (part, None),
-        };
-        if !["index", "index-descriptor", "manifest", "manifest-descriptor"].contains(&name) {
-            return None;
-        }
-        levels.push(level(name, platform));
+/// Parses a level, with or without a platform.
+fn level(text: &str) -> Result<Level, String> {
+    let (name, platform) = match text.strip_suffix(']').and_then(|text| text.split_once('[')) {
+        Some((name, platform)) => (name, Some(platform)),
+        None => (text, None),
+    };
+    if !["index", "index-descriptor", "manifest", "manifest-descriptor"].contains(&name) {
+        return Err(format!("the level \"{name}\" is not known; expected index or manifest-descriptor"));
     }
-    Some(levels.into_iter().collect())
-}
-
-fn level(name: &str, platform: Option<&str>) -> Result<Level, String> {
     let platform = platform.map(|platform| platform.parse().map_err(|error| format!("{error}"))).transpose()?;
     match (name, platform) {
         ("index" | "index-descriptor", Some(_)) => Err(format!("the level {name} has no platform")),
@@ -72,8 +66,8 @@ mod tests {
             ("index,manifest:a=b", vec![Level::Index, Level::Unwritable], "a", "b"),
             ("manifest[linux/amd64]:a=b", vec![Level::Unwritable], "a", "b"),
             ("index-descriptor:a=b", vec![Level::Unwritable], "a", "b"),
-            ("com.example:a=b", vec![Level::Index], "com.example:a", "b"),
-            ("index,other:a=b", vec![Level::Index], "index,other:a", "b"),
+            ("index:com.example:a=b", vec![Level::Index], "com.example:a", "b"),
+            ("index: a =b", vec![Level::Index], "a", "b"),
         ] {
             assert_eq!(leveled(text), Ok((levels, key, value)), "{text}");
         }
@@ -88,6 +82,12 @@ mod tests {
             ("", "expected [LEVEL:]KEY=VALUE"),
             ("manifest-descriptor[linux]:a=b", "invalid platform \"linux\""),
             ("index[linux/amd64]:a=b", "the level index has no platform"),
+            ("com.example:a=b", "the level \"com.example\" is not known; expected index or manifest-descriptor"),
+            ("index,other:a=b", "the level \"other\" is not known"),
+            ("index,:a=b", "the level \"\" is not known"),
+            ("Index:a=b", "the level \"Index\" is not known"),
+            (":a=b", "the level \"\" is not known"),
+            ("manifest-descriptor[linux/amd64:a=b", "the level \"manifest-descriptor[linux/amd64\" is not known"),
         ] {
             let error = leveled(text).unwrap_err();
             assert!(error.contains(part), "{text}: {error}");

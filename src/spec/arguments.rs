@@ -114,9 +114,11 @@ impl Arguments {
     }
 
     /// Checks that a Docker manifest list gets no annotations.
-    pub(super) fn check_annotations(&mut self, form: Form, has_annotations: bool) {
-        if form == Form::Docker && has_annotations {
-            self.note(docker_has_no("annotations"));
+    pub(super) fn check_annotations(&mut self, form: Form, annotations: &Annotations, from_labels: bool) {
+        for (key, is_set) in [("annotations", !annotations.is_empty()), ("annotations from labels", from_labels)] {
+            if form == Form::Docker && is_set {
+                self.note(docker_has_no(key));
+            }
         }
     }
 

@@ -1,6 +1,6 @@
 //! Specs from a list of images and from what builders wrote about them.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 
 use super::arguments::Arguments;
 use super::digests::{self, DigestFile};
@@ -83,7 +83,7 @@ pub fn from_images(request: &ImagesRequest<'_>) -> Result<Spec, SpecError> {
     let optional_annotations = optional_annotations(&mut arguments, request, metadata, &mut entry_annotations);
     let default = if request.append { Form::TargetOrAuto } else { Form::Auto };
     let form = request.form.unwrap_or(default);
-    arguments.check_annotations(form, request.annotations_from_labels || !annotations.is_empty());
+    arguments.check_annotations(form, &annotations, request.annotations_from_labels);
     if request.append {
         arguments.check_append(&targets);
     }
@@ -134,7 +134,12 @@ fn optional_annotations(
     let mut annotations = if request.annotations_from_labels { metadata.labels } else { Annotations::new() };
     annotations.retain(|key, _| is_annotation(key));
     // The build has written the annotations of other levels, which the action prints beside these.
-    let (leveled, of_entries, _) = arguments.parse_leveled(&metadata.annotations);
+    let (leveled, of_entries, ignored) = arguments.parse_leveled(&metadata.annotations);
+    if ignored > 0 && leveled.is_empty() && of_entries.is_empty() {
+        arguments.warn(["the annotations of the metadata are for images and not for the index; for the index, \
+                         docker/metadata-action needs DOCKER_METADATA_ANNOTATIONS_LEVELS=index"
+            .to_owned()]);
+    }
     annotations.extend(leveled);
     entry_annotations.extend(of_entries);
     annotations
@@ -143,7 +148,9 @@ fn optional_annotations(
 /// Whether a label may become an annotation of the index. The name of a layout's entry and the base image describe one
 /// image.
 pub(crate) fn is_annotation(label: &str) -> bool {
-    label != "org.opencontainers.image.ref.name" && !label.starts_with("org.opencontainers.image.base.")
+    let is_of_one_image =
+        label == "org.opencontainers.image.ref.name" || label.starts_with("org.opencontainers.image.base.");
+    !label.is_empty() && !is_of_one_image
 }
 
 /// Returns the sources: the arguments, then the images of metadata files, then those of digest files. Each is kept once.
@@ -154,8 +161,7 @@ fn sources(
     targets: &[Target],
 ) -> Vec<Source> {
     let mut sources = Vec::new();
-    let is_given = |image: &&ImageArgument| !image.text.trim().is_empty();
-    for image in request.images.iter().filter(is_given) {
+    for image in request.images {
         match image_source(&image.text, targets) {
             Ok(found) => sources.extend(found),
             Err(message) => arguments.problem(problem_of(image, message)),
@@ -170,18 +176,19 @@ fn sources(
         }
         Err(problems) => problems.into_iter().for_each(|problem| arguments.problem(problem)),
     }
-    let is_empty = request.images.iter().filter(is_given).count() + metadata.images.len() + request.digests.len() == 0;
+    let is_empty = request.images.len() + metadata.images.len() + request.digests.len() == 0;
     // Images may be missing because a file has been reported.
     if is_empty && !arguments.has_problems_of_files() {
         arguments.note(Mistake::with_hint("no images given", Hint::NameImages));
     }
-    let mut seen = HashSet::new();
+    let mut seen: HashMap<Location, usize> = HashMap::new();
     sources.retain(|source: &Source| {
-        let is_new = seen.insert(source.location.clone());
-        if !is_new {
+        let count = seen.entry(source.location.clone()).or_default();
+        *count += 1;
+        if *count == 2 {
             arguments.warn([format!("{} is given twice", source.location)]);
         }
-        is_new
+        *count == 1
     });
     sources
 }
@@ -197,6 +204,10 @@ fn problem_of(image: &ImageArgument, message: String) -> Problem {
 /// Parses an image. A bare digest is in the repository of the first target; `None` if that target is invalid.
 fn image_source(text: &str, targets: &[Target]) -> Result<Option<Source>, String> {
     let text = text.trim();
+    if text.is_empty() {
+        // An image that is left out because a variable is not set would make a wrong index.
+        return Err("an image is empty, as from a variable that is not set".into());
+    }
     let location = match Digest::parse(text) {
         Ok(digest) => targets.first().map(|target| target.location.with_digest(digest)),
         Err(error) if text.starts_with("sha256:") || text.starts_with("sha512:") => {
@@ -242,7 +253,7 @@ mod tests {
     #[test]
     fn a_bare_digest_is_in_the_repository_of_the_first_target() {
         let digest = format!("sha256:{HEX}");
-        let images = images(&["r.io/a:1", &digest, "oci:dir:x", " ", ""]);
+        let images = images(&["r.io/a:1", &digest, "oci:dir:x"]);
         for (target, expected) in
             [("r.io/app:v1", format!("r.io/app@{digest}")), ("oci:out:v1", format!("oci:out@{digest}"))]
         {

@@ -59,32 +59,39 @@ impl MetadataFile<'_> {
     pub(super) fn read(&self) -> Result<Metadata, Problem> {
         let problem = |message: String| Problem { file: self.name.into(), ..Problem::of_arguments(message) };
         let mut metadata = Metadata::default();
-        let mut is_empty = true;
+        let (mut is_empty, mut has_values) = (true, false);
         for value in serde_json::Deserializer::from_slice(self.text).into_iter::<&RawValue>() {
             let value = value.map_err(|error| problem(format!("not valid JSON: {error}; {EXPECTED}")))?;
             is_empty = false;
             let values: Vec<&RawValue> = serde_json::from_str(value.get()).unwrap_or_else(|_| vec![value]);
             for value in values {
+                has_values = true;
                 self.add(&mut metadata, value).map_err(problem)?;
             }
         }
-        if is_empty { Err(problem(format!("it is empty; {EXPECTED}"))) } else { Ok(metadata) }
+        match (is_empty, has_values) {
+            (true, _) => Err(problem(format!("it is empty; {EXPECTED}"))),
+            (false, false) => Err(problem(format!("it is an empty list; {EXPECTED}"))),
+            (false, true) => Ok(metadata),
+        }
     }
 
+    /// Adds the content of a JSON value.
     fn add(&self, metadata: &mut Metadata, value: &RawValue) -> Result<(), String> {
         let keys: Keys<'_> = serde_json::from_str(value.get()).map_err(|_| format!("unknown content; {EXPECTED}"))?;
         let starts_with = |key: &str, start: char| keys.get(key).is_some_and(|value| value.get().starts_with(start));
+        let targets = targets(&keys);
         if self.pattern.is_some() {
-            return self.add_targets(metadata, &targets(&keys));
+            return self.add_targets(metadata, &targets);
         }
-        if is_build(&keys) {
+        if is_build(&keys) || (targets.is_empty() && keys.keys().any(is_of_buildx)) {
             metadata.images.push(built_image(&keys)?);
         } else if starts_with("digest", '"') && keys.contains_key("mediaType") {
             metadata.images.push(described_image(value)?);
         } else if starts_with("tags", '[') || starts_with("annotations", '[') {
             add_action(metadata, value)?;
         } else {
-            self.add_targets(metadata, &targets(&keys))?;
+            self.add_targets(metadata, &targets)?;
         }
         Ok(())
     }
@@ -94,11 +101,13 @@ impl MetadataFile<'_> {
         let pattern = self.pattern;
         let names = || targets.iter().map(|(name, _)| name.as_str()).collect::<Vec<_>>().join(", ");
         let is_bake = targets.iter().any(|(_, keys)| is_build(keys));
+        if pattern == Some("") {
+            return Err("the pattern after # is empty; expected FILE#PATTERN, such as bake.json#web-*".into());
+        }
         if !is_bake && pattern.is_some() && targets.is_empty() {
             return Err("it has no bake targets to select from".into());
         }
         if !is_bake {
-            let is_of_buildx = |key: &String| key.starts_with("buildx.build.") || key.starts_with("containerimage.");
             return Err(match targets.iter().any(|(_, keys)| keys.keys().any(is_of_buildx)) {
                 true => format!("no target has a \"{DIGEST}\": push the images (targets: {})", names()),
                 false => format!("unknown content; {EXPECTED}"),
@@ -132,7 +141,14 @@ type Keys<'a> = BTreeMap<String, &'a RawValue>;
 
 /// Returns the objects of a bake file by target.
 fn targets<'k, 'a>(keys: &'k Keys<'a>) -> Vec<(&'k String, Keys<'a>)> {
-    keys.iter().filter_map(|(name, value)| Some((name, serde_json::from_str(value.get()).ok()?))).collect()
+    let targets = keys.iter().filter(|(name, _)| !is_of_buildx(name));
+    targets.filter_map(|(name, value)| Some((name, serde_json::from_str(value.get()).ok()?))).collect()
+}
+
+/// Whether a key is one that buildx writes about a build, and not the name of a target.
+#[allow(clippy::ptr_arg, reason = "used as a predicate for keys")]
+fn is_of_buildx(key: &String) -> bool {
+    key.starts_with("buildx.build.") || key.starts_with("containerimage.")
 }
 
 /// Whether an object describes a pushed image, or should.
@@ -297,8 +313,11 @@ mod tests {
         let metadata = read(None, &one).unwrap();
         assert_eq!(repositories(&metadata), ["r.io/web s.io/web", "s.io/web"]);
         assert_eq!(metadata.without_image, ["lint"]);
-        let no_targets = read(Some("*"), &json!({"a": 1}).to_string()).unwrap_err();
-        assert!(no_targets.contains("no bake targets"), "{no_targets}");
+        for text in [json!({"a": 1}), build("r.io/web")] {
+            let no_targets = read(Some("*"), &text.to_string()).unwrap_err();
+            assert!(no_targets.contains("no bake targets"), "{no_targets}");
+        }
+        assert!(read(Some(""), &bake).unwrap_err().contains("the pattern after # is empty"));
     }
 
     #[test]
@@ -335,7 +354,7 @@ mod tests {
             ("  \n", "it is empty"),
             ("sha256:abc", "not valid JSON"),
             ("{\"a\":", "not valid JSON"),
-            ("[]", "no image"),
+            ("[]", "it is an empty list; expected"),
             ("7", "unknown content; expected the file of docker buildx"),
             ("[7]", "unknown content"),
             ("{}", "unknown content"),
@@ -344,14 +363,14 @@ mod tests {
             ("{\"image.name\": \"r.io/a\"}", "it has no \"containerimage.digest\""),
             ("{\"containerimage.digest\": 7}", "\"containerimage.digest\" is not a text"),
             ("{\"containerimage.digest\": \"sha256:abc\"}", "\"containerimage.digest\" is invalid"),
+            ("{\"buildx.build.ref\": \"x\"}", "it has no \"containerimage.digest\": push the image"),
+            ("{\"buildx.build.provenance\": {}}", "it has no \"containerimage.digest\": push the image"),
             ("{\"a\": {\"buildx.build.ref\": \"x\"}}", "no target has a \"containerimage.digest\""),
             ("{\"mediaType\": \"text/plain\", \"digest\": \"sha256:a\"}", "neither an image nor an index"),
             ("{\"tags\": [7]}", "not valid JSON of docker/metadata-action"),
         ] {
-            match read(None, text) {
-                Ok(metadata) => assert!(text == "[]" && metadata == Metadata::default(), "{text}"),
-                Err(error) => assert!(error.starts_with("meta.json: ") && error.contains(part), "{text}: {error}"),
-            }
+            let error = read(None, text).unwrap_err();
+            assert!(error.starts_with("meta.json: ") && error.contains(part), "{text}: {error}");
         }
         let name = json!({"containerimage.digest": format!("sha256:{HEX}"), "image.name": "r.io/App"}).to_string();
         assert!(read(None, &name).unwrap_err().contains("\"image.name\" is invalid"));

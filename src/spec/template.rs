@@ -51,7 +51,7 @@ pub fn from_template(request: &TemplateRequest<'_>) -> Result<Spec, SpecError> {
         arguments.checked(annotate(&mut sources, argument));
     }
     let form = Form::or_default(request.form, request.append);
-    arguments.check_annotations(form, request.annotations_from_labels || !annotations.is_empty());
+    arguments.check_annotations(form, &annotations, request.annotations_from_labels);
     if request.append {
         arguments.check_append(&targets);
     }

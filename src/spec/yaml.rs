@@ -150,7 +150,7 @@ impl Reader<'_> {
         });
         let labels = keys.filled("annotationsFrom").and_then(|node| self.read(node, "annotationsFrom", from_labels));
         if form == Form::Docker && self.request.annotations_from_labels && labels.is_none() {
-            self.note(root.referenced, docker_has_no("annotations"));
+            self.note(root.referenced, docker_has_no("annotations from labels"));
         }
         if form == Form::Docker {
             let oci_only = [
@@ -278,7 +278,11 @@ impl Reader<'_> {
 
     /// Reads the platforms to select from an entry's index.
     fn select(&mut self, node: &Spanned<Node>) -> Vec<Platform> {
-        let platforms = self.scalars(node, "select").into_iter();
+        let platforms = self.scalars(node, "select");
+        if platforms.is_empty() && !is_null(node) {
+            self.note(node.referenced, "\"select\" is empty");
+        }
+        let platforms = platforms.into_iter();
         platforms.filter_map(|(text, at)| self.checked(at, selected(&text))).collect()
     }
 

@@ -53,6 +53,11 @@ impl Run {
         if self.is_dry { Ok(()) } else { self.store.commit().await }
     }
 
+    /// Checks that a location is writable, as far as possible without writing.
+    pub(crate) fn check_target(&self, at: &Location) -> Result<(), Error> {
+        self.store.check_target(at)
+    }
+
     /// Writes a manifest under a tag, outside of a publication.
     pub(crate) async fn push_manifest(
         &self,

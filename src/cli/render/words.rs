@@ -46,10 +46,7 @@ pub(in crate::cli) fn assemble_error_text(error: &assemble::Error) -> String {
         assemble::Error::Unplanned { error, .. } => {
             format!("{}\n  the tag was written, but other writers overwrote it", plan_error_text(error))
         }
-        assemble::Error::Targets(error) => {
-            let errors: Vec<String> = error.errors().map(assemble_error_text).collect();
-            format!("{}\n  {}", errors.join("\n"), error.others())
-        }
+        assemble::Error::Targets(error) => error.message(assemble_error_text),
         error => error.to_string(),
     }
 }
