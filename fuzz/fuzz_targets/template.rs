@@ -20,10 +20,8 @@ fuzz_target!(|text: &str| {
             target,
             tags: &tags,
             annotations: &annotations,
-            entry_annotations: &[],
             form: Some(form),
-            append: false,
-            strict: false,
+            ..TemplateRequest::default()
         };
         let spec = match from_template(&request) {
             Ok(spec) => spec,
@@ -39,8 +37,10 @@ fuzz_target!(|text: &str| {
             assert!(source.location.reference().is_none_or(|reference| reference.manifest_name().is_some()));
             assert_eq!(source.location.to_string().parse().as_ref(), Ok(&source.location));
         }
-        assert_eq!(spec.target.to_string().parse().as_ref(), Ok(&spec.target));
-        assert!(spec.tags.iter().all(|tag| check_tag(tag).is_ok() && spec.target.tag() != Some(tag)));
+        for target in spec.targets() {
+            assert_eq!(target.to_string().parse().as_ref(), Ok(&target.location));
+            assert!(target.tags.iter().all(|tag| check_tag(tag).is_ok() && target.location.tag() != Some(tag)));
+        }
         assert!(form != Form::Docker || spec.annotations.is_empty());
         assert_eq!(parse_annotations(&annotations).as_ref(), Ok(&spec.annotations));
         // Passing each annotation as an argument of its own must give the same annotations.

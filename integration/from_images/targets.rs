@@ -183,6 +183,10 @@ fn a_spec_has_targets() {
         lint.stdout,
         fixture.sandbox.fill("spec.yaml: HOST/a:v1, HOST/b:v1, HOST/c:latest, HOST/d:v1: 1 image\n")
     );
+    let args = ["push", "--type", "oci", "from-args", "--platforms", "linux/amd64", "--template", "HOST/parts:ARCH"];
+    let tags = ["--target", "HOST/f:v1", "--tags", "latest,HOST/g:v1"];
+    fixture.sandbox.run(&[&args[..], &tags].concat()).success();
+    assert_eq!(architectures(&index(fixture.registry(), "g", "v1")), ["amd64"]);
     let twice = fixture.sandbox.run(&["push", "from-spec", "spec.yaml", "only.yaml"]);
     twice.fails(1, "is also written by spec.yaml");
 }

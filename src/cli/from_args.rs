@@ -27,8 +27,8 @@ pub(super) struct FromArgs {
     /// Add an annotation to the index (OCI only, repeatable)
     #[arg(long, value_name = "KEY=VALUE")]
     annotations: Vec<String>,
-    /// Add one annotation, as docker buildx does (repeatable)
-    #[arg(long, value_name = "[LEVEL:]KEY=VALUE")]
+    /// Add one annotation, as docker buildx does
+    #[arg(long, value_name = "[LEVEL:]K=V")]
     annotation: Vec<String>,
     /// Add an annotation to the entry for a platform (repeatable)
     #[arg(long, value_name = "PLATFORM:KEY=VALUE")]

@@ -6,7 +6,7 @@ use super::session::Session;
 use super::specs::{SpecFlags, warn};
 use crate::spec::{self, ImagesRequest, MetadataFile, Spec};
 
-/// Push an index of images given by reference, by digest, or by the files of a build
+/// Push an index of images given by reference, digest or build files
 #[derive(Debug, Args)]
 #[command(
     after_help = "SRC is HOST/REPOSITORY:TAG, HOST/REPOSITORY@DIGEST, oci:FOLDER[:NAME],\noci-archive:FILE[:NAME], sha256:... for an image in the first target's\nrepository, or - for a list on standard input, one per line. The type is auto:\ndocker if every image is Docker's, else oci.\n\nExample:\n  manifest-tool push from-images -t registry.example/app:v1 --tags latest \\\n      registry.example/app:v1-amd64 registry.example/app:v1-arm64\n  manifest-tool push from-images -t registry.example/app:v1 --digests digests/"
@@ -15,26 +15,26 @@ pub(super) struct FromImages {
     /// Images to include, or - for stdin (at most 16 MiB)
     #[arg(value_name = "SRC")]
     images: Vec<String>,
-    /// Push the index to this reference (repeatable)
+    /// Push to this reference (repeatable)
     #[arg(long, short, value_name = "REF")]
     target: Vec<String>,
-    /// Also write these tags beside every target, or references
+    /// Add tags, or push to more references
     #[arg(long, value_delimiter = ',', value_name = "TAG|REF")]
     tags: Vec<String>,
-    /// Select these platforms from indexes (comma-separated)
+    /// Select platforms from indexes
     #[arg(long, value_delimiter = ',', value_name = "OS/ARCH[/VARIANT]")]
     platform: Vec<String>,
-    /// Include the images of a --metadata-file of docker buildx
+    /// Include images of a buildx metadata file
     #[arg(long, value_name = "FILE[#TARGETS]")]
     metadata: Vec<String>,
-    /// Include the digests that a folder's files name or contain
+    /// Include digests from a folder's files
     #[arg(long, value_name = "DIR")]
     digests: Vec<String>,
-    /// Add annotations to the index (comma-separated, OCI only)
+    /// Add index annotations (comma-separated)
     #[arg(long, value_name = "KEY=VALUE")]
     annotations: Vec<String>,
-    /// Add one annotation, as docker buildx does (repeatable)
-    #[arg(long, value_name = "[LEVEL:]KEY=VALUE")]
+    /// Add one annotation, as docker buildx does
+    #[arg(long, value_name = "[LEVEL:]K=V")]
     annotation: Vec<String>,
     /// Skip images that do not exist
     #[arg(long)]

@@ -3,7 +3,7 @@
 use std::collections::{HashMap, HashSet};
 use std::fmt;
 
-use crate::image::{Location, check_tag};
+use crate::image::{LayoutReference, Location, check_tag};
 
 /// A tag that an index is pushed to, with extra tags in the same repository or layout.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -112,26 +112,37 @@ struct Builder {
 impl Builder {
     /// Adds a target, and returns whether it was given before.
     fn add_target(&mut self, location: Location) -> bool {
-        let is_new = self.seen.insert(location.clone());
-        self.first.entry(location.without_name()).or_insert(self.targets.len());
+        let is_new = self.seen.insert(key(&location));
+        self.first.entry(key(&location.without_name())).or_insert(self.targets.len());
         self.targets.push(location.into());
         !is_new
     }
 
     fn add_tag(&mut self, at: usize, tag: &str) {
         if let Some(target) = self.targets.get_mut(at)
-            && self.seen.insert(target.location.with_tag(tag))
+            && self.seen.insert(key(&target.location.with_tag(tag)))
         {
             target.tags.push(tag.to_owned());
         }
     }
 
     fn add_reference(&mut self, reference: Location) {
-        match (self.first.get(&reference.without_name()), reference.tag()) {
+        match (self.first.get(&key(&reference.without_name())), reference.tag()) {
             (Some(at), Some(tag)) => self.add_tag(*at, tag),
             _ => {
                 self.add_target(reference);
             }
+        }
+    }
+}
+
+/// Returns a location for comparisons: `oci:./out` is `oci:out`.
+fn key(location: &Location) -> Location {
+    match location {
+        Location::Registry(_) => location.clone(),
+        Location::Layout(layout) => {
+            let parts: Vec<&str> = layout.path.split('/').filter(|part| *part != ".").collect();
+            Location::Layout(LayoutReference { path: parts.join("/"), ..layout.clone() })
         }
     }
 }
@@ -190,6 +201,7 @@ mod tests {
             (&["r.io/a"][..], &[][..], vec![(0, no_tag)]),
             (&["s.io/a:1", "r.io/a"], &["s.io/a:2"], vec![(1, no_tag)]),
             (&["r.io/a:1", "r.io/a:1"], &[], vec![(1, "target r.io/a:1 is given twice")]),
+            (&["oci:out:1", "oci:./out:1"], &[], vec![(1, "target oci:./out:1 is given twice")]),
         ] {
             let expected = expected.into_iter().map(|(at, text)| (at, text.to_owned())).collect();
             assert_eq!(build(references, tags), Err(expected), "{references:?} {tags:?}");
