@@ -11,8 +11,8 @@
 //! - [`registry::Client`]: the registry client, one per process; [`registry::ClientConfig`] configures it.
 //! - [`store::Store`]: reads and writes registries, OCI layouts and OCI archives.
 //! - [`image::Location`]: `registry.example/app:v1`, `oci:folder:v1` or `oci-archive:app.tar`, parsed from text.
-//! - [`spec::Spec`]: describes an index. Built in code, from YAML ([`spec::from_yaml`]) or from a template
-//!   ([`spec::from_template`]).
+//! - [`spec::Spec`]: describes an index and its targets. Built in code, from YAML ([`spec::from_yaml`]), from a template
+//!   ([`spec::from_template`]) or from a list of images ([`spec::from_images`]).
 //! - [`assemble::push`]: the main job. It returns an [`assemble::PushReport`], or an [`assemble::Error`] that lists
 //!   what was written before the failure.
 //! - [`inspect`], [`query`], [`verify`], [`copy`], [`delete`], [`probe`]: the other jobs.

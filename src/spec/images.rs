@@ -75,7 +75,11 @@ pub fn from_images(request: &ImagesRequest<'_>) -> Result<Spec, SpecError> {
         arguments.note(Mistake::with_hint("no target given", Hint::NameTarget));
     }
     let sources = sources(&mut arguments, request, &metadata, &targets);
-    let select: Vec<Platform> = request.platforms.iter().filter_map(|text| arguments.checked(selected(text))).collect();
+    let mut select: Vec<Platform> = Vec::new();
+    for text in request.platforms {
+        let platform = arguments.checked(selected(text));
+        select.extend(platform.filter(|platform| !select.contains(platform)));
+    }
     let annotations = parse_annotations(request.annotations).map_err(|error| error.to_string());
     let mut annotations = arguments.checked(annotations).unwrap_or_default();
     let (leveled, mut entry_annotations) = arguments.leveled(request.leveled_annotations);

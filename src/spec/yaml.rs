@@ -4,7 +4,7 @@ use serde_saphyr::budget::BudgetBreach;
 use serde_saphyr::{MessageFormatter as _, NonFiniteFloatPolicy, Spanned, UserMessageFormatter};
 
 use super::keys::{Keys, Level};
-use super::memory::PER_SOURCE;
+use super::memory::{PER_PLATFORM, PER_SOURCE};
 use super::model::{Attestations, Form, Source, Spec, check_append, docker_has_no, selected, source, subject};
 use super::node::Node;
 use super::problem::{Problem, SpecError};
@@ -282,8 +282,17 @@ impl Reader<'_> {
         if platforms.is_empty() && !is_null(node) {
             self.note(node.referenced, "\"select\" is empty");
         }
-        let platforms = platforms.into_iter();
-        platforms.filter_map(|(text, at)| self.checked(at, selected(&text))).collect()
+        let mut selected_platforms = Vec::new();
+        for (text, at) in platforms {
+            let Some(platform) = self.checked(at, selected(&text)) else { continue };
+            if !self.reserve(at, PER_PLATFORM) {
+                break;
+            }
+            if !selected_platforms.contains(&platform) {
+                selected_platforms.push(platform);
+            }
+        }
+        selected_platforms
     }
 
     fn platform(&mut self, node: &Spanned<Node>) -> Platform {
