@@ -13,9 +13,9 @@ items() {
     printf '%s\n' "$1" | tr -d '\r' | LC_ALL=C sed -e 's/^[[:blank:]]*//' -e 's/[[:blank:]]*$//' -e '/^$/d' -e '/^#/d'
 }
 
-# Prints a list that has commas between items, one item per line.
+# Prints the items of a list that may also have commas between items.
 lines() {
-    printf '%s\n' "$1" | tr ',' '\n'
+    items "$1" | tr ',' '\n'
 }
 
 # Appends FLAG=ITEM to the command line for each item of a list. The "=" keeps an item that starts with "-" from being a
@@ -66,7 +66,7 @@ find_command() {
         -*)
             case ${name#-} in
             # The global flags whose value is the next word.
-            ca-cert | concurrency | deadline | docker-cfg | max-wait | output | p | password | retries | timeout | u | username)
+            ca-cert | concurrency | deadline | docker-cfg | max-wait | o | output | p | password | retries | timeout | u | username)
                 at=$((at + 1))
                 ;;
             esac

@@ -141,7 +141,7 @@ fn if_match_none_applies_to_every_target_and_a_digest_is_refused() {
     fixture.push(&["-t", "HOST/b:v1", "HOST/parts:arm64"]).success();
     fixture.push_with(&["--if-match", "none"], &targets).exits(3).stderr_contains("no tag was written at any target");
     let predicted = fixture.push_with(&["--dry-run", "--if-match", "none"], &targets).exits(3);
-    predicted.stderr_contains("no tag would be written at any target");
+    predicted.stderr_contains("no tag was written at any target").stdout_is("");
     assert!(fixture.registry().manifest("a", "v1").is_none());
     let digest = fixture.registry().manifest("b", "v1").unwrap().digest;
     fixture.push_with(&["--if-match", &digest], &targets).fails(2, "needs a single target");
@@ -161,6 +161,26 @@ fn append_changes_the_index_of_each_target() {
     fixture
         .push_with(&with_file, &["-t", "HOST/a:v1", "-t", "HOST/b:v1", "HOST/parts:arm64"])
         .fails(2, "single target");
+}
+
+#[test]
+fn warnings_of_an_append_are_in_the_document() {
+    let fixture = Fixture::new();
+    fixture.push(&["-t", "HOST/a:v1", "HOST/parts:amd64"]).success();
+    let args = ["--output", "json", "push", "--append", "--settle", "1ms", "from-images", "-t", "HOST/a:v1"];
+    let sources = ["HOST/parts:arm64", "HOST/parts:arm64"];
+    let document = fixture.sandbox.run(&[&args[..], &sources].concat()).success().json();
+    assert!(document["indexes"][0]["warnings"][0].as_str().unwrap().contains("is given twice"), "{document}");
+}
+
+#[test]
+fn a_precondition_that_fails_at_one_target_after_another_was_written_is_exit_code_1() {
+    let fixture = Fixture::new();
+    fixture.push(&["-t", "HOST/b:v1", "HOST/parts:arm64"]).success();
+    // With --force, tags are only looked at when they are written.
+    let flags = ["--force", "--if-match", "none"];
+    let outcome = fixture.push_with(&flags, &["-t", "HOST/a:v1", "-t", "HOST/b:v1", "HOST/parts:amd64"]);
+    outcome.exits(1).stderr_contains(&fixture.sandbox.fill("pushed: HOST/a:v1"));
 }
 
 #[test]
@@ -237,7 +257,7 @@ fn an_archive_that_is_a_source_is_refused_before_any_tag_is_written() {
     let args = ["-t", "oci-archive:b.tar:v1", "-t", "HOST/a:v1", "oci-archive:b.tar"];
     fixture.push(&args).fails(1, "is also a source").stderr_contains("no tag was written at any target");
     assert!(fixture.registry().manifest("a", "v1").is_none());
-    fixture.push_with(&["--dry-run"], &args).fails(1, "is also a source").stderr_contains("no tag would be written");
+    fixture.push_with(&["--dry-run"], &args).fails(1, "is also a source").stderr_contains("no tag was written");
 }
 
 #[test]

@@ -32,9 +32,10 @@ pub async fn push(store: &Store, spec: &Spec, options: &PushOptions) -> Result<P
     let report = Assembler::new(&run, std::slice::from_ref(spec), options).push(spec).await?;
     let Err(error) = run.commit().await else { return Ok(report) };
     let is_only = report.targets.len() == 1;
-    let outcome = |report: TargetReport| match report.plan.target {
-        Location::Registry(_) if !is_only => Ok(report),
-        _ => Err(target::uncommitted(report, &error)),
+    let outcome = |report: TargetReport| match &report.plan.target {
+        Location::Layout(layout) if layout.archive => Err(target::uncommitted(report, &error)),
+        _ if is_only => Err(target::uncommitted(report, &error)),
+        _ => Ok(report),
     };
     Err(target::failed(report.targets.into_iter().map(outcome).collect()))
 }
@@ -95,7 +96,7 @@ impl<'a> Assembler<'a> {
         let planned = prepare(run, options, planned).await?;
         let outcomes = write_all(planned).await;
         if outcomes.iter().any(Result::is_err) {
-            return Err(target::failed(outcomes.into_iter().map(target::without_archive).collect()));
+            return Err(target::failed(outcomes.into_iter().map(target::withheld).collect()));
         }
         Ok(PushReport { targets: outcomes.into_iter().filter_map(Result::ok).collect() })
     }

@@ -1,6 +1,7 @@
 //! Reads the platform and labels in image configs.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use super::resolve_error::SourceReason;
 use super::source::unusable;
@@ -18,19 +19,45 @@ pub(super) struct ConfigFields {
 }
 
 /// The fields of configs, by repository, digest and whether labels are read, for all indexes of a run.
-pub(super) type Configs = SingleFlight<(Location, Digest, bool), ConfigFields, SourceReason>;
+#[derive(Default)]
+pub(super) struct Configs {
+    fields: SingleFlight<(Location, Digest, bool), ConfigFields, SourceReason>,
+    /// Total bytes of labels.
+    labels: AtomicUsize,
+}
 
-/// Reads the platform in a config, and its labels if `with_labels`.
-pub(super) async fn config_fields(
-    store: &Store,
-    source: &Location,
-    config: &Descriptor,
-    with_labels: bool,
-) -> Result<ConfigFields, SourceReason> {
-    let bytes = store.fetch_config(source, config).await?;
-    let platform = parse_platform(source, config, &bytes)?;
-    let labels = if with_labels { Some(Arc::new(parse_labels(source, config, &bytes)?)) } else { None };
-    Ok(ConfigFields { platform, labels })
+impl Configs {
+    /// Returns the fields of a config, with its labels if `with_labels`.
+    pub(super) async fn get(
+        &self,
+        store: &Store,
+        source: &Location,
+        config: &Descriptor,
+        with_labels: bool,
+    ) -> Result<ConfigFields, SourceReason> {
+        let key = (source.without_name(), config.digest.clone(), with_labels);
+        let fetch = self.fetch(store, source, config, with_labels);
+        self.fields.get_with(&key, |_| true, SourceReason::is_shareable, fetch).await
+    }
+
+    async fn fetch(
+        &self,
+        store: &Store,
+        source: &Location,
+        config: &Descriptor,
+        with_labels: bool,
+    ) -> Result<ConfigFields, SourceReason> {
+        let bytes = store.fetch_config(source, config).await?;
+        let platform = parse_platform(source, config, &bytes)?;
+        if !with_labels {
+            return Ok(ConfigFields { platform, labels: None });
+        }
+        let (labels, size) = parse_labels(source, config, &bytes)?;
+        if self.labels.fetch_add(size, Ordering::Relaxed) + size > MAX_ALL_LABELS {
+            return Err(unusable(format!("{source}: the labels of all images have more than {MAX_ALL_LABELS} bytes")));
+        }
+        Ok(ConfigFields { platform, labels: Some(Arc::new(labels)) })
+    }
 }
 
 /// Reads the platform in a config.
@@ -52,8 +79,8 @@ fn parse_platform(source: &Location, config: &Descriptor, bytes: &[u8]) -> Resul
     Ok(config.platform)
 }
 
-/// Parses the labels that may become annotations of an index.
-fn parse_labels(source: &Location, config: &Descriptor, bytes: &[u8]) -> Result<Annotations, SourceReason> {
+/// Parses the labels that may become annotations of an index. Also returns their size in bytes.
+fn parse_labels(source: &Location, config: &Descriptor, bytes: &[u8]) -> Result<(Annotations, usize), SourceReason> {
     let parsed: ConfigLabels = parse_config(bytes).map_err(|error| invalid_config(source, config, &error))?;
     let mut labels = parsed.into_labels();
     labels.retain(|label, _| is_annotation(label));
@@ -61,7 +88,7 @@ fn parse_labels(source: &Location, config: &Descriptor, bytes: &[u8]) -> Result<
     if size > MAX_LABELS {
         return Err(unusable(format!("{source}: the labels in its config have {size} bytes, more than {MAX_LABELS}")));
     }
-    Ok(labels)
+    Ok((labels, size))
 }
 
 fn invalid_config(source: &Location, config: &Descriptor, error: &serde_json::Error) -> SourceReason {
@@ -71,6 +98,8 @@ fn invalid_config(source: &Location, config: &Descriptor, error: &serde_json::Er
 /// Maximum total bytes of the labels in a config that become annotations. Limited because labels are kept for the whole
 /// run.
 const MAX_LABELS: usize = 64 << 10;
+/// Maximum total bytes of labels in a run.
+const MAX_ALL_LABELS: usize = 32 << 20;
 /// Maximum bytes of a field of a platform in a config. Limited because platforms are kept for the whole run.
 const MAX_FIELD: usize = 256;
 /// Maximum entries of `os.features` in a config.

@@ -104,13 +104,15 @@ impl TargetsError {
         lines.join("\n")
     }
 
+    /// Whether a tag was written at any target.
+    pub(crate) fn has_written(&self) -> bool {
+        !self.outcomes.iter().all(|outcome| outcome.as_ref().is_err_and(Error::wrote_nothing))
+    }
+
     /// Returns which of the targets were pushed.
     fn summary(&self) -> String {
         let reports = || self.outcomes.iter().filter_map(|outcome| outcome.as_ref().ok());
-        if reports().any(|report| report.dry_run) {
-            return "no tag would be written at any target".into();
-        }
-        if self.outcomes.iter().all(|outcome| outcome.as_ref().is_err_and(Error::wrote_nothing)) {
+        if !self.has_written() {
             return NOTHING_WRITTEN.into();
         }
         let withheld = self.outcomes.iter().filter_map(|outcome| match outcome {

@@ -10,8 +10,8 @@ use super::plan::Plan;
 use super::plan_error::PlanError;
 use super::report::TargetReport;
 use super::target::refer;
-use crate::image::{Index, Location};
-use crate::store::{Error as StoreError, Publication, Run, Store, TagTarget};
+use crate::image::{Location, Platform};
+use crate::store::{Publication, Run, Store, TagTarget};
 
 /// Removes entries and their attestations from the index that a tag points at. The images stay in the repository.
 ///
@@ -25,7 +25,12 @@ pub async fn remove(store: &Store, request: &RemoveRequest, options: &RemoveOpti
     let existing = Existing::read(store, target).await.map_err(Error::Target)?;
     let chosen = match existing.manifest() {
         Some(manifest) if manifest.is_index => {
-            let named = with_platforms(store, target, &manifest.index, selectors).await.map_err(Error::Target)?;
+            let platforms = selectors.iter().filter_map(|selector| match selector {
+                Selector::Platform(platform) => Some(platform.clone()),
+                Selector::Digest(_) => None,
+            });
+            let platforms: Vec<Platform> = platforms.collect();
+            let named = store.with_platforms(target, &manifest.index, &platforms).await.map_err(Error::Target)?;
             let named = named.as_ref().unwrap_or(&manifest.index);
             let chosen = merge::choose(&manifest.index, named, selectors);
             chosen.map_err(|problems| PlanError::Selectors { target: target.clone(), problems })?
@@ -54,24 +59,6 @@ pub async fn remove(store: &Store, request: &RemoveRequest, options: &RemoveOpti
 
 fn unamendable(target: &Location, reason: &str) -> PlanError {
     PlanError::Unamendable { target: target.clone(), reasons: vec![reason.into()] }
-}
-
-/// Adds the platforms from configs to entries without a platform, if a selector needs them. Returns `None` if the index
-/// needs no change.
-async fn with_platforms(
-    store: &Store,
-    target: &Location,
-    index: &Index,
-    selectors: &[Selector],
-) -> Result<Option<Index>, StoreError> {
-    for selector in selectors {
-        if let Selector::Platform(wanted) = selector
-            && let Some(named) = store.with_platform(target, index, wanted).await?
-        {
-            return Ok(Some(named));
-        }
-    }
-    Ok(None)
 }
 
 /// The removal of entries from an index.

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use futures_util::future::{BoxFuture, FutureExt as _, Shared, join, join_all, try_join_all};
 
-use super::config::{ConfigFields, Configs, config_fields};
+use super::config::{ConfigFields, Configs};
 use super::log::Log;
 use super::options::PushOptions;
 use super::resolve_error::{ResolveError, SourceProblem, SourceReason};
@@ -267,9 +267,7 @@ impl Resolver<'_> {
             return Ok(None);
         }
         let wants_labels = self.spec.annotations_from_labels;
-        let fetch = config_fields(self.store, &source.location, config, wants_labels);
-        let key = (source.location.without_name(), config.digest.clone(), wants_labels);
-        match self.configs.get_with(&key, |_| true, SourceReason::is_shareable, fetch).await {
+        match self.configs.get(self.store, &source.location, config, wants_labels).await {
             Ok(fields) => Ok(Some(fields)),
             Err(reason) if is_needed => Err(reason),
             Err(_) => Ok(None),

@@ -152,13 +152,7 @@ async fn selected(
     mut index: Index,
     select: &[Platform],
 ) -> Result<(Index, Vec<Platform>), Error> {
-    let mut named = None;
-    for platform in select {
-        named = store.with_platform(source, &index, platform).await?;
-        if named.is_some() {
-            break;
-        }
-    }
+    let named = store.with_platforms(source, &index, select).await?;
     let positions = index.select(named.as_ref(), select).positions;
     let images = named.as_ref().unwrap_or(&index).manifests.iter().filter(|entry| !entry.is_attestation());
     let offered = images.filter_map(|entry| entry.platform.clone().filter(|platform| !platform.is_empty())).collect();

@@ -111,7 +111,11 @@ impl<'a> TargetPush<'a> {
         let mut levels = vec![plan.children.clone()];
         // With `force`, the tags are not read and the index is pushed with the first tag.
         let were_read = tags.iter().any(|tag| tag.current.is_some());
-        if self.target.by_digest && were_read && !tags.iter().all(|tag| tag.points_at(&plan.descriptor.digest)) {
+        if self.target.by_digest
+            && !spec.append
+            && were_read
+            && !tags.iter().all(|tag| tag.points_at(&plan.descriptor.digest))
+        {
             levels.push(vec![plan.as_child()]);
         }
         let planned = PlannedTarget { push: self, addition, plan, existing, tags, levels };
@@ -147,8 +151,7 @@ impl PlannedTarget<'_> {
 
     /// Returns the error of a target whose tags were not written because another target failed.
     pub(super) fn withheld(&self) -> Error {
-        let reason = "another target failed before any tag was written".to_owned();
-        let errors = vec![StoreError::unsuitable(self.location(), reason)];
+        let errors = vec![StoreError::unsuitable(self.location(), "another target failed before any tag was written")];
         Error::Withheld(Box::new(self.publication().failed_before(errors)))
     }
 
@@ -236,9 +239,11 @@ impl PlannedTarget<'_> {
             settle: options.settle,
             log,
         };
-        let (last, published) = convergence.run(self.existing.clone()).await?;
+        let (mut last, published) = convergence.run(self.existing.clone()).await?;
         // Combined with the changes of other writers, the index may have new mistakes.
-        log.warn(last.warnings.iter().filter(|warning| !self.plan.warnings.contains(warning)));
+        last.warnings.retain(|warning| !self.plan.warnings.contains(warning));
+        log.warn(&last.warnings);
+        last.warnings.splice(0..0, self.plan.warnings);
         refer(run, &last, &published.tags).await?;
         Ok(TargetReport::new(last.compared_with(&self.existing), published.tags, log, false))
     }
@@ -283,18 +288,17 @@ pub(super) fn failed(mut outcomes: Vec<Result<TargetReport, Error>>) -> Error {
     }
 }
 
-/// Returns the outcome for a target after another one has failed: an archive is not written then.
-pub(super) fn without_archive(outcome: Result<TargetReport, Error>) -> Result<TargetReport, Error> {
-    match outcome {
-        Ok(report) if matches!(&report.plan.target, Location::Layout(layout) if layout.archive && !report.dry_run) => {
-            let reason = "the archive is not written, because another target failed".to_owned();
-            match uncommitted(report.clone(), &StoreError::unsuitable(&report.plan.target, reason)) {
-                Error::Publish(error) => Err(Error::Withheld(error)),
-                error => Err(error),
-            }
-        }
-        outcome => outcome,
+/// Returns the outcome for a target after another one has failed. An archive is not written then, and in a dry run,
+/// failures are those that prevent every tag from being written.
+pub(super) fn withheld(outcome: Result<TargetReport, Error>) -> Result<TargetReport, Error> {
+    let report = outcome?;
+    let is_archive = matches!(&report.plan.target, Location::Layout(layout) if layout.archive);
+    if !is_archive && !report.dry_run {
+        return Ok(report);
     }
+    let error = StoreError::unsuitable(&report.plan.target, "it is not written, because another target failed");
+    let published = PublishReport { descriptor: report.plan.descriptor, tags: report.tags };
+    Err(Error::Withheld(Box::new(PublishError::uncommitted(&report.plan.target, published, Some(error)))))
 }
 
 /// Returns the error of a target whose archive did not replace its target file.

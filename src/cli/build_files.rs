@@ -168,15 +168,23 @@ impl BuildFiles {
     }
 
     fn read_all(&mut self, name: &str, reader: impl Read, limit: u64) -> Option<Vec<u8>> {
-        let (mut bytes, limit) = (Vec::new(), limit.min(MAX_LENGTH - self.read));
+        let mut bytes = Vec::new();
         match reader.take(limit + 1).read_to_end(&mut bytes) {
             Ok(length) if length as u64 > limit => {
                 self.problem(name, format!("it is longer than {limit} bytes"));
                 None
             }
+            Ok(length) if length as u64 > MAX_LENGTH - self.read => {
+                self.problem(name, format!("together with the files before it, it is longer than {MAX_LENGTH} bytes"));
+                None
+            }
             Ok(length) => {
                 self.read += length as u64;
-                Some(utf8(bytes))
+                let text = utf8(bytes);
+                if text.is_none() {
+                    self.problem(name, "it is neither UTF-8 nor UTF-16 text".into());
+                }
+                text
             }
             Err(error) => {
                 self.unreadable(name, &error);
@@ -194,12 +202,11 @@ impl BuildFiles {
     }
 }
 
-/// Returns text as UTF-8 without a byte order mark. PowerShell writes UTF-8 with one, or UTF-16.
-fn utf8(bytes: Vec<u8>) -> Vec<u8> {
+/// Returns text as UTF-8 without a byte order mark. PowerShell writes UTF-8 with one, or UTF-16. `None` if it is neither.
+fn utf8(bytes: Vec<u8>) -> Option<Vec<u8>> {
     match bytes.as_slice() {
-        [0xef, 0xbb, 0xbf, text @ ..] => text.to_vec(),
-        [0xff, 0xfe, ..] | [0xfe, 0xff, ..] => decoded(bytes).unwrap_or_default().into_bytes(),
-        _ => bytes,
+        [0xef, 0xbb, 0xbf, text @ ..] => Some(text.to_vec()),
+        _ => decoded(bytes).map(String::into_bytes),
     }
 }
 

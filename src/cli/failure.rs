@@ -292,7 +292,8 @@ impl Failure {
     fn of_targets(message: String, error: &assemble::TargetsError) -> Self {
         let failures: Vec<Self> = error.errors().map(Self::of_assembling).collect();
         let status = failures.first().map_or(ExitStatus::Failed, Self::status);
-        let is_same = failures.iter().all(|failure| failure.status() == status);
+        // Callers may rely on a specific status only if no tag was written.
+        let is_same = failures.iter().all(|failure| failure.status() == status) && !error.has_written();
         let mut hints: Vec<String> = failures.into_iter().flat_map(|failure| failure.hints).collect();
         hints.sort_unstable();
         hints.dedup();

@@ -23,6 +23,9 @@ pub(super) struct Lint {
     /// Treat warnings as errors
     #[arg(long)]
     strict: bool,
+    /// Check the specs for a push with this flag
+    #[arg(long)]
+    annotations_from_labels: bool,
     #[command(flatten)]
     variables: Variables,
 }
@@ -31,7 +34,8 @@ impl Lint {
     pub(super) fn run(self, session: &Session) -> Result<CommandOutput, Failure> {
         let console = &session.console;
         let form = form(self.form.as_deref())?;
-        let flags = SpecFlags { form, append: self.append, strict: self.strict, ..SpecFlags::default() };
+        let Self { append, strict, annotations_from_labels, .. } = self;
+        let flags = SpecFlags { form, append, strict, annotations_from_labels };
         let options = SpecOptions { flags, variables: self.variables };
         let read = read_all(&self.specs, &options);
         warn(console, read.warnings());

@@ -8,6 +8,9 @@ use super::problem::{MAX_PROBLEMS, Mistake, Problem, SpecError};
 use super::target::{ExtraTag, Target, extra_tag, location, targets};
 use crate::image::{Annotations, Location};
 
+/// Maximum number of annotations with levels. Each is compared with every entry of the index.
+const MAX_ANNOTATIONS: usize = 1_000;
+
 /// The problems and warnings of a command line.
 #[derive(Default)]
 pub(super) struct Arguments {
@@ -89,6 +92,10 @@ impl Arguments {
     /// Parses annotations with levels, and counts those that a push cannot write.
     pub(super) fn parse_leveled(&mut self, texts: &[String]) -> (Annotations, Vec<EntryAnnotation>, usize) {
         let (mut index, mut entries, mut ignored) = (Annotations::new(), Vec::new(), 0);
+        if texts.len() > MAX_ANNOTATIONS {
+            self.note(format!("{} annotations are more than {MAX_ANNOTATIONS}", texts.len()));
+            return (index, entries, ignored);
+        }
         for text in texts {
             let Some((levels, key, value)) = self.checked(leveled(text)) else { continue };
             for level in levels {

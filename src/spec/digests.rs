@@ -42,10 +42,11 @@ impl DigestFile {
             }
             return lines.into_iter().map(image).collect();
         };
-        let other = lines.iter().filter_map(|line| image(line).ok()).find(|(digest, _)| *digest != named);
-        match other {
+        let images: Vec<(Digest, String)> = lines.iter().filter_map(|line| image(line).ok()).collect();
+        match images.iter().find(|(digest, _)| *digest != named) {
             Some((digest, _)) => Err(format!("it is named by {named}, but contains {digest}")),
-            None => Ok(vec![(named.clone(), named.to_string())]),
+            // The content may also name the repository.
+            None => Ok(vec![images.into_iter().next().unwrap_or_else(|| (named.clone(), named.to_string()))]),
         }
     }
 
@@ -92,6 +93,7 @@ mod tests {
             (file(&format!("sha256:{}", hex('a')), "linux/amd64\n"), vec![a.clone()]),
             (file(&hex('a'), &a), vec![a.clone()]),
             (file("amd64.txt", &format!("{a}\r\n")), vec![a.clone()]),
+            (file(&hex('a'), &format!("r.io/app@{a}")), vec![format!("r.io/app@{a}")]),
             (file("all", &format!("# two\n{b}\n\n{a} # second\n")), vec![a.clone(), b.clone()]),
             (file("ref", &format!("r.io/app@{a}")), vec![format!("r.io/app@{a}")]),
         ] {

@@ -182,7 +182,7 @@ fn sources(
     }
     let is_empty = request.images.len() + metadata.images.len() + request.digests.len() == 0;
     // Images may be missing because a file has been reported.
-    if is_empty && !arguments.has_problems_of_files() {
+    if is_empty && request.unreadable.is_empty() && !arguments.has_problems_of_files() {
         arguments.note(Mistake::with_hint("no images given", Hint::NameImages));
     }
     let mut seen: HashMap<Location, usize> = HashMap::new();

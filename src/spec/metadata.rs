@@ -53,6 +53,8 @@ const EXPECTED: &str = "expected the file of docker buildx build or bake --metad
 
 const DIGEST: &str = "containerimage.digest";
 const NAME: &str = "image.name";
+/// Maximum number of names of an image.
+const MAX_NAMES: usize = 1_000;
 
 impl MetadataFile<'_> {
     /// Reads the file.
@@ -185,6 +187,9 @@ fn built_image(keys: &Keys<'_>) -> Result<BuiltImage, String> {
     let digest = text(DIGEST)?.ok_or_else(|| format!("it has no \"{DIGEST}\": push the image"))?;
     let digest = Digest::parse(&digest).map_err(|error| format!("\"{DIGEST}\" is invalid: {error}"))?;
     let names = text(NAME)?.unwrap_or_default();
+    if names.split(',').count() > MAX_NAMES {
+        return Err(format!("\"{NAME}\" has more than {MAX_NAMES} names"));
+    }
     let mut repositories: Vec<Location> = Vec::new();
     for name in names.split(',').map(str::trim).filter(|name| !name.is_empty()) {
         let location: Location =

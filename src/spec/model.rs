@@ -1,6 +1,6 @@
 use std::collections::HashSet;
 
-use super::memory::{PER_SOURCE, PER_VALUE};
+use super::memory::{PER_PLATFORM, PER_SOURCE, PER_VALUE};
 use super::placeholders::lower_case_placeholders;
 use super::problem::{Hint, Mistake, Problem, SpecError};
 use super::target::{self, Target, targets};
@@ -210,11 +210,15 @@ impl Spec {
     #[cfg(feature = "cli")]
     #[must_use]
     pub(crate) fn memory(&self) -> usize {
-        let annotations = self.sources.iter().map(|source| &source.annotations).chain([&self.annotations]);
+        let of_index = [&self.annotations, &self.optional_annotations];
+        let annotations = self.sources.iter().map(|source| &source.annotations).chain(of_index);
         let pairs = annotations.flatten().map(|(key, value)| key.len() + value.len() + 2 * PER_VALUE);
         let tags = self.targets().flat_map(|target| &target.tags).map(|tag| tag.len() + PER_VALUE);
         let warnings = self.warnings.iter().map(|warning| warning.file.len() + warning.message.len() + PER_VALUE);
-        PER_SOURCE * (1 + self.sources.len()) + pairs.chain(tags).chain(warnings).sum::<usize>()
+        let selected = self.sources.iter().map(|source| &source.select).chain([&self.select]);
+        let selected: usize = selected.map(Vec::len).sum();
+        let locations = 1 + self.more_targets.len() + self.sources.len();
+        PER_SOURCE * locations + PER_PLATFORM * selected + pairs.chain(tags).chain(warnings).sum::<usize>()
     }
 
     /// Returns a hint for when the images of the template do not exist: its placeholders may be in lowercase.

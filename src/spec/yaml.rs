@@ -4,7 +4,7 @@ use serde_saphyr::budget::BudgetBreach;
 use serde_saphyr::{MessageFormatter as _, NonFiniteFloatPolicy, Spanned, UserMessageFormatter};
 
 use super::keys::{Keys, Level};
-use super::memory::{PER_PLATFORM, PER_SOURCE};
+use super::memory::{PER_PLATFORM, PER_SOURCE, PER_VALUE};
 use super::model::{Attestations, Form, Source, Spec, check_append, docker_has_no, selected, source, subject};
 use super::node::Node;
 use super::problem::{Problem, SpecError};
@@ -103,6 +103,10 @@ impl Reader<'_> {
             return Vec::new();
         };
         let has_tags = !tags.is_empty();
+        let bytes = parsed.len().saturating_mul(PER_SOURCE + tags.len().saturating_mul(PER_VALUE));
+        if positions.first().is_some_and(|at| !self.reserve(*at, bytes)) {
+            return Vec::new();
+        }
         match targets(parsed, tags) {
             Ok(targets) => targets,
             // The invalid tags are already reported, so do not report missing tags as well.

@@ -79,12 +79,7 @@ impl Store {
                 return Ok(fetched);
             }
         };
-        let mut named = None;
-        for platform in wanted {
-            if named.is_none() {
-                named = self.with_platform(at, index, platform).await?;
-            }
-        }
+        let named = self.with_platforms(at, index, wanted).await?;
         let filtered = index.filter(&fetched.bytes, named.as_ref(), wanted);
         let Some(bytes) = filtered.map_err(|reason| Error::unsuitable(at, reason))? else { return Ok(fetched) };
         let (manifest, media_type) = parse_manifest(&bytes, &fetched.descriptor.media_type)
@@ -103,6 +98,25 @@ impl Store {
         }
         let kind = if actual == Platform::default() { "of unknown platform".into() } else { format!("for {actual}") };
         Err(Error::unsuitable(at, format!("it is a single image {kind}, not for {}", platform_names(others))))
+    }
+
+    /// Adds the platforms from configs to entries without a platform, if one of the `wanted` platforms is named by no
+    /// entry. Returns `None` if the index needs no change.
+    ///
+    /// # Errors
+    /// A config cannot be read.
+    pub(crate) async fn with_platforms(
+        &self,
+        at: &Location,
+        index: &Index,
+        wanted: &[Platform],
+    ) -> Result<Option<Index>, Error> {
+        for platform in wanted {
+            if let Some(named) = self.with_platform(at, index, platform).await? {
+                return Ok(Some(named));
+            }
+        }
+        Ok(None)
     }
 
     /// Adds the platforms from configs to entries without a platform, if no entry names the `wanted` platform. Returns
