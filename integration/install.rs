@@ -29,31 +29,103 @@ fn completion(shell: &str) -> String {
     outcome.stdout
 }
 
-#[test]
-fn completions_load_in_bash_and_zsh_and_bash_completes_a_command() {
-    let folder = tempfile::tempdir().unwrap();
-    let file = folder.path().join("_manifest-tool");
-    std::fs::write(&file, completion("bash")).unwrap();
-    let script = formatdoc! {"
-        set -e
-        source {}
-        complete -p manifest-tool >/dev/null
-        COMP_WORDS=(manifest-tool ver) COMP_CWORD=1
-        _manifest__tool manifest-tool ver manifest-tool
-        echo ${{COMPREPLY[*]}}
-    ", file.display()};
-    assert_eq!(run(Command::new("bash").args(["--norc", "-c", &script])), "verify\n");
+/// Command lines to complete, with candidates that must be among the completions. The last word is incomplete.
+const COMPLETED: &[(&str, &[&str])] = &[
+    ("manifest-tool ver", &["verify"]),
+    ("manifest-tool push ", &["from-spec", "from-args", "from-images"]),
+    ("manifest-tool push --type ", &["docker", "oci", "auto"]),
+    ("manifest-tool push --type oci from-i", &["from-images"]),
+    ("manifest-tool push from-args --pl", &["--platforms", "--plain-http"]),
+    ("manifest-tool push from-images --type d", &["docker"]),
+    ("manifest-tool push from-images --platform ", &["linux/amd64", "linux/arm/v7"]),
+    ("manifest-tool copy --platform linux/arm", &["linux/arm64", "linux/arm/v6"]),
+];
 
-    std::fs::write(&file, completion("zsh")).unwrap();
-    let script = formatdoc! {"
-        fpath=({} $fpath)
-        autoload -Uz compinit
-        compinit -D -u
-        autoload +X _manifest-tool
-        print ${{_comps[manifest-tool]}}
-    ", folder.path().display()};
-    assert_eq!(run(Command::new("zsh").args(["-f", "-c", &script])), "_manifest-tool\n");
-    for shell in ["fish", "powershell", "elvish"] {
+#[track_caller]
+fn check_completions(shell: &str, complete: impl Fn(&str) -> String) {
+    for (line, expected) in COMPLETED {
+        let completed = complete(line);
+        let candidates: Vec<&str> = completed.lines().filter_map(|line| line.split_whitespace().next()).collect();
+        let missing: Vec<_> = expected.iter().filter(|candidate| !candidates.contains(candidate)).collect();
+        assert!(missing.is_empty(), "{shell}: {line:?} lacks {missing:?}: {candidates:?}");
+    }
+}
+
+#[test]
+fn bash_completes_every_word() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("manifest-tool.bash");
+    std::fs::write(&file, completion("bash")).unwrap();
+    check_completions("bash", |line| {
+        let words: Vec<&str> = line.split(' ').collect();
+        let script = formatdoc! {"
+            set -e
+            source {}
+            complete -p manifest-tool >/dev/null
+            COMP_WORDS=(\"$@\") COMP_CWORD=$(($# - 1))
+            _manifest__tool manifest-tool \"${{@: -1}}\" \"${{@: -2:1}}\"
+            printf '%s\\n' \"${{COMPREPLY[@]}}\"
+        ", file.display()};
+        run(Command::new("bash").args(["--norc", "-c", &script, "bash"]).args(words))
+    });
+}
+
+#[test]
+fn fish_completes_every_word() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("manifest-tool.fish");
+    std::fs::write(&file, completion("fish")).unwrap();
+    check_completions("fish", |line| {
+        let script = format!("source {}; complete -C '{line}'", file.display());
+        run(Command::new("fish").args(["--no-config", "-c", &script]).env("HOME", folder.path()))
+    });
+}
+
+#[test]
+fn zsh_completes_every_word() {
+    let folder = tempfile::tempdir().unwrap();
+    std::fs::write(folder.path().join("_manifest-tool"), completion("zsh")).unwrap();
+    std::fs::write(folder.path().join("zshrc"), ZSH_SETTINGS).unwrap();
+    check_completions("zsh", |line| {
+        let mut zsh = Command::new("zsh");
+        let printed = run(zsh.args(["-f", "-c", TYPE_IN_ZSH, "zsh", line]).env("FOLDER", folder.path()));
+        printed.lines().filter_map(|line| line.trim_end().strip_prefix("candidate ")).collect::<Vec<_>>().join("\n")
+    });
+}
+
+/// Settings of a zsh that prints the candidates of a completion, and then exits.
+const ZSH_SETTINGS: &str = r#"
+PROMPT=
+fpath=($FOLDER $fpath)
+autoload -Uz compinit
+compinit -D -u
+bindkey '^I' complete-word
+zstyle ':completion:*' insert-tab false
+compadd() {
+    if [[ ${@[1,(i)(-|--)]} == *-(O|A|D)\ * ]]; then builtin compadd "$@"; return $?; fi
+    local -a found
+    builtin compadd -O found "$@"
+    print -rl -- '' ${found/#/candidate }
+    builtin compadd "$@"
+}
+comppostfuncs=(exit)
+print READY
+"#;
+
+/// Types a line and a tab in a pseudo-terminal, because zsh completes only what is typed. Prints what the terminal shows
+/// until that zsh exits.
+const TYPE_IN_ZSH: &str = r#"
+zmodload zsh/zpty
+zpty shell zsh -f -i
+zpty -w shell 'source $FOLDER/zshrc'
+zpty -r shell output '*READY*'
+zpty -w -n shell "$1"$'\t'
+while zpty -r shell output; do print -rn -- "$output"; done
+"#;
+
+#[test]
+fn completion_scripts_are_printed_for_other_shells() {
+    for shell in ["powershell", "elvish"] {
         assert!(completion(shell).contains("verify"), "{shell}");
     }
     assert_eq!(manifest_tool(Path::new("/"), &["completion", "tcsh"]).exit, 2);

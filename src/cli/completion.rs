@@ -15,6 +15,12 @@ impl Completion {
     pub(super) fn run(self, mut command: clap::Command) -> String {
         let mut out = Vec::new();
         clap_complete::generate(self.shell, &mut command, "manifest-tool", &mut out);
-        String::from_utf8_lossy(&out).into_owned()
+        let script = String::from_utf8_lossy(&out).into_owned();
+        match self.shell {
+            // For a name with a hyphen, clap_complete 4.6 writes labels that no line of the script uses, so that only
+            // the first word is completed (clap-rs/clap#6421).
+            Shell::Bash => script.replace("manifest__subcmd__tool", "manifest__tool"),
+            _ => script,
+        }
     }
 }

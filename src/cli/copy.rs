@@ -3,6 +3,7 @@ use clap::Args;
 use super::copy_batch::CopyBatch;
 use super::failure::Failure;
 use super::output::CommandOutput;
+use super::platform_arg::platform;
 use super::result_files::OutputFiles;
 use super::session::Session;
 use crate::copy::CopyOptions;
@@ -21,7 +22,7 @@ pub(super) struct Copy {
     #[arg(value_name = "DST")]
     to: String,
     /// Copy only these (comma-separated)
-    #[arg(long, num_args = 1, value_delimiter = ',', value_name = "OS/ARCH[/VARIANT]")]
+    #[arg(long, num_args = 1, value_delimiter = ',', value_name = "OS/ARCH[/VARIANT]", value_parser = platform(), hide_possible_values = true)]
     platform: Vec<Platform>,
     /// Also copy signatures, SBOMs, attestations
     #[arg(long)]

@@ -8,6 +8,7 @@ use super::failure::Failure;
 use super::offers::Offers;
 use super::output::CommandOutput;
 use super::parts::DocumentParts;
+use super::platform_arg::platform;
 use super::read_batch;
 use super::references::NamedLocation;
 use super::render::{Body, DigestJson, Either};
@@ -25,7 +26,7 @@ pub(super) struct Digest {
     #[arg(required_unless_present = "file", value_name = "IMAGE")]
     images: Vec<String>,
     /// Print the digest of this platform's image
-    #[arg(long, value_name = "OS/ARCH[/VARIANT]", conflicts_with = "file")]
+    #[arg(long, value_name = "OS/ARCH[/VARIANT]", value_parser = platform(), hide_possible_values = true, conflicts_with = "file")]
     platform: Option<Platform>,
     /// Hash a file, or - for stdin (at most 64 MiB)
     #[arg(long, value_name = "FILE", conflicts_with = "images")]

@@ -3,6 +3,7 @@ use clap::{ArgMatches, Args};
 
 use super::console::Console;
 use super::failure::Failure;
+use super::platform_arg::platform_text;
 use super::specs::{SpecFlags, warn};
 use crate::spec::{self, Problem, Spec, SpecError, TemplateRequest};
 
@@ -13,7 +14,7 @@ use crate::spec::{self, Problem, Spec, SpecError, TemplateRequest};
 )]
 pub(super) struct FromArgs {
     /// Include these platforms (comma-separated)
-    #[arg(long, required = true, value_delimiter = ',', value_name = "OS/ARCH[/VARIANT]")]
+    #[arg(long, required = true, value_delimiter = ',', value_name = "OS/ARCH[/VARIANT]", value_parser = platform_text(), hide_possible_values = true)]
     platforms: Vec<String>,
     /// Find images at this reference, with OS, ARCH and VARIANT replaced
     #[arg(long, value_name = "REF")]

@@ -2,6 +2,7 @@ use clap::Args;
 
 use super::build_files::BuildFiles;
 use super::failure::Failure;
+use super::platform_arg::platform_text;
 use super::session::Session;
 use super::specs::{SpecFlags, warn};
 use crate::spec::{self, ImagesRequest, MetadataFile, Spec};
@@ -22,7 +23,7 @@ pub(super) struct FromImages {
     #[arg(long, value_delimiter = ',', value_name = "TAG|REF")]
     tags: Vec<String>,
     /// Select platforms from indexes
-    #[arg(long, value_delimiter = ',', value_name = "OS/ARCH[/VARIANT]")]
+    #[arg(long, value_delimiter = ',', value_name = "OS/ARCH[/VARIANT]", value_parser = platform_text(), hide_possible_values = true)]
     platform: Vec<String>,
     /// Include images of a buildx metadata file
     #[arg(long, value_name = "FILE[#TARGETS]")]

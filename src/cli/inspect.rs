@@ -4,6 +4,7 @@ use super::credentials::Registries;
 use super::exit_status::ExitStatus;
 use super::failure::Failure;
 use super::output::CommandOutput;
+use super::platform_arg::platform;
 use super::references::location;
 use super::render::{Body, InspectionJson, Shown, inspection_json, inspection_text};
 use super::session::Session;
@@ -27,7 +28,7 @@ pub(super) struct Inspect {
     #[arg(long)]
     expand_config: bool,
     /// Show only the image for this platform
-    #[arg(long, value_name = "OS/ARCH[/VARIANT]")]
+    #[arg(long, value_name = "OS/ARCH[/VARIANT]", value_parser = platform(), hide_possible_values = true)]
     platform: Option<Platform>,
     /// Print the manifest byte for byte
     #[arg(long, conflicts_with_all = ["raw", "expand_config"])]

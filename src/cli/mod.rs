@@ -29,6 +29,7 @@ mod login;
 mod offers;
 mod output;
 mod parts;
+mod platform_arg;
 mod probe;
 mod progress;
 mod prompt;

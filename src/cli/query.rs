@@ -6,6 +6,7 @@ use super::failure::Failure;
 use super::offers::Offers;
 use super::output::CommandOutput;
 use super::parts::DocumentParts;
+use super::platform_arg::platform;
 use super::read_batch;
 use super::references::NamedLocation;
 use super::render::{Body, Either, QueryJson, query_text};
@@ -23,7 +24,7 @@ pub(super) struct Query {
     #[arg(required = true, value_name = "IMAGE")]
     images: Vec<String>,
     /// Exit with code 3 if an image lacks it
-    #[arg(long, value_name = "OS/ARCH[/VARIANT]")]
+    #[arg(long, value_name = "OS/ARCH[/VARIANT]", value_parser = platform(), hide_possible_values = true)]
     platform: Option<Platform>,
 }
 

@@ -7,6 +7,7 @@ use super::duration::duration;
 use super::exit_status::ExitStatus;
 use super::failure::Failure;
 use super::output::CommandOutput;
+use super::platform_arg::platform;
 use super::render::{Body, IndexResult, plan_text};
 use super::result_files::OutputFiles;
 use super::session::Session;
@@ -25,7 +26,7 @@ pub(super) struct Remove {
     #[arg(value_name = "REF")]
     index: String,
     /// Remove these platforms (comma-separated)
-    #[arg(long, value_delimiter = ',', value_name = "OS/ARCH[/VARIANT]")]
+    #[arg(long, value_delimiter = ',', value_name = "OS/ARCH[/VARIANT]", value_parser = platform(), hide_possible_values = true)]
     platform: Vec<Platform>,
     /// Remove these entries (comma-separated)
     #[arg(long, value_delimiter = ',', value_name = "DIGEST", value_parser = digest)]

@@ -7,6 +7,7 @@ use super::exit_status::ExitStatus;
 use super::failure::Failure;
 use super::output::CommandOutput;
 use super::parts::DocumentParts;
+use super::platform_arg::platform;
 use super::read_batch;
 use super::references::{NamedLocation, locations};
 use super::render::{Body, Either, VerificationJson, verification_text};
@@ -29,7 +30,7 @@ pub(super) struct Verify {
     #[arg(long)]
     layers: bool,
     /// Require exactly these (comma-separated)
-    #[arg(long, num_args = 1, value_delimiter = ',', value_name = "OS/ARCH[/VARIANT]")]
+    #[arg(long, num_args = 1, value_delimiter = ',', value_name = "OS/ARCH[/VARIANT]", value_parser = platform(), hide_possible_values = true)]
     platforms: Vec<Platform>,
     /// Require one per image (repeatable)
     #[arg(long, value_name = "ARTIFACT-TYPE", value_parser = artifact_type)]
