@@ -181,7 +181,12 @@ fn digests_and_metadata_of_builds_are_pushed() {
 fn lists_have_one_item_per_line_or_between_commas() {
     let job = Job::new();
     let target = ("target", "\n# public\nHOST/parts:v1\n\nHOST/mirror:v1\n");
-    let step = job.run(&[("images", ALL), target, ("tags", "# not: old, older\nv1.2, latest\nHOST/other:v1,\n"), ("platforms", "\n")]);
+    let step = job.run(&[
+        ("images", ALL),
+        target,
+        ("tags", "# not: old, older\nv1.2, latest\nHOST/other:v1,\n"),
+        ("platforms", "\n"),
+    ]);
     let digest = job.digest("parts", "v1");
     for (repository, tag) in
         [("parts", "v1.2"), ("parts", "latest"), ("mirror", "v1"), ("mirror", "latest"), ("other", "v1")]

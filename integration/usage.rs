@@ -3,7 +3,7 @@
 use indoc::indoc;
 
 use crate::support::images::push_image;
-use crate::support::{Registry, Workspace};
+use crate::support::{Registry, Sandbox, Workspace};
 
 #[test]
 fn a_usage_error_exits_with_2_and_names_the_argument() {
@@ -79,4 +79,31 @@ fn output_to_a_pipe_has_no_colours_and_debug_messages_go_to_stderr() {
         debug.stderr.contains(&format!("debug: GET http://{}/v2/app/manifests/v1 -> 200 HTTP/1.1, ", registry.host)),
         "{debug:?}"
     );
+}
+
+#[test]
+fn aliases_and_short_flags_of_other_programs_work() {
+    let sandbox = Sandbox::new();
+    push_image(&sandbox.registry, "app", "v1", "amd64");
+    let version = Workspace::new().run(&["version"]).success().stdout;
+    assert_eq!(version, format!("manifest-tool {}\n", env!("CARGO_PKG_VERSION")));
+    assert_eq!(sandbox.run(&["ls", "HOST/app"]).success().stdout, "v1\n");
+    sandbox.run(&["cp", "-q", "HOST/app:v1", "HOST/app:v2"]).success().stdout_contains("Digest: ");
+    let document = sandbox.run(&["ls", "-o", "json", "HOST/app"]).success().json();
+    assert_eq!((&document["command"], document["tags"].as_array().unwrap().len()), (&"tags".into(), 2));
+    sandbox.run(&["-D", "ls", "HOST/app"]).success().stderr_contains("debug: GET ");
+}
+
+#[test]
+fn commands_and_flags_of_other_programs_get_advice() {
+    let workspace = Workspace::new();
+    for (args, advice) in [
+        (&["create", "r.io/a:v1", "r.io/a:b"][..], "tip: use push from-images to create an index of images"),
+        (&["rm", "r.io/a:v1"], "tip: use delete for a tag or manifest, or remove to take images out of an index"),
+        (&["copy", "--all", "r.io/a:v1", "r.io/b:v1"], "tip: copy copies whole indexes; --platform selects images"),
+        (&["inspect", "--tls-verify=false", "r.io/a:v1"], "tip: use --insecure to skip certificate checks"),
+        (&["push", "--format", "json"], "tip: use --output json"),
+    ] {
+        workspace.run(args).fails(2, advice).stderr_lacks("similar");
+    }
 }

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use clap::FromArgMatches as _;
 use clap::error::ErrorKind;
 
+use super::advice::with_advice;
 use super::commands::{Cli, command};
 use super::console::Console;
 use super::exit_status::ExitStatus;
@@ -36,7 +37,7 @@ fn run() -> ExitStatus {
     normalized.notes.iter().for_each(|note| console.note(note));
     match parse(normalized.args) {
         Ok(cli) => execute(cli, console),
-        Err(error) => refuse(&error, &console),
+        Err(error) => refuse(&with_advice(error), &console),
     }
 }
 

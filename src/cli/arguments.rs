@@ -8,8 +8,8 @@ pub(super) struct Normalized {
     pub(super) notes: Vec<String>,
 }
 
-/// Rewrites arguments that the Go program accepts to the syntax of clap: `-debug` to `--debug`, with a note; `-v` to
-/// `--version`; and a switch with a value, such as `--raw=true` or `--raw=f`, to `--raw` or no flag. The last value of
+/// Rewrites arguments that the Go program accepts to the syntax of clap: `-debug` to `--debug`, with a note; `-v` and
+/// `version` to `--version`; and a switch with a value, such as `--raw=true` or `--raw=f`, to `--raw` or no flag. The last value of
 /// a switch wins. The value of a flag that takes any text, such as `--password`, is not changed.
 pub(super) fn normalize(args: impl Iterator<Item = OsString>, command: &clap::Command) -> Normalized {
     let mut flags = HashMap::from(["help", "version"].map(|name| (name.to_owned(), true)));
@@ -25,7 +25,8 @@ pub(super) fn normalize(args: impl Iterator<Item = OsString>, command: &clap::Co
             normalized.push(Argument { arg, is_flag: false, is_movable: false });
             continue;
         };
-        let text = if (index, text) == (1, "-v") { "--version" } else { text };
+        let is_version = index == 1 && ["-v", "version"].contains(&text);
+        let text = if is_version { "--version" } else { text };
         match long_flag(text, &flags, &mut notes) {
             Flag::Off(flag) => normalized.retain(|earlier| !earlier.is_flag || *earlier.arg != *flag),
             Flag::On(flag) => {

@@ -27,10 +27,12 @@ pub(super) enum Command {
     Remove(remove::Remove),
     Inspect(inspect::Inspect),
     Query(query::Query),
+    #[command(visible_alias = "ls")]
     Tags(tags::Tags),
     Digest(digest::Digest),
     Verify(verify::Verify),
     Delete(delete::Delete),
+    #[command(visible_alias = "cp")]
     Copy(copy::Copy),
     Probe(probe::Probe),
     Lint(lint::Lint),

@@ -12,11 +12,12 @@ use crate::registry::{Hosts, RetryPolicy, Secret};
 #[command(next_help_heading = "Global options")]
 pub(super) struct Global {
     /// Log every request to stderr
-    #[arg(long, global = true)]
+    #[arg(long, short = 'D', global = true)]
     debug: bool,
     /// Print results as text or JSON
     #[arg(
         long,
+        short,
         global = true,
         value_name = "text|json",
         value_enum,
@@ -49,7 +50,7 @@ pub(super) struct Global {
     #[arg(long, global = true, value_name = "TIME", value_parser = duration)]
     pub(super) deadline: Option<Duration>,
     /// Print only errors to stderr
-    #[arg(long, global = true)]
+    #[arg(long, short, global = true)]
     quiet: bool,
     /// Sign in to the target's registry as this user
     #[arg(long, short, global = true, allow_hyphen_values = true)]

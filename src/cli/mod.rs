@@ -3,6 +3,7 @@
 //! `app` runs a command from `commands` with a `session`. Only the `console` writes to stderr and stdout. A `failure`
 //! holds the message, hints and exit status of an error; `render` produces the text and JSON of results.
 
+mod advice;
 mod app;
 mod arguments;
 mod batch;
