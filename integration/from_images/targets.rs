@@ -266,7 +266,13 @@ fn referrers_of_images_in_other_repositories_are_copied_on_request() {
     let [amd64, ..] = &fixture.digests;
     let signature = push_signature(fixture.registry(), amd64);
     fixture.push(&["-t", "HOST/plain:v1", "HOST/parts:amd64"]).success();
-    fixture.push_with(&["--referrers"], &["-t", "HOST/a:v1", "-t", "HOST/b:v1", "HOST/parts:amd64"]).success();
+    let targets = ["-t", "HOST/a:v1", "-t", "HOST/b:v1", "-t", "HOST/b:v2", "HOST/parts:amd64"];
+    let mark = fixture.registry().requests(0).len();
+    fixture.push_with(&["--referrers"], &targets).success();
+    let signatures = fixture.registry().requests(mark);
+    let signatures = signatures.iter().filter(|line| line.starts_with("GET /v2/parts/manifests/sha256-")).count();
+    // Once per repository: the referrers tag and three tags of cosign, of the image and of its signature.
+    assert_eq!(signatures, 2 * 2 * 4);
     let tag = amd64.replace(':', "-");
     for (repository, is_copied) in [("plain", false), ("a", true), ("b", true)] {
         assert_eq!(fixture.registry().manifest(repository, &signature).is_some(), is_copied, "{repository}");

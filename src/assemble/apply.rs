@@ -1,6 +1,6 @@
 //! Pushes indexes: resolves their sources, then plans and writes them at each target.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use futures_util::future::{BoxFuture, FutureExt as _, join_all, join3};
 
@@ -131,7 +131,13 @@ async fn prepare<'p>(
     if run.is_dry() || (planned.len() == 1 && !options.referrers) {
         return Ok(planned);
     }
-    let prepared: Vec<Result<(), Error>> = join_all(planned.iter().map(PlannedTarget::prepare)).await;
+    // Referrers are copied to each repository once.
+    let mut repositories = HashSet::new();
+    let preparing = planned.iter().map(|planned| {
+        let copies_referrers = options.referrers && repositories.insert(planned.location().without_name());
+        planned.prepare(copies_referrers)
+    });
+    let prepared: Vec<Result<(), Error>> = join_all(preparing).await;
     let outcomes = planned.into_iter().zip(prepared).map(|(planned, prepared)| prepared.map(|()| planned));
     all_or_none(outcomes.collect(), true)
 }

@@ -155,14 +155,15 @@ impl PlannedTarget<'_> {
         Error::Withheld(Box::new(self.publication().failed_before(errors)))
     }
 
-    /// Pushes the manifests of the images and, if requested, their referrers. Checks the preconditions of the tags.
-    pub(super) async fn prepare(&self) -> Result<(), Error> {
+    /// Pushes the manifests of the images and, with `copies_referrers`, their referrers. Checks the preconditions of the
+    /// tags.
+    pub(super) async fn prepare(&self, copies_referrers: bool) -> Result<(), Error> {
         let push = self.push;
         let publication = self.publication();
         let checked = push.run.check_target(self.location());
         checked.map_err(|error| publication.failed_before(vec![error]))?;
         push.run.prepare(&publication, &|step| push.log.step(step)).await?;
-        if push.options.referrers {
+        if copies_referrers {
             let copied = self.copy_referrers().await;
             copied.map_err(|error| publication.failed_before(vec![error]))?;
         }
