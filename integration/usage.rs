@@ -107,3 +107,25 @@ fn commands_and_flags_of_other_programs_get_advice() {
         workspace.run(args).fails(2, advice).stderr_lacks("similar");
     }
 }
+
+#[test]
+fn every_help_page_fits_into_80_columns() {
+    let mut commands = vec![Vec::new()];
+    let root = manifest_tool::cli::command();
+    for command in root.get_subcommands() {
+        commands.push(vec![command.get_name().to_owned()]);
+        let of_command =
+            command.get_subcommands().map(|name| vec![command.get_name().to_owned(), name.get_name().into()]);
+        commands.extend(of_command);
+    }
+    assert!(commands.len() > 15, "{commands:?}");
+    let workspace = Workspace::new().env("COLUMNS", "80");
+    for command in commands {
+        let args: Vec<&str> = command.iter().map(String::as_str).chain(["--help"]).collect();
+        let help = workspace.run(&args).success().stdout;
+        // clap does not wrap the usage line.
+        let lines = help.lines().filter(|line| !line.starts_with("Usage: "));
+        let long: Vec<&str> = lines.filter(|line| line.chars().count() > 80).collect();
+        assert!(long.is_empty(), "{command:?}: {long:#?}");
+    }
+}

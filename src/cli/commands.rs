@@ -10,7 +10,7 @@ use super::{completion, copy, delete, digest, inspect, lint, login, probe, push,
 
 /// Publish multi-platform images: assemble, inspect, copy and check image indexes
 #[derive(Debug, Parser)]
-#[command(name = "manifest-tool", version, propagate_version = true, args_override_self = true)]
+#[command(name = "manifest-tool", version, propagate_version = true, args_override_self = true, max_term_width = 100)]
 #[command(
     after_help = "Environment:\n  MANIFEST_TOOL_USERNAME  User name for the target's registry\n  MANIFEST_TOOL_PASSWORD  Password for the target's registry\n  MANIFEST_TOOL_REGISTRY  The only registry to use these two for\n\nExample:\n  manifest-tool push from-args --platforms linux/amd64,linux/arm64 \\\n      --template registry.example/app:v1-ARCH --target registry.example/app:v1"
 )]

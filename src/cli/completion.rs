@@ -4,7 +4,7 @@ use clap_complete::Shell;
 /// Print a shell completion script
 #[derive(Debug, Args)]
 #[command(
-    after_help = "Example:\n  manifest-tool completion bash >/etc/bash_completion.d/manifest-tool\n  manifest-tool completion zsh >/usr/local/share/zsh/site-functions/_manifest-tool"
+    after_help = "Example:\n  manifest-tool completion bash >/etc/bash_completion.d/manifest-tool\n  manifest-tool completion zsh \\\n      >/usr/local/share/zsh/site-functions/_manifest-tool"
 )]
 pub(super) struct Completion {
     /// Shell to use

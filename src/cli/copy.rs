@@ -12,7 +12,7 @@ use crate::image::{Location, Platform, UntrustedText, check_tag};
 /// Copy an image, or an index with all its images, byte for byte
 #[derive(Debug, Args)]
 #[command(
-    after_help = "SRC and DST are HOST/REPOSITORY:TAG, oci:FOLDER[:NAME] or\noci-archive:FILE[:NAME]. If SRC is a repository, --tags selects the tags to\ncopy, with the wildcards * and ?. Otherwise it adds tags at DST.\n\n--platform copies one image of an index. With several platforms, it copies an\nindex of only their images and attestations. That index has another digest, so\n--referrers does not copy signatures of the whole index.\n\nExample:\n  manifest-tool copy staging.example/app:v1 registry.example/app:v1 --tags latest\n  manifest-tool copy --platform linux/amd64,linux/arm64 \\\n      staging.example/app:v1 registry.example/app:server\n  manifest-tool copy --tags 'v1.*' --dry-run staging.example/app registry.example/app"
+    after_help = "SRC and DST are HOST/REPOSITORY:TAG, oci:FOLDER[:NAME] or\noci-archive:FILE[:NAME]. If SRC is a repository, --tags selects the tags to\ncopy, with the wildcards * and ?. Otherwise it adds tags at DST.\n\n--platform copies one image of an index. With several platforms, it copies an\nindex of only their images and attestations. That index has another digest, so\n--referrers does not copy signatures of the whole index.\n\nExample:\n  manifest-tool copy staging.example/app:v1 registry.example/app:v1 --tags 1\n  manifest-tool copy --platform linux/amd64,linux/arm64 \\\n      staging.example/app:v1 registry.example/app:server\n  manifest-tool copy --tags 'v1.*' --dry-run \\\n      staging.example/app registry.example/app"
 )]
 pub(super) struct Copy {
     /// Image or index to copy; with --tags, a repository

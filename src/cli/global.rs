@@ -31,19 +31,19 @@ pub(super) struct Global {
     /// Use HTTP without TLS, for all or these hosts
     #[arg(long, global = true, value_name = "HOST,...", num_args = 0..=1, require_equals = true, default_missing_value = "true", value_parser = HostsArg::parse)]
     plain_http: Vec<HostsArg>,
-    /// Trust the CA certificates in a PEM file (repeatable)
+    /// Trust the CA certificates in a PEM file
     #[arg(long, global = true, value_name = "FILE")]
     pub(super) ca_cert: Vec<PathBuf>,
-    /// Limit concurrent requests per registry, 1-1000
+    /// Limit requests per registry, 1-1000
     #[arg(long, global = true, value_name = "N", default_value = "16", value_parser = concurrency)]
     pub(super) concurrency: NonZeroUsize,
     /// Retry a request up to N times
     #[arg(long, global = true, value_name = "N", default_value_t = RetryPolicy::default().retries)]
     retries: u32,
-    /// Abort a request idle for this long
+    /// Abort a request idle this long
     #[arg(long, global = true, value_name = "TIME", default_value = "30s", value_parser = duration)]
     pub(super) timeout: Duration,
-    /// Limit retry delays, including Retry-After
+    /// Limit the delay before a retry
     #[arg(long, global = true, value_name = "TIME", default_value = "60s", value_parser = duration)]
     max_wait: Duration,
     /// Stop the whole run after this long, such as 10m

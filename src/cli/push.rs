@@ -20,7 +20,7 @@ use crate::store::IfMatch;
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Push options")]
 #[command(
-    after_help = "--type auto is docker if every image is Docker's, else oci. Without --type, the\nspec decides, or with --append the existing index; the default is docker, or auto\nfor from-images.\n\nExample:\n  manifest-tool push --type oci from-spec app.yaml\n  manifest-tool push --dry-run from-args --platforms linux/amd64,linux/arm64 \\\n      --template registry.example/app:v1-ARCH --target registry.example/app:v1"
+    after_help = "--type auto is docker if every image is Docker's, else oci. Without --type, the\nspec decides, or with --append the existing index; the default is docker, or\nauto for from-images.\n\nExample:\n  manifest-tool push --type oci from-spec app.yaml\n  manifest-tool push --dry-run from-args --platforms linux/amd64,linux/arm64 \\\n      --template registry.example/app:v1-ARCH --target registry.example/app:v1"
 )]
 pub(super) struct Push {
     /// Set the index type [default: see below]
@@ -44,7 +44,7 @@ pub(super) struct Push {
     /// Wait until every tag returns the new digest
     #[arg(long, global = true)]
     wait: bool,
-    /// With --append, delay the check for other writers [default: 1s]
+    /// Delay the check after --append [default: 1s]
     #[arg(long, global = true, value_name = "TIME", value_parser = duration)]
     settle: Option<Duration>,
     /// Treat warnings as errors

@@ -17,7 +17,7 @@ use crate::query;
 /// Show the platforms of images
 #[derive(Debug, Args)]
 #[command(
-    after_help = "Example:\n  manifest-tool query registry.example/app:v1\n  manifest-tool query --platform linux/arm64 registry.example/app:v1 && echo offered"
+    after_help = "Example:\n  manifest-tool query registry.example/app:v1\n  manifest-tool query --platform linux/arm64 registry.example/app:v1 && echo yes"
 )]
 pub(super) struct Query {
     /// Images or indexes, with a tag or digest

@@ -19,7 +19,7 @@ use crate::store::{IfMatch, Store};
 #[derive(Debug, Args)]
 #[command(group(ArgGroup::new("what").required(true).multiple(true).args(["platform", "digest"])))]
 #[command(
-    after_help = "The images stay in the registry; the tag then points at an index without them.\n\nExample:\n  manifest-tool remove registry.example/app:v1 --platform linux/s390x,linux/arm/v6"
+    after_help = "The images stay in the registry; the tag then points at an index without them.\n\nExample:\n  manifest-tool remove registry.example/app:v1 --platform linux/s390x"
 )]
 pub(super) struct Remove {
     /// Index to change, with a tag

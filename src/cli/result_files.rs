@@ -17,7 +17,7 @@ pub(super) struct OutputFiles {
     /// Also write the JSON document to FILE on success
     #[arg(long, global = true, value_name = "FILE")]
     metadata_file: Option<PathBuf>,
-    /// Write a single target's digest to FILE on success
+    /// Write the digest to FILE on success
     #[arg(long, global = true, value_name = "FILE")]
     digest_file: Option<PathBuf>,
 }
