@@ -45,7 +45,7 @@ fn metadata_of_buildx_builds_gives_digest_and_repository() {
     // The shell expands meta/*.json to several arguments.
     fixture.push(&["-t", "HOST/parts:v2", "--metadata", one, two, three]).success();
     fixture.check("parts", "v2", &ARCHITECTURES);
-    // Of several names, the one in the target's repository is used.
+    // The name in the target's repository is used.
     let mark = fixture.registry().requests(0).len();
     fixture.push(&["-t", "HOST/parts:v3", "--metadata", one]).success();
     assert!(fixture.registry().requests(mark).iter().all(|request| !request.contains("other/app")));
