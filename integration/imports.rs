@@ -12,7 +12,7 @@ const LAYERS: &str = "
     main: cli
     bin: cli
     cli: assemble copy delete inspect probe query verify store registry event spec links image
-    assemble: copy store registry event spec memory single_flight image
+    assemble: store registry event spec memory single_flight image
     copy: store registry event image
     delete: store image
     inspect: store image

@@ -83,8 +83,8 @@ impl<'a> Assembler<'a> {
         let resolved = resolved?;
         pushes.iter().skip(1).for_each(|push| push.log.copy_skipped(&first.log));
         let planned = pushes.iter().zip(placed).zip(before);
-        let planned = planned.map(|((push, placed), before)| push.plan(&resolved, placed, before)).collect();
-        let mut planned = all_or_none(planned, spec.append)?;
+        let planned = planned.map(|((push, placed), before)| push.plan(&resolved, placed, before));
+        let mut planned = all_or_none(one_plan_error(planned.collect(), spec)?)?;
         for planned in &mut planned {
             planned.check_referrers_left().await?;
         }
@@ -96,29 +96,35 @@ impl<'a> Assembler<'a> {
         let planned = prepare(run, options, planned).await?;
         let outcomes = write_all(planned).await;
         if outcomes.iter().any(Result::is_err) {
-            return Err(target::failed(outcomes.into_iter().map(target::withheld).collect()));
+            return Err(target::failed(outcomes.into_iter().map(target::after_failure).collect()));
         }
         Ok(PushReport { targets: outcomes.into_iter().filter_map(Result::ok).collect() })
     }
 }
 
+/// Reports an error of the plan once: unless the spec appends, the plan does not depend on the target.
+fn one_plan_error<'p>(
+    mut outcomes: Vec<Result<PlannedTarget<'p>, Error>>,
+    spec: &Spec,
+) -> Result<Vec<Result<PlannedTarget<'p>, Error>>, Error> {
+    let is_plan_error = |outcome: &Result<PlannedTarget<'_>, Error>| matches!(outcome, Err(Error::Plan(_)));
+    match outcomes.iter().position(is_plan_error).filter(|_| !spec.append).map(|at| outcomes.swap_remove(at)) {
+        Some(Err(error)) => Err(error),
+        _ => Ok(outcomes),
+    }
+}
+
 /// Returns the planned targets if no target has failed. Otherwise returns the error of the only target, or of all of
 /// them: those that have not failed are not written.
-fn all_or_none(outcomes: Vec<Result<PlannedTarget<'_>, Error>>, append: bool) -> Result<Vec<PlannedTarget<'_>>, Error> {
+fn all_or_none(outcomes: Vec<Result<PlannedTarget<'_>, Error>>) -> Result<Vec<PlannedTarget<'_>>, Error> {
     if outcomes.iter().all(Result::is_ok) {
         return Ok(outcomes.into_iter().filter_map(Result::ok).collect());
     }
-    // Unless the plan depends on the target's content, its errors are the same for every target.
-    let is_same = |error: &Error| !append && matches!(error, Error::Plan(_));
     let withheld = |outcome: Result<PlannedTarget<'_>, Error>| match outcome {
         Ok(planned) => planned.withheld(),
         Err(error) => error,
     };
-    let mut errors: Vec<Error> = outcomes.into_iter().map(withheld).collect();
-    if errors.iter().all(is_same) {
-        errors.truncate(1);
-    }
-    Err(target::failed(errors.into_iter().map(Err).collect()))
+    Err(target::failed(outcomes.into_iter().map(withheld).map(Err).collect()))
 }
 
 /// Brings the images to every target before the first tag is written.
@@ -139,7 +145,7 @@ async fn prepare<'p>(
     });
     let prepared: Vec<Result<(), Error>> = join_all(preparing).await;
     let outcomes = planned.into_iter().zip(prepared).map(|(planned, prepared)| prepared.map(|()| planned));
-    all_or_none(outcomes.collect(), true)
+    all_or_none(outcomes.collect())
 }
 
 /// Writes all targets: those in different repositories concurrently, those in one repository one after another, because

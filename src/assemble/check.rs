@@ -137,13 +137,10 @@ fn spelled_twice(entries: &[Descriptor]) -> Vec<Warning> {
     let mut by_platform: HashMap<Platform, Vec<&Descriptor>> = HashMap::new();
     for entry in entries.iter().filter(|entry| !entry.is_attestation()) {
         let Some(platform) = &entry.platform else { continue };
-        let variant = platform.normalized_variant().into();
-        by_platform.entry(Platform { variant, ..platform.clone() }).or_default().push(entry);
+        by_platform.entry(platform.normalized()).or_default().push(entry);
     }
     let warning = |entry: &Descriptor| {
-        let platform = entry.platform.as_ref()?;
-        let same =
-            by_platform.remove(&Platform { variant: platform.normalized_variant().into(), ..platform.clone() })?;
+        let same = by_platform.remove(&entry.platform.as_ref()?.normalized())?;
         let (first, others) = same.split_first()?;
         let is_other = |other: &&Descriptor| {
             other.platform != first.platform && other.digest != first.digest && !other.has_other_marks(first)

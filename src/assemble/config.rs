@@ -22,8 +22,8 @@ pub(super) struct ConfigFields {
 #[derive(Default)]
 pub(super) struct Configs {
     fields: SingleFlight<(Location, Digest, bool), ConfigFields, SourceReason>,
-    /// Total bytes of labels.
-    labels: AtomicUsize,
+    /// Total bytes of the labels.
+    label_bytes: AtomicUsize,
 }
 
 impl Configs {
@@ -36,27 +36,22 @@ impl Configs {
         with_labels: bool,
     ) -> Result<ConfigFields, SourceReason> {
         let key = (source.without_name(), config.digest.clone(), with_labels);
-        let fetch = self.fetch(store, source, config, with_labels);
+        let fetch = async {
+            let bytes = store.fetch_config(source, config).await?;
+            let platform = parse_platform(source, config, &bytes)?;
+            let labels = if with_labels { Some(Arc::new(self.labels(source, config, &bytes)?)) } else { None };
+            Ok(ConfigFields { platform, labels })
+        };
         self.fields.get_with(&key, |_| true, SourceReason::is_shareable, fetch).await
     }
 
-    async fn fetch(
-        &self,
-        store: &Store,
-        source: &Location,
-        config: &Descriptor,
-        with_labels: bool,
-    ) -> Result<ConfigFields, SourceReason> {
-        let bytes = store.fetch_config(source, config).await?;
-        let platform = parse_platform(source, config, &bytes)?;
-        if !with_labels {
-            return Ok(ConfigFields { platform, labels: None });
-        }
-        let (labels, size) = parse_labels(source, config, &bytes)?;
-        if self.labels.fetch_add(size, Ordering::Relaxed) + size > MAX_ALL_LABELS {
+    /// Parses the labels in a config, and counts their bytes.
+    fn labels(&self, source: &Location, config: &Descriptor, bytes: &[u8]) -> Result<Annotations, SourceReason> {
+        let (labels, size) = parse_labels(source, config, bytes)?;
+        if self.label_bytes.fetch_add(size, Ordering::Relaxed) + size > MAX_ALL_LABELS {
             return Err(unusable(format!("{source}: the labels of all images have more than {MAX_ALL_LABELS} bytes")));
         }
-        Ok(ConfigFields { platform, labels: Some(Arc::new(labels)) })
+        Ok(labels)
     }
 }
 

@@ -14,7 +14,6 @@ use super::plan::Plan;
 use super::plan_error::PlanError;
 use super::report::TargetReport;
 use super::resolve::{self, Fetching, Resolved};
-use crate::copy;
 use crate::event::Warning;
 use crate::image::{Descriptor, Digest, Location};
 use crate::registry::RetryGroup;
@@ -174,7 +173,7 @@ impl PlannedTarget<'_> {
     async fn copy_referrers(&self) -> Result<(), StoreError> {
         let push = self.push;
         for (from, subjects) in self.subjects() {
-            copy::copy_referrers(push.run, &from, self.location(), &subjects, &|step| push.log.step(step)).await?;
+            push.run.copy_referrers(&from, self.location(), &subjects, &|step| push.log.step(step)).await?;
         }
         Ok(())
     }
@@ -291,7 +290,7 @@ pub(super) fn failed(mut outcomes: Vec<Result<TargetReport, Error>>) -> Error {
 
 /// Returns the outcome for a target after another one has failed. An archive is not written then, and in a dry run,
 /// failures are those that prevent every tag from being written.
-pub(super) fn withheld(outcome: Result<TargetReport, Error>) -> Result<TargetReport, Error> {
+pub(super) fn after_failure(outcome: Result<TargetReport, Error>) -> Result<TargetReport, Error> {
     let report = outcome?;
     let is_archive = matches!(&report.plan.target, Location::Layout(layout) if layout.archive);
     if !is_archive && !report.dry_run {

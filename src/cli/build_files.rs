@@ -1,10 +1,10 @@
 //! Reads the files that `push from-images` takes: metadata of builds, folders of digests, and a list on standard input.
 
 use std::fs;
-use std::io::{self, Read};
+use std::io;
 use std::path::{Path, PathBuf};
 
-use super::specs::decoded;
+use super::input_text::{InputError, read_text};
 use crate::image::{Location, UntrustedText};
 use crate::spec::{DigestFile, ImageArgument, MetadataFile, Problem, image_list};
 
@@ -31,26 +31,29 @@ pub(super) struct BuildFiles {
     pub(super) problems: Vec<Problem>,
     /// Whether standard input has been read, or provides the password.
     is_stdin_used: bool,
-    read: u64,
+    /// Bytes that may still be read.
+    remaining: u64,
+    /// The number of files and folders in folders of digests.
+    entries: usize,
 }
 
 /// The text of a metadata file.
 pub(super) struct MetadataText {
     name: String,
     pattern: Option<String>,
-    text: Vec<u8>,
+    text: String,
 }
 
 impl MetadataText {
     pub(super) fn as_metadata(&self) -> MetadataFile<'_> {
-        MetadataFile { name: &self.name, pattern: self.pattern.as_deref(), text: &self.text }
+        MetadataFile { name: &self.name, pattern: self.pattern.as_deref(), text: self.text.as_bytes() }
     }
 }
 
 impl BuildFiles {
     /// Returns an empty value. `is_stdin_used` is whether standard input provides the password.
     pub(super) fn new(is_stdin_used: bool) -> Self {
-        Self { is_stdin_used, ..Self::default() }
+        Self { is_stdin_used, remaining: MAX_LENGTH, ..Self::default() }
     }
 
     /// Whether an argument is a file and not an image. An image in a registry has a tag or a digest.
@@ -75,12 +78,11 @@ impl BuildFiles {
 
     /// Reads a list of images from standard input.
     pub(super) fn read_list(&mut self) {
-        let Some(bytes) = self.read_stdin(MAX_LENGTH) else { return };
-        let text = String::from_utf8_lossy(&bytes);
+        let Some(text) = self.read("-", MAX_LENGTH) else { return };
         let line = |(number, line): (u64, &str)| ImageArgument { text: line.into(), at: Some((STDIN.into(), number)) };
         let images: Vec<ImageArgument> = image_list(&text).map(line).take(MAX_LISTED + 1).collect();
         match images.len() {
-            0 => self.problem(STDIN, "it lists no images".into()),
+            0 => self.problem(STDIN, "it lists no images"),
             1..=MAX_LISTED => self.images.extend(images),
             _ => self.problem(STDIN, format!("it lists more than {MAX_LISTED} images")),
         }
@@ -92,122 +94,91 @@ impl BuildFiles {
             Some((file, pattern)) if !Path::new(argument).exists() => (file, Some(pattern.to_owned())),
             _ => (argument, None),
         };
-        let name = if file == "-" { STDIN } else { file }.to_owned();
         if file.is_empty() {
-            self.problem("", "the name of a metadata file is empty, as from a variable that is not set".into());
+            self.problem("", "the name of a metadata file is empty, as from a variable that is not set");
             return;
         }
-        let text =
-            if file == "-" { self.read_stdin(MAX_METADATA) } else { self.read_file(Path::new(file), MAX_METADATA) };
-        self.metadata.extend(text.map(|text| MetadataText { name, pattern, text }));
+        let text = self.read(file, MAX_METADATA);
+        self.metadata.extend(text.map(|text| MetadataText { name: name(file).to_owned(), pattern, text }));
     }
 
     /// Reads a folder of digests, and the folders in it.
     pub(super) fn read_digests(&mut self, folder: &str) {
         if folder.is_empty() {
-            self.problem("", "the name of a folder of digests is empty, as from a variable that is not set".into());
+            self.problem("", "the name of a folder of digests is empty, as from a variable that is not set");
             return;
         }
         let known = (self.digests.len(), self.problems.len());
-        match entries(Path::new(folder)) {
-            Ok(entries) => entries.into_iter().for_each(|entry| self.read_entry(&entry, true)),
-            Err(error) => self.unreadable(folder, &error),
-        }
+        self.read_folder(Path::new(folder), true);
         if known == (self.digests.len(), self.problems.len()) {
-            let message = "it has no digests: expected files that are named by a digest or contain one".to_owned();
-            self.problem(folder, message);
+            self.problem(folder, "it has no digests: expected files that are named by a digest or contain one");
         }
     }
 
-    fn read_entry(&mut self, path: &Path, is_top: bool) {
+    /// Reads the files of a folder, and with `has_folders` those of the folders in it.
+    fn read_folder(&mut self, folder: &Path, has_folders: bool) {
+        let shown = folder.to_string_lossy();
+        match entries(folder) {
+            Ok(entries) if entries.len() > MAX_FILES => {
+                self.problem(&shown, format!("it has more than {MAX_FILES} files"))
+            }
+            Ok(entries) => entries.into_iter().for_each(|entry| self.read_entry(&entry, has_folders)),
+            Err(error) => self.problem(&shown, format!("it cannot be read: {error}")),
+        }
+    }
+
+    fn read_entry(&mut self, path: &Path, may_be_folder: bool) {
+        self.entries += 1;
         let shown = path.to_string_lossy();
-        if self.digests.len() >= MAX_FILES {
-            if self.digests.len() == MAX_FILES && self.problems.is_empty() {
-                self.problem(&shown, format!("the folders have more than {MAX_FILES} files"));
+        if self.entries > MAX_FILES {
+            if self.entries == MAX_FILES + 1 {
+                self.problem(&shown, format!("the folders of digests have more than {MAX_FILES} files"));
             }
             return;
         }
         match fs::metadata(path) {
-            Ok(metadata) if metadata.is_dir() && is_top => match entries(path) {
-                Ok(entries) => entries.into_iter().for_each(|entry| self.read_entry(&entry, false)),
-                Err(error) => self.unreadable(&shown, &error),
-            },
+            Ok(metadata) if metadata.is_dir() && may_be_folder => self.read_folder(path, false),
             Ok(metadata) if metadata.is_dir() => {
-                self.problem(&shown, "a folder of digests may have one level of subfolders".into());
+                self.problem(&shown, "a folder of digests may have one level of subfolders");
             }
-            Ok(metadata) if !metadata.is_file() => self.problem(&shown, "it is not a file".into()),
+            Ok(metadata) if !metadata.is_file() => self.problem(&shown, "it is not a file"),
             Ok(_) => {
-                let Some(text) = self.read_file(path, MAX_DIGESTS) else { return };
+                let Some(text) = self.read(&shown, MAX_DIGESTS) else { return };
                 let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
-                let text = String::from_utf8_lossy(&text).into_owned();
                 self.digests.push(DigestFile { path: shown.into_owned(), name, text });
             }
-            Err(error) => self.unreadable(&shown, &error),
+            Err(error) => self.problem(&shown, format!("it cannot be read: {error}")),
         }
     }
 
-    /// Reads a file of at most `limit` bytes. Reports a failure and returns `None`.
-    fn read_file(&mut self, path: &Path, limit: u64) -> Option<Vec<u8>> {
-        let shown = path.to_string_lossy();
-        match fs::File::open(path) {
-            Ok(file) => self.read_all(&shown, file, limit),
-            Err(error) => {
-                self.unreadable(&shown, &error);
-                None
-            }
-        }
-    }
-
-    fn read_stdin(&mut self, limit: u64) -> Option<Vec<u8>> {
-        if self.is_stdin_used {
-            self.problem("", "standard input can be used only once, for images, metadata or the password".into());
+    /// Reads a file, or standard input (`-`), of at most `limit` bytes. Reports a failure and returns `None`.
+    fn read(&mut self, file: &str, limit: u64) -> Option<String> {
+        if file == "-" && std::mem::replace(&mut self.is_stdin_used, true) {
+            self.problem("", "standard input can be used only once, for images, metadata or the password");
             return None;
         }
-        self.is_stdin_used = true;
-        self.read_all(STDIN, io::stdin().lock(), limit)
+        let problem = match read_text(file, limit) {
+            Ok((text, length)) if length <= self.remaining => {
+                self.remaining -= length;
+                return Some(text);
+            }
+            Ok(_) => format!("together with the files before it, it is longer than {MAX_LENGTH} bytes"),
+            Err(InputError::TooLong) => format!("it is longer than {limit} bytes"),
+            Err(InputError::NotText) => "it is neither UTF-8 nor UTF-16 text".to_owned(),
+            Err(InputError::Unreadable(error)) => format!("it cannot be read: {error}"),
+        };
+        self.problem(name(file), problem);
+        None
     }
 
-    fn read_all(&mut self, name: &str, reader: impl Read, limit: u64) -> Option<Vec<u8>> {
-        let mut bytes = Vec::new();
-        match reader.take(limit + 1).read_to_end(&mut bytes) {
-            Ok(length) if length as u64 > limit => {
-                self.problem(name, format!("it is longer than {limit} bytes"));
-                None
-            }
-            Ok(length) if length as u64 > MAX_LENGTH - self.read => {
-                self.problem(name, format!("together with the files before it, it is longer than {MAX_LENGTH} bytes"));
-                None
-            }
-            Ok(length) => {
-                self.read += length as u64;
-                let text = utf8(bytes);
-                if text.is_none() {
-                    self.problem(name, "it is neither UTF-8 nor UTF-16 text".into());
-                }
-                text
-            }
-            Err(error) => {
-                self.unreadable(name, &error);
-                None
-            }
-        }
-    }
-
-    fn unreadable(&mut self, file: &str, error: &io::Error) {
-        self.problem(file, format!("it cannot be read: {error}"));
-    }
-
-    fn problem(&mut self, file: &str, message: String) {
-        self.problems.push(Problem { file: UntrustedText::from(file), ..Problem::of_arguments(message) });
+    fn problem(&mut self, file: &str, message: impl Into<String>) {
+        self.problems.push(Problem { file: UntrustedText::from(file), ..Problem::of_arguments(message.into()) });
     }
 }
 
-/// Returns text as UTF-8 without a byte order mark. PowerShell writes UTF-8 with one, or UTF-16. `None` if it is neither.
-fn utf8(bytes: Vec<u8>) -> Option<Vec<u8>> {
-    match bytes.as_slice() {
-        [0xef, 0xbb, 0xbf, text @ ..] => Some(text.to_vec()),
-        _ => decoded(bytes).map(String::into_bytes),
-    }
+/// Returns the name of a file in messages.
+fn name(file: &str) -> &str {
+    if file == "-" { STDIN } else { file }
 }
 
 /// Whether an argument is a reference with a tag or digest, or a layout.
@@ -216,13 +187,16 @@ fn is_image(argument: &str) -> bool {
     argument.parse().is_ok_and(named)
 }
 
-/// Returns the entries of a folder, sorted by name, without hidden files.
+/// Returns the entries of a folder, sorted by name, without hidden files; at most one more than [`MAX_FILES`].
 fn entries(folder: &Path) -> io::Result<Vec<PathBuf>> {
     let mut entries = Vec::new();
     for entry in fs::read_dir(folder)? {
         let entry = entry?;
         if !entry.file_name().to_string_lossy().starts_with('.') {
             entries.push(entry.path());
+        }
+        if entries.len() > MAX_FILES {
+            break;
         }
     }
     entries.sort();

@@ -245,10 +245,7 @@ impl From<copy::Error> for Failure {
     fn from(error: copy::Error) -> Self {
         let message = error.to_string();
         match &error {
-            copy::Error::Source { reason, .. } => match &**reason {
-                copy::CopyProblem::Store(error) => Self::with_hints_of(message, std::iter::once(error)),
-                copy::CopyProblem::Unusable(_) => Self::new(message),
-            },
+            copy::Error::Source { reason, .. } => Self::with_hints_of(message, std::iter::once(&**reason)),
             copy::Error::Publish(error) => Self::of_publishing(message, error),
         }
     }

@@ -24,6 +24,7 @@ mod from_images;
 mod global;
 mod hints;
 mod hosts;
+mod input_text;
 mod inspect;
 mod lint;
 mod login;

@@ -1,5 +1,4 @@
 use std::collections::HashMap;
-use std::io::Read as _;
 use std::path::{Path, PathBuf};
 
 use clap::builder::{PossibleValue, PossibleValuesParser};
@@ -7,6 +6,7 @@ use clap::builder::{PossibleValue, PossibleValuesParser};
 use super::console::Console;
 use super::credentials::holds_credentials;
 use super::failure::Failure;
+use super::input_text::{InputError, read_text};
 use super::render::problem_text;
 use crate::image::{Location, UntrustedText};
 use crate::spec::{self, Form, Lookup, MAX_MEMORY, Problem, Spec, YamlRequest};
@@ -205,33 +205,17 @@ fn name(file: &str) -> UntrustedText {
 /// Reads a file of at most `remaining` bytes, and subtracts its size from that.
 fn read(file: &str, remaining: &mut u64) -> Result<String, String> {
     let name = name(file);
-    let failed = |error: std::io::Error| format!("cannot read {name}: {error}");
-    let mut bytes = Vec::new();
-    if file == "-" {
-        std::io::stdin().lock().take(*remaining + 1).read_to_end(&mut bytes).map_err(failed)?;
-    } else {
-        let opened = std::fs::File::open(file).map_err(failed)?;
-        opened.take(*remaining + 1).read_to_end(&mut bytes).map_err(failed)?;
-    }
-    *remaining = remaining.checked_sub(bytes.len() as u64).ok_or_else(|| {
-        format!(
+    match read_text(file, *remaining) {
+        Ok((text, length)) => {
+            *remaining -= length;
+            Ok(text)
+        }
+        Err(InputError::Unreadable(error)) => Err(format!("cannot read {name}: {error}")),
+        Err(InputError::TooLong) => Err(format!(
             "cannot read {name}: the specs of this run are longer than {MAX_LENGTH} bytes; give fewer files per run"
-        )
-    })?;
-    decoded(bytes).ok_or_else(|| format!("{name} is not UTF-8 text"))
-}
-
-/// Decodes the text of a file: UTF-8, or UTF-16 with a byte order mark (YAML 1.2, section 5.2), which PowerShell
-/// writes.
-pub(super) fn decoded(bytes: Vec<u8>) -> Option<String> {
-    let unit: fn([u8; 2]) -> u16 = match bytes.as_slice() {
-        [0xff, 0xfe, ..] => u16::from_le_bytes,
-        [0xfe, 0xff, ..] => u16::from_be_bytes,
-        _ => return String::from_utf8(bytes).ok(),
-    };
-    let (pairs, rest) = bytes.as_chunks::<2>();
-    let text = char::decode_utf16(pairs.iter().skip(1).map(|pair| unit(*pair))).collect::<Result<String, _>>();
-    text.ok().filter(|_| rest.is_empty())
+        )),
+        Err(InputError::NotText) => Err(format!("{name} is not UTF-8 text")),
+    }
 }
 
 /// Finds tags that two indexes would write. The result would depend on which is written last.

@@ -1,4 +1,4 @@
-use crate::image::{Location, UntrustedText};
+use crate::image::Location;
 use crate::store::{Error as StoreError, PublishError};
 
 /// Why a copy failed.
@@ -12,7 +12,7 @@ pub enum Error {
         from: Box<Location>,
         /// Why the source cannot be copied.
         #[source]
-        reason: Box<CopyProblem>,
+        reason: Box<StoreError>,
     },
     /// Writing failed; the error lists what was written before.
     #[error(transparent)]
@@ -20,7 +20,7 @@ pub enum Error {
 }
 
 impl Error {
-    pub(super) fn source(from: &Location, reason: CopyProblem) -> Self {
+    pub(super) fn source(from: &Location, reason: StoreError) -> Self {
         Self::Source { from: Box::new(from.clone()), reason: Box::new(reason) }
     }
 }
@@ -32,21 +32,7 @@ impl From<PublishError> for Error {
 }
 
 /// Prefixes the reason with the source, unless the reason begins with it.
-fn with_source(from: &Location, reason: &CopyProblem) -> String {
-    match reason {
-        CopyProblem::Store(error) if error.subject() == from.to_string() => reason.to_string(),
-        _ => format!("{from}: {reason}"),
-    }
-}
-
-/// Why the source of a copy cannot be copied.
-#[derive(Debug, Clone, thiserror::Error)]
-#[non_exhaustive]
-pub enum CopyProblem {
-    /// The registry or layout failed.
-    #[error(transparent)]
-    Store(#[from] StoreError),
-    /// The source does not contain the requested content.
-    #[error("{0}")]
-    Unusable(UntrustedText),
+fn with_source(from: &Location, reason: &StoreError) -> String {
+    let from = from.to_string();
+    if reason.subject() == from { reason.to_string() } else { format!("{from}: {reason}") }
 }

@@ -1,9 +1,8 @@
-use super::error::{CopyProblem, Error};
-use super::{referrers, tree};
+use super::error::Error;
 use crate::event::Event;
 use crate::image::{Fetched, Location, Platform, check_tag};
 use crate::registry::RetryGroup;
-use crate::store::{OnStep, Publication, PublishError, PublishReport, Run, Store, TagTarget};
+use crate::store::{Error as StoreError, OnStep, Publication, PublishError, PublishReport, Run, Store, TagTarget};
 
 /// The source and the target of a copy.
 #[derive(Debug, Clone)]
@@ -80,12 +79,12 @@ async fn copy_with(
     on_step: OnStep<'_>,
 ) -> Result<PublishReport, Error> {
     let (store, CopyRequest { from, to, tags }) = (run.store(), request);
-    let unreadable = |reason: CopyProblem| Error::source(from, reason);
+    let unreadable = |reason: StoreError| Error::source(from, reason);
     let root = root(store, from, &options.platforms).await.map_err(unreadable)?;
     // Predicting the outcome of the tags does not need the children.
     let tree = match run.is_dry() {
         true => Vec::new(),
-        false => tree::tree(store, from, &root).await.map_err(unreadable)?,
+        false => store.fetch_tree(from, &root).await.map_err(unreadable)?,
     };
     let target = target(from, to, &root).map_err(unreadable)?;
     let locations: Vec<Location> = std::iter::once(&target).chain(tags).cloned().collect();
@@ -109,18 +108,18 @@ async fn copy_with(
         }
         // A filtered index is a subject like any other: it may have been signed after an earlier copy.
         let subjects: Vec<_> = tree.iter().flatten().map(|child| child.descriptor.digest.clone()).collect();
-        let copied = referrers::copy(run, from, to, &subjects, on_step).await;
+        let copied = run.copy_referrers(from, to, &subjects, on_step).await;
         copied.map_err(|error| publication.failed_before(vec![error]))?;
     }
     Ok(run.publish(&publication, on_step).await?)
 }
 
 /// Returns the target of the copy: `to`, with the tag or digest of `from` if it has neither.
-fn target(from: &Location, to: &Location, root: &Fetched) -> Result<Location, CopyProblem> {
+fn target(from: &Location, to: &Location, root: &Fetched) -> Result<Location, StoreError> {
     let digest = &root.descriptor.digest;
     match (to, to.digest(), from.tag()) {
         (_, Some(wanted), _) if wanted != digest => {
-            Err(CopyProblem::Unusable(format!("its digest is {digest}, not {wanted}").into()))
+            Err(StoreError::unsuitable(from, format!("its digest is {digest}, not {wanted}")))
         }
         // A layout also lists manifests without a name.
         (Location::Layout(_), Some(_), _) => Ok(to.without_name()),
@@ -135,7 +134,7 @@ fn target(from: &Location, to: &Location, root: &Fetched) -> Result<Location, Co
 
 /// Fetches the manifest to copy: that of `from`, that of its image for one platform, or an index of its images for
 /// several distinct platforms.
-async fn root(store: &Store, from: &Location, platforms: &[Platform]) -> Result<Fetched, CopyProblem> {
+async fn root(store: &Store, from: &Location, platforms: &[Platform]) -> Result<Fetched, StoreError> {
     let mut distinct: Vec<Platform> = Vec::new();
     for platform in platforms {
         if !distinct.iter().any(|other| other.is_same(platform)) {

@@ -2,12 +2,9 @@
 
 mod error;
 mod job;
-mod referrers;
 mod tags;
-mod tree;
 
-pub use error::{CopyProblem, Error};
+pub use error::Error;
 pub(crate) use job::copy_in;
 pub use job::{CopyOptions, CopyRequest, copy};
-pub(crate) use referrers::copy as copy_referrers;
 pub use tags::select_tags;

@@ -46,6 +46,12 @@ impl Platform {
         }
     }
 
+    /// Returns the platform with [`Self::normalized_variant`], so that equal platforms compare as equal.
+    #[must_use]
+    pub fn normalized(&self) -> Self {
+        Self { variant: self.normalized_variant().into(), ..self.clone() }
+    }
+
     /// Returns whether both os and architecture are missing. Some builders write such a platform instead of
     /// omitting it.
     #[must_use]

@@ -2,10 +2,10 @@
 
 use std::collections::HashSet;
 
-use super::annotation::{Level, leveled};
+use super::annotation::{Level, leveled, parse_annotations};
 use super::model::{EntryAnnotation, Form, Spec, check_append, docker_has_no};
 use super::problem::{MAX_PROBLEMS, Mistake, Problem, SpecError};
-use super::target::{ExtraTag, Target, extra_tag, location, targets};
+use super::target::{ExtraTags, Target, extra_tag, location, targets};
 use crate::image::{Annotations, Location};
 
 /// Maximum number of annotations with levels. Each is compared with every entry of the index.
@@ -46,38 +46,39 @@ impl Arguments {
     pub(super) fn targets(&mut self, references: &[&str], tags: &[String]) -> Vec<Target> {
         let parsed: Vec<Location> =
             references.iter().filter_map(|reference| self.checked(location(reference))).collect();
-        let (tags, all_valid) = self.tags(tags);
+        let tags = self.tags(tags);
         if parsed.len() < references.len() {
             return Vec::new();
         }
-        let has_tags = !tags.is_empty();
-        match targets(parsed, tags) {
-            Ok(targets) => targets,
-            // Invalid tags are already reported, so do not report missing tags as well.
-            Err(_) if !all_valid && !has_tags => Vec::new(),
-            Err(problems) => {
-                problems.into_iter().for_each(|(_, problem)| self.note(problem));
-                Vec::new()
-            }
-        }
+        targets(parsed, tags).unwrap_or_else(|problems| {
+            problems.into_iter().for_each(|(_, problem)| self.note(problem));
+            Vec::new()
+        })
     }
 
-    /// Returns the extra tags without duplicates, and whether all are valid.
-    fn tags(&mut self, tags: &[String]) -> (Vec<ExtraTag>, bool) {
-        let (mut parsed, mut seen, mut all_valid) = (Vec::new(), HashSet::new(), true);
-        for tag in tags.iter().map(|tag| tag.trim()) {
-            match (self.checked(extra_tag(tag)), seen.insert(tag)) {
-                (None, _) => all_valid = false,
-                (Some(tag), true) => parsed.push(tag),
-                (Some(_), false) => self.warn([format!("tag \"{tag}\" is given twice")]),
+    fn tags(&mut self, texts: &[String]) -> ExtraTags {
+        let (mut tags, mut seen) = (ExtraTags::default(), HashSet::new());
+        for text in texts.iter().map(|text| text.trim()) {
+            match (self.checked(extra_tag(text)), seen.insert(text)) {
+                (None, _) => tags.has_invalid = true,
+                (Some(tag), true) => tags.tags.push(tag),
+                (Some(_), false) => self.warn([format!("tag \"{text}\" is given twice")]),
             }
         }
-        (parsed, all_valid)
+        tags
     }
 
-    /// Parses annotations with levels from arguments: those of the index and those of entries. Warns about the levels
-    /// that a push cannot write.
-    pub(super) fn leveled(&mut self, texts: &[String]) -> (Annotations, Vec<EntryAnnotation>) {
+    /// Parses the annotations of a command line: those of the index and those of entries.
+    pub(super) fn annotations(&mut self, plain: &[String], leveled: &[String]) -> (Annotations, Vec<EntryAnnotation>) {
+        let plain = parse_annotations(plain).map_err(|error| error.to_string());
+        let mut annotations = self.checked(plain).unwrap_or_default();
+        let (of_index, of_entries) = self.leveled(leveled);
+        annotations.extend(of_index);
+        (annotations, of_entries)
+    }
+
+    /// Parses annotations with levels. Warns about the levels that a push cannot write.
+    fn leveled(&mut self, texts: &[String]) -> (Annotations, Vec<EntryAnnotation>) {
         let (index, entries, ignored) = self.parse_leveled(texts);
         if ignored > 0 {
             let (are, s) = if ignored == 1 { ("is", "") } else { ("are", "s") };

@@ -8,7 +8,6 @@ use super::metadata::{BuiltImage, Metadata, MetadataFile};
 use super::model::{EntryAnnotation, Form, Source, Spec, selected, source};
 use super::problem::{Hint, Mistake, Problem, SpecError};
 use super::target::Target;
-use super::template::parse_annotations;
 use crate::image::{Annotations, Digest, Location, Platform};
 
 /// Arguments for a spec, as `push from-images` takes them.
@@ -80,11 +79,9 @@ pub fn from_images(request: &ImagesRequest<'_>) -> Result<Spec, SpecError> {
         let platform = arguments.checked(selected(text));
         select.extend(platform.filter(|platform| !select.contains(platform)));
     }
-    let annotations = parse_annotations(request.annotations).map_err(|error| error.to_string());
-    let mut annotations = arguments.checked(annotations).unwrap_or_default();
-    let (leveled, mut entry_annotations) = arguments.leveled(request.leveled_annotations);
-    annotations.extend(leveled);
-    let optional_annotations = optional_annotations(&mut arguments, request, metadata, &mut entry_annotations);
+    let (annotations, mut entry_annotations) = arguments.annotations(request.annotations, request.leveled_annotations);
+    let (optional_annotations, of_metadata) = annotations_of_metadata(&mut arguments, request, metadata);
+    entry_annotations.extend(of_metadata);
     let default = if request.append { Form::TargetOrAuto } else { Form::Auto };
     let form = request.form.unwrap_or(default);
     arguments.check_annotations(form, &annotations, request.annotations_from_labels);
@@ -128,13 +125,13 @@ fn read_metadata(arguments: &mut Arguments, request: &ImagesRequest<'_>) -> Meta
     all
 }
 
-/// Returns the annotations of metadata files, which a Docker manifest list leaves out.
-fn optional_annotations(
+/// Returns the annotations of metadata files: those of the index, which a Docker manifest list leaves out, and those of
+/// entries.
+fn annotations_of_metadata(
     arguments: &mut Arguments,
     request: &ImagesRequest<'_>,
     metadata: Metadata,
-    entry_annotations: &mut Vec<EntryAnnotation>,
-) -> Annotations {
+) -> (Annotations, Vec<EntryAnnotation>) {
     let mut annotations = if request.annotations_from_labels { metadata.labels } else { Annotations::new() };
     annotations.retain(|key, _| is_annotation(key));
     // The build has written the annotations of other levels, which the action prints beside these.
@@ -145,8 +142,7 @@ fn optional_annotations(
             .to_owned()]);
     }
     annotations.extend(leveled);
-    entry_annotations.extend(of_entries);
-    annotations
+    (annotations, of_entries)
 }
 
 /// Whether a label may become an annotation of the index. The name of a layout's entry and the base image describe one

@@ -23,6 +23,7 @@ mod template;
 mod variables;
 mod yaml;
 
+pub use annotation::{AnnotationError, parse_annotations};
 pub use digests::DigestFile;
 pub(crate) use images::is_annotation;
 pub use images::{ImageArgument, ImagesRequest, from_images};
@@ -35,6 +36,6 @@ pub use problem::{Hint, Problem, SpecError};
 pub use request::YamlRequest;
 pub use schema::schema;
 pub use target::Target;
-pub use template::{AnnotationError, TemplateRequest, from_template, parse_annotations};
+pub use template::{TemplateRequest, from_template};
 pub use variables::Lookup;
 pub use yaml::from_yaml;

@@ -3,7 +3,7 @@ use std::collections::HashSet;
 use super::memory::{PER_PLATFORM, PER_SOURCE, PER_VALUE};
 use super::placeholders::lower_case_placeholders;
 use super::problem::{Hint, Mistake, Problem, SpecError};
-use super::target::{self, Target, targets};
+use super::target::{self, ExtraTags, Target, targets};
 use crate::image::{
     Annotations, Digest, Location, Platform, UntrustedText, is_known_platform, known_variants, unsupported,
 };
@@ -163,17 +163,12 @@ impl Spec {
     pub fn new(target: &str, form: Form, sources: &[&str]) -> Result<Self, SpecError> {
         let mut problems = Vec::new();
         let mut note = |message: String| problems.push(Problem::of_arguments(message));
-        let target = match target::location(target).map(|target| targets(vec![target], Vec::new())) {
-            Ok(Ok(targets)) => targets.into_iter().next(),
-            Ok(Err(problems)) => {
-                problems.into_iter().for_each(|(_, problem)| note(problem));
-                None
-            }
-            Err(problem) => {
-                note(problem);
-                None
-            }
-        };
+        let location = target::location(target).map_err(&mut note).ok();
+        let targets = targets(Vec::from_iter(location), ExtraTags::default()).unwrap_or_else(|problems| {
+            problems.into_iter().for_each(|(_, problem)| note(problem));
+            Vec::new()
+        });
+        let target = targets.into_iter().next();
         if sources.is_empty() {
             note("no images given".into());
         }

@@ -69,15 +69,25 @@ pub(super) fn location(text: &str) -> Result<Location, String> {
 /// otherwise name billions.
 const MAX_TAGS: usize = 100_000;
 
+/// The extra tags of a spec.
+#[derive(Debug, Default)]
+pub(super) struct ExtraTags {
+    /// The valid ones, without duplicates.
+    pub(super) tags: Vec<ExtraTag>,
+    /// Whether others are invalid and have been reported.
+    pub(super) has_invalid: bool,
+}
+
 /// Combines references and extra tags into targets. A bare tag is written beside every reference; references in one
 /// repository share it. A tag that is itself a reference is added to the target in its repository, or becomes a target
 /// of its own.
 ///
 /// # Errors
 /// A reference is given twice, or has no tag and gets none from the extra tags. Each error has the position of the
-/// reference in `references`.
-pub(super) fn targets(references: Vec<Location>, tags: Vec<ExtraTag>) -> Result<Vec<Target>, Vec<(usize, String)>> {
-    let count = references.len();
+/// reference in `references`. A missing tag is not reported if the tags for it are invalid.
+pub(super) fn targets(references: Vec<Location>, tags: ExtraTags) -> Result<Vec<Target>, Vec<(usize, String)>> {
+    let ExtraTags { tags, has_invalid } = tags;
+    let (count, lacks_tags) = (references.len(), has_invalid && tags.is_empty());
     if count > 1 && count.saturating_mul(tags.len()) > MAX_TAGS {
         return Err(vec![(0, format!("{count} targets with {} tags each are more than {MAX_TAGS} tags", tags.len()))]);
     }
@@ -95,9 +105,9 @@ pub(super) fn targets(references: Vec<Location>, tags: Vec<ExtraTag>) -> Result<
     }
     let mut targets = builder.targets;
     for (at, target) in targets.iter_mut().enumerate() {
-        problems.extend(take_tag(target).err().map(|problem| (at, problem)));
+        problems.extend(take_tag(target).err().filter(|_| !lacks_tags).map(|problem| (at, problem)));
     }
-    if problems.is_empty() { Ok(targets) } else { Err(problems) }
+    if problems.is_empty() && !has_invalid { Ok(targets) } else { Err(problems) }
 }
 
 #[derive(Default)]
@@ -171,7 +181,7 @@ mod tests {
             let names: Vec<String> = target.locations().map(|location| location.to_string()).collect();
             format!("{}{}", names.join(" "), if target.by_digest { " by digest" } else { "" })
         };
-        Ok(targets(references, tags)?.iter().map(shown).collect())
+        Ok(targets(references, ExtraTags { tags, has_invalid: false })?.iter().map(shown).collect())
     }
 
     #[test]

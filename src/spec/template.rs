@@ -1,11 +1,12 @@
 use std::collections::{HashMap, HashSet};
 
+use super::annotation::parse_annotations;
 use super::arguments::Arguments;
 use super::model::{Form, Source, Spec, is_possible, source};
 use super::placeholders::{lower_case, without_variables};
 use super::problem::{Mistake, SpecError};
 use super::variables::{Lookup, Piece, pieces};
-use crate::image::{Annotations, Location, Platform, UntrustedText, odd_pair, unsupported};
+use crate::image::{Location, Platform, odd_pair, unsupported};
 
 /// Arguments for a spec, as `push from-args` takes them.
 #[derive(Debug, Clone, Default)]
@@ -43,10 +44,7 @@ pub fn from_template(request: &TemplateRequest<'_>) -> Result<Spec, SpecError> {
     let mut arguments = Arguments::default();
     let targets = arguments.targets(&[request.target], request.tags);
     let mut sources = fill_all(&mut arguments, request);
-    let annotations = parse_annotations(request.annotations).map_err(|error| error.to_string());
-    let mut annotations = arguments.checked(annotations).unwrap_or_default();
-    let (leveled, entry_annotations) = arguments.leveled(request.leveled_annotations);
-    annotations.extend(leveled);
+    let (annotations, entry_annotations) = arguments.annotations(request.annotations, request.leveled_annotations);
     for argument in request.entry_annotations {
         arguments.checked(annotate(&mut sources, argument));
     }
@@ -201,54 +199,6 @@ fn fill(template: &str, platform: &Platform) -> String {
     out
 }
 
-/// Parses `KEY=VALUE` arguments. One argument may contain several pairs, separated by commas.
-///
-/// If every part between commas has exactly one `=`, each is a trimmed pair, as in 2.2.1. Version 2.2.1 rejects all
-/// other arguments. Here, values may contain commas and `=`: a comma separates pairs only before another `KEY=`.
-///
-/// # Errors
-/// A pair has no key or no `=`.
-pub fn parse_annotations(arguments: &[String]) -> Result<Annotations, AnnotationError> {
-    let mut annotations = Annotations::new();
-    for pair in arguments.iter().flat_map(|argument| pairs(argument)) {
-        match pair.split_once('=') {
-            Some((key, value)) if !key.is_empty() => {
-                annotations.insert(key.into(), value.into());
-            }
-            _ => return Err(AnnotationError(pair.into())),
-        }
-    }
-    Ok(annotations)
-}
-
-/// Splits an argument into pairs.
-fn pairs(argument: &str) -> Vec<String> {
-    let is_plain = |part: &str| part.matches('=').count() == 1;
-    let starts_pair =
-        |part: &str| part.trim_start().split_once('=').is_some_and(|(key, _)| !key.is_empty() && !key.contains(' '));
-    let parts = argument.split(',');
-    // An empty part is a pair without a key, as in 2.2.1. It may come from an empty shell variable.
-    if parts.clone().all(is_plain) || parts.clone().any(|part| part.trim().is_empty()) {
-        return parts.map(|part| part.trim().to_owned()).collect();
-    }
-    let mut pairs: Vec<String> = Vec::new();
-    for part in parts {
-        match pairs.last_mut() {
-            Some(last) if !starts_pair(part) => {
-                last.push(',');
-                last.push_str(part);
-            }
-            _ => pairs.push(part.to_owned()),
-        }
-    }
-    pairs.into_iter().map(|pair| pair.trim().to_owned()).collect()
-}
-
-/// The error for an argument that is not an annotation.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("invalid annotation \"{0}\": expected KEY=VALUE")]
-pub struct AnnotationError(UntrustedText);
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -303,32 +253,6 @@ mod tests {
             let hint = crate::spec::placeholders::lower_case_placeholders(template);
             assert_eq!(hint.is_some(), start.is_some(), "{template}: {hint:?}");
             assert!(hint.unwrap_or_default().starts_with(start.unwrap_or_default()), "{template}");
-        }
-    }
-
-    #[test]
-    fn annotations_are_split_at_commas_before_keys() {
-        let parse = |arguments: &[&str]| {
-            let arguments: Vec<String> = arguments.iter().map(|&a| a.to_owned()).collect();
-            parse_annotations(&arguments)
-                .map(|map| map.into_iter().map(|(k, v)| [k.as_str(), v.as_str()].join("|")).collect::<Vec<_>>())
-        };
-        assert_eq!(parse(&["a=b", "c=d"]).unwrap(), ["a|b", "c|d"]);
-        assert_eq!(parse(&["a=b,c=d"]).unwrap(), ["a|b", "c|d"]);
-        assert_eq!(parse(&["url=https://x/?q=1&r=2"]).unwrap(), ["url|https://x/?q=1&r=2"]);
-        assert_eq!(parse(&["title=Hello, world"]).unwrap(), ["title|Hello, world"]);
-        // Same results as 2.2.1, verified by running it.
-        assert_eq!(parse(&["a=b, c=d"]).unwrap(), ["a|b", "c|d"]);
-        assert_eq!(parse(&[" a=b , c = d "]).unwrap(), ["a|b", "c | d"]);
-        assert_eq!(parse(&["title=a, b = c"]).unwrap(), ["b | c", "title|a"]);
-        assert_eq!(parse(&["a=, b="]).unwrap(), ["a|", "b|"]);
-        // 2.2.1 rejects these.
-        assert_eq!(parse(&["title=Hello, world, url=x"]).unwrap(), ["title|Hello, world", "url|x"]);
-        assert_eq!(parse(&["title=one, two three = four, five"]).unwrap(), ["title|one, two three = four, five"]);
-        assert_eq!(parse(&["url=x?a=1, b=2"]).unwrap(), ["b|2", "url|x?a=1"]);
-        assert_eq!(parse(&["a="]).unwrap(), ["a|"]);
-        for invalid in ["novalue", "=x", "a=b,", "a=b, ", "a=b,,c=d", ""] {
-            assert!(parse(&[invalid]).is_err(), "{invalid}");
         }
     }
 
@@ -390,13 +314,6 @@ mod tests {
                 }
                 assert!(spec.target.tags.iter().all(|tag| tags.contains(tag) && spec.target.location.tag() != Some(tag)));
             }
-        }
-
-        #[test]
-        fn simple_annotations_are_parsed_unchanged(pairs in proptest::collection::btree_map("[^=,\\s]{1,9}", "[^,\\s]{0,9}", 0..5)) {
-            let arguments: Vec<String> = pairs.iter().map(|(key, value)| format!("{key}={value}")).collect();
-            let pairs = pairs.into_iter().map(|(key, value)| (key.into(), value.into())).collect();
-            proptest::prop_assert_eq!(parse_annotations(&arguments), Ok(pairs));
         }
     }
 }

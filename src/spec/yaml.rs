@@ -10,7 +10,7 @@ use super::node::Node;
 use super::problem::{Problem, SpecError};
 use super::reader::Reader;
 use super::request::YamlRequest;
-use super::target::{ExtraTag, Target, extra_tag, location, targets};
+use super::target::{ExtraTags, Target, extra_tag, location, targets};
 use super::template::{missing_placeholders, source_for};
 use crate::image::{self, Annotations, Location, Platform, UntrustedText, odd_pair};
 
@@ -95,30 +95,22 @@ impl Reader<'_> {
 
     /// Combines the references and extra tags into targets; empty if one is invalid.
     fn targets(&mut self, references: Vec<(Option<Location>, At)>, keys: &Keys<'_>) -> Vec<Target> {
-        let problems = self.problems.len();
         let tags = keys.get("tags").map(|node| self.tags(node)).unwrap_or_default();
-        let has_bad_tags = self.problems.len() > problems;
         let positions: Vec<At> = references.iter().map(|(_, at)| *at).collect();
         let Some(parsed) = references.into_iter().map(|(location, _)| location).collect::<Option<Vec<_>>>() else {
             return Vec::new();
         };
-        let has_tags = !tags.is_empty();
-        let bytes = parsed.len().saturating_mul(PER_SOURCE + tags.len().saturating_mul(PER_VALUE));
+        let bytes = parsed.len().saturating_mul(PER_SOURCE + tags.tags.len().saturating_mul(PER_VALUE));
         if positions.first().is_some_and(|at| !self.reserve(*at, bytes)) {
             return Vec::new();
         }
-        match targets(parsed, tags) {
-            Ok(targets) => targets,
-            // The invalid tags are already reported, so do not report missing tags as well.
-            Err(_) if has_bad_tags && !has_tags => Vec::new(),
-            Err(problems) => {
-                for (position, problem) in problems {
-                    let at = positions.get(position).or(positions.first());
-                    at.into_iter().for_each(|at| self.note(*at, problem.clone()));
-                }
-                Vec::new()
+        targets(parsed, tags).unwrap_or_else(|problems| {
+            for (position, problem) in problems {
+                let at = positions.get(position).or(positions.first());
+                at.into_iter().for_each(|at| self.note(*at, problem.clone()));
             }
-        }
+            Vec::new()
+        })
     }
 
     /// Reads whether to append to the target, and the form of the index.
@@ -188,16 +180,17 @@ impl Reader<'_> {
     }
 
     /// Reads the extra tags. Drops duplicates with a warning.
-    fn tags(&mut self, node: &Spanned<Node>) -> Vec<ExtraTag> {
-        let (mut tags, mut seen) = (Vec::new(), HashSet::new());
+    fn tags(&mut self, node: &Spanned<Node>) -> ExtraTags {
+        let (mut tags, mut seen, problems) = (ExtraTags::default(), HashSet::new(), self.problems.len());
         for (text, at) in self.scalars(node, "tags") {
             let Some(tag) = self.checked(at, extra_tag(&text)) else { continue };
             if seen.insert(tag.clone()) {
-                tags.push(tag);
+                tags.tags.push(tag);
             } else {
                 self.warn(at, format!("tag \"{text}\" is given twice"));
             }
         }
+        tags.has_invalid = self.problems.len() > problems;
         tags
     }
 

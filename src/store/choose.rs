@@ -25,7 +25,7 @@ impl Store {
     pub async fn choose_image(&self, at: &Location, fetched: Fetched, wanted: &Platform) -> Result<Fetched, Error> {
         match &fetched.manifest {
             Manifest::Index(index) => {
-                let named = self.with_platform(at, index, wanted).await?;
+                let named = self.with_platforms(at, index, std::slice::from_ref(wanted)).await?;
                 let entry = named.as_ref().unwrap_or(index).image_for(wanted);
                 let entry = entry.map_err(|reason| Error::unsuitable(at, reason))?;
                 // Use the entry of the original index, without the platform that was added from the config.
@@ -49,7 +49,7 @@ impl Store {
         let fetched = self.fetch_manifest(at).await?;
         match &fetched.manifest {
             Manifest::Index(index) => {
-                let named = self.with_platform(at, index, wanted).await?;
+                let named = self.with_platforms(at, index, std::slice::from_ref(wanted)).await?;
                 let entry = named.as_ref().unwrap_or(index).find_image(wanted);
                 Ok(entry.map_err(|reason| Error::unsuitable(at, reason))?.cloned())
             }
@@ -111,25 +111,10 @@ impl Store {
         index: &Index,
         wanted: &[Platform],
     ) -> Result<Option<Index>, Error> {
-        for platform in wanted {
-            if let Some(named) = self.with_platform(at, index, platform).await? {
-                return Ok(Some(named));
-            }
-        }
-        Ok(None)
-    }
-
-    /// Adds the platforms from configs to entries without a platform, if no entry names the `wanted` platform. Returns
-    /// `None` if the index needs no change.
-    pub(crate) async fn with_platform(
-        &self,
-        at: &Location,
-        index: &Index,
-        wanted: &Platform,
-    ) -> Result<Option<Index>, Error> {
         let lacks_platform =
             |entry: &Descriptor| entry.platform.as_ref().is_none_or(Platform::is_empty) && !entry.is_attestation();
-        if !index.images_for(wanted).is_empty() || !index.manifests.iter().any(lacks_platform) {
+        let has_all = wanted.iter().all(|platform| !index.images_for(platform).is_empty());
+        if has_all || !index.manifests.iter().any(lacks_platform) {
             return Ok(None);
         }
         let mut named = index.clone();

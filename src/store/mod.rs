@@ -5,6 +5,7 @@ mod backend;
 mod blob_source;
 mod blobs;
 mod choose;
+mod copy_referrers;
 mod error;
 mod layout_backend;
 mod open_files;
@@ -20,6 +21,7 @@ mod source_manifest;
 #[allow(clippy::module_inception, reason = "the module is named after its main type, which has this file to itself")]
 mod store;
 mod transfers;
+mod tree;
 
 pub(crate) use artifact::ARTIFACT_MANIFEST;
 pub(crate) use blob_source::BlobStream;

@@ -67,7 +67,7 @@ fn named_platform(node: &Node) -> Option<&Platform> {
 
 /// Returns a platform with only os and architecture, and the variant unless it is the architecture's default.
 fn normalized(platform: &Platform) -> Platform {
-    Platform { variant: platform.normalized_variant().into(), ..without_version(platform) }
+    without_version(platform).normalized()
 }
 
 fn without_version(platform: &Platform) -> Platform {
@@ -118,7 +118,7 @@ fn choice(node: &Node) -> Option<Choice> {
     let compressions = node.entry.annotations.iter().filter(is_compression);
     Some(Choice {
         index: node.parent,
-        platform: Platform { variant: platform.normalized_variant().into(), ..platform.clone() },
+        platform: platform.normalized(),
         compressions: compressions.map(|(key, value)| (key.clone(), value.clone())).collect(),
     })
 }

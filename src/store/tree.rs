@@ -1,15 +1,16 @@
+//! Reads a manifest and everything below it.
+
 use std::collections::{HashMap, HashSet};
 
 use futures_util::future::try_join_all;
 use serde::Deserialize;
 use serde::de::IgnoredAny;
 
-use super::error::CopyProblem;
+use super::{ARTIFACT_MANIFEST, Error, SourceManifest, Store};
 use crate::image::{
     Descriptor, Digest, Fetched, ImageManifest, Location, MAX_MANIFEST, MAX_MANIFESTS, MAX_NESTING, Manifest,
     media_type,
 };
-use crate::store::{ARTIFACT_MANIFEST, SourceManifest, Store};
 
 struct Node {
     manifest: SourceManifest,
@@ -26,56 +27,57 @@ enum EntryKind {
     Blob,
 }
 
-/// Reads a manifest and all its descendants, each once, in levels: the children of a manifest are on earlier levels
-/// than the manifest. Blobs that an index lists belong to that index.
-pub(super) async fn tree(
-    store: &Store,
-    from: &Location,
-    root: &Fetched,
-) -> Result<Vec<Vec<SourceManifest>>, CopyProblem> {
-    let mut nodes: HashMap<Digest, Node> = HashMap::new();
-    let mut current = vec![root.clone()];
-    for _ in 0..=MAX_NESTING {
-        let mut next: HashMap<Digest, Descriptor> = HashMap::new();
-        let mut artifacts: HashMap<Digest, Descriptor> = HashMap::new();
-        for fetched in current {
-            let (mut children, mut blobs) = (Vec::new(), Vec::new());
-            match &fetched.manifest {
-                Manifest::Image(image) => blobs = image.blobs(),
-                Manifest::Index(index) => {
-                    for (entry, kind) in index.manifests.iter().zip(kinds(store, from, &index.manifests).await?) {
-                        match kind {
-                            EntryKind::Manifest => next.insert(entry.digest.clone(), entry.clone()),
-                            EntryKind::Artifact => artifacts.insert(entry.digest.clone(), entry.clone()),
-                            EntryKind::Blob => {
-                                blobs.push(entry.clone());
-                                continue;
-                            }
-                        };
-                        children.push(entry.digest.clone());
+impl Store {
+    /// Reads a manifest and all its descendants, each once, in levels: the children of a manifest are on earlier levels
+    /// than the manifest. Blobs that an index lists belong to that index.
+    ///
+    /// # Errors
+    /// A manifest cannot be read, or there are too many manifests or levels of indexes.
+    pub(crate) async fn fetch_tree(&self, from: &Location, root: &Fetched) -> Result<Vec<Vec<SourceManifest>>, Error> {
+        let mut nodes: HashMap<Digest, Node> = HashMap::new();
+        let mut current = vec![root.clone()];
+        for _ in 0..=MAX_NESTING {
+            let mut next: HashMap<Digest, Descriptor> = HashMap::new();
+            let mut artifacts: HashMap<Digest, Descriptor> = HashMap::new();
+            for fetched in current {
+                let (mut children, mut blobs) = (Vec::new(), Vec::new());
+                match &fetched.manifest {
+                    Manifest::Image(image) => blobs = image.blobs(),
+                    Manifest::Index(index) => {
+                        for (entry, kind) in index.manifests.iter().zip(kinds(self, from, &index.manifests).await?) {
+                            match kind {
+                                EntryKind::Manifest => next.insert(entry.digest.clone(), entry.clone()),
+                                EntryKind::Artifact => artifacts.insert(entry.digest.clone(), entry.clone()),
+                                EntryKind::Blob => {
+                                    blobs.push(entry.clone());
+                                    continue;
+                                }
+                            };
+                            children.push(entry.digest.clone());
+                        }
                     }
                 }
+                let node = Node { manifest: source_manifest(from, &fetched, blobs), children };
+                nodes.insert(fetched.descriptor.digest.clone(), node);
             }
-            let node = Node { manifest: source_manifest(from, &fetched, blobs), children };
-            nodes.insert(fetched.descriptor.digest.clone(), node);
+            next.retain(|digest, _| !nodes.contains_key(digest));
+            artifacts.retain(|digest, _| !nodes.contains_key(digest));
+            if nodes.len() + next.len() + artifacts.len() > MAX_MANIFESTS {
+                return Err(Error::unsuitable(from, format!("it has more than {MAX_MANIFESTS} manifests")));
+            }
+            for manifest in try_join_all(artifacts.values().map(|entry| self.fetch_artifact(from, entry))).await? {
+                nodes.insert(manifest.descriptor.digest.clone(), Node { manifest, children: Vec::new() });
+            }
+            if next.is_empty() {
+                return Ok(levels(nodes, &root.descriptor.digest));
+            }
+            current = try_join_all(next.values().map(|entry| self.fetch_child(from, entry))).await?;
         }
-        next.retain(|digest, _| !nodes.contains_key(digest));
-        artifacts.retain(|digest, _| !nodes.contains_key(digest));
-        if nodes.len() + next.len() + artifacts.len() > MAX_MANIFESTS {
-            return Err(CopyProblem::Unusable(format!("it has more than {MAX_MANIFESTS} manifests").into()));
-        }
-        for manifest in try_join_all(artifacts.values().map(|entry| store.fetch_artifact(from, entry))).await? {
-            nodes.insert(manifest.descriptor.digest.clone(), Node { manifest, children: Vec::new() });
-        }
-        if next.is_empty() {
-            return Ok(levels(nodes, &root.descriptor.digest));
-        }
-        current = try_join_all(next.values().map(|entry| store.fetch_child(from, entry))).await?;
+        Err(Error::unsuitable(from, format!("its indexes are nested more than {MAX_NESTING} levels deep")))
     }
-    Err(CopyProblem::Unusable(format!("its indexes are nested more than {MAX_NESTING} levels deep").into()))
 }
 
-async fn kinds(store: &Store, from: &Location, entries: &[Descriptor]) -> Result<Vec<EntryKind>, CopyProblem> {
+async fn kinds(store: &Store, from: &Location, entries: &[Descriptor]) -> Result<Vec<EntryKind>, Error> {
     try_join_all(entries.iter().map(|entry| kind(store, from, entry))).await
 }
 
@@ -84,7 +86,7 @@ async fn kinds(store: &Store, from: &Location, entries: &[Descriptor]) -> Result
 /// # Errors
 /// The source has no such blob, or the blob looks like a manifest: a manifest of an unknown type may refer to content
 /// that would not be copied. Layouts and some registries store manifests among their blobs.
-async fn kind(store: &Store, from: &Location, entry: &Descriptor) -> Result<EntryKind, CopyProblem> {
+async fn kind(store: &Store, from: &Location, entry: &Descriptor) -> Result<EntryKind, Error> {
     let media_type = &entry.media_type;
     if media_type::is_image(media_type) || media_type::is_index(media_type) {
         return Ok(EntryKind::Manifest);
@@ -99,13 +101,13 @@ async fn kind(store: &Store, from: &Location, entry: &Descriptor) -> Result<Entr
         Ok(_) if entry.size > MAX_MANIFEST => true,
         Ok(_) => !looks_like_manifest(&store.fetch_blob(from, entry, MAX_MANIFEST).await?),
         Err(error) if error.is_missing_content() => false,
-        Err(error) => return Err(error.into()),
+        Err(error) => return Err(error),
     };
     if is_blob {
         return Ok(EntryKind::Blob);
     }
     let reason = format!("its entry {} is not an image, index or blob but {media_type}", entry.digest);
-    Err(CopyProblem::Unusable(reason.into()))
+    Err(Error::unsuitable(from, reason))
 }
 
 /// Whether the content looks like a manifest of any type, such as Docker's schema 1.

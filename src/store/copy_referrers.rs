@@ -2,11 +2,9 @@
 
 use std::collections::HashSet;
 
-use super::error::CopyProblem;
-use super::tree;
+use super::{ARTIFACT_MANIFEST, Error, IfMatch, OnStep, Run, SourceManifest};
 use crate::event::Step;
 use crate::image::{Descriptor, Digest, Location};
-use crate::store::{ARTIFACT_MANIFEST, Error, IfMatch, OnStep, Run, SourceManifest};
 
 /// The maximum depth of referrers of referrers. Real chains, such as a signature of an SBOM of an image, are much
 /// shorter.
@@ -14,38 +12,40 @@ const MAX_DEPTH: usize = 16;
 /// The suffixes of the tags in which cosign stores signatures, attestations and SBOMs that are not referrers.
 const COSIGN_SUFFIXES: [&str; 3] = ["sig", "att", "sbom"];
 
-/// Copies the referrers of these manifests, recursively.
-pub(crate) async fn copy(
-    run: &Run,
-    from: &Location,
-    to: &Location,
-    subjects: &[Digest],
-    on_step: OnStep<'_>,
-) -> Result<(), Error> {
-    let mut seen: HashSet<Digest> = subjects.iter().cloned().collect();
-    let mut subjects = subjects.to_vec();
-    for _ in 0..MAX_DEPTH {
-        let mut next = Vec::new();
-        for subject in &subjects {
-            let referrers = run.store().referrers(from, subject).await?;
-            for referrer in &referrers {
-                if seen.insert(referrer.digest.clone()) {
-                    copy_referrer(run, from, to, referrer, on_step).await?;
-                    next.push(referrer.digest.clone());
+impl Run {
+    /// Copies the referrers of these manifests, recursively.
+    pub(crate) async fn copy_referrers(
+        &self,
+        from: &Location,
+        to: &Location,
+        subjects: &[Digest],
+        on_step: OnStep<'_>,
+    ) -> Result<(), Error> {
+        let mut seen: HashSet<Digest> = subjects.iter().cloned().collect();
+        let mut subjects = subjects.to_vec();
+        for _ in 0..MAX_DEPTH {
+            let mut next = Vec::new();
+            for subject in &subjects {
+                let referrers = self.store.referrers(from, subject).await?;
+                for referrer in &referrers {
+                    if seen.insert(referrer.digest.clone()) {
+                        copy_referrer(self, from, to, referrer, on_step).await?;
+                        next.push(referrer.digest.clone());
+                    }
+                }
+                self.list_referrers(to, subject, &referrers).await?;
+                for suffix in COSIGN_SUFFIXES {
+                    copy_tag(self, from, to, &format!("{}.{suffix}", subject.referrers_tag()), on_step).await?;
                 }
             }
-            run.list_referrers(to, subject, &referrers).await?;
-            for suffix in COSIGN_SUFFIXES {
-                copy_tag(run, from, to, &format!("{}.{suffix}", subject.referrers_tag()), on_step).await?;
+            if next.is_empty() {
+                return Ok(());
             }
+            subjects = next;
         }
-        if next.is_empty() {
-            return Ok(());
-        }
-        subjects = next;
+        let reason = format!("its referrers are nested more than {MAX_DEPTH} levels deep");
+        Err(Error::unsuitable(from, reason))
     }
-    let reason = format!("its referrers are nested more than {MAX_DEPTH} levels deep");
-    Err(Error::unsuitable(from, reason))
 }
 
 /// Copies a referrer and its content, by digest.
@@ -66,10 +66,7 @@ async fn copy_referrer(
 /// Copies a manifest and all its descendants, by digest.
 async fn copy_tree(run: &Run, from: &Location, to: &Location, on_step: OnStep<'_>) -> Result<(), Error> {
     let root = run.store().fetch_manifest(from).await?;
-    let tree = tree::tree(run.store(), from, &root).await.map_err(|reason| match reason {
-        CopyProblem::Store(error) => error,
-        CopyProblem::Unusable(reason) => Error::unsuitable(from, reason),
-    })?;
+    let tree = run.store.fetch_tree(from, &root).await?;
     write(run, to, tree, on_step).await
 }
 
