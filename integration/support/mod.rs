@@ -11,6 +11,7 @@ pub mod recorded;
 pub mod registry;
 pub mod sandbox;
 pub mod scripted_server;
+pub mod terminal;
 pub mod tls_servers;
 pub mod token_service;
 

@@ -20,6 +20,7 @@ mod json_schema;
 mod lint;
 mod plan;
 mod probe;
+mod quantity;
 mod query;
 mod tag;
 mod tags;
@@ -39,6 +40,8 @@ pub(super) use inspection_text::{Colour, Shown, inspection_text};
 pub(super) use lint::SpecJson;
 pub(super) use plan::plan_text;
 pub(super) use probe::{CheckJson, check_text};
+#[allow(unused_imports, reason = "for the progress display and inspect")]
+pub(super) use quantity::{duration_text, size_text};
 pub(super) use query::{QueryJson, query_text};
 pub(super) use tags::{TagsEntryJson, tag_text};
 pub(super) use verify::{VerificationJson, verification_text};
