@@ -37,6 +37,7 @@ mod pipelines;
 mod places;
 mod plain_http;
 mod platforms;
+mod progress;
 mod proxies;
 mod push;
 mod reading;

@@ -1,6 +1,5 @@
 //! Mounting blobs from another repository. A registry that does not mount gets an upload instead.
 
-use std::process::{Command, Stdio};
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use crate::support::images::{push_image, push_image_with};
@@ -180,26 +179,6 @@ fn a_large_blob_may_take_longer_than_the_timeout() {
     // request would therefore end every try.
     let more = ["--timeout", "4s"];
     push_from_args(&proxy.host, "linux/amd64", "parts:ARCH", "whole:v1", &more).success();
-}
-
-/// `script` provides a terminal. Progress has a line for each blob in transfer, and a line for their total.
-#[test]
-fn a_terminal_shows_the_progress_of_blobs() {
-    let (registry, folder) = (Registry::start(), tempfile::tempdir().unwrap());
-    let config = br#"{"os":"linux","architecture":"amd64"}"#;
-    push_image_with(&registry, "parts", "amd64", config, &vec![7; 16 << 20]);
-    let proxy = ScriptedServer::in_front_of(&registry, |request| {
-        request.line.contains("?mount=").then(|| (405, vec![], vec![]))
-    });
-    let (program, host) = (env!("CARGO_BIN_EXE_manifest-tool"), &proxy.host);
-    let command = format!("stty cols 120; {program} --plain-http copy {host}/parts:amd64 {host}/whole:v1");
-    let mut script = Command::new("script");
-    script.args(["-qec", &command, "/dev/null"]).current_dir(folder.path()).env("HOME", folder.path());
-    let output = script.env("TERM", "xterm").stdin(Stdio::null()).output().unwrap();
-    let screen = String::from_utf8_lossy(&output.stdout);
-    assert!(output.status.success() && screen.contains("all blobs  "), "{screen}");
-    assert!(screen.contains("16.00 MiB") && screen.contains(" left"), "{screen}");
-    assert_eq!(screen.matches("Digest: sha256:").count(), 1, "{screen}");
 }
 
 /// The registry opens an upload session instead of mounting, and the blob then cannot be read from its source.

@@ -1,4 +1,3 @@
-#![allow(dead_code, reason = "for tests of progress")]
 //! Runs the program in a pseudo terminal, which `script` provides.
 
 use std::process::{Command, Stdio};
@@ -50,11 +49,22 @@ impl Workspace {
         TerminalOutcome { stdout: self.read(".stdout"), ..outcome }
     }
 
-    fn in_terminal(&self, columns: u16, args: &[&str], redirection: &str) -> TerminalOutcome {
+    /// Runs the program in a terminal, and interrupts it after this many seconds.
+    pub fn interrupt_in_terminal(&self, columns: u16, seconds: u32, args: &[&str]) -> TerminalOutcome {
         let command = self.command(args);
+        // With --foreground, timeout keeps the program in the foreground of the terminal.
+        let prefix = format!("timeout --foreground -s INT {seconds} ");
+        self.command_in_terminal(columns, &command, &prefix, "")
+    }
+
+    fn in_terminal(&self, columns: u16, args: &[&str], redirection: &str) -> TerminalOutcome {
+        self.command_in_terminal(columns, &self.command(args), "", redirection)
+    }
+
+    fn command_in_terminal(&self, columns: u16, command: &Command, prefix: &str, redirection: &str) -> TerminalOutcome {
         let words = std::iter::once(command.get_program()).chain(command.get_args());
         let words: Vec<String> = words.map(|word| quoted(&word.to_string_lossy())).collect();
-        let line = format!("stty cols {columns} rows 200; {}{redirection}", words.join(" "));
+        let line = format!("stty cols {columns} rows 200; {prefix}{}{redirection}", words.join(" "));
         let mut script = Command::new("script");
         script.args(["-qec", &line, "/dev/null"]).current_dir(self.folder()).stdin(Stdio::null());
         for (name, value) in command.get_envs() {

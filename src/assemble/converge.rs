@@ -10,6 +10,7 @@ use super::existing::Existing;
 use super::log::Log;
 use super::plan::Plan;
 use super::plan_error::PlanError;
+use crate::event::Phase;
 use crate::image::{Descriptor, Location};
 use crate::store::{
     Error as StoreError, IfMatch, Publication, PublishError, PublishReport, Run, TagOutcome, TagReport, TagTarget,
@@ -164,6 +165,7 @@ impl Convergence<'_> {
 
     /// Reads the target after a settling time, in which other writers complete the writes that they had started.
     async fn settled(&self, plan: &Plan, progress: &Progress) -> Result<Existing, Error> {
+        self.log.phase(Phase::Settling { time: self.settle });
         self.sleep(self.settle, plan, progress).await?;
         self.read(plan, progress).await
     }

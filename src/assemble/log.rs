@@ -1,6 +1,6 @@
 use std::sync::{Mutex, PoisonError};
 
-use crate::event::{Event, Events, Skipped, Step, Warning};
+use crate::event::{Event, Events, Phase, Skipped, Step, Warning};
 use crate::image::{Digest, Location};
 use crate::store::Store;
 
@@ -39,6 +39,10 @@ impl Log {
 
     pub(super) fn resolved(&self, source: Location, digest: Digest) {
         self.events.emit(&Event::Resolved { target: self.target.clone(), source, digest });
+    }
+
+    pub(super) fn phase(&self, phase: Phase) {
+        self.events.emit(&Event::Phase { target: self.target.clone(), phase });
     }
 
     pub(super) fn restarted(&self) {

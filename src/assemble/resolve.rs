@@ -2,6 +2,7 @@
 
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use futures_util::future::{BoxFuture, FutureExt as _, Shared, join, join_all, try_join_all};
 
@@ -10,7 +11,7 @@ use super::log::Log;
 use super::options::PushOptions;
 use super::resolve_error::{ResolveError, SourceProblem, SourceReason};
 use super::source::{SourceImage, SourceImages, Sources, nested_index, unusable};
-use crate::event::{Skipped, Warning};
+use crate::event::{Phase, Skipped, Warning};
 use crate::image::{Descriptor, Digest, Location, Platform, is_known_platform, media_type, unsupported};
 use crate::registry::RetryGroup;
 use crate::spec::{Attestations, Source, Spec, Target, is_possible};
@@ -116,8 +117,10 @@ pub(super) async fn resolve(
     log: &Log,
 ) -> Result<Resolved, ResolveError> {
     let resolver = Resolver { store, configs, spec, strict: options.strict };
+    let (done, total) = (AtomicUsize::new(0), spec.sources.len());
+    log.phase(Phase::Resolving { done: 0, total });
     // Fetch the configs of a source as soon as its manifests have arrived.
-    let outcomes = join_all(spec.sources.iter().zip(fetching).map(async |(source, fetching)| {
+    let resolve_source = async |(source, fetching): (&Source, &Fetching<'_>)| {
         let fetched = fetching.clone().await?;
         let images = fetched.images.iter().filter(|image| !is_dropped(spec, image));
         let resolved = try_join_all(images.map(|image| resolver.resolve(source, image))).await;
@@ -127,6 +130,12 @@ pub(super) async fn resolve(
             Ok((images, fetched.offered.clone()))
         });
         resolved.inspect_err(|_| RetryGroup::fail_current())
+    };
+    let outcomes = join_all(spec.sources.iter().zip(fetching).map(async |source| {
+        let outcome = resolve_source(source).await;
+        let done = done.fetch_add(1, Ordering::Relaxed) + 1;
+        log.phase(Phase::Resolving { done, total });
+        outcome
     }));
     let subject = async {
         let Some(subject) = &spec.subject else { return Ok(None) };

@@ -72,6 +72,7 @@ impl BatchRunner<'_> {
         Failure: From<E>,
     {
         let state = RunState { is_only: items.len() == 1, ..RunState::default() };
+        self.console.begin_items(items.len());
         let mut counts = BatchCounts::default();
         let results = stream::iter(items).map(async |item| (item, self.process(item, &job, &state).await));
         let mut results = std::pin::pin!(results.buffered(self.concurrency));

@@ -9,7 +9,7 @@ use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use serde::Serialize;
 
 use super::failure::Failure;
-use super::progress::Progress;
+use super::progress::{Activity, Progress};
 use super::render::{self, Colour};
 use super::secrets::ArgumentSecrets;
 use crate::event::{Check, Event, Level, Warning};
@@ -138,15 +138,11 @@ impl Console {
 
     /// Shows an event.
     pub(super) fn event(&self, event: &Event) {
-        match event {
-            Event::Transfer { id, digest, size, done, is_over } => {
-                if let Some(progress) = self.current_progress() {
-                    progress.transfer(*id, digest, *size, *done, *is_over);
-                    return;
-                }
-            }
-            Event::Checked(check) => self.print_check(check),
-            _ => {}
+        if let Some(progress) = self.current_progress() {
+            progress.event(event);
+        }
+        if let Event::Checked(check) = event {
+            self.print_check(check);
         }
         if self.is_repeated(event) {
             return;
@@ -241,21 +237,27 @@ impl Console {
 
 /// Progress lines.
 impl Console {
-    /// Runs a future. Shows its progress on a terminal if `shown` is set to the number of items and their plural noun.
-    pub(super) async fn progress<T>(&self, shown: Option<(usize, &str)>, future: impl Future<Output = T>) -> T {
-        let is_shown = !self.options.quiet && std::io::stderr().is_terminal();
-        let Some((count, kind)) = shown.filter(|_| is_shown) else { return future.await };
-        *self.progress.lock().unwrap_or_else(PoisonError::into_inner) = Some(Arc::new(Progress::new(count, kind)));
-        let outcome = future.await;
-        self.finish_progress();
-        outcome
+    /// Shows the progress of the run on a terminal, until [`Self::finish_progress`].
+    pub(super) fn start_progress(&self, activity: Activity) {
+        let is_dumb = std::env::var_os("TERM").is_some_and(|value| value == "dumb");
+        if !self.options.quiet && !is_dumb && std::io::stderr().is_terminal() {
+            let progress = Arc::new(Progress::start(activity));
+            *self.progress.lock().unwrap_or_else(PoisonError::into_inner) = Some(progress);
+        }
     }
 
-    /// Counts one more item as done.
+    /// Shows progress through this number of items.
+    pub(super) fn begin_items(&self, total: usize) {
+        if let Some(progress) = self.current_progress() {
+            progress.begin_items(total);
+        }
+    }
+
+    /// Counts one more item as finished.
     pub(super) fn item_done(&self, client: &Client) {
         if let Some(progress) = self.current_progress() {
             let traffic = client.traffic();
-            progress.done(traffic.requests, traffic.retries);
+            progress.item_done(traffic.requests, traffic.retries);
         }
     }
 

@@ -61,7 +61,7 @@ impl Copy {
             tags: self.tags,
             options: CopyOptions { platforms, referrers: self.referrers, wait: self.wait, dry_run },
             files: self.files,
-            shows_progress: !self.no_progress && !dry_run,
+            shows_progress: !self.no_progress,
         })
     }
 

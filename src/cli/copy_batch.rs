@@ -7,6 +7,7 @@ use super::exit_status::ExitStatus;
 use super::failure::Failure;
 use super::output::CommandOutput;
 use super::parts::DocumentParts;
+use super::progress::Activity;
 use super::render::{Body, CopyResult};
 use super::result_files::OutputFiles;
 use super::session::Session;
@@ -38,7 +39,9 @@ impl CopyBatch {
         let client = session.client(&Registries::written([&self.to]).and_read([&self.from]))?;
         let store = Store::new(client.clone());
         let mut reporter = CopyReporter::new(console, &self);
-        let copied = session.block_on(&client, self.copy(&store, &mut reporter));
+        let activity = Activity::new("copying", &self.from, "tags").dry(dry_run);
+        let activity = Some(activity).filter(|_| self.shows_progress);
+        let copied = session.block_on(&client, activity, self.copy(&store, &mut reporter));
         if copied.is_err() && !dry_run {
             reporter.parts.iter_mut().for_each(CopyResult::mark_unwritten_archive);
         }
@@ -57,9 +60,7 @@ impl CopyBatch {
             return predict_all(store, &requests, &self.options, reporter).await;
         }
         reporter.is_only = requests.len() == 1;
-        let console = reporter.console;
-        let shown = self.shows_progress.then_some((requests.len(), "tags"));
-        console.progress(shown, copy_all(store, &requests, &self.options, reporter)).await
+        copy_all(store, &requests, &self.options, reporter).await
     }
 
     async fn requests(&self, store: &Store) -> Result<Vec<CopyRequest>, Failure> {

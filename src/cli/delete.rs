@@ -10,6 +10,7 @@ use super::exit_status::ExitStatus;
 use super::failure::Failure;
 use super::output::CommandOutput;
 use super::parts::DocumentParts;
+use super::progress::Activity;
 use super::references::{NamedLocation, locations};
 use super::render::{Body, DeletedJson, Either, NotDeletedJson, deleted_text};
 use super::session::Session;
@@ -40,7 +41,8 @@ impl Delete {
         let store = Store::new(client.clone());
         let options = DeleteOptions { with_every_tag: self.yes, dry_run: false };
         let mut reporter = DeleteReporter { console, parts: DocumentParts::collect_if(console.is_json()) };
-        let deleted = session.block_on(&client, delete_all(&store, items, &options, &mut reporter));
+        let activity = Some(Activity::of_references("deleting", &self.images));
+        let deleted = session.block_on(&client, activity, delete_all(&store, items, &options, &mut reporter));
         let body = Body::Delete { images: reporter.parts.into_vec() };
         CommandOutput::document(console, body, deleted.map(|()| ExitStatus::Done))
     }

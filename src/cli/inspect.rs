@@ -5,6 +5,7 @@ use super::exit_status::ExitStatus;
 use super::failure::Failure;
 use super::output::CommandOutput;
 use super::platform_arg::platform;
+use super::progress::Activity;
 use super::references::location;
 use super::render::{Body, InspectionJson, Shown, inspection_json, inspection_text};
 use super::session::Session;
@@ -65,8 +66,12 @@ impl Inspect {
             referrers: is_json,
         };
         let store = Store::new(client.clone());
-        let inspection = session.block_on(&client, inspect::inspect(&store, &location, &options))?;
+        let inspection = session.block_on(&client, self.activity(), inspect::inspect(&store, &location, &options))?;
         self.output(session, &location, &inspection)
+    }
+
+    fn activity(&self) -> Option<Activity> {
+        Some(Activity::of_references("reading", std::slice::from_ref(&self.image)))
     }
 
     fn output(
@@ -92,7 +97,7 @@ impl Inspect {
     /// Prints the stored bytes of a manifest or config, without adding a line break.
     fn print_bytes(&self, session: &Session, client: &Client, at: &Location) -> Result<CommandOutput, Failure> {
         let (store, platform) = (Store::new(client.clone()), self.platform.as_ref());
-        let bytes = session.block_on(client, async {
+        let bytes = session.block_on(client, self.activity(), async {
             match self.manifest {
                 true => inspect::fetch(&store, at, platform).await.map(|fetched| fetched.bytes),
                 false => inspect::config(&store, at, platform, &this_machine()).await,

@@ -4,6 +4,7 @@ use super::credentials;
 use super::exit_status::ExitStatus;
 use super::failure::Failure;
 use super::output::CommandOutput;
+use super::progress::Activity;
 use super::prompt::without_echo;
 use super::registry_name::registry_name;
 use super::render::Body;
@@ -42,7 +43,8 @@ impl Login {
         let given = ExplicitCredentials { registry: registry.clone(), login, source: "this login".into() };
         let client = session.client_with(CredentialSources { explicit: Some(given), ..sources.clone() });
         let job = LoginJob { session, client: &client, sources: &sources, registry: &registry };
-        let (checked, stored) = session.block_on(&client, job.store(&user, &password))?;
+        let activity = Some(Activity::new("signing in to", &registry, "registries"));
+        let (checked, stored) = session.block_on(&client, activity, job.store(&user, &password))?;
         let body = Body::Login { registry, username: user, stored, checked };
         CommandOutput::document(&session.console, body, Ok(ExitStatus::Done))
     }
@@ -54,7 +56,7 @@ impl Logout {
         let sources = credentials::stored(&session.global);
         let client = session.client_with(sources.clone());
         let job = LoginJob { session, client: &client, sources: &sources, registry: &registry };
-        let erased = session.block_on(&client, job.erase())?;
+        let erased = session.block_on(&client, None, job.erase())?;
         let removed = erased.iter().map(place_of).collect();
         CommandOutput::document(&session.console, Body::Logout { registry, removed }, Ok(ExitStatus::Done))
     }

@@ -4,6 +4,7 @@ use super::credentials::Registries;
 use super::exit_status::ExitStatus;
 use super::failure::Failure;
 use super::output::CommandOutput;
+use super::progress::Activity;
 use super::render::{Body, CheckJson};
 use super::session::Session;
 use crate::image::{Location, Reference};
@@ -39,7 +40,8 @@ impl Probe {
         let store = Store::new(client.clone());
         let options = ProbeOptions { one_repository: self.one_repository, keep: self.keep };
         // The console prints each check as soon as it is done.
-        let report = session.block_on(&client, probe::probe(&store, &images, &options));
+        let activity = Some(Activity::new("testing", &repository, "images"));
+        let report = session.block_on(&client, activity, probe::probe(&store, &images, &options));
         if report.is_err() && client.cancel_token().reason().is_some() {
             session.console.line(format_args!("the trial images remain {}", place_of_trial(&repository)));
         }

@@ -5,6 +5,7 @@ use super::exit_status::ExitStatus;
 use super::failure::{Failure, TargetOutcome};
 use super::output::CommandOutput;
 use super::parts::DocumentParts;
+use super::progress::Activity;
 use super::render::{Body, IndexResult, plan_text};
 use super::result_files::OutputFiles;
 use super::session::Session;
@@ -39,8 +40,9 @@ impl PushBatch {
         let client = session.client(&registries)?;
         let store = Store::new(client.clone());
         let mut reporter = PushReporter::new(console, &self);
-        let shown = self.shows_progress.then_some((self.specs.len(), "indexes"));
-        let pushed = session.block_on(&client, console.progress(shown, self.push(&store, &mut reporter)));
+        let activity = Activity::new("pushing", &first.target.location, "indexes").dry(dry_run);
+        let activity = Some(activity).filter(|_| self.shows_progress);
+        let pushed = session.block_on(&client, activity, self.push(&store, &mut reporter));
         if pushed.is_err() && !dry_run {
             reporter.parts.iter_mut().for_each(IndexResult::mark_unwritten_archive);
         }

@@ -1,6 +1,7 @@
 use super::batch::{BatchRunner, Mode, Reporter};
 use super::credentials::Registries;
 use super::failure::Failure;
+use super::progress::Activity;
 use super::references::{NamedLocation, locations};
 use super::session::Session;
 use crate::image::Location;
@@ -23,7 +24,8 @@ pub(super) fn read<R: Reporter<Item = NamedLocation>>(
     let client = session.client(&Registries::read(items.iter().map(|item| &item.location)))?;
     let store = Store::new(client.clone());
     let job = async |item: &NamedLocation| job(&store, &item.location).await;
-    session.block_on(&client, runner(&store, session).run(&items, job, reporter))
+    let activity = Activity::of_references("reading", names);
+    session.block_on(&client, Some(activity), runner(&store, session).run(&items, job, reporter))
 }
 
 /// Returns a runner for a batch that reads references. A failure does not prevent the other references from being read.

@@ -8,6 +8,7 @@ use super::exit_status::ExitStatus;
 use super::failure::Failure;
 use super::output::CommandOutput;
 use super::platform_arg::platform;
+use super::progress::Activity;
 use super::render::{Body, IndexResult, plan_text};
 use super::result_files::OutputFiles;
 use super::session::Session;
@@ -60,7 +61,8 @@ impl Remove {
         let files = self.files.open(dry_run)?;
         let client = session.client(&Registries::written([&target]))?;
         let store = Store::new(client.clone());
-        let removed = session.block_on(&client, assemble::remove(&store, &request, &options));
+        let activity = Some(Activity::new("changing", &target, "indexes").dry(dry_run));
+        let removed = session.block_on(&client, activity, assemble::remove(&store, &request, &options));
         let report = match removed {
             Ok(report) => report,
             Err(failure) => {

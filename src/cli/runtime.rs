@@ -8,6 +8,7 @@ use tokio::sync::watch;
 use super::console::Console;
 use super::exit_status::ExitStatus;
 use super::failure::Failure;
+use super::progress::Activity;
 use super::session::Session;
 use super::signals::Signals;
 use crate::registry::{CancelToken, Client, StopReason};
@@ -18,10 +19,12 @@ const GRACE_PERIOD: Duration = Duration::from_millis(300);
 const RESULTS_TIMEOUT: Duration = Duration::from_secs(3);
 
 impl Session {
-    /// Runs a command's future to its end, or until a signal or the deadline stops the client.
+    /// Runs a command's future to its end, or until a signal or the deadline stops the client. Shows its progress if
+    /// `activity` describes it.
     pub(super) fn block_on<T, E>(
         &self,
         client: &Client,
+        activity: Option<Activity>,
         future: impl Future<Output = Result<T, E>>,
     ) -> Result<T, Failure>
     where
@@ -32,6 +35,9 @@ impl Session {
         let (running, has_ended) = watch::channel(false);
         let stopper =
             Stopper { cancel_token: client.cancel_token().clone(), has_ended, console: Arc::clone(&self.console) };
+        if let Some(activity) = activity {
+            self.console.start_progress(activity);
+        }
         let outcome = runtime.block_on(async {
             // Without handlers, signals end the program immediately.
             if let Some(signals) = Signals::listen() {
@@ -43,6 +49,7 @@ impl Session {
             future.await
         });
         running.send_replace(true);
+        self.console.finish_progress();
         // Keep the runtime running: results may go to a FIFO without a reader, where signals and the deadline must
         // still end the program. The exit waits neither for this thread nor for a DNS lookup that hangs.
         std::thread::spawn(move || runtime.block_on(std::future::pending::<()>()));
@@ -78,6 +85,7 @@ impl Stopper {
                 signals.next().await
             }
         };
+        self.console.finish_progress();
         std::process::exit(ExitStatus::Signal(second).code().into());
     }
 

@@ -7,6 +7,7 @@ use super::exit_status::ExitStatus;
 use super::failure::Failure;
 use super::output::CommandOutput;
 use super::parts::DocumentParts;
+use super::progress::Activity;
 use super::read_batch;
 use super::references::NamedLocation;
 use super::render::{Body, QueryJson, TagsEntryJson, tag_text};
@@ -40,7 +41,8 @@ impl Tags {
         let client = session.client(&Registries::read([&at]))?;
         let store = Store::new(client.clone());
         let mut reporter = TagsReporter { console, width: 0, parts: DocumentParts::collect_if(console.is_json()) };
-        let listed = session.block_on(&client, async {
+        let activity = Some(Activity::new("reading the tags of", &at, "tags"));
+        let listed = session.block_on(&client, activity, async {
             let tags = store.tags(&at, self.limit).await?;
             if !self.platforms {
                 return reporter.list(tags);

@@ -8,6 +8,7 @@ use super::failure::Failure;
 use super::output::CommandOutput;
 use super::parts::DocumentParts;
 use super::platform_arg::platform;
+use super::progress::Activity;
 use super::read_batch;
 use super::references::{NamedLocation, locations};
 use super::render::{Body, Either, VerificationJson, verification_text};
@@ -49,9 +50,10 @@ impl Verify {
         let options = VerifyOptions { layers: self.layers, platforms: self.platforms, referrers: self.referrer };
         let mut reporter = VerifyReporter::new(console);
         let verify = async |item: &NamedLocation| verify::verify(&store, &item.location, &options).await;
-        let shown = (self.layers && !self.no_progress).then_some((items.len(), "images"));
+        let activity = Activity::of_references("verifying", &self.images);
+        let activity = Some(activity).filter(|_| !self.no_progress);
         let runner: BatchRunner<'_> = read_batch::runner(&store, session);
-        let verified = session.block_on(&client, console.progress(shown, runner.run(&items, verify, &mut reporter)));
+        let verified = session.block_on(&client, activity, runner.run(&items, verify, &mut reporter));
         reporter.end(verified, items.len(), client.cancel_token().reason())
     }
 }

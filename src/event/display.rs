@@ -21,7 +21,7 @@ impl fmt::Display for Event {
             Self::BasicInsteadOfToken { registry, reason } => {
                 write!(f, "sending user and password to {registry} instead of a token: {reason}")
             }
-            Self::Retry { reason, wait, failed, retries, pauses } => {
+            Self::Retry { reason, wait, failed, retries, pauses, .. } => {
                 if let Some(registry) = pauses {
                     write!(f, "all requests to {registry} are paused: ")?;
                 }
@@ -49,6 +49,7 @@ impl fmt::Display for Event {
             Self::Skipped { skipped, .. } => skipped.fmt(f),
             Self::Warning { warning, .. } => warning.fmt(f),
             Self::Resolved { source, digest, .. } => write!(f, "{source} is {digest}"),
+            Self::Phase { phase, .. } => phase.fmt(f),
             Self::Step { step, .. } => step.fmt(f),
             Self::Restarted { target } => {
                 write!(f, "{target} was changed by another writer; applying the change to its current index")

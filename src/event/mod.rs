@@ -5,10 +5,12 @@
 
 mod check;
 mod display;
+mod phase;
 mod step;
 mod warning;
 
 pub use check::{Check, Need, Verdict};
+pub use phase::Phase;
 pub use step::{BlobOutcome, Step};
 pub use warning::{Skipped, Warning};
 
@@ -81,7 +83,7 @@ pub enum Level {
     Warning,
     /// For a log of every request and decision.
     Debug,
-    /// Progress: how much of a blob was transferred, or that a check is complete.
+    /// Progress: the phase of a job, how much of a blob was transferred, or that a check is complete.
     Progress,
 }
 
@@ -134,6 +136,8 @@ pub enum Event {
         reason: String,
         /// The wait.
         wait: Duration,
+        /// Whether the registry asked for the wait.
+        is_requested: bool,
         /// How often the request has failed so far.
         failed: u32,
         /// The maximum number of retries.
@@ -224,6 +228,13 @@ pub enum Event {
         /// The manifest's digest.
         digest: Digest,
     },
+    /// A push or copy begins a phase, or advances in it.
+    Phase {
+        /// The repository, tag or layout that is written.
+        target: Location,
+        /// The phase.
+        phase: Phase,
+    },
     /// A part of the target, or the target itself, is complete.
     Step {
         /// The repository, tag or layout that is written.
@@ -254,7 +265,7 @@ impl Event {
             | Self::Warning { .. }
             | Self::Step { step: Step::TagKept(_), .. }
             | Self::Restarted { .. } => Level::Warning,
-            Self::Transfer { .. } | Self::Checked(_) => Level::Progress,
+            Self::Transfer { .. } | Self::Checked(_) | Self::Phase { .. } => Level::Progress,
             Self::Request { .. }
             | Self::Credentials { .. }
             | Self::TokenRequest { .. }
@@ -271,6 +282,7 @@ impl Event {
             Self::Skipped { target, .. }
             | Self::Warning { target, .. }
             | Self::Resolved { target, .. }
+            | Self::Phase { target, .. }
             | Self::Step { target, .. }
             | Self::Restarted { target } => Some(target),
             _ => None,
@@ -297,6 +309,7 @@ impl Event {
             | Self::Skipped { .. }
             | Self::Warning { .. }
             | Self::Resolved { .. }
+            | Self::Phase { .. }
             | Self::Step { .. }
             | Self::Restarted { .. } => Vec::new(),
         };
@@ -318,7 +331,7 @@ mod tests {
             Event::Credentials { registry: s(), source: s() },
             Event::TokenRequest { registry: s(), scopes: s() },
             Event::BasicInsteadOfToken { registry: s(), reason: s() },
-            Event::Retry { reason: s(), wait, failed: 1, retries: 5, pauses: Some(s()) },
+            Event::Retry { reason: s(), wait, is_requested: false, failed: 1, retries: 5, pauses: Some(s()) },
             Event::MountsFail { registry: s(), reason: s() },
             Event::InvalidTags { subject: s(), count: 2 },
             Event::WrongDigestHeader { reference: s(), named: digest.clone(), actual: digest.clone() },

@@ -8,13 +8,23 @@ use futures_util::stream::{FuturesUnordered, StreamExt as _};
 
 use super::run::{ContentKey, OnStep};
 use super::{Error, Run, SourceManifest};
-use crate::event::Step;
-use crate::image::{Descriptor, Digest, Location};
+use crate::event::{Phase, Step};
+use crate::image::{Descriptor, Location};
 use crate::registry::RetryGroup;
 
 /// Number of failed blobs after which no more are started. Without a limit, a registry that refuses every blob could
 /// receive a hundred thousand requests.
 const MAX_ERRORS: usize = 100;
+
+/// A child that was checked, or a blob that was placed.
+enum Placed<'c> {
+    /// The target has the child's manifest.
+    Existing,
+    /// The target does not have the child's manifest.
+    Missing(&'c SourceManifest),
+    /// A blob of this size is at the target.
+    Blob(u64),
+}
 
 impl Run {
     /// Whether the target has a child's manifest. If that cannot be determined, the manifest is written.
@@ -38,17 +48,16 @@ impl Run {
         on_step: OnStep<'_>,
     ) -> Vec<Error> {
         let repository = Arc::new(target.without_name());
-        let (mut unchecked, mut missing) = (children.iter(), VecDeque::new());
+        let (mut unchecked, mut missing) = (children.iter(), VecDeque::<(&SourceManifest, &Descriptor)>::new());
         let (mut seen, mut errors) = (HashSet::new(), Vec::new());
-        let mut running: FuturesUnordered<BoxFuture<'_, Result<Option<&SourceManifest>, Error>>> =
-            FuturesUnordered::new();
+        let mut running: FuturesUnordered<BoxFuture<'_, Result<Placed<'_>, Error>>> = FuturesUnordered::new();
         loop {
             while running.len() < self.store.client().concurrency() && errors.len() < MAX_ERRORS {
                 // Check all children first, because each missing child may add many blobs.
                 if let Some(child) = unchecked.next() {
                     let key = (Arc::clone(&repository), child.descriptor.digest.clone());
                     running.push(self.missing_child(target, child, key).boxed());
-                } else if let Some((child, blob)) = next_blob(&mut missing, &mut seen) {
+                } else if let Some((child, blob)) = missing.pop_front() {
                     let key = (Arc::clone(&repository), blob.digest.clone());
                     running.push(self.place_blob(target, child, blob, key, on_step).boxed());
                 } else {
@@ -56,8 +65,14 @@ impl Run {
                 }
             }
             match running.next().await {
-                Some(Ok(Some(child))) => missing.push_back((child, child.blobs.iter())),
-                Some(Ok(None)) => {}
+                Some(Ok(Placed::Missing(child))) => {
+                    let blobs: Vec<&Descriptor> = child.blobs.iter().filter(|blob| seen.insert(&blob.digest)).collect();
+                    let bytes = blobs.iter().fold(0, |sum: u64, blob| sum.saturating_add(blob.size));
+                    self.report(target, || Phase::BlobsFound { count: blobs.len(), bytes });
+                    missing.extend(blobs.into_iter().map(|blob| (child, blob)));
+                }
+                Some(Ok(Placed::Existing)) => {}
+                Some(Ok(Placed::Blob(bytes))) => self.report(target, || Phase::BlobDone { bytes }),
                 Some(Err(error)) => {
                     RetryGroup::fail_current();
                     errors.push(error);
@@ -67,16 +82,16 @@ impl Run {
         }
     }
 
-    /// Returns the child if the target does not have its manifest.
+    /// Checks whether the target has a child's manifest.
     async fn missing_child<'c>(
         &self,
         target: &Location,
         child: &'c SourceManifest,
         key: ContentKey,
-    ) -> Result<Option<&'c SourceManifest>, Error> {
+    ) -> Result<Placed<'c>, Error> {
         let has_child =
             self.children.get_with(&key, |_| true, Error::is_shareable, self.has_child(target, child)).await?;
-        Ok((!has_child).then_some(child))
+        Ok(if has_child { Placed::Existing } else { Placed::Missing(child) })
     }
 
     async fn place_blob<'c>(
@@ -86,7 +101,7 @@ impl Run {
         blob: &Descriptor,
         key: ContentKey,
         on_step: OnStep<'_>,
-    ) -> Result<Option<&'c SourceManifest>, Error> {
+    ) -> Result<Placed<'c>, Error> {
         let placing = async {
             let _permit = self.store.write_permit().await;
             let outcome = match self.is_dry {
@@ -96,7 +111,7 @@ impl Run {
             on_step(Step::Blob(blob.digest.clone(), blob.size, outcome));
             Ok(())
         };
-        self.blobs.get_with(&key, |_| true, Error::is_shareable, placing).await.map(|()| None)
+        self.blobs.get_with(&key, |_| true, Error::is_shareable, placing).await.map(|()| Placed::Blob(blob.size))
     }
 
     /// Writes the manifests of children that the target does not have, at most `concurrency` concurrently.
@@ -108,6 +123,7 @@ impl Run {
     ) -> Vec<Error> {
         let repository = Arc::new(target.without_name());
         let (mut remaining, mut errors) = (children.iter(), Vec::new());
+        let (mut done, total) = (0, children.len());
         let mut running = FuturesUnordered::new();
         loop {
             while running.len() < self.store.client().concurrency()
@@ -117,7 +133,11 @@ impl Run {
                 running.push(self.push_child(target, child, key, on_step).boxed());
             }
             match running.next().await {
-                Some(outcome) => errors.extend(outcome.err().inspect(|_| RetryGroup::fail_current())),
+                Some(outcome) => {
+                    done += 1;
+                    self.report(target, || Phase::Manifests { done, total });
+                    errors.extend(outcome.err().inspect(|_| RetryGroup::fail_current()));
+                }
                 None => return errors,
             }
         }
@@ -143,19 +163,5 @@ impl Run {
             Ok(())
         };
         self.pushed.get_with(&key, |_| true, Error::is_shareable, push).await
-    }
-}
-
-/// Returns the next blob of the missing children, each digest only once.
-fn next_blob<'c>(
-    missing: &mut VecDeque<(&'c SourceManifest, std::slice::Iter<'c, Descriptor>)>,
-    seen: &mut HashSet<&'c Digest>,
-) -> Option<(&'c SourceManifest, &'c Descriptor)> {
-    loop {
-        let (child, blobs) = missing.front_mut()?;
-        match blobs.find(|blob| seen.insert(&blob.digest)) {
-            Some(blob) => return Some((child, blob)),
-            None => missing.pop_front(),
-        };
     }
 }

@@ -4,8 +4,8 @@ use futures_util::future::join_all;
 
 use super::publication::{Publication, TagTarget};
 use super::run::OnStep;
-use super::{Error, PublishError, PublishReport, Run, TagOutcome};
-use crate::event::Step;
+use super::{Error, PublishError, PublishReport, Run, TagOutcome, TagReport};
+use crate::event::{Phase, Step};
 
 impl Run {
     /// Publishes a manifest: its children, then its tags one after another, because some registries fail when two tags
@@ -57,7 +57,10 @@ impl Run {
         on_step: OnStep<'_>,
     ) -> Result<PublishReport, PublishError> {
         let mut report = publication.unwritten();
+        let total = publication.tags.len();
         for (at, tag) in publication.tags.iter().enumerate() {
+            let location = || tag.location.clone();
+            self.report(publication.target, || Phase::WritingTag { tag: location(), number: at + 1, total });
             let written = self.write_tag(publication, tag, on_step).await;
             if let Some(tag) = report.tags.get_mut(at) {
                 tag.outcome = match &written {
@@ -91,9 +94,10 @@ impl Run {
     }
 
     async fn read_back(&self, publication: &Publication<'_>, report: &PublishReport) -> Result<(), PublishError> {
-        let written = report.tags.iter().filter(|tag| tag.outcome.is_written());
+        let written: Vec<&TagReport> = report.tags.iter().filter(|tag| tag.outcome.is_written()).collect();
         let digest = &publication.descriptor.digest;
-        let reading = join_all(written.map(|tag| self.store.read_back(&tag.location, digest))).await;
+        self.report(publication.target, || Phase::ReadingBack { tags: written.len() });
+        let reading = join_all(written.into_iter().map(|tag| self.store.read_back(&tag.location, digest))).await;
         let errors: Vec<Error> = reading.into_iter().filter_map(Result::err).collect();
         if errors.is_empty() { Ok(()) } else { Err(publication.failed(errors, report.clone())) }
     }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 
 use super::{Error, IfMatch, Store};
-use crate::event::Step;
+use crate::event::{Event, Phase, Step};
 use crate::image::{Descriptor, Digest, Location};
 use crate::single_flight::SingleFlight;
 
@@ -46,6 +46,14 @@ impl Run {
 
     pub(crate) fn is_dry(&self) -> bool {
         self.is_dry
+    }
+
+    /// Reports a phase of writing a target.
+    pub(crate) fn report(&self, target: &Location, phase: impl FnOnce() -> Phase) {
+        let events = self.store.client().events();
+        if events.is_listening() {
+            events.emit(&Event::Phase { target: target.clone(), phase: phase() });
+        }
     }
 
     /// Ends the run: moves the written archives to their target files. Without this call, the existing files stay.

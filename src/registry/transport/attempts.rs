@@ -41,6 +41,8 @@ struct Wait {
     time: Duration,
     /// Whether all requests to the host wait, not only this one.
     pauses_host: bool,
+    /// Whether the response asked for the wait (RFC 9110, "Retry-After").
+    is_requested: bool,
     /// Why the last attempt failed.
     reason: String,
     /// The number of failed attempts, and the maximum number of retries.
@@ -50,8 +52,8 @@ struct Wait {
 impl Wait {
     /// Returns the event for this wait; `pauses` names the registry if all requests to it wait.
     fn event(&self, pauses: Option<&str>) -> Event {
-        let Self { time: wait, ref reason, attempts: (failed, retries), .. } = *self;
-        Event::Retry { reason: reason.clone(), wait, failed, retries, pauses: pauses.map(str::to_owned) }
+        let Self { time: wait, is_requested, ref reason, attempts: (failed, retries), .. } = *self;
+        Event::Retry { reason: reason.clone(), wait, is_requested, failed, retries, pauses: pauses.map(str::to_owned) }
     }
 }
 
@@ -62,7 +64,8 @@ impl Transport {
         let Some(time) = policy.wait(failed, None, fastrand::f64()).filter(|_| error.is_transient()) else {
             return Err(error.clone().into_permanent());
         };
-        let wait = Wait { time, pauses_host: false, reason: error.to_string(), attempts: (failed, policy.retries) };
+        let (pauses_host, is_requested, reason) = (false, false, error.to_string());
+        let wait = Wait { time, pauses_host, is_requested, reason, attempts: (failed, policy.retries) };
         self.emit(|| wait.event(None));
         self.wait(tokio::time::sleep(time)).await.map_err(|interrupted| match interrupted {
             Interrupted::Stopped(_) => error.clone().into_permanent(),
@@ -209,7 +212,8 @@ impl<'a> Attempts<'a> {
         };
         let policy = self.transport.retry();
         let time = policy.wait(self.failed, requested, fastrand::f64())?;
-        Some(Wait { time, pauses_host, reason: error.to_string(), attempts: (self.failed, policy.retries) })
+        let (is_requested, attempts) = (requested.is_some(), (self.failed, policy.retries));
+        Some(Wait { time, pauses_host, is_requested, reason: error.to_string(), attempts })
     }
 
     /// Waits before a retry, and reports the wait, as it may be long.
