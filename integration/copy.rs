@@ -147,8 +147,10 @@ fn platform_copies_one_image_of_an_index() {
 fn tags_of_a_repository_are_copied_by_pattern() {
     let fixture = CopyFixture::new();
     let planned = fixture.copied(&["FROM/app", "TO/app", "--tags", "a*,v?", "--dry-run"]);
-    let tags: Vec<&str> = planned.lines().map(|line| line.rsplit(':').next().unwrap()).collect();
+    let created = planned.lines().filter(|line| line.starts_with("  + created "));
+    let tags: Vec<&str> = created.map(|line| line.rsplit(':').next().unwrap()).collect();
     assert_eq!(tags, ["amd64", "arm64", "v1"], "{planned}");
+    assert!(planned.ends_with("\nplan: 3 tags to create\n"), "{planned}");
     assert!(fixture.to.manifest("app", "v1").is_none(), "the dry run writes no tag");
     let stdout = fixture.copied(&["FROM/app", "TO/app", "--tags", "a*,v?"]);
     assert_eq!(stdout.lines().count(), 3);
@@ -205,8 +207,8 @@ fn tag_pages_are_followed_only_at_the_registry_itself() {
     let copy =
         |repository: &str| workspace.run(&["copy", "--dry-run", "--tags", "*", &format!("HOST/{repository}"), "oci:x"]);
     let outcome = copy("app");
-    assert_eq!(outcome.stdout.lines().count(), 2, "{outcome:?}");
-    outcome.stdout_contains("/app:v1 -> oci:x:v1").stdout_contains("/app:v2 -> ");
+    assert_eq!(outcome.stdout.matches("  + created ").count(), 2, "{outcome:?}");
+    outcome.stdout_contains("  + created    oci:x:v1\n").stdout_contains("  + created    oci:x:v2\n");
     copy("foreign").fails(1, "at another host, which is not contacted");
     assert!(other_host.requests().is_empty());
 }

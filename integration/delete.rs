@@ -310,3 +310,58 @@ fn concurrent_deletes_from_one_archive_all_succeed() {
     });
     assert_eq!(fixture.sandbox.run(&["tags", "oci-archive:all.tar"]).stdout, "v0\n");
 }
+
+#[test]
+fn the_only_tag_of_a_manifest_is_deleted_without_yes() {
+    let fixture = DeleteFixture::new();
+    // No other tag points at the index, and no index lists it.
+    fixture.delete(&["HOST/app:index"]).success().stdout_contains("Deleted: ");
+    assert!(!fixture.has("index") && fixture.has("image"));
+    // Now only the two tags use the image.
+    fixture.delete(&["HOST/app:image"]).fails(1, "would delete all its tags: image, other");
+    assert!(fixture.has("image") && fixture.has("other"));
+}
+
+#[test]
+fn an_image_of_an_index_with_one_tag_is_not_deleted_without_yes() {
+    let fixture = DeleteFixture::new();
+    push_image(&fixture.sandbox.registry, "app", "single", "arm64");
+    let entry = push_image(&fixture.sandbox.registry, "app", "single", "arm64");
+    push_index(&fixture.sandbox.registry, "app", "holder", &[entry]);
+    fixture.delete(&["HOST/app:single"]).fails(1, "break the indexes that list it: holder");
+    assert!(fixture.has("single"));
+}
+
+#[test]
+fn a_dry_run_deletes_nothing_and_names_what_a_registry_may_delete_as_well() {
+    let fixture = DeleteFixture::new();
+    let digest = &fixture.image_digest;
+    let planned = fixture.delete(&["--dry-run", "HOST/app:image", "HOST/app:index"]).success();
+    let index_digest = fixture.sandbox.registry.manifest("app", "index").unwrap().digest;
+    let expected = indoc::formatdoc! {"
+        plan: nothing is written
+        HOST/app:image
+            digest     {digest}
+          - deleted    HOST/app:image
+            note       a registry that deletes only manifests needs --yes, and also deletes the tags other
+        HOST/app:index
+            digest     {index_digest}
+          - deleted    HOST/app:index
+        plan: 2 tags to delete
+    "};
+    assert_eq!(planned.stdout, fixture.sandbox.fill(&expected));
+    assert!(fixture.has("image") && fixture.has("index"));
+    let by_digest = format!("HOST/app@{digest}");
+    fixture.delete(&["--dry-run", &by_digest]).fails(1, "would delete all its tags: image, other");
+    let planned = fixture.delete(&["--dry-run", "--yes", &by_digest]).success();
+    assert!(planned.stdout.ends_with("plan: 1 manifest to delete\n"), "{planned:?}");
+    assert!(fixture.has("image"));
+    let document = fixture.delete(&["--dry-run", "HOST/app:image", "--output", "json"]).success().json();
+    assert_eq!((&document["dryRun"], &document["images"][0]["deleted"]), (&json!(true), &json!("tag")));
+}
+
+#[test]
+fn a_dry_run_of_a_missing_tag_fails() {
+    let fixture = DeleteFixture::new();
+    fixture.delete(&["--dry-run", "HOST/app:gone"]).fails(1, "/app:gone not found").stdout_is("");
+}

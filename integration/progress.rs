@@ -139,3 +139,62 @@ fn a_log_has_no_control_characters() {
     assert_eq!(copied.stderr, "");
     assert!(!copied.stdout.contains('\x1b'), "{copied:?}");
 }
+
+/// Only a person at a terminal reads these lines; stdout stays the same.
+#[test]
+fn a_line_at_the_terminal_says_what_was_done() {
+    let sandbox = Sandbox::new();
+    push_image(&sandbox.registry, "app", "amd64", "amd64");
+    push_image(&sandbox.registry, "app", "arm64", "arm64");
+    let push =
+        ["push", "from-images", "-t", "HOST/app:v1", "--tags", "v1.2,latest", "HOST/app:amd64", "HOST/app:arm64"];
+    let both = "linux/amd64, linux/arm64";
+    for (args, line) in [
+        (&push[..], format!("pushed HOST/app:v1 (also v1.2, latest): {both}")),
+        (&push, format!("unchanged: HOST/app:v1 (also v1.2, latest): {both}")),
+        (
+            &["copy", "HOST/app:v1", "HOST/new:v1", "--tags", "1"],
+            format!("copied HOST/app:v1 to HOST/new:v1 (also 1): {both}"),
+        ),
+        (&["copy", "HOST/app:amd64", "HOST/new:amd64"], "copied HOST/app:amd64 to HOST/new:amd64".into()),
+        (
+            &["remove", "HOST/app:v1", "--platform", "linux/arm64", "--settle", "1ms"],
+            "removed linux/arm64 from HOST/app:v1: linux/amd64".into(),
+        ),
+        (&["delete", "--yes", "HOST/new:1"], "deleted HOST/new:1, with its manifest sha256:".into()),
+    ] {
+        let outcome = sandbox.run_with_stderr_on_terminal(200, args);
+        let screen = outcome.screen();
+        let last = screen.lines().last().unwrap_or_default().to_owned();
+        assert!(last.starts_with(&sandbox.fill(&line)), "{line}: {screen}");
+        assert!(outcome.stdout.starts_with("D"), "{}", outcome.stdout);
+        let quiet = sandbox.run_with_stderr_on_terminal(200, &[args, &["-q"]].concat());
+        assert_eq!(quiet.screen().matches("pushed ").count(), 0, "{}", quiet.screen());
+    }
+    sandbox.run(&push).success().stderr_lacks("pushed");
+}
+
+#[test]
+fn a_json_log_has_a_line_per_index_of_a_batch() {
+    let sandbox = Sandbox::new();
+    push_image(&sandbox.registry, "app", "amd64", "amd64");
+    let spec = |n: u32| format!("---\nimage: HOST/app:v{n}\nmanifests: [{{image: 'HOST/app:amd64'}}]\n");
+    sandbox.write("many.yaml", &(0..3).map(spec).collect::<String>());
+    let args = ["push", "--type", "oci", "from-spec", "many.yaml", "--output", "json"];
+    let expected = "pushed HOST/app:v0: linux/amd64\npushed HOST/app:v1: linux/amd64\npushed HOST/app:v2: \
+                    linux/amd64\n3 indexes: 3 done, 0 unchanged, 0 failed, 0 skipped\n";
+    assert_eq!(sandbox.run(&args).success().stderr, sandbox.fill(expected));
+}
+
+#[test]
+fn a_plan_at_a_terminal_has_colours() {
+    let sandbox = Sandbox::new();
+    push_image(&sandbox.registry, "app", "amd64", "amd64");
+    let args = ["push", "--dry-run", "from-images", "-t", "HOST/app:v1", "HOST/app:amd64"];
+    let plan = sandbox.run_in_terminal(200, &args);
+    assert!(plan.output.contains("  \x1b[32m+ created   \x1b[0m "), "{:?}", plan.output);
+    assert!(plan.screen().ends_with("plan: 1 tag to create"), "{}", plan.screen());
+    let without = Sandbox::with_registry(sandbox.registry).with(|workspace| workspace.env("NO_COLOR", "1"));
+    let plan = without.run_in_terminal(200, &args);
+    assert!(!plan.output.contains("\x1b[32m"), "{:?}", plan.output);
+}

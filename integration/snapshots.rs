@@ -111,9 +111,14 @@ fn the_output_of_every_command_matches_its_snapshot() {
     let required = ["--platforms", "linux/arm/v7,linux/s390x", "--referrer", "application/spdx+json"];
     runner.check("verify-required.txt", &[&["verify", "HOST/one:v1"], &required[..]].concat());
     runner.check("verify-required.json", &[&["verify", "HOST/one:v1", "--output", "json"], &required[..]].concat());
+    runner.sandbox.run(&["copy", "HOST/app:v1", "HOST/app:other"]).success();
+    runner.check("delete-dry-run.txt", &["delete", "--dry-run", "HOST/app:v1"]);
+    runner.check("delete-dry-run.json", &["delete", "--dry-run", "HOST/app:v1", "--output", "json"]);
     runner.check("delete.txt", &["delete", "HOST/app:v1"]);
     runner.check("delete.json", &["delete", "HOST/app:v1", "--output", "json"]);
     runner.check("delete-yes.json", &["delete", "--yes", "HOST/app:v1", "--output", "json"]);
+    // No other tag and no index use this manifest.
+    runner.check("delete-only-tag.txt", &["delete", "HOST/one:v1"]);
     runner.check("lint.txt", &["lint", "--set", "TITLE=an app", "app.yaml"]);
     runner.check("lint.json", &["lint", "--set", "TITLE=an app", "app.yaml", "--output", "json"]);
     runner.check("lint-bad.txt", &["lint", "bad.yaml"]);

@@ -19,6 +19,9 @@ pub struct Deleted {
     pub location: Location,
     /// The digest that the tag pointed at.
     pub digest: Digest,
+    /// In a dry run for a tag, the uses of its manifest: what a registry would also delete that cannot delete only the
+    /// tag. `None` otherwise, and if the uses cannot be read.
+    pub uses: Option<Uses>,
 }
 
 /// Why a reference was not deleted.
@@ -57,6 +60,14 @@ pub struct Uses {
     pub held_by: Vec<UntrustedText>,
 }
 
+impl Uses {
+    /// Whether only this tag uses the manifest; without a tag, whether nothing uses it.
+    fn are_only(&self, tag: Option<&str>) -> bool {
+        let tags: Vec<&str> = self.tags.iter().map(UntrustedText::as_str).collect();
+        self.held_by.is_empty() && tags == Vec::from_iter(tag)
+    }
+}
+
 impl fmt::Display for TakesMore {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { named, digest, refusal, uses } = self;
@@ -87,7 +98,8 @@ fn names(tags: &[UntrustedText]) -> String {
 #[derive(Debug, Clone, Default)]
 pub struct DeleteOptions {
     /// Delete the manifest with all its tags if the registry cannot delete only the tag, or if the request names a
-    /// digest. Defaults to false: a manifest that other tags or indexes use is [`Error::TakesMore`].
+    /// digest. Defaults to false: a manifest that other tags or indexes use is [`Error::TakesMore`]. A manifest that only
+    /// the tag in the request uses is always deleted.
     pub with_every_tag: bool,
     /// Return what would be deleted, without deleting; the registry may still refuse the deletion. Defaults to false.
     pub dry_run: bool,
@@ -121,7 +133,10 @@ pub async fn delete(store: &Store, named: &Location, options: &DeleteOptions) ->
     let mut refusal = None;
     if named.tag().is_some() && named.digest().is_none() {
         match run.delete(named).await {
-            Ok(()) => return Ok(Deleted { location: named.clone(), digest }),
+            Ok(()) => {
+                let uses = if options.dry_run { uses(store, named, &digest).await.ok() } else { None };
+                return Ok(Deleted { location: named.clone(), digest, uses });
+            }
             Err(error) if error.is_unsupported() => refusal = Some(error),
             Err(error) => return Err(error.into()),
         }
@@ -129,13 +144,12 @@ pub async fn delete(store: &Store, named: &Location, options: &DeleteOptions) ->
     let location = named.with_digest(digest.clone());
     if !options.with_every_tag {
         let uses = uses(store, named, &digest).await;
-        let is_unused = uses.as_ref().is_ok_and(|uses| uses.tags.is_empty() && uses.held_by.is_empty());
-        if refusal.is_some() || !is_unused {
+        if !uses.as_ref().is_ok_and(|uses| uses.are_only(named.tag())) {
             return Err(Error::TakesMore(Box::new(TakesMore { named: named.clone(), digest, refusal, uses })));
         }
     }
     run.delete(&location).await?;
-    Ok(Deleted { location, digest })
+    Ok(Deleted { location, digest, uses: None })
 }
 
 /// Finds the uses of a manifest among all tags of its repository.

@@ -229,7 +229,17 @@ fn a_dry_run_and_the_metadata_file_report_the_written_index() {
     let digest = sha256(&expected);
     let args = ["FROM/multi:v1", "TO/multi:v1", "--platform", "linux/arm64,linux/s390x"];
     let planned = fixture.copy.copied(&[&args[..], &["--dry-run"]].concat());
-    assert_eq!(planned, workspace.fill(&format!("{digest} FROM/multi:v1 -> TO/multi:v1\n")));
+    let size = expected.len();
+    let expected_plan = indoc::formatdoc! {"
+        plan: nothing is written
+        TO/multi:v1
+            source     FROM/multi:v1
+            type       {OCI_INDEX}
+            digest     {digest} {size}
+          + created    TO/multi:v1
+        plan: 1 tag to create
+    "};
+    assert_eq!(planned, workspace.fill(&expected_plan));
     assert!(fixture.copy.to.manifest("multi", "v1").is_none());
     fixture.copy.copied(&[&args[..], &["--metadata-file", "copied.json", "--digest-file", "digest"]].concat());
     let document: Value = serde_json::from_str(&workspace.read("copied.json")).unwrap();

@@ -20,19 +20,21 @@ fn a_dry_run_reports_what_the_push_then_does() {
     let new = index["digest"].as_str().unwrap();
     let expected = indoc::formatdoc! {
         "
+        plan: nothing is written
         HOST/whole:v1
-          type       application/vnd.oci.image.index.v1+json
-          digest     {new} {size}
-          unchanged  linux/amd64                AMD64
-          replaced   linux/arm64                OLD -> ARM64
-          added      linux/riscv64              RISCV64
-          added      attestation of linux/arm64 ATTESTATION
-          removed    linux/s390x                GONE
-          mounted    4 blobs, {mounted} bytes
-          sent       2 blobs, {sent} bytes
-          pushed     3 manifests
-          updated    HOST/whole:v1 (now BEFORE)
-          created    HOST/whole:latest
+            type       application/vnd.oci.image.index.v1+json
+            digest     {new} {size}
+            unchanged  linux/amd64                AMD64
+          ~ replaced   linux/arm64                OLD -> ARM64
+          + added      linux/riscv64              RISCV64
+          + added      attestation of linux/arm64 ATTESTATION
+          - removed    linux/s390x                GONE
+          + mounted    4 blobs, {mounted} bytes
+          + sent       2 blobs, {sent} bytes
+          + pushed     3 manifests
+          ~ updated    HOST/whole:v1 (now BEFORE)
+          + created    HOST/whole:latest
+        plan: 1 tag to create, 1 to update
         ",
         size = index["size"],
         mounted = index["blobs"]["mounted"]["bytes"],
@@ -53,8 +55,9 @@ fn a_dry_run_reports_what_the_push_then_does() {
     assert_eq!(registry.manifest("whole", "v1").unwrap().digest, new);
 
     let again = fixture.push(&["--dry-run", "--exit-code"]).success();
-    let lines: Vec<&str> = again.stdout.lines().skip(3).collect();
-    assert!(lines.iter().all(|line| line.starts_with("  unchanged  ")), "{again:?}");
+    let (lines, count) = again.stdout.trim_end().rsplit_once('\n').unwrap();
+    assert_eq!(count, "plan: 2 tags unchanged");
+    assert!(lines.lines().skip(4).all(|line| line.starts_with("    unchanged  ")), "{again:?}");
 }
 
 #[test]
@@ -77,7 +80,7 @@ fn a_dry_run_creates_no_layout_or_archive() {
         let from_args =
             ["from-args", "--platforms", "linux/amd64", "--template", "HOST/whole:ARCH", "--target", target];
         let outcome = sandbox.run(&[&["push", "--dry-run"], &from_args[..]].concat());
-        outcome.success().stdout_contains("  sent       2 blobs, ");
+        outcome.success().stdout_contains("  + sent       2 blobs, ");
         assert_eq!(std::fs::read_dir(sandbox.folder()).unwrap().count(), 1, "only spec.yaml");
     }
 }
@@ -134,5 +137,5 @@ fn a_dry_run_replaces_a_tag_whose_content_is_not_a_manifest() {
     });
     push_from_args(&server.host, "linux/amd64", "whole:ARCH", "whole:v1", &["--dry-run"])
         .success()
-        .stdout_contains("  updated    ");
+        .stdout_contains("  ~ updated    ");
 }

@@ -19,8 +19,7 @@ use crate::image::{Descriptor, Digest, Location};
 use crate::registry::RetryGroup;
 use crate::spec::{Spec, Target};
 use crate::store::{
-    Error as StoreError, IfMatch, Publication, PublishError, PublishReport, Run, SourceManifest, Store, TagReport,
-    TagTarget,
+    Error as StoreError, IfMatch, Publication, PublishError, Run, SourceManifest, Store, TagReport, TagTarget,
 };
 
 /// The push of an index to one target.
@@ -297,12 +296,15 @@ pub(super) fn after_failure(outcome: Result<TargetReport, Error>) -> Result<Targ
         return Ok(report);
     }
     let error = StoreError::unsuitable(&report.plan.target, "it is not written, because another target failed");
-    let published = PublishReport { descriptor: report.plan.descriptor, tags: report.tags };
-    Err(Error::Withheld(Box::new(PublishError::uncommitted(&report.plan.target, published, Some(error)))))
+    Err(Error::Withheld(Box::new(uncommitted_error(report, error))))
 }
 
 /// Returns the error of a target whose archive did not replace its target file.
 pub(super) fn uncommitted(report: TargetReport, error: &StoreError) -> Error {
-    let published = PublishReport { descriptor: report.plan.descriptor, tags: report.tags };
-    PublishError::uncommitted(&report.plan.target, published, Some(error.clone())).into()
+    uncommitted_error(report, error.clone()).into()
+}
+
+fn uncommitted_error(report: TargetReport, error: StoreError) -> PublishError {
+    let TargetReport { plan, tags, .. } = report;
+    PublishError::uncommitted(&plan.target, plan.descriptor, tags, Some(error))
 }

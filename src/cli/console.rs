@@ -110,6 +110,25 @@ impl Console {
         }
     }
 
+    /// Prints a line about what a command with a single item did, if a person reads stderr at a terminal.
+    pub(super) fn done(&self, line: impl FnOnce() -> String) {
+        if std::io::stderr().is_terminal() {
+            self.info(line());
+        }
+    }
+
+    /// Prints a line about one of several finished items, if stdout does not show it already: at a terminal if stdout
+    /// goes elsewhere, and in a log if stdout has a JSON document at the end.
+    pub(super) fn item(&self, line: impl FnOnce() -> String) {
+        let is_shown = match std::io::stderr().is_terminal() {
+            true => !std::io::stdout().is_terminal() || self.is_json(),
+            false => self.is_json(),
+        };
+        if is_shown {
+            self.info(line());
+        }
+    }
+
     /// Prints a warning, except with `--quiet`.
     pub(super) fn warn(&self, text: impl Display) {
         self.info(format_args!("warning: {text}"));

@@ -8,7 +8,7 @@ use super::failure::Failure;
 use super::output::CommandOutput;
 use super::parts::DocumentParts;
 use super::progress::Activity;
-use super::render::{Body, CopyResult};
+use super::render::{Body, CopyResult, PlanText, copied_line};
 use super::result_files::OutputFiles;
 use super::session::Session;
 use crate::copy::{self, CopyOptions, CopyRequest};
@@ -45,6 +45,7 @@ impl CopyBatch {
         if copied.is_err() && !dry_run {
             reporter.parts.iter_mut().for_each(CopyResult::mark_unwritten_archive);
         }
+        reporter.end_plan()?;
         let CopyReporter { parts, digest, .. } = reporter;
         let body = Body::Copy { dry_run, copies: parts.into_vec() };
         let written = copied.and_then(|()| files.write(console, &body, digest.as_deref()));
@@ -106,7 +107,8 @@ async fn predict_all(
 /// Reports copies, actual or predicted.
 struct CopyReporter<'a> {
     console: &'a Console,
-    dry_run: bool,
+    /// The plan, if this is a dry run.
+    plan: Option<PlanText>,
     /// Whether the run has a single copy, so that its line need not name the target.
     is_only: bool,
     parts: DocumentParts<CopyResult>,
@@ -117,20 +119,27 @@ struct CopyReporter<'a> {
 impl<'a> CopyReporter<'a> {
     fn new(console: &'a Console, batch: &CopyBatch) -> Self {
         let parts = DocumentParts::collect_if(console.is_json() || batch.files.wants_metadata());
-        Self { console, dry_run: batch.options.dry_run, is_only: false, parts, digest: None }
+        let plan = batch.options.dry_run.then(|| PlanText::new(console.colour()));
+        Self { console, plan, is_only: false, parts, digest: None }
     }
 
-    fn text(&self, request: &CopyRequest, report: &PublishReport) -> String {
-        let descriptor = &report.descriptor;
-        let (digest, size) = (&descriptor.digest, descriptor.size);
-        match (self.dry_run, self.is_only) {
-            (true, _) => {
-                let to: Vec<String> = report.tags.iter().map(|tag| tag.location.to_string()).collect();
-                format!("{digest} {} -> {}\n", request.from, to.join(", "))
-            }
-            (false, true) => format!("Digest: {digest} {size}\n"),
-            (false, false) => format!("Digest: {digest} {size} {}\n", request.to),
+    fn text(&mut self, request: &CopyRequest, report: &PublishReport) -> String {
+        let CopyRequest { from, to, .. } = request;
+        let (digest, size) = (&report.descriptor.digest, report.descriptor.size);
+        match &mut self.plan {
+            Some(plan) => plan.copy(from, to, report),
+            None if self.is_only => format!("Digest: {digest} {size}\n"),
+            None => format!("Digest: {digest} {size} {to}\n"),
         }
+    }
+
+    /// Prints the last line of a plan.
+    fn end_plan(&self) -> Result<(), Failure> {
+        self.plan.as_ref().map_or(Ok(()), |plan| self.print(plan.end()))
+    }
+
+    fn print(&self, text: String) -> Result<(), Failure> {
+        if self.console.is_json() { Ok(()) } else { self.console.data(text) }
     }
 }
 
@@ -145,7 +154,14 @@ impl Reporter for CopyReporter<'_> {
         };
         self.parts.push(|| CopyResult::copied(&request.from, &report))?;
         self.digest = Some(report.descriptor.digest.to_string());
-        if self.console.is_json() { Ok(()) } else { self.console.data(self.text(request, &report)) }
+        let line = || copied_line(&request.from, &request.to, &report);
+        match (&self.plan, self.is_only) {
+            (Some(_), _) => {}
+            (None, true) => self.console.done(line),
+            (None, false) => self.console.item(line),
+        }
+        let text = self.text(request, &report);
+        self.print(text)
     }
 
     fn has_changed(&self, report: &PublishReport) -> bool {

@@ -12,7 +12,7 @@ use super::output::CommandOutput;
 use super::parts::DocumentParts;
 use super::progress::Activity;
 use super::references::{NamedLocation, locations};
-use super::render::{Body, DeletedJson, Either, NotDeletedJson, deleted_text};
+use super::render::{Body, DeletedJson, Either, NotDeletedJson, PlanText, deleted_line, deleted_text};
 use super::session::Session;
 use crate::delete::{self, DeleteOptions, Deleted};
 use crate::image::Digest;
@@ -21,7 +21,7 @@ use crate::store::Store;
 /// Delete tags, or manifests with all their tags
 #[derive(Debug, Args)]
 #[command(
-    after_help = "Deletes only the tag if the registry supports that. Many registries do not:\nthen, and for a digest, the manifest and all its tags are deleted, which\nrequires --yes. The images of an index are not deleted.\n\nExample:\n  manifest-tool delete registry.example/app:pr-17\n  manifest-tool delete --yes registry.example/app:pr-17"
+    after_help = "Deletes only the tag if the registry supports that. Many registries do not:\nthen, and for a digest, the manifest and all its tags are deleted, which\nrequires --yes if the manifest has other tags or is part of an index. The\nimages of an index are not deleted.\n\nExample:\n  manifest-tool delete registry.example/app:pr-17\n  manifest-tool delete --yes registry.example/app:pr-17"
 )]
 pub(super) struct Delete {
     /// Images or indexes, with a tag or digest
@@ -30,6 +30,9 @@ pub(super) struct Delete {
     /// Delete the manifest and all its tags if necessary
     #[arg(long)]
     yes: bool,
+    /// Show what would be deleted, without deleting
+    #[arg(long)]
+    dry_run: bool,
 }
 
 impl Delete {
@@ -39,11 +42,12 @@ impl Delete {
         let console = &*session.console;
         let client = session.client(&Registries::written(items.iter().map(|item| &item.location)))?;
         let store = Store::new(client.clone());
-        let options = DeleteOptions { with_every_tag: self.yes, dry_run: false };
-        let mut reporter = DeleteReporter { console, parts: DocumentParts::collect_if(console.is_json()) };
-        let activity = Some(Activity::of_references("deleting", &self.images));
+        let options = DeleteOptions { with_every_tag: self.yes, dry_run: self.dry_run };
+        let mut reporter = DeleteReporter::new(console, self.dry_run, items.len());
+        let activity = Some(Activity::of_references("deleting", &self.images).dry(self.dry_run));
         let deleted = session.block_on(&client, activity, delete_all(&store, items, &options, &mut reporter));
-        let body = Body::Delete { images: reporter.parts.into_vec() };
+        reporter.end_plan()?;
+        let body = Body::Delete { dry_run: self.dry_run, images: reporter.parts.into_vec() };
         CommandOutput::document(console, body, deleted.map(|()| ExitStatus::Done))
     }
 }
@@ -88,7 +92,11 @@ async fn delete_all(
     let delete = async |item: &Deletion| {
         let location = &item.named.location;
         if let Some(digest) = item.digest.clone().filter(|digest| deleted_manifests.borrow().contains(digest)) {
-            return Ok(Outcome::AlreadyDeleted(Deleted { location: location.with_digest(digest.clone()), digest }));
+            return Ok(Outcome::AlreadyDeleted(Deleted {
+                location: location.with_digest(digest.clone()),
+                digest,
+                uses: None,
+            }));
         }
         let deleted = delete::delete(store, location, options).await?;
         if deleted.location.tag().is_none() {
@@ -103,7 +111,27 @@ async fn delete_all(
 
 struct DeleteReporter<'a> {
     console: &'a Console,
+    /// The plan, if this is a dry run.
+    plan: Option<PlanText>,
+    /// Whether the command has a single reference.
+    is_only: bool,
     parts: DocumentParts<Either<DeletedJson, NotDeletedJson>>,
+}
+
+impl<'a> DeleteReporter<'a> {
+    fn new(console: &'a Console, dry_run: bool, count: usize) -> Self {
+        let plan = dry_run.then(|| PlanText::new(console.colour()));
+        Self { console, plan, is_only: count == 1, parts: DocumentParts::collect_if(console.is_json()) }
+    }
+
+    /// Prints the last line of a plan.
+    fn end_plan(&self) -> Result<(), Failure> {
+        self.plan.as_ref().map_or(Ok(()), |plan| self.print(plan.end()))
+    }
+
+    fn print(&self, text: String) -> Result<(), Failure> {
+        if self.console.is_json() { Ok(()) } else { self.console.data(text) }
+    }
 }
 
 impl Reporter for DeleteReporter<'_> {
@@ -118,9 +146,15 @@ impl Reporter for DeleteReporter<'_> {
                 self.parts.push(|| Either::Result(DeletedJson::new(name, deleted)))
             }
         }?;
-        match result {
-            Ok(Outcome::Deleted(deleted)) if !self.console.is_json() => self.console.data(deleted_text(&deleted)),
-            _ => Ok(()),
+        let Ok(Outcome::Deleted(deleted)) = result else { return Ok(()) };
+        if self.plan.is_none() {
+            let line = || deleted_line(&item.named.location, &deleted);
+            if self.is_only { self.console.done(line) } else { self.console.item(line) }
         }
+        let text = match &mut self.plan {
+            Some(plan) => plan.deletion(name, &deleted),
+            None => deleted_text(&deleted),
+        };
+        self.print(text)
     }
 }

@@ -6,7 +6,7 @@ use super::failure::{Failure, TargetOutcome};
 use super::output::CommandOutput;
 use super::parts::DocumentParts;
 use super::progress::Activity;
-use super::render::{Body, IndexResult, plan_text};
+use super::render::{Body, IndexResult, PlanText, pushed_line};
 use super::result_files::OutputFiles;
 use super::session::Session;
 use crate::assemble::{self, Assembler, Plan, PushOptions, PushReport, TargetReport, TargetsError};
@@ -46,6 +46,7 @@ impl PushBatch {
         if pushed.is_err() && !dry_run {
             reporter.parts.iter_mut().for_each(IndexResult::mark_unwritten_archive);
         }
+        reporter.end_plan()?;
         let PushReporter { parts, has_changed, digest, .. } = reporter;
         let body = Body::Push { dry_run, indexes: parts.into_vec() };
         let written = pushed.and_then(|()| files.write(console, &body, digest.as_deref()));
@@ -64,27 +65,26 @@ impl PushBatch {
         let mode = Mode::Write { run: &run, kind: "indexes", changed, fail_fast: self.fail_fast };
         let runner = BatchRunner { store, console: reporter.console, concurrency: CONCURRENCY, mode };
         let is_only = self.specs.len() == 1;
-        let dry_run = self.options.dry_run;
         let push = async |spec: &Spec| {
             let pushed = match is_only {
                 true => assemble::push(store, spec, &self.options).await,
                 false => assembler.push(spec).await,
             };
-            pushed.map_err(|error| failure(error, spec, dry_run))
+            pushed.map_err(|error| failure(error, spec))
         };
         runner.run(&self.specs, push, reporter).await
     }
 }
 
 /// Converts the error of a push, and adds a hint if a source is missing and the template has a lowercase placeholder.
-fn failure(error: assemble::Error, spec: &Spec, dry_run: bool) -> Failure {
+fn failure(error: assemble::Error, spec: &Spec) -> Failure {
     let is_missing = match &error {
         assemble::Error::Resolve(error) => error.is_missing(),
         _ => false,
     };
     let hint = if is_missing { spec.template_hint() } else { None };
     let targets = match &error {
-        assemble::Error::Targets(error) => target_outcomes(error, spec, dry_run),
+        assemble::Error::Targets(error) => target_outcomes(error, spec),
         _ => Vec::new(),
     };
     hint.into_iter().fold(Failure::from(error), Failure::with_hint).with_targets(targets)
@@ -92,28 +92,28 @@ fn failure(error: assemble::Error, spec: &Spec, dry_run: bool) -> Failure {
 
 /// Returns the outcome for each of several targets, of which some failed: its part of the document, and the line of a
 /// target that was pushed.
-fn target_outcomes(error: &TargetsError, spec: &Spec, dry_run: bool) -> Vec<TargetOutcome> {
+fn target_outcomes(error: &TargetsError, spec: &Spec) -> Vec<TargetOutcome> {
     let outcome = |(target, outcome): (&Target, &Result<TargetReport, assemble::Error>)| match outcome {
-        Ok(report) => (IndexResult::from(report), target_text(report, dry_run, true)),
+        Ok(report) => (IndexResult::from(report), target_text(report, true)),
         Err(error) => (Failure::of_assembling(error).part_of_index(&target.location), String::new()),
     };
     spec.targets().zip(&error.outcomes).map(outcome).map(|(part, text)| TargetOutcome { part, text }).collect()
 }
 
-/// Returns the text of a target that was pushed, or would be. `is_named` is whether its line names the target.
-fn target_text(report: &TargetReport, dry_run: bool, is_named: bool) -> String {
+/// Returns the line about a target that was pushed. `is_named` is whether it names the target.
+fn target_text(report: &TargetReport, is_named: bool) -> String {
     let Plan { descriptor, target, .. } = &report.plan;
-    match (dry_run, is_named) {
-        (true, _) => plan_text(report),
-        (false, false) => format!("Digest: {} {}\n", descriptor.digest, descriptor.size),
-        (false, true) => format!("Digest: {} {} {target}\n", descriptor.digest, descriptor.size),
-    }
+    let target = if is_named { format!(" {target}") } else { String::new() };
+    format!("Digest: {} {}{target}\n", descriptor.digest, descriptor.size)
 }
 
 /// Reports indexes, pushed or predicted.
 struct PushReporter<'a> {
     console: &'a Console,
-    dry_run: bool,
+    /// The plan, if this is a dry run.
+    plan: Option<PlanText>,
+    /// Whether the run has several indexes.
+    is_batch: bool,
     /// Whether the run has a single index with a single target, so that its line need not name the target.
     is_only: bool,
     parts: DocumentParts<IndexResult>,
@@ -126,12 +126,28 @@ impl<'a> PushReporter<'a> {
     fn new(console: &'a Console, batch: &PushBatch) -> Self {
         Self {
             console,
-            dry_run: batch.options.dry_run,
+            plan: batch.options.dry_run.then(|| PlanText::new(console.colour())),
+            is_batch: batch.specs.len() > 1,
             is_only: batch.specs.iter().flat_map(Spec::targets).count() == 1,
             parts: DocumentParts::collect_if(console.is_json() || batch.files.wants_metadata()),
             has_changed: false,
             digest: None,
         }
+    }
+
+    /// Prints a line for a person about each target.
+    fn announce(&self, report: &PushReport) {
+        for target in &report.targets {
+            match self.is_batch {
+                true => self.console.item(|| pushed_line(target)),
+                false => self.console.done(|| pushed_line(target)),
+            }
+        }
+    }
+
+    /// Prints the last line of a plan.
+    fn end_plan(&self) -> Result<(), Failure> {
+        self.plan.as_ref().map_or(Ok(()), |plan| self.print(plan.end()))
     }
 
     fn print(&self, text: impl AsRef<str>) -> Result<(), Failure> {
@@ -158,8 +174,14 @@ impl Reporter for PushReporter<'_> {
             self.digest = Some(target.plan.descriptor.digest.to_string());
         }
         self.has_changed |= report.has_written_tags();
-        let text = |target| target_text(target, self.dry_run, !self.is_only);
-        self.print(report.targets.iter().map(text).collect::<String>())
+        if self.plan.is_none() {
+            self.announce(&report);
+        }
+        let text: String = match &mut self.plan {
+            Some(plan) => report.targets.iter().map(|target| plan.index(target)).collect(),
+            None => report.targets.iter().map(|target| target_text(target, !self.is_only)).collect(),
+        };
+        self.print(text)
     }
 
     fn has_changed(&self, report: &PushReport) -> bool {

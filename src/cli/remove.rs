@@ -2,6 +2,7 @@ use std::time::Duration;
 
 use clap::{ArgGroup, Args};
 
+use super::console::Console;
 use super::credentials::Registries;
 use super::duration::duration;
 use super::exit_status::ExitStatus;
@@ -9,7 +10,7 @@ use super::failure::Failure;
 use super::output::CommandOutput;
 use super::platform_arg::platform;
 use super::progress::Activity;
-use super::render::{Body, IndexResult, plan_text};
+use super::render::{Body, IndexResult, PlanText, removed_line};
 use super::result_files::OutputFiles;
 use super::session::Session;
 use crate::assemble::{self, RemoveOptions, RemoveRequest, Selector, TargetReport};
@@ -70,22 +71,26 @@ impl Remove {
                 return CommandOutput::document(console, Body::Remove { dry_run, indexes }, Err(failure));
             }
         };
+        if !dry_run {
+            console.done(|| removed_line(&report));
+        }
         let would_change = self.exit_code && report.has_written_tags();
         let status = if would_change { ExitStatus::WouldChange } else { ExitStatus::Done };
         let body = Body::Remove { dry_run, indexes: [IndexResult::from(&report)] };
         match files.write(console, &body, Some(report.plan.descriptor.digest.as_str())) {
-            Ok(()) if !console.is_json() => Ok(CommandOutput::new(text(&report), status)),
+            Ok(()) if !console.is_json() => Ok(CommandOutput::new(text(&report, console), status)),
             written => CommandOutput::document(console, body, written.map(|()| status)),
         }
     }
 }
 
-fn text(report: &TargetReport) -> String {
-    let descriptor = &report.plan.descriptor;
-    match report.dry_run {
-        true => plan_text(report),
-        false => format!("Digest: {} {}\n", descriptor.digest, descriptor.size),
+fn text(report: &TargetReport, console: &Console) -> String {
+    if report.dry_run {
+        let mut plan = PlanText::new(console.colour());
+        return plan.index(report) + &plan.end();
     }
+    let descriptor = &report.plan.descriptor;
+    format!("Digest: {} {}\n", descriptor.digest, descriptor.size)
 }
 
 fn target(text: &str) -> Result<Location, Failure> {

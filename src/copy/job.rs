@@ -59,7 +59,7 @@ pub async fn copy(store: &Store, request: &CopyRequest, options: &CopyOptions) -
     let report = copy_in(&run, request, options).await?;
     match run.commit().await {
         Ok(()) => Ok(report),
-        Err(error) => Err(PublishError::uncommitted(&request.to, report, Some(error)).into()),
+        Err(error) => Err(PublishError::uncommitted(&request.to, report.descriptor, report.tags, Some(error)).into()),
     }
 }
 

@@ -1,9 +1,10 @@
+use std::collections::HashSet;
 use std::fmt;
 
 use bytes::Bytes;
 
 use super::{Error, IfMatch, SourceManifest};
-use crate::image::{Descriptor, Digest, Location};
+use crate::image::{Descriptor, Digest, Location, Manifest, Platform, parse_manifest};
 
 /// A manifest to publish: its children are written first, then its tags.
 #[derive(Debug, Clone)]
@@ -81,6 +82,8 @@ pub struct PublishReport {
     pub descriptor: Descriptor,
     /// The outcome for each tag, the target's first.
     pub tags: Vec<TagReport>,
+    /// The platforms of the images if the manifest is an index, without repetitions; else empty.
+    pub platforms: Vec<Platform>,
 }
 
 /// A tag and its outcome.
@@ -176,7 +179,8 @@ impl<'p> Publication<'p> {
 
     fn report(&self, outcome: impl Fn(&TagTarget) -> TagOutcome) -> PublishReport {
         let tags = self.tags.iter().map(|tag| tag.report(outcome(tag))).collect();
-        PublishReport { descriptor: self.descriptor.clone(), tags }
+        let platforms = platforms(self.bytes, &self.descriptor.media_type);
+        PublishReport { descriptor: self.descriptor.clone(), tags, platforms }
     }
 
     /// Returns the error of a publication that has not written a tag.
@@ -188,18 +192,33 @@ impl<'p> Publication<'p> {
         // A failed run never replaces the target file of an archive, so its tags are not written.
         let is_archive = matches!(self.target, Location::Layout(layout) if layout.archive);
         if is_archive {
-            return PublishError { errors, ..PublishError::uncommitted(self.target, report, None) };
+            return PublishError {
+                errors,
+                ..PublishError::uncommitted(self.target, report.descriptor, report.tags, None)
+            };
         }
-        let PublishReport { descriptor, tags } = report;
+        let PublishReport { descriptor, tags, .. } = report;
         PublishError { target: self.target.clone(), descriptor, errors, tags }
     }
+}
+
+/// Returns the distinct platforms of the images in an index, in its order.
+fn platforms(bytes: &[u8], media_type: &str) -> Vec<Platform> {
+    let Ok((Manifest::Index(index), _)) = parse_manifest(bytes, media_type) else { return Vec::new() };
+    let images = index.manifests.into_iter().filter(|entry| !entry.is_attestation());
+    let mut seen = HashSet::new();
+    images.filter_map(|image| image.platform).filter(|platform| seen.insert(platform.clone())).collect()
 }
 
 impl PublishError {
     /// Returns the error of an archive that was assembled but did not replace its target file.
     #[must_use]
-    pub(crate) fn uncommitted(target: &Location, report: PublishReport, error: Option<Error>) -> Self {
-        let PublishReport { descriptor, mut tags } = report;
+    pub(crate) fn uncommitted(
+        target: &Location,
+        descriptor: Descriptor,
+        mut tags: Vec<TagReport>,
+        error: Option<Error>,
+    ) -> Self {
         tags.iter_mut().for_each(|tag| tag.outcome = TagOutcome::Failed);
         Self { target: target.clone(), descriptor, errors: error.into_iter().collect(), tags }
     }
@@ -346,7 +365,7 @@ mod tests {
             let tag = |outcome| TagReport { location: target.clone(), outcome, previous: None };
             let tags = vec![tag(TagOutcome::Unchanged), tag(outcome)];
             assert_eq!(
-                PublishReport { descriptor: descriptor.clone(), tags }.has_written_tags(),
+                PublishReport { descriptor: descriptor.clone(), tags, platforms: Vec::new() }.has_written_tags(),
                 is_change,
                 "{outcome:?}"
             );
@@ -404,12 +423,17 @@ mod tests {
         let outcomes = [TagOutcome::Created, TagOutcome::Unchanged, TagOutcome::Unknown];
         for (target, kept) in [("r.io/a:0", true), ("oci:dir:0", true), ("oci-archive:a.tar:0", false)] {
             let (target, descriptor) = (at(target), descriptor());
-            let report = || PublishReport { descriptor: descriptor.clone(), tags: failed(&outcomes, &[]).tags };
+            let report = || PublishReport {
+                descriptor: descriptor.clone(),
+                tags: failed(&outcomes, &[]).tags,
+                platforms: Vec::new(),
+            };
             let error = publication(&target, Vec::new(), &descriptor).failed(vec![failure("x", "no")], report());
             let reported: Vec<TagOutcome> = error.tags.iter().map(|tag| tag.outcome).collect();
             assert_eq!(reported, if kept { outcomes } else { [TagOutcome::Failed; 3] }, "{target}");
             assert!(error.to_string().starts_with(&format!("cannot push {target}: x: no\n")), "{error}");
-            let uncommitted = PublishError::uncommitted(&target, report(), Some(failure("x", "no")));
+            let uncommitted =
+                PublishError::uncommitted(&target, descriptor.clone(), report().tags, Some(failure("x", "no")));
             assert_eq!(uncommitted.to_string(), format!("cannot push {target}: x: no\n  no tag was written"));
         }
     }

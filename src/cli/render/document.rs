@@ -34,7 +34,7 @@ pub(in crate::cli) struct Document<'b> {
 #[serde(untagged, rename_all_fields = "camelCase")]
 pub(in crate::cli) enum Body {
     Copy { dry_run: bool, copies: Vec<CopyResult> },
-    Delete { images: Vec<Either<DeletedJson, NotDeletedJson>> },
+    Delete { dry_run: bool, images: Vec<Either<DeletedJson, NotDeletedJson>> },
     Digest { images: Vec<Either<DigestJson>> },
     Inspect(Box<InspectionJson>),
     Lint { specs: Vec<SpecJson>, problems: Vec<String>, warnings: Vec<String> },

@@ -1,51 +1,168 @@
-use std::fmt::{self, Write as _};
+//! The text of a dry run.
 
+use std::fmt::Display;
+
+use super::Colour;
+use super::quantity::size_text;
 use super::tag::state;
 use crate::assemble::{BlobStats, Change, TargetReport};
-use crate::image::{Descriptor, Platform, REFERENCE_DIGEST};
+use crate::delete::Deleted;
+use crate::image::{Descriptor, Location, Platform, REFERENCE_DIGEST, visible};
+use crate::store::{PublishReport, TagOutcome, TagReport};
 
-/// Returns the text of a dry run: one line per action that a push would take.
-#[must_use]
-pub(in crate::cli) fn plan_text(report: &TargetReport) -> String {
-    let mut out = String::new();
-    // Writing to a String cannot fail.
-    let _ = write(&mut out, report);
-    out
+/// The text of a dry run, in one form for every command: a first line, the lines of each item, and a count.
+pub(in crate::cli) struct PlanText {
+    colour: Colour,
+    counts: PlanCounts,
+    has_begun: bool,
 }
 
-fn write(out: &mut String, report: &TargetReport) -> fmt::Result {
-    let descriptor = &report.plan.descriptor;
-    writeln!(out, "{}", report.plan.target)?;
-    writeln!(out, "  type       {}", descriptor.media_type)?;
-    writeln!(out, "  digest     {} {}", descriptor.digest, descriptor.size)?;
-    let entries = entry_lines(report);
-    let width = entries.iter().map(|entry| entry.name.chars().count()).max().unwrap_or_default();
-    for EntryLine { change, name, digests } in entries {
-        writeln!(out, "  {change:<10} {name:<width$} {digests}")?;
+/// What the planned items would do to tags and manifests.
+#[derive(Default)]
+struct PlanCounts {
+    created: usize,
+    updated: usize,
+    unchanged: usize,
+    deleted_tags: usize,
+    deleted_manifests: usize,
+}
+
+/// What a line of a plan does.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Mark {
+    Add,
+    Change,
+    Remove,
+    /// Nothing: the line describes the item, or something that stays.
+    Keep,
+}
+
+impl PlanText {
+    pub(in crate::cli) fn new(colour: Colour) -> Self {
+        Self { colour, counts: PlanCounts::default(), has_begun: false }
     }
-    for (what, BlobStats { blobs, bytes, .. }) in
-        [("mounted", report.placement.mounted), ("sent", report.placement.uploaded)]
-    {
-        if blobs > 0 {
-            writeln!(out, "  {what:<10} {blobs} blob{}, {bytes} bytes", plural(blobs))?;
+
+    /// Returns the text for an index that a push or a change would write.
+    pub(in crate::cli) fn index(&mut self, report: &TargetReport) -> String {
+        let mut lines = self.begin(&report.plan.target);
+        lines.extend(self.descriptor(&report.plan.descriptor));
+        let entries = entry_lines(report);
+        let width = entries.iter().map(|entry| entry.name.chars().count()).max().unwrap_or_default();
+        for EntryLine { mark, change, name, digests } in entries {
+            lines.push(self.line(mark, change, &format!("{name:<width$} {digests}")));
+        }
+        for (what, BlobStats { blobs, bytes, .. }) in
+            [("mounted", report.placement.mounted), ("sent", report.placement.uploaded)]
+        {
+            if blobs > 0 {
+                let amount = format!("{blobs} blob{}, {}", plural(blobs), size_text(bytes));
+                lines.push(self.line(Mark::Add, what, &amount));
+            }
+        }
+        let pushed = report.placement.manifests.len();
+        if pushed > 0 {
+            lines.push(self.line(Mark::Add, "pushed", &format!("{pushed} manifest{}", plural(pushed))));
+        }
+        lines.extend(self.tags(&report.tags, &report.plan.descriptor));
+        lines.concat()
+    }
+
+    /// Returns the text for a copy.
+    pub(in crate::cli) fn copy(&mut self, from: &Location, to: &Location, report: &PublishReport) -> String {
+        let mut lines = self.begin(report.tags.first().map_or(to, |tag| &tag.location));
+        lines.push(self.line(Mark::Keep, "source", &from.to_string()));
+        lines.extend(self.descriptor(&report.descriptor));
+        lines.extend(self.tags(&report.tags, &report.descriptor));
+        lines.concat()
+    }
+
+    /// Returns the text for a deletion. `name` is the reference as the user wrote it.
+    pub(in crate::cli) fn deletion(&mut self, name: &str, deleted: &Deleted) -> String {
+        let mut lines = self.begin(visible(name));
+        match deleted.location.tag() {
+            Some(_) => {
+                self.counts.deleted_tags += 1;
+                lines.push(self.line(Mark::Keep, "digest", deleted.digest.as_str()));
+            }
+            None => self.counts.deleted_manifests += 1,
+        }
+        lines.push(self.line(Mark::Remove, "deleted", &deleted.location.to_string()));
+        let tag = deleted.location.tag();
+        let others = deleted.uses.iter().flat_map(|uses| &uses.tags).filter(|other| Some(other.as_str()) != tag);
+        let others: Vec<String> = others.map(ToString::to_string).collect();
+        if tag.is_some() && !others.is_empty() {
+            let note = "a registry that deletes only manifests needs --yes, and also deletes the tags";
+            lines.push(self.line(Mark::Keep, "note", &format!("{note} {}", others.join(", "))));
+        }
+        lines.concat()
+    }
+
+    /// Returns the last line, which counts what would change. Empty if there was no item.
+    pub(in crate::cli) fn end(&self) -> String {
+        if !self.has_begun {
+            return String::new();
+        }
+        let PlanCounts { created, updated, unchanged, deleted_tags, deleted_manifests } = self.counts;
+        let tags =
+            [(created, "to create"), (updated, "to update"), (deleted_tags, "to delete"), (unchanged, "unchanged")];
+        let tags = tags.into_iter().filter(|(count, _)| *count > 0).map(|counted| (counted, "tag"));
+        let manifests = (deleted_manifests > 0).then_some(((deleted_manifests, "to delete"), "manifest"));
+        let mut previous = "";
+        let parts = tags.chain(manifests).map(|((count, what), noun)| {
+            // "2 tags to create, 1 to update"
+            let is_same = std::mem::replace(&mut previous, noun) == noun;
+            if is_same { format!("{count} {what}") } else { format!("{count} {noun}{} {what}", plural(count)) }
+        });
+        format!("plan: {}\n", parts.collect::<Vec<_>>().join(", "))
+    }
+
+    /// Returns the first lines of an item.
+    fn begin(&mut self, item: impl Display) -> Vec<String> {
+        let is_first = !std::mem::replace(&mut self.has_begun, true);
+        let first = is_first.then(|| "plan: nothing is written\n".to_owned());
+        first.into_iter().chain([format!("{item}\n")]).collect()
+    }
+
+    fn descriptor(&self, descriptor: &Descriptor) -> [String; 2] {
+        let digest = format!("{} {}", descriptor.digest, descriptor.size);
+        [self.line(Mark::Keep, "type", &descriptor.media_type), self.line(Mark::Keep, "digest", &digest)]
+    }
+
+    /// Returns a line per tag, and counts the tags.
+    fn tags(&mut self, tags: &[TagReport], descriptor: &Descriptor) -> Vec<String> {
+        let line = |tag: &TagReport| {
+            let (mark, count) = match tag.outcome {
+                TagOutcome::Created => (Mark::Add, &mut self.counts.created),
+                TagOutcome::Unchanged => (Mark::Keep, &mut self.counts.unchanged),
+                _ => (Mark::Change, &mut self.counts.updated),
+            };
+            *count += 1;
+            let previous = tag.previous.as_ref().filter(|previous| **previous != descriptor.digest);
+            let previous = previous.map(|previous| format!(" (now {previous})")).unwrap_or_default();
+            (mark, state(tag.outcome), format!("{}{previous}", tag.location))
+        };
+        let lines: Vec<_> = tags.iter().map(line).collect();
+        lines.iter().map(|(mark, word, text)| self.line(*mark, word, text)).collect()
+    }
+
+    /// Returns a line: its mark, what happens, and to what.
+    fn line(&self, mark: Mark, word: &str, text: &str) -> String {
+        let (sign, colour) = match mark {
+            Mark::Add => ('+', 32),
+            Mark::Change => ('~', 33),
+            Mark::Remove => ('-', 31),
+            Mark::Keep => return format!("    {word:<10} {text}\n"),
+        };
+        match self.colour {
+            Colour::Always => format!("  \x1b[{colour}m{sign} {word:<10}\x1b[0m {text}\n"),
+            Colour::Never => format!("  {sign} {word:<10} {text}\n"),
         }
     }
-    let pushed = report.placement.manifests.len();
-    if pushed > 0 {
-        writeln!(out, "  pushed     {pushed} manifest{}", plural(pushed))?;
-    }
-    for tag in &report.tags {
-        write!(out, "  {:<10} {}", state(tag.outcome), tag.location)?;
-        match &tag.previous {
-            Some(previous) if *previous != descriptor.digest => writeln!(out, " (now {previous})")?,
-            _ => writeln!(out)?,
-        }
-    }
-    Ok(())
 }
 
 /// A line about an entry of the new or the existing index.
 struct EntryLine {
+    mark: Mark,
     change: &'static str,
     name: String,
     digests: String,
@@ -57,18 +174,21 @@ fn entry_lines(report: &TargetReport) -> Vec<EntryLine> {
     let planned = report.plan.entries.iter().filter_map(|entry| {
         let (entry, change) = (&entry.descriptor, entry.change.as_ref()?);
         let digest = &entry.digest;
-        let (change, digests) = match change {
-            Change::Added => ("added", digest.to_string()),
-            Change::Unchanged => ("unchanged", digest.to_string()),
-            Change::Replaced(before) if before == digest => ("replaced", format!("{digest} (described otherwise)")),
-            Change::Replaced(before) => ("replaced", format!("{before} -> {digest}")),
+        let (mark, change, digests) = match change {
+            Change::Added => (Mark::Add, "added", digest.to_string()),
+            Change::Unchanged => (Mark::Keep, "unchanged", digest.to_string()),
+            Change::Replaced(before) if before == digest => {
+                (Mark::Change, "replaced", format!("{digest} (described otherwise)"))
+            }
+            Change::Replaced(before) => (Mark::Change, "replaced", format!("{before} -> {digest}")),
         };
-        Some(EntryLine { change, name: name(entry, &entries), digests })
+        Some(EntryLine { mark, change, name: name(entry, &entries), digests })
     });
     let removed = report.plan.removed.as_deref().unwrap_or_default();
     // The image of an attestation may have been removed as well.
     let before = [removed, &*entries].concat();
     let removed = removed.iter().map(|entry| EntryLine {
+        mark: Mark::Remove,
         change: "removed",
         name: name(entry, &before),
         digests: entry.digest.to_string(),
