@@ -27,8 +27,9 @@ fn a_registry_is_reached_through_the_proxy_of_its_scheme() {
         inspect("registry.test/app:v1", &[], &[(name, &url)]);
     }
     let lines: Vec<String> = proxy.requests().into_iter().map(|request| request.line).collect();
-    let plain = "GET http://registry.test/v2/app/manifests/v1";
-    assert_eq!(lines, [plain, plain, "CONNECT registry.test:443", "CONNECT registry.test:443"]);
+    let (plain, tunnel) = ("GET http://registry.test/v2/app/manifests/v1", "CONNECT registry.test:443");
+    // A refused tunnel is asked for again, for its status.
+    assert_eq!(lines, [plain, plain, tunnel, tunnel, tunnel, tunnel]);
 }
 
 #[test]
@@ -79,7 +80,7 @@ fn all_proxy_applies_to_http_and_https() {
     }
     let lines: Vec<String> = proxy.requests().into_iter().map(|request| request.line).collect();
     let (plain, tunnel) = ("GET http://registry.test/v2/app/manifests/v1", "CONNECT registry.test:443");
-    assert_eq!(lines, [plain, tunnel, plain, tunnel]);
+    assert_eq!(lines, [plain, tunnel, tunnel, plain, tunnel, tunnel]);
 }
 
 /// A SOCKS5 proxy (RFC 1928) that connects every client to the same server, and ignores the requested destination.
@@ -215,7 +216,8 @@ fn an_unusable_proxy_is_named_without_its_password() {
 #[test]
 fn a_proxy_that_refuses_to_connect_is_named() {
     let unused = "127.0.0.1:1";
-    for (status, reason) in [(407, "the proxy requires credentials (HTTP 407)"), (403, "the proxy refused to connect")]
+    for (status, reason) in
+        [(407, "the proxy requires credentials (HTTP 407)"), (403, "the proxy refused to connect: HTTP 403")]
     {
         let proxy = ScriptedServer::start(move |_, _| (status, vec![], vec![]));
         let url = format!("http://{}", proxy.host);

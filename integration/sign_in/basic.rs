@@ -67,7 +67,7 @@ fn missing_and_wrong_credentials_fail_with_a_hint() {
     let expected = sandbox.fill(indoc! {"
         error: cannot assemble HOST/app:v1: HOST refused the credentials from --username \
         (HTTP 401; registry says: UNAUTHORIZED: authentication required)
-        hint: change the credentials from --username, or remove them to use the stored credentials
+        hint: check the user name and password; leave out --username to use stored credentials
     "});
     assert!(wrong.exit == 1 && wrong.stderr.ends_with(&expected), "{wrong:?}");
 }

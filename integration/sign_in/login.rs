@@ -37,7 +37,8 @@ fn a_login_is_checked_stored_used_and_removed() {
     let wrong = login(&sandbox, "wrong");
     let error = format!(
         "error: {host} refused the credentials from this login \
-         (HTTP 401; registry says: UNAUTHORIZED: authentication required)\n"
+         (HTTP 401; registry says: UNAUTHORIZED: authentication required)\n\
+         hint: check the user name and password\n"
     );
     assert!(wrong.exit == 1 && wrong.stderr.ends_with(&error), "{wrong:?}");
     assert!(!file.exists(), "refused credentials are not stored");
@@ -281,6 +282,23 @@ fn a_terminal_is_prompted_and_does_not_echo_the_password() {
     assert!(screen.contains("signed in to ") && !screen.contains("secret-word"), "{screen}");
     assert!(terminal.child.wait().unwrap().success());
     assert_eq!(config(&sandbox), json!({"auths": {host: {"auth": basic_credentials()}}}));
+}
+
+#[test]
+fn a_user_name_without_a_password_prompts_at_a_terminal() {
+    let sandbox = sandbox_with_htpasswd();
+    push_image(&sandbox.registry, "app", "v1", "amd64");
+    let (program, host) = (env!("CARGO_BIN_EXE_manifest-tool"), sandbox.registry.host.as_str());
+    let command = format!("{program} --plain-http digest --username user {host}/app:v1");
+    for (keys, last) in [(&b"secret-word\n"[..], "sha256:"), (b"wrong\n", "leave out --username"), (b"\n", "is empty")]
+    {
+        let mut terminal = Terminal::start(&sandbox, &command);
+        terminal.read_until(&format!("password of user for {host}: "));
+        terminal.type_in(keys);
+        terminal.read_until(last);
+        let screen = &terminal.screen;
+        assert!(screen.ends_with(last) && !screen.contains("secret-word") && !screen.contains("wrong"), "{screen}");
+    }
 }
 
 #[test]

@@ -1,14 +1,16 @@
 //! User name and password from the command line and the environment, and the registry that they apply to.
 
-use std::io::Read as _;
+use std::io::{IsTerminal as _, Read as _};
 
 use super::console::Console;
 use super::failure::Failure;
 use super::global::Global;
+use super::prompt::without_echo;
 use super::registry_name::registry_name;
-use crate::image::{Location, Reference, UntrustedText};
+use crate::image::{Location, Reference, UntrustedText, visible};
 use crate::registry::{CredentialSources, ExplicitCredentials, Login, Secret};
 
+const USERNAME_FLAG: &str = "--username";
 const USERNAME: &str = "MANIFEST_TOOL_USERNAME";
 const PASSWORD: &str = "MANIFEST_TOOL_PASSWORD";
 /// The variable that names the only registry to receive the user name and password from the environment.
@@ -90,7 +92,7 @@ pub(super) fn sources(
 ) -> Result<CredentialSources, Failure> {
     let sources = stored(global);
     check_config(global, console)?;
-    let Some(pair) = pair(global, console)? else { return Ok(sources) };
+    let Some(pair) = pair(global, console, registries)? else { return Ok(sources) };
     if !pair.is_from_environment() {
         return Ok(CredentialSources {
             explicit: registries.first.map(|first| pair.into_credentials(first)),
@@ -139,7 +141,7 @@ pub(super) fn stored(global: &Global) -> CredentialSources {
 
 /// Returns the user name and password from flags, standard input or variables. Warns and returns `None` if the
 /// environment sets only one of the two: a pipeline may have set it for other jobs.
-fn pair(global: &Global, console: &Console) -> Result<Option<Pair>, Failure> {
+fn pair(global: &Global, console: &Console, registries: &Registries<'_>) -> Result<Option<Pair>, Failure> {
     match (user(global)?, secret(global, console)?) {
         (Some((user, user_from)), Some((password, password_from))) => {
             Ok(Some(Pair { user, password, user_from, password_from }))
@@ -159,6 +161,10 @@ fn pair(global: &Global, console: &Console) -> Result<Option<Pair>, Failure> {
             console.line(format_args!("warning: {source} is set and {other} is not; neither is used"));
             Ok(None)
         }
+        (Some((user, user_from @ USERNAME_FLAG)), None) if std::io::stdin().is_terminal() => {
+            let password = prompt_for_password(&user, registries.first.unwrap_or("the registry"))?;
+            Ok(Some(Pair { user, password, user_from, password_from: "the terminal" }))
+        }
         (Some((_, source)), None) => {
             let missing = "but no password is given: use --password-stdin, MANIFEST_TOOL_PASSWORD or --password";
             Err(Failure::usage(format!("{source} gives a user name, {missing}")))
@@ -168,6 +174,12 @@ fn pair(global: &Global, console: &Console) -> Result<Option<Pair>, Failure> {
             Err(Failure::usage(format!("{source} gives a password, {missing}")))
         }
     }
+}
+
+/// Prompts for the password of a user at the terminal.
+pub(super) fn prompt_for_password(user: &str, registry: &str) -> Result<Secret, Failure> {
+    let password = without_echo(format!("password of {} for {registry}: ", visible(user)))?;
+    if password.is_empty() { Err(Failure::usage("the password is empty")) } else { Ok(Secret::new(password)) }
 }
 
 /// Fails if `login` would send the user name and password from the environment to a registry other than the one that
@@ -190,7 +202,7 @@ pub(super) fn check_login_registry(global: &Global, registry: &str) -> Result<()
 /// Returns the user name and the flag or variable that it came from. An empty one counts as not given, as in 2.2.1.
 pub(super) fn user(global: &Global) -> Result<Option<(String, &'static str)>, Failure> {
     match &global.username {
-        Some(user) => Ok(Some((user.clone(), "--username")).filter(|(user, _)| !user.is_empty())),
+        Some(user) => Ok(Some((user.clone(), USERNAME_FLAG)).filter(|(user, _)| !user.is_empty())),
         None => Ok(variable(USERNAME)?.map(|user| (user, USERNAME))),
     }
 }

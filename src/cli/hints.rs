@@ -22,7 +22,8 @@ pub(super) fn hint_text(hint: &Hint) -> String {
             format!("manifest-tool login {registry} checks and stores other credentials")
         }
         Hint::OtherCredentials { source } => {
-            format!("change the credentials from {source}, or remove them to use the stored credentials")
+            let remove = if source.name.starts_with("--") { "leave out" } else { "unset" };
+            format!("check the user name and password; {remove} {source} to use stored credentials")
         }
         hint => registry_hint(hint).or(connection_hint(hint)).unwrap_or_default().to_owned(),
     }

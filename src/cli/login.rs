@@ -5,7 +5,6 @@ use super::exit_status::ExitStatus;
 use super::failure::Failure;
 use super::output::CommandOutput;
 use super::progress::Activity;
-use super::prompt::without_echo;
 use super::registry_name::registry_name;
 use super::render::Body;
 use super::session::Session;
@@ -78,7 +77,9 @@ impl LoginJob<'_> {
         let checked = self.client.check_login(registry).await;
         let required = checked.map_err(|error| match error.kind {
             // Omit the hint, which would suggest this same login.
-            ErrorKind::Denied(_) => Failure::new(error.to_string()),
+            ErrorKind::Denied(_) => {
+                Failure::new(error.to_string()).with_hint("check the user name and password".into())
+            }
             _ => error.into(),
         })?;
         if !required {
@@ -168,14 +169,8 @@ fn user_and_password(session: &Session, registry: &str) -> Result<(String, Secre
     }
     let password = match credentials::secret(&session.global, &session.console)? {
         Some((password, _)) => password,
-        None if terminal => {
-            let prompt = format!("password of {user} for {registry}: ");
-            Secret::new(without_echo(prompt)?)
-        }
+        None if terminal => credentials::prompt_for_password(&user, registry)?,
         None => return Err(Failure::usage("no password given: use --password-stdin or MANIFEST_TOOL_PASSWORD")),
     };
-    if password == Secret::new("") {
-        return Err(Failure::usage("the password is empty"));
-    }
     Ok((user, password))
 }

@@ -156,12 +156,11 @@ impl Host {
             return Err(undetected(idle_message(idle_timeout)).with_fault(Some(TransportFault::IdleTimeout)));
         };
         transport.emit(|| request_event(&Method::GET, &ping, None, &probe, started, 1));
-        match probe.map_err(|error| transport.connections().failure(&ping, &error)) {
+        let Err(error) = probe else { return Ok(https) };
+        match transport.connections().failure(&ping, &error).await {
             // A server without TLS replies to a TLS handshake in plain text, or closes the connection.
-            Err(Failure { fault: Some(TransportFault::NotTls | TransportFault::ClosedInHandshake), .. }) => {
-                self.url("http")
-            }
-            Err(failure) if failure.is_transient => {
+            Failure { fault: Some(TransportFault::NotTls | TransportFault::ClosedInHandshake), .. } => self.url("http"),
+            failure if failure.is_transient => {
                 let (hint, fault) = (failure.hint(true), failure.fault);
                 Err(undetected(failure.reason).with_fault(fault).with_hint(hint))
             }

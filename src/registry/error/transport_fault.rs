@@ -10,6 +10,8 @@ pub enum TransportFault {
     HostNotFound,
     /// The proxy requires credentials, or refused the configured ones.
     ProxyCredentials,
+    /// The proxy refused to connect to the server.
+    ProxyRefused,
     /// No trusted CA issued the server's certificate.
     NotTrusted,
     /// The server's certificate is not valid at this time.
@@ -34,9 +36,27 @@ pub enum TransportFault {
     ClosedInHandshake,
     /// The server's reply to plain HTTP is not HTTP, or it closed the connection.
     TlsRequired,
+    /// The server does not answer plain HTTP, but it speaks TLS.
+    SpeaksTls,
 }
 
 impl TransportFault {
+    /// Whether only a server that speaks TLS causes this fault in the handshake.
+    pub(crate) fn is_of_tls_server(self) -> bool {
+        matches!(
+            self,
+            Self::NotTrusted
+                | Self::Date
+                | Self::Name
+                | Self::IsCa
+                | Self::Purpose
+                | Self::KeyNotProven
+                | Self::Certificate
+                | Self::NoSharedParameters
+                | Self::ClientCertificate
+        )
+    }
+
     /// Suggests what the user can do. `may_skip` is whether certificate verification can be skipped for the host.
     pub(crate) fn hint(self, may_skip: bool) -> Option<Hint> {
         Some(match self {
@@ -51,7 +71,12 @@ impl TransportFault {
             Self::ClientCertificate => Hint::AddClientCertificate,
             Self::NotTls => Hint::UsePlainHttp,
             Self::TlsRequired => Hint::UseTls { is_certain: false },
-            Self::IdleTimeout | Self::HostNotFound | Self::ProxyCredentials | Self::ClosedInHandshake => return None,
+            Self::SpeaksTls => Hint::UseTls { is_certain: true },
+            Self::IdleTimeout
+            | Self::HostNotFound
+            | Self::ProxyCredentials
+            | Self::ProxyRefused
+            | Self::ClosedInHandshake => return None,
         })
     }
 }

@@ -12,6 +12,11 @@ use super::preconnect::{Preconnect, SpareConnections};
 use super::proxies::{Proxies, Route};
 use super::redact::host_of;
 use super::tls::{NoIdentity, Tls, TlsMode};
+use super::tunnel;
+use crate::registry::error::TransportFault;
+
+/// The maximum time to find out whether a port speaks TLS.
+const MAX_PROBE_TIME: Duration = Duration::from_secs(5);
 
 /// The connections of a run, with one pool per [`Profile`].
 pub(crate) struct Connections {
@@ -74,16 +79,40 @@ impl Connections {
 
     /// Classifies the failure of a request, and adds what only its connection knows: the proxy, and whether the server
     /// requested a client certificate.
-    pub(crate) fn failure(&self, url: &Url, error: &reqwest::Error) -> Failure {
+    pub(crate) async fn failure(&self, url: &Url, error: &reqwest::Error) -> Failure {
         let mut failure = Failure::from_reqwest(error);
+        let route = self.proxies.route(url);
+        if let Ok(Route::Through(proxy)) = &route
+            && failure.is_proxy_refusal()
+            && let Some(status) = tunnel::refusal(proxy, url).await
+        {
+            failure = failure.refused_with(status);
+        }
+        if failure.fault == Some(TransportFault::TlsRequired) && self.speaks_tls(url).await {
+            failure = Failure::speaks_tls(&host_of(url));
+        }
         let pools = self.pools.lock().unwrap_or_else(PoisonError::into_inner);
         let no_identity = pools.no_identities.get(&url.origin().ascii_serialization());
         if no_identity.is_some_and(NoIdentity::was_requested) {
             failure = failure.for_lack_of_identity(error);
         }
-        match self.proxies.route(url) {
+        match route {
             Ok(Route::Through(proxy)) if error.is_connect() => failure.through(&host_of(&proxy)),
             _ => failure,
+        }
+    }
+
+    /// Whether the port of an `http` URL speaks TLS, with any certificate.
+    async fn speaks_tls(&self, url: &Url) -> bool {
+        let mut https = url.clone();
+        let is_set = https.set_scheme("https").and_then(|()| https.set_port(url.port_or_known_default()));
+        https.set_path("/v2/");
+        https.set_query(None);
+        let (Ok(()), Ok(client)) = (is_set, self.client(&https, &https)) else { return false };
+        match tokio::time::timeout(MAX_PROBE_TIME, client.get(https).send()).await {
+            Ok(Ok(_)) => true,
+            Ok(Err(error)) => Failure::from_reqwest(&error).fault.is_some_and(TransportFault::is_of_tls_server),
+            Err(_) => false,
         }
     }
 

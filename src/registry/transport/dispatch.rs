@@ -73,10 +73,13 @@ impl Transport {
             return Err(DispatchError { failure: Failure::idle_timeout(reason), unsent: false });
         };
         self.emit(|| request_event(&request.method, url, length, &result, started, attempt));
-        result.map_err(|error| {
-            let failure = self.connections().failure(url, &error);
-            DispatchError { failure, unsent: error.is_connect() || error.is_builder() }
-        })
+        match result {
+            Ok(response) => Ok(response),
+            Err(error) => {
+                let failure = self.connections().failure(url, &error).await;
+                Err(DispatchError { failure, unsent: error.is_connect() || error.is_builder() })
+            }
+        }
     }
 
     /// Returns the headers of a request, except those of its body.

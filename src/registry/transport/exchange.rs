@@ -132,8 +132,8 @@ impl Transport {
 
     fn no_response(&self, request: &WireRequest, api: &Url, hop: &Hop, mut error: DispatchError) -> Error {
         // TLS was tried first, unless the user configured the registry as plain HTTP.
-        let was_tried =
-            error.failure.fault == Some(TransportFault::TlsRequired) && !self.plain_http().contains_api(api);
+        let needs_tls = matches!(error.failure.fault, Some(TransportFault::TlsRequired | TransportFault::SpeaksTls));
+        let was_tried = needs_tls && !self.plain_http().contains_api(api);
         let hint = if was_tried { None } else { error.failure.hint(hop.is_same_origin) };
         if let Some(host) = hop.redirect_host() {
             error.failure.reason = format!("{}: {}", redirected(&host), error.failure.reason);

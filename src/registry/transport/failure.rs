@@ -4,6 +4,7 @@ use std::error::Error as StdError;
 
 use super::addresses::ForbiddenAddress;
 use super::redact::host_of;
+use super::retry;
 use super::tls::describe;
 use crate::image::one_line;
 use crate::registry::error::{Hint, TransportFault};
@@ -29,6 +30,12 @@ impl Failure {
     /// Creates the failure for a server that sent no data within the idle timeout.
     pub(crate) fn idle_timeout(reason: String) -> Self {
         Self { fault: Some(TransportFault::IdleTimeout), is_transient: true, ..Self::permanent(reason) }
+    }
+
+    /// Creates the failure of a plain HTTP request to a server that speaks TLS.
+    pub(crate) fn speaks_tls(host: &str) -> Self {
+        let failure = Self::permanent(format!("{host} speaks TLS, not plain HTTP"));
+        Self { fault: Some(TransportFault::SpeaksTls), ..failure }
     }
 
     /// Classifies an error from reqwest.
@@ -69,7 +76,10 @@ impl Failure {
     /// Returns the hint for the user. `may_skip` is whether the certificate checks can be skipped for the host.
     pub(crate) fn hint(&self, may_skip: bool) -> Option<Hint> {
         match self.fault {
-            None | Some(TransportFault::HostNotFound | TransportFault::ProxyCredentials) if self.is_through_proxy => {
+            None
+            | Some(TransportFault::HostNotFound | TransportFault::ProxyCredentials | TransportFault::ProxyRefused)
+                if self.is_through_proxy =>
+            {
                 Some(Hint::CheckProxy)
             }
             fault => fault?.hint(may_skip),
@@ -96,6 +106,17 @@ impl Failure {
             None => format!("{} ({requested})", self.reason),
         };
         Self { reason, fault: Some(ClientCertificate), ..self }
+    }
+
+    /// Whether a proxy refused to connect to the server.
+    pub(crate) fn is_proxy_refusal(&self) -> bool {
+        self.fault == Some(TransportFault::ProxyRefused)
+    }
+
+    /// Adds the status with which the proxy refused to connect.
+    pub(crate) fn refused_with(self, status: u16) -> Self {
+        let reason = format!("{}: HTTP {status}", self.reason);
+        Self { reason, is_transient: retry::is_transient(status), ..self }
     }
 
     /// Adds that the connection went through a proxy, which may have caused the failure.
@@ -178,7 +199,7 @@ const PROXY_ERRORS: [(&str, &str, Option<TransportFault>); 7] = [
         "the proxy requires credentials (HTTP 407)",
         Some(TransportFault::ProxyCredentials),
     ),
-    ("tunnel error: unsuccessful", "the proxy refused to connect", None),
+    ("tunnel error: unsuccessful", "the proxy refused to connect", Some(TransportFault::ProxyRefused)),
     ("tunnel error: unexpected end of file", "the proxy closed the connection", None),
     ("SOCKS error: failed to create underlying connection", "cannot connect to the proxy", None),
     ("SOCKS error: io error during SOCKS handshake", "the proxy closed the connection", None),

@@ -24,6 +24,7 @@ pub(crate) mod retry_group;
 pub(crate) mod secrets;
 pub(crate) mod tls;
 mod traffic;
+mod tunnel;
 
 pub use cancel_token::CancelToken;
 pub(crate) use handle::{Transport, TransportConfig};
