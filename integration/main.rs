@@ -56,6 +56,7 @@ mod snapshots;
 mod stops;
 mod supply_chain;
 mod support;
+mod tag_lists;
 mod tags;
 mod targets;
 mod tls;

@@ -54,6 +54,15 @@ pub fn push_attested_index(registry: &Registry, repository: &str, tag: &str, arc
     AttestedIndex { index, image: subject, attestation: attestation_digest }
 }
 
+/// Returns the date and time of this many days and an hour ago, as builders write it into a config.
+pub fn days_ago(days: u64) -> String {
+    let age = std::time::Duration::from_secs(days * 86_400 + 3600);
+    let date = time::OffsetDateTime::now_utc() - age;
+    let (hour, minute, second) = date.to_hms();
+    let (year, month, day) = date.to_calendar_date();
+    format!("{year:04}-{:02}-{day:02}T{hour:02}:{minute:02}:{second:02}.123456789Z", u8::from(month))
+}
+
 /// Pushes an OCI index with these entries, and returns its digest.
 pub fn push_index(registry: &Registry, repository: &str, tag: &str, entries: &[Value]) -> String {
     let index = json!({"schemaVersion": 2, "mediaType": OCI_INDEX, "manifests": entries}).to_string();

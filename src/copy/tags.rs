@@ -1,5 +1,5 @@
 use super::error::Error;
-use crate::image::Location;
+use crate::image::{Location, TagPatterns};
 use crate::store::{Error as StoreError, Store};
 
 /// Lists the tags of a repository that match any of the patterns, sorted. `*` matches any text and `?` matches one
@@ -13,15 +13,12 @@ pub async fn select_tags(store: &Store, from: &Location, patterns: &[String]) ->
         return Err(unreadable(StoreError::unsuitable(from, "tag patterns need a repository in a registry")));
     };
     let tags = store.client().tags(repository, usize::MAX).await.map_err(|error| unreadable(error.into()))?;
-    let patterns: Vec<(&String, wildmatch::WildMatch)> =
-        patterns.iter().map(|pattern| (pattern, wildmatch::WildMatch::new(pattern))).collect();
-    let mut unmatched = patterns.iter().filter(|(_, pattern)| !tags.iter().any(|tag| pattern.matches(tag))).peekable();
-    if unmatched.peek().is_some() {
-        let names: Vec<&str> = unmatched.map(|(name, _)| name.as_str()).collect();
-        return Err(unreadable(StoreError::unsuitable(from, format!("no tag matches {}", names.join(", ")))));
+    let patterns = TagPatterns::new(patterns);
+    let unmatched = patterns.unmatched(&tags);
+    if !unmatched.is_empty() {
+        return Err(unreadable(StoreError::unsuitable(from, format!("no tag matches {}", unmatched.join(", ")))));
     }
-    let mut selected: Vec<String> =
-        tags.into_iter().filter(|tag| patterns.iter().any(|(_, pattern)| pattern.matches(tag))).collect();
+    let mut selected: Vec<String> = tags.into_iter().filter(|tag| patterns.matches(tag)).collect();
     selected.sort_unstable();
     selected.dedup();
     Ok(selected)

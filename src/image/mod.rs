@@ -3,6 +3,7 @@
 //! This module does no I/O: it does not read files, the environment or the network.
 
 mod config;
+mod config_details;
 mod descriptor;
 mod digest;
 mod filter;
@@ -15,9 +16,13 @@ mod null;
 mod platform;
 mod reference;
 mod selection;
+mod tag_order;
+mod tag_patterns;
+mod timestamp;
 mod untrusted;
 
 pub(crate) use config::parse_config;
+pub(crate) use config_details::{ConfigDetails, Limited};
 pub(crate) use descriptor::COMPRESSION;
 pub use descriptor::{Annotations, Descriptor, REFERENCE_DIGEST, REFERENCE_TYPE};
 pub use digest::{Digest, DigestError};
@@ -36,5 +41,8 @@ pub use manifest::{
 pub use platform::{Platform, PlatformError};
 pub use reference::{Reference, ReferenceError, TagError, check_tag};
 pub(crate) use selection::platform_names;
+pub(crate) use tag_order::{compare_versions, newest_versions};
+pub(crate) use tag_patterns::TagPatterns;
+pub use timestamp::Timestamp;
 pub use untrusted::UntrustedText;
 pub(crate) use untrusted::{is_control, one_line, starts_command, visible};

@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 
 use super::document::Body;
 use super::error::RunErrorJson;
-use crate::image::{Digest, Location, UntrustedText};
+use crate::image::{Digest, Location, Timestamp, UntrustedText};
 
 /// Implements [`JsonSchema`] for a type that is written as a string.
 macro_rules! string_schema {
@@ -34,6 +34,7 @@ macro_rules! string_schema {
 
 string_schema!(Digest, {"type": "string", "pattern": "^sha(256:[0-9a-f]{64}|512:[0-9a-f]{128})$"});
 string_schema!(Location, {"type": "string"});
+string_schema!(Timestamp, {"type": "string", "format": "date-time"});
 string_schema!(UntrustedText, {"type": "string"});
 
 /// The commands with a document, in the order of the variants of [`Body`].

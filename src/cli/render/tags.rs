@@ -3,7 +3,7 @@ use serde::Serialize;
 use super::error::ErrorJson;
 use super::escape::escaped;
 use super::query::QueryJson;
-use crate::image::{Location, UntrustedText};
+use crate::image::{Location, Timestamp, UntrustedText};
 
 /// A tag of a repository.
 #[derive(Debug, Serialize)]
@@ -11,10 +11,17 @@ use crate::image::{Location, UntrustedText};
 #[serde(untagged)]
 pub(in crate::cli) enum TagsEntryJson {
     /// A tag that was only listed.
-    Listed { tag: UntrustedText },
+    Listed {
+        tag: UntrustedText,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        created: Option<Timestamp>,
+    },
     /// A tag whose platforms were read.
     Queried {
         tag: UntrustedText,
+        /// The creation date, with `--sort time` and if known.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        created: Option<Timestamp>,
         #[serde(flatten)]
         query: Box<QueryJson<Location>>,
     },
