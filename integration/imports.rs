@@ -18,7 +18,7 @@ const LAYERS: &str = "
     inspect: store image
     probe: store registry event image
     query: store image
-    verify: store registry single_flight image
+    verify: store registry event single_flight image
     store: registry layout event links memory single_flight image
     registry: event memory single_flight image
     layout: links memory image

@@ -3,6 +3,7 @@
 mod artifacts;
 mod findings;
 mod layouts;
+mod progress;
 mod requirements;
 mod unavailable;
 

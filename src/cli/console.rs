@@ -30,6 +30,8 @@ pub(super) struct Console {
     names_targets: AtomicBool,
     /// Whether the warning about OCI images in a Docker list has been printed; a batch prints it once.
     has_warned_of_oci: AtomicBool,
+    /// Whether each check of `verify` is shown.
+    shows_checks: AtomicBool,
     /// The first failure to write an event to stdout.
     print_failure: Mutex<Option<Failure>>,
 }
@@ -55,6 +57,7 @@ impl Console {
             progress: Mutex::new(None),
             names_targets: AtomicBool::new(false),
             has_warned_of_oci: AtomicBool::new(false),
+            shows_checks: AtomicBool::new(false),
             print_failure: Mutex::new(None),
         }
     }
@@ -155,13 +158,22 @@ impl Console {
         self.names_targets.store(true, Ordering::Relaxed);
     }
 
+    /// Shows each check of `verify`, if stderr is a terminal. A log would only get longer.
+    pub(super) fn show_checks(&self) {
+        self.shows_checks.store(std::io::stderr().is_terminal(), Ordering::Relaxed);
+    }
+
     /// Shows an event.
     pub(super) fn event(&self, event: &Event) {
         if let Some(progress) = self.current_progress() {
             progress.event(event);
         }
-        if let Event::Checked(check) = event {
-            self.print_check(check);
+        match event {
+            Event::Checked(check) => self.print_check(check),
+            Event::Verified { .. } if self.shows_checks.load(Ordering::Relaxed) => {
+                self.info(format_args!("{}{}", self.target_of(event), render::event_text(event)));
+            }
+            _ => {}
         }
         if self.is_repeated(event) {
             return;

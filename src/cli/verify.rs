@@ -21,7 +21,7 @@ use crate::verify::{self, Verification, VerifyOptions};
 /// Check that images and indexes are complete and match their digests
 #[derive(Debug, Args)]
 #[command(
-    after_help = "Reports every problem, and exits with code 5 if there are any.\n\n--platforms also reports missing and additional platforms. --referrer reports\nimages without a signature, SBOM or other artifact of that type; it does not\nverify signatures.\n\nExample:\n  manifest-tool verify registry.example/app:v1\n  manifest-tool verify --layers oci-archive:app.tar\n  manifest-tool verify --platforms linux/amd64,linux/arm64 \\\n      registry.example/app:v2\n  manifest-tool verify --referrer application/spdx+json registry.example/app:v2"
+    after_help = "Reports every problem, and exits with code 5 if there are any. On a terminal,\nit also shows each image on stderr as soon as it is checked.\n\n--platforms also reports missing and additional platforms. --referrer reports\nimages without a signature, SBOM or other artifact of that type; it does not\nverify signatures.\n\nExample:\n  manifest-tool verify registry.example/app:v1\n  manifest-tool verify --layers oci-archive:app.tar\n  manifest-tool verify --platforms linux/amd64,linux/arm64 \\\n      registry.example/app:v2\n  manifest-tool verify --referrer application/spdx+json registry.example/app:v2"
 )]
 pub(super) struct Verify {
     /// Images or indexes, with a tag or digest
@@ -49,6 +49,12 @@ impl Verify {
         let store = Store::new(client.clone());
         let options = VerifyOptions { layers: self.layers, platforms: self.platforms, referrers: self.referrer };
         let mut reporter = VerifyReporter::new(console);
+        if !self.no_progress {
+            console.show_checks();
+        }
+        if items.len() > 1 {
+            console.name_targets();
+        }
         let verify = async |item: &NamedLocation| verify::verify(&store, &item.location, &options).await;
         let activity = Activity::of_references("verifying", &self.images);
         let activity = Some(activity).filter(|_| !self.no_progress);

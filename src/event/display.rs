@@ -51,6 +51,15 @@ impl fmt::Display for Event {
             Self::Resolved { source, digest, .. } => write!(f, "{source} is {digest}"),
             Self::Phase { phase, .. } => phase.fmt(f),
             Self::Step { step, .. } => step.fmt(f),
+            Self::Verified { digest, platform, is_attestation, blobs, bytes, findings, .. } => {
+                f.write_str("checked ")?;
+                match platform {
+                    _ if *is_attestation => f.write_str("attestation ")?,
+                    Some(platform) if !platform.is_empty() => write!(f, "{platform} ")?,
+                    _ => {}
+                }
+                write!(f, "{digest}: {blobs} blobs, {bytes} bytes, {findings} findings")
+            }
             Self::Restarted { target } => {
                 write!(f, "{target} was changed by another writer; applying the change to its current index")
             }

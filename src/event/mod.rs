@@ -18,7 +18,7 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::image::{Digest, Location};
+use crate::image::{Digest, Location, Platform};
 
 /// Receives events. Cheap to clone; the default drops them.
 ///
@@ -83,7 +83,8 @@ pub enum Level {
     Warning,
     /// For a log of every request and decision.
     Debug,
-    /// Progress: the phase of a job, how much of a blob was transferred, or that a check is complete.
+    /// Progress: the phase of a job, how much of a blob was transferred, or that a check of a registry or manifest is
+    /// complete.
     Progress,
 }
 
@@ -242,6 +243,25 @@ pub enum Event {
         /// The completed part.
         step: Step,
     },
+    /// `verify` checked an image, an attestation or another manifest, with its config and layers.
+    Verified {
+        /// The reference that is verified.
+        target: Location,
+        /// The manifest's digest.
+        digest: Digest,
+        /// The platform of the image, if known.
+        platform: Option<Platform>,
+        /// Whether the manifest is an attestation, not an image.
+        is_attestation: bool,
+        /// Number of distinct configs and layers that were checked; 0 if the manifest cannot be read.
+        blobs: usize,
+        /// Total size of these blobs in bytes, from their descriptors.
+        bytes: u64,
+        /// Number of problems found, without those that a comparison with the other entries of the index finds later.
+        findings: usize,
+        /// Number of parts that could not be checked because of an error of the registry or network.
+        unchecked: usize,
+    },
     /// Another writer changed the target's tag, so the change is applied again to the index that the tag points at now.
     Restarted {
         /// The tag.
@@ -265,7 +285,7 @@ impl Event {
             | Self::Warning { .. }
             | Self::Step { step: Step::TagKept(_), .. }
             | Self::Restarted { .. } => Level::Warning,
-            Self::Transfer { .. } | Self::Checked(_) | Self::Phase { .. } => Level::Progress,
+            Self::Transfer { .. } | Self::Checked(_) | Self::Verified { .. } | Self::Phase { .. } => Level::Progress,
             Self::Request { .. }
             | Self::Credentials { .. }
             | Self::TokenRequest { .. }
@@ -284,6 +304,7 @@ impl Event {
             | Self::Resolved { target, .. }
             | Self::Phase { target, .. }
             | Self::Step { target, .. }
+            | Self::Verified { target, .. }
             | Self::Restarted { target } => Some(target),
             _ => None,
         }
@@ -311,6 +332,7 @@ impl Event {
             | Self::Resolved { .. }
             | Self::Phase { .. }
             | Self::Step { .. }
+            | Self::Verified { .. }
             | Self::Restarted { .. } => Vec::new(),
         };
         texts.into_iter().for_each(|text| *text = clean(text));

@@ -66,6 +66,13 @@ impl Digest {
         self.0.split_once(':').map_or("", |(algorithm, _)| algorithm)
     }
 
+    /// Returns the algorithm and the first 12 digits, for lines that people read.
+    #[must_use]
+    pub(crate) fn short(&self) -> &str {
+        let length = self.algorithm().len() + 1 + 12;
+        self.0.get(..length).unwrap_or(&self.0)
+    }
+
     /// Returns the tag of the referrers list of this manifest (distribution-spec, "Referrers Tag Schema").
     #[must_use]
     pub fn referrers_tag(&self) -> String {

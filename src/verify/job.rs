@@ -7,6 +7,7 @@ use tokio::sync::Semaphore;
 use super::finding::{Finding, ImagePart, Problem};
 use super::verifier::{DECODERS, MAX_CONCURRENT, Node, Verifier};
 use super::{check, layers, manifests, referrers};
+use crate::event::Event;
 use crate::image::{Descriptor, Digest, ImageManifest, Location, Platform, UntrustedText, media_type};
 use crate::single_flight::SingleFlight;
 use crate::store::{Error, Store};
@@ -120,6 +121,9 @@ pub async fn verify(store: &Store, reference: &Location, options: &VerifyOptions
             Ok(problem) => checked.problems.extend(problem.map(|problem| (ImagePart::Manifest, problem))),
             Err(error) => checked.unchecked.push(error),
         }
+        if manifests::is_known(&node.entry) && !media_type::is_index(&node.entry.media_type) {
+            store.client().emit(|| verified(reference, node, &checked));
+        }
         checked
     };
     let checked: Vec<_> = stream::iter(0..nodes.len()).map(check).buffered(MAX_CONCURRENT).collect().await;
@@ -144,6 +148,21 @@ pub async fn verify(store: &Store, reference: &Location, options: &VerifyOptions
         verification.unchecked.push(Error::unsuitable(reference, reason));
     }
     Ok(verification)
+}
+
+/// Returns the event for a manifest with its checked config and layers.
+fn verified(reference: &Location, node: &Node, checked: &layers::CheckedBlobs) -> Event {
+    let blobs = node.image().map(ImageManifest::blobs).unwrap_or_default();
+    Event::Verified {
+        target: reference.clone(),
+        digest: node.entry.digest.clone(),
+        platform: node.entry.platform.clone().or_else(|| checked.platform.clone()),
+        is_attestation: node.entry.is_attestation(),
+        blobs: blobs.len(),
+        bytes: blobs.iter().fold(0, |sum, blob| sum.saturating_add(blob.size)),
+        findings: node.problems.len() + checked.problems.len(),
+        unchecked: checked.unchecked.len(),
+    }
 }
 
 /// Returns for each node the position of the first entry for the same manifest. A manifest that is listed repeatedly is

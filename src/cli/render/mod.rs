@@ -3,6 +3,7 @@
 //! Rendering produces a complete value or string before anything is printed, so that an error leaves no partial output
 //! on stdout.
 
+mod checked;
 mod copy;
 mod delete;
 mod descriptor;

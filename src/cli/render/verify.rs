@@ -1,5 +1,6 @@
 use serde::Serialize;
 
+use super::checked::counted;
 use super::descriptor::DescriptorJson;
 use super::index::BlobStatsJson;
 use crate::image::{Digest, Platform, visible};
@@ -42,7 +43,6 @@ struct FindingJson {
 /// Returns the text of `verify`: a summary line and one line per finding. `name` is the reference as the user wrote it.
 #[must_use]
 pub(in crate::cli) fn verification_text(name: &str, verification: &Verification) -> String {
-    let counted = |count: usize, what: &str| format!("{count} {what}{}", if count == 1 { "" } else { "s" });
     let verdict = match verification.findings.len() {
         0 if verification.is_sound() => "sound".to_owned(),
         0 => "not wholly checked".to_owned(),

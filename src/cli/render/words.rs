@@ -1,5 +1,6 @@
 //! Texts of the library, completed with the names of the command line's flags.
 
+use super::checked::checked_text;
 use crate::assemble::{self, PlanError, SelectorProblem};
 use crate::event::{Event, Warning};
 use crate::spec::{Hint, Problem};
@@ -12,6 +13,7 @@ pub(in crate::cli) const TAKES_MORE_HINT: &str =
 pub(in crate::cli) fn event_text(event: &Event) -> String {
     match event {
         Event::Warning { warning, .. } => warning_text(warning),
+        Event::Verified { .. } => checked_text(event),
         event => event.to_string(),
     }
 }
