@@ -23,6 +23,7 @@ mod giving_up;
 mod hostile_text;
 mod imports;
 mod inspect;
+mod inspect_terminal;
 mod install;
 mod layouts;
 mod library;

@@ -1,3 +1,6 @@
+use std::io::IsTerminal as _;
+use std::time::SystemTime;
+
 use clap::Args;
 
 use super::credentials::Registries;
@@ -7,17 +10,17 @@ use super::output::CommandOutput;
 use super::platform_arg::platform;
 use super::progress::Activity;
 use super::references::location;
-use super::render::{Body, InspectionJson, Shown, inspection_json, inspection_text};
+use super::render::{Body, Details, InspectionJson, Painter, Shown, config_text, inspection_json, inspection_text};
 use super::session::Session;
-use crate::image::{Location, Platform};
+use crate::image::{ConfigDetails, Location, Platform, UntrustedText, media_type};
 use crate::inspect::{self, InspectOptions, Inspection};
 use crate::registry::Client;
-use crate::store::Store;
+use crate::store::{self, Store};
 
 /// Show an image, or an index with all its images
 #[derive(Debug, Args)]
 #[command(
-    after_help = "For an index without --platform, --config uses the platform of this machine.\n\nExample:\n  manifest-tool inspect registry.example/app:v1\n  manifest-tool inspect --config --platform linux/arm64 registry.example/app:v1"
+    after_help = "For an index without --platform, --config uses the platform of this machine. On\na terminal, it is shown as text; redirect it to get the stored bytes. --layers\nalso shows created dates and labels on a terminal.\n\nExample:\n  manifest-tool inspect registry.example/app:v1\n  manifest-tool inspect --config --platform linux/arm64 registry.example/app:v1"
 )]
 pub(super) struct Inspect {
     /// Image or index, with a tag or digest
@@ -34,7 +37,7 @@ pub(super) struct Inspect {
     /// Print the manifest byte for byte
     #[arg(long, conflicts_with_all = ["raw", "expand_config"])]
     manifest: bool,
-    /// Print the image config byte for byte
+    /// Print the image config; byte for byte if piped
     #[arg(long, conflicts_with_all = ["raw", "expand_config", "manifest"])]
     config: bool,
     /// Show layer sizes and their total
@@ -57,6 +60,10 @@ impl Inspect {
         }
         let location = location(&self.image)?;
         let client = session.client(&Registries::read([&location]))?;
+        let now = std::io::stdout().is_terminal().then(SystemTime::now);
+        if let Some(now) = now.filter(|_| self.config) {
+            return self.config_text(session, &client, &location, now);
+        }
         if self.manifest || self.config {
             return self.print_bytes(session, &client, &location);
         }
@@ -66,8 +73,15 @@ impl Inspect {
             referrers: is_json,
         };
         let store = Store::new(client.clone());
-        let inspection = session.block_on(&client, self.activity(), inspect::inspect(&store, &location, &options))?;
-        self.output(session, &location, &inspection)
+        let (inspection, details) = session.block_on(&client, self.activity(), async {
+            let inspection = inspect::inspect(&store, &location, &options).await?;
+            let details = match self.layers && !is_json && now.is_some() {
+                true => inspect::config_details(&store, &location, &inspection).await?,
+                false => Vec::new(),
+            };
+            Ok::<_, store::Error>((inspection, details))
+        })?;
+        self.output(session, &location, &inspection, &details, now)
     }
 
     fn activity(&self) -> Option<Activity> {
@@ -79,6 +93,8 @@ impl Inspect {
         session: &Session,
         location: &Location,
         inspection: &Inspection,
+        details: &[Option<Details>],
+        now: Option<SystemTime>,
     ) -> Result<CommandOutput, Failure> {
         let console = &session.console;
         if self.raw {
@@ -90,8 +106,32 @@ impl Inspect {
             let body = Body::Inspect(Box::new(InspectionJson::new(&self.image, inspection)));
             return CommandOutput::document(console, body, Ok(ExitStatus::Done));
         }
-        let shown = Shown { colour: console.colour(), layers: self.layers, annotations: self.annotations };
-        Ok(inspection_text(&self.image, inspection, shown).into())
+        let shown = Shown { colour: console.colour(), layers: self.layers, annotations: self.annotations, now };
+        Ok(inspection_text(&self.image, inspection, details, shown).into())
+    }
+
+    /// Returns the config of an image as text for a person; the config of an artifact as JSON.
+    fn config_text(
+        &self,
+        session: &Session,
+        client: &Client,
+        at: &Location,
+        now: SystemTime,
+    ) -> Result<CommandOutput, Failure> {
+        let (store, platform) = (Store::new(client.clone()), self.platform.as_ref());
+        let (config, bytes) = session.block_on(client, self.activity(), inspect::config(&store, at, platform, &this_machine()))?;
+        let invalid = |error: serde_json::Error| {
+            let hint = "redirect the output to get the stored bytes";
+            let kind = if media_type::is_config(&config.media_type) { "a valid image config" } else { "JSON" };
+            let what = format!("{at}: its config is not {kind}: {}", UntrustedText::from(error.to_string()));
+            Failure::new(what).with_hint(hint.into())
+        };
+        if media_type::is_config(&config.media_type) {
+            let details = ConfigDetails::parse(&bytes).map_err(invalid)?;
+            return Ok(config_text(&details, Painter(session.console.colour()), now).into());
+        }
+        let value: serde_json::Value = serde_json::from_slice(&bytes).map_err(invalid)?;
+        Ok(session.console.json(&value)?.into())
     }
 
     /// Prints the stored bytes of a manifest or config, without adding a line break.
@@ -100,7 +140,7 @@ impl Inspect {
         let bytes = session.block_on(client, self.activity(), async {
             match self.manifest {
                 true => inspect::fetch(&store, at, platform).await.map(|fetched| fetched.bytes),
-                false => inspect::config(&store, at, platform, &this_machine()).await,
+                false => inspect::config(&store, at, platform, &this_machine()).await.map(|(_, bytes)| bytes),
             }
         })?;
         session.console.bytes(&bytes)?;

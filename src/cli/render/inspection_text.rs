@@ -1,17 +1,12 @@
 use std::collections::HashMap;
-use std::fmt::{self, Display, Write as _};
+use std::fmt::{self, Write as _};
+use std::time::SystemTime;
 
-use crate::image::{Annotations, Descriptor, Digest, Index, Platform, REFERENCE_DIGEST, visible};
+use super::config_text::created_text;
+use super::painter::{Colour, Painter};
+use super::quantity::size_text;
+use crate::image::{Annotations, ConfigDetails, Descriptor, Digest, Index, Platform, REFERENCE_DIGEST, one_line};
 use crate::inspect::{Child, Content, Image, Inspection};
-
-/// Whether to colour text. Only text on a terminal is coloured.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(in crate::cli) enum Colour {
-    /// Bold colours with ANSI escapes.
-    Always,
-    /// Plain text.
-    Never,
-}
 
 /// Options for the text of `inspect`.
 #[derive(Debug, Clone, Copy)]
@@ -22,37 +17,24 @@ pub(in crate::cli) struct Shown {
     pub layers: bool,
     /// Show annotations, if present.
     pub annotations: bool,
+    /// The current time, if the text is for a person at a terminal: sizes have units, and `details` are shown.
+    pub now: Option<SystemTime>,
 }
 
-struct Painter(Colour);
+/// The details in the config of an image, or why the config cannot be used.
+pub(in crate::cli) type Details = Result<ConfigDetails, String>;
 
-impl Painter {
-    fn paint(&self, code: u8, value: impl Display) -> String {
-        let value = visible(&value.to_string());
-        match self.0 {
-            Colour::Always => format!("\x1b[1;{code}m{value}\x1b[0m"),
-            Colour::Never => value,
-        }
-    }
-    fn red(&self, value: impl Display) -> String {
-        self.paint(31, value)
-    }
-    fn green(&self, value: impl Display) -> String {
-        self.paint(32, value)
-    }
-    fn yellow(&self, value: impl Display) -> String {
-        self.paint(33, value)
-    }
-    fn blue(&self, value: impl Display) -> String {
-        self.paint(34, value)
-    }
-}
-
-/// Returns the text of `inspect`. It equals the output of 2.2.1 byte for byte, except for parts that only this program
-/// shows. `name` is the reference as the user wrote it.
+/// Returns the text of `inspect`. Unless it is for a terminal, it equals the output of 2.2.1 byte for byte, except for
+/// parts that only this program shows. `name` is the reference as the user wrote it, and `details` are those of the image,
+/// or of each entry of the index.
 #[must_use]
-pub(in crate::cli) fn inspection_text(name: &str, inspection: &Inspection, shown: Shown) -> String {
-    let mut text = Text { out: String::new(), p: Painter(shown.colour), shown };
+pub(in crate::cli) fn inspection_text(
+    name: &str,
+    inspection: &Inspection,
+    details: &[Option<Details>],
+    shown: Shown,
+) -> String {
+    let mut text = Text { out: String::new(), p: Painter(shown.colour), shown, details };
     // Writing to a String cannot fail.
     let _ = match &inspection.content {
         Content::Image(image) => text.write_image(name, inspection, image),
@@ -61,32 +43,34 @@ pub(in crate::cli) fn inspection_text(name: &str, inspection: &Inspection, shown
     text.out
 }
 
-struct Text {
+struct Text<'d> {
     out: String,
     p: Painter,
     shown: Shown,
+    details: &'d [Option<Details>],
 }
 
-impl Text {
+impl Text<'_> {
     fn write_image(&mut self, name: &str, inspection: &Inspection, image: &Image) -> fmt::Result {
         let Self { out, p, .. } = self;
         let platform = image.platform();
         writeln!(out, "Name: {} (Type: {})", p.green(name), p.green(&inspection.descriptor.media_type))?;
         writeln!(out, "      Digest: {}", p.yellow(&inspection.descriptor.digest))?;
-        writeln!(out, "        Size: {}", p.blue(inspection.descriptor.size))?;
+        writeln!(out, "        Size: {}", p.blue(self.shown.size(inspection.descriptor.size)))?;
         writeln!(out, "          OS: {}", p.green(platform.os))?;
         writeln!(out, "        Arch: {}", p.green(platform.architecture))?;
         self.write_annotations(" Annotations:", "      ", &image.manifest.annotations)?;
+        self.write_details(0, ["     Created:", "      Labels:", "      Config:"], "      ")?;
         let Self { out, p, .. } = self;
         writeln!(out, "    # Layers: {}", p.red(image.manifest.layers.len()))?;
         for (number, layer) in (1..).zip(&image.manifest.layers) {
             writeln!(out, "      layer {}: digest = {}", p.red(format!("{number:02}")), p.yellow(&layer.digest))?;
             if self.shown.layers {
-                writeln!(out, "                  size = {}", p.blue(layer.size))?;
+                writeln!(out, "                  size = {}", p.blue(self.shown.size(layer.size)))?;
             }
         }
         if self.shown.layers {
-            writeln!(out, "       Total: {}", p.blue(total(&image.manifest.layers)))?;
+            writeln!(out, "       Total: {}", p.blue(self.shown.total(&image.manifest.layers)))?;
         }
         Ok(())
     }
@@ -119,18 +103,45 @@ impl Text {
                 Child::Other => None,
             });
             let layers: Vec<Descriptor> = images.flatten().cloned().collect();
-            writeln!(self.out, " * Total: {}", self.p.blue(self::total(&layers)))?;
+            writeln!(self.out, " * Total: {}", self.p.blue(self.shown.total(&layers)))?;
         }
         Ok(())
     }
 
     fn write_annotations(&mut self, title: &str, indent: &str, all: &Annotations) -> fmt::Result {
-        let Self { out, p, shown } = self;
+        let Self { out, p, shown, .. } = self;
         if all.is_empty() || !shown.annotations {
             return Ok(());
         }
         writeln!(out, "{title}")?;
         all.iter().try_for_each(|(key, value)| writeln!(out, "{indent}- {} = {}", p.green(key), p.green(value)))
+    }
+
+    /// Writes the creation date and the labels of the image at a position, or why its config cannot be used. `titles` are
+    /// those of the date, the labels and the reason.
+    fn write_details(&mut self, position: usize, titles: [&str; 3], indent: &str) -> fmt::Result {
+        let Self { out, p, shown, details } = self;
+        let [created, labels, config] = titles;
+        let Some(now) = shown.now else { return Ok(()) };
+        let Some(details) = details.get(position).and_then(Option::as_ref) else { return Ok(()) };
+        let details = match details {
+            Ok(details) => details,
+            Err(reason) => return writeln!(out, "{config} {}", p.red(one_line(reason))),
+        };
+        if let Some(date) = created_text(details, now) {
+            writeln!(out, "{created} {}", p.green(date))?;
+        }
+        if details.labels.items.is_empty() {
+            return Ok(());
+        }
+        writeln!(out, "{labels}")?;
+        for (key, value) in &details.labels.items {
+            writeln!(out, "{indent}- {} = {}", p.green(key), p.green(value))?;
+        }
+        match details.labels.dropped {
+            0 => Ok(()),
+            dropped => writeln!(out, "{indent}- ({dropped} more)"),
+        }
     }
 
     fn write_entry(&mut self, n: usize, entry: &Descriptor, child: &Child) -> fmt::Result {
@@ -140,7 +151,7 @@ impl Text {
         let note = if note.is_empty() { String::new() } else { p.green(note) };
         writeln!(out, "[{n}]     Type: {}{note}", p.green(&entry.media_type))?;
         writeln!(out, "[{n}]   Digest: {}", p.yellow(&entry.digest))?;
-        writeln!(out, "[{n}]   Length: {}", p.blue(entry.size))?;
+        writeln!(out, "[{n}]   Length: {}", p.blue(self.shown.size(entry.size)))?;
         self.write_annotations(&format!("[{n}] Annotations:"), &format!("[{n}]    "), &entry.annotations)?;
         let Self { out, p, .. } = self;
         let Child::Image(image, _) = child else {
@@ -161,6 +172,8 @@ impl Text {
         } else {
             writeln!(out, "[{n}]    -      (no platform specified)")?;
         }
+        let titles = ["Created:", " Labels:", " Config:"].map(|title| format!("[{n}]  {title}"));
+        self.write_details(n - 1, titles.each_ref().map(String::as_str), &format!("[{n}]    "))?;
         self.write_layers(n, &image.manifest.layers)?;
         writeln!(self.out)
     }
@@ -172,11 +185,11 @@ impl Text {
             writeln!(out, "     layer {}: digest = {}", p.red(format!("{number:02}")), p.yellow(&layer.digest))?;
             writeln!(out, "                 type = {}", p.green(&layer.media_type))?;
             if self.shown.layers {
-                writeln!(out, "                 size = {}", p.blue(layer.size))?;
+                writeln!(out, "                 size = {}", p.blue(self.shown.size(layer.size)))?;
             }
         }
         if self.shown.layers {
-            writeln!(out, "[{n}]    Total: {}", p.blue(total(layers)))?;
+            writeln!(out, "[{n}]    Total: {}", p.blue(self.shown.total(layers)))?;
         }
         Ok(())
     }
@@ -203,12 +216,20 @@ fn features(platform: &Platform) -> String {
     format!("[{}]", features.join(" "))
 }
 
-/// Describes the number of distinct layers and their total size.
-fn total(layers: &[Descriptor]) -> String {
-    let distinct: HashMap<&Digest, u64> = layers.iter().map(|layer| (&layer.digest, layer.size)).collect();
-    let bytes = distinct.values().fold(0u64, |sum, size| sum.saturating_add(*size));
-    let layers = distinct.len();
-    format!("{layers} layer{}, {bytes} bytes", if layers == 1 { "" } else { "s" })
+impl Shown {
+    /// Formats a size in bytes.
+    fn size(&self, bytes: u64) -> String {
+        if self.now.is_some() { size_text(bytes) } else { bytes.to_string() }
+    }
+
+    /// Describes the number of distinct layers and their total size.
+    fn total(&self, layers: &[Descriptor]) -> String {
+        let distinct: HashMap<&Digest, u64> = layers.iter().map(|layer| (&layer.digest, layer.size)).collect();
+        let bytes = distinct.values().fold(0u64, |sum, size| sum.saturating_add(*size));
+        let size = if self.now.is_some() { size_text(bytes) } else { format!("{bytes} bytes") };
+        let layers = distinct.len();
+        format!("{layers} layer{}, {size}", if layers == 1 { "" } else { "s" })
+    }
 }
 
 #[cfg(test)]
@@ -228,10 +249,10 @@ mod tests {
             content: Content::Index(index, vec![Child::Other]),
             referrers: None,
         };
-        let shown = |colour| Shown { colour, layers: false, annotations: false };
-        let text = inspection_text("a:1", &inspection, shown(Colour::Always));
+        let shown = |colour| Shown { colour, layers: false, annotations: false, now: None };
+        let text = inspection_text("a:1", &inspection, &[], shown(Colour::Always));
         assert!(text.starts_with("Name:   \x1b[1;32ma:1\x1b[0m (Type: "), "{text:?}");
         assert!(text.contains("[1]     Type: \x1b[1;32mx [2Jy\x1b[0m\n"), "{text:?}");
-        assert!(!inspection_text("a:1", &inspection, shown(Colour::Never)).contains('\x1b'));
+        assert!(!inspection_text("a:1", &inspection, &[], shown(Colour::Never)).contains('\x1b'));
     }
 }

@@ -4,6 +4,7 @@
 //! on stdout.
 
 mod checked;
+mod config_text;
 mod copy;
 mod delete;
 mod descriptor;
@@ -20,6 +21,7 @@ mod inspection_text;
 #[cfg(test)]
 mod json_schema;
 mod lint;
+mod painter;
 mod plan;
 mod probe;
 mod quantity;
@@ -29,6 +31,7 @@ mod tags;
 mod verify;
 mod words;
 
+pub(super) use config_text::config_text;
 pub(super) use copy::CopyResult;
 pub(super) use delete::{DeletedJson, NotDeletedJson, TakesMoreJson, deleted_text};
 pub(super) use digest::DigestJson;
@@ -39,11 +42,11 @@ pub(super) use escape::escaped;
 pub(super) use index::{IndexResult, PublishedJson};
 pub(super) use inspection::InspectionJson;
 pub(super) use inspection_raw::inspection_json;
-pub(super) use inspection_text::{Colour, Shown, inspection_text};
+pub(super) use inspection_text::{Details, Shown, inspection_text};
 pub(super) use lint::SpecJson;
+pub(super) use painter::{Colour, Painter};
 pub(super) use plan::PlanText;
 pub(super) use probe::{CheckJson, check_text};
-#[allow(unused_imports, reason = "for the progress display and inspect")]
 pub(super) use quantity::{duration_text, size_text};
 pub(super) use query::{QueryJson, query_text};
 pub(super) use tags::{TagsEntryJson, tag_text};

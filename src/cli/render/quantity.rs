@@ -1,8 +1,8 @@
 //! Sizes and durations for people. Output that programs read has exact numbers instead.
 
-#![allow(dead_code, reason = "for the progress display and inspect")]
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use std::time::Duration;
+use crate::image::Timestamp;
 
 /// Formats a size in bytes with a binary unit and one decimal place: `999 bytes`, `57.2 MiB`.
 #[must_use]
@@ -38,6 +38,26 @@ pub(in crate::cli) fn duration_text(duration: Duration) -> String {
     }
 }
 
+/// Dates up to this one, 1980-01-02, do not tell the age: reproducible builds set dates to 1970-01-01, or to 1980-01-01,
+/// the earliest date in a ZIP file.
+const FIRST_REAL_DATE: i64 = 315_619_200;
+
+/// Formats the time since a date, such as `3 days`. `None` for a date in the future, and for one that reproducible builds
+/// set.
+#[must_use]
+pub(in crate::cli) fn age_text(created: Timestamp, now: SystemTime) -> Option<String> {
+    let now = i64::try_from(now.duration_since(UNIX_EPOCH).ok()?.as_secs()).ok()?;
+    let created = Some(created.unix_seconds()).filter(|created| *created > FIRST_REAL_DATE)?;
+    let age = u64::try_from(now.checked_sub(created)?).ok()?;
+    Some(duration_text(Duration::from_secs(age)))
+}
+
+/// Formats a date with its age, such as `2026-05-01T10:00:00Z (3 days ago)`.
+#[must_use]
+pub(super) fn date_text(created: Timestamp, now: SystemTime) -> String {
+    age_text(created, now).map_or(created.to_string(), |age| format!("{created} ({age} ago)"))
+}
+
 fn with_rest(text: String, rest: u64, unit: &str) -> String {
     if rest == 0 { text } else { format!("{text} {rest} {unit}") }
 }
@@ -60,6 +80,26 @@ mod tests {
             (u64::MAX, "16.0 EiB"),
         ] {
             assert_eq!(size_text(bytes), text);
+        }
+    }
+
+    #[test]
+    fn only_past_dates_that_builds_did_not_set_have_an_age() {
+        let now = UNIX_EPOCH + Duration::from_secs(1_777_888_000);
+        for (created, age, date) in [
+            ("2026-05-04T09:46:40Z", Some("0 s"), "2026-05-04T09:46:40Z (0 s ago)"),
+            ("2026-05-04T09:46:41Z", None, "2026-05-04T09:46:41Z"),
+            ("2026-05-04T11:40:00+02:00", Some("6 min 40 s"), "2026-05-04T09:40:00Z (6 min 40 s ago)"),
+            ("2026-05-01T00:00:00Z", Some("3 days"), "2026-05-01T00:00:00Z (3 days ago)"),
+            ("9999-12-31T23:59:59Z", None, "9999-12-31T23:59:59Z"),
+            ("1970-01-01T00:00:00Z", None, "1970-01-01T00:00:00Z"),
+            ("1980-01-01T00:00:01Z", None, "1980-01-01T00:00:01Z"),
+            ("1980-01-02T00:00:01Z", Some("16924 days"), "1980-01-02T00:00:01Z (16924 days ago)"),
+            ("0000-01-01T00:00:00Z", None, "0000-01-01T00:00:00Z"),
+        ] {
+            let created = Timestamp::parse(created).unwrap();
+            assert_eq!(age_text(created, now).as_deref(), age, "{created}");
+            assert_eq!(date_text(created, now), date);
         }
     }
 

@@ -1,5 +1,3 @@
-//! Reads one reference: an image with its config, or an index with all its children.
-
 use bytes::Bytes;
 use futures_util::future::{join, try_join_all};
 
@@ -116,7 +114,7 @@ pub async fn fetch(store: &Store, reference: &Location, platform: Option<&Platfo
     }
 }
 
-/// Fetches the exact bytes of an image's config. From an index, chooses the image for the platform `wanted`, or for
+/// Fetches the descriptor and the exact bytes of an image's config. From an index, chooses the image for the platform `wanted`, or for
 /// `host` if that is `None`.
 ///
 /// # Errors
@@ -126,7 +124,7 @@ pub async fn config(
     reference: &Location,
     wanted: Option<&Platform>,
     host: &Platform,
-) -> Result<Bytes, Error> {
+) -> Result<(Descriptor, Bytes), Error> {
     let fetched = store.fetch_manifest(reference).await?;
     let is_index = matches!(fetched.manifest, Manifest::Index(_));
     let fetched = match wanted.or(is_index.then_some(host)) {
@@ -134,7 +132,10 @@ pub async fn config(
         None => fetched,
     };
     match fetched.manifest {
-        Manifest::Image(image) => store.fetch_config(reference, &image.config).await,
+        Manifest::Image(image) => {
+            let bytes = store.fetch_config(reference, &image.config).await?;
+            Ok((image.config, bytes))
+        }
         Manifest::Index(_) => {
             let reason = "its entry for that platform is an index; name that index by its digest".into();
             Err(Error::Unsuitable { subject: reference.to_string(), reason })
