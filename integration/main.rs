@@ -61,6 +61,7 @@ mod tag_lists;
 mod tags;
 mod targets;
 mod tls;
+mod tree;
 mod uploads;
 mod usage;
 mod verify;

@@ -10,17 +10,20 @@ use super::output::CommandOutput;
 use super::platform_arg::platform;
 use super::progress::Activity;
 use super::references::location;
-use super::render::{Body, Details, InspectionJson, Painter, Shown, config_text, inspection_json, inspection_text};
+use super::render::{
+    Body, Branches, Details, InspectionJson, Painter, Shown, TreeStyle, config_text, inspection_json, inspection_text,
+    tree_text,
+};
 use super::session::Session;
 use crate::image::{ConfigDetails, Location, Platform, UntrustedText, media_type};
-use crate::inspect::{self, InspectOptions, Inspection};
+use crate::inspect::{self, InspectOptions, Inspection, NodeKind, TreeNode, TreeOptions};
 use crate::registry::Client;
 use crate::store::{self, Store};
 
 /// Show an image, or an index with all its images
 #[derive(Debug, Args)]
 #[command(
-    after_help = "For an index without --platform, --config uses the platform of this machine. On\na terminal, it is shown as text; redirect it to get the stored bytes. --layers\nalso shows created dates and labels on a terminal.\n\nExample:\n  manifest-tool inspect registry.example/app:v1\n  manifest-tool inspect --config --platform linux/arm64 registry.example/app:v1"
+    after_help = "For an index without --platform, --config uses the platform of this machine. On\na terminal, it is shown as text; redirect it to get the stored bytes. --layers\nalso shows created dates and labels on a terminal.\n\n--tree shows the images of an index with their attestations, and what refers to\nthem: signatures, SBOMs and other artifacts, also those in cosign's tags.\n\nExample:\n  manifest-tool inspect registry.example/app:v1\n  manifest-tool inspect --tree registry.example/app:v1\n  manifest-tool inspect --config --platform linux/arm64 registry.example/app:v1"
 )]
 pub(super) struct Inspect {
     /// Image or index, with a tag or digest
@@ -46,6 +49,9 @@ pub(super) struct Inspect {
     /// Show the annotations
     #[arg(long, conflicts_with_all = ["raw", "manifest", "config"])]
     annotations: bool,
+    /// Show a tree with attestations and signatures
+    #[arg(long, conflicts_with_all = ["raw", "expand_config", "manifest", "config", "layers", "annotations"])]
+    tree: bool,
 }
 
 impl Inspect {
@@ -58,8 +64,16 @@ impl Inspect {
         if let Some((flag, _)) = flags.iter().find(|(_, is_set)| *is_set && is_json) {
             return Err(Failure::usage(format!("{flag} conflicts with --output json; use one of them")));
         }
+        if self.tree && is_json {
+            let reason =
+                "--tree conflicts with --output json, whose document of inspect lists referrers without --tree";
+            return Err(Failure::usage(reason));
+        }
         let location = location(&self.image)?;
         let client = session.client(&Registries::read([&location]))?;
+        if self.tree {
+            return self.print_tree(session, &client, &location);
+        }
         let now = std::io::stdout().is_terminal().then(SystemTime::now);
         if let Some(now) = now.filter(|_| self.config) {
             return self.config_text(session, &client, &location, now);
@@ -110,6 +124,27 @@ impl Inspect {
         Ok(inspection_text(&self.image, inspection, details, shown).into())
     }
 
+    /// Prints a reference as a tree. Fails after printing it if a manifest below the reference cannot be read.
+    fn print_tree(&self, session: &Session, client: &Client, at: &Location) -> Result<CommandOutput, Failure> {
+        let (store, options) = (Store::new(client.clone()), TreeOptions { platform: self.platform.clone() });
+        let root = session.block_on(client, self.activity(), inspect::tree(&store, at, &options))?;
+        let style = TreeStyle {
+            painter: Painter(session.console.colour()),
+            branches: Branches::for_locale(locale().as_deref()),
+            now: SystemTime::now(),
+        };
+        session.console.data(tree_text(&self.image, &root, style))?;
+        match unread(&root).as_slice() {
+            [] => Ok(String::new().into()),
+            [only] => Err((*only).clone().into()),
+            errors => {
+                let lines: String = errors.iter().map(|error| format!("\n  {error}")).collect();
+                let count = errors.len();
+                Err(Failure::new(format!("{at}: {count} of its manifests and configs cannot be read{lines}")))
+            }
+        }
+    }
+
     /// Returns the config of an image as text for a person; the config of an artifact as JSON.
     fn config_text(
         &self,
@@ -146,6 +181,23 @@ impl Inspect {
         session.console.bytes(&bytes)?;
         Ok(String::new().into())
     }
+}
+
+/// Returns why the manifests and configs below a reference could not be read. Referrers are not a part of it.
+fn unread(root: &TreeNode) -> Vec<&store::Error> {
+    let (mut errors, mut unvisited) = (Vec::new(), vec![root]);
+    while let Some(node) = unvisited.pop() {
+        let is_part = !matches!(node.kind, NodeKind::Referrer | NodeKind::CosignTag(_));
+        errors.extend(node.error.as_ref().filter(|_| is_part));
+        unvisited.extend(node.children.iter().rev());
+    }
+    errors
+}
+
+/// Returns the locale for characters, if one is set (POSIX, "Environment Variables").
+fn locale() -> Option<String> {
+    let variables = ["LC_ALL", "LC_CTYPE", "LANG"].into_iter();
+    variables.filter_map(|name| std::env::var(name).ok()).find(|value| !value.is_empty())
 }
 
 /// Returns the platform of containers on this machine. On macOS that is Linux.

@@ -1,7 +1,10 @@
-//! Reads one reference: an image with its config, or an index with all its children.
+//! Reads one reference: an image with its config, or an index with all its children, also as a tree with everything that
+//! refers to them.
 
 mod details;
 mod job;
+mod tree;
 
 pub(crate) use details::config_details;
 pub use job::{Child, Content, Image, InspectOptions, Inspection, config, fetch, inspect};
+pub use tree::{NodeKind, TreeNode, TreeOptions, tree};

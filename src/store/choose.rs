@@ -24,19 +24,28 @@ impl Store {
     /// The errors of [`Self::fetch_image`].
     pub async fn choose_image(&self, at: &Location, fetched: Fetched, wanted: &Platform) -> Result<Fetched, Error> {
         match &fetched.manifest {
-            Manifest::Index(index) => {
-                let named = self.with_platforms(at, index, std::slice::from_ref(wanted)).await?;
-                let entry = named.as_ref().unwrap_or(index).image_for(wanted);
-                let entry = entry.map_err(|reason| Error::unsuitable(at, reason))?;
-                // Use the entry of the original index, without the platform that was added from the config.
-                let entry = index.manifests.iter().find(|listed| listed.digest == entry.digest).unwrap_or(entry);
-                self.fetch_child(at, entry).await
-            }
+            Manifest::Index(index) => self.fetch_child(at, &self.choose_entry(at, index, wanted).await?).await,
             Manifest::Image(image) => {
                 self.check_platform(at, image, std::slice::from_ref(wanted)).await?;
                 Ok(fetched)
             }
         }
+    }
+
+    /// Chooses the entry of an index for a platform, without the platform that may be added to it from its config.
+    ///
+    /// # Errors
+    /// A config that is needed cannot be read. [`Error::Unsuitable`] if no image, or more than one, is for the platform.
+    pub(crate) async fn choose_entry(
+        &self,
+        at: &Location,
+        index: &Index,
+        wanted: &Platform,
+    ) -> Result<Descriptor, Error> {
+        let named = self.with_platforms(at, index, std::slice::from_ref(wanted)).await?;
+        let entry = named.as_ref().unwrap_or(index).image_for(wanted);
+        let entry = entry.map_err(|reason| Error::unsuitable(at, reason))?;
+        Ok(index.manifests.iter().find(|listed| listed.digest == entry.digest).unwrap_or(entry).clone())
     }
 
     /// Finds the image for a platform without reading it: the one entry of an index that matches, or the reference
@@ -90,7 +99,15 @@ impl Store {
     }
 
     /// Checks that a single image is for all platforms, according to its config.
-    async fn check_platform(&self, at: &Location, image: &ImageManifest, wanted: &[Platform]) -> Result<(), Error> {
+    ///
+    /// # Errors
+    /// The config cannot be read. [`Error::Unsuitable`] if the image is for another platform.
+    pub(crate) async fn check_platform(
+        &self,
+        at: &Location,
+        image: &ImageManifest,
+        wanted: &[Platform],
+    ) -> Result<(), Error> {
         let actual = self.platform_of(at, image).await?;
         let mut others = wanted.iter().filter(|wanted| !actual.matches(wanted)).peekable();
         if others.peek().is_none() {

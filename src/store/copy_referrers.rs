@@ -10,7 +10,7 @@ use crate::image::{Descriptor, Digest, Location};
 /// shorter.
 const MAX_DEPTH: usize = 16;
 /// The suffixes of the tags in which cosign stores signatures, attestations and SBOMs that are not referrers.
-const COSIGN_SUFFIXES: [&str; 3] = ["sig", "att", "sbom"];
+pub(crate) const COSIGN_SUFFIXES: [&str; 3] = ["sig", "att", "sbom"];
 
 impl Run {
     /// Copies the referrers of these manifests, recursively.

@@ -25,6 +25,7 @@ mod tree;
 
 pub(crate) use artifact::ARTIFACT_MANIFEST;
 pub(crate) use blob_source::BlobStream;
+pub(crate) use copy_referrers::COSIGN_SUFFIXES;
 pub use error::Error;
 pub use precondition::IfMatch;
 pub(crate) use publication::{Publication, TagTarget};

@@ -25,10 +25,28 @@ impl Store {
     /// # Errors
     /// The registry, the tag or the layout cannot be read.
     pub async fn referrers(&self, at: &Location, subject: &Digest) -> Result<Vec<Descriptor>, Error> {
+        self.referrers_in(at, subject, None).await
+    }
+
+    /// Lists the referrers of a manifest as [`Self::referrers`] does, but does not request a referrers tag that is not
+    /// among `tags`, if the tags of the repository are known.
+    ///
+    /// # Errors
+    /// The errors of [`Self::referrers`].
+    pub(crate) async fn referrers_in(
+        &self,
+        at: &Location,
+        subject: &Digest,
+        tags: Option<&HashSet<String>>,
+    ) -> Result<Vec<Descriptor>, Error> {
         if let Some(listed) = self.backend(at).referrers(subject).await? {
             return Ok(listed);
         }
-        match self.tag_content(&at.with_tag(&subject.referrers_tag()), subject).await? {
+        let tag = subject.referrers_tag();
+        if tags.is_some_and(|tags| !tags.contains(&tag)) {
+            return Ok(Vec::new());
+        }
+        match self.tag_content(&at.with_tag(&tag), subject).await? {
             TagContent::List(index, _) => Ok(index.manifests),
             TagContent::Missing | TagContent::Subject => Ok(Vec::new()),
         }

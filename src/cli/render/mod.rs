@@ -28,6 +28,7 @@ mod quantity;
 mod query;
 mod tag;
 mod tags;
+mod tree;
 mod verify;
 mod words;
 
@@ -50,5 +51,6 @@ pub(super) use probe::{CheckJson, check_text};
 pub(super) use quantity::{duration_text, size_text};
 pub(super) use query::{QueryJson, query_text};
 pub(super) use tags::{TagsEntryJson, tag_text};
+pub(super) use tree::{Branches, TreeStyle, tree_text};
 pub(super) use verify::{VerificationJson, verification_text};
 pub(super) use words::{TAKES_MORE_HINT, assemble_error_text, event_text, problem_text};
