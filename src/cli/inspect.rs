@@ -154,7 +154,8 @@ impl Inspect {
         now: SystemTime,
     ) -> Result<CommandOutput, Failure> {
         let (store, platform) = (Store::new(client.clone()), self.platform.as_ref());
-        let (config, bytes) = session.block_on(client, self.activity(), inspect::config(&store, at, platform, &this_machine()))?;
+        let (config, bytes) =
+            session.block_on(client, self.activity(), inspect::config(&store, at, platform, &this_machine()))?;
         let invalid = |error: serde_json::Error| {
             let hint = "redirect the output to get the stored bytes";
             let kind = if media_type::is_config(&config.media_type) { "a valid image config" } else { "JSON" };

@@ -48,7 +48,7 @@ pub(super) use lint::SpecJson;
 pub(super) use painter::{Colour, Painter};
 pub(super) use plan::PlanText;
 pub(super) use probe::{CheckJson, check_text};
-pub(super) use quantity::{duration_text, size_text};
+pub(super) use quantity::duration_text;
 pub(super) use query::{QueryJson, query_text};
 pub(super) use tags::{TagsEntryJson, tag_text};
 pub(super) use tree::{Branches, TreeStyle, tree_text};
