@@ -65,7 +65,9 @@ fn every_known_failure_is_reported() {
     });
     let sources: &[&str] = &["HOST/app:gone", "PROXY/app:arm64", "PROXY/app:lost", "HOST/app:amd64"];
     let outcome = push(&sandbox, &proxy, &[("HOST/app:v1", sources)], &[]).fails(1, "3 sources cannot be used");
-    for part in ["app:gone not found", "app:lost not found", "app:arm64: refused by the registry"] {
+    let missing = "\n  not found (HTTP 404; registry says: MANIFEST_UNKNOWN: manifest unknown)\n    HOST/app:gone\n    PROXY/app:lost\n";
+    let missing = sandbox.fill(missing).replace("PROXY", &proxy.host);
+    for part in [missing.as_str(), "app:arm64: refused by the registry"] {
         assert!(outcome.stderr.contains(part), "{part}: {outcome:?}");
     }
     assert!(sandbox.registry.manifest("app", "v1").is_none());

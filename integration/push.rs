@@ -36,9 +36,10 @@ fn all_missing_sources_are_reported_together_and_nothing_is_written() {
     let outcome = push_spec(&sandbox, &[], spec);
     assert_eq!((outcome.exit, outcome.stdout.as_str()), (1, ""), "{outcome:?}");
     let expected = sandbox.fill(indoc! {"
-        error: cannot assemble HOST/app:v1: 2 sources cannot be used
-          linux/arm64: HOST/app:gone not found (HTTP 404; registry says: MANIFEST_UNKNOWN: manifest unknown)
-          HOST/none:v1 not found (HTTP 404; registry says: MANIFEST_UNKNOWN: manifest unknown)
+        error: cannot assemble HOST/app:v1: 2 sources cannot be used: \
+        not found (HTTP 404; registry says: MANIFEST_UNKNOWN: manifest unknown)
+          linux/arm64: HOST/app:gone
+          HOST/none:v1
     "});
     assert_eq!(outcome.stderr, expected);
     assert!(sandbox.registry.snapshot() == before);

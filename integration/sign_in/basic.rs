@@ -56,8 +56,10 @@ fn missing_and_wrong_credentials_fail_with_a_hint() {
     let push = push_args("linux/amd64,linux/arm64", "HOST/app:ARCH", "HOST/app:v1");
     let missing = run_without_leaks(&sandbox, &push, &[], "");
     let expected = sandbox.fill(indoc! {"
-        error: cannot assemble HOST/app:v1: no credentials for HOST \
+        error: cannot assemble HOST/app:v1: 2 sources cannot be used: no credentials for HOST \
         (HTTP 401; registry says: UNAUTHORIZED: authentication required)
+          linux/amd64: HOST/app:amd64
+          linux/arm64: HOST/app:arm64
         hint: manifest-tool login HOST
     "});
     assert!(missing.exit == 1 && missing.stderr.ends_with(&expected), "{missing:?}");
@@ -65,8 +67,10 @@ fn missing_and_wrong_credentials_fail_with_a_hint() {
     let wrong = [&push[..], &["--username", "user", "--password", "wrong"]].concat();
     let wrong = run_without_leaks(&sandbox, &wrong, &[], "");
     let expected = sandbox.fill(indoc! {"
-        error: cannot assemble HOST/app:v1: HOST refused the credentials from --username \
+        error: cannot assemble HOST/app:v1: 2 sources cannot be used: HOST refused the credentials from --username \
         (HTTP 401; registry says: UNAUTHORIZED: authentication required)
+          linux/amd64: HOST/app:amd64
+          linux/arm64: HOST/app:arm64
         hint: check the user name and password; leave out --username to use stored credentials
     "});
     assert!(wrong.exit == 1 && wrong.stderr.ends_with(&expected), "{wrong:?}");

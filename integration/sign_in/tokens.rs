@@ -180,7 +180,7 @@ fn wrong_credentials_are_sent_to_the_token_service_once() {
     let wrong = ["--username", "user", "--password", "wrong"];
     let outcome = fixture.push(fixture.host(), &TEN, "app:ARCH", "app:v1", &wrong);
     let expected = indoc! {"
-        error: cannot assemble HOST/app:v1: the token service of HOST refused the credentials from --username \
+        error: cannot assemble HOST/app:v1: 10 sources cannot be used: the token service of HOST refused the credentials from --username \
         (HTTP 401; registry says: UNAUTHORIZED: incorrect username or password)
     "};
     outcome.fails(1, &fixture.sandbox.fill(expected));

@@ -2,7 +2,7 @@
 
 use std::collections::HashSet;
 
-use crate::image::{Descriptor, Digest, Index, Platform, REFERENCE_DIGEST, UntrustedText, suggestion};
+use crate::image::{Descriptor, Digest, Index, Platform, REFERENCE_DIGEST, UntrustedText, meant, suggestion};
 
 /// Selects entries to remove from an index, with their attestations.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -150,6 +150,26 @@ pub enum SelectorProblem {
         /// The digests of the images.
         digests: Vec<String>,
     },
+}
+
+impl SelectorProblem {
+    /// Returns the platform that was probably meant, if the selector's platform is unknown.
+    #[must_use]
+    pub fn suggestion(&self) -> Option<String> {
+        match self {
+            Self::NoPlatform { wanted, .. } => meant(wanted),
+            Self::NoDigest(_) | Self::Several { .. } => None,
+        }
+    }
+
+    /// Returns the message without the suggestion.
+    #[must_use]
+    pub fn message(&self) -> String {
+        match self {
+            Self::NoPlatform { wanted, existing } => format!("it has no entry for {wanted}; its platforms: {existing}"),
+            problem => problem.to_string(),
+        }
+    }
 }
 
 /// Finds the entries that the selectors match. `named` is the same index, with the platforms of configs for entries

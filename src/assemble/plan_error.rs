@@ -74,11 +74,27 @@ pub enum PlanError {
 /// The maximum number of pairs of entries for one platform that a message lists.
 const MAX_CLASHES: usize = 20;
 
-impl fmt::Display for PlanError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let (target, reasons) = match self {
-            Self::Empty { target } => (target, vec!["all sources are missing, so the index would be empty".to_owned()]),
-            Self::SamePlatform { target, clashes } => {
+impl PlanError {
+    /// Returns the start of the message, before the reasons.
+    pub(crate) fn prefix(&self) -> String {
+        let (action, target) = match self {
+            Self::Unamendable { target, .. } | Self::Selectors { target, .. } => ("change", target),
+            Self::Empty { target }
+            | Self::SamePlatform { target, .. }
+            | Self::NoEntry { target, .. }
+            | Self::UnsupportedByDocker { target, .. }
+            | Self::TooLong { target, .. }
+            | Self::Strict { target, .. }
+            | Self::Unwritable { target, .. } => ("assemble", target),
+        };
+        format!("cannot {action} {target}: ")
+    }
+
+    /// Returns the reasons, a line each.
+    pub(crate) fn reasons(&self) -> Vec<String> {
+        match self {
+            Self::Empty { .. } => vec!["all sources are missing, so the index would be empty".to_owned()],
+            Self::SamePlatform { clashes, .. } => {
                 let clash = |(platform, first, second): &(Platform, String, String)| {
                     format!("two entries for platform {platform}: {first} and {second}")
                 };
@@ -86,26 +102,29 @@ impl fmt::Display for PlanError {
                 if clashes.len() > MAX_CLASHES {
                     reasons.push(format!("and {} more such pairs", clashes.len() - MAX_CLASHES));
                 }
-                (target, reasons)
+                reasons
             }
-            Self::NoEntry { target, platforms } => {
+            Self::NoEntry { platforms, .. } => {
                 let platforms: Vec<String> = platforms.iter().map(ToString::to_string).collect();
-                (target, vec![format!("an annotation is for {}, but no image is", platforms.join(", "))])
+                vec![format!("an annotation is for {}, but no image is", platforms.join(", "))]
             }
-            Self::UnsupportedByDocker { target, field } => {
-                (target, vec![format!("a Docker manifest list cannot have the field {field}")])
+            Self::UnsupportedByDocker { field, .. } => {
+                vec![format!("a Docker manifest list cannot have the field {field}")]
             }
-            Self::TooLong { target, size } => {
-                (target, vec![format!("the index has {size} bytes, more than the 4 MiB that registries accept")])
+            Self::TooLong { size, .. } => {
+                vec![format!("the index has {size} bytes, more than the 4 MiB that registries accept")]
             }
-            Self::Selectors { target, problems } => (target, problems.iter().map(ToString::to_string).collect()),
-            Self::Unamendable { target, reasons } => (target, reasons.iter().map(ToString::to_string).collect()),
-            Self::Strict { target, warnings } => (target, warnings.iter().map(ToString::to_string).collect()),
-            Self::Unwritable { target, reason } => (target, vec![format!("cannot encode the index: {reason}")]),
-        };
-        let is_change = matches!(self, Self::Unamendable { .. } | Self::Selectors { .. });
-        let action = if is_change { "change" } else { "assemble" };
-        write!(f, "cannot {action} {target}: {}", reasons.join("\n  "))
+            Self::Selectors { problems, .. } => problems.iter().map(ToString::to_string).collect(),
+            Self::Unamendable { reasons, .. } => reasons.iter().map(ToString::to_string).collect(),
+            Self::Strict { warnings, .. } => warnings.iter().map(ToString::to_string).collect(),
+            Self::Unwritable { reason, .. } => vec![format!("cannot encode the index: {reason}")],
+        }
+    }
+}
+
+impl fmt::Display for PlanError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}{}", self.prefix(), self.reasons().join("\n  "))
     }
 }
 

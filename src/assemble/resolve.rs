@@ -12,7 +12,10 @@ use super::options::PushOptions;
 use super::resolve_error::{ResolveError, SourceProblem, SourceReason};
 use super::source::{SourceImage, SourceImages, Sources, nested_index, unusable};
 use crate::event::{Phase, Skipped, Warning};
-use crate::image::{Descriptor, Digest, Location, Platform, is_known_platform, media_type, unsupported};
+use crate::image::{
+    Descriptor, Digest, Location, Platform, UnsupportedPlatform, UntrustedText, is_known_platform, media_type,
+    unsupported,
+};
 use crate::registry::RetryGroup;
 use crate::spec::{Attestations, Source, Spec, Target, is_possible};
 use crate::store::{SourceManifest, Store};
@@ -147,7 +150,8 @@ pub(super) async fn resolve(
     match subject {
         Ok(subject) => resolved.subject = subject,
         Err(error) => {
-            problems.push(SourceProblem { platform: Platform::default(), reason: SourceReason::Store(error) });
+            let (source, platform) = (spec.subject.clone(), Platform::default());
+            problems.push(SourceProblem { source, platform, reason: SourceReason::Store(error) });
         }
     }
     let mut all_offered = Vec::new();
@@ -162,7 +166,7 @@ pub(super) async fn resolve(
     }
     if problems.is_empty() {
         let reason = check_selected("no source offers", &spec.select, &all_offered).err();
-        problems.extend(reason.map(|reason| SourceProblem { platform: Platform::default(), reason }));
+        problems.extend(reason.map(|reason| SourceProblem { source: None, platform: Platform::default(), reason }));
     }
     if problems.is_empty() {
         resolved.remove_duplicates();
@@ -213,7 +217,7 @@ fn problem(source: &Source, reason: SourceReason, ignore_missing: bool, log: &Lo
         Some(_) => unsupported_source(&source.location, &source.platform),
         None => reason,
     };
-    Some(SourceProblem { platform: source.platform.clone(), reason })
+    Some(SourceProblem { source: Some(source.location.clone()), platform: source.platform.clone(), reason })
 }
 
 /// Returns the report of a source that is skipped for this reason. A source whose own manifest exists but whose config
@@ -295,14 +299,18 @@ fn platform(source: &Source, mut platform: Platform, config: Option<Platform>) -
         return Ok(platform);
     }
     Err(if platform.os.is_empty() && platform.architecture.is_empty() {
-        unusable(format!("{source} does not declare a platform; specify its platform in a spec"))
+        unusable(format!("{source}: it declares no platform; specify its platform in a spec"))
     } else {
         unsupported_source(source, &platform)
     })
 }
 
 fn unsupported_source(source: &Location, platform: &Platform) -> SourceReason {
-    unusable(format!("{source}: {}", unsupported(platform)))
+    let UnsupportedPlatform { message, suggestion } = unsupported(platform);
+    SourceReason::Unusable {
+        text: format!("{source}: {message}").into(),
+        suggestion: suggestion.map(UntrustedText::from),
+    }
 }
 
 /// Whether a config could fill a field of the platform.

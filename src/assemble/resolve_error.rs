@@ -1,7 +1,7 @@
 use std::fmt;
 
 use crate::image::{Location, Platform, UntrustedText};
-use crate::store::Error as StoreError;
+use crate::store::{CauseGroup, Error as StoreError, Hit, by_cause, lines};
 
 /// All sources that cannot be used.
 #[derive(Debug)]
@@ -17,6 +17,8 @@ pub struct ResolveError {
 #[derive(Debug)]
 #[non_exhaustive]
 pub struct SourceProblem {
+    /// The source. `None` if the problem is not one of a single source.
+    pub source: Option<Location>,
     /// The requested platform; empty if the spec names no platform.
     pub platform: Platform,
     /// Why the source cannot be used.
@@ -33,9 +35,14 @@ pub enum SourceReason {
     /// The source, or a part of it, cannot be read.
     #[error(transparent)]
     Store(#[from] StoreError),
-    /// The source's content cannot be used; the text names the source.
-    #[error("{0}")]
-    Unusable(UntrustedText),
+    /// The source's content cannot be used.
+    #[error("{text}{}", .suggestion.iter().map(|meant| format!("; did you mean {meant}?")).collect::<String>())]
+    Unusable {
+        /// Why it cannot be used; the text starts with the source.
+        text: UntrustedText,
+        /// The platform that was probably meant, if the platform is unknown.
+        suggestion: Option<UntrustedText>,
+    },
 }
 
 impl SourceReason {
@@ -43,41 +50,89 @@ impl SourceReason {
     pub(super) fn is_shareable(&self) -> bool {
         match self {
             Self::Missing(error) | Self::Store(error) => error.is_shareable(),
-            Self::Unusable(_) => true,
+            Self::Unusable { .. } => true,
+        }
+    }
+}
+
+impl SourceProblem {
+    /// Returns the platform that was probably meant, if the platform is unknown.
+    #[must_use]
+    pub fn suggestion(&self) -> Option<&UntrustedText> {
+        match &self.reason {
+            SourceReason::Unusable { suggestion, .. } => suggestion.as_ref(),
+            SourceReason::Missing(_) | SourceReason::Store(_) => None,
+        }
+    }
+
+    /// Returns the message without the suggestion. It starts with the platform, if the spec names one.
+    #[must_use]
+    pub fn message(&self) -> String {
+        self.with_platform(match &self.reason {
+            SourceReason::Unusable { text, .. } => text.to_string(),
+            reason => reason.to_string(),
+        })
+    }
+
+    fn with_platform(&self, text: String) -> String {
+        let platform = &self.platform;
+        if *platform == Platform::default() { text } else { format!("{platform}: {text}") }
+    }
+
+    /// Returns the problem for a list of problems. Its message starts with the platform, if the spec names one.
+    pub(crate) fn hit(&self) -> Hit {
+        let source = self.source.as_ref().map(ToString::to_string).unwrap_or_default();
+        let Hit { cause, name, message } = match &self.reason {
+            SourceReason::Missing(error) | SourceReason::Store(error) => error.hit(source),
+            SourceReason::Unusable { text, suggestion } => {
+                let meant = suggestion.iter().map(|meant| format!("; did you mean {meant}?"));
+                let text = text.to_string();
+                let cause = text.strip_prefix(&source).unwrap_or(&text).trim_start_matches([':', ' ']);
+                let cause = std::iter::once(cause.to_owned()).chain(meant).collect();
+                Hit { cause, name: source, message: self.reason.to_string() }
+            }
+        };
+        Hit { cause, name: self.with_platform(name), message: self.with_platform(message) }
+    }
+}
+
+impl ResolveError {
+    /// Returns the problems, grouped by cause.
+    pub(crate) fn by_cause(&self) -> Vec<CauseGroup> {
+        by_cause(self.problems.iter().map(SourceProblem::hit))
+    }
+
+    /// Returns the first line of the message: the only problem, or the number of problems and the cause that all share.
+    pub(crate) fn headline(&self) -> String {
+        let Self { target, .. } = self;
+        let groups = self.by_cause();
+        let count: usize = groups.iter().map(Vec::len).sum();
+        match (groups.as_slice(), self.problems.as_slice()) {
+            ([group], [only, ..]) if group.len() == 1 => {
+                format!("cannot assemble {target}: {}", only.with_platform(only.reason.to_string()))
+            }
+            ([group], _) => {
+                let cause = group.first().map(|hit| hit.cause.as_str()).unwrap_or_default();
+                format!("cannot assemble {target}: {count} sources cannot be used: {cause}")
+            }
+            _ => format!("cannot assemble {target}: {count} sources cannot be used"),
+        }
+    }
+
+    /// Returns the lines after the first one: the problems, or the sources if they share a cause.
+    pub(crate) fn details(&self) -> Vec<String> {
+        match self.by_cause().as_slice() {
+            [group] if group.len() == 1 => Vec::new(),
+            [group] => group.iter().map(|hit| hit.name.clone()).collect(),
+            groups => lines(groups),
         }
     }
 }
 
 impl fmt::Display for ResolveError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "cannot assemble {}: ", self.target)?;
-        // Report a reason that several sources share only once, such as a refused password.
-        let mut reasons: Vec<(String, Vec<String>)> = Vec::new();
-        for problem in &self.problems {
-            let named = problem.platform != Platform::default();
-            let platform = if named { problem.platform.to_string() } else { String::new() };
-            let reason = problem.reason.to_string();
-            match reasons.iter_mut().find(|(other, _)| *other == reason) {
-                Some((_, platforms)) => platforms.push(platform),
-                None => reasons.push((reason, vec![platform])),
-            }
-        }
-        let write = |f: &mut fmt::Formatter<'_>, reason: &str, platforms: &[String]| {
-            let named: Vec<&str> =
-                platforms.iter().map(String::as_str).filter(|platform| !platform.is_empty()).collect();
-            if named.is_empty() { f.write_str(reason) } else { write!(f, "{}: {reason}", named.join(", ")) }
-        };
-        match (reasons.as_slice(), self.problems.len()) {
-            ([(reason, platforms)], 1) => write(f, reason, platforms),
-            ([(reason, _)], _) => f.write_str(reason),
-            (reasons, count) => {
-                write!(f, "{count} sources cannot be used")?;
-                reasons.iter().try_for_each(|(reason, platforms)| {
-                    f.write_str("\n  ")?;
-                    write(f, reason, platforms)
-                })
-            }
-        }
+        f.write_str(&self.headline())?;
+        self.details().iter().try_for_each(|line| write!(f, "\n  {line}"))
     }
 }
 
@@ -93,7 +148,7 @@ impl ResolveError {
     pub fn store_errors(&self) -> impl Iterator<Item = &StoreError> {
         self.problems.iter().filter_map(|problem| match &problem.reason {
             SourceReason::Missing(error) | SourceReason::Store(error) => Some(error),
-            SourceReason::Unusable(_) => None,
+            SourceReason::Unusable { .. } => None,
         })
     }
 

@@ -206,7 +206,7 @@ pub(super) fn nested_index(source: &Location, entry: &Descriptor) -> SourceReaso
 }
 
 pub(super) fn unusable(reason: String) -> SourceReason {
-    SourceReason::Unusable(reason.into())
+    SourceReason::Unusable { text: reason.into(), suggestion: None }
 }
 
 async fn images_of_index(store: &Store, source: &Location, index: &Index) -> Result<Vec<SourceImage>, SourceReason> {

@@ -42,8 +42,9 @@ impl Lint {
         let warnings = read.warnings().map(ToString::to_string).collect();
         let SpecsRead { specs, mut problems, .. } = read;
         for (spec, file) in &specs {
-            problems
-                .extend(spec.platform_problems().into_iter().map(|fault| format!("{file}: {}: {fault}", spec.target)));
+            problems.extend(
+                spec.platform_problems().into_iter().map(|fault| format!("{file}: {}: {}", spec.target, fault.problem)),
+            );
         }
         let result = match problems.len() {
             0 => Ok(ExitStatus::Done),

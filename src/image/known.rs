@@ -1,6 +1,7 @@
 //! Known operating systems, architectures and variants, and suggestions for unknown names.
 
 use std::collections::HashSet;
+use std::fmt;
 
 use super::Platform;
 
@@ -168,24 +169,51 @@ fn variants_of(architecture: &str) -> &'static [&'static str] {
     VARIANTS.iter().find(|(name, _)| *name == architecture).map_or(&[], |(_, variants)| variants)
 }
 
-/// Returns the error message for an unsupported platform, with a suggestion: "unsupported platform linux/x86_64; did
-/// you mean linux/amd64?"
+/// Why a platform is not supported. Displayed with the suggestion: "unsupported platform linux/x86_64; did you mean
+/// linux/amd64?"
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct UnsupportedPlatform {
+    /// The message without the suggestion.
+    pub(crate) message: String,
+    /// The known platform that was probably meant.
+    pub(crate) suggestion: Option<String>,
+}
+
+impl fmt::Display for UnsupportedPlatform {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.message)?;
+        self.suggestion.iter().try_for_each(|meant| write!(f, "; did you mean {meant}?"))
+    }
+}
+
+/// Returns the error for an unsupported platform.
 #[must_use]
-pub(crate) fn unsupported(platform: &Platform) -> String {
+pub(crate) fn unsupported(platform: &Platform) -> UnsupportedPlatform {
+    let (message, suggestion) = match nearest(platform).filter(|_| lacking(platform).is_none()) {
+        Some(meant) => (format!("unsupported platform {platform}"), Some(meant)),
+        None => (unknown(platform), None),
+    };
+    UnsupportedPlatform { message, suggestion }
+}
+
+/// Returns what a platform lacks to be one, if that is obvious.
+fn lacking(platform: &Platform) -> Option<&'static str> {
     let Platform { os, architecture, variant, .. } = platform;
-    let missing = match (os.is_empty(), architecture.is_empty()) {
+    match (os.is_empty(), architecture.is_empty()) {
         (true, false) => Some("its os is missing"),
         (false, true) => Some("its architecture is missing"),
         _ if [os, architecture, variant].iter().any(|part| part.contains(char::is_whitespace)) => {
             Some("it contains whitespace")
         }
         _ => None,
-    };
-    if let Some(missing) = missing {
-        return format!("unsupported platform {platform}; {missing}");
     }
-    if let Some(meant) = nearest(platform) {
-        return format!("unsupported platform {platform}; did you mean {meant}?");
+}
+
+/// Returns the error message for an unsupported platform that resembles no known one.
+fn unknown(platform: &Platform) -> String {
+    let Platform { os, architecture, variant, .. } = platform;
+    if let Some(lacking) = lacking(platform) {
+        return format!("unsupported platform {platform}; {lacking}");
     }
     if platform.is_empty() {
         let known: HashSet<&str> = VARIANTS.iter().flat_map(|(_, variants)| variants.iter().copied()).collect();
@@ -208,6 +236,12 @@ pub(crate) fn unsupported(platform: &Platform) -> String {
     format!("unsupported platform {platform}; {known}")
 }
 
+/// Returns the known platform that was probably meant by an unknown one.
+#[must_use]
+pub(crate) fn meant(platform: &Platform) -> Option<String> {
+    if is_known_platform(platform) { None } else { nearest(platform) }
+}
+
 /// Returns a suffix for a "not found" message: "; did you mean linux/amd64?" if the platform is unknown but similar to
 /// a known one, otherwise an empty string.
 #[must_use]
@@ -218,8 +252,7 @@ pub(crate) fn suggestion(platform: &Platform) -> String {
 /// Returns the suffix of [`suggestion`] for several platforms that were not found.
 #[must_use]
 pub(crate) fn suggestions<'p>(platforms: impl IntoIterator<Item = &'p Platform>) -> String {
-    let unknown = platforms.into_iter().filter(|platform| !is_known_platform(platform));
-    let meant: Vec<String> = unknown.filter_map(nearest).collect();
+    let meant: Vec<String> = platforms.into_iter().filter_map(meant).collect();
     if meant.is_empty() { String::new() } else { format!("; did you mean {}?", meant.join(", ")) }
 }
 
@@ -356,7 +389,7 @@ mod tests {
             ("linux/amd46/", "linux/amd64"),
             ("linux/s390/", "linux/s390x"),
         ] {
-            let message = unsupported(&platform(text));
+            let message = unsupported(&platform(text)).to_string();
             assert!(message.ends_with(&format!("; did you mean {meant}?")), "{text}: {message}");
             assert!(is_known_platform(&meant.parse().unwrap()), "{meant}");
         }
@@ -370,7 +403,7 @@ mod tests {
             ("//v10", "unsupported variant v10; the variants are power10, "),
             ("haiku/amd64/", "the operating systems are aix, android"),
         ] {
-            let message = unsupported(&platform(text));
+            let message = unsupported(&platform(text)).to_string();
             assert!(message.contains(part), "{text}: {message}");
         }
     }

@@ -30,7 +30,8 @@ pub(crate) use digest::{Hasher, Verifier};
 pub use index::{IndexError, IndexKind, index_bytes};
 pub(crate) use index::{index_json, to_go_json};
 pub(crate) use known::{
-    is_known_platform, known_architectures, known_systems, known_variants, odd_pair, suggestion, unsupported,
+    UnsupportedPlatform, is_known_platform, known_architectures, known_systems, known_variants, meant, odd_pair,
+    suggestion, unsupported,
 };
 pub use location::{LayoutReference, Location, LocationError};
 pub(crate) use manifest::ConfigLabels;

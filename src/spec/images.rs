@@ -116,7 +116,7 @@ fn read_metadata(arguments: &mut Arguments, request: &ImagesRequest<'_>) -> Meta
                 let warning = |target: String| format!("{}: target {target} built no image and is left out", file.name);
                 arguments.warn(without_image.into_iter().map(warning));
             }
-            Err(problem) => arguments.problem(problem),
+            Err(problem) => arguments.problem(*problem),
         }
     }
     // The tags of `docker/metadata-action` may be given as arguments as well.

@@ -3,6 +3,7 @@
 use serde_saphyr::Spanned;
 
 use super::node::Node;
+use super::problem::{Mistake, ProblemKind};
 use super::reader::Reader;
 use super::schema::{ENTRY_KEYS, PLATFORM_KEYS, SPEC_KEYS};
 
@@ -79,10 +80,12 @@ impl Reader<'_> {
             } else if name.starts_with("x-") {
                 // User-defined.
             } else if let Some(meant) = level.near_miss(&name) {
-                let message = format!("unknown key \"{name}\" in {}; did you mean \"{meant}\"?", level.name());
-                self.note(key.referenced, message);
+                let message = format!("unknown key \"{name}\" in {}", level.name()).into();
+                let (kind, suggestion) = (ProblemKind::UnknownKey, Some(meant.into()));
+                self.note_key(key, &name, Mistake { kind, message, suggestion, hint: None });
             } else {
-                self.warn(key.referenced, ignored_key(&name, level));
+                let mistake = Mistake { kind: ProblemKind::UnknownKey, ..ignored_key(&name, level).into() };
+                self.warn(key.referenced, mistake);
             }
         }
         Some(Keys(known))

@@ -58,8 +58,8 @@ const MAX_NAMES: usize = 1_000;
 
 impl MetadataFile<'_> {
     /// Reads the file.
-    pub(super) fn read(&self) -> Result<Metadata, Problem> {
-        let problem = |message: String| Problem { file: self.name.into(), ..Problem::of_arguments(message) };
+    pub(super) fn read(&self) -> Result<Metadata, Box<Problem>> {
+        let problem = |message: String| Box::new(Problem { file: self.name.into(), ..Problem::of_arguments(message) });
         let mut metadata = Metadata::default();
         let (mut is_empty, mut has_values) = (true, false);
         for value in serde_json::Deserializer::from_slice(self.text).into_iter::<&RawValue>() {

@@ -2,7 +2,7 @@ use std::collections::HashSet;
 
 use super::memory::{PER_PLATFORM, PER_SOURCE, PER_VALUE};
 use super::placeholders::lower_case_placeholders;
-use super::problem::{Hint, Mistake, Problem, SpecError};
+use super::problem::{Hint, Mistake, Problem, ProblemKind, SpecError};
 use super::target::{self, ExtraTags, Target, targets};
 use crate::image::{
     Annotations, Digest, Location, Platform, UntrustedText, is_known_platform, known_variants, unsupported,
@@ -235,21 +235,41 @@ impl Spec {
     /// Returns the problems that a push would report about the platforms of images. May be wrong for a source that is
     /// itself an index: the platforms in that index count, and only the registry knows which sources are indexes.
     #[must_use]
-    pub fn platform_problems(&self) -> Vec<String> {
+    pub fn platform_problems(&self) -> Vec<PlatformProblem> {
         let mut problems = Vec::new();
         let mut seen: HashSet<&Platform> = HashSet::new();
         for Source { location, platform, .. } in &self.sources {
             let Platform { os, architecture, variant, .. } = platform;
             if !is_possible(platform) {
-                problems.push(format!("{location}: {}", unsupported(platform)));
+                problems.push(PlatformProblem::new(location, unsupported(platform)));
             }
             // If the platform is incomplete, the config may add a variant or an OS version that makes it distinct.
             let is_complete = !os.is_empty() && os != "windows" && !architecture.starts_with("arm");
             if (is_complete || !variant.is_empty()) && !seen.insert(platform) {
-                problems.push(format!("{location}: another entry has the same platform {platform}"));
+                let same = format!("another entry has the same platform {platform}");
+                problems.push(PlatformProblem::new(location, same));
             }
         }
         problems
+    }
+}
+
+/// A problem of the platform of a source.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct PlatformProblem {
+    /// The source.
+    pub location: Location,
+    /// The problem, without a position. Its message starts with the source.
+    pub problem: Problem,
+}
+
+impl PlatformProblem {
+    fn new(location: &Location, mistake: impl Into<Mistake>) -> Self {
+        let Mistake { message, suggestion, .. } = mistake.into();
+        let message = format!("{location}: {message}").into();
+        let mistake = Mistake { kind: ProblemKind::Platform, message, suggestion, hint: None };
+        Self { location: location.clone(), problem: mistake.at("", None) }
     }
 }
 
@@ -264,9 +284,9 @@ pub(crate) fn is_possible(platform: &Platform) -> bool {
 }
 
 /// Parses a platform to select, which must be one that Go knows.
-pub(super) fn selected(text: &str) -> Result<Platform, String> {
+pub(super) fn selected(text: &str) -> Result<Platform, Mistake> {
     let platform: Platform = text.parse().map_err(|error: crate::image::PlatformError| error.to_string())?;
-    if is_possible(&platform) { Ok(platform) } else { Err(unsupported(&platform)) }
+    if is_possible(&platform) { Ok(platform) } else { Err(unsupported(&platform).into()) }
 }
 
 /// Parses a source. In a registry, it must have a tag or a digest.

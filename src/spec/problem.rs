@@ -1,11 +1,12 @@
 use std::fmt;
 
-use crate::image::UntrustedText;
+use crate::image::{UnsupportedPlatform, UntrustedText};
 
 /// Maximum number of problems, and of warnings, reported for a file or a command line.
 pub(super) const MAX_PROBLEMS: usize = 1_000;
 
-/// An error or warning about a spec, with its position. Displayed as `FILE:LINE:COLUMN: MESSAGE`.
+/// An error or warning about a spec, with its position. Displayed as `FILE:LINE:COLUMN: MESSAGE`, followed by the
+/// suggestion.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Problem {
@@ -13,10 +14,33 @@ pub struct Problem {
     pub file: UntrustedText,
     /// Line and column in the file, both counted from 1. `None` for arguments.
     pub at: Option<(u64, u64)>,
-    /// Description of the problem, with the offending text.
+    /// What kind of problem it is.
+    pub kind: ProblemKind,
+    /// Description of the problem, with the offending text and without the suggestion.
     pub message: UntrustedText,
+    /// The text that was probably meant instead of the offending text.
+    pub suggestion: Option<UntrustedText>,
+    /// Length of the text at [`Self::at`] that the suggestion replaces, in characters. `None` if it is not known.
+    pub length: Option<u64>,
     /// How to fix the problem, if the message does not say so.
     pub hint: Option<Hint>,
+}
+
+/// Kinds of problems, for programs that classify them.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum ProblemKind {
+    /// The file is not valid YAML.
+    Syntax,
+    /// A mapping has an unknown key.
+    UnknownKey,
+    /// A platform is not one that Go knows.
+    Platform,
+    /// A variable has no value, or must not be used.
+    Variable,
+    /// Any other problem of the content.
+    #[default]
+    Content,
 }
 
 /// How to fix a problem. Each program phrases it in terms of its own options.
@@ -36,25 +60,45 @@ pub enum Hint {
 }
 
 /// A problem without a position.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(super) struct Mistake {
+    pub(super) kind: ProblemKind,
     pub(super) message: UntrustedText,
+    pub(super) suggestion: Option<UntrustedText>,
     pub(super) hint: Option<Hint>,
 }
 
-impl<T: Into<UntrustedText>> From<T> for Mistake {
-    fn from(message: T) -> Self {
-        Self { message: message.into(), hint: None }
+impl From<&str> for Mistake {
+    fn from(message: &str) -> Self {
+        message.to_owned().into()
+    }
+}
+
+impl From<String> for Mistake {
+    fn from(message: String) -> Self {
+        Self { message: message.into(), ..Self::default() }
+    }
+}
+
+impl From<UnsupportedPlatform> for Mistake {
+    fn from(UnsupportedPlatform { message, suggestion }: UnsupportedPlatform) -> Self {
+        let kind = ProblemKind::Platform;
+        Self { kind, suggestion: suggestion.map(UntrustedText::from), ..message.into() }
     }
 }
 
 impl Mistake {
     pub(super) fn with_hint(message: impl Into<UntrustedText>, hint: Hint) -> Self {
-        Self { message: message.into(), hint: Some(hint) }
+        let kind = match hint {
+            Hint::SetVariable(_) => ProblemKind::Variable,
+            _ => ProblemKind::default(),
+        };
+        Self { kind, message: message.into(), suggestion: None, hint: Some(hint) }
     }
 
     pub(super) fn at(self, file: impl Into<UntrustedText>, at: Option<(u64, u64)>) -> Problem {
-        Problem { file: file.into(), at, message: self.message, hint: self.hint }
+        let Self { kind, message, suggestion, hint } = self;
+        Problem { file: file.into(), at, kind, message, suggestion, length: None, hint }
     }
 }
 
@@ -69,9 +113,15 @@ impl fmt::Display for Problem {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { file, at, message, .. } = self;
         match at {
-            _ if file.is_empty() => message.fmt(f),
-            Some((line, column)) => write!(f, "{file}:{line}:{column}: {message}"),
-            None => write!(f, "{file}: {message}"),
+            _ if file.is_empty() => message.fmt(f)?,
+            Some((line, column)) => write!(f, "{file}:{line}:{column}: {message}")?,
+            None => write!(f, "{file}: {message}")?,
+        }
+        match &self.suggestion {
+            None => Ok(()),
+            // Messages have quotes around keys and words, but not around platforms.
+            Some(meant) if self.kind == ProblemKind::Platform => write!(f, "; did you mean {meant}?"),
+            Some(meant) => write!(f, "; did you mean \"{meant}\"?"),
         }
     }
 }

@@ -45,6 +45,17 @@ impl Reader<'_> {
         }
     }
 
+    /// Adds a problem whose suggestion replaces a key.
+    pub(super) fn note_key(&mut self, node: &Spanned<Node>, key: &str, mistake: Mistake) {
+        let count = self.problems.len();
+        self.note(node.referenced, mistake);
+        // A quoted key or an alias has another text at its position.
+        let is_there = node.defined == node.referenced && self.spelled(node).is_some_and(|text| text.trim_end() == key);
+        if let Some(problem) = self.problems.get_mut(count).filter(|_| is_there) {
+            problem.length = u64::try_from(key.chars().count()).ok();
+        }
+    }
+
     /// Adds a warning, or a problem with [`YamlRequest::strict`].
     pub(super) fn warn(&mut self, at: Location, mistake: impl Into<Mistake>) {
         if self.request.strict {
@@ -74,7 +85,7 @@ impl Reader<'_> {
         let text = self.scalar(node, key)?;
         let unfilled = self.request.variables.is_none() && text.contains("${");
         let hint = unfilled.then_some(Hint::FillVariables);
-        self.checked(node.referenced, read(&text).map_err(|message| Mistake { message: message.into(), hint }))
+        self.checked(node.referenced, read(&text).map_err(|message| Mistake { hint, ..message.into() }))
     }
 
     /// Reads the scalars of a list, with their positions. Drops null items with a warning, as 2.2.1 does.

@@ -7,7 +7,7 @@ use super::keys::{Keys, Level};
 use super::memory::{PER_PLATFORM, PER_SOURCE, PER_VALUE};
 use super::model::{Attestations, Form, Source, Spec, check_append, docker_has_no, selected, source, subject};
 use super::node::Node;
-use super::problem::{Problem, SpecError};
+use super::problem::{Mistake, ProblemKind, SpecError};
 use super::reader::Reader;
 use super::request::YamlRequest;
 use super::target::{ExtraTags, Target, extra_tag, location, targets};
@@ -26,8 +26,8 @@ const NO_ENTRIES: &str = "\"manifests\" is empty: an index needs at least one im
 pub fn from_yaml(request: &YamlRequest<'_>) -> Result<Vec<Spec>, SpecError> {
     let text = request.text;
     let unreadable = |at, message| {
-        let problem = Problem { file: request.file.into(), at, message, hint: None };
-        SpecError::new(vec![problem])
+        let mistake = Mistake { kind: ProblemKind::Syntax, message, ..Mistake::default() };
+        SpecError::new(vec![mistake.at(request.file, at)])
     };
     let options = serde_saphyr::options! {
         budget: serde_saphyr::budget! { max_documents: MAX_DOCUMENTS, max_depth: MAX_DEPTH, },

@@ -1,5 +1,6 @@
 use std::fmt;
 
+use super::causes::Hit;
 use crate::image::{Digest, ManifestError, UntrustedText};
 use crate::registry::{Hint, RetryGroup, StopReason};
 use crate::{layout, registry};
@@ -110,6 +111,41 @@ impl Error {
     pub fn reason(&self) -> String {
         let text = self.to_string();
         text.strip_prefix(self.subject()).unwrap_or(&text).trim_start_matches([':', ' ']).to_owned()
+    }
+
+    /// Returns the message without the reference and the path of the request that failed, so that errors with the same
+    /// cause have the same text.
+    #[must_use]
+    pub fn cause(&self) -> String {
+        match self {
+            Self::Registry(error) => error.cause(),
+            error => error.reason(),
+        }
+    }
+
+    /// Returns the reference or blob that the error is about; `None` if it is about a registry as a whole.
+    #[must_use]
+    pub fn reference(&self) -> Option<&str> {
+        match self {
+            Self::Registry(error) => error.reference(),
+            error => Some(error.subject()),
+        }
+    }
+
+    /// Whether the failure is one of a registry, its host or the credentials for it, so that other references of the
+    /// registry fail in the same way.
+    #[must_use]
+    pub fn is_of_registry(&self) -> bool {
+        matches!(self, Self::Registry(error) if error.is_of_registry())
+    }
+
+    /// Returns the error for a list of failures. `name` is what it hit, if the error names no reference.
+    pub(crate) fn hit(&self, name: impl fmt::Display) -> Hit {
+        let cause = self.cause();
+        match self.reference() {
+            Some(reference) => Hit { cause, name: reference.to_owned(), message: self.to_string() },
+            None => Hit { message: format!("{name}: {cause}"), cause, name: name.to_string() },
+        }
     }
 
     /// Whether the registry or layout reports that the reference does not exist.

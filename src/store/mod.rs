@@ -4,6 +4,7 @@ mod artifact;
 mod backend;
 mod blob_source;
 mod blobs;
+mod causes;
 mod choose;
 mod copy_referrers;
 mod error;
@@ -25,6 +26,7 @@ mod tree;
 
 pub(crate) use artifact::ARTIFACT_MANIFEST;
 pub(crate) use blob_source::BlobStream;
+pub(crate) use causes::{CauseGroup, Hit, by_cause, lines};
 pub(crate) use copy_referrers::COSIGN_SUFFIXES;
 pub use error::Error;
 pub use precondition::IfMatch;

@@ -3,6 +3,7 @@ use std::fmt;
 
 use bytes::Bytes;
 
+use super::causes::{Hit, by_cause, lines};
 use super::{Error, IfMatch, SourceManifest};
 use crate::image::{Descriptor, Digest, Location, Manifest, Platform, parse_manifest};
 
@@ -233,10 +234,10 @@ impl PublishError {
 impl fmt::Display for PublishError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "cannot push {}: ", self.target)?;
-        let mut reasons: Vec<String> = self.errors.iter().map(ToString::to_string).collect();
-        reasons.sort_unstable();
-        reasons.dedup();
-        f.write_str(&reasons.join("\n  "))?;
+        let hit = |error: &Error| Hit { message: error.to_string(), ..error.hit(&self.target) };
+        let mut hits: Vec<Hit> = self.errors.iter().map(hit).collect();
+        hits.sort_by(|one, other| one.message.cmp(&other.message));
+        f.write_str(&lines(&by_cause(hits)).join("\n  "))?;
         let tags = |has_state: fn(TagOutcome) -> bool| {
             let tags = self.tags.iter().filter(|tag| has_state(tag.outcome));
             tags.map(|tag| tag.location.to_string()).collect::<Vec<_>>().join(", ")
@@ -403,7 +404,7 @@ mod tests {
             (
                 &[Failed],
                 &[("y", "no"), ("x", "no"), ("y", "no"), ("x", "but")],
-                "x: but\n  x: no\n  y: no\n  no tag was written",
+                "x: but\n  no\n    x\n    y\n  no tag was written",
             ),
         ] {
             let expected = format!("cannot push r.io/a:0: {text}");

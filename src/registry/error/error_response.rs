@@ -81,6 +81,13 @@ impl ErrorResponse {
         self.status == 404 && is_read_or_delete && !self.has_code(&["DENIED", "UNAUTHORIZED"])
     }
 
+    /// Returns the response with only the method of its request, because the path differs between references. Whether
+    /// content is missing depends on the request, so such a response keeps it; its text has no request.
+    pub(super) fn without_path(&self) -> Self {
+        let method = self.request.split(' ').next().unwrap_or_default();
+        if self.is_missing() { self.clone() } else { Self { request: method.to_owned(), ..self.clone() } }
+    }
+
     fn has_no_code(&self) -> bool {
         self.messages.iter().all(|message| message.code.is_empty())
     }

@@ -1,7 +1,7 @@
 use std::fmt;
 use std::sync::Arc;
 
-use super::denied::Denied;
+use super::denied::{Denial, Denied};
 use super::error_response::ErrorResponse;
 use super::hint::Hint;
 use super::stop_reason::StopReason;
@@ -100,6 +100,34 @@ impl ErrorKind {
             Self::OutcomeUnknown(kind) => kind.hint(),
             Self::Immutable { .. } => Some(Hint::UseOtherTag),
             _ => None,
+        }
+    }
+
+    /// Returns the kind without the path of the request, so that errors of several references with one cause have the same text.
+    pub(super) fn without_path(&self) -> Self {
+        match self {
+            Self::Rejected(response) => Self::Rejected(response.without_path().into()),
+            Self::RedirectTarget { host, response } => {
+                Self::RedirectTarget { host: host.clone(), response: response.without_path().into() }
+            }
+            Self::Denied(denied) => {
+                Self::Denied(Denied { response: denied.response.without_path(), ..(**denied).clone() }.into())
+            }
+            Self::Transport { reason, unsent, .. } => {
+                Self::Transport { request: String::new(), reason: reason.clone(), unsent: *unsent }
+            }
+            Self::OutcomeUnknown(kind) => Self::OutcomeUnknown(kind.without_path().into()),
+            kind => kind.clone(),
+        }
+    }
+
+    /// Whether the failure is one of the registry, its host or the credentials for it, and not of a single reference.
+    pub(super) fn is_of_registry(&self) -> bool {
+        match self {
+            Self::Transport { .. } | Self::SignIn(_) => true,
+            Self::Denied(denied) => matches!(denied.denial, Denial::NoCredentials | Denial::Refused { .. }),
+            Self::Rejected(response) => response.status == 429 || response.status >= 500,
+            _ => false,
         }
     }
 

@@ -194,6 +194,38 @@ impl Error {
         matches!(self.kind, ErrorKind::OutcomeUnknown(_))
     }
 
+    /// Returns the message without the reference and the path of the request that failed, so that errors with the same cause have
+    /// the same text. Names the registry where the error concerns it as a whole.
+    #[must_use]
+    pub fn cause(&self) -> String {
+        match (&self.kind, self.reference()) {
+            (ErrorKind::Transport { reason, .. }, _) => {
+                // A blob's subject is `blob HOST/REPOSITORY@DIGEST`.
+                let host = match self.subject.split_once('/') {
+                    Some((start, _)) => start.rsplit(' ').next().unwrap_or_default(),
+                    None => self.subject.as_str(),
+                };
+                format!("no response from {host}: {reason}")
+            }
+            (ErrorKind::NotNeeded, _) => "not sent because another part failed".to_owned(),
+            (ErrorKind::Denied(_), _) | (_, Some(_)) => self.kind.without_path().to_string(),
+            (kind, None) => Self::new(self.subject.as_str(), kind.without_path()).to_string(),
+        }
+    }
+
+    /// Returns the reference or blob that the error concerns; `None` if it concerns the registry as a whole.
+    #[must_use]
+    pub fn reference(&self) -> Option<&str> {
+        Some(self.subject.as_str()).filter(|subject| subject.contains('/'))
+    }
+
+    /// Whether the failure is one of the registry, its host or the credentials for it, so that other references of the
+    /// registry fail in the same way.
+    #[must_use]
+    pub fn is_of_registry(&self) -> bool {
+        self.kind.is_of_registry()
+    }
+
     /// Whether the request requires credentials, and none are configured.
     pub(crate) fn lacks_credentials(&self) -> bool {
         matches!(&self.kind, ErrorKind::Denied(denied) if denied.denial == Denial::NoCredentials)
@@ -350,6 +382,55 @@ mod tests {
             let denied = Denied { registry: "r.io".into(), denial, response, unused: None };
             let error = Error::new(subject, ErrorKind::Denied(Box::new(denied)));
             assert_eq!((error.to_string().as_str(), error.hint()), (text, Some(hint)));
+        }
+    }
+
+    #[test]
+    fn a_cause_has_no_reference_and_no_path() {
+        let transport = |request: &str| ErrorKind::Transport {
+            request: request.into(),
+            reason: "connection refused".into(),
+            unsent: true,
+        };
+        let rejected = |request: &str, status, body: &str| {
+            ErrorKind::Rejected(ErrorResponse::new(request, status, body.as_bytes()).into())
+        };
+        let missing = r#"{"errors":[{"code":"MANIFEST_UNKNOWN","message":"manifest unknown"}]}"#;
+        let denied = |denial| {
+            let response = ErrorResponse::new("GET /v2/a/manifests/1", 401, b"");
+            ErrorKind::Denied(Denied { registry: "r.io".into(), denial, response, unused: None }.into())
+        };
+        let forbidden = || Denial::Forbidden { source: CredentialOrigin::file("/c") };
+        for (subject, kind, cause, is_of_registry) in [
+            ("r.io:1/a:1", transport("GET /v2/a/manifests/1"), "no response from r.io:1: connection refused", true),
+            ("blob r.io:1/a@sha256:0", transport("PUT /v2/a"), "no response from r.io:1: connection refused", true),
+            ("r.io:1", transport(""), "no response from r.io:1: connection refused", true),
+            (
+                "r.io/a:1",
+                rejected("GET /v2/a/manifests/1", 404, missing),
+                "not found (HTTP 404; registry says: MANIFEST_UNKNOWN: manifest unknown)",
+                false,
+            ),
+            ("r.io/a:1", rejected("GET /v2/a/manifests/1", 503, ""), "refused by the registry (GET: HTTP 503)", true),
+            ("r.io", ErrorKind::SignIn("no".into()), "r.io: sign-in failed: no", true),
+            ("r.io", denied(Denial::NoCredentials), "no credentials for r.io (HTTP 401)", true),
+            ("r.io/a:1", denied(Denial::NoCredentials), "no credentials for r.io (HTTP 401)", true),
+            (
+                "r.io/a:1",
+                denied(forbidden()),
+                "refused by the registry, signed in with the credentials from /c (GET: HTTP 401)",
+                false,
+            ),
+            (
+                "r.io/a:1",
+                ErrorKind::OutcomeUnknown(Box::new(rejected("PUT /v2/a/manifests/1", 500, ""))),
+                "refused by the registry (PUT: HTTP 500); it is unknown whether the tag was written",
+                false,
+            ),
+        ] {
+            let error = Error::new(subject, kind).given_up(2);
+            assert_eq!((error.cause().as_str(), error.is_of_registry()), (cause, is_of_registry), "{error}");
+            assert_eq!(error.reference(), Some(subject).filter(|subject| subject.contains('/')));
         }
     }
 
