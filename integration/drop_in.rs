@@ -205,10 +205,14 @@ fn warnings_about_a_spec_are_in_the_json_output_and_hidden_by_quiet() {
     let expected = ["s.yaml:1:1: unknown key \"name\" in a spec is ignored", "s.yaml:3:11: tag \"a\" is given twice"];
     let pushed = sandbox.run(&["push", "--output", "json", "from-spec", "s.yaml"]).json();
     assert_eq!(pushed["indexes"][0]["warnings"], json!(expected));
+    let objects = json!([
+        {"message": "unknown key \"name\" in a spec is ignored", "file": "s.yaml", "line": 1, "column": 1},
+        {"message": "tag \"a\" is given twice", "file": "s.yaml", "line": 3, "column": 11},
+    ]);
     let linted = sandbox.run(&["lint", "--output", "json", "s.yaml"]).json();
-    assert_eq!(linted["warnings"], json!(expected));
+    assert_eq!(linted["warnings"], objects);
     let strict = sandbox.run(&["lint", "--strict", "--output", "json", "s.yaml"]).json();
-    assert_eq!((&strict["problems"], &strict["warnings"]), (&json!(expected), &json!([])));
+    assert_eq!((&strict["problems"], &strict["warnings"]), (&objects, &json!([])));
     for args in [&["--quiet", "push", "from-spec", "s.yaml"][..], &["--quiet", "lint", "s.yaml"]] {
         let outcome = sandbox.run(args);
         assert_eq!((outcome.exit, outcome.stderr.as_str()), (0, ""), "{args:?}");

@@ -20,7 +20,8 @@ const HOSTILE_TEXTS: [&str; 8] = [
 ];
 
 fn workspace(host: &str) -> Workspace {
-    Workspace::new().flags(&["--plain-http", "--retries", "0"]).placeholder("HOST", host)
+    // Errors and warnings are annotations as well.
+    Workspace::new().flags(&["--plain-http", "--retries", "0"]).placeholder("HOST", host).env("GITHUB_ACTIONS", "true")
 }
 
 /// Writes a spec as JSON, which is also YAML. C1 controls are escaped, because YAML does not allow them verbatim.
@@ -33,6 +34,16 @@ fn write_spec(workspace: &Workspace, spec: &Value) {
     workspace.write("spec.yaml", &text);
 }
 
+/// Whether a line is an annotation of this program, which has no other properties than these.
+fn is_annotation(line: &str) -> bool {
+    let command = line.strip_prefix("::error ").or(line.strip_prefix("::warning "));
+    let mut properties = command.and_then(|rest| rest.split_once("::")).map(|(properties, _)| properties.split(','));
+    properties.as_mut().and_then(|properties| properties.next_back()) == Some("title=manifest-tool")
+        && properties.into_iter().flatten().all(|property| {
+            ["file=", "line=", "col="].iter().any(|name| property.starts_with(name)) && !property.contains(':')
+        })
+}
+
 /// Runs a command and checks every line that it writes.
 #[track_caller]
 fn run(workspace: &Workspace, args: &[&str]) -> Outcome {
@@ -40,6 +51,7 @@ fn run(workspace: &Workspace, args: &[&str]) -> Outcome {
     for line in outcome.stdout.split('\n').chain(outcome.stderr.split('\n')) {
         let start = line.trim_start();
         let is_command = ["::", "##", "hint: run"].iter().any(|command| start.starts_with(command));
+        let is_command = is_command && !is_annotation(line);
         let is_unsafe = |c: char| c.is_control() || matches!(c, '\u{202e}' | '\u{2028}');
         let has_command = line.contains("##vso[") || line.contains("##[");
         assert!(!is_command && !has_command && !line.contains(is_unsafe), "{args:?}: {line:?}\n{outcome:?}");
@@ -251,7 +263,9 @@ fn text_of_a_spec_is_escaped() {
             for args in [&["lint", "--set", "A=b", "spec.yaml"][..], &["push", "--dry-run", "from-spec", "spec.yaml"]] {
                 assert_eq!(run(&workspace, args).exit, 1, "{args:?} {spec}");
             }
-            run(&workspace, &["lint", "--output", "json", "spec.yaml"]);
+            for format in ["json", "github", "sarif"] {
+                run(&workspace, &["lint", "--output", format, "spec.yaml"]);
+            }
         }
         // An unknown key is ignored with a warning.
         for spec in [
@@ -284,6 +298,8 @@ fn names_of_spec_files_are_escaped() {
         run(&workspace, &["lint", "--", &name]).success();
         assert_eq!(run(&workspace, &["lint", "--", &name, &format!("2{name}"), &format!("no{name}")]).exit, 1);
         assert_eq!(run(&workspace, &["lint", "--", &name, &name]).exit, 1, "two specs write one tag");
-        assert_eq!(run(&workspace, &["lint", "."]).exit, 1);
+        for format in ["text", "json", "github", "sarif"] {
+            assert_eq!(run(&workspace, &["lint", "--output", format, "."]).exit, 1);
+        }
     }
 }

@@ -46,6 +46,7 @@ mod readme;
 mod redirects;
 mod referrers;
 mod release;
+mod reports;
 mod requests;
 mod results;
 mod schema;

@@ -74,7 +74,7 @@ fn all_problems_of_all_files_are_reported_before_the_first_request() {
     let outcome = push(&workspace, &paths);
     assert_eq!((outcome.exit, outcome.stdout.as_str()), (1, ""), "{outcome:?}");
     for part in [
-        "error: the specs are invalid\n",
+        "error: 8 problems found\n",
         "bad.yaml:4:1: unknown key \"imag\" in a spec; did you mean \"image\"?\n",
         "bad.yaml:5:12: \"manifests\" is empty",
         "broken.yaml:",

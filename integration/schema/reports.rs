@@ -125,10 +125,13 @@ fn all_problems_of_all_files_are_reported_in_one_run() {
     let document = outcome.json();
     let keys: Vec<&String> = document.as_object().unwrap().keys().collect();
     assert_eq!(keys, ["version", "command", "specs", "problems", "warnings", "error"]);
-    assert_eq!(document["warnings"], json!([warning]));
+    let object = json!({"message": "tag \"a\" is given twice", "file": "bad/keys.yaml", "line": 3, "column": 11});
+    assert_eq!(document["warnings"], json!([object]));
     assert_eq!((&document["version"], &document["command"]), (&json!(1), &json!("lint")));
-    assert_eq!(document["problems"], json!(problems));
-    assert_eq!(document["error"], json!({"message": message, "hints": [], "exitCode": 1}));
+    let listed = document["problems"].as_array().unwrap();
+    assert_eq!(listed.len(), problems.len());
+    assert_eq!(document["error"]["message"], format!("{} problems found", problems.len()));
+    assert_eq!(document["error"]["problems"], document["problems"]);
     let files: Vec<&Value> = document["specs"].as_array().unwrap().iter().map(|spec| &spec["file"]).collect();
     assert_eq!(files, ["bad/platforms.yaml", "good.yaml", "more.yaml", "twice.yaml", "twice.yaml"]);
 

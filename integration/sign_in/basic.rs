@@ -26,8 +26,8 @@ fn credentials_come_from_flags_standard_input_or_the_environment() {
         let args = [&["inspect", "HOST/app:v1"], args].concat();
         let outcome = run_without_leaks(&sandbox, &args, &environment, stdin).success();
         assert_eq!(outcome.stderr.contains(WARNING), warns, "{outcome:?}");
-        let line = format!("debug: credentials for {}: from {source}\n", sandbox.registry.host);
-        assert!(outcome.stderr.contains(&line), "{outcome:?}");
+        let line = format!("credentials for {}: from {source}", sandbox.registry.host);
+        assert!(outcome.debug_log().contains(&line.as_str()), "{outcome:?}");
     }
 }
 

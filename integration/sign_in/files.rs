@@ -40,9 +40,11 @@ impl CredentialsFixture {
     #[track_caller]
     fn assert_used(&self, more: &[&str], environment: &[(&str, &str)], source: &str) {
         let outcome = self.inspect(more, environment);
-        let line = format!("debug: credentials for {}: from {source}\n", self.sandbox.registry.host);
-        assert!(outcome.exit == 0 && outcome.stderr.contains(&line), "{source}: {outcome:?}");
-        assert_eq!(outcome.stderr.matches("debug: credentials for ").count(), 1, "resolved once: {outcome:?}");
+        let line = format!("credentials for {}: from {source}", self.sandbox.registry.host);
+        assert!(outcome.exit == 0, "{source}: {outcome:?}");
+        let log = outcome.debug_log();
+        let looked_up: Vec<&&str> = log.iter().filter(|line| line.starts_with("credentials for ")).collect();
+        assert_eq!(looked_up, [&line.as_str()], "resolved once: {outcome:?}");
     }
 
     /// Writes a credential helper that logs each call to `helper.log`, and returns a PATH that contains it.
@@ -112,8 +114,8 @@ fn podmans_file_below_run_containers_is_read_without_xdg_runtime_dir() {
     let without = fixture.inspect(&[], &[]);
     let with_runtime_folder = fixture.inspect(&[], &[("XDG_RUNTIME_DIR", "/nowhere")]);
     std::fs::remove_file(&file).unwrap();
-    let line = format!("debug: credentials for {}: from {file}\n", fixture.sandbox.registry.host);
-    assert!(without.exit == 0 && without.stderr.contains(&line), "{without:?}");
+    let line = format!("credentials for {}: from {file}", fixture.sandbox.registry.host);
+    assert!(without.exit == 0 && without.debug_log().contains(&line.as_str()), "{without:?}");
     assert_eq!(with_runtime_folder.exit, 1, "{with_runtime_folder:?}");
 }
 

@@ -90,8 +90,8 @@ fn ten_platforms_in_one_repository_need_one_token() {
     assert_eq!(fixture.registry().requests(0).len(), 2 * 10 + 2 * 3 + 1);
     let line = &fixture.service.token_requests()[0].line;
     assert!(line.starts_with("GET /token?account=user&client_id=manifest-tool&service=the+registry&scope="), "{line}");
-    let line = format!("debug: token for {}: repository:app:pull,push\n", fixture.host());
-    assert!(outcome.stderr.contains(&line), "{outcome:?}");
+    let line = format!("token for {}: repository:app:pull,push", fixture.host());
+    assert!(outcome.debug_log().contains(&line.as_str()), "{outcome:?}");
 }
 
 /// Requests that wait for the first request's token open their connections, but send nothing on them.

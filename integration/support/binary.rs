@@ -57,6 +57,12 @@ impl Outcome {
         self
     }
 
+    /// Returns the messages of the debug log, without the time.
+    pub fn debug_log(&self) -> Vec<&str> {
+        let lines = self.stderr.lines().filter_map(|line| line.strip_prefix("debug: ["));
+        lines.map(|line| line.split_once(" s] ").unwrap_or_else(|| panic!("no time: {line}")).1).collect()
+    }
+
     /// Asserts all of stdout.
     #[track_caller]
     pub fn stdout_is(self, text: &str) -> Self {
@@ -93,14 +99,18 @@ pub fn command(folder: &Path, args: &[&str]) -> Command {
     external_command(env!("CARGO_BIN_EXE_manifest-tool").as_ref(), folder, args)
 }
 
-/// Returns a command for any program. Its environment has no variables for credentials, certificates and proxies.
+/// Returns a command for any program. Its environment has no variables for credentials, certificates and proxies, and
+/// none that change messages.
 pub fn external_command(program: &Path, folder: &Path, args: &[&str]) -> Command {
     let mut command = Command::new(program);
     command.args(args).current_dir(folder).env("HOME", folder);
     for (name, _) in std::env::vars_os() {
         let upper = name.to_string_lossy().to_uppercase();
         let prefixes = ["DOCKER_", "MANIFEST_TOOL_", "REGISTRY_", "XDG_", "SSL_CERT_"];
-        if upper.ends_with("_PROXY") || prefixes.iter().any(|prefix| upper.starts_with(prefix)) {
+        if upper.ends_with("_PROXY")
+            || ["GITHUB_ACTIONS", "NO_COLOR"].contains(&upper.as_str())
+            || prefixes.iter().any(|prefix| upper.starts_with(prefix))
+        {
             command.env_remove(name);
         }
     }

@@ -51,9 +51,13 @@ fn parse(args: Vec<OsString>) -> Result<Cli, clap::Error> {
 /// Runs the command and prints its results or its failure.
 fn execute(cli: Cli, console: Console) -> ExitStatus {
     let Cli { global, command: chosen } = cli;
+    let name = chosen.as_ref().map(|chosen| chosen.name());
+    if global.output.is_of_lint() && name.is_some_and(|name| name != "lint") {
+        let message = "only lint has --output github and --output sarif; other commands have text and json";
+        return refuse(&command().error(ErrorKind::InvalidValue, message), &console);
+    }
     let console = Arc::new(console.with_options(global.console_options()));
     let session = Session { global, console: Arc::clone(&console) };
-    let name = chosen.as_ref().map(|chosen| chosen.name());
     let output = chosen.map_or(Ok(CommandOutput::Help), |chosen| chosen.run(&session));
     let printed = output.and_then(|output| match output {
         // Credentials without a command: the user probably forgot the command.
@@ -72,8 +76,8 @@ fn execute(cli: Cli, console: Console) -> ExitStatus {
 
 /// Prints a failure. With `--output json` also prints it as a document, so that stdout always has one.
 fn fail(console: &Console, command: &'static str, failure: Failure) -> ExitStatus {
+    console.error(&failure);
     let failure = console.masked(failure);
-    console.line(&failure);
     let status = failure.status();
     if console.is_json() {
         // Ignore a failure to write it: the command has already failed.
@@ -95,11 +99,17 @@ fn help_of(name: Option<&str>) -> String {
 
 /// Prints clap's message instead of running a command: help, the version or a usage error.
 fn refuse(error: &clap::Error, console: &Console) -> ExitStatus {
-    let text = error.render().to_string();
-    let masked = console.mask_usage(&text);
-    if !error.use_stderr() || masked == text {
+    if !error.use_stderr() {
         error.exit();
     }
-    console.line(masked.trim_end());
+    let text = error.render().to_string();
+    let masked = console.mask_usage(&text);
+    if masked == text {
+        // Let clap print it, in colours on a terminal. A failure to write to stderr changes nothing.
+        let _ = error.print();
+    } else {
+        console.usage_error(masked.trim_end());
+    }
+    console.annotate_usage_error(&masked);
     ExitStatus::Usage
 }

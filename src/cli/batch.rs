@@ -1,6 +1,8 @@
 //! Batches of items: processes items concurrently, reports each in the order given, and counts the outcomes.
 
 use std::cell::Cell;
+use std::collections::HashMap;
+use std::collections::hash_map::Entry;
 
 use futures_util::stream::{self, StreamExt as _};
 use tokio::sync::Notify;
@@ -8,12 +10,25 @@ use tokio::sync::Notify;
 use super::console::Console;
 use super::exit_status::ExitStatus;
 use super::failure::Failure;
+use super::references::NamedLocation;
 use crate::registry::Client;
 use crate::store::{Run, Store};
 
+/// An item of a batch.
+pub(super) trait BatchItem {
+    /// Returns the reference of the item, as messages name it.
+    fn name(&self) -> String;
+}
+
+impl BatchItem for NamedLocation {
+    fn name(&self) -> String {
+        self.name.clone()
+    }
+}
+
 /// Prints the result of each item of a batch, and collects its part of the JSON document.
 pub(super) trait Reporter {
-    type Item;
+    type Item: BatchItem;
     type Report;
 
     /// Reports an item. Called for every item in the order given, as soon as all earlier items have been reported.
@@ -149,9 +164,9 @@ impl BatchRunner<'_> {
                 let reported = reporter.report(item, Err(&failure));
                 counts.count_failure(&failure);
                 if self.writes() && !is_only {
-                    self.console.error(&failure);
+                    counts.causes.print(self.console, item.name(), &failure);
                 } else {
-                    counts.failures.push(failure);
+                    counts.failures.push((item.name(), failure));
                 }
                 reported
             }
@@ -181,14 +196,66 @@ impl BatchRunner<'_> {
 }
 
 /// Combines the failures of references into one. Prints each failure if the command has several references; the failure
-/// of a single reference becomes the failure of the command.
-pub(super) fn fail_all(console: &Console, mut failures: Vec<Failure>, what: &str, total: usize) -> Result<(), Failure> {
-    match failures.len() {
-        0 => Ok(()),
-        1 if total == 1 => Err(failures.remove(0)),
-        count => {
-            failures.iter().for_each(|failure| console.error(failure));
-            Err(Failure::new(format!("{count} of {total} references {what}")))
+/// of a single reference becomes the failure of the command. A cause that several references share is printed once, with
+/// the references.
+pub(super) fn fail_all(
+    console: &Console,
+    mut failures: Vec<(String, Failure)>,
+    what: &str,
+    total: usize,
+) -> Result<(), Failure> {
+    if failures.is_empty() {
+        return Ok(());
+    }
+    if total == 1 {
+        return Err(failures.remove(0).1);
+    }
+    let groups = grouped(failures);
+    match groups.as_slice() {
+        [group] if group.len() > 1 => {}
+        groups => groups.iter().for_each(|group| match group.as_slice() {
+            [(name, only)] => console.error_of(name, only),
+            group => console.error(&Failure::of_references(format!("{} references {what}", group.len()), group)),
+        }),
+    }
+    let failures: Vec<(String, Failure)> = groups.into_iter().flatten().collect();
+    Err(Failure::of_references(format!("{} of {total} references {what}", failures.len()), &failures))
+}
+
+/// Groups failures by cause, in the order of the first failure of each cause.
+fn grouped(failures: Vec<(String, Failure)>) -> Vec<Vec<(String, Failure)>> {
+    let mut groups: Vec<Vec<(String, Failure)>> = Vec::new();
+    let mut positions: HashMap<String, usize> = HashMap::new();
+    for (name, failure) in failures {
+        let at = *positions.entry(failure.hit(&name).cause).or_insert(groups.len());
+        match groups.get_mut(at) {
+            Some(group) => group.push((name, failure)),
+            None => groups.push(vec![(name, failure)]),
+        }
+    }
+    groups
+}
+
+/// The causes that a batch has printed, each with the first item that failed with it.
+#[derive(Default)]
+struct PrintedCauses(HashMap<String, String>);
+
+impl PrintedCauses {
+    /// Prints the failure of an item. If the registry as a whole fails in the same way as for an earlier item, only names
+    /// that item.
+    fn print(&mut self, console: &Console, name: String, failure: &Failure) {
+        let Some(cause) = failure.cause().filter(|cause| cause.is_of_registry()) else {
+            return console.error(failure);
+        };
+        match self.0.entry(cause.text().to_owned()) {
+            Entry::Occupied(first) => {
+                let message = format!("{name}: same cause as {}", first.get());
+                console.error(&Failure::new(message));
+            }
+            Entry::Vacant(first) => {
+                first.insert(name);
+                console.error(failure);
+            }
         }
     }
 }
@@ -202,7 +269,8 @@ struct BatchCounts {
     skipped: usize,
     /// The exit status of the failures, if they all share one.
     status: Option<ExitStatus>,
-    failures: Vec<Failure>,
+    failures: Vec<(String, Failure)>,
+    causes: PrintedCauses,
     /// The first failure to write a report.
     unreported: Option<Failure>,
 }
@@ -230,7 +298,8 @@ impl BatchCounts {
     }
 
     fn into_result_of_one(self) -> Result<(), Failure> {
-        self.unreported.into_iter().chain(self.failures).next().map_or(Ok(()), Err)
+        let failures = self.failures.into_iter().map(|(_, failure)| failure);
+        self.unreported.into_iter().chain(failures).next().map_or(Ok(()), Err)
     }
 }
 

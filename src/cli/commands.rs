@@ -88,7 +88,9 @@ impl Command {
 #[doc(hidden)]
 #[must_use]
 pub fn command() -> clap::Command {
-    Cli::command()
+    // Only lint shows and completes the formats that only it has. clap keeps the flag of a command that has the name of a
+    // global one; the values are parsed alike, so that the flag may also precede the command.
+    Cli::command().mut_subcommand("lint", |lint| lint.arg(lint::output_flag()))
 }
 
 #[cfg(test)]

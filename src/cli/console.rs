@@ -5,12 +5,15 @@ use std::fmt::Display;
 use std::io::{IsTerminal as _, Write as _};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::time::Instant;
 
 use serde::Serialize;
 
 use super::failure::Failure;
+use super::label::Label;
+use super::output_format::OutputFormat;
 use super::progress::{Activity, Progress};
-use super::render::{self, Colour};
+use super::render::{self, Colour, ProblemReport, Severity};
 use super::secrets::ArgumentSecrets;
 use crate::event::{Check, Event, Level, Warning};
 use crate::image::visible;
@@ -23,6 +26,9 @@ use crate::registry::{Client, Secrets as SentSecrets};
 /// `--debug` and `--output`.
 pub(super) struct Console {
     options: ConsoleOptions,
+    started: Instant,
+    /// Whether this is a step of GitHub Actions, so that errors and warnings are also annotations.
+    is_github_actions: bool,
     argument_secrets: ArgumentSecrets,
     sent_secrets: OnceLock<SentSecrets>,
     progress: Mutex<Option<Arc<Progress>>>,
@@ -43,8 +49,8 @@ pub(super) struct ConsoleOptions {
     pub(super) quiet: bool,
     /// `--debug`: one line per event.
     pub(super) debug: bool,
-    /// `--output json`: one JSON document on stdout instead of text.
-    pub(super) json: bool,
+    /// `--output`: the format of results on stdout.
+    pub(super) format: OutputFormat,
 }
 
 impl Console {
@@ -52,6 +58,8 @@ impl Console {
     pub(super) fn new(argument_secrets: ArgumentSecrets) -> Self {
         Self {
             options: ConsoleOptions::default(),
+            started: Instant::now(),
+            is_github_actions: std::env::var_os("GITHUB_ACTIONS").is_some_and(|value| value == "true"),
             argument_secrets,
             sent_secrets: OnceLock::new(),
             progress: Mutex::new(None),
@@ -66,9 +74,14 @@ impl Console {
         Self { options, ..self }
     }
 
+    /// Returns the format of results.
+    pub(super) fn format(&self) -> OutputFormat {
+        self.options.format
+    }
+
     /// Whether results are printed as one JSON document.
     pub(super) fn is_json(&self) -> bool {
-        self.options.json
+        self.options.format == OutputFormat::Json
     }
 
     /// Masks the passwords and tokens that a client sends in all further output.
@@ -79,6 +92,11 @@ impl Console {
     /// Replaces secrets, and arguments that look like secrets, with `****` in the text of a usage error.
     pub(super) fn mask_usage(&self, text: &str) -> String {
         self.argument_secrets.mask_all(text)
+    }
+
+    /// Masks the secrets of the command line and the environment in a problem.
+    pub(super) fn masked_problem(&self, problem: ProblemReport) -> ProblemReport {
+        problem.map_text(|text| self.argument_secrets.mask(text))
     }
 
     /// Masks the secrets of the command line and the environment in the message and hints of a failure.
@@ -95,15 +113,57 @@ impl Console {
 impl Console {
     /// Prints a line even with `--quiet`. A failure to write to stderr does not end the run.
     pub(super) fn line(&self, line: impl Display) {
-        // Untrusted text is escaped to one visible line by its type; this catches text without that type.
-        let lines: String = line.to_string().split('\n').map(|line| visible(line) + "\n").collect();
-        let lines = self.scrubbed(&lines);
-        let _ = self.without_progress(|| std::io::stderr().write_all(lines.as_bytes()));
+        self.print(&[(None, line.to_string())], &[]);
     }
 
     /// Prints a failure and its hints, with the secrets of the command line and the environment masked.
     pub(super) fn error(&self, failure: &Failure) {
-        self.line(self.argument_secrets.mask(&failure.to_string()));
+        self.print_failure(failure, &failure.text());
+    }
+
+    /// Prints the failure of one of several references, and its hints, masked like those of [`Self::error`].
+    pub(super) fn error_of(&self, name: &str, failure: &Failure) {
+        self.print_failure(failure, &failure.text_naming(name));
+    }
+
+    fn print_failure(&self, failure: &Failure, text: &str) {
+        let mask = |text: &str| self.argument_secrets.mask(text);
+        let (text, hints) = (mask(text), failure.hints().iter().map(|hint| mask(hint)));
+        let hints: Vec<String> = hints.collect();
+        let annotations =
+            if self.is_annotating() { self.annotations(failure.problems(), &text, &hints) } else { Vec::new() };
+        let hints = hints.iter().map(|hint| (Some(Label::Hint), hint.clone()));
+        let messages: Vec<_> = std::iter::once((Some(Label::Error), text)).chain(hints).collect();
+        self.print(&messages, &annotations);
+    }
+
+    /// Returns the annotations of a failure: one for each problem, if at least one is in a file, and else one for all.
+    fn annotations(&self, problems: &[ProblemReport], text: &str, hints: &[String]) -> Vec<String> {
+        if !problems.iter().any(ProblemReport::has_path) {
+            return vec![render::text_annotation(Severity::Error, text, hints)];
+        }
+        let annotation = |(at, problem): (usize, &ProblemReport)| {
+            let hints = if at == 0 { hints } else { &[] };
+            render::problem_annotation(Severity::Error, &self.masked_problem(problem.clone()), hints)
+        };
+        problems.iter().enumerate().map(annotation).collect()
+    }
+
+    /// Prints the text of a usage error, which starts with a label.
+    pub(super) fn usage_error(&self, text: &str) {
+        match text.strip_prefix("error: ") {
+            Some(text) => self.print(&[(Some(Label::Error), text.to_owned())], &[]),
+            None => self.line(text),
+        }
+    }
+
+    /// Prints the annotation of a usage error that has been printed: its first paragraph, without the label.
+    pub(super) fn annotate_usage_error(&self, text: &str) {
+        if self.is_annotating() {
+            let text = text.strip_prefix("error: ").unwrap_or(text);
+            let message = text.split("\n\n").next().unwrap_or_default();
+            self.print(&[], &[render::text_annotation(Severity::Error, message, &[])]);
+        }
     }
 
     /// Prints a line, except with `--quiet`.
@@ -134,12 +194,63 @@ impl Console {
 
     /// Prints a warning, except with `--quiet`.
     pub(super) fn warn(&self, text: impl Display) {
-        self.info(format_args!("warning: {text}"));
+        if !self.options.quiet {
+            self.alert(text);
+        }
+    }
+
+    /// Prints a warning even with `--quiet`.
+    pub(super) fn alert(&self, text: impl Display) {
+        let text = self.argument_secrets.mask(&text.to_string());
+        self.print_warning(&text, || render::text_annotation(Severity::Warning, &text, &[]));
+    }
+
+    /// Prints a warning about a file, except with `--quiet`.
+    pub(super) fn warn_of(&self, problem: &ProblemReport) {
+        if !self.options.quiet {
+            let masked = self.masked_problem(problem.clone());
+            self.print_warning(&masked.text(), || render::problem_annotation(Severity::Warning, &masked, &[]));
+        }
+    }
+
+    fn print_warning(&self, text: &str, annotation: impl FnOnce() -> String) {
+        let is_annotated = self.is_annotating() && !self.options.quiet;
+        let annotations = if is_annotated { vec![annotation()] } else { Vec::new() };
+        self.print(&[(Some(Label::Warning), text.to_owned())], &annotations);
     }
 
     /// Prints a note, except with `--quiet`.
     pub(super) fn note(&self, text: impl Display) {
-        self.info(format_args!("note: {text}"));
+        if !self.options.quiet {
+            self.print(&[(Some(Label::Note), text.to_string())], &[]);
+        }
+    }
+
+    /// Prints a line of the debug log, with the time since the program started.
+    fn debug(&self, text: impl Display) {
+        self.line(format_args!("debug: [{:.3} s] {text}", self.started.elapsed().as_secs_f64()));
+    }
+
+    /// Whether messages are also annotations of GitHub Actions. The output of `lint --output github` has them already.
+    fn is_annotating(&self) -> bool {
+        self.is_github_actions && self.options.format != OutputFormat::Github
+    }
+
+    /// Prints messages with their labels, then annotations, which are workflow commands.
+    fn print(&self, messages: &[(Option<Label>, String)], annotations: &[String]) {
+        let is_coloured = is_coloured(std::io::stderr().is_terminal());
+        let mut out = String::new();
+        for (label, text) in messages {
+            if let Some(label) = label {
+                out += &label.text(is_coloured);
+                out.push(' ');
+            }
+            // Untrusted text is escaped to one visible line by its type; this catches text without that type.
+            let lines: String = text.split('\n').map(|line| visible(line) + "\n").collect();
+            out += &self.scrubbed(&lines);
+        }
+        annotations.iter().for_each(|annotation| out += &(self.scrubbed(annotation).into_owned() + "\n"));
+        let _ = self.without_progress(|| std::io::stderr().write_all(out.as_bytes()));
     }
 
     /// Prints a prompt at the terminal; the user's answer follows on the same line.
@@ -181,10 +292,13 @@ impl Console {
         match event.level() {
             Level::Warning if !self.options.quiet => {
                 let once = if self.is_shown_once(event) { " (shown once for all indexes)" } else { "" };
-                self.warn(format_args!("{}{}{once}", self.target_of(event), render::event_text(event)));
+                match event {
+                    Event::Warning { warning: Warning::Spec(problem), .. } => self.warn_of(&problem.into()),
+                    _ => self.warn(format_args!("{}{}{once}", self.target_of(event), render::event_text(event))),
+                }
             }
             Level::Warning | Level::Debug if self.options.debug => {
-                self.line(format_args!("debug: {}{}", self.target_of(event), render::event_text(event)));
+                self.debug(format_args!("{}{}", self.target_of(event), render::event_text(event)));
             }
             _ => {}
         }
@@ -258,11 +372,9 @@ impl Console {
         Ok(render::escaped(&self.scrubbed(&(json + "\n"))))
     }
 
-    /// Whether to colour text on stdout: only on a terminal, and unless `NO_COLOR` is set (no-color.org).
+    /// Whether to colour text on stdout.
     pub(super) fn colour(&self) -> Colour {
-        let refused = std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
-        let dumb = std::env::var_os("TERM").is_some_and(|value| value == "dumb");
-        if std::io::stdout().is_terminal() && !refused && !dumb { Colour::Always } else { Colour::Never }
+        if is_coloured(std::io::stdout().is_terminal()) { Colour::Always } else { Colour::Never }
     }
 }
 
@@ -311,6 +423,13 @@ impl Console {
             None => write(),
         }
     }
+}
+
+/// Whether to colour text: only on a terminal, and unless `NO_COLOR` is set (no-color.org) or the terminal has no colours.
+fn is_coloured(is_terminal: bool) -> bool {
+    let is_refused = || std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
+    let is_dumb = || std::env::var_os("TERM").is_some_and(|value| value == "dumb");
+    is_terminal && !is_refused() && !is_dumb()
 }
 
 fn or_closed(printed: Result<(), Failure>) -> Result<(), Failure> {

@@ -1,6 +1,6 @@
 use futures_util::future::try_join_all;
 
-use super::batch::{BatchRunner, Mode, Reporter};
+use super::batch::{BatchItem, BatchRunner, Mode, Reporter};
 use super::console::Console;
 use super::credentials::Registries;
 use super::exit_status::ExitStatus;
@@ -140,6 +140,12 @@ impl<'a> CopyReporter<'a> {
 
     fn print(&self, text: String) -> Result<(), Failure> {
         if self.console.is_json() { Ok(()) } else { self.console.data(text) }
+    }
+}
+
+impl BatchItem for CopyRequest {
+    fn name(&self) -> String {
+        self.to.to_string()
     }
 }
 

@@ -149,16 +149,16 @@ fn pair(global: &Global, console: &Console, registries: &Registries<'_>) -> Resu
         (None, None) => Ok(None),
         // A pipeline passed an empty variable, as in a fork without secrets: continue anonymously, as in 2.2.1.
         (Some((_, source)), None) if global.password.is_some() => {
-            console.line(format_args!("warning: --password is empty; {source} is not used"));
+            console.alert(format_args!("--password is empty; {source} is not used"));
             Ok(None)
         }
         (None, Some((_, source))) if global.username.is_some() => {
-            console.line(format_args!("warning: --username is empty; {source} is not used"));
+            console.alert(format_args!("--username is empty; {source} is not used"));
             Ok(None)
         }
         (Some((_, source @ USERNAME)), None) | (None, Some((_, source @ PASSWORD))) => {
             let other = if source == USERNAME { PASSWORD } else { USERNAME };
-            console.line(format_args!("warning: {source} is set and {other} is not; neither is used"));
+            console.alert(format_args!("{source} is set and {other} is not; neither is used"));
             Ok(None)
         }
         (Some((user, user_from @ USERNAME_FLAG)), None) if std::io::stdin().is_terminal() => {
@@ -213,8 +213,8 @@ pub(super) fn secret(global: &Global, console: &Console) -> Result<Option<(Secre
         if password.is_empty() {
             return Ok(None);
         }
-        console.line(
-            "warning: --password exposes the password to other users and in the shell history; use --password-stdin or \
+        console.alert(
+            "--password exposes the password to other users and in the shell history; use --password-stdin or \
              MANIFEST_TOOL_PASSWORD",
         );
         return Ok(Some((password.clone(), "--password")));

@@ -3,7 +3,7 @@ use std::collections::HashSet;
 
 use clap::Args;
 
-use super::batch::{BatchRunner, Mode, Reporter};
+use super::batch::{BatchItem, BatchRunner, Mode, Reporter};
 use super::console::Console;
 use super::credentials::Registries;
 use super::exit_status::ExitStatus;
@@ -68,6 +68,12 @@ struct Deletion {
     named: NamedLocation,
     /// The digest before anything was deleted, if it could be read.
     digest: Option<Digest>,
+}
+
+impl BatchItem for Deletion {
+    fn name(&self) -> String {
+        self.named.name.clone()
+    }
 }
 
 /// How a reference was deleted.

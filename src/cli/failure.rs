@@ -3,24 +3,60 @@ use std::fmt;
 use super::exit_status::ExitStatus;
 use super::hints::hint_text;
 use super::render::{
-    Body, CopyResult, Document, ErrorJson, FailedJson, IndexResult, NotDeletedJson, PublishedJson, RunErrorJson,
-    TAKES_MORE_HINT, TakesMoreJson, assemble_error_text, problem_text,
+    Body, CopyResult, Document, ErrorJson, FailedJson, IndexResult, NotDeletedJson, ProblemReport, PublishedJson, Rule,
+    RunErrorJson, TAKES_MORE_HINT, TakesMoreJson, assemble_error_text, plan_problems, plan_reasons,
 };
+use crate::assemble::PlanError;
 use crate::image::Location;
 use crate::registry::StopReason;
-use crate::store::PublishError;
+use crate::store::{Hit, PublishError, by_cause, lines};
 use crate::{assemble, copy, delete, registry, spec, store};
 
 /// The failure of a command or of one of its items: a message, hints, an exit status and data for the JSON document.
 #[derive(Debug)]
 pub(super) struct Failure {
+    /// The message, or its first line if `lines` has more.
     message: String,
+    /// Further lines of the text, which the JSON document has as `problems`.
+    lines: Box<[String]>,
+    problems: Box<[ProblemReport]>,
     hints: Vec<String>,
+    /// The cause, if the failure has a single one.
+    cause: Option<Box<Cause>>,
     status: ExitStatus,
     details: Option<Box<Details>>,
     /// The results to print in the JSON document despite the failure.
     body: Option<Box<Body>>,
     is_stdout_closed: bool,
+}
+
+/// The cause of a failure, by which failures of several items are grouped.
+#[derive(Debug, Clone)]
+pub(super) struct Cause {
+    /// The cause, without the reference that it hit.
+    text: String,
+    /// The reference that it hit; `None` if the error names no reference.
+    reference: Option<String>,
+    /// Whether other references of the registry fail in the same way.
+    is_of_registry: bool,
+}
+
+impl Cause {
+    fn boxed(error: &store::Error) -> Box<Self> {
+        Box::new(Self {
+            text: error.cause(),
+            reference: error.reference().map(str::to_owned),
+            is_of_registry: error.is_of_registry(),
+        })
+    }
+
+    pub(super) fn text(&self) -> &str {
+        &self.text
+    }
+
+    pub(super) fn is_of_registry(&self) -> bool {
+        self.is_of_registry
+    }
 }
 
 /// Details about an item that failed.
@@ -47,7 +83,10 @@ impl Failure {
     pub(super) fn new(message: impl Into<String>) -> Self {
         Self {
             message: message.into(),
+            lines: Box::default(),
+            problems: Box::default(),
             hints: Vec::new(),
+            cause: None,
             status: ExitStatus::Failed,
             details: None,
             body: None,
@@ -62,13 +101,89 @@ impl Failure {
 
     /// Creates the failure of invalid arguments, or of invalid files that they name.
     pub(super) fn of_arguments(error: &spec::SpecError) -> Self {
-        let lines: Vec<String> = error.problems.iter().map(problem_text).collect();
-        let message = match lines.as_slice() {
-            [only] => only.clone(),
-            lines => format!("{} problems found\n{}", lines.len(), lines.join("\n")),
-        };
         let is_usage = error.problems.iter().any(|problem| problem.file.is_empty());
-        if is_usage { Self::usage(message) } else { Self::new(message) }
+        let failure = Self::of_problems(error.problems.iter().map(ProblemReport::from).collect());
+        if is_usage { failure.with_status(ExitStatus::Usage) } else { failure }
+    }
+
+    /// Creates the failure of problems: the only one, or their number and all of them.
+    pub(super) fn of_problems(problems: Vec<ProblemReport>) -> Self {
+        match problems.as_slice() {
+            [only] => Self { message: only.text(), problems: problems.into(), ..Self::new("") },
+            _ => Self::counting(problems),
+        }
+    }
+
+    /// Creates the failure of problems with their number, even if there is only one.
+    pub(super) fn counting(problems: Vec<ProblemReport>) -> Self {
+        let message = match problems.len() {
+            1 => "1 problem found".to_owned(),
+            count => format!("{count} problems found"),
+        };
+        let lines = problems.iter().map(ProblemReport::text).collect();
+        Self { lines, problems: problems.into(), ..Self::new(message) }
+    }
+
+    /// Creates the failure of several references, each with its failure, after `message`. The cause that all share is
+    /// printed once.
+    pub(super) fn of_references(message: String, failures: &[(String, Self)]) -> Self {
+        let groups = by_cause(failures.iter().map(|(name, failure)| failure.hit(name)));
+        let (message, lines) = match groups.as_slice() {
+            [group] if group.len() > 1 => {
+                let cause = group.first().map(|hit| hit.cause.as_str()).unwrap_or_default();
+                (format!("{message}: {cause}"), group.iter().map(|hit| format!("  {}", hit.name)).collect())
+            }
+            _ => (message, Vec::new()),
+        };
+        // The hints of failures with different causes are printed with these failures.
+        let with_hints = failures.iter().filter(|_| !lines.is_empty());
+        let mut hints: Vec<String> = with_hints.flat_map(|(_, failure)| failure.hints.iter().cloned()).collect();
+        hints.sort_unstable();
+        hints.dedup();
+        let problems = failures.iter().map(|(name, failure)| failure.report(name)).collect();
+        Self { lines: lines.into(), problems, hints, ..Self::new(message) }
+    }
+
+    /// Returns the failure for a list of failures. `name` is used if the error names no reference.
+    pub(super) fn hit(&self, name: &str) -> Hit {
+        let message = self.text_naming(name);
+        match self.cause.as_deref() {
+            Some(Cause { text, reference, .. }) => {
+                Hit { cause: text.clone(), name: reference.as_deref().unwrap_or(name).to_owned(), message }
+            }
+            None => Hit { cause: message.clone(), name: name.to_owned(), message },
+        }
+    }
+
+    /// Returns the failure as one of the problems of a batch.
+    fn report(&self, name: &str) -> ProblemReport {
+        ProblemReport::new(Rule::Content, self.message.clone()).with_reference(name)
+    }
+
+    pub(super) fn cause(&self) -> Option<&Cause> {
+        self.cause.as_deref()
+    }
+
+    /// Returns the message with all its lines. Starts with `name` if the error is about the registry as a whole, and so
+    /// names no reference.
+    pub(super) fn text_naming(&self, name: &str) -> String {
+        match self.cause.as_deref() {
+            Some(Cause { text, reference: None, .. }) => format!("{name}: {text}"),
+            _ => self.text(),
+        }
+    }
+
+    pub(super) fn hints(&self) -> &[String] {
+        &self.hints
+    }
+
+    pub(super) fn problems(&self) -> &[ProblemReport] {
+        &self.problems
+    }
+
+    /// Returns the message with all its lines.
+    pub(super) fn text(&self) -> String {
+        std::iter::once(&self.message).chain(&self.lines).map(String::as_str).collect::<Vec<_>>().join("\n")
     }
 
     /// Creates the failure of a write to a closed stdout, which ends the program early and without a message.
@@ -104,7 +219,8 @@ impl Failure {
     /// Maps the message and the hints, for example to mask secrets.
     pub(super) fn map_text(mut self, change: impl Fn(&str) -> String) -> Self {
         self.message = change(&self.message);
-        self.hints.iter_mut().for_each(|hint| *hint = change(hint));
+        self.lines.iter_mut().chain(&mut self.hints).for_each(|line| *line = change(line));
+        self.problems = self.problems.into_iter().map(|problem| problem.map_text(&change)).collect();
         self
     }
 
@@ -136,10 +252,13 @@ impl Failure {
 
     /// Creates the failure of a reference with parts that could not be checked, or `None` if `errors` is empty.
     pub(super) fn unchecked(name: &str, errors: &[store::Error]) -> Option<Self> {
-        let mut lines: Vec<String> = errors.iter().map(|error| format!("\n  {error}")).collect();
-        lines.dedup();
-        let message = format!("{name}: cannot be checked completely{}", lines.concat());
-        (!errors.is_empty()).then(|| Self::with_hints_of(message, errors.iter()))
+        let lines = lines(&by_cause(errors.iter().map(|error| error.hit(name))));
+        let failure = || Self {
+            lines: lines.iter().map(|line| format!("  {line}")).collect(),
+            problems: errors.iter().map(|error| ProblemReport::of_error(error, name)).collect(),
+            ..Self::with_hints_of(format!("{name}: cannot be checked completely"), errors.iter())
+        };
+        (!errors.is_empty()).then(failure)
     }
 
     /// Adds the outcomes for several targets. No outcomes change nothing.
@@ -148,14 +267,23 @@ impl Failure {
     }
 
     fn of_publishing(message: String, error: &PublishError) -> Self {
-        Self::with_hints_of(message, error.errors.iter()).with_details(Details::Published(error.into()))
+        let problems = match error.errors.as_slice() {
+            [] | [_] => Vec::new(),
+            errors => errors.iter().map(|each| ProblemReport::of_error(each, &error.target)).collect(),
+        };
+        let cause = match by_cause(error.errors.iter().map(|each| each.hit(&error.target))).as_slice() {
+            [_] => error.errors.first().map(Cause::boxed),
+            _ => None,
+        };
+        let failure = Self::with_hints_of(message, error.errors.iter());
+        Self { problems: problems.into(), cause, ..failure }.with_details(Details::Published(error.into()))
     }
 }
 
 /// Parts of the JSON document.
 impl Failure {
     pub(super) fn error(&self) -> ErrorJson {
-        ErrorJson { message: self.message.clone(), hints: self.hints.clone() }
+        ErrorJson { message: self.message.clone(), hints: self.hints.clone(), problems: self.problems.to_vec() }
     }
 
     /// Returns the part of a document for a reference that failed.
@@ -214,14 +342,14 @@ impl Failure {
 
 impl fmt::Display for Failure {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "error: {}", self.message)?;
+        write!(f, "error: {}", self.text())?;
         self.hints.iter().try_for_each(|hint| write!(f, "\nhint: {hint}"))
     }
 }
 
 impl From<store::Error> for Failure {
     fn from(error: store::Error) -> Self {
-        Self::with_hints_of(error.to_string(), std::iter::once(&error))
+        Self { cause: Some(Cause::boxed(&error)), ..Self::with_hints_of(error.to_string(), std::iter::once(&error)) }
     }
 }
 
@@ -231,21 +359,13 @@ impl From<registry::Error> for Failure {
     }
 }
 
-impl From<spec::SpecError> for Failure {
-    fn from(error: spec::SpecError) -> Self {
-        let lines: Vec<String> = error.problems.iter().map(problem_text).collect();
-        match lines.as_slice() {
-            [only] => Self::new(only),
-            lines => Self::new(format!("the spec is invalid\n{}", lines.join("\n"))),
-        }
-    }
-}
-
 impl From<copy::Error> for Failure {
     fn from(error: copy::Error) -> Self {
         let message = error.to_string();
         match &error {
-            copy::Error::Source { reason, .. } => Self::with_hints_of(message, std::iter::once(&**reason)),
+            copy::Error::Source { reason, .. } => {
+                Self { cause: Some(Cause::boxed(reason)), ..Self::with_hints_of(message, std::iter::once(&**reason)) }
+            }
             copy::Error::Publish(error) => Self::of_publishing(message, error),
         }
     }
@@ -274,14 +394,38 @@ impl Failure {
     pub(super) fn of_assembling(error: &assemble::Error) -> Self {
         let message = assemble_error_text(error);
         match error {
-            assemble::Error::Resolve(error) => Self::with_hints_of(message, error.store_errors()),
-            assemble::Error::Target(error) => Self::with_hints_of(message, std::iter::once(error)),
+            assemble::Error::Resolve(error) => Self::of_resolving(error),
+            assemble::Error::Target(error) => {
+                Self { cause: Some(Cause::boxed(error)), ..Self::with_hints_of(message, std::iter::once(error)) }
+            }
             assemble::Error::Publish(error) | assemble::Error::Withheld(error) => Self::of_publishing(message, error),
             assemble::Error::Targets(error) => Self::of_targets(message, error),
             assemble::Error::Contended { written, .. } | assemble::Error::Unplanned { written, .. } => {
                 Self::of_publishing(message, written)
             }
-            assemble::Error::Plan(_) => Self::new(message),
+            assemble::Error::Plan(error) => Self::of_planning(error),
+        }
+    }
+
+    /// Creates the failure of a plan that cannot be made.
+    fn of_planning(error: &PlanError) -> Self {
+        let mut reasons = plan_reasons(error).into_iter();
+        let message = format!("{}{}", error.prefix(), reasons.next().unwrap_or_default());
+        let lines = reasons.map(|reason| format!("  {reason}")).collect();
+        Self { lines, problems: plan_problems(error).into(), ..Self::new(message) }
+    }
+
+    /// Creates the failure of sources that cannot be used.
+    fn of_resolving(error: &assemble::ResolveError) -> Self {
+        let cause = match error.by_cause().as_slice() {
+            [_] => error.store_errors().next().map(Cause::boxed),
+            _ => None,
+        };
+        Self {
+            lines: error.details().iter().map(|line| format!("  {line}")).collect(),
+            problems: error.problems.iter().map(ProblemReport::from).collect(),
+            cause,
+            ..Self::with_hints_of(error.headline(), error.store_errors())
         }
     }
 
@@ -291,9 +435,10 @@ impl Failure {
         let status = failures.first().map_or(ExitStatus::Failed, Self::status);
         // Callers may rely on a specific status only if no tag was written.
         let is_same = failures.iter().all(|failure| failure.status() == status) && !error.has_written();
+        let problems = failures.iter().map(|failure| ProblemReport::new(Rule::Content, failure.text())).collect();
         let mut hints: Vec<String> = failures.into_iter().flat_map(|failure| failure.hints).collect();
         hints.sort_unstable();
         hints.dedup();
-        Self { hints, status: if is_same { status } else { ExitStatus::Failed }, ..Self::new(message) }
+        Self { hints, problems, status: if is_same { status } else { ExitStatus::Failed }, ..Self::new(message) }
     }
 }

@@ -4,8 +4,9 @@ use clap::{ArgMatches, Args};
 use super::console::Console;
 use super::failure::Failure;
 use super::platform_arg::platform_text;
+use super::render::ProblemReport;
 use super::specs::{SpecFlags, warn};
-use crate::spec::{self, Problem, Spec, SpecError, TemplateRequest};
+use crate::spec::{self, Problem, Spec, TemplateRequest};
 
 /// Push an index of images whose references follow a template
 #[derive(Debug, Args)]
@@ -61,7 +62,7 @@ impl FromArgs {
         };
         let ignored = self.ignored().map(Problem::of_arguments);
         match spec::from_template(&request) {
-            Ok(_) if strict && ignored.clone().next().is_some() => Err(SpecError::new(ignored.collect()).into()),
+            Ok(_) if strict && ignored.clone().next().is_some() => Err(failure(&ignored.collect::<Vec<_>>())),
             Ok(mut spec) => {
                 spec.warnings.splice(0..0, ignored);
                 Ok(spec)
@@ -73,7 +74,7 @@ impl FromArgs {
                     error.warnings.splice(0..0, ignored);
                     warn(console, error.warnings.iter());
                 }
-                Err(error.into())
+                Err(failure(&error.problems))
             }
         }
     }
@@ -94,6 +95,11 @@ impl FromArgs {
         };
         target.into_iter().chain(words)
     }
+}
+
+/// Creates the failure of invalid values. It exits with 1, as 2.2.1 does.
+fn failure(problems: &[Problem]) -> Failure {
+    Failure::of_problems(problems.iter().map(ProblemReport::from).collect())
 }
 
 /// Accepts an argument to be ignored. Refuses one that starts with any kind of dash: it is a flag, whose dashes a word

@@ -5,6 +5,7 @@ use std::time::Duration;
 use super::console::ConsoleOptions;
 use super::duration::duration;
 use super::hosts::{HostsArg, hosts};
+use super::output_format::OutputFormat;
 use crate::registry::{Hosts, RetryPolicy, Secret};
 
 /// Flags of every command, accepted before and after its name.
@@ -24,7 +25,7 @@ pub(super) struct Global {
         default_value = "text",
         hide_possible_values = true
     )]
-    output: Output,
+    pub(super) output: OutputFormat,
     /// Skip certificate checks, for all or these hosts
     #[arg(long, global = true, value_name = "HOST,...", num_args = 0..=1, require_equals = true, default_missing_value = "true", value_parser = HostsArg::parse)]
     insecure: Vec<HostsArg>,
@@ -66,13 +67,6 @@ pub(super) struct Global {
     pub(super) docker_cfg: Option<PathBuf>,
 }
 
-/// The format of results on stdout.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
-enum Output {
-    Text,
-    Json,
-}
-
 impl Global {
     /// Whether the command line has a user name or a password.
     pub(super) fn has_credentials(&self) -> bool {
@@ -81,7 +75,7 @@ impl Global {
 
     /// Returns the output flags.
     pub(super) fn console_options(&self) -> ConsoleOptions {
-        ConsoleOptions { quiet: self.quiet, debug: self.debug, json: self.output == Output::Json }
+        ConsoleOptions { quiet: self.quiet, debug: self.debug, format: self.output }
     }
 
     pub(super) fn debug(&self) -> bool {

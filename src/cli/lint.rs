@@ -1,11 +1,28 @@
-use clap::Args;
+use clap::builder::{PossibleValuesParser, TypedValueParser as _};
+use clap::{Arg, Args, ValueEnum as _};
 
 use super::exit_status::ExitStatus;
 use super::failure::Failure;
 use super::output::CommandOutput;
-use super::render::{Body, SpecJson};
+use super::output_format::OutputFormat;
+use super::render::{Body, ProblemReport, Severity, SpecJson, problem_annotation, sarif_log};
 use super::session::Session;
 use super::specs::{NamedSpec, SpecFlags, SpecOptions, SpecsRead, Variables, form, forms, read_all, warn};
+
+/// Returns the flag `--output`, with the formats that only `lint` has.
+pub(super) fn output_flag() -> Arg {
+    let values = OutputFormat::value_variants().iter().filter_map(OutputFormat::to_possible_value);
+    let parser = PossibleValuesParser::from(values.map(|value| value.hide(false)).collect::<Vec<_>>());
+    Arg::new("output")
+        .long("output")
+        .short('o')
+        .value_name("text|json|github|sarif")
+        .value_parser(parser.try_map(|text| OutputFormat::from_str(&text, false)))
+        .default_value("text")
+        .hide_possible_values(true)
+        .help_heading("Global options")
+        .help("Print text, JSON, GitHub annotations or SARIF")
+}
 
 /// Check specs without contacting a registry
 #[derive(Debug, Args)]
@@ -39,24 +56,35 @@ impl Lint {
         let options = SpecOptions { flags, variables: self.variables };
         let read = read_all(&self.specs, &options);
         warn(console, read.warnings());
-        let warnings = read.warnings().map(ToString::to_string).collect();
+        let warnings: Vec<ProblemReport> = read.warnings().map(ProblemReport::from).collect();
         let SpecsRead { specs, mut problems, .. } = read;
         for (spec, file) in &specs {
-            problems.extend(
-                spec.platform_problems().into_iter().map(|fault| format!("{file}: {}: {}", spec.target, fault.problem)),
-            );
+            let of_platforms = spec.platform_problems();
+            let report = |problem| ProblemReport::of_platform(problem, &spec.target.location, file);
+            problems.extend(of_platforms.iter().map(report));
         }
-        let result = match problems.len() {
-            0 => Ok(ExitStatus::Done),
-            1 => Err(Failure::new(format!("1 problem found\n{}", problems.concat()))),
-            count => Err(Failure::new(format!("{count} problems found\n{}", problems.join("\n")))),
-        };
-        if result.is_ok() && !console.is_json() {
-            return Ok(specs.iter().map(line).collect::<String>().into());
+        let result = if problems.is_empty() { Ok(ExitStatus::Done) } else { Err(Failure::counting(problems.clone())) };
+        let mask = |problems: Vec<ProblemReport>| problems.into_iter().map(|it| console.masked_problem(it)).collect();
+        let (problems, warnings): (Vec<_>, Vec<_>) = (mask(problems), mask(warnings));
+        match (console.format(), &result) {
+            (OutputFormat::Github, _) => console.data(annotations(&problems, &warnings))?,
+            (OutputFormat::Sarif, _) => {
+                let folder = std::env::current_dir().unwrap_or_default();
+                console.data(console.json(&sarif_log(&problems, &warnings, &folder))?)?;
+            }
+            (OutputFormat::Text, Ok(_)) => return Ok(specs.iter().map(line).collect::<String>().into()),
+            (OutputFormat::Text | OutputFormat::Json, _) => {}
         }
         let specs = specs.iter().map(|(spec, file)| SpecJson::new(spec, file)).collect();
         CommandOutput::document(console, Body::Lint { specs, problems, warnings }, result)
     }
+}
+
+/// Returns an annotation for each problem and each warning, a line each.
+fn annotations(problems: &[ProblemReport], warnings: &[ProblemReport]) -> String {
+    let errors = problems.iter().map(|problem| problem_annotation(Severity::Error, problem, &[]));
+    let warnings = warnings.iter().map(|warning| problem_annotation(Severity::Warning, warning, &[]));
+    errors.chain(warnings).map(|line| line + "\n").collect()
 }
 
 fn line((spec, file): &NamedSpec) -> String {

@@ -83,8 +83,7 @@ impl LoginJob<'_> {
             _ => error.into(),
         })?;
         if !required {
-            console
-                .line(format_args!("warning: {registry} does not require credentials, so these could not be checked"));
+            console.alert(format_args!("{registry} does not require credentials, so these could not be checked"));
         }
         let storing = store(self.sources, registry, user, password);
         let stored = self.unless_stopped(storing).await?.map_err(Failure::new)?;
@@ -127,7 +126,7 @@ impl LoginJob<'_> {
             && stored != Some(source.as_str())
         {
             let console = &self.session.console;
-            console.line(format_args!("warning: the credentials for {registry} from {source} {what}"));
+            console.alert(format_args!("the credentials for {registry} from {source} {what}"));
         }
         Ok(())
     }

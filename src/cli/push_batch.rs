@@ -1,4 +1,4 @@
-use super::batch::{BatchRunner, Mode, Reporter};
+use super::batch::{BatchItem, BatchRunner, Mode, Reporter};
 use super::console::Console;
 use super::credentials::Registries;
 use super::exit_status::ExitStatus;
@@ -152,6 +152,12 @@ impl<'a> PushReporter<'a> {
 
     fn print(&self, text: impl AsRef<str>) -> Result<(), Failure> {
         if self.console.is_json() { Ok(()) } else { self.console.data(text) }
+    }
+}
+
+impl BatchItem for Spec {
+    fn name(&self) -> String {
+        self.target.to_string()
     }
 }
 

@@ -7,7 +7,7 @@ use super::console::Console;
 use super::credentials::holds_credentials;
 use super::failure::Failure;
 use super::input_text::{InputError, read_text};
-use super::render::problem_text;
+use super::render::{ProblemReport, Rule, STDIN};
 use crate::image::{Location, UntrustedText};
 use crate::spec::{self, Form, Lookup, MAX_MEMORY, Problem, Spec, YamlRequest};
 
@@ -81,22 +81,16 @@ const MAX_LENGTH: u64 = 16 << 20;
 /// Prints warnings only with a failure; otherwise the push prints them.
 pub(super) fn read_specs(paths: &[String], options: &SpecOptions, console: &Console) -> Result<Vec<Spec>, Failure> {
     let read = read_all(paths, options);
-    if !read.problems.is_empty() {
-        warn(console, read.warnings());
+    if read.problems.is_empty() {
+        return Ok(read.specs.into_iter().map(|(spec, _)| spec).collect());
     }
-    match read.problems.as_slice() {
-        [] => Ok(read.specs.into_iter().map(|(spec, _)| spec).collect()),
-        [only] => Err(Failure::new(only.clone())),
-        problems => {
-            let what = if paths.len() > 1 { "the specs are invalid" } else { "the spec is invalid" };
-            Err(Failure::new(format!("{what}\n{}", problems.join("\n"))))
-        }
-    }
+    warn(console, read.warnings());
+    Err(Failure::of_problems(read.problems))
 }
 
 /// Prints warnings, one per line.
 pub(super) fn warn<'w>(console: &Console, warnings: impl Iterator<Item = &'w Problem>) {
-    warnings.for_each(|warning| console.warn(problem_text(warning)));
+    warnings.for_each(|warning| console.warn_of(&warning.into()));
 }
 
 /// The specs of a command line.
@@ -104,8 +98,8 @@ pub(super) fn warn<'w>(console: &Console, warnings: impl Iterator<Item = &'w Pro
 pub(super) struct SpecsRead {
     /// The valid specs.
     pub(super) specs: Vec<NamedSpec>,
-    /// The problems of the other specs, one line each.
-    pub(super) problems: Vec<String>,
+    /// The problems of the other specs.
+    pub(super) problems: Vec<ProblemReport>,
     /// Warnings about files with problems.
     warnings_of_invalid_files: Vec<Problem>,
 }
@@ -137,7 +131,7 @@ pub(super) fn read_all(paths: &[String], options: &SpecOptions) -> SpecsRead {
     // Skip empty arguments, which come from unset variables of a pipeline.
     let given_paths: Vec<String> = paths.iter().filter(|path| !path.trim().is_empty()).cloned().collect();
     if given_paths.is_empty() {
-        problems.push("no spec given: the argument is empty".into());
+        problems.push(ProblemReport::new(Rule::UnreadableFile, "no spec given: the argument is empty"));
     }
     for path in files(&given_paths, &mut problems) {
         let file = name(&path);
@@ -154,16 +148,17 @@ pub(super) fn read_all(paths: &[String], options: &SpecOptions) -> SpecsRead {
                 specs.extend(parsed.into_iter().map(|spec| (spec, file.clone())));
             }
             Ok(Err(error)) => {
-                problems.extend(error.problems.iter().map(problem_text));
+                problems.extend(error.problems.iter().map(ProblemReport::from));
                 warnings_of_invalid_files.extend(error.warnings);
             }
-            Err(problem) => problems.push(problem),
+            Err(problem) => problems.push(*problem),
         }
         if memory > MAX_MEMORY {
-            problems.push(format!(
-                "{file}: the specs of this run take more than {} MiB of memory; give fewer specs per run",
+            let message = format!(
+                "the specs of this run take more than {} MiB of memory; give fewer specs per run",
                 MAX_MEMORY >> 20
-            ));
+            );
+            problems.push(ProblemReport::new(Rule::Content, message).in_file(&file));
             break;
         }
     }
@@ -172,7 +167,7 @@ pub(super) fn read_all(paths: &[String], options: &SpecOptions) -> SpecsRead {
 }
 
 /// Replaces each folder with its `.yaml` and `.yml` files, sorted by name.
-fn files(paths: &[String], problems: &mut Vec<String>) -> Vec<String> {
+fn files(paths: &[String], problems: &mut Vec<ProblemReport>) -> Vec<String> {
     let mut files = Vec::new();
     for path in paths {
         if path == "-" || !Path::new(path).is_dir() {
@@ -182,7 +177,7 @@ fn files(paths: &[String], problems: &mut Vec<String>) -> Vec<String> {
         let entries = match std::fs::read_dir(path) {
             Ok(entries) => entries,
             Err(error) => {
-                problems.push(format!("cannot read {}: {error}", name(path)));
+                problems.push(unreadable(&name(path), |name| format!("cannot read {name}: {error}")));
                 continue;
             }
         };
@@ -191,7 +186,7 @@ fn files(paths: &[String], problems: &mut Vec<String>) -> Vec<String> {
         let mut specs: Vec<PathBuf> = entries.flatten().map(|entry| entry.path()).filter(is_spec).collect();
         specs.sort();
         if specs.is_empty() {
-            problems.push(format!("{} contains no .yaml or .yml file", name(path)));
+            problems.push(unreadable(&name(path), |name| format!("{name} contains no .yaml or .yml file")));
         }
         files.extend(specs.into_iter().map(|file| file.to_string_lossy().into_owned()));
     }
@@ -199,40 +194,49 @@ fn files(paths: &[String], problems: &mut Vec<String>) -> Vec<String> {
 }
 
 fn name(file: &str) -> UntrustedText {
-    if file == "-" { "<stdin>".into() } else { file.into() }
+    if file == "-" { STDIN.into() } else { file.into() }
+}
+
+/// Returns the problem of a file or folder that cannot be read.
+fn unreadable(file: &UntrustedText, message: impl Fn(&UntrustedText) -> String) -> ProblemReport {
+    ProblemReport::new(Rule::UnreadableFile, message(file)).of_file(file)
 }
 
 /// Reads a file of at most `remaining` bytes, and subtracts its size from that.
-fn read(file: &str, remaining: &mut u64) -> Result<String, String> {
+fn read(file: &str, remaining: &mut u64) -> Result<String, Box<ProblemReport>> {
     let name = name(file);
-    match read_text(file, *remaining) {
+    let message = match read_text(file, *remaining) {
         Ok((text, length)) => {
             *remaining -= length;
-            Ok(text)
+            return Ok(text);
         }
-        Err(InputError::Unreadable(error)) => Err(format!("cannot read {name}: {error}")),
-        Err(InputError::TooLong) => Err(format!(
-            "cannot read {name}: the specs of this run are longer than {MAX_LENGTH} bytes; give fewer files per run"
-        )),
-        Err(InputError::NotText) => Err(format!("{name} is not UTF-8 text")),
-    }
+        Err(InputError::Unreadable(error)) => format!("cannot read {name}: {error}"),
+        Err(InputError::TooLong) => {
+            format!(
+                "cannot read {name}: the specs of this run are longer than {MAX_LENGTH} bytes; give fewer files per run"
+            )
+        }
+        Err(InputError::NotText) => format!("{name} is not UTF-8 text"),
+    };
+    Err(Box::new(ProblemReport::new(Rule::UnreadableFile, message).of_file(&name)))
 }
 
 /// Finds tags that two indexes would write. The result would depend on which is written last.
-fn duplicate_targets(specs: &[NamedSpec]) -> Vec<String> {
+fn duplicate_targets(specs: &[NamedSpec]) -> Vec<ProblemReport> {
     let mut seen: HashMap<Location, &UntrustedText> = HashMap::new();
     let mut problems = Vec::new();
     for (spec, file) in specs {
         for reference in spec.locations() {
-            match seen.get(&reference) {
-                Some(first) if *first == file => {
-                    problems.push(format!("{file}: {reference} is written by two of its indexes"));
-                }
-                Some(first) => problems.push(format!("{file}: {reference} is also written by {first}")),
+            let message = match seen.get(&reference) {
+                Some(first) if *first == file => format!("{reference} is written by two of its indexes"),
+                Some(first) => format!("{reference} is also written by {first}"),
                 None => {
                     seen.insert(reference, file);
+                    continue;
                 }
-            }
+            };
+            let problem = ProblemReport::new(Rule::DuplicateTarget, message).in_file(file);
+            problems.push(problem.with_reference(reference));
         }
     }
     problems

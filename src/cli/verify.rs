@@ -76,7 +76,7 @@ struct VerifyReporter<'a> {
     parts: DocumentParts<Either<VerificationJson>>,
     is_unsound: bool,
     /// The failures of references with parts that could not be checked.
-    unchecked: Vec<Failure>,
+    unchecked: Vec<(String, Failure)>,
 }
 
 impl<'a> VerifyReporter<'a> {
@@ -126,7 +126,8 @@ impl Reporter for VerifyReporter<'_> {
             Err(failure) => return self.parts.push(|| Either::Failed(failure.part(name))),
         };
         self.is_unsound |= !verification.findings.is_empty();
-        self.unchecked.extend(Failure::unchecked(name, &verification.unchecked));
+        let unchecked = Failure::unchecked(name, &verification.unchecked);
+        self.unchecked.extend(unchecked.map(|failure| (name.clone(), failure)));
         if !self.console.is_json() {
             self.console.data_for_reader(verification_text(name, &verification))?;
         }

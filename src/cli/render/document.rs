@@ -11,6 +11,7 @@ use super::index::IndexResult;
 use super::inspection::InspectionJson;
 use super::lint::SpecJson;
 use super::probe::CheckJson;
+use super::problem::ProblemReport;
 use super::query::QueryJson;
 use super::tags::TagsEntryJson;
 use super::verify::VerificationJson;
@@ -37,7 +38,7 @@ pub(in crate::cli) enum Body {
     Delete { dry_run: bool, images: Vec<Either<DeletedJson, NotDeletedJson>> },
     Digest { images: Vec<Either<DigestJson>> },
     Inspect(Box<InspectionJson>),
-    Lint { specs: Vec<SpecJson>, problems: Vec<String>, warnings: Vec<String> },
+    Lint { specs: Vec<SpecJson>, problems: Vec<ProblemReport>, warnings: Vec<ProblemReport> },
     Login { registry: String, username: String, stored: String, checked: bool },
     Logout { registry: String, removed: Vec<String> },
     Probe { repository: String, sufficient: bool, checks: Vec<CheckJson>, leftover: Vec<Digest> },

@@ -1,11 +1,16 @@
 use serde::Serialize;
 
+use super::problem::ProblemReport;
+
 /// An error: its message and hints.
 #[derive(Debug, Clone, Serialize)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]
 pub(in crate::cli) struct ErrorJson {
     pub(in crate::cli) message: String,
     pub(in crate::cli) hints: Vec<String>,
+    /// The problems, if the failure consists of problems or hit several references.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub(in crate::cli) problems: Vec<ProblemReport>,
 }
 
 /// The error of a command, with the exit code.
@@ -40,6 +45,6 @@ impl ErrorJson {
     /// Creates the error of an archive that was not written because another part of the run failed.
     pub(super) fn unwritten_archive() -> Self {
         let message = "the archive is not written: the run is incomplete".into();
-        Self { message, hints: Vec::new() }
+        Self { message, hints: Vec::new(), problems: Vec::new() }
     }
 }

@@ -3,6 +3,7 @@
 //! Rendering produces a complete value or string before anything is printed, so that an error leaves no partial output
 //! on stdout.
 
+mod annotation;
 mod checked;
 mod config_text;
 mod copy;
@@ -24,14 +25,17 @@ mod lint;
 mod painter;
 mod plan;
 mod probe;
+mod problem;
 mod quantity;
 mod query;
+mod sarif;
 mod tag;
 mod tags;
 mod tree;
 mod verify;
 mod words;
 
+pub(super) use annotation::{Severity, problem_annotation, text_annotation};
 pub(super) use config_text::config_text;
 pub(super) use copy::CopyResult;
 pub(super) use delete::{DeletedJson, NotDeletedJson, TakesMoreJson, deleted_text};
@@ -48,9 +52,11 @@ pub(super) use lint::SpecJson;
 pub(super) use painter::{Colour, Painter};
 pub(super) use plan::PlanText;
 pub(super) use probe::{CheckJson, check_text};
+pub(super) use problem::{ProblemReport, Rule, STDIN, plan_problems};
 pub(super) use quantity::duration_text;
 pub(super) use query::{QueryJson, query_text};
+pub(super) use sarif::sarif_log;
 pub(super) use tags::{TagsEntryJson, tag_text};
 pub(super) use tree::{Branches, TreeStyle, tree_text};
 pub(super) use verify::{VerificationJson, verification_text};
-pub(super) use words::{TAKES_MORE_HINT, assemble_error_text, event_text, problem_text};
+pub(super) use words::{TAKES_MORE_HINT, assemble_error_text, event_text, plan_reasons};

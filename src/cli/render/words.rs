@@ -54,21 +54,23 @@ pub(in crate::cli) fn assemble_error_text(error: &assemble::Error) -> String {
 }
 
 fn plan_error_text(error: &PlanError) -> String {
+    format!("{}{}", error.prefix(), plan_reasons(error).join("\n  "))
+}
+
+/// Returns the reasons of an error, a line each, with the flags that fix them.
+pub(in crate::cli) fn plan_reasons(error: &PlanError) -> Vec<String> {
     match error {
-        PlanError::UnsupportedByDocker { .. } => format!("{error}; use --type oci"),
-        PlanError::Strict { target, warnings } => {
-            let warnings: Vec<String> = warnings.iter().map(warning_text).collect();
-            format!("cannot assemble {target}: {}", warnings.join("\n  "))
+        PlanError::UnsupportedByDocker { .. } => {
+            error.reasons().into_iter().map(|reason| format!("{reason}; use --type oci")).collect()
         }
-        PlanError::Selectors { target, problems } => {
-            let problems: Vec<String> = problems.iter().map(selector_text).collect();
-            format!("cannot change {target}: {}", problems.join("\n  "))
-        }
-        error => error.to_string(),
+        PlanError::Strict { warnings, .. } => warnings.iter().map(warning_text).collect(),
+        PlanError::Selectors { problems, .. } => problems.iter().map(selector_text).collect(),
+        error => error.reasons(),
     }
 }
 
-fn selector_text(problem: &SelectorProblem) -> String {
+/// Describes a selector that does not match exactly one image, and the flag that fixes it.
+pub(super) fn selector_text(problem: &SelectorProblem) -> String {
     match problem {
         SelectorProblem::Several { wanted, digests } => {
             let count = digests.len();
