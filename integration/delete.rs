@@ -180,7 +180,7 @@ fn several_references_are_deleted_in_order_and_failures_are_counted() {
 fn delete_needs_a_reference_with_either_a_tag_or_a_digest() {
     let fixture = DeleteFixture::new();
     fixture.delete(&[]).exits(2);
-    fixture.delete(&["r.example/app"]).exits(1);
+    fixture.delete(&["r.example/app"]).exits(2);
     let both = format!("r.example/app:v1@{}", fixture.image_digest);
     fixture.delete(&["--yes", &both]).fails(2, "both a tag and a digest");
 }

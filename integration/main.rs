@@ -63,6 +63,7 @@ mod tags;
 mod targets;
 mod tls;
 mod tree;
+mod typos;
 mod uploads;
 mod usage;
 mod verify;

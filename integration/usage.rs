@@ -107,24 +107,65 @@ fn commands_and_flags_of_other_programs_get_advice() {
     }
 }
 
+/// Returns the arguments that name each command, its subcommands and the program itself.
+fn commands() -> Vec<Vec<String>> {
+    fn below(command: &clap::Command, path: &[String]) -> Vec<Vec<String>> {
+        let subcommands =
+            command.get_subcommands().flat_map(|sub| below(sub, &[path, &[sub.get_name().into()]].concat()));
+        std::iter::once(path.to_vec()).chain(subcommands).collect()
+    }
+    let commands = below(&manifest_tool::cli::command(), &[]);
+    assert!(commands.len() > 15, "{commands:?}");
+    commands
+}
+
+fn help(columns: &str, command: &[String], flag: &str) -> String {
+    let args: Vec<&str> = command.iter().map(String::as_str).chain([flag]).collect();
+    let outcome = Workspace::new().env("COLUMNS", columns).run(&args).success();
+    assert_eq!(outcome.stderr, "");
+    outcome.stdout
+}
+
 #[test]
 fn every_help_page_fits_into_80_columns() {
-    let mut commands = vec![Vec::new()];
-    let root = manifest_tool::cli::command();
-    for command in root.get_subcommands() {
-        commands.push(vec![command.get_name().to_owned()]);
-        let of_command =
-            command.get_subcommands().map(|name| vec![command.get_name().to_owned(), name.get_name().into()]);
-        commands.extend(of_command);
+    for command in commands() {
+        for flag in ["-h", "--help"] {
+            let page = help("80", &command, flag);
+            let long: Vec<&str> = page.lines().filter(|line| line.chars().count() > 80).collect();
+            assert!(long.is_empty(), "{command:?} {flag}: {long:#?}");
+        }
     }
-    assert!(commands.len() > 15, "{commands:?}");
-    let workspace = Workspace::new().env("COLUMNS", "80");
-    for command in commands {
-        let args: Vec<&str> = command.iter().map(String::as_str).chain(["--help"]).collect();
-        let help = workspace.run(&args).success().stdout;
-        // clap does not wrap the usage line.
-        let lines = help.lines().filter(|line| !line.starts_with("Usage: "));
-        let long: Vec<&str> = lines.filter(|line| line.chars().count() > 80).collect();
-        assert!(long.is_empty(), "{command:?}: {long:#?}");
+}
+
+#[test]
+fn a_narrow_terminal_breaks_help_only_between_words() {
+    for command in commands() {
+        for flag in ["-h", "--help"] {
+            let [wide, narrow] = ["80", "40"].map(|columns| help(columns, &command, flag));
+            let words = |page: &str| page.split_whitespace().map(str::to_owned).collect::<Vec<_>>();
+            assert_eq!(words(&wide), words(&narrow), "{command:?} {flag}");
+        }
     }
+}
+
+#[test]
+fn the_short_help_has_the_flags_of_the_command_and_refers_to_the_whole_help() {
+    for command in commands() {
+        let (short, whole) = (help("80", &command, "-h"), help("80", &command, "--help"));
+        assert!(short.ends_with("\nUse --help for all options and examples.\n"), "{command:?}: {short}");
+        assert!(!short.contains("--ca-cert") && !short.contains("Example:"), "{command:?}: {short}");
+        assert!(whole.contains("--ca-cert") && whole.contains("Example:\n  manifest-tool "), "{command:?}: {whole}");
+        assert!(short.lines().count() + 10 < whole.lines().count(), "{command:?}: {short}");
+    }
+    let root = help("80", &[], "-h");
+    assert!(root.contains("\n  push ") && root.contains("\n  tags "), "{root}");
+    let from_args = help("80", &["push".into(), "from-args".into()], "-h");
+    assert!(from_args.contains("--platforms") && from_args.contains("--dry-run"), "{from_args}");
+    // -h after other flags, and as the value of one.
+    let workspace = Workspace::new();
+    for args in [&["copy", "-qh"][..], &["--output", "json", "cp", "-h"], &["copy", "-u", "copy", "-h"]] {
+        workspace.run(args).success().stdout_contains("Use --help").stdout_contains("<SRC> <DST>");
+    }
+    let whole = workspace.run(&["copy", "-u", "-h", "--help"]).success();
+    assert!(whole.stdout.contains("--ca-cert"), "{whole:?}");
 }

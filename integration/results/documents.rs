@@ -187,7 +187,7 @@ fn every_command_prints_a_document() {
 
     for (args, exit) in [
         (&["inspect", "r.example/a"][..], 1),
-        (&["inspect", "R"], 1),
+        (&["inspect", "R"], 2),
         (&["copy", "r.example/a", "r.example/b"], 2),
         (&["copy", &copy, "r.example:1/b:2", "--retries", "0"], 1),
         (&["remove", "r.example/a", "--platform", "linux/arm"], 2),

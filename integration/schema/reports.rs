@@ -101,7 +101,7 @@ fn all_problems_of_all_files_are_reported_in_one_run() {
     let problems = [
         "none contains no .yaml or .yml file",
         "bad/broken.yml:2:12: not valid YAML: unclosed bracket '['",
-        "bad/keys.yaml:1:8: invalid reference \"r.io/App:v1\": repository names are lowercase",
+        "bad/keys.yaml:1:8: invalid reference \"r.io/App:v1\": repository names are lowercase; did you mean \"r.io/app:v1\"?",
         "bad/keys.yaml:2:1: unknown key \"tag\" in a spec; did you mean \"tags\"?",
         "bad/keys.yaml:5:12: source \"r.io/a\" has no tag or digest; manifest-tool does not default to \"latest\"",
         "bad/keys.yaml:6:5: unknown key \"platfrom\" in an entry of \"manifests\"; did you mean \"platform\"?",

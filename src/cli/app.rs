@@ -7,14 +7,15 @@ use std::sync::Arc;
 use clap::FromArgMatches as _;
 use clap::error::ErrorKind;
 
-use super::advice::with_advice;
 use super::commands::{Cli, command};
 use super::console::Console;
 use super::exit_status::ExitStatus;
 use super::failure::Failure;
+use super::help::short_help;
 use super::output::CommandOutput;
 use super::secrets::ArgumentSecrets;
 use super::session::Session;
+use super::unknown_words::explain;
 use super::{arguments, credentials, from_args};
 
 /// Stack size of the main thread, in bytes. Windows gives the first thread 1 MiB, which is too small for a debug build.
@@ -35,13 +36,26 @@ fn run() -> ExitStatus {
     let console = Console::new(secrets);
     let normalized = arguments::normalize(args.into_iter(), &command());
     normalized.notes.iter().for_each(|note| console.note(note));
-    match parse(normalized.args) {
+    match parse(&normalized.args) {
         Ok(cli) => execute(cli, console),
-        Err(error) => refuse(&with_advice(error), &console),
+        Err(error) => refuse_arguments(error, &normalized.args, &console),
     }
 }
 
-fn parse(args: Vec<OsString>) -> Result<Cli, clap::Error> {
+/// Prints the help that arguments ask for, or why they are invalid.
+fn refuse_arguments(error: clap::Error, args: &[OsString], console: &Console) -> ExitStatus {
+    let short = if error.kind() == ErrorKind::DisplayHelp { short_help(&command(), args) } else { None };
+    match short {
+        Some(mut command) => {
+            // As for the whole help, a closed stdout is not a failure.
+            let _ = command.print_help();
+            ExitStatus::Done
+        }
+        None => refuse(&explain(error, args, &command()), console),
+    }
+}
+
+fn parse(args: &[OsString]) -> Result<Cli, clap::Error> {
     let matches = command().try_get_matches_from(args)?;
     let cli = Cli::from_arg_matches(&matches)?;
     from_args::check_order(&matches).map_err(|message| command().error(ErrorKind::UnknownArgument, message))?;

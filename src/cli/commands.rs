@@ -8,9 +8,14 @@ use super::output::CommandOutput;
 use super::session::Session;
 use super::{completion, copy, delete, digest, inspect, lint, login, probe, push, query, remove, schema, tags, verify};
 
+/// The version of the program.
+pub(super) const VERSION: &str = env!("CARGO_PKG_VERSION");
+/// Maximum width of the help, in columns.
+pub(super) const MAX_WIDTH: usize = 100;
+
 /// Publish multi-platform images: assemble, inspect, copy and check image indexes
 #[derive(Debug, Parser)]
-#[command(name = "manifest-tool", version, propagate_version = true, args_override_self = true, max_term_width = 100)]
+#[command(name = "manifest-tool", version, propagate_version = true, args_override_self = true, max_term_width = MAX_WIDTH)]
 #[command(
     after_help = "Environment:\n  MANIFEST_TOOL_USERNAME  User name for the target's registry\n  MANIFEST_TOOL_PASSWORD  Password for the target's registry\n  MANIFEST_TOOL_REGISTRY  The only registry to use these two for\n\nExample:\n  manifest-tool push from-args --platforms linux/amd64,linux/arm64 \\\n      --template registry.example/app:v1-ARCH --target registry.example/app:v1"
 )]

@@ -7,7 +7,7 @@ use super::platform_arg::platform;
 use super::result_files::OutputFiles;
 use super::session::Session;
 use crate::copy::CopyOptions;
-use crate::image::{Location, Platform, UntrustedText, check_tag};
+use crate::image::{Location, Platform, UntrustedText, check_tag, nearest_tag};
 
 /// Copy an image, or an index with all its images, byte for byte
 #[derive(Debug, Args)]
@@ -84,8 +84,10 @@ impl Copy {
             return Err(Failure::usage(format!("target \"{target}\" has no tag, and neither has the source")));
         }
         self.tags.iter().try_for_each(|tag| {
-            let shown = || UntrustedText::from(tag.as_str());
-            check_tag(tag).map_err(|reason| Failure::usage(format!("invalid tag \"{}\": {reason}", shown())))
+            check_tag(tag).map_err(|reason| {
+                let meant = nearest_tag(tag).map(|meant| format!("; did you mean \"{meant}\"?")).unwrap_or_default();
+                Failure::usage(format!("invalid tag \"{}\": {reason}{meant}", UntrustedText::from(tag.as_str())))
+            })
         })
     }
 }

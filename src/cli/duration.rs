@@ -12,7 +12,10 @@ pub(super) fn duration(text: &str) -> Result<Duration, String> {
         (Ok(number), "ms") => number / 1e3,
         (Ok(number), "m") => number * 60.0,
         (Ok(number), "h") => number * 3600.0,
-        _ => return Err("expected a time such as 30s, 500ms, 2m or 1h".into()),
+        _ => {
+            let meant = nearest(text).map(|meant| format!("; did you mean \"{meant}\"?")).unwrap_or_default();
+            return Err(format!("expected a time such as 30s, 500ms, 2m or 1h{meant}"));
+        }
     };
     match Duration::try_from_secs_f64(seconds) {
         Ok(time) if !time.is_zero() && time <= LONGEST => Ok(time),
@@ -20,9 +23,82 @@ pub(super) fn duration(text: &str) -> Result<Duration, String> {
     }
 }
 
+/// Returns the duration that was probably meant by text in another form, such as `10sec`, `5 min` or `1h30`.
+fn nearest(text: &str) -> Option<String> {
+    let text = text.trim_matches(|c: char| c.is_whitespace() || "\"'`".contains(c)).to_lowercase().replace(',', ".");
+    if text.len() > 40 {
+        return None;
+    }
+    let (mut total, mut last, mut rest) = (0.0, None, text.as_str());
+    while !rest.is_empty() {
+        let digits = rest.find(|c: char| !c.is_ascii_digit() && c != '.').unwrap_or(rest.len());
+        let (number, after) = rest.split_at_checked(digits)?;
+        let after = after.trim_start();
+        let letters = after.find(|c: char| !c.is_alphabetic()).unwrap_or(after.len());
+        let (unit, after) = after.split_at_checked(letters)?;
+        let milliseconds = milliseconds(unit, last)?;
+        total += number.parse::<f64>().ok()? * milliseconds;
+        (last, rest) = (Some(milliseconds), after.trim_start());
+    }
+    let units = [("h", 3_600_000.0), ("m", 60_000.0), ("s", 1_000.0), ("ms", 1.0)];
+    let (unit, length) = units.into_iter().find(|(_, length)| total % length == 0.0)?;
+    Some(format!("{}{unit}", total / length)).filter(|meant| duration(meant).is_ok())
+}
+
+/// Returns the milliseconds of a unit. A number without a unit has the next smaller one, as in `1h30`.
+fn milliseconds(unit: &str, last: Option<f64>) -> Option<f64> {
+    match unit {
+        "ms" | "msec" | "msecs" | "millis" | "millisecond" | "milliseconds" => Some(1.0),
+        "s" | "sec" | "secs" | "second" | "seconds" => Some(1_000.0),
+        "m" | "min" | "mins" | "minute" | "minutes" => Some(60_000.0),
+        "h" | "hr" | "hrs" | "hour" | "hours" => Some(3_600_000.0),
+        "d" | "day" | "days" => Some(86_400_000.0),
+        "" => last.filter(|last| *last == 3_600_000.0 || *last == 60_000.0).map(|last| last / 60.0),
+        _ => None,
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_duration_in_another_form_gets_a_suggestion() {
+        for (text, meant) in [
+            ("10sec", Some("10s")),
+            ("1min", Some("1m")),
+            ("5 m", Some("5m")),
+            ("30S", Some("30s")),
+            ("2 hours", Some("2h")),
+            ("1d", Some("24h")),
+            ("1h30", Some("90m")),
+            ("1h30m", Some("90m")),
+            ("1h 30m 5s", Some("5405s")),
+            ("10m30s", Some("630s")),
+            ("1m30", Some("90s")),
+            ("1,5m", Some("90s")),
+            ("500 msec", Some("500ms")),
+            ("\"30s\"", Some("30s")),
+            ("ten", None),
+            ("-5", None),
+            ("5 x", None),
+            ("0sec", None),
+            ("9999999d", None),
+            ("1:30", None),
+            ("", None),
+        ] {
+            assert_eq!(nearest(text).as_deref(), meant, "{text}");
+        }
+    }
+
+    proptest::proptest! {
+        #[test]
+        fn every_suggestion_is_a_duration(text in ".*|([0-9.]{1,6}|s|sec|min|m|h|d|ms| |,){0,6}") {
+            if let Some(meant) = nearest(&text) {
+                proptest::prop_assert!(duration(&meant).is_ok(), "{}", meant);
+            }
+        }
+    }
 
     #[test]
     fn durations_are_positive_and_at_most_365_days() {

@@ -11,6 +11,7 @@ use crate::spec::{self, Problem, Spec, TemplateRequest};
 /// Push an index of images whose references follow a template
 #[derive(Debug, Args)]
 #[command(
+    override_usage = "manifest-tool push from-args [OPTIONS] --platforms <OS/ARCH[/VARIANT]>\n       --template <REF> --target <REF>",
     after_help = "--type auto is docker if every image is Docker's, else oci. Without --type, the\ntype is that of the existing index with --append, else docker.\n\nExample:\n  manifest-tool push from-args --platforms linux/amd64,linux/arm/v7 \\\n      --template registry.example/app-ARCHVARIANT:v1 \\\n      --target registry.example/app:v1 --tags v1.2,latest"
 )]
 pub(super) struct FromArgs {

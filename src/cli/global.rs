@@ -8,9 +8,12 @@ use super::hosts::{HostsArg, hosts};
 use super::output_format::OutputFormat;
 use crate::registry::{Hosts, RetryPolicy, Secret};
 
+/// Heading of these flags in the help.
+pub(super) const HEADING: &str = "Global options";
+
 /// Flags of every command, accepted before and after its name.
 #[derive(Debug, clap::Args)]
-#[command(next_help_heading = "Global options")]
+#[command(next_help_heading = HEADING)]
 pub(super) struct Global {
     /// Log every request to stderr
     #[arg(long, short = 'D', global = true)]
@@ -100,7 +103,7 @@ impl Global {
 
 /// Parses the number of concurrent requests, 1 to 1000.
 fn concurrency(text: &str) -> Result<NonZeroUsize, String> {
-    let count: i64 = text.parse().map_err(|error| format!("{error}"))?;
+    let count: i64 = text.parse().map_err(|_| "expected a number from 1 to 1000")?;
     let count = usize::try_from(count).ok().filter(|count| *count <= 1000).and_then(NonZeroUsize::new);
     count.ok_or_else(|| format!("{text} is not in 1..=1000"))
 }

@@ -22,7 +22,13 @@ impl HostsArg {
         match parse_bool(text) {
             Some(true) => Ok(Self::On),
             Some(false) => Ok(Self::Off),
-            None => text.split(',').map(registry_name).collect::<Result<_, _>>().map(Self::Only),
+            None => text.split(',').map(registry_name).collect::<Result<_, _>>().map(Self::Only).map_err(|message| {
+                match text.to_ascii_lowercase().as_str() {
+                    "all" | "on" | "yes" => format!("{message}; did you mean \"true\"?"),
+                    "no" | "none" | "off" => format!("{message}; did you mean \"false\"?"),
+                    _ => message,
+                }
+            }),
         }
     }
 }
@@ -60,7 +66,7 @@ mod tests {
             (&["r.io", "true"], Ok(Hosts::All)),
             (&["true", "r.io"], Ok(Hosts::All)),
             (&["r.io", "false", "s.io"], only(&["s.io"])),
-            (&["no"], Err("no")),
+            (&["nowhere"], Err("nowhere")),
             (&["1"], Ok(Hosts::All)),
             (&["T", "F"], Ok(Hosts::None)),
             (&["2"], Err("2")),
@@ -72,7 +78,10 @@ mod tests {
         ] {
             let parsed: Result<Vec<_>, _> = values.iter().map(|value| HostsArg::parse(value)).collect();
             let expected = expected.map_err(|invalid: &str| format!("\"{invalid}\" is not a registry's HOST[:PORT]"));
+            let parsed = parsed.map_err(|error| error.split(';').next().unwrap_or_default().to_owned());
             assert_eq!(parsed.map(|args| hosts(&args)), expected, "{values:?}");
         }
+        assert!(HostsArg::parse("yes").unwrap_err().ends_with("; did you mean \"true\"?"));
+        assert!(HostsArg::parse("off").unwrap_err().ends_with("; did you mean \"false\"?"));
     }
 }

@@ -9,7 +9,7 @@ use super::failure::Failure;
 use super::output::CommandOutput;
 use super::platform_arg::platform;
 use super::progress::Activity;
-use super::references::location;
+use super::references::{check_named, parse};
 use super::render::{
     Body, Branches, Details, InspectionJson, Painter, Shown, TreeStyle, config_text, inspection_json, inspection_text,
     tree_text,
@@ -69,7 +69,9 @@ impl Inspect {
                 "--tree conflicts with --output json, whose document of inspect lists referrers without --tree";
             return Err(Failure::usage(reason));
         }
-        let location = location(&self.image)?;
+        let location = parse(&self.image)?;
+        // 2.2.1 exits with code 1 for a reference without a tag.
+        check_named(&self.image, &location).map_err(|failure| failure.with_status(ExitStatus::Failed))?;
         let client = session.client(&Registries::read([&location]))?;
         if self.tree {
             return self.print_tree(session, &client, &location);

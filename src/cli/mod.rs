@@ -5,6 +5,7 @@
 
 mod advice;
 mod app;
+mod argument_walk;
 mod arguments;
 mod batch;
 mod build_files;
@@ -22,6 +23,7 @@ mod failure;
 mod from_args;
 mod from_images;
 mod global;
+mod help;
 mod hints;
 mod hosts;
 mod input_text;
@@ -51,8 +53,10 @@ mod schema;
 mod secrets;
 mod session;
 mod signals;
+mod similar;
 mod specs;
 mod tags;
+mod unknown_words;
 mod verify;
 
 pub use app::main;

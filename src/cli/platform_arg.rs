@@ -4,7 +4,7 @@ use std::ffi::OsStr;
 
 use clap::builder::{PossibleValue, StringValueParser, TypedValueParser};
 
-use crate::image::Platform;
+use crate::image::{Platform, parse_listed};
 
 /// The platforms that shells suggest. Others are accepted as well.
 const COMMON: [&str; 9] = [
@@ -19,9 +19,9 @@ const COMMON: [&str; 9] = [
     "windows/amd64",
 ];
 
-/// Parses a platform.
+/// Parses a platform to find in an index. Refuses one that is probably a typo.
 pub(super) fn platform() -> impl TypedValueParser<Value = Platform> {
-    Suggesting(|text: &str| text.parse::<Platform>())
+    Suggesting(parse_listed)
 }
 
 /// Accepts the text of a platform, which is parsed with the other arguments of a spec.

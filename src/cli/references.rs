@@ -21,11 +21,27 @@ pub(super) fn locations(names: &[String]) -> Result<Vec<NamedLocation>, Failure>
 /// # Errors
 /// The text is not a reference, or a registry reference has neither tag nor digest.
 pub(super) fn location(name: &str) -> Result<Location, Failure> {
-    let location: Location = name.parse().map_err(|error| Failure::new(format!("{error}")))?;
-    if location.reference().is_some_and(|reference| reference.manifest_name().is_none()) {
-        return Err(Failure::new(format!(
-            "\"{name}\" has no tag or digest; manifest-tool does not default to \"latest\""
-        )));
-    }
+    let location = parse(name)?;
+    check_named(name, &location)?;
     Ok(location)
+}
+
+/// Parses a reference with or without a tag.
+///
+/// # Errors
+/// The text is not a reference.
+pub(super) fn parse(name: &str) -> Result<Location, Failure> {
+    name.parse().map_err(Failure::usage)
+}
+
+/// Checks that a reference that names a registry has a tag or a digest.
+///
+/// # Errors
+/// It has neither.
+pub(super) fn check_named(name: &str, location: &Location) -> Result<(), Failure> {
+    if location.reference().is_some_and(|reference| reference.manifest_name().is_none()) {
+        let why = "has no tag or digest; manifest-tool does not default to \"latest\"";
+        return Err(Failure::usage(format!("\"{name}\" {why}")));
+    }
+    Ok(())
 }

@@ -21,6 +21,7 @@ use crate::store::{IfMatch, Store};
 #[derive(Debug, Args)]
 #[command(group(ArgGroup::new("what").required(true).multiple(true).args(["platform", "digest"])))]
 #[command(
+    override_usage = "manifest-tool remove [OPTIONS] <REF>\n       <--platform <OS/ARCH[/VARIANT]>|--digest <DIGEST>>",
     after_help = "The images stay in the registry; the tag then points at an index without them.\n\nExample:\n  manifest-tool remove registry.example/app:v1 --platform linux/s390x"
 )]
 pub(super) struct Remove {

@@ -51,7 +51,10 @@ impl Tags {
         let at: Location = self.repository.parse().map_err(Failure::usage)?;
         if at.tag().is_some() || at.digest().is_some() {
             let repository = &self.repository;
-            return Err(Failure::usage(format!("\"{repository}\" has a tag or digest; give only the repository")));
+            let meant = at.without_name();
+            return Err(Failure::usage(format!(
+                "\"{repository}\" has a tag or digest; give only the repository; did you mean \"{meant}\"?"
+            )));
         }
         let console = &*session.console;
         let client = session.client(&Registries::read([&at]))?;

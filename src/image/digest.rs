@@ -22,9 +22,63 @@ use super::UntrustedText;
 pub struct Digest(Arc<str>);
 
 /// The error for text that is not a supported digest.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("invalid digest \"{0}\": expected sha256: with 64 or sha512: with 128 lowercase hexadecimal digits")]
-pub struct DigestError(UntrustedText);
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct DigestError {
+    text: UntrustedText,
+    /// The number of digits after the algorithm, if it is wrong.
+    count: Option<usize>,
+    meant: Option<String>,
+}
+
+impl DigestError {
+    fn new(text: &str) -> Self {
+        let digits = text.split_once(':').filter(|(algorithm, _)| ["sha256", "sha512"].contains(algorithm));
+        let count = digits.map(|(_, hex)| hex.len()).filter(|count| ![64, 128].contains(count));
+        Self { text: text.chars().take(160).collect::<String>().into(), count, meant: nearest(text) }
+    }
+
+    /// Returns the digest that was probably meant.
+    #[must_use]
+    pub fn suggestion(&self) -> Option<&str> {
+        self.meant.as_deref()
+    }
+
+    /// Returns the message without the suggestion.
+    pub(crate) fn message(&self) -> String {
+        let text = &self.text;
+        let message = format!(
+            "invalid digest \"{text}\": expected sha256: with 64 or sha512: with 128 lowercase hexadecimal digits"
+        );
+        self.count.map_or(message.clone(), |count| format!("{message}, but it has {count}"))
+    }
+}
+
+impl fmt::Display for DigestError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.message())?;
+        self.meant.iter().try_for_each(|meant| write!(f, "; did you mean \"{meant}\"?"))
+    }
+}
+
+impl std::error::Error for DigestError {}
+
+/// Returns the digest that was probably meant: with the algorithm that has this number of digits, and in lowercase.
+fn nearest(text: &str) -> Option<String> {
+    if text.len() > 200 {
+        return None;
+    }
+    let text = text.trim_matches(|c: char| c.is_whitespace() || "\"'`@".contains(c)).to_ascii_lowercase();
+    let split = |algorithm: &'static str| Some((algorithm, text.strip_prefix(algorithm)?));
+    let (stated, rest) = split("sha256").or_else(|| split("sha512")).unwrap_or(("", &text));
+    let digits = rest.trim_start_matches([':', '-', '=', '_', ' ', '/', '@']);
+    let algorithm = match digits.len() {
+        64 => "sha256",
+        128 => "sha512",
+        _ => return None,
+    };
+    let is_valid = digits.bytes().all(|b| b.is_ascii_hexdigit()) && [algorithm, ""].contains(&stated);
+    is_valid.then(|| format!("{algorithm}:{digits}"))
+}
 
 impl Digest {
     /// Parses a digest.
@@ -35,12 +89,12 @@ impl Digest {
         let digits = match text.split_once(':') {
             Some(("sha256", hex)) if hex.len() == 64 => hex,
             Some(("sha512", hex)) if hex.len() == 128 => hex,
-            _ => return Err(DigestError(text.chars().take(160).collect::<String>().into())),
+            _ => return Err(DigestError::new(text)),
         };
         if digits.bytes().all(|b| matches!(b, b'0'..=b'9' | b'a'..=b'f')) {
             Ok(Self(text.into()))
         } else {
-            Err(DigestError(text.into()))
+            Err(DigestError::new(text))
         }
     }
 
@@ -197,6 +251,30 @@ impl From<Digest> for String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn an_invalid_digest_gets_a_suggestion() {
+        let hex = "0a".repeat(32);
+        let valid = format!("sha256:{hex}");
+        for text in [
+            hex.clone(),
+            hex.to_uppercase(),
+            format!("sha256-{hex}"),
+            format!("sha256={hex}"),
+            format!("SHA256:{hex}"),
+            format!("sha256:{}", hex.to_uppercase()),
+            format!("@sha256:{hex}"),
+            format!(" \"sha256:{hex}\"\n"),
+            format!("sha256{hex}"),
+        ] {
+            assert_eq!(Digest::parse(&text).unwrap_err().suggestion(), Some(valid.as_str()), "{text}");
+        }
+        assert_eq!(nearest(&hex.repeat(2)), Some(format!("sha512:{}", hex.repeat(2))));
+        for text in ["", "sha256:abc", "v1", &format!("sha512:{hex}"), &format!("md5:{hex}"), &"g".repeat(64)] {
+            assert_eq!(Digest::parse(text).unwrap_err().suggestion(), None, "{text}");
+        }
+        assert!(Digest::parse("sha256:abc").unwrap_err().to_string().ends_with("digits, but it has 3"));
+    }
 
     #[test]
     fn content_is_verified_chunk_by_chunk() {

@@ -1,172 +1,35 @@
-//! Known operating systems, architectures and variants, and suggestions for unknown names.
+//! Checks of platforms against the known ones, and suggestions for unknown ones.
 
-use std::collections::HashSet;
 use std::fmt;
 
-use super::Platform;
-
-/// OS/ARCH pairs that Go builds for: `go tool dist list` of Go 1.26, and `windows/arm`, which Go built until 1.25.
-const PAIRS: &[&str] = &[
-    "aix/ppc64",
-    "android/386",
-    "android/amd64",
-    "android/arm",
-    "android/arm64",
-    "darwin/amd64",
-    "darwin/arm64",
-    "dragonfly/amd64",
-    "freebsd/386",
-    "freebsd/amd64",
-    "freebsd/arm",
-    "freebsd/arm64",
-    "illumos/amd64",
-    "ios/amd64",
-    "ios/arm64",
-    "js/wasm",
-    "linux/386",
-    "linux/amd64",
-    "linux/arm",
-    "linux/arm64",
-    "linux/loong64",
-    "linux/mips",
-    "linux/mips64",
-    "linux/mips64le",
-    "linux/mipsle",
-    "linux/ppc64",
-    "linux/ppc64le",
-    "linux/riscv64",
-    "linux/s390x",
-    "netbsd/386",
-    "netbsd/amd64",
-    "netbsd/arm",
-    "netbsd/arm64",
-    "openbsd/386",
-    "openbsd/amd64",
-    "openbsd/arm",
-    "openbsd/arm64",
-    "openbsd/ppc64",
-    "openbsd/riscv64",
-    "plan9/386",
-    "plan9/amd64",
-    "plan9/arm",
-    "solaris/amd64",
-    "wasip1/wasm",
-    "windows/386",
-    "windows/amd64",
-    "windows/arm",
-    "windows/arm64",
-];
-
-/// Variants by architecture: the table of OCI image-spec 1.1.1, "Platform Variants". Rows that end in an ellipsis are
-/// completed with the values of the Go variables that the table names (GOAMD64, GOARM64, GOPPC64, GORISCV64); `v5` of
-/// arm is a variant that manifest-tool 2.2.1 accepts.
-const VARIANTS: &[(&str, &[&str])] = &[
-    ("amd64", &["v1", "v2", "v3", "v4"]),
-    ("arm", &["v5", "v6", "v7", "v8"]),
-    (
-        "arm64",
-        &[
-            "v8", "v8.0", "v8.1", "v8.2", "v8.3", "v8.4", "v8.5", "v8.6", "v8.7", "v8.8", "v8.9", "v9", "v9.0", "v9.1",
-            "v9.2", "v9.3", "v9.4", "v9.5",
-        ],
-    ),
-    ("ppc64le", &["power8", "power9", "power10", "power11"]),
-    ("riscv64", &["rva20u64", "rva22u64", "rva23u64"]),
-];
-
-/// Architecture names that other programs and distributions use, with Go's name and variant.
-const ALIASES: &[(&str, &str)] = &[
-    ("aarch64", "arm64"),
-    ("arm32", "arm"),
-    ("arm32v5", "arm/v5"),
-    ("arm32v6", "arm/v6"),
-    ("arm32v7", "arm/v7"),
-    ("arm64v8", "arm64/v8"),
-    ("armel", "arm/v6"),
-    ("armhf", "arm/v7"),
-    ("armv5", "arm/v5"),
-    ("armv6", "arm/v6"),
-    ("armv6l", "arm/v6"),
-    ("armv7", "arm/v7"),
-    ("armv7l", "arm/v7"),
-    ("armv8", "arm64/v8"),
-    ("i386", "386"),
-    ("i486", "386"),
-    ("i586", "386"),
-    ("i686", "386"),
-    ("ia32", "386"),
-    ("loongarch64", "loong64"),
-    ("mips64el", "mips64le"),
-    ("mipsel", "mipsle"),
-    ("powerpc64", "ppc64"),
-    ("powerpc64le", "ppc64le"),
-    ("ppc64el", "ppc64le"),
-    ("riscv", "riscv64"),
-    ("wasm32", "wasm"),
-    ("x64", "amd64"),
-    ("x86", "386"),
-    ("x86-64", "amd64"),
-    ("x86_64", "amd64"),
-];
-
-/// Other names for operating systems, with Go's name.
-const SYSTEM_ALIASES: &[(&str, &str)] =
-    &[("macos", "darwin"), ("osx", "darwin"), ("wasi", "wasip1"), ("win", "windows"), ("win32", "windows")];
-
-/// Sorts and deduplicates names.
-fn distinct(names: impl Iterator<Item = &'static str>) -> Vec<&'static str> {
-    let mut names: Vec<&str> = names.collect();
-    names.sort_unstable();
-    names.dedup();
-    names
-}
-
-/// Returns the known operating systems, sorted.
-#[must_use]
-pub(crate) fn known_systems() -> Vec<&'static str> {
-    distinct(PAIRS.iter().filter_map(|pair| Some(pair.split_once('/')?.0)))
-}
-
-/// Returns the known architectures, sorted.
-#[must_use]
-pub(crate) fn known_architectures() -> Vec<&'static str> {
-    distinct(PAIRS.iter().filter_map(|pair| Some(pair.split_once('/')?.1)))
-}
-
-/// Returns the known variants of all architectures, sorted.
-#[must_use]
-pub(crate) fn known_variants() -> Vec<&'static str> {
-    distinct(VARIANTS.iter().flat_map(|(_, variants)| variants.iter().copied()))
-}
+use super::names::{
+    self, architectures_of, is_known_architecture, is_known_system, is_pair, known_systems, known_variants, variants_of,
+};
+use super::{Platform, PlatformError};
 
 /// Returns whether the operating system and architecture are known, in any combination as in 2.2.1, and the variant is
 /// empty or known for that architecture.
 #[must_use]
 pub(crate) fn is_known_platform(platform: &Platform) -> bool {
-    let Platform { os, architecture, variant, .. } = platform;
-    is_known_system(os)
-        && is_known_architecture(architecture)
-        && (variant.is_empty() || variants_of(architecture).contains(&variant.as_str()))
-}
-
-fn is_known_system(os: &str) -> bool {
-    PAIRS.iter().any(|pair| pair.split_once('/').is_some_and(|(known, _)| known == os))
-}
-
-fn is_known_architecture(architecture: &str) -> bool {
-    PAIRS.iter().any(|pair| pair.split_once('/').is_some_and(|(_, known)| known == architecture))
+    names::is_known(&platform.os, &platform.architecture, &platform.variant)
 }
 
 /// Returns a warning if the operating system and architecture are known, but Go does not support the combination.
 #[must_use]
 pub(crate) fn odd_pair(platform: &Platform) -> Option<String> {
     let Platform { os, architecture, .. } = platform;
-    let is_odd = is_known_platform(platform) && !PAIRS.contains(&format!("{os}/{architecture}").as_str());
+    let is_odd = is_known_platform(platform) && !is_pair(os, architecture);
     is_odd.then(|| format!("Go does not support {platform}; check os and architecture"))
 }
 
-fn variants_of(architecture: &str) -> &'static [&'static str] {
-    VARIANTS.iter().find(|(name, _)| *name == architecture).map_or(&[], |(_, variants)| variants)
+/// Parses a platform to find in an index, which may list any platform.
+///
+/// # Errors
+/// The text is not a platform, or it is not a known one but similar to one.
+pub(crate) fn parse_listed(text: &str) -> Result<Platform, String> {
+    let platform: Platform = text.parse().map_err(|error: PlatformError| error.to_string())?;
+    let is_typo = !is_known_platform(&platform) && nearest(&platform).is_some();
+    if is_typo { Err(unsupported(&platform).to_string()) } else { Ok(platform) }
 }
 
 /// Why a platform is not supported. Displayed with the suggestion: "unsupported platform linux/x86_64; did you mean
@@ -216,10 +79,7 @@ fn unknown(platform: &Platform) -> String {
         return format!("unsupported platform {platform}; {lacking}");
     }
     if platform.is_empty() {
-        let known: HashSet<&str> = VARIANTS.iter().flat_map(|(_, variants)| variants.iter().copied()).collect();
-        let mut known: Vec<&str> = known.into_iter().collect();
-        known.sort_unstable();
-        return format!("unsupported variant {variant}; the variants are {}", known.join(", "));
+        return format!("unsupported variant {variant}; the variants are {}", known_variants().join(", "));
     }
     let variants = variants_of(architecture);
     let is_variant = is_known_system(os) && is_known_architecture(architecture);
@@ -228,8 +88,7 @@ fn unknown(platform: &Platform) -> String {
     } else if is_variant && !variant.is_empty() {
         format!("the variants of {architecture} are {}", variants.join(", "))
     } else if is_known_system(os) {
-        let pairs = PAIRS.iter().filter_map(|pair| pair.strip_prefix(os.as_str())?.strip_prefix('/'));
-        format!("the architectures of {os} are {}", pairs.collect::<Vec<_>>().join(", "))
+        format!("the architectures of {os} are {}", architectures_of(os).join(", "))
     } else {
         format!("the operating systems are {}", known_systems().join(", "))
     };
@@ -256,41 +115,8 @@ pub(crate) fn suggestions<'p>(platforms: impl IntoIterator<Item = &'p Platform>)
     if meant.is_empty() { String::new() } else { format!("; did you mean {}?", meant.join(", ")) }
 }
 
-/// Returns the known platform that was probably meant: lowercase, with Go's names, and with `v` before a variant's
-/// number.
 fn nearest(platform: &Platform) -> Option<String> {
-    let [os, architecture, variant] =
-        [&platform.os, &platform.architecture, &platform.variant].map(|part| part.to_lowercase());
-    let os = alias(&os, SYSTEM_ALIASES).or_else(|| similar_name(&os, &known_systems()))?;
-    let architecture = alias(&architecture, ALIASES).or_else(|| similar_name(&architecture, &known_architectures()))?;
-    let (architecture, alias_variant) = architecture.split_once('/').unwrap_or((architecture, ""));
-    let variants = variants_of(architecture);
-    let with_v = format!("v{variant}");
-    let variant = match variant.as_str() {
-        "" => alias_variant,
-        _ => variants.iter().copied().find(|known| *known == variant || *known == with_v)?,
-    };
-    let meant =
-        if variant.is_empty() { format!("{os}/{architecture}") } else { format!("{os}/{architecture}/{variant}") };
-    let parsed: Platform = meant.parse().ok()?;
-    is_known_platform(&parsed).then_some(meant)
-}
-
-fn alias(name: &str, aliases: &[(&str, &'static str)]) -> Option<&'static str> {
-    aliases.iter().find(|(other, _)| *other == name).map(|(_, known)| *known)
-}
-
-/// Returns the known name itself, or the only known name with a single typo.
-fn similar_name(name: &str, known: &[&'static str]) -> Option<&'static str> {
-    if let Some(exact) = known.iter().find(|known| **known == name) {
-        return Some(exact);
-    }
-    // A short name is similar to too many others.
-    let is_similar = |known: &&&str| name.len() >= 4 && name.len() < 32 && strsim::osa_distance(name, known) == 1;
-    match known.iter().filter(is_similar).collect::<Vec<_>>()[..] {
-        [only] => Some(only),
-        _ => None,
-    }
+    names::nearest(&platform.os, &platform.architecture, &platform.variant)
 }
 
 #[cfg(test)]
@@ -408,17 +234,23 @@ mod tests {
         }
     }
 
-    proptest::proptest! {
-        #[test]
-        fn every_suggestion_is_a_known_platform(os in ".{0,9}|linux|Windows", architecture in ".{0,9}|x86_64|arm", variant in ".{0,9}|[v0-9.]{1,4}") {
-            let platform = platform_of(&os, &architecture, &variant);
-            if let Some(meant) = nearest(&platform) {
-                proptest::prop_assert!(is_known_platform(&meant.parse().unwrap()), "{}", meant);
+    #[test]
+    fn a_platform_to_find_may_be_unknown_but_not_a_typo() {
+        for (text, message) in [
+            ("linux/amd64", None),
+            ("linux/sparc64", None),
+            ("unknown/unknown", None),
+            ("linux/arm64/", None),
+            ("linux/amd46", Some("unsupported platform linux/amd46; did you mean linux/amd64?")),
+            ("Linux/AMD64", Some("unsupported platform Linux/AMD64; did you mean linux/amd64?")),
+            ("amd64", Some("; did you mean linux/amd64?")),
+            ("linux", Some("expected OS/ARCH")),
+        ] {
+            match (parse_listed(text), message) {
+                (Ok(_), None) => {}
+                (Err(error), Some(message)) => assert!(error.contains(message), "{text}: {error}"),
+                (parsed, _) => panic!("{text}: {parsed:?}"),
             }
         }
-    }
-
-    fn platform_of(os: &str, architecture: &str, variant: &str) -> Platform {
-        Platform { os: os.into(), architecture: architecture.into(), variant: variant.into(), ..Platform::default() }
     }
 }

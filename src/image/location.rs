@@ -2,7 +2,8 @@ use std::fmt;
 
 use serde::{Serialize, Serializer};
 
-use super::{Digest, Reference, UntrustedText, one_line, visible};
+use super::transport::{is_other_transport, is_registry_url, of_layout, translated};
+use super::{Digest, Reference, ReferenceError, UntrustedText, one_line, visible};
 
 /// The location of an image in a registry or in a local OCI image layout, in skopeo's syntax.
 ///
@@ -38,9 +39,28 @@ pub struct LayoutReference {
 }
 
 /// The error for text that is not a location.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("{0}")]
-pub struct LocationError(UntrustedText);
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LocationError {
+    message: UntrustedText,
+    meant: Option<UntrustedText>,
+}
+
+impl LocationError {
+    /// Returns the location that was probably meant.
+    #[must_use]
+    pub fn suggestion(&self) -> Option<&UntrustedText> {
+        self.meant.as_ref()
+    }
+}
+
+impl fmt::Display for LocationError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.message.fmt(f)?;
+        self.meant.iter().try_for_each(|meant| write!(f, "; did you mean \"{meant}\"?"))
+    }
+}
+
+impl std::error::Error for LocationError {}
 
 impl Location {
     /// Returns the reference of a registry location.
@@ -162,55 +182,56 @@ impl std::str::FromStr for Location {
     type Err = LocationError;
 
     fn from_str(text: &str) -> Result<Self, LocationError> {
-        let layout = |archive, rest| {
-            let parsed = parse_layout(archive, rest);
-            parsed.map_err(|reason| LocationError(format!("invalid layout \"{}\": {reason}", shortened(text)).into()))
-        };
-        match text.split_once(':') {
-            Some(("oci", rest)) if !is_port(rest) => layout(false, rest).map(Self::Layout),
-            Some(("oci-archive", rest)) if !is_port(rest) => layout(true, rest).map(Self::Layout),
-            Some((transport, rest)) if is_other_transport(transport) && !is_port(rest) => {
-                let shown = shortened(text);
-                let message = format!("\"{shown}\": the transport {transport}: is not supported; {SUPPORTED}");
-                Err(LocationError(message.into()))
-            }
-            _ => {
-                let reference = text.strip_prefix("docker://").unwrap_or(text).parse();
-                reference.map(Self::Registry).map_err(|error: super::ReferenceError| {
-                    let supported =
-                        if text.starts_with(['/', '.', '~']) { format!("; {SUPPORTED}") } else { String::new() };
-                    LocationError(format!("{error}{supported}").into())
-                })
-            }
+        parse(text).map_err(|Invalid { message, meant }| {
+            let meant = meant.filter(|meant| parse(meant).is_ok()).map(UntrustedText::from);
+            LocationError { message: message.into(), meant }
+        })
+    }
+}
+
+/// Why text is not a location, and a correction that may not be one either.
+struct Invalid {
+    message: String,
+    meant: Option<String>,
+}
+
+impl From<String> for Invalid {
+    fn from(message: String) -> Self {
+        Self { message, meant: None }
+    }
+}
+
+fn parse(text: &str) -> Result<Location, Invalid> {
+    let layout = |archive, rest| {
+        let parsed = parse_layout(archive, rest).map(Location::Layout);
+        parsed.map_err(|reason| format!("invalid layout \"{}\": {reason}", shortened(text)).into())
+    };
+    match text.split_once(':') {
+        Some(("oci", rest)) if is_registry_url(rest) => {
+            let message = format!("invalid reference \"{}\": leave out the \"oci://\"", shortened(text));
+            Err(Invalid { message, meant: Some(rest.trim_start_matches('/').to_owned()) })
+        }
+        Some(("oci", rest)) if !is_port(rest) => layout(false, rest),
+        Some(("oci-archive", rest)) if !is_port(rest) => layout(true, rest),
+        Some((transport, rest)) if is_other_transport(transport) && !is_port(rest) => {
+            let shown = shortened(text);
+            let message = format!("\"{shown}\": the transport {transport}: is not supported; {SUPPORTED}");
+            Err(Invalid { message, meant: translated(transport, rest) })
+        }
+        _ => {
+            let reference = text.strip_prefix("docker://").unwrap_or(text).parse();
+            reference.map(Location::Registry).map_err(|error: ReferenceError| {
+                let is_path = text.starts_with(['/', '.', '~']);
+                let supported = if is_path { format!("; {SUPPORTED}") } else { String::new() };
+                let meant = of_layout(text).or_else(|| error.suggestion().map(str::to_owned));
+                Invalid { message: format!("{}{supported}", error.message()), meant }
+            })
         }
     }
 }
 
 /// The supported forms, for messages about an unsupported path or transport.
 const SUPPORTED: &str = "an image is HOST/REPOSITORY:TAG, oci:FOLDER or oci-archive:FILE";
-
-/// Returns whether a word is a transport of another program (skopeo, regctl, buildx, crane). Without this check, it
-/// would be parsed as a repository on Docker Hub.
-fn is_other_transport(word: &str) -> bool {
-    const OTHERS: &[&str] = &[
-        "atomic",
-        "containers-storage",
-        "dir",
-        "docker-archive",
-        "docker-daemon",
-        "docker-image",
-        "docker-tarball",
-        "file",
-        "oci-dir",
-        "oci-layout",
-        "ocidir",
-        "ostree",
-        "podman",
-        "sif",
-        "tarball",
-    ];
-    OTHERS.contains(&word)
-}
 
 /// Returns whether text starts with a port, as in `oci:5000/app:v1` for a host named `oci`. For a folder named like a
 /// port, users write `oci:./5000/app`.
@@ -326,6 +347,30 @@ mod tests {
             let error = text.parse::<Location>().unwrap_err().to_string();
             assert!(error.contains(reason), "{text}: {error}");
         }
+    }
+
+    #[test]
+    fn an_invalid_location_gets_the_one_that_was_meant() {
+        for (text, meant) in [
+            ("https://r.io/app:v1", Some("r.io/app:v1")),
+            ("oci://r.io/app:v1", Some("r.io/app:v1")),
+            ("docker-image://r.io/app:v1", Some("r.io/app:v1")),
+            ("Docker://r.io/App:v1", Some("r.io/app:v1")),
+            ("oci-layout://folder:v1", Some("oci:folder:v1")),
+            ("ocidir:folder:v1", Some("oci:folder:v1")),
+            ("ociarchive:app.tar:v1", Some("oci-archive:app.tar:v1")),
+            ("OCI:out", Some("oci:out")),
+            ("OCI-Archive:out.tar", Some("oci-archive:out.tar")),
+            ("oci-archve:./out.tar", Some("oci-archive:./out.tar")),
+            ("oci:5000/A:v1", Some("oci:5000/a:v1")),
+            ("dir:x", None),
+            ("/tmp/x", None),
+            ("oci:", None),
+        ] {
+            let error = text.parse::<Location>().unwrap_err();
+            assert_eq!(error.suggestion().map(UntrustedText::as_str), meant, "{text}");
+        }
+        assert!("oci:///tmp/x:v1".parse::<Location>().is_ok() && "oci://folder/x".parse::<Location>().is_ok());
     }
 
     #[test]

@@ -12,13 +12,17 @@ mod known;
 mod location;
 mod manifest;
 pub mod media_type;
+mod names;
+mod nearest_reference;
 mod null;
 mod platform;
 mod reference;
 mod selection;
+mod tag;
 mod tag_order;
 mod tag_patterns;
 mod timestamp;
+mod transport;
 mod untrusted;
 
 pub(crate) use config::parse_config;
@@ -30,8 +34,7 @@ pub(crate) use digest::{Hasher, Verifier};
 pub use index::{IndexError, IndexKind, index_bytes};
 pub(crate) use index::{index_json, to_go_json};
 pub(crate) use known::{
-    UnsupportedPlatform, is_known_platform, known_architectures, known_systems, known_variants, meant, odd_pair,
-    suggestion, unsupported,
+    UnsupportedPlatform, is_known_platform, meant, odd_pair, parse_listed, suggestion, unsupported,
 };
 pub use location::{LayoutReference, Location, LocationError};
 pub(crate) use manifest::ConfigLabels;
@@ -39,9 +42,12 @@ pub use manifest::{
     Fetched, ImageConfig, ImageManifest, Index, MAX_CONFIG, MAX_MANIFEST, MAX_MANIFESTS, MAX_NESTING,
     MAX_PUSHED_MANIFEST, Manifest, ManifestError, parse_manifest,
 };
+pub(crate) use names::{known_architectures, known_systems, known_variants};
 pub use platform::{Platform, PlatformError};
-pub use reference::{Reference, ReferenceError, TagError, check_tag};
+pub use reference::{Reference, ReferenceError};
 pub(crate) use selection::platform_names;
+pub(crate) use tag::nearest_tag;
+pub use tag::{TagError, check_tag};
 pub(crate) use tag_order::{compare_versions, newest_versions};
 pub(crate) use tag_patterns::TagPatterns;
 pub use timestamp::Timestamp;

@@ -3,6 +3,7 @@ use std::fmt;
 use serde::{Deserialize, Serialize};
 
 use super::UntrustedText;
+use super::names::nearest_to_text;
 use super::null::null_is_empty;
 
 /// The platform of an image (OCI image-spec, "Image Index": `platform`), in Go's field order.
@@ -116,9 +117,28 @@ impl fmt::Display for Platform {
 }
 
 /// The error for text that is not a platform.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("invalid platform \"{0}\": expected OS/ARCH or OS/ARCH/VARIANT, such as linux/arm/v7")]
-pub struct PlatformError(UntrustedText);
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PlatformError {
+    text: UntrustedText,
+    meant: Option<String>,
+}
+
+impl PlatformError {
+    /// Returns the platform that was probably meant.
+    #[must_use]
+    pub fn suggestion(&self) -> Option<&str> {
+        self.meant.as_deref()
+    }
+}
+
+impl fmt::Display for PlatformError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "invalid platform \"{}\": expected OS/ARCH or OS/ARCH/VARIANT, such as linux/arm/v7", self.text)?;
+        self.meant.iter().try_for_each(|meant| write!(f, "; did you mean {meant}?"))
+    }
+}
+
+impl std::error::Error for PlatformError {}
 
 impl std::str::FromStr for Platform {
     type Err = PlatformError;
@@ -133,7 +153,7 @@ impl std::str::FromStr for Platform {
             _ => ("", "", ""),
         };
         if os.is_empty() || architecture.is_empty() || text.contains(',') {
-            return Err(PlatformError(text.into()));
+            return Err(PlatformError { text: text.into(), meant: nearest_to_text(text) });
         }
         Ok(Self { os: os.into(), architecture: architecture.into(), variant: variant.into(), ..Self::default() })
     }

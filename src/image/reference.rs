@@ -1,6 +1,8 @@
 use std::fmt;
 
-use super::{Digest, UntrustedText};
+use super::nearest_reference::{nearest, without_user};
+use super::tag::check_tag;
+use super::{Digest, DigestError, UntrustedText};
 
 /// A reference to an image in a registry: registry, repository, and a tag, a digest or both.
 ///
@@ -24,12 +26,34 @@ pub struct Reference {
 }
 
 /// The error for text that is not a reference.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("invalid reference \"{text}\": {reason}")]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ReferenceError {
     text: UntrustedText,
     reason: UntrustedText,
+    meant: Option<String>,
 }
+
+impl ReferenceError {
+    /// Returns the reference that was probably meant.
+    #[must_use]
+    pub fn suggestion(&self) -> Option<&str> {
+        self.meant.as_deref()
+    }
+
+    /// Returns the message without the suggestion.
+    pub(crate) fn message(&self) -> String {
+        format!("invalid reference \"{}\": {}", self.text, self.reason)
+    }
+}
+
+impl fmt::Display for ReferenceError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.message())?;
+        self.meant.iter().try_for_each(|meant| write!(f, "; did you mean \"{meant}\"?"))
+    }
+}
+
+impl std::error::Error for ReferenceError {}
 
 impl Reference {
     /// Returns the registry as `host[:port]`, `docker.io` for Docker Hub.
@@ -104,8 +128,11 @@ impl std::str::FromStr for Reference {
     type Err = ReferenceError;
 
     fn from_str(text: &str) -> Result<Self, ReferenceError> {
-        let shown = || text.chars().take(300).collect::<String>();
-        parse(text).map_err(|reason| ReferenceError { text: shown().into(), reason: reason.into() })
+        parse(text).map_err(|reason| {
+            let shown: String = without_user(text).chars().take(300).collect();
+            let meant = nearest(text, |meant| parse(meant).is_ok());
+            ReferenceError { text: shown.into(), reason: reason.into(), meant }
+        })
     }
 }
 
@@ -127,8 +154,11 @@ fn parse(text: &str) -> Result<Reference, String> {
     if let Some((scheme, _)) = text.split_once("://") {
         return Err(format!("leave out the \"{scheme}://\""));
     }
+    if without_user(text) != text {
+        return Err("leave out the user name and password; sign in with credentials instead".into());
+    }
     let (rest, digest) = match text.split_once('@') {
-        Some((rest, digest)) => (rest, Some(Digest::parse(digest).map_err(|error| error.to_string())?)),
+        Some((rest, digest)) => (rest, Some(Digest::parse(digest).map_err(|error: DigestError| error.message())?)),
         None => (text, None),
     };
     let (name, tag) = match rest.rsplit_once(':') {
@@ -137,6 +167,10 @@ fn parse(text: &str) -> Result<Reference, String> {
     };
     if let Some(tag) = tag {
         check_tag(tag).map_err(|error| error.to_string())?;
+    }
+    let is_port = |port: &str| !port.is_empty() && port.bytes().all(|b| b.is_ascii_digit());
+    if name.split_once(':').is_some_and(|(host, port)| !host.contains('/') && is_port(port)) {
+        return Err(format!("\"{name}\" has no repository; expected HOST/REPOSITORY:TAG"));
     }
     let (registry, path) = match name.split_once('/') {
         Some((first, path)) if is_registry(first) => (first, path.to_owned()),
@@ -217,27 +251,6 @@ fn is_path_component(part: &str) -> bool {
             .all(|between| matches!(between, "" | "." | "_" | "__") || between.bytes().all(|b| b == b'-'))
 }
 
-/// Checks a tag: at most 128 letters, digits, `_`, `.` and `-`, not starting with `.` or `-`.
-///
-/// # Errors
-/// The tag is invalid. The message does not contain it.
-pub fn check_tag(tag: &str) -> Result<(), TagError> {
-    let word = |b: u8| b.is_ascii_alphanumeric() || b == b'_';
-    match tag.as_bytes() {
-        [] => Err(TagError("the tag is empty")),
-        bytes if bytes.len() > 128 => Err(TagError("the tag is longer than 128 characters")),
-        [first, rest @ ..] if word(*first) && rest.iter().all(|&b| word(b) || b == b'.' || b == b'-') => Ok(()),
-        _ => Err(TagError(
-            "a tag may have only letters, digits, \"_\", \".\" and \"-\", and must not start with \".\" or \"-\"",
-        )),
-    }
-}
-
-/// The error for an invalid tag.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("{0}")]
-pub struct TagError(&'static str);
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -301,6 +314,7 @@ mod tests {
             ("r.io/a@", "invalid digest"),
             ("r.io/é:1", "may have only"),
             ("http://r.io/a:1", "leave out"),
+            ("r.io:5000:v1", "\"r.io:5000\" has no repository"),
         ] {
             let error = text.parse::<Reference>().unwrap_err().to_string();
             assert!(error.contains(reason), "{text}: {error}");

@@ -6,6 +6,7 @@ use super::node::Node;
 use super::problem::{Mistake, ProblemKind};
 use super::reader::Reader;
 use super::schema::{ENTRY_KEYS, PLATFORM_KEYS, SPEC_KEYS};
+use crate::image::{Location, Platform};
 
 /// The known keys of a mapping, with their values.
 #[derive(Default)]
@@ -56,6 +57,9 @@ impl Level {
     /// resembles a key that 2.2.1 reads: a top-level `platform` may hold an anchor, but `platforms` in an entry is a
     /// mistake.
     fn near_miss(self, name: &str) -> Option<&'static str> {
+        if self == Self::Spec && letters(name) == "images" {
+            return Some("manifests");
+        }
         let meant = near_miss(name, self.keys())?;
         let is_elsewhere = [Self::Spec, Self::Entry, Self::Platform].into_iter().any(|other| other.has(name));
         let is_read_by_2_2_1 = ["image", "tags", "manifests", "annotations", "platform"].contains(&meant);
@@ -69,7 +73,8 @@ impl Reader<'_> {
     pub(super) fn keys<'n>(&mut self, node: &'n Spanned<Node>, level: Level) -> Option<Keys<'n>> {
         let Node::Map(entries) = &node.value else {
             let (name, keys) = (level.name(), level.keys().join(", "));
-            self.note(node.referenced, format!("{name} must be a mapping with the keys {keys}"));
+            let meant = as_mapping(&node.value, level);
+            self.note(node.referenced, format!("{name} must be a mapping with the keys {keys}{meant}"));
             return None;
         };
         let mut known = Vec::new();
@@ -92,10 +97,32 @@ impl Reader<'_> {
     }
 }
 
+/// Returns the end of the message about a node that is not a mapping: the mapping that was probably meant.
+fn as_mapping(node: &Node, level: Level) -> String {
+    let Node::Text(text) = node else { return String::new() };
+    match (level, text.parse::<Platform>()) {
+        (Level::Platform, Ok(Platform { os, architecture, variant, .. })) if is_plain(text) => {
+            let variant = if variant.is_empty() { String::new() } else { format!(", variant: {variant}") };
+            format!("; did you mean \"{{os: {os}, architecture: {architecture}{variant}}}\"?")
+        }
+        (Level::Entry, _) if text.parse::<Location>().is_ok() && !text.contains([' ', '#', ',', '{', '}']) => {
+            format!("; did you mean \"{{image: {text}}}\"?")
+        }
+        _ => String::new(),
+    }
+}
+
+/// Returns whether YAML reads the parts of a platform as text without quotes.
+fn is_plain(platform: &str) -> bool {
+    platform.bytes().all(|b| b.is_ascii_alphanumeric() || b"/._".contains(&b))
+}
+
 /// Returns the warning about an ignored key.
 fn ignored_key(name: &str, level: Level) -> String {
     let elsewhere = [Level::Platform, Level::Entry, Level::Spec].into_iter().find(|other| other.has(name));
     let why = match (name, elsewhere) {
+        ("img" | "ref" | "reference", None) if level == Level::Entry => "; did you mean \"image\"?".into(),
+        ("entries" | "sources", None) if level == Level::Spec => "; did you mean \"manifests\"?".into(),
         ("features", None) => "; an index no longer lists CPU features".into(),
         (_, None) => String::new(),
         (_, Some(other)) => format!("; it is a key of {}: check the indentation", other.name()),
@@ -162,6 +189,7 @@ mod tests {
             (Level::Entry, "variant", None),
             (Level::Entry, "tags", None),
             (Level::Entry, "version", None),
+            (Level::Spec, "images", Some("manifests")),
             (Level::Spec, "tag", Some("tags")),
             (Level::Spec, "Tags", Some("tags")),
             (Level::Spec, "TAGS", Some("tags")),

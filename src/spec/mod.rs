@@ -12,6 +12,7 @@ mod list;
 mod memory;
 mod metadata;
 mod model;
+mod nearest;
 mod node;
 mod placeholders;
 mod problem;

@@ -1,6 +1,7 @@
 use std::collections::HashSet;
 
 use super::memory::{PER_PLATFORM, PER_SOURCE, PER_VALUE};
+use super::nearest::did_you_mean;
 use super::placeholders::lower_case_placeholders;
 use super::problem::{Hint, Mistake, Problem, ProblemKind, SpecError};
 use super::target::{self, ExtraTags, Target, targets};
@@ -105,8 +106,18 @@ pub(super) const ATTESTATIONS: &[&str] = &["keep", "drop"];
 
 /// The error for text that is not a [`Form`].
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("expected {}", FORMS.join(", "))]
-pub struct FormError;
+#[error("expected {}{}", FORMS.join(", "), did_you_mean(*meant))]
+pub struct FormError {
+    meant: Option<&'static str>,
+}
+
+impl FormError {
+    /// Returns the form that was probably meant.
+    #[must_use]
+    pub fn suggestion(&self) -> Option<&str> {
+        self.meant
+    }
+}
 
 impl std::str::FromStr for Form {
     type Err = FormError;
@@ -116,7 +127,25 @@ impl std::str::FromStr for Form {
             "docker" => Ok(Self::Docker),
             "oci" => Ok(Self::Oci),
             "auto" => Ok(Self::Auto),
-            _ => Err(FormError),
+            _ => Err(FormError { meant: nearest_form(text) }),
+        }
+    }
+}
+
+/// Returns the form that was probably meant by a name in another program, or by a typo.
+fn nearest_form(text: &str) -> Option<&'static str> {
+    if text.len() > 40 {
+        return None;
+    }
+    let name: String = text.chars().filter(|c| c.is_alphanumeric()).flat_map(char::to_lowercase).collect();
+    match name.as_str() {
+        "v2" | "v2s2" | "list" | "manifestlist" => Some("docker"),
+        "index" | "imageindex" | "v1" => Some("oci"),
+        name if name.starts_with("docker") => Some("docker"),
+        name if name.starts_with("oci") => Some("oci"),
+        name => {
+            let is_typo = |form: &&&str| strsim::osa_distance(name, form) <= form.len() / 3;
+            FORMS.iter().find(is_typo).copied()
         }
     }
 }

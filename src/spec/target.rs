@@ -3,7 +3,8 @@
 use std::collections::{HashMap, HashSet};
 use std::fmt;
 
-use crate::image::{LayoutReference, Location, check_tag};
+use super::nearest::did_you_mean;
+use crate::image::{LayoutReference, Location, check_tag, nearest_tag};
 
 /// A tag that an index is pushed to, with extra tags in the same repository or layout.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -46,14 +47,23 @@ pub(super) enum ExtraTag {
 /// Parses an extra tag. A bare tag has neither `/` nor `:`, so anything with one of them is a reference.
 pub(super) fn extra_tag(text: &str) -> Result<ExtraTag, String> {
     if !text.contains(['/', ':']) {
-        check_tag(text).map_err(|reason| format!("invalid tag \"{text}\": {reason}"))?;
+        check_tag(text).map_err(|reason| format!("invalid tag \"{text}\": {reason}{}", meant(text)))?;
         return Ok(ExtraTag::Bare(text.to_owned()));
     }
-    let location = location(text).map_err(|message| format!("invalid tag \"{text}\": {message}"))?;
+    let location = location(text).map_err(|message| {
+        // A tag with a slash, such as the name of a branch, is not valid as a reference either.
+        let meant = if message.contains("did you mean") { String::new() } else { meant(text) };
+        format!("invalid tag \"{text}\": {message}{meant}")
+    })?;
     match location.tag() {
         Some(_) => Ok(ExtraTag::Reference(location)),
         None => Err(format!("invalid tag \"{text}\": a reference needs a tag of its own")),
     }
+}
+
+/// Returns the end of the message about an invalid tag: the tag that was probably meant.
+fn meant(text: &str) -> String {
+    did_you_mean(nearest_tag(text).as_deref())
 }
 
 /// Parses the reference of a target, which must not have a digest.

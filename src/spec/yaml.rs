@@ -5,7 +5,10 @@ use serde_saphyr::{MessageFormatter as _, NonFiniteFloatPolicy, Spanned, UserMes
 
 use super::keys::{Keys, Level};
 use super::memory::{PER_PLATFORM, PER_SOURCE, PER_VALUE};
-use super::model::{Attestations, Form, Source, Spec, check_append, docker_has_no, selected, source, subject};
+use super::model::{
+    ATTESTATIONS, Attestations, Form, Source, Spec, check_append, docker_has_no, selected, source, subject,
+};
+use super::nearest::{expected_word, nearest_flag};
 use super::node::Node;
 use super::problem::{Mistake, ProblemKind, SpecError};
 use super::reader::Reader;
@@ -366,7 +369,7 @@ fn flag(text: &str) -> Result<bool, String> {
     match text {
         "true" | "True" | "TRUE" => Ok(true),
         "false" | "False" | "FALSE" => Ok(false),
-        _ => Err(format!("\"append\" is \"{text}\"; expected true or false")),
+        _ => Err(format!("\"append\" is \"{text}\"; expected true or false{}", nearest_flag(text))),
     }
 }
 
@@ -378,7 +381,7 @@ fn attestations(text: &str) -> Result<Attestations, String> {
     match text {
         "keep" => Ok(Attestations::Keep),
         "drop" => Ok(Attestations::Drop),
-        _ => word("attestations", text, Err(format!("expected {}", super::model::ATTESTATIONS.join(", ")))),
+        _ => word("attestations", text, Err(expected_word(text, ATTESTATIONS))),
     }
 }
 

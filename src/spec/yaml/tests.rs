@@ -289,9 +289,9 @@ fn all_problems_are_reported_with_positions() {
     assert_eq!(
         problems(text),
         [
-            "s.yaml:1:8: invalid reference \"r.io/App:v1\": repository names are lowercase",
+            "s.yaml:1:8: invalid reference \"r.io/App:v1\": repository names are lowercase; did you mean \"r.io/app:v1\"?",
             "s.yaml:2:1: unknown key \"tag\" in a spec; did you mean \"tags\"?",
-            "s.yaml:3:14: invalid tag \"-b\": a tag may have only letters, digits, \"_\", \".\" and \"-\", and must not start with \".\" or \"-\"",
+            "s.yaml:3:14: invalid tag \"-b\": a tag may have only letters, digits, \"_\", \".\" and \"-\", and must not start with \".\" or \"-\"; did you mean \"b\"?",
             "s.yaml:5:12: source \"r.io/a\" has no tag or digest; manifest-tool does not default to \"latest\"",
             "s.yaml:6:5: unknown key \"platfrom\" in an entry of \"manifests\"; did you mean \"platform\"?",
             "s.yaml:7:5: \"image\" is missing: the reference of the image to put into the index",
