@@ -165,7 +165,7 @@ fn a_missing_placeholder_is_a_warning_and_with_strict_an_error_before_any_reques
         let args = ["--platforms", platforms, "--template", template, "--target", "HOST/app:v1"];
         let mark = sandbox.registry.requests(0).len();
         let strict = push(&sandbox, &[&["--strict", "from-args"], &args[..]].concat());
-        assert_eq!((strict.exit, stderr_without_address(&sandbox, &strict)), (1, format!("error: {warning}")));
+        assert_eq!((strict.exit, stderr_without_address(&sandbox, &strict)), (2, format!("error: {warning}")));
         assert_eq!(sandbox.registry.requests(mark).len(), 0);
         let outcome = push(&sandbox, &[&["from-args"], &args[..]].concat());
         assert_eq!(outcome.stdout, format!("Digest: {digest}\n"), "{outcome:?}");
@@ -223,7 +223,7 @@ fn an_untagged_target_is_pushed_by_digest_before_its_tags() {
     assert_eq!(written, [""; 0], "the tags already point at the index");
     for tags in [&[][..], &["--tags", ".bad"]] {
         let (outcome, _) = push_to(&[&["--target", "HOST/app"], tags].concat());
-        assert_eq!(outcome.exit, 1, "{outcome:?}");
+        assert_eq!(outcome.exit, 2, "{outcome:?}");
     }
     let (outcome, _) = push_to(&["--target", "HOST/app"]);
     assert!(outcome.stderr.contains("has no tag"), "{outcome:?}");
@@ -323,7 +323,7 @@ fn an_unknown_platform_is_rejected_with_the_platform_that_was_meant() {
         ];
         let outcome = workspace.run(&args);
         let expected = format!("error: unsupported platform {platform}; did you mean {meant}?\n");
-        assert_eq!((outcome.exit, outcome.stderr), (1, expected));
+        assert_eq!((outcome.exit, outcome.stderr), (2, expected));
     }
 }
 

@@ -196,7 +196,7 @@ fn annotation_values_may_contain_commas_and_equals_signs_and_an_empty_key_is_rej
     };
     push("a=Hello, world,b=x?y=z").success();
     assert_eq!(pushed_index(&sandbox)["annotations"], json!({"a": "Hello, world", "b": "x?y=z"}));
-    assert_eq!(push("=x").exit, 1);
+    assert_eq!(push("=x").exit, 2);
 }
 
 #[test]
@@ -212,7 +212,7 @@ fn ignore_missing_does_not_skip_an_image_that_is_forbidden() {
 fn ignore_missing_does_not_skip_an_unknown_platform() {
     let sandbox = recorded_sandbox();
     push_from_args(&sandbox.registry.host, "linux/amd64,linux/amd46", "app:ARCH", "app:v1", &["--ignore-missing"])
-        .fails(1, "did you mean linux/amd64?");
+        .fails(2, "did you mean linux/amd64?");
 }
 
 #[test]

@@ -53,7 +53,7 @@ fn a_misspelled_platform_is_an_error_with_ignore_missing() {
     let platforms = "linux/amd64,linux/amd46";
     let outcome = push_from_args(&sandbox.registry.host, platforms, "app:ARCH", "app:v1", &["--ignore-missing"]);
     let reason = "unsupported platform linux/amd46; did you mean linux/amd64?\n";
-    outcome.fails(1, reason);
+    outcome.fails(2, reason);
     let spec = indoc! {"
         image: HOST/app:v1
         platforms: [linux/amd64, linux/amd46]

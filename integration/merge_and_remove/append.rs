@@ -129,7 +129,7 @@ fn append_and_remove_change_layouts_and_refuse_archives() {
     let raw = skopeo.args(["inspect", "--raw", "oci:built:v1"]).current_dir(sandbox.folder()).output().unwrap();
     assert_eq!(document["digest"], sha256(&raw.stdout));
 
-    push("linux/amd64", "oci-archive:a.tar:v1", &["--append"]).fails(1, "cannot append to an archive").stdout_is("");
+    push("linux/amd64", "oci-archive:a.tar:v1", &["--append"]).fails(2, "cannot append to an archive").stdout_is("");
     sandbox
         .run(&["remove", "oci-archive:a.tar:v1", "--platform", "linux/amd64"])
         .fails(2, "cannot be changed in place");

@@ -196,7 +196,7 @@ fn problems_of_arguments_do_not_mention_a_spec() {
     let problem = json!({"message": "unsupported platform linux/amd65", "suggestion": "linux/amd64"});
     assert_eq!(document["error"]["problems"][1], problem);
     let one = ["push", "from-args", "--platforms", "linux/amd64", "--template", "r.io/a:ARCH", "--target", "r.io/a"];
-    let one = workspace.run(&one).exits(1);
+    let one = workspace.run(&one).exits(2);
     assert_eq!(one.stderr, "error: target \"r.io/a\" has no tag; manifest-tool does not default to \"latest\"\n");
 }
 
@@ -208,16 +208,16 @@ fn selectors_of_remove_are_problems() {
     }
     sandbox.run(&["push", "from-images", "-t", "HOST/app:v1", "HOST/app:a", "HOST/app:b"]).success();
     let outcome =
-        sandbox.run(&["remove", "HOST/app:v1", "--platform", "linux/x86_64,linux/s390x", "-o", "json"]).exits(1);
+        sandbox.run(&["remove", "HOST/app:v1", "--platform", "linux/sparc64,linux/s390x", "-o", "json"]).exits(1);
     let expected = indoc! {"
-        error: cannot change HOST/app:v1: it has no entry for linux/x86_64; its platforms: linux/amd64, linux/arm64; did you mean linux/amd64?
+        error: cannot change HOST/app:v1: it has no entry for linux/sparc64; its platforms: linux/amd64, linux/arm64
           it has no entry for linux/s390x; its platforms: linux/amd64, linux/arm64
     "};
     assert_eq!(outcome.stderr, sandbox.fill(expected));
     let reference = sandbox.fill("HOST/app:v1");
     let message = |platform: &str| format!("it has no entry for {platform}; its platforms: linux/amd64, linux/arm64");
     let problems = json!([
-        {"message": message("linux/x86_64"), "reference": reference, "suggestion": "linux/amd64"},
+        {"message": message("linux/sparc64"), "reference": reference},
         {"message": message("linux/s390x"), "reference": reference},
     ]);
     assert_eq!(outcome.json()["error"]["problems"], problems);

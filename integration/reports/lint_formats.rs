@@ -46,7 +46,7 @@ fn json_has_an_object_for_each_problem_and_warning() {
     let file = "specs/käse, 100%: a b.yaml";
     let lowercase = "invalid reference \"r.io/App:v1\": repository names are lowercase";
     let problems = json!([
-        {"message": lowercase, "file": file, "line": 4, "column": 10},
+        {"message": lowercase, "file": file, "line": 4, "column": 10, "suggestion": "r.io/app:v1"},
         {
             "message": "unknown key \"platfrom\" in an entry of \"manifests\"",
             "file": file, "line": 5, "column": 3, "suggestion": "platform",
@@ -71,7 +71,7 @@ fn github_has_an_annotation_for_each_problem_and_warning() {
     let text = lint(&workspace, "text");
     let outcome = lint(&workspace, "github");
     let expected = indoc! {r#"
-        ::error file=specs/käse%2C 100%25%3A a b.yaml,line=4,col=10,title=manifest-tool::invalid reference "r.io/App:v1": repository names are lowercase
+        ::error file=specs/käse%2C 100%25%3A a b.yaml,line=4,col=10,title=manifest-tool::invalid reference "r.io/App:v1": repository names are lowercase; did you mean "r.io/app:v1"?
         ::error file=specs/käse%2C 100%25%3A a b.yaml,line=5,col=3,title=manifest-tool::unknown key "platfrom" in an entry of "manifests"; did you mean "platform"?
         ::error file=gone.yaml,title=manifest-tool::cannot read gone.yaml: No such file or directory (os error 2)
         ::error file=more.yaml,title=manifest-tool::r.io/app:v1 is also written by good.yaml

@@ -21,7 +21,7 @@ use crate::store::Store;
 /// Delete tags, or manifests with all their tags
 #[derive(Debug, Args)]
 #[command(
-    after_help = "Deletes only the tag if the registry supports that. Many registries do not:\nthen, and for a digest, the manifest and all its tags are deleted, which\nrequires --yes if the manifest has other tags or is part of an index. The\nimages of an index are not deleted.\n\nExample:\n  manifest-tool delete registry.example/app:pr-17\n  manifest-tool delete --yes registry.example/app:pr-17"
+    after_help = "Deletes only the tag if the registry supports that. Many registries do not:\nthen, and for a digest, the manifest and all its tags are deleted, which\nrequires --yes if the manifest has other tags or is part of an index. The\nimages of an index are not deleted.\n\nExample:\n  manifest-tool delete --dry-run registry.example/app:pr-17\n  manifest-tool delete registry.example/app:pr-17"
 )]
 pub(super) struct Delete {
     /// Images or indexes, with a tag or digest

@@ -2,10 +2,12 @@ use clap::parser::ValueSource;
 use clap::{ArgMatches, Args};
 
 use super::console::Console;
+use super::exit_status::ExitStatus;
 use super::failure::Failure;
 use super::platform_arg::platform_text;
 use super::render::ProblemReport;
 use super::specs::{SpecFlags, warn};
+use crate::image::known_systems;
 use crate::spec::{self, Problem, Spec, TemplateRequest};
 
 /// Push an index of images whose references follow a template
@@ -75,9 +77,15 @@ impl FromArgs {
                     error.warnings.splice(0..0, ignored);
                     warn(console, error.warnings.iter());
                 }
-                Err(failure(&error.problems))
+                let failure = failure(&error.problems);
+                Err(if self.has_incomplete_platform() { failure } else { failure.with_status(ExitStatus::Usage) })
             }
         }
+    }
+
+    /// Whether a platform is only an operating system. 2.2.1 exits with 1 for it, and scripts may rely on that.
+    fn has_incomplete_platform(&self) -> bool {
+        self.platforms.iter().any(|platform| known_systems().contains(&platform.as_str()))
     }
 
     /// Returns a warning for each argument that 2.2.1 ignores silently.
@@ -98,7 +106,7 @@ impl FromArgs {
     }
 }
 
-/// Creates the failure of invalid values. It exits with 1, as 2.2.1 does.
+/// Creates the failure of invalid values.
 fn failure(problems: &[Problem]) -> Failure {
     Failure::of_problems(problems.iter().map(ProblemReport::from).collect())
 }

@@ -22,6 +22,9 @@ pub(super) fn short_help(root: &Command, args: &[OsString]) -> Option<Command> {
     let names: Vec<&str> = place.path.iter().map(|command| command.get_name()).collect();
     // Build only this command: building every command takes longer than the rest of the run.
     let globals = parents.iter().flat_map(|parent| parent.get_arguments()).filter(|arg| arg.is_global_set());
+    // A command may have its own form of a global flag, such as --output of lint.
+    let is_own = |arg: &&Arg| command.get_arguments().any(|own| own.get_id() == arg.get_id());
+    let globals = globals.filter(|arg| !is_own(arg));
     let mut whole = (*command).clone().args(globals).version(VERSION).bin_name(names.join(" "));
     // Without the hidden flags, clap would leave out `[OPTIONS]`.
     let usage = whole.render_usage().to_string();

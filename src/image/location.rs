@@ -46,6 +46,12 @@ pub struct LocationError {
 }
 
 impl LocationError {
+    /// Returns the message without the suggestion.
+    #[must_use]
+    pub fn message(&self) -> &str {
+        self.message.as_str()
+    }
+
     /// Returns the location that was probably meant.
     #[must_use]
     pub fn suggestion(&self) -> Option<&UntrustedText> {

@@ -164,7 +164,7 @@ fn sources(
     for image in request.images {
         match image_source(&image.text, targets) {
             Ok(found) => sources.extend(found),
-            Err(message) => arguments.problem(problem_of(image, message)),
+            Err(mistake) => arguments.problem(problem_of(image, mistake)),
         }
     }
     sources.extend(metadata.images.iter().filter_map(|image| built_source(image, targets)));
@@ -193,16 +193,15 @@ fn sources(
     sources
 }
 
-fn problem_of(image: &ImageArgument, message: String) -> Problem {
-    let problem = Problem::of_arguments(message);
+fn problem_of(image: &ImageArgument, mistake: Mistake) -> Problem {
     match &image.at {
-        Some((file, line)) => Problem { file: file.as_str().into(), at: Some((*line, 1)), ..problem },
-        None => problem,
+        Some((file, line)) => mistake.at(file.as_str(), Some((*line, 1))),
+        None => mistake.at("", None),
     }
 }
 
 /// Parses an image. A bare digest is in the repository of the first target; `None` if that target is invalid.
-fn image_source(text: &str, targets: &[Target]) -> Result<Option<Source>, String> {
+fn image_source(text: &str, targets: &[Target]) -> Result<Option<Source>, Mistake> {
     let text = text.trim();
     if text.is_empty() {
         // An image that is left out because a variable is not set would make a wrong index.
@@ -211,7 +210,7 @@ fn image_source(text: &str, targets: &[Target]) -> Result<Option<Source>, String
     let location = match Digest::parse(text) {
         Ok(digest) => targets.first().map(|target| target.location.with_digest(digest)),
         Err(error) if text.starts_with("sha256:") || text.starts_with("sha512:") => {
-            return Err(format!("image \"{text}\": {error}"));
+            return Err(Mistake::from(error).with_prefix(&format!("image \"{text}\": ")));
         }
         Err(_) => Some(source(text)?),
     };

@@ -1,7 +1,6 @@
 use std::collections::HashSet;
 
 use super::memory::{PER_PLATFORM, PER_SOURCE, PER_VALUE};
-use super::nearest::did_you_mean;
 use super::placeholders::lower_case_placeholders;
 use super::problem::{Hint, Mistake, Problem, ProblemKind, SpecError};
 use super::target::{self, ExtraTags, Target, targets};
@@ -106,7 +105,7 @@ pub(super) const ATTESTATIONS: &[&str] = &["keep", "drop"];
 
 /// The error for text that is not a [`Form`].
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("expected {}{}", FORMS.join(", "), did_you_mean(*meant))]
+#[error("expected {}{}", FORMS.join(", "), meant.iter().map(|meant| format!("; did you mean \"{meant}\"?")).collect::<String>())]
 pub struct FormError {
     meant: Option<&'static str>,
 }
@@ -116,6 +115,12 @@ impl FormError {
     #[must_use]
     pub fn suggestion(&self) -> Option<&str> {
         self.meant
+    }
+}
+
+impl From<FormError> for Mistake {
+    fn from(error: FormError) -> Self {
+        Mistake::from(format!("expected {}", FORMS.join(", "))).or_meant(error.suggestion())
     }
 }
 
@@ -191,10 +196,10 @@ impl Spec {
     /// ```
     pub fn new(target: &str, form: Form, sources: &[&str]) -> Result<Self, SpecError> {
         let mut problems = Vec::new();
-        let mut note = |message: String| problems.push(Problem::of_arguments(message));
+        let mut note = |mistake: Mistake| problems.push(mistake.at("", None));
         let location = target::location(target).map_err(&mut note).ok();
         let targets = targets(Vec::from_iter(location), ExtraTags::default()).unwrap_or_else(|problems| {
-            problems.into_iter().for_each(|(_, problem)| note(problem));
+            problems.into_iter().for_each(|(_, problem)| note(problem.into()));
             Vec::new()
         });
         let target = targets.into_iter().next();
@@ -319,29 +324,30 @@ pub(super) fn selected(text: &str) -> Result<Platform, Mistake> {
 }
 
 /// Parses a source. In a registry, it must have a tag or a digest.
-pub(super) fn source(text: &str) -> Result<Location, String> {
-    let location: Location = text.parse().map_err(|error: crate::image::LocationError| error.to_string())?;
+pub(super) fn source(text: &str) -> Result<Location, Mistake> {
+    let location: Location = text.parse::<Location>()?;
     match location.reference() {
         Some(reference) if reference.manifest_name().is_none() => {
-            Err(format!("source \"{text}\" has no tag or digest; manifest-tool does not default to \"latest\""))
+            Err(format!("source \"{text}\" has no tag or digest; manifest-tool does not default to \"latest\"").into())
         }
         _ => Ok(location),
     }
 }
 
 /// Parses the subject: a manifest by tag or digest, in the target's repository.
-pub(super) fn subject(text: &str, target: &Location) -> Result<Location, String> {
+pub(super) fn subject(text: &str, target: &Location) -> Result<Location, Mistake> {
     if let Ok(digest) = Digest::parse(text) {
         return Ok(target.with_digest(digest));
     }
-    let location: Location = text.parse().map_err(|error: crate::image::LocationError| error.to_string())?;
+    let location: Location = text.parse::<Location>()?;
     if location.tag().is_none() && location.digest().is_none() {
-        return Err(format!("subject \"{text}\" has no tag or digest"));
+        return Err(format!("subject \"{text}\" has no tag or digest").into());
     }
     if !location.same_repository(target) {
         return Err(format!(
             "subject \"{text}\" is not in the target's repository; registries list referrers per repository"
-        ));
+        )
+        .into());
     }
     Ok(location)
 }

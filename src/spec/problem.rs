@@ -1,6 +1,6 @@
 use std::fmt;
 
-use crate::image::{UnsupportedPlatform, UntrustedText};
+use crate::image::{DigestError, LocationError, UnsupportedPlatform, UntrustedText};
 
 /// Maximum number of problems, and of warnings, reported for a file or a command line.
 pub(super) const MAX_PROBLEMS: usize = 1_000;
@@ -87,7 +87,29 @@ impl From<UnsupportedPlatform> for Mistake {
     }
 }
 
+impl From<LocationError> for Mistake {
+    fn from(error: LocationError) -> Self {
+        Self { suggestion: error.suggestion().cloned(), ..error.message().to_owned().into() }
+    }
+}
+
+impl From<DigestError> for Mistake {
+    fn from(error: DigestError) -> Self {
+        Self { suggestion: error.suggestion().map(Into::into), ..error.message().into() }
+    }
+}
+
 impl Mistake {
+    /// Adds the text that was probably meant, if it is known and none is.
+    pub(super) fn or_meant(self, meant: Option<impl Into<UntrustedText>>) -> Self {
+        Self { suggestion: self.suggestion.or(meant.map(Into::into)), ..self }
+    }
+
+    /// Puts text before the message.
+    pub(super) fn with_prefix(self, prefix: &str) -> Self {
+        Self { message: format!("{prefix}{}", self.message).into(), ..self }
+    }
+
     pub(super) fn with_hint(message: impl Into<UntrustedText>, hint: Hint) -> Self {
         let kind = match hint {
             Hint::SetVariable(_) => ProblemKind::Variable,

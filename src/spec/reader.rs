@@ -80,12 +80,12 @@ impl Reader<'_> {
         &mut self,
         node: &Spanned<Node>,
         key: &str,
-        read: impl Fn(&str) -> Result<T, String>,
+        read: impl Fn(&str) -> Result<T, Mistake>,
     ) -> Option<T> {
         let text = self.scalar(node, key)?;
         let unfilled = self.request.variables.is_none() && text.contains("${");
         let hint = unfilled.then_some(Hint::FillVariables);
-        self.checked(node.referenced, read(&text).map_err(|message| Mistake { hint, ..message.into() }))
+        self.checked(node.referenced, read(&text).map_err(|mistake| Mistake { hint, ..mistake }))
     }
 
     /// Reads the scalars of a list, with their positions. Drops null items with a warning, as 2.2.1 does.

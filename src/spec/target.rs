@@ -3,7 +3,7 @@
 use std::collections::{HashMap, HashSet};
 use std::fmt;
 
-use super::nearest::did_you_mean;
+use super::problem::Mistake;
 use crate::image::{LayoutReference, Location, check_tag, nearest_tag};
 
 /// A tag that an index is pushed to, with extra tags in the same repository or layout.
@@ -45,32 +45,29 @@ pub(super) enum ExtraTag {
 }
 
 /// Parses an extra tag. A bare tag has neither `/` nor `:`, so anything with one of them is a reference.
-pub(super) fn extra_tag(text: &str) -> Result<ExtraTag, String> {
+pub(super) fn extra_tag(text: &str) -> Result<ExtraTag, Mistake> {
     if !text.contains(['/', ':']) {
-        check_tag(text).map_err(|reason| format!("invalid tag \"{text}\": {reason}{}", meant(text)))?;
+        let mistake = |reason| Mistake::from(format!("invalid tag \"{text}\": {reason}")).or_meant(nearest_tag(text));
+        check_tag(text).map_err(mistake)?;
         return Ok(ExtraTag::Bare(text.to_owned()));
     }
-    let location = location(text).map_err(|message| {
+    let location = location(text).map_err(|mistake| {
         // A tag with a slash, such as the name of a branch, is not valid as a reference either.
-        let meant = if message.contains("did you mean") { String::new() } else { meant(text) };
-        format!("invalid tag \"{text}\": {message}{meant}")
+        mistake.with_prefix(&format!("invalid tag \"{text}\": ")).or_meant(nearest_tag(text))
     })?;
     match location.tag() {
         Some(_) => Ok(ExtraTag::Reference(location)),
-        None => Err(format!("invalid tag \"{text}\": a reference needs a tag of its own")),
+        None => Err(format!("invalid tag \"{text}\": a reference needs a tag of its own").into()),
     }
 }
 
-/// Returns the end of the message about an invalid tag: the tag that was probably meant.
-fn meant(text: &str) -> String {
-    did_you_mean(nearest_tag(text).as_deref())
-}
-
 /// Parses the reference of a target, which must not have a digest.
-pub(super) fn location(text: &str) -> Result<Location, String> {
-    let location: Location = text.parse().map_err(|error: crate::image::LocationError| error.to_string())?;
+pub(super) fn location(text: &str) -> Result<Location, Mistake> {
+    let location: Location = text.parse::<Location>()?;
     match location.digest() {
-        Some(_) => Err(format!("target \"{text}\" has a digest; use a tag, because the push determines the digest")),
+        Some(_) => {
+            Err(format!("target \"{text}\" has a digest; use a tag, because the push determines the digest").into())
+        }
         None => Ok(location),
     }
 }
@@ -240,7 +237,7 @@ mod tests {
         ] {
             match (extra_tag(text), expected) {
                 (Ok(tag), Ok(expected)) => assert_eq!(tag, expected, "{text}"),
-                (Err(message), Err(start)) => assert!(message.starts_with(start), "{message}"),
+                (Err(mistake), Err(start)) => assert!(mistake.message.as_str().starts_with(start), "{mistake:?}"),
                 (tag, _) => panic!("{text}: {tag:?}"),
             }
         }

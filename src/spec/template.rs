@@ -160,7 +160,7 @@ pub(super) fn source_for(text: &str, template: &str, variables: Option<Lookup<'_
     let filled: String = pieces(template, variables)?.into_iter().map(part).collect();
     match source(&filled) {
         Ok(location) => Ok(Source::new(location, platform)),
-        Err(message) => Err(format!("{text}: {message}").into()),
+        Err(mistake) => Err(mistake.with_prefix(&format!("{text}: "))),
     }
 }
 

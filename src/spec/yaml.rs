@@ -365,19 +365,22 @@ fn name(platform: &Platform) -> String {
     if *platform == Platform::default() { "that of its config".into() } else { platform.to_string() }
 }
 
-fn flag(text: &str) -> Result<bool, String> {
+fn flag(text: &str) -> Result<bool, Mistake> {
     match text {
         "true" | "True" | "TRUE" => Ok(true),
         "false" | "False" | "FALSE" => Ok(false),
-        _ => Err(format!("\"append\" is \"{text}\"; expected true or false{}", nearest_flag(text))),
+        _ => {
+            let message = format!("\"append\" is \"{text}\"; expected true or false");
+            Err(Mistake::from(message).or_meant(nearest_flag(text)))
+        }
     }
 }
 
-fn word<T>(key: &str, text: &str, read: Result<T, impl std::fmt::Display>) -> Result<T, String> {
-    read.map_err(|expected| format!("\"{key}\" is \"{text}\"; {expected}"))
+fn word<T>(key: &str, text: &str, read: Result<T, impl Into<Mistake>>) -> Result<T, Mistake> {
+    read.map_err(|expected| expected.into().with_prefix(&format!("\"{key}\" is \"{text}\"; ")))
 }
 
-fn attestations(text: &str) -> Result<Attestations, String> {
+fn attestations(text: &str) -> Result<Attestations, Mistake> {
     match text {
         "keep" => Ok(Attestations::Keep),
         "drop" => Ok(Attestations::Drop),
@@ -385,19 +388,19 @@ fn attestations(text: &str) -> Result<Attestations, String> {
     }
 }
 
-fn from_labels(text: &str) -> Result<(), String> {
+fn from_labels(text: &str) -> Result<(), Mistake> {
     match text {
         "labels" => Ok(()),
         _ => word("annotationsFrom", text, Err("expected labels")),
     }
 }
 
-fn media_type(text: &str) -> Result<UntrustedText, String> {
+fn media_type(text: &str) -> Result<UntrustedText, Mistake> {
     let is_type = image::media_type::is_well_formed(text);
     if is_type {
         Ok(text.into())
     } else {
-        Err(format!("\"{text}\" is not a media type, such as application/vnd.example.v1"))
+        Err(format!("\"{text}\" is not a media type, such as application/vnd.example.v1").into())
     }
 }
 
