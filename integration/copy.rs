@@ -328,3 +328,42 @@ fn a_copy_of_96_mib_takes_at_most_64_mib_of_memory() {
         assert!(peak > 1024 && peak <= 64 << 10, "{peak} kB to {to}");
     }
 }
+
+#[test]
+fn a_copy_with_if_match_writes_only_over_the_named_digest() {
+    let fixture = CopyFixture::new();
+    let digest = |name: &str| fixture.from.manifest("app", name).unwrap().digest;
+    fixture.copied(&["FROM/app:v1", "TO/kept:v1", "--if-match", "none"]);
+    let before = fixture.to.snapshot();
+    let other = digest("amd64");
+    for (args, exit) in [
+        (&["FROM/app:amd64", "TO/kept:v1", "--if-match", "none"][..], 3),
+        (&["FROM/app:amd64", "TO/kept:v1", "--if-match", other.as_str()], 3),
+        (&["FROM/app:amd64", "TO/kept:v1", "--if-match", "none", "--dry-run"], 3),
+        (&["FROM/app:amd64", "TO/kept:v1", "--no-clobber", "--dry-run"], 3),
+        (&["FROM/app:amd64", "TO/kept:new", "--tags", "v1", "--no-clobber"], 3),
+        // The tag already points at the copied digest.
+        (&["FROM/app:v1", "TO/kept:v1", "--if-match", "none"], 0),
+        (&["FROM/app:v1", "TO/kept:v1", "--no-clobber"], 0),
+        (&["FROM/app:v1", "TO/kept:v1", "--no-clobber", "--if-match", "none"], 2),
+        (&["FROM/app", "TO/kept", "--tags", "v*", "--if-match", other.as_str()], 2),
+    ] {
+        fixture.copy(args).exits(exit);
+        assert_eq!(fixture.to.snapshot(), before, "{args:?}");
+    }
+    fixture.copied(&["FROM/app:amd64", "TO/kept:v1", "--if-match", &digest("v1")]);
+    assert_eq!(fixture.to.manifest("kept", "v1").unwrap().digest, digest("amd64"));
+}
+
+#[test]
+fn no_clobber_copies_the_tags_of_a_repository_that_do_not_exist() {
+    let fixture = CopyFixture::new();
+    fixture.copied(&["FROM/app:arm64", "TO/some:amd64"]);
+    let kept = fixture.to.manifest("some", "amd64").unwrap().digest;
+    fixture.copy(&["FROM/app", "TO/some", "--tags", "amd64,v1", "--no-clobber"]).exits(1);
+    assert_eq!(fixture.to.manifest("some", "amd64").unwrap().digest, kept);
+    assert_complete(&fixture.to, "some", "v1");
+    fixture.copied(&["FROM/app", "TO/some", "--tags", "v1", "--no-clobber"]);
+    // A specific exit code means that nothing was written.
+    fixture.copy(&["FROM/app", "TO/some", "--tags", "amd64", "--no-clobber"]).exits(3);
+}

@@ -343,7 +343,7 @@ fn a_dry_run_deletes_nothing_and_names_what_a_registry_may_delete_as_well() {
         HOST/app:image
             digest     {digest}
           - deleted    HOST/app:image
-            note       a registry that deletes only manifests needs --yes, and also deletes the tags other
+            note       a registry that deletes only manifests needs --yes, and also deletes the tags other and breaks the indexes index
         HOST/app:index
             digest     {index_digest}
           - deleted    HOST/app:index
@@ -364,4 +364,39 @@ fn a_dry_run_deletes_nothing_and_names_what_a_registry_may_delete_as_well() {
 fn a_dry_run_of_a_missing_tag_fails() {
     let fixture = DeleteFixture::new();
     fixture.delete(&["--dry-run", "HOST/app:gone"]).fails(1, "/app:gone not found").stdout_is("");
+}
+
+#[test]
+fn one_image_in_two_repositories_is_deleted_from_both() {
+    let fixture = DeleteFixture::new();
+    fixture.sandbox.run(&["copy", "HOST/app:index", "HOST/mirror:index"]).success();
+    let outcome = fixture.delete(&["HOST/app:index", "HOST/mirror:index"]).success();
+    assert_eq!(outcome.stdout.matches("Deleted: ").count(), 2, "{outcome:?}");
+    assert!(!fixture.has("index") && fixture.sandbox.registry.manifest("mirror", "index").is_none());
+}
+
+/// A replica without a recent write answers 404 for a tag that it lists. The tag may be of an index that lists the image.
+#[test]
+fn a_listed_tag_that_cannot_be_read_counts_as_a_use() {
+    let fixture = DeleteFixture::new();
+    push_image(&fixture.sandbox.registry, "app", "single", "arm64");
+    let server = ScriptedServer::in_front_of(&fixture.sandbox.registry, |request| {
+        request.line.ends_with("/manifests/index").then(|| (404, vec![], vec![]))
+    });
+    let reference = format!("{}/app:single", server.host);
+    fixture.delete(&[&reference]).fails(1, "cannot be listed");
+    assert!(fixture.has("single"));
+}
+
+#[test]
+fn a_dry_run_names_the_indexes_and_each_tag_of_a_manifest() {
+    let fixture = DeleteFixture::new();
+    fixture
+        .delete(&["--dry-run", "HOST/app:image"])
+        .success()
+        .stdout_contains("needs --yes, and also deletes the tags other and breaks the indexes index\n");
+    let by_digest = format!("HOST/app@{}", fixture.image_digest);
+    let planned = fixture.delete(&["--dry-run", "--yes", &by_digest, "HOST/app:other"]).success();
+    planned.stdout_contains("plan: 1 manifest to delete");
+    fixture.delete(&["--dry-run", "--yes", "HOST/app:image"]).success().stdout_contains("  - deleted    ");
 }

@@ -19,9 +19,9 @@ pub struct Deleted {
     pub location: Location,
     /// The digest that the tag pointed at.
     pub digest: Digest,
-    /// In a dry run for a tag, the uses of its manifest: what a registry would also delete that cannot delete only the
-    /// tag. `None` otherwise, and if the uses cannot be read.
-    pub uses: Option<Uses>,
+    /// In a dry run for a registry's tag without [`DeleteOptions::with_every_tag`], the uses of its manifest, which
+    /// matter if the registry cannot delete only the tag, or why they cannot be read. `None` otherwise.
+    pub uses: Option<Result<Uses, store::Error>>,
 }
 
 /// Why a reference was not deleted.
@@ -61,7 +61,7 @@ pub struct Uses {
 }
 
 impl Uses {
-    /// Whether only this tag uses the manifest; without a tag, whether nothing uses it.
+    /// Whether only this tag uses the manifest; without a tag, whether the manifest is unused.
     fn are_only(&self, tag: Option<&str>) -> bool {
         let tags: Vec<&str> = self.tags.iter().map(UntrustedText::as_str).collect();
         self.held_by.is_empty() && tags == Vec::from_iter(tag)
@@ -134,7 +134,8 @@ pub async fn delete(store: &Store, named: &Location, options: &DeleteOptions) ->
     if named.tag().is_some() && named.digest().is_none() {
         match run.delete(named).await {
             Ok(()) => {
-                let uses = if options.dry_run { uses(store, named, &digest).await.ok() } else { None };
+                let may_need_more = options.dry_run && !options.with_every_tag && named.reference().is_some();
+                let uses = if may_need_more { Some(uses(store, named, &digest).await) } else { None };
                 return Ok(Deleted { location: named.clone(), digest, uses });
             }
             Err(error) if error.is_unsupported() => refusal = Some(error),
@@ -160,15 +161,21 @@ async fn uses(store: &Store, at: &Location, digest: &Digest) -> Result<Uses, sto
     let all = store.every_tag(&at.without_name()).await?;
     let check = async |tag: UntrustedText| (tag_use(store, &at.with_tag(&tag), digest).await, tag);
     let mut checked = std::pin::pin!(stream::iter(all).map(check).buffer_unordered(MAX_CONCURRENT));
-    let mut uses = Uses::default();
+    let (mut uses, mut missing) = (Uses::default(), Vec::new());
     while let Some((tag_use, tag)) = checked.next().await {
         match tag_use {
             Ok(TagUse::PointsAt) => uses.tags.push(tag),
             Ok(TagUse::Lists) => uses.held_by.push(tag),
             Ok(TagUse::Unrelated) => {}
-            // The tag was deleted after it was listed.
-            Err(error) if error.is_missing() => {}
+            Err(error) if error.is_missing() => missing.push((tag, error)),
             Err(error) => return Err(error),
+        }
+    }
+    if !missing.is_empty() {
+        // A tag that was deleted after it was listed is not a use. One that is still listed may be.
+        let listed: HashSet<UntrustedText> = store.every_tag(&at.without_name()).await?.into_iter().collect();
+        if let Some((_, error)) = missing.into_iter().find(|(tag, _)| listed.contains(tag)) {
+            return Err(error);
         }
     }
     uses.tags.sort_unstable();

@@ -222,3 +222,23 @@ fn selectors_of_remove_are_problems() {
     ]);
     assert_eq!(outcome.json()["error"]["problems"], problems);
 }
+
+#[test]
+fn a_reference_that_is_given_twice_has_its_cause() {
+    let sandbox = Sandbox::new();
+    let outcome = sandbox.run(&["query", "HOST/app:gone", "HOST/app:gone"]).exits(1);
+    let expected = sandbox.fill("error: 2 of 2 references cannot be read: ");
+    assert!(outcome.stderr.starts_with(&expected) && outcome.stderr.contains("HTTP 404"), "{outcome:?}");
+}
+
+/// Both registries answer 503, for reasons of their own.
+#[test]
+fn causes_of_different_registries_are_not_merged() {
+    let servers = [0, 1].map(|_| ScriptedServer::start(|_, _| (503, vec![], vec![])));
+    let [first, second] = &servers;
+    let workspace = Workspace::new().flags(&["--plain-http", "--retries", "0"]);
+    let spec = |host: &str| format!("---\nimage: {host}/app:v1\nmanifests: [{{image: '{host}/app:amd64'}}]\n");
+    workspace.write("two.yaml", &(spec(&first.host) + &spec(&second.host)));
+    let outcome = workspace.run(&["push", "from-spec", "two.yaml"]).exits(1);
+    assert!(!outcome.stderr.contains("same cause") && outcome.stderr.matches("HTTP 503").count() >= 2, "{outcome:?}");
+}

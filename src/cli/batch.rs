@@ -244,10 +244,10 @@ impl PrintedCauses {
     /// Prints the failure of an item. If the registry as a whole fails in the same way as for an earlier item, only names
     /// that item.
     fn print(&mut self, console: &Console, name: String, failure: &Failure) {
-        let Some(cause) = failure.cause().filter(|cause| cause.is_of_registry()) else {
+        let Some(cause) = failure.cause_of_registry() else {
             return console.error(failure);
         };
-        match self.0.entry(cause.text().to_owned()) {
+        match self.0.entry(cause.key()) {
             Entry::Occupied(first) => {
                 let message = format!("{name}: same cause as {}", first.get());
                 console.error(&Failure::new(message));

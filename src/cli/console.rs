@@ -96,7 +96,7 @@ impl Console {
 
     /// Masks the secrets of the command line and the environment in a problem.
     pub(super) fn masked_problem(&self, problem: ProblemReport) -> ProblemReport {
-        problem.map_text(|text| self.argument_secrets.mask(text))
+        problem.map_text(|text| self.scrubbed(&self.argument_secrets.mask(text)).into_owned())
     }
 
     /// Masks the secrets of the command line and the environment in the message and hints of a failure.
@@ -127,7 +127,8 @@ impl Console {
     }
 
     fn print_failure(&self, failure: &Failure, text: &str) {
-        let mask = |text: &str| self.argument_secrets.mask(text);
+        // Annotations escape characters, so mask before that.
+        let mask = |text: &str| self.scrubbed(&self.argument_secrets.mask(text)).into_owned();
         let (text, hints) = (mask(text), failure.hints().iter().map(|hint| mask(hint)));
         let hints: Vec<String> = hints.collect();
         let annotations =
@@ -201,7 +202,7 @@ impl Console {
 
     /// Prints a warning even with `--quiet`.
     pub(super) fn alert(&self, text: impl Display) {
-        let text = self.argument_secrets.mask(&text.to_string());
+        let text = self.scrubbed(&self.argument_secrets.mask(&text.to_string())).into_owned();
         self.print_warning(&text, || render::text_annotation(Severity::Warning, &text, &[]));
     }
 

@@ -2,12 +2,14 @@ use clap::Args;
 
 use super::copy_batch::CopyBatch;
 use super::failure::Failure;
+use super::if_match::if_match;
 use super::output::CommandOutput;
 use super::platform_arg::platform;
 use super::result_files::OutputFiles;
 use super::session::Session;
 use crate::copy::CopyOptions;
 use crate::image::{Location, Platform, UntrustedText, check_tag, nearest_tag};
+use crate::store::IfMatch;
 
 /// Copy an image, or an index with all its images, byte for byte
 #[derive(Debug, Args)]
@@ -33,6 +35,12 @@ pub(super) struct Copy {
     /// Show what would be written, without writing
     #[arg(long)]
     dry_run: bool,
+    /// Write only if DST matches, else exit code 3
+    #[arg(long, value_name = "DIGEST|none", value_parser = if_match)]
+    if_match: Option<IfMatch>,
+    /// Overwrite no existing tag, else exit code 3
+    #[arg(long, conflicts_with = "if_match")]
+    no_clobber: bool,
     /// Wait until every tag returns the new digest
     #[arg(long)]
     wait: bool,
@@ -59,7 +67,14 @@ impl Copy {
             to,
             is_repository,
             tags: self.tags,
-            options: CopyOptions { platforms, referrers: self.referrers, wait: self.wait, dry_run },
+            options: CopyOptions {
+                platforms,
+                referrers: self.referrers,
+                wait: self.wait,
+                if_match: self.if_match,
+                no_clobber: self.no_clobber,
+                dry_run,
+            },
             files: self.files,
             shows_progress: !self.no_progress,
         })
@@ -76,6 +91,10 @@ impl Copy {
         if is_repository && named(to) {
             let why = "copying a repository keeps the names of its tags";
             return Err(Failure::usage(format!("target \"{target}\" has a tag or digest; {why}")));
+        }
+        if is_repository && matches!(self.if_match, Some(IfMatch::Digest(_))) {
+            let why = "--if-match with a digest needs a single target; use --no-clobber for several";
+            return Err(Failure::usage(why));
         }
         if is_repository {
             return Ok(());

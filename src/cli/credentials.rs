@@ -161,7 +161,7 @@ fn pair(global: &Global, console: &Console, registries: &Registries<'_>) -> Resu
             console.alert(format_args!("{source} is set and {other} is not; neither is used"));
             Ok(None)
         }
-        (Some((user, user_from @ USERNAME_FLAG)), None) if std::io::stdin().is_terminal() => {
+        (Some((user, user_from @ USERNAME_FLAG)), None) if is_attended() => {
             let password = prompt_for_password(&user, registries.first.unwrap_or("the registry"))?;
             Ok(Some(Pair { user, password, user_from, password_from: "the terminal" }))
         }
@@ -174,6 +174,12 @@ fn pair(global: &Global, console: &Console, registries: &Registries<'_>) -> Resu
             Err(Failure::usage(format!("{source} gives a password, {missing}")))
         }
     }
+}
+
+/// Whether a person can answer a prompt. CI systems may provide a terminal, but nobody reads it.
+fn is_attended() -> bool {
+    let is_ci = std::env::var_os("CI").is_some_and(|value| !value.is_empty() && value != "false");
+    std::io::stdin().is_terminal() && std::io::stderr().is_terminal() && !is_ci
 }
 
 /// Prompts for the password of a user at the terminal.

@@ -97,7 +97,11 @@ async fn delete_all(
     let deleted_manifests = RefCell::new(HashSet::new());
     let delete = async |item: &Deletion| {
         let location = &item.named.location;
-        if let Some(digest) = item.digest.clone().filter(|digest| deleted_manifests.borrow().contains(digest)) {
+        if let Some(digest) = item
+            .digest
+            .clone()
+            .filter(|digest| deleted_manifests.borrow().contains(&(location.without_name(), digest.clone())))
+        {
             return Ok(Outcome::AlreadyDeleted(Deleted {
                 location: location.with_digest(digest.clone()),
                 digest,
@@ -106,7 +110,7 @@ async fn delete_all(
         }
         let deleted = delete::delete(store, location, options).await?;
         if deleted.location.tag().is_none() {
-            deleted_manifests.borrow_mut().insert(deleted.digest.clone());
+            deleted_manifests.borrow_mut().insert((location.without_name(), deleted.digest.clone()));
         }
         Ok::<_, delete::Error>(Outcome::Deleted(deleted))
     };
@@ -152,7 +156,14 @@ impl Reporter for DeleteReporter<'_> {
                 self.parts.push(|| Either::Result(DeletedJson::new(name, deleted)))
             }
         }?;
-        let Ok(Outcome::Deleted(deleted)) = result else { return Ok(()) };
+        let deleted = match (result, &mut self.plan) {
+            (Ok(Outcome::Deleted(deleted)), _) => deleted,
+            (Ok(Outcome::AlreadyDeleted(deleted)), Some(plan)) => {
+                let text = plan.repeated_deletion(name, &deleted);
+                return self.print(text);
+            }
+            _ => return Ok(()),
+        };
         if self.plan.is_none() {
             let line = || deleted_line(&item.named.location, &deleted);
             if self.is_only { self.console.done(line) } else { self.console.item(line) }

@@ -50,12 +50,10 @@ impl Cause {
         })
     }
 
-    pub(super) fn text(&self) -> &str {
-        &self.text
-    }
-
-    pub(super) fn is_of_registry(&self) -> bool {
-        self.is_of_registry
+    /// Returns the key of the failures with this cause: the cause, and the registry that it hit.
+    pub(super) fn key(&self) -> String {
+        let registry = self.reference.as_deref().and_then(|reference| reference.split('/').next());
+        format!("{} {}", registry.unwrap_or_default(), self.text)
     }
 }
 
@@ -129,9 +127,15 @@ impl Failure {
     pub(super) fn of_references(message: String, failures: &[(String, Self)]) -> Self {
         let groups = by_cause(failures.iter().map(|(name, failure)| failure.hit(name)));
         let (message, lines) = match groups.as_slice() {
-            [group] if group.len() > 1 => {
+            [group] if failures.len() > 1 => {
                 let cause = group.first().map(|hit| hit.cause.as_str()).unwrap_or_default();
-                (format!("{message}: {cause}"), group.iter().map(|hit| format!("  {}", hit.name)).collect())
+                // Several references may fail for one child or blob.
+                let mut names: Vec<String> = match group.len() == failures.len() {
+                    true => group.iter().map(|hit| format!("  {}", hit.name)).collect(),
+                    false => failures.iter().map(|(name, _)| format!("  {name}")).collect(),
+                };
+                names.dedup();
+                (format!("{message}: {cause}"), names)
             }
             _ => (message, Vec::new()),
         };
@@ -157,11 +161,13 @@ impl Failure {
 
     /// Returns the failure as one of the problems of a batch.
     fn report(&self, name: &str) -> ProblemReport {
-        ProblemReport::new(Rule::Content, self.message.clone()).with_reference(name)
+        ProblemReport::new(Rule::Content, self.text()).with_reference(name)
     }
 
-    pub(super) fn cause(&self) -> Option<&Cause> {
-        self.cause.as_deref()
+    /// Returns the cause if the registry as a whole fails in this way, and nothing was written before.
+    pub(super) fn cause_of_registry(&self) -> Option<&Cause> {
+        let has_written = self.published().is_some_and(|published| published.changed);
+        self.cause.as_deref().filter(|cause| cause.is_of_registry && !has_written)
     }
 
     /// Returns the message with all its lines. Starts with `name` if the error is about the registry as a whole, and so

@@ -26,6 +26,7 @@ mod global;
 mod help;
 mod hints;
 mod hosts;
+mod if_match;
 mod input_text;
 mod inspect;
 mod label;

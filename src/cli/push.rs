@@ -6,13 +6,13 @@ use super::duration::duration;
 use super::failure::Failure;
 use super::from_args::FromArgs;
 use super::from_images::FromImages;
+use super::if_match::if_match;
 use super::output::CommandOutput;
 use super::push_batch::PushBatch;
 use super::result_files::OutputFiles;
 use super::session::Session;
 use super::specs::{SpecFlags, SpecOptions, Variables, form, forms, read_specs};
 use crate::assemble::PushOptions;
-use crate::image::Digest;
 use crate::spec::Spec;
 use crate::store::IfMatch;
 
@@ -177,18 +177,5 @@ impl Push {
             return Ok(());
         };
         Err(Failure::usage(why))
-    }
-}
-
-fn if_match(text: &str) -> Result<IfMatch, String> {
-    match text {
-        "none" => Ok(IfMatch::Missing),
-        digest => Digest::parse(digest).map(IfMatch::Digest).map_err(|error| {
-            let is_none = ["", "-", "absent", "empty", "missing", "nil", "no", "none", "nothing", "null"]
-                .contains(&text.trim().to_ascii_lowercase().as_str());
-            let meant = if is_none { Some("none") } else { error.suggestion() };
-            let meant = meant.map(|meant| format!("; did you mean \"{meant}\"?")).unwrap_or_default();
-            format!("{}; expected a digest or none{meant}", error.message())
-        }),
     }
 }

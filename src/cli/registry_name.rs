@@ -48,7 +48,7 @@ fn nearest(text: &str) -> Option<String> {
     if let Some((_, host)) = NAMES.iter().find(|(name, _)| *name == text.trim_end_matches('/')) {
         return Some((*host).to_owned());
     }
-    let text = text.rsplit_once('@').filter(|(_, host)| !host.starts_with("sha")).map_or(text, |(_, host)| host);
+    let text = text.rsplit_once('@').map_or(text, |(_, host)| host);
     let host = text.split('/').next().unwrap_or_default();
     host_and_port(host)
 }

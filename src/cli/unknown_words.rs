@@ -24,7 +24,9 @@ enum Meant {
 /// Replaces the suggestions of a usage error. `args` are those that clap parsed, which start with the program.
 pub(super) fn explain(mut error: clap::Error, args: &[OsString], root: &Command) -> clap::Error {
     if let Some(ContextValue::String(value)) = error.get(ContextKind::InvalidValue)
-        && value.split_once('@').is_some_and(|(user, host)| user.contains(':') && !host.starts_with("sha"))
+        && value.split_once('@').is_some_and(|(user, host)| {
+            user.contains(':') && !host.starts_with("sha256:") && !host.starts_with("sha512:")
+        })
     {
         error.insert(ContextKind::InvalidValue, ContextValue::String(without_user(value)));
     }

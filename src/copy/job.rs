@@ -2,7 +2,9 @@ use super::error::Error;
 use crate::event::Event;
 use crate::image::{Fetched, Location, Platform, check_tag};
 use crate::registry::RetryGroup;
-use crate::store::{Error as StoreError, OnStep, Publication, PublishError, PublishReport, Run, Store, TagTarget};
+use crate::store::{
+    Error as StoreError, IfMatch, OnStep, Publication, PublishError, PublishReport, Run, Store, TagTarget,
+};
 
 /// The source and the target of a copy.
 #[derive(Debug, Clone)]
@@ -27,6 +29,11 @@ pub struct CopyOptions {
     pub referrers: bool,
     /// Return only after every written tag resolves to the copied digest. Defaults to false.
     pub wait: bool,
+    /// Write only if the target meets this precondition; a target that already points at the copied digest need not.
+    /// Defaults to `None`.
+    pub if_match: Option<IfMatch>,
+    /// Write only if no tag of the copy exists, except with the copied digest. Defaults to false.
+    pub no_clobber: bool,
     /// Report what would happen to each tag, without writing. Defaults to false.
     pub dry_run: bool,
 }
@@ -90,10 +97,13 @@ async fn copy_with(
     let locations: Vec<Location> = std::iter::once(&target).chain(tags).cloned().collect();
     let current = store.current_digests(&locations).await;
     let tags = locations.into_iter().zip(current).map(|(tag, current)| TagTarget::new(tag, current)).collect();
+    let tags = with_preconditions(tags, options);
     // The root manifest is pushed with the tags; only its blobs are placed with those of the children.
     let children = tree.split_last().map_or(&[][..], |(_, children)| children);
     let publication = Publication::new(&target, &root.descriptor, &root.bytes, children);
     let publication = Publication { tags, wait: options.wait, ..publication };
+    // Copy no blob if a tag does not meet its precondition.
+    publication.check().map_err(|error| publication.failed_before(vec![error]))?;
     let errors = run.place_blobs(to, &tree.concat(), on_step).await;
     if !errors.is_empty() {
         return Err(publication.failed_before(errors).into());
@@ -112,6 +122,16 @@ async fn copy_with(
         copied.map_err(|error| publication.failed_before(vec![error]))?;
     }
     Ok(run.publish(&publication, on_step).await?)
+}
+
+/// Sets the preconditions of the tags, the target's first.
+fn with_preconditions(mut tags: Vec<TagTarget>, options: &CopyOptions) -> Vec<TagTarget> {
+    if options.no_clobber {
+        tags.iter_mut().for_each(|tag| tag.if_match = Some(IfMatch::Missing));
+    } else if let Some(target) = tags.first_mut() {
+        target.if_match = options.if_match.clone();
+    }
+    tags
 }
 
 /// Returns the target of the copy: `to`, with the tag or digest of `from` if it has neither.

@@ -2,7 +2,8 @@ use std::fmt;
 
 use serde::{Serialize, Serializer};
 
-use super::transport::{is_other_transport, is_registry_url, of_layout, translated};
+use super::nearest_reference::without_user;
+use super::transport::{is_other_transport, of_layout, of_registry_url, translated};
 use super::{Digest, Reference, ReferenceError, UntrustedText, one_line, visible};
 
 /// The location of an image in a registry or in a local OCI image layout, in skopeo's syntax.
@@ -212,11 +213,11 @@ fn parse(text: &str) -> Result<Location, Invalid> {
         let parsed = parse_layout(archive, rest).map(Location::Layout);
         parsed.map_err(|reason| format!("invalid layout \"{}\": {reason}", shortened(text)).into())
     };
+    if let Some(meant) = text.strip_prefix("oci:").and_then(of_registry_url) {
+        let message = format!("invalid reference \"{}\": leave out the \"oci://\"", shortened(text));
+        return Err(Invalid { message, meant: Some(meant.to_owned()) });
+    }
     match text.split_once(':') {
-        Some(("oci", rest)) if is_registry_url(rest) => {
-            let message = format!("invalid reference \"{}\": leave out the \"oci://\"", shortened(text));
-            Err(Invalid { message, meant: Some(rest.trim_start_matches('/').to_owned()) })
-        }
         Some(("oci", rest)) if !is_port(rest) => layout(false, rest),
         Some(("oci-archive", rest)) if !is_port(rest) => layout(true, rest),
         Some((transport, rest)) if is_other_transport(transport) && !is_port(rest) => {
@@ -281,8 +282,9 @@ fn has_drive(path: &str) -> bool {
 /// Maximum length of path and name, as for paths on Linux, in bytes.
 const MAX_LENGTH: usize = 4096;
 
+/// Returns at most 300 characters of the text, without a user name and a password.
 fn shortened(text: &str) -> String {
-    text.chars().take(300).collect()
+    without_user(text).chars().take(300).collect()
 }
 
 #[cfg(test)]

@@ -43,6 +43,7 @@ pub use manifest::{
     MAX_PUSHED_MANIFEST, Manifest, ManifestError, parse_manifest,
 };
 pub(crate) use names::{known_architectures, known_systems, known_variants};
+pub(crate) use nearest_reference::without_user;
 pub use platform::{Platform, PlatformError};
 pub use reference::{Reference, ReferenceError};
 pub(crate) use selection::platform_names;

@@ -36,7 +36,7 @@ pub(super) fn nearest(text: &str, is_valid: impl Fn(&str) -> bool) -> Option<Str
 
 /// Replaces a user name and a password before the host, as in `https://user:password@host/app`, because messages must
 /// not show them.
-pub(super) fn without_user(text: &str) -> String {
+pub(crate) fn without_user(text: &str) -> String {
     let (scheme, rest) = match text.find("://").and_then(|at| text.split_at_checked(at + 3)) {
         Some(split) => split,
         None => ("", text),
@@ -45,12 +45,19 @@ pub(super) fn without_user(text: &str) -> String {
         let after = rest.get(at + 1..).unwrap_or_default();
         let before = rest.get(..*at).unwrap_or_default();
         let is_authority = !before.contains('/') || (!scheme.is_empty() && before.contains(':'));
-        is_authority && after.contains('/') && !after.to_ascii_lowercase().starts_with("sha")
+        is_authority && (after.contains('/') || !scheme.is_empty()) && !is_digest(after)
     };
     match rest.match_indices('@').rfind(is_user) {
         Some((at, _)) => format!("{scheme}****{}", rest.get(at..).unwrap_or_default()),
         None => text.to_owned(),
     }
+}
+
+/// Whether text after an `@` is a digest, even a mistaken one.
+fn is_digest(text: &str) -> bool {
+    let text = text.to_ascii_lowercase();
+    let rest = ["sha256", "sha512"].iter().find_map(|algorithm| text.strip_prefix(algorithm));
+    rest.is_some_and(|rest| !rest.starts_with(|c: char| c.is_ascii_alphanumeric() || c == '.'))
 }
 
 /// Replaces characters that look like others, and drops invisible ones.
@@ -258,6 +265,11 @@ mod tests {
             ("https://user:se/cret@r.io/app:v1", "https://****@r.io/app:v1"),
             ("user:secret@r.io/app:v1", "****@r.io/app:v1"),
             ("user:se@cret@r.io/app:v1", "****@r.io/app:v1"),
+            ("https://user:secret@r.io", "https://****@r.io"),
+            ("bot:secret@shanghai.example/app:v1", "****@shanghai.example/app:v1"),
+            ("bot:secret@sha256.example/app:v1", "****@sha256.example/app:v1"),
+            ("docker-image://user:secret@r.io/app:v1", "docker-image://****@r.io/app:v1"),
+            ("oci://user:secret@r.io/app", "oci://****@r.io/app"),
             ("r.io/app:v1", "r.io/app:v1"),
             ("r.io/app@v1", "r.io/app@v1"),
             ("app@sha256:abc/x", "app@sha256:abc/x"),

@@ -29,11 +29,16 @@ pub(super) fn is_other_transport(word: &str) -> bool {
     OTHERS.contains(&word)
 }
 
-/// Returns whether text after `oci:` is an image in a registry, in Helm's syntax: `//host.example/app:v1`.
-pub(super) fn is_registry_url(rest: &str) -> bool {
-    let rest = rest.strip_prefix("//").filter(|rest| !rest.starts_with('/')).unwrap_or_default();
+/// Returns the reference if text after `oci:` is an image in a registry, in Helm's syntax: `//host.example/app:v1`.
+/// Leaves out a user name and a password.
+pub(super) fn of_registry_url(rest: &str) -> Option<&str> {
+    let rest = rest.strip_prefix("//").filter(|rest| !rest.starts_with('/'))?;
+    let rest = rest
+        .split_once('@')
+        .filter(|(user, _)| user.contains(':') && !user.contains('/'))
+        .map_or(rest, |(_, rest)| rest);
     let has_host = rest.split_once('/').is_some_and(|(host, _)| host.contains(['.', ':']) || host == "localhost");
-    has_host && rest.parse::<Reference>().is_ok()
+    (has_host && rest.parse::<Reference>().is_ok()).then_some(rest)
 }
 
 /// Translates the transport of another program to this one's.

@@ -8,7 +8,7 @@ use super::metadata::{BuiltImage, Metadata, MetadataFile};
 use super::model::{EntryAnnotation, Form, Source, Spec, selected, source};
 use super::problem::{Hint, Mistake, Problem, SpecError};
 use super::target::Target;
-use crate::image::{Annotations, Digest, Location, Platform};
+use crate::image::{Annotations, Digest, Location, Platform, without_user};
 
 /// Arguments for a spec, as `push from-images` takes them.
 #[derive(Debug, Clone, Default)]
@@ -210,7 +210,7 @@ fn image_source(text: &str, targets: &[Target]) -> Result<Option<Source>, Mistak
     let location = match Digest::parse(text) {
         Ok(digest) => targets.first().map(|target| target.location.with_digest(digest)),
         Err(error) if text.starts_with("sha256:") || text.starts_with("sha512:") => {
-            return Err(Mistake::from(error).with_prefix(&format!("image \"{text}\": ")));
+            return Err(Mistake::from(error).with_prefix(&format!("image \"{}\": ", without_user(text))));
         }
         Err(_) => Some(source(text)?),
     };

@@ -4,7 +4,7 @@ use std::collections::{HashMap, HashSet};
 use std::fmt;
 
 use super::problem::Mistake;
-use crate::image::{LayoutReference, Location, check_tag, nearest_tag};
+use crate::image::{LayoutReference, Location, check_tag, nearest_tag, without_user};
 
 /// A tag that an index is pushed to, with extra tags in the same repository or layout.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -53,7 +53,7 @@ pub(super) fn extra_tag(text: &str) -> Result<ExtraTag, Mistake> {
     }
     let location = location(text).map_err(|mistake| {
         // A tag with a slash, such as the name of a branch, is not valid as a reference either.
-        mistake.with_prefix(&format!("invalid tag \"{text}\": ")).or_meant(nearest_tag(text))
+        mistake.with_prefix(&format!("invalid tag \"{}\": ", without_user(text))).or_meant(nearest_tag(text))
     })?;
     match location.tag() {
         Some(_) => Ok(ExtraTag::Reference(location)),

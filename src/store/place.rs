@@ -17,7 +17,7 @@ use crate::registry::RetryGroup;
 const MAX_ERRORS: usize = 100;
 
 /// A child that was checked, or a blob that was placed.
-enum Placed<'c> {
+enum PlacementStep<'c> {
     /// The target has the child's manifest.
     Existing,
     /// The target does not have the child's manifest.
@@ -50,7 +50,7 @@ impl Run {
         let repository = Arc::new(target.without_name());
         let (mut unchecked, mut missing) = (children.iter(), VecDeque::<(&SourceManifest, &Descriptor)>::new());
         let (mut seen, mut errors) = (HashSet::new(), Vec::new());
-        let mut running: FuturesUnordered<BoxFuture<'_, Result<Placed<'_>, Error>>> = FuturesUnordered::new();
+        let mut running: FuturesUnordered<BoxFuture<'_, Result<PlacementStep<'_>, Error>>> = FuturesUnordered::new();
         loop {
             while running.len() < self.store.client().concurrency() && errors.len() < MAX_ERRORS {
                 // Check all children first, because each missing child may add many blobs.
@@ -65,14 +65,14 @@ impl Run {
                 }
             }
             match running.next().await {
-                Some(Ok(Placed::Missing(child))) => {
+                Some(Ok(PlacementStep::Missing(child))) => {
                     let blobs: Vec<&Descriptor> = child.blobs.iter().filter(|blob| seen.insert(&blob.digest)).collect();
                     let bytes = blobs.iter().fold(0, |sum: u64, blob| sum.saturating_add(blob.size));
                     self.report(target, || Phase::BlobsFound { count: blobs.len(), bytes });
                     missing.extend(blobs.into_iter().map(|blob| (child, blob)));
                 }
-                Some(Ok(Placed::Existing)) => {}
-                Some(Ok(Placed::Blob(bytes))) => self.report(target, || Phase::BlobDone { bytes }),
+                Some(Ok(PlacementStep::Existing)) => {}
+                Some(Ok(PlacementStep::Blob(bytes))) => self.report(target, || Phase::BlobDone { bytes }),
                 Some(Err(error)) => {
                     RetryGroup::fail_current();
                     errors.push(error);
@@ -88,10 +88,10 @@ impl Run {
         target: &Location,
         child: &'c SourceManifest,
         key: ContentKey,
-    ) -> Result<Placed<'c>, Error> {
+    ) -> Result<PlacementStep<'c>, Error> {
         let has_child =
             self.children.get_with(&key, |_| true, Error::is_shareable, self.has_child(target, child)).await?;
-        Ok(if has_child { Placed::Existing } else { Placed::Missing(child) })
+        Ok(if has_child { PlacementStep::Existing } else { PlacementStep::Missing(child) })
     }
 
     async fn place_blob<'c>(
@@ -101,7 +101,7 @@ impl Run {
         blob: &Descriptor,
         key: ContentKey,
         on_step: OnStep<'_>,
-    ) -> Result<Placed<'c>, Error> {
+    ) -> Result<PlacementStep<'c>, Error> {
         let placing = async {
             let _permit = self.store.write_permit().await;
             let outcome = match self.is_dry {
@@ -111,7 +111,7 @@ impl Run {
             on_step(Step::Blob(blob.digest.clone(), blob.size, outcome));
             Ok(())
         };
-        self.blobs.get_with(&key, |_| true, Error::is_shareable, placing).await.map(|()| Placed::Blob(blob.size))
+        self.blobs.get_with(&key, |_| true, Error::is_shareable, placing).await.map(|()| PlacementStep::Blob(blob.size))
     }
 
     /// Writes the manifests of children that the target does not have, at most `concurrency` concurrently.

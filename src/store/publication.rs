@@ -159,7 +159,7 @@ impl<'p> Publication<'p> {
     }
 
     /// Checks the preconditions of the tags whose current digests are known.
-    pub(super) fn check(&self) -> Result<(), Error> {
+    pub(crate) fn check(&self) -> Result<(), Error> {
         self.tags.iter().filter(|tag| !tag.points_at(&self.descriptor.digest)).try_for_each(|tag| {
             match (&tag.if_match, &tag.current) {
                 (Some(if_match), Some(Ok(current))) => if_match.check(&tag.location.to_string(), current.as_ref()),

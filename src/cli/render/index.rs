@@ -60,7 +60,7 @@ pub(in crate::cli) struct FailedIndexJson {
 #[derive(Debug, Clone)]
 pub(in crate::cli) struct PublishedJson {
     pub(super) descriptor: DescriptorJson,
-    pub(super) changed: bool,
+    pub(in crate::cli) changed: bool,
     pub(super) tags: Vec<TagJson>,
 }
 

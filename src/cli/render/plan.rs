@@ -87,13 +87,14 @@ impl PlanText {
             None => self.counts.deleted_manifests += 1,
         }
         lines.push(self.line(Mark::Remove, "deleted", &deleted.location.to_string()));
-        let tag = deleted.location.tag();
-        let others = deleted.uses.iter().flat_map(|uses| &uses.tags).filter(|other| Some(other.as_str()) != tag);
-        let others: Vec<String> = others.map(ToString::to_string).collect();
-        if tag.is_some() && !others.is_empty() {
-            let note = "a registry that deletes only manifests needs --yes, and also deletes the tags";
-            lines.push(self.line(Mark::Keep, "note", &format!("{note} {}", others.join(", "))));
-        }
+        lines.extend(note_of(deleted).map(|note| self.line(Mark::Keep, "note", &note)));
+        lines.concat()
+    }
+
+    /// Returns the text for a deletion of a manifest that an earlier item deletes.
+    pub(in crate::cli) fn repeated_deletion(&mut self, name: &str, deleted: &Deleted) -> String {
+        let mut lines = self.begin(visible(name));
+        lines.push(self.line(Mark::Remove, "deleted", &format!("{} (see above)", deleted.location)));
         lines.concat()
     }
 
@@ -194,6 +195,22 @@ fn entry_lines(report: &TargetReport) -> Vec<EntryLine> {
         digests: entry.digest.to_string(),
     });
     planned.chain(removed).collect()
+}
+
+/// Returns the note about what else a registry deletes that cannot delete only the tag.
+fn note_of(deleted: &Deleted) -> Option<String> {
+    const NEEDS: &str = "a registry that deletes only manifests needs --yes";
+    let uses = match deleted.uses.as_ref()? {
+        Ok(uses) => uses,
+        Err(error) => return Some(format!("{NEEDS}, because the other uses of the manifest cannot be read: {error}")),
+    };
+    let others: Vec<String> =
+        uses.tags.iter().filter(|tag| Some(tag.as_str()) != deleted.location.tag()).map(ToString::to_string).collect();
+    let held_by: Vec<String> = uses.held_by.iter().map(ToString::to_string).collect();
+    let tags = (!others.is_empty()).then(|| format!("also deletes the tags {}", others.join(", ")));
+    let indexes = (!held_by.is_empty()).then(|| format!("breaks the indexes {}", held_by.join(", ")));
+    let effects: Vec<String> = tags.into_iter().chain(indexes).collect();
+    (!effects.is_empty()).then(|| format!("{NEEDS}, and {}", effects.join(" and ")))
 }
 
 fn plural(count: usize) -> &'static str {

@@ -39,8 +39,8 @@ async fn status(proxy: &Url, url: &Url) -> Option<u16> {
 /// Returns the header line with the user name and password in the proxy's URL.
 fn authorization(proxy: &Url) -> Option<String> {
     let decoded = |text| percent_decode_str(text).decode_utf8_lossy();
-    let pair = format!("{}:{}", decoded(proxy.username()), decoded(proxy.password()?));
-    Some(format!("Proxy-Authorization: Basic {}\r\n", STANDARD.encode(pair)))
+    let pair = format!("{}:{}", decoded(proxy.username()), decoded(proxy.password().unwrap_or_default()));
+    (pair != ":").then(|| format!("Proxy-Authorization: Basic {}\r\n", STANDARD.encode(pair)))
 }
 
 /// Returns the status in the first bytes of a response (RFC 9112, section 4).
@@ -71,6 +71,7 @@ mod tests {
     fn credentials_in_the_url_are_sent() {
         let header = |url: &str| authorization(&url.parse().unwrap());
         assert_eq!(header("http://p:1"), None);
+        assert_eq!(header("http://token@p:1"), Some("Proxy-Authorization: Basic dG9rZW46\r\n".into()));
         assert_eq!(header("http://u:p%40%2B+&@p:1"), Some("Proxy-Authorization: Basic dTpwQCsrJg==\r\n".into()));
     }
 }
