@@ -246,6 +246,8 @@ impl Terminal {
             .args(["-qec", command, "/dev/null"])
             .env("HOME", workspace.folder())
             .env_remove("DOCKER_CONFIG")
+            // Nobody is prompted in CI.
+            .env_remove("CI")
             .stdin(std::process::Stdio::piped())
             .stdout(std::process::Stdio::piped())
             .spawn()
@@ -299,6 +301,14 @@ fn a_user_name_without_a_password_prompts_at_a_terminal() {
         let screen = &terminal.screen;
         assert!(screen.ends_with(last) && !screen.contains("secret-word") && !screen.contains("wrong"), "{screen}");
     }
+}
+
+/// A CI system may provide a terminal, at which a prompt would wait forever.
+#[test]
+fn a_user_name_without_a_password_is_a_usage_error_in_ci() {
+    let workspace = Workspace::new().env("CI", "true");
+    let outcome = workspace.run_in_terminal(200, &["digest", "--username", "user", "r.invalid/app:v1"]);
+    assert!(outcome.exit == 2 && outcome.screen().contains("but no password is given"), "{}", outcome.screen());
 }
 
 #[test]
