@@ -43,7 +43,7 @@ pub async fn query(store: &Store, reference: &Location) -> Result<Query, Error> 
 }
 
 /// Lists the platforms of a reference as [`query`] does, and returns the creation date in the image's config, or in that
-/// of the first image of an index. `None` if the config has no valid date, or there is no image.
+/// of the first image of an index. `None` if the config has no valid date, or the index has no image.
 ///
 /// # Errors
 /// The reference, the image or a config that is needed cannot be read.

@@ -168,7 +168,7 @@ fn later_indexes_and_tags_with_the_cause_of_an_earlier_one_name_that_one() {
     copied.stderr_contains(&sandbox.fill("\n  no tag was written\nerror: DOWN/copy:b: same cause as DOWN/copy:a\n"));
 }
 
-/// The same answer about two references is not the same cause: each may be misspelled.
+/// Two references that do not exist have different causes: each may be misspelled.
 #[test]
 fn missing_sources_of_several_indexes_are_all_named() {
     let sandbox = Sandbox::new();

@@ -246,7 +246,7 @@ impl Terminal {
             .args(["-qec", command, "/dev/null"])
             .env("HOME", workspace.folder())
             .env_remove("DOCKER_CONFIG")
-            // Nobody is prompted in CI.
+            // The program does not prompt in CI.
             .env_remove("CI")
             .stdin(std::process::Stdio::piped())
             .stdout(std::process::Stdio::piped())

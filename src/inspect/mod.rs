@@ -4,7 +4,9 @@
 mod details;
 mod job;
 mod tree;
+mod tree_node;
 
 pub(crate) use details::config_details;
 pub use job::{Child, Content, Image, InspectOptions, Inspection, config, fetch, inspect};
-pub use tree::{NodeKind, TreeNode, TreeOptions, tree};
+pub use tree::{TreeOptions, tree};
+pub use tree_node::{NodeKind, TreeNode};

@@ -5,7 +5,7 @@ use std::fmt::Display;
 use std::time::Duration;
 
 use super::amount::{amount, part_of};
-use crate::cli::render::duration_text;
+use crate::cli::render::{duration_text, plural};
 use crate::event::{Event, Phase};
 use crate::image::{Digest, visible};
 
@@ -291,10 +291,6 @@ fn fit(parts: Vec<String>, width: usize) -> String {
         line = format!("{line}, {part}");
     }
     line
-}
-
-fn plural(count: usize) -> &'static str {
-    if count == 1 { "" } else { "s" }
 }
 
 /// Returns the ending of a verb after this number of subjects.

@@ -53,7 +53,7 @@ pub(super) use painter::{Colour, Painter};
 pub(super) use plan::PlanText;
 pub(super) use probe::{CheckJson, check_text};
 pub(super) use problem::{ProblemReport, Rule, STDIN, plan_problems};
-pub(super) use quantity::duration_text;
+pub(super) use quantity::{duration_text, plural};
 pub(super) use query::{QueryJson, query_text};
 pub(super) use sarif::sarif_log;
 pub(super) use tags::{TagsEntryJson, tag_text};

@@ -3,7 +3,7 @@
 use std::fmt::Display;
 
 use super::Colour;
-use super::quantity::size_text;
+use super::quantity::{plural, size_text};
 use super::tag::state;
 use crate::assemble::{BlobStats, Change, TargetReport};
 use crate::delete::Deleted;
@@ -98,7 +98,7 @@ impl PlanText {
         lines.concat()
     }
 
-    /// Returns the last line, which counts what would change. Empty if there was no item.
+    /// Returns the last line, which counts what would change. Without items, it is an empty string.
     pub(in crate::cli) fn end(&self) -> String {
         if !self.has_begun {
             return String::new();
@@ -211,10 +211,6 @@ fn note_of(deleted: &Deleted) -> Option<String> {
     let indexes = (!held_by.is_empty()).then(|| format!("breaks the indexes {}", held_by.join(", ")));
     let effects: Vec<String> = tags.into_iter().chain(indexes).collect();
     (!effects.is_empty()).then(|| format!("{NEEDS}, and {}", effects.join(" and ")))
-}
-
-fn plural(count: usize) -> &'static str {
-    if count == 1 { "" } else { "s" }
 }
 
 /// Names an entry by its platform, and an attestation by the platform of its image.

@@ -4,6 +4,12 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use crate::image::Timestamp;
 
+/// Returns the ending of a noun after this number.
+#[must_use]
+pub(in crate::cli) fn plural(count: usize) -> &'static str {
+    if count == 1 { "" } else { "s" }
+}
+
 /// Formats a size in bytes with a binary unit and one decimal place: `999 bytes`, `57.2 MiB`.
 #[must_use]
 pub(in crate::cli) fn size_text(bytes: u64) -> String {
