@@ -50,12 +50,21 @@ impl FaultProxy {
         rewrite: impl Fn(&ReceivedRequest) -> ReceivedRequest + Send + Sync + 'static,
         choose_fault: impl Fn(&ReceivedRequest) -> Option<Fault> + Send + Sync + 'static,
     ) -> Self {
+        Self::in_front_of_host(&registry.host, rewrite, choose_fault)
+    }
+
+    /// Does the same as [`Self::in_front_of`] for any server.
+    pub fn in_front_of_host(
+        upstream: &str,
+        rewrite: impl Fn(&ReceivedRequest) -> ReceivedRequest + Send + Sync + 'static,
+        choose_fault: impl Fn(&ReceivedRequest) -> Option<Fault> + Send + Sync + 'static,
+    ) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let host = listener.local_addr().unwrap().to_string();
         let (fired, stopped, requests) = (Arc::default(), Arc::new(AtomicBool::new(false)), Arc::default());
         let listening = Arc::new(Listening {
             host: host.clone(),
-            upstream: registry.host.clone(),
+            upstream: upstream.to_owned(),
             rewrite: Box::new(rewrite),
             choose_fault: Box::new(choose_fault),
             refuse_until: Mutex::default(),

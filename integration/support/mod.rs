@@ -6,6 +6,7 @@ pub mod faults;
 pub mod images;
 pub mod layouts;
 pub mod memory_registry;
+pub mod multi_tag;
 pub mod push_fixture;
 pub mod recorded;
 pub mod registry;

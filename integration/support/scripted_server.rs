@@ -87,8 +87,8 @@ pub fn forward_request(request: &ReceivedRequest, upstream: &str, host: &str) ->
     {
         headers.push(("Content-Length", length.to_str().unwrap().to_owned()));
     }
-    for name in ["Content-Type", "Location", "Docker-Content-Digest", "WWW-Authenticate"] {
-        if let Some(value) = response.headers().get(name) {
+    for name in ["Content-Type", "Location", "Docker-Content-Digest", "WWW-Authenticate", "OCI-Tag"] {
+        for value in response.headers().get_all(name) {
             headers.push((name, value.to_str().unwrap().replace(upstream, host)));
         }
     }

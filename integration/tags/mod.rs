@@ -1,6 +1,7 @@
 //! Writing tags: immutable tags, conditions, and every kind of response to a read or a write.
 
 mod conditions;
+mod multi_tag;
 mod responses;
 mod written_content;
 

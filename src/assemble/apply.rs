@@ -13,10 +13,10 @@ use super::resolve;
 use super::source::Sources;
 use super::target::{self, PlannedTarget, TargetPush};
 use crate::event::Warning;
-use crate::image::Location;
+use crate::image::{Location, Reference};
 use crate::registry::RetryGroup;
 use crate::spec::Spec;
-use crate::store::{Run, Store};
+use crate::store::{MultiTag, Run, Store};
 
 /// Assembles an index and pushes it to its targets: at each one its children, then the target tag, then the extra tags.
 ///
@@ -28,7 +28,7 @@ use crate::store::{Run, Store};
 /// Sources cannot be used (the error lists all of them), the index cannot be planned, or a write failed (the error
 /// lists what was written before). If some of several targets fail, [`Error::Targets`] has the outcome for each.
 pub async fn push(store: &Store, spec: &Spec, options: &PushOptions) -> Result<PushReport, Error> {
-    let run = Run::new(store, options.dry_run);
+    let run = new_run(store, std::slice::from_ref(spec), options);
     let report = Assembler::new(&run, std::slice::from_ref(spec), options).push(spec).await?;
     let Err(error) = run.commit().await else { return Ok(report) };
     let is_only = report.targets.len() == 1;
@@ -38,6 +38,23 @@ pub async fn push(store: &Store, spec: &Spec, options: &PushOptions) -> Result<P
         _ => Ok(report),
     };
     Err(target::failed(report.targets.into_iter().map(outcome).collect()))
+}
+
+/// The number of indexes with several tags at a registry from which several tags in one request are tried there: the
+/// request that may be wasted is then small beside those that may be saved.
+const MULTI_TAG_INDEXES: usize = 3;
+
+/// Returns the run that pushes these specs.
+pub(crate) fn new_run(store: &Store, specs: &[Spec], options: &PushOptions) -> Run {
+    let multi_tag = match options.multi_tag {
+        true => MultiTag::everywhere(),
+        false => {
+            let with_tags = specs.iter().flat_map(Spec::targets).filter(|target| !target.tags.is_empty());
+            let references = with_tags.filter_map(|target| target.location.reference());
+            MultiTag::at_repeated(references.map(Reference::registry), MULTI_TAG_INDEXES)
+        }
+    };
+    Run::new(store, options.dry_run).with_multi_tag(multi_tag)
 }
 
 /// Assembles the indexes of a run, each of which is pushed once. They share fetched manifests and configs. Archives

@@ -22,8 +22,8 @@ mod source;
 mod target;
 mod unknown;
 
-pub(crate) use apply::Assembler;
 pub use apply::push;
+pub(crate) use apply::{Assembler, new_run};
 pub use diff::Change;
 pub use error::{Error, TargetsError};
 pub use merge::{Selector, SelectorProblem};

@@ -18,6 +18,10 @@ pub struct PushOptions {
     pub if_match: Option<IfMatch>,
     /// Return only after every written tag resolves to the index's digest. Defaults to false.
     pub wait: bool,
+    /// Write several tags in one request (distribution-spec, "Pushing Manifests"), so that they move together. Tags that
+    /// the registry does not confirm are written one after another. Defaults to false, because a registry without
+    /// support costs a further request.
+    pub multi_tag: bool,
     /// Treat a [`Warning`](crate::event::Warning) as an error. Defaults to false.
     pub strict: bool,
     /// Copy the referrers of images from other repositories as well: signatures, SBOMs, attestations. Defaults to false.
@@ -36,6 +40,7 @@ impl Default for PushOptions {
             force: false,
             if_match: None,
             wait: false,
+            multi_tag: false,
             strict: false,
             referrers: false,
             dry_run: false,

@@ -44,6 +44,9 @@ pub(super) struct Push {
     /// Wait until every tag returns the new digest
     #[arg(long, global = true)]
     wait: bool,
+    /// Move the tags of an index together if possible
+    #[arg(long, global = true)]
+    multi_tag: bool,
     /// Delay the check after --append [default: 1s]
     #[arg(long, global = true, value_name = "TIME", value_parser = duration)]
     settle: Option<Duration>,
@@ -118,6 +121,7 @@ impl Push {
             force: self.force,
             if_match: self.if_match,
             wait: self.wait,
+            multi_tag: self.multi_tag,
             strict: self.strict,
             referrers: self.referrers,
             dry_run: self.dry_run,

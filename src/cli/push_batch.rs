@@ -11,7 +11,7 @@ use super::result_files::OutputFiles;
 use super::session::Session;
 use crate::assemble::{self, Assembler, Plan, PushOptions, PushReport, TargetReport, TargetsError};
 use crate::spec::{Spec, Target};
-use crate::store::{Run, Store};
+use crate::store::Store;
 
 /// The maximum number of indexes pushed concurrently: enough to keep every connection busy, and few enough to bound
 /// memory.
@@ -56,7 +56,7 @@ impl PushBatch {
     }
 
     async fn push(&self, store: &Store, reporter: &mut PushReporter<'_>) -> Result<(), Failure> {
-        let run = Run::new(store, self.options.dry_run);
+        let run = assemble::new_run(store, &self.specs, &self.options);
         let assembler = Assembler::new(&run, &self.specs, &self.options);
         if !reporter.is_only {
             reporter.console.name_targets();

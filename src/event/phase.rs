@@ -42,6 +42,11 @@ pub enum Phase {
         /// The number of all tags.
         total: usize,
     },
+    /// Several tags are about to be written in one request.
+    WritingTags {
+        /// The number of tags.
+        tags: usize,
+    },
     /// The target is checked for changes of other writers after a wait.
     Settling {
         /// The wait.
@@ -62,6 +67,7 @@ impl fmt::Display for Phase {
             Self::BlobDone { bytes } => write!(f, "a blob of {bytes} bytes is at the target"),
             Self::Manifests { done, total } => write!(f, "pushed {done} of {total} manifests"),
             Self::WritingTag { tag, number, total } => write!(f, "writing {tag} ({number} of {total})"),
+            Self::WritingTags { tags } => write!(f, "writing {tags} tags in one request"),
             Self::Settling { time } => write!(f, "checking for other writers in {:.1} s", time.as_secs_f64()),
             Self::ReadingBack { tags } => write!(f, "waiting until {tags} tags resolve to the new digest"),
         }

@@ -18,7 +18,10 @@ pub mod fuzzing;
 mod transport;
 
 pub use api::TagList;
-pub(crate) use api::{BlobInfo, BlobStream, MountOutcome, RawRequest, RawResponse, UploadSession, Verb, blob_name};
+pub(crate) use api::{
+    BlobInfo, BlobStream, Guard, MAX_TAGS, MountOutcome, RawRequest, RawResponse, TagState, TagsPushed, UploadSession,
+    Verb, blob_name,
+};
 pub use auth::credentials::{CredentialSources, ExplicitCredentials, Login};
 pub(crate) use auth::credentials::{HOME, Stored, erase, store};
 pub(crate) use client::PushIntent;

@@ -4,13 +4,16 @@ use futures_util::future::join_all;
 
 use super::publication::{Publication, TagTarget};
 use super::run::OnStep;
-use super::{Error, PublishError, PublishReport, Run, TagOutcome, TagReport};
+use super::{Error, PublishError, PublishReport, Run, TagOutcome, TagReport, multi_tag};
 use crate::event::{Phase, Step};
+use crate::registry::TagState;
 
 impl Run {
-    /// Publishes a manifest: its children, then its tags one after another, because some registries fail when two tags
-    /// of one manifest are written concurrently. A dry run reports every predicted failure, or the predicted outcome
-    /// for each tag.
+    /// Publishes a manifest: its children, then its tags. Tags are written one after another, because some registries
+    /// fail when two tags of one manifest are written concurrently, or together where [`MultiTag`] allows it. A dry run
+    /// reports every predicted failure, or the predicted outcome for each tag.
+    ///
+    /// [`MultiTag`]: super::MultiTag
     pub(crate) async fn publish(
         &self,
         publication: &Publication<'_>,
@@ -57,8 +60,12 @@ impl Run {
         on_step: OnStep<'_>,
     ) -> Result<PublishReport, PublishError> {
         let mut report = publication.unwritten();
+        self.write_tags_together(publication, &mut report, on_step).await?;
         let total = publication.tags.len();
         for (at, tag) in publication.tags.iter().enumerate() {
+            if report.tags.get(at).is_some_and(|tag| tag.outcome.is_written()) {
+                continue;
+            }
             let location = || tag.location.clone();
             self.report(publication.target, || Phase::WritingTag { tag: location(), number: at + 1, total });
             let written = self.write_tag(publication, tag, on_step).await;
@@ -74,6 +81,39 @@ impl Run {
             }
         }
         Ok(report)
+    }
+
+    /// Writes as many tags as possible in requests of several tags, and sets their outcomes in the report.
+    async fn write_tags_together(
+        &self,
+        publication: &Publication<'_>,
+        report: &mut PublishReport,
+        on_step: OnStep<'_>,
+    ) -> Result<(), PublishError> {
+        let digest = &publication.descriptor.digest;
+        let is_pending = |tag: &TagTarget| !tag.points_at(digest);
+        let pending: Vec<usize> = positions(&publication.tags, is_pending);
+        for group in multi_tag::groups(&pending) {
+            let tags: Vec<&TagTarget> = group.iter().filter_map(|at| publication.tags.get(*at)).collect();
+            let Some(pushed) = self.push_tags(publication, &tags).await else { return Ok(()) };
+            for ((at, tag), state) in group.iter().zip(&tags).zip(&pushed.states) {
+                let outcome = match state {
+                    TagState::Written => tag.predicted(digest),
+                    TagState::NotWritten => TagOutcome::Failed,
+                    TagState::Unknown => TagOutcome::Unknown,
+                };
+                if outcome.is_written() {
+                    on_step(Step::Tag(tag.location.clone()));
+                }
+                if let Some(tag) = report.tags.get_mut(*at) {
+                    tag.outcome = outcome;
+                }
+            }
+            if let Some(error) = pushed.error {
+                return Err(publication.failed(vec![error.into()], report.clone()));
+            }
+        }
+        Ok(())
     }
 
     async fn write_tag(
@@ -101,4 +141,9 @@ impl Run {
         let errors: Vec<Error> = reading.into_iter().filter_map(Result::err).collect();
         if errors.is_empty() { Ok(()) } else { Err(publication.failed(errors, report.clone())) }
     }
+}
+
+/// Returns the positions of the tags that match.
+fn positions(tags: &[TagTarget], is_match: impl Fn(&TagTarget) -> bool) -> Vec<usize> {
+    tags.iter().enumerate().filter(|(_, tag)| is_match(tag)).map(|(at, _)| at).collect()
 }

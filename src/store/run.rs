@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 
-use super::{Error, IfMatch, Store};
+use super::{Error, IfMatch, MultiTag, Store};
 use crate::event::{Event, Phase, Step};
 use crate::image::{Descriptor, Digest, Location};
 use crate::single_flight::SingleFlight;
@@ -14,6 +14,7 @@ use crate::single_flight::SingleFlight;
 pub(crate) struct Run {
     pub(super) store: Store,
     pub(super) is_dry: bool,
+    pub(super) multi_tag: MultiTag,
     /// Whether a child manifest existed before the run.
     pub(super) children: SingleFlight<ContentKey, bool, Error>,
     pub(super) blobs: SingleFlight<ContentKey, (), Error>,
@@ -34,10 +35,17 @@ impl Run {
         Self {
             store,
             is_dry,
+            multi_tag: MultiTag::default(),
             children: SingleFlight::default(),
             blobs: SingleFlight::default(),
             pushed: SingleFlight::default(),
         }
+    }
+
+    /// Writes several tags in one request where `multi_tag` allows it. Defaults to nowhere.
+    #[must_use]
+    pub(crate) fn with_multi_tag(self, multi_tag: MultiTag) -> Self {
+        Self { multi_tag, ..self }
     }
 
     pub(crate) fn store(&self) -> &Store {

@@ -236,6 +236,7 @@ impl ProgressState {
                 let position = if *total > 1 { format!(" ({number} of {total})") } else { String::new() };
                 format!("writing {name}{position}")
             }
+            Some(Phase::WritingTags { tags }) => format!("writing {tags} tags"),
             Some(Phase::Settling { .. }) => "checking for changes by other writers".into(),
             Some(Phase::ReadingBack { tags }) => {
                 format!("waiting until {tags} tag{} resolve{} to the new digest", plural(*tags), verb_end(*tags))

@@ -3,6 +3,7 @@
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
+use futures_util::future::join_all;
 use reqwest::Method;
 
 use super::manifests::{get_request, head_request, manifest_request};
@@ -23,6 +24,13 @@ const MAX_PRECONDITION_CHECKS: u32 = 20;
 /// Checks the current digest of a tag, `None` if the tag does not exist, immediately before the write. An error ends
 /// the push.
 pub(crate) type Precondition<'a> = &'a (dyn Fn(Option<&Digest>) -> Result<(), Error> + Sync);
+
+/// A tag that a push may move only if it meets a precondition.
+#[derive(Clone, Copy)]
+pub(crate) struct Guard<'a> {
+    pub(crate) tag: &'a Reference,
+    pub(crate) precondition: Precondition<'a>,
+}
 
 impl Client {
     /// Writes a manifest under `reference`'s tag or digest (distribution-spec, "Pushing Manifests").
@@ -68,37 +76,40 @@ impl Client {
         };
         let request = request.with_content(Content::Bytes(descriptor.media_type.clone().into(), bytes.clone()));
         let push = Push { client: self, reference, request: &request, digest: &descriptor.digest, bytes };
-        match self.send_push(&push, precondition).await? {
-            Some(outcome) => push.conclude(outcome).await,
-            None => Ok(()),
+        let guard = precondition.map(|precondition| Guard { tag: reference, precondition });
+        match self.send_push(&push, guard.as_slice()).await? {
+            PushEnd::Responded(outcome) => push.conclude(*outcome).await,
+            PushEnd::AlreadyWritten => Ok(()),
+            PushEnd::Unmet { error, .. } => Err(error),
         }
     }
 
-    /// Sends a push until it gets a response, and checks the precondition before each attempt. Returns `None` if the
-    /// tag already points at the manifest because an earlier attempt, whose response was lost, wrote it.
-    async fn send_push(
-        &self,
-        push: &Push<'_>,
-        precondition: Option<Precondition<'_>>,
-    ) -> Result<Option<PushOutcome>, Error> {
+    /// Sends a push until it gets a response, and checks the preconditions before each attempt.
+    pub(super) async fn send_push(&self, push: &Push<'_>, guards: &[Guard<'_>]) -> Result<PushEnd, Error> {
         let registry = push.reference.registry();
         let (mut attempts, mut stale) = (self.attempts(registry, push.request).await?, 0);
         loop {
             let mut until = None;
-            if let Some(precondition) = precondition {
-                let current_digest = self.exact_digest(push.reference).await;
+            if !guards.is_empty() {
+                let current = join_all(guards.iter().map(|guard| self.exact_digest(guard.tag))).await;
                 until = Some(Instant::now() + MAX_PRECONDITION_AGE);
-                match current_digest {
-                    Ok(current) if attempts.failed() > 0 && current.as_ref() == Some(push.digest) => {
-                        return Ok(None);
-                    }
-                    Ok(current) if current.as_ref() == Some(push.digest) => {}
-                    Ok(current) => precondition(current.as_ref())?,
-                    Err(error) => {
-                        return Ok(Some(PushOutcome {
-                            outcome: Err(error),
-                            may_still_complete: attempts.may_still_complete(),
-                        }));
+                let may_still_complete = attempts.may_still_complete();
+                for (guard, current) in guards.iter().zip(current) {
+                    match current {
+                        Ok(current) if current.as_ref() == Some(push.digest) => {
+                            if attempts.failed() > 0 && guard.tag == push.reference {
+                                return Ok(PushEnd::AlreadyWritten);
+                            }
+                        }
+                        Ok(current) => {
+                            if let Err(error) = (guard.precondition)(current.as_ref()) {
+                                return Ok(PushEnd::Unmet { error, may_still_complete });
+                            }
+                        }
+                        Err(error) => {
+                            let outcome = PushOutcome { outcome: Err(error), may_still_complete };
+                            return Ok(PushEnd::Responded(Box::new(outcome)));
+                        }
                     }
                 }
             }
@@ -109,7 +120,8 @@ impl Client {
                     stale += 1
                 }
                 Some(outcome) => {
-                    return Ok(Some(PushOutcome { outcome, may_still_complete: attempts.may_still_complete() }));
+                    let may_still_complete = attempts.may_still_complete();
+                    return Ok(PushEnd::Responded(Box::new(PushOutcome { outcome, may_still_complete })));
                 }
                 None => {}
             }
@@ -198,7 +210,7 @@ impl Client {
 
     /// Reads once which digest a tag points at, even while the run is stopping. Returns `None` if that remains unknown,
     /// and `Some(None)` if the tag does not exist.
-    async fn read_tag_once(&self, reference: &Reference) -> Option<Option<Digest>> {
+    pub(super) async fn read_tag_once(&self, reference: &Reference) -> Option<Option<Digest>> {
         let reading = async {
             let response = self.send_authorized(reference.registry(), &head_request(reference), 0).await.ok()?;
             match (response.status, response.digest()) {
@@ -223,20 +235,34 @@ fn push_get_request(reference: &Reference) -> Request {
     get_request(reference, Scopes::push(reference.repository()))
 }
 
-/// The push of one manifest.
-struct Push<'a> {
-    client: &'a Client,
-    reference: &'a Reference,
-    request: &'a Request,
-    digest: &'a Digest,
-    bytes: &'a Bytes,
+/// The push of one manifest, by digest or under a tag.
+pub(super) struct Push<'a> {
+    pub(super) client: &'a Client,
+    pub(super) reference: &'a Reference,
+    pub(super) request: &'a Request,
+    pub(super) digest: &'a Digest,
+    pub(super) bytes: &'a Bytes,
+}
+
+/// How the attempts of a push ended.
+pub(super) enum PushEnd {
+    /// The registry responded, or the last attempt failed.
+    Responded(Box<PushOutcome>),
+    /// An earlier attempt, whose response was lost, wrote the only tag.
+    AlreadyWritten,
+    /// A tag does not meet its precondition, so no further attempt was sent.
+    Unmet {
+        error: Error,
+        /// Whether the registry may still carry out an earlier attempt.
+        may_still_complete: bool,
+    },
 }
 
 /// The outcome of all attempts of a push.
-struct PushOutcome {
-    outcome: Result<Response, Error>,
+pub(super) struct PushOutcome {
+    pub(super) outcome: Result<Response, Error>,
     /// Whether the registry may still carry out one of the attempts.
-    may_still_complete: bool,
+    pub(super) may_still_complete: bool,
 }
 
 impl Push<'_> {
@@ -265,7 +291,7 @@ impl Push<'_> {
     }
 
     /// Checks that the registry has the manifest, after a successful response.
-    async fn confirm(&self, response: &Response) -> Result<(), Error> {
+    pub(super) async fn confirm(&self, response: &Response) -> Result<(), Error> {
         match response.digest() {
             Some(named) if named.matches(self.bytes) => Ok(()),
             Some(named) => self.client.read_back_content(self.reference, self.digest, &named).await,
@@ -274,7 +300,7 @@ impl Push<'_> {
     }
 }
 
-fn outcome_unknown(error: Error) -> Error {
+pub(super) fn outcome_unknown(error: Error) -> Error {
     Error::new(error.subject, ErrorKind::OutcomeUnknown(Box::new(error.kind)))
 }
 
@@ -288,7 +314,7 @@ enum ReadBackBy {
 }
 
 /// Adds the tag's current digest to the error of a refused write, if the tag is immutable.
-fn with_current_digest(error: Error, current: Option<Digest>, requested: &Digest) -> Error {
+pub(super) fn with_current_digest(error: Error, current: Option<Digest>, requested: &Digest) -> Error {
     let response = match &error.kind {
         ErrorKind::Rejected(response) => &**response,
         ErrorKind::Denied(denied) => &denied.response,
