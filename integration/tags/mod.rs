@@ -2,6 +2,7 @@
 
 mod conditions;
 mod multi_tag;
+mod other_algorithm;
 mod responses;
 mod written_content;
 

@@ -112,7 +112,7 @@ impl<'a> TargetPush<'a> {
         if self.target.by_digest
             && !spec.append
             && were_read
-            && !tags.iter().all(|tag| tag.points_at(&plan.descriptor.digest))
+            && !tags.iter().all(|tag| tag.points_at(&plan.descriptor.digest, &plan.bytes))
         {
             levels.push(vec![plan.as_child()]);
         }

@@ -53,16 +53,19 @@ impl TagTarget {
         self.current.as_ref().and_then(|current| current.as_ref().err())
     }
 
-    /// Whether the tag is known to point at a digest.
-    pub(crate) fn points_at(&self, digest: &Digest) -> bool {
-        matches!(&self.current, Some(Ok(Some(current))) if current == digest)
+    /// Whether the tag is known to point at a manifest. Its digests with different algorithms are equal.
+    pub(crate) fn points_at(&self, digest: &Digest, bytes: &[u8]) -> bool {
+        let is_same = |current: &Digest| {
+            current == digest || (current.algorithm() != digest.algorithm() && current.matches(bytes))
+        };
+        matches!(&self.current, Some(Ok(Some(current))) if is_same(current))
     }
 
     /// Predicts the outcome. A tag whose lookup failed counts as written: the push writes it, and the write reports
     /// what is wrong.
-    pub(super) fn predicted(&self, digest: &Digest) -> TagOutcome {
+    pub(super) fn predicted(&self, digest: &Digest, bytes: &[u8]) -> TagOutcome {
         match &self.current {
-            Some(Ok(Some(current))) if current == digest => TagOutcome::Unchanged,
+            _ if self.points_at(digest, bytes) => TagOutcome::Unchanged,
             Some(Ok(Some(_))) => TagOutcome::Updated,
             Some(Ok(None)) => TagOutcome::Created,
             Some(Err(_)) | None => TagOutcome::Written,
@@ -160,7 +163,7 @@ impl<'p> Publication<'p> {
 
     /// Checks the preconditions of the tags whose current digests are known.
     pub(crate) fn check(&self) -> Result<(), Error> {
-        self.tags.iter().filter(|tag| !tag.points_at(&self.descriptor.digest)).try_for_each(|tag| {
+        self.tags.iter().filter(|tag| !tag.points_at(&self.descriptor.digest, self.bytes)).try_for_each(|tag| {
             match (&tag.if_match, &tag.current) {
                 (Some(if_match), Some(Ok(current))) => if_match.check(&tag.location.to_string(), current.as_ref()),
                 _ => Ok(()),
@@ -170,7 +173,7 @@ impl<'p> Publication<'p> {
 
     /// Predicts the outcome for each tag.
     pub(super) fn predicted(&self) -> PublishReport {
-        self.report(|tag| tag.predicted(&self.descriptor.digest))
+        self.report(|tag| tag.predicted(&self.descriptor.digest, self.bytes))
     }
 
     /// Returns the report of a publication that has not written a tag yet.
@@ -322,6 +325,21 @@ mod tests {
             let failures = expected.into_iter().map(|tag| TagReport { outcome: TagOutcome::Failed, ..tag });
             assert_eq!(failed.tags, failures.collect::<Vec<_>>());
         }
+    }
+
+    #[test]
+    fn a_tag_with_a_digest_of_another_algorithm_is_compared_by_content() {
+        let sha512 = |bytes: &[u8]| {
+            use sha2::Digest as _;
+            let hex: String = sha2::Sha512::digest(bytes).iter().map(|byte| format!("{byte:02x}")).collect();
+            Digest::parse(&format!("sha512:{hex}")).unwrap()
+        };
+        let tag = |digest| TagTarget::new(at("r.io/a:0"), Ok(Some(digest)));
+        let sha256 = Digest::sha256(b"new");
+        assert!(
+            tag(sha512(b"new")).points_at(&sha256, b"new") && tag(sha256.clone()).points_at(&sha512(b"new"), b"new")
+        );
+        assert!(!tag(sha512(b"old")).points_at(&sha256, b"new") && !tag(sha256).points_at(&sha512(b"old"), b"old"));
     }
 
     #[test]

@@ -91,14 +91,14 @@ impl Run {
         on_step: OnStep<'_>,
     ) -> Result<(), PublishError> {
         let digest = &publication.descriptor.digest;
-        let is_pending = |tag: &TagTarget| !tag.points_at(digest);
+        let is_pending = |tag: &TagTarget| !tag.points_at(digest, publication.bytes);
         let pending: Vec<usize> = positions(&publication.tags, is_pending);
         for group in multi_tag::groups(&pending) {
             let tags: Vec<&TagTarget> = group.iter().filter_map(|at| publication.tags.get(*at)).collect();
             let Some(pushed) = self.push_tags(publication, &tags).await else { return Ok(()) };
             for ((at, tag), state) in group.iter().zip(&tags).zip(&pushed.states) {
                 let outcome = match state {
-                    TagState::Written => tag.predicted(digest),
+                    TagState::Written => tag.predicted(digest, publication.bytes),
                     TagState::NotWritten => TagOutcome::Failed,
                     TagState::Unknown => TagOutcome::Unknown,
                 };
@@ -122,7 +122,7 @@ impl Run {
         tag: &TagTarget,
         on_step: OnStep<'_>,
     ) -> Result<TagOutcome, Error> {
-        let (location, outcome) = (&tag.location, tag.predicted(&publication.descriptor.digest));
+        let (location, outcome) = (&tag.location, tag.predicted(&publication.descriptor.digest, publication.bytes));
         if outcome == TagOutcome::Unchanged {
             on_step(Step::TagUnchanged(location.clone()));
             return Ok(outcome);

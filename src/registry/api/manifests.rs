@@ -6,7 +6,7 @@ use crate::registry::auth::scopes::Scopes;
 use crate::registry::client::Client;
 use crate::registry::client::request::Request;
 use crate::registry::error::{Error, ErrorKind};
-use crate::registry::transport::response::Expected;
+use crate::registry::transport::response::{Expected, Response};
 
 impl Client {
     /// Fetches a manifest by digest or tag (distribution-spec, "Pulling manifests").
@@ -125,7 +125,7 @@ impl Client {
         let response = self.send(reference.registry(), &request).await?;
         // The response to a HEAD request has no body with a reason. A 404 is trusted here, because a write follows,
         // which fails if the 404 hides missing permissions.
-        match (response.status, response.digest()) {
+        match (response.status, comparable_digest(reference, &response)) {
             (200, Some(digest)) => return Ok(Some(digest)),
             (404, _) => return Ok(None),
             _ => {}
@@ -136,6 +136,13 @@ impl Client {
             Err(error) => Err(error),
         }
     }
+}
+
+/// Returns the digest in the response to a HEAD request, if it can be compared with the digests of this program. A
+/// registry may name the digest of a tag with another algorithm than SHA-256; its content is then read and hashed.
+pub(crate) fn comparable_digest(reference: &Reference, response: &Response) -> Option<Digest> {
+    let is_comparable = |digest: &Digest| reference.digest().is_some() || digest.algorithm() == "sha256";
+    response.digest().filter(is_comparable)
 }
 
 pub(crate) fn manifest_request(method: Method, reference: &Reference, scopes: Scopes) -> Request {

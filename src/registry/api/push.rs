@@ -6,7 +6,7 @@ use bytes::Bytes;
 use futures_util::future::join_all;
 use reqwest::Method;
 
-use super::manifests::{get_request, head_request, manifest_request};
+use super::manifests::{comparable_digest, get_request, head_request, manifest_request};
 use crate::event::Event;
 use crate::image::{Descriptor, Digest, Reference};
 use crate::registry::auth::scopes::Scopes;
@@ -159,8 +159,8 @@ impl Client {
         let mut failed = 0;
         loop {
             let current = match by {
-                ReadBackBy::Header => self.current_digest(reference).await?,
-                ReadBackBy::Content => self.content_digest(reference, digest).await?,
+                ReadBackBy::Header if digest.algorithm() == "sha256" => self.current_digest(reference).await?,
+                ReadBackBy::Header | ReadBackBy::Content => self.content_digest(reference, digest).await?,
             };
             if current.as_ref() == Some(digest) {
                 return Ok(());
@@ -197,7 +197,7 @@ impl Client {
     async fn exact_digest(&self, reference: &Reference) -> Result<Option<Digest>, Error> {
         let head = head_request(reference);
         let response = self.send(reference.registry(), &head).await?;
-        if let (200, Some(digest)) = (response.status, response.digest()) {
+        if let (200, Some(digest)) = (response.status, comparable_digest(reference, &response)) {
             return Ok(Some(digest));
         }
         let get = push_get_request(reference);
@@ -213,7 +213,7 @@ impl Client {
     pub(super) async fn read_tag_once(&self, reference: &Reference) -> Option<Option<Digest>> {
         let reading = async {
             let response = self.send_authorized(reference.registry(), &head_request(reference), 0).await.ok()?;
-            match (response.status, response.digest()) {
+            match (response.status, comparable_digest(reference, &response)) {
                 (200, Some(digest)) => return Some(Some(digest)),
                 (404, _) => return Some(None),
                 _ => {}
