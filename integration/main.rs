@@ -25,6 +25,7 @@ mod imports;
 mod inspect;
 mod inspect_terminal;
 mod install;
+mod large_runs;
 mod layouts;
 mod library;
 mod many;

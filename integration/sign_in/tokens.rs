@@ -33,8 +33,22 @@ impl TokenServiceFixture {
     }
 
     fn with_service(service: TokenService) -> Self {
+        Self::with_repositories(service, &["app", "parts", "whole"])
+    }
+
+    /// A registry with an image in each of ten repositories.
+    fn for_ten_repositories(
+        grant: Grant,
+        fault: impl Fn(&ReceivedRequest) -> Option<Response> + Send + Sync + 'static,
+    ) -> Self {
+        let repositories = TEN.map(|name| format!("parts/{name}"));
+        let repositories: Vec<&str> = repositories.iter().map(String::as_str).chain(["whole"]).collect();
+        Self::with_repositories(TokenService::start(grant, 300, fault), &repositories)
+    }
+
+    fn with_repositories(service: TokenService, repositories: &[&str]) -> Self {
         let certificates = tempfile::tempdir().unwrap();
-        let authorization = service.mint(&["app", "parts", "whole"]);
+        let authorization = service.mint(repositories);
         let registry = Registry::start_with(&service.registry_config(certificates.path()), Some(authorization));
         Self { sandbox: Sandbox::with_registry(registry), service, _certificates: certificates }
     }
@@ -123,12 +137,69 @@ fn mounts_use_one_token_for_both_repositories() {
     }
     let proxy = ScriptedServer::in_front_of(fixture.registry(), |_| None);
     fixture.push(&proxy.host, &["amd64", "arm64"], "parts:ARCH", "whole:v1", &LOGIN).success();
-    let mut scopes = fixture.requested_scopes();
-    scopes.sort();
     let both = "repository:parts:pull repository:whole:pull,push";
-    assert_eq!(scopes, ["repository:parts:pull", both, "repository:whole:pull,push"]);
+    assert_eq!(fixture.requested_scopes()[1..], [both], "after the token of the first request");
     let uploads = proxy.requests().into_iter().filter(|request| request.line.contains("&digest=")).count();
     assert_eq!(uploads, 0, "all blobs were mounted");
+}
+
+/// A push from ten repositories; `more` are its flags.
+fn push_from_ten_repositories(fixture: &TokenServiceFixture, more: &[&str]) -> Outcome {
+    for architecture in TEN {
+        push_image(fixture.registry(), &format!("parts/{architecture}"), "v1", architecture);
+    }
+    fixture.push(fixture.host(), &TEN, "parts/ARCH:v1", "whole:v1", &[&LOGIN[..], more].concat()).success()
+}
+
+#[test]
+fn ten_repositories_need_a_token_for_the_first_request_and_one_for_all() {
+    let fixture = TokenServiceFixture::for_ten_repositories(authenticated_only, |_| None);
+    push_from_ten_repositories(&fixture, &[]);
+    let scopes = fixture.requested_scopes();
+    let all = TEN.map(|name| format!("repository:parts/{name}:pull ")).concat() + "repository:whole:pull,push";
+    assert_eq!(scopes[1..], [all], "{scopes:?}");
+    assert!(!scopes[0].contains(' '), "{scopes:?}");
+}
+
+/// The service grants the token without the actions that it denies, as Docker Hub does.
+#[test]
+fn a_repository_that_is_not_granted_with_the_others_gets_its_own_token() {
+    fn all_but_one(user: Option<&str>, repository: &str, _: &str) -> bool {
+        user.is_some() && repository != "parts/riscv64"
+    }
+    let fixture = TokenServiceFixture::for_ten_repositories(all_but_one, |_| None);
+    for architecture in TEN {
+        push_image(fixture.registry(), &format!("parts/{architecture}"), "v1", architecture);
+    }
+    let outcome = fixture.push(fixture.host(), &TEN, "parts/ARCH:v1", "whole:v1", &LOGIN);
+    outcome.fails(1, "token service did not grant pull on parts/riscv64");
+    let own = fixture.requested_scopes().iter().filter(|scopes| *scopes == "repository:parts/riscv64:pull").count();
+    assert!(own >= 1, "{:?}", fixture.requested_scopes());
+}
+
+/// ACR and others refuse a request if one of its scopes is denied.
+#[test]
+fn a_service_that_refuses_many_scopes_is_asked_for_each_repository() {
+    for status in [400, 401, 403, 404] {
+        let has_many_scopes = |request: &ReceivedRequest| request.line.matches("scope=").count() > 2;
+        let fixture = TokenServiceFixture::for_ten_repositories(authenticated_only, move |request| {
+            has_many_scopes(request).then(|| (status, vec![], b"too many scopes".to_vec()))
+        });
+        push_from_ten_repositories(&fixture, &[]);
+        let refused = fixture.service.token_requests().into_iter().filter(has_many_scopes).count();
+        assert_eq!(refused, 1, "{status}: the refusal is remembered");
+    }
+}
+
+/// What an opaque token grants is unknown.
+#[test]
+fn an_opaque_token_for_all_repositories_is_not_used() {
+    let has_many_scopes = |request: &ReceivedRequest| request.line.matches("scope=").count() > 2;
+    let fixture = TokenServiceFixture::for_ten_repositories(authenticated_only, move |request| {
+        has_many_scopes(request).then(|| (200, vec![], br#"{"token":"opaque"}"#.to_vec()))
+    });
+    push_from_ten_repositories(&fixture, &[]);
+    assert_eq!(fixture.service.token_requests().into_iter().filter(has_many_scopes).count(), 1);
 }
 
 /// GCR refuses two scopes in one request (regclient#149).

@@ -2,18 +2,18 @@
 
 use std::collections::{HashMap, HashSet};
 
-use futures_util::future::{BoxFuture, FutureExt as _, join_all, join3};
+use futures_util::future::{BoxFuture, FutureExt as _, join, join_all, join3};
 
 use super::config::Configs;
 use super::error::Error;
 use super::log::Log;
 use super::options::PushOptions;
 use super::report::{PushReport, TargetReport};
-use super::resolve;
+use super::resolve::{self, Resolved};
 use super::source::Sources;
 use super::target::{self, PlannedTarget, TargetPush};
-use crate::event::Warning;
-use crate::image::{Location, Reference};
+use crate::event::{Step, Warning};
+use crate::image::{Digest, Location, Reference};
 use crate::registry::RetryGroup;
 use crate::spec::Spec;
 use crate::store::{MultiTag, Run, Store};
@@ -28,16 +28,8 @@ use crate::store::{MultiTag, Run, Store};
 /// Sources cannot be used (the error lists all of them), the index cannot be planned, or a write failed (the error
 /// lists what was written before). If some of several targets fail, [`Error::Targets`] has the outcome for each.
 pub async fn push(store: &Store, spec: &Spec, options: &PushOptions) -> Result<PushReport, Error> {
-    let run = new_run(store, std::slice::from_ref(spec), options);
-    let report = Assembler::new(&run, std::slice::from_ref(spec), options).push(spec).await?;
-    let Err(error) = run.commit().await else { return Ok(report) };
-    let is_only = report.targets.len() == 1;
-    let outcome = |report: TargetReport| match &report.plan.target {
-        Location::Layout(layout) if layout.archive => Err(target::uncommitted(report, &error)),
-        _ if is_only => Err(target::uncommitted(report, &error)),
-        _ => Ok(report),
-    };
-    Err(target::failed(report.targets.into_iter().map(outcome).collect()))
+    let specs = std::slice::from_ref(spec);
+    Assembler::new(&new_run(store, specs, options), specs, options).push_only(spec).await
 }
 
 /// The number of indexes with several tags at a registry from which several tags in one request are tried there: the
@@ -64,14 +56,40 @@ pub(crate) struct Assembler<'a> {
     options: &'a PushOptions,
     sources: Sources,
     configs: Configs,
+    /// The digests of the tags that earlier runs have finished; see [`Self::resume`].
+    finished: HashMap<Location, Digest>,
     /// Whether the run has a single index.
     is_only: bool,
 }
 
 impl<'a> Assembler<'a> {
     pub(crate) fn new(run: &'a Run, specs: &[Spec], options: &'a PushOptions) -> Self {
+        let written = specs.iter().flat_map(Spec::targets).filter_map(|target| target.location.reference());
+        let read = specs.iter().flat_map(|spec| &spec.sources).filter_map(|source| source.location.reference());
+        run.store().client().announce(written, read);
         let (sources, configs, is_only) = (Sources::new(specs), Configs::default(), specs.len() == 1);
-        Self { run, options, sources, configs, is_only }
+        Self { run, options, sources, configs, finished: HashMap::new(), is_only }
+    }
+
+    /// Skips an index if earlier runs have finished all its tags with the digest that it has now. Its sources are
+    /// resolved, but its tags are neither read nor written. An index that is appended to is never skipped, because its
+    /// digest depends on the target.
+    #[must_use]
+    pub(crate) fn resume(self, finished: HashMap<Location, Digest>) -> Self {
+        Self { finished, ..self }
+    }
+
+    /// Assembles the only index of a run, and commits the run; see [`push`].
+    pub(crate) async fn push_only(&self, spec: &Spec) -> Result<PushReport, Error> {
+        let report = self.push(spec).await?;
+        let Err(error) = self.run.commit().await else { return Ok(report) };
+        let is_only = report.targets.len() == 1;
+        let outcome = |report: TargetReport| match &report.plan.target {
+            Location::Layout(layout) if layout.archive => Err(target::uncommitted(report, &error)),
+            _ if is_only => Err(target::uncommitted(report, &error)),
+            _ => Ok(report),
+        };
+        Err(target::failed(report.targets.into_iter().map(outcome).collect()))
     }
 
     /// Assembles one of the indexes; see [`push`].
@@ -96,8 +114,23 @@ impl<'a> Assembler<'a> {
         let resolving = resolve::resolve(store, &self.configs, &fetching, spec, options, &first.log);
         let placing = join_all(pushes.iter().map(|push| push.place(&fetching)));
         let reading = join_all(pushes.iter().map(TargetPush::read));
-        let (resolved, placed, before) = join3(resolving, placing, reading).await;
-        let resolved = resolved?;
+        if self.is_only {
+            preconnect(run, spec).await;
+        }
+        let (resolved, placed, before) = match self.may_be_finished(spec) {
+            true => {
+                let resolved = resolving.await?;
+                if let Some(report) = self.finished_report(&pushes, &resolved)? {
+                    return Ok(report);
+                }
+                let (placed, before) = join(placing, reading).await;
+                (resolved, placed, before)
+            }
+            false => {
+                let (resolved, placed, before) = join3(resolving, placing, reading).await;
+                (resolved?, placed, before)
+            }
+        };
         pushes.iter().skip(1).for_each(|push| push.log.copy_skipped(&first.log));
         let planned = pushes.iter().zip(placed).zip(before);
         let planned = planned.map(|((push, placed), before)| push.plan(&resolved, placed, before));
@@ -116,6 +149,38 @@ impl<'a> Assembler<'a> {
             return Err(target::failed(outcomes.into_iter().map(target::after_failure).collect()));
         }
         Ok(PushReport { targets: outcomes.into_iter().filter_map(Result::ok).collect() })
+    }
+
+    fn may_be_finished(&self, spec: &Spec) -> bool {
+        !spec.append && !self.finished.is_empty() && spec.locations().all(|tag| self.finished.contains_key(&tag))
+    }
+
+    /// Returns the report of an index if earlier runs have finished all its targets.
+    fn finished_report(&self, pushes: &[TargetPush<'_>], resolved: &Resolved) -> Result<Option<PushReport>, Error> {
+        let reports = pushes.iter().map(|push| push.finished(resolved, &self.finished));
+        let targets: Option<Vec<TargetReport>> = reports.collect::<Result<_, _>>()?;
+        let Some(targets) = targets else { return Ok(None) };
+        for (push, report) in pushes.iter().zip(&targets) {
+            report.tags.iter().for_each(|tag| push.log.step(Step::TagUnchanged(tag.location.clone())));
+        }
+        Ok(Some(PushReport { targets }))
+    }
+}
+
+/// Opens the connections for the second round of requests while the first is under way. The first round reads the sources
+/// and the tags. Images from other repositories then need two requests each: for the config, and for the manifest at the
+/// target.
+async fn preconnect(run: &Run, spec: &Spec) {
+    let client = run.store().client();
+    let Some(target) = spec.target.location.reference() else { return };
+    let is_other = |source: &Location| {
+        source.reference().is_some_and(|source| source.registry() == target.registry())
+            && !source.same_repository(&spec.target.location)
+    };
+    let others = spec.sources.iter().filter(|source| is_other(&source.location)).count();
+    let (first, second) = (spec.sources.len() + spec.locations().count(), (2 * others).min(client.concurrency()));
+    if second > first {
+        client.preconnect(target.registry(), second - first).await;
     }
 }
 

@@ -1,8 +1,8 @@
 use super::log::Log;
 use super::plan::Plan;
 use crate::event::{BlobOutcome, Skipped, Step};
-use crate::image::Digest;
-use crate::store::TagReport;
+use crate::image::{Digest, Location};
+use crate::store::{TagOutcome, TagReport};
 
 /// The result of pushing an index to its targets, predicted in a dry run.
 #[derive(Debug, Clone)]
@@ -34,12 +34,22 @@ pub struct TargetReport {
     pub placement: Placement,
     /// Whether this is the prediction of a dry run.
     pub dry_run: bool,
+    /// Whether an earlier run finished this target with the same digest, so that its tags were neither read nor written.
+    pub was_finished: bool,
 }
 
 impl TargetReport {
     pub(super) fn new(plan: Plan, tags: Vec<TagReport>, log: &Log, dry_run: bool) -> Self {
         let (steps, skipped) = log.snapshot();
-        Self { plan, tags, skipped, placement: Placement::new(&steps), dry_run }
+        Self { plan, tags, skipped, placement: Placement::new(&steps), dry_run, was_finished: false }
+    }
+
+    /// Returns the report of a target that an earlier run finished with the digest of this plan.
+    pub(super) fn finished(plan: Plan, tags: impl IntoIterator<Item = Location>, log: &Log, dry_run: bool) -> Self {
+        let digest = &plan.descriptor.digest;
+        let tag = |location| TagReport { location, outcome: TagOutcome::Unchanged, previous: Some(digest.clone()) };
+        let tags = tags.into_iter().map(tag).collect();
+        Self { was_finished: true, ..Self::new(plan, tags, log, dry_run) }
     }
 
     /// Whether any tag was written, or would be.

@@ -1,6 +1,6 @@
 //! Pushes an index to one of its targets.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 
 use futures_util::future::join;
 
@@ -93,6 +93,22 @@ impl<'a> TargetPush<'a> {
         };
         tags.insert(0, TagTarget::new(target.clone(), current));
         Ok((existing, with_precondition(tags, if_match)))
+    }
+
+    /// Returns the report of the target if an earlier run has finished it with the digest that the index has now.
+    pub(super) fn finished(
+        &self,
+        resolved: &Resolved,
+        finished: &HashMap<Location, Digest>,
+    ) -> Result<Option<TargetReport>, Error> {
+        let (spec, strict) = (self.spec, self.options.strict);
+        let addition = Addition { spec, target: &self.target.location, resolved, children: Vec::new(), strict };
+        let plan = addition.plan(&Existing::Unread)?;
+        let mut tags = self.target.locations();
+        if !tags.all(|tag| finished.get(&tag) == Some(&plan.descriptor.digest)) {
+            return Ok(None);
+        }
+        Ok(Some(TargetReport::finished(plan, self.target.locations(), &self.log, self.run.is_dry())))
     }
 
     /// Plans the index for the target.

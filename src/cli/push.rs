@@ -2,6 +2,7 @@ use std::time::Duration;
 
 use clap::{Args, Subcommand};
 
+use super::console::Console;
 use super::duration::duration;
 use super::failure::Failure;
 use super::from_args::FromArgs;
@@ -10,7 +11,9 @@ use super::if_match::if_match;
 use super::output::CommandOutput;
 use super::push_batch::PushBatch;
 use super::result_files::OutputFiles;
+use super::run_report::ReportFlags;
 use super::session::Session;
+use super::shard::{Shard, shard};
 use super::specs::{SpecFlags, SpecOptions, Variables, form, forms, read_specs};
 use crate::assemble::PushOptions;
 use crate::spec::Spec;
@@ -95,13 +98,21 @@ struct FromSpec {
     /// Start no further indexes after one has failed
     #[arg(long)]
     fail_fast: bool,
+    /// Push only this part of the indexes, e.g. 2/5
+    #[arg(long, value_name = "PART/PARTS", value_parser = shard)]
+    shard: Option<Shard>,
+    #[command(flatten)]
+    report: ReportFlags,
 }
 
 /// The specs of a push, and the flags that only its subcommands have.
+#[derive(Default)]
 struct SourceSpecs {
     specs: Vec<Spec>,
     ignore_missing: bool,
     fail_fast: bool,
+    shard: Option<Shard>,
+    report: ReportFlags,
 }
 
 impl Push {
@@ -114,8 +125,14 @@ impl Push {
 
     /// Reads the specs, and checks that they and the flags are consistent.
     fn batch(self, source: Source, session: &Session) -> Result<PushBatch, Failure> {
-        let SourceSpecs { specs, ignore_missing, fail_fast } = self.specs(source, session)?;
+        let SourceSpecs { specs, ignore_missing, fail_fast, shard, report } = self.specs(source, session)?;
         self.check(&specs)?;
+        let (finished, report) = report.open(self.dry_run)?;
+        let total = specs.len();
+        let specs = match shard {
+            Some(shard) => part(specs, shard, &session.console),
+            None => specs,
+        };
         let options = PushOptions {
             ignore_missing,
             force: self.force,
@@ -128,7 +145,8 @@ impl Push {
             settle: self.settle.unwrap_or(PushOptions::default().settle),
         };
         let (exit_code, shows_progress) = (self.exit_code, !self.no_progress);
-        Ok(PushBatch { specs, options, files: self.files, fail_fast, exit_code, shows_progress })
+        let files = self.files;
+        Ok(PushBatch { specs, total, options, files, report, finished, fail_fast, exit_code, shows_progress })
     }
 
     fn specs(&self, source: Source, session: &Session) -> Result<SourceSpecs, Failure> {
@@ -145,15 +163,16 @@ impl Push {
                 }
                 let options = SpecOptions { flags, variables: from.variables };
                 let specs = read_specs(&from.specs, &options, &session.console)?;
-                Ok(SourceSpecs { specs, ignore_missing: from.ignore_missing, fail_fast: from.fail_fast })
+                let FromSpec { ignore_missing, fail_fast, shard, report, .. } = from;
+                Ok(SourceSpecs { specs, ignore_missing, fail_fast, shard, report })
             }
             Source::Args(from) => {
                 let specs = vec![from.spec(&flags, &session.console)?];
-                Ok(SourceSpecs { specs, ignore_missing: from.ignore_missing, fail_fast: false })
+                Ok(SourceSpecs { specs, ignore_missing: from.ignore_missing, ..SourceSpecs::default() })
             }
             Source::Images(from) => {
                 let specs = vec![from.spec(&flags, session)?];
-                Ok(SourceSpecs { specs, ignore_missing: from.ignore_missing, fail_fast: false })
+                Ok(SourceSpecs { specs, ignore_missing: from.ignore_missing, ..SourceSpecs::default() })
             }
         }
     }
@@ -182,4 +201,12 @@ impl Push {
         };
         Err(Failure::usage(why))
     }
+}
+
+/// Returns the indexes of a part, and says how many there are.
+fn part(mut specs: Vec<Spec>, shard: Shard, console: &Console) -> Vec<Spec> {
+    let total = specs.len();
+    specs.retain(|spec| shard.includes(spec));
+    console.info(format_args!("{shard}: {} of {total} indexes", specs.len()));
+    specs
 }

@@ -8,6 +8,7 @@ use super::parts::DocumentParts;
 use super::progress::Activity;
 use super::render::{Body, IndexResult, PlanText, pushed_line};
 use super::result_files::OutputFiles;
+use super::run_report::{Finished, RunReport};
 use super::session::Session;
 use crate::assemble::{self, Assembler, Plan, PushOptions, PushReport, TargetReport, TargetsError};
 use crate::spec::{Spec, Target};
@@ -20,8 +21,14 @@ const CONCURRENCY: usize = 32;
 /// Indexes to push, with the options of the push.
 pub(super) struct PushBatch {
     pub(super) specs: Vec<Spec>,
+    /// The number of indexes on the command line, of which `specs` may be a part.
+    pub(super) total: usize,
     pub(super) options: PushOptions,
     pub(super) files: OutputFiles,
+    /// The file that lists finished indexes.
+    pub(super) report: Option<RunReport>,
+    /// The tags that earlier runs have finished.
+    pub(super) finished: Finished,
     pub(super) fail_fast: bool,
     /// Whether a dry run ends with [`ExitStatus::WouldChange`] if anything would change.
     pub(super) exit_code: bool,
@@ -30,19 +37,24 @@ pub(super) struct PushBatch {
 
 impl PushBatch {
     /// Pushes all indexes.
-    pub(super) fn run(self, session: &Session) -> Result<CommandOutput, Failure> {
+    pub(super) fn run(mut self, session: &Session) -> Result<CommandOutput, Failure> {
         let (console, dry_run) = (&*session.console, self.options.dry_run);
-        let Some(first) = self.specs.first() else { return Ok(String::new().into()) };
         let files = self.files.open(dry_run)?;
+        let Some(first) = self.specs.first() else {
+            let body = Body::Push { dry_run, indexes: Vec::new() };
+            let written = files.write(console, &body, None);
+            return CommandOutput::document(console, body, written.map(|()| ExitStatus::Done));
+        };
         let sources = first.sources.iter().map(|source| &source.location);
         let targets = self.specs.iter().flat_map(Spec::targets).map(|target| &target.location);
         let registries = Registries::written([&first.target.location]).and_read(sources).and_written(targets);
         let client = session.client(&registries)?;
         let store = Store::new(client.clone());
-        let mut reporter = PushReporter::new(console, &self);
         let activity = Activity::new("pushing", &first.target.location, "indexes").dry(dry_run);
         let activity = Some(activity).filter(|_| self.shows_progress);
-        let pushed = session.block_on(&client, activity, self.push(&store, &mut reporter));
+        let (report, finished) = (self.report.take(), std::mem::take(&mut self.finished));
+        let mut reporter = PushReporter::new(console, &self, report);
+        let pushed = session.block_on(&client, activity, self.push(&store, finished, &mut reporter));
         if pushed.is_err() && !dry_run {
             reporter.parts.iter_mut().for_each(IndexResult::mark_unwritten_archive);
         }
@@ -55,9 +67,9 @@ impl PushBatch {
         CommandOutput::document(console, body, written.map(|()| status))
     }
 
-    async fn push(&self, store: &Store, reporter: &mut PushReporter<'_>) -> Result<(), Failure> {
+    async fn push(&self, store: &Store, finished: Finished, reporter: &mut PushReporter<'_>) -> Result<(), Failure> {
         let run = assemble::new_run(store, &self.specs, &self.options);
-        let assembler = Assembler::new(&run, &self.specs, &self.options);
+        let assembler = Assembler::new(&run, &self.specs, &self.options).resume(finished);
         if !reporter.is_only {
             reporter.console.name_targets();
         }
@@ -67,7 +79,7 @@ impl PushBatch {
         let is_only = self.specs.len() == 1;
         let push = async |spec: &Spec| {
             let pushed = match is_only {
-                true => assemble::push(store, spec, &self.options).await,
+                true => assembler.push_only(spec).await,
                 false => assembler.push(spec).await,
             };
             pushed.map_err(|error| failure(error, spec))
@@ -117,19 +129,22 @@ struct PushReporter<'a> {
     /// Whether the run has a single index with a single target, so that its line need not name the target.
     is_only: bool,
     parts: DocumentParts<IndexResult>,
+    /// The file that lists finished indexes.
+    run_report: Option<RunReport>,
     has_changed: bool,
     /// The digest of the last index.
     digest: Option<String>,
 }
 
 impl<'a> PushReporter<'a> {
-    fn new(console: &'a Console, batch: &PushBatch) -> Self {
+    fn new(console: &'a Console, batch: &PushBatch, run_report: Option<RunReport>) -> Self {
         Self {
             console,
             plan: batch.options.dry_run.then(|| PlanText::new(console.colour())),
             is_batch: batch.specs.len() > 1,
-            is_only: batch.specs.iter().flat_map(Spec::targets).count() == 1,
+            is_only: batch.total == 1 && batch.specs.iter().flat_map(Spec::targets).count() == 1,
             parts: DocumentParts::collect_if(console.is_json() || batch.files.wants_metadata()),
+            run_report,
             has_changed: false,
             digest: None,
         }
@@ -180,6 +195,9 @@ impl Reporter for PushReporter<'_> {
             self.digest = Some(target.plan.descriptor.digest.to_string());
         }
         self.has_changed |= report.has_written_tags();
+        if let Some(run_report) = &mut self.run_report {
+            run_report.append(&report)?;
+        }
         if self.plan.is_none() {
             self.announce(&report);
         }

@@ -33,7 +33,7 @@ pub fn from_yaml(request: &YamlRequest<'_>) -> Result<Vec<Spec>, SpecError> {
         SpecError::new(vec![mistake.at(request.file, at)])
     };
     let options = serde_saphyr::options! {
-        budget: serde_saphyr::budget! { max_documents: MAX_DOCUMENTS, max_depth: MAX_DEPTH, },
+        budget: serde_saphyr::budget! { max_documents: MAX_DOCUMENTS, max_depth: MAX_DEPTH, max_nodes: MAX_NODES, },
         // A tag such as 5e63527 is text, even if the number overflows.
         non_finite_float_policy: NonFiniteFloatPolicy::PassThrough,
     };
@@ -65,12 +65,18 @@ fn yaml_error(broken: &serde_saphyr::Error) -> String {
     match breach {
         BudgetBreach::Depth { .. } => format!("it is nested deeper than {MAX_DEPTH} levels"),
         BudgetBreach::Documents { .. } => format!("it has more than {MAX_DOCUMENTS} documents"),
+        BudgetBreach::Nodes { .. } => {
+            format!("it has more than {MAX_NODES} values, counting what aliases repeat; divide it into several files")
+        }
         _ => "it is too large, or its aliases expand to too much data".into(),
     }
 }
 
 /// Maximum number of YAML documents in a file.
 const MAX_DOCUMENTS: usize = 100_000;
+
+/// Maximum number of values in a file, which are in memory together: about 7,000 indexes of ten images each.
+const MAX_NODES: usize = 250_000;
 
 /// Maximum nesting. A spec needs five levels, and `x-` keys may use the rest. Each level takes tens of kilobytes of
 /// stack in a debug build.

@@ -25,7 +25,9 @@
 //!    mount needs two repositories and so one token for both. If the service refuses that, this and all later token
 //!    requests name only the request's own repository.
 //! 7. The request is sent again with `Authorization: Bearer TOKEN`. Requests with the same or narrower scopes share the
-//!    token (`token_cache`), which is renewed shortly before it expires.
+//!    token (`token_cache`), which is renewed shortly before it expires. A push announces its repositories: once the
+//!    credentials are accepted, one token for all of them is requested and used for the scopes that it grants
+//!    (`run_token`).
 //! 8. A 401 to a request with a token drops that token: it may have expired or been revoked. The new challenge's scopes
 //!    are added, and a new token is tried once. A 403 with `error="insufficient_scope"` is handled the same way; for a
 //!    deletion, which some registries allow only with `*`, the new token may request that. A blob upload, whose body
@@ -43,6 +45,7 @@ pub(crate) mod challenge;
 pub(crate) mod credentials;
 mod denials;
 mod realm;
+mod run_token;
 pub(crate) mod scopes;
 pub(crate) mod sign_in;
 mod sign_in_state;

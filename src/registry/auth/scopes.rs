@@ -12,7 +12,7 @@ pub(crate) struct Scopes {
     resources: BTreeMap<String, BTreeSet<Cow<'static, str>>>,
 }
 
-/// The maximum number of resources. Further resources in a challenge are ignored.
+/// The maximum number of resources in a token request. Further resources in a challenge are ignored.
 const MAX_RESOURCES: usize = 16;
 
 impl Scopes {
@@ -66,6 +66,16 @@ impl Scopes {
             self.resources.entry(resource.to_owned()).or_default().extend(actions);
         }
         self
+    }
+
+    /// Adds the actions for a repository, unless that would be too many resources for one token request.
+    pub(crate) fn and_if_possible(self, repository: &str, actions: &[&'static str]) -> Self {
+        let is_present = self.resources.contains_key(&format!("repository:{repository}"));
+        if is_present || self.resources.len() < MAX_RESOURCES { self.and(repository, actions) } else { self }
+    }
+
+    pub(crate) fn has_several_repositories(&self) -> bool {
+        self.resources.len() > 1
     }
 
     /// Whether these scopes include the action `delete`.

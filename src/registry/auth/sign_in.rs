@@ -9,6 +9,7 @@ use url::Url;
 use super::challenge::Challenge;
 use super::credentials::{Credentials, Login, LoginLookup, SourcedLogin};
 use super::realm::checked_realm;
+use super::run_token::RunToken;
 use super::scopes::Scopes;
 use super::sign_in_state::SignInState;
 use super::token::{Token, basic};
@@ -24,6 +25,9 @@ use crate::single_flight::SingleFlight;
 pub(crate) struct SignIn {
     state: SignInState,
     tokens: TokenCache,
+    run_token: RunToken,
+    /// Locked by the request that fetches the first token; see [`Self::claim_first_token`].
+    first_token: tokio::sync::Mutex<()>,
     /// The results of credential lookups by repository. Failed and empty lookups are cached as well.
     logins: SingleFlight<String, LoginLookup, Error>,
     /// The sources of credentials that were reported, each once.
@@ -46,6 +50,8 @@ impl SignIn {
         Self {
             state: SignInState::new(registry, credentials),
             tokens: TokenCache::default(),
+            run_token: RunToken::default(),
+            first_token: tokio::sync::Mutex::default(),
             logins: SingleFlight::default(),
             reported: Mutex::default(),
             unproven: tokio::sync::Mutex::default(),
@@ -110,6 +116,11 @@ impl SignIn {
         Ok(Authorization { header: basic(user, password), unproven })
     }
 
+    /// Announces the scopes of all requests of a run, so that one token can serve them.
+    pub(crate) fn announce(&self, scopes: Scopes) {
+        self.run_token.announce(scopes);
+    }
+
     /// Returns a fresh token from the cache or from the token service.
     async fn token(
         &self,
@@ -119,8 +130,64 @@ impl SignIn {
         credentials: Option<&SourcedLogin>,
     ) -> Result<Token, Error> {
         let key = self.tokens.key(scopes);
+        let first = self.claim_first_token(scopes, credentials).await;
+        if first.is_none()
+            && let Some(token) = Box::pin(self.run_token(transport, service, &key, scopes, credentials)).await?
+        {
+            return Ok(token);
+        }
         // Boxed, because the future of every request contains this one.
         self.tokens.get(&key, Box::pin(self.fetch_token(transport, service, &key, scopes, credentials))).await
+    }
+
+    /// Returns a lock for the request that fetches the first token with credentials that were not accepted yet, if
+    /// others may then share the token of the run. A service may answer 401 because it does not grant one of many scopes,
+    /// which would look like a wrong password, so the first token is for the request's own scopes.
+    async fn claim_first_token(
+        &self,
+        scopes: &Scopes,
+        credentials: Option<&SourcedLogin>,
+    ) -> Option<MutexGuard<'_, ()>> {
+        let is_accepted = || self.state.learned().accepted;
+        if credentials.is_none() || is_accepted() || self.run_token.scopes_for(scopes, credentials).is_none() {
+            return None;
+        }
+        let first = self.first_token.lock().await;
+        if is_accepted() { None } else { Some(first) }
+    }
+
+    /// Returns the token of the run if it grants these scopes, unless the request's own token is known already.
+    async fn run_token(
+        &self,
+        transport: &Transport,
+        service: &TokenService<'_>,
+        own: &TokenKey,
+        scopes: &Scopes,
+        credentials: Option<&SourcedLogin>,
+    ) -> Result<Option<Token>, Error> {
+        let Some(run_scopes) = self.run_token.scopes_for(scopes, credentials) else { return Ok(None) };
+        if self.state.learned().one_scope_at_a_time || self.tokens.has_fresh(own).await {
+            return Ok(None);
+        }
+        let key = self.tokens.key(&run_scopes);
+        let fetch = async {
+            let login = credentials.map(|credentials| &credentials.login);
+            service.fetch(transport, &run_scopes, login).await.map_err(|error| match error {
+                TokenError::Other(error) | TokenError::NoService(error) => error,
+                TokenError::Rejected(response) => {
+                    self.state.learned().one_scope_at_a_time |= response.status == 400;
+                    response.error(&self.state.registry)
+                }
+            })
+        };
+        match self.tokens.get(&key, fetch).await {
+            Ok(token) => Ok(Some(token).filter(|token| self.run_token.accept(token, scopes))),
+            Err(error) if matches!(error.kind, ErrorKind::Stopped(_)) => Err(error),
+            Err(_) => {
+                self.run_token.give_up();
+                Ok(None)
+            }
+        }
     }
 
     async fn fetch_token(
@@ -226,6 +293,7 @@ impl SignIn {
         if let Some(used) = used {
             // The token may have expired, or may lack a scope.
             self.tokens.forget(&key, used).await;
+            self.run_token.refused(used);
         }
         self.state.challenged(challenge)
     }

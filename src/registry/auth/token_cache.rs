@@ -64,6 +64,11 @@ impl TokenCache {
         self.tokens.get_with(key, is_fresh, Error::is_shared, fetch).await
     }
 
+    /// Whether a token is cached that can still be used.
+    pub(crate) async fn has_fresh(&self, key: &TokenKey) -> bool {
+        self.tokens.peek(key).await.is_some_and(|token| token.is_fresh(Instant::now()))
+    }
+
     /// Returns the scopes that the cached token grants, if they are known.
     pub(crate) async fn granted(&self, key: &TokenKey) -> Option<Scopes> {
         self.tokens.peek(key).await?.granted

@@ -128,6 +128,36 @@ impl Client {
         PushIntent { client: self.clone(), name }
     }
 
+    /// Announces the repositories that a run writes and reads, so that one token can serve all of them in a registry. A
+    /// registry with more repositories than a token request may name uses the first ones, the written ones before the
+    /// others.
+    pub(crate) fn announce<'r>(
+        &self,
+        written: impl Iterator<Item = &'r Reference>,
+        read: impl Iterator<Item = &'r Reference>,
+    ) {
+        let mut scopes: HashMap<&str, Scopes> = HashMap::new();
+        let all = written.map(|at| (at, &["pull", "push"][..])).chain(read.map(|at| (at, &["pull"][..])));
+        for (reference, actions) in all {
+            let repository = reference.repository();
+            let of_registry = scopes.remove(reference.registry()).unwrap_or_else(|| Scopes::pull(repository));
+            scopes.insert(reference.registry(), of_registry.and_if_possible(repository, actions));
+        }
+        for (registry, scopes) in scopes {
+            self.host(registry).sign_in().announce(scopes);
+        }
+    }
+
+    /// Opens connections to a registry before the requests that will need them. Does so only for plain HTTP: over TLS, one
+    /// connection may serve all requests (HTTP/2).
+    pub(crate) async fn preconnect(&self, registry: &str, count: usize) {
+        if let Ok(api) = self.api(&self.host(registry)).await
+            && api.scheme() == "http"
+        {
+            self.transport().connections().preconnect(&api, count.min(self.concurrency()));
+        }
+    }
+
     /// Returns the scopes of a read in a repository, including push if writes are announced.
     pub(crate) fn scopes_to_read(&self, repository: &Reference) -> Scopes {
         let name = repository.without_name().to_string();
