@@ -97,24 +97,72 @@ fn sources(task: &Task) -> Option<Vec<String>> {
 }
 
 fn crane(task: &Task) -> Option<Command> {
-    let mut command = with("crane", &["index", "append", "--insecure", "--tag", &task.target()]);
-    command.args(sources(task)?.iter().flat_map(|source| ["--manifest", source]));
-    Some(command)
+    match task.action {
+        Action::Copy(from) if !is_layout(from) => Some(with("crane", &["copy", "--insecure", from, &task.target()])),
+        Action::Verify => Some(with("crane", &["validate", "--insecure", "--remote", &task.target()])),
+        _ => {
+            let mut command = with("crane", &["index", "append", "--insecure", "--tag", &task.target()]);
+            command.args(sources(task)?.iter().flat_map(|source| ["--manifest", source]));
+            Some(command)
+        }
+    }
 }
 
 fn regctl(task: &Task) -> Option<Command> {
-    let host = format!("reg={},tls=disabled", task.host);
-    let mut command = with("regctl", &["--host", &host, "index", "create", &task.target()]);
-    command.args(sources(task)?.iter().flat_map(|source| ["--ref", source]));
+    let mut command = Command::new("regctl");
+    let mut plain_http = |host: &str| {
+        command.args(["--host", &format!("reg={host},tls=disabled")]);
+    };
+    plain_http(task.host);
+    match task.action {
+        Action::Copy(from) => {
+            let from = match from.strip_prefix("oci:") {
+                Some(layout) => format!("ocidir://{layout}"),
+                None => {
+                    plain_http(from.split('/').next().unwrap_or_default());
+                    from.to_owned()
+                }
+            };
+            command.args(["image", "copy", &from, &task.target()]);
+        }
+        _ => {
+            let sources = sources(task)?;
+            command.args(["index", "create", &task.target()]);
+            command.args(sources.iter().flat_map(|source| ["--ref", source]));
+        }
+    }
     Some(command)
 }
 
 /// Oras takes the images of an index by digest or tag, from the repository of the index.
 fn oras(task: &Task) -> Option<Command> {
-    let Action::Merge(digests) = task.action else { return None };
-    let mut command = with("oras", &["manifest", "index", "create", "--plain-http", &task.target()]);
-    command.args(digests);
+    let images: Vec<String> = match task.action {
+        Action::Merge(digests) => digests.to_vec(),
+        Action::Assemble { template, platforms } => {
+            let tag = template.strip_prefix("whole:")?;
+            platforms.iter().map(|name| tag.replace("ARCH", name)).collect()
+        }
+        Action::Copy(from) => {
+            let mut command = with("oras", &["copy", "--to-plain-http"]);
+            match from.strip_prefix("oci:") {
+                Some(layout) => command.args(["--from-oci-layout", layout]),
+                None => command.args(["--from-plain-http", from]),
+            };
+            command.arg(task.target());
+            return Some(command);
+        }
+        _ => return None,
+    };
+    let mut command = with("oras", &["manifest", "index", "create", "--plain-http"]);
+    if let Some((user, password)) = task.login {
+        command.args(["--username", user, "--password", password]);
+    }
+    command.arg(task.target()).args(images);
     Some(command)
+}
+
+fn is_layout(from: &str) -> bool {
+    from.starts_with("oci:")
 }
 
 fn buildx(task: &Task) -> Option<Command> {
@@ -156,7 +204,7 @@ fn skopeo(task: &Task) -> Option<Command> {
             Some(with("skopeo", &["inspect", "--tls-verify=false", &format!("docker://{}", task.target())]))
         }
         Action::Copy(from) => {
-            let from = if from.starts_with("oci:") { from.to_owned() } else { format!("docker://{from}") };
+            let from = if is_layout(from) { from.to_owned() } else { format!("docker://{from}") };
             let insecure = ["--insecure-policy", "copy", "--all", "--quiet", "--dest-tls-verify=false"];
             let mut command = with("skopeo", &insecure);
             if from.starts_with("docker:") {

@@ -63,8 +63,10 @@ impl Stage {
         let scratch = tempfile::tempdir().unwrap();
         let service = TokenService::start(authenticated_only, 300, |_| None);
         let service_proxy = Proxy::in_front_of(&service.server.host, round_trip);
+        let repositories = TEN.map(|name| format!("parts/{name}"));
+        let repositories: Vec<&str> = repositories.iter().map(String::as_str).chain(["whole"]).collect();
         let config = service.registry_config(scratch.path()).replace(&service.server.host, &service_proxy.host);
-        let registry = Registry::start_with(&config, Some(service.mint(&["whole"])));
+        let registry = Registry::start_with(&config, Some(service.mint(&repositories)));
         let proxies = vec![Proxy::in_front_of(&registry.host, round_trip), service_proxy];
         Self { registry, service: Some(service), proxies, round_trip, scratch }
     }
@@ -105,6 +107,7 @@ const TAGS: &str = "platforms of 500 tags";
 const OTHERS: &str = "10 platforms, other repositories";
 const AGAIN: &str = "the same again";
 const TOKEN: &str = "10 platforms behind a token service";
+const TOKEN_OTHERS: &str = "10 platforms, other repositories behind a token service";
 
 /// Selects the scenes whose name contains one of these words; without words, all.
 pub struct SceneFilter<'a>(pub &'a [String]);
@@ -139,9 +142,7 @@ pub fn against_peers(round_trip: Duration, filter: &SceneFilter<'_>, mut emit: i
         }
         if filter.any(&[OTHERS, AGAIN]) {
             let stage = Stage::new(round_trip);
-            for name in TEN {
-                image(&stage.registry, &format!("parts/{name}"), "v1", name);
-            }
+            push_to_ten(&stage.registry);
             let others = Action::Assemble { template: "parts/ARCH:v1", platforms: &TEN };
             emit(stage.row(OTHERS, &program, others));
             emit(stage.row(AGAIN, &program, others));
@@ -151,12 +152,24 @@ pub fn against_peers(round_trip: Duration, filter: &SceneFilter<'_>, mut emit: i
             push_ten(&stage.registry);
             emit(stage.row(TOKEN, &program, Action::Assemble { template: "whole:ARCH", platforms: &TEN }));
         }
+        if filter.any(&[TOKEN_OTHERS]) {
+            let stage = Stage::with_token_service(round_trip);
+            push_to_ten(&stage.registry);
+            emit(stage.row(TOKEN_OTHERS, &program, Action::Assemble { template: "parts/ARCH:v1", platforms: &TEN }));
+        }
     }
 }
 
 /// Pushes ten images to `whole`, and returns their digests.
 fn push_ten(registry: &Registry) -> Vec<String> {
     TEN.iter().map(|name| image(registry, "whole", name, name)).collect()
+}
+
+/// Pushes an image to each of ten repositories.
+fn push_to_ten(registry: &Registry) {
+    for name in TEN {
+        image(registry, &format!("parts/{name}"), "v1", name);
+    }
 }
 
 /// Lists the platforms of 500 tags. Programs without such a command inspect the tags one by one.
