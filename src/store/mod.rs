@@ -15,6 +15,7 @@ mod place;
 mod precondition;
 mod publication;
 mod publish;
+mod publish_together;
 mod referrers;
 mod registry_backend;
 mod retry;

@@ -3,12 +3,6 @@
 use std::collections::HashMap;
 use std::sync::{Mutex, PoisonError};
 
-use super::publication::{Publication, TagTarget};
-use super::{Error, Run};
-use crate::event::Phase;
-use crate::image::{Digest, Reference};
-use crate::registry::{self, Guard, MAX_TAGS, TagState, TagsPushed};
-
 /// The registries of a run at which several tags may be written in one request. No header says whether a registry
 /// supports it, and one that does not costs a request, so it is tried once per registry.
 #[derive(Debug, Default)]
@@ -44,7 +38,7 @@ impl MultiTag {
 
     /// Whether to write several tags in one request now. While the first request to a listed registry is on its way,
     /// further tags are written one after another, so that at most one request is wasted.
-    fn claim(&self, registry: &str) -> bool {
+    pub(super) fn claim(&self, registry: &str) -> bool {
         let mut registries = self.registries.lock().unwrap_or_else(PoisonError::into_inner);
         match registries.get(registry) {
             Some(Support::Supported) => true,
@@ -59,7 +53,7 @@ impl MultiTag {
     }
 
     /// Records whether a registry wrote the tags; `None` if that is not known.
-    fn record(&self, registry: &str, wrote_tags: Option<bool>) {
+    pub(super) fn record(&self, registry: &str, wrote_tags: Option<bool>) {
         let mut registries = self.registries.lock().unwrap_or_else(PoisonError::into_inner);
         let support = match (registries.get(registry), wrote_tags) {
             (Some(Support::Supported), _) | (_, Some(true)) => Support::Supported,
@@ -68,43 +62,6 @@ impl MultiTag {
         };
         registries.insert(registry.to_owned(), support);
     }
-}
-
-impl Run {
-    /// Writes tags in one request, if the registry takes several tags. Returns `None` if that is not tried: for fewer
-    /// than two tags, for a layout, and for a registry that does not support it.
-    pub(super) async fn push_tags(
-        &self,
-        Publication { target, descriptor, bytes, .. }: &Publication<'_>,
-        tags: &[&TagTarget],
-    ) -> Option<TagsPushed> {
-        let references: Option<Vec<&Reference>> = tags.iter().map(|tag| tag.location.reference()).collect();
-        let references: Vec<Reference> = references?.into_iter().cloned().collect();
-        let registry = references.first().filter(|_| references.len() > 1)?.registry().to_owned();
-        if !self.multi_tag.claim(&registry) {
-            return None;
-        }
-        self.report(target, || Phase::WritingTags { tags: tags.len() });
-        let check = |tag: &TagTarget, current: Option<&Digest>| -> Result<(), registry::Error> {
-            let Some(if_match) = &tag.if_match else { return Ok(()) };
-            if_match.check(&tag.location.to_string(), current).map_err(Error::into_registry)
-        };
-        let checks: Vec<_> = tags.iter().map(|tag| move |current: Option<&Digest>| check(tag, current)).collect();
-        let guarded = tags.iter().zip(&references).zip(&checks).filter(|((tag, _), _)| tag.if_match.is_some());
-        let guards: Vec<Guard<'_>> = guarded.map(|((_, tag), check)| Guard { tag, precondition: check }).collect();
-        let pushed = self.store.client().push_tags(&references, descriptor, bytes, &guards).await;
-        let wrote_tags = match &pushed.error {
-            None => Some(pushed.states.contains(&TagState::Written)),
-            Some(_) => None,
-        };
-        self.multi_tag.record(&registry, wrote_tags);
-        Some(pushed)
-    }
-}
-
-/// Splits tags into groups for one request each.
-pub(super) fn groups<T>(tags: &[T]) -> impl Iterator<Item = &[T]> {
-    tags.chunks(MAX_TAGS)
 }
 
 #[cfg(test)]

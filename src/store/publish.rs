@@ -4,9 +4,8 @@ use futures_util::future::join_all;
 
 use super::publication::{Publication, TagTarget};
 use super::run::OnStep;
-use super::{Error, PublishError, PublishReport, Run, TagOutcome, TagReport, multi_tag};
+use super::{Error, PublishError, PublishReport, Run, TagOutcome, TagReport};
 use crate::event::{Phase, Step};
-use crate::registry::TagState;
 
 impl Run {
     /// Publishes a manifest: its children, then its tags. Tags are written one after another, because some registries
@@ -83,39 +82,6 @@ impl Run {
         Ok(report)
     }
 
-    /// Writes as many tags as possible in requests of several tags, and sets their outcomes in the report.
-    async fn write_tags_together(
-        &self,
-        publication: &Publication<'_>,
-        report: &mut PublishReport,
-        on_step: OnStep<'_>,
-    ) -> Result<(), PublishError> {
-        let digest = &publication.descriptor.digest;
-        let is_pending = |tag: &TagTarget| !tag.points_at(digest, publication.bytes);
-        let pending: Vec<usize> = positions(&publication.tags, is_pending);
-        for group in multi_tag::groups(&pending) {
-            let tags: Vec<&TagTarget> = group.iter().filter_map(|at| publication.tags.get(*at)).collect();
-            let Some(pushed) = self.push_tags(publication, &tags).await else { return Ok(()) };
-            for ((at, tag), state) in group.iter().zip(&tags).zip(&pushed.states) {
-                let outcome = match state {
-                    TagState::Written => tag.predicted(digest, publication.bytes),
-                    TagState::NotWritten => TagOutcome::Failed,
-                    TagState::Unknown => TagOutcome::Unknown,
-                };
-                if outcome.is_written() {
-                    on_step(Step::Tag(tag.location.clone()));
-                }
-                if let Some(tag) = report.tags.get_mut(*at) {
-                    tag.outcome = outcome;
-                }
-            }
-            if let Some(error) = pushed.error {
-                return Err(publication.failed(vec![error.into()], report.clone()));
-            }
-        }
-        Ok(())
-    }
-
     async fn write_tag(
         &self,
         publication: &Publication<'_>,
@@ -141,9 +107,4 @@ impl Run {
         let errors: Vec<Error> = reading.into_iter().filter_map(Result::err).collect();
         if errors.is_empty() { Ok(()) } else { Err(publication.failed(errors, report.clone())) }
     }
-}
-
-/// Returns the positions of the tags that match.
-fn positions(tags: &[TagTarget], is_match: impl Fn(&TagTarget) -> bool) -> Vec<usize> {
-    tags.iter().enumerate().filter(|(_, tag)| is_match(tag)).map(|(at, _)| at).collect()
 }
