@@ -14,7 +14,7 @@ const LAYERS: &str = "
     cli: assemble copy delete inspect probe query verify store registry event spec links image
     assemble: store registry event spec memory single_flight image
     copy: store registry event image
-    delete: store image
+    delete: query store memory single_flight image
     inspect: store image
     probe: store registry event image
     query: store image

@@ -69,9 +69,17 @@ pub async fn query_created(store: &Store, reference: &Location) -> Result<(Query
 /// # Errors
 /// The reference, or the image or config with the date, cannot be read.
 pub async fn created(store: &Store, reference: &Location) -> Result<Option<Timestamp>, Error> {
-    match &store.fetch_manifest(reference).await?.manifest {
-        Manifest::Image(image) => Ok(platform_and_date(store, reference, image).await?.1),
-        Manifest::Index(index) => first_date(store, reference, index).await,
+    created_of(store, reference, &store.fetch_manifest(reference).await?.manifest).await
+}
+
+/// Returns the creation date of a manifest in the repository of `at`, as [`created`] does.
+///
+/// # Errors
+/// The image or config with the date cannot be read.
+pub(crate) async fn created_of(store: &Store, at: &Location, manifest: &Manifest) -> Result<Option<Timestamp>, Error> {
+    match manifest {
+        Manifest::Image(image) => Ok(platform_and_date(store, at, image).await?.1),
+        Manifest::Index(index) => first_date(store, at, index).await,
     }
 }
 

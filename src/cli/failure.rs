@@ -3,11 +3,13 @@ use std::fmt;
 use super::exit_status::ExitStatus;
 use super::hints::hint_text;
 use super::render::{
-    Body, CopyResult, Document, ErrorJson, FailedJson, IndexResult, NotDeletedJson, ProblemReport, PublishedJson, Rule,
-    RunErrorJson, TAKES_MORE_HINT, TakesMoreJson, assemble_error_text, plan_problems, plan_reasons,
+    Body, CopyResult, Document, ErrorJson, FailedJson, IndexResult, NOT_VERSIONS_HINT, NotDeletedJson, ProblemReport,
+    PublishedJson, Rule, RunErrorJson, TAKES_MORE_HINT, TakesMoreJson, assemble_error_text, plan_problems,
+    plan_reasons,
 };
+use super::similar_tags::similar_tags_hint;
 use crate::assemble::PlanError;
-use crate::image::Location;
+use crate::image::{Location, NoTagMatches};
 use crate::registry::StopReason;
 use crate::store::{Hit, PublishError, by_cause, lines};
 use crate::{assemble, copy, delete, registry, spec, store};
@@ -385,7 +387,15 @@ impl From<delete::Error> for Failure {
             delete::Error::TakesMore(more) => {
                 Self::new(message).with_hint(TAKES_MORE_HINT.into()).with_details(Details::TakesMore((&*more).into()))
             }
+            delete::Error::NoTagMatches(error) => error.into(),
+            delete::Error::NotVersions(_) => Self::new(message).with_hint(NOT_VERSIONS_HINT.into()),
         }
+    }
+}
+
+impl From<Box<NoTagMatches>> for Failure {
+    fn from(error: Box<NoTagMatches>) -> Self {
+        Self { hints: similar_tags_hint(&error).into_iter().collect(), ..Self::new(error.to_string()) }
     }
 }
 

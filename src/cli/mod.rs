@@ -57,6 +57,7 @@ mod session;
 mod shard;
 mod signals;
 mod similar;
+mod similar_tags;
 mod specs;
 mod tags;
 mod unknown_words;

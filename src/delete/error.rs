@@ -1,7 +1,7 @@
 use std::fmt;
 
 use super::uses::Uses;
-use crate::image::{Digest, Location, UntrustedText};
+use crate::image::{Digest, Location, NoTagMatches, UntrustedText};
 use crate::store;
 
 /// Why a reference was not deleted.
@@ -14,6 +14,36 @@ pub enum Error {
     /// Other tags or indexes use the manifest, and [`DeleteOptions::with_every_tag`] is not set.
     #[error("{0}")]
     TakesMore(Box<TakesMore>),
+    /// A pattern matches no tag of the repository. Nothing is deleted.
+    #[error(transparent)]
+    NoTagMatches(#[from] Box<NoTagMatches>),
+    /// The newest versions are to be kept, but tags that match are not versions. Nothing is deleted.
+    #[error("{0}")]
+    NotVersions(Box<NotVersions>),
+}
+
+/// Tags that cannot be ordered by version.
+#[derive(Debug, Clone)]
+#[non_exhaustive]
+pub struct NotVersions {
+    /// The repository or layout.
+    pub repository: Location,
+    /// The tags that are not versions.
+    pub tags: Vec<UntrustedText>,
+}
+
+impl fmt::Display for NotVersions {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        const MAX_NAMED: usize = 5;
+        let Self { repository, tags } = self;
+        let named = tags.get(..MAX_NAMED).unwrap_or(tags);
+        write!(f, "{repository}: the newest versions cannot be kept, because these tags are not versions: ")?;
+        f.write_str(&names(named))?;
+        match tags.len() - named.len() {
+            0 => Ok(()),
+            more => write!(f, " and {more} more"),
+        }
+    }
 }
 
 /// A deletion that was refused because other tags or indexes use the manifest.

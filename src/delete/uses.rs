@@ -7,7 +7,7 @@ use crate::image::{Digest, Location, Manifest, UntrustedText, media_type};
 use crate::store::{self, Store};
 
 /// The tags and indexes in a repository that use a manifest.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Uses {
     /// The tags that point at it, sorted.
@@ -17,6 +17,12 @@ pub struct Uses {
 }
 
 impl Uses {
+    /// Whether neither a tag nor an index uses the manifest.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.tags.is_empty() && self.held_by.is_empty()
+    }
+
     /// Whether only this tag uses the manifest; without a tag, whether the manifest is unused.
     pub(super) fn are_only(&self, tag: Option<&str>) -> bool {
         let tags: Vec<&str> = self.tags.iter().map(UntrustedText::as_str).collect();

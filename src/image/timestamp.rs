@@ -16,6 +16,9 @@ use time::{OffsetDateTime, UtcOffset};
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Timestamp(OffsetDateTime);
 
+/// Dates up to this one, 1980-01-02, do not tell the age of an image.
+const FIRST_REAL_DATE: i64 = 315_619_200;
+
 impl Timestamp {
     /// Parses a date and time in the format of RFC 3339, with a year up to 9999. Returns `None` for other text.
     #[must_use]
@@ -24,6 +27,13 @@ impl Timestamp {
         // The year in UTC may be 10000 or -1.
         let utc = parsed.checked_to_offset(UtcOffset::UTC)?;
         (0..=9999).contains(&utc.year()).then_some(Self(utc))
+    }
+
+    /// Returns the point in time this many seconds after 1970-01-01T00:00:00Z, or `None` outside of the years 0 to 9999.
+    #[must_use]
+    pub fn from_unix_seconds(seconds: i64) -> Option<Self> {
+        let time = OffsetDateTime::from_unix_timestamp(seconds).ok()?;
+        (0..=9999).contains(&time.year()).then_some(Self(time))
     }
 
     /// Returns the seconds since 1970-01-01T00:00:00Z; negative before.
@@ -37,6 +47,13 @@ impl Timestamp {
     pub fn date(&self) -> String {
         let date = self.0.date();
         format!("{:04}-{:02}-{:02}", date.year(), u8::from(date.month()), date.day())
+    }
+
+    /// Whether it does not tell the age of an image: reproducible builds set dates to 1970-01-01, or to 1980-01-01, the
+    /// earliest date in a ZIP file.
+    #[must_use]
+    pub fn is_placeholder(&self) -> bool {
+        self.unix_seconds() <= FIRST_REAL_DATE
     }
 
     /// Whether it is Go's zero time or earlier. Builders written in Go write `0001-01-01T00:00:00Z` for an unset date.
@@ -98,5 +115,16 @@ mod tests {
         assert!(parse("2026-05-01T12:00:00+02:00") < parse("2026-05-01T11:00:00Z"));
         assert!(parse("0001-01-01T00:00:00Z").is_unset() && !parse("1970-01-01T00:00:00Z").is_unset());
         assert_eq!(parse("1970-01-02T00:00:00Z").unix_seconds(), 86_400);
+        assert_eq!(Timestamp::from_unix_seconds(86_400), Some(parse("1970-01-02T00:00:00Z")));
+        assert!(Timestamp::from_unix_seconds(i64::MAX).is_none() && Timestamp::from_unix_seconds(1 << 40).is_none());
+        for (text, is_placeholder) in [
+            ("0001-01-01T00:00:00Z", true),
+            ("1970-01-01T00:00:01Z", true),
+            ("1980-01-01T00:00:01Z", true),
+            ("1980-01-02T00:00:01Z", false),
+            ("2026-05-01T00:00:00Z", false),
+        ] {
+            assert_eq!(parse(text).is_placeholder(), is_placeholder, "{text}");
+        }
     }
 }

@@ -59,4 +59,4 @@ pub(super) use sarif::sarif_log;
 pub(super) use tags::{TagsEntryJson, tag_text};
 pub(super) use tree::{Branches, TreeStyle, tree_text};
 pub(super) use verify::{VerificationJson, verification_text};
-pub(super) use words::{TAKES_MORE_HINT, assemble_error_text, event_text, plan_reasons};
+pub(super) use words::{NOT_VERSIONS_HINT, TAKES_MORE_HINT, assemble_error_text, event_text, plan_reasons};

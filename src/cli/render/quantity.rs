@@ -44,17 +44,15 @@ pub(in crate::cli) fn duration_text(duration: Duration) -> String {
     }
 }
 
-/// Dates up to this one, 1980-01-02, do not tell the age: reproducible builds set dates to 1970-01-01, or to 1980-01-01,
-/// the earliest date in a ZIP file.
-const FIRST_REAL_DATE: i64 = 315_619_200;
-
 /// Formats the time since a date, such as `3 days`. `None` for a date in the future, and for one that reproducible builds
 /// set.
 #[must_use]
 pub(in crate::cli) fn age_text(created: Timestamp, now: SystemTime) -> Option<String> {
     let now = i64::try_from(now.duration_since(UNIX_EPOCH).ok()?.as_secs()).ok()?;
-    let created = Some(created.unix_seconds()).filter(|created| *created > FIRST_REAL_DATE)?;
-    let age = u64::try_from(now.checked_sub(created)?).ok()?;
+    if created.is_placeholder() {
+        return None;
+    }
+    let age = u64::try_from(now.checked_sub(created.unix_seconds())?).ok()?;
     Some(duration_text(Duration::from_secs(age)))
 }
 

@@ -9,6 +9,10 @@ use crate::spec::{Hint, Problem};
 pub(in crate::cli) const TAKES_MORE_HINT: &str =
     "use --yes to delete it anyway, if the registry supports deleting manifests";
 
+/// The hint for tags that are not versions, if the newest versions are to be kept.
+pub(in crate::cli) const NOT_VERSIONS_HINT: &str =
+    "--sort time orders tags by the created dates of their images; or use a pattern that matches only versions";
+
 /// Describes an event in one line.
 pub(in crate::cli) fn event_text(event: &Event) -> String {
     match event {
