@@ -6,7 +6,7 @@ use std::time::Duration;
 use futures_util::future::{BoxFuture, FutureExt as _};
 use manifest_tool::assemble::{PushOptions, RemoveOptions, RemoveRequest, Selector, push, remove};
 use manifest_tool::copy::{CopyOptions, CopyRequest, copy};
-use manifest_tool::delete::DeleteOptions;
+use manifest_tool::delete::{DeleteOptions, DeletionOutcome, TagDeletion, TagRules};
 use manifest_tool::event::{Event, Events};
 use manifest_tool::image::{Location, Manifest, Platform, Reference};
 use manifest_tool::inspect::{InspectOptions, TreeOptions};
@@ -128,6 +128,17 @@ fn every_command_can_be_spawned_as_a_task() {
         let read = runtime.block_on(store.digest(&location("v3")));
         assert_eq!(read.is_ok(), dry_run, "only a dry run keeps the tag: {read:?}");
     }
+    let (task_store, repository) = (store.clone(), pushed.without_name());
+    run(async move {
+        let rules = TagRules { patterns: vec!["v*".into()], keep: 1, ..TagRules::default() };
+        let plan = delete::plan_tags(&task_store, &repository, &rules).await.unwrap();
+        let deletion = TagDeletion::new(&task_store, &plan);
+        for planned in &plan.deletions {
+            assert_eq!(deletion.delete(planned).await.unwrap(), DeletionOutcome::Tag);
+        }
+        assert!(task_store.digest(&repository.with_tag("v1")).await.is_err());
+    }
+    .boxed());
     let unreachable: Reference = "localhost:1/app:v1".parse().unwrap();
     run(async move {
         let client =

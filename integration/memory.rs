@@ -189,7 +189,6 @@ fn a_list_of_ten_thousand_tags_fits() {
     assert_eq!(document["tags"].as_array().unwrap().len(), 10_000);
 }
 
-/// Runs `lint` on a spec with these lines, and with an environment variable `LONG` of 100 kB.
 fn lint(lines: &str) -> (Outcome, u64) {
     let workspace = Workspace::new().env("LONG", &"x".repeat(100_000));
     workspace.write("spec.yaml", &format!("image: r.example/app:v1\n{lines}"));

@@ -119,6 +119,12 @@ fn the_output_of_every_command_matches_its_snapshot() {
     runner.check("delete-yes.json", &["delete", "--yes", "HOST/app:v1", "--output", "json"]);
     // No other tag and no index use this manifest.
     runner.check("delete-only-tag.txt", &["delete", "HOST/one:v1"]);
+    for tag in ["v1.9", "v1.10", "v1.2"] {
+        push_image(&runner.sandbox.registry, "old", tag, "amd64");
+    }
+    runner.check("delete-tags-dry-run.txt", &["delete", "--tags", "v*", "--keep", "1", "--dry-run", "HOST/old"]);
+    runner.check("delete-tags.json", &["delete", "--tags", "v*", "--keep", "2", "HOST/old", "--output", "json"]);
+    runner.check("delete-tags.txt", &["delete", "--tags", "v*", "--keep", "1", "HOST/old"]);
     runner.check("lint.txt", &["lint", "--set", "TITLE=an app", "app.yaml"]);
     runner.check("lint.json", &["lint", "--set", "TITLE=an app", "app.yaml", "--output", "json"]);
     runner.check("lint-bad.txt", &["lint", "bad.yaml"]);

@@ -1,32 +1,47 @@
 use std::cell::RefCell;
 use std::collections::HashSet;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use clap::Args;
+use clap::{Args, ValueEnum};
 
 use super::batch::{BatchItem, BatchRunner, Mode, Reporter};
 use super::console::Console;
 use super::credentials::Registries;
+use super::delete_tags::DeleteTags;
+use super::duration::age;
 use super::exit_status::ExitStatus;
 use super::failure::Failure;
 use super::output::CommandOutput;
 use super::parts::DocumentParts;
 use super::progress::Activity;
-use super::references::{NamedLocation, locations};
+use super::references::{NamedLocation, locations, repository};
 use super::render::{Body, DeletedJson, Either, NotDeletedJson, PlanText, deleted_line, deleted_text};
 use super::session::Session;
-use crate::delete::{self, DeleteOptions, Deleted};
-use crate::image::Digest;
+use crate::delete::{self, DeleteOptions, Deleted, TagOrder, TagRules};
+use crate::image::{Digest, Timestamp};
 use crate::store::Store;
 
 /// Delete tags, or manifests with all their tags
 #[derive(Debug, Args)]
 #[command(
-    after_help = "Deletes only the tag if the registry supports that. Many registries do not:\nthen, and for a digest, the manifest and all its tags are deleted, which\nrequires --yes if the manifest has other tags or is part of an index. The\nimages of an index are not deleted.\n\nExample:\n  manifest-tool delete --dry-run registry.example/app:pr-17\n  manifest-tool delete registry.example/app:pr-17"
+    after_help = "Deletes only the tag if the registry supports that. Many registries do not:\nthen, and for a digest, the manifest and all its tags are deleted, which\nrequires --yes if the manifest has other tags or is part of an index. The\nimages of an index are not deleted.\n\n--tags deletes the tags of one repository that match a pattern with * and ?.\n--keep N keeps the newest N of them: by version, where 1.2.0-rc.1 precedes\n1.2.0, or with --sort time by the created date of the image. Tags that are not\nversions, such as latest or commit hashes, require --sort time. --older-than\n30d (12h, 2w) also keeps the tags of younger images and of images of unknown\nage. With both, a tag is deleted only if both allow it. Tags of signatures and\nreferrers (sha256-...) stay, unless a pattern starts with sha256-.\n\nIf the registry deletes only whole manifests, --tags keeps a tag if another\nremaining tag has the same digest or a remaining index lists its image, also\nwith --yes. Registries do not list untagged manifests, so they are neither\nfound nor deleted. The images of a deleted index stay until the registry's\ngarbage collection.\n\nExample:\n  manifest-tool delete --dry-run registry.example/app:pr-17\n  manifest-tool delete registry.example/app:pr-17\n  manifest-tool delete --tags 'v*' --keep 10 --dry-run registry.example/app\n  manifest-tool delete --tags '*' --keep 10 --sort time --older-than 30d \\\n      --dry-run registry.example/app"
 )]
 pub(super) struct Delete {
-    /// Images or indexes, with a tag or digest
+    /// Images or indexes to delete; with --tags, a repository
     #[arg(required = true, value_name = "IMAGE")]
     images: Vec<String>,
+    /// Delete the tags that match, such as 'pr-*'
+    #[arg(long, num_args = 1, value_delimiter = ',', value_name = "PATTERN")]
+    tags: Vec<String>,
+    /// Keep the newest N tags that match
+    #[arg(long, value_name = "N", requires = "tags")]
+    keep: Option<usize>,
+    /// What makes a tag newer for --keep
+    #[arg(long, value_enum, value_name = "version|time", requires = "keep", hide_possible_values = true)]
+    sort: Option<KeepOrder>,
+    /// Keep tags of images younger than this, such as 30d
+    #[arg(long, value_name = "AGE", requires = "tags", value_parser = age)]
+    older_than: Option<Duration>,
     /// Delete the manifest and all its tags if necessary
     #[arg(long)]
     yes: bool,
@@ -35,8 +50,35 @@ pub(super) struct Delete {
     dry_run: bool,
 }
 
+/// The order of `--sort`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum KeepOrder {
+    Version,
+    Time,
+}
+
 impl Delete {
     pub(super) fn run(self, session: &Session) -> Result<CommandOutput, Failure> {
+        if self.tags.is_empty() { self.delete_references(session) } else { self.tag_deletion()?.run(session) }
+    }
+
+    /// Checks the flags of `--tags`.
+    fn tag_deletion(self) -> Result<DeleteTags, Failure> {
+        let location = repository(&self.images)?;
+        let name = self.images.into_iter().next().unwrap_or_default();
+        let rules = TagRules {
+            patterns: self.tags,
+            keep: self.keep.unwrap_or_default(),
+            order: match self.sort {
+                Some(KeepOrder::Time) => TagOrder::Time,
+                _ => TagOrder::Version,
+            },
+            created_before: self.older_than.and_then(time_before),
+        };
+        Ok(DeleteTags { name, location, rules, dry_run: self.dry_run })
+    }
+
+    fn delete_references(self, session: &Session) -> Result<CommandOutput, Failure> {
         let items = locations(&self.images)?;
         items.iter().try_for_each(check)?;
         let console = &*session.console;
@@ -50,6 +92,13 @@ impl Delete {
         let body = Body::Delete { dry_run: self.dry_run, images: reporter.parts.into_vec() };
         CommandOutput::document(console, body, deleted.map(|()| ExitStatus::Done))
     }
+}
+
+/// Returns the point in time this long ago; an age is at most 100 years.
+fn time_before(age: Duration) -> Option<Timestamp> {
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    let seconds = |time: Duration| i64::try_from(time.as_secs()).unwrap_or(i64::MAX);
+    Timestamp::from_unix_seconds(seconds(now) - seconds(age))
 }
 
 /// Refuses a reference that has no tag or digest, or both.

@@ -23,6 +23,55 @@ pub(super) fn duration(text: &str) -> Result<Duration, String> {
     }
 }
 
+/// The longest accepted age.
+const LONGEST_AGE: Duration = Duration::from_secs(36_500 * 24 * 3600);
+
+/// Parses the age of an image, such as `30d`, `2w` or `12h`. Requires a unit, and does not accept `m`: it could mean
+/// minutes or months, and a wrong guess deletes images.
+pub(super) fn age(text: &str) -> Result<Duration, String> {
+    if let Some(hours) = hours(text) {
+        return in_range(hours).ok_or_else(|| "the age must be more than 0 and at most 36500 days".into());
+    }
+    let meant = nearest_age(text).map(|meant| format!("; did you mean \"{meant}\"?"));
+    match meant {
+        None if text.strip_suffix('m').is_some_and(|number| number.parse::<f64>().is_ok()) => {
+            Err("m could mean minutes or months; give the age in hours, days or weeks".into())
+        }
+        meant => Err(format!("expected an age such as 30d, 2w or 12h{}", meant.unwrap_or_default())),
+    }
+}
+
+/// Parses the hours of an age.
+fn hours(text: &str) -> Option<f64> {
+    let unit = text.trim_start_matches(|c: char| c.is_ascii_digit() || c == '.');
+    let number: f64 = text.strip_suffix(unit)?.parse().ok()?;
+    match unit {
+        "h" => Some(number),
+        "d" => Some(number * 24.0),
+        "w" => Some(number * 168.0),
+        _ => None,
+    }
+}
+
+fn in_range(hours: f64) -> Option<Duration> {
+    let age = Duration::try_from_secs_f64(hours * 3600.0).ok()?;
+    (!age.is_zero() && age <= LONGEST_AGE).then_some(age)
+}
+
+/// Returns the age that was probably meant by a number with the name of a unit, such as `30 days`.
+fn nearest_age(text: &str) -> Option<String> {
+    let text = text.trim().to_lowercase();
+    let unit = text.trim_start_matches(|c: char| c.is_ascii_digit() || c == '.');
+    let number = text.strip_suffix(unit)?;
+    let unit = match unit.trim() {
+        "h" | "hr" | "hrs" | "hour" | "hours" => "h",
+        "" | "d" | "day" | "days" => "d",
+        "w" | "week" | "weeks" => "w",
+        _ => return None,
+    };
+    Some(format!("{number}{unit}")).filter(|meant| hours(meant).and_then(in_range).is_some())
+}
+
 /// Returns the duration that was probably meant by text in another form, such as `10sec`, `5 min` or `1h30`.
 fn nearest(text: &str) -> Option<String> {
     let text = text.trim_matches(|c: char| c.is_whitespace() || "\"'`".contains(c)).to_lowercase().replace(',', ".");
@@ -98,6 +147,29 @@ mod tests {
                 proptest::prop_assert!(duration(&meant).is_ok(), "{}", meant);
             }
         }
+    }
+
+    #[test]
+    fn ages_need_a_unit_of_hours_days_or_weeks() {
+        for (text, hours) in [("30d", 720), ("2w", 336), ("12h", 12), ("1.5d", 36), ("36500d", 876_000)] {
+            assert_eq!(age(text).map(|age| age.as_secs()), Ok(hours * 3600), "{text}");
+        }
+        for (text, part) in [
+            ("30", "did you mean \"30d\"?"),
+            ("30 days", "did you mean \"30d\"?"),
+            ("2 Weeks", "did you mean \"2w\"?"),
+            ("6m", "minutes or months"),
+            ("30s", "expected an age such as 30d"),
+            ("1 month", "expected an age such as 30d"),
+            ("", "expected an age"),
+            ("d", "expected an age"),
+            ("-1d", "expected an age"),
+            ("0d", "more than 0"),
+            ("36501d", "at most 36500 days"),
+        ] {
+            assert!(age(text).unwrap_err().contains(part), "{text}: {:?}", age(text));
+        }
+        assert!(!age("1 month").unwrap_err().contains("did you mean"));
     }
 
     #[test]

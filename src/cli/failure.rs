@@ -161,6 +161,14 @@ impl Failure {
         }
     }
 
+    /// Names the item of a list of failures, instead of the manifest or blob that the error is about.
+    pub(super) fn naming(mut self, item: &Location) -> Self {
+        if let Some(cause) = self.cause.as_deref_mut().filter(|cause| cause.reference.is_some()) {
+            cause.reference = Some(item.to_string());
+        }
+        self
+    }
+
     /// Returns the failure as one of the problems of a batch.
     fn report(&self, name: &str) -> ProblemReport {
         ProblemReport::new(Rule::Content, self.text()).with_reference(name)

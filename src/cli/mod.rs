@@ -16,6 +16,7 @@ mod copy;
 mod copy_batch;
 mod credentials;
 mod delete;
+mod delete_tags;
 mod digest;
 mod duration;
 mod exit_status;

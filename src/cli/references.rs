@@ -45,3 +45,21 @@ pub(super) fn check_named(name: &str, location: &Location) -> Result<(), Failure
     }
     Ok(())
 }
+
+/// Parses the only argument of a command with `--tags`: a repository, or a layout or archive, without a tag, name or
+/// digest.
+///
+/// # Errors
+/// There are several arguments, or the only one is not a repository.
+pub(super) fn repository(names: &[String]) -> Result<Location, Failure> {
+    let [name] = names else {
+        return Err(Failure::usage(format!("--tags takes one repository, but {} arguments were given", names.len())));
+    };
+    let location = parse(name)?;
+    if location.tag().is_some() || location.digest().is_some() {
+        let meant = location.without_name();
+        let why = "has a tag or digest; with --tags, give only the repository";
+        return Err(Failure::usage(format!("\"{name}\" {why}; did you mean \"{meant}\"?")));
+    }
+    Ok(location)
+}

@@ -94,8 +94,10 @@ impl<'p> TagDeletion<'p> {
     /// The registry or layout failed, or refused the request. The tag stays.
     pub async fn delete(&self, planned: &PlannedDeletion) -> Result<DeletionOutcome, Error> {
         let outcome = self.try_delete(planned).await;
-        if !matches!(outcome, Ok(DeletionOutcome::Tag | DeletionOutcome::Manifest)) {
-            self.retain(planned);
+        match &outcome {
+            Ok(DeletionOutcome::Tag | DeletionOutcome::Manifest) => {}
+            Ok(DeletionOutcome::Kept(KeepReason::Moved { tag, .. })) => self.retain(planned, *tag != planned.tag),
+            _ => self.retain(planned, true),
         }
         outcome
     }
@@ -104,8 +106,14 @@ impl<'p> TagDeletion<'p> {
         if self.state().deleted.contains(&planned.digest) {
             return Ok(DeletionOutcome::Manifest);
         }
-        if let Some(refusal) = self.refusal(planned) {
-            return Err(refusal);
+        if self.state().refuses_tags {
+            // Neither needs a request.
+            if let Some(uses) = self.remaining_uses(planned) {
+                return Ok(DeletionOutcome::Kept(KeepReason::Used(uses)));
+            }
+            if let Some(refusal) = self.state().refusal.clone() {
+                return Err(refusal);
+            }
         }
         match self.position(&planned.tag, &planned.digest).await? {
             Position::Unchanged => {}
@@ -156,13 +164,6 @@ impl<'p> TagDeletion<'p> {
         }
     }
 
-    /// Returns the registry's refusal to delete tags or manifests, so that it is not asked again for each tag. A tag
-    /// whose manifest stays anyway does not fail.
-    fn refusal(&self, planned: &PlannedDeletion) -> Option<Error> {
-        let refusal = self.state().refusal.clone()?;
-        self.remaining_uses(planned).is_none().then_some(refusal)
-    }
-
     /// Returns the remaining tags and indexes that use the manifest of a planned deletion.
     fn remaining_uses(&self, planned: &PlannedDeletion) -> Option<Uses> {
         let planned_uses = Some(&planned.remaining_uses).filter(|uses| !uses.is_empty()).cloned();
@@ -183,12 +184,15 @@ impl<'p> TagDeletion<'p> {
         }
     }
 
-    /// Records that the tag of a planned deletion stays, and with it the manifests that its index lists.
-    fn retain(&self, planned: &PlannedDeletion) {
+    /// Records that the manifests that the index of a planned deletion lists stay, and its own manifest if the tag still
+    /// points at it.
+    fn retain(&self, planned: &PlannedDeletion, is_tagged: bool) {
         let listed = self.plan.listed_by(&planned.digest);
         let listed = listed.into_iter().filter(|digest| self.tags.contains_key(digest));
         let mut state = self.state();
-        state.remaining.entry(planned.digest.clone()).or_default().tags.push(planned.tag.clone());
+        if is_tagged {
+            state.remaining.entry(planned.digest.clone()).or_default().tags.push(planned.tag.clone());
+        }
         for digest in listed {
             state.remaining.entry(digest.clone()).or_default().held_by.push(planned.tag.clone());
         }

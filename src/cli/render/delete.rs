@@ -1,7 +1,7 @@
 use serde::Serialize;
 
 use super::error::FailedJson;
-use crate::delete::{Deleted, TakesMore};
+use crate::delete::{Deleted, TakesMore, Uses};
 use crate::image::{Digest, UntrustedText};
 
 /// A tag or manifest that was deleted.
@@ -43,7 +43,7 @@ pub(in crate::cli) struct TakesMoreJson {
 #[derive(Debug, Clone, Serialize)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
-struct UsesJson {
+pub(super) struct UsesJson {
     tags: Vec<UntrustedText>,
     held_by: Vec<UntrustedText>,
 }
@@ -60,9 +60,13 @@ impl DeletedJson {
 
 impl From<&TakesMore> for TakesMoreJson {
     fn from(more: &TakesMore) -> Self {
-        let uses = more.uses.as_ref().ok();
-        let uses = uses.map(|uses| UsesJson { tags: uses.tags.clone(), held_by: uses.held_by.clone() });
-        Self { digest: more.digest.clone(), uses }
+        Self { digest: more.digest.clone(), uses: more.uses.as_ref().ok().map(UsesJson::from) }
+    }
+}
+
+impl From<&Uses> for UsesJson {
+    fn from(uses: &Uses) -> Self {
+        Self { tags: uses.tags.clone(), held_by: uses.held_by.clone() }
     }
 }
 

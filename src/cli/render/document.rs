@@ -5,8 +5,9 @@ use serde::Serialize;
 
 use super::copy::CopyResult;
 use super::delete::{DeletedJson, NotDeletedJson};
+use super::delete_tags::{DeletedTagJson, KeptTagJson, OrphanedTagJson};
 use super::digest::DigestJson;
-use super::error::{Either, RunErrorJson};
+use super::error::{Either, FailedJson, RunErrorJson};
 use super::index::IndexResult;
 use super::inspection::InspectionJson;
 use super::lint::SpecJson;
@@ -34,19 +35,65 @@ pub(in crate::cli) struct Document<'b> {
 #[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(untagged, rename_all_fields = "camelCase")]
 pub(in crate::cli) enum Body {
-    Copy { dry_run: bool, copies: Vec<CopyResult> },
-    Delete { dry_run: bool, images: Vec<Either<DeletedJson, NotDeletedJson>> },
-    Digest { images: Vec<Either<DigestJson>> },
+    Copy {
+        dry_run: bool,
+        copies: Vec<CopyResult>,
+    },
+    Delete {
+        dry_run: bool,
+        images: Vec<Either<DeletedJson, NotDeletedJson>>,
+    },
+    DeleteTags {
+        dry_run: bool,
+        repository: String,
+        deleted: Vec<DeletedTagJson>,
+        kept: Vec<KeptTagJson>,
+        failed: Vec<FailedJson>,
+        orphaned: Vec<OrphanedTagJson>,
+    },
+    Digest {
+        images: Vec<Either<DigestJson>>,
+    },
     Inspect(Box<InspectionJson>),
-    Lint { specs: Vec<SpecJson>, problems: Vec<ProblemReport>, warnings: Vec<ProblemReport> },
-    Login { registry: String, username: String, stored: String, checked: bool },
-    Logout { registry: String, removed: Vec<String> },
-    Probe { repository: String, sufficient: bool, checks: Vec<CheckJson>, leftover: Vec<Digest> },
-    Push { dry_run: bool, indexes: Vec<IndexResult> },
-    Query { images: Vec<Either<QueryJson>> },
-    Remove { dry_run: bool, indexes: [IndexResult; 1] },
-    Tags { repository: String, tags: Vec<TagsEntryJson> },
-    Verify { images: Vec<Either<VerificationJson>> },
+    Lint {
+        specs: Vec<SpecJson>,
+        problems: Vec<ProblemReport>,
+        warnings: Vec<ProblemReport>,
+    },
+    Login {
+        registry: String,
+        username: String,
+        stored: String,
+        checked: bool,
+    },
+    Logout {
+        registry: String,
+        removed: Vec<String>,
+    },
+    Probe {
+        repository: String,
+        sufficient: bool,
+        checks: Vec<CheckJson>,
+        leftover: Vec<Digest>,
+    },
+    Push {
+        dry_run: bool,
+        indexes: Vec<IndexResult>,
+    },
+    Query {
+        images: Vec<Either<QueryJson>>,
+    },
+    Remove {
+        dry_run: bool,
+        indexes: [IndexResult; 1],
+    },
+    Tags {
+        repository: String,
+        tags: Vec<TagsEntryJson>,
+    },
+    Verify {
+        images: Vec<Either<VerificationJson>>,
+    },
 }
 
 impl<'b> Document<'b> {
@@ -66,7 +113,7 @@ impl Body {
     fn command(&self) -> &'static str {
         match self {
             Self::Copy { .. } => "copy",
-            Self::Delete { .. } => "delete",
+            Self::Delete { .. } | Self::DeleteTags { .. } => "delete",
             Self::Digest { .. } => "digest",
             Self::Inspect(_) => "inspect",
             Self::Lint { .. } => "lint",

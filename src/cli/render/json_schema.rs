@@ -37,10 +37,10 @@ string_schema!(Location, {"type": "string"});
 string_schema!(Timestamp, {"type": "string", "format": "date-time"});
 string_schema!(UntrustedText, {"type": "string"});
 
-/// The commands with a document, in the order of the variants of [`Body`].
-const COMMANDS: [&str; 13] = [
-    "copy", "delete", "digest", "inspect", "lint", "login", "logout", "probe", "push", "query", "remove", "tags",
-    "verify",
+/// The commands with a document, in the order of the variants of [`Body`]: `delete` has another one with `--tags`.
+const COMMANDS: [&str; 14] = [
+    "copy", "delete", "delete", "digest", "inspect", "lint", "login", "logout", "probe", "push", "query", "remove",
+    "tags", "verify",
 ];
 
 /// The schema: one alternative per command, and one for a command that failed before it had results.

@@ -8,6 +8,7 @@ mod checked;
 mod config_text;
 mod copy;
 mod delete;
+mod delete_tags;
 mod descriptor;
 mod digest;
 mod document;
@@ -39,6 +40,9 @@ pub(super) use annotation::{Severity, problem_annotation, text_annotation};
 pub(super) use config_text::config_text;
 pub(super) use copy::CopyResult;
 pub(super) use delete::{DeletedJson, NotDeletedJson, TakesMoreJson, deleted_text};
+pub(super) use delete_tags::{
+    DeletedTagJson, KeptTagJson, OrphanedTagJson, deleted_tag_text, kept_lines, orphans_text, reason_text,
+};
 pub(super) use digest::DigestJson;
 pub(super) use document::{Body, Document};
 pub(super) use done::{copied_line, deleted_line, pushed_line, removed_line};

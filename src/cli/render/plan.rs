@@ -3,11 +3,12 @@
 use std::fmt::Display;
 
 use super::Colour;
+use super::delete_tags::{reason_text, referrers_text, uses_text};
 use super::quantity::{plural, size_text};
 use super::tag::state;
 use crate::assemble::{BlobStats, Change, TargetReport};
-use crate::delete::Deleted;
-use crate::image::{Descriptor, Location, Platform, REFERENCE_DIGEST, visible};
+use crate::delete::{Deleted, KeepReason, KeptTag, PlannedDeletion, TagPlan};
+use crate::image::{Descriptor, Location, Platform, REFERENCE_DIGEST, UntrustedText, visible};
 use crate::store::{PublishReport, TagOutcome, TagReport};
 
 /// The text of a dry run, in one form for every command: a first line, the lines of each item, and a count.
@@ -25,6 +26,7 @@ struct PlanCounts {
     unchanged: usize,
     deleted_tags: usize,
     deleted_manifests: usize,
+    kept: usize,
 }
 
 /// What a line of a plan does.
@@ -98,14 +100,44 @@ impl PlanText {
         lines.concat()
     }
 
+    /// Returns the text for the tags of a repository that match patterns.
+    pub(in crate::cli) fn tag_deletions(&mut self, plan: &TagPlan) -> String {
+        let mut lines = self.begin(&plan.repository);
+        let at = |tag: &UntrustedText| plan.repository.with_tag(tag);
+        for PlannedDeletion { tag, digest, remaining_uses, .. } in &plan.deletions {
+            lines.push(self.line(Mark::Remove, "deleted", &format!("{} {digest}", at(tag))));
+            if !remaining_uses.is_empty() {
+                let note = format!("a registry that deletes only manifests keeps it: {}", uses_text(remaining_uses));
+                lines.push(self.line(Mark::Keep, "note", &note));
+            }
+        }
+        let is_of_other = |kept: &&KeptTag| kept.reason == KeepReason::Referrers;
+        for KeptTag { tag, reason, .. } in plan.kept.iter().filter(|kept| !is_of_other(kept)) {
+            lines.push(self.line(Mark::Keep, "kept", &format!("{} ({})", at(tag), reason_text(tag, reason))));
+        }
+        let of_others = plan.kept.iter().filter(is_of_other).count();
+        if of_others > 0 {
+            let text = format!("{of_others} tag{}: {}", plural(of_others), referrers_text());
+            lines.push(self.line(Mark::Keep, "kept", &text));
+        }
+        self.counts.deleted_tags += plan.deletions.len();
+        self.counts.kept += plan.kept.len();
+        lines.concat()
+    }
+
     /// Returns the last line, which counts what would change. Without items, it is an empty string.
     pub(in crate::cli) fn end(&self) -> String {
         if !self.has_begun {
             return String::new();
         }
-        let PlanCounts { created, updated, unchanged, deleted_tags, deleted_manifests } = self.counts;
-        let tags =
-            [(created, "to create"), (updated, "to update"), (deleted_tags, "to delete"), (unchanged, "unchanged")];
+        let PlanCounts { created, updated, unchanged, deleted_tags, deleted_manifests, kept } = self.counts;
+        let tags = [
+            (created, "to create"),
+            (updated, "to update"),
+            (deleted_tags, "to delete"),
+            (unchanged, "unchanged"),
+            (kept, "kept"),
+        ];
         let tags = tags.into_iter().filter(|(count, _)| *count > 0).map(|counted| (counted, "tag"));
         let manifests = (deleted_manifests > 0).then_some(((deleted_manifests, "to delete"), "manifest"));
         let mut previous = "";

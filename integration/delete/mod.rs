@@ -1,5 +1,9 @@
 //! `delete`: it deletes only the tag where the registry can, and otherwise never more than the user agreed to.
 
+mod tag_dates;
+mod tag_safety;
+mod tags;
+
 use std::path::PathBuf;
 use std::process::Command;
 
