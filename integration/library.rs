@@ -14,7 +14,7 @@ use manifest_tool::probe::ProbeOptions;
 use manifest_tool::registry::{Client, ClientConfig, RetryPolicy};
 use manifest_tool::spec::{Form, Spec};
 use manifest_tool::store::Store;
-use manifest_tool::verify::VerifyOptions;
+use manifest_tool::verify::{Verifier, VerifyOptions};
 use manifest_tool::{delete, inspect, probe, query, verify};
 
 #[test]
@@ -136,7 +136,9 @@ fn every_command_can_be_spawned_as_a_task() {
         for planned in &plan.deletions {
             assert_eq!(deletion.delete(planned).await.unwrap(), DeletionOutcome::Tag);
         }
-        assert!(task_store.digest(&repository.with_tag("v1")).await.is_err());
+        let verifier = Verifier::new(&task_store, &VerifyOptions::default());
+        assert!(verifier.verify(&repository.with_tag("v2")).await.unwrap().is_sound());
+        assert!(verifier.verify(&repository.with_tag("v1")).await.is_err());
     }
     .boxed());
     let unreachable: Reference = "localhost:1/app:v1".parse().unwrap();

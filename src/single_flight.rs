@@ -59,6 +59,11 @@ impl<K: Eq + Hash + Clone, V: Clone, E: Clone> SingleFlight<K, V, E> {
         self.flight(key).last.lock().await.as_ref().and_then(|last| last.as_ref().ok().cloned())
     }
 
+    /// Returns the number of keys.
+    pub(crate) fn len(&self) -> usize {
+        self.flights.lock().unwrap_or_else(PoisonError::into_inner).len()
+    }
+
     /// Drops all values.
     pub(crate) fn clear(&self) {
         self.flights.lock().unwrap_or_else(PoisonError::into_inner).clear();

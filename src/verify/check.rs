@@ -2,7 +2,7 @@
 
 use std::collections::{HashMap, HashSet};
 
-use super::verifier::Node;
+use super::node::Node;
 use super::{ImagePart, Problem};
 use crate::image::{
     COMPRESSION, Digest, ImageManifest, Manifest, Platform, REFERENCE_DIGEST, UntrustedText, media_type,

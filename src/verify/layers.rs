@@ -1,16 +1,20 @@
 //! Checks the config and the layers of an image.
 
+use std::sync::Arc;
+
 use futures_util::future::FutureExt as _;
 use futures_util::future::join;
 use futures_util::stream::{self, StreamExt as _};
-use serde::Deserialize;
 use tokio::sync::mpsc;
 
+use super::config::Config;
+use super::context::{CheckContext, DECODERS, MAX_CONCURRENT};
+use super::known_content::key;
+use super::node::Node;
 use super::unpack::{Chunks, Contents};
-use super::verifier::{DECODERS, MAX_CONCURRENT, Node, Verifier};
 use super::{ImagePart, Problem, unpack};
 use crate::image::media_type::{self, compression};
-use crate::image::{Descriptor, Digest, ImageConfig, ImageManifest, Platform, parse_config};
+use crate::image::{Descriptor, Digest, ImageManifest, Platform};
 use crate::store::{BlobStream, Error};
 
 /// Maximum number of chunks of a layer queued for hashing.
@@ -25,25 +29,18 @@ pub(super) struct CheckedBlobs {
     pub(super) unchecked: Vec<Error>,
 }
 
-/// The checked fields of an image config.
-struct Config {
-    platform: Platform,
-    /// Uncompressed digest of each layer. Plain strings, as they are only compared and never requested.
-    diff_ids: Vec<String>,
-}
-
 /// Reads the config and checks that the layers exist. With `read`, also reads the layers.
-pub(super) async fn check(verifier: &Verifier<'_>, node: &Node, image: &ImageManifest, read: bool) -> CheckedBlobs {
+pub(super) async fn check(context: &CheckContext<'_>, node: &Node, image: &ImageManifest, read: bool) -> CheckedBlobs {
     // Skip foreign layers, which are stored elsewhere.
     let is_local = |(_, layer): &(usize, &Descriptor)| !ImageManifest::is_foreign(layer);
     let layers: Vec<(usize, &Descriptor)> = (1..).zip(&image.layers).filter(is_local).collect();
     // Iterate over positions: futures that borrow layers would not be `Send`.
     let check_layer = async |position: usize| match layers.get(position) {
-        Some((_, layer)) if !read => check_present(verifier, layer).await,
+        Some((_, layer)) if !read => check_present(context, layer).await,
         _ => Ok(None),
     };
     let presence = stream::iter(0..layers.len()).map(check_layer).buffered(MAX_CONCURRENT).collect::<Vec<_>>();
-    let (config, presence) = join(config(verifier, image, read), presence).await;
+    let (config, presence) = join(config(context, image, read), presence).await;
 
     let mut checked = CheckedBlobs::default();
     let diff_ids = checked.config(node, image, config);
@@ -54,7 +51,7 @@ pub(super) async fn check(verifier: &Verifier<'_>, node: &Node, image: &ImageMan
         let read = async |position: usize| {
             let Some((number, layer)) = layers.get(position) else { return Ok(Vec::new()) };
             let diff_id = diff_ids.get(number - 1).map(String::as_str);
-            Ok(content_problems(layer, &contents(verifier, layer, diff_id).await?, diff_id))
+            Ok(content_problems(layer, &contents(context, layer, diff_id).await?, diff_id))
         };
         let reads: Vec<_> = stream::iter(0..layers.len()).map(read).buffered(MAX_CONCURRENT).collect().await;
         for ((number, layer), result) in layers.iter().zip(reads) {
@@ -65,9 +62,9 @@ pub(super) async fn check(verifier: &Verifier<'_>, node: &Node, image: &ImageMan
 }
 
 /// Reads a blob that an index lists, and verifies it against its entry.
-pub(super) async fn check_blob(verifier: &Verifier<'_>, entry: &Descriptor) -> CheckedBlobs {
+pub(super) async fn check_blob(context: &CheckContext<'_>, entry: &Descriptor) -> CheckedBlobs {
     let mut checked = CheckedBlobs::default();
-    let result = contents(verifier, entry, None).await.map(|contents| content_problems(entry, &contents, None));
+    let result = contents(context, entry, None).await.map(|contents| content_problems(entry, &contents, None));
     checked.record(ImagePart::Blob(entry.digest.clone()), result);
     checked
 }
@@ -89,7 +86,7 @@ impl CheckedBlobs {
         &mut self,
         node: &Node,
         image: &ImageManifest,
-        config: Result<Result<Option<Config>, Problem>, Error>,
+        config: Result<Result<Option<Arc<Config>>, Problem>, Error>,
     ) -> Vec<String> {
         let part = ImagePart::Config(image.config.digest.clone());
         let config = match config {
@@ -103,16 +100,17 @@ impl CheckedBlobs {
                 return Vec::new();
             }
         };
-        let Some(Config { platform, diff_ids }) = config else { return Vec::new() };
+        let Some(config) = config else { return Vec::new() };
+        let Config { platform, diff_ids } = &*config;
         // Clients never unpack an attestation, or an artifact that only borrows the media type of an image config.
-        let is_image = !node.entry.is_attestation() && (platform != Platform::default() || !diff_ids.is_empty());
-        self.platform = Some(platform);
+        let is_image = !node.entry.is_attestation() && (*platform != Platform::default() || !diff_ids.is_empty());
+        self.platform = Some(platform.clone());
         if !is_image {
             return Vec::new();
         }
         let (config, manifest) = (diff_ids.len(), image.layers.len());
         if config == manifest {
-            return diff_ids;
+            return diff_ids.clone();
         }
         self.problems.push((part, Problem::Layers { config, manifest }));
         Vec::new()
@@ -121,69 +119,55 @@ impl CheckedBlobs {
 
 /// Reads the config of an image. The config of an artifact is checked like any other blob.
 async fn config(
-    verifier: &Verifier<'_>,
+    context: &CheckContext<'_>,
     image: &ImageManifest,
     read: bool,
-) -> Result<Result<Option<Config>, Problem>, Error> {
-    #[derive(Deserialize, Default)]
-    struct RootFs {
-        diff_ids: Option<Vec<String>>,
-    }
-    #[derive(Deserialize)]
-    #[serde(expecting = "a JSON object")]
-    struct UnpackedLayer {
-        #[serde(flatten)]
-        config: ImageConfig,
-        rootfs: Option<RootFs>,
-    }
+) -> Result<Result<Option<Arc<Config>>, Problem>, Error> {
     let config = &image.config;
     if !media_type::is_config(&config.media_type) {
         let problem = match read {
-            true => content_problems(config, &contents(verifier, config, None).await?, None).into_iter().next(),
-            false => check_present(verifier, config).await?,
+            true => content_problems(config, &contents(context, config, None).await?, None).into_iter().next(),
+            false => check_present(context, config).await?,
         };
         return Ok(problem.map_or(Ok(None), Err));
     }
-    let bytes = verifier.store.fetch_config(verifier.at, config).await?;
-    Ok(match parse_config::<UnpackedLayer>(&bytes) {
-        Ok(UnpackedLayer { config, rootfs }) => {
-            let diff_ids = rootfs.unwrap_or_default().diff_ids.unwrap_or_default();
-            Ok(Some(Config { platform: config.platform, diff_ids }))
-        }
-        Err(error) => Err(Problem::Content(format!("invalid config: {error}").into())),
-    })
+    let read = async {
+        let bytes = context.store.fetch_config(context.at, config).await?;
+        Ok(Config::parse(&bytes).map(Arc::new))
+    };
+    Ok(context.known.configs.get(&key(config), read).await?.map(Some))
 }
 
 /// Checks that a blob exists and has the size in its descriptor.
-async fn check_present(verifier: &Verifier<'_>, blob: &Descriptor) -> Result<Option<Problem>, Error> {
-    let existing = verifier.blobs.get(&blob.digest, verifier.store.find_blob(verifier.at, blob)).await?;
+async fn check_present(context: &CheckContext<'_>, blob: &Descriptor) -> Result<Option<Problem>, Error> {
+    let existing = context.known.blobs.get(&key(blob), context.store.find_blob(context.at, blob)).await?;
     let expected = blob.size;
     Ok(existing.size.filter(|actual| *actual != expected).map(|actual| Problem::Size { expected, actual }))
 }
 
 /// Reads a blob and hashes it on a blocking thread, and also its uncompressed content if there is a `diff_id` to
 /// compare with. Reads wrong content from a registry a second time, because it may have been corrupted in transit.
-async fn contents(verifier: &Verifier<'_>, blob: &Descriptor, diff_id: Option<&str>) -> Result<Contents, Error> {
+async fn contents(context: &CheckContext<'_>, blob: &Descriptor, diff_id: Option<&str>) -> Result<Contents, Error> {
     // A `diff_id` with an unsupported algorithm is still compared, and does not match.
     let like = diff_id.filter(|_| compression(&blob.media_type).is_some());
     let like = like.map(|diff_id| Digest::parse(diff_id).unwrap_or_else(|_| blob.digest.clone()));
     let reading = async {
-        let contents = read(verifier, blob, like.as_ref(), unpack::USUAL_WINDOW).await?;
+        let contents = read(context, blob, like.as_ref(), unpack::USUAL_WINDOW).await?;
         let is_corrupt =
-            contents.digest != blob.digest && contents.size <= blob.size && verifier.at.reference().is_some();
+            contents.digest != blob.digest && contents.size <= blob.size && context.at.reference().is_some();
         match (is_corrupt, contents.needs_wider_window) {
             (false, false) => Ok(contents),
-            (_, true) => read(verifier, blob, like.as_ref(), unpack::WIDEST_WINDOW).await,
-            (true, false) => read(verifier, blob, like.as_ref(), unpack::USUAL_WINDOW).await,
+            (_, true) => read(context, blob, like.as_ref(), unpack::WIDEST_WINDOW).await,
+            (true, false) => read(context, blob, like.as_ref(), unpack::USUAL_WINDOW).await,
         }
     };
     let key = (blob.digest.clone(), blob.size, like.as_ref().map(|like| like.algorithm().to_owned()));
-    verifier.contents.get(&key, reading).await
+    context.known.contents.get(&key, reading).await
 }
 
 /// Reads a blob after reserving memory for a decoder with a window of `window` bytes.
 async fn read(
-    verifier: &Verifier<'_>,
+    context: &CheckContext<'_>,
     blob: &Descriptor,
     like: Option<&Digest>,
     window: u64,
@@ -191,11 +175,11 @@ async fn read(
     // Reserve twice the window, because decoders need other buffers as well. The widest window takes the whole budget.
     let mebibytes = u32::try_from((2 * window) >> 20).unwrap_or(DECODERS).min(DECODERS);
     let _permit = match like {
-        Some(_) => verifier.decoders.acquire_many(mebibytes).await.ok(),
+        Some(_) => context.decoders.acquire_many(mebibytes).await.ok(),
         None => None,
     };
     let read = |stream: BlobStream| hash(stream, blob, like.cloned(), window).boxed();
-    verifier.store.read_blob(verifier.at, blob, &read).await
+    context.store.read_blob(context.at, blob, &read).await
 }
 
 async fn hash(mut stream: BlobStream, blob: &Descriptor, like: Option<Digest>, window: u64) -> Result<Contents, Error> {

@@ -4,22 +4,19 @@ use std::sync::Arc;
 
 use futures_util::stream::{self, StreamExt as _};
 
-use super::verifier::{MAX_CONCURRENT, Node, Verifier};
+use super::context::{CheckContext, MAX_CONCURRENT};
+use super::known_content::key;
+use super::node::{Node, is_known};
 use super::{ImagePart, Problem};
 use crate::image::{Descriptor, Fetched, ImageManifest, MAX_MANIFESTS, MAX_NESTING, Manifest, media_type};
 use crate::registry::BlobInfo;
 use crate::store::Error;
 
-/// Returns whether an entry is a manifest that can be parsed.
-pub(super) fn is_known(entry: &Descriptor) -> bool {
-    media_type::is_image(&entry.media_type) || media_type::is_index(&entry.media_type)
-}
-
 /// Reads all manifests from the root down, level by level, and compares each with its entry. Also returns the errors of
 /// those that could not be read.
-pub(super) async fn read(verifier: &Verifier<'_>, root: Fetched) -> (Vec<Node>, Vec<Error>) {
+pub(super) async fn read(context: &CheckContext<'_>, root: Arc<Fetched>) -> (Vec<Node>, Vec<Error>) {
     let (mut nodes, mut unchecked) = (vec![Node::new(root.descriptor.clone(), None)], Vec::new());
-    let mut front = vec![(0, Arc::new(root))];
+    let mut front = vec![(0, root)];
     for depth in 0.. {
         let mut entries: Vec<(usize, Descriptor)> = Vec::new();
         for (position, fetched) in front.drain(..) {
@@ -36,12 +33,12 @@ pub(super) async fn read(verifier: &Verifier<'_>, root: Fetched) -> (Vec<Node>, 
         if depth >= MAX_NESTING || nodes.len() + entries.len() > MAX_MANIFESTS {
             let reason =
                 format!("more than {MAX_MANIFESTS} manifests or more than {MAX_NESTING} levels of nested indexes");
-            unchecked.push(over_limit(verifier, reason));
+            unchecked.push(over_limit(context, reason));
             break;
         }
         // Iterate over positions: futures that borrow entries would not be `Send`.
         let fetch = async |position: usize| match entries.get(position) {
-            Some((_, entry)) => fetch(verifier, entry).await,
+            Some((_, entry)) => fetch(context, entry).await,
             None => Ok(OpenedManifest::ForeignLayer),
         };
         let mut opened = std::pin::pin!(stream::iter(0..entries.len()).map(fetch).buffered(MAX_CONCURRENT));
@@ -83,8 +80,8 @@ pub(super) async fn read(verifier: &Verifier<'_>, root: Fetched) -> (Vec<Node>, 
     (nodes, unchecked)
 }
 
-fn over_limit(verifier: &Verifier<'_>, reason: String) -> Error {
-    Error::unsuitable(verifier.at, format!("it has {reason}, so it is not read completely"))
+fn over_limit(context: &CheckContext<'_>, reason: String) -> Error {
+    Error::unsuitable(context.at, format!("it has {reason}, so it is not read completely"))
 }
 
 /// The result of opening an entry.
@@ -100,19 +97,20 @@ enum OpenedManifest {
 }
 
 /// Reads images and indexes. Content of another media type must only exist, as a blob or else as a manifest.
-async fn fetch(verifier: &Verifier<'_>, entry: &Descriptor) -> Result<OpenedManifest, Error> {
+async fn fetch(context: &CheckContext<'_>, entry: &Descriptor) -> Result<OpenedManifest, Error> {
     if is_known(entry) {
-        let at = verifier.at.with_digest(entry.digest.clone());
-        let fetch = async { verifier.store.fetch_manifest(&at).await.map(Arc::new) };
-        return verifier.manifests.get(&entry.digest, fetch).await.map(OpenedManifest::Manifest);
+        let at = context.at.with_digest(entry.digest.clone());
+        let fetch = async { context.store.fetch_manifest(&at).await.map(Arc::new) };
+        return context.known.manifests.get(&entry.digest, fetch).await.map(OpenedManifest::Manifest);
     }
     if ImageManifest::is_foreign(entry) {
         return Ok(OpenedManifest::ForeignLayer);
     }
     // Try a blob first, as in a BuildKit cache: some registries fail when a blob is requested as a manifest.
-    match verifier.blobs.get(&entry.digest, verifier.store.find_blob(verifier.at, entry)).await {
+    match context.known.blobs.get(&key(entry), context.store.find_blob(context.at, entry)).await {
         Err(error) if error.is_missing_content() && !media_type::is_blob(&entry.media_type) => {
-            verifier.store.find_manifest(verifier.at, entry).await.map(OpenedManifest::OtherManifest)
+            let find = context.store.find_manifest(context.at, entry);
+            context.known.other_manifests.get(&key(entry), find).await.map(OpenedManifest::OtherManifest)
         }
         found => found.map(OpenedManifest::Blob),
     }

@@ -1,13 +1,21 @@
 //! Verifies that an image or index is complete and that its content matches its descriptors.
 
 mod check;
+mod config;
+mod context;
 mod finding;
-mod job;
+mod known_content;
 mod layers;
 mod manifests;
+mod node;
+mod options;
+mod reference;
 mod referrers;
 mod unpack;
+mod verification;
 mod verifier;
 
 pub use finding::{Finding, ImagePart, Problem};
-pub use job::{Verification, VerifyOptions, verify};
+pub use options::VerifyOptions;
+pub use verification::Verification;
+pub use verifier::{Verifier, verify};

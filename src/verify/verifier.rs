@@ -1,76 +1,124 @@
-//! The state of verifying one reference, and the nodes of its manifests.
-
-use std::sync::Arc;
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use tokio::sync::Semaphore;
 
-use super::finding::{ImagePart, Problem};
-use super::unpack::Contents;
-use crate::image::{Descriptor, Digest, Fetched, ImageManifest, Location, Manifest, Platform, media_type};
-use crate::registry::BlobInfo;
-use crate::single_flight::SingleFlight;
+use super::context::{CheckContext, DECODERS};
+use super::finding::{Finding, Problem};
+use super::known_content::KnownContent;
+use super::options::VerifyOptions;
+use super::reference::check_reference;
+use super::verification::Verification;
+use crate::image::{Fetched, Location};
 use crate::store::{Error, Store};
 
-/// Maximum number of images, and of blobs per image, checked concurrently. Each takes memory.
-pub(super) const MAX_CONCURRENT: usize = 32;
-
-/// A manifest to check.
-pub(super) struct Node {
-    /// The entry of the index, or the descriptor of the root manifest.
-    pub(super) entry: Descriptor,
-    /// Position of the index that lists it.
-    pub(super) parent: Option<usize>,
-    /// The manifest, or `None` if it was not read.
-    pub(super) fetched: Option<Arc<Fetched>>,
-    /// Platform in its config.
-    pub(super) config: Option<Platform>,
-    /// Whether it is a blob whose size matches its entry.
-    pub(super) is_blob: bool,
-    pub(super) problems: Vec<(ImagePart, Problem)>,
-}
-
-/// The reference being verified, with the manifests and blobs already checked, because images share layers.
-pub(super) struct Verifier<'s> {
-    pub(super) store: &'s Store,
-    pub(super) at: &'s Location,
-    pub(super) manifests: SingleFlight<Digest, Arc<Fetched>, Error>,
-    pub(super) blobs: SingleFlight<Digest, BlobInfo, Error>,
-    pub(super) contents: SingleFlight<(Digest, u64, Option<String>), Contents, Error>,
+/// Verifies several references, and checks content that they share once: the tags of a repository share most of their
+/// manifests and layers. References may be verified concurrently.
+///
+/// A defect of shared content is a finding of each reference that has it. References to the same manifest are verified
+/// once. Content that could not be checked is requested again for the next reference. The memory for what was checked is
+/// limited; beyond about 50,000 blobs, shared content may be checked again.
+///
+/// ```
+/// use manifest_tool::registry::{Client, ClientConfig};
+/// use manifest_tool::store::Store;
+/// use manifest_tool::verify::{Verifier, VerifyOptions};
+///
+/// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// let store = Store::new(Client::new(ClientConfig::default()));
+/// let verifier = Verifier::new(&store, &VerifyOptions { layers: true, ..VerifyOptions::default() });
+/// let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+/// for name in ["oci:examples/layouts/amd64", "oci:examples/layouts/arm64"] {
+///     let verification = runtime.block_on(verifier.verify(&name.parse()?))?;
+///     assert!(verification.is_sound());
+/// }
+/// # Ok(())
+/// # }
+/// ```
+pub struct Verifier {
+    store: Store,
+    options: VerifyOptions,
+    /// What was checked in each repository or layout.
+    known: Mutex<HashMap<Location, Arc<KnownContent>>>,
     /// Memory for decoders, one permit per MiB.
-    pub(super) decoders: Semaphore,
+    decoders: Semaphore,
 }
 
-/// Memory limit for the windows of all zstd decoders, in MiB.
-pub(super) const DECODERS: u32 = 128;
-
-impl Node {
-    pub(super) fn new(entry: Descriptor, parent: Option<usize>) -> Self {
-        Self { entry, parent, fetched: None, config: None, is_blob: false, problems: Vec::new() }
-    }
-
-    pub(super) fn image(&self) -> Option<&ImageManifest> {
-        match &self.fetched.as_ref()?.manifest {
-            Manifest::Image(image) => Some(image),
-            Manifest::Index(_) => None,
+impl Verifier {
+    /// Creates a verifier that has checked nothing yet.
+    #[must_use]
+    pub fn new(store: &Store, options: &VerifyOptions) -> Self {
+        Self {
+            store: store.clone(),
+            options: options.clone(),
+            known: Mutex::default(),
+            decoders: Semaphore::new(DECODERS as usize),
         }
     }
 
-    /// Returns the platform from the entry, or else from the config.
-    pub(super) fn platform(&self) -> Option<&Platform> {
-        self.entry.platform.as_ref().or(self.config.as_ref())
+    /// Verifies a reference as [`verify`](super::verify()) does.
+    ///
+    /// # Errors
+    /// The reference does not exist, cannot be read or is neither an image nor an index, or the run was stopped.
+    pub async fn verify(&self, reference: &Location) -> Result<Verification, Error> {
+        let root = match self.store.fetch_manifest(reference).await {
+            Ok(root) => root,
+            Err(error) => {
+                let is_absent = error.is_missing() && !error.is_lost();
+                let is_unread = is_absent || error.is_of_other_type();
+                let Some(problem) = Problem::from_error(&error).filter(|_| !is_unread) else { return Err(error) };
+                return Ok(Verification { findings: vec![Finding::for_reference(problem)], ..Verification::default() });
+            }
+        };
+        let known = self.known(reference);
+        let verification = self.verify_root(reference, &known, root).await;
+        known.limit(self.store.client());
+        verification
     }
 
-    /// Whether it is an image that clients run, as far as it was read: neither an attestation nor another artifact.
-    pub(super) fn is_image(&self) -> bool {
-        let is_artifact = |image: &ImageManifest| !media_type::is_config(&image.config.media_type);
-        media_type::is_image(&self.entry.media_type)
-            && !self.entry.is_attestation()
-            && !self.image().is_some_and(is_artifact)
+    async fn verify_root(
+        &self,
+        reference: &Location,
+        known: &KnownContent,
+        root: Fetched,
+    ) -> Result<Verification, Error> {
+        let Self { store, options, decoders, .. } = self;
+        let digest = root.descriptor.digest.clone();
+        let root = Arc::new(root);
+        // The manifest of a tag may also be in an index.
+        let root = known.manifests.get(&digest, async { Ok(Arc::clone(&root)) }).await.unwrap_or(root);
+        let context = CheckContext { store, at: reference, known, decoders };
+        let verification = known.verification(&digest, check_reference(&context, root, options)).await?;
+        Ok(Arc::unwrap_or_clone(verification))
     }
 
-    /// Whether it must have the required referrers: an image that was read, or an artifact that the reference itself
-    /// points at.
-    pub(super) fn needs_referrers(&self) -> bool {
-        self.image().is_some() && (self.is_image() || self.parent.is_none())
+    fn known(&self, reference: &Location) -> Arc<KnownContent> {
+        let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
+        Arc::clone(known.entry(reference.without_name()).or_default())
     }
+}
+
+/// Verifies a reference. Reads all manifests and configs, and checks that every blob exists.
+///
+/// ```
+/// use manifest_tool::registry::{Client, ClientConfig};
+/// use manifest_tool::store::Store;
+/// use manifest_tool::verify::{VerifyOptions, verify};
+///
+/// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// let store = Store::new(Client::new(ClientConfig::default()));
+/// let reference = "oci:examples/layouts/amd64".parse()?;
+/// let options = VerifyOptions { layers: true, ..VerifyOptions::default() };
+/// let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+/// let verification = runtime.block_on(verify(&store, &reference, &options))?;
+/// assert!(verification.is_sound() && verification.images == 1);
+/// # Ok(())
+/// # }
+/// ```
+///
+/// # Errors
+/// The reference does not exist, cannot be read or is neither an image nor an index, or the run was stopped. Defects of
+/// the image or index are findings, not errors.
+pub async fn verify(store: &Store, reference: &Location, options: &VerifyOptions) -> Result<Verification, Error> {
+    Verifier::new(store, options).verify(reference).await
 }

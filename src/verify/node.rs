@@ -1,0 +1,56 @@
+use std::sync::Arc;
+
+use super::finding::{ImagePart, Problem};
+use crate::image::{Descriptor, Fetched, ImageManifest, Manifest, Platform, media_type};
+
+/// A manifest to check.
+pub(super) struct Node {
+    /// The entry of the index, or the descriptor of the root manifest.
+    pub(super) entry: Descriptor,
+    /// Position of the index that lists it.
+    pub(super) parent: Option<usize>,
+    /// The manifest, or `None` if it was not read.
+    pub(super) fetched: Option<Arc<Fetched>>,
+    /// Platform in its config.
+    pub(super) config: Option<Platform>,
+    /// Whether it is a blob whose size matches its entry.
+    pub(super) is_blob: bool,
+    pub(super) problems: Vec<(ImagePart, Problem)>,
+}
+
+/// Returns whether an entry is a manifest that can be parsed.
+pub(super) fn is_known(entry: &Descriptor) -> bool {
+    media_type::is_image(&entry.media_type) || media_type::is_index(&entry.media_type)
+}
+
+impl Node {
+    pub(super) fn new(entry: Descriptor, parent: Option<usize>) -> Self {
+        Self { entry, parent, fetched: None, config: None, is_blob: false, problems: Vec::new() }
+    }
+
+    pub(super) fn image(&self) -> Option<&ImageManifest> {
+        match &self.fetched.as_ref()?.manifest {
+            Manifest::Image(image) => Some(image),
+            Manifest::Index(_) => None,
+        }
+    }
+
+    /// Returns the platform from the entry, or else from the config.
+    pub(super) fn platform(&self) -> Option<&Platform> {
+        self.entry.platform.as_ref().or(self.config.as_ref())
+    }
+
+    /// Whether it is an image that clients run, as far as it was read: neither an attestation nor another artifact.
+    pub(super) fn is_image(&self) -> bool {
+        let is_artifact = |image: &ImageManifest| !media_type::is_config(&image.config.media_type);
+        media_type::is_image(&self.entry.media_type)
+            && !self.entry.is_attestation()
+            && !self.image().is_some_and(is_artifact)
+    }
+
+    /// Whether it must have the required referrers: an image that was read, or an artifact that the reference itself
+    /// points at.
+    pub(super) fn needs_referrers(&self) -> bool {
+        self.image().is_some() && (self.is_image() || self.parent.is_none())
+    }
+}
