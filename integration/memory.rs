@@ -189,6 +189,34 @@ fn a_list_of_ten_thousand_tags_fits() {
     assert_eq!(document["tags"].as_array().unwrap().len(), 10_000);
 }
 
+/// The manifests of all tags together do not fit into memory.
+#[test]
+fn many_tags_with_large_manifests_are_verified_and_listed_for_deletion() {
+    const COUNT: usize = 100;
+    let server = ScriptedServer::start(move |request: &ReceivedRequest, _| {
+        let target = request.line.split_once(' ').unwrap().1;
+        if target.contains("/tags/list") {
+            let tags: Vec<String> = (0..COUNT).map(|number| format!("v{number}")).collect();
+            return ok_response("application/json", &json!({"name": "app", "tags": tags}).to_string());
+        }
+        match target.rsplit_once("/manifests/v").and_then(|(_, number)| number.parse().ok()) {
+            Some(number) => ok_response(OCI, &image(number, 2 << 20, &[])),
+            None => ok_response("application/octet-stream", "{}"),
+        }
+    });
+    let repository = format!("{}/app", server.host);
+    for (args, last) in [
+        (&["verify", "--tags", "v*", &repository][..], "100 tags: 100 sound, 0 unsound"),
+        (&["delete", "--dry-run", "--tags", "v*", &repository], "note: registries do not list untagged manifests"),
+    ] {
+        let (outcome, peak) = run(args);
+        assert_eq!(outcome.exit, 0, "{args:?}: {:.2000}", outcome.stderr);
+        assert!(outcome.stderr.starts_with(last) && peak < MAX_MEMORY, "{peak} kB: {:.2000}", outcome.stderr);
+        eprintln!("{args:?}: {peak} kB");
+    }
+}
+
+/// Runs `lint` on a spec with these lines, and with an environment variable `LONG` of 100 kB.
 fn lint(lines: &str) -> (Outcome, u64) {
     let workspace = Workspace::new().env("LONG", &"x".repeat(100_000));
     workspace.write("spec.yaml", &format!("image: r.example/app:v1\n{lines}"));

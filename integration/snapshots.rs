@@ -122,6 +122,7 @@ fn the_output_of_every_command_matches_its_snapshot() {
     for tag in ["v1.9", "v1.10", "v1.2"] {
         push_image(&runner.sandbox.registry, "old", tag, "amd64");
     }
+    runner.check("verify-tags.txt", &["verify", "--tags", "v*", "HOST/old"]);
     runner.check("delete-tags-dry-run.txt", &["delete", "--tags", "v*", "--keep", "1", "--dry-run", "HOST/old"]);
     runner.check("delete-tags.json", &["delete", "--tags", "v*", "--keep", "2", "HOST/old", "--output", "json"]);
     runner.check("delete-tags.txt", &["delete", "--tags", "v*", "--keep", "1", "HOST/old"]);

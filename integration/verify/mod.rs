@@ -5,6 +5,7 @@ mod findings;
 mod layouts;
 mod progress;
 mod requirements;
+mod tags;
 mod unavailable;
 
 use std::io::Write as _;

@@ -39,9 +39,13 @@ fn verify_names_each_checked_image_on_a_terminal() {
         assert_eq!(lines_on_stderr(sandbox, 0, &["verify", flag, "HOST/app:v1"]), (vec![], piped.stdout.clone()));
     }
     // With several references, each line names its reference.
-    let (lines, _) = lines_on_stderr(sandbox, 0, &["verify", "HOST/app:v1", "HOST/app:v1"]);
-    let prefix = sandbox.fill("HOST/app:v1: checked ");
-    assert!(lines.len() == 8 && lines.iter().all(|line| line.starts_with(&prefix)), "{lines:?}");
+    fixture.push_changed_index("v2", |entries| entries.reverse());
+    let (lines, _) = lines_on_stderr(sandbox, 0, &["verify", "HOST/app:v1", "HOST/app:v2"]);
+    let count = |tag: &str| {
+        let prefix = sandbox.fill(&format!("HOST/app:{tag}: checked "));
+        lines.iter().filter(|line| line.starts_with(&prefix)).count()
+    };
+    assert_eq!((count("v1"), count("v2"), lines.len()), (4, 4, 8), "{lines:?}");
 }
 
 #[test]

@@ -63,6 +63,7 @@ mod specs;
 mod tags;
 mod unknown_words;
 mod verify;
+mod verify_targets;
 
 pub use app::main;
 pub use commands::command;

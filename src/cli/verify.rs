@@ -8,25 +8,28 @@ use super::failure::Failure;
 use super::output::CommandOutput;
 use super::parts::DocumentParts;
 use super::platform_arg::platform;
-use super::progress::Activity;
 use super::read_batch;
-use super::references::{NamedLocation, locations};
-use super::render::{Body, Either, VerificationJson, verification_text};
+use super::references::{NamedLocation, locations, repository};
+use super::render::{Body, Either, VerificationJson, plural, verification_text};
 use super::session::Session;
+use super::verify_targets::VerifyTargets;
 use crate::image::{Platform, UntrustedText, media_type};
 use crate::registry::StopReason;
 use crate::store::Store;
-use crate::verify::{self, Verification, VerifyOptions};
+use crate::verify::{Verification, Verifier, VerifyOptions};
 
 /// Check that images and indexes are complete and match their digests
 #[derive(Debug, Args)]
 #[command(
-    after_help = "Reports every problem, and exits with code 5 if there are any. On a terminal,\nit also shows each image on stderr as soon as it is checked.\n\n--platforms also reports missing and additional platforms. --referrer reports\nimages without a signature, SBOM or other artifact of that type; it does not\nverify signatures.\n\nExample:\n  manifest-tool verify registry.example/app:v1\n  manifest-tool verify --layers oci-archive:app.tar\n  manifest-tool verify --platforms linux/amd64,linux/arm64 \\\n      registry.example/app:v2\n  manifest-tool verify --referrer application/spdx+json registry.example/app:v2"
+    after_help = "Reports every problem, and exits with code 5 if there are any. On a terminal,\nit also shows each image on stderr as soon as it is checked.\n\n--platforms also reports missing and additional platforms. --referrer reports\nimages without a signature, SBOM or other artifact of that type; it does not\nverify signatures.\n\n--tags verifies the tags of one repository that match a pattern with * and ?,\nexcept tags of signatures and referrers (sha256-...), which need a pattern that\nstarts with sha256-. Content that tags share is checked once.\n\nExample:\n  manifest-tool verify registry.example/app:v1\n  manifest-tool verify --layers oci-archive:app.tar\n  manifest-tool verify --platforms linux/amd64,linux/arm64 \\\n      registry.example/app:v2\n  manifest-tool verify --referrer application/spdx+json registry.example/app:v2\n  manifest-tool verify --tags 'v1*' registry.example/app"
 )]
 pub(super) struct Verify {
-    /// Images or indexes, with a tag or digest
+    /// Images or indexes to verify; with --tags, a repository
     #[arg(required = true, value_name = "IMAGE")]
     images: Vec<String>,
+    /// Verify the tags that match, such as 'v1.*'
+    #[arg(long, num_args = 1, value_delimiter = ',', value_name = "PATTERN")]
+    tags: Vec<String>,
     /// Check every layer's digests, compressed and uncompressed
     #[arg(long)]
     layers: bool,
@@ -44,23 +47,37 @@ pub(super) struct Verify {
 impl Verify {
     pub(super) fn run(self, session: &Session) -> Result<CommandOutput, Failure> {
         let console = &*session.console;
-        let items = locations(&self.images)?;
-        let client = session.client(&Registries::read(items.iter().map(|item| &item.location)))?;
+        let targets = self.targets()?;
+        let client = session.client(&Registries::read(targets.locations()))?;
         let store = Store::new(client.clone());
         let options = VerifyOptions { layers: self.layers, platforms: self.platforms, referrers: self.referrer };
+        let verifier = Verifier::new(&store, &options);
         let mut reporter = VerifyReporter::new(console);
         if !self.no_progress {
             console.show_checks();
         }
-        if items.len() > 1 {
-            console.name_targets();
-        }
-        let verify = async |item: &NamedLocation| verify::verify(&store, &item.location, &options).await;
-        let activity = Activity::of_references("verifying", &self.images);
-        let activity = Some(activity).filter(|_| !self.no_progress);
+        let verify = async |item: &NamedLocation| verifier.verify(&item.location).await;
+        let activity = Some(targets.activity()).filter(|_| !self.no_progress);
         let runner: BatchRunner<'_> = read_batch::runner(&store, session);
-        let verified = session.block_on(&client, activity, runner.run(&items, verify, &mut reporter));
-        reporter.end(verified, items.len(), client.cancel_token().reason())
+        let mut total = 0;
+        let verified = session.block_on(&client, activity, async {
+            let items = targets.items(&store, console).await?;
+            total = items.len();
+            if total > 1 {
+                console.name_targets();
+            }
+            runner.run(&items, verify, &mut reporter).await
+        });
+        let summarizes = matches!(targets, VerifyTargets::Tags { .. }) && total > 0;
+        reporter.end(verified, total, summarizes, client.cancel_token().reason())
+    }
+
+    fn targets(&self) -> Result<VerifyTargets, Failure> {
+        if self.tags.is_empty() {
+            return Ok(VerifyTargets::References(locations(&self.images)?));
+        }
+        let repository = repository(&self.images)?;
+        Ok(VerifyTargets::Tags { repository, patterns: self.tags.clone() })
     }
 }
 
@@ -74,24 +91,48 @@ fn artifact_type(text: &str) -> Result<UntrustedText, String> {
 struct VerifyReporter<'a> {
     console: &'a Console,
     parts: DocumentParts<Either<VerificationJson>>,
-    is_unsound: bool,
+    counts: VerifyCounts,
     /// The failures of references with parts that could not be checked.
     unchecked: Vec<(String, Failure)>,
 }
 
+/// The numbers of references with each result.
+#[derive(Default)]
+struct VerifyCounts {
+    sound: usize,
+    unsound: usize,
+    /// Without a finding, but with parts that could not be checked.
+    unchecked: usize,
+    unreadable: usize,
+}
+
+impl VerifyCounts {
+    fn summary(&self) -> String {
+        let Self { sound, unsound, unchecked, unreadable } = self;
+        let total = sound + unsound + unchecked + unreadable;
+        let plural = plural(total);
+        format!(
+            "{total} tag{plural}: {sound} sound, {unsound} unsound, {unchecked} not wholly checked, {unreadable} unreadable"
+        )
+    }
+}
+
 impl<'a> VerifyReporter<'a> {
     fn new(console: &'a Console) -> Self {
-        Self { console, parts: DocumentParts::collect_if(console.is_json()), is_unsound: false, unchecked: Vec::new() }
+        let parts = DocumentParts::collect_if(console.is_json());
+        Self { console, parts, counts: VerifyCounts::default(), unchecked: Vec::new() }
     }
 
-    /// Combines the results of all references into the output of the command.
+    /// Combines the results of all references into the output of the command. Prints a summary if `summarizes`.
     fn end(
         self,
         verified: Result<(), Failure>,
         total: usize,
+        summarizes: bool,
         stopped: Option<StopReason>,
     ) -> Result<CommandOutput, Failure> {
-        let Self { console, parts, is_unsound, unchecked } = self;
+        let Self { console, parts, counts, unchecked } = self;
+        let is_unsound = counts.unsound > 0;
         // Report these even if other references could not be read. Stopping the run also ends checks that wait for a
         // retry, so use the exit status of the stop.
         let checked = fail_all(console, unchecked, "cannot be checked completely", total);
@@ -102,6 +143,9 @@ impl<'a> VerifyReporter<'a> {
             }
             (verified, checked) => verified.and(checked),
         };
+        if summarizes {
+            console.info(counts.summary());
+        }
         let result = match result {
             Ok(()) if is_unsound => Ok(ExitStatus::Unsound),
             Ok(()) => Ok(ExitStatus::Done),
@@ -123,9 +167,16 @@ impl Reporter for VerifyReporter<'_> {
         let name = &item.name;
         let verification = match result {
             Ok(verification) => verification,
-            Err(failure) => return self.parts.push(|| Either::Failed(failure.part(name))),
+            Err(failure) => {
+                self.counts.unreadable += 1;
+                return self.parts.push(|| Either::Failed(failure.part(name)));
+            }
         };
-        self.is_unsound |= !verification.findings.is_empty();
+        *match (verification.findings.is_empty(), verification.is_sound()) {
+            (false, _) => &mut self.counts.unsound,
+            (true, true) => &mut self.counts.sound,
+            (true, false) => &mut self.counts.unchecked,
+        } += 1;
         let unchecked = Failure::unchecked(name, &verification.unchecked);
         self.unchecked.extend(unchecked.map(|failure| (name.clone(), failure)));
         if !self.console.is_json() {

@@ -146,7 +146,7 @@ fn group_text(reason: &KeepReason) -> String {
 }
 
 /// Returns the reason why tags of referrers and signatures stay.
-pub(super) fn referrers_text() -> &'static str {
+pub(in crate::cli) fn referrers_text() -> &'static str {
     "referrers or signatures of other manifests, which need a pattern that starts with sha256- or sha512-"
 }
 

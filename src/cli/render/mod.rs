@@ -42,6 +42,7 @@ pub(super) use copy::CopyResult;
 pub(super) use delete::{DeletedJson, NotDeletedJson, TakesMoreJson, deleted_text};
 pub(super) use delete_tags::{
     DeletedTagJson, KeptTagJson, OrphanedTagJson, deleted_tag_text, kept_lines, orphans_text, reason_text,
+    referrers_text,
 };
 pub(super) use digest::DigestJson;
 pub(super) use document::{Body, Document};
