@@ -17,7 +17,7 @@ pub enum Error {
     /// A pattern matches no tag of the repository. Nothing is deleted.
     #[error(transparent)]
     NoTagMatches(#[from] Box<NoTagMatches>),
-    /// The newest versions are to be kept, but tags that match are not versions. Nothing is deleted.
+    /// The rules keep the newest versions, but tags that match are not versions. Nothing is deleted.
     #[error("{0}")]
     NotVersions(Box<NotVersions>),
 }

@@ -81,7 +81,7 @@ pub struct OrphanedTag {
 /// ```
 ///
 /// # Errors
-/// The list of tags or a tag cannot be read, a pattern matches no tag, or the newest versions are to be kept and a
+/// The list of tags or a tag cannot be read, a pattern matches no tag, or the rules keep the newest versions and a
 /// matching tag is not a version.
 pub async fn plan_tags(store: &Store, repository: &Location, rules: &TagRules) -> Result<TagPlan, Error> {
     let (repository, patterns) = (repository.without_name(), TagPatterns::new(&rules.patterns));

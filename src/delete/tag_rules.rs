@@ -67,7 +67,7 @@ impl TagRules {
     /// newest: they stay in addition to these.
     ///
     /// # Errors
-    /// Returns the tags that are not versions, if the newest versions are to be kept.
+    /// Returns the tags that are not versions, if the rules keep the newest versions.
     pub(super) fn decide(&self, tags: &[&ListedTag]) -> Result<Vec<Option<KeepReason>>, Vec<UntrustedText>> {
         let newest = self.newest(tags)?;
         let decide = |(position, tag): (usize, &&ListedTag)| match &tag.created {

@@ -9,7 +9,7 @@ use crate::spec::{Hint, Problem};
 pub(in crate::cli) const TAKES_MORE_HINT: &str =
     "use --yes to delete it anyway, if the registry supports deleting manifests";
 
-/// The hint for tags that are not versions, if the newest versions are to be kept.
+/// The hint for tags that are not versions, if the rules keep the newest versions.
 pub(in crate::cli) const NOT_VERSIONS_HINT: &str =
     "--sort time orders tags by the created dates of their images; or use a pattern that matches only versions";
 
