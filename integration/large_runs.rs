@@ -117,8 +117,8 @@ fn a_wrong_part_is_a_usage_error() {
     let workspace = Workspace::new().flags(&["--plain-http"]).placeholder("HOST", &server.host);
     workspace.write("spec.yaml", &spec("a", "x"));
     for (shard, error) in [
-        ("0/5", "there is no part 0 of 5: parts are 1/5 to 5/5"),
-        ("6/5", "there is no part 6 of 5: parts are 1/5 to 5/5"),
+        ("0/5", "the 5 parts are 1/5 to 5/5"),
+        ("6/5", "the 5 parts are 1/5 to 5/5"),
         ("a/b", "expected PART/PARTS, such as 2/5 for the second of five parts"),
         ("", "expected PART/PARTS"),
         ("3", "expected PART/PARTS"),

@@ -34,7 +34,7 @@ fn multi_tag_moves_all_tags_in_one_request() {
         let outcome = push(&proxy, &repository, &["--multi-tag"]).success();
         fixture.check(&repository, &outcome).unwrap();
         assert_eq!(index_writes(&proxy.requests(), &repository), ["v1+v1.2+latest"]);
-        // The same push again writes nothing.
+        // A repeated push writes nothing.
         let before = proxy.requests().len();
         push(&proxy, &repository, &["--multi-tag"]).success();
         assert!(proxy.requests()[before..].iter().all(|request| !request.line.starts_with("PUT ")));
@@ -182,7 +182,7 @@ fn a_run_of_three_indexes_tries_several_tags_once_and_uses_it_if_it_works() {
     let count = |writes: &BTreeMap<String, Vec<String>>, tags: &str| {
         writes.values().flatten().filter(|name| *name == tags).count()
     };
-    // Of many indexes, only those that are written while the first answer is on its way take two requests.
+    // Only indexes that are written while the first response is on its way take two requests.
     let server = multi_tag_registry(&registry, OciTag::Headers);
     let (_, writes) = push_many(&server, 100, &[]);
     let together = count(&writes, "v1+latest");

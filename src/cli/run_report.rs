@@ -16,6 +16,8 @@ use crate::links;
 
 /// The version of the lines that this program writes and reads.
 const VERSION: u64 = 1;
+/// The beginning of every line.
+const LINE_START: &[u8] = b"{\"version\":";
 /// The maximum size of a report, in bytes. A report of 10,000 indexes takes about 3 MB.
 const MAX_LENGTH: u64 = 64 << 20;
 
@@ -194,9 +196,10 @@ fn parse_line(line: &str) -> Result<Line, String> {
 fn complete_length(bytes: &[u8]) -> usize {
     let start = bytes.iter().rposition(|byte| *byte == b'\n').map_or(0, |end| end + 1);
     let last = bytes.get(start..).unwrap_or_default();
-    // Only the beginning of an object is incomplete. Any other line without an end is not from a report.
+    // Any other text is not from a report, and must not be removed from its file.
+    let is_of_report = last.starts_with(LINE_START) || LINE_START.starts_with(last);
     let is_cut_off = serde_json::from_slice::<serde_json::Value>(last).is_err_and(|error| error.is_eof());
-    if is_cut_off && last.starts_with(b"{") { start } else { bytes.len() }
+    if is_cut_off && is_of_report { start } else { bytes.len() }
 }
 
 #[cfg(test)]
@@ -284,6 +287,7 @@ mod tests {
             ("x".to_owned(), "FILE:1: not a line of a report that --report has written"),
             ("[1]\n".to_owned(), "FILE:1: not a line of a report that --report has written"),
             ("{\"indexes\":[]}".to_owned(), "FILE:1: not a line of a report that --report has written"),
+            ("{\"name\": \"x".to_owned(), "FILE:1: not a line of a report that --report has written"),
             ("{\"version\":1}\n".to_owned(), "FILE:1: not a line of a report that --report has written"),
             (good.replace("sha256:", "sha:"), "FILE:1: not a line of a report that --report has written"),
             (
