@@ -1,19 +1,22 @@
 //! Changes the index that a tag points at while other writers may do the same. Registries have no conditional write, so
 //! a change is written, read back after a settling time, and applied again if it was lost.
 
+mod environment;
+
 use std::time::Duration;
 
 use bytes::Bytes;
 
+pub(super) use environment::{Environment, RunEnvironment};
+
 use super::error::Error;
 use super::existing::Existing;
-use super::log::Log;
 use super::plan::Plan;
 use super::plan_error::PlanError;
 use crate::event::Phase;
 use crate::image::{Descriptor, Location};
 use crate::store::{
-    Error as StoreError, IfMatch, Publication, PublishError, PublishReport, Run, TagOutcome, TagReport, TagTarget,
+    Error as StoreError, IfMatch, Publication, PublishError, PublishReport, TagOutcome, TagReport, TagTarget,
 };
 
 /// The maximum number of attempts to apply a change that other writers overwrite.
@@ -35,8 +38,8 @@ pub(super) trait Edit {
 }
 
 /// Applies an edit to a tag, then points extra tags at the result.
-pub(super) struct Convergence<'a> {
-    pub(super) run: &'a Run,
+pub(super) struct Convergence<'a, E> {
+    pub(super) environment: &'a E,
     pub(super) target: &'a Location,
     /// Extra tags, to point at the target's final index.
     pub(super) tags: &'a [Location],
@@ -45,7 +48,6 @@ pub(super) struct Convergence<'a> {
     /// Whether to wait until every written tag resolves to the index.
     pub(super) wait: bool,
     pub(super) settle: Duration,
-    pub(super) log: &'a Log,
 }
 
 /// The progress of a convergence.
@@ -63,7 +65,7 @@ struct Progress {
     descriptor: Option<Descriptor>,
 }
 
-impl Convergence<'_> {
+impl<E: Environment> Convergence<'_, E> {
     /// Writes the target until the change still applies after a settling time. Then writes the extra tags until they
     /// point at the target's current index. A target that needs no change is also checked again after a settling time,
     /// because another writer may be about to overwrite it.
@@ -130,7 +132,7 @@ impl Convergence<'_> {
         existing: &Existing,
         progress: &mut Progress,
     ) -> Result<PublishReport, Error> {
-        let current = self.run.store().current_digests(self.tags).await;
+        let current = self.environment.current_digests(self.tags).await;
         let further = self.tags.iter().cloned().zip(current).map(|(tag, current)| TagTarget::new(tag, current));
         let tags = std::iter::once(self.replacing(existing)).chain(further).collect();
         let published = self.publish(plan, tags, self.wait && !self.tags.is_empty()).await;
@@ -148,7 +150,7 @@ impl Convergence<'_> {
 
     async fn publish(&self, plan: &Plan, tags: Vec<TagTarget>, wait: bool) -> Result<PublishReport, PublishError> {
         let publication = Publication { tags, wait, ..self.publication(plan) };
-        self.run.publish(&publication, &|step| self.log.step(step)).await
+        self.environment.publish(&publication).await
     }
 
     fn publication<'p>(&'p self, plan: &'p Plan) -> Publication<'p> {
@@ -160,32 +162,32 @@ impl Convergence<'_> {
     async fn is_current(&self, existing: &Existing, report: &PublishReport) -> bool {
         let further = report.tags.iter().filter(|tag| tag.location != *self.target);
         let has_written = further.into_iter().any(|tag| tag.outcome.is_written());
-        !has_written || self.run.store().current_digest(self.target).await.ok().flatten().as_ref() == existing.digest()
+        !has_written || self.environment.current_digest(self.target).await.ok().flatten().as_ref() == existing.digest()
     }
 
     /// Reads the target after a settling time, in which other writers complete the writes that they had started.
     async fn settled(&self, plan: &Plan, progress: &Progress) -> Result<Existing, Error> {
-        self.log.phase(Phase::Settling { time: self.settle });
+        self.environment.phase(Phase::Settling { time: self.settle });
         self.sleep(self.settle, plan, progress).await?;
         self.read(plan, progress).await
     }
 
     /// Reads the target after a random delay, so that writers that collided do not collide again.
     async fn restart(&self, plan: &Plan, progress: &Progress) -> Result<Existing, Error> {
-        self.log.restarted();
+        self.environment.restarted();
         let longest = self.settle.max(MAX_JITTER) * progress.attempts.min(4);
-        self.sleep(longest.mul_f64(fastrand::f64()), plan, progress).await?;
+        self.sleep(longest.mul_f64(self.environment.random()), plan, progress).await?;
         self.read(plan, progress).await
     }
 
     async fn sleep(&self, time: Duration, plan: &Plan, progress: &Progress) -> Result<(), Error> {
-        let slept = self.run.store().client().cancel_token().run_until_cancelled(tokio::time::sleep(time)).await;
+        let slept = self.environment.sleep(time).await;
         let stopped = |reason| StoreError::Stopped { subject: self.target.to_string(), reason };
         slept.map_err(|reason| self.failed(plan, progress, stopped(reason)))
     }
 
     async fn read(&self, plan: &Plan, progress: &Progress) -> Result<Existing, Error> {
-        let read = Existing::read(self.run.store(), self.target).await;
+        let read = self.environment.read(self.target).await;
         read.map_err(|error| self.failed(plan, progress, error))
     }
 

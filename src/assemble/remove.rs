@@ -1,6 +1,6 @@
 //! Removes entries from an index.
 
-use super::converge::{Convergence, Edit};
+use super::converge::{Convergence, Edit, RunEnvironment};
 use super::error::Error;
 use super::existing::Existing;
 use super::log::Log;
@@ -49,8 +49,9 @@ pub async fn remove(store: &Store, request: &RemoveRequest, options: &RemoveOpti
         return Ok(TargetReport::new(plan, published.tags, &log, true));
     }
     let (edit, if_match) = (&removal, options.if_match.as_ref());
+    let environment = &RunEnvironment { run: &run, log: &log };
     let convergence =
-        Convergence { run: &run, target, tags: &[], edit, if_match, wait: false, settle: options.settle, log: &log };
+        Convergence { environment, target, tags: &[], edit, if_match, wait: false, settle: options.settle };
     let (plan, published) = convergence.run(existing.clone()).await?;
     refer(&run, &plan, &published.tags).await?;
     run.commit().await.map_err(Error::Target)?;

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, HashMap};
 use futures_util::future::join;
 
 use super::addition::Addition;
-use super::converge::{Convergence, Edit};
+use super::converge::{Convergence, Edit, RunEnvironment};
 use super::error::{Error, TargetsError};
 use super::existing::Existing;
 use super::log::Log;
@@ -245,14 +245,13 @@ impl PlannedTarget<'_> {
         let TargetPush { run, options, target, log, .. } = self.push;
         let tags: Vec<Location> = target.locations().skip(1).collect();
         let convergence = Convergence {
-            run,
+            environment: &RunEnvironment { run, log },
             target: &target.location,
             tags: &tags,
             edit: &self.addition,
             if_match: options.if_match.as_ref(),
             wait: options.wait,
             settle: options.settle,
-            log,
         };
         let (mut last, published) = convergence.run(self.existing.clone()).await?;
         // Combined with the changes of other writers, the index may have new mistakes.
