@@ -4,6 +4,7 @@ mod append;
 mod concurrent;
 mod overwritten;
 mod remove;
+mod uncertain;
 
 use std::process::Command;
 use std::sync::Arc;

@@ -2,12 +2,14 @@
 //! a change is written, read back after a settling time, and applied again if it was lost.
 
 mod environment;
+mod progress;
 
 use std::time::Duration;
 
 use bytes::Bytes;
 
 pub(super) use environment::{Environment, RunEnvironment};
+use progress::Progress;
 
 use super::error::Error;
 use super::existing::Existing;
@@ -15,9 +17,7 @@ use super::plan::Plan;
 use super::plan_error::PlanError;
 use crate::event::Phase;
 use crate::image::{Descriptor, Location};
-use crate::store::{
-    Error as StoreError, IfMatch, Publication, PublishError, PublishReport, TagOutcome, TagReport, TagTarget,
-};
+use crate::store::{Error as StoreError, IfMatch, Publication, PublishError, PublishReport, TagTarget};
 
 /// The maximum number of attempts to apply a change that other writers overwrite.
 const MAX_ATTEMPTS: u32 = 50;
@@ -50,25 +50,10 @@ pub(super) struct Convergence<'a, E> {
     pub(super) settle: Duration,
 }
 
-/// The progress of a convergence.
-#[derive(Default)]
-struct Progress {
-    attempts: u32,
-    /// The content that the last write replaced.
-    before: Option<Existing>,
-    /// Whether the target was read a settling time after the last change.
-    is_settled: bool,
-    tags: Vec<TagReport>,
-    /// How often the target was written.
-    writes: u32,
-    /// The index that was written last.
-    descriptor: Option<Descriptor>,
-}
-
 impl<E: Environment> Convergence<'_, E> {
-    /// Writes the target until the change still applies after a settling time. Then writes the extra tags until they
-    /// point at the target's current index. A target that needs no change is also checked again after a settling time,
-    /// because another writer may be about to overwrite it.
+    /// Writes the target until it has the change and stays the same for a settling time. Then writes the extra tags
+    /// until they point at the target's current index. A target that needs no change must stay the same as well, because
+    /// another writer may be about to overwrite it. `docs/concurrent-writers.md` shows why no change is lost.
     pub(super) async fn run(&self, mut existing: Existing) -> Result<(Plan, PublishReport), Error> {
         let mut progress = Progress::default();
         loop {
@@ -77,8 +62,7 @@ impl<E: Environment> Convergence<'_, E> {
             if existing.digest() != Some(&plan.descriptor.digest) {
                 existing = self.write_target(&plan, existing, &mut progress).await?;
             } else if !progress.is_settled {
-                existing = self.settled(&plan, &progress).await?;
-                progress.is_settled = true;
+                existing = self.settle(&plan, existing, &mut progress).await?;
             } else {
                 let report = self.write_tags(&plan, &existing, &mut progress).await?;
                 if self.is_current(&existing, &report).await {
@@ -98,26 +82,44 @@ impl<E: Environment> Convergence<'_, E> {
         planned.map_err(|error| self.plan_error(error, progress))
     }
 
+    /// Returns the target's content after a settling time. It is final only if it did not change in that time: another
+    /// writer may still be about to overwrite it with a change of an index that was replaced in between.
+    async fn settle(&self, plan: &Plan, existing: Existing, progress: &mut Progress) -> Result<Existing, Error> {
+        if progress.attempts > MAX_ATTEMPTS {
+            return Err(self.contended(plan, progress));
+        }
+        let now = self.settled(plan, progress).await?;
+        progress.is_settled = now.digest() == existing.digest() && !std::mem::take(&mut progress.has_late_attempt);
+        Ok(now)
+    }
+
     /// Replaces the target's content, and returns its content after a settling time.
     async fn write_target(&self, plan: &Plan, existing: Existing, progress: &mut Progress) -> Result<Existing, Error> {
         self.check_may_write(plan, &existing, progress)?;
-        match self.publish(plan, vec![self.replacing(&existing)], false).await {
+        let retries = self.environment.retries();
+        let published = self.publish(plan, vec![self.replacing(&existing)], false).await;
+        progress.has_late_attempt |= self.environment.retries() != retries;
+        match published {
             Ok(report) => progress.add(self.target, &report),
-            Err(error) if error.is_changed() && self.if_match.is_none() => {
+            Err(error) if error.errors.iter().all(StoreError::is_conflict) && self.if_match.is_none() => {
+                progress.add_lost(&error);
                 progress.is_settled = false;
                 return self.restart(plan, progress).await;
             }
             Err(error) => return Err(progress.complete(error).into()),
         }
         let now = self.settled(plan, progress).await?;
-        progress.is_settled = self.edit.still_applied(&now, &existing);
+        let is_applied = self.edit.still_applied(&now, &existing);
+        let has_late_attempt = std::mem::take(&mut progress.has_late_attempt);
+        progress.is_settled = is_applied && now.digest() == Some(&plan.descriptor.digest) && !has_late_attempt;
         progress.before = Some(existing);
-        if progress.is_settled { Ok(now) } else { self.restart(plan, progress).await }
+        if is_applied { Ok(now) } else { self.restart(plan, progress).await }
     }
 
     /// Checks the limit of attempts and the precondition before the target is written.
     fn check_may_write(&self, plan: &Plan, existing: &Existing, progress: &Progress) -> Result<(), Error> {
-        if progress.attempts > MAX_ATTEMPTS || (self.if_match.is_some() && progress.writes > 0) {
+        // With `if_match`, the target is written only once, and a failed precondition means that no tag was written.
+        if progress.attempts > MAX_ATTEMPTS || (self.if_match.is_some() && progress.may_have_written()) {
             return Err(self.contended(plan, progress));
         }
         let Some(if_match) = self.if_match else { return Ok(()) };
@@ -211,47 +213,5 @@ impl<E: Environment> Convergence<'_, E> {
         let Some(descriptor) = &progress.descriptor else { return error.into() };
         let unwritten = self.all_tags(descriptor, &Bytes::new()).failed_before(Vec::new());
         Error::Unplanned { error: Box::new(error), written: Box::new(progress.complete(unwritten)) }
-    }
-}
-
-impl Progress {
-    fn add(&mut self, target: &Location, report: &PublishReport) {
-        if report.tags.iter().any(|tag| tag.location == *target && tag.outcome.is_written()) {
-            self.writes += 1;
-            self.descriptor = Some(report.descriptor.clone());
-        }
-        for tag in &report.tags {
-            match self.tags.iter_mut().find(|known| known.location == tag.location) {
-                Some(known) if known.outcome.is_written() => {}
-                // Keep `previous`, the digest from before this run.
-                Some(known) => known.outcome = tag.outcome,
-                None => self.tags.push(tag.clone()),
-            }
-        }
-    }
-
-    /// Replaces the outcomes in a report with the combined outcomes of all writes.
-    fn report(&self, mut report: PublishReport) -> PublishReport {
-        for tag in &mut report.tags {
-            if let Some(known) = self.tags.iter().find(|known| known.location == tag.location) {
-                tag.clone_from(known);
-            }
-        }
-        report
-    }
-
-    /// Adds the combined outcomes of all writes to an error. A tag that was written but not read back may have been
-    /// overwritten by another writer, so its outcome is unknown.
-    fn complete(&self, mut error: PublishError) -> PublishError {
-        for tag in &mut error.tags {
-            let Some(known) = self.tags.iter().find(|known| known.location == tag.location) else { continue };
-            tag.previous.clone_from(&known.previous);
-            match (known.outcome.is_written(), tag.outcome) {
-                (true, TagOutcome::Failed) => tag.outcome = TagOutcome::Unknown,
-                (true, TagOutcome::Unchanged) => tag.outcome = known.outcome,
-                _ => {}
-            }
-        }
-        error
     }
 }

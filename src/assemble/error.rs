@@ -49,12 +49,18 @@ pub enum Error {
 fn contended(times: u32, written: &PublishError) -> String {
     let target = &written.target;
     let times = match times {
-        0 => return format!("{target}: not written: other writers changed it before each attempt; run this again"),
-        1 => "once".to_owned(),
-        times => format!("{times} times"),
+        0 => "not written: other writers changed it before each attempt; run this again".to_owned(),
+        1 => format!("written once, {OVERWRITTEN}"),
+        times => format!("written {times} times, {OVERWRITTEN}"),
     };
-    format!("{target}: written {times}, but other writers overwrote it; run this again when they are done")
+    // Extra tags that were written before the target changed again.
+    let unknown = written.tags.iter().filter(|tag| tag.location != *target && tag.outcome == TagOutcome::Unknown);
+    let unknown: Vec<String> = unknown.map(|tag| tag.location.to_string()).collect();
+    let unknown = if unknown.is_empty() { String::new() } else { format!("\n  not known: {}", unknown.join(", ")) };
+    format!("{target}: {times}{unknown}")
 }
+
+const OVERWRITTEN: &str = "but other writers overwrote it; run this again when they are done";
 
 impl From<PlanError> for Error {
     fn from(error: PlanError) -> Self {

@@ -63,9 +63,9 @@ fn unamendable(target: &Location, reason: &str) -> PlanError {
 }
 
 /// The removal of entries from an index.
-struct Removal<'a> {
-    target: &'a Location,
-    chosen: &'a [Chosen],
+pub(super) struct Removal<'a> {
+    pub(super) target: &'a Location,
+    pub(super) chosen: &'a [Chosen],
 }
 
 impl Edit for Removal<'_> {

@@ -43,6 +43,16 @@ pub enum Error {
         /// The digest that the tag points at; `None` if the tag does not exist.
         current: Option<Digest>,
     },
+    /// A tag does not meet its precondition, but an earlier attempt whose response was lost may have written it.
+    #[error("{subject} {}, but must {}; an earlier attempt to write it may have succeeded", current_state(.current), required_state(.expected))]
+    Overtaken {
+        /// The tag.
+        subject: String,
+        /// The digest that the tag must point at; `None` if the tag must not exist.
+        expected: Option<Digest>,
+        /// The digest that the tag points at; `None` if the tag does not exist.
+        current: Option<Digest>,
+    },
     /// The run was stopped before the operation completed.
     #[error("{}", registry::Error::stopped(.subject.as_str(), *.reason))]
     Stopped {
@@ -64,8 +74,11 @@ fn required_state(digest: &Option<Digest>) -> String {
 impl From<registry::Error> for Error {
     /// Unwraps an error of the store that passed through the client, unless the client gave up on the request.
     fn from(error: registry::Error) -> Self {
-        let store_error = error.caller::<Self>().filter(|_| !error.is_given_up());
-        store_error.unwrap_or_else(|| Self::Registry(Box::new(error)))
+        match error.caller::<Self>().filter(|_| !error.is_given_up()) {
+            Some(store_error) if error.is_outcome_unknown() => store_error.after_lost_response(),
+            Some(store_error) => store_error,
+            None => Self::Registry(Box::new(error)),
+        }
     }
 }
 
@@ -84,7 +97,19 @@ impl Error {
         match self {
             Self::Registry(error) => error.is_transient(),
             Self::Content { is_transient, .. } => *is_transient,
-            Self::Layout(_) | Self::Unsuitable { .. } | Self::Changed { .. } | Self::Stopped { .. } => false,
+            Self::Layout(_)
+            | Self::Unsuitable { .. }
+            | Self::Changed { .. }
+            | Self::Overtaken { .. }
+            | Self::Stopped { .. } => false,
+        }
+    }
+
+    /// Returns the error after an earlier attempt of the same write whose response was lost.
+    pub(crate) fn after_lost_response(self) -> Self {
+        match self {
+            Self::Changed { subject, expected, current } => Self::Overtaken { subject, expected, current },
+            error => error,
         }
     }
 
@@ -102,6 +127,7 @@ impl Error {
             Self::Unsuitable { subject, .. }
             | Self::Content { subject, .. }
             | Self::Changed { subject, .. }
+            | Self::Overtaken { subject, .. }
             | Self::Stopped { subject, .. } => subject,
         }
     }
@@ -244,13 +270,23 @@ impl Error {
     /// Whether it is unknown if the registry wrote the tag.
     #[must_use]
     pub fn is_outcome_unknown(&self) -> bool {
-        matches!(self, Self::Registry(error) if error.is_outcome_unknown())
+        match self {
+            Self::Registry(error) => error.is_outcome_unknown(),
+            error => matches!(error, Self::Overtaken { .. }),
+        }
     }
 
-    /// Whether a tag did not meet its precondition.
+    /// Whether a tag did not meet its precondition, and was not written.
     #[must_use]
     pub fn is_changed(&self) -> bool {
         matches!(self, Self::Changed { .. })
+    }
+
+    /// Whether another writer changed a tag before it was written, so that the write can be repeated on the tag's current
+    /// content.
+    #[must_use]
+    pub fn is_conflict(&self) -> bool {
+        matches!(self, Self::Changed { .. } | Self::Overtaken { .. })
     }
 
     /// Returns a hint on what the user can do about the error.

@@ -77,7 +77,7 @@ impl Store {
         let tag = to.with_tag(&subject.referrers_tag());
         for retries_left in (0..MAX_ATTEMPTS).rev() {
             match self.list_in_tag(&tag, subject, referrers).await {
-                Err(error) if retries_left > 0 && error.is_changed() => {}
+                Err(error) if retries_left > 0 && error.is_conflict() => {}
                 outcome => return outcome,
             }
         }

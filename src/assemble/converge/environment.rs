@@ -24,6 +24,9 @@ pub(in crate::assemble) trait Environment {
     /// Writes a manifest and its tags. Reads a tag with a precondition just before it is written.
     async fn publish(&self, publication: &Publication<'_>) -> Result<PublishReport, PublishError>;
 
+    /// Returns the number of requests so far that were sent again. The registry may carry out an earlier attempt late.
+    fn retries(&self) -> usize;
+
     /// Waits, unless the run is stopped.
     async fn sleep(&self, time: Duration) -> Result<(), StopReason>;
 
@@ -58,6 +61,10 @@ impl Environment for RunEnvironment<'_> {
 
     async fn publish(&self, publication: &Publication<'_>) -> Result<PublishReport, PublishError> {
         self.run.publish(publication, &|step| self.log.step(step)).await
+    }
+
+    fn retries(&self) -> usize {
+        self.run.store().client().traffic().retries
     }
 
     async fn sleep(&self, time: Duration) -> Result<(), StopReason> {

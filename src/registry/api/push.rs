@@ -61,7 +61,8 @@ impl Client {
     ///
     /// # Errors
     ///
-    /// Fails if the push fails, or with the error of the precondition.
+    /// Fails if the push fails, or with the error of the precondition: as [`ErrorKind::OutcomeUnknown`] if an earlier
+    /// attempt, whose response was lost, may have written the tag.
     pub(crate) async fn push_manifest_if(
         &self,
         reference: &Reference,
@@ -80,6 +81,7 @@ impl Client {
         match self.send_push(&push, guard.as_slice()).await? {
             PushEnd::Responded(outcome) => push.conclude(*outcome).await,
             PushEnd::AlreadyWritten => Ok(()),
+            PushEnd::Unmet { error, may_still_complete: true } => Err(outcome_unknown(error)),
             PushEnd::Unmet { error, .. } => Err(error),
         }
     }

@@ -133,9 +133,14 @@ impl Error {
         if transient { Self::transient("", kind) } else { Self::new("", kind) }
     }
 
-    /// Returns the error that [`Self::from_caller`] wrapped, if it has this type.
+    /// Returns the error that [`Self::from_caller`] wrapped, if it has this type. It may have ended a write whose outcome
+    /// is unknown.
     pub(crate) fn caller<E: std::error::Error + Clone + 'static>(&self) -> Option<E> {
-        match &self.kind {
+        let kind = match &self.kind {
+            ErrorKind::OutcomeUnknown(kind) => &**kind,
+            kind => kind,
+        };
+        match kind {
             ErrorKind::Caller(cause) => cause.downcast_ref().cloned(),
             _ => None,
         }
