@@ -3,6 +3,8 @@
 
 mod environment;
 mod progress;
+#[cfg(test)]
+mod simulation;
 
 use std::time::Duration;
 
