@@ -1,7 +1,8 @@
-//! The edits of the simulated writers. They are the real ones; because they are pure, their results are kept for all
-//! schedules of a test, which makes planning cheap.
+//! The edits of the simulated writers. They are the real ones; because they are pure, their results are cached for
+//! all schedules of a test, which makes planning cheap.
 
 use std::collections::HashMap;
+use std::hash::Hash;
 use std::sync::{Arc, Mutex};
 
 use bytes::Bytes;
@@ -44,6 +45,9 @@ pub struct Content {
     /// Whether the index lists each image once.
     pub is_distinct: bool,
 }
+
+/// The maximum number of results of each kind, which limits the memory of long runs.
+const MAX_CACHED: usize = 10_000;
 
 type Key = (Change, Option<Digest>);
 
@@ -151,6 +155,15 @@ fn lists(index: &Index, digest: &Digest) -> bool {
     index.manifests.iter().any(|entry| entry.digest == *digest)
 }
 
+/// Returns the result for a key from a cache, or computes and adds it. A full cache starts over.
+fn cached<K: Eq + Hash, V: Clone>(cache: &Mutex<HashMap<K, V>>, key: K, compute: impl FnOnce() -> V) -> V {
+    let mut cache = cache.lock().unwrap();
+    if cache.len() >= MAX_CACHED && !cache.contains_key(&key) {
+        cache.clear();
+    }
+    cache.entry(key).or_insert_with(compute).clone()
+}
+
 /// The edit of one writer.
 pub struct CachedEdit {
     pub edits: Arc<EditCache>,
@@ -166,23 +179,20 @@ impl CachedEdit {
 
 impl Edit for CachedEdit {
     fn plan(&self, existing: &Existing) -> Result<Plan, PlanError> {
-        let mut plans = self.edits.plans.lock().unwrap();
         let plan = || self.edits.with_edit(self.change, |edit| edit.plan(existing));
-        plans.entry(self.key(existing)).or_insert_with(plan).clone()
+        cached(&self.edits.plans, self.key(existing), plan)
     }
 
     fn still_applied(&self, existing: &Existing, before: &Existing) -> bool {
         if self.bug == Some(Bug::AnyContentCountsAsApplied) {
             return true;
         }
-        let mut applied = self.edits.applied.lock().unwrap();
         let check = || self.edits.with_edit(self.change, |edit| edit.still_applied(existing, before));
-        *applied.entry((self.key(existing), before.digest().cloned())).or_insert_with(check)
+        cached(&self.edits.applied, (self.key(existing), before.digest().cloned()), check)
     }
 
     fn plan_unchanged(&self, existing: &Existing) -> Result<Plan, PlanError> {
-        let mut unchanged = self.edits.unchanged.lock().unwrap();
         let plan = || self.edits.with_edit(self.change, |edit| edit.plan_unchanged(existing));
-        unchanged.entry(self.key(existing)).or_insert_with(plan).clone()
+        cached(&self.edits.unchanged, self.key(existing), plan)
     }
 }
