@@ -11,7 +11,7 @@ pub enum Error {
     /// The registry or layout failed, or refused the request.
     #[error(transparent)]
     Store(#[from] store::Error),
-    /// Other tags or indexes use the manifest, and [`DeleteOptions::with_every_tag`] is not set.
+    /// Other tags or indexes use the manifest, and [`DeleteOptions::with_every_tag`](super::DeleteOptions::with_every_tag) is not set.
     #[error("{0}")]
     TakesMore(Box<TakesMore>),
     /// A pattern matches no tag of the repository. Nothing is deleted.
