@@ -66,6 +66,8 @@ impl Delete {
     fn tag_deletion(self) -> Result<DeleteTags, Failure> {
         let location = repository(&self.images)?;
         let name = self.images.into_iter().next().unwrap_or_default();
+        let before =
+            |age| time_before(age).ok_or_else(|| Failure::new("the system clock is wrong: cannot compute ages"));
         let rules = TagRules {
             patterns: self.tags,
             keep: self.keep.unwrap_or_default(),
@@ -73,7 +75,7 @@ impl Delete {
                 Some(KeepOrder::Time) => TagOrder::Time,
                 _ => TagOrder::Version,
             },
-            created_before: self.older_than.and_then(time_before),
+            created_before: self.older_than.map(before).transpose()?,
         };
         Ok(DeleteTags { name, location, rules, dry_run: self.dry_run })
     }

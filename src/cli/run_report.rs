@@ -17,7 +17,9 @@ use crate::links;
 /// The version of the lines that this program writes and reads.
 const VERSION: u64 = 1;
 /// The beginning of every line.
-const LINE_START: &[u8] = b"{\"version\":";
+const LINE_START: &[u8] = b"{\"version\":1,\"references\":[";
+/// The length of a beginning that is unlikely in another file.
+const MIN_START: usize = b"{\"version\":".len();
 /// The maximum size of a report, in bytes. A report of 10,000 indexes takes about 3 MB.
 const MAX_LENGTH: u64 = 64 << 20;
 
@@ -41,6 +43,8 @@ pub(super) struct RunReport {
     file: File,
     /// Whether the file already lists the indexes that the run skips.
     lists_skipped: bool,
+    /// Whether a line could not be written whole. A line after it could not be read.
+    is_broken: bool,
 }
 
 /// A line of a report: an index that is complete in the registry, and the tags that point at it.
@@ -82,19 +86,21 @@ impl RunReport {
     fn open(path: &Path) -> Result<(Self, Finished), Failure> {
         let failed = |error: std::io::Error| Failure::new(format!("cannot write {}: {error}", path.display()));
         let target = links::resolve_file(path).map_err(failed)?;
-        let mut file = OpenOptions::new().read(true).append(true).create(true).open(target).map_err(failed)?;
+        let mut file = OpenOptions::new().read(true).append(true).create(true).open(&target).map_err(failed)?;
         let mut bytes = read_bytes(&file, path)?;
         let complete = complete_length(&bytes);
         let is_cut_off = complete < bytes.len();
         bytes.truncate(complete);
         let finished = parse(&bytes, path)?;
         if is_cut_off {
-            file.set_len(complete as u64).map_err(failed)?;
+            // On Windows, a file that is open for appending cannot be cut.
+            let cut = OpenOptions::new().write(true).open(&target);
+            cut.and_then(|file| file.set_len(complete as u64)).map_err(failed)?;
         }
         if !bytes.is_empty() && !bytes.ends_with(b"\n") {
             file.write_all(b"\n").map_err(failed)?;
         }
-        Ok((Self { path: path.to_owned(), file, lists_skipped: false }, finished))
+        Ok((Self { path: path.to_owned(), file, lists_skipped: false, is_broken: false }, finished))
     }
 
     /// Appends the lines of a finished index. Leaves out archives, which are complete only at the end of the run.
@@ -106,13 +112,19 @@ impl RunReport {
             |target: &TargetReport| matches!(&target.plan.target, Location::Layout(layout) if layout.archive);
         let targets = report.targets.iter().filter(|target| !is_archive(target));
         let targets = targets.filter(|target| !(self.lists_skipped && target.was_finished));
+        if self.is_broken {
+            return Err(self.failure("an earlier line could not be written"));
+        }
         let mut text = String::new();
         for target in targets {
             let line = serde_json::to_string(&Line::from(target)).map_err(|error| self.failure(&error.to_string()))?;
             text = text + &line + "\n";
         }
         // One write for each index, so that a killed run leaves at most one incomplete line.
-        self.file.write_all(text.as_bytes()).map_err(|error| self.failure(&error.to_string()))
+        self.file.write_all(text.as_bytes()).map_err(|error| {
+            self.is_broken = true;
+            self.failure(&error.to_string())
+        })
     }
 
     fn failure(&self, error: &str) -> Failure {
@@ -197,7 +209,8 @@ fn complete_length(bytes: &[u8]) -> usize {
     let start = bytes.iter().rposition(|byte| *byte == b'\n').map_or(0, |end| end + 1);
     let last = bytes.get(start..).unwrap_or_default();
     // Any other text is not from a report, and must not be removed from its file.
-    let is_of_report = last.starts_with(LINE_START) || LINE_START.starts_with(last);
+    let is_beginning = LINE_START.starts_with(last) && (start > 0 || last.len() >= MIN_START);
+    let is_of_report = last.starts_with(LINE_START) || is_beginning;
     let is_cut_off = serde_json::from_slice::<serde_json::Value>(last).is_err_and(|error| error.is_eof());
     if is_cut_off && is_of_report { start } else { bytes.len() }
 }
@@ -266,7 +279,7 @@ mod tests {
             (line("r.io/a:1", "x"), line("r.io/a:1", "x")),
             (line("r.io/a:1", "x").trim_end().to_owned(), line("r.io/a:1", "x")),
             (line("r.io/a:1", "x") + "{\"vers", line("r.io/a:1", "x")),
-            ("{\"vers".to_owned(), String::new()),
+            ("{\"version\":1".to_owned(), String::new()),
         ] {
             std::fs::write(&path, &before).unwrap();
             RunReport::open(&path).unwrap();
@@ -287,6 +300,7 @@ mod tests {
             ("x".to_owned(), "FILE:1: not a line of a report that --report has written"),
             ("[1]\n".to_owned(), "FILE:1: not a line of a report that --report has written"),
             ("{\"indexes\":[]}".to_owned(), "FILE:1: not a line of a report that --report has written"),
+            ("{\"".to_owned(), "FILE:1: not a line of a report that --report has written"),
             ("{\"name\": \"x".to_owned(), "FILE:1: not a line of a report that --report has written"),
             ("{\"version\":1}\n".to_owned(), "FILE:1: not a line of a report that --report has written"),
             (good.replace("sha256:", "sha:"), "FILE:1: not a line of a report that --report has written"),

@@ -12,7 +12,7 @@ use crate::store::{Error, Store};
 ///
 /// Deletes only the tags if the registry can. If it refuses the first of them, deletes manifests with all their tags: a
 /// manifest only if the plan deletes every tag that points at it, and no remaining index lists it. A tag that could not
-/// be deleted, or stays for that reason, counts as remaining.
+/// be deleted, or stays for that reason, counts as remaining. Once a tag is found moved, no further manifest is deleted.
 ///
 /// Looks at each tag again just before it is deleted. Other clients can still change the repository between that look
 /// and the deletion, and can push a tag that uses a manifest after the plan was made: registries have no conditional
@@ -66,6 +66,9 @@ struct State {
     refuses_tags: bool,
     /// Why the registry cannot delete manifests.
     refusal: Option<Error>,
+    /// The first tag that was found moved. Another client is then changing the repository, and may use any manifest of
+    /// the plan, so no further manifest is deleted.
+    moved: Option<KeepReason>,
     /// The deleted manifests.
     deleted: HashSet<Digest>,
     /// The uses of the plan's manifests by tags that should have been deleted but stay.
@@ -96,7 +99,10 @@ impl<'p> TagDeletion<'p> {
         let outcome = self.try_delete(planned).await;
         match &outcome {
             Ok(DeletionOutcome::Tag | DeletionOutcome::Manifest) => {}
-            Ok(DeletionOutcome::Kept(KeepReason::Moved { tag, .. })) => self.retain(planned, *tag != planned.tag),
+            Ok(DeletionOutcome::Kept(reason @ KeepReason::Moved { tag, .. })) => {
+                self.retain(planned, *tag != planned.tag);
+                self.state().moved.get_or_insert_with(|| reason.clone());
+            }
             _ => self.retain(planned, true),
         }
         outcome
@@ -120,7 +126,13 @@ impl<'p> TagDeletion<'p> {
             Position::Moved(to) => {
                 return Ok(DeletionOutcome::Kept(KeepReason::Moved { tag: planned.tag.clone(), to }));
             }
-            Position::Gone => return Ok(DeletionOutcome::Tag),
+            Position::Gone => {
+                // A registry whose reads lag may answer so for a tag that exists, so the images of its index stay.
+                if !self.state().deletes_tags {
+                    self.retain(planned, false);
+                }
+                return Ok(DeletionOutcome::Tag);
+            }
         }
         if self.state().refuses_tags {
             return self.delete_manifest(planned).await;
@@ -143,6 +155,9 @@ impl<'p> TagDeletion<'p> {
     async fn delete_manifest(&self, planned: &PlannedDeletion) -> Result<DeletionOutcome, Error> {
         if let Some(uses) = self.remaining_uses(planned) {
             return Ok(DeletionOutcome::Kept(KeepReason::Used(uses)));
+        }
+        if let Some(moved) = self.state().moved.clone() {
+            return Ok(DeletionOutcome::Kept(moved));
         }
         let tags = self.tags.get(&planned.digest).into_iter().flatten().copied();
         for tag in tags.filter(|tag| **tag != planned.tag) {
@@ -178,6 +193,11 @@ impl<'p> TagDeletion<'p> {
         }
         match self.store.digest(&at).await {
             Ok(digest) if digest == *planned => Ok(Position::Unchanged),
+            // The registry names the digests of tags with another algorithm, so the content is compared.
+            Ok(digest) if digest.algorithm() != planned.algorithm() => {
+                let digest = self.store.fetch_manifest(&at).await?.descriptor.digest;
+                Ok(if digest == *planned { Position::Unchanged } else { Position::Moved(digest) })
+            }
             Ok(digest) => Ok(Position::Moved(digest)),
             Err(error) if error.is_missing() => Ok(Position::Gone),
             Err(error) => Err(error),

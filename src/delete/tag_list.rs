@@ -110,7 +110,8 @@ impl TagList {
         Ok(nested.map(|entry| entry.digest.clone()).collect())
     }
 
-    /// Reads nested indexes, level by level. A nested index that does not exist lists nothing.
+    /// Reads nested indexes, level by level. A nested index that does not exist lists nothing; it is requested twice,
+    /// because a registry whose reads lag may miss it once.
     async fn read_nested(&mut self, store: &Store, at: &Location, mut next: Vec<Digest>) -> Result<(), Error> {
         let mut seen = HashSet::new();
         loop {
@@ -119,7 +120,11 @@ impl TagList {
                 return Ok(());
             }
             let fetch = async |index: Digest| {
-                let fetched = store.fetch_manifest(&at.with_digest(index.clone())).await;
+                let location = at.with_digest(index.clone());
+                let fetched = match store.fetch_manifest(&location).await {
+                    Err(error) if error.is_missing() => store.fetch_manifest(&location).await,
+                    fetched => fetched,
+                };
                 (index, fetched.map(|fetched| entries_of(fetched.manifest)))
             };
             let fetches = stream::iter(std::mem::take(&mut next)).map(fetch).buffer_unordered(MAX_CONCURRENT);

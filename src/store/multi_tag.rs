@@ -52,7 +52,7 @@ impl MultiTag {
         }
     }
 
-    /// Records whether a registry wrote the tags; `None` if that is not known.
+    /// Records whether a registry takes several tags in one request; `None` if that is not known.
     pub(super) fn record(&self, registry: &str, wrote_tags: Option<bool>) {
         let mut registries = self.registries.lock().unwrap_or_else(PoisonError::into_inner);
         let support = match (registries.get(registry), wrote_tags) {

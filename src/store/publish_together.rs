@@ -35,6 +35,9 @@ impl Run {
                 }
             }
             if let Some(error) = pushed.error {
+                for (tag, report) in publication.tags.iter().zip(&mut report.tags).filter(|(tag, _)| !is_pending(tag)) {
+                    report.outcome = tag.predicted(digest, publication.bytes);
+                }
                 return Err(publication.failed(vec![error.into()], report.clone()));
             }
         }
@@ -63,11 +66,7 @@ impl Run {
         let guarded = tags.iter().zip(&references).zip(&checks).filter(|((tag, _), _)| tag.if_match.is_some());
         let guards: Vec<Guard<'_>> = guarded.map(|((_, tag), check)| Guard { tag, precondition: check }).collect();
         let pushed = self.store.client().push_tags(&references, descriptor, bytes, &guards).await;
-        let wrote_tags = match &pushed.error {
-            None => Some(pushed.states.contains(&TagState::Written)),
-            Some(_) => None,
-        };
-        self.multi_tag.record(&registry, wrote_tags);
+        self.multi_tag.record(&registry, pushed.is_supported);
         Some(pushed)
     }
 }

@@ -99,7 +99,7 @@ pub(in crate::cli) fn reason_text(tag: &UntrustedText, reason: &KeepReason) -> S
         KeepReason::Referrers => "it belongs to another manifest".into(),
         KeepReason::Used(uses) => format!("the registry deletes only whole manifests, and {}", uses_text(uses)),
         KeepReason::Moved { tag: moved, to } if moved == tag => format!("it points at {to} now"),
-        KeepReason::Moved { tag: moved, to } => format!("{moved}, which had the same digest, points at {to} now"),
+        KeepReason::Moved { tag: moved, to } => format!("another client moved {moved} to {to} during the run"),
     }
 }
 
@@ -212,7 +212,7 @@ mod tests {
                 "the registry deletes only whole manifests, and the index i lists its manifest".into(),
             ),
             (moved("v1"), format!("it points at {digest} now")),
-            (moved("v2"), format!("v2, which had the same digest, points at {digest} now")),
+            (moved("v2"), format!("another client moved v2 to {digest} during the run")),
         ] {
             assert_eq!(reason_text(&tag, &reason), text);
         }

@@ -34,13 +34,15 @@ pub(crate) enum TagState {
 pub(crate) struct TagsPushed {
     /// The state of each tag, in the given order.
     pub(crate) states: Vec<TagState>,
+    /// Whether the registry takes several tags in one request; `None` if its response does not show that.
+    pub(crate) is_supported: Option<bool>,
     /// Why the push failed. Without an error, tags that are not written can be written one after another.
     pub(crate) error: Option<Error>,
 }
 
 impl TagsPushed {
     fn all(count: usize, state: TagState, error: Option<Error>) -> Self {
-        Self { states: vec![state; count], error }
+        Self { states: vec![state; count], is_supported: None, error }
     }
 }
 
@@ -93,7 +95,11 @@ impl Push<'_> {
         let (error, refused) = match outcome {
             Ok(response) if matches!(response.status, 200 | 201 | 202 | 204) => {
                 return match self.confirm(&response).await {
-                    Ok(()) => TagsPushed { states: confirmed_tags(&response.headers, tags), error: None },
+                    Ok(()) => {
+                        let states = confirmed_tags(&response.headers, tags);
+                        let is_supported = Some(states.contains(&TagState::Written));
+                        TagsPushed { states, is_supported, error: None }
+                    }
                     Err(error) => TagsPushed::all(tags.len(), TagState::Unknown, Some(outcome_unknown(error))),
                 };
             }
@@ -109,25 +115,28 @@ impl Push<'_> {
         let current = join_all(tags.iter().map(|tag| self.client.read_tag_once(tag))).await;
         let states = self.states(&current, may_still_complete);
         if states.iter().all(|state| *state == TagState::Written) {
-            return TagsPushed { states, error: None };
+            return TagsPushed { states, is_supported: None, error: None };
         }
         if may_still_complete {
-            return TagsPushed { states, error: Some(outcome_unknown(error)) };
+            return TagsPushed { states, is_supported: None, error: Some(outcome_unknown(error)) };
         }
         let is_immutable = refused.as_ref().is_some_and(|response| response.error_response().is_immutable_tag());
         if is_immutable {
             let error = self.immutable(error, tags, current);
-            return TagsPushed { states, error: Some(error) };
+            return TagsPushed { states, is_supported: None, error: Some(error) };
         }
         // The error may be about several tags in one request, so write them one after another. If it is not, the write
         // of the first tag fails with it too.
         let can_fall_back = refused.is_some_and(|response| matches!(response.status, 400..=499 | 501));
-        TagsPushed { states, error: Some(error).filter(|_| !can_fall_back) }
+        let is_supported = can_fall_back.then_some(false);
+        TagsPushed { states, is_supported, error: Some(error).filter(|_| !can_fall_back) }
     }
 
     fn states(&self, current: &[Option<Option<Digest>>], may_still_complete: bool) -> Vec<TagState> {
         let state = |current: &Option<Option<Digest>>| match current {
             Some(Some(digest)) if digest == self.digest => TagState::Written,
+            // A registry that refuses the request may have moved some of the tags before.
+            None => TagState::Unknown,
             _ if may_still_complete => TagState::Unknown,
             _ => TagState::NotWritten,
         };

@@ -1,6 +1,7 @@
 //! Signs in to one registry: decides which credentials are sent where.
 
 use std::collections::HashSet;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use tokio::sync::MutexGuard;
@@ -28,6 +29,7 @@ pub(crate) struct SignIn {
     run_token: RunToken,
     /// Locked by the request that fetches the first token; see [`Self::claim_first_token`].
     first_token: tokio::sync::Mutex<()>,
+    first_token_failed: AtomicBool,
     /// The results of credential lookups by repository. Failed and empty lookups are cached as well.
     logins: SingleFlight<String, LoginLookup, Error>,
     /// The sources of credentials that were reported, each once.
@@ -52,6 +54,7 @@ impl SignIn {
             tokens: TokenCache::default(),
             run_token: RunToken::default(),
             first_token: tokio::sync::Mutex::default(),
+            first_token_failed: AtomicBool::new(false),
             logins: SingleFlight::default(),
             reported: Mutex::default(),
             unproven: tokio::sync::Mutex::default(),
@@ -131,13 +134,20 @@ impl SignIn {
     ) -> Result<Token, Error> {
         let key = self.tokens.key(scopes);
         let first = self.claim_first_token(scopes, credentials).await;
+        let is_proven = credentials.is_none() || self.state.learned().accepted;
         if first.is_none()
+            && is_proven
             && let Some(token) = Box::pin(self.run_token(transport, service, &key, scopes, credentials)).await?
         {
             return Ok(token);
         }
         // Boxed, because the future of every request contains this one.
-        self.tokens.get(&key, Box::pin(self.fetch_token(transport, service, &key, scopes, credentials))).await
+        let fetch = Box::pin(self.fetch_token(transport, service, &key, scopes, credentials));
+        let token = self.tokens.get(&key, fetch).await;
+        if first.is_some() && token.is_err() {
+            self.first_token_failed.store(true, Ordering::Relaxed);
+        }
+        token
     }
 
     /// Returns a lock for the request that fetches the first token with credentials that were not accepted yet, if
@@ -153,7 +163,9 @@ impl SignIn {
             return None;
         }
         let first = self.first_token.lock().await;
-        if is_accepted() { None } else { Some(first) }
+        // After a failure, the requests that wait share the next attempt, instead of failing one after another.
+        let is_over = is_accepted() || self.first_token_failed.load(Ordering::Relaxed);
+        if is_over { None } else { Some(first) }
     }
 
     /// Returns the token of the run if it grants these scopes, unless the request's own token is known already.
@@ -174,10 +186,7 @@ impl SignIn {
             let login = credentials.map(|credentials| &credentials.login);
             service.fetch(transport, &run_scopes, login).await.map_err(|error| match error {
                 TokenError::Other(error) | TokenError::NoService(error) => error,
-                TokenError::Rejected(response) => {
-                    self.state.learned().one_scope_at_a_time |= response.status == 400;
-                    response.error(&self.state.registry)
-                }
+                TokenError::Rejected(response) => response.error(&self.state.registry),
             })
         };
         match self.tokens.get(&key, fetch).await {
