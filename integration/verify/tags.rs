@@ -142,7 +142,7 @@ fn tags_of_signatures_and_referrers_are_verified_only_if_a_pattern_names_them() 
         format!("note: 1 tag not verified: {why}1 tag: 1 sound, 0 unsound, 0 not wholly checked, 0 unreadable\n");
     assert_eq!((outcome.stdout.lines().count(), outcome.stderr), (1, note));
     verify_tags(&fixture, &["--tags", "s*"])
-        .fails(1, &fixture.sandbox.fill("no tag of HOST/app is verified: the 1 tag that match"))
+        .fails(1, &fixture.sandbox.fill("no tag of HOST/app is verified: it has only 1 matching tag: referrers"))
         .stdout_is("");
     let named = verify_tags(&fixture, &["--tags", "sha256-*,v1"]).success();
     assert_eq!(named.stdout.lines().count(), 2, "{named:?}");

@@ -10,6 +10,7 @@ use clap::Args;
 use serde::{Deserialize, Serialize};
 
 use super::failure::Failure;
+use super::render::is_archive;
 use crate::assemble::{PushReport, TargetReport};
 use crate::image::{Digest, Location, UntrustedText};
 use crate::links;
@@ -108,9 +109,7 @@ impl RunReport {
     /// # Errors
     /// The file cannot be written.
     pub(super) fn append(&mut self, report: &PushReport) -> Result<(), Failure> {
-        let is_archive =
-            |target: &TargetReport| matches!(&target.plan.target, Location::Layout(layout) if layout.archive);
-        let targets = report.targets.iter().filter(|target| !is_archive(target));
+        let targets = report.targets.iter().filter(|target| !is_archive(&target.plan.target));
         let targets = targets.filter(|target| !(self.lists_skipped && target.was_finished));
         if self.is_broken {
             return Err(self.failure("an earlier line could not be written"));

@@ -50,7 +50,7 @@ impl VerifyTargets {
             tags.into_iter().filter(|tag| patterns.matches(tag)).partition(|tag| patterns.selects(tag));
         let count = others.len();
         if selected.is_empty() {
-            let why = format!("the {count} tag{} that match are {}", plural(count), referrers_text());
+            let why = format!("it has only {count} matching tag{}: {}", plural(count), referrers_text());
             return Err(Failure::new(format!("no tag of {repository} is verified: {why}")));
         }
         if count > 0 {

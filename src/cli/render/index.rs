@@ -136,7 +136,7 @@ impl IndexResult {
     }
 }
 
-pub(super) fn is_archive(location: &Location) -> bool {
+pub(in crate::cli) fn is_archive(location: &Location) -> bool {
     matches!(location, Location::Layout(layout) if layout.archive)
 }
 

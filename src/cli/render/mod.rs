@@ -49,7 +49,7 @@ pub(super) use document::{Body, Document};
 pub(super) use done::{copied_line, deleted_line, pushed_line, removed_line};
 pub(super) use error::{Either, ErrorJson, FailedJson, RunErrorJson};
 pub(super) use escape::escaped;
-pub(super) use index::{IndexResult, PublishedJson};
+pub(super) use index::{IndexResult, PublishedJson, is_archive};
 pub(super) use inspection::InspectionJson;
 pub(super) use inspection_raw::inspection_json;
 pub(super) use inspection_text::{Details, Shown, inspection_text};

@@ -93,15 +93,15 @@ impl Check<'_> {
                 Change::Append(images) | Change::Replace(images) => now[at] == images[at],
                 Change::Remove { version, .. } => now[at] != Some(version),
             };
-            // Of writers that run at the same time, either may be the later one.
+            // Either of two writers that run at the same time may be the later one.
             let is_rival =
                 |other: &Finished| other.number != writer.number && touches(other, at) && other.ended >= writer.started;
             let is_theirs = |version: &Version| {
                 version.writer.is_some_and(|other| is_rival(&self.run.writers[other]))
                     && self.edits.versions(version.digest.as_ref())[at] == now[at]
             };
-            // Of rivals, the first one replaces the old image again if it comes back. The others cannot tell that it is
-            // old, so they rely on the first one, and their extra tags may list it.
+            // The first rival replaces the old image again if it comes back. The others cannot tell that it is old,
+            // so they rely on the first one, and their extra tags may list it.
             let is_left_behind = |other: &Finished| {
                 let target = &self.edits.target;
                 is_rival(other) && (is_extra || other.outcome.is_err() && self.has_written(other.number, target))
