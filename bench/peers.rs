@@ -99,7 +99,7 @@ fn sources(task: &Task) -> Option<Vec<String>> {
 fn crane(task: &Task) -> Option<Command> {
     match task.action {
         Action::Copy(from) if !is_layout(from) => Some(with("crane", &["copy", "--insecure", from, &task.target()])),
-        Action::Verify => Some(with("crane", &["validate", "--insecure", "--remote", &task.target()])),
+        Action::Verify => Some(with("crane", &["validate", "--insecure", "--fast", "--remote", &task.target()])),
         _ => {
             let mut command = with("crane", &["index", "append", "--insecure", "--tag", &task.target()]);
             command.args(sources(task)?.iter().flat_map(|source| ["--manifest", source]));

@@ -1,9 +1,13 @@
 //! Numbers of requests, counted in the registry's access log. `make bench` measures times.
 
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, OnceLock};
+use std::time::{Duration, Instant};
+
 use serde_json::json;
 
-use crate::support::images::{OCI, descriptor, push_image};
-use crate::support::{Registry, Sandbox, push_from_args};
+use crate::support::images::{OCI, descriptor, push_image, push_index};
+use crate::support::{Registry, Sandbox, ScriptedServer, push_from_args};
 
 const TEN: [&str; 10] =
     ["386", "amd64", "arm64", "loong64", "mips", "mips64le", "mipsle", "ppc64le", "riscv64", "s390x"];
@@ -29,6 +33,37 @@ fn push_requests(registry: &Registry, platforms: &str, template: &str, more: &[&
     let mark = registry.requests(0).len();
     push_from_args(&registry.host, platforms, template, "app:v1", more).success();
     registry.requests(mark)
+}
+
+/// Over plain HTTP, each concurrent request needs a connection.
+#[test]
+fn connections_for_the_images_open_while_the_index_is_fetched() {
+    let sandbox = Sandbox::new();
+    let entries = TEN.map(|architecture| push_image(&sandbox.registry, "app", architecture, architecture));
+    push_index(&sandbox.registry, "app", "v1", &entries);
+    for command in ["inspect", "verify"] {
+        let proxy: Arc<OnceLock<ScriptedServer>> = Arc::default();
+        let (server, seen) = (Arc::clone(&proxy), Arc::new(AtomicUsize::new(0)));
+        let recorded = Arc::clone(&seen);
+        let proxy = proxy.get_or_init(|| {
+            ScriptedServer::in_front_of(&sandbox.registry, move |request| {
+                // The answer waits until all connections are open, or for so long that the test fails.
+                let deadline = Instant::now() + Duration::from_secs(30);
+                let count = || server.get().map_or(0, |server| server.connections.load(Ordering::SeqCst));
+                while request.line.contains("/manifests/v1 ") && count() < 11 && Instant::now() < deadline {
+                    std::thread::sleep(Duration::from_millis(10));
+                }
+                recorded.fetch_max(count(), Ordering::SeqCst);
+                None
+            })
+        });
+        sandbox.run(&[command, &format!("{}/app:v1", proxy.host)]).success();
+        assert!(seen.load(Ordering::SeqCst) >= 11, "{command}: one for the index and each image");
+        assert_eq!(count(&proxy.requests().iter().map(|request| request.line.clone()).collect::<Vec<_>>(), "GET"), {
+            // verify also reads the configs.
+            if command == "inspect" { 11 } else { 21 }
+        });
+    }
 }
 
 #[test]

@@ -162,7 +162,7 @@ async fn root(store: &Store, from: &Location, platforms: &[Platform]) -> Result<
         }
     }
     Ok(match distinct.as_slice() {
-        [] => store.fetch_manifest(from).await?,
+        [] => store.fetch_root(from).await?,
         [only] => store.fetch_image(from, only).await?,
         several => store.fetch_images(from, several).await?,
     })

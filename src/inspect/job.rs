@@ -75,7 +75,10 @@ impl Image {
 /// # Errors
 /// A manifest or config cannot be read, or the index has no image for the platform. Unreadable referrers are left out.
 pub async fn inspect(store: &Store, reference: &Location, options: &InspectOptions) -> Result<Inspection, Error> {
-    let fetched = fetch(store, reference, options.platform.as_ref()).await?;
+    let fetched = match &options.platform {
+        Some(platform) => store.fetch_image(reference, platform).await?,
+        None => store.fetch_root(reference).await?,
+    };
     let (descriptor, bytes) = (fetched.descriptor.clone(), fetched.bytes.clone());
     let content = async {
         Ok::<_, Error>(match fetched.manifest {

@@ -37,7 +37,7 @@ pub struct TreeOptions {
 /// The reference itself cannot be read, it has no image for the platform, the run was stopped, or the manifests exceed
 /// the memory limit of the run.
 pub async fn tree(store: &Store, reference: &Location, options: &TreeOptions) -> Result<TreeNode, Error> {
-    let fetched = store.fetch_manifest(reference).await?;
+    let fetched = store.fetch_root(reference).await?;
     let chosen = match (&options.platform, &fetched.manifest) {
         (Some(platform), Manifest::Index(index)) => Some(store.choose_entry(reference, index, platform).await?.digest),
         (Some(platform), Manifest::Image(image)) => {

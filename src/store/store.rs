@@ -2,7 +2,7 @@ use std::borrow::Borrow;
 use std::sync::Arc;
 
 use bytes::Bytes;
-use futures_util::future::join_all;
+use futures_util::future::{join, join_all};
 use tokio::sync::{Semaphore, SemaphorePermit};
 
 use super::backend::Backend;
@@ -92,6 +92,20 @@ impl Store {
     /// The manifest does not exist ([`Error::is_missing`]), cannot be read, or is not valid.
     pub async fn fetch_manifest(&self, at: &Location) -> Result<Fetched, Error> {
         self.backend(at).fetch_manifest().await
+    }
+
+    /// Fetches a manifest whose children will be read next. Opens the connections for them while it waits, because each
+    /// concurrent request over plain HTTP needs one.
+    ///
+    /// # Errors
+    /// See [`Self::fetch_manifest`].
+    pub(crate) async fn fetch_root(&self, at: &Location) -> Result<Fetched, Error> {
+        let preconnecting = async {
+            if let Some(reference) = at.reference() {
+                self.client().preconnect_for_children(reference.registry()).await;
+            }
+        };
+        join(self.fetch_manifest(at), preconnecting).await.0
     }
 
     /// Fetches the manifest that a tag or name currently points at; `None` if it does not exist.

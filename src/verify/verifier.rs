@@ -61,7 +61,7 @@ impl Verifier {
     /// # Errors
     /// The reference does not exist, cannot be read or is neither an image nor an index, or the run was stopped.
     pub async fn verify(&self, reference: &Location) -> Result<Verification, Error> {
-        let root = match self.store.fetch_manifest(reference).await {
+        let root = match self.store.fetch_root(reference).await {
             Ok(root) => root,
             Err(error) => {
                 let is_absent = error.is_missing() && !error.is_lost();

@@ -42,6 +42,8 @@ pub(crate) struct Host {
     pub(super) prepared: Semaphore,
     /// Whether the first request has completed, so that it is known whether the registry requires sign-in.
     is_first_done: AtomicBool,
+    /// Whether connections were opened for the children of an index.
+    pub(super) is_preconnected: AtomicBool,
     /// Locked by the first request.
     first_request: tokio::sync::Mutex<()>,
     /// Number of requests that wait for the first one.
@@ -74,6 +76,7 @@ impl Host {
             permits: Semaphore::new(concurrency),
             prepared: Semaphore::new(concurrency.saturating_mul(2)),
             is_first_done: AtomicBool::new(false),
+            is_preconnected: AtomicBool::new(false),
             first_request: tokio::sync::Mutex::default(),
             waiting: AtomicUsize::new(0),
             pause: Arc::default(),

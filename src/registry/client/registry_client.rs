@@ -1,6 +1,7 @@
 //! The client and the state that its clones share.
 
 use std::collections::{HashMap, HashSet};
+use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use url::Url;
@@ -155,6 +156,14 @@ impl Client {
             && api.scheme() == "http"
         {
             self.transport().connections().preconnect(&api, count.min(self.concurrency()));
+        }
+    }
+
+    /// Opens connections for the children of an index, the number of which is not known yet; once per registry. See
+    /// [`Self::preconnect`].
+    pub(crate) async fn preconnect_for_children(&self, registry: &str) {
+        if !self.host(registry).is_preconnected.swap(true, Ordering::Relaxed) {
+            self.preconnect(registry, self.concurrency() - 1).await;
         }
     }
 
