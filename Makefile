@@ -59,7 +59,7 @@ demo: build ## Run the main job against a real registry (REGISTRY=host:port sele
 	@integration/demo.sh
 
 test: ## Install docker-registry, skopeo, buildah, curl, jq, zsh, shellcheck, man and cargo-deb where missing, and run every test
-	@integration/install-tools.sh docker-registry skopeo buildah curl jq zsh fish shellcheck man:man-db dpkg-shlibdeps:dpkg-dev
+	@integration/install-tools.sh docker-registry skopeo buildah podman dockerd:docker.io curl jq zsh fish shellcheck man:man-db dpkg-shlibdeps:dpkg-dev
 	@$(call cargo-tool,deb)
 	$(CARGO) build --release --locked
 	RUST_TEST_THREADS=$${RUST_TEST_THREADS:-$(test-threads)} $(CARGO) test --locked

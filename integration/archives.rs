@@ -167,8 +167,8 @@ fn a_path_that_is_not_a_layout_is_named_with_the_reason() {
     for (source, reason) in [
         ("oci:gone", "the folder does not exist"),
         ("oci-archive:gone.tar", "No such file"),
-        ("oci:file", "it is a file, not a folder; use oci-archive: for an archive"),
-        ("oci-archive:empty", "it is a folder, not an archive; use oci: for a folder"),
+        ("oci:file", "it is a file, not a folder; use oci-archive: or docker-archive: for an archive"),
+        ("oci-archive:empty", "it is a folder, not an archive; use oci: or dir: for a folder"),
         ("oci:empty", "it is not an image layout: it has no oci-layout"),
     ] {
         let stderr = read_errors(&workspace, source);
@@ -229,12 +229,9 @@ fn a_pax_global_header_is_skipped() {
 
 #[test]
 fn a_compressed_archive_is_rejected_with_the_command_that_unpacks_it() {
-    for (start, name, program) in [
-        (&b"\x1f\x8b\x08\0"[..], "gzip", "gunzip"),
-        (b"\x28\xb5\x2f\xfd\0", "zstd", "unzstd"),
-        (b"\xfd7zXZ\0\0", "xz", "unxz"),
-        (b"BZh9", "bzip2", "bunzip2"),
-    ] {
+    for (start, name, program) in
+        [(&b"\x28\xb5\x2f\xfd\0"[..], "zstd", "unzstd"), (b"\xfd7zXZ\0\0", "xz", "unxz"), (b"BZh9", "bzip2", "bunzip2")]
+    {
         let stderr = archive_errors(&[start, &[7; 600]].concat());
         let expected = format!("it is compressed with {name}; decompress it first with {program}");
         assert_eq!(stderr.matches(&expected).count(), 2, "{stderr}");

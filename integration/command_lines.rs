@@ -280,9 +280,10 @@ fn an_invalid_reference_is_rejected_with_the_reason() {
     for (image, reason) in [
         ("MyOrg/app:v1", "repository names are lowercase"),
         ("r.example/MyOrg/app:v1", "repository names are lowercase"),
-        ("dir:x", "the transport dir: is not supported"),
-        ("docker-archive:x.tar", "the transport docker-archive: is not supported"),
-        ("docker-daemon:app:v1", "the transport docker-daemon: is not supported"),
+        ("dir:", "it has no path"),
+        ("docker-archive:x.tar:App", "\"App\" is not a reference"),
+        ("docker-daemon:App:v1", "\"App:v1\" is not a reference"),
+        ("file:x", "the transport file: is not supported"),
         ("containers-storage:app", "the transport containers-storage: is not supported"),
     ] {
         for args in [

@@ -226,7 +226,7 @@ fn sources_in_other_registries_are_accepted() {
 #[test]
 fn capital_letters_and_transports_are_not_parsed_as_hosts_or_repositories() {
     let sandbox = recorded_sandbox();
-    for (image, error) in [("MyOrg/app:v1", "repository names are lowercase"), ("dir:v1", "the transport dir:")] {
+    for (image, error) in [("MyOrg/app:v1", "repository names are lowercase"), ("file:v1", "the transport file:")] {
         push(&sandbox, &SPEC.replace("HOST/app:amd64", image)).fails(1, error);
     }
 }
@@ -262,7 +262,7 @@ fn the_readme_lists_every_difference() {
         "`--ignore-missing`",
         "another registry",
         "MyOrg/app",
-        "dir:x",
+        "`file:x`",
         "image-spec 1.1.1",
         "Twins",
         "artifactType",

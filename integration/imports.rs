@@ -19,9 +19,10 @@ const LAYERS: &str = "
     probe: store registry event image
     query: store image
     verify: store registry event single_flight image
-    store: registry layout event links memory single_flight image
+    store: registry layout daemon event links memory single_flight image
     registry: event memory single_flight image
     layout: links memory image
+    daemon: image
     event: spec image
     spec: image
     links:

@@ -63,6 +63,7 @@ mod tag_lists;
 mod tags;
 mod targets;
 mod tls;
+mod transports;
 mod tree;
 mod typos;
 mod uploads;

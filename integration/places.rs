@@ -37,6 +37,11 @@ impl Places {
             ] {
                 skopeo(&["copy", "--preserve-digests", "--src-tls-verify=false", &source, &target]);
             }
+            let folder = format!("dir:{folder}/{architecture}.dir");
+            skopeo(&["copy", "--preserve-digests", "--src-tls-verify=false", &source, &folder]);
+            // skopeo makes other manifests for a Docker archive; this program keeps them.
+            let archive = format!("docker-archive:{architecture}.docker.tar");
+            sandbox.run(&["copy", &format!("HOST/parts:{architecture}"), &archive]).success();
         }
         Self { sandbox, other }
     }
@@ -61,6 +66,8 @@ fn a_push_from_every_kind_of_place_to_every_other_gives_the_same_index() {
         "oci:layout:ARCH",
         "oci-archive:ARCH.tar:ARCH",
         "oci-archive:ARCH.tar",
+        "docker-archive:ARCH.docker.tar",
+        "dir:ARCH.dir",
     ];
     for (number, source) in sources.into_iter().enumerate() {
         let targets = [
@@ -68,10 +75,12 @@ fn a_push_from_every_kind_of_place_to_every_other_gives_the_same_index() {
             (format!("OTHER/whole{number}:v1"), format!("docker://OTHER/whole{number}:v1")),
             (format!("oci:out{number}:v1"), format!("oci:FOLDER/out{number}:v1")),
             (format!("oci-archive:out{number}.tar:v1"), format!("oci-archive:FOLDER/out{number}.tar:v1")),
+            (format!("dir:out{number}.dir"), format!("dir:FOLDER/out{number}.dir")),
         ];
         for (target, skopeo_name) in targets {
             let push = ["push", "--type", "oci", "from-args", "--platforms", "linux/amd64,linux/arm64"];
-            let push = [&push[..], &["--template", source, "--target", &target, "--tags", "latest"]].concat();
+            let tags: &[&str] = if target.starts_with("dir:") { &[] } else { &["--tags", "latest"] };
+            let push = [&push[..], &["--template", source, "--target", &target], tags].concat();
             let outcome = places.sandbox.run(&push).success();
             let digest = outcome.stdout.split(' ').nth(1).unwrap().to_owned();
             for name in [&skopeo_name, &skopeo_name.replace(":v1", ":latest")] {

@@ -121,6 +121,11 @@ fn every_command_of_the_readme_prints_what_it_shows() {
          --target staging.example/app:v1",
     );
     pushed.success();
+    for architecture in ["amd64", "arm64"] {
+        let (source, target) =
+            (format!("registry.example/app:v1-{architecture}"), format!("docker-archive:{architecture}.tar"));
+        fixture.run(&format!("manifest-tool copy {source} {target}")).success();
+    }
     for (command, expected) in commands {
         let is_misspelled = expected.contains("platfrom");
         if is_misspelled {

@@ -58,6 +58,7 @@ pub mod assemble;
 #[cfg(feature = "cli")]
 pub mod cli;
 pub mod copy;
+mod daemon;
 pub mod delete;
 pub mod event;
 pub mod image;

@@ -138,7 +138,7 @@ fn invalid_references_are_rejected() {
         ("r.io/é:1", "may have only"),
         ("r.io:port/a:1", "is not a port"),
         ("http://r.io/a:1", "leave out the \"http://\""),
-        ("./layout", "an image is HOST/REPOSITORY:TAG, oci:FOLDER or oci-archive:FILE"),
+        ("./layout", "an image is HOST/REPOSITORY:TAG, oci:FOLDER, oci-archive:FILE"),
         ("r.io/a:1\n", "it starts or ends with whitespace"),
         ("r.io/a:${V", "fill variables with --env or --set"),
         ("r.io/a:${1V}", "fill variables with --env or --set"),

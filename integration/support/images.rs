@@ -17,6 +17,37 @@ pub fn push_image(registry: &Registry, repository: &str, tag: &str, architecture
     push_image_with(registry, repository, tag, config.to_string().as_bytes(), layer.as_bytes())
 }
 
+/// Pushes an image that Docker and Podman can load: its layer is a tar archive, compressed with gzip. Returns its
+/// descriptor.
+pub fn push_loadable_image(registry: &Registry, repository: &str, tag: &str, architecture: &str) -> Value {
+    use std::io::Write as _;
+    let tar = layer_tar(architecture);
+    let mut gzip = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::default());
+    gzip.write_all(&tar).unwrap();
+    let layer = gzip.finish().unwrap();
+    let rootfs = json!({"type": "layers", "diff_ids": [sha256(&tar)]});
+    let config = json!({"os": "linux", "architecture": architecture, "config": {"Cmd": ["/name"]}, "rootfs": rootfs});
+    let config = config.to_string().into_bytes();
+    let layer =
+        descriptor("application/vnd.oci.image.layer.v1.tar+gzip", &registry.push_blob(repository, &layer), &layer);
+    let config =
+        descriptor("application/vnd.oci.image.config.v1+json", &registry.push_blob(repository, &config), &config);
+    let manifest = json!({"schemaVersion": 2, "mediaType": OCI, "config": config, "layers": [layer]}).to_string();
+    registry.push_manifest(repository, tag, OCI, manifest.as_bytes());
+    descriptor(OCI, &sha256(manifest.as_bytes()), manifest.as_bytes())
+}
+
+/// Returns a layer with one file, which names the architecture.
+pub fn layer_tar(architecture: &str) -> Vec<u8> {
+    let mut tar = tar::Builder::new(Vec::new());
+    let mut header = tar::Header::new_ustar();
+    header.set_size(architecture.len() as u64);
+    header.set_mode(0o644);
+    header.set_mtime(0);
+    tar.append_data(&mut header, "name", architecture.as_bytes()).unwrap();
+    tar.into_inner().unwrap()
+}
+
 /// Pushes an image with this config and layer, and returns its descriptor.
 pub fn push_image_with(registry: &Registry, repository: &str, tag: &str, config: &[u8], layer: &[u8]) -> Value {
     let layer = descriptor("application/vnd.oci.image.layer.v1.tar", &registry.push_blob(repository, layer), layer);

@@ -2,6 +2,7 @@
 
 pub mod binary;
 pub mod certificates;
+pub mod docker_engine;
 pub mod faults;
 pub mod images;
 pub mod layouts;
@@ -20,6 +21,7 @@ pub use binary::{
     Outcome, command, external_command, manifest_tool, manifest_tool_with_stdin, push_from_args, run,
     run_with_peak_memory, signal, spawn, wait,
 };
+pub use docker_engine::DockerEngine;
 pub use memory_registry::MemoryRegistry;
 pub use registry::{LOGIN, Registry, basic_credentials};
 pub use sandbox::{Sandbox, Workspace};

@@ -10,7 +10,7 @@ const BAD_REFERENCES: &[&str] = &[
     "r.example/app:",
     "r.example/app:v1+x",
     "r.example/app@sha256:abc",
-    "dir:x",
+    "file:x",
     "oci:",
 ];
 

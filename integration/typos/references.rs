@@ -104,8 +104,8 @@ fn a_reference_that_is_too_unclear_gets_a_reason_and_no_suggestion() {
         ("r.example/app:$TAG", "a tag may have only"),
         ("r.example/app:<tag>", "a tag may have only"),
         ("r.example:port/app:v1", "\"port\" is not a port"),
-        ("./app", "an image is HOST/REPOSITORY:TAG, oci:FOLDER or oci-archive:FILE"),
-        ("docker-archive:app.tar", "the transport docker-archive: is not supported"),
+        ("./app", "an image is HOST/REPOSITORY:TAG, oci:FOLDER, oci-archive:FILE"),
+        ("containers-storage:app", "the transport containers-storage: is not supported"),
     ] {
         sandbox.run(&["inspect", reference]).fails(2, reason).stderr_lacks("did you mean");
     }

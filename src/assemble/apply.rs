@@ -85,8 +85,7 @@ impl<'a> Assembler<'a> {
         let Err(error) = self.run.commit().await else { return Ok(report) };
         let is_only = report.targets.len() == 1;
         let outcome = |report: TargetReport| match &report.plan.target {
-            Location::Layout(layout) if layout.archive => Err(target::uncommitted(report, &error)),
-            _ if is_only => Err(target::uncommitted(report, &error)),
+            target if target.is_written_whole() || is_only => Err(target::uncommitted(report, &error)),
             _ => Ok(report),
         };
         Err(target::failed(report.targets.into_iter().map(outcome).collect()))

@@ -306,7 +306,7 @@ pub(super) fn failed(mut outcomes: Vec<Result<TargetReport, Error>>) -> Error {
 /// failures are those that prevent every tag from being written.
 pub(super) fn after_failure(outcome: Result<TargetReport, Error>) -> Result<TargetReport, Error> {
     let report = outcome?;
-    let is_archive = matches!(&report.plan.target, Location::Layout(layout) if layout.archive);
+    let is_archive = report.plan.target.is_written_whole();
     if !is_archive && !report.dry_run {
         return Ok(report);
     }

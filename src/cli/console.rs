@@ -16,7 +16,7 @@ use super::progress::{Activity, Progress};
 use super::render::{self, Colour, ProblemReport, Severity};
 use super::secrets::ArgumentSecrets;
 use crate::event::{Check, Event, Level, Warning};
-use crate::image::visible;
+use crate::image::{LayoutReference, Location, visible};
 use crate::registry::{Client, Secrets as SentSecrets};
 
 /// Writes messages to stderr and results to stdout. Everything that prints receives a reference; the client's events
@@ -38,6 +38,8 @@ pub(super) struct Console {
     has_warned_of_oci: AtomicBool,
     /// Whether each check of `verify` is shown.
     shows_checks: AtomicBool,
+    /// Whether an archive is written to stdout, so that text goes to stderr.
+    has_stdout_archive: AtomicBool,
     /// The first failure to write an event to stdout.
     print_failure: Mutex<Option<Failure>>,
 }
@@ -66,6 +68,7 @@ impl Console {
             names_targets: AtomicBool::new(false),
             has_warned_of_oci: AtomicBool::new(false),
             shows_checks: AtomicBool::new(false),
+            has_stdout_archive: AtomicBool::new(false),
             print_failure: Mutex::new(None),
         }
     }
@@ -344,6 +347,29 @@ impl Console {
         or_closed(self.data_for_reader(text))
     }
 
+    /// Keeps stdout free for an archive if one of the targets is one; text then goes to stderr.
+    ///
+    /// # Errors
+    /// Several archives, or a document of `--output`, would also go there.
+    pub(super) fn reserve_stdout<'l>(&self, targets: impl IntoIterator<Item = &'l Location>) -> Result<(), Failure> {
+        let is_stream = |target: &&Location| target.layout().is_some_and(LayoutReference::is_stream);
+        let mut archives: Vec<Location> = targets.into_iter().filter(is_stream).map(Location::without_name).collect();
+        archives.dedup();
+        let [archive] = archives.as_slice() else {
+            return match archives.len() {
+                0 => Ok(()),
+                _ => Err(Failure::usage("only one archive can be written to standard output")),
+            };
+        };
+        if self.is_json() {
+            let why =
+                format!("{archive} is written to standard output, where --output json prints; use --metadata-file");
+            return Err(Failure::usage(why));
+        }
+        self.has_stdout_archive.store(true, Ordering::Relaxed);
+        Ok(())
+    }
+
     /// Prints text for a command that only reads. Fails with [`Failure::stdout_closed`] if the reader has closed the
     /// pipe, so that the run ends early.
     pub(super) fn data_for_reader(&self, text: impl AsRef<str>) -> Result<(), Failure> {
@@ -357,6 +383,9 @@ impl Console {
 
     fn write(&self, bytes: &[u8]) -> Result<(), Failure> {
         let written = self.without_progress(|| {
+            if self.has_stdout_archive.load(Ordering::Relaxed) {
+                return std::io::stderr().lock().write_all(bytes);
+            }
             let mut stdout = std::io::stdout().lock();
             stdout.write_all(bytes).and_then(|()| stdout.flush())
         });

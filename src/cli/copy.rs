@@ -7,6 +7,7 @@ use super::output::CommandOutput;
 use super::platform_arg::platform;
 use super::result_files::OutputFiles;
 use super::session::Session;
+use super::this_machine::this_machine;
 use crate::copy::CopyOptions;
 use crate::image::{Location, Platform, UntrustedText, check_tag, nearest_tag};
 use crate::store::IfMatch;
@@ -14,7 +15,7 @@ use crate::store::IfMatch;
 /// Copy an image, or an index with all its images, byte for byte
 #[derive(Debug, Args)]
 #[command(
-    after_help = "SRC and DST are HOST/REPOSITORY:TAG, oci:FOLDER[:NAME] or\noci-archive:FILE[:NAME]. If SRC is a repository, --tags selects the tags to\ncopy, with the wildcards * and ?. Otherwise it adds tags at DST.\n\n--platform copies one image of an index. With several platforms, it copies an\nindex of only their images and attestations. That index has another digest, so\n--referrers does not copy signatures of the whole index.\n\nExample:\n  manifest-tool copy staging.example/app:v1 registry.example/app:v1 --tags 1\n  manifest-tool copy --platform linux/amd64,linux/arm64 \\\n      staging.example/app:v1 registry.example/app:server\n  manifest-tool copy --tags 'v1.*' --dry-run \\\n      staging.example/app registry.example/app"
+    after_help = "SRC and DST are HOST/REPOSITORY:TAG, oci:FOLDER[:NAME],\noci-archive:FILE[:NAME], docker-archive:FILE[:REF], dir:FOLDER or\ndocker-daemon:REF. FILE may be - for standard input or output.\n\nIf SRC is a repository, --tags selects the tags to\ncopy, with the wildcards * and ?. Otherwise it adds tags at DST.\n\n--platform copies one image of an index. With several platforms, it copies an\nindex of only their images and attestations. That index has another digest, so\n--referrers does not copy signatures of the whole index.\n\nExample:\n  manifest-tool copy staging.example/app:v1 registry.example/app:v1 --tags 1\n  manifest-tool copy --platform linux/amd64,linux/arm64 \\\n      staging.example/app:v1 registry.example/app:server\n  manifest-tool copy registry.example/app:v1 docker-archive:app.tar\n  manifest-tool copy --tags 'v1.*' --dry-run \\\n      staging.example/app registry.example/app"
 )]
 pub(super) struct Copy {
     /// Image or index to copy; with --tags, a repository
@@ -69,6 +70,7 @@ impl Copy {
             tags: self.tags,
             options: CopyOptions {
                 platforms,
+                default_platform: Some(this_machine()),
                 referrers: self.referrers,
                 wait: self.wait,
                 if_match: self.if_match,
@@ -91,6 +93,15 @@ impl Copy {
         if is_repository && named(to) {
             let why = "copying a repository keeps the names of its tags";
             return Err(Failure::usage(format!("target \"{target}\" has a tag or digest; {why}")));
+        }
+        let holds_one = to.layout().is_some_and(|layout| layout.transport.has_no_names());
+        if holds_one && (is_repository || !self.tags.is_empty()) {
+            return Err(Failure::usage(format!("target \"{target}\" holds one image and cannot have tags")));
+        }
+        let is_docker = to.layout().is_some_and(|layout| layout.transport.is_docker());
+        if is_docker && !is_repository && to.tag().is_none() && !self.tags.is_empty() {
+            let hint = format!("name the image: {target}:REPOSITORY:TAG");
+            return Err(Failure::usage(format!("--tags needs a repository in the archive; {hint}")));
         }
         if is_repository && matches!(self.if_match, Some(IfMatch::Digest(_))) {
             let why = "--if-match with a digest needs a single target; use --no-clobber for several";

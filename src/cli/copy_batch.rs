@@ -35,6 +35,9 @@ impl CopyBatch {
     /// Copies everything, or with `--dry-run` reports what would be copied.
     pub(super) fn run(self, session: &Session) -> Result<CommandOutput, Failure> {
         let (console, dry_run) = (&*session.console, self.options.dry_run);
+        if !dry_run {
+            console.reserve_stdout([&self.to])?;
+        }
         let files = self.files.open(dry_run)?;
         let client = session.client(&Registries::written([&self.to]).and_read([&self.from]))?;
         let store = Store::new(client.clone());
@@ -71,7 +74,13 @@ impl CopyBatch {
             return Ok(vec![CopyRequest { from: from.clone(), to: to.clone(), tags }]);
         }
         let tags = copy::select_tags(store, from, &self.tags).await?;
-        let request = |tag: &String| CopyRequest { from: from.with_tag(tag), to: to.with_tag(tag), tags: Vec::new() };
+        let is_docker = to.layout().is_some_and(|layout| layout.transport.is_docker());
+        let request = |tag: &String| {
+            let from = from.with_tag(tag);
+            // A Docker archive names images by repository and tag, which a copy takes from its source.
+            let to = if is_docker { to.named_like(&from) } else { to.with_tag(tag) };
+            CopyRequest { from, to, tags: Vec::new() }
+        };
         Ok(tags.iter().map(request).collect())
     }
 }

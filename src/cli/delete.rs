@@ -105,6 +105,12 @@ fn time_before(age: Duration) -> Option<Timestamp> {
 
 /// Refuses a reference that has no tag or digest, or both.
 fn check(NamedLocation { name, location }: &NamedLocation) -> Result<(), Failure> {
+    if let Some(layout) = location.layout().filter(|layout| !layout.transport.is_oci()) {
+        let transport = layout.transport;
+        return Err(Failure::usage(format!(
+            "{name}: delete works on registries, oci: and oci-archive:, not on {transport}:"
+        )));
+    }
     match (location.tag(), location.digest()) {
         (None, None) => Err(Failure::usage(format!("\"{name}\" has no tag, name or digest; add the one to delete"))),
         (Some(_), Some(_)) => {

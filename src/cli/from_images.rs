@@ -10,7 +10,7 @@ use crate::spec::{self, ImagesRequest, MetadataFile, Spec};
 /// Push an index of images given by reference, digest or build files
 #[derive(Debug, Args)]
 #[command(
-    after_help = "SRC is HOST/REPOSITORY:TAG, HOST/REPOSITORY@DIGEST, oci:FOLDER[:NAME],\noci-archive:FILE[:NAME], sha256:... for an image in the first target's\nrepository, or - for a list on standard input, one per line. The type is auto:\ndocker if every image is Docker's, else oci.\n\nExample:\n  manifest-tool push from-images -t registry.example/app:v1 --tags latest \\\n      registry.example/app:v1-amd64 registry.example/app:v1-arm64\n  manifest-tool push from-images -t registry.example/app:v1 --digests digests/"
+    after_help = "SRC is HOST/REPOSITORY:TAG, HOST/REPOSITORY@DIGEST, oci:FOLDER[:NAME],\noci-archive:FILE[:NAME], docker-archive:FILE[:REF], dir:FOLDER,\ndocker-daemon:REF, sha256:... for an image in the first target's\nrepository, or - for a list on standard input, one per line. The type is auto:\ndocker if every image is Docker's, else oci.\n\nExample:\n  manifest-tool push from-images -t registry.example/app:v1 --tags latest \\\n      registry.example/app:v1-amd64 registry.example/app:v1-arm64\n  manifest-tool push from-images -t registry.example/app:v1 --digests digests/"
 )]
 pub(super) struct FromImages {
     /// Images to include, or - for stdin (at most 16 MiB)

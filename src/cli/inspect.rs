@@ -15,6 +15,7 @@ use super::render::{
     tree_text,
 };
 use super::session::Session;
+use super::this_machine::this_machine;
 use crate::image::{ConfigDetails, Location, Platform, UntrustedText, media_type};
 use crate::inspect::{self, InspectOptions, Inspection, NodeKind, TreeNode, TreeOptions};
 use crate::registry::Client;
@@ -201,25 +202,4 @@ fn unread(root: &TreeNode) -> Vec<&store::Error> {
 fn locale() -> Option<String> {
     let variables = ["LC_ALL", "LC_CTYPE", "LANG"].into_iter();
     variables.filter_map(|name| std::env::var(name).ok()).find(|value| !value.is_empty())
-}
-
-/// Returns the platform of containers on this machine. On macOS that is Linux.
-fn this_machine() -> Platform {
-    let os = match std::env::consts::OS {
-        "macos" => "linux",
-        os => os,
-    };
-    // Translate Rust's names (left) to Go's (right).
-    let architecture = match std::env::consts::ARCH {
-        "x86_64" => "amd64",
-        "x86" => "386",
-        "aarch64" => "arm64",
-        "powerpc64" if cfg!(target_endian = "little") => "ppc64le",
-        "powerpc64" => "ppc64",
-        "loongarch64" => "loong64",
-        "mips64" if cfg!(target_endian = "little") => "mips64le",
-        "mips" if cfg!(target_endian = "little") => "mipsle",
-        architecture => architecture,
-    };
-    Platform { os: os.into(), architecture: architecture.into(), ..Platform::default() }
 }

@@ -61,6 +61,7 @@ mod similar;
 mod similar_tags;
 mod specs;
 mod tags;
+mod this_machine;
 mod unknown_words;
 mod verify;
 mod verify_targets;

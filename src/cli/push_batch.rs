@@ -39,6 +39,9 @@ impl PushBatch {
     /// Pushes all indexes.
     pub(super) fn run(mut self, session: &Session) -> Result<CommandOutput, Failure> {
         let (console, dry_run) = (&*session.console, self.options.dry_run);
+        if !dry_run {
+            console.reserve_stdout(self.specs.iter().flat_map(Spec::targets).map(|target| &target.location))?;
+        }
         let files = self.files.open(dry_run)?;
         let Some(first) = self.specs.first() else {
             let body = Body::Push { dry_run, indexes: Vec::new() };

@@ -97,9 +97,10 @@ fn text(report: &TargetReport, console: &Console) -> String {
 fn target(text: &str) -> Result<Location, Failure> {
     let target: Location = text.parse().map_err(Failure::usage)?;
     match &target {
-        Location::Layout(layout) if layout.archive => Err(Failure::usage(format!(
+        _ if target.is_written_whole() => Err(Failure::usage(format!(
             "{target}: archives cannot be changed in place; copy it to a folder (oci:) first"
         ))),
+        _ if target.layout().is_some_and(|layout| layout.transport.has_no_names()) => Ok(target),
         _ if target.digest().is_some() => {
             Err(Failure::usage(format!("\"{text}\" has a digest, but removing entries changes the digest; give a tag")))
         }

@@ -1,6 +1,6 @@
 use super::error::Error;
 use crate::event::Event;
-use crate::image::{Fetched, Location, Platform, check_tag};
+use crate::image::{Fetched, Location, Manifest, Platform, check_tag, media_type};
 use crate::registry::RetryGroup;
 use crate::store::{
     Error as StoreError, IfMatch, OnStep, Publication, PublishError, PublishReport, Run, Store, TagTarget,
@@ -24,6 +24,9 @@ pub struct CopyOptions {
     /// several an index of only these images, which has another digest; see [`Store::fetch_images`]. Defaults to an
     /// empty list: the whole index.
     pub platforms: Vec<Platform>,
+    /// The platform to copy of an index if the target holds images of one platform (`docker-archive:`, `docker-daemon:`)
+    /// and `platforms` is empty. Defaults to `None`: the index must then have a single image.
+    pub default_platform: Option<Platform>,
     /// Copy the referrers of every copied manifest as well: signatures, SBOMs, attestations. Referrers of an index that
     /// `platforms` changes are not copied, because they refer to its digest. Defaults to false.
     pub referrers: bool,
@@ -87,7 +90,7 @@ async fn copy_with(
 ) -> Result<PublishReport, Error> {
     let (store, CopyRequest { from, to, tags }) = (run.store(), request);
     let unreadable = |reason: StoreError| Error::source(from, reason);
-    let root = root(store, from, &options.platforms).await.map_err(unreadable)?;
+    let root = root(store, request, options).await.map_err(unreadable)?;
     // Predicting the outcome of the tags does not need the children.
     let tree = match run.is_dry() {
         true => Vec::new(),
@@ -95,6 +98,9 @@ async fn copy_with(
     };
     let target = target(from, to, &root).map_err(unreadable)?;
     let locations: Vec<Location> = std::iter::once(&target).chain(tags).cloned().collect();
+    if let Some(reference) = from.docker_reference() {
+        store.set_known_as(&target, &reference);
+    }
     let current = store.current_digests(&locations).await;
     let tags = locations.into_iter().zip(current).map(|(tag, current)| TagTarget::new(tag, current)).collect();
     let tags = with_preconditions(tags, options);
@@ -104,6 +110,12 @@ async fn copy_with(
     let publication = Publication { tags, wait: options.wait, ..publication };
     // Copy no blob if a tag does not meet its precondition.
     publication.check().map_err(|error| publication.failed_before(vec![error]))?;
+    if !run.is_dry() && options.platforms.is_empty() {
+        let left = store.carry_signatures(from, to).await.map_err(|error| publication.failed_before(vec![error]))?;
+        if left > 0 {
+            store.client().events().emit(&Event::SignaturesLeft { source: from.clone(), count: left });
+        }
+    }
     let errors = run.place_blobs(to, &tree.concat(), on_step).await;
     if !errors.is_empty() {
         return Err(publication.failed_before(errors).into());
@@ -147,6 +159,8 @@ fn target(from: &Location, to: &Location, root: &Fetched) -> Result<Location, St
         _ if to.tag().is_some() => Ok(to.clone()),
         (Location::Registry(_), None, Some(tag)) if check_tag(tag).is_ok() => Ok(to.with_tag(tag)),
         (Location::Registry(_), None, _) => Ok(to.with_digest(digest.clone())),
+        (Location::Layout(layout), None, _) if layout.transport.has_no_names() => Ok(to.clone()),
+        (Location::Layout(layout), None, _) if layout.transport.is_docker() => Ok(to.named_like(from)),
         (Location::Layout(_), None, Some(tag)) => Ok(to.with_tag(tag)),
         (Location::Layout(_), None, None) => Ok(to.clone()),
     }
@@ -154,16 +168,49 @@ fn target(from: &Location, to: &Location, root: &Fetched) -> Result<Location, St
 
 /// Fetches the manifest to copy: that of `from`, that of its image for one platform, or an index of its images for
 /// several distinct platforms.
-async fn root(store: &Store, from: &Location, platforms: &[Platform]) -> Result<Fetched, StoreError> {
+async fn root(store: &Store, request: &CopyRequest, options: &CopyOptions) -> Result<Fetched, StoreError> {
+    let CopyRequest { from, to, .. } = request;
     let mut distinct: Vec<Platform> = Vec::new();
-    for platform in platforms {
+    for platform in &options.platforms {
         if !distinct.iter().any(|other| other.is_same(platform)) {
             distinct.push(platform.clone());
         }
     }
-    Ok(match distinct.as_slice() {
+    let root = match distinct.as_slice() {
         [] => store.fetch_root(from).await?,
         [only] => store.fetch_image(from, only).await?,
         several => store.fetch_images(from, several).await?,
-    })
+    };
+    match (&root.manifest, to.layout()) {
+        (Manifest::Index(_), Some(layout)) if layout.transport.is_docker() && distinct.len() > 1 => {
+            Err(StoreError::unsuitable(to, "it holds images of one platform; choose one"))
+        }
+        (Manifest::Index(_), Some(layout)) if layout.transport.is_docker() => {
+            only_image(store, request, root, options.default_platform.as_ref()).await
+        }
+        _ => Ok(root),
+    }
+}
+
+/// Chooses the image of an index for a target that holds images of one platform.
+async fn only_image(
+    store: &Store,
+    request: &CopyRequest,
+    root: Fetched,
+    default: Option<&Platform>,
+) -> Result<Fetched, StoreError> {
+    let (from, Manifest::Index(index)) = (&request.from, &root.manifest) else { return Ok(root) };
+    let mut images = index.manifests.iter().filter(|entry| !entry.is_attestation());
+    match (images.next(), images.next(), default) {
+        (Some(only), None, _) if media_type::is_image(&only.media_type) => store.fetch_child(from, only).await,
+        (_, _, Some(platform)) => {
+            let (source, target, platform) = (from.clone(), request.to.clone(), platform.clone());
+            let image = store.choose_image(from, root, &platform).await?;
+            store.client().events().emit(&Event::PlatformChosen { source, target, platform });
+            Ok(image)
+        }
+        _ => {
+            Err(StoreError::unsuitable(from, "it is an index, but the target holds images of one platform; choose one"))
+        }
+    }
 }

@@ -43,6 +43,16 @@ impl fmt::Display for Event {
             Self::CleartextCredentials { host } => {
                 write!(f, "sending credentials to {host} over plain HTTP: others on the network can read them")
             }
+            Self::PlainLayers { source } => write!(
+                f,
+                "{source}: its layers are not compressed, so it has another digest than the image in a registry"
+            ),
+            Self::SignaturesLeft { source, count } => {
+                write!(f, "{source}: {count} signatures were not copied; only dir: holds them")
+            }
+            Self::PlatformChosen { source, platform, .. } => {
+                write!(f, "{source} is an index: copying its image for {platform}; --platform chooses another")
+            }
             Self::RegistryWarning { host, text } => write!(f, "{host} says: {text}"),
             Self::Checked(Check { name, verdict, reason, .. }) => write!(f, "{name}: {}: {reason}", verdict.word()),
             Self::Transfer { digest, size, done, .. } => write!(f, "blob {digest}: {done} of {size} bytes"),

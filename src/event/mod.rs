@@ -116,6 +116,27 @@ pub enum Event {
         /// Where they come from, such as a file or a helper, or why they were not found.
         source: String,
     },
+    /// A Docker archive stores layers without compression, so its images have other digests than in a registry.
+    PlainLayers {
+        /// The first such archive of the run.
+        source: Location,
+    },
+    /// Signatures beside an image were not copied, because the target cannot hold them.
+    SignaturesLeft {
+        /// The folder of the image.
+        source: Location,
+        /// The number of signatures.
+        count: usize,
+    },
+    /// The image for one platform was chosen from an index, because the target cannot hold an index.
+    PlatformChosen {
+        /// The index.
+        source: Location,
+        /// Where the image is written to.
+        target: Location,
+        /// The platform, which the user did not choose.
+        platform: Platform,
+    },
     /// A token is requested from a token service.
     TokenRequest {
         /// The registry that the token is for.
@@ -281,6 +302,9 @@ impl Event {
             | Self::NotReadBack { .. }
             | Self::CleartextCredentials { .. }
             | Self::RegistryWarning { .. }
+            | Self::PlainLayers { .. }
+            | Self::SignaturesLeft { .. }
+            | Self::PlatformChosen { .. }
             | Self::Skipped { .. }
             | Self::Warning { .. }
             | Self::Step { step: Step::TagKept(_), .. }
@@ -305,6 +329,7 @@ impl Event {
             | Self::Phase { target, .. }
             | Self::Step { target, .. }
             | Self::Verified { target, .. }
+            | Self::PlatformChosen { target, .. }
             | Self::Restarted { target } => Some(target),
             _ => None,
         }
@@ -326,6 +351,9 @@ impl Event {
             Self::CleartextCredentials { host } => vec![host],
             Self::RegistryWarning { host, text } => vec![host, text],
             Self::Checked(_)
+            | Self::PlainLayers { .. }
+            | Self::SignaturesLeft { .. }
+            | Self::PlatformChosen { .. }
             | Self::Transfer { .. }
             | Self::Skipped { .. }
             | Self::Warning { .. }

@@ -2,15 +2,15 @@ use std::fmt;
 
 use serde::{Serialize, Serializer};
 
+use super::layout_reference::familiar;
 use super::nearest_reference::without_user;
-use super::transport::{is_other_transport, of_layout, of_registry_url, translated};
-use super::{Digest, Reference, ReferenceError, UntrustedText, one_line, visible};
+use super::other_transports::{is_other_transport, meant_transport, of_registry_url, translated};
+use super::{Digest, LayoutReference, Reference, ReferenceError, Transport, UntrustedText};
 
-/// The location of an image in a registry or in a local OCI image layout, in skopeo's syntax.
+/// The location of an image in a registry or outside of one, in skopeo's syntax.
 ///
-/// A registry location is `HOST/REPOSITORY:TAG`, optionally with the prefix `docker://`. A layout is
-/// `oci:FOLDER[:NAME]` or `oci-archive:FILE[:NAME]`, where a digest (`@sha256:...`) may replace the name. The first `:`
-/// ends the path.
+/// A registry location is `HOST/REPOSITORY:TAG`, optionally with the prefix `docker://`. Every other location begins
+/// with its [`Transport`], as in `oci:FOLDER[:NAME]` or `docker-archive:FILE[:REF]`; see [`LayoutReference`].
 ///
 /// ```
 /// use manifest_tool::image::Location;
@@ -22,21 +22,8 @@ use super::{Digest, Reference, ReferenceError, UntrustedText, one_line, visible}
 pub enum Location {
     /// An image or repository in a registry.
     Registry(Reference),
-    /// An image in a layout, or a whole layout.
+    /// An image outside of a registry, or a whole layout.
     Layout(LayoutReference),
-}
-
-/// An image in a layout, or a whole layout.
-#[derive(Debug, Clone, PartialEq, Eq, Hash)]
-pub struct LayoutReference {
-    /// Whether the layout is a tar archive rather than a folder.
-    pub archive: bool,
-    /// Path of the folder or archive, as the user wrote it.
-    pub path: String,
-    /// Value of `org.opencontainers.image.ref.name` in `index.json`.
-    pub name: Option<String>,
-    /// Digest of the manifest.
-    pub digest: Option<Digest>,
 }
 
 /// The error for text that is not a location.
@@ -79,6 +66,39 @@ impl Location {
         }
     }
 
+    /// Returns the location outside of a registry.
+    #[must_use]
+    pub fn layout(&self) -> Option<&LayoutReference> {
+        match self {
+            Self::Registry(_) => None,
+            Self::Layout(layout) => Some(layout),
+        }
+    }
+
+    /// Returns the reference, with a tag, by which Docker knows the image; `None` if the location does not say it.
+    pub(crate) fn docker_reference(&self) -> Option<Reference> {
+        match self {
+            Self::Registry(reference) => reference.tag().map(|tag| reference.without_name().with_tag(tag)),
+            Self::Layout(layout) => layout.docker_reference(),
+        }
+    }
+
+    /// Names an image in a Docker archive after its source, if that has a reference.
+    pub(crate) fn named_like(&self, source: &Self) -> Self {
+        match (self, source.docker_reference()) {
+            (Self::Layout(layout), Some(reference)) if layout.transport.is_docker() => {
+                Self::Layout(layout.with_name(&familiar(&reference)))
+            }
+            _ => self.clone(),
+        }
+    }
+
+    /// Whether a target is written as a whole, at the end of a run; see [`Transport::is_written_whole`].
+    #[must_use]
+    pub fn is_written_whole(&self) -> bool {
+        self.layout().is_some_and(|layout| layout.transport.is_written_whole())
+    }
+
     /// Returns the tag, or the name in a layout.
     #[must_use]
     pub fn tag(&self) -> Option<&str> {
@@ -109,14 +129,12 @@ impl Location {
     }
 
     /// Returns a location by tag in this repository or layout. The tag must have passed
-    /// [`check_tag`](super::check_tag).
+    /// [`check_tag`](super::check_tag). Images without names (`dir:`, `docker-daemon:`) have no tags, so the result does not exist.
     #[must_use]
     pub fn with_tag(&self, tag: &str) -> Self {
         match self {
             Self::Registry(reference) => Self::Registry(reference.with_tag(tag)),
-            Self::Layout(layout) => {
-                Self::Layout(LayoutReference { name: Some(tag.to_owned()), digest: None, ..layout.clone() })
-            }
+            Self::Layout(layout) => Self::Layout(layout.with_name(tag)),
         }
     }
 
@@ -151,26 +169,6 @@ impl fmt::Display for Location {
     }
 }
 
-/// Writes one line of visible characters for messages, because names may come from a layout and paths from a spec.
-impl fmt::Display for LayoutReference {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.write(f, &visible(&self.path), self.name.as_deref().map(one_line).as_deref())
-    }
-}
-
-impl LayoutReference {
-    fn write(&self, f: &mut impl fmt::Write, path: &str, name: Option<&str>) -> fmt::Result {
-        write!(f, "{}:{path}", if self.archive { "oci-archive" } else { "oci" })?;
-        if let Some(name) = name {
-            write!(f, ":{name}")?;
-        }
-        if let Some(digest) = &self.digest {
-            write!(f, "@{digest}")?;
-        }
-        Ok(())
-    }
-}
-
 /// Serializes the exact text, including control characters.
 impl Serialize for Location {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
@@ -178,7 +176,7 @@ impl Serialize for Location {
             Self::Registry(reference) => serializer.collect_str(reference),
             Self::Layout(layout) => {
                 let mut exact = String::new();
-                layout.write(&mut exact, &layout.path, layout.name.as_deref()).map_err(serde::ser::Error::custom)?;
+                layout.write_exact(&mut exact).map_err(serde::ser::Error::custom)?;
                 serializer.serialize_str(&exact)
             }
         }
@@ -209,17 +207,19 @@ impl From<String> for Invalid {
 }
 
 fn parse(text: &str) -> Result<Location, Invalid> {
-    let layout = |archive, rest| {
-        let parsed = parse_layout(archive, rest).map(Location::Layout);
-        parsed.map_err(|reason| format!("invalid layout \"{}\": {reason}", shortened(text)).into())
-    };
     if let Some(meant) = text.strip_prefix("oci:").and_then(of_registry_url) {
         let message = format!("invalid reference \"{}\": leave out the \"oci://\"", shortened(text));
         return Err(Invalid { message, meant: Some(meant.to_owned()) });
     }
+    let transport = text.split_once(':').map(|(word, rest)| (Transport::from_prefix(word), rest));
+    if let Some((Some(transport), rest)) = transport
+        && !is_port(rest)
+    {
+        let parsed = LayoutReference::parse(transport, rest).map(Location::Layout);
+        let kind = if transport.is_oci() { "layout" } else { "location" };
+        return parsed.map_err(|reason| format!("invalid {kind} \"{}\": {reason}", shortened(text)).into());
+    }
     match text.split_once(':') {
-        Some(("oci", rest)) if !is_port(rest) => layout(false, rest),
-        Some(("oci-archive", rest)) if !is_port(rest) => layout(true, rest),
         Some((transport, rest)) if is_other_transport(transport) && !is_port(rest) => {
             let shown = shortened(text);
             let message = format!("\"{shown}\": the transport {transport}: is not supported; {SUPPORTED}");
@@ -230,7 +230,7 @@ fn parse(text: &str) -> Result<Location, Invalid> {
             reference.map(Location::Registry).map_err(|error: ReferenceError| {
                 let is_path = text.starts_with(['/', '.', '~']);
                 let supported = if is_path { format!("; {SUPPORTED}") } else { String::new() };
-                let meant = of_layout(text).or_else(|| error.suggestion().map(str::to_owned));
+                let meant = meant_transport(text).or_else(|| error.suggestion().map(str::to_owned));
                 Invalid { message: format!("{}{supported}", error.message()), meant }
             })
         }
@@ -238,7 +238,7 @@ fn parse(text: &str) -> Result<Location, Invalid> {
 }
 
 /// The supported forms, for messages about an unsupported path or transport.
-const SUPPORTED: &str = "an image is HOST/REPOSITORY:TAG, oci:FOLDER or oci-archive:FILE";
+const SUPPORTED: &str = "an image is HOST/REPOSITORY:TAG, oci:FOLDER, oci-archive:FILE, docker-archive:FILE, dir:FOLDER or docker-daemon:REF";
 
 /// Returns whether text starts with a port, as in `oci:5000/app:v1` for a host named `oci`. For a folder named like a
 /// port, users write `oci:./5000/app`.
@@ -246,41 +246,6 @@ fn is_port(rest: &str) -> bool {
     let port = rest.split('/').next().unwrap_or_default();
     rest.contains('/') && port.bytes().all(|b| b.is_ascii_digit()) && port.parse::<u16>().is_ok()
 }
-
-fn parse_layout(archive: bool, rest: &str) -> Result<LayoutReference, &'static str> {
-    if rest.len() > MAX_LENGTH || rest.chars().any(char::is_control) {
-        return Err("path and name must have at most 4096 bytes and no control characters");
-    }
-    let (rest, digest) = match rest.rsplit_once('@') {
-        Some((rest, digest)) if digest.starts_with("sha256:") || digest.starts_with("sha512:") => {
-            let digest = Digest::parse(digest).map_err(|_| "the digest after \"@\" is invalid")?;
-            (rest, Some(digest))
-        }
-        _ => (rest, None),
-    };
-    let drive = if has_drive(rest) { 2 } else { 0 };
-    let colon = rest.match_indices(':').map(|(at, _)| at).find(|at| *at >= drive);
-    let (path, name) = match colon.and_then(|at| rest.split_at_checked(at)) {
-        Some((path, name)) => (path, name.strip_prefix(':')),
-        None => (rest, None),
-    };
-    if path.is_empty() {
-        return Err("it has no path");
-    }
-    if name == Some("") {
-        return Err("the name after the path is empty");
-    }
-    Ok(LayoutReference { archive, path: path.to_owned(), name: name.map(str::to_owned), digest })
-}
-
-/// Returns whether a path starts with a Windows drive, `C:\folder` or `C:/folder`. This is also safe on other systems,
-/// because no name starts with a slash.
-fn has_drive(path: &str) -> bool {
-    matches!(path.as_bytes(), [letter, b':', b'\\' | b'/', ..] if letter.is_ascii_alphabetic())
-}
-
-/// Maximum length of path and name, as for paths on Linux, in bytes.
-const MAX_LENGTH: usize = 4096;
 
 /// Returns at most 300 characters of the text, without a user name and a password.
 fn shortened(text: &str) -> String {
@@ -305,6 +270,11 @@ mod tests {
             ("oci:dir:docker.io/library/a:1", "oci:dir:docker.io/library/a:1".into()),
             ("oci-archive:/tmp/a b.tar:v1", "oci-archive:/tmp/a b.tar:v1".into()),
             (&format!("oci:dir@{digest}"), format!("oci:dir@{digest}")),
+            ("dir:/tmp/a:b", "dir:/tmp/a:b".into()),
+            ("docker-archive:a.tar:r.io:5000/app:v1", "docker-archive:a.tar:r.io:5000/app:v1".into()),
+            ("docker-archive:a.tar:@1", "docker-archive:a.tar:@1".into()),
+            ("docker-daemon:app:v1", "docker-daemon:app:v1".into()),
+            (&format!("docker-daemon:{digest}"), format!("docker-daemon:{digest}")),
             ("oci:d@x:v1", "oci:d@x:v1".into()),
         ] {
             let location: Location = text.parse().unwrap_or_else(|error| panic!("{text}: {error}"));
@@ -340,13 +310,14 @@ mod tests {
             ("oci-archive:a\nb", "no control characters"),
             ("docker://r.io/A:1", "lowercase"),
             ("http://r.io/a:1", "leave out"),
-            ("/tmp/x", "oci:FOLDER or oci-archive:FILE"),
-            ("~/x", "oci:FOLDER or oci-archive:FILE"),
-            ("dir:/tmp/x", "the transport dir: is not supported; an image is HOST/REPOSITORY:TAG, oci:FOLDER"),
-            ("dir:x", "the transport dir: is not supported"),
-            ("docker-archive:x", "the transport docker-archive: is not supported"),
-            ("docker-archive:x.tar:app:v1", "the transport docker-archive: is not supported"),
-            ("docker-daemon:app:v1", "the transport docker-daemon: is not supported"),
+            ("/tmp/x", "oci:FOLDER, oci-archive:FILE, docker-archive:FILE"),
+            ("~/x", "dir:FOLDER or docker-daemon:REF"),
+            ("dir:", "it has no path"),
+            ("docker-archive:x.tar:App:v1", "\"App:v1\" is not a reference"),
+            ("docker-archive:x.tar:app@", "is not a reference"),
+            ("docker-daemon:", "it has no path"),
+            ("docker-daemon:App:v1", "\"App:v1\" is not a reference"),
+            ("file:x", "the transport file: is not supported; an image is HOST/REPOSITORY:TAG, oci:FOLDER"),
             ("containers-storage:r.io/app:v1", "the transport containers-storage: is not supported"),
             ("ocidir:folder:v1", "the transport ocidir: is not supported"),
             ("oci-layout://folder:v1", "the transport oci-layout: is not supported"),
@@ -371,7 +342,10 @@ mod tests {
             ("OCI-Archive:out.tar", Some("oci-archive:out.tar")),
             ("oci-archve:./out.tar", Some("oci-archive:./out.tar")),
             ("oci:5000/A:v1", Some("oci:5000/a:v1")),
-            ("dir:x", None),
+            ("Docker-Archive:out.tar", Some("docker-archive:out.tar")),
+            ("docker-deamon:app:v1", Some("docker-daemon:app:v1")),
+            ("Dir:out", Some("dir:out")),
+            ("tarball:out.tar", Some("docker-archive:out.tar")),
             ("/tmp/x", None),
             ("oci:", None),
         ] {
@@ -392,7 +366,7 @@ mod tests {
 
     proptest::proptest! {
         #[test]
-        fn a_displayed_location_is_parsed_unchanged(text in "(oci:|oci-archive:|docker://)?[a-z0-9./:@]{0,20}") {
+        fn a_displayed_location_is_parsed_unchanged(text in "(oci:|oci-archive:|docker-archive:|dir:|docker-daemon:|docker://)?[a-z0-9./:@]{0,20}") {
             if let Ok(location) = text.parse::<Location>() {
                 proptest::prop_assert_eq!(location.to_string().parse::<Location>(), Ok(location));
             }

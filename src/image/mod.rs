@@ -9,12 +9,14 @@ mod digest;
 mod filter;
 mod index;
 mod known;
+mod layout_reference;
 mod location;
 mod manifest;
 pub mod media_type;
 mod names;
 mod nearest_reference;
 mod null;
+mod other_transports;
 mod platform;
 mod reference;
 mod referrers_tag;
@@ -37,7 +39,9 @@ pub(crate) use index::{index_json, to_go_json};
 pub(crate) use known::{
     UnsupportedPlatform, is_known_platform, meant, odd_pair, parse_listed, suggestion, unsupported,
 };
-pub use location::{LayoutReference, Location, LocationError};
+pub use layout_reference::LayoutReference;
+pub(crate) use layout_reference::familiar;
+pub use location::{Location, LocationError};
 pub(crate) use manifest::ConfigLabels;
 pub use manifest::{
     Fetched, ImageConfig, ImageManifest, Index, MAX_CONFIG, MAX_MANIFEST, MAX_MANIFESTS, MAX_NESTING,
@@ -55,5 +59,6 @@ pub(crate) use tag_order::{compare_versions, is_version, newest_versions};
 pub use tag_patterns::NoTagMatches;
 pub(crate) use tag_patterns::TagPatterns;
 pub use timestamp::Timestamp;
+pub use transport::Transport;
 pub use untrusted::UntrustedText;
 pub(crate) use untrusted::{is_control, one_line, starts_command, visible};

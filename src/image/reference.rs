@@ -40,6 +40,11 @@ impl ReferenceError {
         self.meant.as_deref()
     }
 
+    /// Returns what is wrong with the text.
+    pub(super) fn reason(&self) -> &UntrustedText {
+        &self.reason
+    }
+
     /// Returns the message without the suggestion.
     pub(crate) fn message(&self) -> String {
         format!("invalid reference \"{}\": {}", self.text, self.reason)

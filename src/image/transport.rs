@@ -1,65 +1,70 @@
-//! Transports of other programs, which are prefixes of image names.
+use std::fmt;
 
-use super::Reference;
-
-/// Returns whether a word is a transport of another program (skopeo, regctl, buildx, crane). Without this check, it
-/// would be parsed as a repository on Docker Hub.
-pub(super) fn is_other_transport(word: &str) -> bool {
-    const OTHERS: &[&str] = &[
-        "atomic",
-        "containers-storage",
-        "dir",
-        "docker-archive",
-        "docker-daemon",
-        "docker-image",
-        "docker-tarball",
-        "file",
-        "oci-dir",
-        "oci-layout",
-        "oci-tar",
-        "oci_archive",
-        "oci_layout",
-        "ociarchive",
-        "ocidir",
-        "ostree",
-        "podman",
-        "sif",
-        "tarball",
-    ];
-    OTHERS.contains(&word)
+/// How an image is stored outside of a registry, in the words of skopeo (containers-transports(5)).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum Transport {
+    /// `oci:FOLDER[:NAME]`: an OCI image layout in a folder.
+    Oci,
+    /// `oci-archive:FILE[:NAME]`: an OCI image layout in a tar archive.
+    OciArchive,
+    /// `docker-archive:FILE[:REF]`: an archive that `docker save` writes and `docker load` reads.
+    DockerArchive,
+    /// `dir:FOLDER`: one image in a folder without subfolders, as skopeo writes it.
+    Dir,
+    /// `docker-daemon:REF`: an image in Docker's engine.
+    DockerDaemon,
 }
 
-/// Returns the reference if text after `oci:` is an image in a registry, in Helm's syntax: `//host.example/app:v1`.
-/// Leaves out a user name and a password.
-pub(super) fn of_registry_url(rest: &str) -> Option<&str> {
-    let rest = rest.strip_prefix("//").filter(|rest| !rest.starts_with('/'))?;
-    let rest = rest
-        .split_once('@')
-        .filter(|(user, _)| user.contains(':') && !user.contains('/'))
-        .map_or(rest, |(_, rest)| rest);
-    let has_host = rest.split_once('/').is_some_and(|(host, _)| host.contains(['.', ':']) || host == "localhost");
-    (has_host && rest.parse::<Reference>().is_ok()).then_some(rest)
-}
+impl Transport {
+    pub(crate) const ALL: [Self; 5] = [Self::Oci, Self::OciArchive, Self::DockerArchive, Self::Dir, Self::DockerDaemon];
 
-/// Translates the transport of another program to this one's.
-pub(super) fn translated(transport: &str, rest: &str) -> Option<String> {
-    let rest = rest.trim_start_matches("//");
-    match transport {
-        "docker-image" => Some(rest.to_owned()),
-        "oci-dir" | "oci-layout" | "oci_layout" | "ocidir" => Some(format!("oci:{rest}")),
-        "oci-tar" | "oci_archive" | "ociarchive" => Some(format!("oci-archive:{rest}")),
-        _ => None,
+    /// Returns the prefix of its locations, without the colon.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Oci => "oci",
+            Self::OciArchive => "oci-archive",
+            Self::DockerArchive => "docker-archive",
+            Self::Dir => "dir",
+            Self::DockerDaemon => "docker-daemon",
+        }
+    }
+
+    /// Returns the transport with a prefix.
+    pub(super) fn from_prefix(prefix: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|transport| transport.as_str() == prefix)
+    }
+
+    /// Whether a target is written as a whole, at the end of a run, and replaces what was there.
+    #[must_use]
+    pub fn is_written_whole(self) -> bool {
+        matches!(self, Self::OciArchive | Self::DockerArchive | Self::DockerDaemon)
+    }
+
+    /// Whether the images are in an OCI image layout, which can also hold their referrers.
+    pub(crate) fn is_oci(self) -> bool {
+        matches!(self, Self::Oci | Self::OciArchive)
+    }
+
+    /// Whether a location is the path of a tar archive.
+    pub(crate) fn is_archive_file(self) -> bool {
+        matches!(self, Self::OciArchive | Self::DockerArchive)
+    }
+
+    /// Whether Docker reads what is written. Docker's formats hold images of one platform, with references as names.
+    pub(crate) fn is_docker(self) -> bool {
+        matches!(self, Self::DockerArchive | Self::DockerDaemon)
+    }
+
+    /// Whether a location holds one image, whose name cannot be chosen or is the location itself.
+    pub(crate) fn has_no_names(self) -> bool {
+        matches!(self, Self::Dir | Self::DockerDaemon)
     }
 }
 
-/// Returns the layout that was probably meant by text with uppercase letters or a typo in `oci` or `oci-archive`.
-pub(super) fn of_layout(text: &str) -> Option<String> {
-    let (transport, rest) = text.split_once(':')?;
-    let is_archive = transport.len() < 20 && strsim::osa_distance(&transport.to_lowercase(), "oci-archive") <= 1;
-    let meant = match transport.eq_ignore_ascii_case("oci") {
-        true => format!("oci:{rest}"),
-        false if is_archive => format!("oci-archive:{rest}"),
-        false => return None,
-    };
-    (meant != text).then_some(meant)
+impl fmt::Display for Transport {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
 }

@@ -1,3 +1,5 @@
+//! Reads tar archives without unpacking them, and packs a layout into one.
+
 use std::collections::BTreeMap;
 use std::fs::File;
 use std::io::{Error, ErrorKind, Read, Seek, SeekFrom};
@@ -5,26 +7,45 @@ use std::path::Path;
 use std::sync::Arc;
 
 use super::cancel_check::CancelCheck;
+use super::content::{Content, Unreadable};
+use super::docker_manifest;
 use crate::image::{Digest, UntrustedText};
 
-/// The positions of a layout's files in a tar archive, which is read without unpacking it.
+/// The positions of the files in a tar archive, which is read without unpacking it.
 pub(super) struct Archive {
     /// The handle for every read. Reopening the path could open another archive.
     pub(super) file: Arc<File>,
-    /// Offset and length of each file, by name.
-    entries: BTreeMap<String, (u64, u64)>,
-    /// The first file that does not belong to a layout, such as those that `docker save` adds.
+    entries: BTreeMap<String, Entry>,
+    /// The first file that does not belong to a layout.
     pub(super) extra_file: Option<UntrustedText>,
+}
+
+/// A file in an archive.
+enum Entry {
+    /// The offset and length of a regular file.
+    File(u64, u64),
+    /// The name of the file that a link leads to.
+    Link(String),
+}
+
+/// Which files of an archive are read.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Scope {
+    /// Those of an OCI layout. Other files are skipped, and links are refused.
+    Layout,
+    /// All, and links between them, as Docker and Podman write them.
+    All,
 }
 
 /// Limit for the headers of an archive in total, in bytes. File content is skipped and does not count.
 const MAX_HEADERS: u64 = 16 << 20;
+/// The maximum number of links to follow for one file.
+const MAX_LINKS: usize = 8;
 
 impl Archive {
     /// Reads the headers. The error describes what is wrong with the archive.
-    pub(super) fn scan(file: File) -> Result<Self, String> {
-        let metadata = file.metadata().map_err(|error| error.to_string())?;
-        check_not_compressed(&file)?;
+    pub(super) fn scan(file: File, scope: Scope) -> Result<Self, String> {
+        let length = file.metadata().map_err(|error| error.to_string())?.len();
         let mut tar = tar::Archive::new(BoundedReader { file: &file, remaining: MAX_HEADERS });
         let (mut entries, mut extra_file) = (BTreeMap::new(), None);
         let broken = |error: Error| format!("not a tar archive, or an unsupported one: {error}");
@@ -33,61 +54,74 @@ impl Archive {
             let display_name = UntrustedText::from(&*String::from_utf8_lossy(&entry.path_bytes()));
             let kind = entry.header().entry_type();
             // Global headers (POSIX.1-2001, "pax Interchange Format") carry only metadata. `git archive` writes one.
-            if kind.is_pax_global_extensions() {
+            if kind.is_pax_global_extensions() || kind.is_dir() {
+                check_folder(&entry.path_bytes(), &display_name)?;
                 continue;
             }
-            if !kind.is_file() && !kind.is_dir() {
+            let is_link = scope == Scope::All && (kind.is_symlink() || kind.is_hard_link());
+            if !kind.is_file() && !is_link {
                 return Err(format!("it contains \"{display_name}\", which is neither a regular file nor a folder"));
             }
             let name = normalize(&entry.path_bytes())
                 .ok_or_else(|| format!("it contains \"{display_name}\", which is not a plain relative path"))?;
-            let (offset, length) = (entry.raw_file_position(), entry.size());
-            if offset.checked_add(length).is_none_or(|end| end > metadata.len()) {
-                return Err(format!("it is truncated in \"{display_name}\""));
+            let content = if is_link {
+                let target = entry.link_name_bytes().unwrap_or_default();
+                let folder = if kind.is_symlink() { folder_of(&name) } else { "" };
+                Entry::Link(link_target(folder, &target).ok_or_else(|| {
+                    format!("it contains \"{display_name}\", a link to a file outside of the archive")
+                })?)
+            } else {
+                let (offset, size) = (entry.raw_file_position(), entry.size());
+                if offset.checked_add(size).is_none_or(|end| end > length) {
+                    return Err(format!("it is truncated in \"{display_name}\""));
+                }
+                Entry::File(offset, size)
+            };
+            if scope == Scope::Layout && !is_layout_file(&name) {
+                // Docker's own list of the images is written again with the archive.
+                if !matches!(name.as_str(), docker_manifest::NAME | docker_manifest::LEGACY_NAME) {
+                    extra_file.get_or_insert(display_name);
+                }
+                continue;
             }
-            if kind.is_file() && !is_layout_file(&name) {
-                extra_file.get_or_insert(display_name);
-            } else if kind.is_file() && entries.insert(name, (offset, length)).is_some() {
+            if entries.insert(name, content).is_some() {
                 return Err(format!("it contains \"{display_name}\" twice"));
             }
         }
         Ok(Self { file: Arc::new(file), entries, extra_file })
     }
 
+    /// Returns the offset and length of a file, following links.
     pub(super) fn find(&self, name: &str) -> Option<(u64, u64)> {
-        self.entries.get(name).copied()
+        let mut name = name;
+        for _ in 0..MAX_LINKS {
+            match self.entries.get(name)? {
+                Entry::File(offset, length) => return Some((*offset, *length)),
+                Entry::Link(target) => name = target,
+            }
+        }
+        None
     }
 }
 
-/// Compression formats: first bytes, name, and the program that decompresses them.
-const COMPRESSION_FORMATS: &[(&[u8], &str, &str)] = &[
-    (b"\x1f\x8b", "gzip", "gunzip"),
-    (b"\x28\xb5\x2f\xfd", "zstd", "unzstd"),
-    (b"\xfd7zXZ\0", "xz", "unxz"),
-    (b"BZh", "bzip2", "bunzip2"),
-];
+/// Returns the folder of a file in the archive.
+fn folder_of(name: &str) -> &str {
+    name.rsplit_once('/').map_or("", |(folder, _)| folder)
+}
 
-/// Fails if an archive is compressed, and names the format.
-fn check_not_compressed(mut file: &File) -> Result<(), String> {
-    let mut start = Vec::new();
-    let read = file.take(8).read_to_end(&mut start).and_then(|_| file.rewind());
-    read.map_err(|error| error.to_string())?;
-    match COMPRESSION_FORMATS.iter().find(|(magic, ..)| start.starts_with(magic)) {
-        Some((_, name, program)) => Err(format!("it is compressed with {name}; decompress it first with {program}")),
-        None => Ok(()),
+impl Archive {
+    /// Opens a file, and returns its length.
+    pub(super) fn open(&self, name: &str) -> Result<(Content, u64), Unreadable> {
+        let (offset, length) = self.find(name).ok_or(Unreadable::Missing)?;
+        Ok((Content::section(&self.file, offset, length), length))
     }
 }
 
-/// Opens an archive for reading.
-///
-/// # Errors
-///
-/// The file does not exist or is not a regular file. Opening a FIFO, for example, could block forever.
-pub(super) fn open(path: &Path) -> std::io::Result<File> {
-    if !std::fs::metadata(path)?.is_file() {
-        return Err(Error::other("not a regular file"));
+fn check_folder(path: &[u8], display_name: &UntrustedText) -> Result<(), String> {
+    match normalize(path) {
+        Some(_) => Ok(()),
+        None => Err(format!("it contains \"{display_name}\", which is not a plain relative path")),
     }
-    File::open(path)
 }
 
 /// Normalizes a relative path. The result is empty for the root folder, and `None` for a path that is absolute,
@@ -99,6 +133,23 @@ fn normalize(path: &[u8]) -> Option<String> {
     }
     let parts: Vec<&str> = path.split('/').filter(|part| !part.is_empty() && *part != ".").collect();
     (!parts.contains(&"..")).then(|| parts.join("/"))
+}
+
+/// Returns the name of the file that a link in `folder` leads to; `None` if that is outside of the archive.
+fn link_target(folder: &str, target: &[u8]) -> Option<String> {
+    let target = std::str::from_utf8(target).ok()?;
+    if target.is_empty() || target.starts_with('/') || target.contains(['\\', '\0']) {
+        return None;
+    }
+    let mut parts: Vec<&str> = folder.split('/').filter(|part| !part.is_empty()).collect();
+    for part in target.split('/') {
+        match part {
+            "" | "." => {}
+            ".." => drop(parts.pop()?),
+            part => parts.push(part),
+        }
+    }
+    Some(parts.join("/"))
 }
 
 fn is_layout_file(name: &str) -> bool {
@@ -176,7 +227,7 @@ fn files_below(root: &Path, folder: &str, names: &mut Vec<String>) -> std::io::R
         let path = if folder.is_empty() { name } else { format!("{folder}/{name}") };
         if entry.file_type()?.is_dir() {
             files_below(root, &path, names)?;
-        } else if is_layout_file(&path) {
+        } else if is_layout_file(&path) || path == docker_manifest::NAME {
             names.push(path);
         }
     }
@@ -186,6 +237,22 @@ fn files_below(root: &Path, folder: &str, names: &mut Vec<String>) -> std::io::R
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn links_stay_in_the_archive() {
+        for (folder, target, expected) in [
+            ("a", "../b.tar", Some("b.tar")),
+            ("a/b", "../../c/./layer.tar", Some("c/layer.tar")),
+            ("", "b.tar", Some("b.tar")),
+            ("a", "../../b.tar", None),
+            ("", "../b.tar", None),
+            ("a", "/b.tar", None),
+            ("a", "", None),
+            ("a", "..\\b", None),
+        ] {
+            assert_eq!(link_target(folder, target.as_bytes()).as_deref(), expected, "{folder} {target}");
+        }
+    }
 
     #[test]
     fn archive_paths_are_normalized_or_rejected() {

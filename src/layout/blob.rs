@@ -7,10 +7,10 @@ use std::path::{Path, PathBuf};
 use tempfile::NamedTempFile;
 
 use super::CHUNK_SIZE;
-use super::blob_path;
 use super::cancel_check::CancelCheck;
+use super::content::{Unreadable, open_regular};
 use super::error::Error;
-use super::files::{Unreadable, open_regular};
+use super::file_names::existing_file_of;
 use crate::image::{Descriptor, LayoutReference, Verifier};
 use crate::links;
 
@@ -99,22 +99,24 @@ impl CompleteBlob {
 ///
 /// The blob's path is not a regular file, or the run was stopped.
 pub(crate) fn has_blob(at: &LayoutReference, blob: &Descriptor, cancel: &CancelCheck) -> Result<bool, Error> {
-    if at.archive {
+    if at.transport.is_written_whole() {
         return Ok(false);
     }
     let at = LayoutReference { name: None, digest: Some(blob.digest.clone()), ..at.clone() };
-    is_complete(Path::new(&at.path), &at, blob, cancel)
+    let root = Path::new(&at.path);
+    is_complete(root, &existing_file_of(&at, root, blob), &at, blob, cancel)
 }
 
 /// Returns whether a folder holds a blob with the right bytes. Content is compared because a power failure can leave a
 /// corrupt file under the blob's name.
 pub(super) fn is_complete(
     root: &Path,
+    name: &str,
     at: &LayoutReference,
     blob: &Descriptor,
     cancel: &CancelCheck,
 ) -> Result<bool, Error> {
-    match open_regular(root, &blob_path(&blob.digest)) {
+    match open_regular(root, name) {
         Ok((file, length)) if length == blob.size => {
             matches(file, blob, cancel).map_err(|error| Error::unwritten(at, &error))
         }
@@ -148,7 +150,7 @@ mod tests {
     fn hashing_stops_at_the_next_chunk() {
         let folder = tempfile::tempdir().unwrap();
         let blob = Descriptor { size: 1 << 40, ..Descriptor::new("", Digest::sha256(b"x")) };
-        let path = folder.path().join(blob_path(&blob.digest));
+        let path = folder.path().join(super::super::blob_path(&blob.digest));
         std::fs::create_dir_all(path.parent().unwrap()).unwrap();
         File::create(&path).unwrap().set_len(blob.size).unwrap();
         let calls = std::sync::Arc::new(AtomicUsize::new(0));

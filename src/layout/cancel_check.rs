@@ -19,6 +19,11 @@ impl CancelCheck {
         Self(Arc::new(is_stopped))
     }
 
+    /// Returns a check that never fails, for short operations.
+    pub(super) fn never() -> Self {
+        Self::new(|| false)
+    }
+
     /// Fails if the run was stopped.
     ///
     /// # Errors

@@ -5,9 +5,9 @@ use std::path::Path;
 
 use serde_json::Value;
 
-use super::archive;
 use super::cancel_check::CancelCheck;
 use super::error::Error;
+use super::input;
 use super::lock::lock;
 use super::reader::Layout;
 use super::writer::{Writer, annotation};
@@ -50,9 +50,16 @@ impl Rewrite {
 ///
 /// The image does not exist, the layout cannot be written, or the run was stopped.
 pub(crate) fn delete(at: &LayoutReference, cancel: &CancelCheck, budget: &Budget) -> Result<Option<Rewrite>, Error> {
-    let (layout, lock) = match at.archive {
+    if !at.transport.is_oci() {
+        let reason = format!("delete works on registries, oci: and oci-archive:, not on {}:", at.transport);
+        return Err(Error::new(at, reason));
+    }
+    if at.is_stream() {
+        return Err(Error::new(at, "an archive on standard input cannot be changed"));
+    }
+    let (layout, lock) = match at.transport.is_archive_file() {
         true => open_locked(at, cancel, budget).map(|(layout, lock)| (layout, Some(lock)))?,
-        false => (Layout::open(at, budget)?, None),
+        false => (Layout::open(at, budget, cancel)?, None),
     };
     let target = layout.find(at)?;
     if !layout.entries().any(|entry| entry.digest == target.digest) {
@@ -70,7 +77,7 @@ pub(crate) fn delete(at: &LayoutReference, cancel: &CancelCheck, budget: &Budget
         None => entry.get("digest").is_some_and(|digest| digest == target.digest.as_str()),
     };
     let writer = Writer::create(at, cancel.clone())?;
-    if at.archive {
+    if at.transport.is_archive_file() {
         for digest in reachable(&layout, is_deleted)? {
             copy(&layout, &writer, &digest, cancel)?;
         }
@@ -85,7 +92,7 @@ fn open_locked(at: &LayoutReference, cancel: &CancelCheck, budget: &Budget) -> R
     let path = Path::new(&at.path);
     let failed = |error: std::io::Error| Error::unwritten(at, &error);
     loop {
-        archive::open(path).map_err(failed)?;
+        input::open_file(path).map_err(failed)?;
         let lock = lock(path, cancel).map_err(failed)?;
         // The previous holder of the lock may have replaced the file.
         if is_unreplaced(&lock, at) {
@@ -103,7 +110,7 @@ fn locked_file(lock: &File, _: &Path) -> std::io::Result<File> {
 /// Opens the archive itself, because the lock is a separate file on Windows.
 #[cfg(not(unix))]
 fn locked_file(_: &File, path: &Path) -> std::io::Result<File> {
-    archive::open(path)
+    input::open_file(path)
 }
 
 #[cfg(unix)]

@@ -47,13 +47,19 @@ impl Error {
         Self { subject: subject.to_string(), reason: reason.into(), kind: ErrorKind::Other }
     }
 
+    /// Creates the error of a failed read, with the system's message.
+    pub(super) fn unread(subject: impl fmt::Display, error: &io::Error) -> Self {
+        let kind = if is_stopped(error) { ErrorKind::Stopped } else { ErrorKind::Other };
+        Self { kind, ..Self::new(subject, error.to_string()) }
+    }
+
     /// Creates the error of a failed write, with the system's message.
     pub(super) fn unwritten(subject: impl fmt::Display, error: &io::Error) -> Self {
         let kind = if is_stopped(error) { ErrorKind::Stopped } else { ErrorKind::Other };
         Self { kind, ..Self::new(subject, format!("cannot write it: {error}")) }
     }
 
-    pub(super) fn missing(subject: impl fmt::Display, reason: impl Into<UntrustedText>) -> Self {
+    pub(crate) fn missing(subject: impl fmt::Display, reason: impl Into<UntrustedText>) -> Self {
         Self { kind: ErrorKind::Missing, ..Self::new(subject, reason) }
     }
 

@@ -1,15 +1,20 @@
-use std::collections::HashSet;
 use std::fs::File;
 use std::path::{Path, PathBuf};
 
 use bytes::Bytes;
 use serde::Deserialize;
 
-use super::archive::{self, Archive};
+use super::archive::{Archive, Scope};
+use super::cancel_check::CancelCheck;
+use super::content::{Content, Unreadable};
+use super::dir::{self, DirImage, Signature};
+use super::docker_images::DockerImages;
 use super::error::Error;
-use super::files::{FileSection, LayoutFiles, Unreadable};
-use super::{CONTAINERD_NAME, REF_NAME, blob_path};
-use crate::image::{Descriptor, Digest, Fetched, Index, LayoutReference, MAX_MANIFEST, UntrustedText, parse_manifest};
+use super::files::LayoutFiles;
+use super::{REF_NAME, input, names};
+use crate::image::{
+    Descriptor, Digest, Fetched, Index, LayoutReference, MAX_MANIFEST, Transport, UntrustedText, parse_manifest,
+};
 use crate::memory::Budget;
 
 /// A layout opened for reading.
@@ -30,35 +35,75 @@ struct Version {
 }
 
 impl Layout {
-    /// Opens a folder or archive.
+    /// Opens a folder or archive. May wait for standard input.
     ///
     /// # Errors
     ///
-    /// The path does not exist, is not an image layout of version 1, or is an invalid archive.
-    pub(crate) fn open(at: &LayoutReference, budget: &Budget) -> Result<Self, Error> {
-        let at = LayoutReference { name: None, digest: None, ..at.clone() };
-        let failed = |reason: String| Error::new(&at, reason);
+    /// The path does not exist, does not have the form of its transport, or is an invalid archive.
+    pub(crate) fn open(at: &LayoutReference, budget: &Budget, cancel: &CancelCheck) -> Result<Self, Error> {
+        let at = at.without_name();
+        let failed = |reason: &str| Error::new(&at, reason);
         let path = PathBuf::from(&at.path);
-        let files = match (at.archive, path.is_dir()) {
-            (true, true) => return Err(failed("it is a folder, not an archive; use oci: for a folder".into())),
-            (false, false) if path.is_file() => {
-                return Err(failed("it is a file, not a folder; use oci-archive: for an archive".into()));
-            }
+        match (at.transport.is_archive_file(), path.is_dir()) {
+            (true, true) => Err(failed("it is a folder, not an archive; use oci: or dir: for a folder")),
             (true, false) => {
-                let file = archive::open(&path).map_err(|error| failed(error.to_string()))?;
-                return Self::from_archive(&at, file, budget);
+                let file = input::open(&at, cancel).map_err(|error| Error::unread(&at, &error))?;
+                Self::from_archive(&at, file, budget)
             }
-            (false, _) if !path.exists() => return Err(failed("the folder does not exist".into())),
-            (false, _) => LayoutFiles::Folder(path),
-        };
-        Self::from_files(at, files, budget)
+            (false, false) if path.is_file() => {
+                Err(failed("it is a file, not a folder; use oci-archive: or docker-archive: for an archive"))
+            }
+            (false, _) if !path.exists() => Err(failed("the folder does not exist")),
+            (false, _) if at.transport == Transport::Dir => {
+                let (image, index) = DirImage::open(&path).map_err(|reason| failed(&reason))?;
+                Ok(Self {
+                    at,
+                    files: LayoutFiles::Dir(image),
+                    index,
+                    index_bytes: Bytes::new(),
+                    budget: budget.clone(),
+                })
+            }
+            (false, _) => Self::from_files(at, LayoutFiles::Folder(path), budget),
+        }
     }
 
     /// Opens an archive from a file handle. All reads use this handle, even if the path has since been replaced.
-    pub(super) fn from_archive(at: &LayoutReference, file: File, budget: &Budget) -> Result<Self, Error> {
-        let at = LayoutReference { name: None, digest: None, ..at.clone() };
-        let archive = Archive::scan(file).map_err(|reason| Error::new(&at, reason))?;
-        Self::from_files(at, LayoutFiles::Archive(archive), budget)
+    pub(crate) fn from_archive(at: &LayoutReference, file: File, budget: &Budget) -> Result<Self, Error> {
+        let at = at.without_name();
+        let failed = |reason: String| Error::new(&at, reason);
+        if !at.transport.is_docker() {
+            let archive = Archive::scan(file, Scope::Layout).map_err(failed)?;
+            return Self::from_files(at, LayoutFiles::Archive(archive), budget);
+        }
+        let archive = Archive::scan(file, Scope::All).map_err(failed)?;
+        // Since version 25, Docker saves a layout with the exact manifests.
+        if archive.find("oci-layout").is_some() && archive.find("index.json").is_some() {
+            let mut layout = Self::from_files(at, LayoutFiles::Archive(archive), budget)?;
+            names::use_references(&mut layout.index);
+            return Ok(layout);
+        }
+        let (images, index) = DockerImages::read(archive, budget).map_err(failed)?;
+        Ok(Self { at, files: LayoutFiles::Docker(images), index, index_bytes: Bytes::new(), budget: budget.clone() })
+    }
+
+    /// Returns the signatures that `dir:` holds beside an image.
+    ///
+    /// # Errors
+    ///
+    /// A signature cannot be read or is too large.
+    pub(crate) fn signatures(&self) -> Result<Vec<Signature>, Error> {
+        match self.at.transport {
+            Transport::Dir => {
+                dir::signatures(Path::new(&self.at.path)).map_err(|error| Error::unread(&self.at, &error))
+            }
+            _ => Ok(Vec::new()),
+        }
+    }
+
+    /// Whether the manifests were made for an archive that has none, with layers that are not compressed.
+    pub(crate) fn has_plain_layers(&self) -> bool {
+        matches!(&self.files, LayoutFiles::Docker(images) if images.has_plain_layers)
     }
 
     fn from_files(at: LayoutReference, files: LayoutFiles, budget: &Budget) -> Result<Self, Error> {
@@ -83,51 +128,18 @@ impl Layout {
     /// Opens the existing layout at a target. Returns `None` if the folder is not a layout yet, and for an archive,
     /// which is rewritten as a whole.
     pub(crate) fn current(at: &LayoutReference, budget: &Budget) -> Result<Option<Self>, Error> {
-        let exists = !at.archive && Path::new(&at.path).join("index.json").exists();
-        exists.then(|| Self::open(at, budget)).transpose()
+        let main_file = match at.transport {
+            Transport::Oci => "index.json",
+            Transport::Dir => dir::MANIFEST,
+            _ => return Ok(None),
+        };
+        let exists = Path::new(&at.path).join(main_file).exists();
+        exists.then(|| Self::open(at, budget, &CancelCheck::never())).transpose()
     }
 
-    /// Finds an image in `index.json` by name or digest. Without either, the layout must hold exactly one image.
+    /// Finds an image by name or digest. Without either, the layout must hold exactly one image.
     pub(crate) fn find(&self, at: &LayoutReference) -> Result<Descriptor, Error> {
-        let mut entries: Vec<&Descriptor> = match (&at.digest, &at.name) {
-            (Some(digest), _) => self.index.manifests.iter().filter(|entry| entry.digest == *digest).collect(),
-            (None, Some(name)) => {
-                let named = |key| {
-                    let is = |entry: &&Descriptor| entry.annotations.get(key).is_some_and(|value| value == name);
-                    self.index.manifests.iter().filter(is).collect::<Vec<_>>()
-                };
-                Some(named(REF_NAME)).filter(|entries| !entries.is_empty()).unwrap_or_else(|| named(CONTAINERD_NAME))
-            }
-            (None, None) => self.index.manifests.iter().collect(),
-        };
-        // Prefer the only named entry: referrers are listed without a name.
-        let named = |entry: &&Descriptor| entry.annotations.contains_key(REF_NAME);
-        if at.digest.is_none() && entries.iter().filter(|entry| named(entry)).count() == 1 {
-            entries.retain(named);
-        }
-        entries.dedup_by(|a, b| a.digest == b.digest);
-        match (entries.as_slice(), &at.digest) {
-            ([only], _) => Ok((*only).clone()),
-            // `index.json` does not list the children of an index.
-            ([], Some(digest)) => Ok(Descriptor::new("", digest.clone())),
-            ([], None) => Err(Error::missing(at, format!("not found in the layout; {}", self.name_list()))),
-            _ if at.name.is_some() => Err(Error::new(at, "the layout has several images with this name; use a digest")),
-            _ => Err(Error::new(
-                at,
-                format!("the layout holds several images; choose one by name; {}", self.name_list()),
-            )),
-        }
-    }
-
-    /// Lists the images for error messages, at most 20.
-    fn name_list(&self) -> String {
-        let name = |entry: &Descriptor| {
-            let name = [REF_NAME, CONTAINERD_NAME].iter().find_map(|key| entry.annotations.get(*key));
-            name.map_or_else(|| format!("@{}", entry.digest), |name| format!(":{name}"))
-        };
-        let names: Vec<String> = self.index.manifests.iter().take(20).map(name).collect();
-        let more = if self.index.manifests.len() > names.len() { ", and more" } else { "" };
-        if names.is_empty() { "it is empty".into() } else { format!("it holds {}{more}", names.join(", ")) }
+        names::find(&self.index, at)
     }
 
     /// Reads a manifest by name or digest, or the only one in the layout.
@@ -171,7 +183,7 @@ impl Layout {
 
     /// Returns whether the layout contains a blob.
     pub(super) fn has(&self, digest: &Digest) -> bool {
-        self.files.open(&blob_path(digest)).is_ok()
+        self.files.open_blob(digest).is_ok()
     }
 
     /// Returns a file in the archive that does not belong to a layout and would be lost in a rewrite.
@@ -190,7 +202,7 @@ impl Layout {
     }
 
     fn read_blob(&self, at: &LayoutReference, digest: &Digest, limit: u64) -> Result<Bytes, Error> {
-        let bytes = self.files.read(&blob_path(digest), limit, &self.budget);
+        let bytes = self.files.read_blob(digest, limit, &self.budget);
         let bytes = bytes.map_err(|reason| unreadable(at, reason))?;
         if digest.matches(&bytes) {
             return Ok(bytes);
@@ -200,19 +212,14 @@ impl Layout {
     }
 
     /// Opens a blob and returns its length. The caller verifies the bytes against the descriptor.
-    pub(crate) fn open_blob(&self, blob: &Descriptor) -> Result<(FileSection, u64), Error> {
+    pub(crate) fn open_blob(&self, blob: &Descriptor) -> Result<(Content, u64), Error> {
         let at = self.blob_reference(&blob.digest);
-        self.files.open(&blob_path(&blob.digest)).map_err(|reason| unreadable(&at, reason))
+        self.files.open_blob(&blob.digest).map_err(|reason| unreadable(&at, reason))
     }
 
-    /// Iterates over the distinct names in `index.json`, in its order.
-    pub(crate) fn names(&self) -> impl Iterator<Item = &UntrustedText> {
-        let mut seen = HashSet::new();
-        let names = self.index.manifests.iter().filter_map(|entry| {
-            let keys = [REF_NAME, CONTAINERD_NAME];
-            keys.iter().find_map(|key| entry.annotations.get(*key))
-        });
-        names.filter(move |name| seen.insert(name.as_str()))
+    /// Returns the distinct names by which images are found, in the order of `index.json`.
+    pub(crate) fn names(&self) -> Vec<UntrustedText> {
+        names::all(&self.index)
     }
 
     /// Iterates over the entries of `index.json` without a name, which include referrers.
@@ -223,7 +230,7 @@ impl Layout {
 
 fn unreadable(at: &LayoutReference, reason: Unreadable) -> Error {
     match reason {
-        Unreadable::Missing => Error::missing(at, "not found in the layout"),
+        Unreadable::Missing => Error::missing(at, format!("not found in the {}", names::kind(at.transport))),
         Unreadable::OverMemory(error) => Error::over_memory(at, error),
         Unreadable::Other(reason) => Error::new(at, reason),
     }

@@ -35,7 +35,8 @@ fn archive_writer(path: &Path, texts: &[&str]) -> (Writer, Arc<AtomicBool>) {
         blob.finish().unwrap();
     }
     for name in ["v1", "v2"] {
-        writer.list(Some(name), &[descriptor(texts[0])]).unwrap();
+        let at = LayoutReference { name: Some(name.into()), ..writer.at().clone() };
+        writer.list(&at, None, &[descriptor(texts[0])]).unwrap();
     }
     (writer, stopped)
 }
@@ -52,7 +53,7 @@ fn an_open_archive_stays_readable_after_it_is_replaced() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("a.tar");
     write_archive(&path, &["one", "another"]);
-    let layout = Layout::open(&layout_reference(&path, true), &Budget::default()).unwrap();
+    let layout = Layout::open(&layout_reference(&path, true), &Budget::default(), &CancelCheck::never()).unwrap();
     write_archive(&path, &["the successor has other content", "at other offsets", "of other lengths"]);
     let (mut one, _) = layout.open_blob(&descriptor("one")).unwrap();
     let (mut other, _) = layout.open_blob(&descriptor("another")).unwrap();
@@ -68,7 +69,7 @@ fn an_open_archive_stays_readable_after_it_is_replaced() {
     assert_eq!(rest, "eother");
     assert_eq!(layout.fetch_blob(&descriptor("another"), 100).unwrap(), "another");
     assert!(
-        Layout::open(&layout_reference(&path, true), &Budget::default())
+        Layout::open(&layout_reference(&path, true), &Budget::default(), &CancelCheck::never())
             .unwrap()
             .has(&descriptor("at other offsets").digest)
     );

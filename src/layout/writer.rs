@@ -1,6 +1,7 @@
 use std::fs::File;
-use std::io::Write as _;
+use std::io::{IsTerminal as _, Read as _, Write as _};
 use std::path::{Path, PathBuf};
+use std::sync::{Mutex, PoisonError};
 
 use bytes::Bytes;
 use serde_json::{Value, json};
@@ -8,45 +9,73 @@ use tempfile::{NamedTempFile, TempDir};
 
 use super::blob::{BlobWriter, is_complete};
 use super::cancel_check::CancelCheck;
+use super::content::Unreadable;
+use super::dir::Signature;
 use super::error::Error;
-use super::files::{LayoutFiles, Unreadable};
+use super::file_names::{existing_file_of, file_of};
+use super::files::LayoutFiles;
 use super::lock::lock;
-use super::{REF_NAME, VERSION_FILE, archive, blob_path};
-use crate::image::{Descriptor, LayoutReference, MAX_MANIFEST, media_type};
+use super::{CHUNK_SIZE, REF_NAME, STAGING_PREFIX, VERSION_FILE, archive, dir, docker_manifest, names};
+use crate::image::{Descriptor, LayoutReference, MAX_MANIFEST, Reference, Transport, media_type};
 use crate::links;
 use crate::memory::Budget;
 
-/// Prefix of temporary files for blobs and `index.json`.
-const STAGING_PREFIX: &str = ".new-";
 /// The files that make a folder a layout, with their initial content.
 const LAYOUT_FILES: [(&str, &[u8]); 2] = [("index.json", EMPTY_INDEX), ("oci-layout", VERSION_FILE)];
 /// Content of an empty `index.json`.
 const EMPTY_INDEX: &[u8] =
     br#"{"schemaVersion":2,"mediaType":"application/vnd.oci.image.index.v1+json","manifests":[]}"#;
 
-/// A layout opened for writing. An archive is assembled in a staging folder beside it and replaces the existing archive
-/// at the end.
+/// A layout opened for writing. An archive is assembled in a staging folder and replaces the existing archive at the end.
+/// What Docker's engine loads is such an archive too.
 pub(crate) struct Writer {
     /// The layout itself, without a name or digest.
     at: LayoutReference,
     root: PathBuf,
     archive: Option<Staging>,
+    /// The signatures to write beside the image of `dir:`.
+    signatures: Mutex<Vec<Signature>>,
     cancel: CancelCheck,
 }
 
-/// The staging folder and the final path of an archive.
+/// The staging folder and the destination of an archive.
 struct Staging {
     /// Removed on drop.
     _folder: TempDir,
-    /// The path of the archive, with symbolic links resolved.
-    target: PathBuf,
+    destination: Destination,
 }
 
-/// An archive under a temporary name beside its target. Dropping it removes the temporary file.
+/// Where an archive goes when it is complete.
+#[derive(Clone)]
+enum Destination {
+    /// To a path, with symbolic links resolved.
+    File(PathBuf),
+    /// To standard output, or to Docker's engine.
+    Stream,
+}
+
+impl Destination {
+    fn of(at: &LayoutReference) -> std::io::Result<Self> {
+        match at.is_stream() || !at.transport.is_archive_file() {
+            true => Ok(Self::Stream),
+            false => links::resolve_file(Path::new(&at.path)).map(Self::File),
+        }
+    }
+
+    /// Returns the folder for temporary files: that of the target file, so that renaming cannot fail.
+    fn folder(&self) -> PathBuf {
+        match self {
+            Self::File(target) => links::folder_of(target).to_owned(),
+            Self::Stream => std::env::temp_dir(),
+        }
+    }
+}
+
+/// An archive under a temporary name. Dropping it removes the temporary file.
 pub(crate) struct NewArchive {
     at: LayoutReference,
     root: PathBuf,
-    target: PathBuf,
+    destination: Destination,
     file: NamedTempFile,
     cancel: CancelCheck,
 }
@@ -59,19 +88,29 @@ impl Writer {
     ///
     /// The folder has other content, the target cannot be written, or the run was stopped.
     pub(crate) fn create(at: &LayoutReference, cancel: CancelCheck) -> Result<Self, Error> {
-        let at = LayoutReference { name: None, digest: None, ..at.clone() };
+        let at = at.without_name();
         let failed = |error: std::io::Error| Error::unwritten(&at, &error);
-        if at.archive {
+        if at.transport.is_written_whole() {
             check_target(&at)?;
-            let target = links::resolve_file(Path::new(&at.path)).map_err(failed)?;
-            let folder = TempDir::with_prefix_in(".oci-archive-", links::folder_of(&target)).map_err(failed)?;
-            let (root, archive) = (folder.path().to_owned(), Some(Staging { _folder: folder, target }));
-            let writer = Self { at, root, archive, cancel };
+            let destination = Destination::of(&at).map_err(failed)?;
+            let folder = TempDir::with_prefix_in(".oci-archive-", destination.folder()).map_err(failed)?;
+            let (root, archive) = (folder.path().to_owned(), Some(Staging { _folder: folder, destination }));
+            let writer = Self { at, root, archive, signatures: Mutex::default(), cancel };
             writer.add_missing_files()?;
             return Ok(writer);
         }
         let root = PathBuf::from(&at.path);
         std::fs::create_dir_all(&root).map_err(failed)?;
+        if at.transport == Transport::Dir {
+            check_target(&at)?;
+            let writer = Self { at, root, archive: None, signatures: Mutex::default(), cancel };
+            let is_marked = links::is_regular(&writer.root.join(dir::VERSION_FILE));
+            let marked = is_marked.and_then(|is_marked| match is_marked {
+                true => Ok(()),
+                false => writer.replace(dir::VERSION_FILE, dir::VERSION),
+            });
+            return marked.map_err(|error| Error::unwritten(&writer.at, &error)).map(|()| writer);
+        }
         let mut is_layout = true;
         for (name, _) in LAYOUT_FILES {
             is_layout &= links::is_regular(&root.join(name)).map_err(failed)?;
@@ -79,7 +118,7 @@ impl Writer {
         // Add missing files under the lock, because other processes may be creating the same layout.
         let lock = if is_layout { None } else { Some(lock(&root, &cancel).map_err(failed)?) };
         check_target(&at)?;
-        let writer = Self { at, root, archive: None, cancel };
+        let writer = Self { at, root, archive: None, signatures: Mutex::default(), cancel };
         if lock.is_some() {
             writer.add_missing_files()?;
         }
@@ -100,7 +139,13 @@ impl Writer {
     ///
     /// The blob's path is not a regular file, or the run was stopped.
     pub(crate) fn has_blob(&self, blob: &Descriptor) -> Result<bool, Error> {
-        is_complete(&self.root, &self.blob_reference(blob), blob, &self.cancel)
+        is_complete(
+            &self.root,
+            &existing_file_of(&self.at, &self.root, blob),
+            &self.blob_reference(blob),
+            blob,
+            &self.cancel,
+        )
     }
 
     /// Returns the reference of a blob, for error messages.
@@ -131,7 +176,7 @@ impl Writer {
     ///
     /// The blob's path is not a regular file, or its folder cannot be written.
     pub(crate) fn begin_blob(&self, blob: &Descriptor) -> Result<BlobWriter, Error> {
-        let to = self.root.join(blob_path(&blob.digest));
+        let to = self.root.join(file_of(&self.at, blob));
         let at = self.blob_reference(blob);
         let begin = || {
             self.create_folder_of(&to)?;
@@ -153,16 +198,37 @@ impl Writer {
     }
 
     /// Lists manifests of the layout in `index.json`. With a name, they replace the entries with that name. Without
-    /// one, manifests that are already listed are skipped.
-    pub(crate) fn list(&self, name: Option<&str>, descriptors: &[Descriptor]) -> Result<(), Error> {
-        let at = LayoutReference { name: name.map(str::to_owned), ..self.at.clone() };
-        self.change_index(&at, |entries| {
+    /// one, manifests that are already listed are skipped. In `dir:`, which lists nothing, makes the manifest the image
+    /// of the folder.
+    ///
+    /// `known_as` is the reference of the image in the registry that it comes from, by which Docker and containerd know
+    /// it if the location does not say another.
+    pub(crate) fn list(
+        &self,
+        at: &LayoutReference,
+        known_as: Option<&Reference>,
+        descriptors: &[Descriptor],
+    ) -> Result<(), Error> {
+        if at.transport.has_no_names() && at.name.is_some() {
+            return Err(Error::new(at, format!("an image of {}: has no name", at.transport)));
+        }
+        if at.transport == Transport::Dir {
+            let signatures = self.signatures.lock().unwrap_or_else(PoisonError::into_inner);
+            let publish = |descriptor| {
+                let _lock = lock(&self.root, &self.cancel)?;
+                dir::publish(&self.root, descriptor, &signatures)?;
+                signatures.iter().try_for_each(|signature| self.replace(&signature.name, &signature.bytes))
+            };
+            return descriptors.iter().try_for_each(publish).map_err(|error| Error::unwritten(at, &error));
+        }
+        let names = names::Names::of(at, known_as);
+        self.change_index(at, |entries| {
             for descriptor in descriptors {
                 let has_digest =
                     |entry: &Value| entry.get("digest").is_some_and(|digest| digest == descriptor.digest.as_str());
-                match name {
+                match &names.key() {
                     // An unnamed entry for the same manifest would count as a second image.
-                    Some(name) => entries.retain(|entry| match ref_name(entry) {
+                    Some((key, name)) => entries.retain(|entry| match annotation(entry, key) {
                         Some(entry_name) => entry_name != name,
                         None => !has_digest(entry),
                     }),
@@ -170,14 +236,16 @@ impl Writer {
                     None => {}
                 }
                 let mut entry = descriptor.clone();
-                entry.annotations.remove(REF_NAME);
-                if let Some(name) = name {
-                    entry.annotations.insert(REF_NAME.into(), name.into());
-                }
-                entries.push(serde_json::to_value(&entry).map_err(|error| Error::new(&at, error.to_string()))?);
+                names.write(&mut entry.annotations);
+                entries.push(serde_json::to_value(&entry).map_err(|error| Error::new(at, error.to_string()))?);
             }
             Ok(())
         })
+    }
+
+    /// Writes these signatures beside the image, as soon as it is complete.
+    pub(crate) fn sign_with(&self, signatures: Vec<Signature>) {
+        *self.signatures.lock().unwrap_or_else(PoisonError::into_inner) = signatures;
     }
 
     /// Removes entries from `index.json`.
@@ -236,9 +304,11 @@ impl Writer {
     ///
     /// The folder of the archive cannot be written.
     pub(crate) fn begin_archive(&self) -> Result<Option<NewArchive>, Error> {
-        let Some(Staging { target, .. }) = &self.archive else { return Ok(None) };
+        let Some(Staging { destination, .. }) = &self.archive else { return Ok(None) };
+        self.add_docker_manifest()?;
         let begin = || {
-            let file = tempfile::Builder::new().prefix(".oci-archive-").tempfile_in(links::folder_of(target))?;
+            let file = tempfile::Builder::new().prefix(".oci-archive-").tempfile_in(destination.folder())?;
+            let Destination::File(target) = destination else { return Ok(file) };
             // Keep the permissions of the existing archive, which may be readable only by its owner.
             match std::fs::metadata(target) {
                 Ok(existing) => file.as_file().set_permissions(existing.permissions()).map(|()| file),
@@ -246,8 +316,27 @@ impl Writer {
             }
         };
         let file = begin().map_err(|error| Error::unwritten(&self.at, &error))?;
-        let (at, root, target, cancel) = (self.at.clone(), self.root.clone(), target.clone(), self.cancel.clone());
-        Ok(Some(NewArchive { at, root, target, file, cancel }))
+        let (at, root, cancel) = (self.at.clone(), self.root.clone(), self.cancel.clone());
+        Ok(Some(NewArchive { at, root, destination: destination.clone(), file, cancel }))
+    }
+
+    /// Writes Docker's list of the images, so that Docker and Podman can load the archive. A layout that they could not
+    /// load as a whole gets none.
+    ///
+    /// # Errors
+    ///
+    /// The archive is for Docker, and it cannot load it.
+    fn add_docker_manifest(&self) -> Result<(), Error> {
+        let failed = |error: std::io::Error| Error::unwritten(&self.at, &error);
+        let index = LayoutFiles::Folder(self.root.clone()).read("index.json", MAX_MANIFEST, &Budget::default());
+        let index = index.ok().and_then(|bytes| serde_json::from_slice(&bytes).ok()).unwrap_or_default();
+        match docker_manifest::docker_manifest(&self.root, &index) {
+            Ok(bytes) => self.replace(docker_manifest::NAME, &bytes).map_err(failed),
+            Err(reason) if self.at.transport.is_docker() => {
+                Err(Error::new(&self.at, format!("Docker could not load it: {reason}")))
+            }
+            Err(_) => Ok(()),
+        }
     }
 
     /// Syncs the blob folders, so that the blobs that `index.json` will list survive a power failure.
@@ -299,36 +388,66 @@ impl NewArchive {
         Ok(move || archive::write(&root, file, &cancel).map_err(|error| Error::unwritten(&at, &error)))
     }
 
-    /// Renames the archive to its target, replacing the existing archive.
+    /// Moves the archive to its destination: renames it to its target file, replacing the existing archive, or writes it
+    /// to standard output.
     ///
     /// # Errors
     ///
-    /// The path now resolves to another file or is not a regular file, or the run was stopped.
+    /// The path now resolves to another file or is not a regular file, standard output is closed, or the run was stopped.
     pub(crate) fn place(self) -> Result<(), Error> {
-        let Self { at, target, file, cancel, .. } = self;
+        let Self { at, destination, file, cancel, .. } = self;
         let place = || {
             cancel.check()?;
-            links::recheck(Path::new(&at.path), &target)?;
-            file.persist(&target).map(drop).map_err(|error| error.error)
+            match &destination {
+                Destination::File(target) => {
+                    links::recheck(Path::new(&at.path), target)?;
+                    file.persist(target).map(drop).map_err(|error| error.error)
+                }
+                Destination::Stream => write_to_stdout(file.reopen()?, &cancel),
+            }
         };
         place().map_err(|error| Error::unwritten(&at, &error))
     }
+
+    /// Opens the packed archive for reading.
+    ///
+    /// # Errors
+    ///
+    /// The temporary file was removed.
+    pub(crate) fn open(&self) -> Result<File, Error> {
+        self.file.reopen().map_err(|error| Error::unwritten(&self.at, &error))
+    }
 }
 
-/// Checks a target without writing. A folder must be a layout, be empty or not exist. An archive must be a regular file
-/// or not exist, and its parent folder must exist.
+/// Checks a target without writing. A folder must have the form of its transport, be empty or not exist. An archive must
+/// be a regular file or not exist, and its parent folder must exist.
 pub(crate) fn check_target(at: &LayoutReference) -> Result<(), Error> {
     let path = Path::new(&at.path);
     let failed = |error: std::io::Error| Error::unwritten(at, &error);
-    if at.archive {
+    if at.is_stream() {
+        return match std::io::stdout().is_terminal() {
+            true => Err(Error::new(at, "standard output is a terminal; redirect it to a file or a program")),
+            false => Ok(()),
+        };
+    }
+    if at.transport == Transport::DockerDaemon {
+        return Ok(());
+    }
+    if at.transport.is_archive_file() {
         if path.is_dir() {
-            return Err(Error::new(at, "it is a folder, not an archive; use oci: for a folder"));
+            return Err(Error::new(at, "it is a folder, not an archive; use oci: or dir: for a folder"));
         }
         return links::resolve_file(path).map(drop).map_err(failed);
     }
     if !path.exists() {
         let is_link = std::fs::symlink_metadata(path).is_ok();
         return if is_link { Err(failed(std::io::Error::other("it is a dangling symbolic link"))) } else { Ok(()) };
+    }
+    if at.transport == Transport::Dir {
+        return match dir::is_writable(path).map_err(failed)? {
+            true => Ok(()),
+            false => Err(Error::new(at, "the folder is neither empty nor an image of dir:")),
+        };
     }
     for (name, _) in LAYOUT_FILES {
         links::is_regular(&path.join(name)).map_err(failed)?;
@@ -339,6 +458,18 @@ pub(crate) fn check_target(at: &LayoutReference) -> Result<(), Error> {
         return Ok(());
     }
     Err(Error::new(at, "the folder is neither empty nor an image layout"))
+}
+
+/// Writes an archive to standard output.
+fn write_to_stdout(mut archive: File, cancel: &CancelCheck) -> std::io::Result<()> {
+    let (mut stdout, mut chunk) = (std::io::stdout().lock(), vec![0; CHUNK_SIZE]);
+    loop {
+        cancel.check()?;
+        match archive.read(&mut chunk)? {
+            0 => return stdout.flush(),
+            read => stdout.write_all(chunk.get(..read).unwrap_or_default())?,
+        }
+    }
 }
 
 fn ref_name(entry: &Value) -> Option<&str> {

@@ -354,11 +354,9 @@ pub(super) fn subject(text: &str, target: &Location) -> Result<Location, Mistake
 
 /// Fails if the target is an archive, because archives are always rewritten.
 pub(super) fn check_append(target: &Location) -> Result<(), String> {
-    match target {
-        Location::Layout(layout) if layout.archive => {
-            Err(format!("{target}: cannot append to an archive, which is always rewritten; use a folder (oci:)"))
-        }
-        _ => Ok(()),
+    match target.is_written_whole() {
+        true => Err(format!("{target}: cannot append to an archive, which is always rewritten; use a folder (oci:)")),
+        false => Ok(()),
     }
 }
 

@@ -10,7 +10,8 @@ use crate::image::{LayoutReference, Location, check_tag, nearest_tag, without_us
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Target {
-    /// Location to push the index to. Always has a tag and no digest: a target without a tag gets the first extra tag.
+    /// Location to push the index to. It has no digest, and always has a tag or name if its transport has names: a target
+    /// without a tag gets the first extra tag.
     pub location: Location,
     /// Push the index by digest before its tags, as 2.2.1 does for a target without a tag.
     pub by_digest: bool,
@@ -68,7 +69,13 @@ pub(super) fn location(text: &str) -> Result<Location, Mistake> {
         Some(_) => {
             Err(format!("target \"{text}\" has a digest; use a tag, because the push determines the digest").into())
         }
-        None => Ok(location),
+        None => match location.layout() {
+            Some(layout) if layout.transport.is_docker() => {
+                let why = "which holds images of one platform; write an index to a registry or oci-archive:";
+                Err(format!("target \"{text}\" is {}:, {why}", layout.transport).into())
+            }
+            _ => Ok(location),
+        },
     }
 }
 
@@ -104,6 +111,10 @@ pub(super) fn targets(references: Vec<Location>, tags: ExtraTags) -> Result<Vec<
     let Builder { targets, .. } = &builder;
     let message = |at: &usize| Some((*at, format!("target {} is given twice", targets.get(*at)?)));
     let mut problems: Vec<(usize, String)> = twice.iter().filter_map(message).collect();
+    if tags.iter().any(|tag| matches!(tag, ExtraTag::Bare(_))) {
+        let unnamed = builder.targets.iter().enumerate().filter(|(_, target)| has_no_names(&target.location));
+        problems.extend(unnamed.map(|(at, target)| (at, format!("target {target} cannot have tags: it has no names"))));
+    }
     for tag in tags {
         match tag {
             ExtraTag::Bare(tag) => (0..count).for_each(|at| builder.add_tag(at, &tag)),
@@ -164,9 +175,14 @@ fn key(location: &Location) -> Location {
     }
 }
 
+/// Whether a location holds one image without a name, as `dir:` does.
+fn has_no_names(location: &Location) -> bool {
+    location.layout().is_some_and(|layout| layout.transport.has_no_names())
+}
+
 /// Gives the first extra tag to a target without a tag.
 fn take_tag(target: &mut Target) -> Result<(), String> {
-    if target.location.tag().is_some() {
+    if target.location.tag().is_some() || has_no_names(&target.location) {
         return Ok(());
     }
     if target.tags.is_empty() {
@@ -205,6 +221,7 @@ mod tests {
             (&["r.io/a", "s.io/a:0"], &["1"], &["r.io/a:1 by digest", "s.io/a:0 s.io/a:1"]),
             (&[], &["r.io/a:1", "r.io/a:2"], &["r.io/a:1 r.io/a:2"]),
             (&["oci:dir:1"], &["2"], &["oci:dir:1 oci:dir:2"]),
+            (&["dir:out"], &[], &["dir:out"]),
         ] {
             let expected: Vec<String> = expected.iter().map(ToString::to_string).collect();
             assert_eq!(build(references, tags), Ok(expected), "{references:?} {tags:?}");
@@ -218,6 +235,7 @@ mod tests {
             (&["r.io/a"][..], &[][..], vec![(0, no_tag)]),
             (&["s.io/a:1", "r.io/a"], &["s.io/a:2"], vec![(1, no_tag)]),
             (&["r.io/a:1", "r.io/a:1"], &[], vec![(1, "target r.io/a:1 is given twice")]),
+            (&["dir:out"], &["1"], vec![(0, "target dir:out cannot have tags: it has no names")]),
             (&["oci:out:1", "oci:./out:1"], &[], vec![(1, "target oci:./out:1 is given twice")]),
         ] {
             let expected = expected.into_iter().map(|(at, text)| (at, text.to_owned())).collect();

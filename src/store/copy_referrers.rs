@@ -21,6 +21,10 @@ impl Run {
         subjects: &[Digest],
         on_step: OnStep<'_>,
     ) -> Result<(), Error> {
+        if let Some(layout) = to.layout().filter(|layout| !layout.transport.is_oci()) {
+            let reason = format!("{}: cannot hold signatures and other referrers", layout.transport);
+            return Err(Error::unsuitable(to, reason));
+        }
         let mut seen: HashSet<Digest> = subjects.iter().cloned().collect();
         let mut subjects = subjects.to_vec();
         for _ in 0..MAX_DEPTH {

@@ -64,7 +64,7 @@ impl Backend for LayoutBackend<'_> {
     /// Returns `None` for archives, which are always written whole, and for digests, because a layout is checked blob
     /// by blob.
     async fn current_digest(&self) -> Result<Option<Digest>, Error> {
-        if self.layout.archive || self.layout.digest.is_some() {
+        if self.layout.transport.is_written_whole() || self.layout.digest.is_some() {
             return Ok(None);
         }
         let Some(current) = Layout::current(self.layout, self.files.budget())? else { return Ok(None) };
@@ -77,7 +77,7 @@ impl Backend for LayoutBackend<'_> {
     }
 
     async fn tags(&self, limit: usize) -> Result<Vec<UntrustedText>, Error> {
-        Ok(self.open().await?.names().take(limit).cloned().collect())
+        Ok(self.open().await?.names().into_iter().take(limit).collect())
     }
 
     async fn every_tag(&self) -> Result<Vec<UntrustedText>, Error> {
@@ -93,8 +93,11 @@ impl Backend for LayoutBackend<'_> {
     }
 
     async fn list_referrers(&self, _: &Digest, referrers: &[Descriptor]) -> Result<bool, Error> {
-        let referrers = referrers.to_vec();
-        self.files.write(self.layout, move |writer| writer.list(None, &referrers)).await?;
+        let (layout, referrers) = (self.layout.without_name(), referrers.to_vec());
+        if layout.transport.is_oci() {
+            self.files.write(self.layout, move |writer| writer.list(&layout, None, &referrers)).await?;
+        }
+        // The other forms have no list of referrers.
         Ok(true)
     }
 
@@ -158,10 +161,10 @@ impl Backend for LayoutBackend<'_> {
         let entry = Descriptor { size, ..Descriptor::new(&descriptor.media_type, digest) };
         // A manifest without a name is a child of another manifest.
         let is_listed = self.layout.name.is_some() || self.layout.digest.is_none();
-        let (name, bytes) = (self.layout.name.clone(), bytes.clone());
+        let (at, bytes, known_as) = (self.layout.clone(), bytes.clone(), self.files.known_as(self.layout));
         let write = move |writer: &Writer| {
             writer.put_manifest(&entry, &bytes)?;
-            if is_listed { writer.list(name.as_deref(), std::slice::from_ref(&entry)) } else { Ok(()) }
+            if is_listed { writer.list(&at, known_as.as_ref(), std::slice::from_ref(&entry)) } else { Ok(()) }
         };
         self.files.write(self.layout, write).await
     }

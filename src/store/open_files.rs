@@ -1,15 +1,18 @@
 //! Open layouts and archives. Blocking work runs on separate threads, so that signals and the deadline still stop the
 //! run.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 use std::fmt::Display;
 use std::path::Path;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use tokio::sync::Semaphore;
 
 use super::Error;
-use crate::image::{Descriptor, LayoutReference};
+use crate::daemon::{self, Engine};
+use crate::event::Event;
+use crate::image::{Descriptor, LayoutReference, Location, Reference, Transport};
 use crate::layout::{self, CancelCheck, Layout, Writer};
 use crate::links::{self, Target};
 use crate::memory::Budget;
@@ -29,12 +32,25 @@ pub(super) struct OpenFiles {
     writers: SingleFlight<LayoutReference, Arc<Writer>, Error>,
     /// The archives among the writers, in the order in which they were opened.
     archives: Mutex<Vec<Arc<Writer>>>,
+    /// The references of images in the registries that they come from, by the location that they are written to.
+    known_as: Mutex<HashMap<LayoutReference, Reference>>,
+    /// Whether the run has warned about layers that are not compressed.
+    has_warned: AtomicBool,
 }
 
 impl OpenFiles {
     pub(super) fn new(client: Client, transfers: Arc<Semaphore>) -> Self {
         let (layouts, writers) = (SingleFlight::default(), SingleFlight::default());
-        Self { client, transfers, layouts, read: Mutex::default(), writers, archives: Mutex::default() }
+        Self {
+            client,
+            transfers,
+            layouts,
+            read: Mutex::default(),
+            writers,
+            archives: Mutex::default(),
+            known_as: Mutex::default(),
+            has_warned: AtomicBool::new(false),
+        }
     }
 
     pub(super) fn client(&self) -> &Client {
@@ -49,8 +65,17 @@ impl OpenFiles {
     pub(super) async fn layout(&self, at: &LayoutReference) -> Result<Arc<Layout>, Error> {
         let key = key(at);
         let open = async {
-            let (from, budget) = (at.clone(), self.budget().clone());
-            let layout = self.on_thread(at, move || Layout::open(&from, &budget)).await?;
+            let (from, budget, cancel) = (at.clone(), self.budget().clone(), self.cancel_check());
+            let layout = match at.transport {
+                Transport::DockerDaemon => {
+                    let exported = self.with_engine(at, async |engine| engine.export(&at.path).await).await?;
+                    self.on_thread(at, move || Layout::from_archive(&from, exported, &budget)).await?
+                }
+                _ => self.on_thread(at, move || Layout::open(&from, &budget, &cancel)).await?,
+            };
+            if layout.has_plain_layers() && !self.has_warned.swap(true, Ordering::Relaxed) {
+                self.client.events().emit(&Event::PlainLayers { source: Location::Layout(at.without_name()) });
+            }
             self.read.lock().unwrap_or_else(PoisonError::into_inner).insert(key.clone());
             Ok(Arc::new(layout))
         };
@@ -64,7 +89,7 @@ impl OpenFiles {
             self.check_not_read(at, &key)?;
             let (to, cancel) = (at.clone(), self.cancel_check());
             let writer = Arc::new(self.on_thread(at, move || Writer::create(&to, cancel)).await?);
-            if at.archive {
+            if at.transport.is_written_whole() {
                 self.archives.lock().unwrap_or_else(PoisonError::into_inner).push(Arc::clone(&writer));
             }
             Ok(writer)
@@ -80,7 +105,36 @@ impl OpenFiles {
 
     fn check_not_read(&self, at: &LayoutReference, key: &LayoutReference) -> Result<(), Error> {
         let is_read = || self.read.lock().unwrap_or_else(PoisonError::into_inner).contains(key);
-        if at.archive && is_read() { Err(layout::Error::new(at, ARCHIVE_IS_READ).into()) } else { Ok(()) }
+        if at.transport.is_archive_file() && !at.is_stream() && is_read() {
+            Err(layout::Error::new(at, ARCHIVE_IS_READ).into())
+        } else {
+            Ok(())
+        }
+    }
+
+    /// Sends requests to Docker's engine. When the run is stopped, abandons them.
+    async fn with_engine<T>(
+        &self,
+        at: &LayoutReference,
+        request: impl AsyncFnOnce(Engine) -> Result<T, daemon::Error>,
+    ) -> Result<T, Error> {
+        let failed = |error: daemon::Error| match error.is_missing {
+            true => layout::Error::missing(at, error.reason),
+            false => layout::Error::new(at, error.reason),
+        };
+        let engine = Engine::from_environment().map_err(failed)?;
+        let stopped = |reason| Error::Stopped { subject: at.to_string(), reason };
+        let answered = self.client.cancel_token().run_until_cancelled(request(engine)).await.map_err(stopped)?;
+        Ok(answered.map_err(failed)?)
+    }
+
+    /// Says which reference an image has in the registry that it comes from, before it is written to a location.
+    pub(super) fn set_known_as(&self, to: &LayoutReference, reference: &Reference) {
+        self.known_as.lock().unwrap_or_else(PoisonError::into_inner).insert(to.clone(), reference.clone());
+    }
+
+    pub(super) fn known_as(&self, to: &LayoutReference) -> Option<Reference> {
+        self.known_as.lock().unwrap_or_else(PoisonError::into_inner).get(to).cloned()
     }
 
     /// Runs file operations on a separate thread. When the run is stopped, waits a few seconds for the thread and then
@@ -143,6 +197,23 @@ impl OpenFiles {
         self.on_thread(layout, move || write(&writer)).await
     }
 
+    /// Copies the signatures that `dir:` holds beside an image, which are written with the image. Returns the number of
+    /// those that the target cannot hold.
+    pub(super) async fn carry_signatures(&self, from: &LayoutReference, to: &Location) -> Result<usize, Error> {
+        if from.transport != Transport::Dir {
+            return Ok(0);
+        }
+        let layout = self.layout(from).await?;
+        let signatures = self.on_thread(from, move || layout.signatures()).await?;
+        match to.layout().filter(|to| to.transport == Transport::Dir) {
+            Some(to) => {
+                self.writer(to).await?.sign_with(signatures);
+                Ok(0)
+            }
+            None => Ok(signatures.len()),
+        }
+    }
+
     /// Deletes a name, or every name of a digest, from a layout.
     pub(super) async fn delete(&self, at: &LayoutReference) -> Result<(), Error> {
         // The deletion invalidates what was read.
@@ -176,7 +247,11 @@ impl OpenFiles {
         let Some(archive) = writer.begin_archive()? else { return Ok(()) };
         self.on_thread(at, archive.packing()?).await?;
         check()?;
-        archive.place().map_err(|error| self.file_error(at, error))
+        if at.transport == Transport::DockerDaemon {
+            let packed = archive.open()?;
+            return self.with_engine(at, async |engine| engine.load(packed).await).await;
+        }
+        self.on_thread(at, move || archive.place()).await
     }
 
     /// Returns the archives that have not replaced their target files yet, as the user spells them.
@@ -191,11 +266,14 @@ impl OpenFiles {
 
 /// Returns the same key for all spellings of a layout's path, including through symbolic links.
 fn key(at: &LayoutReference) -> LayoutReference {
+    if at.is_stream() || at.transport == Transport::DockerDaemon {
+        return at.without_name();
+    }
     let path = Path::new(&at.path);
     let resolved = match links::resolve(path) {
         Ok(Target::File(path)) => Ok(path),
         _ => std::fs::canonicalize(path),
     };
     let path = resolved.map_or_else(|_| at.path.clone(), |path| path.to_string_lossy().into_owned());
-    LayoutReference { archive: at.archive, path, name: None, digest: None }
+    LayoutReference { path, ..at.without_name() }
 }

@@ -194,7 +194,7 @@ impl<'p> Publication<'p> {
 
     pub(super) fn failed(&self, errors: Vec<Error>, report: PublishReport) -> PublishError {
         // A failed run never replaces the target file of an archive, so its tags are not written.
-        let is_archive = matches!(self.target, Location::Layout(layout) if layout.archive);
+        let is_archive = self.target.is_written_whole();
         if is_archive {
             return PublishError {
                 errors,

@@ -10,7 +10,7 @@ use super::layout_backend::LayoutBackend;
 use super::open_files::OpenFiles;
 use super::registry_backend::RegistryBackend;
 use super::{Error, IfMatch};
-use crate::image::{Descriptor, Digest, Fetched, Location, MAX_CONFIG, UntrustedText};
+use crate::image::{Descriptor, Digest, Fetched, Location, MAX_CONFIG, Reference, UntrustedText};
 use crate::registry::{BlobInfo, Client, PushIntent};
 
 /// The maximum number of concurrent blob transfers; each needs a connection at both ends.
@@ -200,6 +200,26 @@ impl Store {
         if_match: Option<&IfMatch>,
     ) -> Result<(), Error> {
         self.backend(at).push_manifest(descriptor, bytes, if_match).await
+    }
+
+    /// Says which reference an image has in the registry that it comes from, before it is written to an archive: Docker
+    /// and containerd name what they load by it.
+    pub(crate) fn set_known_as(&self, to: &Location, reference: &Reference) {
+        if let Some(layout) = to.layout() {
+            self.0.files.set_known_as(layout, reference);
+        }
+    }
+
+    /// Carries the signatures beside an image of `dir:` to another `dir:`. Returns the number of those that the target
+    /// cannot hold.
+    ///
+    /// # Errors
+    /// The signatures cannot be read, or the target cannot be written.
+    pub(crate) async fn carry_signatures(&self, from: &Location, to: &Location) -> Result<usize, Error> {
+        match from.layout() {
+            Some(layout) => self.0.files.carry_signatures(layout, to).await,
+            None => Ok(0),
+        }
     }
 
     /// Waits until a tag resolves to a digest. Returns immediately for a layout.

@@ -137,7 +137,7 @@ impl IndexResult {
 }
 
 pub(in crate::cli) fn is_archive(location: &Location) -> bool {
-    matches!(location, Location::Layout(layout) if layout.archive)
+    location.is_written_whole()
 }
 
 impl From<&TargetReport> for IndexResult {

@@ -1,0 +1,215 @@
+//! Reads and writes `dir:`, one image in a folder without subfolders, as skopeo does (containers-transports(5)).
+//!
+//! `manifest.json` is the manifest of the image or index, `HEX.manifest.json` that of each image of an index, `HEX` a
+//! blob, and `signature-N` or `HEX-signature-N` a signature. Nothing names the image.
+
+use std::collections::HashSet;
+use std::fs::File;
+use std::io::Read as _;
+use std::path::{Path, PathBuf};
+
+use super::content::{Content, Unreadable, open_regular};
+use crate::image::{Descriptor, Digest, Index, MAX_MANIFEST, Manifest, media_type, parse_manifest};
+use crate::links;
+
+/// The manifest of the image or index.
+pub(super) const MANIFEST: &str = "manifest.json";
+/// The end of the name of every other manifest.
+const MANIFEST_SUFFIX: &str = ".manifest.json";
+/// The file that marks the folder.
+pub(super) const VERSION_FILE: &str = "version";
+/// What skopeo writes into it.
+pub(super) const VERSION: &[u8] = b"Directory Transport Version: 1.1\n";
+const VERSION_START: &str = "Directory Transport Version: 1.";
+
+/// An image or index in a folder.
+pub(super) struct DirImage {
+    root: PathBuf,
+    /// The digest of `manifest.json`.
+    digest: Digest,
+}
+
+impl DirImage {
+    /// Opens a folder. Returns the image as the only entry of an `index.json`.
+    pub(super) fn open(root: &Path) -> Result<(Self, Index), String> {
+        let bytes = match read_manifest(root, MANIFEST) {
+            Ok(bytes) => bytes,
+            Err(Unreadable::Missing) => return Err(format!("it is not a folder of dir: it has no {MANIFEST}")),
+            Err(reason) => return Err(format!("its {MANIFEST} cannot be read: {reason}")),
+        };
+        if !has_known_version(root) {
+            return Err(format!("its file \"{VERSION_FILE}\" does not start with \"{VERSION_START}\""));
+        }
+        let digest = Digest::sha256(&bytes);
+        let (_, media_type) =
+            parse_manifest(&bytes, "").map_err(|error| format!("its {MANIFEST} is not valid: {error}"))?;
+        let size = bytes.len() as u64;
+        let entry = Descriptor { size, ..Descriptor::new(&media_type, digest.clone()) };
+        let index = Index { manifests: vec![entry], ..Index::default() };
+        Ok((Self { root: root.to_owned(), digest }, index))
+    }
+
+    /// Opens a blob or a manifest, and returns its length.
+    pub(super) fn open_blob(&self, digest: &Digest) -> Result<(Content, u64), Unreadable> {
+        let opened = match *digest == self.digest {
+            true => open_regular(&self.root, MANIFEST),
+            false => match open_regular(&self.root, hex(digest)) {
+                Err(Unreadable::Missing) => open_regular(&self.root, &manifest_name(digest)),
+                opened => opened,
+            },
+        };
+        opened.map(|(file, length)| (Content::file(file, length), length))
+    }
+}
+
+/// Whether a folder says that it has the form of `dir:`. A folder without the file is read, as skopeo does.
+fn has_known_version(root: &Path) -> bool {
+    let Ok((file, _)) = open_regular(root, VERSION_FILE) else { return true };
+    let mut start = String::new();
+    file.take(VERSION_START.len() as u64).read_to_string(&mut start).is_ok() && start == VERSION_START
+}
+
+/// Returns the name of a blob's file, or of a manifest's that is not the root.
+pub(super) fn file_name(descriptor: &Descriptor) -> String {
+    let Descriptor { media_type, digest, .. } = descriptor;
+    match media_type::is_image(media_type) || media_type::is_index(media_type) {
+        true => manifest_name(digest),
+        false => hex(digest).to_owned(),
+    }
+}
+
+fn manifest_name(digest: &Digest) -> String {
+    format!("{}{MANIFEST_SUFFIX}", hex(digest))
+}
+
+fn hex(digest: &Digest) -> &str {
+    digest.as_str().split_once(':').map_or(digest.as_str(), |(_, hex)| hex)
+}
+
+fn read_manifest(root: &Path, name: &str) -> Result<Vec<u8>, Unreadable> {
+    let (file, length) = open_regular(root, name)?;
+    if length > MAX_MANIFEST {
+        return Err(Unreadable::Other(format!("{name} exceeds the limit of {MAX_MANIFEST} bytes")));
+    }
+    let mut bytes = Vec::new();
+    File::take(file, MAX_MANIFEST).read_to_end(&mut bytes)?;
+    Ok(bytes)
+}
+
+/// Whether a folder may be written: it holds nothing, or an image in this form.
+pub(super) fn is_writable(root: &Path) -> std::io::Result<bool> {
+    let mut is_empty = true;
+    for entry in std::fs::read_dir(root)? {
+        let name = entry?.file_name().to_string_lossy().into_owned();
+        is_empty &= name.starts_with(super::STAGING_PREFIX);
+    }
+    Ok(is_empty || (links::is_regular(&root.join(VERSION_FILE))? && has_known_version(root)))
+}
+
+/// Returns the name of the file that holds or will hold a blob or manifest: that of the image, or one of its own.
+pub(super) fn existing_file_name(root: &Path, descriptor: &Descriptor) -> String {
+    let name = file_name(descriptor);
+    let is_root = || read_manifest(root, MANIFEST).is_ok_and(|bytes| descriptor.digest.matches(&bytes));
+    if name.ends_with(MANIFEST_SUFFIX) && is_root() { MANIFEST.to_owned() } else { name }
+}
+
+/// Makes a manifest, which was written like that of a child, the image of the folder. Then removes the files of the
+/// image that was there before, except `signatures`.
+pub(super) fn publish(root: &Path, descriptor: &Descriptor, signatures: &[Signature]) -> std::io::Result<()> {
+    links::is_regular(&root.join(MANIFEST))?;
+    let written = existing_file_name(root, descriptor);
+    if written != MANIFEST {
+        std::fs::rename(root.join(written), root.join(MANIFEST))?;
+    }
+    let mut needed = needed(root);
+    needed.extend(signatures.iter().map(|signature| signature.name.clone()));
+    remove_others(root, &needed)
+}
+
+/// A simple-signing signature of an image, which is copied as it is.
+pub(crate) struct Signature {
+    pub(super) name: String,
+    pub(super) bytes: Vec<u8>,
+}
+
+/// The maximum size of a signature, in bytes, and the maximum number of them.
+const MAX_SIGNATURE: u64 = 1 << 20;
+const MAX_SIGNATURES: usize = 1000;
+
+/// Reads the signatures in a folder.
+pub(super) fn signatures(root: &Path) -> std::io::Result<Vec<Signature>> {
+    let mut signatures = Vec::new();
+    for entry in std::fs::read_dir(root)? {
+        let name = entry?.file_name().to_string_lossy().into_owned();
+        if !is_signature(&name) {
+            continue;
+        }
+        let (file, length) = open_regular(root, &name).map_err(|reason| std::io::Error::other(reason.to_string()))?;
+        if length > MAX_SIGNATURE || signatures.len() == MAX_SIGNATURES {
+            return Err(std::io::Error::other(format!("{name} is too large, or there are too many signatures")));
+        }
+        let mut bytes = Vec::new();
+        File::take(file, MAX_SIGNATURE).read_to_end(&mut bytes)?;
+        signatures.push(Signature { name, bytes });
+    }
+    Ok(signatures)
+}
+
+/// Returns the names of the files that the image needs.
+fn needed(root: &Path) -> HashSet<String> {
+    let mut needed: HashSet<String> = [MANIFEST, VERSION_FILE].map(str::to_owned).into();
+    let mut next = vec![MANIFEST.to_owned()];
+    while let Some(name) = next.pop() {
+        let Ok(bytes) = read_manifest(root, &name) else { continue };
+        match parse_manifest(&bytes, "").map(|(manifest, _)| manifest) {
+            Ok(Manifest::Index(index)) => {
+                let children = index.manifests.iter().map(file_name);
+                next.extend(children.filter(|name| needed.insert(name.clone())));
+            }
+            Ok(Manifest::Image(image)) => needed.extend(image.layers.iter().chain([&image.config]).map(file_name)),
+            Err(_) => {}
+        }
+    }
+    needed
+}
+
+fn remove_others(root: &Path, needed: &HashSet<String>) -> std::io::Result<()> {
+    for entry in std::fs::read_dir(root)? {
+        let name = entry?.file_name().to_string_lossy().into_owned();
+        if is_of_image(&name) && !needed.contains(&name) {
+            std::fs::remove_file(root.join(&name))?;
+        }
+    }
+    Ok(())
+}
+
+/// Whether a file belongs to an image: a blob, a manifest or a signature.
+fn is_of_image(name: &str) -> bool {
+    is_hex(name) || name.strip_suffix(MANIFEST_SUFFIX).is_some_and(is_hex) || is_signature(name)
+}
+
+/// Whether a file is a signature of the image, or of an image of the index.
+fn is_signature(name: &str) -> bool {
+    let signature = name.split_once("signature-").filter(|(_, number)| number.bytes().all(|b| b.is_ascii_digit()));
+    signature.is_some_and(|(of, _)| of.is_empty() || of.strip_suffix('-').is_some_and(is_hex))
+}
+
+fn is_hex(text: &str) -> bool {
+    matches!(text.len(), 64 | 128) && text.bytes().all(|b| b.is_ascii_hexdigit())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_files_of_an_image_are_removed_with_it() {
+        let hex = "a".repeat(64);
+        for name in [hex.clone(), format!("{hex}.manifest.json"), "signature-1".into(), format!("{hex}-signature-12")] {
+            assert!(is_of_image(&name), "{name}");
+        }
+        for name in ["manifest.json", "version", "notes.txt", "signature-a", "x-signature-1", "abc"] {
+            assert!(!is_of_image(name), "{name}");
+        }
+    }
+}
