@@ -10,6 +10,7 @@ mod foreign_hosts;
 mod helpers;
 mod login;
 mod redirected_credentials;
+mod sides;
 mod tokens;
 
 use crate::support::token_service::IDENTITY_TOKEN;

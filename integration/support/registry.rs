@@ -12,6 +12,9 @@ use sha2::{Digest as _, Sha256};
 /// Output of `htpasswd -nbB user secret-word`.
 const HTPASSWD: &str = "user:$2y$05$056i4UwkOkmr8a6t4JftYeoiDncHQkaKx132QyN.auDcEXhuVetuW\n";
 
+/// Output of `htpasswd -nbB pusher target-word`.
+const PUSHER: &str = "pusher:$2y$05$056i4UwkOkmr8a6t4JftYe3kO/R7.IF4QbYjhmTN52UnJ9hw/k/gC\n";
+
 /// The flags that sign in to a registry started by [`Registry::with_htpasswd`].
 pub const LOGIN: [&str; 4] = ["--username", "user", "--password", "secret-word"];
 
@@ -53,6 +56,18 @@ impl Registry {
         Self::start_with(auth, Some(format!("Basic {}", basic_credentials())))
     }
 
+    /// Starts a registry that accepts only the user `pusher` with the password `target-word`.
+    pub fn with_pusher() -> Self {
+        let auth = "auth: {htpasswd: {realm: test, path: REGISTRY_FOLDER/pusher}}\n";
+        Self::start_with(auth, Some(format!("Basic {}", BASE64_STANDARD.encode("pusher:target-word"))))
+    }
+
+    /// Starts a registry that accepts the users of [`Self::with_htpasswd`] and [`Self::with_pusher`].
+    pub fn with_two_users() -> Self {
+        let auth = "auth: {htpasswd: {realm: test, path: REGISTRY_FOLDER/both}}\n";
+        Self::start_with(auth, Some(format!("Basic {}", basic_credentials())))
+    }
+
     /// Starts a registry with `extra` YAML in its configuration, in which `REGISTRY_FOLDER` is replaced with the
     /// registry's folder. Requests of this module carry the `authorization` header.
     pub fn start_with(extra: &str, authorization: Option<String>) -> Self {
@@ -74,7 +89,10 @@ impl Registry {
               addr: \"{host}\"
         "};
         let config = (config + extra).replace("REGISTRY_FOLDER", folder.path().to_str().unwrap());
-        std::fs::write(folder.path().join("htpasswd"), HTPASSWD).unwrap();
+        for (name, users) in [("htpasswd", vec![HTPASSWD]), ("pusher", vec![PUSHER]), ("both", vec![HTPASSWD, PUSHER])]
+        {
+            std::fs::write(folder.path().join(name), users.concat()).unwrap();
+        }
         let file = folder.path().join("config.yml");
         std::fs::write(&file, config).unwrap();
         let log = std::fs::File::create(folder.path().join("registry.log")).unwrap();

@@ -105,6 +105,7 @@ fn respond(request: &ReceivedRequest, grant: Grant, lifetime: u64, signer: &Sign
         match &request.authorization {
             None => Ok(None),
             given if *given == basic("user:secret-word") => Ok(Some("user")),
+            given if *given == basic("pusher:target-word") => Ok(Some("pusher")),
             given if *given == basic(&format!("<token>:{IDENTITY_TOKEN}")) => Ok(Some("user")),
             Some(_) => Err(()),
         }

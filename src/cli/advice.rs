@@ -50,10 +50,25 @@ const COMMANDS: &[(&str, &str)] = &[
     ("version", "use --version"),
 ];
 
+/// The commands with credentials for only the sources or only the targets.
+const TWO_SIDED: &[&str] = &["copy", "push", "from-spec", "from-args", "from-images"];
+
 /// What to use instead of a flag in these commands. An empty list is for all commands.
 type Tip = (&'static [&'static str], &'static str);
 
 const CREDENTIALS: &[Tip] = &[(&[], "use --username with --password-stdin")];
+const SOURCE_CREDENTIALS: &[Tip] =
+    &[(TWO_SIDED, "use --source-username with --source-password-stdin"), (&[], "use --username with --password-stdin")];
+const TARGET_CREDENTIALS: &[Tip] =
+    &[(TWO_SIDED, "use --target-username with --target-password-stdin"), (&[], "use --username with --password-stdin")];
+const SOURCE_CONFIG: &[Tip] = &[
+    (TWO_SIDED, "use --source-docker-cfg for the folder or file with credentials"),
+    (&[], "use --docker-cfg for the folder or file with credentials"),
+];
+const TARGET_CONFIG: &[Tip] = &[
+    (TWO_SIDED, "use --target-docker-cfg for the folder or file with credentials"),
+    (&[], "use --docker-cfg for the folder or file with credentials"),
+];
 const CONCURRENCY: &[Tip] = &[(&[], "use --concurrency to limit requests")];
 const CONFIG: &[Tip] = &[(&[], "use --docker-cfg for the folder or file with credentials")];
 const DEBUG: &[Tip] = &[(&[], "use --debug to log every request")];
@@ -103,8 +118,11 @@ const FLAGS: &[(&str, &[Tip])] = &[
     ("--color", NO_COLOUR),
     ("--config", CONFIG),
     ("--creds", CREDENTIALS),
-    ("--dest-creds", CREDENTIALS),
+    ("--dest-authfile", TARGET_CONFIG),
+    ("--dest-creds", TARGET_CREDENTIALS),
+    ("--dest-password", TARGET_CREDENTIALS),
     ("--dest-tls-verify", INSECURE_HOST),
+    ("--dest-username", TARGET_CREDENTIALS),
     ("--docker-config", CONFIG),
     ("--file", &[(&["lint"], "give the file as an argument: lint FILE"), (&[], "use push from-spec FILE")]),
     ("--force", &[(&["delete"], "use --yes to delete a manifest with all its tags"), (&[], "use push --force")]),
@@ -133,9 +151,24 @@ const FLAGS: &[(&str, &[Tip])] = &[
     ("--retry-times", RETRIES),
     ("--silent", &[(&[], "use --quiet to print only errors")]),
     ("--skip-tls-verify", INSECURE),
-    ("--src-creds", CREDENTIALS),
+    ("--source", &[(&["copy"], "give the source as an argument: copy SRC DST")]),
+    ("--source-creds", SOURCE_CREDENTIALS),
+    ("--source-password", SOURCE_CREDENTIALS),
+    ("--src-authfile", SOURCE_CONFIG),
+    ("--src-creds", SOURCE_CREDENTIALS),
+    ("--src-password", SOURCE_CREDENTIALS),
     ("--src-tls-verify", INSECURE_HOST),
+    ("--src-username", SOURCE_CREDENTIALS),
     ("--tag", TAG),
+    (
+        "--target",
+        &[
+            (&["copy"], "give the destination as an argument: copy SRC DST"),
+            (&["from-spec"], "name the target in the spec, as image"),
+        ],
+    ),
+    ("--target-creds", TARGET_CREDENTIALS),
+    ("--target-password", TARGET_CREDENTIALS),
     ("--threads", CONCURRENCY),
     ("--tls-verify", INSECURE),
     ("--trace", DEBUG),

@@ -7,6 +7,7 @@ use super::output::CommandOutput;
 use super::platform_arg::platform;
 use super::result_files::OutputFiles;
 use super::session::Session;
+use super::side_flags::SideFlags;
 use super::this_machine::this_machine;
 use crate::copy::CopyOptions;
 use crate::image::{Location, Platform, UntrustedText, check_tag, nearest_tag};
@@ -50,6 +51,8 @@ pub(super) struct Copy {
     /// Hide the progress display
     #[arg(long)]
     no_progress: bool,
+    #[command(flatten)]
+    sides: SideFlags,
 }
 
 impl Copy {
@@ -78,6 +81,7 @@ impl Copy {
                 dry_run,
             },
             files: self.files,
+            sides: self.sides,
             shows_progress: !self.no_progress,
         })
     }

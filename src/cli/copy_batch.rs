@@ -11,6 +11,7 @@ use super::progress::Activity;
 use super::render::{Body, CopyResult, PlanText, copied_line};
 use super::result_files::OutputFiles;
 use super::session::Session;
+use super::side_flags::{SideFlags, Sides};
 use crate::copy::{self, CopyOptions, CopyRequest};
 use crate::image::Location;
 use crate::store::{PublishReport, Run, Store};
@@ -28,6 +29,7 @@ pub(super) struct CopyBatch {
     pub(super) tags: Vec<String>,
     pub(super) options: CopyOptions,
     pub(super) files: OutputFiles,
+    pub(super) sides: SideFlags,
     pub(super) shows_progress: bool,
 }
 
@@ -39,7 +41,8 @@ impl CopyBatch {
             console.reserve_stdout([&self.to])?;
         }
         let files = self.files.open(dry_run)?;
-        let client = session.client(&Registries::written([&self.to]).and_read([&self.from]))?;
+        let registries = Registries::written([&self.to]).and_read([&self.from]);
+        let client = session.client_of_sides(&registries, &self.sides, &Sides::new([&self.from], [&self.to]))?;
         let store = Store::new(client.clone());
         let mut reporter = CopyReporter::new(console, &self);
         let activity = Activity::new("copying", &self.from, "tags").dry(dry_run);

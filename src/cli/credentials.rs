@@ -1,20 +1,28 @@
 //! User name and password from the command line and the environment, and the registry that they apply to.
 
-use std::io::{IsTerminal as _, Read as _};
+use std::io::Read as _;
 
 use super::console::Console;
 use super::failure::Failure;
 use super::global::Global;
-use super::prompt::without_echo;
+use super::login_pair::{LoginPair, PairNames, PartialPair, variable};
 use super::registry_name::registry_name;
-use crate::image::{Location, Reference, UntrustedText, visible};
-use crate::registry::{CredentialSources, ExplicitCredentials, Login, Secret};
+use super::side_flags::{self, SideFlags, Sides, check_config};
+use crate::image::{Location, Reference};
+use crate::registry::{CredentialSources, ExplicitCredentials, Secret};
 
-const USERNAME_FLAG: &str = "--username";
 const USERNAME: &str = "MANIFEST_TOOL_USERNAME";
 const PASSWORD: &str = "MANIFEST_TOOL_PASSWORD";
 /// The variable that names the only registry to receive the user name and password from the environment.
 const REGISTRY: &str = "MANIFEST_TOOL_REGISTRY";
+
+/// The flags and variables of the user name and password for one registry.
+const NAMES: PairNames = PairNames {
+    user_flag: "--username",
+    user_variable: USERNAME,
+    password_variable: PASSWORD,
+    password_sources: "--password-stdin, MANIFEST_TOOL_PASSWORD or --password",
+};
 
 /// Variables that may contain credentials of this program: `--env` does not put them into a spec, and usage errors mask
 /// them. The URL of a proxy may contain a user name and password.
@@ -60,25 +68,6 @@ fn first<'l>(locations: impl IntoIterator<Item = &'l Location>) -> Option<&'l st
     locations.into_iter().find_map(Location::reference).map(Reference::registry)
 }
 
-/// A user name and a password, and the flag or variable that each came from.
-struct Pair {
-    user: String,
-    password: Secret,
-    user_from: &'static str,
-    password_from: &'static str,
-}
-
-impl Pair {
-    fn is_from_environment(&self) -> bool {
-        (self.user_from, self.password_from) == (USERNAME, PASSWORD)
-    }
-
-    fn into_credentials(self, registry: &str) -> ExplicitCredentials {
-        let login = Login::Password { user: self.user, password: self.password };
-        ExplicitCredentials { registry: registry.to_owned(), login, source: self.user_from.to_owned() }
-    }
-}
-
 /// Returns the sources of credentials for this run. A pair with a user name or password from the command line applies
 /// to the first registry that the command names. A pair from the environment applies to the registry that
 /// `MANIFEST_TOOL_REGISTRY` names or, without that variable, to the registry that the command writes to.
@@ -91,13 +80,12 @@ pub(super) fn sources(
     registries: &Registries<'_>,
 ) -> Result<CredentialSources, Failure> {
     let sources = stored(global);
-    check_config(global, console)?;
+    if let Some(path) = global.docker_cfg.as_deref() {
+        check_config(path, "--docker-cfg", console)?;
+    }
     let Some(pair) = pair(global, console, registries)? else { return Ok(sources) };
-    if !pair.is_from_environment() {
-        return Ok(CredentialSources {
-            explicit: registries.first.map(|first| pair.into_credentials(first)),
-            ..sources
-        });
+    if !pair.is_from_environment(&NAMES) {
+        return Ok(CredentialSources { explicit: registries.first.map(|first| credentials(pair, first)), ..sources });
     }
     let (registry, unused) = match (named_registry()?, registries.written) {
         (Some(named), _) => {
@@ -113,79 +101,45 @@ pub(super) fn sources(
             (None, Some(unused))
         }
     };
-    Ok(CredentialSources { explicit: registry.map(|registry| pair.into_credentials(&registry)), unused, ..sources })
+    Ok(CredentialSources { explicit: registry.map(|registry| credentials(pair, &registry)), unused, ..sources })
 }
 
-/// Checks that the path of `--docker-cfg` exists, because a misspelled path would look like missing credentials. Prints
-/// a note for a folder without config.json, which provides no credentials.
+/// Returns the sources of credentials of a command that reads from some registries and writes to others. Those for one
+/// side take precedence over those of [`sources`].
 ///
 /// # Errors
-/// The file or folder does not exist. 2.2.1 refuses such a path too.
-fn check_config(global: &Global, console: &Console) -> Result<(), Failure> {
-    let Some(path) = global.docker_cfg.as_deref() else { return Ok(()) };
-    let shown = UntrustedText::from(path.to_string_lossy().into_owned());
-    if let Err(error) = path.metadata() {
-        return Err(Failure::new(format!("cannot read {shown}, which --docker-cfg names: {error}")));
-    }
-    if path.is_dir() && !path.join("config.json").exists() {
-        console.note(format_args!("{shown} has no config.json; no stored credentials are used"));
-    }
-    Ok(())
+/// [`sources`] or [`SideFlags::credentials`] fails.
+pub(super) fn sources_of_sides(
+    global: &Global,
+    console: &Console,
+    registries: &Registries<'_>,
+    flags: &SideFlags,
+    sides: &Sides<'_>,
+) -> Result<CredentialSources, Failure> {
+    let taken = registries.first.filter(|_| global.has_credentials());
+    let of_sides = flags.credentials(global, console, sides, taken)?;
+    let sources = sources(global, console, registries)?;
+    Ok(CredentialSources { scoped: of_sides.scoped, unused: sources.unused.or(of_sides.unused), ..sources })
+}
+
+fn credentials(pair: LoginPair, registry: &str) -> ExplicitCredentials {
+    let source = pair.user_from.to_owned();
+    ExplicitCredentials { registry: registry.to_owned(), login: pair.into_login(), source }
+}
+
+/// Returns the user name and password from flags, standard input, variables or the terminal.
+fn pair(global: &Global, console: &Console, registries: &Registries<'_>) -> Result<Option<LoginPair>, Failure> {
+    let is_username_empty = global.username.as_deref() == Some("");
+    let is_password_empty = global.password.as_ref().is_some_and(Secret::is_empty);
+    let empty_flag = if is_username_empty { Some(NAMES.user_flag) } else { is_password_empty.then_some("--password") };
+    let pair = PartialPair { user: user(global)?, password: secret(global, console)?, empty_flag };
+    NAMES.complete(pair, registries.first.unwrap_or("the registry"), console)
 }
 
 /// Returns the configuration files and helpers, without the user name and password from the command line and the
 /// environment.
 pub(super) fn stored(global: &Global) -> CredentialSources {
     CredentialSources { docker_config: global.docker_cfg.clone(), ..CredentialSources::default() }
-}
-
-/// Returns the user name and password from flags, standard input or variables. Warns and returns `None` if the
-/// environment sets only one of the two: a pipeline may have set it for other jobs.
-fn pair(global: &Global, console: &Console, registries: &Registries<'_>) -> Result<Option<Pair>, Failure> {
-    match (user(global)?, secret(global, console)?) {
-        (Some((user, user_from)), Some((password, password_from))) => {
-            Ok(Some(Pair { user, password, user_from, password_from }))
-        }
-        (None, None) => Ok(None),
-        // A pipeline passed an empty variable, as in a fork without secrets: continue anonymously, as in 2.2.1.
-        (Some((_, source)), None) if global.password.is_some() => {
-            console.alert(format_args!("--password is empty; {source} is not used"));
-            Ok(None)
-        }
-        (None, Some((_, source))) if global.username.is_some() => {
-            console.alert(format_args!("--username is empty; {source} is not used"));
-            Ok(None)
-        }
-        (Some((_, source @ USERNAME)), None) | (None, Some((_, source @ PASSWORD))) => {
-            let other = if source == USERNAME { PASSWORD } else { USERNAME };
-            console.alert(format_args!("{source} is set and {other} is not; neither is used"));
-            Ok(None)
-        }
-        (Some((user, user_from @ USERNAME_FLAG)), None) if is_attended() => {
-            let password = prompt_for_password(&user, registries.first.unwrap_or("the registry"))?;
-            Ok(Some(Pair { user, password, user_from, password_from: "the terminal" }))
-        }
-        (Some((_, source)), None) => {
-            let missing = "but no password is given: use --password-stdin, MANIFEST_TOOL_PASSWORD or --password";
-            Err(Failure::usage(format!("{source} gives a user name, {missing}")))
-        }
-        (None, Some((_, source))) => {
-            let missing = "but no user name is given: use --username or MANIFEST_TOOL_USERNAME";
-            Err(Failure::usage(format!("{source} gives a password, {missing}")))
-        }
-    }
-}
-
-/// Whether a person can answer a prompt. A CI system may provide a terminal without a user.
-fn is_attended() -> bool {
-    let is_ci = std::env::var_os("CI").is_some_and(|value| !value.is_empty() && value != "false");
-    std::io::stdin().is_terminal() && std::io::stderr().is_terminal() && !is_ci
-}
-
-/// Prompts for the password of a user at the terminal.
-pub(super) fn prompt_for_password(user: &str, registry: &str) -> Result<Secret, Failure> {
-    let password = without_echo(format!("password of {} for {registry}: ", visible(user)))?;
-    if password.is_empty() { Err(Failure::usage("the password is empty")) } else { Ok(Secret::new(password)) }
 }
 
 /// Fails if `login` would send the user name and password from the environment to a registry other than the one that
@@ -208,7 +162,7 @@ pub(super) fn check_login_registry(global: &Global, registry: &str) -> Result<()
 /// Returns the user name and the flag or variable that it came from. An empty one counts as not given, as in 2.2.1.
 pub(super) fn user(global: &Global) -> Result<Option<(String, &'static str)>, Failure> {
     match &global.username {
-        Some(user) => Ok(Some((user.clone(), USERNAME_FLAG)).filter(|(user, _)| !user.is_empty())),
+        Some(user) => Ok(Some((user.clone(), NAMES.user_flag)).filter(|(user, _)| !user.is_empty())),
         None => Ok(variable(USERNAME)?.map(|user| (user, USERNAME))),
     }
 }
@@ -245,13 +199,13 @@ pub(super) fn secret(global: &Global, console: &Console) -> Result<Option<(Secre
 /// Whether a variable may contain credentials of this program. Ignores case: Windows does, and the names of proxy
 /// variables are accepted in either case everywhere.
 pub(super) fn holds_credentials(name: &str) -> bool {
-    SECRET_VARIABLES.iter().any(|secret| secret.eq_ignore_ascii_case(name))
+    SECRET_VARIABLES.iter().chain(&side_flags::VARIABLES).any(|secret| secret.eq_ignore_ascii_case(name))
 }
 
 /// Returns the values of variables that contain secrets. Excludes user names, and URLs of proxies without credentials.
 pub(super) fn secret_values() -> impl Iterator<Item = String> {
     let set = std::env::vars_os().map(|(name, value)| (name.to_string_lossy().into_owned(), value));
-    set.filter(|(name, _)| holds_credentials(name) && !name.eq_ignore_ascii_case(USERNAME))
+    set.filter(|(name, _)| holds_credentials(name) && !name.to_ascii_uppercase().ends_with("_USERNAME"))
         .map(|(name, value)| (name, value.to_string_lossy().into_owned()))
         .filter(|(name, value)| !name.to_ascii_uppercase().ends_with("_PROXY") || value.contains('@'))
         .map(|(_, value)| value)
@@ -261,13 +215,4 @@ pub(super) fn secret_values() -> impl Iterator<Item = String> {
 fn named_registry() -> Result<Option<String>, Failure> {
     let name = |text: String| registry_name(&text).map_err(|reason| Failure::usage(format!("{REGISTRY}: {reason}")));
     variable(REGISTRY)?.map(name).transpose()
-}
-
-/// Returns the value of a variable. An empty one counts as not set.
-fn variable(name: &str) -> Result<Option<String>, Failure> {
-    match std::env::var(name) {
-        Ok(value) => Ok(Some(value).filter(|value| !value.is_empty())),
-        Err(std::env::VarError::NotPresent) => Ok(None),
-        Err(std::env::VarError::NotUnicode(_)) => Err(Failure::usage(format!("{name} is not UTF-8 text"))),
-    }
 }

@@ -44,8 +44,9 @@ pub(super) struct FromImages {
 
 impl FromImages {
     /// Builds the spec that the arguments and files describe.
-    pub(super) fn spec(&self, flags: &SpecFlags, session: &Session) -> Result<Spec, Failure> {
-        let mut files = BuildFiles::new(session.global.password_stdin);
+    /// `is_stdin_used` is whether standard input provides a password.
+    pub(super) fn spec(&self, flags: &SpecFlags, is_stdin_used: bool, session: &Session) -> Result<Spec, Failure> {
+        let mut files = BuildFiles::new(is_stdin_used);
         self.metadata.iter().for_each(|file| files.read_metadata(file));
         self.digests.iter().for_each(|folder| files.read_digests(folder));
         for image in &self.images {

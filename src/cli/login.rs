@@ -3,6 +3,7 @@ use std::io::{BufRead as _, IsTerminal as _};
 use super::credentials;
 use super::exit_status::ExitStatus;
 use super::failure::Failure;
+use super::login_pair::prompt_for_password;
 use super::output::CommandOutput;
 use super::progress::Activity;
 use super::registry_name::registry_name;
@@ -168,7 +169,7 @@ fn user_and_password(session: &Session, registry: &str) -> Result<(String, Secre
     }
     let password = match credentials::secret(&session.global, &session.console)? {
         Some((password, _)) => password,
-        None if terminal => credentials::prompt_for_password(&user, registry)?,
+        None if terminal => prompt_for_password(&user, registry)?,
         None => return Err(Failure::usage("no password given: use --password-stdin or MANIFEST_TOOL_PASSWORD")),
     };
     Ok((user, password))

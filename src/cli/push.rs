@@ -14,6 +14,7 @@ use super::result_files::OutputFiles;
 use super::run_report::ReportFlags;
 use super::session::Session;
 use super::shard::{Shard, shard};
+use super::side_flags::SideFlags;
 use super::specs::{SpecFlags, SpecOptions, Variables, form, forms, read_specs};
 use crate::assemble::PushOptions;
 use crate::spec::Spec;
@@ -67,6 +68,8 @@ pub(super) struct Push {
     /// Hide the progress display
     #[arg(long, global = true)]
     no_progress: bool,
+    #[command(flatten)]
+    sides: SideFlags,
     #[command(subcommand)]
     from: Option<Source>,
 }
@@ -145,8 +148,13 @@ impl Push {
             settle: self.settle.unwrap_or(PushOptions::default().settle),
         };
         let (exit_code, shows_progress) = (self.exit_code, !self.no_progress);
-        let files = self.files;
-        Ok(PushBatch { specs, total, options, files, report, finished, fail_fast, exit_code, shows_progress })
+        let (files, sides) = (self.files, self.sides);
+        Ok(PushBatch { specs, total, options, files, sides, report, finished, fail_fast, exit_code, shows_progress })
+    }
+
+    /// Whether standard input provides a password.
+    fn reads_password(&self, session: &Session) -> bool {
+        session.global.password_stdin || self.sides.use_stdin()
     }
 
     fn specs(&self, source: Source, session: &Session) -> Result<SourceSpecs, Failure> {
@@ -158,7 +166,7 @@ impl Push {
         };
         match source {
             Source::Spec(from) => {
-                if session.global.password_stdin && from.specs.iter().any(|path| path == "-") {
+                if self.reads_password(session) && from.specs.iter().any(|path| path == "-") {
                     return Err(Failure::usage("standard input cannot provide both the spec and the password"));
                 }
                 let options = SpecOptions { flags, variables: from.variables };
@@ -171,7 +179,7 @@ impl Push {
                 Ok(SourceSpecs { specs, ignore_missing: from.ignore_missing, ..SourceSpecs::default() })
             }
             Source::Images(from) => {
-                let specs = vec![from.spec(&flags, session)?];
+                let specs = vec![from.spec(&flags, self.reads_password(session), session)?];
                 Ok(SourceSpecs { specs, ignore_missing: from.ignore_missing, ..SourceSpecs::default() })
             }
         }

@@ -10,6 +10,7 @@ use super::render::{Body, IndexResult, PlanText, pushed_line};
 use super::result_files::OutputFiles;
 use super::run_report::{Finished, RunReport};
 use super::session::Session;
+use super::side_flags::{SideFlags, Sides};
 use crate::assemble::{self, Assembler, Plan, PushOptions, PushReport, TargetReport, TargetsError};
 use crate::spec::{Spec, Target};
 use crate::store::Store;
@@ -25,6 +26,7 @@ pub(super) struct PushBatch {
     pub(super) total: usize,
     pub(super) options: PushOptions,
     pub(super) files: OutputFiles,
+    pub(super) sides: SideFlags,
     /// The file that lists finished indexes.
     pub(super) report: Option<RunReport>,
     /// The tags that earlier runs have finished.
@@ -51,7 +53,9 @@ impl PushBatch {
         let sources = first.sources.iter().map(|source| &source.location);
         let targets = self.specs.iter().flat_map(Spec::targets).map(|target| &target.location);
         let registries = Registries::written([&first.target.location]).and_read(sources).and_written(targets);
-        let client = session.client(&registries)?;
+        let sources = self.specs.iter().flat_map(|spec| &spec.sources).map(|source| &source.location);
+        let targets = self.specs.iter().flat_map(Spec::targets).map(|target| &target.location);
+        let client = session.client_of_sides(&registries, &self.sides, &Sides::new(sources, targets))?;
         let store = Store::new(client.clone());
         let activity = Activity::new("pushing", &first.target.location, "indexes").dry(dry_run);
         let activity = Some(activity).filter(|_| self.shows_progress);

@@ -9,6 +9,8 @@ const MASK: &str = "****";
 const SHORT: usize = 4;
 /// A secret is recognized by its first characters, at most this many, because messages may truncate long text.
 const KEY: usize = 32;
+/// The beginnings of flags for one side of a copy, here and in other programs.
+const SIDES: [&str; 4] = ["source-", "target-", "src-", "dest-"];
 /// The longest name, in bytes, to compare with the names of flags.
 const MAX_NAME: usize = 32;
 
@@ -46,6 +48,13 @@ impl ArgumentSecrets {
         let (name, value) = body.split_once(['=', ':']).map_or((body, None), |(name, value)| (name, Some(value)));
         let name = name.to_ascii_lowercase();
         let owned = |text: Option<&str>| text.map(str::to_owned);
+        if value.or(next).is_some() && is_login(&name) {
+            // USER:PASSWORD, as other programs take it.
+            return self.certain.extend(owned(value.or(next)));
+        }
+        let side = SIDES.iter().find(|side| name.starts_with(*side)).map_or(0, |side| side.len());
+        let (whole, name) = (name.clone(), name.get(side..).unwrap_or_default().to_owned());
+        let body = body.get(side..).unwrap_or_default();
         if name == "password" || name == "p" {
             return self.certain.extend(owned(value.or(next)));
         }
@@ -53,7 +62,7 @@ impl ArgumentSecrets {
             // User names are not secret, but one that starts with a dash may be a misplaced password.
             return self.likely.extend(owned(value.or(next)).filter(|user| user.starts_with('-')));
         }
-        if words.contains(&name) && name != "password-stdin" {
+        if words.contains(&whole) && name != "password-stdin" {
             return;
         }
         if let Some(attached) = arg.strip_prefix("-p") {
@@ -78,6 +87,11 @@ impl ArgumentSecrets {
     pub(super) fn mask(&self, text: &str) -> String {
         self.certain.iter().fold(text.to_owned(), |text, secret| masked(&text, secret))
     }
+}
+
+/// Whether a flag of this name takes a user name and password in other programs.
+fn is_login(name: &str) -> bool {
+    name == "creds" || SIDES.iter().any(|side| name.strip_prefix(side) == Some("creds"))
 }
 
 /// Whether a flag of this name is likely to be a misspelled `--password`.
@@ -109,7 +123,9 @@ mod tests {
 
     fn secrets(args: &[&str]) -> ArgumentSecrets {
         let args: Vec<OsString> = std::iter::once(&"manifest-tool").chain(args).map(Into::into).collect();
-        let flags = ["password", "password-stdin", "username", "platforms", "plain-http"].map(str::to_owned).into();
+        let flags = ["password", "password-stdin", "target-password-stdin", "username", "platforms", "plain-http"]
+            .map(str::to_owned)
+            .into();
         ArgumentSecrets::new(&args, std::iter::empty(), &flags)
     }
 
@@ -137,6 +153,12 @@ mod tests {
             &["--password-stdin", "hunter2"],
             &["--passwd", "hunter2"],
             &["-p", "a", "--password", "hunter2"],
+            &["--source-password", "hunter2"],
+            &["--dest-password=hunter2"],
+            &["--target-pasword", "hunter2"],
+            &["--target-password-stdin", "hunter2"],
+            &["--src-creds", "hunter2"],
+            &["--creds=hunter2"],
         ] {
             let masked = secrets(args).mask_all("'hunter2' and x=HUNTER2,hunter2hunter2");
             assert!(!masked.to_lowercase().contains("hunter2"), "{args:?}: {masked}");

@@ -5,6 +5,7 @@ use super::console::Console;
 use super::credentials::{self, Registries};
 use super::failure::Failure;
 use super::global::Global;
+use super::side_flags::{SideFlags, Sides};
 use crate::event::Events;
 use crate::registry::{CancelToken, Client, ClientConfig, CredentialSources, HOME, Tls};
 
@@ -22,6 +23,19 @@ impl Session {
     /// [`credentials::sources`] fails.
     pub(super) fn client(&self, registries: &Registries<'_>) -> Result<Client, Failure> {
         Ok(self.client_with(credentials::sources(&self.global, &self.console, registries)?))
+    }
+
+    /// Creates a client for a command that reads from some registries and writes to others.
+    ///
+    /// # Errors
+    /// [`credentials::sources_of_sides`] fails.
+    pub(super) fn client_of_sides(
+        &self,
+        registries: &Registries<'_>,
+        flags: &SideFlags,
+        sides: &Sides<'_>,
+    ) -> Result<Client, Failure> {
+        Ok(self.client_with(credentials::sources_of_sides(&self.global, &self.console, registries, flags, sides)?))
     }
 
     /// Creates a client with these sources of credentials.

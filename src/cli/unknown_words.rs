@@ -169,11 +169,8 @@ fn of_flag(word: &str, place: &Place<'_, '_>, root: &Command) -> Option<Meant> {
     if let Some(tip) = advice::of_flag(word, command.get_name()) {
         return Some(Meant::Tip(tip.to_owned()));
     }
-    if let Some(flag) = similar_flag(word, place) {
-        return Some(Meant::Flag(flag));
-    }
-    let name = word.strip_prefix("--")?;
     let mut owners = Vec::new();
+    let name = word.strip_prefix("--").unwrap_or_default();
     owners_of(name, root, &mut Vec::new(), &mut owners);
     // A flag before the command that it belongs to.
     let is_below = |owner: &&Vec<&str>| {
@@ -182,6 +179,9 @@ fn of_flag(word: &str, place: &Place<'_, '_>, root: &Command) -> Option<Meant> {
     };
     if let Some(owner) = owners.iter().find(is_below) {
         return Some(Meant::Tip(format!("write --{name} after {}", owner.join(" "))));
+    }
+    if let Some(flag) = similar_flag(word, place) {
+        return Some(Meant::Flag(flag));
     }
     let owners: Vec<String> = owners.iter().map(|owner| owner.join(" ")).collect();
     match owners.as_slice() {
@@ -247,6 +247,30 @@ mod tests {
             (&["push", "from-args", "--platform", "linux/amd64"], "a similar argument exists: '--platforms'\n"),
             (&["copy", "a", "b", "--dry_run"], "a similar argument exists: '--dry-run'\n"),
             (&["copy", "a", "b", "--tls-verify=false"], "tip: use --insecure to skip certificate checks"),
+            (&["copy", "a", "b", "--src-tls-verify=false"], "tip: use --insecure=HOST to skip certificate checks"),
+            (&["copy", "a", "b", "--dest-tls-verify=false"], "tip: use --insecure=HOST to skip certificate checks"),
+            (&["copy", "a", "b", "--src-creds", "u:p"], "tip: use --source-username with --source-password-stdin\n"),
+            (
+                &["push", "--dest-creds=u:p", "from-spec", "x"],
+                "tip: use --target-username with --target-password-stdin\n",
+            ),
+            (&["copy", "a", "b", "--src-username", "u"], "tip: use --source-username with --source-password-stdin\n"),
+            (&["copy", "a", "b", "--dest-username", "u"], "tip: use --target-username with --target-password-stdin\n"),
+            (&["copy", "a", "b", "--src-password", "p"], "tip: use --source-username with --source-password-stdin\n"),
+            (&["copy", "a", "b", "--dest-password", "p"], "tip: use --target-username with --target-password-stdin\n"),
+            (
+                &["copy", "a", "b", "--source-password", "p"],
+                "tip: use --source-username with --source-password-stdin\n",
+            ),
+            (&["copy", "a", "b", "--src-authfile", "f"], "tip: use --source-docker-cfg for the folder or file"),
+            (&["copy", "a", "b", "--dest-authfile", "f"], "tip: use --target-docker-cfg for the folder or file"),
+            (&["copy", "a", "b", "--authfile", "f"], "tip: use --docker-cfg for the folder or file"),
+            (&["copy", "a", "b", "--creds", "u:p"], "tip: use --username with --password-stdin\n"),
+            (&["inspect", "a", "--src-creds", "u:p"], "tip: use --username with --password-stdin\n"),
+            (&["inspect", "a", "--source-username", "u"], "a similar argument exists: '--username'\n"),
+            (&["copy", "a", "b", "--source-user", "u"], "a similar argument exists: '--source-username'\n"),
+            (&["copy", "a", "--target", "b"], "tip: give the destination as an argument: copy SRC DST\n"),
+            (&["push", "--target", "x", "from-args"], "tip: write --target after push from-args\n"),
             (&["copy", "a", "b", "--all"], "tip: copy copies whole indexes; --platform selects images\n"),
             (&["tags", "a", "--all"], "tip: tags lists every tag\n"),
             (&["verify", "a", "--os", "linux"], "tip: use --platforms OS/ARCH\n"),

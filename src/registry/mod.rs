@@ -22,7 +22,7 @@ pub(crate) use api::{
     BlobInfo, BlobStream, Guard, MAX_TAGS, MountOutcome, RawRequest, RawResponse, TagState, TagsPushed, UploadSession,
     Verb, blob_name,
 };
-pub use auth::credentials::{CredentialSources, ExplicitCredentials, Login};
+pub use auth::credentials::{CredentialSources, ExplicitCredentials, Login, ScopedCredentials, ScopedSource};
 pub(crate) use auth::credentials::{HOME, Stored, erase, store};
 pub(crate) use client::PushIntent;
 pub use client::{Client, ClientConfig};

@@ -38,7 +38,7 @@ impl SignInState {
         };
         let by = format!("the token service of {}", self.registry);
         let refused = Denial::Refused { by, source: credentials.origin.clone() };
-        if self.learned().accepted {
+        if self.has_accepted(Some(credentials)) {
             // The credentials are valid, but not for this repository.
             return self.denied(repository, refused, response);
         }

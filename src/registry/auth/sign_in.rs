@@ -17,7 +17,7 @@ use super::token::{Token, basic};
 use super::token_cache::{TokenCache, TokenKey};
 use super::token_service::{TokenError, TokenService};
 use crate::event::Event;
-use crate::registry::error::{Denial, Error, ErrorKind, ErrorResponse};
+use crate::registry::error::{CredentialOrigin, Denial, Error, ErrorKind, ErrorResponse};
 use crate::registry::transport::handle::Transport;
 use crate::registry::transport::redact::Secret;
 use crate::single_flight::SingleFlight;
@@ -45,6 +45,8 @@ pub(crate) struct Authorization<'a> {
     pub(crate) header: Secret,
     /// Locked while a user name and password are sent for the first time.
     pub(crate) unproven: Option<MutexGuard<'a, ()>>,
+    /// The origin of the credentials; `None` for an anonymous token.
+    origin: Option<CredentialOrigin>,
 }
 
 impl SignIn {
@@ -72,12 +74,12 @@ impl SignIn {
     }
 
     /// Waits while another request tries the credentials. Returns the lock if no server has accepted them so far.
-    async fn lock_unproven(&self) -> Option<MutexGuard<'_, ()>> {
-        if self.state.learned().accepted {
+    async fn lock_unproven(&self, credentials: &SourcedLogin) -> Option<MutexGuard<'_, ()>> {
+        if self.state.has_accepted(Some(credentials)) {
             return None;
         }
         let unproven = self.unproven.lock().await;
-        if self.state.learned().accepted { None } else { Some(unproven) }
+        if self.state.has_accepted(Some(credentials)) { None } else { Some(unproven) }
     }
 
     /// Returns the credentials for a request, or `None` if the registry has sent no challenge so far.
@@ -95,7 +97,10 @@ impl SignIn {
         let realm = checked_realm(&realm, api).map_err(|reason| self.state.error(reason))?;
         let service = TokenService { registry: &self.state.registry, api, realm, service };
         match self.token(transport, &service, scopes, credentials.as_ref()).await {
-            Ok(token) => Ok(Some(Authorization { header: token.header, unproven: None })),
+            Ok(token) => {
+                let origin = credentials.map(|credentials| credentials.origin);
+                Ok(Some(Authorization { header: token.header, unproven: None, origin }))
+            }
             // This or another request has fallen back to Basic, because the token service does not work.
             Err(_) if self.state.is_basic() => self.basic(credentials.as_ref()).await.map(Some),
             Err(error) => Err(error),
@@ -114,14 +119,17 @@ impl SignIn {
                 .state
                 .error("it requires a user name and password, but only a token is configured".into()));
         };
-        let unproven = self.lock_unproven().await;
+        let unproven = self.lock_unproven(credentials).await;
         self.state.check_not_refused(Some(credentials))?;
-        Ok(Authorization { header: basic(user, password), unproven })
+        Ok(Authorization { header: basic(user, password), unproven, origin: Some(credentials.origin.clone()) })
     }
 
-    /// Announces the scopes of all requests of a run, so that one token can serve them.
+    /// Announces the scopes of all requests of a run, so that one token can serve them, unless the caller passed
+    /// different credentials for its repositories.
     pub(crate) fn announce(&self, scopes: Scopes) {
-        self.run_token.announce(scopes);
+        if !self.state.credentials.differ_within(&self.state.registry) {
+            self.run_token.announce(scopes);
+        }
     }
 
     /// Returns a fresh token from the cache or from the token service.
@@ -134,7 +142,7 @@ impl SignIn {
     ) -> Result<Token, Error> {
         let key = self.tokens.key(scopes);
         let first = self.claim_first_token(scopes, credentials).await;
-        let is_proven = credentials.is_none() || self.state.learned().accepted;
+        let is_proven = credentials.is_none() || self.state.has_accepted(credentials);
         if first.is_none()
             && is_proven
             && let Some(token) = Box::pin(self.run_token(transport, service, &key, scopes, credentials)).await?
@@ -158,7 +166,7 @@ impl SignIn {
         scopes: &Scopes,
         credentials: Option<&SourcedLogin>,
     ) -> Option<MutexGuard<'_, ()>> {
-        let is_accepted = || self.state.learned().accepted;
+        let is_accepted = || self.state.has_accepted(credentials);
         if credentials.is_none() || is_accepted() || self.run_token.scopes_for(scopes, credentials).is_none() {
             return None;
         }
@@ -207,12 +215,17 @@ impl SignIn {
         scopes: &Scopes,
         credentials: Option<&SourcedLogin>,
     ) -> Result<Token, Error> {
-        let _unproven = if credentials.is_some() { self.lock_unproven().await } else { None };
+        let _unproven = match credentials {
+            Some(credentials) => self.lock_unproven(credentials).await,
+            None => None,
+        };
         self.state.check_not_refused(credentials)?;
         let login = credentials.map(|credentials| &credentials.login);
-        let error = match self.request_token(transport, service, &self.tokens.requested(key), login).await {
+        let error = match self.request_token(transport, service, &self.tokens.requested(key), credentials).await {
             Ok(token) => {
-                self.state.learned().accepted |= credentials.is_some();
+                if let Some(credentials) = credentials {
+                    self.state.accepted(Some(credentials.origin.clone()));
+                }
                 return Ok(token);
             }
             Err(error) => error,
@@ -240,8 +253,9 @@ impl SignIn {
         transport: &Transport,
         service: &TokenService<'_>,
         scopes: &Scopes,
-        login: Option<&Login>,
+        credentials: Option<&SourcedLogin>,
     ) -> Result<Token, TokenError> {
+        let login = credentials.map(|credentials| &credentials.login);
         let Some(own_scopes) = scopes.own_repository_only() else {
             return service.fetch(transport, scopes, login).await;
         };
@@ -250,7 +264,7 @@ impl SignIn {
         }
         match service.fetch(transport, scopes, login).await {
             // A 401 to credentials that were never accepted is final: retrying would send wrong credentials twice.
-            Err(TokenError::Rejected(response)) if response.status != 401 || self.state.learned().accepted => {
+            Err(TokenError::Rejected(response)) if response.status != 401 || self.state.has_accepted(credentials) => {
                 let token = service.fetch(transport, &own_scopes, login).await;
                 self.state.learned().one_scope_at_a_time |= token.is_ok();
                 token
@@ -312,9 +326,9 @@ impl SignIn {
         self.state.learned().anonymous_response = Some(response);
     }
 
-    /// Records that a request with credentials got a response other than 401.
-    pub(crate) fn accepted(&self) {
-        self.state.learned().accepted = true;
+    /// Records that a request with this authorization got a response other than 401.
+    pub(crate) fn accepted(&self, authorization: &Authorization<'_>) {
+        self.state.accepted(authorization.origin.clone());
     }
 
     /// Returns the error for a request that was refused after every step of signing in, in terms of its credentials.
@@ -338,7 +352,7 @@ impl SignIn {
         if let Err(error) = self.state.check_not_refused(credentials.as_ref()) {
             return error;
         }
-        let (basic, accepted) = (self.state.is_basic(), self.state.learned().accepted);
+        let (basic, accepted) = (self.state.is_basic(), self.state.has_accepted(credentials.as_ref()));
         let Some(credentials) = credentials else {
             // The registry refuses every anonymous request, so the error names the registry, not this reference.
             let subject = if basic && status == 401 { &self.state.registry } else { subject };

@@ -1,10 +1,10 @@
 //! The state of signing in to one registry, kept for the whole run.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use super::challenge::Challenge;
-use super::credentials::Credentials;
+use super::credentials::{Credentials, SourcedLogin};
 use crate::registry::error::{CredentialOrigin, Error, ErrorKind, ErrorResponse};
 
 /// The state of signing in to one registry.
@@ -26,9 +26,10 @@ pub(super) struct Learned {
     pub(super) one_scope_at_a_time: bool,
     /// The token service does not work, so user name and password are sent to the registry itself.
     pub(super) fell_back_to_basic: bool,
-    /// The registry or its token service accepted the credentials, for any request.
-    pub(super) accepted: bool,
-    /// The origins whose credentials the registry or its token service refused before it had accepted any.
+    /// The origins whose credentials the registry or its token service accepted, for any request. `None` if it accepted
+    /// an anonymous token.
+    accepted: HashSet<Option<CredentialOrigin>>,
+    /// The origins whose credentials the registry or its token service refused before it had accepted them.
     pub(super) refused: HashMap<CredentialOrigin, Error>,
 }
 
@@ -39,6 +40,16 @@ impl SignInState {
 
     pub(super) fn learned(&self) -> MutexGuard<'_, Learned> {
         self.learned.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Whether the registry or its token service has accepted these credentials, or an anonymous token.
+    pub(super) fn has_accepted(&self, credentials: Option<&SourcedLogin>) -> bool {
+        self.learned().accepted.contains(&credentials.map(|credentials| credentials.origin.clone()))
+    }
+
+    /// Records that the registry or its token service has accepted the credentials from this origin.
+    pub(super) fn accepted(&self, origin: Option<CredentialOrigin>) {
+        self.learned().accepted.insert(origin);
     }
 
     /// Whether the registry has sent a challenge so far.

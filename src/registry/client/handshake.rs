@@ -133,8 +133,8 @@ impl<'a> Handshake<'a> {
         }
         let sign_in = self.host.sign_in();
         let header = authorization.as_ref().map(|authorization| &authorization.header);
-        if header.is_some() && response.status != 401 {
-            sign_in.accepted();
+        if let Some(authorization) = authorization.as_ref().filter(|_| response.status != 401) {
+            sign_in.accepted(authorization);
         }
         let mut challenge = Challenge::from_headers(&response.headers);
         // Some registries with anonymous read access respond with 403 to a write without credentials, and some to a

@@ -1,13 +1,13 @@
 use std::convert::Infallible;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use super::entry::read_auth;
 use super::file::{ConfigEntry, ConfigFile, FileFormat};
 use super::helper;
-use super::login::{LoginLookup, SourcedLogin};
+use super::login::{Login, LoginLookup, SourcedLogin};
 use super::paths::{config_in, default_config, in_home, podman_runtime, variable};
-use super::sources::{CredentialSources, ExplicitCredentials};
+use super::sources::{CredentialSources, ExplicitCredentials, ScopedCredentials, ScopedSource};
 use crate::registry::error::CredentialOrigin;
 use crate::single_flight::SingleFlight;
 
@@ -23,6 +23,8 @@ impl CredentialSources {
 
 /// Finds credentials in their sources, each of which is read on first use.
 pub(crate) struct Credentials {
+    /// Each with the file that it names, if any.
+    scoped: Vec<(ScopedCredentials, Option<Arc<ConfigFile>>)>,
     explicit: Option<ExplicitCredentials>,
     unused: Option<String>,
     files: Vec<Arc<ConfigFile>>,
@@ -30,19 +32,38 @@ pub(crate) struct Credentials {
     helper_results: SingleFlight<(String, String), LoginLookup, Infallible>,
 }
 
+/// Where to find the credentials for a repository.
+enum Sources<'a> {
+    /// A login, and the name of its source.
+    Login(&'a Login, &'a str),
+    Files(&'a [Arc<ConfigFile>]),
+}
+
 impl Credentials {
     /// Reads the environment, but no files yet.
     pub(crate) fn new(sources: &CredentialSources) -> Self {
         let files = match sources.docker_config.as_deref() {
-            Some(folder) if folder.is_dir() => vec![ConfigFile::optional(config_in(folder), FileFormat::Docker)],
-            Some(file) => vec![ConfigFile::required(config_in(file))],
+            Some(path) => vec![Self::named_file(path)],
             None => Self::default_files(),
         };
+        let scoped = sources.scoped.iter().map(|scoped| match &scoped.source {
+            ScopedSource::Login { .. } => (scoped.clone(), None),
+            ScopedSource::DockerConfig(path) => (scoped.clone(), Some(Arc::new(Self::named_file(path)))),
+        });
         Self {
+            scoped: scoped.collect(),
             explicit: sources.explicit.clone(),
             unused: sources.unused.clone(),
             files: files.into_iter().map(Arc::new).collect(),
             helper_results: SingleFlight::default(),
+        }
+    }
+
+    /// Returns the configuration file at a path that the caller named, or in the folder there.
+    fn named_file(path: &Path) -> ConfigFile {
+        match path.is_dir() {
+            true => ConfigFile::optional(config_in(path), FileFormat::Docker),
+            false => ConfigFile::required(config_in(path)),
         }
     }
 
@@ -69,19 +90,39 @@ impl Credentials {
         self.unused.as_deref()
     }
 
+    /// Whether the repositories of a registry may have different credentials that the caller passed.
+    pub(crate) fn differ_within(&self, registry: &str) -> bool {
+        self.scoped.iter().any(|(scoped, _)| scoped.registry == registry && scoped.repositories.is_some())
+    }
+
+    /// Returns the login that the caller passed for a repository, or the files to search for one.
+    fn sources_for(&self, registry: &str, repository: &str) -> Sources<'_> {
+        match self.scoped.iter().find(|(scoped, _)| scoped.include(registry, repository)) {
+            Some((ScopedCredentials { source: ScopedSource::Login { login, name }, .. }, _)) => {
+                Sources::Login(login, name)
+            }
+            Some((_, file)) => Sources::Files(file.as_slice()),
+            None => match self.explicit.as_ref().filter(|explicit| explicit.registry == registry) {
+                Some(ExplicitCredentials { login, source, .. }) => Sources::Login(login, source),
+                None => Sources::Files(&self.files),
+            },
+        }
+    }
+
     /// Returns the login for a repository, or `None` if no source has one. May run a helper, which is killed when the
     /// future is dropped.
     ///
     /// # Errors
     /// A configuration cannot be read or a helper fails before a source with a login is reached.
     pub(crate) async fn find(&self, registry: &str, repository: &str) -> LoginLookup {
-        if let Some(explicit) = self.explicit.as_ref().filter(|explicit| explicit.registry == registry) {
-            return Ok(Some(SourcedLogin {
-                login: explicit.login.clone(),
-                origin: CredentialOrigin::above_files(explicit.source.clone()),
-            }));
-        }
-        for file in &self.files {
+        let files = match self.sources_for(registry, repository) {
+            Sources::Login(login, name) => {
+                let origin = CredentialOrigin::above_files(name);
+                return Ok(Some(SourcedLogin { login: login.clone(), origin }));
+            }
+            Sources::Files(files) => files,
+        };
+        for file in files {
             let lookup = match locate(file, registry, repository).await? {
                 None => None,
                 Some(ConfigEntry::Auth { key, entry }) => {
@@ -106,10 +147,8 @@ impl Credentials {
 
     /// Whether credentials may exist, as far as that is known without running a helper.
     pub(crate) async fn may_have(&self, registry: &str, repository: &str) -> bool {
-        if self.explicit.as_ref().is_some_and(|explicit| explicit.registry == registry) {
-            return true;
-        }
-        for file in &self.files {
+        let Sources::Files(files) = self.sources_for(registry, repository) else { return true };
+        for file in files {
             if !matches!(locate(file, registry, repository).await, Ok(None)) {
                 return true;
             }
@@ -137,10 +176,53 @@ async fn locate(file: &Arc<ConfigFile>, registry: &str, repository: &str) -> Res
 
 #[cfg(test)]
 mod tests {
-    use super::super::login::Login;
-    use super::super::sources::ExplicitCredentials;
     use super::*;
     use crate::registry::transport::redact::Secret;
+
+    #[test]
+    fn scoped_credentials_are_used_only_for_their_repositories() {
+        let folder = tempfile::tempdir().unwrap();
+        let auths = r#"{"auths": {"r.io": {"auth": "dTpw"}, "s.io": {"auth": "dTpw"}}}"#;
+        std::fs::write(folder.path().join("config.json"), auths).unwrap();
+        let login = || Login::Password { user: "u".into(), password: Secret::new("p") };
+        let scoped = |registry: &str, repositories: Option<&str>, source| ScopedCredentials {
+            registry: registry.into(),
+            repositories: repositories.map(|repository| [repository.to_owned()].into()),
+            source,
+        };
+        let of = |name: &str| ScopedSource::Login { login: login(), name: name.into() };
+        let sources = CredentialSources {
+            scoped: vec![
+                scoped("r.io", Some("parts"), of("--source")),
+                scoped("r.io", Some("whole"), of("--target")),
+                scoped("s.io", None, ScopedSource::DockerConfig(folder.path().to_owned())),
+                scoped("t.io", None, ScopedSource::DockerConfig(folder.path().to_owned())),
+            ],
+            explicit: Some(ExplicitCredentials {
+                registry: "r.io".into(),
+                login: login(),
+                source: "--username".into(),
+            }),
+            docker_config: Some("/dev/null".into()),
+            ..CredentialSources::default()
+        };
+        let file = folder.path().join("config.json").display().to_string();
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        for (registry, repository, expected) in [
+            ("r.io", "parts", Some("--source")),
+            ("r.io", "whole", Some("--target")),
+            ("r.io", "other", Some("--username")),
+            ("s.io", "parts", Some(&*file)),
+            ("t.io", "parts", None),
+        ] {
+            let credentials = Credentials::new(&sources);
+            let login = runtime.block_on(credentials.find(registry, repository)).unwrap();
+            assert_eq!(login.map(|login| login.origin.name).as_deref(), expected, "{registry}/{repository}");
+            let may_have = runtime.block_on(credentials.may_have(registry, repository));
+            assert_eq!(may_have, expected.is_some(), "{registry}/{repository}");
+            assert_eq!(credentials.differ_within(registry), registry == "r.io");
+        }
+    }
 
     #[test]
     fn explicit_credentials_are_used_only_for_their_registry() {

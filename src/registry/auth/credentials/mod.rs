@@ -16,5 +16,5 @@ pub(crate) use finder::Credentials;
 pub use login::Login;
 pub(crate) use login::{LoginLookup, SourcedLogin};
 pub(crate) use paths::HOME;
-pub use sources::{CredentialSources, ExplicitCredentials};
+pub use sources::{CredentialSources, ExplicitCredentials, ScopedCredentials, ScopedSource};
 pub(crate) use store::{Stored, erase, store};
