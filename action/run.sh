@@ -66,7 +66,7 @@ find_command() {
         -*)
             case ${name#-} in
             # The global flags whose value is the next word.
-            ca-cert | concurrency | deadline | docker-cfg | max-wait | o | output | p | password | retries | timeout | u | username)
+            ca-cert | concurrency | deadline | docker-cfg | max-wait | o | output | p | password | registries-conf | retries | timeout | u | username)
                 at=$((at + 1))
                 ;;
             esac

@@ -31,6 +31,7 @@ mod library;
 mod many;
 mod memory;
 mod merge_and_remove;
+mod mirrors;
 mod missing;
 mod mounts;
 mod pages;

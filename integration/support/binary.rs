@@ -106,7 +106,7 @@ pub fn external_command(program: &Path, folder: &Path, args: &[&str]) -> Command
     command.args(args).current_dir(folder).env("HOME", folder);
     for (name, _) in std::env::vars_os() {
         let upper = name.to_string_lossy().to_uppercase();
-        let prefixes = ["DOCKER_", "MANIFEST_TOOL_", "REGISTRY_", "XDG_", "SSL_CERT_"];
+        let prefixes = ["CONTAINERS_", "DOCKER_", "MANIFEST_TOOL_", "REGISTRY_", "XDG_", "SSL_CERT_"];
         if upper.ends_with("_PROXY")
             || ["GITHUB_ACTIONS", "NO_COLOR"].contains(&upper.as_str())
             || prefixes.iter().any(|prefix| upper.starts_with(prefix))

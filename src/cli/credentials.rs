@@ -39,33 +39,46 @@ pub(super) struct Registries<'l> {
     first: Option<&'l str>,
     /// The first registry that the command writes to.
     written: Option<&'l str>,
+    /// The references that the command writes.
+    targets: Vec<&'l Reference>,
 }
 
 impl<'l> Registries<'l> {
     /// Creates the registries of a command that only reads these locations.
     pub(super) fn read(locations: impl IntoIterator<Item = &'l Location>) -> Self {
-        Self { first: first(locations), written: None }
+        Self { first: first(&references(locations)), ..Self::default() }
     }
 
     /// Creates the registries of a command that writes to all these locations.
     pub(super) fn written(locations: impl IntoIterator<Item = &'l Location>) -> Self {
-        let written = first(locations);
-        Self { first: written, written }
+        let targets = references(locations);
+        let written = first(&targets);
+        Self { first: written, written, targets }
     }
 
     /// Adds locations that the command reads, after the known ones.
     pub(super) fn and_read(self, locations: impl IntoIterator<Item = &'l Location>) -> Self {
-        Self { first: self.first.or_else(|| first(locations)), ..self }
+        Self { first: self.first.or_else(|| first(&references(locations))), ..self }
     }
 
     /// Adds locations that the command writes to. Credentials from flags do not apply to them.
-    pub(super) fn and_written(self, locations: impl IntoIterator<Item = &'l Location>) -> Self {
-        Self { written: self.written.or_else(|| first(locations)), ..self }
+    pub(super) fn and_written(mut self, locations: impl IntoIterator<Item = &'l Location>) -> Self {
+        self.targets.extend(references(locations));
+        Self { written: self.written.or_else(|| first(&self.targets)), ..self }
+    }
+
+    /// Returns the references that the command writes.
+    pub(super) fn targets(&self) -> impl Iterator<Item = &'l Reference> {
+        self.targets.iter().copied()
     }
 }
 
-fn first<'l>(locations: impl IntoIterator<Item = &'l Location>) -> Option<&'l str> {
-    locations.into_iter().find_map(Location::reference).map(Reference::registry)
+fn references<'l>(locations: impl IntoIterator<Item = &'l Location>) -> Vec<&'l Reference> {
+    locations.into_iter().filter_map(Location::reference).collect()
+}
+
+fn first<'l>(references: &[&'l Reference]) -> Option<&'l str> {
+    references.first().map(|reference| reference.registry())
 }
 
 /// Returns the sources of credentials for this run. A pair with a user name or password from the command line applies

@@ -35,6 +35,9 @@ pub(super) struct Global {
     /// Use HTTP without TLS, for all or these hosts
     #[arg(long, global = true, value_name = "HOST,...", num_args = 0..=1, require_equals = true, default_missing_value = "true", value_parser = HostsArg::parse)]
     plain_http: Vec<HostsArg>,
+    /// Use the mirrors in this registries.conf
+    #[arg(long, global = true, value_name = "FILE")]
+    pub(super) registries_conf: Option<PathBuf>,
     /// Trust the CA certificates in a PEM file
     #[arg(long, global = true, value_name = "FILE")]
     pub(super) ca_cert: Vec<PathBuf>,

@@ -47,6 +47,7 @@ mod push_batch;
 mod query;
 mod read_batch;
 mod references;
+mod registries_conf;
 mod registry_name;
 mod remove;
 mod render;

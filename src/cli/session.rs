@@ -5,9 +5,10 @@ use super::console::Console;
 use super::credentials::{self, Registries};
 use super::failure::Failure;
 use super::global::Global;
+use super::registries_conf::registries_conf;
 use super::side_flags::{SideFlags, Sides};
 use crate::event::Events;
-use crate::registry::{CancelToken, Client, ClientConfig, CredentialSources, HOME, Tls};
+use crate::registry::{CancelToken, Client, ClientConfig, CredentialSources, HOME, RegistriesConf, Tls};
 
 /// The global flags and the console, which every command uses.
 pub(super) struct Session {
@@ -22,7 +23,8 @@ impl Session {
     /// # Errors
     /// [`credentials::sources`] fails.
     pub(super) fn client(&self, registries: &Registries<'_>) -> Result<Client, Failure> {
-        Ok(self.client_with(credentials::sources(&self.global, &self.console, registries)?))
+        let credentials = credentials::sources(&self.global, &self.console, registries)?;
+        self.client_of(credentials, registries)
     }
 
     /// Creates a client for a command that reads from some registries and writes to others.
@@ -35,17 +37,30 @@ impl Session {
         flags: &SideFlags,
         sides: &Sides<'_>,
     ) -> Result<Client, Failure> {
-        Ok(self.client_with(credentials::sources_of_sides(&self.global, &self.console, registries, flags, sides)?))
+        let credentials = credentials::sources_of_sides(&self.global, &self.console, registries, flags, sides)?;
+        self.client_of(credentials, registries)
     }
 
-    /// Creates a client with these sources of credentials.
+    /// Creates a client with these sources of credentials. It uses registries.conf, except for the repositories that the
+    /// command writes to.
+    fn client_of(&self, credentials: CredentialSources, registries: &Registries<'_>) -> Result<Client, Failure> {
+        let conf = registries_conf(&self.global, &self.console, registries.targets())?;
+        Ok(self.create_client(credentials, conf))
+    }
+
+    /// Creates a client with these sources of credentials, which uses no mirrors.
     pub(super) fn client_with(&self, credentials: CredentialSources) -> Client {
+        self.create_client(credentials, RegistriesConf::default())
+    }
+
+    fn create_client(&self, credentials: CredentialSources, registries_conf: RegistriesConf) -> Client {
         let (global, console) = (&self.global, Arc::clone(&self.console));
         let events = Events::new(move |event| console.event(event));
         let client = Client::new(ClientConfig {
             plain_http: global.plain_http(),
             tls: Tls { insecure: global.insecure(), ca_certs: global.ca_cert.clone(), certs_folders: certs_folders() },
             credentials,
+            registries_conf,
             concurrency: global.concurrency,
             retry: global.retry(),
             idle_timeout: global.timeout,

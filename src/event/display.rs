@@ -21,6 +21,7 @@ impl fmt::Display for Event {
             Self::BasicInsteadOfToken { registry, reason } => {
                 write!(f, "sending user and password to {registry} instead of a token: {reason}")
             }
+            Self::MirrorFailed { mirror, reason } => write!(f, "the mirror {mirror} is not used: {reason}"),
             Self::Retry { reason, wait, failed, retries, pauses, .. } => {
                 if let Some(registry) = pauses {
                     write!(f, "all requests to {registry} are paused: ")?;

@@ -152,6 +152,13 @@ pub enum Event {
         /// Why the token service failed.
         reason: String,
     },
+    /// A mirror is not used for the rest of the run.
+    MirrorFailed {
+        /// The mirror's registry, or one of its repositories.
+        mirror: String,
+        /// Why it is not used.
+        reason: String,
+    },
     /// A request failed and is sent again after a wait.
     Retry {
         /// Why the request failed.
@@ -314,6 +321,7 @@ impl Event {
             | Self::Credentials { .. }
             | Self::TokenRequest { .. }
             | Self::BasicInsteadOfToken { .. }
+            | Self::MirrorFailed { .. }
             | Self::Resolved { .. }
             | Self::Step { .. } => Level::Debug,
         }
@@ -345,6 +353,7 @@ impl Event {
             Self::BasicInsteadOfToken { registry, reason } | Self::MountsFail { registry, reason } => {
                 vec![registry, reason]
             }
+            Self::MirrorFailed { mirror, reason } => vec![mirror, reason],
             Self::Retry { reason, pauses, .. } => std::iter::once(reason).chain(pauses).collect(),
             Self::InvalidTags { subject, .. } => vec![subject],
             Self::WrongDigestHeader { reference, .. } | Self::NotReadBack { reference, .. } => vec![reference],
@@ -383,6 +392,7 @@ mod tests {
             Event::BasicInsteadOfToken { registry: s(), reason: s() },
             Event::Retry { reason: s(), wait, is_requested: false, failed: 1, retries: 5, pauses: Some(s()) },
             Event::MountsFail { registry: s(), reason: s() },
+            Event::MirrorFailed { mirror: s(), reason: s() },
             Event::InvalidTags { subject: s(), count: 2 },
             Event::WrongDigestHeader { reference: s(), named: digest.clone(), actual: digest.clone() },
             Event::NotReadBack { reference: s(), digest: digest.clone(), wait },

@@ -25,7 +25,7 @@ pub(crate) use api::{
 pub use auth::credentials::{CredentialSources, ExplicitCredentials, Login, ScopedCredentials, ScopedSource};
 pub(crate) use auth::credentials::{HOME, Stored, erase, store};
 pub(crate) use client::PushIntent;
-pub use client::{Client, ClientConfig};
+pub use client::{Client, ClientConfig, RegistriesConf};
 pub use error::{
     CredentialOrigin, Denial, Denied, Error, ErrorKind, ErrorResponse, Hint, RateLimit, RegistryMessage, StopReason,
     TransportFault,

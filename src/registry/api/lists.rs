@@ -146,9 +146,12 @@ impl Client {
     async fn pages(
         &self,
         registry: &str,
-        mut request: Request,
+        request: Request,
         mut read_page: impl FnMut(&Response) -> Result<bool, Error>,
     ) -> Result<(), Error> {
+        let redirected = self.at_location(registry, &request)?;
+        let (registry, mut request) = redirected.unwrap_or_else(|| (registry.to_owned(), request));
+        let registry = registry.as_str();
         // Brent's cycle detection: each page is compared with one earlier page, which is replaced at exponentially
         // growing intervals.
         let mut earlier: Option<Url> = None;

@@ -78,6 +78,11 @@ impl Scopes {
         self.resources.len() > 1
     }
 
+    /// Whether these scopes include only the action `pull`.
+    pub(crate) fn are_pull_only(&self) -> bool {
+        self.resources.values().all(|actions| actions.iter().all(|action| action == "pull"))
+    }
+
     /// Whether these scopes include the action `delete`.
     pub(crate) fn allow_delete(&self) -> bool {
         self.resources.values().any(|actions| actions.contains("delete"))

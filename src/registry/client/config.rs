@@ -1,6 +1,7 @@
 use std::num::NonZeroUsize;
 use std::time::Duration;
 
+use super::registries_conf::RegistriesConf;
 use crate::event::Events;
 use crate::registry::auth::credentials::CredentialSources;
 use crate::registry::transport::{CancelToken, Hosts, RetryPolicy, Tls};
@@ -28,6 +29,8 @@ pub struct ClientConfig {
     /// The sources of credentials. Defaults to `DOCKER_AUTH_CONFIG` and the files of Docker and Podman, in the order
     /// documented at [`CredentialSources`].
     pub credentials: CredentialSources,
+    /// Mirrors, other locations and blocked registries. Defaults to none: no file is read.
+    pub registries_conf: RegistriesConf,
     /// Maximum number of concurrent requests to one registry. Defaults to 16, because registries throttle clients that
     /// send more.
     pub concurrency: NonZeroUsize,
@@ -47,6 +50,7 @@ impl Default for ClientConfig {
             plain_http: Hosts::default(),
             tls: Tls::default(),
             credentials: CredentialSources::default(),
+            registries_conf: RegistriesConf::default(),
             concurrency: DEFAULT_CONCURRENCY,
             retry: RetryPolicy::default(),
             idle_timeout: Duration::from_secs(30),

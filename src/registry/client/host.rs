@@ -49,6 +49,8 @@ pub(crate) struct Host {
     /// Number of requests that wait for the first one.
     pub(super) waiting: AtomicUsize,
     pub(super) pause: Arc<Pause>,
+    /// Whether plain HTTP is used if the port does not speak TLS, as for a loopback registry.
+    may_lack_tls: bool,
     /// The challenge in the response to `GET /v2/`.
     pub(super) ping: SingleFlight<(), Option<Challenge>, Error>,
 }
@@ -68,7 +70,7 @@ impl Drop for FirstRequest<'_> {
 
 impl Host {
     /// Creates the state of a registry with at most `concurrency` concurrent requests.
-    pub(super) fn new(registry: &str, concurrency: usize, credentials: Arc<Credentials>) -> Self {
+    pub(super) fn new(registry: &str, concurrency: usize, credentials: Arc<Credentials>, may_lack_tls: bool) -> Self {
         Self {
             registry: registry.to_owned(),
             api: SingleFlight::default(),
@@ -80,6 +82,7 @@ impl Host {
             first_request: tokio::sync::Mutex::default(),
             waiting: AtomicUsize::new(0),
             pause: Arc::default(),
+            may_lack_tls,
             ping: SingleFlight::default(),
         }
     }
@@ -136,14 +139,14 @@ impl Host {
         self.api.get(&(), self.detect_api(transport)).await
     }
 
-    /// Detects the URL of the registry's API. A loopback registry is probed with HTTPS, and used over plain HTTP if its
-    /// port does not speak TLS. The probe carries no credentials.
+    /// Detects the URL of the registry's API. A loopback registry, or one that may lack TLS, is probed with HTTPS, and
+    /// used over plain HTTP if its port does not speak TLS. The probe carries no credentials.
     async fn detect_api(&self, transport: &Transport) -> Result<Url, Error> {
         let https = self.url("https")?;
         if transport.plain_http().contains(&self.registry) {
             return self.url("http");
         }
-        if !is_loopback(&https) {
+        if !is_loopback(&https) && !self.may_lack_tls {
             return Ok(https);
         }
         let client = transport.connections().client(&https, &https).map_err(|reason| self.protocol(reason))?;

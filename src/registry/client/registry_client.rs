@@ -8,6 +8,7 @@ use url::Url;
 
 use super::config::ClientConfig;
 use super::host::Host;
+use super::mirror_state::Mirrors;
 use super::request::Request;
 use crate::event::{Event, Events};
 use crate::image::Reference;
@@ -17,7 +18,7 @@ use crate::registry::auth::credentials::Credentials;
 use crate::registry::auth::scopes::Scopes;
 use crate::registry::error::Error;
 use crate::registry::transport::attempts::Attempts;
-use crate::registry::transport::{CancelToken, RetryPolicy, Secrets, Traffic, Transport, TransportConfig};
+use crate::registry::transport::{CancelToken, Hosts, RetryPolicy, Secrets, Traffic, Transport, TransportConfig};
 
 /// A registry client. Clones are cheap and share connections, tokens and the state of each registry, so a process needs
 /// only one client.
@@ -51,6 +52,9 @@ struct Shared {
     /// Number of push intents per repository, as `HOST/REPOSITORY`; see [`Client::will_push`].
     push_intents: Mutex<HashMap<String, usize>>,
     hosts: Mutex<HashMap<String, Arc<Host>>>,
+    mirrors: Mirrors,
+    /// Registries that are reached over plain HTTP if their port does not speak TLS.
+    insecure: Hosts,
 }
 
 /// Announces writes to a repository until it is dropped; see [`Client::will_push`].
@@ -76,8 +80,19 @@ impl Client {
     /// Creates a client. It reads no files and opens no connections before the first request.
     #[must_use]
     pub fn new(config: ClientConfig) -> Self {
-        let ClientConfig { plain_http, tls, credentials, concurrency, retry, idle_timeout, cancel_token, events } =
-            config;
+        let ClientConfig {
+            plain_http,
+            mut tls,
+            credentials,
+            registries_conf,
+            concurrency,
+            retry,
+            idle_timeout,
+            cancel_token,
+            events,
+        } = config;
+        let insecure = registries_conf.insecure();
+        tls.insecure = tls.insecure.and(&insecure);
         Self(Arc::new(Shared {
             transport: Transport::new(TransportConfig { plain_http, tls, retry, idle_timeout, cancel_token, events }),
             concurrency: concurrency.get(),
@@ -86,6 +101,8 @@ impl Client {
             failing_mounts: Mutex::default(),
             push_intents: Mutex::default(),
             hosts: Mutex::default(),
+            mirrors: Mirrors::new(registries_conf),
+            insecure,
         }))
     }
 
@@ -152,7 +169,8 @@ impl Client {
     /// Opens connections to a registry before the requests that will need them. Does so only for plain HTTP: over TLS, one
     /// connection may serve all requests (HTTP/2).
     pub(crate) async fn preconnect(&self, registry: &str, count: usize) {
-        if let Ok(api) = self.api(&self.host(registry)).await
+        if !self.mirrors().are_configured()
+            && let Ok(api) = self.api(&self.host(registry)).await
             && api.scheme() == "http"
         {
             self.transport().connections().preconnect(&api, count.min(self.concurrency()));
@@ -215,6 +233,10 @@ impl Client {
         }
     }
 
+    pub(super) fn mirrors(&self) -> &Mirrors {
+        &self.0.mirrors
+    }
+
     pub(super) fn anonymous_tokens(&self) -> &AnonymousTokens {
         &self.0.anonymous_tokens
     }
@@ -236,7 +258,10 @@ impl Client {
     /// Returns the shared state of a registry.
     pub(crate) fn host(&self, registry: &str) -> Arc<Host> {
         let mut hosts = self.0.hosts.lock().unwrap_or_else(PoisonError::into_inner);
-        let new = || Host::new(registry, self.concurrency(), Arc::clone(&self.0.credentials));
+        let new = || {
+            let credentials = Arc::clone(&self.0.credentials);
+            Host::new(registry, self.concurrency(), credentials, self.0.insecure.contains(registry))
+        };
         Arc::clone(hosts.entry(registry.to_owned()).or_insert_with(|| Arc::new(new())))
     }
 

@@ -3,6 +3,7 @@
 use reqwest::Method;
 use url::Url;
 
+use super::registries_conf::{Place, Reads};
 use crate::registry::auth::scopes::Scopes;
 use crate::registry::error::Error;
 use crate::registry::transport::request::{Content, WireRequest};
@@ -22,17 +23,51 @@ pub(crate) struct Request {
     pub(crate) is_urgent: bool,
     /// Whether it is sent without credentials, because it follows a redirect to another origin.
     pub(crate) anonymous: bool,
+    /// Whether it is for a mirror or another location, and must not be redirected again.
+    pub(crate) is_redirected: bool,
 }
 
 impl Request {
     pub(crate) fn new(method: Method, target: String, scopes: Scopes, subject: String) -> Self {
         let wire = WireRequest::new(method, target, subject);
-        Self { wire, scopes, refers_to_new: false, is_urgent: false, anonymous: false }
+        Self { wire, scopes, refers_to_new: false, is_urgent: false, anonymous: false, is_redirected: false }
     }
 
     /// Creates a `GET /v2/` request, which every registry supports (distribution-spec, "Determining Support").
     pub(crate) fn ping(api: &Url) -> Self {
         Self::new(Method::GET, "v2/".into(), Scopes::default(), format!("{api}v2/"))
+    }
+
+    /// Returns what it reads, if it is a read of a repository.
+    pub(super) fn reads(&self) -> Option<Reads> {
+        let rest = self.path_in_repository().filter(|_| self.wire.is_read() && self.wire.content.is_none())?;
+        Some(match rest.split_once('/') {
+            Some(("blobs", _)) => Reads::Digest,
+            Some(("manifests", name)) if name.contains(':') => Reads::Digest,
+            Some(("manifests", _)) => Reads::Tag,
+            _ => Reads::List,
+        })
+    }
+
+    fn path_in_repository(&self) -> Option<&str> {
+        self.wire.target.strip_prefix("v2/")?.strip_prefix(self.scopes.repository())?.strip_prefix('/')
+    }
+
+    /// Returns the same read of another repository. Errors still name the reference of this request.
+    pub(super) fn moved_to(&self, place: &Place) -> Self {
+        let rest = self.path_in_repository().unwrap_or_default();
+        let wire = WireRequest {
+            method: self.wire.method.clone(),
+            target: format!("v2/{}/{rest}", place.repository),
+            accept: self.wire.accept,
+            content: None,
+            limit: self.wire.limit,
+            expected: self.wire.expected.clone(),
+            streamed: self.wire.streamed,
+            service: self.wire.service,
+            subject: self.wire.subject.clone(),
+        };
+        Self { wire, scopes: Scopes::pull(&place.repository), is_redirected: true, ..*self }
     }
 
     pub(crate) fn with_content(mut self, content: Content) -> Self {

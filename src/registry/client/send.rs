@@ -13,8 +13,17 @@ use crate::registry::transport::redirects::resolve_location;
 use crate::registry::transport::response::Response;
 
 impl Client {
-    /// Sends a request with retries, and signs in if the registry requires it. Returns responses of any status.
+    /// Sends a request with retries, and signs in if the registry requires it. Returns responses of any status. A read
+    /// may go to a mirror or another location, which registries.conf names.
     pub(crate) async fn send(&self, registry: &str, request: &Request) -> Result<Response, Error> {
+        match self.redirection(registry, request)? {
+            None => self.send_to(registry, request).await,
+            Some(redirection) => Box::pin(self.send_redirected(request, redirection)).await,
+        }
+    }
+
+    /// Sends a request to this registry.
+    pub(super) async fn send_to(&self, registry: &str, request: &Request) -> Result<Response, Error> {
         let host = self.host(registry);
         let _prepared = host.prepared.acquire().await;
         // The future is boxed only after the wait, because thousands of requests may wait. Its type is erased because
@@ -65,6 +74,8 @@ impl Client {
         before: u32,
         until: Option<Instant>,
     ) -> Result<Response, Error> {
+        // Refuses writes to a blocked repository, which do not all go through `send`.
+        self.redirection(registry, request)?;
         let host = &self.host(registry);
         let api = &self.api(host).await?;
         let transport = self.transport();
@@ -86,6 +97,9 @@ impl Client {
         if !matches!(response.status, 401 | 403) || response.redirect_host.is_some() {
             return response.error(request.subject());
         }
+        let redirected = self.at_location(registry, request).ok().flatten();
+        let (registry, request) =
+            redirected.as_ref().map_or((registry, request), |(registry, request)| (registry.as_str(), request));
         let is_insufficient =
             Challenge::from_headers(&response.headers).is_some_and(|challenge| challenge.is_insufficient());
         let (host, response) = (self.host(registry), response.error_response());

@@ -25,6 +25,19 @@ impl Hosts {
         }
     }
 
+    /// Adds registries.
+    pub(crate) fn and(self, more: &Self) -> Self {
+        match (self, more) {
+            (Self::All, _) | (_, Self::All) => Self::All,
+            (hosts, Self::None) => hosts,
+            (Self::None, more) => more.clone(),
+            (Self::Only(mut registries), Self::Only(more)) => {
+                registries.extend(more.iter().cloned());
+                Self::Only(registries)
+            }
+        }
+    }
+
     /// Whether the setting applies to the registry whose API has this URL.
     pub(crate) fn contains_api(&self, api: &Url) -> bool {
         let has_api = |registry: &String| api_url(api.scheme(), registry).is_ok_and(|url| url.origin() == api.origin());
