@@ -214,7 +214,7 @@ impl Push {
 /// Returns the indexes of a part, and says how many there are.
 fn part(mut specs: Vec<Spec>, shard: Shard, console: &Console) -> Vec<Spec> {
     let total = specs.len();
-    specs.retain(|spec| shard.includes(spec));
+    specs.retain(|spec| shard.has_target(&spec.target.location));
     console.info(format_args!("{shard}: {} of {total} indexes", specs.len()));
     specs
 }

@@ -8,7 +8,7 @@ use super::parts::DocumentParts;
 use super::progress::Activity;
 use super::render::{Body, IndexResult, PlanText, pushed_line};
 use super::result_files::OutputFiles;
-use super::run_report::{Finished, RunReport};
+use super::run_report::{Finished, FinishedTarget, RunReport};
 use super::session::Session;
 use super::side_flags::{SideFlags, Sides};
 use crate::assemble::{self, Assembler, Plan, PushOptions, PushReport, TargetReport, TargetsError};
@@ -203,7 +203,7 @@ impl Reporter for PushReporter<'_> {
         }
         self.has_changed |= report.has_written_tags();
         if let Some(run_report) = &mut self.run_report {
-            run_report.append(&report)?;
+            run_report.append(report.targets.iter().map(FinishedTarget::from))?;
         }
         if self.plan.is_none() {
             self.announce(&report);

@@ -1,4 +1,5 @@
-//! `--report` and `--resume`: a file with a line for each index that a run has finished, so that a later run can skip it.
+//! `--report` and `--resume`: a file with a line for each target that a run has finished, so that a later run can skip
+//! it.
 
 use std::collections::HashMap;
 use std::fmt::Display;
@@ -11,7 +12,7 @@ use serde::{Deserialize, Serialize};
 
 use super::failure::Failure;
 use super::render::is_archive;
-use crate::assemble::{PushReport, TargetReport};
+use crate::assemble::TargetReport;
 use crate::image::{Digest, Location, UntrustedText};
 use crate::links;
 
@@ -27,10 +28,10 @@ const MAX_LENGTH: u64 = 64 << 20;
 /// The flags for reports of runs.
 #[derive(Debug, Default, Args)]
 pub(super) struct ReportFlags {
-    /// Append a JSON line for each finished index to FILE
+    /// Append a JSON line for each finished target to FILE
     #[arg(long, value_name = "FILE")]
     report: Option<PathBuf>,
-    /// Skip indexes that FILE lists with the same digest
+    /// Skip targets that FILE lists with the same digest
     #[arg(long, value_name = "FILE")]
     resume: Option<PathBuf>,
 }
@@ -42,21 +43,34 @@ pub(super) type Finished = HashMap<Location, Digest>;
 pub(super) struct RunReport {
     path: PathBuf,
     file: File,
-    /// Whether the file already lists the indexes that the run skips.
+    /// Whether the file already lists the targets that the run skips.
     lists_skipped: bool,
     /// Whether a line could not be written whole. A line after it could not be read.
     is_broken: bool,
 }
 
-/// A line of a report: an index that is complete in the registry, and the tags that point at it.
+/// A target that a run has finished: an index or image that is complete there, with the tags that point at it.
+pub(super) struct FinishedTarget {
+    pub(super) references: Vec<Location>,
+    pub(super) digest: Digest,
+    /// The size and media type of the manifest, if it was read.
+    pub(super) manifest: Option<(u64, String)>,
+    pub(super) changed: bool,
+    /// Whether an earlier run had finished it.
+    pub(super) was_finished: bool,
+}
+
+/// A line of a report: a finished target.
 #[derive(Debug, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 struct Line {
     version: u64,
     references: Vec<String>,
     digest: Digest,
-    size: u64,
-    media_type: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    size: Option<u64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    media_type: Option<String>,
     changed: bool,
 }
 
@@ -67,7 +81,7 @@ impl ReportFlags {
     /// A file cannot be read or written, is not a report, or is a report of another version.
     pub(super) fn open(&self, dry_run: bool) -> Result<(Finished, Option<RunReport>), Failure> {
         if dry_run && self.report.is_some() {
-            return Err(Failure::usage("--report cannot be used with --dry-run, which finishes no index"));
+            return Err(Failure::usage("--report cannot be used with --dry-run, which finishes no target"));
         }
         let report = self.report.as_deref().map(RunReport::open).transpose()?;
         let Some(resume) = &self.resume else { return Ok((Finished::new(), report.map(|(report, _)| report))) };
@@ -104,12 +118,12 @@ impl RunReport {
         Ok((Self { path: path.to_owned(), file, lists_skipped: false, is_broken: false }, finished))
     }
 
-    /// Appends the lines of a finished index. Leaves out archives, which are complete only at the end of the run.
+    /// Appends the lines of finished targets. Leaves out archives, which are complete only at the end of the run.
     ///
     /// # Errors
     /// The file cannot be written.
-    pub(super) fn append(&mut self, report: &PushReport) -> Result<(), Failure> {
-        let targets = report.targets.iter().filter(|target| !is_archive(&target.plan.target));
+    pub(super) fn append(&mut self, targets: impl IntoIterator<Item = FinishedTarget>) -> Result<(), Failure> {
+        let targets = targets.into_iter().filter(|target| !target.references.iter().any(is_archive));
         let targets = targets.filter(|target| !(self.lists_skipped && target.was_finished));
         if self.is_broken {
             return Err(self.failure("an earlier line could not be written"));
@@ -119,7 +133,7 @@ impl RunReport {
             let line = serde_json::to_string(&Line::from(target)).map_err(|error| self.failure(&error.to_string()))?;
             text = text + &line + "\n";
         }
-        // One write for each index, so that a killed run leaves at most one incomplete line.
+        // One write for each item, so that a killed run leaves at most one incomplete line.
         self.file.write_all(text.as_bytes()).map_err(|error| {
             self.is_broken = true;
             self.failure(&error.to_string())
@@ -127,22 +141,28 @@ impl RunReport {
     }
 
     fn failure(&self, error: &str) -> Failure {
-        Failure::new(format!("the index is pushed, but {} cannot be written: {error}", self.path.display()))
+        Failure::new(format!("the target is written, but {} cannot be written: {error}", self.path.display()))
     }
 }
 
-impl From<&TargetReport> for Line {
+impl From<&TargetReport> for FinishedTarget {
     fn from(report: &TargetReport) -> Self {
         let descriptor = &report.plan.descriptor;
-        let references = report.tags.iter().map(|tag| tag.location.to_string()).collect();
         Self {
-            version: VERSION,
-            references,
+            references: report.tags.iter().map(|tag| tag.location.clone()).collect(),
             digest: descriptor.digest.clone(),
-            size: descriptor.size,
-            media_type: descriptor.media_type.to_string(),
+            manifest: Some((descriptor.size, descriptor.media_type.to_string())),
             changed: report.has_written_tags(),
+            was_finished: report.was_finished,
         }
+    }
+}
+
+impl From<FinishedTarget> for Line {
+    fn from(FinishedTarget { references, digest, manifest, changed, .. }: FinishedTarget) -> Self {
+        let references = references.iter().map(ToString::to_string).collect();
+        let (size, media_type) = manifest.unzip();
+        Self { version: VERSION, references, digest, size, media_type, changed }
     }
 }
 
@@ -224,8 +244,8 @@ mod tests {
             version: VERSION,
             references: vec![reference.to_owned(), format!("{reference}-also")],
             digest,
-            size: 7,
-            media_type: "application/x".to_owned(),
+            size: Some(7),
+            media_type: Some("application/x".to_owned()),
             changed: true,
         };
         serde_json::to_string(&line).unwrap() + "\n"

@@ -1,12 +1,11 @@
-//! `--shard`: one part of the indexes of a run, for pipelines that divide a run among jobs.
+//! `--shard`: one part of the targets of a run, for pipelines that divide a run among jobs.
 
 use std::fmt;
 
 use crate::image::{Digest, Location};
-use crate::spec::Spec;
 
-/// A part of all indexes. Which part an index belongs to depends only on its target and the number of parts, so the
-/// parts do not overlap, and a new index moves no other to another part.
+/// A part of all targets. Which part a target belongs to depends only on its reference and the number of parts, so the
+/// parts do not overlap, and a new target moves no other to another part.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Shard {
     /// The number of this part, from 1.
@@ -16,12 +15,8 @@ pub(super) struct Shard {
 }
 
 impl Shard {
-    /// Whether an index belongs to this part.
-    pub(super) fn includes(self, spec: &Spec) -> bool {
-        self.has_target(&spec.target.location)
-    }
-
-    fn has_target(self, target: &Location) -> bool {
+    /// Whether a target belongs to this part.
+    pub(super) fn has_target(self, target: &Location) -> bool {
         position(target) % self.count == self.number - 1
     }
 }
