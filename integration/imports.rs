@@ -11,7 +11,8 @@ use syn::{ItemMod, ItemUse, Macro, MetaList, UseTree, Visibility};
 const LAYERS: &str = "
     main: cli
     bin: cli
-    cli: assemble copy delete inspect probe query verify store registry event spec links image
+    cli: sync assemble copy delete inspect probe query verify store registry event spec links image
+    sync: spec image
     assemble: store registry event spec memory single_flight image
     copy: store registry event image
     delete: query store memory single_flight image
@@ -35,7 +36,7 @@ const LAYERS: &str = "
 const REGISTRY: [&str; 5] = ["api", "client", "auth", "transport", "error"];
 
 /// Modules without I/O. They must not use the crates and modules of [`IMPURE`].
-const PURE: &[&str] = &["image", "spec"];
+const PURE: &[&str] = &["image", "spec", "sync"];
 const IMPURE: &[&str] = &["tokio", "reqwest", "clap", "std::fs", "std::env", "std::net", "std::process"];
 
 /// The imported names, by importing file and by the file that defines them.

@@ -60,6 +60,7 @@ mod snapshots;
 mod stops;
 mod supply_chain;
 mod support;
+mod sync;
 mod tag_lists;
 mod tags;
 mod targets;

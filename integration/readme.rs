@@ -59,6 +59,7 @@ fn prepare(registry: &Registry, workspace: &Workspace) {
     push_arm_v7(registry, "app", "v1-armv7");
     workspace.write("app.yaml", SPEC);
     workspace.write("specs/app.yaml", SPEC);
+    workspace.write("sync.yaml", "HOST:\n  images: {app: [v1-amd64, v1-arm64]}\n");
     workspace.write("more.yaml", &SPEC.replace("app:v1\n", "tools:v1\n").replace("type: oci", "type: docker"));
     let digest = registry.manifest("app", "v1-amd64").unwrap().digest;
     workspace.write(&format!("digests/{}", digest.trim_start_matches("sha256:")), "");

@@ -102,6 +102,11 @@ fn the_output_of_every_command_matches_its_snapshot() {
     // Registries list several tags in any order, so this repository has one.
     runner.sandbox.run(&["copy", "HOST/app:v1", "HOST/one:v1"]).success();
     runner.check("tags.json", &["tags", "HOST/one", "--platforms", "--output", "json"]);
+    runner.sandbox.write("sync.yaml", "HOST:\n  images: {one: [v1]}\n");
+    let sync = ["sync", "sync.yaml", "HOST/mirror"];
+    runner.check("sync-dry-run.txt", &[&sync[..], &["--dry-run"]].concat());
+    runner.check("sync.txt", &sync);
+    runner.check("sync.json", &[&sync[..], &["--output", "json"]].concat());
     runner.check("digest.json", &["digest", "HOST/app:v1", "--output", "json"]);
     let platform = ["digest", "HOST/app:v1", "HOST/app:amd64", "--platform", "linux/amd64"];
     runner.check("digest-platform.txt", &platform);

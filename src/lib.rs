@@ -72,4 +72,6 @@ pub mod registry;
 mod single_flight;
 pub mod spec;
 pub mod store;
+#[cfg(feature = "cli")]
+mod sync;
 pub mod verify;

@@ -6,7 +6,9 @@ use super::failure::Failure;
 use super::global::Global;
 use super::output::CommandOutput;
 use super::session::Session;
-use super::{completion, copy, delete, digest, inspect, lint, login, probe, push, query, remove, schema, tags, verify};
+use super::{
+    completion, copy, delete, digest, inspect, lint, login, probe, push, query, remove, schema, sync, tags, verify,
+};
 
 /// The version of the program.
 pub(super) const VERSION: &str = env!("CARGO_PKG_VERSION");
@@ -39,6 +41,7 @@ pub(super) enum Command {
     Delete(delete::Delete),
     #[command(visible_alias = "cp")]
     Copy(copy::Copy),
+    Sync(sync::Sync),
     Probe(probe::Probe),
     Lint(lint::Lint),
     Schema(schema::Schema),
@@ -63,6 +66,7 @@ impl Command {
             Self::Query(_) => "query",
             Self::Remove(_) => "remove",
             Self::Schema(_) => "schema",
+            Self::Sync(_) => "sync",
             Self::Tags(_) => "tags",
             Self::Verify(_) => "verify",
         }
@@ -83,6 +87,7 @@ impl Command {
             Self::Query(command) => command.run(session),
             Self::Remove(command) => command.run(session),
             Self::Schema(command) => command.run(session),
+            Self::Sync(command) => command.run(session),
             Self::Tags(command) => command.run(session),
             Self::Verify(command) => command.run(session),
         }

@@ -1,5 +1,6 @@
 //! User name and password from the command line and the environment, and the registry that they apply to.
 
+use std::collections::BTreeSet;
 use std::io::Read as _;
 
 use super::console::Console;
@@ -41,6 +42,8 @@ pub(super) struct Registries<'l> {
     written: Option<&'l str>,
     /// The references that the command writes.
     targets: Vec<&'l Reference>,
+    /// Registries whose certificates are not checked, in addition to those of `--insecure`.
+    unverified: BTreeSet<String>,
 }
 
 impl<'l> Registries<'l> {
@@ -53,7 +56,7 @@ impl<'l> Registries<'l> {
     pub(super) fn written(locations: impl IntoIterator<Item = &'l Location>) -> Self {
         let targets = references(locations);
         let written = first(&targets);
-        Self { first: written, written, targets }
+        Self { first: written, written, targets, unverified: BTreeSet::new() }
     }
 
     /// Adds locations that the command reads, after the known ones.
@@ -65,6 +68,16 @@ impl<'l> Registries<'l> {
     pub(super) fn and_written(mut self, locations: impl IntoIterator<Item = &'l Location>) -> Self {
         self.targets.extend(references(locations));
         Self { written: self.written.or_else(|| first(&self.targets)), ..self }
+    }
+
+    /// Does not check the certificates of these registries.
+    pub(super) fn and_unverified(self, unverified: &BTreeSet<String>) -> Self {
+        Self { unverified: unverified.clone(), ..self }
+    }
+
+    /// Returns the registries whose certificates are not checked.
+    pub(super) fn unverified(&self) -> &BTreeSet<String> {
+        &self.unverified
     }
 
     /// Returns the references that the command writes.

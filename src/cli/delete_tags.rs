@@ -9,8 +9,8 @@ use super::output::CommandOutput;
 use super::parts::DocumentParts;
 use super::progress::Activity;
 use super::render::{
-    Body, DeletedTagJson, FailedJson, KeptTagJson, OrphanedTagJson, PlanText, deleted_tag_text, kept_lines,
-    orphans_text, plural, reason_text,
+    Body, DeletedTagJson, FailedJson, KeptTagJson, OrphanedTagJson, PlanText, TagDeletionsJson, deleted_tag_text,
+    kept_lines, orphans_text, plural, reason_text,
 };
 use super::session::Session;
 use crate::delete::{
@@ -37,24 +37,34 @@ impl DeleteTags {
         let client = session.client(&Registries::written([&self.location]))?;
         let store = Store::new(client.clone());
         let activity = Activity::new("deleting tags of", &self.location, "tags").dry(self.dry_run);
-        let mut reporter = DeleteTagsReporter::new(&session.console);
+        let mut reporter = DeleteTagsReporter::new(&session.console, false, session.console.is_json());
         let deleted = session.block_on(&client, Some(activity), async {
             let plan = plan_tags(&store, &self.location, &self.rules).await?;
             let deleted = match self.dry_run {
-                true => reporter.show_plan(&plan),
+                true => {
+                    let mut text = PlanText::new(session.console.colour());
+                    reporter.show_plan(&plan, &mut text).and_then(|()| reporter.print(&text.end()))
+                }
                 false => delete_all(&store, &plan, &mut reporter).await,
             };
-            reporter.show_rest(&plan);
+            reporter.show_orphans(&plan);
+            if plan.repository.reference().is_some() {
+                session.console.note(UNTAGGED);
+            }
             Ok::<_, Failure>(deleted)
         })?;
         let deleted = deleted.map_err(|failure| failure.stopped(client.cancel_token().reason()));
-        let body = reporter.into_body(self.name, self.dry_run);
+        let body = Body::DeleteTags { dry_run: self.dry_run, deletions: reporter.into_json(self.name) };
         CommandOutput::document(&session.console, body, deleted.map(|()| ExitStatus::Done))
     }
 }
 
 /// Carries out a plan, one tag after another, until the run is stopped.
-async fn delete_all(store: &Store, plan: &TagPlan, reporter: &mut DeleteTagsReporter<'_>) -> Result<(), Failure> {
+pub(super) async fn delete_all(
+    store: &Store,
+    plan: &TagPlan,
+    reporter: &mut DeleteTagsReporter<'_>,
+) -> Result<(), Failure> {
     let (deletion, total) = (TagDeletion::new(store, plan), plan.deletions.len());
     reporter.show_kept(plan)?;
     reporter.console.begin_items(total);
@@ -77,7 +87,7 @@ async fn delete_all(store: &Store, plan: &TagPlan, reporter: &mut DeleteTagsRepo
         reporter.console.item_done(store.client());
     }
     reporter.console.finish_progress();
-    reporter.show_summary(failures.len(), skipped);
+    reporter.show_summary(plan, failures.len(), skipped);
     fail_all(reporter.console, failures, "were not deleted", total)?;
     match skipped {
         0 => Ok(()),
@@ -86,8 +96,10 @@ async fn delete_all(store: &Store, plan: &TagPlan, reporter: &mut DeleteTagsRepo
 }
 
 /// Prints what is deleted and what stays, and collects it for the JSON document.
-struct DeleteTagsReporter<'a> {
+pub(super) struct DeleteTagsReporter<'a> {
     console: &'a Console,
+    /// Whether the summary names the repository, because the run has others.
+    names_repository: bool,
     /// The tags that were deleted, or would be.
     deleted_tags: HashSet<UntrustedText>,
     kept_count: usize,
@@ -98,23 +110,23 @@ struct DeleteTagsReporter<'a> {
 }
 
 impl<'a> DeleteTagsReporter<'a> {
-    fn new(console: &'a Console) -> Self {
-        let is_json = console.is_json();
+    /// `collects` is whether the run produces a document.
+    pub(super) fn new(console: &'a Console, names_repository: bool, collects: bool) -> Self {
         Self {
             console,
+            names_repository,
             deleted_tags: HashSet::new(),
             kept_count: 0,
-            deleted: DocumentParts::collect_if(is_json),
-            kept: DocumentParts::collect_if(is_json),
-            failed: DocumentParts::collect_if(is_json),
+            deleted: DocumentParts::collect_if(collects),
+            kept: DocumentParts::collect_if(collects),
+            failed: DocumentParts::collect_if(collects),
             orphaned: Vec::new(),
         }
     }
 
-    /// Prints the plan of a dry run.
-    fn show_plan(&mut self, plan: &TagPlan) -> Result<(), Failure> {
-        let mut text = PlanText::new(self.console.colour());
-        let lines = text.tag_deletions(plan) + &text.end();
+    /// Prints the deletions of a dry run as part of its plan.
+    pub(super) fn show_plan(&mut self, plan: &TagPlan, text: &mut PlanText) -> Result<(), Failure> {
+        let lines = text.tag_deletions(plan);
         for planned in &plan.deletions {
             self.add_deleted(planned, &DeletionOutcome::Tag)?;
         }
@@ -148,21 +160,19 @@ impl<'a> DeleteTagsReporter<'a> {
         }
     }
 
-    fn show_summary(&self, failed: usize, skipped: usize) {
+    fn show_summary(&self, plan: &TagPlan, failed: usize, skipped: usize) {
         let (deleted, kept) = (self.deleted_tags.len(), self.kept_count);
         let total = deleted + kept + failed + skipped;
         let counts = format!("{deleted} deleted, {kept} kept, {failed} failed, {skipped} skipped");
-        self.console.info(format_args!("{total} tag{}: {counts}", plural(total)));
+        let name = if self.names_repository { format!("{}: ", plan.repository) } else { String::new() };
+        self.console.info(format_args!("{name}{total} tag{}: {counts}", plural(total)));
     }
 
-    /// Prints what is neither deleted nor one of the tags that match.
-    fn show_rest(&mut self, plan: &TagPlan) {
+    /// Prints the tags with referrers and signatures of deleted images, which stay.
+    pub(super) fn show_orphans(&mut self, plan: &TagPlan) {
         self.orphaned = plan.orphaned_tags(|tag| self.deleted_tags.contains(tag));
         if let Some(text) = orphans_text(&self.orphaned) {
             self.console.note(text);
-        }
-        if plan.repository.reference().is_some() {
-            self.console.note(UNTAGGED);
         }
     }
 
@@ -180,9 +190,8 @@ impl<'a> DeleteTagsReporter<'a> {
         if self.console.is_json() { Ok(()) } else { self.console.data(text) }
     }
 
-    fn into_body(self, repository: String, dry_run: bool) -> Body {
-        Body::DeleteTags {
-            dry_run,
+    pub(super) fn into_json(self, repository: String) -> TagDeletionsJson {
+        TagDeletionsJson {
             repository,
             deleted: self.deleted.into_vec(),
             kept: self.kept.into_vec(),

@@ -44,6 +44,11 @@ enum Destination {
 }
 
 impl OutputFiles {
+    /// Returns the files of a command that has only `--metadata-file`.
+    pub(super) fn of_metadata(metadata_file: Option<PathBuf>) -> Self {
+        Self { metadata_file, digest_file: None }
+    }
+
     pub(super) fn wants_digest(&self) -> bool {
         self.digest_file.is_some()
     }

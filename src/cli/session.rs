@@ -8,7 +8,7 @@ use super::global::Global;
 use super::registries_conf::registries_conf;
 use super::side_flags::{SideFlags, Sides};
 use crate::event::Events;
-use crate::registry::{CancelToken, Client, ClientConfig, CredentialSources, HOME, RegistriesConf, Tls};
+use crate::registry::{CancelToken, Client, ClientConfig, CredentialSources, HOME, Hosts, RegistriesConf, Tls};
 
 /// The global flags and the console, which every command uses.
 pub(super) struct Session {
@@ -44,21 +44,32 @@ impl Session {
     /// Creates a client with these sources of credentials. It uses registries.conf, except for the repositories that the
     /// command writes to.
     fn client_of(&self, credentials: CredentialSources, registries: &Registries<'_>) -> Result<Client, Failure> {
+        let unverified = registries.unverified();
         let conf = registries_conf(&self.global, &self.console, registries.targets())?;
-        Ok(self.create_client(credentials, conf))
+        let insecure = match self.global.insecure() {
+            Hosts::None => Hosts::Only(unverified.clone()),
+            Hosts::Only(hosts) => Hosts::Only(hosts.union(unverified).cloned().collect()),
+            all => all,
+        };
+        Ok(self.create_client(credentials, conf, insecure))
     }
 
     /// Creates a client with these sources of credentials, which uses no mirrors.
     pub(super) fn client_with(&self, credentials: CredentialSources) -> Client {
-        self.create_client(credentials, RegistriesConf::default())
+        self.create_client(credentials, RegistriesConf::default(), self.global.insecure())
     }
 
-    fn create_client(&self, credentials: CredentialSources, registries_conf: RegistriesConf) -> Client {
+    fn create_client(
+        &self,
+        credentials: CredentialSources,
+        registries_conf: RegistriesConf,
+        insecure: Hosts,
+    ) -> Client {
         let (global, console) = (&self.global, Arc::clone(&self.console));
         let events = Events::new(move |event| console.event(event));
         let client = Client::new(ClientConfig {
             plain_http: global.plain_http(),
-            tls: Tls { insecure: global.insecure(), ca_certs: global.ca_cert.clone(), certs_folders: certs_folders() },
+            tls: Tls { insecure, ca_certs: global.ca_cert.clone(), certs_folders: certs_folders() },
             credentials,
             registries_conf,
             concurrency: global.concurrency,

@@ -20,7 +20,8 @@ pub enum Error {
 }
 
 impl Error {
-    pub(super) fn source(from: &Location, reason: StoreError) -> Self {
+    /// Creates the error of a source that cannot be read.
+    pub(crate) fn source(from: &Location, reason: StoreError) -> Self {
         Self::Source { from: Box::new(from.clone()), reason: Box::new(reason) }
     }
 }

@@ -1,6 +1,6 @@
 use super::error::Error;
 use crate::event::Event;
-use crate::image::{Fetched, Location, Manifest, Platform, check_tag, media_type};
+use crate::image::{Digest, Fetched, Location, Manifest, Platform, check_tag, media_type};
 use crate::registry::RetryGroup;
 use crate::store::{
     Error as StoreError, IfMatch, OnStep, Publication, PublishError, PublishReport, Run, Store, TagTarget,
@@ -79,13 +79,16 @@ pub(crate) async fn copy_in(run: &Run, request: &CopyRequest, options: &CopyOpti
     let (store, to) = (run.store(), &request.to);
     let _intent = store.will_push(to);
     let report = |step| store.client().events().emit(&Event::Step { target: to.clone(), step });
-    RetryGroup::run(copy_with(run, request, options, &report)).await
+    RetryGroup::run(copy_known(run, request, options, None, &report)).await
 }
 
-async fn copy_with(
+/// Copies as part of a run. `known` is the current digest of the target, if it was looked up; the target then has a tag,
+/// name or digest.
+pub(super) async fn copy_known(
     run: &Run,
     request: &CopyRequest,
     options: &CopyOptions,
+    known: Option<Result<Option<Digest>, StoreError>>,
     on_step: OnStep<'_>,
 ) -> Result<PublishReport, Error> {
     let (store, CopyRequest { from, to, tags }) = (run.store(), request);
@@ -101,7 +104,9 @@ async fn copy_with(
     if let Some(reference) = from.docker_reference() {
         store.set_known_as(&target, &reference);
     }
-    let current = store.current_digests(&locations).await;
+    let unread = locations.iter().skip(known.iter().len());
+    let read = store.current_digests(unread).await;
+    let current = known.into_iter().chain(read);
     let tags = locations.into_iter().zip(current).map(|(tag, current)| TagTarget::new(tag, current)).collect();
     let tags = with_preconditions(tags, options);
     // The root manifest is pushed with the tags; only its blobs are placed with those of the children.

@@ -3,8 +3,10 @@
 mod error;
 mod job;
 mod tags;
+mod update;
 
 pub use error::Error;
 pub(crate) use job::copy_in;
 pub use job::{CopyOptions, CopyRequest, copy};
 pub use tags::select_tags;
+pub(crate) use update::{UpdateReport, update_in};

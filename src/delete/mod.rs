@@ -12,7 +12,7 @@ pub use error::{Error, NotVersions, TakesMore};
 pub use job::{DeleteOptions, Deleted, delete};
 pub use tag_deletion::{DeletionOutcome, TagDeletion};
 pub use tag_list::UndatedReason;
-pub use tag_plan::{KeptTag, OrphanedTag, PlannedDeletion, TagPlan, plan_tags};
+pub use tag_plan::{KeptTag, OrphanedTag, PlannedDeletion, TagPlan, plan_tags, plan_tags_except};
 pub use tag_rules::{KeepReason, TagOrder, TagRules};
 pub use uses::Uses;
 

@@ -7,7 +7,7 @@ use super::error::{Error, NotVersions};
 use super::tag_list::{ListedTag, TagList};
 use super::tag_rules::{KeepReason, TagRules};
 use super::uses::Uses;
-use crate::image::{Digest, Location, TagPatterns, UntrustedText, subject_of_tag};
+use crate::image::{Digest, Location, TagPatterns, UntrustedText, compare_versions, subject_of_tag};
 use crate::store::Store;
 
 /// The maximum number of tags, and of indexes, that a plan names as the uses of a manifest.
@@ -88,6 +88,25 @@ pub async fn plan_tags(store: &Store, repository: &Location, rules: &TagRules) -
     let is_dated = |tag: &str| rules.need_dates() && patterns.selects(tag);
     let list = TagList::read(store, &repository, is_dated).await?;
     plan(repository, list, rules)
+}
+
+/// Reads all tags of a repository, and plans to delete those that `is_kept` does not select. Tags that store referrers or
+/// signatures of other manifests stay. Like [`plan_tags`], each tag is read once.
+///
+/// # Errors
+/// The list of tags or a tag cannot be read.
+pub async fn plan_tags_except(
+    store: &Store,
+    repository: &Location,
+    is_kept: impl Fn(&str) -> bool,
+) -> Result<TagPlan, Error> {
+    let repository = repository.without_name();
+    let list = TagList::read(store, &repository, |_| false).await?;
+    let is_deleted = |tag: &&ListedTag| !is_kept(&tag.tag) && subject_of_tag(&tag.tag).is_none();
+    let mut deleted: Vec<&ListedTag> = list.tags.iter().filter(is_deleted).collect();
+    deleted.sort_by(|one, other| compare_versions(&one.tag, &other.tag));
+    let deletions = deletions(&list, &deleted);
+    Ok(TagPlan { repository, deletions, kept: Vec::new(), list })
 }
 
 /// Plans which tags of a list to delete.

@@ -137,7 +137,7 @@ const MAX_COMPARED: usize = 64;
 ///
 /// A suffix of a valid key (`version` of `osversion`, `features` of `osfeatures`) is not a typo of it, because
 /// it means something else.
-fn near_miss<'k>(name: &str, valid: &'k [String]) -> Option<&'k str> {
+pub(crate) fn near_miss<'k, K: AsRef<str>>(name: &str, valid: &'k [K]) -> Option<&'k str> {
     if name.len() > MAX_COMPARED {
         return None;
     }
@@ -160,7 +160,7 @@ fn near_miss<'k>(name: &str, valid: &'k [String]) -> Option<&'k str> {
             _ => Some(distance).filter(|distance| *distance <= allowed),
         }
     };
-    let near = valid.iter().filter_map(|key| Some((distance(key)?, key.as_str())));
+    let near = valid.iter().map(AsRef::as_ref).filter_map(|key| Some((distance(key)?, key)));
     near.min_by_key(|(distance, _)| *distance).map(|(_, key)| key)
 }
 

@@ -6,6 +6,7 @@
 mod annotation;
 mod arguments;
 mod digests;
+mod documents;
 mod images;
 mod keys;
 mod list;
@@ -26,14 +27,19 @@ mod yaml;
 
 pub use annotation::{AnnotationError, parse_annotations};
 pub use digests::DigestFile;
+pub(crate) use documents::documents;
 pub(crate) use images::is_annotation;
 pub use images::{ImageArgument, ImagesRequest, from_images};
+pub(crate) use keys::near_miss;
 pub use list::image_list;
 pub(crate) use memory::MAX_MEMORY;
 pub use metadata::MetadataFile;
 pub(crate) use model::is_possible;
 pub use model::{Attestations, EntryAnnotation, Form, FormError, PlatformProblem, Source, Spec};
+pub(crate) use node::Node;
+pub(crate) use problem::Mistake;
 pub use problem::{Hint, Problem, ProblemKind, SpecError};
+pub(crate) use reader::Reader;
 pub use request::YamlRequest;
 pub use schema::schema;
 pub use target::Target;

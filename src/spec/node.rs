@@ -6,7 +6,7 @@ use serde_saphyr::Spanned;
 /// A YAML node with scalars as written. The key decides how to interpret a scalar, so `386` and `1.10` keep their
 /// spelling.
 #[derive(Debug)]
-pub(super) enum Node {
+pub(crate) enum Node {
     Null,
     Text(String),
     /// A plain scalar that YAML resolves to a number or boolean. Its text is in the source.

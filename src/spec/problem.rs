@@ -57,15 +57,19 @@ pub enum Hint {
     NameTarget,
     /// Name images, or the files of a build.
     NameImages,
+    /// Store credentials for this registry.
+    SignIn(String),
+    /// Configure certificates for this registry.
+    TrustCertificate(String),
 }
 
 /// A problem without a position.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub(super) struct Mistake {
-    pub(super) kind: ProblemKind,
-    pub(super) message: UntrustedText,
-    pub(super) suggestion: Option<UntrustedText>,
-    pub(super) hint: Option<Hint>,
+pub(crate) struct Mistake {
+    pub(crate) kind: ProblemKind,
+    pub(crate) message: UntrustedText,
+    pub(crate) suggestion: Option<UntrustedText>,
+    pub(crate) hint: Option<Hint>,
 }
 
 impl From<&str> for Mistake {
@@ -101,7 +105,7 @@ impl From<DigestError> for Mistake {
 
 impl Mistake {
     /// Adds the text that was probably meant, if it is known and none is.
-    pub(super) fn or_meant(self, meant: Option<impl Into<UntrustedText>>) -> Self {
+    pub(crate) fn or_meant(self, meant: Option<impl Into<UntrustedText>>) -> Self {
         Self { suggestion: self.suggestion.or(meant.map(Into::into)), ..self }
     }
 
@@ -110,7 +114,7 @@ impl Mistake {
         Self { message: format!("{prefix}{}", self.message).into(), ..self }
     }
 
-    pub(super) fn with_hint(message: impl Into<UntrustedText>, hint: Hint) -> Self {
+    pub(crate) fn with_hint(message: impl Into<UntrustedText>, hint: Hint) -> Self {
         let kind = match hint {
             Hint::SetVariable(_) => ProblemKind::Variable,
             _ => ProblemKind::default(),

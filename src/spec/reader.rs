@@ -7,9 +7,9 @@ use super::request::YamlRequest;
 use super::variables;
 
 /// Reads the nodes of a file and collects problems.
-pub(super) struct Reader<'a> {
+pub(crate) struct Reader<'a> {
     pub(super) request: &'a YamlRequest<'a>,
-    pub(super) problems: Vec<Problem>,
+    pub(crate) problems: Vec<Problem>,
     /// Probable mistakes.
     pub(super) warnings: Vec<Problem>,
     /// Remaining memory for specs, in bytes.
@@ -17,7 +17,7 @@ pub(super) struct Reader<'a> {
 }
 
 impl<'a> Reader<'a> {
-    pub(super) fn new(request: &'a YamlRequest<'a>) -> Self {
+    pub(crate) fn new(request: &'a YamlRequest<'a>) -> Self {
         Self { request, problems: Vec::new(), warnings: Vec::new(), remaining: MAX_MEMORY }
     }
 }
@@ -38,7 +38,7 @@ impl Reader<'_> {
     }
 
     /// Adds a problem.
-    pub(super) fn note(&mut self, at: Location, mistake: impl Into<Mistake>) {
+    pub(crate) fn note(&mut self, at: Location, mistake: impl Into<Mistake>) {
         if self.problems.len() < MAX_PROBLEMS {
             let problem = self.problem(at, mistake);
             self.problems.push(problem);
@@ -46,7 +46,7 @@ impl Reader<'_> {
     }
 
     /// Adds a problem whose suggestion replaces a key.
-    pub(super) fn note_key(&mut self, node: &Spanned<Node>, key: &str, mistake: Mistake) {
+    pub(crate) fn note_key(&mut self, node: &Spanned<Node>, key: &str, mistake: Mistake) {
         let count = self.problems.len();
         self.note(node.referenced, mistake);
         // A quoted key or an alias has another text at its position.
@@ -71,12 +71,12 @@ impl Reader<'_> {
     }
 
     /// Returns the value, or adds a problem at the position.
-    pub(super) fn checked<T>(&mut self, at: Location, result: Result<T, impl Into<Mistake>>) -> Option<T> {
+    pub(crate) fn checked<T>(&mut self, at: Location, result: Result<T, impl Into<Mistake>>) -> Option<T> {
         result.map_err(|mistake| self.note(at, mistake)).ok()
     }
 
     /// Reads the scalar of a key and parses it with `read`.
-    pub(super) fn read<T>(
+    pub(crate) fn read<T>(
         &mut self,
         node: &Spanned<Node>,
         key: &str,
@@ -89,7 +89,7 @@ impl Reader<'_> {
     }
 
     /// Reads the scalars of a list, with their positions. Drops null items with a warning, as 2.2.1 does.
-    pub(super) fn scalars(&mut self, node: &Spanned<Node>, key: &str) -> Vec<(String, Location)> {
+    pub(crate) fn scalars(&mut self, node: &Spanned<Node>, key: &str) -> Vec<(String, Location)> {
         match &node.value {
             Node::Null => Vec::new(),
             Node::List(items) => {
@@ -110,7 +110,7 @@ impl Reader<'_> {
     }
 
     /// Reads a key as written in the file; a null key is `null`. A list or mapping is a problem.
-    pub(super) fn key(&mut self, node: &Spanned<Node>) -> Option<String> {
+    pub(crate) fn key(&mut self, node: &Spanned<Node>) -> Option<String> {
         match &node.value {
             Node::Null => Some("null".into()),
             Node::Text(text) => Some(text.clone()),
@@ -127,7 +127,7 @@ impl Reader<'_> {
     }
 
     /// Reads a scalar as written in the file and expands its variables. Null is empty, as in Go's YAML.
-    pub(super) fn scalar(&mut self, node: &Spanned<Node>, key: &str) -> Option<String> {
+    pub(crate) fn scalar(&mut self, node: &Spanned<Node>, key: &str) -> Option<String> {
         let text = self.written(node, key)?;
         self.filled(node.referenced, &text)
     }

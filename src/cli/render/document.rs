@@ -5,15 +5,15 @@ use serde::Serialize;
 
 use super::copy::CopyResult;
 use super::delete::{DeletedJson, NotDeletedJson};
-use super::delete_tags::{DeletedTagJson, KeptTagJson, OrphanedTagJson};
 use super::digest::DigestJson;
-use super::error::{Either, FailedJson, RunErrorJson};
+use super::error::{Either, RunErrorJson};
 use super::index::IndexResult;
 use super::inspection::InspectionJson;
 use super::lint::SpecJson;
 use super::probe::CheckJson;
 use super::problem::ProblemReport;
 use super::query::QueryJson;
+use super::sync::{SyncResult, TagDeletionsJson};
 use super::tags::TagsEntryJson;
 use super::verify::VerificationJson;
 use crate::image::Digest;
@@ -45,11 +45,8 @@ pub(in crate::cli) enum Body {
     },
     DeleteTags {
         dry_run: bool,
-        repository: String,
-        deleted: Vec<DeletedTagJson>,
-        kept: Vec<KeptTagJson>,
-        failed: Vec<FailedJson>,
-        orphaned: Vec<OrphanedTagJson>,
+        #[serde(flatten)]
+        deletions: TagDeletionsJson,
     },
     Digest {
         images: Vec<Either<DigestJson>>,
@@ -87,6 +84,11 @@ pub(in crate::cli) enum Body {
         dry_run: bool,
         indexes: [IndexResult; 1],
     },
+    Sync {
+        dry_run: bool,
+        copies: Vec<SyncResult>,
+        deletions: Vec<TagDeletionsJson>,
+    },
     Tags {
         repository: String,
         tags: Vec<TagsEntryJson>,
@@ -123,6 +125,7 @@ impl Body {
             Self::Push { .. } => "push",
             Self::Query { .. } => "query",
             Self::Remove { .. } => "remove",
+            Self::Sync { .. } => "sync",
             Self::Tags { .. } => "tags",
             Self::Verify { .. } => "verify",
         }

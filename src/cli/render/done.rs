@@ -1,6 +1,7 @@
 //! Lines for a person about what a command did. Programs read stdout instead.
 
 use crate::assemble::TargetReport;
+use crate::copy::UpdateReport;
 use crate::delete::Deleted;
 use crate::image::{Location, Platform};
 use crate::store::{PublishReport, TagReport};
@@ -33,6 +34,14 @@ pub(in crate::cli) fn copied_line(from: &Location, to: &Location, report: &Publi
     let verb = if report.has_written_tags() { "copied" } else { "unchanged:" };
     let to = report.tags.first().map_or(to, |tag| &tag.location);
     format!("{verb} {from} to {to}{}{}", also(&report.tags), list(&report.platforms))
+}
+
+/// Describes an image of a sync.
+pub(in crate::cli) fn synced_line(from: &Location, to: &Location, report: &UpdateReport) -> String {
+    match &report.copied {
+        Some(copied) => copied_line(from, to, copied),
+        None => format!("unchanged: {from} to {to}"),
+    }
 }
 
 /// Describes a deletion. `name` is the reference as the user wrote it.

@@ -78,6 +78,13 @@ impl PlanText {
         lines.concat()
     }
 
+    /// Counts a tag that stays unchanged, without lines of its own. Returns the first line of the plan, if this is the
+    /// first item.
+    pub(in crate::cli) fn unchanged_tag(&mut self) -> String {
+        self.counts.unchanged += 1;
+        self.first_line().unwrap_or_default()
+    }
+
     /// Returns the text for a deletion. `name` is the reference as the user wrote it.
     pub(in crate::cli) fn deletion(&mut self, name: &str, deleted: &Deleted) -> String {
         let mut lines = self.begin(visible(name));
@@ -151,9 +158,13 @@ impl PlanText {
 
     /// Returns the first lines of an item.
     fn begin(&mut self, item: impl Display) -> Vec<String> {
+        self.first_line().into_iter().chain([format!("{item}\n")]).collect()
+    }
+
+    /// Returns the first line of the plan, once.
+    fn first_line(&mut self) -> Option<String> {
         let is_first = !std::mem::replace(&mut self.has_begun, true);
-        let first = is_first.then(|| "plan: nothing is written\n".to_owned());
-        first.into_iter().chain([format!("{item}\n")]).collect()
+        is_first.then(|| "plan: nothing is written\n".to_owned())
     }
 
     fn descriptor(&self, descriptor: &Descriptor) -> [String; 2] {

@@ -41,6 +41,10 @@ pub(in crate::cli) fn problem_text(problem: &Problem) -> String {
         Some(Hint::UseOciForm(key)) => format!("{problem}; use --type oci, or remove the {key}"),
         Some(Hint::NameTarget) => format!("{problem}; name one with --target"),
         Some(Hint::NameImages) => format!("{problem}; name them, or use --metadata or --digests"),
+        Some(Hint::SignIn(registry)) => format!("{problem}; use manifest-tool login {registry}, or --docker-cfg"),
+        Some(Hint::TrustCertificate(registry)) => {
+            format!("{problem}; put its files into certs.d/{registry}, or use --ca-cert for a CA")
+        }
         _ => problem.to_string(),
     }
 }
