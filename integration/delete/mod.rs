@@ -303,7 +303,7 @@ fn an_archive_with_other_files_than_those_of_docker_save_is_not_changed() {
     fixture.pack_layout("saved.tar");
     fixture.delete(&["oci-archive:saved.tar:index"]).success();
     assert_eq!(sandbox.run(&["tags", "oci-archive:saved.tar"]).stdout, "image\n");
-    let mut tar = std::process::Command::new("tar");
+    let mut tar = Command::new("tar");
     let list = tar.args(["-xOf", "saved.tar", "manifest.json"]).current_dir(sandbox.folder()).output().unwrap();
     let list = String::from_utf8(list.stdout).unwrap();
     assert!(list.contains("\"RepoTags\":null") && list.contains("blobs/sha256/"), "{list}");

@@ -73,11 +73,8 @@ impl Engine {
         let mut response = self.answered(request).await?;
         let written = |error: std::io::Error| Error::new(format!("cannot store the image: {error}"));
         let mut file = tempfile::tempfile().map_err(written)?;
-        loop {
-            match response.chunk().await.map_err(|error| self.unreachable(&error))? {
-                Some(chunk) => file.write_all(&chunk).map_err(written)?,
-                None => break,
-            }
+        while let Some(chunk) = response.chunk().await.map_err(|error| self.unreachable(&error))? {
+            file.write_all(&chunk).map_err(written)?;
         }
         file.rewind().map_err(written)?;
         Ok(file)
