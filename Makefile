@@ -58,8 +58,8 @@ sbom: ## Write a CycloneDX SBOM into target/sbom, with cargo-cyclonedx
 demo: build ## Run the main job against a real registry (REGISTRY=host:port selects one)
 	@integration/demo.sh
 
-test: ## Install docker-registry, skopeo, buildah, curl, jq, zsh, shellcheck, man and cargo-deb where missing, and run every test
-	@integration/install-tools.sh docker-registry skopeo buildah podman dockerd:docker.io curl jq zsh fish shellcheck man:man-db dpkg-shlibdeps:dpkg-dev
+test: ## Install docker-registry, skopeo, buildah, podman, curl, jq, zsh, shellcheck, man and cargo-deb where missing, and run every test
+	@integration/install-tools.sh docker-registry skopeo buildah podman curl jq zsh fish shellcheck man:man-db dpkg-shlibdeps:dpkg-dev
 	@$(call cargo-tool,deb)
 	$(CARGO) build --release --locked
 	RUST_TEST_THREADS=$${RUST_TEST_THREADS:-$(test-threads)} $(CARGO) test --locked

@@ -66,7 +66,7 @@ find_command() {
         -*)
             case ${name#-} in
             # The global flags whose value is the next word.
-            ca-cert | concurrency | deadline | docker-cfg | max-wait | o | output | p | password | registries-conf | retries | timeout | u | username)
+            ca-cert | concurrency | deadline | docker-cfg | max-wait | o | output | p | password | retries | timeout | u | username)
                 at=$((at + 1))
                 ;;
             esac
@@ -138,7 +138,7 @@ document=$RUNNER_TEMP/manifest-tool/document.json
 mkdir -p "$RUNNER_TEMP/manifest-tool"
 rm -f "$document"
 find_command
-case $command in copy | push | remove) write_document ;; esac
+case $command in copy | push | remove | sync) write_document ;; esac
 
 # Git Bash would rewrite arguments that look like Unix paths.
 export MSYS_NO_PATHCONV=1 MSYS2_ARG_CONV_EXCL='*'

@@ -21,7 +21,7 @@ impl MirrorFixture {
         push_attested_index(&registry, "app", "v1", "amd64");
         push_attested_index(&mirror, "copies/app", "v1", "amd64");
         let workspace = Workspace::new()
-            .flags(&["--registries-conf", "registries.conf"])
+            .flags(&["--registries-conf=registries.conf"])
             .placeholder("HOST", &registry.host)
             .placeholder("MIRROR", &mirror.host)
             .placeholder("STOPPED", STOPPED);
@@ -215,7 +215,7 @@ fn a_mirror_gets_the_credentials_of_its_own_host() {
     push_image(&mirror, "app", "v1", "amd64");
     let proxy = ScriptedServer::in_front_of(&mirror, |_| None);
     let workspace = Workspace::new()
-        .flags(&["--registries-conf", "registries.conf"])
+        .flags(&["--registries-conf=registries.conf"])
         .placeholder("HOST", &registry.host)
         .placeholder("MIRROR", &proxy.host);
     workspace.write("registries.conf", "[[registry]]\nlocation = 'HOST'\n[[registry.mirror]]\nlocation = 'MIRROR'\n");
@@ -241,7 +241,7 @@ fn insecure_applies_only_to_its_own_host() {
     let tls = format!("  tls:\n    certificate: {}\n    key: {}\n", file("tls.crt"), file("tls.key"));
     let (registry, mirror) = (Registry::start_with(&tls, None), Registry::start_with(&tls, None));
     let workspace = Workspace::new()
-        .flags(&["--registries-conf", "registries.conf", "--retries", "0"])
+        .flags(&["--registries-conf=registries.conf", "--retries", "0"])
         .placeholder("HOST", &registry.host)
         .placeholder("MIRROR", &mirror.host);
     let conf = |of_registry: &str, of_mirror: &str| {
@@ -276,8 +276,26 @@ fn the_file_is_read_only_if_a_flag_or_a_variable_names_it() {
     };
     assert_eq!(with("", &[]), 0);
     assert_eq!(with("mirror.conf", &[]), 1);
-    assert_eq!(with("", &["--registries-conf", "mirror.conf"]), 1);
-    assert_eq!(with("mirror.conf", &["--registries-conf", "none.conf"]), 0);
+    assert_eq!(with("", &["--registries-conf=mirror.conf"]), 1);
+    assert_eq!(with("mirror.conf", &["--registries-conf=none.conf"]), 0);
+    // Without a value, the flag reads the files of Podman and skopeo.
+    assert_eq!(with("", &["--registries-conf"]), 1);
+}
+
+#[test]
+fn further_files_replace_tables_of_the_main_file() {
+    let fixture = MirrorFixture::new();
+    let workspace = Workspace::new().placeholder("HOST", &fixture.registry.host);
+    let folder = ".config/containers";
+    workspace.write(&format!("{folder}/registries.conf"), "[[registry]]\nlocation = 'HOST'\n");
+    let digest = || workspace.run(&["--registries-conf", "digest", "HOST/app:v1"]);
+    digest().success();
+    workspace.write(&format!("{folder}/registries.conf.d/a.conf"), "[[registry]]\nlocation = 'HOST'\nblocked = true\n");
+    digest().fails(1, &workspace.fill("registries.conf.d/a.conf blocks HOST"));
+    workspace.write(&format!("{folder}/registries.conf.d/b.conf"), "[[registry]]\nlocation = 'HOST'\n");
+    digest().success();
+    workspace.write(&format!("{folder}/registries.conf.d/c.txt"), "not read");
+    digest().success();
 }
 
 #[test]
@@ -298,7 +316,9 @@ fn a_file_without_a_mirror_adds_no_requests() {
 #[test]
 fn invalid_files_are_errors_that_name_the_place() {
     let fixture = MirrorFixture::new();
-    let run = |file: &str| Workspace::run(&fixture.workspace, &["--registries-conf", file, "digest", "HOST/app:v1"]);
+    let run = |file: &str| {
+        Workspace::run(&fixture.workspace, &[&format!("--registries-conf={file}"), "digest", "HOST/app:v1"])
+    };
     for (text, error) in [
         ("[[registry]]\nlocation = r.io\n", "error: bad.conf:2:12: "),
         (

@@ -1,4 +1,4 @@
-//! Files with mistakes, and other unusable arguments: nothing is requested.
+//! Files with mistakes, and other unusable arguments: they are refused before the first request.
 
 use crate::support::{ScriptedServer, Workspace};
 
@@ -70,7 +70,7 @@ fn arguments_that_are_neither_sources_nor_targets_are_usage_errors() {
     for (args, error) in [
         (&["r.io/app", "r.io/mirror:v1"][..], "the target is a prefix of repositories, such as \"r.io/mirror\""),
         (&["r.io/app", "oci:mirror:v1"], "the target is a folder, such as \"oci:mirror\""),
-        (&["r.io/app", "oci-archive:mirror.tar"], "is an archive, which cannot hold several repositories"),
+        (&["r.io/app", "oci-archive:mirror.tar"], "is oci-archive:, which cannot hold several repositories"),
         (&["r.io/app", "oci:layout"], "target \"oci:layout\" is a layout itself; name the folder above it"),
         (&["r.io/App", "r.io/mirror"], "repository names are lowercase"),
         (&["r.io/app"], "<DST>"),

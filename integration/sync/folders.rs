@@ -65,7 +65,14 @@ fn folders_of_dir_are_those_of_skopeo_in_both_directions() {
     let skopeo = |args: &[&str]| {
         let args: Vec<String> = args.iter().map(|arg| fixture.workspace.fill(arg)).collect();
         let mut command = std::process::Command::new("skopeo");
-        command.args(["--insecure-policy", "sync", "--all", "--src-tls-verify=false", "--dest-tls-verify=false"]);
+        command.args([
+            "--insecure-policy",
+            "sync",
+            "--all",
+            "--preserve-digests",
+            "--src-tls-verify=false",
+            "--dest-tls-verify=false",
+        ]);
         let output = command.args(&args).current_dir(fixture.workspace.folder()).output().unwrap();
         assert!(output.status.success(), "{args:?}: {output:?}");
     };
@@ -82,6 +89,11 @@ fn folders_of_dir_are_those_of_skopeo_in_both_directions() {
     fixture.assert_mirrored("tool", "a/tool", &TOOL_TAGS);
     skopeo(&["--src", "dir", "--dest", "docker", "ours", "TO/b"]);
     fixture.assert_mirrored("tool", "b/tool", &TOOL_TAGS);
+    // An image by digest has no tag.
+    let digest = fixture.from.manifest("tool", "latest").unwrap().digest;
+    fixture.sync(&[&format!("FROM/tool@{digest}"), "dir:ours"]).success();
+    fixture.sync(&["dir:ours", "TO/d"]).success();
+    fixture.assert_mirrored("tool", "d/tool", &TOOL_TAGS);
     // With the path of the source, and a single image.
     fixture.sync(&["--scoped", "FROM/team/app", "dir:scoped"]).success();
     fixture.sync(&["dir:scoped", "TO/c"]).success();

@@ -245,9 +245,16 @@ fn a_failed_tag_does_not_stop_the_others_unless_fail_fast() {
         document["copies"].as_array().unwrap().iter().filter(|copy| copy.get("error").is_some()).collect();
     assert_eq!(failed.len(), 1);
     assert_eq!(failed[0]["source"], format!("{source}:3.12"));
-    // With a limit of one connection, tags are not started in advance.
-    let text = format!("{}:\n  images: {{tool: [\"3.12\", no, neither]}}\n", server.host);
-    fixture.sync_file(&text, &["TO/mirror", "--fail-fast"]).exits(1);
+    // At most 16 tags are in progress when the first one fails.
+    let names: Vec<String> = (0..40).map(|n| format!("n{n}")).collect();
+    names.iter().for_each(|name| drop(push_image(&fixture.from, "tool", name, name)));
+    let text = format!("{}:\n  images: {{tool: [\"3.12\", {}]}}\n", server.host, names.join(", "));
+    let outcome = fixture.sync_file(&text, &["TO/fast", "--fail-fast"]).exits(1);
+    let skipped = outcome.stderr.trim_end().rsplit_once(" failed, ").unwrap().1;
+    let skipped: usize = skipped.split(' ').next().unwrap().parse().unwrap();
+    assert!(skipped >= 1, "{outcome:?}");
+    let done = tags_of(&fixture.to, "fast/tool").len();
+    assert_eq!(done + skipped + 1, 41, "{outcome:?}");
     fixture.sync(&["FROM/tool", "TO", "--fail-fast", "--keep-going"]).exits(2);
 }
 

@@ -49,6 +49,20 @@ fn a_copy_replaces_the_image_of_a_folder_and_removes_only_its_files() {
     images.sandbox.run(&["copy", "--tags", "a*", "HOST/app", "dir:out"]).fails(2, "holds one image");
 }
 
+/// The image of the folder becomes an image of the index.
+#[test]
+fn an_index_that_contains_the_image_of_the_folder_keeps_it() {
+    let images = Images::new();
+    images.sandbox.run(&["copy", "HOST/app:amd64", "dir:out"]).success();
+    images.sandbox.run(&["copy", "HOST/app:v1", "dir:out"]).success();
+    images.sandbox.run(&["verify", "--layers", "dir:out"]).success();
+    images.sandbox.run(&["copy", "HOST/app:amd64", "dir:pushed"]).success();
+    images.sandbox.run(&["push", "from-images", "-t", "dir:pushed", "dir:pushed", "HOST/app:arm64"]).success();
+    images.sandbox.run(&["verify", "--layers", "--platforms", "linux/amd64,linux/arm64", "dir:pushed"]).success();
+    images.sandbox.run(&["copy", "--referrers", "HOST/app:v1", "dir:none"]).fails(1, "dir: cannot hold signatures");
+    assert!(!images.sandbox.path("none").exists());
+}
+
 #[test]
 fn an_index_is_pushed_to_a_folder_and_changed_there() {
     let images = Images::new();
@@ -76,6 +90,14 @@ fn signatures_are_carried_between_folders_and_missed_elsewhere() {
     images.sandbox.run(&["copy", "dir:signed", "dir:copy"]).success();
     assert_eq!(files(&images, "copy"), files(&images, "signed"));
     assert_eq!(images.sandbox.read(&format!("copy/{of_child}")), of_child);
+    // An unchanged image gets them too, and the images that stay keep theirs.
+    images.sandbox.run(&["copy", "HOST/app:v1", "dir:again"]).success();
+    images.sandbox.run(&["copy", "dir:signed", "dir:again"]).success();
+    assert_eq!(files(&images, "again"), files(&images, "signed"));
+    images.sandbox.run(&["remove", "--platform", "linux/arm64", "dir:again"]).success();
+    assert!(files(&images, "again").contains(&of_child) && !files(&images, "again").contains(&"signature-1".into()));
+    let part = images.sandbox.run(&["copy", "--platform", "linux/amd64", "dir:signed", "dir:part"]).success();
+    part.stderr_contains("dir:signed: 3 signatures were not copied");
     let elsewhere = images.sandbox.run(&["copy", "dir:signed", "HOST/copy:v1"]).success();
     elsewhere.stderr_contains("dir:signed: 3 signatures were not copied; only dir: holds them");
 }

@@ -28,6 +28,28 @@ fn archives_of_podman_and_skopeo_are_read_by_name_and_without_one() {
     assert_eq!(images.digest("docker-archive:skopeo.tar"), images.digest("docker-archive:podman.tar"));
 }
 
+/// The other forms of `podman save`.
+#[test]
+fn every_form_that_podman_saves_is_read() {
+    let images = Images::new();
+    let folder = images.sandbox.folder();
+    let source = images.sandbox.fill("docker://HOST/app:amd64");
+    run(podman(folder).args(["pull", "-q", "--tls-verify=false", &source]));
+    let name = images.sandbox.fill("HOST/app:amd64");
+    for (format, transport) in [
+        ("docker-archive", "docker-archive"),
+        ("oci-archive", "oci-archive"),
+        ("oci-dir", "oci"),
+        ("docker-dir", "dir"),
+    ] {
+        run(podman(folder).args(["save", "--format", format, "-o"]).arg(folder.join(format)).arg(&name));
+        let source = format!("{transport}:{format}");
+        images.sandbox.run(&["copy", &source, &format!("HOST/{format}:v1")]).success();
+        images.sandbox.run(&["verify", &format!("HOST/{format}:v1")]).success();
+        assert_eq!(images.config(&source), images.config("HOST/app:amd64"), "{format}");
+    }
+}
+
 #[test]
 fn builds_that_end_in_an_archive_per_platform_are_merged() {
     let images = Images::new();
@@ -115,6 +137,48 @@ fn compressed_layers_in_an_archive_keep_their_digest() {
     copied.stderr_lacks("not compressed");
     images.sandbox.run(&["verify", "--layers", "HOST/crane:v1"]).success();
     assert!(images.registry().has_blob("crane", &sha256(&compressed)));
+}
+
+/// With containerd's store, Docker saves an index although it has the image for one platform only.
+#[test]
+fn an_archive_of_an_index_with_one_of_its_images_is_read_by_its_list() {
+    let images = Images::new();
+    images.sandbox.run(&["copy", "HOST/app:amd64", "oci:part:app"]).success();
+    images.sandbox.run(&["copy", "HOST/app:v1", "oci:whole:app"]).success();
+    let part = images.sandbox.path("part");
+    let index = crate::support::layouts::blob_path(&images.index);
+    std::fs::copy(images.sandbox.path("whole/index.json"), part.join("index.json")).unwrap();
+    std::fs::copy(images.sandbox.path("whole").join(&index), part.join(&index)).unwrap();
+    let manifest: serde_json::Value =
+        serde_json::from_str(&images.sandbox.run(&["inspect", "--manifest", "HOST/app:amd64"]).success().stdout)
+            .unwrap();
+    let blob = |digest: &serde_json::Value| crate::support::layouts::blob_path(digest.as_str().unwrap());
+    let list = serde_json::json!([{
+        "Config": blob(&manifest["config"]["digest"]), "RepoTags": ["app:v1"], "Layers": [blob(&manifest["layers"][0]["digest"])],
+    }]);
+    std::fs::write(part.join("manifest.json"), list.to_string()).unwrap();
+    run(std::process::Command::new("tar")
+        .args(["-cf", "part.tar", "-C", "part", "."])
+        .current_dir(images.sandbox.folder()));
+    images.sandbox.run(&["copy", "docker-archive:part.tar:app:v1", "HOST/part:v1"]).success();
+    images.sandbox.run(&["verify", "--layers", "HOST/part:v1"]).success();
+    assert_eq!(images.config("HOST/part:v1"), images.config("HOST/app:amd64"));
+}
+
+#[test]
+fn an_archive_that_is_read_is_not_replaced_in_another_form() {
+    let images = Images::new();
+    images.sandbox.run(&["copy", "--tags", "a*", "HOST/app", "docker-archive:many.tar"]).success();
+    let copy = ["copy", "docker-archive:many.tar:@1", "oci-archive:many.tar:x"];
+    images.sandbox.run(&copy).fails(1, "the archive is also a source and would be replaced");
+    let clobber = ["copy", "--no-clobber", "HOST/app:amd64", "docker-archive:many.tar:other:v1"];
+    images.sandbox.run(&clobber).fails(2, "exists, and an archive is replaced as a whole");
+    assert_eq!(images.digest("docker-archive:many.tar:@1"), images.digest("HOST/app:arm64"));
+    let position = ["copy", "HOST/app:amd64", "docker-archive:other.tar:@0"];
+    images.sandbox.run(&position).fails(1, "a position names an image that exists");
+    let bytes = gzip(&std::fs::read(images.sandbox.path("many.tar")).unwrap());
+    std::fs::write(images.sandbox.path("g.tar.gz"), bytes).unwrap();
+    images.sandbox.run(&["delete", "oci-archive:g.tar.gz:amd64"]).fails(1, "compressed with gzip; decompress it first");
 }
 
 #[test]

@@ -61,6 +61,9 @@ fn docker_loads_what_is_written_and_what_it_saves_is_read() {
     untrusted.envs(variables.iter().map(|(name, value)| (name, value))).env("DOCKER_CERT_PATH", "");
     crate::support::run(untrusted, "").fails(1, "ca.pem: ");
 
+    // A name without a tag means latest, and not every tag of the repository.
+    let untagged = with_host(&images, &engine.host(), &["inspect", "docker-daemon:app"]);
+    untagged.fails(1, "answered 404");
     let missing = with_host(&images, &engine.host(), &["inspect", "docker-daemon:gone:v1"]);
     missing.fails(1, "answered 404").stderr_contains("does not exist");
 }
@@ -161,6 +164,15 @@ fn an_engine_that_cannot_be_reached_is_named_with_what_to_check() {
     }
     let tags = ["copy", "HOST/app:amd64", "docker-daemon:app:v1", "--tags", "v2"];
     images.sandbox.run(&tags).fails(2, "holds one image and cannot have tags");
+    let guards = [&["--no-clobber"][..], &["--if-match", "none"]];
+    for guard in guards {
+        let copy = [&["copy", "HOST/app:amd64", "docker-daemon:app:v1"], guard].concat();
+        images.sandbox.run(&copy).fails(1, "is not compared before it is replaced");
+    }
+    let id = format!("docker-daemon:{}", images.amd64);
+    images.sandbox.run(&["copy", "--dry-run", "HOST/app:amd64", &id]).fails(1, "an ID names an image that exists");
+    let outcome = with_host(&images, "ssh://user:hunter2@host", &["inspect", "docker-daemon:app:v1"]);
+    outcome.fails(1, "ssh:// is not supported").stderr_lacks("hunter2");
     let plan = with_host(&images, "nonsense", &["copy", "--dry-run", "HOST/app:amd64", "docker-daemon:app:v1"]);
     plan.success();
 }

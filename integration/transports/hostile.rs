@@ -107,7 +107,7 @@ fn memory_stays_bounded() {
     let path = images.sandbox.path("huge.tar");
     std::fs::write(&path, header.as_bytes()).unwrap();
     images.sandbox.run(&["inspect", "docker-archive:huge.tar"]).fails(1, "truncated in \"manifest.json\"");
-    // The same with a sparse file of that size.
+    // A sparse file of that size is not read either.
     std::fs::OpenOptions::new().write(true).open(&path).unwrap().set_len(11 << 30).unwrap();
     let (outcome, peak) = run_with_peak_memory(images.sandbox.command(&["inspect", "docker-archive:huge.tar"]));
     outcome.fails(1, "exceeds the limit of");
@@ -125,6 +125,30 @@ fn memory_stays_bounded() {
         File::Content("manifest.json", list.as_bytes()),
     ];
     std::fs::write(&path, tar(&files)).unwrap();
-    let (_, peak) = run_with_peak_memory(images.sandbox.command(&["inspect", "docker-archive:huge.tar"]));
+    let (outcome, peak) = run_with_peak_memory(images.sandbox.command(&["inspect", "docker-archive:huge.tar"]));
+    outcome.success();
     assert!(peak < 300 << 20, "{peak} bytes");
+    // An image with a million names.
+    let names = vec!["a"; 1_000_000];
+    let list = serde_json::json!([{"Config": "c", "RepoTags": names, "Layers": []}]).to_string();
+    let config = self::config(&[]);
+    let files = [File::Content("c", config.as_bytes()), File::Content("manifest.json", list.as_bytes())];
+    std::fs::write(&path, tar(&files)).unwrap();
+    let (outcome, peak) = run_with_peak_memory(images.sandbox.command(&["inspect", "docker-archive:huge.tar"]));
+    outcome.fails(1, "lists more than 10000 images and names");
+    assert!(peak < 300 << 20, "{peak} bytes");
+    // Signatures that are counted are not read, and those that are copied are limited in total.
+    images.sandbox.run(&["copy", "HOST/app:amd64", "dir:signed"]).success();
+    for number in 0..900 {
+        let signature = std::fs::File::create(images.sandbox.path(&format!("signed/signature-{number}"))).unwrap();
+        signature.set_len(1 << 20).unwrap();
+    }
+    for target in ["oci:out:x", "dir:out"] {
+        let (outcome, peak) = run_with_peak_memory(images.sandbox.command(&["copy", "dir:signed", target]));
+        assert_eq!(outcome.exit, i32::from(target == "dir:out"), "{outcome:?}");
+        assert!(peak < 100 << 20, "{peak} bytes");
+    }
+    // What is not an archive is not decompressed as a whole.
+    std::fs::write(&path, gzip(&vec![7; 64 << 20])).unwrap();
+    images.sandbox.run(&["inspect", "docker-archive:huge.tar"]).fails(1, "what gzip compressed is not a tar archive");
 }

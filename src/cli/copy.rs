@@ -107,6 +107,10 @@ impl Copy {
             let hint = format!("name the image: {target}:REPOSITORY:TAG");
             return Err(Failure::usage(format!("--tags needs a repository in the archive; {hint}")));
         }
+        if self.no_clobber && !self.dry_run && replaces_archive(to) {
+            let why = "exists, and an archive is replaced as a whole; --no-clobber cannot keep what it holds";
+            return Err(Failure::usage(format!("target \"{target}\" {why}")));
+        }
         if is_repository && matches!(self.if_match, Some(IfMatch::Digest(_))) {
             let why = "--if-match with a digest needs a single target; use --no-clobber for several";
             return Err(Failure::usage(why));
@@ -124,6 +128,12 @@ impl Copy {
             })
         })
     }
+}
+
+/// Whether a target is an archive that exists.
+fn replaces_archive(to: &Location) -> bool {
+    let Some(layout) = to.layout().filter(|layout| layout.transport.is_written_whole()) else { return false };
+    std::path::Path::new(&layout.path).is_file()
 }
 
 fn location(text: &str) -> Result<Location, Failure> {

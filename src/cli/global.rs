@@ -2,6 +2,8 @@ use std::num::NonZeroUsize;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use clap::builder::{OsStringValueParser, TypedValueParser as _};
+
 use super::console::ConsoleOptions;
 use super::duration::duration;
 use super::hosts::{HostsArg, hosts};
@@ -35,8 +37,8 @@ pub(super) struct Global {
     /// Use HTTP without TLS, for all or these hosts
     #[arg(long, global = true, value_name = "HOST,...", num_args = 0..=1, require_equals = true, default_missing_value = "true", value_parser = HostsArg::parse)]
     plain_http: Vec<HostsArg>,
-    /// Use the mirrors in this registries.conf
-    #[arg(long, global = true, value_name = "FILE")]
+    /// Use the mirrors in registries.conf: Podman's, or FILE
+    #[arg(long, global = true, value_name = "FILE", num_args = 0..=1, require_equals = true, default_missing_value = "", value_parser = OsStringValueParser::new().map(PathBuf::from))]
     pub(super) registries_conf: Option<PathBuf>,
     /// Trust the CA certificates in a PEM file
     #[arg(long, global = true, value_name = "FILE")]

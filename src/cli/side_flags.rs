@@ -280,6 +280,12 @@ impl SideFlag<'_> {
     fn scoped(self, console: &Console, taken: Option<&str>) -> Result<Vec<ScopedCredentials>, Failure> {
         let Self { names, username, password, docker_cfg, mut scopes } = self;
         if let Some(path) = docker_cfg {
+            if let Some(registry) = taken.filter(|taken| scopes.contains_key(taken)) {
+                return Err(Failure::usage(format!(
+                    "{} and --username cannot be combined: both are for {registry}",
+                    names.docker_cfg_flag
+                )));
+            }
             check_config(path, names.docker_cfg_flag, console)?;
             return Ok(scoped(scopes, &ScopedSource::DockerConfig(path.to_owned())));
         }

@@ -125,21 +125,28 @@ impl SyncBatch {
         if total == 0 && unlisted.is_empty() {
             return Err(Failure::new("no tag to copy: the sources have none that is selected"));
         }
+        if let Some(copy) = copies.iter().find(|copy| self.deletes && copy.to.digest().is_some()) {
+            // No tag would show that the image stays.
+            return Err(Failure::usage(format!("--delete cannot be combined with an image by digest: {}", copy.from)));
+        }
         let is_in_part = |copy: &PlannedCopy| self.shard.is_none_or(|shard| shard.has_target(&copy.to));
         let request =
             |from: &Location, to: &Location| CopyRequest { from: from.clone(), to: to.clone(), tags: Vec::new() };
         let copies = copies.iter().filter(|copy| is_in_part(copy));
-        let mut items: Vec<SyncItem> =
+        let copies: Vec<SyncItem> =
             copies.map(|PlannedCopy { from, to }| SyncItem { request: request(from, to), unlisted: None }).collect();
         if let Some(shard) = self.shard {
-            console.info(format_args!("{shard}: {} of {total} tags", items.len()));
+            console.info(format_args!("{shard}: {} of {total} tags", copies.len()));
         }
+        // Their failures are known already, so --fail-fast stops at them.
+        let mut items = Vec::new();
         for (rules, error) in unlisted {
             let (from, unlisted) = (&rules.repository, Some(error.clone()));
             // The path was checked by the plan.
             let to = self.target.repository(&rules.path, self.is_scoped).unwrap_or_else(|_| from.clone());
             items.push(SyncItem { request: request(from, &to), unlisted });
         }
+        items.extend(copies);
         Ok(items)
     }
 
@@ -199,6 +206,10 @@ impl SyncBatch {
         let mut written: Vec<Location> = Vec::new();
         for SyncItem { request: CopyRequest { to, .. }, .. } in items {
             let repository = to.without_name();
+            // A tag that the run copied stays, although the list of the source may lack it, as that of a cache does.
+            if let Some(tag) = to.tag() {
+                source_tags.entry(repository.clone()).or_default().insert(tag);
+            }
             if to.tag().is_some() && written.last() != Some(&repository) && !written.contains(&repository) {
                 written.push(repository);
             }

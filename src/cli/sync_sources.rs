@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use futures_util::stream::{self, StreamExt as _};
 
 use super::failure::Failure;
-use crate::image::{LayoutReference, Location, Transport, UntrustedText};
+use crate::image::{Digest, LayoutReference, Location, Transport, UntrustedText};
 use crate::store::{self, Store};
 use crate::sync::{RepositoryRules, SyncRules, repository_path};
 
@@ -115,10 +115,14 @@ fn dirs_below(root: &LayoutReference) -> Result<Vec<RepositoryRules>, Failure> {
         let below = path.strip_prefix(root.path.trim_end_matches('/')).unwrap_or(&path).trim_start_matches('/');
         let name = if below.is_empty() { path.rsplit('/').next().unwrap_or(&path) } else { below };
         let (folders, image) = name.rsplit_once('/').unwrap_or(("", name));
-        let image = image.rsplit_once(':').map_or(image, |(image, _)| image);
+        // skopeo names an image by digest `app@sha256:HEX`.
+        let (image, digest) = match image.split_once('@') {
+            Some((image, digest)) => (image, Digest::parse(digest).ok()),
+            None => (image.rsplit_once(':').map_or(image, |(image, _)| image), None),
+        };
         // The port of a registry, which a repository cannot contain.
         let repository = format!("{}/{image}", folders.replace(':', "_"));
-        let image = LayoutReference { path, ..root.clone() };
+        let image = LayoutReference { path, digest, ..root.clone() };
         RepositoryRules::of_location(&Location::Layout(image), Some(repository.trim_start_matches('/').to_owned()))
     };
     Ok(found.into_iter().map(rules).collect())

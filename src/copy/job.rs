@@ -1,6 +1,6 @@
 use super::error::Error;
 use crate::event::Event;
-use crate::image::{Digest, Fetched, Location, Manifest, Platform, check_tag, media_type};
+use crate::image::{Digest, Fetched, Location, Manifest, Platform, Transport, check_tag, media_type};
 use crate::registry::RetryGroup;
 use crate::store::{
     Error as StoreError, IfMatch, OnStep, Publication, PublishError, PublishReport, Run, Store, TagTarget,
@@ -93,6 +93,7 @@ pub(super) async fn copy_known(
 ) -> Result<PublishReport, Error> {
     let (store, CopyRequest { from, to, tags }) = (run.store(), request);
     let unreadable = |reason: StoreError| Error::source(from, reason);
+    check_target(to, options).map_err(unreadable)?;
     let root = root(store, request, options).await.map_err(unreadable)?;
     // Predicting the outcome of the tags does not need the children.
     let tree = match run.is_dry() {
@@ -115,12 +116,6 @@ pub(super) async fn copy_known(
     let publication = Publication { tags, wait: options.wait, ..publication };
     // Copy no blob if a tag does not meet its precondition.
     publication.check().map_err(|error| publication.failed_before(vec![error]))?;
-    if !run.is_dry() && options.platforms.is_empty() {
-        let left = store.carry_signatures(from, to).await.map_err(|error| publication.failed_before(vec![error]))?;
-        if left > 0 {
-            store.client().events().emit(&Event::SignaturesLeft { source: from.clone(), count: left });
-        }
-    }
     let errors = run.place_blobs(to, &tree.concat(), on_step).await;
     if !errors.is_empty() {
         return Err(publication.failed_before(errors).into());
@@ -138,7 +133,42 @@ pub(super) async fn copy_known(
         let copied = run.copy_referrers(from, to, &subjects, on_step).await;
         copied.map_err(|error| publication.failed_before(vec![error]))?;
     }
-    Ok(run.publish(&publication, on_step).await?)
+    let report = run.publish(&publication, on_step).await?;
+    if !run.is_dry() {
+        // Signatures of the whole image are not those of a part of it.
+        let signed = Some(&target).filter(|_| options.platforms.is_empty());
+        let unsigned = |error| {
+            let PublishReport { descriptor, tags, .. } = report.clone();
+            PublishError { target: target.clone(), descriptor, errors: vec![error], tags }
+        };
+        let left = store.carry_signatures(from, signed).await.map_err(unsigned)?;
+        if left > 0 {
+            store.client().events().emit(&Event::SignaturesLeft { source: from.clone(), count: left });
+        }
+    }
+    Ok(report)
+}
+
+/// Refuses options that the target's transport cannot honour.
+fn check_target(to: &Location, options: &CopyOptions) -> Result<(), StoreError> {
+    let Some(layout) = to.layout() else { return Ok(()) };
+    let transport = layout.transport;
+    if options.referrers && !transport.is_oci() {
+        return Err(StoreError::unsuitable(to, format!("{transport}: cannot hold signatures and other referrers")));
+    }
+    if transport == Transport::DockerDaemon && (options.no_clobber || options.if_match.is_some()) {
+        return Err(StoreError::unsuitable(
+            to,
+            "what Docker's engine has under a name is not compared before it is replaced",
+        ));
+    }
+    if transport == Transport::DockerDaemon && layout.docker_reference().is_none() {
+        return Err(StoreError::unsuitable(to, "an ID names an image that exists; give a name for the new one"));
+    }
+    if layout.docker_position().is_some() {
+        return Err(StoreError::unsuitable(to, "a position names an image that exists; give a name for the new one"));
+    }
+    Ok(())
 }
 
 /// Sets the preconditions of the tags, the target's first.

@@ -1,5 +1,6 @@
 use std::fs::File;
 use std::io::{Read as _, Seek as _, Write as _};
+use std::time::Duration;
 
 use futures_util::stream;
 use serde::Deserialize;
@@ -34,6 +35,10 @@ struct Answer {
     error: Option<UntrustedText>,
 }
 
+/// How long the engine may take to accept a connection.
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(30);
+/// How long the engine may send nothing. It prepares an image of many GB before it sends the first byte.
+const READ_TIMEOUT: Duration = Duration::from_secs(15 * 60);
 /// The maximum size of an answer that is not an image, in bytes.
 const MAX_ANSWER: usize = 1 << 20;
 /// Bytes of an archive per read.
@@ -46,12 +51,14 @@ impl Engine {
     /// A variable has a value that is not supported, or a certificate cannot be read.
     pub(crate) fn from_environment() -> Result<Self, Error> {
         let (name, host) = Host::from_environment().map_err(Error::new)?;
-        let certificates = host::certificates();
+        let certificates = host::certificates().map_err(Error::new)?;
         let tls = host::tls(certificates.as_deref()).map_err(Error::new)?;
         let builder = reqwest::Client::builder()
             .tls_backend_preconfigured(tls)
             .no_proxy()
             .redirect(reqwest::redirect::Policy::none())
+            .connect_timeout(CONNECT_TIMEOUT)
+            .read_timeout(READ_TIMEOUT)
             .user_agent(concat!("manifest-tool/", env!("CARGO_PKG_VERSION")));
         let (builder, api) = match host {
             Host::Tcp(address) => {

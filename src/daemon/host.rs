@@ -7,6 +7,8 @@ use rustls::pki_types::pem::PemObject as _;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use rustls::{ClientConfig, RootCertStore};
 
+use crate::image::without_user;
+
 /// The engine's socket if `DOCKER_HOST` is not set.
 const DEFAULT: &str = "unix:///var/run/docker.sock";
 
@@ -24,7 +26,8 @@ impl Host {
     pub(super) fn from_environment() -> Result<(String, Self), String> {
         let text = std::env::var("DOCKER_HOST").unwrap_or_default();
         let text = if text.is_empty() { DEFAULT.to_owned() } else { text };
-        Self::parse(&text).map(|host| (text.clone(), host)).map_err(|reason| format!("DOCKER_HOST={text}: {reason}"))
+        let shown = without_user(&text);
+        Self::parse(&text).map(|host| (shown.clone(), host)).map_err(|reason| format!("DOCKER_HOST={shown}: {reason}"))
     }
 
     fn parse(text: &str) -> Result<Self, String> {
@@ -42,11 +45,16 @@ impl Host {
 }
 
 /// Returns the folder with the certificates for TLS; `None` without `DOCKER_TLS_VERIFY`.
-pub(super) fn certificates() -> Option<PathBuf> {
+pub(super) fn certificates() -> Result<Option<PathBuf>, String> {
     let is_set = |name: &str| std::env::var_os(name).filter(|value| !value.is_empty());
-    is_set("DOCKER_TLS_VERIFY")?;
-    let home = || is_set("HOME").map(|home| PathBuf::from(home).join(".docker"));
-    is_set("DOCKER_CERT_PATH").map(PathBuf::from).or_else(home)
+    if is_set("DOCKER_TLS_VERIFY").is_none() {
+        return Ok(None);
+    }
+    let home = || is_set("HOME").or_else(|| is_set("USERPROFILE")).map(|home| PathBuf::from(home).join(".docker"));
+    match is_set("DOCKER_CERT_PATH").map(PathBuf::from).or_else(home) {
+        None => Err("DOCKER_TLS_VERIFY is set, but not DOCKER_CERT_PATH, the folder of the certificates".into()),
+        folder => Ok(folder),
+    }
 }
 
 /// Returns a TLS configuration that trusts `ca.pem` in a folder, and shows `cert.pem` with `key.pem` if they exist.

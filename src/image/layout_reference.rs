@@ -53,7 +53,7 @@ impl LayoutReference {
     }
 
     /// Returns the image with this name or tag. In a Docker archive, a tag replaces that of the name. Where images have no
-    /// names, there is no such image.
+    /// names, the result does not exist.
     pub(crate) fn with_name(&self, name: &str) -> Self {
         let reference = self.name.as_deref().and_then(|name| name.parse::<Reference>().ok());
         let name = match (self.transport, reference) {
@@ -74,7 +74,8 @@ impl LayoutReference {
     /// say it.
     pub(crate) fn docker_reference(&self) -> Option<Reference> {
         let text = match self.transport {
-            Transport::DockerDaemon => Some(self.path.as_str()),
+            // An ID is not a name.
+            Transport::DockerDaemon => Some(self.path.as_str()).filter(|path| Digest::parse(path).is_err()),
             Transport::DockerArchive => self.name.as_deref(),
             // A name without a slash is a tag.
             Transport::Oci | Transport::OciArchive => self.name.as_deref().filter(|name| name.contains('/')),
@@ -176,6 +177,7 @@ mod tests {
             ("docker-daemon:team/app:v1", Some("docker.io/team/app:v1")),
             ("oci-archive:a.tar:r.io/app:v1", Some("r.io/app:v1")),
             ("oci-archive:a.tar:v1", None),
+            (&format!("docker-daemon:{}", Digest::sha256(b"")), None),
             ("dir:a", None),
         ] {
             let reference = layout(text).docker_reference().map(|reference| reference.to_string());

@@ -36,7 +36,7 @@ impl Transport {
         Self::ALL.into_iter().find(|transport| transport.as_str() == prefix)
     }
 
-    /// Whether a target is written as a whole, at the end of a run, and replaces what was there.
+    /// Whether a target is written as a whole, at the end of a run, and replaces the existing archive or image.
     #[must_use]
     pub fn is_written_whole(self) -> bool {
         matches!(self, Self::OciArchive | Self::DockerArchive | Self::DockerDaemon)

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::fs::File;
-use std::io::{Error, ErrorKind, Read, Seek, SeekFrom};
+use std::io::{Error, ErrorKind, Read, Seek, SeekFrom, Write};
 use std::path::Path;
 use std::sync::Arc;
 
@@ -189,7 +189,7 @@ impl Seek for BoundedReader<'_> {
 /// # Errors
 ///
 /// A file cannot be read or written, or the run was stopped.
-pub(super) fn write(root: &Path, to: File, cancel: &CancelCheck) -> std::io::Result<()> {
+pub(super) fn write(root: &Path, to: impl Write, cancel: &CancelCheck) -> std::io::Result<()> {
     let mut names = Vec::new();
     files_below(root, "", &mut names)?;
     names.sort();
@@ -202,9 +202,7 @@ pub(super) fn write(root: &Path, to: File, cancel: &CancelCheck) -> std::io::Res
         header.set_mtime(0);
         tar.append_data(&mut header, &name, Cancellable { file, cancel })?;
     }
-    let mut written = tar.into_inner()?;
-    std::io::Write::flush(&mut written)?;
-    written.get_ref().sync_all()
+    tar.into_inner()?.flush()
 }
 
 /// A file whose reads fail after the run is stopped.

@@ -10,7 +10,7 @@ use super::CHUNK_SIZE;
 use super::cancel_check::CancelCheck;
 use super::content::{Unreadable, open_regular};
 use super::error::Error;
-use super::file_names::existing_file_of;
+use super::file_names::file_of;
 use crate::image::{Descriptor, LayoutReference, Verifier};
 use crate::links;
 
@@ -104,7 +104,7 @@ pub(crate) fn has_blob(at: &LayoutReference, blob: &Descriptor, cancel: &CancelC
     }
     let at = LayoutReference { name: None, digest: Some(blob.digest.clone()), ..at.clone() };
     let root = Path::new(&at.path);
-    is_complete(root, &existing_file_of(&at, root, blob), &at, blob, cancel)
+    is_complete(root, &file_of(&at, blob), &at, blob, cancel)
 }
 
 /// Returns whether a folder holds a blob with the right bytes. Content is compared because a power failure can leave a

@@ -97,6 +97,7 @@ fn open_locked(at: &LayoutReference, cancel: &CancelCheck, budget: &Budget) -> R
         // The previous holder of the lock may have replaced the file.
         if is_unreplaced(&lock, at) {
             let file = locked_file(&lock, path).map_err(failed)?;
+            input::check_not_compressed(&file).map_err(failed)?;
             return Ok((Layout::from_archive(at, file, budget)?, lock));
         }
     }

@@ -9,6 +9,7 @@ use std::io::Read as _;
 use std::path::{Path, PathBuf};
 
 use super::content::{Content, Unreadable, open_regular};
+use super::staging;
 use crate::image::{Descriptor, Digest, Index, MAX_MANIFEST, Manifest, media_type, parse_manifest};
 use crate::links;
 
@@ -106,68 +107,96 @@ pub(super) fn is_writable(root: &Path) -> std::io::Result<bool> {
     Ok(is_empty || (links::is_regular(&root.join(VERSION_FILE))? && has_known_version(root)))
 }
 
-/// Returns the name of the file that holds or will hold a blob or manifest: that of the image, or one of its own.
-pub(super) fn existing_file_name(root: &Path, descriptor: &Descriptor) -> String {
-    let name = file_name(descriptor);
-    let is_root = || read_manifest(root, MANIFEST).is_ok_and(|bytes| descriptor.digest.matches(&bytes));
-    if name.ends_with(MANIFEST_SUFFIX) && is_root() { MANIFEST.to_owned() } else { name }
-}
-
 /// Makes a manifest, which was written like that of a child, the image of the folder. Then removes the files of the
-/// image that was there before, except `signatures`.
-pub(super) fn publish(root: &Path, descriptor: &Descriptor, signatures: &[Signature]) -> std::io::Result<()> {
+/// image that was there before.
+///
+/// # Errors
+///
+/// A file of the image is not in the folder, because another process changed it.
+pub(super) fn publish(root: &Path, descriptor: &Descriptor) -> std::io::Result<()> {
     links::is_regular(&root.join(MANIFEST))?;
-    let written = existing_file_name(root, descriptor);
-    if written != MANIFEST {
-        std::fs::rename(root.join(written), root.join(MANIFEST))?;
+    let written = file_name(descriptor);
+    let mut needed = needed(root, &written);
+    if keep_root(root, &needed)? {
+        needed = self::needed(root, &written);
     }
-    let mut needed = needed(root);
-    needed.extend(signatures.iter().map(|signature| signature.name.clone()));
+    if let Some(absent) = needed.iter().find(|name| !root.join(name).is_file()) {
+        return Err(std::io::Error::other(format!(
+            "{absent} is gone: another process changed the folder; run this again"
+        )));
+    }
+    std::fs::rename(root.join(&written), root.join(MANIFEST))?;
     remove_others(root, &needed)
 }
 
-/// A simple-signing signature of an image, which is copied as it is.
-pub(crate) struct Signature {
-    pub(super) name: String,
-    pub(super) bytes: Vec<u8>,
+/// Writes the manifest of the folder's image also like that of a child, if the new image contains it.
+fn keep_root(root: &Path, needed: &HashSet<String>) -> std::io::Result<bool> {
+    let Ok(bytes) = read_manifest(root, MANIFEST) else { return Ok(false) };
+    let name = manifest_name(&Digest::sha256(&bytes));
+    if !needed.contains(&name) || links::is_regular(&root.join(&name))? {
+        return Ok(false);
+    }
+    let mut copy = staging::file_in(root)?;
+    std::io::Write::write_all(&mut copy, &bytes)?;
+    copy.persist(root.join(name)).map_err(|error| error.error)?;
+    Ok(true)
 }
 
-/// The maximum size of a signature, in bytes, and the maximum number of them.
-const MAX_SIGNATURE: u64 = 1 << 20;
-const MAX_SIGNATURES: usize = 1000;
-
-/// Reads the signatures in a folder.
-pub(super) fn signatures(root: &Path) -> std::io::Result<Vec<Signature>> {
-    let mut signatures = Vec::new();
+/// The names of signatures in a folder.
+pub(super) fn signature_names(root: &Path) -> std::io::Result<Vec<String>> {
+    let mut names = Vec::new();
     for entry in std::fs::read_dir(root)? {
         let name = entry?.file_name().to_string_lossy().into_owned();
-        if !is_signature(&name) {
-            continue;
+        if signed(&name).is_some() {
+            names.push(name);
         }
-        let (file, length) = open_regular(root, &name).map_err(|reason| std::io::Error::other(reason.to_string()))?;
-        if length > MAX_SIGNATURE || signatures.len() == MAX_SIGNATURES {
-            return Err(std::io::Error::other(format!("{name} is too large, or there are too many signatures")));
+        if names.len() > MAX_SIGNATURES {
+            return Err(std::io::Error::other(format!("it has more than {MAX_SIGNATURES} signatures")));
         }
-        let mut bytes = Vec::new();
-        File::take(file, MAX_SIGNATURE).read_to_end(&mut bytes)?;
-        signatures.push(Signature { name, bytes });
     }
-    Ok(signatures)
+    Ok(names)
 }
 
-/// Returns the names of the files that the image needs.
-fn needed(root: &Path) -> HashSet<String> {
-    let mut needed: HashSet<String> = [MANIFEST, VERSION_FILE].map(str::to_owned).into();
-    let mut next = vec![MANIFEST.to_owned()];
+/// The maximum number of signatures, and their maximum size in total, in bytes.
+const MAX_SIGNATURES: usize = 1000;
+const MAX_SIGNATURE_BYTES: u64 = 4 << 20;
+
+/// Copies the signatures of an image to the folder of the same image.
+pub(super) fn copy_signatures(from: &Path, to: &Path) -> std::io::Result<()> {
+    let mut remaining = MAX_SIGNATURE_BYTES;
+    for name in signature_names(from)? {
+        let (file, length) = open_regular(from, &name).map_err(|reason| std::io::Error::other(reason.to_string()))?;
+        remaining = remaining.checked_sub(length).ok_or_else(|| {
+            std::io::Error::other(format!("its signatures have more than {MAX_SIGNATURE_BYTES} bytes"))
+        })?;
+        links::is_regular(&to.join(&name))?;
+        let mut copy = staging::file_in(to)?;
+        std::io::copy(&mut file.take(length), &mut copy)?;
+        copy.persist(to.join(&name)).map_err(|error| error.error)?;
+    }
+    Ok(())
+}
+
+/// Returns the names of the files that an image needs below its own manifest. Layers that are stored elsewhere, and
+/// content of unknown types, are not needed.
+fn needed(root: &Path, manifest: &str) -> HashSet<String> {
+    let mut needed = HashSet::new();
+    let mut next = vec![manifest.to_owned()];
     while let Some(name) = next.pop() {
         let Ok(bytes) = read_manifest(root, &name) else { continue };
-        match parse_manifest(&bytes, "").map(|(manifest, _)| manifest) {
-            Ok(Manifest::Index(index)) => {
-                let children = index.manifests.iter().map(file_name);
-                next.extend(children.filter(|name| needed.insert(name.clone())));
+        let found: Vec<String> = match parse_manifest(&bytes, "").map(|(manifest, _)| manifest) {
+            Ok(Manifest::Index(index)) => index.manifests.iter().map(file_name).collect(),
+            Ok(Manifest::Image(image)) => {
+                let blobs = image.layers.iter().chain([&image.config]);
+                blobs.filter(|blob| !media_type::is_foreign(&blob.media_type)).map(file_name).collect()
             }
-            Ok(Manifest::Image(image)) => needed.extend(image.layers.iter().chain([&image.config]).map(file_name)),
-            Err(_) => {}
+            Err(_) => Vec::new(),
+        };
+        for name in found {
+            if name.ends_with(MANIFEST_SUFFIX) && !needed.contains(&name) {
+                next.push(name.clone());
+            }
+            needed.insert(name);
         }
     }
     needed
@@ -176,7 +205,12 @@ fn needed(root: &Path) -> HashSet<String> {
 fn remove_others(root: &Path, needed: &HashSet<String>) -> std::io::Result<()> {
     for entry in std::fs::read_dir(root)? {
         let name = entry?.file_name().to_string_lossy().into_owned();
-        if is_of_image(&name) && !needed.contains(&name) {
+        // The signatures of an image that stays part of the index stay too.
+        let is_needed = match signed(&name) {
+            Some(hex) => needed.contains(&format!("{hex}{MANIFEST_SUFFIX}")),
+            None => needed.contains(&name),
+        };
+        if is_of_image(&name) && !is_needed {
             std::fs::remove_file(root.join(&name))?;
         }
     }
@@ -185,13 +219,15 @@ fn remove_others(root: &Path, needed: &HashSet<String>) -> std::io::Result<()> {
 
 /// Whether a file belongs to an image: a blob, a manifest or a signature.
 fn is_of_image(name: &str) -> bool {
-    is_hex(name) || name.strip_suffix(MANIFEST_SUFFIX).is_some_and(is_hex) || is_signature(name)
+    is_hex(name) || name.strip_suffix(MANIFEST_SUFFIX).is_some_and(is_hex) || signed(name).is_some()
 }
 
-/// Whether a file is a signature of the image, or of an image of the index.
-fn is_signature(name: &str) -> bool {
-    let signature = name.split_once("signature-").filter(|(_, number)| number.bytes().all(|b| b.is_ascii_digit()));
-    signature.is_some_and(|(of, _)| of.is_empty() || of.strip_suffix('-').is_some_and(is_hex))
+/// Returns the image of the index that a signature is for; an empty text for the image of the folder. `None` if the file
+/// is not a signature.
+fn signed(name: &str) -> Option<&str> {
+    let (of, number) = name.split_once("signature-")?;
+    let image = if of.is_empty() { Some(of) } else { of.strip_suffix('-').filter(|hex| is_hex(hex)) };
+    image.filter(|_| !number.is_empty() && number.bytes().all(|b| b.is_ascii_digit()))
 }
 
 fn is_hex(text: &str) -> bool {

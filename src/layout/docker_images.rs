@@ -57,6 +57,8 @@ struct RootFs {
     diff_ids: Vec<UntrustedText>,
 }
 
+/// The maximum number of images and names of an archive.
+const MAX_NAMES: usize = 10_000;
 /// The maximum number of layers of an image. Docker allows 127.
 const MAX_LAYERS: usize = 1000;
 
@@ -80,6 +82,9 @@ impl DockerImages {
         for image in saved {
             let descriptor = reader.image(&image)?;
             let names = image.repo_tags.unwrap_or_default();
+            if manifests.len() + names.len() >= MAX_NAMES {
+                return Err(format!("its {name} lists more than {MAX_NAMES} images and names"));
+            }
             if names.is_empty() {
                 manifests.push(descriptor.clone());
             }

@@ -1,7 +1,7 @@
 //! Opens archives for reading: files, standard input, and compressed ones.
 
 use std::fs::File;
-use std::io::{Error, Read, Seek as _, Write as _};
+use std::io::{Error, Read, Seek, Write as _};
 use std::path::Path;
 
 use super::CHUNK_SIZE;
@@ -54,18 +54,37 @@ fn standard_input(cancel: &CancelCheck) -> std::io::Result<File> {
     Ok(copy)
 }
 
-/// Returns a decompressed temporary copy of an archive that is compressed with gzip or zstd. Neither can grow without
-/// limit: gzip expands at most 1032 times, and the copy is on the disk, not in memory.
-fn decompressed(mut file: File, cancel: &CancelCheck) -> std::io::Result<File> {
+/// Fails if an archive is compressed, so that it cannot be changed in place.
+pub(super) fn check_not_compressed(mut file: &File) -> std::io::Result<()> {
+    match format_of(&mut file)? {
+        Some((_, name, program)) => {
+            Err(Error::other(format!("it is compressed with {name}; decompress it first with {program}")))
+        }
+        None => Ok(()),
+    }
+}
+
+/// Returns the compression format of a file.
+fn format_of(file: &mut (impl Read + Seek)) -> std::io::Result<Option<&'static Format>> {
     let mut start = Vec::new();
-    (&mut file).take(8).read_to_end(&mut start)?;
+    file.by_ref().take(8).read_to_end(&mut start)?;
     file.rewind()?;
-    let mut copy = match COMPRESSION_FORMATS.iter().find(|(magic, ..)| start.starts_with(magic)) {
+    Ok(COMPRESSION_FORMATS.iter().find(|(magic, ..)| start.starts_with(magic)))
+}
+
+/// Returns a decompressed temporary copy of an archive that is compressed with gzip. The copy is on the disk, not in
+/// memory, and gzip expands at most 1032 times.
+fn decompressed(mut file: File, cancel: &CancelCheck) -> std::io::Result<File> {
+    let mut copy = match format_of(&mut file)? {
         None => return Ok(file),
         Some((_, "gzip", _)) => {
             let mut copy = tempfile::tempfile()?;
-            copy_all(&mut flate2::read::MultiGzDecoder::new(std::io::BufReader::new(file)), &mut copy, cancel)
-                .map_err(|error| in_format("gzip", error))?;
+            let mut content = flate2::read::MultiGzDecoder::new(std::io::BufReader::new(file));
+            let mut header = Vec::new();
+            (&mut content).take(512).read_to_end(&mut header).map_err(|error| in_format("gzip", error))?;
+            check_is_tar(&header)?;
+            copy.write_all(&header)?;
+            copy_all(&mut content, &mut copy, cancel).map_err(|error| in_format("gzip", error))?;
             copy
         }
         Some((_, name, program)) => {
@@ -76,8 +95,21 @@ fn decompressed(mut file: File, cancel: &CancelCheck) -> std::io::Result<File> {
     Ok(copy)
 }
 
-/// Compression formats: first bytes, name, and the program that decompresses them.
-const COMPRESSION_FORMATS: &[(&[u8], &str, &str)] = &[
+/// Fails if the first block of a file is not the header of a tar archive, before the rest is decompressed.
+fn check_is_tar(block: &[u8]) -> std::io::Result<()> {
+    let sum: u32 =
+        block.iter().enumerate().map(|(at, byte)| if (148..156).contains(&at) { 32 } else { u32::from(*byte) }).sum();
+    let mut header = tar::Header::new_old();
+    match block.try_into().map(|block: [u8; 512]| *header.as_mut_bytes() = block) {
+        Ok(()) if header.cksum().is_ok_and(|declared| declared == sum) => Ok(()),
+        _ => Err(Error::other("what gzip compressed is not a tar archive")),
+    }
+}
+
+/// A compression format: first bytes, name, and the program that decompresses it.
+type Format = (&'static [u8], &'static str, &'static str);
+
+const COMPRESSION_FORMATS: &[Format] = &[
     (b"\x1f\x8b", "gzip", "gunzip"),
     (b"\x28\xb5\x2f\xfd", "zstd", "unzstd"),
     (b"\xfd7zXZ\0", "xz", "unxz"),

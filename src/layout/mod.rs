@@ -20,6 +20,7 @@ mod input;
 mod lock;
 mod names;
 mod reader;
+mod staging;
 mod writer;
 
 pub(crate) use blob::has_blob;

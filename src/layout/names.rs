@@ -22,7 +22,7 @@ impl Names {
     /// Returns the names for a location, of an image that is `known_as` a reference.
     pub(super) fn of(at: &LayoutReference, known_as: Option<&Reference>) -> Self {
         let full = match at.transport {
-            // A folder is no format of containerd's.
+            // containerd does not read folders.
             Transport::Oci | Transport::Dir => None,
             _ => at.docker_reference().or_else(|| known_as.cloned()),
         };
@@ -67,7 +67,7 @@ pub(super) fn find(index: &Index, at: &LayoutReference) -> Result<Descriptor, Er
     };
     // Prefer the only named entry: referrers are listed without a name.
     let is_named = |entry: &&Descriptor| entry.annotations.contains_key(REF_NAME);
-    if at.digest.is_none() && entries.iter().filter(|entry| is_named(entry)).count() == 1 {
+    if !at.transport.is_docker() && at.digest.is_none() && entries.iter().filter(|entry| is_named(entry)).count() == 1 {
         entries.retain(is_named);
     }
     entries.dedup_by(|a, b| a.digest == b.digest);

@@ -7,13 +7,14 @@ use serde::Deserialize;
 use super::archive::{Archive, Scope};
 use super::cancel_check::CancelCheck;
 use super::content::{Content, Unreadable};
-use super::dir::{self, DirImage, Signature};
+use super::dir::{self, DirImage};
 use super::docker_images::DockerImages;
 use super::error::Error;
 use super::files::LayoutFiles;
-use super::{REF_NAME, input, names};
+use super::{REF_NAME, docker_manifest, input, names};
 use crate::image::{
-    Descriptor, Digest, Fetched, Index, LayoutReference, MAX_MANIFEST, Transport, UntrustedText, parse_manifest,
+    Descriptor, Digest, Fetched, Index, LayoutReference, MAX_MANIFEST, Manifest, Transport, UntrustedText, media_type,
+    parse_manifest,
 };
 use crate::memory::Budget;
 
@@ -79,31 +80,57 @@ impl Layout {
         let archive = Archive::scan(file, Scope::All).map_err(failed)?;
         // Since version 25, Docker saves a layout with the exact manifests.
         if archive.find("oci-layout").is_some() && archive.find("index.json").is_some() {
-            let mut layout = Self::from_files(at, LayoutFiles::Archive(archive), budget)?;
-            names::use_references(&mut layout.index);
-            return Ok(layout);
+            let mut layout = Self::from_files(at.clone(), LayoutFiles::Archive(archive), budget)?;
+            let LayoutFiles::Archive(archive) = &layout.files else { return Ok(layout) };
+            if layout.is_whole() || archive.find(docker_manifest::NAME).is_none() {
+                names::use_references(&mut layout.index);
+                return Ok(layout);
+            }
+            // With containerd's store, Docker saves an index although it has the images for some platforms only.
+            let LayoutFiles::Archive(archive) = layout.files else { return Err(failed("it has no files".into())) };
+            let (images, index) = DockerImages::read(archive, budget).map_err(failed)?;
+            return Ok(Self {
+                at,
+                files: LayoutFiles::Docker(images),
+                index,
+                index_bytes: Bytes::new(),
+                budget: budget.clone(),
+            });
         }
         let (images, index) = DockerImages::read(archive, budget).map_err(failed)?;
         Ok(Self { at, files: LayoutFiles::Docker(images), index, index_bytes: Bytes::new(), budget: budget.clone() })
     }
 
-    /// Returns the signatures that `dir:` holds beside an image.
+    /// Counts the signatures that `dir:` holds beside an image.
     ///
     /// # Errors
     ///
-    /// A signature cannot be read or is too large.
-    pub(crate) fn signatures(&self) -> Result<Vec<Signature>, Error> {
+    /// The folder cannot be read, or has too many.
+    pub(crate) fn count_signatures(&self) -> Result<usize, Error> {
         match self.at.transport {
             Transport::Dir => {
-                dir::signatures(Path::new(&self.at.path)).map_err(|error| Error::unread(&self.at, &error))
+                let names = dir::signature_names(Path::new(&self.at.path));
+                names.map(|names| names.len()).map_err(|error| Error::unread(&self.at, &error))
             }
-            _ => Ok(Vec::new()),
+            _ => Ok(0),
         }
     }
 
     /// Whether the manifests were made for an archive that has none, with layers that are not compressed.
     pub(crate) fn has_plain_layers(&self) -> bool {
         matches!(&self.files, LayoutFiles::Docker(images) if images.has_plain_layers)
+    }
+
+    /// Whether the layout has every image of the indexes that it lists.
+    fn is_whole(&self) -> bool {
+        let mut indexes = self.index.manifests.iter().filter(|entry| media_type::is_index(&entry.media_type));
+        indexes.all(|entry| {
+            let fetched = self.fetch_manifest(&self.blob_reference(&entry.digest));
+            match fetched.map(|fetched| fetched.manifest) {
+                Ok(Manifest::Index(index)) => index.manifests.iter().all(|child| self.has(&child.digest)),
+                _ => true,
+            }
+        })
     }
 
     fn from_files(at: LayoutReference, files: LayoutFiles, budget: &Budget) -> Result<Self, Error> {

@@ -1,7 +1,6 @@
 use std::fs::File;
-use std::io::{IsTerminal as _, Read as _, Write as _};
+use std::io::{IsTerminal as _, Write as _};
 use std::path::{Path, PathBuf};
-use std::sync::{Mutex, PoisonError};
 
 use bytes::Bytes;
 use serde_json::{Value, json};
@@ -10,12 +9,11 @@ use tempfile::{NamedTempFile, TempDir};
 use super::blob::{BlobWriter, is_complete};
 use super::cancel_check::CancelCheck;
 use super::content::Unreadable;
-use super::dir::Signature;
 use super::error::Error;
-use super::file_names::{existing_file_of, file_of};
+use super::file_names::file_of;
 use super::files::LayoutFiles;
 use super::lock::lock;
-use super::{CHUNK_SIZE, REF_NAME, STAGING_PREFIX, VERSION_FILE, archive, dir, docker_manifest, names};
+use super::{REF_NAME, STAGING_PREFIX, VERSION_FILE, archive, dir, docker_manifest, names, staging};
 use crate::image::{Descriptor, LayoutReference, MAX_MANIFEST, Reference, Transport, media_type};
 use crate::links;
 use crate::memory::Budget;
@@ -33,8 +31,6 @@ pub(crate) struct Writer {
     at: LayoutReference,
     root: PathBuf,
     archive: Option<Staging>,
-    /// The signatures to write beside the image of `dir:`.
-    signatures: Mutex<Vec<Signature>>,
     cancel: CancelCheck,
 }
 
@@ -95,7 +91,7 @@ impl Writer {
             let destination = Destination::of(&at).map_err(failed)?;
             let folder = TempDir::with_prefix_in(".oci-archive-", destination.folder()).map_err(failed)?;
             let (root, archive) = (folder.path().to_owned(), Some(Staging { _folder: folder, destination }));
-            let writer = Self { at, root, archive, signatures: Mutex::default(), cancel };
+            let writer = Self { at, root, archive, cancel };
             writer.add_missing_files()?;
             return Ok(writer);
         }
@@ -103,7 +99,7 @@ impl Writer {
         std::fs::create_dir_all(&root).map_err(failed)?;
         if at.transport == Transport::Dir {
             check_target(&at)?;
-            let writer = Self { at, root, archive: None, signatures: Mutex::default(), cancel };
+            let writer = Self { at, root, archive: None, cancel };
             let is_marked = links::is_regular(&writer.root.join(dir::VERSION_FILE));
             let marked = is_marked.and_then(|is_marked| match is_marked {
                 true => Ok(()),
@@ -118,7 +114,7 @@ impl Writer {
         // Add missing files under the lock, because other processes may be creating the same layout.
         let lock = if is_layout { None } else { Some(lock(&root, &cancel).map_err(failed)?) };
         check_target(&at)?;
-        let writer = Self { at, root, archive: None, signatures: Mutex::default(), cancel };
+        let writer = Self { at, root, archive: None, cancel };
         if lock.is_some() {
             writer.add_missing_files()?;
         }
@@ -139,13 +135,7 @@ impl Writer {
     ///
     /// The blob's path is not a regular file, or the run was stopped.
     pub(crate) fn has_blob(&self, blob: &Descriptor) -> Result<bool, Error> {
-        is_complete(
-            &self.root,
-            &existing_file_of(&self.at, &self.root, blob),
-            &self.blob_reference(blob),
-            blob,
-            &self.cancel,
-        )
+        is_complete(&self.root, &file_of(&self.at, blob), &self.blob_reference(blob), blob, &self.cancel)
     }
 
     /// Returns the reference of a blob, for error messages.
@@ -181,7 +171,7 @@ impl Writer {
         let begin = || {
             self.create_folder_of(&to)?;
             links::is_regular(&to)?;
-            readable_by_all(tempfile::Builder::new().prefix(STAGING_PREFIX).tempfile_in(links::folder_of(&to))?)
+            staging::file_in(links::folder_of(&to))
         };
         let file = begin().map_err(|error: std::io::Error| Error::unwritten(&at, &error))?;
         Ok(BlobWriter::new(&at, file, to, blob, self.archive.is_none()))
@@ -213,11 +203,9 @@ impl Writer {
             return Err(Error::new(at, format!("an image of {}: has no name", at.transport)));
         }
         if at.transport == Transport::Dir {
-            let signatures = self.signatures.lock().unwrap_or_else(PoisonError::into_inner);
             let publish = |descriptor| {
                 let _lock = lock(&self.root, &self.cancel)?;
-                dir::publish(&self.root, descriptor, &signatures)?;
-                signatures.iter().try_for_each(|signature| self.replace(&signature.name, &signature.bytes))
+                dir::publish(&self.root, descriptor)
             };
             return descriptors.iter().try_for_each(publish).map_err(|error| Error::unwritten(at, &error));
         }
@@ -243,9 +231,17 @@ impl Writer {
         })
     }
 
-    /// Writes these signatures beside the image, as soon as it is complete.
-    pub(crate) fn sign_with(&self, signatures: Vec<Signature>) {
-        *self.signatures.lock().unwrap_or_else(PoisonError::into_inner) = signatures;
+    /// Copies the signatures that `dir:` holds beside the same image.
+    ///
+    /// # Errors
+    ///
+    /// A signature cannot be read or written, or they are too many.
+    pub(crate) fn copy_signatures(&self, from: &LayoutReference) -> Result<(), Error> {
+        let copy = || {
+            let _lock = lock(&self.root, &self.cancel)?;
+            dir::copy_signatures(Path::new(&from.path), &self.root)
+        };
+        copy().map_err(|error| Error::unwritten(&self.at, &error))
     }
 
     /// Removes entries from `index.json`.
@@ -312,7 +308,7 @@ impl Writer {
             // Keep the permissions of the existing archive, which may be readable only by its owner.
             match std::fs::metadata(target) {
                 Ok(existing) => file.as_file().set_permissions(existing.permissions()).map(|()| file),
-                Err(_) => readable_by_all(file),
+                Err(_) => staging::readable_by_all(file),
             }
         };
         let file = begin().map_err(|error| Error::unwritten(&self.at, &error))?;
@@ -367,7 +363,7 @@ impl Writer {
 
     /// Replaces a file of the layout atomically.
     fn replace(&self, name: &str, bytes: &[u8]) -> std::io::Result<()> {
-        let mut file = readable_by_all(tempfile::Builder::new().prefix(STAGING_PREFIX).tempfile_in(&self.root)?)?;
+        let mut file = staging::file_in(&self.root)?;
         file.write_all(bytes)?;
         if self.archive.is_none() {
             file.as_file().sync_all()?;
@@ -385,17 +381,22 @@ impl NewArchive {
     pub(crate) fn packing(&self) -> Result<impl FnOnce() -> Result<(), Error> + Send + use<>, Error> {
         let (at, root, cancel) = (self.at.clone(), self.root.clone(), self.cancel.clone());
         let file = self.file.as_file().try_clone().map_err(|error| Error::unwritten(&at, &error))?;
-        Ok(move || archive::write(&root, file, &cancel).map_err(|error| Error::unwritten(&at, &error)))
+        let pack = move || {
+            // Standard output is written at the end, without a copy.
+            if at.is_stream() { Ok(()) } else { archive::write(&root, &file, &cancel).and_then(|()| file.sync_all()) }
+                .map_err(|error| Error::unwritten(&at, &error))
+        };
+        Ok(pack)
     }
 
-    /// Moves the archive to its destination: renames it to its target file, replacing the existing archive, or writes it
-    /// to standard output.
+    /// Moves the archive to its destination: renames it to its target file, replacing the existing archive, or packs it
+    /// into standard output.
     ///
     /// # Errors
     ///
     /// The path now resolves to another file or is not a regular file, standard output is closed, or the run was stopped.
     pub(crate) fn place(self) -> Result<(), Error> {
-        let Self { at, destination, file, cancel, .. } = self;
+        let Self { at, root, destination, file, cancel } = self;
         let place = || {
             cancel.check()?;
             match &destination {
@@ -403,7 +404,7 @@ impl NewArchive {
                     links::recheck(Path::new(&at.path), target)?;
                     file.persist(target).map(drop).map_err(|error| error.error)
                 }
-                Destination::Stream => write_to_stdout(file.reopen()?, &cancel),
+                Destination::Stream => archive::write(&root, std::io::stdout().lock(), &cancel),
             }
         };
         place().map_err(|error| Error::unwritten(&at, &error))
@@ -460,18 +461,6 @@ pub(crate) fn check_target(at: &LayoutReference) -> Result<(), Error> {
     Err(Error::new(at, "the folder is neither empty nor an image layout"))
 }
 
-/// Writes an archive to standard output.
-fn write_to_stdout(mut archive: File, cancel: &CancelCheck) -> std::io::Result<()> {
-    let (mut stdout, mut chunk) = (std::io::stdout().lock(), vec![0; CHUNK_SIZE]);
-    loop {
-        cancel.check()?;
-        match archive.read(&mut chunk)? {
-            0 => return stdout.flush(),
-            read => stdout.write_all(chunk.get(..read).unwrap_or_default())?,
-        }
-    }
-}
-
 fn ref_name(entry: &Value) -> Option<&str> {
     annotation(entry, REF_NAME)
 }
@@ -479,11 +468,4 @@ fn ref_name(entry: &Value) -> Option<&str> {
 /// Returns an annotation of an entry in `index.json`.
 pub(super) fn annotation<'e>(entry: &'e Value, key: &str) -> Option<&'e str> {
     entry.get("annotations")?.get(key)?.as_str()
-}
-
-/// Makes a temporary file readable by all users, because temporary files are created with mode 0600.
-fn readable_by_all(file: NamedTempFile) -> std::io::Result<NamedTempFile> {
-    #[cfg(unix)]
-    file.as_file().set_permissions(std::os::unix::fs::PermissionsExt::from_mode(0o644))?;
-    Ok(file)
 }

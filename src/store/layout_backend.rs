@@ -13,7 +13,9 @@ use super::blob_source::{BlobSource, BlobStream, open_verified};
 use super::open_files::OpenFiles;
 use super::retry::wait_before_retry;
 use super::{Error, IfMatch};
-use crate::image::{Descriptor, Digest, Fetched, LayoutReference, Location, MAX_MANIFEST, UntrustedText, media_type};
+use crate::image::{
+    Descriptor, Digest, Fetched, LayoutReference, Location, MAX_MANIFEST, Transport, UntrustedText, media_type,
+};
 use crate::layout::{self, Layout, Writer};
 use crate::registry::{BlobInfo, UploadSession};
 
@@ -69,6 +71,8 @@ impl Backend for LayoutBackend<'_> {
         }
         let Some(current) = Layout::current(self.layout, self.files.budget())? else { return Ok(None) };
         match current.find(self.layout) {
+            // Its digest is that of the file.
+            Ok(entry) if self.layout.transport == Transport::Dir => Ok(Some(entry.digest)),
             // A manifest that is listed but missing is written again.
             Ok(entry) => Ok(self.has_blob(&entry).await?.then_some(entry.digest)),
             Err(error) if error.kind == layout::ErrorKind::Missing => Ok(None),

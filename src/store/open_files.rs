@@ -12,7 +12,7 @@ use tokio::sync::Semaphore;
 use super::Error;
 use crate::daemon::{self, Engine};
 use crate::event::Event;
-use crate::image::{Descriptor, LayoutReference, Location, Reference, Transport};
+use crate::image::{Descriptor, LayoutReference, Location, Reference, Transport, familiar};
 use crate::layout::{self, CancelCheck, Layout, Writer};
 use crate::links::{self, Target};
 use crate::memory::Budget;
@@ -27,8 +27,8 @@ pub(super) struct OpenFiles {
     /// Limits how many blobs are read or written concurrently.
     transfers: Arc<Semaphore>,
     layouts: SingleFlight<LayoutReference, Arc<Layout>, Error>,
-    /// The layouts that are sources.
-    read: Mutex<HashSet<LayoutReference>>,
+    /// The resolved paths of the layouts that are sources.
+    read: Mutex<HashSet<String>>,
     writers: SingleFlight<LayoutReference, Arc<Writer>, Error>,
     /// The archives among the writers, in the order in which they were opened.
     archives: Mutex<Vec<Arc<Writer>>>,
@@ -68,7 +68,9 @@ impl OpenFiles {
             let (from, budget, cancel) = (at.clone(), self.budget().clone(), self.cancel_check());
             let layout = match at.transport {
                 Transport::DockerDaemon => {
-                    let exported = self.with_engine(at, async |engine| engine.export(&at.path).await).await?;
+                    // A name without a tag would export every tag of the repository.
+                    let image = at.docker_reference().map_or_else(|| at.path.clone(), |name| familiar(&name));
+                    let exported = self.with_engine(at, async |engine| engine.export(&image).await).await?;
                     self.on_thread(at, move || Layout::from_archive(&from, exported, &budget)).await?
                 }
                 _ => self.on_thread(at, move || Layout::open(&from, &budget, &cancel)).await?,
@@ -76,7 +78,7 @@ impl OpenFiles {
             if layout.has_plain_layers() && !self.has_warned.swap(true, Ordering::Relaxed) {
                 self.client.events().emit(&Event::PlainLayers { source: Location::Layout(at.without_name()) });
             }
-            self.read.lock().unwrap_or_else(PoisonError::into_inner).insert(key.clone());
+            self.read.lock().unwrap_or_else(PoisonError::into_inner).insert(key.path.clone());
             Ok(Arc::new(layout))
         };
         self.layouts.get(&key, open).await
@@ -104,7 +106,7 @@ impl OpenFiles {
     }
 
     fn check_not_read(&self, at: &LayoutReference, key: &LayoutReference) -> Result<(), Error> {
-        let is_read = || self.read.lock().unwrap_or_else(PoisonError::into_inner).contains(key);
+        let is_read = || self.read.lock().unwrap_or_else(PoisonError::into_inner).contains(&key.path);
         if at.transport.is_archive_file() && !at.is_stream() && is_read() {
             Err(layout::Error::new(at, ARCHIVE_IS_READ).into())
         } else {
@@ -197,20 +199,26 @@ impl OpenFiles {
         self.on_thread(layout, move || write(&writer)).await
     }
 
-    /// Copies the signatures that `dir:` holds beside an image, which are written with the image. Returns the number of
-    /// those that the target cannot hold.
-    pub(super) async fn carry_signatures(&self, from: &LayoutReference, to: &Location) -> Result<usize, Error> {
+    /// Copies the signatures that `dir:` holds beside an image to the same image. Returns the number of those that the
+    /// target, if any, cannot hold.
+    pub(super) async fn carry_signatures(
+        &self,
+        from: &LayoutReference,
+        to: Option<&LayoutReference>,
+    ) -> Result<usize, Error> {
         if from.transport != Transport::Dir {
             return Ok(0);
         }
-        let layout = self.layout(from).await?;
-        let signatures = self.on_thread(from, move || layout.signatures()).await?;
-        match to.layout().filter(|to| to.transport == Transport::Dir) {
+        match to.filter(|to| to.transport == Transport::Dir) {
             Some(to) => {
-                self.writer(to).await?.sign_with(signatures);
+                let (writer, from) = (self.writer(to).await?, from.clone());
+                self.on_thread(to, move || writer.copy_signatures(&from)).await?;
                 Ok(0)
             }
-            None => Ok(signatures.len()),
+            None => {
+                let layout = self.layout(from).await?;
+                self.on_thread(from, move || layout.count_signatures()).await
+            }
         }
     }
 
@@ -219,7 +227,7 @@ impl OpenFiles {
         // The deletion invalidates what was read.
         let key = key(at);
         self.layouts.forget(&key);
-        self.read.lock().unwrap_or_else(PoisonError::into_inner).remove(&key);
+        self.read.lock().unwrap_or_else(PoisonError::into_inner).remove(&key.path);
         let (from, cancel, budget) = (at.clone(), self.cancel_check(), self.budget().clone());
         match self.on_thread(at, move || layout::delete(&from, &cancel, &budget)).await? {
             Some(rewrite) => self.place_archive(rewrite.writer(), || rewrite.check()).await,

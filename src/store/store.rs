@@ -105,7 +105,7 @@ impl Store {
                 self.client().preconnect_for_children(reference.registry()).await;
             }
         };
-        join(self.fetch_manifest(at), preconnecting).await.0
+        join(preconnecting, self.fetch_manifest(at)).await.1
     }
 
     /// Fetches the manifest that a tag or name currently points at; `None` if it does not exist.
@@ -210,14 +210,14 @@ impl Store {
         }
     }
 
-    /// Carries the signatures beside an image of `dir:` to another `dir:`. Returns the number of those that the target
-    /// cannot hold.
+    /// Carries the signatures beside an image of `dir:` to the same image in another `dir:`. Returns the number of those
+    /// that the target cannot hold; all of them without a target.
     ///
     /// # Errors
     /// The signatures cannot be read, or the target cannot be written.
-    pub(crate) async fn carry_signatures(&self, from: &Location, to: &Location) -> Result<usize, Error> {
+    pub(crate) async fn carry_signatures(&self, from: &Location, to: Option<&Location>) -> Result<usize, Error> {
         match from.layout() {
-            Some(layout) => self.0.files.carry_signatures(layout, to).await,
+            Some(layout) => self.0.files.carry_signatures(layout, to.and_then(Location::layout)).await,
             None => Ok(0),
         }
     }

@@ -106,7 +106,7 @@ fn target_of(from: &Location, repository: &Location) -> Result<Location, Untrust
         _ => None,
     };
     let tag = match in_folder {
-        Some(None) => return Err("the name of its folder has no tag, as in app:v1".into()),
+        Some(None) if from.digest().is_none() => return Err("the name of its folder has no tag, as in app:v1".into()),
         Some(tag) => tag,
         None => from.tag(),
     };

@@ -14,8 +14,6 @@ use crate::registry::transport::Hosts;
 /// repository itself, and so do reads of the repositories that [`Self::except`] excludes.
 #[derive(Debug, Clone, Default)]
 pub struct RegistriesConf {
-    /// The name of the file in messages.
-    name: String,
     tables: Vec<RegistryTable>,
     /// Repositories that are never redirected, as `HOST/REPOSITORY`.
     written: BTreeSet<String>,
@@ -24,6 +22,8 @@ pub struct RegistriesConf {
 /// A `[[registry]]` table.
 #[derive(Debug, Clone, PartialEq, Eq)]
 struct RegistryTable {
+    /// The name of its file in messages.
+    file: String,
     prefix: Prefix,
     location: Endpoint,
     blocked: bool,
@@ -116,8 +116,8 @@ impl RegistriesConf {
                     .into(),
             ));
         }
-        let mut reader = Reader { warnings: Vec::new() };
-        let mut conf = Self { name: name.to_owned(), ..Self::default() };
+        let mut reader = Reader { file: name, warnings: Vec::new() };
+        let mut conf = Self::default();
         for (key, value) in &table {
             match key.as_str() {
                 "registry" => conf.tables = reader.registries(value).map_err(invalid)?,
@@ -126,6 +126,15 @@ impl RegistriesConf {
             }
         }
         Ok((conf, reader.warnings.into_iter().map(invalid).collect()))
+    }
+
+    /// Adds the tables of another file. A table with a known prefix replaces the earlier one.
+    #[must_use]
+    pub fn and(mut self, later: Self) -> Self {
+        self.tables.retain(|table| later.tables.iter().all(|other| other.prefix != table.prefix));
+        self.tables.extend(later.tables);
+        self.written.extend(later.written);
+        self
     }
 
     /// Excludes repositories, such as those that a program writes to: they are not read from mirrors, nor from other
@@ -155,7 +164,7 @@ impl RegistriesConf {
     /// Returns why requests to a repository are refused, if they are. An empty `repository` stands for the registry.
     pub(crate) fn blocked(&self, registry: &str, repository: &str) -> Option<String> {
         let (table, _) = self.find(registry, repository)?;
-        table.blocked.then(|| format!("{} blocks {}", self.name, table.prefix))
+        table.blocked.then(|| format!("{} blocks {}", table.file, table.prefix))
     }
 
     /// Returns where to send a read, or `None` if that is the repository itself.
@@ -177,7 +186,7 @@ impl RegistriesConf {
         };
         let location = place(&table.location).ok_or_else(|| {
             let location = table.location.location.as_deref().unwrap_or_default();
-            format!("{}: the location {location} of {} names no repository", self.name, table.prefix)
+            format!("{}: the location {location} of {} names no repository", table.file, table.prefix)
         })?;
         let of = |is_used: fn(Pulls, Reads) -> bool| -> Vec<Place> {
             let used = table.mirrors.iter().filter(|mirror| is_used(mirror.pulls, reads));
@@ -196,13 +205,14 @@ impl RegistriesConf {
         Ok((!is_unchanged).then_some(Redirection { mirrors, tag_mirrors, location }))
     }
 
-    /// Returns the table with the longest matching prefix, and the length of the match. Of several, the first counts.
+    /// Returns the table with the longest matching prefix, and the length of the match. The text of the prefix counts, so
+    /// that a host is preferred to its wildcard. Of several, the first counts.
     fn find(&self, registry: &str, repository: &str) -> Option<(&RegistryTable, usize)> {
-        let matches = |table: &'_ RegistryTable| table.prefix.matched(registry, repository);
         let mut longest: Option<(&RegistryTable, usize)> = None;
         for table in &self.tables {
-            if let Some(length) = matches(table)
-                && longest.is_none_or(|(_, known)| length > known)
+            let is_longer = |(known, _): (&RegistryTable, usize)| table.prefix.length() > known.prefix.length();
+            if let Some(length) = table.prefix.matched(registry, repository)
+                && longest.is_none_or(is_longer)
             {
                 longest = Some((table, length));
             }
@@ -212,6 +222,11 @@ impl RegistriesConf {
 }
 
 impl Prefix {
+    /// Returns the length of the prefix as it is written.
+    fn length(&self) -> usize {
+        self.to_string().len()
+    }
+
     /// Returns the length of the beginning of `REGISTRY/REPOSITORY` that matches.
     fn matched(&self, registry: &str, repository: &str) -> Option<usize> {
         let is_host = match self.is_wildcard {
@@ -251,11 +266,13 @@ impl Place {
 }
 
 /// Reads the tables of a file.
-struct Reader {
+struct Reader<'f> {
+    /// The name of the file in messages.
+    file: &'f str,
     warnings: Vec<String>,
 }
 
-impl Reader {
+impl Reader<'_> {
     fn unknown(&mut self, key: &str, at: &str) {
         self.warnings.push(format!("the key \"{key}\" in {at} is not supported, and is ignored"));
     }
@@ -286,6 +303,9 @@ impl Reader {
                 key => self.unknown(key, &at),
             }
         }
+        if insecure && shown.starts_with("*.") && location.is_none_or(|location| location.starts_with("*.")) {
+            self.warnings.push(format!("insecure in {at} has no effect: name each host in a table of its own"));
+        }
         if by_digest && mirrors.iter().any(|(_, pulls)| pulls.is_some()) {
             return Err(format!("{at} has both mirror-by-digest-only and pull-from-mirror"));
         }
@@ -293,6 +313,7 @@ impl Reader {
         let mirrors = mirrors.into_iter().map(|(endpoint, pulls)| Mirror { endpoint, pulls: pulls.unwrap_or(default) });
         let location = location.map(|location| place_name(location, "location")).transpose()?;
         Ok(RegistryTable {
+            file: self.file.to_owned(),
             prefix: parse_prefix(shown)?,
             location: Endpoint { location: location.filter(|_| prefix.is_some()), insecure },
             blocked,
@@ -401,6 +422,38 @@ mod tests {
         };
         let shown = |place: Place| format!("{}/{}", place.registry, place.repository);
         mirrors.into_iter().chain([location]).map(shown).collect()
+    }
+
+    #[test]
+    fn a_host_is_preferred_to_its_wildcard_in_any_order() {
+        let wildcard = "[[registry]]\nprefix = '*.example.com'\n";
+        let host = "[[registry]]\nprefix = 'bad.example.com'\nblocked = true\n";
+        let team = "[[registry]]\nprefix = '*.team.example.com'\nblocked = true\n";
+        for tables in [[wildcard, host, team], [team, host, wildcard]] {
+            let (conf, _) = RegistriesConf::parse(&tables.concat(), "x").unwrap();
+            for (registry, is_blocked) in
+                [("bad.example.com", true), ("a.team.example.com", true), ("good.example.com", false)]
+            {
+                assert_eq!(conf.blocked(registry, "app").is_some(), is_blocked, "{registry}");
+            }
+        }
+        let insecure = RegistriesConf::parse("[[registry]]\nprefix = '*.lab.example'\ninsecure = true\n", "x").unwrap();
+        assert_eq!(
+            insecure.1,
+            ["x: insecure in the table of *.lab.example has no effect: name each host in a table of its own"]
+        );
+    }
+
+    #[test]
+    fn a_table_of_a_later_file_replaces_that_with_the_same_prefix() {
+        let parse = |text: &str, file: &str| RegistriesConf::parse(text, file).unwrap().0;
+        let first =
+            parse("[[registry]]\nprefix = 'r.io'\nblocked = true\n[[registry]]\nprefix = 's.io'\nblocked = true", "a");
+        let both =
+            first.and(parse("[[registry]]\nprefix = 'r.io'\n[[registry]]\nprefix = 't.io'\nblocked = true", "b"));
+        assert_eq!(both.blocked("r.io", "app"), None);
+        assert_eq!(both.blocked("s.io", "app").as_deref(), Some("a blocks s.io"));
+        assert_eq!(both.blocked("t.io", "app").as_deref(), Some("b blocks t.io"));
     }
 
     #[test]

@@ -169,20 +169,27 @@ impl Client {
     /// Opens connections to a registry before the requests that will need them. Does so only for plain HTTP: over TLS, one
     /// connection may serve all requests (HTTP/2).
     pub(crate) async fn preconnect(&self, registry: &str, count: usize) {
-        if !self.mirrors().are_configured()
-            && let Ok(api) = self.api(&self.host(registry)).await
-            && api.scheme() == "http"
-        {
+        if let Some(api) = self.plain_api(registry).await {
             self.transport().connections().preconnect(&api, count.min(self.concurrency()));
         }
     }
 
-    /// Opens connections for the children of an index, the number of which is not known yet; once per registry. See
-    /// [`Self::preconnect`].
+    /// Opens connections for the children of an index, the number of which is not known yet, as soon as the request for
+    /// the index has its connection; once per registry. See [`Self::preconnect`].
     pub(crate) async fn preconnect_for_children(&self, registry: &str) {
-        if !self.host(registry).is_preconnected.swap(true, Ordering::Relaxed) {
-            self.preconnect(registry, self.concurrency() - 1).await;
+        if !self.host(registry).is_preconnected.swap(true, Ordering::Relaxed)
+            && let Some(api) = self.plain_api(registry).await
+        {
+            self.transport().connections().preconnect_after_next(&api, self.concurrency() - 1);
         }
+    }
+
+    /// Returns the URL of a registry without TLS, which no mirror stands in for.
+    async fn plain_api(&self, registry: &str) -> Option<Url> {
+        if self.mirrors().are_configured() {
+            return None;
+        }
+        self.api(&self.host(registry)).await.ok().filter(|api| api.scheme() == "http")
     }
 
     /// Returns the scopes of a read in a repository, including push if writes are announced.

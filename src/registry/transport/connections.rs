@@ -109,6 +109,8 @@ impl Connections {
         https.set_path("/v2/");
         https.set_query(None);
         let (Ok(()), Ok(client)) = (is_set, self.client(&https, &https)) else { return false };
+        // Close the spare connections: a server that serves one connection after another would serve them first.
+        self.pools.lock().unwrap_or_else(PoisonError::into_inner).spare.remove(&url.origin().ascii_serialization());
         match tokio::time::timeout(MAX_PROBE_TIME, client.get(https).send()).await {
             Ok(Ok(_)) => true,
             Ok(Err(error)) => Failure::from_reqwest(&error).fault.is_some_and(TransportFault::is_of_tls_server),
@@ -118,19 +120,36 @@ impl Connections {
 
     /// Opens connections to a registry ahead of the requests that will need them. Ignores failures.
     pub(crate) fn preconnect(&self, url: &Url, count: usize) {
-        let client = {
+        if let Some((_, open)) = self.opening(url, count) {
+            open();
+        }
+    }
+
+    /// Opens connections like [`Self::preconnect`], once the next request to the registry has a connection.
+    pub(crate) fn preconnect_after_next(&self, url: &Url, count: usize) {
+        if let Some((spare, open)) = self.opening(url, count) {
+            spare.after_next(open);
+        }
+    }
+
+    /// Returns what opens connections. `None` behind a proxy, which would be asked for each of them.
+    fn opening(&self, url: &Url, count: usize) -> Option<(SpareConnections, impl FnOnce() + Send + 'static + use<>)> {
+        let (client, spare) = {
             let mut pools = self.pools.lock().unwrap_or_else(PoisonError::into_inner);
-            let Ok(profile) = self.profile(url, url) else { return };
+            let profile = self.profile(url, url).ok().filter(|profile| matches!(profile.route, Route::Direct))?;
             let origin = profile.origin.clone().unwrap_or_default();
-            let producer = pools.spare.entry(origin).or_default().producer();
-            self.build(&profile, pools.no_identity(&profile), Some(producer))
+            let spare = pools.spare.entry(origin).or_default().clone();
+            let client = self.build(&profile, pools.no_identity(&profile), Some(spare.producer()));
+            (client.ok()?, spare)
         };
-        let Ok(client) = client else { return };
         let url = url.clone();
-        tokio::spawn(async move {
-            // The connector fails each request after connecting, so no request is sent.
-            futures_util::future::join_all((0..count).map(|_| client.get(url.clone()).send())).await
-        });
+        let open = move || {
+            tokio::spawn(async move {
+                // The connector fails each request after connecting, so no request is sent.
+                futures_util::future::join_all((0..count).map(|_| client.get(url.clone()).send())).await
+            });
+        };
+        Some((spare, open))
     }
 
     fn profile(&self, url: &Url, api: &Url) -> Result<Profile, String> {

@@ -16,7 +16,13 @@ use tower_service::Service;
 
 /// Open connections to one origin that no request uses yet.
 #[derive(Clone, Default)]
-pub(crate) struct SpareConnections(Arc<Mutex<Vec<Connection>>>);
+pub(crate) struct SpareConnections {
+    open: Arc<Mutex<Vec<Connection>>>,
+    /// Opens further connections once the next request has its own.
+    next: Arc<Mutex<Option<Opening>>>,
+}
+
+type Opening = Box<dyn FnOnce() + Send>;
 
 struct Connection {
     opened: Instant,
@@ -29,13 +35,27 @@ const MAX_AGE: Duration = Duration::from_secs(5);
 
 impl SpareConnections {
     fn put(&self, connection: Box<dyn Any + Send>) {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).push(Connection { opened: Instant::now(), connection });
+        let mut open = self.open.lock().unwrap_or_else(PoisonError::into_inner);
+        open.push(Connection { opened: Instant::now(), connection });
     }
 
     fn take<T: 'static>(&self) -> Option<T> {
-        let mut spare = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut spare = self.open.lock().unwrap_or_else(PoisonError::into_inner);
         spare.retain(|spare| spare.opened.elapsed() < MAX_AGE);
         spare.pop()?.connection.downcast().ok().map(|connection| *connection)
+    }
+
+    /// Calls `open` once the next request has a connection of its own. A server that serves one connection after another
+    /// then answers that request first.
+    pub(crate) fn after_next(&self, open: impl FnOnce() + Send + 'static) {
+        *self.next.lock().unwrap_or_else(PoisonError::into_inner) = Some(Box::new(open));
+    }
+
+    fn has_connected(&self) {
+        let next = self.next.lock().unwrap_or_else(PoisonError::into_inner).take();
+        if let Some(open) = next {
+            open();
+        }
     }
 
     /// Returns the layer for the client that sends requests: it takes a spare connection before it opens one.
@@ -90,7 +110,14 @@ where
         if !self.preconnect.is_producer {
             return match self.preconnect.spare.take() {
                 Some(connection) => Box::pin(std::future::ready(Ok(connection))),
-                None => Box::pin(self.inner.call(destination)),
+                None => {
+                    let (connecting, spare) = (self.inner.call(destination), self.preconnect.spare.clone());
+                    Box::pin(async move {
+                        let connection = connecting.await?;
+                        spare.has_connected();
+                        Ok(connection)
+                    })
+                }
             };
         }
         let (connecting, spare) = (self.inner.call(destination), self.preconnect.spare.clone());
