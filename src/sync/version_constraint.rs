@@ -10,7 +10,7 @@ const MAX_LENGTH: usize = 1 << 10;
 ///
 /// A version has one to three numbers and an optional `v`: `v1`, `3.12`, `1.2.3-rc.1`. Missing numbers of a tag count
 /// as 0. Tags that are not versions match no constraint. A pre-release such as `1.2.3-rc.1` or `3.12-alpine` matches only
-/// comparisons that have a pre-release themselves.
+/// an alternative in which a comparison has a pre-release, as in version 3.4 of Masterminds/semver.
 #[derive(Debug, Clone)]
 pub(super) struct VersionConstraint {
     text: String,
@@ -88,7 +88,11 @@ impl VersionConstraint {
     /// Whether a tag names a version that meets the constraint.
     pub(super) fn matches(&self, tag: &str) -> bool {
         let Some(version) = Version::parse(tag) else { return false };
-        self.alternatives.iter().any(|all| all.iter().all(|comparison| comparison.matches(&version)))
+        self.alternatives.iter().any(|all| {
+            let has_pre_release = |comparison: &Comparison| !comparison.version.version.pre_release.is_empty();
+            let is_allowed = version.pre_release.is_empty() || all.iter().any(has_pre_release);
+            is_allowed && all.iter().all(|comparison| comparison.matches(&version))
+        })
     }
 
     pub(super) fn text(&self) -> &str {
@@ -125,9 +129,6 @@ fn alternative(text: &str) -> Option<Vec<Comparison>> {
 impl Comparison {
     fn matches(&self, version: &Version) -> bool {
         let PartialVersion { version: bound, given } = &self.version;
-        if !version.pre_release.is_empty() && bound.pre_release.is_empty() {
-            return false;
-        }
         let order = version.cmp(bound);
         // Whether the version has the first numbers of the bound.
         let has_first =
@@ -143,6 +144,8 @@ impl Comparison {
             Operator::LessOrEqual => order.is_le() || (!is_exact && has_first(*given)),
             Operator::Less => order.is_lt(),
             Operator::GreaterOrEqual => order.is_ge(),
+            // Masterminds/semver accepts every version here.
+            Operator::Tilde if is_exact && bound.numbers == [0; 3] => true,
             Operator::Tilde => order.is_ge() && has_first((*given).min(2)),
             Operator::Caret => {
                 let first = bound.numbers.iter().position(|number| *number != 0).map_or(*given, |at| at + 1);
@@ -232,6 +235,7 @@ mod tests {
     const TAGS: [&str; 12] =
         ["0.0.3", "0.2.3", "0.3", "v1", "1.2", "1.2.3", "1.2.9", "v1.3.0", "1.9.9", "2", "2.1.0", "10.0.0"];
 
+    /// The results are those of version 3.4.0 of Masterminds/semver.
     #[test]
     fn each_operator_selects_its_versions() {
         for (constraint, expected) in [
@@ -267,6 +271,7 @@ mod tests {
             ("1.2 - 1.3.0", &["1.2", "1.2.3", "1.2.9", "v1.3.0"]),
             ("1.2.4 - 1", &["1.2.9", "v1.3.0", "1.9.9"]),
             ("^0.0.3 || 2.x || >= 10", &["0.0.3", "2", "2.1.0", "10.0.0"]),
+            ("~0.0.0", &TAGS),
             (">= 11", &[]),
         ] {
             assert_eq!(matching(constraint, &TAGS), expected, "{constraint}");
@@ -294,14 +299,16 @@ mod tests {
     }
 
     #[test]
-    fn pre_releases_match_only_comparisons_with_a_pre_release() {
+    fn pre_releases_match_only_alternatives_with_a_pre_release() {
         let tags = ["1.2.3-alpha", "1.2.3-rc.2", "1.2.3-rc.10", "1.2.3", "1.3.0-rc.1", "3.12-alpine"];
         assert_eq!(matching(">=1", &tags), ["1.2.3"]);
         assert_eq!(
             matching(">=1.2.3-rc.2", &tags),
             ["1.2.3-rc.2", "1.2.3-rc.10", "1.2.3", "1.3.0-rc.1", "3.12-alpine"]
         );
-        assert_eq!(matching(">=1.2.3-0 <1.3", &tags), ["1.2.3"], "every comparison must hold");
+        let both = ["1.2.3-alpha", "1.2.3-rc.2", "1.2.3-rc.10", "1.2.3", "1.3.0-rc.1"];
+        assert_eq!(matching(">=1.2.3-0 <1.3", &tags), both);
+        assert_eq!(matching(">=1.2.3-0 <1.3 || 3.x", &tags), both, "of another alternative");
         assert_eq!(matching("~1.2.3-beta", &tags), ["1.2.3-rc.2", "1.2.3-rc.10", "1.2.3"]);
         assert_eq!(matching("1.2.3-alpha", &tags), ["1.2.3-alpha"]);
     }
