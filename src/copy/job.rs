@@ -1,45 +1,12 @@
 use super::error::Error;
+use super::request::{CopyOptions, CopyRequest};
+use super::target::{check_target, target_of};
 use crate::event::Event;
-use crate::image::{Digest, Fetched, Location, Manifest, Platform, Transport, check_tag, media_type};
+use crate::image::{Digest, Fetched, Location, Manifest, Platform, media_type};
 use crate::registry::RetryGroup;
 use crate::store::{
     Error as StoreError, IfMatch, OnStep, Publication, PublishError, PublishReport, Run, Store, TagTarget,
 };
-
-/// The source and the target of a copy.
-#[derive(Debug, Clone)]
-pub struct CopyRequest {
-    /// The source.
-    pub from: Location,
-    /// The target. If it has no tag or digest, those of `from` are used.
-    pub to: Location,
-    /// Extra tags at the target.
-    pub tags: Vec<Location>,
-}
-
-/// Options for [`copy`].
-#[derive(Debug, Clone, Default)]
-pub struct CopyOptions {
-    /// Copy only the images for these platforms if the source is an index: the image itself for one platform, or for
-    /// several an index of only these images, which has another digest; see [`Store::fetch_images`]. Defaults to an
-    /// empty list: the whole index.
-    pub platforms: Vec<Platform>,
-    /// The platform to copy of an index if the target holds images of one platform (`docker-archive:`, `docker-daemon:`)
-    /// and `platforms` is empty. Defaults to `None`: the index must then have a single image.
-    pub default_platform: Option<Platform>,
-    /// Copy the referrers of every copied manifest as well: signatures, SBOMs, attestations. Referrers of an index that
-    /// `platforms` changes are not copied, because they refer to its digest. Defaults to false.
-    pub referrers: bool,
-    /// Return only after every written tag resolves to the copied digest. Defaults to false.
-    pub wait: bool,
-    /// Write only if the target meets this precondition; a target that already points at the copied digest need not.
-    /// Defaults to `None`.
-    pub if_match: Option<IfMatch>,
-    /// Write only if no tag of the copy exists, except with the copied digest. Defaults to false.
-    pub no_clobber: bool,
-    /// Report what would happen to each tag, without writing. Defaults to false.
-    pub dry_run: bool,
-}
 
 /// Copies an image, or an index with all its children, byte for byte.
 ///
@@ -100,7 +67,7 @@ pub(super) async fn copy_known(
         true => Vec::new(),
         false => store.fetch_tree(from, &root).await.map_err(unreadable)?,
     };
-    let target = target(from, to, &root).map_err(unreadable)?;
+    let target = target_of(from, to, &root).map_err(unreadable)?;
     let locations: Vec<Location> = std::iter::once(&target).chain(tags).cloned().collect();
     if let Some(reference) = from.docker_reference() {
         store.set_known_as(&target, &reference);
@@ -149,28 +116,6 @@ pub(super) async fn copy_known(
     Ok(report)
 }
 
-/// Refuses options that the target's transport cannot honour.
-fn check_target(to: &Location, options: &CopyOptions) -> Result<(), StoreError> {
-    let Some(layout) = to.layout() else { return Ok(()) };
-    let transport = layout.transport;
-    if options.referrers && !transport.is_oci() {
-        return Err(StoreError::unsuitable(to, format!("{transport}: cannot hold signatures and other referrers")));
-    }
-    if transport == Transport::DockerDaemon && (options.no_clobber || options.if_match.is_some()) {
-        return Err(StoreError::unsuitable(
-            to,
-            "what Docker's engine has under a name is not compared before it is replaced",
-        ));
-    }
-    if transport == Transport::DockerDaemon && layout.docker_reference().is_none() {
-        return Err(StoreError::unsuitable(to, "an ID names an image that exists; give a name for the new one"));
-    }
-    if layout.docker_position().is_some() {
-        return Err(StoreError::unsuitable(to, "a position names an image that exists; give a name for the new one"));
-    }
-    Ok(())
-}
-
 /// Sets the preconditions of the tags, the target's first.
 fn with_preconditions(mut tags: Vec<TagTarget>, options: &CopyOptions) -> Vec<TagTarget> {
     if options.no_clobber {
@@ -179,26 +124,6 @@ fn with_preconditions(mut tags: Vec<TagTarget>, options: &CopyOptions) -> Vec<Ta
         target.if_match = options.if_match.clone();
     }
     tags
-}
-
-/// Returns the target of the copy: `to`, with the tag or digest of `from` if it has neither.
-fn target(from: &Location, to: &Location, root: &Fetched) -> Result<Location, StoreError> {
-    let digest = &root.descriptor.digest;
-    match (to, to.digest(), from.tag()) {
-        (_, Some(wanted), _) if wanted != digest => {
-            Err(StoreError::unsuitable(from, format!("its digest is {digest}, not {wanted}")))
-        }
-        // A layout also lists manifests without a name.
-        (Location::Layout(_), Some(_), _) => Ok(to.without_name()),
-        (_, Some(_), _) => Ok(to.clone()),
-        _ if to.tag().is_some() => Ok(to.clone()),
-        (Location::Registry(_), None, Some(tag)) if check_tag(tag).is_ok() => Ok(to.with_tag(tag)),
-        (Location::Registry(_), None, _) => Ok(to.with_digest(digest.clone())),
-        (Location::Layout(layout), None, _) if layout.transport.has_no_names() => Ok(to.clone()),
-        (Location::Layout(layout), None, _) if layout.transport.is_docker() => Ok(to.named_like(from)),
-        (Location::Layout(_), None, Some(tag)) => Ok(to.with_tag(tag)),
-        (Location::Layout(_), None, None) => Ok(to.clone()),
-    }
 }
 
 /// Fetches the manifest to copy: that of `from`, that of its image for one platform, or an index of its images for

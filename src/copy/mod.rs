@@ -2,11 +2,14 @@
 
 mod error;
 mod job;
+mod request;
 mod tags;
+mod target;
 mod update;
 
 pub use error::Error;
+pub use job::copy;
 pub(crate) use job::copy_in;
-pub use job::{CopyOptions, CopyRequest, copy};
+pub use request::{CopyOptions, CopyRequest};
 pub use tags::select_tags;
 pub(crate) use update::{UpdateReport, update_in};

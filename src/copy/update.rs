@@ -1,5 +1,6 @@
 use super::error::Error;
-use super::job::{CopyOptions, CopyRequest, copy_known};
+use super::job::copy_known;
+use super::request::{CopyOptions, CopyRequest};
 use crate::event::Event;
 use crate::image::Digest;
 use crate::registry::RetryGroup;
