@@ -123,6 +123,25 @@ fn a_mirror_replaces_a_stopped_registry_for_reads_only() {
     assert_eq!(mirror, Vec::<String>::new());
 }
 
+/// A mirror answers with 200, and its content turns out to be wrong or to break off.
+#[test]
+fn a_blob_that_a_mirror_sends_wrong_is_read_from_the_registry() {
+    for body in [&b"something else"[..], b""] {
+        let fixture = MirrorFixture::new();
+        let mirror = ScriptedServer::in_front_of(&fixture.mirror, move |request| {
+            let is_blob = request.line.starts_with("GET ") && request.line.contains("/blobs/");
+            is_blob.then(|| (200, vec![], body.to_vec()))
+        });
+        let conf =
+            format!("[[registry]]\nlocation = 'HOST'\n[[registry.mirror]]\nlocation = '{}/copies'\n", mirror.host);
+        fixture.configure(&conf);
+        let (outcome, [registry, _]) = fixture.run(&["copy", "HOST/app:v1", "oci:out:v1"]);
+        outcome.success();
+        assert!(registry.iter().all(|line| line.contains("/blobs/")) && !registry.is_empty(), "{registry:?}");
+        fixture.workspace.run(&["verify", "--layers", "oci:out:v1"]).success();
+    }
+}
+
 #[test]
 fn writes_and_reads_of_written_repositories_never_use_a_mirror() {
     let fixture = MirrorFixture::new();

@@ -1,3 +1,5 @@
+use std::sync::atomic::{AtomicBool, Ordering};
+
 use async_trait::async_trait;
 use bytes::Bytes;
 use futures_util::StreamExt as _;
@@ -84,7 +86,7 @@ impl Backend for RegistryBackend<'_> {
     }
 
     async fn source<'b>(&'b self, blob: &'b Descriptor) -> Result<Box<dyn BlobSource + 'b>, Error> {
-        Ok(Box::new(RegistryBlob { client: self.client, repository: self.reference, blob }))
+        Ok(Box::new(RegistryBlob { client: self.client, repository: self.reference, blob, was_opened: false.into() }))
     }
 
     fn mounts_from(&self, from: &Location) -> bool {
@@ -155,12 +157,15 @@ struct RegistryBlob<'a> {
     client: &'a Client,
     repository: &'a Reference,
     blob: &'a Descriptor,
+    /// Whether the blob was opened before. A mirror may have sent wrong content, or broken off.
+    was_opened: AtomicBool,
 }
 
 #[async_trait]
 impl BlobSource for RegistryBlob<'_> {
     async fn open(&self) -> Result<BlobStream, Error> {
-        let stream = self.client.open_blob(self.repository, self.blob).await?;
+        let is_first = !self.was_opened.swap(true, Ordering::Relaxed);
+        let stream = self.client.open_blob(self.repository, self.blob, is_first).await?;
         Ok(stream.map(|chunk| chunk.map_err(Error::from)).boxed())
     }
 

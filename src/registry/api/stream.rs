@@ -24,15 +24,23 @@ pub(crate) type BlobStream = BoxStream<'static, Result<Bytes, Error>>;
 pub(crate) type OpenBlob<'a> = &'a (dyn Fn() -> BoxFuture<'a, Result<BlobStream, Error>> + Sync);
 
 impl Client {
-    /// Opens a blob of a repository for reading (distribution-spec, "Pulling blobs"). The bytes are not verified.
+    /// Opens a blob of a repository for reading (distribution-spec, "Pulling blobs"). The bytes are not verified. Without
+    /// `uses_mirrors`, reads it from its registry.
     ///
     /// # Errors
     ///
     /// Fails if the registry sends an error response, or a body with a content encoding.
-    pub(crate) async fn open_blob(&self, repository: &Reference, blob: &Descriptor) -> Result<BlobStream, Error> {
+    pub(crate) async fn open_blob(
+        &self,
+        repository: &Reference,
+        blob: &Descriptor,
+        uses_mirrors: bool,
+    ) -> Result<BlobStream, Error> {
         let request = blob_request(Method::GET, repository, blob, self.scopes_to_read(repository)).streamed();
         let subject = request.subject().to_owned();
-        let response = self.send_ok(repository.registry(), &request).await?;
+        let location = if uses_mirrors { None } else { self.at_location(repository.registry(), &request)? };
+        let (registry, request) = location.unwrap_or_else(|| (repository.registry().to_owned(), request));
+        let response = self.send_ok(&registry, &request).await?;
         refuse_encoded(&response, &subject, blob.size)?;
         let Some(response) = response.unread else { return Err(response.error(&subject)) };
         let (idle_timeout, name, stop) =

@@ -553,9 +553,6 @@ mod tests {
             insecure = true
             [[registry.mirror]]
             location = "n.io"
-            [[registry]]
-            prefix = "*.wild.io"
-            insecure = true
             "#,
         );
         assert_eq!(conf.blocked("r.io", "a").as_deref(), Some("conf blocks r.io"));

@@ -110,7 +110,10 @@ impl Connections {
         https.set_query(None);
         let (Ok(()), Ok(client)) = (is_set, self.client(&https, &https)) else { return false };
         // Close the spare connections: a server that serves one connection after another would serve them first.
-        self.pools.lock().unwrap_or_else(PoisonError::into_inner).spare.remove(&url.origin().ascii_serialization());
+        let origin = url.origin().ascii_serialization();
+        if let Some(spare) = self.pools.lock().unwrap_or_else(PoisonError::into_inner).spare.get(&origin) {
+            spare.close();
+        }
         match tokio::time::timeout(MAX_PROBE_TIME, client.get(https).send()).await {
             Ok(Ok(_)) => true,
             Ok(Err(error)) => Failure::from_reqwest(&error).fault.is_some_and(TransportFault::is_of_tls_server),

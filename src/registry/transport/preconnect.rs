@@ -7,6 +7,7 @@
 
 use std::any::Any;
 use std::pin::Pin;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
@@ -20,6 +21,8 @@ pub(crate) struct SpareConnections {
     open: Arc<Mutex<Vec<Connection>>>,
     /// Opens further connections once the next request has its own.
     next: Arc<Mutex<Option<Opening>>>,
+    /// Whether the server turned out not to speak HTTP, so that no connection is kept.
+    is_closed: Arc<AtomicBool>,
 }
 
 type Opening = Box<dyn FnOnce() + Send>;
@@ -36,6 +39,9 @@ const MAX_AGE: Duration = Duration::from_secs(5);
 impl SpareConnections {
     fn put(&self, connection: Box<dyn Any + Send>) {
         let mut open = self.open.lock().unwrap_or_else(PoisonError::into_inner);
+        if self.is_closed.load(Ordering::Relaxed) {
+            return;
+        }
         open.push(Connection { opened: Instant::now(), connection });
     }
 
@@ -43,6 +49,13 @@ impl SpareConnections {
         let mut spare = self.open.lock().unwrap_or_else(PoisonError::into_inner);
         spare.retain(|spare| spare.opened.elapsed() < MAX_AGE);
         spare.pop()?.connection.downcast().ok().map(|connection| *connection)
+    }
+
+    /// Closes the spare connections, and those that are being opened.
+    pub(crate) fn close(&self) {
+        let mut open = self.open.lock().unwrap_or_else(PoisonError::into_inner);
+        self.is_closed.store(true, Ordering::Relaxed);
+        open.clear();
     }
 
     /// Calls `open` once the next request has a connection of its own. A server that serves one connection after another
