@@ -16,7 +16,8 @@ pub struct CopyRequest {
 #[derive(Debug, Clone, Default)]
 pub struct CopyOptions {
     /// Copy only the images for these platforms if the source is an index: the image itself for one platform, or for
-    /// several an index of only these images, which has another digest; see [`Store::fetch_images`](crate::store::Store::fetch_images). Defaults to an
+    /// several an index of only these images, which has another digest; see
+    /// [`Store::fetch_images`](crate::store::Store::fetch_images). Defaults to an
     /// empty list: the whole index.
     pub platforms: Vec<Platform>,
     /// The platform to copy of an index if the target holds images of one platform (`docker-archive:`, `docker-daemon:`)
