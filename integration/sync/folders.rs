@@ -47,7 +47,7 @@ fn a_single_layout_is_a_repository_of_its_name() {
     fixture.workspace.run(&["copy", "oci:mirror/tool:3.12", "oci-archive:archived.tar:3.12"]).success();
     fixture.sync(&["oci-archive:archived.tar", "TO"]).success();
     fixture.assert_mirrored("tool", "archived", &["3.12"]);
-    // A name that is not a tag cannot be copied to a registry, and nothing is.
+    // A name that is not a tag cannot be copied to a registry: the sync copies no image.
     fixture.workspace.run(&["copy", "oci:mirror/tool:3.12", "oci:names/tool:a/b"]).success();
     fixture.sync(&["oci:names", "TO/names"]).fails(1, "cannot copy oci:names/tool:a/b: its name is not a tag");
     fixture.sync(&["oci:names", "oci:other"]).success().stdout_contains(" oci:other/tool:a/b\n");

@@ -11,6 +11,7 @@ mod batch;
 mod build_files;
 mod commands;
 mod completion;
+mod config_folder;
 mod console;
 mod copy;
 mod copy_batch;

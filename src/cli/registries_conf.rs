@@ -4,11 +4,12 @@ use std::fs::File;
 use std::io::Read as _;
 use std::path::{Path, PathBuf};
 
+use super::config_folder::config_folder;
 use super::console::Console;
 use super::failure::Failure;
 use super::global::Global;
 use crate::image::{Reference, UntrustedText};
-use crate::registry::{HOME, RegistriesConf};
+use crate::registry::RegistriesConf;
 
 /// The variable that names the file, as for Podman and skopeo.
 const VARIABLE: &str = "CONTAINERS_REGISTRIES_CONF";
@@ -53,9 +54,7 @@ pub(super) fn registries_conf<'r>(
 /// Returns the files that Podman and skopeo read: the user's file or else the system's, then the further files of the
 /// system and of the user.
 fn containers_files(console: &Console) -> Result<Vec<PathBuf>, Failure> {
-    let folder = |name: &str| std::env::var_os(name).map(PathBuf::from).filter(|folder| folder.is_absolute());
-    let user = folder("XDG_CONFIG_HOME").or_else(|| Some(folder(HOME)?.join(".config")));
-    let user = user.map(|folder| folder.join("containers"));
+    let user = config_folder().map(|folder| folder.join("containers"));
     let folders: Vec<PathBuf> = [PathBuf::from(SYSTEM_FOLDER)].into_iter().chain(user).collect();
     let main = folders.iter().rev().map(|folder| folder.join(FILE)).find(|file| file.exists());
     let mut files: Vec<PathBuf> = main.into_iter().collect();

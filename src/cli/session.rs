@@ -1,6 +1,7 @@
 use std::path::PathBuf;
 use std::sync::Arc;
 
+use super::config_folder::config_folder;
 use super::console::Console;
 use super::credentials::{self, Registries};
 use super::failure::Failure;
@@ -8,7 +9,7 @@ use super::global::Global;
 use super::registries_conf::registries_conf;
 use super::side_flags::{SideFlags, Sides};
 use crate::event::Events;
-use crate::registry::{CancelToken, Client, ClientConfig, CredentialSources, HOME, Hosts, RegistriesConf, Tls};
+use crate::registry::{CancelToken, Client, ClientConfig, CredentialSources, Hosts, RegistriesConf, Tls};
 
 /// The global flags and the console, which every command uses.
 pub(super) struct Session {
@@ -85,9 +86,7 @@ impl Session {
 
 /// Returns the certificate folders of Docker, rootless Docker and Podman.
 fn certs_folders() -> Vec<PathBuf> {
-    let folder = |name: &str| std::env::var_os(name).filter(|value| !value.is_empty()).map(PathBuf::from);
-    let config = folder("XDG_CONFIG_HOME").or_else(|| Some(folder(HOME)?.join(".config")));
-    let user = config.map(|folder| [folder.join("docker/certs.d"), folder.join("containers/certs.d")]);
+    let user = config_folder().map(|folder| [folder.join("docker/certs.d"), folder.join("containers/certs.d")]);
     let system = ["/etc/docker/certs.d", "/etc/containers/certs.d"].map(PathBuf::from);
     user.into_iter().flatten().chain(system).collect()
 }

@@ -5,9 +5,9 @@ use std::path::{Path, PathBuf};
 use futures_util::stream::{self, StreamExt as _};
 
 use super::failure::Failure;
-use crate::image::{Digest, LayoutReference, Location, Transport, UntrustedText};
+use crate::image::{LayoutReference, Location, Transport, UntrustedText};
 use crate::store::{self, Store};
-use crate::sync::{RepositoryRules, SyncRules, repository_path};
+use crate::sync::{FolderName, RepositoryRules, SyncRules, repository_path};
 
 /// The file that every image of `dir:` has.
 const DIR_MANIFEST: &str = "manifest.json";
@@ -114,16 +114,9 @@ fn dirs_below(root: &LayoutReference) -> Result<Vec<RepositoryRules>, Failure> {
     let rules = |path: String| {
         let below = path.strip_prefix(root.path.trim_end_matches('/')).unwrap_or(&path).trim_start_matches('/');
         let name = if below.is_empty() { path.rsplit('/').next().unwrap_or(&path) } else { below };
-        let (folders, image) = name.rsplit_once('/').unwrap_or(("", name));
-        // skopeo names an image by digest `app@sha256:HEX`.
-        let (image, digest) = match image.split_once('@') {
-            Some((image, digest)) => (image, Digest::parse(digest).ok()),
-            None => (image.rsplit_once(':').map_or(image, |(image, _)| image), None),
-        };
-        // The port of a registry, which a repository cannot contain.
-        let repository = format!("{}/{image}", folders.replace(':', "_"));
+        let FolderName { path: repository, digest, .. } = FolderName::parse(name);
         let image = LayoutReference { path, digest, ..root.clone() };
-        RepositoryRules::of_location(&Location::Layout(image), Some(repository.trim_start_matches('/').to_owned()))
+        RepositoryRules::of_location(&Location::Layout(image), Some(repository))
     };
     Ok(found.into_iter().map(rules).collect())
 }

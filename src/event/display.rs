@@ -49,7 +49,8 @@ impl fmt::Display for Event {
                 "{source}: its layers are not compressed, so it has another digest than the image in a registry"
             ),
             Self::SignaturesLeft { source, count } => {
-                write!(f, "{source}: {count} signatures were not copied; only dir: holds them")
+                let signatures = if *count == 1 { "signature was" } else { "signatures were" };
+                write!(f, "{source}: {count} {signatures} not copied; only dir: holds them")
             }
             Self::PlatformChosen { source, platform, .. } => {
                 write!(f, "{source} is an index: copying its image for {platform}; --platform chooses another")

@@ -11,4 +11,4 @@ mod version_constraint;
 pub(crate) use file::from_yaml;
 pub(crate) use plan::{PlanProblem, PlannedCopy, plan};
 pub(crate) use rules::{RepositoryRules, SyncRules};
-pub(crate) use target::{SyncTarget, repository_path};
+pub(crate) use target::{FolderName, SyncTarget, repository_path};

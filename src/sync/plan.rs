@@ -3,7 +3,7 @@ use std::collections::hash_map::Entry;
 use std::fmt;
 
 use super::rules::RepositoryRules;
-use super::target::SyncTarget;
+use super::target::{FolderName, SyncTarget};
 use crate::image::{LayoutReference, Location, Transport, UntrustedText, check_tag};
 
 /// An image to copy, and its target.
@@ -93,21 +93,15 @@ pub(crate) fn plan<'r>(
     if problems.is_empty() { Ok(copies) } else { Err(problems) }
 }
 
-/// Returns the tag in the name of a folder of `dir:`, such as `app:v1`.
-fn folder_name(path: &str) -> Option<&str> {
-    let name = path.rsplit('/').next().unwrap_or(path);
-    name.rsplit_once(':').map(|(_, tag)| tag).filter(|_| !name.contains('@'))
-}
-
 /// Returns the target of an image in a repository or layout.
 fn target_of(from: &Location, repository: &Location) -> Result<Location, UntrustedText> {
     let in_folder = match from.layout() {
-        Some(layout) if layout.transport == Transport::Dir => Some(folder_name(&layout.path)),
+        Some(layout) if layout.transport == Transport::Dir => Some(FolderName::parse(&layout.path).tag),
         _ => None,
     };
-    let tag = match in_folder {
+    let tag = match &in_folder {
         Some(None) if from.digest().is_none() => return Err("the name of its folder has no tag, as in app:v1".into()),
-        Some(tag) => tag,
+        Some(tag) => tag.as_deref(),
         None => from.tag(),
     };
     if let Location::Layout(layout) = repository

@@ -1,6 +1,6 @@
 use std::fmt;
 
-use crate::image::{LayoutReference, Location, Reference, Transport};
+use crate::image::{Digest, LayoutReference, Location, Reference, Transport};
 
 /// Replaces the `/` between the components of a repository in the name of its layout's folder. No repository has this
 /// character. A folder per component would not do: the layout of `team/app` cannot contain the layout of `team/app/tools`.
@@ -10,6 +10,30 @@ const SEPARATOR: &str = "+";
 /// sync.
 pub(crate) fn repository_path(folder: &str) -> String {
     folder.replace(SEPARATOR, "/")
+}
+
+/// An image that the name of a folder of `dir:` stands for, as `skopeo sync` names it: `REPOSITORY:TAG` or
+/// `REPOSITORY@DIGEST`.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct FolderName {
+    /// The path of the repository. A `_` replaces the `:` before a port, which a repository cannot contain.
+    pub(crate) path: String,
+    pub(super) tag: Option<String>,
+    pub(crate) digest: Option<Digest>,
+}
+
+impl FolderName {
+    /// Parses the path of a folder below that of a sync.
+    pub(crate) fn parse(name: &str) -> Self {
+        let (folders, image) = name.rsplit_once('/').unwrap_or(("", name));
+        let (image, tag, digest) = match (image.split_once('@'), image.rsplit_once(':')) {
+            (Some((image, digest)), _) => (image, None, Digest::parse(digest).ok()),
+            (None, Some((image, tag))) => (image, Some(tag.to_owned()), None),
+            (None, None) => (image, None, None),
+        };
+        let path = format!("{}/{image}", folders.replace(':', "_"));
+        Self { path: path.trim_start_matches('/').to_owned(), tag, digest }
+    }
 }
 
 /// Where a sync writes: below a prefix of repositories in a registry, or below a folder that gets one layout per
@@ -148,6 +172,22 @@ mod tests {
         ] {
             let error = SyncTarget::parse(text).unwrap_err();
             assert!(error.contains(reason), "{text}: {error}");
+        }
+    }
+
+    #[test]
+    fn a_folder_of_dir_is_named_after_its_image() {
+        let digest = Digest::sha256(b"");
+        let by_digest = format!("q.io/app@{digest}");
+        for (name, path, tag, digest) in [
+            ("app:v1", "app", Some("v1"), None),
+            ("q.io:5000/team/app:v1", "q.io_5000/team/app", Some("v1"), None),
+            (&by_digest, "q.io/app", None, Some(digest)),
+            ("app", "app", None, None),
+            ("app@x", "app", None, None),
+        ] {
+            let expected = FolderName { path: path.into(), tag: tag.map(str::to_owned), digest };
+            assert_eq!(FolderName::parse(name), expected, "{name}");
         }
     }
 
