@@ -11,21 +11,23 @@ use syn::{ItemMod, ItemUse, Macro, MetaList, UseTree, Visibility};
 const LAYERS: &str = "
     main: cli
     bin: cli
-    cli: sync assemble copy delete inspect probe query verify store registry event spec links image
+    cli: sync assemble copy delete inspect probe query verify store registry event spec links convert layer image
     sync: spec image
     assemble: store registry event spec memory single_flight image
-    copy: store registry event image
+    copy: store registry event convert layer image
     delete: query store memory single_flight image
     inspect: store image
     probe: store registry event image
     query: store image
-    verify: store registry event single_flight image
-    store: registry layout daemon event links memory single_flight image
+    verify: store registry event single_flight layer image
+    store: registry layout daemon event links memory single_flight layer image
     registry: event memory single_flight image
     layout: links memory image
     daemon: image
     event: spec image
     spec: image
+    convert: layer image
+    layer: image
     links:
     memory:
     single_flight:
@@ -36,7 +38,7 @@ const LAYERS: &str = "
 const REGISTRY: [&str; 5] = ["api", "client", "auth", "transport", "error"];
 
 /// Modules without I/O. They must not use the crates and modules of [`IMPURE`].
-const PURE: &[&str] = &["image", "spec", "sync"];
+const PURE: &[&str] = &["convert", "image", "spec", "sync"];
 const IMPURE: &[&str] = &["tokio", "reqwest", "clap", "std::fs", "std::env", "std::net", "std::process"];
 
 /// The imported names, by importing file and by the file that defines them.

@@ -10,6 +10,7 @@ mod clients;
 mod command_lines;
 mod compat;
 mod conformance;
+mod convert;
 mod copy;
 mod delete;
 mod differences;

@@ -57,12 +57,14 @@
 pub mod assemble;
 #[cfg(feature = "cli")]
 pub mod cli;
+mod convert;
 pub mod copy;
 mod daemon;
 pub mod delete;
 pub mod event;
 pub mod image;
 pub mod inspect;
+mod layer;
 pub mod layout;
 mod links;
 mod memory;

@@ -16,6 +16,7 @@ const COMMANDS: &[(&str, &str)] = &[
     ("clean", "use delete --tags PATTERN --keep N to delete old tags"),
     ("clone", "use sync to copy all tags of repositories"),
     ("config", "use inspect --config"),
+    ("convert", "use copy --format docker or oci, --compress or --decompress"),
     ("create", "use push from-images to create an index of images"),
     ("download", "use copy IMAGE oci:FOLDER"),
     ("export", "use copy IMAGE oci-archive:FILE or docker-archive:FILE"),
@@ -69,6 +70,8 @@ const TARGET_CONFIG: &[Tip] = &[
     (TWO_SIDED, "use --target-docker-cfg for the folder or file with credentials"),
     (&[], "use --docker-cfg for the folder or file with credentials"),
 ];
+const COMPRESS: &[Tip] =
+    &[(&["copy"], "use --compress gzip or zstd, with a level: zstd:9"), (&[], "use copy --compress gzip or zstd")];
 const CONCURRENCY: &[Tip] = &[(&[], "use --concurrency to limit requests")];
 const CONFIG: &[Tip] = &[(&[], "use --docker-cfg for the folder or file with credentials")];
 const DEBUG: &[Tip] = &[(&[], "use --debug to log every request")];
@@ -120,7 +123,11 @@ const FLAGS: &[(&str, &[Tip])] = &[
     ("--creds", CREDENTIALS),
     ("--dest", &[(&["sync"], "give the target as the second argument: HOST/PATH, oci:FOLDER or dir:FOLDER")]),
     ("--dest-authfile", TARGET_CONFIG),
+    ("--dest-compress", COMPRESS),
+    ("--dest-compress-format", COMPRESS),
+    ("--dest-compress-level", COMPRESS),
     ("--dest-creds", TARGET_CREDENTIALS),
+    ("--dest-decompress", &[(&["copy"], "use --decompress"), (&[], "use copy --decompress")]),
     ("--dest-password", TARGET_CREDENTIALS),
     ("--dest-tls-verify", INSECURE_HOST),
     ("--dest-username", TARGET_CREDENTIALS),
@@ -144,7 +151,7 @@ const FLAGS: &[(&str, &[Tip])] = &[
     ("--os", PLATFORM),
     ("--parallel", CONCURRENCY),
     ("--parallelism", CONCURRENCY),
-    ("--preserve-digests", &[(&[], "copy never changes digests")]),
+    ("--preserve-digests", &[(&[], "only copy --format, --compress and --decompress change digests")]),
     ("--progress", &[(&[], "use --no-progress or --quiet to hide the progress display")]),
     ("--purge", &[(&[], "manifest-tool stores nothing locally that needs purging")]),
     ("--registry-config", CONFIG),

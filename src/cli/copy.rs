@@ -1,5 +1,6 @@
 use clap::Args;
 
+use super::conversion_flags::ConversionFlags;
 use super::copy_batch::CopyBatch;
 use super::failure::Failure;
 use super::if_match::if_match;
@@ -9,14 +10,14 @@ use super::result_files::OutputFiles;
 use super::session::Session;
 use super::side_flags::SideFlags;
 use super::this_machine::this_machine;
-use crate::copy::CopyOptions;
+use crate::copy::{CopyOptions, Format};
 use crate::image::{Location, Platform, UntrustedText, check_tag, nearest_tag};
 use crate::store::IfMatch;
 
-/// Copy an image, or an index with all its images, byte for byte
+/// Copy an image or an index, byte for byte or converted
 #[derive(Debug, Args)]
 #[command(
-    after_help = "SRC and DST are HOST/REPOSITORY:TAG, oci:FOLDER[:NAME],\noci-archive:FILE[:NAME], docker-archive:FILE[:REF], dir:FOLDER or\ndocker-daemon:REF. FILE may be - for standard input or output.\n\nIf SRC is a repository, --tags selects the tags to copy, with the wildcards *\nand ?. Otherwise it adds tags at DST.\n\n--platform copies one image of an index. With several platforms, it copies an\nindex of only their images and attestations. That index has another digest, so\n--referrers does not copy signatures of the whole index.\n\nExample:\n  manifest-tool copy staging.example/app:v1 registry.example/app:v1 --tags 1\n  manifest-tool copy --platform linux/amd64,linux/arm64 \\\n      staging.example/app:v1 registry.example/app:server\n  manifest-tool copy registry.example/app:v1 docker-archive:app.tar\n  manifest-tool copy --tags 'v1.*' --dry-run \\\n      staging.example/app registry.example/app"
+    after_help = "SRC and DST are HOST/REPOSITORY:TAG, oci:FOLDER[:NAME],\noci-archive:FILE[:NAME], docker-archive:FILE[:REF], dir:FOLDER or\ndocker-daemon:REF. FILE may be - for standard input or output.\n\nIf SRC is a repository, --tags selects the tags to copy, with the wildcards *\nand ?. Otherwise it adds tags at DST.\n\n--platform copies one image of an index. With several platforms, it copies an\nindex of only their images and attestations. That index has another digest, so\n--referrers does not copy signatures of the whole index.\n\n--format converts manifests and indexes; configs keep their bytes. --compress\nand --decompress change the layers with another compression, each once, and\ncompare them with the diff_ids in the config.\n\nExample:\n  manifest-tool copy staging.example/app:v1 registry.example/app:v1 --tags 1\n  manifest-tool copy --platform linux/amd64,linux/arm64 \\\n      staging.example/app:v1 registry.example/app:server\n  manifest-tool copy registry.example/app:v1 docker-archive:app.tar\n  manifest-tool copy --format oci --compress zstd:9 \\\n      registry.example/app:v1 registry.example/app:zstd\n  manifest-tool copy --tags 'v1.*' --dry-run \\\n      staging.example/app registry.example/app"
 )]
 pub(super) struct Copy {
     /// Image or index to copy; with --tags, a repository
@@ -34,6 +35,8 @@ pub(super) struct Copy {
     /// Add tags at DST, or select tags of SRC
     #[arg(long, value_delimiter = ',', value_name = "TAG")]
     tags: Vec<String>,
+    #[command(flatten)]
+    conversion: ConversionFlags,
     /// Show what would be written, without writing
     #[arg(long)]
     dry_run: bool,
@@ -78,6 +81,10 @@ impl Copy {
                 wait: self.wait,
                 if_match: self.if_match,
                 no_clobber: self.no_clobber,
+                format: self.conversion.format.map(Format::from),
+                encoding: self.conversion.encoding(),
+                drop_annotations: self.conversion.drop_annotations,
+                preserve_digests: self.conversion.preserve_digests,
                 dry_run,
             },
             files: self.files,

@@ -382,6 +382,9 @@ impl From<copy::Error> for Failure {
             copy::Error::Source { reason, .. } => {
                 Self { cause: Some(Cause::boxed(reason)), ..Self::with_hints_of(message, std::iter::once(&**reason)) }
             }
+            copy::Error::Conversion(error) => {
+                Self { hints: error.hints().into_iter().map(Into::into).collect(), ..Self::new(message) }
+            }
             copy::Error::Publish(error) => Self::of_publishing(message, error),
         }
     }

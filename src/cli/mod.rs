@@ -13,6 +13,7 @@ mod commands;
 mod completion;
 mod config_folder;
 mod console;
+mod conversion_flags;
 mod copy;
 mod copy_batch;
 mod credentials;

@@ -1,3 +1,4 @@
+use super::conversion_error::ConversionError;
 use crate::image::Location;
 use crate::store::{Error as StoreError, PublishError};
 
@@ -14,6 +15,9 @@ pub enum Error {
         #[source]
         reason: Box<StoreError>,
     },
+    /// The source cannot be converted. Nothing was written.
+    #[error(transparent)]
+    Conversion(Box<ConversionError>),
     /// Writing failed; the error lists what was written before.
     #[error(transparent)]
     Publish(Box<PublishError>),

@@ -1,3 +1,4 @@
+use super::convert::{CopyContent, convert};
 use super::error::Error;
 use super::request::{CopyOptions, CopyRequest};
 use super::target::{check_target, target_of};
@@ -8,7 +9,7 @@ use crate::store::{
     Error as StoreError, IfMatch, OnStep, Publication, PublishError, PublishReport, Run, Store, TagTarget,
 };
 
-/// Copies an image, or an index with all its children, byte for byte.
+/// Copies an image, or an index with all its children: byte for byte, unless the options convert it.
 ///
 /// An archive replaces its target file before this function returns, with all content that this store wrote to it.
 ///
@@ -61,13 +62,16 @@ pub(super) async fn copy_known(
     let (store, CopyRequest { from, to, tags }) = (run.store(), request);
     let unreadable = |reason: StoreError| Error::source(from, reason);
     check_target(to, options).map_err(unreadable)?;
-    let root = root(store, request, options).await.map_err(unreadable)?;
-    // Predicting the outcome of the tags does not need the children.
-    let tree = match run.is_dry() {
-        true => Vec::new(),
-        false => store.fetch_tree(from, &root).await.map_err(unreadable)?,
+    let source = root(store, request, options).await.map_err(unreadable)?;
+    check_whole(run, from, &source, options).await.map_err(unreadable)?;
+    let content = content(run, from, &source, options).await?;
+    // The root manifest is pushed with the tags; only its blobs are placed with those of the children.
+    let (root, children) = match content.levels.split_last() {
+        Some((last, children)) => (last.first().map_or(&source.descriptor, |root| &root.descriptor), children),
+        None => (&source.descriptor, &[][..]),
     };
-    let target = target_of(from, to, &root).map_err(unreadable)?;
+    let bytes = content.levels.last().and_then(|last| last.first()).map_or(&source.bytes, |root| &root.bytes);
+    let target = target_of(from, to, &root.digest).map_err(unreadable)?;
     let locations: Vec<Location> = std::iter::once(&target).chain(tags).cloned().collect();
     if let Some(reference) = from.docker_reference() {
         store.set_known_as(&target, &reference);
@@ -77,13 +81,11 @@ pub(super) async fn copy_known(
     let current = known.into_iter().chain(read);
     let tags = locations.into_iter().zip(current).map(|(tag, current)| TagTarget::new(tag, current)).collect();
     let tags = with_preconditions(tags, options);
-    // The root manifest is pushed with the tags; only its blobs are placed with those of the children.
-    let children = tree.split_last().map_or(&[][..], |(_, children)| children);
-    let publication = Publication::new(&target, &root.descriptor, &root.bytes, children);
+    let publication = Publication::new(&target, root, bytes, children);
     let publication = Publication { tags, wait: options.wait, ..publication };
     // Copy no blob if a tag does not meet its precondition.
     publication.check().map_err(|error| publication.failed_before(vec![error]))?;
-    let errors = run.place_blobs(to, &tree.concat(), on_step).await;
+    let errors = run.place_blobs(to, &content.blobs, on_step).await;
     if !errors.is_empty() {
         return Err(publication.failed_before(errors).into());
     }
@@ -96,14 +98,14 @@ pub(super) async fn copy_known(
             }
         }
         // A filtered index is a subject like any other: it may have been signed after an earlier copy.
-        let subjects: Vec<_> = tree.iter().flatten().map(|child| child.descriptor.digest.clone()).collect();
+        let subjects: Vec<_> = content.levels.iter().flatten().map(|child| child.descriptor.digest.clone()).collect();
         let copied = run.copy_referrers(from, to, &subjects, on_step).await;
         copied.map_err(|error| publication.failed_before(vec![error]))?;
     }
     let report = run.publish(&publication, on_step).await?;
     if !run.is_dry() {
-        // Signatures of the whole image are not those of a part of it.
-        let signed = Some(&target).filter(|_| options.platforms.is_empty());
+        // Signatures of the whole image are not those of a part of it, or of what it was converted to.
+        let signed = Some(&target).filter(|_| options.platforms.is_empty() && !content.is_converted);
         let unsigned = |error| {
             let PublishReport { descriptor, tags, .. } = report.clone();
             PublishError { target: target.clone(), descriptor, errors: vec![error], tags }
@@ -114,6 +116,38 @@ pub(super) async fn copy_known(
         }
     }
     Ok(report)
+}
+
+/// Reads what the copy writes, and converts it. Without a conversion, a dry run needs only the root.
+async fn content(run: &Run, from: &Location, root: &Fetched, options: &CopyOptions) -> Result<CopyContent, Error> {
+    let conversion = options.conversion();
+    if run.is_dry() && conversion.is_none() {
+        return Ok(CopyContent::default());
+    }
+    let tree = run.store().fetch_tree(from, root).await.map_err(|reason| Error::source(from, reason))?;
+    match conversion {
+        Some(conversion) => convert(run, from, tree, conversion, kept_because(options)).await,
+        None => Ok(CopyContent::unchanged(tree)),
+    }
+}
+
+/// Returns why no manifest may be converted, if the options say so.
+fn kept_because(options: &CopyOptions) -> Option<&'static str> {
+    if options.preserve_digests {
+        return Some("the conversion changes digests, which must be preserved");
+    }
+    options.referrers.then_some("its signatures and other referrers refer to digests that the conversion changes")
+}
+
+/// Refuses an index of only some platforms if digests must be preserved: it has another digest.
+async fn check_whole(run: &Run, from: &Location, root: &Fetched, options: &CopyOptions) -> Result<(), StoreError> {
+    if !options.preserve_digests
+        || options.platforms.len() < 2
+        || run.store().digest(from).await? == root.descriptor.digest
+    {
+        return Ok(());
+    }
+    Err(StoreError::unsuitable(from, "an index of only some platforms has another digest, which must be preserved"))
 }
 
 /// Sets the preconditions of the tags, the target's first.

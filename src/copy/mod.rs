@@ -1,5 +1,8 @@
-//! Copies an image, or a whole index with all its children, byte for byte.
+//! Copies an image, or a whole index with all its children: byte for byte, or converted.
 
+mod conversion_error;
+mod convert;
+mod diff_ids;
 mod error;
 mod job;
 mod request;
@@ -7,9 +10,13 @@ mod tags;
 mod target;
 mod update;
 
+pub use conversion_error::ConversionError;
 pub use error::Error;
 pub use job::copy;
 pub(crate) use job::copy_in;
 pub use request::{CopyOptions, CopyRequest};
 pub use tags::select_tags;
 pub(crate) use update::{UpdateReport, update_in};
+
+pub use crate::convert::Format;
+pub use crate::layer::{EncodingError, LayerEncoding};

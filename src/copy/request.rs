@@ -1,4 +1,6 @@
+use crate::convert::{Conversion, Format};
 use crate::image::{Location, Platform};
+use crate::layer::LayerEncoding;
 use crate::store::IfMatch;
 
 /// The source and the target of a copy.
@@ -33,6 +35,26 @@ pub struct CopyOptions {
     pub if_match: Option<IfMatch>,
     /// Write only if no tag of the copy exists, except with the copied digest. Defaults to false.
     pub no_clobber: bool,
+    /// Convert manifests, configs and indexes to this format. The bytes of configs do not change. Defaults to `None`: each
+    /// keeps its format.
+    pub format: Option<Format>,
+    /// Recompress the layers that have another compression, each once, and check them on the way. They are kept in the
+    /// folder for temporary files until the copy is done. Defaults to `None`: each layer keeps its compression.
+    pub encoding: Option<LayerEncoding>,
+    /// If `format` is [`Format::Docker`], leave out what only annotations hold: annotations, and the attestations that they
+    /// mark. Defaults to false: annotations are an error.
+    pub drop_annotations: bool,
+    /// Fail instead of writing a manifest that differs from the source's. Defaults to false.
+    pub preserve_digests: bool,
     /// Report what would happen to each tag, without writing. Defaults to false.
     pub dry_run: bool,
+}
+
+impl CopyOptions {
+    /// Returns the conversion; `None` if the copy changes no manifest.
+    pub(super) fn conversion(&self) -> Option<Conversion> {
+        let Self { format, encoding, drop_annotations, .. } = *self;
+        let conversion = Conversion { format, encoding, drops_annotations: drop_annotations };
+        (format.is_some() || encoding.is_some()).then_some(conversion)
+    }
 }

@@ -1,7 +1,7 @@
 //! The target of a copy.
 
 use super::request::CopyOptions;
-use crate::image::{Fetched, Location, Transport, check_tag};
+use crate::image::{Digest, Location, Transport, check_tag};
 use crate::store::Error as StoreError;
 
 /// Refuses options that the target's transport cannot honour.
@@ -27,8 +27,7 @@ pub(super) fn check_target(to: &Location, options: &CopyOptions) -> Result<(), S
 }
 
 /// Returns the target of the copy: `to`, with the tag or digest of `from` if it has neither.
-pub(super) fn target_of(from: &Location, to: &Location, root: &Fetched) -> Result<Location, StoreError> {
-    let digest = &root.descriptor.digest;
+pub(super) fn target_of(from: &Location, to: &Location, digest: &Digest) -> Result<Location, StoreError> {
     match (to, to.digest(), from.tag()) {
         (_, Some(wanted), _) if wanted != digest => {
             Err(StoreError::unsuitable(from, format!("its digest is {digest}, not {wanted}")))

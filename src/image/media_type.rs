@@ -59,7 +59,7 @@ pub fn is_foreign(media_type: &str) -> bool {
 }
 
 /// The compression of a layer's tar archive.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Compression {
     /// No compression.

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 
+use super::recompressed_layers::RecompressedLayers;
 use super::{Error, IfMatch, MultiTag, Store};
 use crate::event::{Event, Phase, Step};
 use crate::image::{Descriptor, Digest, Location};
@@ -19,6 +20,7 @@ pub(crate) struct Run {
     pub(super) children: SingleFlight<ContentKey, bool, Error>,
     pub(super) blobs: SingleFlight<ContentKey, (), Error>,
     pub(super) pushed: SingleFlight<ContentKey, (), Error>,
+    pub(super) recompressed: RecompressedLayers,
 }
 
 /// A repository and a digest. All keys of a repository share its location.
@@ -39,6 +41,7 @@ impl Run {
             children: SingleFlight::default(),
             blobs: SingleFlight::default(),
             pushed: SingleFlight::default(),
+            recompressed: RecompressedLayers::default(),
         }
     }
 

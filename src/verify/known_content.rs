@@ -5,9 +5,9 @@ use std::sync::Arc;
 
 use super::Problem;
 use super::config::Config;
-use super::unpack::Contents;
 use super::verification::Verification;
 use crate::image::{Descriptor, Digest, Fetched};
+use crate::layer::Contents;
 use crate::registry::{BlobInfo, Client};
 use crate::single_flight::SingleFlight;
 use crate::store::Error;

@@ -5,20 +5,16 @@ use std::sync::Arc;
 use futures_util::future::FutureExt as _;
 use futures_util::future::join;
 use futures_util::stream::{self, StreamExt as _};
-use tokio::sync::mpsc;
 
 use super::config::Config;
 use super::context::{CheckContext, DECODERS, MAX_CONCURRENT};
 use super::known_content::key;
 use super::node::Node;
-use super::unpack::{Chunks, Contents};
-use super::{ImagePart, Problem, unpack};
+use super::{ImagePart, Problem};
 use crate::image::media_type::{self, compression};
 use crate::image::{Descriptor, Digest, ImageManifest, Platform};
+use crate::layer::{self, Contents};
 use crate::store::{BlobStream, Error};
-
-/// Maximum number of chunks of a layer queued for hashing.
-const MAX_CHUNKS: usize = 8;
 
 /// The result of checking the blobs of an image.
 #[derive(Default)]
@@ -152,13 +148,13 @@ async fn contents(context: &CheckContext<'_>, blob: &Descriptor, diff_id: Option
     let like = diff_id.filter(|_| compression(&blob.media_type).is_some());
     let like = like.map(|diff_id| Digest::parse(diff_id).unwrap_or_else(|_| blob.digest.clone()));
     let reading = async {
-        let contents = read(context, blob, like.as_ref(), unpack::USUAL_WINDOW).await?;
+        let contents = read(context, blob, like.as_ref(), layer::USUAL_WINDOW).await?;
         let is_corrupt =
             contents.digest != blob.digest && contents.size <= blob.size && context.at.reference().is_some();
         match (is_corrupt, contents.needs_wider_window) {
             (false, false) => Ok(contents),
-            (_, true) => read(context, blob, like.as_ref(), unpack::WIDEST_WINDOW).await,
-            (true, false) => read(context, blob, like.as_ref(), unpack::USUAL_WINDOW).await,
+            (_, true) => read(context, blob, like.as_ref(), layer::WIDEST_WINDOW).await,
+            (true, false) => read(context, blob, like.as_ref(), layer::USUAL_WINDOW).await,
         }
     };
     let key = (blob.digest.clone(), blob.size, like.as_ref().map(|like| like.algorithm().to_owned()));
@@ -182,23 +178,11 @@ async fn read(
     context.store.read_blob(context.at, blob, &read).await
 }
 
-async fn hash(mut stream: BlobStream, blob: &Descriptor, like: Option<Digest>, window: u64) -> Result<Contents, Error> {
-    let (sender, receiver) = mpsc::channel(MAX_CHUNKS);
+async fn hash(stream: BlobStream, blob: &Descriptor, like: Option<Digest>, window: u64) -> Result<Contents, Error> {
     let digest = blob.digest.clone();
-    let hashing =
-        tokio::task::spawn_blocking(move || unpack::read(Chunks::new(receiver), &digest, like.as_ref(), window));
-    let mut received = 0;
-    while let Some(chunk) = stream.next().await {
-        let chunk = chunk?;
-        received += chunk.len() as u64;
-        // Stop when the blob is too long, because it may be endless.
-        if sender.send(chunk).await.is_err() || received > blob.size {
-            break;
-        }
-    }
-    drop(sender);
+    let hash = move |chunks| layer::read(chunks, &digest, like.as_ref(), window);
     let failed = |reason: String| Error::unsuitable(format_args!("blob {}", blob.digest), reason);
-    hashing.await.map_err(|error| failed(error.to_string()))?.map_err(|error| failed(error.to_string()))
+    layer::read_on_thread(stream, blob.size, hash, failed).await
 }
 
 /// Returns the problems of a blob that was read.

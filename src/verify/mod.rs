@@ -11,7 +11,6 @@ mod node;
 mod options;
 mod reference;
 mod referrers;
-mod unpack;
 mod verification;
 mod verifier;
 

@@ -2,45 +2,55 @@
 
 use std::io::{self, BufRead, BufReader, Cursor, Read, Write};
 
-use bytes::{Buf as _, Bytes};
 use flate2::bufread::MultiGzDecoder;
 use ruzstd::decoding::errors::{FrameDecoderError, ReadFrameHeaderError};
 use ruzstd::decoding::{FrameDecoder, StreamingDecoder};
-use tokio::sync::mpsc;
 
 use crate::image::media_type::Compression;
 use crate::image::{Digest, Hasher};
 
 /// Default limit of the zstd window, which is kept in memory, in bytes: the size that every decoder should support
 /// (RFC 8878, section 3.1.1.1.2) and the largest that compressors use by default.
-pub(super) const USUAL_WINDOW: u64 = 8 << 20;
+pub(crate) const USUAL_WINDOW: u64 = 8 << 20;
 /// The largest window that the `zstd` program accepts without `--long`, in bytes.
-pub(super) const WIDEST_WINDOW: u64 = 128 << 20;
+pub(crate) const WIDEST_WINDOW: u64 = 128 << 20;
 /// Size of the decompression buffer, in bytes.
 const CHUNK_SIZE: usize = 128 << 10;
 
 /// The measured properties of a blob.
 #[derive(Debug, Clone)]
-pub(super) struct Contents {
+pub(crate) struct Contents {
     /// Size of the blob as stored, in bytes.
-    pub(super) size: u64,
+    pub(crate) size: u64,
     /// Digest of the blob as stored.
-    pub(super) digest: Digest,
+    pub(crate) digest: Digest,
     /// Compression, detected from the first bytes.
-    pub(super) compression: Compression,
+    pub(crate) compression: Compression,
     /// Digest of the uncompressed content, or the reason why decompression failed. `None` if not requested.
-    pub(super) unpacked: Option<Result<Digest, String>>,
+    pub(crate) unpacked: Option<Result<Digest, String>>,
     /// Whether decompression failed because it needs a wider window than allowed.
-    pub(super) needs_wider_window: bool,
+    pub(crate) needs_wider_window: bool,
 }
 
 /// Reads a blob to its end. If `unpacked` is given, also decompresses it, with a zstd window of at most `max_window`
 /// bytes, and hashes the result with that digest's algorithm. Returns errors of the reader only.
-pub(super) fn read(
+pub(crate) fn read(
+    blob: impl BufRead,
+    digest: &Digest,
+    unpacked: Option<&Digest>,
+    max_window: u64,
+) -> io::Result<Contents> {
+    read_to(blob, digest, unpacked, max_window, &mut io::sink())
+}
+
+/// Reads a blob as [`read`] does, and writes its uncompressed content to `out`. Returns errors of the reader and of `out`
+/// only.
+pub(super) fn read_to(
     mut blob: impl BufRead,
     digest: &Digest,
     unpacked: Option<&Digest>,
     max_window: u64,
+    out: &mut dyn Write,
 ) -> io::Result<Contents> {
     let mut first = Vec::new();
     blob.by_ref().take(4).read_to_end(&mut first)?;
@@ -51,15 +61,15 @@ pub(super) fn read(
         _ => Compression::Tar,
     };
     let mut blob = Hashed { inner: Read::chain(Cursor::new(first), blob), hasher: Hasher::like(digest), size: 0 };
-    let mut needs_wider_window = false;
+    let (mut needs_wider_window, mut write_error) = (false, None);
     let unpacked = unpacked.map(|like| {
-        let mut out = Sink(Hasher::like(like));
+        let mut out = HashedWriter { inner: &mut *out, hasher: Hasher::like(like), error: &mut write_error };
         let outcome = match compression {
             Compression::Tar => io::copy(&mut blob, &mut out).map(drop),
             Compression::Gzip => copy(MultiGzDecoder::new(&mut blob), &mut out),
             Compression::Zstd => unpack_zstd(&mut blob, &mut out, max_window, &mut needs_wider_window),
         };
-        outcome.map(|()| out.0.finish()).map_err(|error| {
+        outcome.map(|()| out.hasher.finish()).map_err(|error| {
             let is_at_end = blob.fill_buf().is_ok_and(<[u8]>::is_empty);
             match error.kind() {
                 io::ErrorKind::UnexpectedEof => "it is truncated".to_owned(),
@@ -69,17 +79,20 @@ pub(super) fn read(
             }
         })
     });
+    if let Some(error) = write_error {
+        return Err(error);
+    }
     // Hash the rest of the blob too if decompression stopped early.
     io::copy(&mut blob, &mut io::sink())?;
     Ok(Contents { size: blob.size, digest: blob.hasher.finish(), compression, unpacked, needs_wider_window })
 }
 
-fn copy(from: impl Read, to: &mut Sink) -> io::Result<()> {
+fn copy(from: impl Read, to: &mut impl Write) -> io::Result<()> {
     io::copy(&mut BufReader::with_capacity(CHUNK_SIZE, from), to).map(drop)
 }
 
 /// Decompresses zstd frame by frame: the decoder handles a single frame, but zstd:chunked layers have many.
-fn unpack_zstd(mut from: impl BufRead, to: &mut Sink, max_window: u64, needs_wider: &mut bool) -> io::Result<()> {
+fn unpack_zstd(mut from: impl BufRead, to: &mut impl Write, max_window: u64, needs_wider: &mut bool) -> io::Result<()> {
     let mut decoder = FrameDecoder::new();
     decoder.set_max_window_size(max_window);
     while !from.fill_buf()?.is_empty() {
@@ -90,8 +103,14 @@ fn unpack_zstd(mut from: impl BufRead, to: &mut Sink, max_window: u64, needs_wid
                     return Err(io::ErrorKind::UnexpectedEof.into());
                 }
             }
+            Err(FrameDecoderError::WindowSizeTooBig { requested, .. }) if requested > WIDEST_WINDOW => {
+                let (needed, limit) = (requested.div_ceil(1 << 20), WIDEST_WINDOW >> 20);
+                return Err(io::Error::other(format!(
+                    "it needs a window of {needed} MiB, more than the limit of {limit} MiB"
+                )));
+            }
             Err(error) => {
-                *needs_wider = matches!(&error, FrameDecoderError::WindowSizeTooBig { requested, .. } if *requested <= WIDEST_WINDOW);
+                *needs_wider = matches!(error, FrameDecoderError::WindowSizeTooBig { .. });
                 return Err(io::Error::other(error));
             }
         }
@@ -129,53 +148,29 @@ impl<R: BufRead> BufRead for Hashed<R> {
     }
 }
 
-/// Hashes the bytes that are written to it.
-struct Sink(Hasher);
+/// Hashes the bytes that are written through it, and keeps the error of a failed write: decompression reports it as its
+/// own.
+struct HashedWriter<'a> {
+    inner: &'a mut dyn Write,
+    hasher: Hasher,
+    error: &'a mut Option<io::Error>,
+}
 
-impl Write for Sink {
+impl Write for HashedWriter<'_> {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        self.0.update(bytes);
-        Ok(bytes.len())
+        self.hasher.update(bytes);
+        match self.inner.write_all(bytes) {
+            Ok(()) => Ok(bytes.len()),
+            Err(error) => {
+                let kind = error.kind();
+                *self.error = Some(error);
+                Err(kind.into())
+            }
+        }
     }
 
     fn flush(&mut self) -> io::Result<()> {
-        Ok(())
-    }
-}
-
-/// Reads chunks sent by another task. Ends when that task drops the sender.
-pub(super) struct Chunks {
-    receiver: mpsc::Receiver<Bytes>,
-    chunk: Bytes,
-}
-
-impl Chunks {
-    pub(super) fn new(receiver: mpsc::Receiver<Bytes>) -> Self {
-        Self { receiver, chunk: Bytes::new() }
-    }
-}
-
-impl Read for Chunks {
-    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        let read = self.fill_buf()?.read(buffer)?;
-        self.consume(read);
-        Ok(read)
-    }
-}
-
-impl BufRead for Chunks {
-    fn fill_buf(&mut self) -> io::Result<&[u8]> {
-        while self.chunk.is_empty() {
-            match self.receiver.blocking_recv() {
-                Some(chunk) => self.chunk = chunk,
-                None => break,
-            }
-        }
-        Ok(&self.chunk)
-    }
-
-    fn consume(&mut self, amount: usize) {
-        self.chunk.advance(amount.min(self.chunk.len()));
+        self.inner.flush()
     }
 }
 
@@ -184,6 +179,10 @@ mod tests {
     use flate2::Compression;
     use flate2::write::GzEncoder;
 
+    use bytes::Bytes;
+    use tokio::sync::mpsc;
+
+    use super::super::chunks::Chunks;
     use super::*;
     use crate::image::media_type;
 
