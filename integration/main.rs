@@ -54,6 +54,7 @@ mod requests;
 mod results;
 mod schema;
 mod secrets;
+mod schema1;
 mod self_signed;
 mod settled;
 mod sign_in;

@@ -4,6 +4,7 @@ use bytes::Bytes;
 use serde::Deserialize;
 
 use super::null::null_is_empty;
+use super::schema1::is_schema_1;
 use super::{Annotations, Descriptor, Platform, UntrustedText, media_type};
 
 /// A parsed manifest: one image, or an index of several.
@@ -140,9 +141,9 @@ pub enum ManifestError {
     /// Invalid or truncated JSON, or a field of the wrong type.
     #[error("not a valid manifest: {0}")]
     Json(UntrustedText),
-    /// Docker schema 1, which has no config and cannot be put into a list.
+    /// Docker's schema 1, which has no config and cannot be part of an index. Only `inspect` reads it.
     #[error(
-        "a schema 1 manifest, which cannot be part of a manifest list; build and push the image again with a current tool"
+        "a manifest of Docker's old schema 1; build and push the image again, or convert it: skopeo copy --format v2s2"
     )]
     Schema1,
     /// The media type is neither an image nor an index.
@@ -205,7 +206,7 @@ pub fn parse_manifest(bytes: &[u8], content_type: &str) -> Result<(Manifest, Str
         return Err(ManifestError::Json("it is HTML or XML, such as a sign-in page".into()));
     }
     let shape: Shape = serde_json::from_slice(bytes).map_err(json)?;
-    if shape.schema_version == 1 || content_type.starts_with("application/vnd.docker.distribution.manifest.v1+") {
+    if shape.schema_version == 1 || is_schema_1(&content_type) {
         return Err(ManifestError::Schema1);
     }
     if shape.manifests.is_some() && (shape.layers.is_some() || shape.config.is_some()) {

@@ -20,6 +20,7 @@ pub(crate) async fn config_details<'i>(
     let configs: Vec<Option<&'i Descriptor>> = match &inspection.content {
         // The config of a single image was read with its manifest.
         Content::Image(image) => return Ok(vec![image.config.as_deref().map(parse)]),
+        Content::Schema1(_) => return Ok(Vec::new()),
         Content::Index(index, children) => {
             let config = |(entry, child): (&Descriptor, &'i Child)| match child {
                 Child::Image(image, _) if !entry.is_annotated_as_attestation() => Some(&image.manifest.config),

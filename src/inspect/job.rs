@@ -2,7 +2,8 @@ use bytes::Bytes;
 use futures_util::future::{join, try_join_all};
 
 use crate::image::{
-    Descriptor, Fetched, ImageConfig, ImageManifest, Index, Location, Manifest, Platform, media_type, parse_config,
+    Descriptor, Fetched, ImageConfig, ImageManifest, Index, Location, Manifest, Platform, Schema1Image, media_type,
+    parse_config,
 };
 use crate::store::{Error, Store};
 
@@ -32,13 +33,15 @@ pub struct InspectOptions {
     pub referrers: bool,
 }
 
-/// An image or an index.
+/// An image or an index, or an image of Docker's old schema 1.
 #[derive(Debug, Clone)]
 pub enum Content {
     /// One image.
     Image(Image),
     /// An index and its children, in order.
     Index(Index, Vec<Child>),
+    /// An image of Docker's schema 1, which no other job accepts.
+    Schema1(Schema1Image),
 }
 
 /// An image's manifest and, if it was read, its config.
@@ -76,8 +79,15 @@ impl Image {
 /// A manifest or config cannot be read, or the index has no image for the platform. Unreadable referrers are left out.
 pub async fn inspect(store: &Store, reference: &Location, options: &InspectOptions) -> Result<Inspection, Error> {
     let fetched = match &options.platform {
-        Some(platform) => store.fetch_image(reference, platform).await?,
-        None => store.fetch_root(reference).await?,
+        Some(platform) => store.fetch_image(reference, platform).await,
+        None => store.fetch_root(reference).await,
+    };
+    let fetched = match fetched {
+        Err(error) if error.is_schema_1() => {
+            let (image, descriptor, bytes) = store.fetch_schema_1(reference).await?;
+            return Ok(Inspection { descriptor, bytes, content: Content::Schema1(image), referrers: None });
+        }
+        fetched => fetched?,
     };
     let (descriptor, bytes) = (fetched.descriptor.clone(), fetched.bytes.clone());
     let content = async {

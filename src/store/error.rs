@@ -242,6 +242,11 @@ impl Error {
         !matches!(self, Self::Registry(error) if error.is_given_up()) || RetryGroup::has_failed()
     }
 
+    /// Whether the manifest is one of Docker's schema 1, which only `inspect` reads.
+    pub(crate) fn is_schema_1(&self) -> bool {
+        matches!(self, Self::Registry(error) if matches!(error.kind, registry::ErrorKind::Manifest(ManifestError::Schema1)))
+    }
+
     /// Whether the operation did not complete because the run was stopped.
     #[must_use]
     pub fn is_stopped(&self) -> bool {

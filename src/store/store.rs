@@ -10,7 +10,9 @@ use super::layout_backend::LayoutBackend;
 use super::open_files::OpenFiles;
 use super::registry_backend::RegistryBackend;
 use super::{Error, IfMatch};
-use crate::image::{Descriptor, Digest, Fetched, Location, MAX_CONFIG, Reference, UntrustedText};
+use crate::image::{
+    Descriptor, Digest, Fetched, Location, MAX_CONFIG, ManifestError, Reference, Schema1Image, UntrustedText,
+};
 use crate::registry::{BlobInfo, Client, PushIntent};
 
 /// The maximum number of concurrent blob transfers; each needs a connection at both ends.
@@ -106,6 +108,19 @@ impl Store {
             }
         };
         join(preconnecting, self.fetch_manifest(at)).await.1
+    }
+
+    /// Fetches a manifest of Docker's schema 1 from a registry, with its descriptor and bytes.
+    ///
+    /// # Errors
+    /// The manifest cannot be read or is not valid, or the location is not in a registry.
+    pub(crate) async fn fetch_schema_1(&self, at: &Location) -> Result<(Schema1Image, Descriptor, Bytes), Error> {
+        let Some(reference) = at.reference() else {
+            return Err(Error::unsuitable(at, ManifestError::Schema1.to_string()));
+        };
+        let (image, media_type, bytes) = self.client().fetch_schema_1(reference).await?;
+        let descriptor = Descriptor { size: bytes.len() as u64, ..Descriptor::new(&media_type, image.digest.clone()) };
+        Ok((image, descriptor, bytes))
     }
 
     /// Fetches the manifest that a tag or name currently points at; `None` if it does not exist.

@@ -5,7 +5,7 @@ use serde_json::Value;
 
 use super::descriptor::DescriptorJson;
 use super::entry::EntryJson;
-use crate::image::{Annotations, Descriptor, Platform, UntrustedText};
+use crate::image::{Annotations, Descriptor, Digest, Platform, Schema1Step, UntrustedText};
 use crate::inspect::{Child, Content, Image, Inspection};
 
 /// The annotation with the predicate type of an in-toto statement (BuildKit, "Attestation storage").
@@ -39,6 +39,27 @@ enum ContentJson {
     Index {
         entries: Vec<InspectedEntryJson>,
     },
+    /// An image of Docker's schema 1, without sizes and a config.
+    Schema1 {
+        platform: Platform,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        created: Option<UntrustedText>,
+        history: Vec<StepJson>,
+    },
+}
+
+/// A step of the build of a schema 1 image, the first step first.
+#[derive(Debug, Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+#[serde(rename_all = "camelCase")]
+struct StepJson {
+    /// The digest of its layer; absent if the step added no files.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    layer: Option<Digest>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    created: Option<UntrustedText>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    created_by: Option<UntrustedText>,
 }
 
 /// The artifact type and annotations of a manifest or descriptor.
@@ -99,6 +120,14 @@ impl InspectionJson {
                 ContentJson::Image { platform: image.platform(), image: Box::new(image.into()) },
                 MetadataJson::new(image.manifest.artifact_type.as_ref(), &image.manifest.annotations),
             ),
+            Content::Schema1(image) => (
+                ContentJson::Schema1 {
+                    platform: image.platform.clone(),
+                    created: image.created.clone(),
+                    history: image.history.iter().map(StepJson::from).collect(),
+                },
+                MetadataJson::new(None, &Annotations::new()),
+            ),
             Content::Index(index, children) => {
                 let entries = index.manifests.iter().zip(children);
                 let entries = entries.map(|(entry, child)| InspectedEntryJson::new(entry, child)).collect();
@@ -145,6 +174,13 @@ impl From<&Image> for ImageJson {
     }
 }
 
+impl From<&Schema1Step> for StepJson {
+    fn from(step: &Schema1Step) -> Self {
+        let Schema1Step { layer, created, created_by, .. } = step.clone();
+        Self { layer, created, created_by }
+    }
+}
+
 impl From<&Descriptor> for ReferrerJson {
     fn from(referrer: &Descriptor) -> Self {
         let metadata = MetadataJson::new(referrer.artifact_type.as_ref(), &referrer.annotations);
@@ -160,5 +196,6 @@ fn subject(inspection: &Inspection) -> Option<&Descriptor> {
     match &inspection.content {
         Content::Image(image) => image.manifest.subject.as_deref(),
         Content::Index(index, _) => index.subject.as_deref(),
+        Content::Schema1(_) => None,
     }
 }

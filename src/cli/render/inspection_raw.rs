@@ -28,6 +28,7 @@ pub(in crate::cli) fn inspection_json(
             }
             out.extend(manifest(&inspection.bytes, image, expand_config)?);
         }
+        Content::Schema1(_) => out.extend(serde_json::from_slice::<Map<String, Value>>(&inspection.bytes)?),
         Content::Index(index, children) => {
             let mut index_json: Map<String, Value> = serde_json::from_slice(&inspection.bytes)?;
             let entries = index.manifests.iter().zip(children).map(|(entry, child)| match child {

@@ -5,7 +5,9 @@ use std::time::SystemTime;
 use super::config_text::created_text;
 use super::painter::{Colour, Painter};
 use super::quantity::size_text;
-use crate::image::{Annotations, ConfigDetails, Descriptor, Digest, Index, Platform, REFERENCE_DIGEST, one_line};
+use crate::image::{
+    Annotations, ConfigDetails, Descriptor, Digest, Index, Platform, REFERENCE_DIGEST, Schema1Image, one_line,
+};
 use crate::inspect::{Child, Content, Image, Inspection};
 
 /// Options for the text of `inspect`.
@@ -39,6 +41,7 @@ pub(in crate::cli) fn inspection_text(
     let _ = match &inspection.content {
         Content::Image(image) => text.write_image(name, inspection, image),
         Content::Index(index, children) => text.write_index(name, inspection, index, children),
+        Content::Schema1(image) => text.write_schema_1(name, inspection, image),
     };
     text.out
 }
@@ -71,6 +74,30 @@ impl Text<'_> {
         }
         if self.shown.layers {
             writeln!(out, "       Total: {}", p.blue(self.shown.total(&image.manifest.layers)))?;
+        }
+        Ok(())
+    }
+
+    fn write_schema_1(&mut self, name: &str, inspection: &Inspection, image: &Schema1Image) -> fmt::Result {
+        let Self { out, p, shown, .. } = self;
+        writeln!(out, "Name: {} (Type: {})", p.green(name), p.green(&inspection.descriptor.media_type))?;
+        writeln!(out, "      Digest: {}", p.yellow(&inspection.descriptor.digest))?;
+        writeln!(out, "        Size: {}", p.blue(shown.size(inspection.descriptor.size)))?;
+        writeln!(out, "          OS: {}", p.green(&image.platform.os))?;
+        writeln!(out, "        Arch: {}", p.green(&image.platform.architecture))?;
+        if let Some(created) = &image.created {
+            writeln!(out, "     Created: {}", p.green(created))?;
+        }
+        let layers = image.layers();
+        writeln!(out, "    # Layers: {}", p.red(layers.len()))?;
+        for (number, layer) in (1..).zip(layers) {
+            writeln!(out, "      layer {}: digest = {}", p.red(format!("{number:02}")), p.yellow(layer))?;
+        }
+        writeln!(out, "     History:")?;
+        for step in &image.history {
+            let created = step.created.as_ref().map_or("(no date)", |created| created.as_str());
+            let command = step.created_by.as_ref().map_or("(no command)", |command| command.as_str());
+            writeln!(out, "      - {} {}", p.green(one_line(created)), one_line(command))?;
         }
         Ok(())
     }

@@ -1,7 +1,10 @@
 use bytes::Bytes;
 use reqwest::Method;
 
-use crate::image::{Descriptor, Digest, Fetched, MAX_MANIFEST, ManifestError, Reference, media_type, parse_manifest};
+use crate::image::{
+    Descriptor, Digest, Fetched, MAX_MANIFEST, ManifestError, Reference, SCHEMA_1_ACCEPT, Schema1Image, is_schema_1,
+    media_type, parse_manifest,
+};
 use crate::registry::auth::scopes::Scopes;
 use crate::registry::client::Client;
 use crate::registry::client::request::Request;
@@ -65,12 +68,36 @@ impl Client {
         request.wire.expected.size = Some(descriptor.size);
         let response = self.send_ok(reference.registry(), &request).await?;
         let content_type = response.header("content-type").unwrap_or_default();
-        if media_type::is_image(content_type) || media_type::is_index(content_type) {
+        if media_type::is_image(content_type) || media_type::is_index(content_type) || is_schema_1(content_type) {
             let (content_type, media_type) = (content_type.into(), media_type.into());
             let kind = ErrorKind::Manifest(ManifestError::Disagree { content_type, media_type });
             return Err(Error::new(request.subject(), kind));
         }
         Ok(response.body)
+    }
+
+    /// Fetches a manifest of Docker's schema 1, which other requests refuse. Verifies the digest in the reference, or else
+    /// the one in the registry's header; see [`Schema1Image::digest`]. Returns its media type and bytes as well.
+    ///
+    /// # Errors
+    ///
+    /// Fails if the registry sends an error response, if the digest does not match, or if the body is larger than 8 MiB
+    /// or not valid.
+    pub(crate) async fn fetch_schema_1(&self, reference: &Reference) -> Result<(Schema1Image, String, Bytes), Error> {
+        let request = get_request(reference, self.scopes_to_read(reference)).accepting(SCHEMA_1_ACCEPT);
+        let response = self.send_ok(reference.registry(), &request).await?;
+        let subject = reference.to_string();
+        let image = Schema1Image::parse(&response.body)
+            .map_err(|reason| Error::new(subject.clone(), ErrorKind::Manifest(ManifestError::Json(reason.into()))))?;
+        let named_by = if reference.digest().is_some() { "reference" } else { "registry's header" };
+        if let Some(expected) = reference.digest().cloned().or(response.digest())
+            && expected != image.digest
+        {
+            let actual = image.digest;
+            return Err(Error::new(subject, ErrorKind::Digest { expected, actual, named_by }));
+        }
+        let media_type = response.header("content-type").unwrap_or_default().to_owned();
+        Ok((image, media_type, response.body))
     }
 
     /// Returns the digest that a reference resolves to. Sends a HEAD request, then a GET request if the response is
