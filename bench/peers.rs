@@ -77,6 +77,12 @@ fn manifest_tool(program: &str, task: &Task) -> Option<Command> {
         Action::Copy(from) => {
             command.args(["copy", from, &task.target()]);
         }
+        Action::Recompress(from, "tar") => {
+            command.args(["copy", "--decompress", from, &task.target()]);
+        }
+        Action::Recompress(from, compression) => {
+            command.args(["copy", "--compress", compression, from, &task.target()]);
+        }
         Action::Specs(file) => {
             command.args(["push", "--type", "oci", "from-spec"]).arg(file);
         }
@@ -168,7 +174,7 @@ fn is_layout(from: &str) -> bool {
 fn buildx(task: &Task) -> Option<Command> {
     match task.action {
         Action::Inspect => Some(with("docker-buildx", &["imagetools", "inspect", &task.target()])),
-        Action::Copy(_) | Action::Query | Action::Verify | Action::Tags(_) => None,
+        Action::Copy(_) | Action::Recompress(..) | Action::Query | Action::Verify | Action::Tags(_) => None,
         _ => {
             let mut command = with("docker-buildx", &["imagetools", "create", "--tag", &task.target()]);
             command.args(sources(task)?);
@@ -211,6 +217,15 @@ fn skopeo(task: &Task) -> Option<Command> {
                 command.arg("--src-tls-verify=false");
             }
             command.args([from, format!("docker://{}", task.target())]);
+            Some(command)
+        }
+        Action::Recompress(from, compression) => {
+            let mut command = with("skopeo", &["--insecure-policy", "copy", "--all", "-q", "--dest-tls-verify=false"]);
+            match compression {
+                "tar" => command.arg("--dest-decompress"),
+                format => command.args(["--dest-compress", "--dest-compress-format", format]),
+            };
+            command.args([from, &format!("docker://{}", task.target())]);
             Some(command)
         }
         _ => None,

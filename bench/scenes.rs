@@ -227,6 +227,62 @@ pub fn copies(round_trip: Duration, filter: &SceneFilter<'_>, mut emit: impl FnM
     }
 }
 
+/// Copies four images, with two layers of 25 MB each, from an OCI layout to a registry with another compression.
+pub fn recompressions(filter: &SceneFilter<'_>, mut emit: impl FnMut(Row)) {
+    let scenes = [("zstd", "gzip"), ("gzip", "zstd"), ("gzip", "tar"), ("tar", "gzip"), ("tar", "zstd")];
+    let name = |(from, to): (&str, &str)| format!("200 MB of layers, {from} to {to}");
+    if !filter.any(&scenes.map(name).each_ref().map(String::as_str)) {
+        return;
+    }
+    let folder = tempfile::tempdir().unwrap();
+    let layout = |format: &str| format!("oci:{}/{format}:v1", folder.path().display());
+    let this = |args: &[&str]| {
+        let copied = Command::new(env!("CARGO_BIN_EXE_manifest-tool")).arg("--plain-http").args(args).output().unwrap();
+        assert!(copied.status.success(), "{}", String::from_utf8_lossy(&copied.stderr));
+    };
+    let registry = Registry::start();
+    let entries: Vec<_> = TEN[..4].iter().map(|name| compressible_image(&registry, name)).collect();
+    let index = json!({"schemaVersion": 2, "mediaType": OCI_INDEX, "manifests": entries}).to_string();
+    registry.push_manifest("whole", "v1", OCI_INDEX, index.as_bytes());
+    this(&["copy", &format!("{}/whole:v1", registry.host), &layout("tar")]);
+    for format in ["gzip", "zstd"] {
+        this(&["copy", "--compress", format, &layout("tar"), &layout(format)]);
+    }
+    for (from, to) in scenes {
+        if !filter.any(&[&name((from, to))]) {
+            continue;
+        }
+        for program in programs() {
+            let stage = Stage::new(Duration::ZERO);
+            let row = stage.row(&name((from, to)), &program, Action::Recompress(&layout(from), to));
+            row.into_iter().for_each(&mut emit);
+        }
+    }
+}
+
+/// Pushes an image with two layers of 25 MB that compress to about half.
+fn compressible_image(registry: &Registry, architecture: &str) -> Value {
+    let mut diff_ids = Vec::new();
+    let layers: Vec<_> = (0..2)
+        .map(|_| {
+            let line = || format!("{:016x} the quick brown fox {:016x}\n", fastrand::u64(..), fastrand::u64(..));
+            let text: String = std::iter::repeat_with(line).take(25_000_000 / 54).collect();
+            let digest = registry.push_blob("whole", text.as_bytes());
+            diff_ids.push(digest.clone());
+            descriptor("application/vnd.oci.image.layer.v1.tar", &digest, text.as_bytes())
+        })
+        .collect();
+    let rootfs = json!({"type": "layers", "diff_ids": diff_ids});
+    let config = json!({"os": "linux", "architecture": architecture, "rootfs": rootfs}).to_string();
+    let config_type = "application/vnd.oci.image.config.v1+json";
+    let config = descriptor(config_type, &registry.push_blob("whole", config.as_bytes()), config.as_bytes());
+    let manifest = json!({"schemaVersion": 2, "mediaType": OCI, "config": config, "layers": layers}).to_string();
+    registry.push_manifest("whole", architecture, OCI, manifest.as_bytes());
+    let mut entry = descriptor(OCI, &sha256(manifest.as_bytes()), manifest.as_bytes());
+    entry["platform"] = json!({"os": "linux", "architecture": architecture});
+    entry
+}
+
 fn large_image(registry: &Registry, architecture: &str) -> Value {
     let config = json!({"os": "linux", "architecture": architecture}).to_string();
     let config_type = "application/vnd.oci.image.config.v1+json";

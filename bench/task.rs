@@ -29,6 +29,8 @@ pub enum Action<'a> {
     Specs(&'a Path),
     /// Copy an index with all its images to `whole:v1`.
     Copy(&'a str),
+    /// Copy an index from an OCI layout to `whole:v1`, with this compression of its layers: `gzip`, `zstd` or `tar`.
+    Recompress(&'a str, &'a str),
 }
 
 impl Task<'_> {
