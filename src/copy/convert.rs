@@ -218,7 +218,8 @@ async fn recompressed(
             }
             Err(error) => {
                 let mut obstacle = obstacle(&layer.image, error).map_err(|error| Error::source(from, error))?;
-                obstacle.reason = format!("layer {}: {}", layer.number, obstacle.reason).into();
+                let reason = obstacle.reason.strip_prefix("layer ").unwrap_or(&obstacle.reason);
+                obstacle.reason = format!("layer {} {reason}", layer.number).into();
                 obstacles.push(obstacle);
             }
         }
