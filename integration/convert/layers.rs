@@ -1,7 +1,7 @@
 //! `--compress` and `--decompress`: each layer once, for readers of every kind, in little memory.
 
 use super::*;
-use crate::support::run_with_peak_memory;
+use crate::support::{run_with_peak_memory, signal, spawn, wait};
 
 /// Returns the digests of the layers of an image.
 fn layer_digests(images: &Images, image: &str) -> Vec<String> {
@@ -105,4 +105,35 @@ fn a_large_layer_is_recompressed_with_little_memory() {
         assert!(peak < limit << 10, "{encoding}: {peak} kB");
     }
     images.verify("HOST/new:v1");
+}
+
+#[test]
+fn an_interrupted_recompression_leaves_no_temporary_files_and_no_target() {
+    let images = Images::new();
+    let mut state = 1u64;
+    let content = std::iter::repeat_with(|| {
+        state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
+        (state >> 58) as u8
+    });
+    // At this level, more than half a minute of work.
+    let content: Vec<u8> = content.take(100 << 20).collect();
+    let large = Layer { media_type: OCI_LAYER.to_owned(), diff_id: sha256(&content), bytes: content };
+    images.push("v1", &images.image(OCI, "amd64", &[large]));
+    let temporary = images.sandbox.path("temporary");
+    std::fs::create_dir(&temporary).unwrap();
+    let mut command = images.sandbox.command(&["copy", "--compress", "zstd:19", "HOST/app:v1", "oci:out:v1"]);
+    command.env("TMPDIR", &temporary);
+    let child = spawn(command);
+    let is_writing = || {
+        let folder = std::fs::read_dir(&temporary).unwrap().next()?.unwrap().path();
+        let mut files = std::fs::read_dir(folder).ok()?.map(|file| file.unwrap().path());
+        files.find(|file| file.file_name().is_some_and(|name| name.to_string_lossy().starts_with(".tmp")))
+    };
+    while is_writing().is_none() {
+        std::thread::sleep(std::time::Duration::from_millis(10));
+    }
+    signal(&child, "INT");
+    wait(child).exits(130);
+    assert_eq!(std::fs::read_dir(&temporary).unwrap().count(), 0);
+    assert!(!images.sandbox.path("out").exists());
 }

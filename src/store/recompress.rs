@@ -1,7 +1,6 @@
 //! Recompresses layers into a temporary folder, from which they are copied like those of any other layout.
 
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 
 use futures_util::FutureExt as _;
 use tempfile::{NamedTempFile, TempDir};
@@ -42,10 +41,10 @@ impl Run {
         let wrong =
             |reason: String| Error::Content { subject: subject.clone(), reason: reason.into(), is_transient: false };
         let expected = Digest::parse(diff_id).map_err(|error| wrong(format!("its diff_id: {error}")))?;
-        let folder = Arc::clone(self.recompressed.folder.get_or_try_init(async || layout().map(Arc::new)).await?);
-        let mut result = self.recode(from, layer, &expected, encoding, USUAL_WINDOW, &folder).await?;
+        let folder = self.recompressed.folder.get_or_try_init(async || layout()).await?.path();
+        let mut result = self.recode(from, layer, &expected, encoding, USUAL_WINDOW, folder).await?;
         if result.0.contents.needs_wider_window {
-            result = self.recode(from, layer, &expected, encoding, WIDEST_WINDOW, &folder).await?;
+            result = self.recode(from, layer, &expected, encoding, WIDEST_WINDOW, folder).await?;
         }
         let (Recompressed { contents, digest, size }, file) = result;
         if let Some(declared) = compression(&layer.media_type).filter(|declared| *declared != contents.compression) {
@@ -59,8 +58,8 @@ impl Run {
             Some(Err(reason)) => return Err(wrong(format!("cannot decompress it: {reason}"))),
             None => return Err(wrong("it was not decompressed".into())),
         }
-        file.persist(blob_path(folder.path(), &digest)).map_err(|error| unwritable(folder.path(), &error.error))?;
-        let path = folder.path().to_string_lossy().into_owned();
+        file.persist(blob_path(folder, &digest)).map_err(|error| unwritable(folder, &error.error))?;
+        let path = folder.to_string_lossy().into_owned();
         let location = Location::Layout(LayoutReference { transport: Transport::Oci, path, name: None, digest: None });
         Ok(RecompressedLayer { location, digest, size })
     }
@@ -73,7 +72,7 @@ impl Run {
         diff_id: &Digest,
         encoding: LayerEncoding,
         window: u64,
-        folder: &Arc<TempDir>,
+        folder: &Path,
     ) -> Result<(Recompressed, NamedTempFile), Error> {
         // Reserve twice the window, because decoders need other buffers as well.
         let decoder = u32::try_from((2 * window) >> 20).unwrap_or(MEMORY);
@@ -81,7 +80,7 @@ impl Run {
         let _permit = self.recompressed.memory.acquire_many(permits).await.ok();
         let is_remote = from.reference().is_some();
         let read = |stream: BlobStream| {
-            let (layer, diff_id, folder) = (layer.clone(), diff_id.clone(), Arc::clone(folder));
+            let (layer, diff_id, folder) = (layer.clone(), diff_id.clone(), folder.to_owned());
             async move { recode_stream(stream, layer, diff_id, encoding, window, folder, is_remote).await }.boxed()
         };
         self.store().read_blob(from, layer, &read).await
@@ -94,12 +93,12 @@ async fn recode_stream(
     diff_id: Digest,
     encoding: LayerEncoding,
     window: u64,
-    folder: Arc<TempDir>,
+    folder: PathBuf,
     is_remote: bool,
 ) -> Result<(Recompressed, NamedTempFile), Error> {
     let digest = layer.digest.clone();
     let recode = move |chunks| {
-        let mut file = NamedTempFile::new_in(folder.path())?;
+        let mut file = NamedTempFile::new_in(folder)?;
         let recompressed = layer::recompress(chunks, &digest, &diff_id, window, encoding, file.as_file_mut())?;
         Ok((recompressed, file))
     };

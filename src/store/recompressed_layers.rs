@@ -1,5 +1,3 @@
-use std::sync::Arc;
-
 use tempfile::TempDir;
 use tokio::sync::{OnceCell, Semaphore};
 
@@ -14,7 +12,8 @@ pub(super) const MEMORY: u32 = 128;
 /// The layers that a run recompressed.
 pub(super) struct RecompressedLayers {
     pub(super) known: SingleFlight<LayerKey, RecompressedLayer, Error>,
-    pub(super) folder: OnceCell<Arc<TempDir>>,
+    /// Removed with the run, even if a thread still writes to it: the program does not wait for threads when it ends.
+    pub(super) folder: OnceCell<TempDir>,
     /// Memory for decoders and encoders, one permit per MiB.
     pub(super) memory: Semaphore,
 }
