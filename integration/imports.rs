@@ -25,6 +25,7 @@ const LAYERS: &str = "
     layout: links memory image
     daemon: image
     event: spec image
+    signature: image
     spec: image
     links:
     memory:
@@ -36,7 +37,7 @@ const LAYERS: &str = "
 const REGISTRY: [&str; 5] = ["api", "client", "auth", "transport", "error"];
 
 /// Modules without I/O. They must not use the crates and modules of [`IMPURE`].
-const PURE: &[&str] = &["image", "spec", "sync"];
+const PURE: &[&str] = &["image", "signature", "spec", "sync"];
 const IMPURE: &[&str] = &["tokio", "reqwest", "clap", "std::fs", "std::env", "std::net", "std::process"];
 
 /// The imported names, by importing file and by the file that defines them.

@@ -16,6 +16,7 @@
 //! - [`assemble::push`]: the main job. It returns an [`assemble::PushReport`], or an [`assemble::Error`] that lists
 //!   what was written before the failure.
 //! - [`inspect`], [`query`], [`verify`], [`copy`], [`delete`], [`probe`]: the other jobs.
+//! - [`signature`]: verifies and makes signatures of images, offline and with keys.
 //! - [`event::Events`]: receives progress, warnings and a log of requests.
 //!
 //! ```
@@ -69,6 +70,7 @@ mod memory;
 pub mod probe;
 pub mod query;
 pub mod registry;
+pub mod signature;
 mod single_flight;
 pub mod spec;
 pub mod store;
