@@ -31,6 +31,7 @@ mod hosts;
 mod if_match;
 mod input_text;
 mod inspect;
+mod key_files;
 mod label;
 mod lint;
 mod login;

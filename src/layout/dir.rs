@@ -50,6 +50,11 @@ impl DirImage {
         Ok((Self { root: root.to_owned(), digest }, index))
     }
 
+    /// Returns the digest of the image or index of the folder.
+    pub(super) fn digest(&self) -> &Digest {
+        &self.digest
+    }
+
     /// Opens a blob or a manifest, and returns its length.
     pub(super) fn open_blob(&self, digest: &Digest) -> Result<(Content, u64), Unreadable> {
         let opened = match *digest == self.digest {
@@ -154,6 +159,14 @@ pub(super) fn signature_names(root: &Path) -> std::io::Result<Vec<String>> {
             return Err(std::io::Error::other(format!("it has more than {MAX_SIGNATURES} signatures")));
         }
     }
+    Ok(names)
+}
+
+/// The names of the signatures of an image of the index, or of the image of the folder, ordered by number.
+pub(super) fn signature_names_of(root: &Path, image: Option<&Digest>) -> std::io::Result<Vec<String>> {
+    let of = image.map_or("", hex);
+    let mut names: Vec<String> = signature_names(root)?.into_iter().filter(|name| signed(name) == Some(of)).collect();
+    names.sort_unstable_by(|one, other| (one.len(), one).cmp(&(other.len(), other)));
     Ok(names)
 }
 

@@ -20,6 +20,8 @@ mod referrers;
 mod registry_backend;
 mod retry;
 mod run;
+mod signature_check;
+mod signatures;
 mod source_manifest;
 #[allow(clippy::module_inception, reason = "the module is named after its main type, which has this file to itself")]
 mod store;
@@ -36,5 +38,8 @@ pub use precondition::IfMatch;
 pub(crate) use publication::{Publication, TagTarget};
 pub use publication::{PublishError, PublishReport, TagOutcome, TagReport};
 pub(crate) use run::{OnStep, Run};
+pub(crate) use signature_check::{Refusal, SignedImage};
+pub(crate) use signatures::{FoundSignatures, StoredSignature};
+pub use signatures::{SignatureHolder, SignatureKind};
 pub(crate) use source_manifest::SourceManifest;
 pub use store::Store;

@@ -1,4 +1,5 @@
-use crate::image::{Platform, UntrustedText};
+use crate::image::{Platform, Reference, UntrustedText};
+use crate::signature::PublicKey;
 
 /// Options for [`verify`](super::verify()).
 #[derive(Debug, Clone, Default)]
@@ -13,4 +14,19 @@ pub struct VerifyOptions {
     /// Report every image, except attestations, that lacks a referrer of one of these artifact types, such as
     /// `application/spdx+json`. Defaults to an empty list.
     pub referrers: Vec<UntrustedText>,
+    /// List the signatures of every index and image, except attestations. Defaults to false.
+    pub signatures: bool,
+    /// Report every index and image, except attestations, without a valid signature by one of these keys. Defaults to an
+    /// empty list, which verifies no signature.
+    pub keys: Vec<PublicKey>,
+    /// The repository that signatures must name, if they name one: that from which the image was copied. Its tag and
+    /// digest are ignored. Defaults to `None`: the repository of the reference. Signatures in a layout may then name any.
+    pub signed_as: Option<Reference>,
+}
+
+impl VerifyOptions {
+    /// Whether signatures have to be found.
+    pub(super) fn needs_signatures(&self) -> bool {
+        self.signatures || !self.keys.is_empty()
+    }
 }

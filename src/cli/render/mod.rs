@@ -30,6 +30,7 @@ mod problem;
 mod quantity;
 mod query;
 mod sarif;
+mod signatures;
 mod sync;
 mod tag;
 mod tags;
