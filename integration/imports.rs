@@ -11,7 +11,7 @@ use syn::{ItemMod, ItemUse, Macro, MetaList, UseTree, Visibility};
 const LAYERS: &str = "
     main: cli
     bin: cli
-    cli: sync assemble copy delete inspect probe query verify store registry event spec links signature image
+    cli: sync assemble copy delete inspect probe query sign verify store registry event spec links signature image
     sync: spec image
     assemble: store registry event spec memory single_flight image
     copy: store registry event image
@@ -19,6 +19,7 @@ const LAYERS: &str = "
     inspect: store image
     probe: store registry event image
     query: store image
+    sign: store registry event signature image
     verify: store registry event memory single_flight signature image
     store: registry layout daemon event links memory single_flight signature image
     registry: event memory single_flight image

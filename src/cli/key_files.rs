@@ -4,11 +4,17 @@ use std::fs::File;
 use std::io::Read as _;
 
 use super::failure::Failure;
+use super::login_pair::is_attended;
+use super::prompt::without_echo;
 use crate::image::visible;
-use crate::signature::{KeyError, PublicKey};
+use crate::registry::Secret;
+use crate::signature::{KeyError, PublicKey, SigningKey};
 
 /// The maximum size of a key file in bytes.
 const MAX_KEY: u64 = 64 << 10;
+/// The variable with the password of a private key, which cosign also uses.
+pub(super) const COSIGN_PASSWORD: &str = "COSIGN_PASSWORD";
+
 /// Reads public keys.
 ///
 /// # Errors
@@ -22,6 +28,32 @@ pub(super) fn public_keys(files: &[String]) -> Result<Vec<PublicKey>, Failure> {
         }
     }
     Ok(keys)
+}
+
+/// Reads a private key. The password of an encrypted one comes from `COSIGN_PASSWORD`, or from the terminal.
+///
+/// # Errors
+/// The file cannot be read or is not a private key, or its password is missing or wrong.
+pub(super) fn signing_key(file: &str) -> Result<SigningKey, Failure> {
+    let pem = read(file)?;
+    let password = if SigningKey::is_encrypted(&pem) { Some(password_of(file)?) } else { None };
+    SigningKey::parse(&pem, password.as_ref().map(|password| password.reveal().as_bytes()))
+        .map_err(|error| invalid(file, &error))
+}
+
+fn password_of(file: &str) -> Result<Secret, Failure> {
+    match std::env::var(COSIGN_PASSWORD) {
+        // An empty password is one that cosign accepts.
+        Ok(password) => Ok(Secret::new(password)),
+        Err(std::env::VarError::NotUnicode(_)) => Err(Failure::usage(format!("{COSIGN_PASSWORD} is not UTF-8 text"))),
+        Err(std::env::VarError::NotPresent) if is_attended() => {
+            without_echo(format!("password of the key {}: ", visible(file))).map(Secret::new)
+        }
+        Err(std::env::VarError::NotPresent) => {
+            let failure = Failure::usage(format!("--key {}: it is encrypted, and no password is given", visible(file)));
+            Err(failure.with_hint(format!("{COSIGN_PASSWORD} passes the password")))
+        }
+    }
 }
 
 fn read(file: &str) -> Result<Vec<u8>, Failure> {

@@ -61,6 +61,7 @@ mod secrets;
 mod session;
 mod shard;
 mod side_flags;
+mod sign;
 mod signals;
 mod similar;
 mod similar_tags;

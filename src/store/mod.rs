@@ -1,6 +1,7 @@
 //! One interface to registries, OCI layouts and archives, for jobs to read from and write to.
 
 mod artifact;
+mod attach_signature;
 mod backend;
 mod blob_source;
 mod blobs;
@@ -9,6 +10,7 @@ mod choose;
 mod copy_referrers;
 mod error;
 mod layout_backend;
+mod memory_blob;
 mod multi_tag;
 mod open_files;
 mod place;
