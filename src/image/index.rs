@@ -125,9 +125,18 @@ pub(crate) fn to_go_json(value: &impl Serialize, indent: &str) -> Result<Vec<u8>
     let mut out = Vec::new();
     let formatter = serde_json::ser::PrettyFormatter::with_indent(indent.as_bytes());
     value.serialize(&mut serde_json::Serializer::with_formatter(&mut out, formatter))?;
+    Ok(escape_like_go(&out))
+}
+
+/// Writes JSON without spaces like Go's `json.Marshal`, with the same escapes as [`to_go_json`].
+pub(crate) fn to_compact_go_json(value: &impl Serialize) -> Result<Vec<u8>, serde_json::Error> {
+    Ok(escape_like_go(&serde_json::to_vec(value)?))
+}
+
+fn escape_like_go(json: &[u8]) -> Vec<u8> {
     // These characters occur only inside strings in valid JSON, so they can be replaced everywhere.
-    let mut escaped = Vec::with_capacity(out.len());
-    let mut rest = out.as_slice();
+    let mut escaped = Vec::with_capacity(json.len());
+    let mut rest = json;
     while let Some((&first, tail)) = rest.split_first() {
         let (text, skipped): (&[u8], usize) = match (first, tail) {
             (b'<', _) => (b"\\u003c", 0),
@@ -140,7 +149,7 @@ pub(crate) fn to_go_json(value: &impl Serialize, indent: &str) -> Result<Vec<u8>
         escaped.extend_from_slice(text);
         rest = tail.get(skipped..).unwrap_or_default();
     }
-    Ok(escaped)
+    escaped
 }
 
 #[cfg(test)]

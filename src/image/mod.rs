@@ -35,7 +35,7 @@ pub use descriptor::{Annotations, Descriptor, REFERENCE_DIGEST, REFERENCE_TYPE};
 pub use digest::{Digest, DigestError};
 pub(crate) use digest::{Hasher, Verifier};
 pub use index::{IndexError, IndexKind, index_bytes};
-pub(crate) use index::{index_json, to_go_json};
+pub(crate) use index::{index_json, to_compact_go_json, to_go_json};
 pub(crate) use known::{
     UnsupportedPlatform, is_known_platform, meant, odd_pair, parse_listed, suggestion, unsupported,
 };
