@@ -1,7 +1,7 @@
 //! Reads and writes `dir:`, one image in a folder without subfolders, as skopeo does (containers-transports(5)).
 //!
 //! `manifest.json` is the manifest of the image or index, `HEX.manifest.json` that of each image of an index, `HEX` a
-//! blob, and `signature-N` or `HEX-signature-N` a signature. Nothing names the image.
+//! blob, and `signature-N` or `HEX.signature-N` a signature. Nothing names the image.
 
 use std::collections::HashSet;
 use std::fs::File;
@@ -239,7 +239,7 @@ fn is_of_image(name: &str) -> bool {
 /// is not a signature.
 fn signed(name: &str) -> Option<&str> {
     let (of, number) = name.split_once("signature-")?;
-    let image = if of.is_empty() { Some(of) } else { of.strip_suffix('-').filter(|hex| is_hex(hex)) };
+    let image = if of.is_empty() { Some(of) } else { of.strip_suffix('.').filter(|hex| is_hex(hex)) };
     image.filter(|_| !number.is_empty() && number.bytes().all(|b| b.is_ascii_digit()))
 }
 
@@ -254,10 +254,10 @@ mod tests {
     #[test]
     fn only_files_of_an_image_are_removed_with_it() {
         let hex = "a".repeat(64);
-        for name in [hex.clone(), format!("{hex}.manifest.json"), "signature-1".into(), format!("{hex}-signature-12")] {
+        for name in [hex.clone(), format!("{hex}.manifest.json"), "signature-1".into(), format!("{hex}.signature-12")] {
             assert!(is_of_image(&name), "{name}");
         }
-        for name in ["manifest.json", "version", "notes.txt", "signature-a", "x-signature-1", "abc"] {
+        for name in ["manifest.json", "version", "notes.txt", "signature-a", "x.signature-1", "abc"] {
             assert!(!is_of_image(name), "{name}");
         }
     }
