@@ -19,13 +19,10 @@ use crate::sign::{self, SignOptions, SignReport, SignRequest, SignatureForm};
 use crate::signature::SigningKey;
 use crate::store::Store;
 
-/// The maximum number of references signed concurrently.
-const CONCURRENCY: usize = 4;
-
 /// Sign images and indexes with a private key, like `cosign sign`
 #[derive(Debug, Args)]
 #[command(
-    after_help = "Resolves each reference once, and signs that digest. Writes a Sigstore bundle\nthat refers to it, as cosign 3 does; --sig-tag writes the tag sha256-....sig\ninstead, which cosign 1 and 2, Podman, CRI-O and skopeo read. What has a valid\nsignature by the key in that form stays as it is.\n\n--key is a PEM file: cosign.key, or a private key by openssl genpkey. The\npassword of an encrypted one is read from COSIGN_PASSWORD or the terminal.\nNothing is written to a transparency log, so that cosign verify needs\n--insecure-ignore-tlog or --private-infrastructure besides --key.\n\nExample:\n  manifest-tool sign --key cosign.key registry.example/app:v1\n  manifest-tool sign --key cosign.key --recursive --sig-tag \\\n      registry.example/app:v1"
+    after_help = "Resolves each reference once, and signs that digest. Writes a Sigstore bundle\nthat refers to it, as cosign 3 does; --sig-tag writes the tag sha256-....sig\ninstead, which cosign 1 and 2, Podman, CRI-O and skopeo read. A manifest\nthat has a valid signature by the key in that form is left unchanged.\n\n--key is a PEM file: cosign.key, or a private key by openssl genpkey. The\npassword of an encrypted one is read from COSIGN_PASSWORD or the terminal.\nNothing is written to a transparency log, so that cosign verify needs\n--insecure-ignore-tlog or --private-infrastructure besides --key.\n\nExample:\n  manifest-tool sign --key cosign.key registry.example/app:v1\n  manifest-tool sign --key cosign.key --recursive --sig-tag \\\n      registry.example/app:v1"
 )]
 pub(super) struct Sign {
     /// Images or indexes to sign
@@ -96,7 +93,8 @@ async fn sign_all(
         sign::sign(store, &request, options).await
     };
     let mode = Mode::Read { failed: "were not signed" };
-    let runner = BatchRunner { store, console: reporter.console, concurrency: CONCURRENCY, mode };
+    // One after another, so that a manifest that several references share is signed once.
+    let runner = BatchRunner { store, console: reporter.console, concurrency: 1, mode };
     runner.run(items, sign, reporter).await
 }
 

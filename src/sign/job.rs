@@ -49,8 +49,32 @@ pub struct SignOptions {
     pub dry_run: bool,
 }
 
-/// Signs an image or index. A manifest that has a valid signature by the key in the same form stays as it is. Images are
-/// signed before their index, which is signed only if all of them are.
+/// Signs an image or index. A manifest that has a valid signature by the key in the same form is left unchanged. Images
+/// are signed before their index, which is signed only if all of them are.
+///
+/// ```
+/// use std::sync::Arc;
+///
+/// use manifest_tool::registry::{Client, ClientConfig};
+/// use manifest_tool::sign::{SignOptions, SignRequest, sign};
+/// use manifest_tool::signature::SigningKey;
+/// use manifest_tool::store::Store;
+/// # use manifest_tool::copy::{CopyOptions, CopyRequest, copy};
+///
+/// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// # let folder = tempfile::tempdir()?;
+/// # let layout = format!("oci:{}:v1", folder.path().display());
+/// let store = Store::new(Client::new(ClientConfig::default()));
+/// let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+/// # let (from, to) = ("oci:examples/layouts/amd64".parse()?, layout.parse()?);
+/// # runtime.block_on(copy(&store, &CopyRequest { from, to, tags: Vec::new() }, &CopyOptions::default()))?;
+/// let key = SigningKey::parse(&std::fs::read("integration/data/signatures/p256.key")?, None)?;
+/// let request = SignRequest { reference: layout.parse()?, key: Arc::new(key) };
+/// let report = runtime.block_on(sign(&store, &request, &SignOptions::default()))?;
+/// assert!(report.has_written());
+/// # Ok(())
+/// # }
+/// ```
 ///
 /// # Errors
 /// The reference cannot be read, or not all manifests could be signed ([`Error::Incomplete`]).
@@ -123,7 +147,7 @@ impl SignJob<'_> {
                 run.attach_bundle(at, &subject.descriptor, content, &report).await?
             }
             SignatureForm::Tag => {
-                let repository = self.repository().map(|repository| repository.without_name().to_string());
+                let repository = self.repository().map(simple_signing::docker_reference);
                 let payload = simple_signing::payload(&repository.unwrap_or_default(), digest);
                 let signature = simple_signing::sign(key, &payload).map_err(failed)?;
                 run.append_signature(at, digest, payload.into(), &signature, &report).await?

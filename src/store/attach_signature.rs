@@ -59,7 +59,7 @@ impl Run {
     }
 
     /// Adds a signed payload to the signatures in the tag that cosign names after `subject`, and returns the digest of the
-    /// tag's manifest. Keeps the signatures of others.
+    /// tag's manifest. Keeps the other signatures.
     ///
     /// # Errors
     /// The registry or layout cannot be written, the tag holds other content, or it is full.

@@ -6,7 +6,7 @@ use bytes::Bytes;
 use futures_util::future::join;
 use futures_util::stream::{self, StreamExt as _};
 
-use super::{Error, Store};
+use super::{ARTIFACT_MANIFEST, Error, Store};
 use crate::image::{
     Annotations, Descriptor, Digest, ImageManifest, Location, Manifest, Transport, UntrustedText, media_type,
 };
@@ -160,8 +160,11 @@ impl Store {
     ) -> FoundSignatures {
         let may_sign = |entry: &&Descriptor| {
             let kind = entry.artifact_type.as_ref().filter(|kind| !kind.is_empty());
-            media_type::is_image(&entry.media_type)
-                && kind.is_none_or(|kind| SignatureKind::from_artifact_type(kind).is_some())
+            let is_signature = kind.map(|kind| SignatureKind::from_artifact_type(kind).is_some());
+            match entry.media_type.as_str() {
+                ARTIFACT_MANIFEST => is_signature == Some(true),
+                media_type => media_type::is_image(media_type) && is_signature != Some(false),
+            }
         };
         let mut seen = HashSet::new();
         let candidates = referrers.iter().filter(may_sign).filter(|entry| seen.insert(&entry.digest));
@@ -228,6 +231,10 @@ impl Store {
         if let (Some(kind), Some(predicate)) = (listed, other_predicate(&entry.annotations)) {
             return Ok(vec![stored(kind, &entry.digest, SignatureContent::Statement(predicate))]);
         }
+        if entry.media_type == ARTIFACT_MANIFEST {
+            let content = SignatureContent::Defective("it is in an artifact manifest, a format that is not read".into());
+            return Ok(listed.map(|kind| stored(kind, &entry.digest, content)).into_iter().collect());
+        }
         match self.fetch_child(at, entry).await.map(|fetched| fetched.manifest) {
             Ok(Manifest::Image(image)) => {
                 let declared = image.artifact_type.as_ref().filter(|kind| !kind.is_empty());
@@ -276,7 +283,7 @@ fn defective(error: &Error) -> SignatureContent {
     SignatureContent::Defective(reason)
 }
 
-/// Returns the predicate type that annotations declare, unless it is that of a signature.
+/// Returns the predicate type that annotations declare, or `None` if they declare a signature or nothing.
 fn other_predicate(annotations: &Annotations) -> Option<UntrustedText> {
     annotations.get(BUNDLE_PREDICATE).filter(|kind| !kind.is_empty() && *kind != bundle::SIGN_PREDICATE).cloned()
 }

@@ -91,7 +91,7 @@ pub enum Problem {
     },
     /// The image or index has no valid signature by any of the keys.
     Signature {
-        /// Why signatures are rejected: the first three. Empty if there are no signatures.
+        /// Why signatures are rejected: the first three. Empty if none were found.
         reasons: Vec<UntrustedText>,
         /// The number of other rejected signatures.
         more: usize,
