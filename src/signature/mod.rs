@@ -7,6 +7,7 @@
 //! - [`PublicKey`] and [`SigningKey`] are parsed from PEM text.
 //! - [`simple_signing`] is the form of cosign 1 and 2, in tags that end in `.sig`.
 //! - [`bundle`] is the form of cosign 3, in manifests that refer to the image.
+//! - `openpgp`, with the feature of that name, verifies the signatures of skopeo and Podman. It makes none.
 //!
 //! ```
 //! use manifest_tool::image::Digest;
@@ -31,6 +32,10 @@ pub mod bundle;
 mod der;
 mod json;
 mod key_error;
+#[cfg(feature = "openpgp")]
+pub mod openpgp;
+#[cfg(feature = "openpgp")]
+mod openpgp_key;
 mod pem;
 mod private_key;
 mod public_key;

@@ -65,6 +65,12 @@ pub enum Rejection {
     /// The signature names another repository. Holds the reference.
     #[error("it names another repository, \"{0}\"")]
     OtherReference(UntrustedText),
+    /// The OpenPGP key that made the signature, or the signature, has expired. Holds which.
+    #[error("{0} has expired")]
+    Expired(&'static str),
+    /// The OpenPGP key that made the signature was revoked.
+    #[error("the key that made it was revoked")]
+    Revoked,
     /// No key verifies the signature: another key made it, or the signature or what it signs was changed.
     #[error("no key given made it, or it was changed")]
     NoKey,

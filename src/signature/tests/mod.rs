@@ -2,6 +2,8 @@
 
 mod bundles;
 mod keys;
+#[cfg(feature = "openpgp")]
+mod openpgp;
 mod payloads;
 mod private_keys;
 
