@@ -82,3 +82,26 @@ fn files_beside_an_image_are_found_in_a_folder() {
         .exits(5)
         .stdout_contains("cosign signature signature-1: it is malformed: ");
 }
+
+#[cfg(feature = "openpgp")]
+#[test]
+fn openpgp_signatures_in_a_folder_verify_with_a_keyring() {
+    let sandbox = crate::support::Sandbox::new();
+    let layout = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("examples/layouts/amd64");
+    sandbox.run(&["copy", &format!("oci:{}", layout.display()), "dir:folder"]).success();
+    // The recorded image has the blobs of this one.
+    for (name, file) in [("manifest.json", "manifest.json"), ("signature-1", "openpgp/rsa2048.gpg")] {
+        std::fs::copy(super::data(file), sandbox.path(&format!("folder/{name}"))).unwrap();
+    }
+    let verify = |keyring: &str, args: &[&str]| {
+        sandbox.run(&[&["verify", "--openpgp-key", &key(keyring)], args, &["dir:folder"]].concat())
+    };
+    for keyring in ["openpgp/keyring.gpg", "openpgp/keyring.asc"] {
+        let outcome = verify(keyring, &["--signatures"]).success();
+        outcome.stdout_contains(": OpenPGP signature signature-1: valid, made by key ");
+    }
+    verify("openpgp/other.asc", &[]).exits(5).stdout_contains("OpenPGP signature signature-1: no key given made it");
+    verify("openpgp/keyring.gpg", &["--signed-as", "r.example/other"]).exits(5).stdout_contains("; --signed-as ");
+    verify("p256.pub", &[]).fails(2, "error: --openpgp-key ");
+    sandbox.run(&["verify", "--key", &key("p256.pub"), "dir:folder"]).exits(5).stdout_contains("by an OpenPGP key");
+}

@@ -3,7 +3,8 @@
 use serde_json::{Value, json};
 
 use super::{BUNDLE, SignedFixture, key};
-use crate::support::images::{OCI, push_index};
+use crate::support::ScriptedServer;
+use crate::support::images::{OCI, OCI_INDEX};
 use crate::support::registry::sha256;
 
 /// Returns list entries of manifests that do not exist.
@@ -15,11 +16,17 @@ fn entries(count: usize, artifact_type: &str) -> Vec<Value> {
     (0..count).map(entry).collect()
 }
 
-/// Lists further referrers of the index of a fixture after, or before, the existing ones.
-fn list(fixture: &SignedFixture, more: Vec<Value>, are_first: bool) {
+/// Starts a server in front of the registry that lists further referrers of the index, after or before the existing ones.
+/// docker-registry refuses a list of manifests that do not exist.
+fn list(fixture: &SignedFixture, more: Vec<Value>, are_first: bool) -> ScriptedServer {
     let existing = fixture.referrers(fixture.digest(0));
     let all = if are_first { [more, existing].concat() } else { [existing, more].concat() };
-    push_index(&fixture.sandbox.registry, "app", &fixture.digest(0).replace(':', "-"), &all);
+    let list = json!({"schemaVersion": 2, "mediaType": OCI_INDEX, "manifests": all}).to_string().into_bytes();
+    let path = format!("/manifests/{}", fixture.digest(0).replace(':', "-"));
+    ScriptedServer::in_front_of(&fixture.sandbox.registry, move |request| {
+        let headers = vec![("Content-Type", OCI_INDEX.to_owned())];
+        (request.line.starts_with("GET") && request.line.ends_with(&path)).then(|| (200, headers, list.clone()))
+    })
 }
 
 #[test]
@@ -54,10 +61,10 @@ fn the_referrers_of_an_image_are_listed_once() {
 fn a_thousand_referrers_of_another_type_are_not_read() {
     let fixture = SignedFixture::new();
     fixture.sign("p256.key", &["--recursive"]).success();
-    list(&fixture, entries(1000, "application/spdx+json"), true);
-    let mark = fixture.sandbox.registry.requests(0).len();
-    fixture.verify("p256.pub", &[]).success();
-    let requests = fixture.sandbox.registry.requests(mark).len();
+    let server = list(&fixture, entries(1000, "application/spdx+json"), true);
+    let image = format!("{}/app:v1", server.host);
+    fixture.sandbox.run(&["verify", "--key", &key("p256.pub"), &image]).success();
+    let requests = server.requests().len();
     assert!(requests < 40, "{requests}");
 }
 
@@ -66,14 +73,16 @@ fn more_signatures_than_the_limit_leave_an_image_unchecked() {
     let fixture = SignedFixture::new();
     fixture.sign("p256.key", &["--recursive"]).success();
     // The valid signature is the first.
-    list(&fixture, entries(1000, BUNDLE), false);
-    fixture.verify("p256.pub", &[]).success();
+    let server = list(&fixture, entries(1000, BUNDLE), false);
+    let image = format!("{}/app:v1", server.host);
+    let run = |args: &[&str]| fixture.sandbox.run(&[args, &[&*image]].concat());
+    run(&["verify", "--key", &key("p256.pub")]).success();
     let limit = "it has more than 100 signatures; the others are not read";
-    fixture.verify("p256.pub", &["--signatures"]).fails(1, limit);
-    let mark = fixture.sandbox.registry.requests(0).len();
-    fixture.verify("rsa.pub", &[]).fails(5, limit).stdout_contains("2 findings");
-    let requests = fixture.sandbox.registry.requests(mark).len();
+    run(&["verify", "--key", &key("p256.pub"), "--signatures"]).fails(1, limit);
+    let before = server.requests().len();
+    run(&["verify", "--key", &key("rsa.pub")]).fails(5, limit).stdout_contains("2 findings");
+    let requests = server.requests().len() - before;
     assert!(requests < 150, "{requests}");
-    fixture.sandbox.run(&["verify", "--signatures", "HOST/app:v1"]).fails(1, limit);
-    fixture.sandbox.run(&["sign", "--key", &key("rsa.key"), "HOST/app:v1"]).fails(1, limit);
+    run(&["verify", "--signatures"]).fails(1, limit);
+    run(&["sign", "--key", &key("rsa.key")]).fails(1, limit);
 }

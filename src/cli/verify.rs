@@ -5,6 +5,8 @@ use super::console::Console;
 use super::credentials::Registries;
 use super::exit_status::ExitStatus;
 use super::failure::Failure;
+#[cfg(feature = "openpgp")]
+use super::key_files::keyrings;
 use super::key_files::public_keys;
 use super::output::CommandOutput;
 use super::parts::DocumentParts;
@@ -46,8 +48,12 @@ pub(super) struct Verify {
     /// Require a valid signature by one of these public keys (repeatable)
     #[arg(long, value_name = "FILE")]
     key: Vec<String>,
+    /// Also accept a signature in dir: by an OpenPGP key (repeatable)
+    #[cfg(feature = "openpgp")]
+    #[arg(long, value_name = "FILE")]
+    openpgp_key: Vec<String>,
     /// Accept signatures of this repository, from which it was copied
-    #[arg(long, value_name = "REPOSITORY", requires = "key")]
+    #[arg(long, value_name = "REPOSITORY")]
     signed_as: Option<Reference>,
     /// Hide the progress display
     #[arg(long)]
@@ -59,6 +65,15 @@ impl Verify {
         let console = &*session.console;
         let targets = self.targets()?;
         let keys = public_keys(&self.key)?;
+        #[cfg(feature = "openpgp")]
+        let openpgp_keys = keyrings(&self.openpgp_key)?;
+        #[cfg(feature = "openpgp")]
+        let has_key = !keys.is_empty() || !openpgp_keys.is_empty();
+        #[cfg(not(feature = "openpgp"))]
+        let has_key = !keys.is_empty();
+        if self.signed_as.is_some() && !has_key {
+            return Err(Failure::usage("--signed-as needs --key: it is the repository that signatures must name"));
+        }
         let client = session.client(&Registries::read(targets.locations()))?;
         let store = Store::new(client.clone());
         let options = VerifyOptions {
@@ -67,6 +82,8 @@ impl Verify {
             referrers: self.referrer,
             signatures: self.signatures,
             keys,
+            #[cfg(feature = "openpgp")]
+            openpgp_keys,
             signed_as: self.signed_as.map(|repository| repository.without_name()),
         };
         let verifier = Verifier::new(&store, &options);

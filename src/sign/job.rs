@@ -166,7 +166,14 @@ impl SignJob<'_> {
         let (store, at) = (self.run.store(), &self.request.reference);
         let digest = &subject.descriptor.digest;
         let keys = [self.request.key.public_key().clone()];
-        let image = SignedImage { keys: &keys, digest, manifest: &subject.bytes, repository: self.repository() };
+        let image = SignedImage {
+            keys: &keys,
+            digest,
+            #[cfg(feature = "openpgp")]
+            keyrings: &[],
+            manifest: &subject.bytes,
+            repository: self.repository(),
+        };
         let found = match self.options.form {
             SignatureForm::Bundle => {
                 let referrers = store.referrers(at, digest).await?;

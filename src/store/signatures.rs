@@ -232,7 +232,8 @@ impl Store {
             return Ok(vec![stored(kind, &entry.digest, SignatureContent::Statement(predicate))]);
         }
         if entry.media_type == ARTIFACT_MANIFEST {
-            let content = SignatureContent::Defective("it is in an artifact manifest, a format that is not read".into());
+            let content =
+                SignatureContent::Defective("it is in an artifact manifest, a format that is not read".into());
             return Ok(listed.map(|kind| stored(kind, &entry.digest, content)).into_iter().collect());
         }
         match self.fetch_child(at, entry).await.map(|fetched| fetched.manifest) {

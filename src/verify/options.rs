@@ -1,5 +1,10 @@
+#[cfg(feature = "openpgp")]
+use std::sync::Arc;
+
 use crate::image::{Platform, Reference, UntrustedText};
 use crate::signature::PublicKey;
+#[cfg(feature = "openpgp")]
+use crate::signature::openpgp::Keyring;
 
 /// Options for [`verify`](super::verify()).
 #[derive(Debug, Clone, Default)]
@@ -19,6 +24,10 @@ pub struct VerifyOptions {
     /// Report every index and image, except attestations, without a valid signature by one of these keys. Defaults to an
     /// empty list, which verifies no signature.
     pub keys: Vec<PublicKey>,
+    /// OpenPGP keyrings: a signature beside an image in `dir:` by one of their keys is valid as well. Defaults to an empty
+    /// list. Needs the feature `openpgp`.
+    #[cfg(feature = "openpgp")]
+    pub openpgp_keys: Vec<Arc<Keyring>>,
     /// The repository that signatures must name, if they name one: that from which the image was copied. Its tag and
     /// digest are ignored. Defaults to `None`: the repository of the reference. Signatures in a layout may then name any.
     pub signed_as: Option<Reference>,
@@ -27,6 +36,15 @@ pub struct VerifyOptions {
 impl VerifyOptions {
     /// Whether signatures have to be found.
     pub(super) fn needs_signatures(&self) -> bool {
-        self.signatures || !self.keys.is_empty()
+        self.signatures || self.has_keys()
+    }
+
+    /// Whether signatures have to be verified.
+    pub(super) fn has_keys(&self) -> bool {
+        #[cfg(feature = "openpgp")]
+        let has_keyring = !self.openpgp_keys.is_empty();
+        #[cfg(not(feature = "openpgp"))]
+        let has_keyring = false;
+        has_keyring || !self.keys.is_empty()
     }
 }

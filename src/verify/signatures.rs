@@ -34,13 +34,20 @@ pub(super) async fn check(
     found: FoundSignatures,
 ) -> SignatureChecks {
     let FoundSignatures { signatures, mut unread } = found;
-    if options.keys.is_empty() {
+    if !options.has_keys() {
         let listed = signatures.into_iter().map(|signature| listed(signature, None)).collect();
         return SignatureChecks { listed, problem: None, unchecked: unread };
     }
     let repository = options.signed_as.as_ref().or(context.at.reference());
     let manifest = node.fetched.as_ref().map(|fetched| &fetched.bytes[..]).unwrap_or_default();
-    let image = SignedImage { keys: &options.keys, digest: &node.entry.digest, manifest, repository };
+    let image = SignedImage {
+        keys: &options.keys,
+        digest: &node.entry.digest,
+        #[cfg(feature = "openpgp")]
+        keyrings: &options.openpgp_keys,
+        manifest,
+        repository,
+    };
     // Iterate over positions: futures that borrow signatures would not be `Send`.
     let verify = |position: usize| {
         let signature = signatures.get(position);
@@ -63,8 +70,7 @@ pub(super) async fn check(
         };
         let (signature, verdict) = verdict;
         is_signed |= verdict.is_ok();
-        let key = |position: usize| options.keys.get(position).map(|key| key.id()).unwrap_or_default();
-        let shown = verdict.as_ref().map(|position| key(*position)).map_err(|refusal| refusal.reason.as_str().into());
+        let shown = verdict.clone().map_err(|refusal| refusal.reason.as_str().into());
         refused.extend(verdict.err().map(|refusal| (signature.clone(), refusal)));
         all.push(listed(signature, Some(shown)));
         if is_signed && !options.signatures {
