@@ -11,7 +11,7 @@ use syn::{ItemMod, ItemUse, Macro, MetaList, UseTree, Visibility};
 const LAYERS: &str = "
     main: cli
     bin: cli
-    cli: sync assemble copy delete inspect probe query verify store registry event spec links convert layer image
+    cli: sync assemble copy delete inspect probe query sign verify store registry event spec links convert layer signature image
     sync: spec image
     assemble: store registry event spec memory single_flight image
     copy: store registry event convert layer image
@@ -19,12 +19,14 @@ const LAYERS: &str = "
     inspect: store image
     probe: store registry event image
     query: store image
-    verify: store registry event single_flight layer image
-    store: registry layout daemon event links memory single_flight layer image
+    sign: store registry event signature image
+    verify: store registry event memory single_flight layer signature image
+    store: registry layout daemon event links memory single_flight layer signature image
     registry: event memory single_flight image
     layout: links memory image
     daemon: image
     event: spec image
+    signature: image
     spec: image
     convert: layer image
     layer: image
@@ -38,7 +40,7 @@ const LAYERS: &str = "
 const REGISTRY: [&str; 5] = ["api", "client", "auth", "transport", "error"];
 
 /// Modules without I/O. They must not use the crates and modules of [`IMPURE`].
-const PURE: &[&str] = &["convert", "image", "spec", "sync"];
+const PURE: &[&str] = &["convert", "image", "signature", "spec", "sync"];
 const IMPURE: &[&str] = &["tokio", "reqwest", "clap", "std::fs", "std::env", "std::net", "std::process"];
 
 /// The imported names, by importing file and by the file that defines them.

@@ -58,6 +58,7 @@ mod secrets;
 mod self_signed;
 mod settled;
 mod sign_in;
+mod signatures;
 mod snapshots;
 mod stops;
 mod supply_chain;

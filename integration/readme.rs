@@ -58,6 +58,10 @@ fn prepare(registry: &Registry, workspace: &Workspace) {
     }
     push_arm_v7(registry, "app", "v1-armv7");
     workspace.write("app.yaml", SPEC);
+    let keys = Path::new(env!("CARGO_MANIFEST_DIR")).join("integration/data/signatures");
+    for (name, file) in [("cosign.key", "p256.key"), ("cosign.pub", "p256.pub")] {
+        std::fs::copy(keys.join(file), workspace.path(name)).unwrap();
+    }
     workspace.write("specs/app.yaml", SPEC);
     workspace.write("sync.yaml", "HOST:\n  images: {app: [v1-amd64, v1-arm64]}\n");
     workspace.write("more.yaml", &SPEC.replace("app:v1\n", "tools:v1\n").replace("type: oci", "type: docker"));
@@ -186,6 +190,7 @@ fn every_example_in_the_help_succeeds() {
         entry
     });
     push_index(&fixture.registry, "app", "v2", &entries);
+    fixture.run("manifest-tool sign --key cosign.key --recursive registry.example/app:v2").success();
     fixture.workspace.write("manifest.json", "{}");
     fixture.workspace.write("token.txt", "secret-word\n");
     fixture.workspace.write("specs/app.yaml", &SPEC.replace("app:v1\n", "other:v1\n"));

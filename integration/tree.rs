@@ -106,10 +106,10 @@ impl TreeFixture {
             ├─ linux/amd64  OCI image  {amd64}  19.6 KiB  3 days
             │  ├─ attestation  {attestation}  83 bytes  SBOM, provenance, https://example.org/test
             │  └─ SBOM ({SPDX})  {sbom}  {sbom_size} bytes
-            │     └─ signature ({SIGNATURE})  {sbom_signature}  {signature_size} bytes
+            │     └─ cosign signature  {sbom_signature}  {signature_size} bytes
             ├─ linux/arm64  OCI image  {arm64}  19.6 KiB  created 1970-01-01
-            │  └─ signature (cosign tag .sig)  {tag_signature}  9 bytes
-            └─ signature ({SIGNATURE})  {index_signature}  {signature_size} bytes
+            │  └─ cosign signature (tag .sig)  {tag_signature}  9 bytes
+            └─ cosign signature  {index_signature}  {signature_size} bytes
             ",
             index = short(&self.index), amd64 = short(amd64), arm64 = short(arm64),
             attestation = short(&self.attestation), sbom = short(&self.sbom),
@@ -173,7 +173,7 @@ fn tree_of_a_platform_shows_only_that_image() {
     tree("linux/s390x", "HOST/app:arm64").fails(1, "it is a single image for linux/arm64, not for linux/s390x");
     let image = tree("linux/arm64", "HOST/app:arm64").success().stdout;
     assert!(image.starts_with(&fixture.sandbox.fill("HOST/app:arm64  linux/arm64  OCI image  sha256:")), "{image}");
-    assert!(image.contains("\n└─ signature (cosign tag .sig)  "), "{image}");
+    assert!(image.contains("\n└─ cosign signature (tag .sig)  "), "{image}");
 }
 
 #[test]
@@ -264,7 +264,7 @@ fn refused_referrers_and_missing_parts_are_shown_on_their_lines() {
     assert_eq!(lines[3], format!("├─ linux/arm64  OCI image  {arm64}  missing"));
     // The signature is looked up by the digest in the index.
     assert!(
-        lines[4].starts_with("│  └─ signature (cosign tag .sig)  ") && lines[5].starts_with("└─ signature ("),
+        lines[4].starts_with("│  └─ cosign signature (tag .sig)  ") && lines[5].starts_with("└─ cosign signature  "),
         "{lines:#?}"
     );
     let message = workspace.fill("error: HOST/app:v1: 3 of its manifests and configs cannot be read\n");

@@ -15,7 +15,8 @@
 //!   ([`spec::from_template`]) or from a list of images ([`spec::from_images`]).
 //! - [`assemble::push`]: the main job. It returns an [`assemble::PushReport`], or an [`assemble::Error`] that lists
 //!   what was written before the failure.
-//! - [`inspect`], [`query`], [`verify`], [`copy`], [`delete`], [`probe`]: the other jobs.
+//! - [`inspect`], [`query`], [`verify`], [`sign`], [`copy`], [`delete`], [`probe`]: the other jobs.
+//! - [`signature`]: verifies and makes signatures of images, offline and with keys.
 //! - [`event::Events`]: receives progress, warnings and a log of requests.
 //!
 //! ```
@@ -71,6 +72,8 @@ mod memory;
 pub mod probe;
 pub mod query;
 pub mod registry;
+pub mod sign;
+pub mod signature;
 mod single_flight;
 pub mod spec;
 pub mod store;

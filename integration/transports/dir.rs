@@ -83,7 +83,7 @@ fn an_index_is_pushed_to_a_folder_and_changed_there() {
 fn signatures_are_carried_between_folders_and_missed_elsewhere() {
     let images = Images::new();
     images.sandbox.run(&["copy", "HOST/app:v1", "dir:signed"]).success();
-    let of_child = format!("{}-signature-1", &images.amd64[7..]);
+    let of_child = format!("{}.signature-1", &images.amd64[7..]);
     for name in ["signature-1", "signature-2", &of_child] {
         images.sandbox.write(&format!("signed/{name}"), name);
     }

@@ -149,7 +149,10 @@ fn a_value_after_a_flag_that_needs_an_equals_sign_gets_the_right_form() {
         (&["--insecure", "r.example", "inspect", "HOST/app:v1"], "tip: use --insecure=r.example\n"),
         (&["--debug", "true", "inspect", "HOST/app:v1"], "tip: use --debug=true\n"),
         (&["--dry-run", "push", "from-spec", "app.yaml"], "tip: write --dry-run after push\n"),
-        (&["query", "--dry-run", "HOST/app:v1"], "tip: --dry-run is a flag of push, remove, delete, copy and sync\n"),
+        (
+            &["query", "--dry-run", "HOST/app:v1"],
+            "tip: --dry-run is a flag of push, remove, sign, delete, copy and sync\n",
+        ),
         (&["inspect", "\u{2014}raw", "HOST/app:v1"], "did you mean \"--raw\"?"),
     ] {
         sandbox.run(args).fails(2, tip).stderr_lacks("as a value");

@@ -285,7 +285,7 @@ pub(super) async fn refer(run: &Run, plan: &Plan, tags: &[TagReport]) -> Result<
         ..plan.descriptor.clone()
     };
     let listed = run.list_referrers(&plan.target, &subject.digest, &[referrer]).await;
-    listed.map_err(|error| {
+    listed.map(|_| ()).map_err(|error| {
         let (target, descriptor) = (plan.target.clone(), plan.descriptor.clone());
         PublishError { target, descriptor, errors: vec![error], tags: tags.to_vec() }.into()
     })

@@ -7,7 +7,8 @@ use super::global::Global;
 use super::output::CommandOutput;
 use super::session::Session;
 use super::{
-    completion, copy, delete, digest, inspect, lint, login, probe, push, query, remove, schema, sync, tags, verify,
+    completion, copy, delete, digest, inspect, lint, login, probe, push, query, remove, schema, sign, sync, tags,
+    verify,
 };
 
 /// The version of the program.
@@ -38,6 +39,7 @@ pub(super) enum Command {
     Tags(tags::Tags),
     Digest(digest::Digest),
     Verify(verify::Verify),
+    Sign(sign::Sign),
     Delete(delete::Delete),
     #[command(visible_alias = "cp")]
     Copy(copy::Copy),
@@ -66,6 +68,7 @@ impl Command {
             Self::Query(_) => "query",
             Self::Remove(_) => "remove",
             Self::Schema(_) => "schema",
+            Self::Sign(_) => "sign",
             Self::Sync(_) => "sync",
             Self::Tags(_) => "tags",
             Self::Verify(_) => "verify",
@@ -87,6 +90,7 @@ impl Command {
             Self::Query(command) => command.run(session),
             Self::Remove(command) => command.run(session),
             Self::Schema(command) => command.run(session),
+            Self::Sign(command) => command.run(session),
             Self::Sync(command) => command.run(session),
             Self::Tags(command) => command.run(session),
             Self::Verify(command) => command.run(session),

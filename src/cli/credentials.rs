@@ -6,6 +6,7 @@ use std::io::Read as _;
 use super::console::Console;
 use super::failure::Failure;
 use super::global::Global;
+use super::key_files::COSIGN_PASSWORD;
 use super::login_pair::{LoginPair, PairNames, PartialPair, variable};
 use super::registry_name::registry_name;
 use super::side_flags::{self, SideFlags, Sides, check_config};
@@ -27,8 +28,8 @@ const NAMES: PairNames = PairNames {
 
 /// Variables that may contain credentials of this program: `--env` does not put them into a spec, and usage errors mask
 /// them. The URL of a proxy may contain a user name and password.
-const SECRET_VARIABLES: [&str; 6] =
-    [USERNAME, PASSWORD, "DOCKER_AUTH_CONFIG", "HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY"];
+const SECRET_VARIABLES: [&str; 7] =
+    [USERNAME, PASSWORD, COSIGN_PASSWORD, "DOCKER_AUTH_CONFIG", "HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY"];
 
 /// The maximum length of a password on standard input, in bytes.
 const MAX_PASSWORD: u64 = 64 << 10;

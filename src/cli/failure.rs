@@ -3,16 +3,16 @@ use std::fmt;
 use super::exit_status::ExitStatus;
 use super::hints::hint_text;
 use super::render::{
-    Body, CopyResult, Document, ErrorJson, FailedJson, IndexResult, NOT_VERSIONS_HINT, NotDeletedJson, ProblemReport,
-    PublishedJson, Rule, RunErrorJson, TAKES_MORE_HINT, TakesMoreJson, assemble_error_text, plan_problems,
-    plan_reasons,
+    Body, CopyResult, Document, ErrorJson, FailedJson, IndexResult, NOT_VERSIONS_HINT, NotDeletedJson, NotSignedJson,
+    ProblemReport, PublishedJson, Rule, RunErrorJson, SignedManifestJson, SigningResult, TAKES_MORE_HINT,
+    TakesMoreJson, assemble_error_text, plan_problems, plan_reasons,
 };
 use super::similar_tags::similar_tags_hint;
 use crate::assemble::PlanError;
 use crate::image::{Location, NoTagMatches};
 use crate::registry::StopReason;
 use crate::store::{Hit, PublishError, by_cause, lines};
-use crate::{assemble, copy, delete, registry, spec, store};
+use crate::{assemble, copy, delete, registry, sign, spec, store};
 
 /// The failure of a command or of one of its items: a message, hints, an exit status and data for the JSON document.
 #[derive(Debug)]
@@ -66,6 +66,8 @@ enum Details {
     Published(PublishedJson),
     /// The tags and manifest that would have been deleted with the reference.
     TakesMore(TakesMoreJson),
+    /// The manifests that were signed before the failure.
+    Signed(Vec<SignedManifestJson>),
     /// The outcome for each of several targets.
     Targets(Vec<TargetOutcome>),
 }
@@ -342,6 +344,15 @@ impl Failure {
         NotDeletedJson { failed: self.part(name), takes_more }
     }
 
+    /// Returns the part of a document for a reference that was not signed, or only in part.
+    pub(super) fn part_of_sign(&self, name: &str) -> SigningResult {
+        let signed = match self.details.as_deref() {
+            Some(Details::Signed(signed)) => signed.clone(),
+            _ => Vec::new(),
+        };
+        SigningResult::Failed(NotSignedJson::new(name, signed, self.error()))
+    }
+
     fn published(&self) -> Option<&PublishedJson> {
         match self.details.as_deref() {
             Some(Details::Published(published)) => Some(published),
@@ -386,6 +397,21 @@ impl From<copy::Error> for Failure {
                 Self { hints: error.hints().into_iter().map(Into::into).collect(), ..Self::new(message) }
             }
             copy::Error::Publish(error) => Self::of_publishing(message, error),
+        }
+    }
+}
+
+impl From<sign::Error> for Failure {
+    fn from(error: sign::Error) -> Self {
+        match error {
+            sign::Error::Store(error) => error.into(),
+            sign::Error::Incomplete(incomplete) => {
+                let signed = incomplete.signed.iter().map(SignedManifestJson::from).collect();
+                let errors = incomplete.failed.iter().map(|(_, error)| error);
+                // The user gave no precondition for the tag of signatures.
+                let failure = Self::with_hints_of(incomplete.to_string(), errors).with_status(ExitStatus::Failed);
+                failure.with_details(Details::Signed(signed))
+            }
         }
     }
 }

@@ -191,7 +191,7 @@ impl Inspect {
 fn unread(root: &TreeNode) -> Vec<&store::Error> {
     let (mut errors, mut unvisited) = (Vec::new(), vec![root]);
     while let Some(node) = unvisited.pop() {
-        let is_part = !matches!(node.kind, NodeKind::Referrer | NodeKind::CosignTag(_));
+        let is_part = !matches!(node.kind, NodeKind::Referrer | NodeKind::CosignTag(_) | NodeKind::SignatureFile(..));
         errors.extend(node.error.as_ref().filter(|_| is_part));
         unvisited.extend(node.children.iter().rev());
     }

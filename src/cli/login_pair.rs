@@ -91,7 +91,7 @@ impl LoginPair {
 }
 
 /// Whether a person can answer a prompt. A CI system may provide a terminal without a user.
-fn is_attended() -> bool {
+pub(super) fn is_attended() -> bool {
     let is_ci = std::env::var_os("CI").is_some_and(|value| !value.is_empty() && value != "false");
     std::io::stdin().is_terminal() && std::io::stderr().is_terminal() && !is_ci
 }

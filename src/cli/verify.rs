@@ -5,6 +5,9 @@ use super::console::Console;
 use super::credentials::Registries;
 use super::exit_status::ExitStatus;
 use super::failure::Failure;
+#[cfg(feature = "openpgp")]
+use super::key_files::keyrings;
+use super::key_files::public_keys;
 use super::output::CommandOutput;
 use super::parts::DocumentParts;
 use super::platform_arg::platform;
@@ -13,7 +16,7 @@ use super::references::{NamedLocation, locations, repository};
 use super::render::{Body, Either, VerificationJson, plural, verification_text};
 use super::session::Session;
 use super::verify_targets::VerifyTargets;
-use crate::image::{Platform, UntrustedText, media_type};
+use crate::image::{Platform, Reference, UntrustedText, media_type};
 use crate::registry::StopReason;
 use crate::store::Store;
 use crate::verify::{Verification, Verifier, VerifyOptions};
@@ -21,7 +24,7 @@ use crate::verify::{Verification, Verifier, VerifyOptions};
 /// Check that images and indexes are complete and match their digests
 #[derive(Debug, Args)]
 #[command(
-    after_help = "Reports every problem, and exits with code 5 if there are any. On a terminal,\nit also shows each image on stderr as soon as it is checked.\n\n--platforms also reports missing and additional platforms. --referrer reports\nimages without a signature, SBOM or other artifact of that type; it does not\nverify signatures.\n\n--tags verifies the tags of one repository that match a pattern with * and ?,\nexcept tags of signatures and referrers (sha256-...), which need a pattern that\nstarts with sha256-. Content that tags share is checked once.\n\nExample:\n  manifest-tool verify registry.example/app:v1\n  manifest-tool verify --layers oci-archive:app.tar\n  manifest-tool verify --platforms linux/amd64,linux/arm64 \\\n      registry.example/app:v2\n  manifest-tool verify --referrer application/spdx+json registry.example/app:v2\n  manifest-tool verify --tags 'v1*' registry.example/app"
+    after_help = "Reports every problem, and exits with code 5 if there are any. On a terminal,\nit also shows each image on stderr as soon as it is checked.\n\n--platforms also reports missing and additional platforms. --referrer reports\nimages without an SBOM or other artifact of that type.\n\n--key reports the index and each image without a valid signature by one of the\nkeys, as cosign and sign make them: in cosign's .sig tag, in a Sigstore bundle,\nor beside the image in dir:. Signatures by certificates (keyless) do not count.\nA signature that names a repository must name that of the image, or that of\n--signed-as if it was copied from there. --signatures lists the signatures.\n\n--tags verifies the tags of one repository that match a pattern with * and ?,\nexcept tags of signatures and referrers (sha256-...), which need a pattern that\nstarts with sha256-. Content that tags share is checked once.\n\nExample:\n  manifest-tool verify registry.example/app:v1\n  manifest-tool verify --layers oci-archive:app.tar\n  manifest-tool verify --platforms linux/amd64,linux/arm64 \\\n      registry.example/app:v2\n  manifest-tool verify --referrer application/spdx+json registry.example/app:v2\n  manifest-tool verify --key cosign.pub registry.example/app:v2\n  manifest-tool verify --tags 'v1*' registry.example/app"
 )]
 pub(super) struct Verify {
     /// Images or indexes to verify; with --tags, a repository
@@ -39,6 +42,19 @@ pub(super) struct Verify {
     /// Require one per image (repeatable)
     #[arg(long, value_name = "ARTIFACT-TYPE", value_parser = artifact_type)]
     referrer: Vec<UntrustedText>,
+    /// List the signatures of the index and each image
+    #[arg(long)]
+    signatures: bool,
+    /// Require a valid signature by one of these public keys (repeatable)
+    #[arg(long, value_name = "FILE")]
+    key: Vec<String>,
+    /// Also accept a signature in dir: by an OpenPGP key (repeatable)
+    #[cfg(feature = "openpgp")]
+    #[arg(long, value_name = "FILE")]
+    openpgp_key: Vec<String>,
+    /// Accept signatures of this repository, from which it was copied
+    #[arg(long, value_name = "REPOSITORY")]
+    signed_as: Option<Reference>,
     /// Hide the progress display
     #[arg(long)]
     no_progress: bool,
@@ -48,11 +64,30 @@ impl Verify {
     pub(super) fn run(self, session: &Session) -> Result<CommandOutput, Failure> {
         let console = &*session.console;
         let targets = self.targets()?;
+        let keys = public_keys(&self.key)?;
+        #[cfg(feature = "openpgp")]
+        let openpgp_keys = keyrings(&self.openpgp_key)?;
+        #[cfg(feature = "openpgp")]
+        let has_key = !keys.is_empty() || !openpgp_keys.is_empty();
+        #[cfg(not(feature = "openpgp"))]
+        let has_key = !keys.is_empty();
+        if self.signed_as.is_some() && !has_key {
+            return Err(Failure::usage("--signed-as needs --key: it is the repository that signatures must name"));
+        }
         let client = session.client(&Registries::read(targets.locations()))?;
         let store = Store::new(client.clone());
-        let options = VerifyOptions { layers: self.layers, platforms: self.platforms, referrers: self.referrer };
+        let options = VerifyOptions {
+            layers: self.layers,
+            platforms: self.platforms,
+            referrers: self.referrer,
+            signatures: self.signatures,
+            keys,
+            #[cfg(feature = "openpgp")]
+            openpgp_keys,
+            signed_as: self.signed_as.map(|repository| repository.without_name()),
+        };
         let verifier = Verifier::new(&store, &options);
-        let mut reporter = VerifyReporter::new(console);
+        let mut reporter = VerifyReporter::new(console, self.signatures);
         if !self.no_progress {
             console.show_checks();
         }
@@ -92,6 +127,7 @@ struct VerifyReporter<'a> {
     console: &'a Console,
     parts: DocumentParts<Either<VerificationJson>>,
     counts: VerifyCounts,
+    lists_signatures: bool,
     /// The failures of references with parts that could not be checked.
     unchecked: Vec<(String, Failure)>,
 }
@@ -118,9 +154,9 @@ impl VerifyCounts {
 }
 
 impl<'a> VerifyReporter<'a> {
-    fn new(console: &'a Console) -> Self {
+    fn new(console: &'a Console, lists_signatures: bool) -> Self {
         let parts = DocumentParts::collect_if(console.is_json());
-        Self { console, parts, counts: VerifyCounts::default(), unchecked: Vec::new() }
+        Self { console, parts, counts: VerifyCounts::default(), lists_signatures, unchecked: Vec::new() }
     }
 
     /// Combines the results of all references into the output of the command. Prints a summary if `summarizes`.
@@ -131,7 +167,7 @@ impl<'a> VerifyReporter<'a> {
         summarizes: bool,
         stopped: Option<StopReason>,
     ) -> Result<CommandOutput, Failure> {
-        let Self { console, parts, counts, unchecked } = self;
+        let Self { console, parts, counts, unchecked, .. } = self;
         let is_unsound = counts.unsound > 0;
         // Report these even if other references could not be read. Stopping the run also ends checks that wait for a
         // retry, so use the exit status of the stop.
@@ -180,7 +216,7 @@ impl Reporter for VerifyReporter<'_> {
         let unchecked = Failure::unchecked(name, &verification.unchecked);
         self.unchecked.extend(unchecked.map(|failure| (name.clone(), failure)));
         if !self.console.is_json() {
-            self.console.data_for_reader(verification_text(name, &verification))?;
+            self.console.data_for_reader(verification_text(name, &verification, self.lists_signatures))?;
         }
         self.parts.push(|| Either::Result(VerificationJson::new(name, &verification)))
     }

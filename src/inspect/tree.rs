@@ -11,7 +11,7 @@ use crate::image::{
     ConfigDetails, Descriptor, Digest, Fetched, ImageManifest, Index, Location, MAX_MANIFESTS, MAX_NESTING, Manifest,
     Platform, REFERENCE_DIGEST, UntrustedText, media_type,
 };
-use crate::store::{ARTIFACT_MANIFEST, COSIGN_SUFFIXES, Error, Store};
+use crate::store::{ARTIFACT_MANIFEST, COSIGN_SUFFIXES, Error, SignatureHolder, Store};
 
 /// The maximum number of manifests of an index, or of referrers of a manifest, that are read concurrently.
 const MAX_CONCURRENT: usize = 16;
@@ -294,6 +294,9 @@ impl ReferrerFinder<'_> {
                     None => found.omitted += 1,
                 }
             }
+            if depth == REFERRER_DEPTH {
+                self.add_signature_files(subject, &mut found).await?;
+            }
             // Without a list of tags, look for those of the images only.
             if self.tags.is_some() || depth == REFERRER_DEPTH {
                 self.add_cosign_tags(subject, &mut found).await?;
@@ -331,6 +334,33 @@ impl ReferrerFinder<'_> {
             let fetched = store.fetch_child(at, entry).await?;
             self.reader.hold(&fetched.bytes);
             node.add_referrer(&fetched.manifest);
+        }
+        Ok(())
+    }
+
+    /// Adds the files with signatures that `dir:` holds beside a manifest.
+    async fn add_signature_files(&self, subject: &Digest, found: &mut Referrers) -> Result<(), Error> {
+        let (store, at) = (self.reader.store, self.reader.at);
+        let files = match store.signature_files(at, subject).await {
+            Ok(files) => files,
+            Err(error) if must_end(&error) => return Err(error),
+            Err(error) => {
+                found.error = found.error.take().or(Some(error));
+                Vec::new()
+            }
+        };
+        for file in files {
+            let SignatureHolder::File(name) = &file.holder else { continue };
+            match store.fetch_signature(at, &file).await {
+                Ok(content) => {
+                    let size = content.len() as u64;
+                    let descriptor = Descriptor { size, ..Descriptor::new("", Digest::sha256(&content)) };
+                    let node = TreeNode::new(&descriptor, NodeKind::SignatureFile(file.kind, name.clone()));
+                    found.nodes.push(TreeNode { size: Some(size), ..node });
+                }
+                Err(error) if must_end(&error) => return Err(error),
+                Err(error) => found.error = found.error.take().or(Some(error)),
+            }
         }
         Ok(())
     }

@@ -3,7 +3,7 @@
 use std::collections::{HashMap, HashSet};
 
 use crate::image::{Annotations, Descriptor, Digest, ImageManifest, Manifest, Timestamp, UntrustedText, media_type};
-use crate::store::Error;
+use crate::store::{Error, SignatureKind};
 
 /// The maximum number of predicate types kept per manifest.
 const MAX_PREDICATES: usize = 16;
@@ -58,6 +58,8 @@ pub enum NodeKind {
     Referrer,
     /// A manifest in a tag that cosign names after the parent's digest. Holds the suffix of the tag, such as `sig`.
     CosignTag(&'static str),
+    /// A file with a signature beside the parent, in `dir:`. Holds its kind and its name.
+    SignatureFile(SignatureKind, String),
     /// An entry of an index that is neither an image nor an index; not read.
     Other,
 }

@@ -1,7 +1,7 @@
 //! Reads and writes `dir:`, one image in a folder without subfolders, as skopeo does (containers-transports(5)).
 //!
 //! `manifest.json` is the manifest of the image or index, `HEX.manifest.json` that of each image of an index, `HEX` a
-//! blob, and `signature-N` or `HEX-signature-N` a signature. Nothing names the image.
+//! blob, and `signature-N` or `HEX.signature-N` a signature. Nothing names the image.
 
 use std::collections::HashSet;
 use std::fs::File;
@@ -48,6 +48,11 @@ impl DirImage {
         let entry = Descriptor { size, ..Descriptor::new(&media_type, digest.clone()) };
         let index = Index { manifests: vec![entry], ..Index::default() };
         Ok((Self { root: root.to_owned(), digest }, index))
+    }
+
+    /// Returns the digest of the image or index of the folder.
+    pub(super) fn digest(&self) -> &Digest {
+        &self.digest
     }
 
     /// Opens a blob or a manifest, and returns its length.
@@ -157,6 +162,14 @@ pub(super) fn signature_names(root: &Path) -> std::io::Result<Vec<String>> {
     Ok(names)
 }
 
+/// The names of the signatures of an image of the index, or of the image of the folder, ordered by number.
+pub(super) fn signature_names_of(root: &Path, image: Option<&Digest>) -> std::io::Result<Vec<String>> {
+    let of = image.map_or("", hex);
+    let mut names: Vec<String> = signature_names(root)?.into_iter().filter(|name| signed(name) == Some(of)).collect();
+    names.sort_unstable_by(|one, other| (one.len(), one).cmp(&(other.len(), other)));
+    Ok(names)
+}
+
 /// The maximum number of signatures, and their maximum size in total, in bytes.
 const MAX_SIGNATURES: usize = 1000;
 const MAX_SIGNATURE_BYTES: u64 = 4 << 20;
@@ -226,7 +239,7 @@ fn is_of_image(name: &str) -> bool {
 /// is not a signature.
 fn signed(name: &str) -> Option<&str> {
     let (of, number) = name.split_once("signature-")?;
-    let image = if of.is_empty() { Some(of) } else { of.strip_suffix('-').filter(|hex| is_hex(hex)) };
+    let image = if of.is_empty() { Some(of) } else { of.strip_suffix('.').filter(|hex| is_hex(hex)) };
     image.filter(|_| !number.is_empty() && number.bytes().all(|b| b.is_ascii_digit()))
 }
 
@@ -241,10 +254,10 @@ mod tests {
     #[test]
     fn only_files_of_an_image_are_removed_with_it() {
         let hex = "a".repeat(64);
-        for name in [hex.clone(), format!("{hex}.manifest.json"), "signature-1".into(), format!("{hex}-signature-12")] {
+        for name in [hex.clone(), format!("{hex}.manifest.json"), "signature-1".into(), format!("{hex}.signature-12")] {
             assert!(is_of_image(&name), "{name}");
         }
-        for name in ["manifest.json", "version", "notes.txt", "signature-a", "x-signature-1", "abc"] {
+        for name in ["manifest.json", "version", "notes.txt", "signature-a", "x.signature-1", "abc"] {
             assert!(!is_of_image(name), "{name}");
         }
     }

@@ -11,7 +11,7 @@ use super::dir::{self, DirImage};
 use super::docker_images::DockerImages;
 use super::error::Error;
 use super::files::LayoutFiles;
-use super::{REF_NAME, docker_manifest, input, names};
+use super::{REF_NAME, docker_manifest, input, names, signature_file};
 use crate::image::{
     Descriptor, Digest, Fetched, Index, LayoutReference, MAX_MANIFEST, Manifest, Transport, UntrustedText, media_type,
     parse_manifest,
@@ -114,6 +114,28 @@ impl Layout {
             }
             _ => Ok(0),
         }
+    }
+
+    /// Lists at most `limit` signatures that `dir:` holds beside a manifest, with whether each is one of cosign.
+    ///
+    /// # Errors
+    ///
+    /// The folder or a signature cannot be read, or the folder has too many.
+    pub(crate) fn signature_files(&self, of: &Digest, limit: usize) -> Result<Vec<(String, bool)>, Error> {
+        let LayoutFiles::Dir(image) = &self.files else { return Ok(Vec::new()) };
+        let of = Some(of).filter(|of| *of != image.digest());
+        let files = signature_file::list(Path::new(&self.at.path), of, limit);
+        files.map_err(|reason| unreadable(&self.at, reason))
+    }
+
+    /// Reads a signature that `dir:` holds beside an image, of at most 256 KiB.
+    ///
+    /// # Errors
+    ///
+    /// The file cannot be read or is too large.
+    pub(crate) fn fetch_signature_file(&self, name: &str) -> Result<Bytes, Error> {
+        let read = signature_file::fetch(Path::new(&self.at.path), name, &self.budget);
+        read.map_err(|reason| unreadable(&self.at, reason))
     }
 
     /// Whether the manifests were made for an archive that has none, with layers that are not compressed.

@@ -211,6 +211,12 @@ impl Error {
         }
     }
 
+    /// Whether the content itself is at fault: it is missing or does not match its descriptor. False for an error of the
+    /// registry or network, after which the content may be read later.
+    pub(crate) fn is_defect(&self) -> bool {
+        self.is_missing_content() || self.sizes().is_some() || self.is_wrong_content()
+    }
+
     /// Whether the manifest is neither an image nor an index, and so cannot refer to other manifests.
     #[must_use]
     pub fn is_of_other_type(&self) -> bool {

@@ -1,6 +1,7 @@
 //! One interface to registries, OCI layouts and archives, for jobs to read from and write to.
 
 mod artifact;
+mod attach_signature;
 mod backend;
 mod blob_source;
 mod blobs;
@@ -9,6 +10,7 @@ mod choose;
 mod copy_referrers;
 mod error;
 mod layout_backend;
+mod memory_blob;
 mod multi_tag;
 mod open_files;
 mod place;
@@ -22,6 +24,8 @@ mod referrers;
 mod registry_backend;
 mod retry;
 mod run;
+mod signature_check;
+mod signatures;
 mod source_manifest;
 #[allow(clippy::module_inception, reason = "the module is named after its main type, which has this file to itself")]
 mod store;
@@ -39,5 +43,8 @@ pub(crate) use publication::{Publication, TagTarget};
 pub use publication::{PublishError, PublishReport, TagOutcome, TagReport};
 pub(crate) use recompressed_layers::RecompressedLayer;
 pub(crate) use run::{OnStep, Run};
+pub(crate) use signature_check::{Refusal, SignedImage};
+pub(crate) use signatures::{FoundSignatures, StoredSignature};
+pub use signatures::{SignatureHolder, SignatureKind};
 pub(crate) use source_manifest::SourceManifest;
 pub use store::Store;

@@ -7,12 +7,13 @@ use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
+use bytes::Bytes;
 use tokio::sync::Semaphore;
 
 use super::Error;
 use crate::daemon::{self, Engine};
 use crate::event::Event;
-use crate::image::{Descriptor, LayoutReference, Location, Reference, Transport, familiar};
+use crate::image::{Descriptor, Digest, LayoutReference, Location, Reference, Transport, familiar};
 use crate::layout::{self, CancelCheck, Layout, Writer};
 use crate::links::{self, Target};
 use crate::memory::Budget;
@@ -220,6 +221,23 @@ impl OpenFiles {
                 self.on_thread(from, move || layout.count_signatures()).await
             }
         }
+    }
+
+    /// Lists at most `limit` files with signatures that `dir:` holds beside a manifest, with whether each is one of cosign.
+    pub(super) async fn signature_files(
+        &self,
+        at: &LayoutReference,
+        of: &Digest,
+        limit: usize,
+    ) -> Result<Vec<(String, bool)>, Error> {
+        let (layout, of) = (self.layout(at).await?, of.clone());
+        self.on_thread(at, move || layout.signature_files(&of, limit)).await
+    }
+
+    /// Reads a file with a signature.
+    pub(super) async fn fetch_signature_file(&self, at: &LayoutReference, name: &str) -> Result<Bytes, Error> {
+        let (layout, name) = (self.layout(at).await?, name.to_owned());
+        self.on_thread(at, move || layout.fetch_signature_file(&name)).await
     }
 
     /// Deletes a name, or every name of a digest, from a layout.

@@ -61,7 +61,7 @@ impl Store {
     }
 
     /// Adds referrers to the list of a subject: to the referrers tag if the registry has no referrers API, or to a
-    /// layout's index.json.
+    /// layout's index.json. Returns whether it wrote a tag, which another process may overwrite.
     ///
     /// # Errors
     /// The tag cannot be read or does not point at a list of referrers; such a tag is not overwritten.
@@ -70,9 +70,9 @@ impl Store {
         to: &Location,
         subject: &Digest,
         referrers: &[Descriptor],
-    ) -> Result<(), Error> {
+    ) -> Result<bool, Error> {
         if referrers.is_empty() || self.backend(to).list_referrers(subject, referrers).await? {
-            return Ok(());
+            return Ok(false);
         }
         let tag = to.with_tag(&subject.referrers_tag());
         for retries_left in (0..MAX_ATTEMPTS).rev() {
@@ -81,11 +81,12 @@ impl Store {
                 outcome => return outcome,
             }
         }
-        Ok(())
+        Ok(false)
     }
 
-    /// Adds referrers to the list in a tag. Fails if another process changes the tag first.
-    async fn list_in_tag(&self, tag: &Location, subject: &Digest, referrers: &[Descriptor]) -> Result<(), Error> {
+    /// Adds referrers to the list in a tag. Returns whether it wrote the tag. Fails if another process changes the tag
+    /// first.
+    async fn list_in_tag(&self, tag: &Location, subject: &Digest, referrers: &[Descriptor]) -> Result<bool, Error> {
         let (mut index, before) = match self.tag_content(tag, subject).await? {
             TagContent::List(index, digest) => (index, IfMatch::Digest(digest)),
             TagContent::Missing => (Index::default(), IfMatch::Missing),
@@ -94,13 +95,13 @@ impl Store {
         let known: HashSet<Digest> = index.manifests.iter().map(|entry| entry.digest.clone()).collect();
         let new: Vec<_> = referrers.iter().filter(|entry| !known.contains(&entry.digest)).cloned().collect();
         if new.is_empty() {
-            return Ok(());
+            return Ok(false);
         }
         index.manifests.extend(new);
         let bytes = index_bytes(IndexKind::Oci, &index).map_err(|error| Error::unsuitable(tag, error.to_string()))?;
         let digest = Digest::sha256(&bytes);
         let list = Descriptor { size: bytes.len() as u64, ..Descriptor::new(IndexKind::Oci.media_type(), digest) };
-        self.push_manifest(tag, &list, &bytes.into(), Some(&before)).await
+        self.push_manifest(tag, &list, &bytes.into(), Some(&before)).await.map(|()| true)
     }
 
     /// Reads the referrers tag of a subject.

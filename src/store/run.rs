@@ -94,8 +94,8 @@ impl Run {
         to: &Location,
         subject: &Digest,
         referrers: &[Descriptor],
-    ) -> Result<(), Error> {
-        if self.is_dry { Ok(()) } else { self.store.list_referrers(to, subject, referrers).await }
+    ) -> Result<bool, Error> {
+        if self.is_dry { Ok(false) } else { self.store.list_referrers(to, subject, referrers).await }
     }
 
     /// Deletes a tag, or a manifest with all its tags; see [`Store::delete`].

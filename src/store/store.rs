@@ -11,7 +11,8 @@ use super::open_files::OpenFiles;
 use super::registry_backend::RegistryBackend;
 use super::{Error, IfMatch};
 use crate::image::{
-    Descriptor, Digest, Fetched, Location, MAX_CONFIG, ManifestError, Reference, Schema1Image, UntrustedText,
+    Descriptor, Digest, Fetched, LayoutReference, Location, MAX_CONFIG, ManifestError, Reference, Schema1Image,
+    UntrustedText,
 };
 use crate::registry::{BlobInfo, Client, PushIntent};
 
@@ -235,6 +236,21 @@ impl Store {
             Some(layout) => self.0.files.carry_signatures(layout, to.and_then(Location::layout)).await,
             None => Ok(0),
         }
+    }
+
+    /// Lists at most `limit` files with signatures that `dir:` holds beside a manifest; see [`OpenFiles::signature_files`].
+    pub(super) async fn list_signature_files(
+        &self,
+        layout: &LayoutReference,
+        of: &Digest,
+        limit: usize,
+    ) -> Result<Vec<(String, bool)>, Error> {
+        self.0.files.signature_files(layout, of, limit).await
+    }
+
+    /// Reads a file with a signature.
+    pub(super) async fn fetch_signature_file(&self, layout: &LayoutReference, name: &str) -> Result<Bytes, Error> {
+        self.0.files.fetch_signature_file(layout, name).await
     }
 
     /// Waits until a tag resolves to a digest. Returns immediately for a layout.

@@ -89,6 +89,15 @@ pub enum Problem {
         /// The missing artifact types.
         types: Vec<UntrustedText>,
     },
+    /// The image or index has no valid signature by any of the keys.
+    Signature {
+        /// Why signatures are rejected: the first three. Empty if none were found.
+        reasons: Vec<UntrustedText>,
+        /// The number of other rejected signatures.
+        more: usize,
+        /// The reference that a signature by one of the keys names, if it is in another repository.
+        signed_as: Option<UntrustedText>,
+    },
     /// Another image in the index has the same platform.
     Ambiguous {
         /// Digest of the other image.
@@ -138,6 +147,7 @@ impl Problem {
             Self::Platform { .. } => "platform",
             Self::Platforms { .. } => "platforms",
             Self::Referrer { .. } => "referrer",
+            Self::Signature { .. } => "signature",
             Self::Ambiguous { .. } => "ambiguous",
             Self::Dangling { .. } => "dangling",
             Self::DiffId { .. } | Self::Layers { .. } => "diffId",
@@ -180,6 +190,12 @@ impl fmt::Display for Problem {
             Self::Referrer { types } => {
                 let types: Vec<String> = types.iter().map(ToString::to_string).collect();
                 write!(f, "no referrer of type {}", types.join(", "))
+            }
+            Self::Signature { reasons, .. } if reasons.is_empty() => f.write_str("no valid signature: none found"),
+            Self::Signature { reasons, more, .. } => {
+                let reasons: Vec<String> = reasons.iter().map(ToString::to_string).collect();
+                write!(f, "no valid signature: {}", reasons.join("; "))?;
+                if *more > 0 { write!(f, "; and {more} more") } else { Ok(()) }
             }
             Self::Ambiguous { other } => write!(f, "{other} is for the same platform"),
             Self::Dangling { image: Some(image) } => {

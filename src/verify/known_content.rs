@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use super::Problem;
 use super::config::Config;
+use super::referrer_checks::ReferrerChecks;
 use super::verification::Verification;
 use crate::image::{Descriptor, Digest, Fetched};
 use crate::layer::Contents;
@@ -16,6 +17,8 @@ use crate::store::Error;
 const MAX_RESULTS: usize = 50_000;
 /// The maximum number of findings of a verification to remember.
 const MAX_FINDINGS: usize = 20;
+/// The maximum number of listed signatures of a verification to remember.
+const MAX_SIGNATURES: usize = 100;
 
 /// What was checked in a repository or layout. Each part is requested once, unless it could not be checked.
 #[derive(Default)]
@@ -27,8 +30,8 @@ pub(super) struct KnownContent {
     pub(super) configs: Known<BlobKey, Result<Arc<Config>, Problem>>,
     /// The contents of blobs, by the algorithm of the uncompressed digest.
     pub(super) contents: Known<(Digest, u64, Option<String>), Contents>,
-    /// Whether an image lacks required referrers.
-    pub(super) referrers: Known<Digest, Option<Problem>>,
+    /// What the referrers and signatures of an image lack.
+    pub(super) referrers: SingleFlight<Digest, Arc<ReferrerChecks>, Error>,
     /// The results for whole references; `None` if a result is not worth remembering.
     verifications: SingleFlight<Digest, Option<Arc<Verification>>, Error>,
 }
@@ -75,7 +78,10 @@ impl KnownContent {
         let run = async {
             let verification = Arc::new(work.await?);
             own = Some(Arc::clone(&verification));
-            let is_small = verification.unchecked.is_empty() && verification.findings.len() <= MAX_FINDINGS;
+            let is_small = verification.unchecked.is_empty()
+                && verification.findings.len() <= MAX_FINDINGS
+                && verification.signatures.iter().map(|image| 1 + image.signatures.len()).sum::<usize>()
+                    <= MAX_SIGNATURES;
             Ok(Some(verification).filter(|_| is_small))
         };
         let known = self.verifications.get_with(root, Option::is_some, |_| true, run).await?;
@@ -88,14 +94,15 @@ impl KnownContent {
         let Self { manifests, blobs, other_manifests, configs, contents, referrers, verifications } = self;
         if client.is_low_on_memory() {
             manifests.0.clear();
+            referrers.clear();
         }
-        let results = [blobs.0.len(), other_manifests.0.len(), configs.0.len(), contents.0.len(), referrers.0.len()];
+        let results = [blobs.0.len(), other_manifests.0.len(), configs.0.len(), contents.0.len(), referrers.len()];
         if results.iter().sum::<usize>() + verifications.len() > MAX_RESULTS {
             blobs.0.clear();
             other_manifests.0.clear();
             configs.0.clear();
             contents.0.clear();
-            referrers.0.clear();
+            referrers.clear();
             verifications.clear();
         }
     }

@@ -1,6 +1,7 @@
 use std::sync::Arc;
 
 use super::finding::{ImagePart, Problem};
+use super::referrer_checks::ReferrerChecks;
 use crate::image::{Descriptor, Fetched, ImageManifest, Manifest, Platform, media_type};
 
 /// A manifest to check.
@@ -16,6 +17,8 @@ pub(super) struct Node {
     /// Whether it is a blob whose size matches its entry.
     pub(super) is_blob: bool,
     pub(super) problems: Vec<(ImagePart, Problem)>,
+    /// Its signatures, if they were looked for.
+    pub(super) referrers: Option<Arc<ReferrerChecks>>,
 }
 
 /// Returns whether an entry is a manifest that can be parsed.
@@ -25,7 +28,7 @@ pub(super) fn is_known(entry: &Descriptor) -> bool {
 
 impl Node {
     pub(super) fn new(entry: Descriptor, parent: Option<usize>) -> Self {
-        Self { entry, parent, fetched: None, config: None, is_blob: false, problems: Vec::new() }
+        Self { entry, parent, fetched: None, config: None, is_blob: false, problems: Vec::new(), referrers: None }
     }
 
     pub(super) fn image(&self) -> Option<&ImageManifest> {
@@ -52,5 +55,16 @@ impl Node {
     /// points at.
     pub(super) fn needs_referrers(&self) -> bool {
         self.image().is_some() && (self.is_image() || self.parent.is_none())
+    }
+
+    /// Returns the number of its signatures, and one for the manifest, if they were looked for.
+    pub(super) fn signature_weight(&self) -> usize {
+        let signatures = self.referrers.as_ref().and_then(|checks| checks.signatures.as_ref());
+        signatures.map_or(0, |signatures| 1 + signatures.len())
+    }
+
+    /// Whether it must be signed: an index that was read, or a manifest that needs referrers.
+    pub(super) fn needs_signature(&self) -> bool {
+        self.needs_referrers() || (self.fetched.is_some() && media_type::is_index(&self.entry.media_type))
     }
 }

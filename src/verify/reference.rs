@@ -10,7 +10,7 @@ use super::context::{CheckContext, MAX_CONCURRENT};
 use super::finding::ImagePart;
 use super::node::{Node, is_known};
 use super::options::VerifyOptions;
-use super::verification::{Verification, summarize};
+use super::verification::{MAX_SIGNATURES, Verification, summarize};
 use super::{check, layers, manifests, referrers};
 use crate::event::Event;
 use crate::image::{Digest, Fetched, ImageManifest, Location, media_type};
@@ -35,7 +35,7 @@ pub(super) async fn check_reference(
     // Iterate over positions: futures that borrow nodes would not be `Send`.
     let check = async |position: usize| {
         let node = nodes.get(position).filter(|_| first_occurrences.get(position) == Some(&position));
-        let Some(node) = node else { return layers::CheckedBlobs::default() };
+        let Some(node) = node else { return (layers::CheckedBlobs::default(), None) };
         let blobs = async {
             match node.image() {
                 Some(image) => layers::check(context, node, image, layers).await,
@@ -43,22 +43,29 @@ pub(super) async fn check_reference(
                 None => layers::CheckedBlobs::default(),
             }
         };
-        let (mut checked, referrers) = join(blobs, referrers::check(context, node, &options.referrers)).await;
+        let (mut checked, referrers) = join(blobs, referrers::check(context, node, options)).await;
+        let mut own_referrers = None;
         match referrers {
-            Ok(problem) => checked.problems.extend(problem.map(|problem| (ImagePart::Manifest, problem))),
+            Ok(referrers) => {
+                let problems = referrers.problems.iter().cloned();
+                checked.problems.extend(problems.map(|problem| (ImagePart::Manifest, problem)));
+                checked.unchecked.extend(referrers.unchecked.iter().cloned());
+                own_referrers = Some(referrers);
+            }
             Err(error) => checked.unchecked.push(error),
         }
         if is_known(&node.entry) && !media_type::is_index(&node.entry.media_type) {
             context.store.client().emit(|| verified(context.at, node, &checked));
         }
-        checked
+        (checked, own_referrers)
     };
     let checked: Vec<_> = stream::iter(0..nodes.len()).map(check).buffered(MAX_CONCURRENT).collect().await;
-    let platforms: Vec<_> = checked.iter().map(|blobs| blobs.platform.clone()).collect();
-    for ((node, blobs), first) in nodes.iter_mut().zip(checked).zip(&first_occurrences) {
+    let platforms: Vec<_> = checked.iter().map(|(blobs, _)| blobs.platform.clone()).collect();
+    for ((node, (blobs, referrers)), first) in nodes.iter_mut().zip(checked).zip(&first_occurrences) {
         node.config = platforms.get(*first).cloned().flatten();
         node.problems.extend(blobs.problems);
         unchecked.extend(blobs.unchecked);
+        node.referrers = referrers;
     }
     if let Some(stopped) = unchecked.iter().find(|error| error.is_stopped()) {
         return Err(stopped.clone());
@@ -66,6 +73,10 @@ pub(super) async fn check_reference(
     check::entries(&mut nodes);
     if !options.platforms.is_empty() {
         check::platforms(&mut nodes, &options.platforms);
+    }
+    if nodes.iter().map(Node::signature_weight).sum::<usize>() > MAX_SIGNATURES {
+        let reason = format!("it has more than {MAX_SIGNATURES} images and signatures; only the first are listed");
+        unchecked.push(Error::unsuitable(context.at, reason));
     }
     let mut verification = summarize(descriptor, nodes, &first_occurrences, unchecked);
     let count = verification.findings.len();

@@ -2,8 +2,12 @@ use std::collections::HashSet;
 
 use super::finding::{Finding, ImagePart};
 use super::node::{Node, is_known};
+use super::referrer_checks::ImageSignatures;
 use crate::image::{Descriptor, ImageManifest, media_type};
 use crate::store::Error;
+
+/// Maximum number of listed images and signatures, because an index of ten thousand images can have a million.
+pub(super) const MAX_SIGNATURES: usize = 50_000;
 
 /// The result of verifying a reference.
 #[derive(Debug, Clone, Default)]
@@ -27,6 +31,9 @@ pub struct Verification {
     pub findings: Vec<Finding>,
     /// Errors of the registry or network that prevented a check.
     pub unchecked: Vec<Error>,
+    /// The signatures of the index and of each image, in the order of the index, if they were looked for. Without
+    /// [`VerifyOptions::signatures`](super::VerifyOptions::signatures), those read until one was valid.
+    pub signatures: Vec<ImageSignatures>,
 }
 
 impl Verification {
@@ -45,7 +52,7 @@ pub(super) fn summarize(
     unchecked: Vec<Error>,
 ) -> Verification {
     let mut summary = Verification { descriptor: Some(descriptor), unchecked, ..Verification::default() };
-    let mut seen = HashSet::new();
+    let (mut seen, mut listed) = (HashSet::new(), 0);
     for (position, node) in nodes.into_iter().enumerate() {
         if let Some(image) = node.image().filter(|_| first_occurrences.get(position) == Some(&position)) {
             summary.foreign += image.layers.iter().filter(|layer| ImageManifest::is_foreign(layer)).count();
@@ -67,6 +74,10 @@ pub(super) fn summarize(
             node if is_known(&node.entry) => summary.images += 1,
             _ => summary.others += 1,
         }
+        listed += node.signature_weight();
+        if listed <= MAX_SIGNATURES {
+            summary.signatures.extend(signatures(&node));
+        }
         let (platform, is_attestation) = (node.platform().cloned(), node.entry.is_attestation());
         summary.findings.extend(node.problems.into_iter().map(|(part, problem)| Finding {
             platform: platform.clone(),
@@ -81,4 +92,10 @@ pub(super) fn summarize(
         }));
     }
     summary
+}
+
+/// Returns the signatures of a manifest, if they were looked for.
+fn signatures(node: &Node) -> Option<ImageSignatures> {
+    let signatures = node.referrers.as_ref()?.signatures.clone()?;
+    Some(ImageSignatures { platform: node.platform().cloned(), manifest: node.entry.digest.clone(), signatures })
 }

@@ -13,6 +13,7 @@ use super::lint::SpecJson;
 use super::probe::CheckJson;
 use super::problem::ProblemReport;
 use super::query::QueryJson;
+use super::sign::SigningResult;
 use super::sync::{SyncResult, TagDeletionsJson};
 use super::tags::TagsEntryJson;
 use super::verify::VerificationJson;
@@ -84,6 +85,10 @@ pub(in crate::cli) enum Body {
         dry_run: bool,
         indexes: [IndexResult; 1],
     },
+    Sign {
+        dry_run: bool,
+        images: Vec<SigningResult>,
+    },
     Sync {
         dry_run: bool,
         copies: Vec<SyncResult>,
@@ -125,6 +130,7 @@ impl Body {
             Self::Push { .. } => "push",
             Self::Query { .. } => "query",
             Self::Remove { .. } => "remove",
+            Self::Sign { .. } => "sign",
             Self::Sync { .. } => "sync",
             Self::Tags { .. } => "tags",
             Self::Verify { .. } => "verify",

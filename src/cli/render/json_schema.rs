@@ -38,9 +38,9 @@ string_schema!(Timestamp, {"type": "string", "format": "date-time"});
 string_schema!(UntrustedText, {"type": "string"});
 
 /// The commands with a document, in the order of the variants of [`Body`]: `delete` has another one with `--tags`.
-const COMMANDS: [&str; 15] = [
+const COMMANDS: [&str; 16] = [
     "copy", "delete", "delete", "digest", "inspect", "lint", "login", "logout", "probe", "push", "query", "remove",
-    "sync", "tags", "verify",
+    "sign", "sync", "tags", "verify",
 ];
 
 /// The schema: one alternative per command, and one for a command that failed before it had results.

@@ -6,11 +6,14 @@ use super::painter::Painter;
 use super::quantity::{age_text, size_text};
 use crate::image::{Digest, Platform, UntrustedText, media_type, one_line};
 use crate::inspect::{NodeKind, TreeNode};
+use crate::store::SignatureKind;
 
 /// The width to which a long artifact type is shortened, in characters.
 const MAX_WIDTH: usize = 100;
 /// The minimum length of a shortened artifact type.
 const MIN_TYPE: usize = 20;
+/// The word for a signature of an unknown format.
+const SIGNATURE: &str = "signature";
 
 /// The characters that connect the lines of a tree.
 #[derive(Debug, Clone, Copy)]
@@ -162,13 +165,14 @@ fn name_parts(node: &TreeNode) -> Vec<Part> {
             vec![Part::Name(format!("attestation of {image}, which is not listed"))]
         }
         NodeKind::Referrer => referrer_parts(node),
+        NodeKind::SignatureFile(kind, name) => vec![Part::Name(format!("{} (file {name})", kind.name()))],
         NodeKind::CosignTag(suffix) => {
             let name = match *suffix {
-                "sig" => "signature",
-                "att" => "attestation",
-                _ => "SBOM",
+                "sig" => "cosign signature (tag .sig)",
+                "att" => "attestation (cosign tag .att)",
+                _ => "SBOM (cosign tag .sbom)",
             };
-            vec![Part::Name(format!("{name} (cosign tag .{suffix})"))]
+            vec![Part::Name(name.into())]
         }
     }
 }
@@ -182,6 +186,11 @@ fn is_named(platform: &Platform) -> bool {
 fn referrer_parts(node: &TreeNode) -> Vec<Part> {
     let kind = node.artifact_type.as_ref().filter(|kind| !kind.is_empty());
     let predicate = node.predicate_types.first().and_then(|kind| predicate_word(kind));
+    let signature = kind.and_then(|kind| SignatureKind::from_artifact_type(kind)).map(SignatureKind::name);
+    let is_signature = predicate.is_none_or(|word| word == SIGNATURE);
+    if let Some(name) = signature.filter(|_| is_signature) {
+        return vec![Part::Name(name.into())];
+    }
     let word = predicate.or_else(|| kind.and_then(|kind| artifact_word(kind)));
     match (word, kind) {
         (Some(word), Some(kind)) => vec![Part::Name(word.into()), Part::Type(kind.to_string(), true)],
@@ -223,7 +232,7 @@ fn predicate_word(kind: &str) -> Option<&'static str> {
         ("openvex", "VEX"),
         ("attestation/vuln", "vulnerability report"),
         ("attestation/vulns", "vulnerability report"),
-        ("cosign/sign", "signature"),
+        ("cosign/sign", SIGNATURE),
     ];
     word_for(kind, &words)
 }
@@ -235,10 +244,7 @@ fn artifact_word(kind: &str) -> Option<&'static str> {
         ("cyclonedx", "SBOM"),
         ("syft", "SBOM"),
         ("artifact.sbom", "SBOM"),
-        ("artifact.sig", "signature"),
-        ("cosign.simplesigning", "signature"),
-        ("notary.signature", "signature"),
-        ("sigstore.bundle", "signature"),
+        ("cosign.simplesigning", SIGNATURE),
         ("in-toto", "attestation"),
         ("dsse.envelope", "attestation"),
         ("openvex", "VEX"),
@@ -258,9 +264,7 @@ mod tests {
     #[test]
     fn types_have_the_usual_words() {
         for (kind, word) in [
-            ("application/vnd.dev.cosign.artifact.sig.v1+json", Some("signature")),
-            ("application/vnd.cncf.notary.signature", Some("signature")),
-            ("application/vnd.dev.sigstore.bundle.v0.3+json", Some("signature")),
+            ("application/vnd.dev.cosign.simplesigning.v1+json", Some("signature")),
             ("application/spdx+json", Some("SBOM")),
             ("application/vnd.CycloneDX+json", Some("SBOM")),
             ("application/vnd.in-toto+json", Some("attestation")),

@@ -3,8 +3,9 @@ use serde::Serialize;
 use super::checked::counted;
 use super::descriptor::DescriptorJson;
 use super::index::BlobStatsJson;
-use crate::image::{Digest, Platform, visible};
-use crate::verify::{Finding, ImagePart, Verification};
+use super::signatures::{ImageSignaturesJson, signature_lines};
+use crate::image::{Digest, Platform, Reference, visible};
+use crate::verify::{Finding, ImagePart, Problem, Verification};
 
 /// The result of `verify` for a reference.
 #[derive(Debug, Serialize)]
@@ -22,6 +23,9 @@ pub(in crate::cli) struct VerificationJson {
     blobs: BlobStatsJson,
     findings: Vec<FindingJson>,
     unchecked: Vec<String>,
+    /// Present if signatures were looked for.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    signatures: Vec<ImageSignaturesJson>,
 }
 
 #[derive(Debug, Serialize)]
@@ -38,11 +42,14 @@ struct FindingJson {
     layer: Option<usize>,
     digest: Option<Digest>,
     message: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    hint: Option<String>,
 }
 
-/// Returns the text of `verify`: a summary line and one line per finding. `name` is the reference as the user wrote it.
+/// Returns the text of `verify`: a summary line, one line per finding, and the signatures if they are listed. `name` is
+/// the reference as the user wrote it.
 #[must_use]
-pub(in crate::cli) fn verification_text(name: &str, verification: &Verification) -> String {
+pub(in crate::cli) fn verification_text(name: &str, verification: &Verification, lists_signatures: bool) -> String {
     let verdict = match verification.findings.len() {
         0 if verification.is_sound() => "sound".to_owned(),
         0 => "not wholly checked".to_owned(),
@@ -60,9 +67,19 @@ pub(in crate::cli) fn verification_text(name: &str, verification: &Verification)
     if verification.foreign > 0 {
         parts.push(format!("{} elsewhere, not looked for", counted(verification.foreign, "foreign layer")));
     }
-    let lines = verification.findings.iter().map(|finding| format!("  {finding}"));
-    let lines = std::iter::once(format!("{}: {verdict} ({})", visible(name), parts.join(", "))).chain(lines);
-    lines.map(|line| line + "\n").collect()
+    let signed = verification.signatures.iter().filter(|image| image.is_verified()).count();
+    if signed > 0 {
+        parts.push(format!("{signed} signed"));
+    }
+    let mut lines = vec![format!("{}: {verdict} ({})", visible(name), parts.join(", "))];
+    for finding in &verification.findings {
+        let hint = finding_hint(finding).map(|hint| format!("; {hint}"));
+        lines.push(format!("  {finding}{}", hint.unwrap_or_default()));
+    }
+    if lists_signatures {
+        lines.extend(verification.signatures.iter().flat_map(signature_lines));
+    }
+    lines.into_iter().map(|line| line + "\n").collect()
 }
 
 fn counted_bytes(bytes: u64) -> String {
@@ -83,6 +100,7 @@ impl VerificationJson {
             blobs: BlobStatsJson { count: verification.blobs, bytes: verification.bytes },
             findings: verification.findings.iter().map(FindingJson::from).collect(),
             unchecked: verification.unchecked.iter().map(ToString::to_string).collect(),
+            signatures: verification.signatures.iter().map(ImageSignaturesJson::from).collect(),
         }
     }
 }
@@ -105,6 +123,14 @@ impl From<&Finding> for FindingJson {
             layer,
             digest: digest.clone(),
             message: problem.to_string(),
+            hint: finding_hint(finding),
         }
     }
+}
+
+/// Returns the flag that accepts a signature of another repository.
+fn finding_hint(finding: &Finding) -> Option<String> {
+    let Problem::Signature { signed_as: Some(repository), .. } = &finding.problem else { return None };
+    let repository = repository.parse::<Reference>().ok()?.without_name();
+    Some(format!("--signed-as {repository} accepts signatures of that repository"))
 }

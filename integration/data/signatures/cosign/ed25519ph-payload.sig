@@ -1,0 +1,1 @@
+sWrQkFmwMmkTj6GpeCf0PiajRh4dsmMVjIZjzA6M0BIABwt0j+hYQsSU2f+CEgwVmj1vh1HcCt/x8SjbzDM3Dw==

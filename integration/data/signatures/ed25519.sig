@@ -1,0 +1,1 @@
+jl3TxKgb1OpgjkRdnnSFRXaZ4uWcdfoH+M33SiEbIlVJFoNQ34YW9zptE91XGcjxB2oHc4uBdIe+MOjcQ3Q3Bw==

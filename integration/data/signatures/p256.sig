@@ -1,0 +1,1 @@
+MEQCIEJ4oeSpKGLrh73coB8E/rDThdcz+c2eknyd4l8RPBcGAiAfqOJd84OkGrU54DgvqOsyDBBpEMMyHWDCC1bcoixczw==
