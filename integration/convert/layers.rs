@@ -31,7 +31,7 @@ fn the_layers_of_an_index_are_recompressed_once_each_and_keep_their_content() {
         let before = images.sandbox.registry.snapshot();
         let again = images.copy(&[flags, &["HOST/app:v1", "HOST/new:v1"]].concat()).success();
         assert_eq!(images.sandbox.registry.snapshot(), before, "{flags:?}: the second run writes nothing: {again:?}");
-        // Layers that have the wanted compression stay as they are.
+        // Layers that have the wanted compression are unchanged.
         let mark = images.sandbox.registry.requests(0).len();
         images.copy(&[flags, &["--preserve-digests", "HOST/new:v1", "HOST/third:v1"]].concat()).success();
         let reads = images.sandbox.registry.requests(mark);

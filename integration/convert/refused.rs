@@ -1,4 +1,4 @@
-//! Conversions that would lose something, or change what must stay: an error, and nothing is written.
+//! Conversions that would lose content, or change digests that must stay, fail before the target is written.
 
 use super::*;
 use crate::support::images::{push_attested_index, push_referrer};

@@ -1,4 +1,4 @@
-//! Layers that are not what their descriptors or the config say: an error that names each, and nothing is written.
+//! Layers that do not match their descriptor or diff_id: an error names each of them, and the target is not written.
 
 use super::*;
 

@@ -20,7 +20,7 @@ impl ConversionError {
         Self { from: from.clone(), format: conversion.format, obstacles }
     }
 
-    /// Returns what the user can do, one sentence for each kind of obstacle; empty if nothing is known to help.
+    /// Returns what the user can do, one sentence for each kind of obstacle; empty if no flag helps.
     #[must_use]
     pub fn hints(&self) -> Vec<&'static str> {
         let remedies: BTreeSet<Remedy> = self.obstacles.iter().filter_map(|obstacle| obstacle.remedy).collect();

@@ -57,7 +57,7 @@ impl LayerEncoding {
 
     /// Returns a writer that compresses what is written to it. Its last bytes are written by [`Encoder::finish`].
     ///
-    /// The same content gives the same bytes: they hold no time and no name.
+    /// Equal content gives equal bytes: they contain neither a time nor a file name.
     pub(super) fn encoder<W: Write>(self, out: W) -> io::Result<Encoder<W>> {
         Ok(match self.compression {
             Compression::Tar => Encoder::Tar(out),
