@@ -61,7 +61,6 @@ demo: build ## Run the main job against a real registry (REGISTRY=host:port sele
 test: ## Install docker-registry, skopeo, buildah, podman, curl, jq, zsh, shellcheck, man and cargo-deb where missing, and run every test
 	@integration/install-tools.sh docker-registry skopeo buildah podman curl jq zsh fish shellcheck man:man-db dpkg-shlibdeps:dpkg-dev
 	@$(call cargo-tool,deb)
-	$(CARGO) build --release --locked
 	RUST_TEST_THREADS=$${RUST_TEST_THREADS:-$(test-threads)} $(CARGO) test --locked
 
 conformance: build ## Test a registry: make conformance REGISTRY=host:port/repository [FLAGS=--plain-http]
