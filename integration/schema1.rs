@@ -4,11 +4,13 @@ use std::process::Command;
 
 use serde_json::json;
 
-use crate::support::images::{layer_tar, push_image_with};
+use crate::support::images::{DOCKER, OCI_INDEX, layer_tar, push_image_with};
 use crate::support::registry::sha256;
 use crate::support::scripted_server::ScriptedServer;
 use crate::support::{Registry, Sandbox, Workspace};
 
+/// A manifest without signatures.
+const VALID: &str = r#"{"schemaVersion":1,"fsLayers":[{"blobSum":"sha256:e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855"}],"history":[{"v1Compatibility":"{}"}]}"#;
 const SIGNED: &str = "application/vnd.docker.distribution.manifest.v1+prettyjws";
 
 /// Starts a registry with an image of schema 1, `old:v1`, which skopeo converted and signed. Returns its digest.
@@ -88,10 +90,50 @@ fn other_commands_refuse_it_and_say_what_to_do() {
 }
 
 #[test]
+fn inspect_compares_the_platform() {
+    let (sandbox, _) = registry();
+    sandbox.run(&["inspect", "--platform", "linux/amd64", "HOST/old:v1"]).success();
+    let other = sandbox.run(&["inspect", "--platform", "linux/arm64", "HOST/old:v1"]);
+    other.fails(1, "it is a single image for linux/amd64, not for linux/arm64");
+    let old = sandbox.run(&["--output", "json", "inspect", "HOST/old:v1"]).json();
+    let entry = json!({"mediaType": DOCKER, "digest": old["digest"], "size": old["size"], "platform": {"os": "linux", "architecture": "amd64"}});
+    let list = json!({"schemaVersion": 2, "mediaType": OCI_INDEX, "manifests": [entry]}).to_string();
+    sandbox.registry.push_manifest("old", "list", OCI_INDEX, list.as_bytes());
+    let image = sandbox.run(&["inspect", "--platform", "linux/amd64", "HOST/old:list"]);
+    image.fails(1, "a manifest of Docker's old schema 1");
+}
+
+#[test]
+fn a_signed_manifest_without_a_media_type_is_shown_and_refused_like_any_other() {
+    let (sandbox, digest) = registry();
+    let body = {
+        let url = sandbox.fill("http://HOST/v2/old/manifests/v1");
+        crate::support::registry::http_agent()
+            .get(url)
+            .header("Accept", SIGNED)
+            .call()
+            .unwrap()
+            .body_mut()
+            .read_to_vec()
+    };
+    let (body, header) = (body.unwrap(), digest.clone());
+    let server = ScriptedServer::start(move |_, _| {
+        let headers = vec![("Content-Type", "application/json".to_owned()), ("Docker-Content-Digest", header.clone())];
+        (200, headers, body.clone())
+    });
+    let run = |args: &[&str]| Workspace::new().run(&[&["--plain-http"], args].concat());
+    for image in [format!("{}/old:v1", server.host), format!("{}/old@{digest}", server.host)] {
+        run(&["inspect", &image]).success().stdout_contains(&digest);
+        run(&["copy", &image, "oci:out:v1"]).fails(1, "a manifest of Docker's old schema 1");
+    }
+}
+
+#[test]
 fn a_manifest_of_another_digest_or_without_layers_is_refused() {
     for (body, header, part) in [
-        (r#"{"schemaVersion":1,"fsLayers":[],"history":[]}"#, Some("sha256:0"), None),
-        (r#"{"schemaVersion":1,"fsLayers":[],"history":[]}"#, None, None),
+        (r#"{"schemaVersion":1,"fsLayers":[],"history":[]}"#, None, Some("it has 0 layers and 0 steps")),
+        (VALID, Some("sha256:0"), None),
+        (VALID, None, None),
         (
             r#"{"schemaVersion":1,"fsLayers":[],"history":[]}"#,
             Some(&*format!("sha256:{}", "0".repeat(64))),

@@ -3,6 +3,7 @@
 mod formats;
 mod layers;
 mod refused;
+mod sound;
 mod wrong_layers;
 
 use std::io::Write as _;

@@ -15,7 +15,7 @@ pub(super) struct ConversionFlags {
     #[arg(long, conflicts_with = "compress")]
     decompress: bool,
     /// Leave out annotations that docker cannot hold
-    #[arg(long, requires = "format")]
+    #[arg(long)]
     pub(super) drop_annotations: bool,
     /// Fail if anything would change a digest
     #[arg(long)]

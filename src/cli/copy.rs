@@ -1,6 +1,6 @@
 use clap::Args;
 
-use super::conversion_flags::ConversionFlags;
+use super::conversion_flags::{ConversionFlags, FormatName};
 use super::copy_batch::CopyBatch;
 use super::failure::Failure;
 use super::if_match::if_match;
@@ -117,6 +117,9 @@ impl Copy {
         if self.no_clobber && !self.dry_run && replaces_archive(to) {
             let why = "exists, and an archive is replaced as a whole; --no-clobber cannot keep what it holds";
             return Err(Failure::usage(format!("target \"{target}\" {why}")));
+        }
+        if self.conversion.drop_annotations && !matches!(self.conversion.format, Some(FormatName::Docker)) {
+            return Err(Failure::usage("--drop-annotations needs --format docker: OCI's format has annotations"));
         }
         if is_repository && matches!(self.if_match, Some(IfMatch::Digest(_))) {
             let why = "--if-match with a digest needs a single target; use --no-clobber for several";

@@ -1,4 +1,4 @@
-use futures_util::future::try_join_all;
+use futures_util::stream::{self, StreamExt as _, TryStreamExt as _};
 
 use super::batch::{BatchItem, BatchRunner, Mode, Reporter};
 use super::console::Console;
@@ -112,8 +112,17 @@ async fn predict_all(
     options: &CopyOptions,
     reporter: &mut CopyReporter<'_>,
 ) -> Result<(), Failure> {
-    let reports = try_join_all(requests.iter().map(|request| copy::copy(store, request, options))).await?;
-    requests.iter().zip(reports).try_for_each(|(request, report)| reporter.report(request, Ok(report)))
+    let run = Run::new(store, true);
+    // Iterate over positions: futures that borrow requests would not be `Send`.
+    let predict = async |position: usize| match requests.get(position) {
+        Some(request) => copy::copy_in(&run, request, options).await.map(Some),
+        None => Ok(None),
+    };
+    let reports: Vec<_> = stream::iter(0..requests.len()).map(predict).buffered(CONCURRENCY).try_collect().await?;
+    requests
+        .iter()
+        .zip(reports.into_iter().flatten())
+        .try_for_each(|(request, report)| reporter.report(request, Ok(report)))
 }
 
 /// Reports copies, actual or predicted.

@@ -2,10 +2,12 @@ use std::collections::{HashMap, HashSet};
 
 use serde_json::Value;
 
-use super::fields::{DockerFields, Object, descriptor_fields, reorder};
+use super::fields::{
+    DockerFields, Object, PLATFORM_FIELDS, descriptor_fields, parse, remove_annotations, reorder, write,
+};
 use super::{Conversion, Format, Obstacle, Remedy};
 use crate::image::media_type::{self, Compression};
-use crate::image::{COMPRESSION, Descriptor, Digest, Index, Platform, REFERENCE_DIGEST, to_compact_go_json};
+use crate::image::{COMPRESSION, Descriptor, Digest, Index, Platform, REFERENCE_DIGEST};
 
 /// Returns the attestations of an index that are left out of a Docker manifest list: only annotations tell them from
 /// images.
@@ -29,44 +31,48 @@ pub(crate) fn convert_index(
     conversion: Conversion,
     children: &HashMap<Digest, Descriptor>,
 ) -> Result<Option<(Vec<u8>, &'static str)>, Vec<Obstacle>> {
-    let Ok(mut object) = serde_json::from_slice::<Object>(bytes) else { return Ok(None) };
+    let original = parse(digest, bytes)?;
+    let mut object = original.clone();
     let current = Format::of(media_type);
     let format = conversion.format.unwrap_or(current);
-    let is_converted = format != current;
+    let (is_converted, to_docker) = (conversion.format.is_some(), conversion.format == Some(Format::Docker));
+    let copies = if conversion.encoding.is_some() { compressed_copies(index) } else { HashSet::new() };
     let mut obstacles = Vec::new();
     let mut docker =
         DockerFields { manifest: digest, drops_annotations: conversion.drops_annotations, obstacles: &mut obstacles };
-    let drops_attestations = is_converted && format == Format::Docker;
-    let mut has_changed = is_converted;
     if let Some(entries) = object.get_mut("manifests").and_then(Value::as_array_mut) {
-        let mut parsed = index.manifests.iter();
+        let mut parsed = index.manifests.iter().enumerate();
         entries.retain_mut(|object| {
-            let (Some(entry), Some(object)) = (parsed.next(), object.as_object_mut()) else { return true };
-            if drops_attestations && entry.is_attestation() {
+            let (Some((position, entry)), Some(object)) = (parsed.next(), object.as_object_mut()) else { return true };
+            let name = format!("entry {}", entry.digest);
+            if to_docker && entry.is_attestation() {
                 if !conversion.drops_annotations {
-                    let reason = format!("entry {} is an attestation, which an annotation marks", entry.digest);
+                    let reason = format!("{name} is an attestation, which an annotation marks");
                     docker.add(reason, Some(Remedy::DropAnnotations));
                 }
                 return false;
             }
-            if let Some((reason, remedy)) = obstacle(entry, conversion, drops_attestations) {
-                docker.add(format!("entry {} {reason}", entry.digest), remedy);
+            if copies.contains(&position) {
+                let reason = "differs from another image only in its compression, and both would be the same";
+                docker.add(format!("{name} {reason}"), Some(Remedy::SelectPlatforms));
             }
-            has_changed |= update(object, entry, children);
-            match format {
-                _ if !is_converted => {}
-                Format::Docker => {
-                    let fields = [descriptor_fields(format), &["platform"]].concat();
-                    let fields: Vec<&str> = fields.into_iter().filter(|name| *name != "urls").collect();
-                    docker.keep(object, &fields, &format!("entry {}", entry.digest));
-                }
-                Format::Oci => reorder(object, descriptor_fields(format)),
+            if let Some(reason) = obstacle(entry).filter(|_| to_docker) {
+                docker.add(format!("{name} {reason}"), None);
+            }
+            update(object, entry, children);
+            if conversion.encoding.is_some_and(|encoding| encoding.compression() != Compression::Zstd) {
+                remove_annotations(object, |key| key.starts_with(COMPRESSION));
+            }
+            if is_converted {
+                finish_entry(object, format, &name, &mut docker);
             }
             true
         });
     }
-    if is_converted {
+    if format != current {
         object.insert("mediaType".into(), format.index().into());
+    }
+    if is_converted {
         match format {
             Format::Docker => docker.keep(&mut object, &["schemaVersion", "mediaType", "manifests"], "it"),
             Format::Oci => reorder(
@@ -78,35 +84,51 @@ pub(crate) fn convert_index(
     if !obstacles.is_empty() {
         return Err(obstacles);
     }
-    let converted = has_changed.then(|| to_compact_go_json(&object).ok()).flatten();
-    Ok(converted.map(|bytes| (bytes, format.index())))
+    // The order of fields is no difference.
+    if object == original { Ok(None) } else { Ok(Some((write(digest, &object)?, format.index()))) }
 }
 
-/// Returns why an entry cannot be converted.
-fn obstacle(entry: &Descriptor, conversion: Conversion, to_docker: bool) -> Option<(String, Option<Remedy>)> {
-    let is_twin = entry.annotations.keys().any(|key| key.starts_with(COMPRESSION));
-    if is_twin && conversion.encoding.is_some_and(|encoding| encoding.compression() != Compression::Zstd) {
-        let reason = "is a zstd copy of another image, and both would be the same".to_owned();
-        return Some((reason, Some(Remedy::SelectPlatforms)));
+/// Returns the positions of the entries that are marked as copies, with another compression, of another image for the same
+/// platform. Podman marks the zstd copy of an image.
+fn compressed_copies(index: &Index) -> HashSet<usize> {
+    let is_image = |entry: &Descriptor| media_type::is_image(&entry.media_type) && !entry.is_attestation();
+    let mut by_platform: HashMap<Platform, Vec<usize>> = HashMap::new();
+    for (position, entry) in index.manifests.iter().enumerate().filter(|(_, entry)| is_image(entry)) {
+        if let Some(platform) = entry.platform.as_ref().filter(|_| entry.artifact_type.is_none()) {
+            by_platform.entry(platform.normalized()).or_default().push(position);
+        }
     }
-    if !to_docker {
-        return None;
-    }
+    let is_marked = |position: &usize| index.manifests.get(*position).is_some_and(|entry| !entry.is_plain());
+    let groups = by_platform.into_values().filter(|positions| positions.len() > 1);
+    groups.flat_map(|positions| positions.into_iter().filter(is_marked)).collect()
+}
+
+/// Returns why an entry cannot be in a Docker manifest list.
+fn obstacle(entry: &Descriptor) -> Option<String> {
     if !media_type::is_image(&entry.media_type) && !media_type::is_index(&entry.media_type) {
-        return Some((format!("is of type {}", entry.media_type), None));
+        return Some(format!("is of type {}", entry.media_type));
     }
-    entry.platform.as_ref().is_none_or(Platform::is_empty).then(|| ("has no platform".to_owned(), None))
+    entry.platform.as_ref().is_none_or(Platform::is_empty).then(|| "has no platform".to_owned())
 }
 
-/// Replaces the digests of converted manifests in an entry. Returns whether it changed.
-fn update(object: &mut Object, entry: &Descriptor, children: &HashMap<Digest, Descriptor>) -> bool {
-    let mut has_changed = false;
+/// Keeps the fields of an entry that its new format has, in the order in which Go programs write them.
+fn finish_entry(object: &mut Object, format: Format, name: &str, docker: &mut DockerFields<'_>) {
+    if let Some(platform) = object.get_mut("platform").and_then(Value::as_object_mut) {
+        reorder(platform, &PLATFORM_FIELDS);
+    }
+    match format {
+        Format::Docker => docker.keep(object, &["mediaType", "size", "digest", "platform"], name),
+        Format::Oci => reorder(object, descriptor_fields(format)),
+    }
+}
+
+/// Replaces the digests of converted manifests in an entry.
+fn update(object: &mut Object, entry: &Descriptor, children: &HashMap<Digest, Descriptor>) {
     if let Some(child) = children.get(&entry.digest) {
         object.insert("mediaType".into(), child.media_type.as_str().into());
         object.insert("digest".into(), child.digest.to_string().into());
         object.insert("size".into(), child.size.into());
         object.shift_remove("data");
-        has_changed = true;
     }
     // An attestation names its image.
     let image = entry.annotations.get(REFERENCE_DIGEST).and_then(|image| Digest::parse(image).ok());
@@ -114,7 +136,5 @@ fn update(object: &mut Object, entry: &Descriptor, children: &HashMap<Digest, De
         && let Some(annotations) = object.get_mut("annotations").and_then(Value::as_object_mut)
     {
         annotations.insert(REFERENCE_DIGEST.into(), image.digest.to_string().into());
-        has_changed = true;
     }
-    has_changed
 }

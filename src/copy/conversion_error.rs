@@ -32,7 +32,7 @@ fn hint(remedy: Remedy) -> &'static str {
     match remedy {
         Remedy::DropAnnotations => "add --drop-annotations to leave out annotations, and attestations",
         Remedy::Recompress => "add --compress gzip or --decompress",
-        Remedy::UseOci => "add --format oci",
+        Remedy::UseOci => "use --format oci: Docker's format has no zstd layers",
         Remedy::SelectPlatforms => "copy the images one by one with --platform",
     }
 }

@@ -1,7 +1,6 @@
 //! Converts a source before it is copied: reads and recompresses layers, and builds the new manifests from below.
 
 use std::collections::{HashMap, HashSet};
-use std::sync::Arc;
 
 use futures_util::stream::{self, StreamExt as _};
 
@@ -68,23 +67,28 @@ pub(super) async fn convert(
 ) -> Result<CopyContent, Error> {
     let refused = |obstacles| Error::Conversion(Box::new(ConversionError::new(from, conversion, obstacles)));
     let mut levels = parsed(tree, conversion);
+    has_changes(&levels).map_err(refused)?;
+    let (layers, mut obstacles) = match conversion.encoding {
+        Some(encoding) => layers(run, from, &mut levels, encoding).await?,
+        None => Default::default(),
+    };
+    // The configs tell images from artifacts, whose layers do not change.
     let has_changes = has_changes(&levels).map_err(refused)?;
     if let Some(reason) = kept_because.filter(|_| has_changes) {
         return Err(Error::source(from, StoreError::unsuitable(from, reason)));
     }
-    let mut changes = HashMap::new();
-    if let Some(encoding) = conversion.encoding {
-        let (layers, mut obstacles) = layers(run, from, &mut levels, encoding).await?;
-        let recompressed = recompressed(run, from, layers, encoding).await?;
-        changes = recompressed.unwrap_or_else(|more| {
-            obstacles.extend(more);
-            HashMap::new()
-        });
-        if !obstacles.is_empty() {
-            return Err(refused(obstacles));
-        }
+    let changes = match conversion.encoding {
+        Some(encoding) => recompressed(run, from, layers, encoding).await?,
+        None => Ok(HashMap::new()),
+    };
+    let changes = changes.unwrap_or_else(|more| {
+        obstacles.extend(more);
+        HashMap::new()
+    });
+    if !obstacles.is_empty() {
+        return Err(refused(obstacles));
     }
-    Ok(converted(levels, &changes))
+    converted(levels, &changes).map_err(refused)
 }
 
 /// Parses the manifests, and leaves out the attestations that the target format cannot hold.
@@ -94,18 +98,25 @@ fn parsed(tree: Vec<Vec<SourceManifest>>, conversion: Conversion) -> Vec<Vec<Par
         Parsed { source, manifest, conversion }
     };
     let mut levels: Vec<Vec<Parsed>> = tree.into_iter().map(|level| level.into_iter().map(parse).collect()).collect();
-    let (mut attestations, mut dropped) = (HashSet::new(), HashSet::new());
+    // A manifest that another entry lists as an image is one.
+    let (mut attestations, mut dropped, mut images) = (HashSet::new(), HashSet::new(), HashSet::new());
     for parsed in levels.iter().flatten() {
         if let Some(Manifest::Index(index)) = &parsed.manifest {
-            let entries = index.manifests.iter().filter(|entry| entry.is_attestation());
-            attestations.extend(entries.map(|entry| entry.digest.clone()));
+            for entry in &index.manifests {
+                let digests = if entry.is_attestation() { &mut attestations } else { &mut images };
+                digests.insert(entry.digest.clone());
+            }
             dropped.extend(dropped_attestations(index, conversion));
         }
     }
     for level in &mut levels {
-        level.retain(|parsed| !dropped.contains(&parsed.source.descriptor.digest));
-        let is_attestation = |parsed: &&mut Parsed| attestations.contains(&parsed.source.descriptor.digest);
-        level.iter_mut().filter(is_attestation).for_each(|parsed| parsed.conversion.encoding = None);
+        let is_image = |parsed: &Parsed| images.contains(&parsed.source.descriptor.digest);
+        level.retain(|parsed| is_image(parsed) || !dropped.contains(&parsed.source.descriptor.digest));
+        let attestations = level.iter_mut().filter(|parsed| {
+            !images.contains(&parsed.source.descriptor.digest)
+                && attestations.contains(&parsed.source.descriptor.digest)
+        });
+        attestations.for_each(|parsed| parsed.conversion.encoding = None);
     }
     levels
 }
@@ -247,50 +258,57 @@ fn obstacle(manifest: &Digest, error: StoreError) -> Result<Obstacle, StoreError
 }
 
 /// Builds the new manifests from below: an index needs the digests of its children.
-fn converted(levels: Vec<Vec<Parsed>>, layers: &HashMap<Digest, RecompressedLayer>) -> CopyContent {
+fn converted(
+    levels: Vec<Vec<Parsed>>,
+    layers: &HashMap<Digest, RecompressedLayer>,
+) -> Result<CopyContent, Vec<Obstacle>> {
     let changes: HashMap<Digest, LayerChange> = layers
         .iter()
         .map(|(digest, layer)| (digest.clone(), LayerChange { digest: layer.digest.clone(), size: layer.size }))
         .collect();
+    let new_layers: HashMap<&Digest, &RecompressedLayer> =
+        layers.values().map(|layer| (&layer.digest, layer)).collect();
     let mut children: HashMap<Digest, Descriptor> = HashMap::new();
     let mut content = CopyContent::default();
     for level in levels {
         let mut converted = Vec::new();
         for parsed in level {
-            let result = convert_one(&parsed, &changes, &children);
-            let Parsed { mut source, conversion, .. } = parsed;
-            // Obstacles were found before.
-            if let Ok(Some((bytes, media_type))) = result {
-                let new = Digest::sha256(&bytes);
-                let new = Descriptor { size: bytes.len() as u64, ..Descriptor::new(media_type, new) };
-                children.insert(source.descriptor.digest.clone(), new.clone());
-                (source.descriptor, source.bytes) = (new, bytes.into());
-                content.is_converted = true;
-            }
-            let kept = HashMap::new();
-            let layers = if conversion.encoding.is_some() { layers } else { &kept };
-            content.blobs.extend(blob_sources(&source, layers));
+            let result = convert_one(&parsed, &changes, &children)?;
+            let mut source = parsed.source;
+            let Some((bytes, media_type)) = result else {
+                content.blobs.push(source.clone());
+                converted.push(source);
+                continue;
+            };
+            let new = Digest::sha256(&bytes);
+            let new = Descriptor { size: bytes.len() as u64, ..Descriptor::new(media_type, new) };
+            children.insert(source.descriptor.digest.clone(), new.clone());
+            (source.descriptor, source.bytes) = (new, bytes.into());
+            content.is_converted = true;
+            content.blobs.extend(blob_sources(&source, &new_layers));
             converted.push(source);
         }
         content.levels.push(converted);
     }
-    content
+    Ok(content)
 }
 
-/// Returns the sources of a manifest's blobs: those that it shares with its former self, and the recompressed layers.
-fn blob_sources(source: &SourceManifest, layers: &HashMap<Digest, RecompressedLayer>) -> Vec<SourceManifest> {
-    let (changed, same): (Vec<Descriptor>, Vec<Descriptor>) =
-        source.blobs.iter().cloned().partition(|blob| layers.contains_key(&blob.digest));
-    let new: Vec<&RecompressedLayer> = changed.iter().filter_map(|blob| layers.get(&blob.digest)).collect();
-    let mut sources = vec![SourceManifest { blobs: same.into(), ..source.clone() }];
-    if let Some(first) = new.first() {
-        let media_type = "application/octet-stream";
-        let blob = |layer: &&RecompressedLayer| Descriptor {
-            size: layer.size,
-            ..Descriptor::new(media_type, layer.digest.clone())
-        };
-        let blobs: Arc<[Descriptor]> = new.iter().map(blob).collect();
-        sources.push(SourceManifest { location: first.location.clone(), blobs, ..source.clone() });
+/// Returns the sources of the blobs of a converted manifest: those that it shares with its former self, and recompressed
+/// layers.
+fn blob_sources(source: &SourceManifest, new_layers: &HashMap<&Digest, &RecompressedLayer>) -> Vec<SourceManifest> {
+    let mut sources = vec![source.clone()];
+    let manifest = parse_manifest(&source.bytes, &source.descriptor.media_type);
+    // The blobs that an index lists do not change.
+    let Ok((Manifest::Image(image), _)) = manifest else { return sources };
+    let former: HashSet<&Digest> = source.blobs.iter().map(|blob| &blob.digest).collect();
+    let (same, new): (Vec<Descriptor>, Vec<Descriptor>) =
+        image.blobs().into_iter().partition(|blob| former.contains(&blob.digest));
+    let location = new.first().and_then(|blob| new_layers.get(&blob.digest)).map(|layer| layer.location.clone());
+    if let Some(first) = sources.first_mut() {
+        first.blobs = same.into();
+    }
+    if let Some(location) = location {
+        sources.push(SourceManifest { location, blobs: new.into(), ..source.clone() });
     }
     sources
 }

@@ -142,7 +142,7 @@ fn kept_because(options: &CopyOptions) -> Option<&'static str> {
 /// Refuses an index of only some platforms if digests must be preserved: it has another digest.
 async fn check_whole(run: &Run, from: &Location, root: &Fetched, options: &CopyOptions) -> Result<(), StoreError> {
     if !options.preserve_digests
-        || options.platforms.len() < 2
+        || distinct(&options.platforms).len() < 2
         || run.store().digest(from).await? == root.descriptor.digest
     {
         return Ok(());
@@ -164,12 +164,7 @@ fn with_preconditions(mut tags: Vec<TagTarget>, options: &CopyOptions) -> Vec<Ta
 /// several distinct platforms.
 async fn root(store: &Store, request: &CopyRequest, options: &CopyOptions) -> Result<Fetched, StoreError> {
     let CopyRequest { from, to, .. } = request;
-    let mut distinct: Vec<Platform> = Vec::new();
-    for platform in &options.platforms {
-        if !distinct.iter().any(|other| other.is_same(platform)) {
-            distinct.push(platform.clone());
-        }
-    }
+    let distinct = distinct(&options.platforms);
     let root = match distinct.as_slice() {
         [] => store.fetch_root(from).await?,
         [only] => store.fetch_image(from, only).await?,
@@ -184,6 +179,17 @@ async fn root(store: &Store, request: &CopyRequest, options: &CopyOptions) -> Re
         }
         _ => Ok(root),
     }
+}
+
+/// Returns platforms without repetitions.
+fn distinct(platforms: &[Platform]) -> Vec<Platform> {
+    let mut distinct: Vec<Platform> = Vec::new();
+    for platform in platforms {
+        if !distinct.iter().any(|other| other.is_same(platform)) {
+            distinct.push(platform.clone());
+        }
+    }
+    distinct
 }
 
 /// Chooses the image of an index for a target that holds images of one platform.

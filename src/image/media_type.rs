@@ -70,6 +70,17 @@ pub enum Compression {
     Zstd,
 }
 
+impl Compression {
+    /// Returns what a media type declares: `no compression`, `gzip` or `zstd`.
+    pub(crate) fn declared(self) -> &'static str {
+        match self {
+            Self::Tar => "no compression",
+            Self::Gzip => "gzip",
+            Self::Zstd => "zstd",
+        }
+    }
+}
+
 impl std::fmt::Display for Compression {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str(match self {

@@ -53,7 +53,7 @@ pub(crate) use nearest_reference::without_user;
 pub use platform::{Platform, PlatformError};
 pub use reference::{Reference, ReferenceError};
 pub(crate) use referrers_tag::subject_of_tag;
-pub(crate) use schema1::{SCHEMA_1_ACCEPT, is_schema_1};
+pub(crate) use schema1::{SCHEMA_1_ACCEPT, SCHEMA_1_SIGNED, is_schema_1, looks_like_schema_1};
 pub use schema1::{Schema1Image, Schema1Step};
 pub(crate) use selection::platform_names;
 pub(crate) use tag::nearest_tag;

@@ -42,9 +42,28 @@ pub struct Schema1Step {
     pub created_by: Option<UntrustedText>,
 }
 
+/// The media type of a schema 1 manifest with signatures, for responses that name none.
+pub(crate) const SCHEMA_1_SIGNED: &str = "application/vnd.docker.distribution.manifest.v1+prettyjws";
+
+/// Returns whether bytes are a schema 1 manifest. Some registries send it as `application/json`.
+pub(crate) fn looks_like_schema_1(bytes: &[u8]) -> bool {
+    #[derive(Deserialize)]
+    #[serde(rename_all = "camelCase")]
+    struct Version {
+        schema_version: u64,
+    }
+    serde_json::from_slice::<Version>(bytes).is_ok_and(|version| version.schema_version == 1)
+}
+
 /// Returns whether a media type is that of a schema 1 manifest, with or without signatures.
 pub(crate) fn is_schema_1(media_type: &str) -> bool {
     media_type.to_ascii_lowercase().starts_with("application/vnd.docker.distribution.manifest.v1+")
+}
+
+#[derive(Deserialize)]
+struct Signed {
+    #[serde(default, deserialize_with = "null_is_empty")]
+    signatures: Vec<Signature>,
 }
 
 #[derive(Deserialize)]
@@ -56,8 +75,6 @@ struct Manifest {
     fs_layers: Vec<FsLayer>,
     #[serde(default, deserialize_with = "null_is_empty")]
     history: Vec<HistoryEntry>,
-    #[serde(default, deserialize_with = "null_is_empty")]
-    signatures: Vec<Signature>,
 }
 
 #[derive(Deserialize)]
@@ -101,22 +118,25 @@ struct ContainerConfig {
 }
 
 impl Schema1Image {
-    /// Parses a manifest.
+    /// Parses a manifest. Returns the bytes without signatures as well, which the digest is of: everything is read from
+    /// them, because the rest of a signed manifest can say anything.
     ///
     /// # Errors
     /// The bytes are not a valid schema 1 manifest.
-    pub(crate) fn parse(bytes: &[u8]) -> Result<Self, String> {
-        let manifest: Manifest = serde_json::from_slice(bytes).map_err(|error| error.to_string())?;
+    pub(crate) fn parse(bytes: &[u8]) -> Result<(Self, Vec<u8>), String> {
+        let json = |error: serde_json::Error| error.to_string();
+        let Signed { signatures } = serde_json::from_slice(bytes).map_err(json)?;
+        let payload = payload(bytes, &signatures)?;
+        let manifest: Manifest = serde_json::from_slice(&payload).map_err(json)?;
         let (layers, steps) = (manifest.fs_layers.len(), manifest.history.len());
         if manifest.schema_version != 1 {
             return Err(format!("its schemaVersion is {}, not 1", manifest.schema_version));
         }
-        if layers != steps || layers > MAX_LAYERS {
-            return Err(format!(
-                "it has {layers} layers and {steps} steps; there must be as many, at most {MAX_LAYERS}"
-            ));
+        if layers != steps || !(1..=MAX_LAYERS).contains(&layers) {
+            let range = format!("there must be as many, from 1 to {MAX_LAYERS}");
+            return Err(format!("it has {layers} layers and {steps} steps; {range}"));
         }
-        let digest = Digest::sha256(&payload(bytes, &manifest.signatures)?);
+        let digest = Digest::sha256(&payload);
         let newest = manifest.history.first().map(|entry| details(&entry.v1_compatibility)).unwrap_or_default();
         let mut platform = newest.platform;
         if let Some(architecture) = manifest.architecture.filter(|_| platform.architecture.is_empty()) {
@@ -124,7 +144,7 @@ impl Schema1Image {
         }
         let steps = manifest.fs_layers.into_iter().zip(&manifest.history).rev();
         let history = steps.map(|(layer, entry)| step(layer.blob_sum, &entry.v1_compatibility)).collect();
-        Ok(Self { digest, platform, created: newest.created, history })
+        Ok((Self { digest, platform, created: newest.created, history }, payload))
     }
 
     /// Returns the digests of the layers, the lowest first.
@@ -193,8 +213,8 @@ mod tests {
         ];
         for signed in [false, true] {
             let (bytes, digest) = manifest(&history, signed);
-            let image = Schema1Image::parse(&bytes).unwrap();
-            assert_eq!(image.digest, digest, "{signed}");
+            let (image, payload) = Schema1Image::parse(&bytes).unwrap();
+            assert_eq!((&image.digest, Digest::sha256(&payload)), (&digest, digest.clone()), "{signed}");
             assert_eq!(
                 (image.platform.to_string(), image.created.as_deref()),
                 ("linux/arm".into(), Some("2015-02-01T00:00:00Z"))
@@ -213,6 +233,7 @@ mod tests {
             (json!({"schemaVersion": 2}), "its schemaVersion is 2"),
             (json!({"schemaVersion": 1, "fsLayers": [layer]}), "it has 1 layers and 0 steps"),
             (json!({"schemaVersion": 1, "fsLayers": [{"blobSum": "../x"}], "history": []}), "invalid digest"),
+            (json!({"schemaVersion": 1}), "it has 0 layers and 0 steps"),
             (json!({"schemaVersion": 1, "signatures": [{"protected": "%"}]}), "its signatures are not valid"),
             (
                 json!({"schemaVersion": 1, "signatures": [{"protected": BASE64_URL_SAFE_NO_PAD.encode(r#"{"formatLength":9999,"formatTail":""}"#)}]}),
@@ -224,7 +245,21 @@ mod tests {
         }
         // A step whose config cannot be parsed has no date and no command.
         let (bytes, _) = manifest(&[json!("text")], false);
-        assert_eq!(Schema1Image::parse(&bytes).unwrap().history[0].created_by, None);
+        assert_eq!(Schema1Image::parse(&bytes).unwrap().0.history[0].created_by, None);
+    }
+
+    /// The signatures name the bytes that the digest is of. They may be any.
+    #[test]
+    fn only_the_bytes_of_the_digest_are_shown() {
+        let (honest, digest) = manifest(&[json!({"os": "linux", "container_config": {"Cmd": ["honest"]}})], false);
+        let (other, _) = manifest(&[json!({"os": "linux", "container_config": {"Cmd": ["other"]}})], false);
+        let tail = BASE64_URL_SAFE_NO_PAD.encode(&honest);
+        let protected = json!({"formatLength": 0, "formatTail": tail}).to_string();
+        let mut forged: serde_json::Value = serde_json::from_slice(&other).unwrap();
+        forged["signatures"] = json!([{"protected": BASE64_URL_SAFE_NO_PAD.encode(protected)}]);
+        let (image, payload) = Schema1Image::parse(forged.to_string().as_bytes()).unwrap();
+        assert_eq!((image.digest, payload), (digest, honest));
+        assert_eq!(image.history[0].created_by.as_deref(), Some("honest"));
     }
 
     proptest::proptest! {

@@ -84,7 +84,13 @@ pub async fn inspect(store: &Store, reference: &Location, options: &InspectOptio
     };
     let fetched = match fetched {
         Err(error) if error.is_schema_1() => {
-            let (image, descriptor, bytes) = store.fetch_schema_1(reference).await?;
+            // If the image for the platform is of schema 1, the reference itself is an index.
+            let read = store.fetch_schema_1(reference).await;
+            let (image, descriptor, bytes) = match options.platform.is_some() && read.is_err() {
+                true => return Err(error),
+                false => read?,
+            };
+            check_platform(reference, &image, options.platform.as_ref())?;
             return Ok(Inspection { descriptor, bytes, content: Content::Schema1(image), referrers: None });
         }
         fetched => fetched?,
@@ -114,6 +120,17 @@ pub async fn inspect(store: &Store, reference: &Location, options: &InspectOptio
         referrers => referrers?,
     };
     Ok(Inspection { content: content?, descriptor, bytes, referrers })
+}
+
+/// Checks that an image of schema 1 is for the wanted platform.
+fn check_platform(reference: &Location, image: &Schema1Image, wanted: Option<&Platform>) -> Result<(), Error> {
+    match wanted.filter(|wanted| !image.platform.matches(wanted)) {
+        Some(wanted) => {
+            let reason = format!("it is a single image for {}, not for {wanted}", image.platform);
+            Err(Error::unsuitable(reference, reason))
+        }
+        None => Ok(()),
+    }
 }
 
 /// Fetches the manifest of a reference, or the manifest of its image for `platform`.

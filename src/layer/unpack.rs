@@ -109,6 +109,12 @@ fn unpack_zstd(mut from: impl BufRead, to: &mut impl Write, max_window: u64, nee
                     "it needs a window of {needed} MiB, more than the limit of {limit} MiB"
                 )));
             }
+            Err(FrameDecoderError::ReadFrameHeaderError(ReadFrameHeaderError::BadMagicNumber(_))) => {
+                return Err(io::Error::other("it is followed by bytes that are not zstd"));
+            }
+            Err(FrameDecoderError::FrameHeaderError(_) | FrameDecoderError::FailedToInitialize(_)) => {
+                return Err(io::Error::other("the header of a zstd frame is not valid, or declares too wide a window"));
+            }
             Err(error) => {
                 *needs_wider = matches!(error, FrameDecoderError::WindowSizeTooBig { .. });
                 return Err(io::Error::other(error));

@@ -48,7 +48,11 @@ impl Run {
         }
         let (Recompressed { contents, digest, size }, file) = result;
         if let Some(declared) = compression(&layer.media_type).filter(|declared| *declared != contents.compression) {
-            return Err(wrong(format!("it is {}, but its media type declares {declared}", contents.compression)));
+            return Err(wrong(format!(
+                "it is {}, but its media type declares {}",
+                contents.compression,
+                declared.declared()
+            )));
         }
         match &contents.unpacked {
             Some(Ok(actual)) if *actual == expected => {}
@@ -96,14 +100,16 @@ async fn recode_stream(
     folder: PathBuf,
     is_remote: bool,
 ) -> Result<(Recompressed, NamedTempFile), Error> {
-    let digest = layer.digest.clone();
+    let (digest, parent) = (layer.digest.clone(), folder.display().to_string());
     let recode = move |chunks| {
         let mut file = NamedTempFile::new_in(folder)?;
         let recompressed = layer::recompress(chunks, &digest, &diff_id, window, encoding, file.as_file_mut())?;
         Ok((recompressed, file))
     };
     let subject = format!("layer {}", layer.digest);
-    let failed = |reason: String| Error::unsuitable(&subject, format!("cannot recompress it: {reason}"));
+    let failed = |reason: String| {
+        Error::unsuitable(&subject, format!("cannot write it to {parent} (TMPDIR names another folder): {reason}"))
+    };
     let (recompressed, file) = layer::read_on_thread(stream, layer.size, recode, failed).await?;
     let contents = &recompressed.contents;
     let reason = match contents.size {

@@ -175,7 +175,7 @@ impl fmt::Display for Problem {
             }
             Self::MediaType { expected, actual } => write!(f, "it is {actual}, but its descriptor declares {expected}"),
             Self::Compression { expected, actual } => {
-                write!(f, "it is {actual}, but its media type declares {expected}")
+                write!(f, "it is {actual}, but its media type declares {}", expected.declared())
             }
             Self::Platform { entry, config } => {
                 write!(f, "the index declares {entry}, but its config declares {config}")

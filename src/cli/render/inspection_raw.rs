@@ -26,9 +26,9 @@ pub(in crate::cli) fn inspection_json(
                     out.insert(key.into(), json!(value));
                 }
             }
-            out.extend(manifest(&inspection.bytes, image, expand_config)?);
+            out.extend(without_own(manifest(&inspection.bytes, image, expand_config)?));
         }
-        Content::Schema1(_) => out.extend(serde_json::from_slice::<Map<String, Value>>(&inspection.bytes)?),
+        Content::Schema1(_) => out.extend(without_own(serde_json::from_slice(&inspection.bytes)?)),
         Content::Index(index, children) => {
             let mut index_json: Map<String, Value> = serde_json::from_slice(&inspection.bytes)?;
             let entries = index.manifests.iter().zip(children).map(|(entry, child)| match child {
@@ -36,10 +36,16 @@ pub(in crate::cli) fn inspection_json(
                 Child::Other => serde_json::to_value(entry),
             });
             index_json.insert("manifests".into(), entries.collect::<Result<_, _>>()?);
-            out.extend(index_json);
+            out.extend(without_own(index_json));
         }
     }
     Ok(escaped(&String::from_utf8_lossy(&to_go_json(&out, "    ")?)))
+}
+
+/// Returns a manifest without the fields that this program sets.
+fn without_own(mut manifest: Map<String, Value>) -> Map<String, Value> {
+    manifest.retain(|key, _| key != "name" && key != "digest");
+    manifest
 }
 
 fn manifest(bytes: &[u8], image: &Image, expand_config: bool) -> Result<Map<String, Value>, serde_json::Error> {

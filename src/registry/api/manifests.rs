@@ -2,8 +2,8 @@ use bytes::Bytes;
 use reqwest::Method;
 
 use crate::image::{
-    Descriptor, Digest, Fetched, MAX_MANIFEST, ManifestError, Reference, SCHEMA_1_ACCEPT, Schema1Image, is_schema_1,
-    media_type, parse_manifest,
+    Descriptor, Digest, Fetched, MAX_MANIFEST, ManifestError, Reference, SCHEMA_1_ACCEPT, SCHEMA_1_SIGNED,
+    Schema1Image, is_schema_1, looks_like_schema_1, media_type, parse_manifest,
 };
 use crate::registry::auth::scopes::Scopes;
 use crate::registry::client::Client;
@@ -68,16 +68,20 @@ impl Client {
         request.wire.expected.size = Some(descriptor.size);
         let response = self.send_ok(reference.registry(), &request).await?;
         let content_type = response.header("content-type").unwrap_or_default();
-        if media_type::is_image(content_type) || media_type::is_index(content_type) || is_schema_1(content_type) {
+        if media_type::is_image(content_type) || media_type::is_index(content_type) {
             let (content_type, media_type) = (content_type.into(), media_type.into());
             let kind = ErrorKind::Manifest(ManifestError::Disagree { content_type, media_type });
             return Err(Error::new(request.subject(), kind));
+        }
+        if looks_like_schema_1(&response.body) {
+            return Err(Error::new(request.subject(), ErrorKind::Manifest(ManifestError::Schema1)));
         }
         Ok(response.body)
     }
 
     /// Fetches a manifest of Docker's schema 1, which other requests refuse. Verifies the digest in the reference, or else
-    /// the one in the registry's header; see [`Schema1Image::digest`]. Returns its media type and bytes as well.
+    /// the one in the registry's header; see [`Schema1Image::digest`]. Returns its media type, and its bytes without
+    /// signatures, as well.
     ///
     /// # Errors
     ///
@@ -87,7 +91,7 @@ impl Client {
         let request = get_request(reference, self.scopes_to_read(reference)).accepting(SCHEMA_1_ACCEPT);
         let response = self.send_ok(reference.registry(), &request).await?;
         let subject = reference.to_string();
-        let image = Schema1Image::parse(&response.body)
+        let (image, payload) = Schema1Image::parse(&response.body)
             .map_err(|reason| Error::new(subject.clone(), ErrorKind::Manifest(ManifestError::Json(reason.into()))))?;
         let named_by = if reference.digest().is_some() { "reference" } else { "registry's header" };
         if let Some(expected) = reference.digest().cloned().or(response.digest())
@@ -96,8 +100,8 @@ impl Client {
             let actual = image.digest;
             return Err(Error::new(subject, ErrorKind::Digest { expected, actual, named_by }));
         }
-        let media_type = response.header("content-type").unwrap_or_default().to_owned();
-        Ok((image, media_type, response.body))
+        let media_type = response.header("content-type").filter(|media_type| is_schema_1(media_type));
+        Ok((image, media_type.unwrap_or(SCHEMA_1_SIGNED).to_owned(), payload.into()))
     }
 
     /// Returns the digest that a reference resolves to. Sends a HEAD request, then a GET request if the response is
