@@ -59,7 +59,14 @@ fn scripts_pass_shellcheck() {
         let checked = run(external_command("shellcheck".as_ref(), folder.path(), &args), script);
         assert_eq!(checked.exit, 0, "{name}: {checked:?}");
     };
-    for folder in ["action", "release", "integration", "examples/pipelines"] {
+    for folder in [
+        "action",
+        "release",
+        "integration",
+        "integration/data/signatures",
+        "integration/data/signatures/openpgp",
+        "examples/pipelines",
+    ] {
         for entry in std::fs::read_dir(Path::new(ROOT).join(folder)).unwrap() {
             let path = entry.unwrap().path();
             if path.extension().is_some_and(|extension| extension == "sh") {

@@ -16,7 +16,7 @@ pub(super) fn signing_key_state(
     if key.details.revocation_signatures.iter().any(|revocation| revocation.verify_key(primary).is_ok()) {
         return Err(Rejection::Revoked);
     }
-    let newest = newest(self_signatures(key)).ok_or(Rejection::NoKey)?;
+    let newest = newest(self_signatures(key)).ok_or(Rejection::NotForSigning)?;
     check_expiry(newest, primary.created_at(), now)?;
     match subkey {
         None => check_flags(newest),
@@ -47,12 +47,12 @@ fn check_subkey(key: &SignedPublicKey, subkey: &SignedPublicSubKey, now: SystemT
     if !revocations.is_empty() {
         return Err(Rejection::Revoked);
     }
-    let newest = newest(bindings).ok_or(Rejection::NoKey)?;
+    let newest = newest(bindings).ok_or(Rejection::NotForSigning)?;
     check_expiry(newest, subkey.key.created_at(), now)?;
     check_flags(newest)?;
     // Without this proof, someone could add the subkey of another person to the own key.
-    let back = newest.embedded_signature().ok_or(Rejection::NoKey)?;
-    back.verify_primary_key_binding(&subkey.key, &key.primary_key).map_err(|_| Rejection::NoKey)
+    let back = newest.embedded_signature().ok_or(Rejection::NotForSigning)?;
+    back.verify_primary_key_binding(&subkey.key, &key.primary_key).map_err(|_| Rejection::NotForSigning)
 }
 
 fn newest<'s>(signatures: impl IntoIterator<Item = &'s Signature>) -> Option<&'s Signature> {
@@ -62,7 +62,7 @@ fn newest<'s>(signatures: impl IntoIterator<Item = &'s Signature>) -> Option<&'s
 /// Checks that a key may sign. Old keys do not say what they are for.
 fn check_flags(newest: &Signature) -> Result<(), Rejection> {
     let flags = newest.key_flags();
-    if flags.sign() || flags == KeyFlags::default() { Ok(()) } else { Err(Rejection::NoKey) }
+    if flags.sign() || flags == KeyFlags::default() { Ok(()) } else { Err(Rejection::NotForSigning) }
 }
 
 fn check_expiry(newest: &Signature, created: Timestamp, now: SystemTime) -> Result<(), Rejection> {

@@ -71,6 +71,10 @@ pub enum Rejection {
     /// The OpenPGP key that made the signature was revoked.
     #[error("the key that made it was revoked")]
     Revoked,
+    /// The OpenPGP key that made the signature does not sign: it is for another purpose, or a signature by which it says
+    /// so of itself is missing or invalid.
+    #[error("the key that made it is not for signing")]
+    NotForSigning,
     /// No key verifies the signature: another key made it, or the signature or what it signs was changed.
     #[error("no key given made it, or it was changed")]
     NoKey,
