@@ -275,7 +275,7 @@ mod tests {
             (&["tags", "a", "--all"], "tip: tags lists every tag\n"),
             (&["verify", "a", "--os", "linux"], "tip: use --platforms OS/ARCH\n"),
             (&["inspect", "a", "--tag", "v1"], "tip: add the tag to the reference: HOST/REPOSITORY:TAG\n"),
-            (&["query", "--dry-run", "a"], "tip: --dry-run is a flag of push, remove, delete, copy and sync\n"),
+            (&["query", "--dry-run", "a"], "tip: --dry-run is a flag of push, remove, sign, delete, copy and sync\n"),
             (&["inspect", "--template", "a"], "tip: --template is a flag of push from-args\n"),
             (&["--dry-run", "push", "from-spec", "x"], "tip: write --dry-run after push\n"),
             (&["push", "--template", "x", "from-args"], "tip: write --template after push from-args\n"),
