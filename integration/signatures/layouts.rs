@@ -89,8 +89,11 @@ fn openpgp_signatures_in_a_folder_verify_with_a_keyring() {
     let sandbox = crate::support::Sandbox::new();
     let layout = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("examples/layouts/amd64");
     sandbox.run(&["copy", &format!("oci:{}", layout.display()), "dir:folder"]).success();
-    // The recorded image has the blobs of this one.
-    for (name, file) in [("manifest.json", "manifest.json"), ("signature-1", "openpgp/rsa2048.gpg")] {
+    // The recorded image has the config of this one.
+    let layer = "a81f43efff9877c1ee1c03f5c438ede86968bb97c5c65cecc8a4da954cb8efb4";
+    for (name, file) in
+        [("manifest.json", "manifest.json"), (layer, "layer.tar.gz"), ("signature-1", "openpgp/rsa2048.gpg")]
+    {
         std::fs::copy(super::data(file), sandbox.path(&format!("folder/{name}"))).unwrap();
     }
     let verify = |keyring: &str, args: &[&str]| {

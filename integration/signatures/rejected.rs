@@ -16,8 +16,9 @@ impl RecordedImage {
     fn new() -> Self {
         let fixture = SignedFixture::new();
         let layout = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("examples/layouts/amd64");
-        // The recorded image has the blobs of this one.
+        // The recorded image has the config of this one.
         fixture.sandbox.run(&["copy", &format!("oci:{}", layout.display()), "HOST/app:blobs"]).success();
+        fixture.sandbox.registry.push_blob("app", &read("layer.tar.gz"));
         fixture.sandbox.registry.push_manifest("app", "one", OCI, &read("manifest.json"));
         let stored = fixture.sandbox.registry.manifest("app", "one").unwrap();
         let image = descriptor(&stored.media_type, &stored.digest, &stored.bytes);

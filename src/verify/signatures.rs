@@ -59,7 +59,7 @@ pub(super) async fn check(
     let mut verdicts = std::pin::pin!(stream::iter(0..signatures.len()).map(verify).buffered(MAX_CONCURRENT));
     let (mut all, mut refused, mut is_signed) = (Vec::new(), Vec::new(), false);
     while let Some(verdict) = verdicts.next().await {
-        let verdict = match verdict {
+        let (signature, verdict) = match verdict {
             Some((signature, Ok(verdict))) => (signature, verdict),
             Some((signature, Err(error))) => {
                 unread.push(error);
@@ -68,7 +68,6 @@ pub(super) async fn check(
             }
             None => continue,
         };
-        let (signature, verdict) = verdict;
         is_signed |= verdict.is_ok();
         let shown = verdict.clone().map_err(|refusal| refusal.reason.as_str().into());
         refused.extend(verdict.err().map(|refusal| (signature.clone(), refusal)));
@@ -77,8 +76,8 @@ pub(super) async fn check(
             break;
         }
     }
-    let is_certain = is_signed || unread.is_empty();
-    let problem = (!is_signed && is_certain).then(|| unsigned(&refused));
+    // A signature that was not read may be valid.
+    let problem = (!is_signed && unread.is_empty()).then(|| unsigned(&refused));
     // A valid signature is enough, unless all of them are listed.
     let unchecked = if is_signed && !options.signatures { Vec::new() } else { unread };
     SignatureChecks { listed: all, problem, unchecked }
