@@ -45,7 +45,7 @@ fn recorded_bundles_count_or_are_rejected_with_the_reason() {
         (read("ed25519-envelope.json"), "ed25519.pub", None),
         (envelope, "p256.pub", Some("no key given made it")),
         (truncated, "cosign/cosign.pub", Some("the bundle is truncated: ")),
-        (b"[]".to_vec(), "cosign/cosign.pub", Some("the bundle is malformed: ")),
+        (br#"{"mediaType":7}"#.to_vec(), "cosign/cosign.pub", Some("the bundle is malformed: ")),
         (
             read("cosign/attestation.json"),
             "cosign/cosign.pub",
