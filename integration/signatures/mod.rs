@@ -2,6 +2,7 @@
 //! cosign.
 
 mod clients;
+mod evasions;
 mod layouts;
 mod limits;
 mod rejected;

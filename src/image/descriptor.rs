@@ -95,6 +95,12 @@ impl Descriptor {
         self.is_annotated_as_attestation() && !self.platform.as_ref().is_some_and(names_platform)
     }
 
+    /// Returns whether this entry is an attestation that no client takes for an image. Some clients select an entry
+    /// without a platform for every platform, so an attestation must have one: BuildKit writes `unknown/unknown`.
+    pub(crate) fn is_never_selected(&self) -> bool {
+        self.is_attestation() && self.platform.is_some()
+    }
+
     /// Returns whether this entry is annotated as an attestation. Version 2.2.1 checks only this annotation.
     pub(crate) fn is_annotated_as_attestation(&self) -> bool {
         self.annotations.get(REFERENCE_TYPE).is_some_and(|kind| kind == "attestation-manifest")

@@ -29,7 +29,7 @@ pub(crate) use cancel_check::CancelCheck;
 pub(crate) use delete::delete;
 pub use error::{Error, ErrorKind};
 pub(crate) use reader::Layout;
-pub(crate) use signature_file::SigstoreFile;
+pub(crate) use signature_file::{ListedSignatureFile, SigstoreFile};
 pub(crate) use writer::{Writer, check_target};
 
 use crate::image::Digest;

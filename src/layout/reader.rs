@@ -11,6 +11,7 @@ use super::dir::{self, DirImage};
 use super::docker_images::DockerImages;
 use super::error::Error;
 use super::files::LayoutFiles;
+use super::signature_file::ListedSignatureFile;
 use super::{REF_NAME, docker_manifest, input, names, signature_file};
 use crate::image::{
     Descriptor, Digest, Fetched, Index, LayoutReference, MAX_MANIFEST, Manifest, Transport, UntrustedText, media_type,
@@ -121,7 +122,7 @@ impl Layout {
     /// # Errors
     ///
     /// The folder or a signature cannot be read, or the folder has too many.
-    pub(crate) fn signature_files(&self, of: &Digest, limit: usize) -> Result<Vec<(String, bool)>, Error> {
+    pub(crate) fn signature_files(&self, of: &Digest, limit: usize) -> Result<Vec<ListedSignatureFile>, Error> {
         let LayoutFiles::Dir(image) = &self.files else { return Ok(Vec::new()) };
         let of = Some(of).filter(|of| *of != image.digest());
         let files = signature_file::list(Path::new(&self.at.path), of, limit);

@@ -47,17 +47,25 @@ impl SigstoreFile {
     }
 }
 
-/// Lists at most `limit` files with signatures of a manifest, by number, each with whether it is one of cosign.
-pub(super) fn list(root: &Path, image: Option<&Digest>, limit: usize) -> Result<Vec<(String, bool)>, Unreadable> {
+/// A file with a signature, and whether it is one of cosign, or why it cannot be read.
+pub(crate) type ListedSignatureFile = (String, Result<bool, String>);
+
+/// Lists at most `limit` files with signatures of a manifest, by number.
+pub(super) fn list(root: &Path, image: Option<&Digest>, limit: usize) -> Result<Vec<ListedSignatureFile>, Unreadable> {
     let mut names = dir::signature_names_of(root, image)?;
     names.truncate(limit);
-    let is_sigstore = |name: String| {
-        let (file, _) = open_regular(root, &name)?;
+    let is_sigstore = |name: &str| {
+        let (file, _) = open_regular(root, name)?;
         let mut start = Vec::new();
         file.take(SIGSTORE_START.len() as u64).read_to_end(&mut start)?;
-        Ok((name, start == SIGSTORE_START))
+        Ok(start == SIGSTORE_START)
     };
-    names.into_iter().map(is_sigstore).collect()
+    // One file that cannot be read does not hide the others.
+    let listed = names.into_iter().map(|name| {
+        let is_sigstore = is_sigstore(&name).map_err(|error: Unreadable| error.to_string());
+        (name, is_sigstore)
+    });
+    Ok(listed.collect())
 }
 
 /// Reads a file with a signature.

@@ -14,7 +14,7 @@ use super::Error;
 use crate::daemon::{self, Engine};
 use crate::event::Event;
 use crate::image::{Descriptor, Digest, LayoutReference, Location, Reference, Transport, familiar};
-use crate::layout::{self, CancelCheck, Layout, Writer};
+use crate::layout::{self, CancelCheck, Layout, ListedSignatureFile, Writer};
 use crate::links::{self, Target};
 use crate::memory::Budget;
 use crate::registry::Client;
@@ -229,7 +229,7 @@ impl OpenFiles {
         at: &LayoutReference,
         of: &Digest,
         limit: usize,
-    ) -> Result<Vec<(String, bool)>, Error> {
+    ) -> Result<Vec<ListedSignatureFile>, Error> {
         let (layout, of) = (self.layout(at).await?, of.clone());
         self.on_thread(at, move || layout.signature_files(&of, limit)).await
     }

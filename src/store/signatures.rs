@@ -68,6 +68,16 @@ pub(crate) struct StoredSignature {
     pub(crate) content: SignatureContent,
 }
 
+impl StoredSignature {
+    /// Returns the size of its content in bytes, as its descriptor says; 0 if it is in a file, or has none.
+    pub(crate) fn size(&self) -> u64 {
+        match &self.content {
+            SignatureContent::Blob(blob) => blob.size,
+            _ => 0,
+        }
+    }
+}
+
 /// What holds a signature.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
@@ -261,10 +271,10 @@ impl Store {
             return Ok(Vec::new());
         };
         let names = self.list_signature_files(layout, subject, MAX_SIGNATURES + 1).await?;
-        let signature = |(name, is_sigstore): (String, bool)| StoredSignature {
-            kind: if is_sigstore { SignatureKind::Cosign } else { SignatureKind::OpenPgp },
+        let signature = |(name, is_sigstore): (String, Result<bool, String>)| StoredSignature {
+            kind: if is_sigstore == Ok(true) { SignatureKind::Cosign } else { SignatureKind::OpenPgp },
             holder: SignatureHolder::File(name),
-            content: SignatureContent::File,
+            content: is_sigstore.map_or_else(SignatureContent::Defective, |_| SignatureContent::File),
         };
         Ok(names.into_iter().map(signature).collect())
     }

@@ -14,6 +14,7 @@ use crate::image::{
     Descriptor, Digest, Fetched, LayoutReference, Location, MAX_CONFIG, ManifestError, Reference, Schema1Image,
     UntrustedText,
 };
+use crate::layout::ListedSignatureFile;
 use crate::registry::{BlobInfo, Client, PushIntent};
 
 /// The maximum number of concurrent blob transfers; each needs a connection at both ends.
@@ -244,7 +245,7 @@ impl Store {
         layout: &LayoutReference,
         of: &Digest,
         limit: usize,
-    ) -> Result<Vec<(String, bool)>, Error> {
+    ) -> Result<Vec<ListedSignatureFile>, Error> {
         self.0.files.signature_files(layout, of, limit).await
     }
 

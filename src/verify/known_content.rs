@@ -30,8 +30,8 @@ pub(super) struct KnownContent {
     pub(super) configs: Known<BlobKey, Result<Arc<Config>, Problem>>,
     /// The contents of blobs, by the algorithm of the uncompressed digest.
     pub(super) contents: Known<(Digest, u64, Option<String>), Contents>,
-    /// What the referrers and signatures of an image lack.
-    pub(super) referrers: SingleFlight<Digest, Arc<ReferrerChecks>, Error>,
+    /// What the referrers and signatures of an image lack, by its digest, and whether each of them was looked for.
+    pub(super) referrers: SingleFlight<(Digest, bool, bool), Arc<ReferrerChecks>, Error>,
     /// The results for whole references; `None` if a result is not worth remembering.
     verifications: SingleFlight<Digest, Option<Arc<Verification>>, Error>,
 }

@@ -21,6 +21,15 @@ pub(super) struct Node {
     pub(super) referrers: Option<Arc<ReferrerChecks>>,
 }
 
+/// What decides which checks an entry gets. Two entries for one digest may differ in it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub(super) struct EntryRole {
+    is_attestation: bool,
+    needs_no_signature: bool,
+    is_image: bool,
+    is_index: bool,
+}
+
 /// Returns whether an entry is a manifest that can be parsed.
 pub(super) fn is_known(entry: &Descriptor) -> bool {
     media_type::is_image(&entry.media_type) || media_type::is_index(&entry.media_type)
@@ -63,8 +72,26 @@ impl Node {
         signatures.map_or(0, |signatures| 1 + signatures.len())
     }
 
-    /// Whether it must be signed: an index that was read, or a manifest that needs referrers.
+    /// Returns what decides which checks the entry gets.
+    pub(super) fn role(&self) -> EntryRole {
+        EntryRole {
+            is_attestation: self.entry.is_attestation(),
+            needs_no_signature: self.entry.is_never_selected(),
+            is_image: media_type::is_image(&self.entry.media_type),
+            is_index: media_type::is_index(&self.entry.media_type),
+        }
+    }
+
+    /// Whether it must be signed: an index that was read, an image that clients may select, or what the reference itself
+    /// points at. What it was read as counts, not what its entry says.
     pub(super) fn needs_signature(&self) -> bool {
-        self.needs_referrers() || (self.fetched.is_some() && media_type::is_index(&self.entry.media_type))
+        match self.fetched.as_ref().map(|fetched| &fetched.manifest) {
+            Some(Manifest::Index(_)) => true,
+            Some(Manifest::Image(image)) => {
+                let is_exempt = self.entry.is_never_selected() || !media_type::is_config(&image.config.media_type);
+                self.parent.is_none() || !is_exempt
+            }
+            None => false,
+        }
     }
 }

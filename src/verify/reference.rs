@@ -8,7 +8,7 @@ use futures_util::stream::{self, StreamExt as _};
 
 use super::context::{CheckContext, MAX_CONCURRENT};
 use super::finding::ImagePart;
-use super::node::{Node, is_known};
+use super::node::{EntryRole, Node, is_known};
 use super::options::VerifyOptions;
 use super::verification::{MAX_SIGNATURES, Verification, summarize};
 use super::{check, layers, manifests, referrers};
@@ -103,10 +103,10 @@ fn verified(reference: &Location, node: &Node, checked: &layers::CheckedBlobs) -
     }
 }
 
-/// Returns for each node the position of the first entry for the same manifest. A manifest that is listed repeatedly is
-/// checked and reported once.
+/// Returns for each node the position of the first entry for the same manifest in the same role. A manifest that is listed
+/// repeatedly is checked and reported once for each role.
 fn first_occurrences(nodes: &[Node]) -> Vec<usize> {
-    let mut first_occurrences: HashMap<(&Digest, bool), usize> = HashMap::new();
-    let keys = nodes.iter().map(|node| (&node.entry.digest, node.entry.is_attestation()));
+    let mut first_occurrences: HashMap<(&Digest, EntryRole), usize> = HashMap::new();
+    let keys = nodes.iter().map(|node| (&node.entry.digest, node.role()));
     keys.enumerate().map(|(position, key)| *first_occurrences.entry(key).or_insert(position)).collect()
 }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use super::Problem;
 use super::check::missing_types;
 use super::context::CheckContext;
-use super::node::Node;
+use super::node::{Node, is_known};
 use super::options::VerifyOptions;
 use super::referrer_checks::ReferrerChecks;
 use super::signatures;
@@ -26,6 +26,9 @@ pub(super) async fn check(
     node: &Node,
     options: &VerifyOptions,
 ) -> Result<Arc<ReferrerChecks>, Error> {
+    if options.has_keys() && !is_known(&node.entry) {
+        return Ok(Arc::new(ReferrerChecks { problems: vec![unopened(node)], ..ReferrerChecks::default() }));
+    }
     let types = if node.needs_referrers() { options.referrers.as_slice() } else { &[] };
     let is_signed = options.needs_signatures() && node.needs_signature();
     if types.is_empty() && !is_signed {
@@ -33,7 +36,14 @@ pub(super) async fn check(
     }
     let check = async { check_image(context, node, options, types, is_signed).await.map(Arc::new) };
     let is_complete = |checks: &Arc<ReferrerChecks>| checks.unchecked.is_empty();
-    context.known.referrers.get_with(&node.entry.digest, is_complete, |_| true, check).await
+    let key = (node.entry.digest.clone(), !types.is_empty(), is_signed);
+    context.known.referrers.get_with(&key, is_complete, |_| true, check).await
+}
+
+/// Returns the problem of content of another type: a client may read it as an image, whatever its entry says.
+fn unopened(node: &Node) -> Problem {
+    let reason = format!("not looked for, because its type is {}", node.entry.media_type).into();
+    Problem::Signature { reasons: vec![reason], more: 0, signed_as: None }
 }
 
 async fn check_image(

@@ -3,7 +3,7 @@
 use futures_util::stream::{self, StreamExt as _};
 
 use super::Problem;
-use super::context::CheckContext;
+use super::context::{CheckContext, SIGNATURES};
 use super::node::Node;
 use super::options::VerifyOptions;
 use super::referrer_checks::ListedSignature;
@@ -53,6 +53,8 @@ pub(super) async fn check(
         let signature = signatures.get(position);
         async move {
             let signature = signature?;
+            let kibibytes = u32::try_from(signature.size().div_ceil(1024)).unwrap_or(SIGNATURES).clamp(1, SIGNATURES);
+            let _permit = context.signatures.acquire_many(kibibytes).await.ok();
             Some((signature.clone(), context.store.check_signature(context.at, signature, image).await))
         }
     };

@@ -3,7 +3,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use tokio::sync::Semaphore;
 
-use super::context::{CheckContext, DECODERS};
+use super::context::{CheckContext, DECODERS, SIGNATURES};
 use super::finding::{Finding, Problem};
 use super::known_content::KnownContent;
 use super::options::VerifyOptions;
@@ -42,6 +42,8 @@ pub struct Verifier {
     known: Mutex<HashMap<Location, Arc<KnownContent>>>,
     /// Memory for decoders, one permit per MiB.
     decoders: Semaphore,
+    /// Memory for the content of signatures, one permit per KiB.
+    signatures: Semaphore,
 }
 
 impl Verifier {
@@ -53,6 +55,7 @@ impl Verifier {
             options: options.clone(),
             known: Mutex::default(),
             decoders: Semaphore::new(DECODERS as usize),
+            signatures: Semaphore::new(SIGNATURES as usize),
         }
     }
 
@@ -82,12 +85,12 @@ impl Verifier {
         known: &KnownContent,
         root: Fetched,
     ) -> Result<Verification, Error> {
-        let Self { store, options, decoders, .. } = self;
+        let Self { store, options, decoders, signatures, .. } = self;
         let digest = root.descriptor.digest.clone();
         let root = Arc::new(root);
         // The manifest of a tag may also be in an index.
         let root = known.manifests.get(&digest, async { Ok(Arc::clone(&root)) }).await.unwrap_or(root);
-        let context = CheckContext { store, at: reference, known, decoders };
+        let context = CheckContext { store, at: reference, known, decoders, signatures };
         let verification = known.verification(&digest, check_reference(&context, root, options)).await?;
         Ok(Arc::unwrap_or_clone(verification))
     }
