@@ -254,11 +254,19 @@ fn an_attestation_follows_its_image_and_is_left_out_of_a_docker_list_only_on_req
 #[test]
 fn a_zstd_copy_of_another_image_is_not_made_the_same() {
     let mut twin = entry("amd64");
+    twin["digest"] = json!(digest("twin"));
     twin["annotations"] = json!({"io.github.containers.compression.zstd": "true"});
-    let index = oci_index(&[twin]);
-    let refused = convert(&index, compress("gzip"), &[], &[]).unwrap_err();
-    assert_eq!(refused[0].1, Some(Remedy::SelectPlatforms));
-    assert_eq!(convert(&index, compress("zstd"), &[], &[]), Ok(None));
+    let (pair, alone) = (oci_index(&[entry("amd64"), twin.clone()]), oci_index(&[twin]));
+    for encoding in ["gzip", "zstd"] {
+        let refused = convert(&pair, compress(encoding), &[], &[]).unwrap_err();
+        assert_eq!(refused.len(), 1);
+        assert_eq!(refused[0].1, Some(Remedy::SelectPlatforms));
+    }
+    assert_eq!(convert(&pair, to(Format::Oci), &[], &[]), Ok(None));
+    assert_eq!(convert(&alone, compress("zstd"), &[], &[]), Ok(None));
+    // An image whose layers are not zstd is not marked as such.
+    let gzip = convert(&alone, compress("gzip"), &[], &[]).unwrap().unwrap();
+    assert!(!gzip.contains("annotations"), "{gzip}");
 }
 
 proptest::proptest! {
