@@ -1,7 +1,10 @@
 //! Existing content of the places to which signatures are written, and several signers of one image.
 
+use std::process::Command;
 use std::time::Duration;
 
+use base64::Engine as _;
+use base64::prelude::BASE64_STANDARD;
 use serde_json::{Value, json};
 
 use super::{SIMPLE_SIGNING, SignedFixture, key};
@@ -118,4 +121,38 @@ fn a_signature_that_is_not_read_back_is_reported_as_signed() {
         assert!(outcome.stderr.contains(message), "{outcome:?}");
         assert_eq!(outcome.stderr.contains("\n  not started: "), recursive, "{outcome:?}");
     }
+}
+
+#[test]
+fn a_signature_that_names_another_repository_or_none_is_not_enough() {
+    let fixture = SignedFixture::new();
+    let (sandbox, digest) = (&fixture.sandbox, fixture.digest(0));
+    let payload = json!({
+        "critical": {
+            "identity": {"docker-reference": ""},
+            "image": {"docker-manifest-digest": digest},
+            "type": "cosign container image signature",
+        },
+        "optional": null,
+    });
+    sandbox.write("payload.json", &payload.to_string());
+    let openssl = Command::new("openssl")
+        .args(["dgst", "-sha256", "-sign", &key("p256.key"), "payload.json"])
+        .current_dir(sandbox.folder())
+        .output()
+        .unwrap();
+    let signature = BASE64_STANDARD.encode(openssl.stdout);
+    fixture.push_sig_tag(digest, &[(payload.to_string().as_bytes(), &signature)]);
+    fixture.verify("p256.pub", &["--signatures"]).stdout_contains(": valid, made by key sha256:");
+    for args in [&["--sig-tag"][..], &["--sig-tag", "--signed-as", "r.example/app"]] {
+        fixture
+            .sign("p256.key", args)
+            .success()
+            .stdout_is(&format!("Signed: {}\n", sandbox.fill(&format!("HOST/app@{digest}"))));
+        let again = fixture.sign("p256.key", args).success();
+        assert!(again.stdout.starts_with("Already signed: "), "{again:?}");
+    }
+    let stored = sandbox.registry.manifest("app", &format!("{}.sig", digest.replace(':', "-"))).unwrap();
+    let stored: Value = serde_json::from_slice(&stored.bytes).unwrap();
+    assert_eq!(stored["layers"].as_array().unwrap().len(), 3, "{stored}");
 }

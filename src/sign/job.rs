@@ -10,7 +10,7 @@ use crate::event::Event;
 use crate::image::{Location, Reference};
 use crate::registry::RetryGroup;
 use crate::signature::{KeyError, SigningKey, bundle, simple_signing};
-use crate::store::{Error as StoreError, Run, SignatureKind, SignedImage, Store};
+use crate::store::{Error as StoreError, Run, SignatureKind, SignedImage, Store, StoredSignature};
 
 /// The maximum number of manifests that are signed concurrently.
 const MAX_CONCURRENT: usize = 8;
@@ -170,6 +170,15 @@ impl SignJob<'_> {
         self.options.signed_as.as_ref().or(self.request.reference.reference())
     }
 
+    /// Whether a valid signature is like the one that would be written: a payload names exactly the same repository.
+    async fn is_equivalent(&self, signature: &StoredSignature) -> Result<bool, StoreError> {
+        if self.options.form == SignatureForm::Bundle {
+            return Ok(true);
+        }
+        let payload = self.run.store().fetch_signature(&self.request.reference, signature).await?;
+        Ok(simple_signing::names_repository(&payload, self.repository()))
+    }
+
     /// Whether a manifest has a valid signature by the key in the chosen form.
     async fn is_signed(&self, subject: &Subject) -> Result<bool, StoreError> {
         let (store, at) = (self.run.store(), &self.request.reference);
@@ -193,7 +202,7 @@ impl SignJob<'_> {
             SignatureForm::Tag => store.tag_signatures(at, digest).await,
         };
         for signature in &found.signatures {
-            if store.check_signature(at, signature, image).await?.is_ok() {
+            if store.check_signature(at, signature, image).await?.is_ok() && self.is_equivalent(signature).await? {
                 return Ok(true);
             }
         }
