@@ -406,8 +406,12 @@ impl From<sign::Error> for Failure {
         match error {
             sign::Error::Store(error) => error.into(),
             sign::Error::Incomplete(incomplete) => {
-                let signed = incomplete.signed.iter().map(SignedManifestJson::from).collect();
-                let errors = incomplete.failed.iter().map(|(_, error)| error);
+                let unconfirmed = incomplete.unconfirmed.iter();
+                let signed = incomplete.signed.iter().map(SignedManifestJson::from);
+                let signed = signed.chain(unconfirmed.clone().map(|(it, _)| SignedManifestJson::unconfirmed(it)));
+                let signed = signed.collect();
+                let errors =
+                    incomplete.failed.iter().map(|(_, error)| error).chain(unconfirmed.map(|(_, error)| error));
                 // The user gave no precondition for the tag of signatures.
                 let failure = Self::with_hints_of(incomplete.to_string(), errors).with_status(ExitStatus::Failed);
                 failure.with_details(Details::Signed(signed))

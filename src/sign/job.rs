@@ -10,7 +10,7 @@ use crate::event::Event;
 use crate::image::{Location, Reference};
 use crate::registry::RetryGroup;
 use crate::signature::{KeyError, SigningKey, bundle, simple_signing};
-use crate::store::{Error as StoreError, Run, SignatureKind, SignedImage, Store};
+use crate::store::{Error as StoreError, Run, SignatureKind, SignedImage, Store, StoredSignature};
 
 /// The maximum number of manifests that are signed concurrently.
 const MAX_CONCURRENT: usize = 8;
@@ -38,14 +38,14 @@ pub enum SignatureForm {
 /// Options for [`sign`].
 #[derive(Debug, Clone, Default)]
 pub struct SignOptions {
-    /// Also sign each image of an index, except attestations and artifacts, before the index. Defaults to false.
+    /// Also sign each image of an index, except attestations, before the index. Defaults to false.
     pub recursive: bool,
     /// The form of the signatures. Defaults to [`SignatureForm::Bundle`].
     pub form: SignatureForm,
     /// The repository that signatures in a tag name; its tag and digest are ignored. Defaults to `None`: the repository
     /// of the reference. Signatures in a layout then name none.
     pub signed_as: Option<Reference>,
-    /// Return what would be signed, without writing. Defaults to false.
+    /// Return what would be signed, without writing. Refuses a tag that cannot be extended. Defaults to false.
     pub dry_run: bool,
 }
 
@@ -101,7 +101,7 @@ struct SignJob<'a> {
 impl SignJob<'_> {
     /// Signs the manifests of each level, the last level first.
     async fn sign_levels(&self, mut levels: Vec<Vec<Subject>>) -> Result<SignReport, Error> {
-        let (mut signed, mut failed) = (Vec::new(), Vec::new());
+        let (mut signed, mut unconfirmed, mut failed) = (Vec::new(), Vec::new(), Vec::new());
         while let Some(level) = levels.pop() {
             let level = level.as_slice();
             // Iterate over positions: futures that borrow subjects would not be `Send`.
@@ -115,33 +115,41 @@ impl SignJob<'_> {
             let mut outcomes = std::pin::pin!(stream::iter(0..level.len()).map(sign).buffered(MAX_CONCURRENT));
             while let Some(outcome) = outcomes.next().await {
                 match outcome {
-                    Some((descriptor, Ok(outcome))) => signed.push(SignedManifest { descriptor, outcome }),
+                    Some((descriptor, Ok((outcome, None)))) => signed.push(SignedManifest { descriptor, outcome }),
+                    Some((descriptor, Ok((outcome, Some(error))))) => {
+                        unconfirmed.push((SignedManifest { descriptor, outcome }, error));
+                    }
                     Some((descriptor, Err(error))) => failed.push((descriptor, error)),
                     None => {}
                 }
             }
-            if !failed.is_empty() {
+            if !failed.is_empty() || !unconfirmed.is_empty() {
                 let skipped = levels.into_iter().rev().flatten().map(|subject| subject.descriptor).collect();
                 let reference = self.request.reference.clone();
-                return Err(Error::Incomplete(Box::new(Incomplete { reference, signed, failed, skipped })));
+                return Err(Error::Incomplete(Box::new(Incomplete {
+                    reference,
+                    signed,
+                    unconfirmed,
+                    failed,
+                    skipped,
+                })));
             }
         }
         Ok(SignReport { manifests: signed })
     }
 
-    async fn sign(&self, subject: &Subject) -> Result<SignOutcome, StoreError> {
+    /// Signs a manifest. Also returns why the signature was not read back, if it was written but not read back.
+    async fn sign(&self, subject: &Subject) -> Result<(SignOutcome, Option<StoreError>), StoreError> {
         let (run, at, digest) = (self.run, &self.request.reference, &subject.descriptor.digest);
         if self.is_signed(subject).await? {
-            return Ok(SignOutcome::Existing);
-        }
-        if run.is_dry() {
-            return Ok(SignOutcome::Planned);
+            return Ok((SignOutcome::Existing, None));
         }
         let events = run.store().client().events();
         let report = |step| events.emit(&Event::Step { target: at.clone(), step });
         let failed = |error: KeyError| StoreError::unsuitable(at.with_digest(digest.clone()), error.to_string());
         let key = &self.request.key;
         let written = match self.options.form {
+            SignatureForm::Bundle if run.is_dry() => return Ok((SignOutcome::Planned, None)),
             SignatureForm::Bundle => {
                 let content = Bytes::from(bundle::sign(key, digest).map_err(failed)?);
                 run.attach_bundle(at, &subject.descriptor, content, &report).await?
@@ -153,12 +161,22 @@ impl SignJob<'_> {
                 run.append_signature(at, digest, payload.into(), &signature, &report).await?
             }
         };
-        Ok(SignOutcome::Written(written))
+        let outcome = if run.is_dry() { SignOutcome::Planned } else { SignOutcome::Written(written.manifest) };
+        Ok((outcome, written.unconfirmed))
     }
 
     /// Returns the repository that signatures name.
     fn repository(&self) -> Option<&Reference> {
         self.options.signed_as.as_ref().or(self.request.reference.reference())
+    }
+
+    /// Whether a valid signature is like the one that would be written: a payload names exactly the same repository.
+    async fn is_equivalent(&self, signature: &StoredSignature) -> Result<bool, StoreError> {
+        if self.options.form == SignatureForm::Bundle {
+            return Ok(true);
+        }
+        let payload = self.run.store().fetch_signature(&self.request.reference, signature).await?;
+        Ok(simple_signing::names_repository(&payload, self.repository()))
     }
 
     /// Whether a manifest has a valid signature by the key in the chosen form.
@@ -184,7 +202,7 @@ impl SignJob<'_> {
             SignatureForm::Tag => store.tag_signatures(at, digest).await,
         };
         for signature in &found.signatures {
-            if store.check_signature(at, signature, image).await?.is_ok() {
+            if store.check_signature(at, signature, image).await?.is_ok() && self.is_equivalent(signature).await? {
                 return Ok(true);
             }
         }

@@ -20,7 +20,7 @@ pub(super) struct Subject {
     pub(super) bytes: Bytes,
 }
 
-/// Reads the manifest `root`, and if `is_recursive` the images and indexes below it, without attestations and artifacts.
+/// Reads the manifest `root`, and if `is_recursive` the images and indexes below it, without attestations.
 /// Returns them in levels: the root is the first.
 ///
 /// # Errors
@@ -56,7 +56,7 @@ pub(super) async fn read(
             async move {
                 let Some(entry) = entry else { return Ok(None) };
                 let fetched = store.fetch_child(at, entry).await?;
-                Ok::<_, Error>(Some((entry.clone(), fetched)).filter(|(_, fetched)| !is_artifact(fetched)))
+                Ok::<_, Error>(Some((entry.clone(), fetched)))
             }
         };
         let read = stream::iter(0..entries.len()).map(read).buffered(MAX_CONCURRENT);
@@ -66,11 +66,36 @@ pub(super) async fn read(
     Ok(levels)
 }
 
+/// Whether an entry is signed. An entry is exempt only if it is marked as an attestation in every way: by
+/// its annotation, its platform and its type.
 fn is_signed(entry: &Descriptor) -> bool {
-    let is_known = media_type::is_image(&entry.media_type) || media_type::is_index(&entry.media_type);
-    is_known && !entry.is_attestation()
+    let is_image = media_type::is_image(&entry.media_type);
+    let is_exempt = is_image && entry.is_attestation() && entry.platform.is_some();
+    (is_image || media_type::is_index(&entry.media_type)) && !is_exempt
 }
 
-fn is_artifact(fetched: &Fetched) -> bool {
-    matches!(&fetched.manifest, Manifest::Image(image) if !media_type::is_config(&image.config.media_type))
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::image::{Digest, Platform, REFERENCE_TYPE};
+
+    #[test]
+    fn only_images_marked_as_attestations_in_every_way_are_exempt() {
+        let unknown = || Platform { os: "unknown".into(), architecture: "unknown".into(), ..Platform::default() };
+        let linux = Platform { os: "linux".into(), architecture: "amd64".into(), ..Platform::default() };
+        for (media_type, platform, signed) in [
+            (media_type::OCI_MANIFEST, Some(unknown()), false),
+            (media_type::OCI_MANIFEST, Some(Platform::default()), false),
+            (media_type::OCI_MANIFEST, None, true),
+            (media_type::OCI_MANIFEST, Some(linux), true),
+            (media_type::OCI_INDEX, Some(unknown()), true),
+            ("application/octet-stream", None, false),
+        ] {
+            let mut entry = Descriptor { platform, ..Descriptor::new(media_type, Digest::sha256(b"entry")) };
+            entry.annotations.insert(REFERENCE_TYPE.into(), "attestation-manifest".into());
+            assert_eq!(is_signed(&entry), signed, "{entry:?}");
+            entry.annotations.clear();
+            assert_eq!(is_signed(&entry), media_type != "application/octet-stream", "{entry:?}");
+        }
+    }
 }

@@ -11,8 +11,10 @@ use zeroize::Zeroizing;
 use super::base64_text::decode;
 use super::{KeyError, KeyForm};
 
-/// Maximum memory for decrypting a key, in MiB. cosign's keys need 64. The time is proportional to it.
+/// Maximum memory for decrypting a key, in MiB. cosign's keys need 64.
 const MAX_MEMORY: u64 = 256;
+/// Maximum size of scrypt's blocks, in units of 128 bytes. cosign's keys have 8.
+const MAX_BLOCK_SIZE: u64 = 64;
 /// Size of the tag that authenticates a box, in bytes.
 const TAG: usize = 16;
 /// Size of the key of Poly1305, in bytes: the start of the stream of XSalsa20.
@@ -72,9 +74,7 @@ fn derive(scrypt: &Scrypt, password: &[u8], salt: &[u8]) -> Result<Zeroizing<[u8
     if !scrypt.n.is_power_of_two() || scrypt.n < 2 || r == 0 || p == 0 {
         return Err(malformed());
     }
-    // This bounds memory, which is 128 bytes for each of N times r, and the time, which grows with p as well.
-    let cost = scrypt.n.checked_mul(r).and_then(|cost| cost.checked_mul(p)?.checked_mul(128));
-    if cost.is_none_or(|cost| cost > MAX_MEMORY << 20) {
+    if r > MAX_BLOCK_SIZE || !is_affordable(scrypt.n, r, p).unwrap_or(false) {
         return Err(KeyError::TooCostly { limit: MAX_MEMORY });
     }
     let log_n = u8::try_from(scrypt.n.ilog2()).map_err(|_| malformed())?;
@@ -82,6 +82,13 @@ fn derive(scrypt: &Scrypt, password: &[u8], salt: &[u8]) -> Result<Zeroizing<[u8
     let mut key = Zeroizing::new([0; 32]);
     scrypt::scrypt(password, salt, &params, key.as_mut()).map_err(|_| malformed())?;
     Ok(key)
+}
+
+/// Whether scrypt stays within the limit; `None` if the numbers overflow. It keeps N blocks of 128 times r bytes, and p
+/// blocks both before and after mixing. The time grows with N times p blocks, which the same limit bounds.
+fn is_affordable(n: u64, r: u64, p: u64) -> Option<bool> {
+    let blocks = n.checked_add(p.checked_mul(2)?)?.max(n.checked_mul(p)?);
+    Some(blocks.checked_mul(r)?.checked_mul(128)? <= MAX_MEMORY << 20)
 }
 
 /// Opens a box: the tag, then the encrypted text.

@@ -105,6 +105,17 @@ pub fn verify(
     Ok(position)
 }
 
+/// Whether a payload names exactly this repository, or none if `repository` is `None`. A tag or digest in either is
+/// ignored. False for content that is not a payload.
+pub(crate) fn names_repository(payload: &[u8], repository: Option<&Reference>) -> bool {
+    let Ok(payload) = parse::<Payload>(PART, payload) else { return false };
+    let named = payload.critical.identity.reference;
+    match repository {
+        Some(expected) => named.parse().is_ok_and(|named: Reference| named.same_repository(expected)),
+        None => named.is_empty(),
+    }
+}
+
 /// Checks that a payload with a valid signature is about the image.
 pub(super) fn check(payload: &[u8], digest: &Digest, repository: Option<&Reference>) -> Result<(), Rejection> {
     let Critical { identity, image, kind } = parse::<Payload>(PART, payload)?.critical;

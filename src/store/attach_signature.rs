@@ -22,9 +22,19 @@ const BUNDLE_CONTENT: &str = "dev.sigstore.bundle.content";
 /// The annotation with the creation date of a manifest (OCI image-spec, "Pre-Defined Annotation Keys").
 const CREATED: &str = "org.opencontainers.image.created";
 
+/// A signature that was written.
+#[derive(Debug)]
+pub(crate) struct WrittenSignature {
+    /// The digest of the manifest that holds it.
+    pub(crate) manifest: Digest,
+    /// Why the list or tag with the signature was not read back, such as a stopped run. Another process may have
+    /// overwritten it.
+    pub(crate) unconfirmed: Option<Error>,
+}
+
 impl Run {
-    /// Writes a bundle with a signature of `subject` as a referrer, and returns the digest of its manifest. The manifest
-    /// is listed after it and its blobs are written.
+    /// Writes a bundle with a signature of `subject` as a referrer. The manifest is listed after it and its blobs are
+    /// written.
     ///
     /// # Errors
     /// The registry or layout cannot be written, or the list of referrers cannot be updated.
@@ -34,7 +44,7 @@ impl Run {
         subject: &Descriptor,
         content: Bytes,
         on_step: OnStep<'_>,
-    ) -> Result<Digest, Error> {
+    ) -> Result<WrittenSignature, Error> {
         let config = self.push_blob(at, EMPTY_CONFIG, Bytes::from_static(b"{}"), on_step).await?;
         let layer = self.push_blob(at, bundle::MEDIA_TYPE, content, on_step).await?;
         let subject = Descriptor { size: subject.size, ..Descriptor::new(&subject.media_type, subject.digest.clone()) };
@@ -49,17 +59,16 @@ impl Run {
             "annotations": annotations,
         });
         let bytes = Bytes::from(manifest.to_string());
-        let descriptor = descriptor(&bytes);
-        let digest = descriptor.digest.clone();
-        self.push_manifest(&at.with_digest(digest.clone()), &descriptor, &bytes, None).await?;
-        on_step(Step::Manifest(digest.clone()));
+        let descriptor = descriptor(media_type::OCI_MANIFEST, &bytes);
+        let manifest = descriptor.digest.clone();
+        self.push_manifest(&at.with_digest(manifest.clone()), &descriptor, &bytes, None).await?;
+        on_step(Step::Manifest(manifest.clone()));
         let listed = [Descriptor { artifact_type: Some(bundle::MEDIA_TYPE.into()), annotations, ..descriptor }];
-        self.settle(at, async || self.list_referrers(at, &subject.digest, &listed).await).await?;
-        Ok(digest)
+        let unconfirmed = self.settle(at, async || self.list_referrers(at, &subject.digest, &listed).await).await?;
+        Ok(WrittenSignature { manifest, unconfirmed })
     }
 
-    /// Adds a signed payload to the signatures in the tag that cosign names after `subject`, and returns the digest of the
-    /// tag's manifest. Keeps the other signatures.
+    /// Adds a signed payload to the signatures in the tag that cosign names after `subject`. Keeps the other signatures.
     ///
     /// # Errors
     /// The registry or layout cannot be written, the tag holds other content, or it is full.
@@ -70,7 +79,7 @@ impl Run {
         payload: Bytes,
         signature: &str,
         on_step: OnStep<'_>,
-    ) -> Result<Digest, Error> {
+    ) -> Result<WrittenSignature, Error> {
         let tag = at.with_tag(&signature_tag(subject));
         let mut layer = self.push_blob(at, simple_signing::MEDIA_TYPE, payload, on_step).await?;
         layer.annotations.insert(simple_signing::SIGNATURE_ANNOTATION.into(), signature.into());
@@ -81,8 +90,9 @@ impl Run {
             written = digest.or(written.take());
             Ok(is_written)
         };
-        self.settle(at, append).await?;
-        written.ok_or_else(|| Error::unsuitable(&tag, "it was not written"))
+        let unconfirmed = self.settle(at, append).await?;
+        let manifest = written.ok_or_else(|| Error::unsuitable(&tag, "it was not written"))?;
+        Ok(WrittenSignature { manifest, unconfirmed })
     }
 
     /// Adds a payload to the manifest in a tag. Returns the digest of the new manifest, or `None` if the tag already has
@@ -94,34 +104,31 @@ impl Run {
         on_step: OnStep<'_>,
     ) -> Result<Option<Digest>, Error> {
         let current = self.store.fetch_current(tag).await?;
-        let (mut config, mut manifest, before) = match &current {
+        let before = current.as_ref().map_or(IfMatch::Missing, |it| IfMatch::Digest(it.descriptor.digest.clone()));
+        let mut signatures = match &current {
             Some(current) if holds(current, layer) => return Ok(None),
-            Some(current) => {
-                let (config, manifest) = self.existing(tag, current).await?;
-                (config, manifest, IfMatch::Digest(current.descriptor.digest.clone()))
-            }
-            None => (empty_image(), empty_manifest(), IfMatch::Missing),
+            Some(current) => self.existing(tag, current).await?,
+            None => TaggedSignatures::default(),
         };
-        // cosign lists the payloads in the config like layers that are not compressed.
-        push(config.pointer_mut("/rootfs/diff_ids"), json!(layer.digest));
-        push(manifest.pointer_mut("/layers"), json!(layer));
-        let bytes = Bytes::from(config.to_string());
-        let config = self.push_blob(&tag.without_name(), media_type::OCI_CONFIG, bytes, on_step).await?;
-        if let Some(field) = manifest.pointer_mut("/config") {
-            *field = json!(config);
+        let unchangeable = || Error::unsuitable(tag, "it cannot be changed: its config is not a JSON object");
+        signatures.add(layer).ok_or_else(unchangeable)?;
+        let bytes = Bytes::from(signatures.config.to_string());
+        let config = self.push_blob(&tag.without_name(), &signatures.config_type, bytes, on_step).await?;
+        if let Some(manifest) = signatures.manifest.as_object_mut() {
+            manifest.insert("config".into(), json!(config));
         }
-        let bytes = Bytes::from(manifest.to_string());
+        let bytes = Bytes::from(signatures.manifest.to_string());
         if bytes.len() as u64 > MAX_MANIFEST {
             return Err(Error::unsuitable(tag, format!("it would have more than {MAX_MANIFEST} bytes")));
         }
-        let descriptor = descriptor(&bytes);
+        let descriptor = descriptor(&signatures.media_type, &bytes);
         self.push_manifest(tag, &descriptor, &bytes, Some(&before)).await?;
         on_step(Step::Tag(tag.clone()));
         Ok(Some(descriptor.digest))
     }
 
-    /// Returns the config and the manifest of existing signatures.
-    async fn existing(&self, tag: &Location, current: &Fetched) -> Result<(Value, Value), Error> {
+    /// Returns existing signatures.
+    async fn existing(&self, tag: &Location, current: &Fetched) -> Result<TaggedSignatures, Error> {
         let unsuitable = |reason: String| Error::unsuitable(tag, reason);
         let other = || unsuitable("this tag must hold signatures, but it holds other content".into());
         let Manifest::Image(image) = &current.manifest else { return Err(other()) };
@@ -136,26 +143,93 @@ impl Run {
         let parse = |bytes: &Bytes| {
             serde_json::from_slice(bytes).map_err(|error| unsuitable(format!("it cannot be changed: {error}")))
         };
-        Ok((parse(&config)?, parse(&current.bytes)?))
+        Ok(TaggedSignatures {
+            media_type: current.descriptor.media_type.as_str().into(),
+            manifest: parse(&current.bytes)?,
+            config_type: image.config.media_type.as_str().into(),
+            config: parse(&config)?,
+            layers: image.layers.clone(),
+        })
     }
 
     /// Writes until a later look finds that the tag still has what was written. `write` returns whether it wrote a tag:
-    /// another process that read the tag before may overwrite it.
-    async fn settle(&self, at: &Location, mut write: impl AsyncFnMut() -> Result<bool, Error>) -> Result<(), Error> {
+    /// another process that read the tag before may overwrite it. Returns why a written tag was not read back, if it was
+    /// not.
+    async fn settle(
+        &self,
+        at: &Location,
+        mut write: impl AsyncFnMut() -> Result<bool, Error>,
+    ) -> Result<Option<Error>, Error> {
+        let mut has_written = false;
         for retries_left in (0..MAX_ATTEMPTS).rev() {
             let wait = match write().await {
-                Ok(false) => return Ok(()),
-                Ok(true) if at.reference().is_none() => return Ok(()),
-                Ok(true) => SETTLING_TIME,
-                // Writers that retry at the same moment would disturb each other again.
-                Err(error) if error.is_conflict() && retries_left > 0 => SETTLING_TIME.mul_f64(fastrand::f64()),
+                Ok(false) => return Ok(None),
+                Ok(true) if at.reference().is_none() || self.is_dry => return Ok(None),
+                Ok(true) => {
+                    has_written = true;
+                    SETTLING_TIME
+                }
+                // The tag has other content now: the signature may be lost.
+                Err(error) if error.is_conflict() && retries_left > 0 => {
+                    has_written = false;
+                    // Writers that retry at the same moment would disturb each other again.
+                    SETTLING_TIME.mul_f64(fastrand::f64())
+                }
+                Err(error) if has_written => return Ok(Some(error)),
                 Err(error) => return Err(error),
             };
-            let stopped = |reason| Error::Stopped { subject: at.to_string(), reason };
             let sleep = tokio::time::sleep(wait);
-            self.store.client().cancel_token().run_until_cancelled(sleep).await.map_err(stopped)?;
+            let slept = self.store.client().cancel_token().run_until_cancelled(sleep).await;
+            if let Err(reason) = slept {
+                let stopped = Error::Stopped { subject: at.to_string(), reason };
+                return if has_written { Ok(Some(stopped)) } else { Err(stopped) };
+            }
         }
         Err(Error::unsuitable(at, format!("other processes overwrote the signature {MAX_ATTEMPTS} times")))
+    }
+}
+
+/// The content of a tag with signatures.
+struct TaggedSignatures {
+    media_type: String,
+    manifest: Value,
+    config_type: String,
+    config: Value,
+    /// The payloads.
+    layers: Vec<Descriptor>,
+}
+
+impl Default for TaggedSignatures {
+    /// Returns a manifest without layers, and the config of an image without platform.
+    fn default() -> Self {
+        Self {
+            media_type: media_type::OCI_MANIFEST.into(),
+            manifest: json!({"schemaVersion": 2, "mediaType": media_type::OCI_MANIFEST, "config": {}, "layers": []}),
+            config_type: media_type::OCI_CONFIG.into(),
+            config: json!({"architecture": "", "os": "", "config": {}, "rootfs": {"type": "layers", "diff_ids": []}}),
+            layers: Vec::new(),
+        }
+    }
+}
+
+impl TaggedSignatures {
+    /// Adds a payload to the layers. Returns `None` if the config is not a JSON object.
+    fn add(&mut self, layer: &Descriptor) -> Option<()> {
+        let mut layers = std::mem::take(self.manifest.as_object_mut()?.entry("layers").or_insert_with(|| json!([])));
+        match layers.as_array_mut() {
+            Some(list) => list.push(json!(layer)),
+            None => layers = json!([layer]),
+        }
+        self.manifest.as_object_mut()?.insert("layers".into(), layers);
+        self.layers.push(layer.clone());
+        // cosign lists the payloads in the config like layers that are not compressed.
+        let diff_ids: Vec<&Digest> = self.layers.iter().map(|layer| &layer.digest).collect();
+        let rootfs = self.config.as_object_mut()?.entry("rootfs").or_insert(Value::Null);
+        match rootfs.as_object_mut() {
+            Some(rootfs) => drop(rootfs.insert("diff_ids".into(), json!(diff_ids))),
+            None => *rootfs = json!({"type": "layers", "diff_ids": diff_ids}),
+        }
+        Some(())
     }
 }
 
@@ -165,25 +239,8 @@ fn holds(current: &Fetched, layer: &Descriptor) -> bool {
     image.layers.iter().any(|other| other.digest == layer.digest && other.annotations == layer.annotations)
 }
 
-fn push(list: Option<&mut Value>, value: Value) {
-    if let Some(list) = list.and_then(Value::as_array_mut) {
-        list.push(value);
-    }
-}
-
-/// Returns the config of an image without layers and platform.
-fn empty_image() -> Value {
-    json!({"architecture": "", "os": "", "config": {}, "rootfs": {"type": "layers", "diff_ids": []}})
-}
-
-/// Returns a manifest without layers, whose config is still to be set.
-fn empty_manifest() -> Value {
-    json!({"schemaVersion": 2, "mediaType": media_type::OCI_MANIFEST, "config": {}, "layers": []})
-}
-
-fn descriptor(bytes: &Bytes) -> Descriptor {
-    let size = bytes.len() as u64;
-    Descriptor { size, ..Descriptor::new(media_type::OCI_MANIFEST, Digest::sha256(bytes)) }
+fn descriptor(media_type: &str, bytes: &Bytes) -> Descriptor {
+    Descriptor { size: bytes.len() as u64, ..Descriptor::new(media_type, Digest::sha256(bytes)) }
 }
 
 /// Returns the annotations that cosign gives to the manifest of a bundle.
@@ -200,4 +257,36 @@ fn annotations() -> Annotations {
 fn now() -> Option<String> {
     let seconds = SystemTime::now().duration_since(UNIX_EPOCH).ok()?.as_secs();
     Some(Timestamp::from_unix_seconds(i64::try_from(seconds).ok()?)?.to_string())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn adding_a_payload_completes_the_lists_of_the_config_and_the_manifest() {
+        let layers = [b"a", b"b"].map(|payload| Descriptor::new(simple_signing::MEDIA_TYPE, Digest::sha256(payload)));
+        let digests = json!([layers[0].digest, layers[1].digest]);
+        for config in [
+            json!({}),
+            json!({"rootfs": null}),
+            json!({"rootfs": {}}),
+            json!({"rootfs": {"diff_ids": null}}),
+            json!({"rootfs": {"type": "layers", "diff_ids": []}}),
+        ] {
+            let manifest = json!({"layers": [layers[0]]});
+            let existing = vec![layers[0].clone()];
+            let mut signatures = TaggedSignatures { manifest, config, layers: existing, ..Default::default() };
+            signatures.add(&layers[1]).unwrap();
+            assert_eq!(signatures.config["rootfs"]["diff_ids"], digests);
+            assert_eq!(signatures.manifest["layers"][1], json!(layers[1]));
+        }
+        for manifest in [json!({}), json!({"layers": null})] {
+            let mut signatures = TaggedSignatures { manifest, ..Default::default() };
+            signatures.add(&layers[0]).unwrap();
+            assert_eq!(signatures.manifest["layers"], json!([layers[0]]));
+        }
+        let mut signatures = TaggedSignatures { config: json!([]), ..Default::default() };
+        assert_eq!(signatures.add(&layers[0]), None);
+    }
 }

@@ -51,7 +51,7 @@ pub(super) trait Backend: Send + Sync {
         Ok(0)
     }
 
-    /// Adds pushed manifests to the referrers of `subject`. Returns `false` if only the referrers tag can list them.
+    /// Adds pushed manifests to the referrers of `subject`. Returns `false` if the referrers tag has to list them.
     async fn list_referrers(&self, subject: &Digest, referrers: &[Descriptor]) -> Result<bool, Error>;
 
     /// Checks that a blob can be read.

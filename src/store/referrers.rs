@@ -60,8 +60,8 @@ impl Store {
         self.backend(at).count_referrers(subjects).await
     }
 
-    /// Adds referrers to the list of a subject: to the referrers tag if the registry has no referrers API, or to a
-    /// layout's index.json. Returns whether it wrote a tag, which another process may overwrite.
+    /// Adds referrers to the list of a subject: to the referrers tag if the registry has no referrers API or its API
+    /// does not list them, or to a layout's index.json. Returns whether it wrote a tag, which another process may overwrite.
     ///
     /// # Errors
     /// The tag cannot be read or does not point at a list of referrers; such a tag is not overwritten.

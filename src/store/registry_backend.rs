@@ -1,4 +1,6 @@
+use std::collections::HashSet;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
 
 use async_trait::async_trait;
 use bytes::Bytes;
@@ -10,6 +12,9 @@ use super::blob_source::{BlobSource, BlobStream, open_verified};
 use super::{Error, IfMatch};
 use crate::image::{Descriptor, Digest, Fetched, Location, Reference, UntrustedText};
 use crate::registry::{self, BlobInfo, Client, MountOutcome, UploadSession, blob_name};
+
+/// The time in which a registry must add a pushed manifest to its list of referrers.
+const LISTING_TIME: Duration = Duration::from_millis(500);
 
 /// A repository in a registry, with the tag or digest of a reference.
 pub(super) struct RegistryBackend<'a> {
@@ -63,9 +68,23 @@ impl Backend for RegistryBackend<'_> {
         Ok(self.client.referrers(self.reference, subject).await?)
     }
 
-    async fn list_referrers(&self, subject: &Digest, _: &[Descriptor]) -> Result<bool, Error> {
-        // A registry with a referrers API updates the list when a referrer is pushed.
-        Ok(self.client.referrers(self.reference, subject).await?.is_some())
+    async fn list_referrers(&self, subject: &Digest, referrers: &[Descriptor]) -> Result<bool, Error> {
+        // A registry with a referrers API updates the list when a referrer is pushed, some of them a moment later. If
+        // the list lacks it, the API ignores subjects: then the referrers tag has to list it, too (distribution-spec,
+        // "Pushing Manifests with Subject").
+        let is_listed = |listed: &[Descriptor]| {
+            let digests: HashSet<&Digest> = listed.iter().map(|entry| &entry.digest).collect();
+            referrers.iter().all(|referrer| digests.contains(&referrer.digest))
+        };
+        match self.client.referrers(self.reference, subject).await? {
+            None => return Ok(false),
+            Some(listed) if is_listed(&listed) => return Ok(true),
+            Some(_) => {}
+        }
+        let waited = self.client.cancel_token().run_until_cancelled(tokio::time::sleep(LISTING_TIME)).await;
+        waited.map_err(|reason| Error::Stopped { subject: self.reference.to_string(), reason })?;
+        let listed = self.client.referrers(self.reference, subject).await?;
+        Ok(listed.is_some_and(|listed| is_listed(&listed)))
     }
 
     async fn find_blob(&self, blob: &Descriptor) -> Result<BlobInfo, Error> {

@@ -41,6 +41,9 @@ pub(in crate::cli) struct SignedManifestJson {
     /// The manifest that holds the new signature.
     #[serde(skip_serializing_if = "Option::is_none")]
     signature: Option<Digest>,
+    /// `true` if the signature was written but not read back.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    unconfirmed: Option<bool>,
 }
 
 impl SignedJson {
@@ -56,6 +59,13 @@ impl NotSignedJson {
     }
 }
 
+impl SignedManifestJson {
+    /// Creates the JSON of a manifest whose signature was written but not read back.
+    pub(in crate::cli) fn unconfirmed(manifest: &SignedManifest) -> Self {
+        Self { unconfirmed: Some(true), ..manifest.into() }
+    }
+}
+
 impl From<&SignedManifest> for SignedManifestJson {
     fn from(manifest: &SignedManifest) -> Self {
         let (state, signature) = match &manifest.outcome {
@@ -64,7 +74,7 @@ impl From<&SignedManifest> for SignedManifestJson {
             SignOutcome::Existing => ("unchanged", None),
         };
         let (digest, platform) = (manifest.descriptor.digest.clone(), manifest.descriptor.platform.clone());
-        Self { digest, platform, state, signature }
+        Self { digest, platform, state, signature, unconfirmed: None }
     }
 }
 

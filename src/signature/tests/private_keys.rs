@@ -98,6 +98,9 @@ fn costly_and_invalid_parameters_of_scrypt_are_refused_before_they_are_used() {
     for (parameters, expected) in [
         (r#""N":65536,"r":8,"p":5"#, costly()),
         (r#""N":524288,"r":8,"p":1"#, costly()),
+        (r#""N":262144,"r":8,"p":1"#, costly()),
+        (r#""N":2,"r":65,"p":1"#, costly()),
+        (r#""N":2,"r":1,"p":1048576"#, costly()),
         (r#""N":9223372036854775808,"r":4294967295,"p":4294967295"#, costly()),
         (r#""N":65535,"r":8,"p":1"#, invalid()),
         (r#""N":0,"r":8,"p":1"#, invalid()),
