@@ -91,8 +91,9 @@ impl Client {
         let request = get_request(reference, self.scopes_to_read(reference)).accepting(SCHEMA_1_ACCEPT);
         let response = self.send_ok(reference.registry(), &request).await?;
         let subject = reference.to_string();
+        let invalid = |reason: String| ManifestError::Json(format!("schema 1: {reason}").into());
         let (image, payload) = Schema1Image::parse(&response.body)
-            .map_err(|reason| Error::new(subject.clone(), ErrorKind::Manifest(ManifestError::Json(reason.into()))))?;
+            .map_err(|reason| Error::new(subject.clone(), ErrorKind::Manifest(invalid(reason))))?;
         let named_by = if reference.digest().is_some() { "reference" } else { "registry's header" };
         if let Some(expected) = reference.digest().cloned().or(response.digest())
             && expected != image.digest
