@@ -9,6 +9,7 @@ use serde_json::{Value, json};
 use crate::support::faults::{Fault, FaultProxy};
 use crate::support::images::{DOCKER, OCI_INDEX, descriptor, push_image, push_image_with, push_referrer};
 use crate::support::registry::sha256;
+use crate::support::scripted_server::ReceivedRequest;
 use crate::support::{Outcome, Registry, ScriptedServer, Workspace, run_with_peak_memory};
 
 /// Two registries, `FROM` and `TO`. In the first, `app:v1` is an index of two images and a nested index of a third.
@@ -291,14 +292,13 @@ fn referrers_from_a_referrers_api_are_copied() {
     let signature = push_image(&fixture.from, "app", "signature", "amd64");
     let digest = fixture.from.manifest("app", "v1").unwrap().digest;
     let (list, path) = (index(std::slice::from_ref(&signature)), format!("/v2/app/referrers/{digest}"));
-    let response = |body: String| (200, vec![("Content-Type", OCI_INDEX.to_owned())], body.into_bytes());
-    let from = ScriptedServer::in_front_of(&fixture.from, move |request| {
+    let respond = move |request: &ReceivedRequest| {
         let body = if request.line.ends_with(&path) { list.clone() } else { index(&[]) };
-        request.line.contains("/referrers/").then(|| response(body))
-    });
-    let to = ScriptedServer::in_front_of(&fixture.to, move |request| {
-        request.line.contains("/referrers/").then(|| response(index(&[])))
-    });
+        let response = (200, vec![("Content-Type", OCI_INDEX.to_owned())], body.into_bytes());
+        request.line.contains("/referrers/").then_some(response)
+    };
+    let from = ScriptedServer::in_front_of(&fixture.from, respond.clone());
+    let to = ScriptedServer::in_front_of(&fixture.to, respond);
     let (source, target) = (format!("{}/app:v1", from.host), format!("{}/app:v1", to.host));
     fixture.copied(&[&source, &target, "--referrers"]);
     assert_complete(&fixture.to, "app", signature["digest"].as_str().unwrap());
