@@ -106,7 +106,7 @@ fn a_conversion_fails_without_a_target_or_its_target_is_sound() {
             }
             converted += usize::from(outcome.exit == 0);
             // What was converted is not converted again.
-            if outcome.exit == 0 {
+            if outcome.exit == 0 && number % 3 == 1 {
                 let again = format!("oci:again-{tag}-{number}:v1");
                 images.copy(&[flags, &["--preserve-digests", &target, &again]].concat()).success();
             }
