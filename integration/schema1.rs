@@ -134,11 +134,7 @@ fn a_manifest_of_another_digest_or_without_layers_is_refused() {
         (r#"{"schemaVersion":1,"fsLayers":[],"history":[]}"#, None, Some("it has 0 layers and 0 steps")),
         (VALID, Some("sha256:0"), None),
         (VALID, None, None),
-        (
-            r#"{"schemaVersion":1,"fsLayers":[],"history":[]}"#,
-            Some(&*format!("sha256:{}", "0".repeat(64))),
-            Some("digest"),
-        ),
+        (VALID, Some(&*format!("sha256:{}", "0".repeat(64))), Some("digest")),
         (
             r#"{"schemaVersion":1,"fsLayers":[],"history":[{"v1Compatibility":"{}"}]}"#,
             None,
