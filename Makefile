@@ -91,10 +91,10 @@ deny: ## Check licences, sources and versions of dependencies with cargo-deny; A
 	@$(call cargo-tool,deny)
 	$(CARGO) deny check $(if $(ADVISORIES),advisories) bans licenses sources
 
-lint: ## Check formatting, lints and documentation
+lint: ## Check formatting, lints and documentation; ALL_FEATURES=1 includes OpenPGP, which adds 111 crates
 	$(CARGO) fmt --check
 	$(CARGO) fmt --check --manifest-path fuzz/Cargo.toml
-	$(CARGO) clippy --locked --all-targets --all-features -- -D warnings
+	$(CARGO) clippy --locked --all-targets --features man-pages $(if $(ALL_FEATURES),--all-features) -- -D warnings
 	$(CARGO) clippy --locked --no-default-features --lib -- -D warnings
 	@tree=$$($(CARGO) tree --locked --no-default-features --edges normal --prefix none) && \
 	    if echo "$$tree" | grep -E '^(clap|indicatif|rpassword)'; then \

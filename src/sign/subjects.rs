@@ -66,12 +66,9 @@ pub(super) async fn read(
     Ok(levels)
 }
 
-/// Whether an entry is signed. An entry is exempt only if it is marked as an attestation in every way: by
-/// its annotation, its platform and its type.
+/// Whether an entry is signed: what `verify` requires to be signed, and artifacts.
 fn is_signed(entry: &Descriptor) -> bool {
-    let is_image = media_type::is_image(&entry.media_type);
-    let is_exempt = is_image && entry.is_attestation() && entry.platform.is_some();
-    (is_image || media_type::is_index(&entry.media_type)) && !is_exempt
+    media_type::is_index(&entry.media_type) || (media_type::is_image(&entry.media_type) && !entry.is_never_selected())
 }
 
 #[cfg(test)]
