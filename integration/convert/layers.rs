@@ -84,7 +84,7 @@ fn a_conversion_and_a_compression_are_one_step() {
     assert_eq!(layer_digests(&images, "HOST/tar:v1"), [sha256(&layer_tar("a")), sha256(&layer_tar("b"))]);
 }
 
-/// The layer is larger than the memory that the process may use, but for the highest level.
+/// The layer is larger than the memory that the process may use, except at the highest level.
 #[test]
 fn a_large_layer_is_recompressed_with_little_memory() {
     let images = Images::new();

@@ -61,7 +61,7 @@ fn push_sources(images: &Images) -> Vec<&'static str> {
         manifest["x-field"] = field;
         push(tag, &manifest);
     }
-    // The zstd copy of an image, alone and beside the image.
+    // The zstd copy of an image: as the only entry, and beside the image.
     let zstd = push("zstd", &images.image(OCI, "amd64", &[layer("one", "+zstd")]));
     push("only-marked", &index(OCI_INDEX, &[&zstd_marked(entry(zstd.clone(), "amd64"))]));
     push("pair", &index(OCI_INDEX, &[&entry(image, "amd64"), &zstd_marked(entry(zstd, "amd64"))]));

@@ -102,7 +102,7 @@ pub(crate) fn convert_image(
     if !obstacles.is_empty() {
         return Err(obstacles);
     }
-    // The order of fields is no difference.
+    // Maps are equal regardless of the order of their fields.
     if manifest == original { Ok(None) } else { Ok(Some((write(digest, &manifest)?, format.manifest()))) }
 }
 

@@ -84,7 +84,7 @@ pub(crate) fn convert_index(
     if !obstacles.is_empty() {
         return Err(obstacles);
     }
-    // The order of fields is no difference.
+    // Maps are equal regardless of the order of their fields.
     if object == original { Ok(None) } else { Ok(Some((write(digest, &object)?, format.index()))) }
 }
 
