@@ -1,19 +1,4 @@
-use serde::Deserialize;
-
-use crate::image::{ImageConfig, Platform, UntrustedText, parse_config};
-
-#[derive(Default, Deserialize)]
-struct RootFs {
-    diff_ids: Option<Vec<String>>,
-}
-
-#[derive(Deserialize)]
-#[serde(expecting = "a JSON object")]
-struct Config {
-    #[serde(flatten)]
-    config: ImageConfig,
-    rootfs: Option<RootFs>,
-}
+use crate::image::{ConfigLayers, Platform, UntrustedText};
 
 /// Returns the uncompressed digests in the config of an image, one for each layer (OCI image-spec, "Image
 /// Configuration", `rootfs`). Returns `None` for the config of an artifact that only borrows the media type: it names
@@ -22,10 +7,9 @@ struct Config {
 /// # Errors
 /// The config is not valid, or has not one digest for each of `layers`.
 pub(super) fn diff_ids(config: &[u8], layers: usize) -> Result<Option<Vec<String>>, UntrustedText> {
-    let Config { config, rootfs }: Config =
-        parse_config(config).map_err(|error| UntrustedText::from(format!("not valid: {error}")))?;
-    let diff_ids = rootfs.unwrap_or_default().diff_ids.unwrap_or_default();
-    if config.platform == Platform::default() && diff_ids.is_empty() {
+    let ConfigLayers { platform, diff_ids } =
+        ConfigLayers::parse(config).map_err(|error| UntrustedText::from(format!("not valid: {error}")))?;
+    if platform == Platform::default() && diff_ids.is_empty() {
         return Ok(None);
     }
     if diff_ids.len() != layers {

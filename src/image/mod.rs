@@ -4,6 +4,7 @@
 
 mod config;
 mod config_details;
+mod config_layers;
 mod descriptor;
 mod digest;
 mod filter;
@@ -31,6 +32,7 @@ mod untrusted;
 
 pub(crate) use config::parse_config;
 pub(crate) use config_details::{ConfigDetails, Limited};
+pub(crate) use config_layers::ConfigLayers;
 pub(crate) use descriptor::COMPRESSION;
 pub use descriptor::{Annotations, Descriptor, REFERENCE_DIGEST, REFERENCE_TYPE};
 pub use digest::{Digest, DigestError};

@@ -4,10 +4,9 @@ use std::hash::Hash;
 use std::sync::Arc;
 
 use super::Problem;
-use super::config::Config;
 use super::referrer_checks::ReferrerChecks;
 use super::verification::Verification;
-use crate::image::{Descriptor, Digest, Fetched};
+use crate::image::{ConfigLayers, Descriptor, Digest, Fetched};
 use crate::layer::Contents;
 use crate::registry::{BlobInfo, Client};
 use crate::single_flight::SingleFlight;
@@ -27,7 +26,7 @@ pub(super) struct KnownContent {
     pub(super) blobs: Known<BlobKey, BlobInfo>,
     /// Manifests that are neither images nor indexes.
     pub(super) other_manifests: Known<BlobKey, BlobInfo>,
-    pub(super) configs: Known<BlobKey, Result<Arc<Config>, Problem>>,
+    pub(super) configs: Known<BlobKey, Result<Arc<ConfigLayers>, Problem>>,
     /// The contents of blobs, by the algorithm of the uncompressed digest.
     pub(super) contents: Known<(Digest, u64, Option<String>), Contents>,
     /// What the referrers and signatures of an image lack, by its digest, and whether each of them was looked for.

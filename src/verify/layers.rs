@@ -6,13 +6,12 @@ use futures_util::future::FutureExt as _;
 use futures_util::future::join;
 use futures_util::stream::{self, StreamExt as _};
 
-use super::config::Config;
 use super::context::{CheckContext, DECODERS, MAX_CONCURRENT};
 use super::known_content::key;
 use super::node::Node;
 use super::{ImagePart, Problem};
 use crate::image::media_type::{self, compression};
-use crate::image::{Descriptor, Digest, ImageManifest, Platform};
+use crate::image::{ConfigLayers, Descriptor, Digest, ImageManifest, Platform};
 use crate::layer::{self, Contents};
 use crate::store::{BlobStream, Error};
 
@@ -82,7 +81,7 @@ impl CheckedBlobs {
         &mut self,
         node: &Node,
         image: &ImageManifest,
-        config: Result<Result<Option<Arc<Config>>, Problem>, Error>,
+        config: Result<Result<Option<Arc<ConfigLayers>>, Problem>, Error>,
     ) -> Vec<String> {
         let part = ImagePart::Config(image.config.digest.clone());
         let config = match config {
@@ -97,7 +96,7 @@ impl CheckedBlobs {
             }
         };
         let Some(config) = config else { return Vec::new() };
-        let Config { platform, diff_ids } = &*config;
+        let ConfigLayers { platform, diff_ids } = &*config;
         // Clients never unpack an attestation, or an artifact that only borrows the media type of an image config.
         let is_image = !node.entry.is_attestation() && (*platform != Platform::default() || !diff_ids.is_empty());
         self.platform = Some(platform.clone());
@@ -118,7 +117,7 @@ async fn config(
     context: &CheckContext<'_>,
     image: &ImageManifest,
     read: bool,
-) -> Result<Result<Option<Arc<Config>>, Problem>, Error> {
+) -> Result<Result<Option<Arc<ConfigLayers>>, Problem>, Error> {
     let config = &image.config;
     if !media_type::is_config(&config.media_type) {
         let problem = match read {
@@ -129,7 +128,8 @@ async fn config(
     }
     let read = async {
         let bytes = context.store.fetch_config(context.at, config).await?;
-        Ok(Config::parse(&bytes).map(Arc::new))
+        let config = ConfigLayers::parse(&bytes);
+        Ok(config.map(Arc::new).map_err(|error| Problem::Content(format!("invalid config: {error}").into())))
     };
     Ok(context.known.configs.get(&key(config), read).await?.map(Some))
 }

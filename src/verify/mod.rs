@@ -1,7 +1,6 @@
 //! Verifies that an image or index is complete and that its content matches its descriptors.
 
 mod check;
-mod config;
 mod context;
 mod finding;
 mod known_content;
