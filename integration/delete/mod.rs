@@ -411,6 +411,10 @@ fn a_dry_run_names_the_indexes_and_each_tag_of_a_manifest() {
         .stdout_contains("needs --yes, and also deletes the tags other and breaks the indexes index\n");
     let by_digest = format!("HOST/app@{}", fixture.image_digest);
     let planned = fixture.delete(&["--dry-run", "--yes", &by_digest, "HOST/app:other"]).success();
-    planned.stdout_contains("plan: 1 manifest to delete");
-    fixture.delete(&["--dry-run", "--yes", "HOST/app:image"]).success().stdout_contains("  - deleted    ");
+    let planned = planned.stdout_contains("plan: 1 manifest to delete");
+    planned.stdout_contains("note       also deletes the tags image, other and breaks the indexes index\n");
+    fixture
+        .delete(&["--dry-run", "--yes", "HOST/app:image"])
+        .success()
+        .stdout_contains("needs --yes, and also deletes the tags other and breaks the indexes index\n");
 }

@@ -11,8 +11,8 @@ pub struct Deleted {
     pub location: Location,
     /// The digest that the tag pointed at.
     pub digest: Digest,
-    /// In a dry run for a registry's tag without [`DeleteOptions::with_every_tag`], the uses of its manifest, which
-    /// matter if the registry cannot delete only the tag, or why they cannot be read. `None` otherwise.
+    /// In a dry run, the uses of the manifest, or why they cannot be read. For a tag, they matter if the registry cannot
+    /// delete only the tag. `None` without a dry run, and for a tag in a layout.
     pub uses: Option<Result<Uses, store::Error>>,
 }
 
@@ -56,7 +56,7 @@ pub async fn delete(store: &Store, named: &Location, options: &DeleteOptions) ->
     if named.tag().is_some() && named.digest().is_none() {
         match run.delete(named).await {
             Ok(()) => {
-                let may_need_more = options.dry_run && !options.with_every_tag && named.reference().is_some();
+                let may_need_more = options.dry_run && named.reference().is_some();
                 let uses = if may_need_more { Some(uses(store, named, &digest).await) } else { None };
                 return Ok(Deleted { location: named.clone(), digest, uses });
             }
@@ -65,12 +65,14 @@ pub async fn delete(store: &Store, named: &Location, options: &DeleteOptions) ->
         }
     }
     let location = named.with_digest(digest.clone());
-    if !options.with_every_tag {
+    let mut planned_uses = None;
+    if !options.with_every_tag || options.dry_run {
         let uses = uses(store, named, &digest).await;
-        if !uses.as_ref().is_ok_and(|uses| uses.are_only(named.tag())) {
+        if !options.with_every_tag && !uses.as_ref().is_ok_and(|uses| uses.are_only(named.tag())) {
             return Err(Error::TakesMore(Box::new(TakesMore { named: named.clone(), digest, refusal, uses })));
         }
+        planned_uses = options.dry_run.then_some(uses);
     }
     run.delete(&location).await?;
-    Ok(Deleted { location, digest, uses: None })
+    Ok(Deleted { location, digest, uses: planned_uses })
 }

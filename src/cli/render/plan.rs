@@ -240,7 +240,8 @@ fn entry_lines(report: &TargetReport) -> Vec<EntryLine> {
     planned.chain(removed).collect()
 }
 
-/// Returns the note about what else a registry deletes that cannot delete only the tag.
+/// Returns the note about what else is deleted with a manifest. For a tag, that is only if the registry cannot delete
+/// only the tag.
 fn note_of(deleted: &Deleted) -> Option<String> {
     const NEEDS: &str = "a registry that deletes only manifests needs --yes";
     let uses = match deleted.uses.as_ref()? {
@@ -253,7 +254,8 @@ fn note_of(deleted: &Deleted) -> Option<String> {
     let tags = (!others.is_empty()).then(|| format!("also deletes the tags {}", others.join(", ")));
     let indexes = (!held_by.is_empty()).then(|| format!("breaks the indexes {}", held_by.join(", ")));
     let effects: Vec<String> = tags.into_iter().chain(indexes).collect();
-    (!effects.is_empty()).then(|| format!("{NEEDS}, and {}", effects.join(" and ")))
+    let effects = (!effects.is_empty()).then(|| effects.join(" and "))?;
+    Some(if deleted.location.tag().is_some() { format!("{NEEDS}, and {effects}") } else { effects })
 }
 
 /// Names an entry by its platform, and an attestation by the platform of its image.
