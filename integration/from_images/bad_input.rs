@@ -33,6 +33,8 @@ fn all_problems_of_the_command_line_are_reported_before_any_request() {
 fn missing_images_and_targets_are_usage_errors() {
     let fixture = Fixture::new();
     fixture.sandbox.write("file", "");
+    fixture.sandbox.write("spec.yaml", "");
+    fixture.sandbox.write("app.tar", "");
     fixture.sandbox.write("folder/file", "");
     for (args, part) in [
         (&[][..], "2 problems found\nno target given; name one with --target\nno images given; "),
@@ -41,6 +43,11 @@ fn missing_images_and_targets_are_usage_errors() {
         (&["-t", "HOST/a:v1", "", "HOST/parts:amd64"], "an image is empty, as from a variable that is not set"),
         (&["-t", "HOST/a:v1", "--metadata", "", "HOST/parts:amd64"], "the name of a metadata file is empty"),
         (&["-t", "HOST/a:v1", "--digests", "", "HOST/parts:amd64"], "the name of a folder of digests is empty"),
+        (&["-t", "HOST/a:v1", "app.tar"], "use oci-archive:app.tar or docker-archive:app.tar"),
+        (
+            &["-t", "HOST/a:v1", "spec.yaml"],
+            "\"spec.yaml\" is a file or folder, not an image; use push from-spec spec.yaml",
+        ),
         (&["-t", "HOST/a:v1", "file"], "\"file\" is a file or folder, not an image; use --metadata file"),
         (&["-t", "HOST/a:v1", "folder"], "\"folder\" is a file or folder, not an image; use --digests folder"),
         (&["-t", "HOST/a", "HOST/parts:amd64"], "has no tag"),

@@ -66,10 +66,15 @@ impl BuildFiles {
         !is_image(argument) && Path::new(argument).is_dir()
     }
 
-    /// Reports a file or folder among the images.
+    /// Reports a file or folder among the images, and the flag or command that takes it.
     pub(super) fn misplaced(&mut self, path: &str, flag: &str) {
         let shown = UntrustedText::from(path);
-        self.problem("", format!("\"{shown}\" is a file or folder, not an image; use {flag} {shown}"));
+        let advice = match Path::new(path).extension().and_then(|extension| extension.to_str()) {
+            Some("yaml" | "yml") => format!("push from-spec {shown}"),
+            Some("tar") => format!("oci-archive:{shown} or docker-archive:{shown}"),
+            _ => format!("{flag} {shown}"),
+        };
+        self.problem("", format!("\"{shown}\" is a file or folder, not an image; use {advice}"));
     }
 
     pub(super) fn add_image(&mut self, text: &str) {
