@@ -20,7 +20,7 @@ pub(super) const MAX_WIDTH: usize = 100;
 #[derive(Debug, Parser)]
 #[command(name = "manifest-tool", version, propagate_version = true, args_override_self = true, max_term_width = MAX_WIDTH)]
 #[command(
-    after_help = "Environment:\n  MANIFEST_TOOL_USERNAME  User name for the target's registry\n  MANIFEST_TOOL_PASSWORD  Password for the target's registry\n  MANIFEST_TOOL_REGISTRY  The only registry to use these two for\n  MANIFEST_TOOL_SOURCE_USERNAME, MANIFEST_TOOL_SOURCE_PASSWORD,\n  MANIFEST_TOOL_TARGET_USERNAME, MANIFEST_TOOL_TARGET_PASSWORD\n                          The same for one side of push and copy\n\nExample:\n  manifest-tool push from-args --platforms linux/amd64,linux/arm64 \\\n      --template registry.example/app:v1-ARCH --target registry.example/app:v1"
+    after_help = "Environment:\n  MANIFEST_TOOL_USERNAME  User name for the target's registry\n  MANIFEST_TOOL_PASSWORD  Password for the target's registry\n  MANIFEST_TOOL_REGISTRY  The only registry to use these two for\n  MANIFEST_TOOL_SOURCE_USERNAME, MANIFEST_TOOL_SOURCE_PASSWORD,\n  MANIFEST_TOOL_TARGET_USERNAME, MANIFEST_TOOL_TARGET_PASSWORD\n                          For one side of push, copy and sync\n\nExample:\n  manifest-tool push from-args --platforms linux/amd64,linux/arm64 \\\n      --template registry.example/app:v1-ARCH --target registry.example/app:v1"
 )]
 pub(super) struct Cli {
     #[command(flatten)]

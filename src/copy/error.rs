@@ -7,7 +7,7 @@ use crate::store::{Error as StoreError, PublishError};
 #[non_exhaustive]
 pub enum Error {
     /// The source cannot be read, or does not contain the requested content.
-    #[error("cannot copy {}", with_source(.from, .reason))]
+    #[error("cannot copy{}", with_source(.from, .reason))]
     Source {
         /// The source.
         from: Box<Location>,
@@ -36,8 +36,8 @@ impl From<PublishError> for Error {
     }
 }
 
-/// Prefixes the reason with the source, unless the reason begins with it.
+/// Returns the source and the reason, or only the reason if it begins with the source.
 fn with_source(from: &Location, reason: &StoreError) -> String {
     let from = from.to_string();
-    if reason.subject() == from { reason.to_string() } else { format!("{from}: {reason}") }
+    if reason.subject() == from { format!(": {reason}") } else { format!(" {from}: {reason}") }
 }
