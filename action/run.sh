@@ -3,8 +3,18 @@
 # with bash 3.2, so without "set -u", which fails on empty arrays there.
 set -eo pipefail
 
+# Makes an error an annotation of the run, in GitHub Actions.
+annotate() {
+    local text=$1
+    if [ "$GITHUB_ACTIONS" = true ]; then
+        text=${text//'%'/%25} text=${text//$'\r'/%0D} text=${text//$'\n'/%0A}
+        echo "::error title=manifest-tool::$text" >&2
+    fi
+}
+
 fail() {
     echo "error: $1" >&2
+    annotate "$1"
     exit 2
 }
 

@@ -81,7 +81,7 @@ impl Job {
         let path = format!("{}:{}", sandbox.path("bin").display(), std::env::var("PATH").unwrap());
         let mut command = bash(sandbox.folder(), text(&step["run"]));
         for (name, value) in step["env"].as_object().unwrap() {
-            let input = text(value).strip_prefix("${{ inputs.").unwrap().strip_suffix(" }}").unwrap();
+            let input = text(value).strip_prefix("${{ inputs.").unwrap().split(' ').next().unwrap();
             let default = text(&action["inputs"][input]["default"]);
             command.env(name, inputs.get(input).map_or(default, String::as_str));
         }
@@ -139,7 +139,13 @@ fn every_input_reaches_the_script_through_the_environment() {
     }
     for (name, input) in action["inputs"].as_object().unwrap() {
         assert_eq!(input["default"], "", "{name}");
-        assert!(passed.contains(&format!("${{{{ inputs.{name} }}}}").as_str()), "{name}");
+        let expression = format!("${{{{ inputs.{name} ");
+        assert!(passed.iter().any(|value| value.starts_with(&expression)), "{name}");
+    }
+    // Without these inputs, the job's variables apply.
+    for name in ["MANIFEST_TOOL_USERNAME", "MANIFEST_TOOL_PASSWORD", "MANIFEST_TOOL_REGISTRY"] {
+        let value = text(&steps[1]["env"][name]);
+        assert!(value.contains(&format!("env.{name} ")), "{value}");
     }
     let run = read("action/run.sh");
     assert!(!run.contains("PASSWORD") && !run.contains("eval"));
@@ -577,13 +583,27 @@ fn without_a_release_the_source_is_built() {
     let installation = Installation::new();
     let other_system = [("RUNNER_OS", "macOS"), ("RUNNER_ARCH", "ARM64")];
     let missing = installation.run(&installation.tools(), &other_system);
-    missing.fails(1, "needs cargo on PATH").stdout_contains("no release to download for darwin/arm64");
+    let reason = "-darwin-arm64.tar.gz (not found), so manifest-tool is built from source.";
+    missing.fails(1, "needs cargo on PATH").stdout_contains(reason);
     installation.add_cargo();
     installation.run(&installation.tools(), &other_system).success();
     assert_eq!(installation.read("cargo.txt").unwrap(), format!("install --locked --path {ROOT} --root .\n"));
     assert!(installation.read("path.txt").is_some());
     let local = installation.run(&installation.tools(), &[("ACTION_REPOSITORY", "")]).success();
     assert_eq!(local.stderr, "");
+}
+
+#[test]
+fn a_download_that_fails_is_an_error_and_an_annotation() {
+    let installation = Installation::new();
+    installation.add_cargo();
+    // The port 1 refuses connections.
+    let variables = [("GITHUB_SERVER_URL", "http://127.0.0.1:1/100%"), ("GITHUB_ACTIONS", "true")];
+    let failed = installation.run(&installation.tools(), &variables);
+    failed
+        .fails(1, "error: could not download http://127.0.0.1:1/100%/OWNER/")
+        .stderr_contains("\n::error title=manifest-tool::could not download http://127.0.0.1:1/100%25/OWNER/");
+    assert_eq!(installation.read("cargo.txt"), None);
 }
 
 /// Returns the steps of a workflow or a part of it that use this action.
