@@ -8,6 +8,7 @@ cargo-cyclonedx-version = 0.5.9
 cargo-deb-version = 3.8.0
 cargo-deny-version = 0.20.2
 cargo-fuzz-version = 0.13.2
+mdbook-version = 0.5.4
 
 # Installs a cargo subcommand from crates.io if it is missing. Any installed version is used.
 cargo-tool = $(CARGO) $(1) --version >/dev/null 2>&1 || $(CARGO) install --locked cargo-$(1)@$(cargo-$(1)-version)
@@ -15,7 +16,7 @@ cargo-tool = $(CARGO) $(1) --version >/dev/null 2>&1 || $(CARGO) install --locke
 # Tests mostly wait for servers, so run more of them at a time than the machine has cores.
 test-threads = $(shell echo $$((4 * $$(getconf _NPROCESSORS_ONLN))))
 
-.PHONY: help build dist man completions install deb sbom demo test bench conformance deny fuzz lint
+.PHONY: help build dist man completions install deb sbom demo test bench conformance deny fuzz lint docs
 
 help: ## List the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sort | sed 's/:.*## /\t/' | expand -t 12
@@ -58,8 +59,8 @@ sbom: ## Write a CycloneDX SBOM into target/sbom, with cargo-cyclonedx
 demo: build ## Run the main job against a real registry (REGISTRY=host:port selects one)
 	@integration/demo.sh
 
-test: ## Install docker-registry, skopeo, buildah, podman, curl, jq, zsh, shellcheck, man and cargo-deb where missing, and run every test
-	@integration/install-tools.sh docker-registry skopeo buildah podman curl jq zsh fish shellcheck man:man-db dpkg-shlibdeps:dpkg-dev
+test: ## Install docker-registry, skopeo, buildah, podman, curl, jq, zsh, fish, shellcheck, man, zip and cargo-deb where missing, and run every test
+	@integration/install-tools.sh docker-registry skopeo buildah podman curl jq zsh fish shellcheck man:man-db dpkg-shlibdeps:dpkg-dev zip unzip
 	@$(call cargo-tool,deb)
 	RUST_TEST_THREADS=$${RUST_TEST_THREADS:-$(test-threads)} $(CARGO) test --locked
 
@@ -75,6 +76,10 @@ conformance: build ## Test a registry: make conformance REGISTRY=host:port/repos
 bench: ## Measure round trips, requests and memory, beside other programs on PATH
 	@integration/install-tools.sh docker-registry
 	$(CARGO) bench --profile dist --locked --bench bench
+
+docs: ## Build the documentation as a book with search into target/book, with mdBook; OWNER=NAME fills in the account
+	@mdbook --version >/dev/null 2>&1 || $(CARGO) install --locked mdbook@$(mdbook-version)
+	@release/book.sh $(TARGET)/book $(OWNER)
 
 fuzz: ## Run each target of fuzz/ for a minute (FUZZ_SECONDS), with cargo-fuzz and the nightly toolchain
 	@$(CARGO) +nightly --version >/dev/null 2>&1 || \

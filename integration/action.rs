@@ -659,11 +659,14 @@ fn the_example_workflow_merges_digests() {
 #[test]
 fn examples_use_this_version_of_the_action_and_its_inputs() {
     let action = yaml("action.yml");
-    let readme = read("README.md");
-    let blocks = readme.split("```").skip(1).step_by(2).filter(|block| block.contains("uses: OWNER/manifest-tool@"));
-    let snippets = blocks.map(|block| block.strip_prefix("yaml").unwrap_or(block).to_owned());
-    let mut files: Vec<String> = snippets.collect();
-    assert!(!files.is_empty(), "README.md");
+    let mut files: Vec<String> = Vec::new();
+    for page in ["README.md", "docs/guides/github-actions.md"] {
+        let text = read(page);
+        let blocks = text.split("```yaml\n").skip(1).map(|rest| rest.split("```").next().unwrap().to_owned());
+        let snippets: Vec<String> = blocks.filter(|block| block.contains("uses: OWNER/manifest-tool@")).collect();
+        assert!(!snippets.is_empty(), "{page}");
+        files.extend(snippets);
+    }
     files.push(read("examples/pipelines/github-actions.yml"));
     for file in files {
         let value: Value = serde_saphyr::from_str(&file).unwrap();

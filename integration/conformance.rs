@@ -47,7 +47,7 @@ fn tags(registry: &Registry, repository: &str) -> Vec<String> {
 }
 
 #[test]
-fn distribution_over_plain_http_has_the_results_of_the_readme() {
+fn distribution_over_plain_http_has_the_results_that_the_documentation_shows() {
     let registry = Registry::start();
     let repository = format!("{}/team/trial", registry.host);
     let json = ["--plain-http", "--output", "json", &repository];
@@ -59,8 +59,9 @@ fn distribution_over_plain_http_has_the_results_of_the_readme() {
     let line =
         "UNSUPPORTED  deleting a tag                      HTTP 400; registry says: DIGEST_INVALID: provided digest";
     assert!(text.stdout.contains(line), "{text:?}");
-    let readme = std::fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("README.md")).unwrap();
-    assert!(readme.contains(&text.stdout), "the README lacks this output: {}", text.stdout);
+    let page = Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/registries/README.md");
+    let page = std::fs::read_to_string(page).unwrap();
+    assert!(page.contains(&text.stdout), "the page lacks this output: {}", text.stdout);
     script("test-registry.sh", &["--keep", "--plain-http", &repository], "").success();
     let kept = tags(&registry, "team/trial");
     assert!(kept.iter().any(|tag| tag.ends_with("-oci-index")), "{kept:?}");

@@ -1,18 +1,14 @@
-//! The specs in the README and in `examples/` are valid, and the example program works.
+//! The specs in `examples/` are valid, and the example program works.
 
 use std::path::Path;
 
-use manifest_tool::spec::{Form, YamlRequest, from_yaml};
+use manifest_tool::spec::{YamlRequest, from_yaml};
 
 use crate::support::{Registry, manifest_tool};
 
 #[path = "../examples/push_hello.rs"]
 #[allow(dead_code, reason = "a program whose main function is not called here")]
 mod push_hello;
-
-fn read(path: &str) -> String {
-    std::fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join(path)).unwrap()
-}
 
 #[test]
 fn every_example_spec_is_valid() {
@@ -28,18 +24,6 @@ fn every_example_spec_is_valid() {
         }
     }
     assert!(count > 0);
-}
-
-#[test]
-fn every_spec_in_the_readme_is_valid() {
-    let readme = read("README.md");
-    let specs: Vec<&str> = readme.split("```yaml\n").skip(1).map(|rest| rest.split("```").next().unwrap()).collect();
-    assert_eq!(specs.len(), 2);
-    let lookup = |_: &str| Ok(Some("1.2".to_owned()));
-    for text in specs {
-        let (file, form) = ("README.md", Some(Form::Oci));
-        from_yaml(&YamlRequest { text, file, form, variables: Some(&lookup), ..YamlRequest::default() }).unwrap();
-    }
 }
 
 /// `make demo` copies the images from the layout, because building the example takes longer than building the program.

@@ -223,7 +223,9 @@ fn the_debian_package_installs_into_a_separate_root() {
     let installed = dpkg.output().unwrap();
     assert!(installed.status.success(), "{installed:?}");
     check_installed(&root.join("usr"), "share/zsh/vendor-completions/_manifest-tool");
-    assert!(root.join("usr/share/doc/manifest-tool/copyright").is_file());
+    for file in ["copyright", "README.md", "docs/guides/sign.md", "docs/pictures/terminal.svg"] {
+        assert!(root.join("usr/share/doc/manifest-tool").join(file).is_file(), "{file}");
+    }
     let page = |path: PathBuf| std::fs::read_to_string(path).unwrap();
     let installed = page(root.join("usr/share/man/man1/manifest-tool-verify.1"));
     assert_eq!(installed, page(target.join("dist/man/manifest-tool-verify.1")));

@@ -14,6 +14,7 @@ mod convert;
 mod copy;
 mod delete;
 mod differences;
+mod docs;
 mod drop_in;
 mod early_answers;
 mod encoded;
@@ -45,7 +46,7 @@ mod progress;
 mod proxies;
 mod push;
 mod reading;
-mod readme;
+
 mod redirects;
 mod referrers;
 mod release;

@@ -3,7 +3,7 @@
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use crate::support::images::push_image;
 use crate::support::{Outcome, Registry, Workspace, external_command, run};
@@ -44,7 +44,8 @@ impl Job {
             workspace.run(&["copy", &layout, &format!("oci-archive:dist/{architecture}.tar")]).success();
             let entry = push_image(&registry, "app", &format!("v1-{architecture}"), architecture);
             let digest = entry["digest"].as_str().unwrap();
-            workspace.write(&format!("{architecture}.digest"), digest);
+            let metadata = json!({"containerimage.digest": digest, "image.name": format!("{}/app", registry.host)});
+            workspace.write(&format!("digests/{architecture}.json"), &metadata.to_string());
         }
         Self { registry, workspace }
     }
@@ -172,12 +173,14 @@ fn pipelines_name_the_registry_of_their_credentials() {
 }
 
 #[test]
-fn the_download_commands_of_the_readme_work() {
-    let readme = read("README.md");
-    let blocks: Vec<&str> = readme.split("```").skip(1).step_by(2).collect();
-    let block = |start: &str| *blocks.iter().find(|block| block.starts_with(start)).unwrap();
+fn the_download_commands_of_the_documentation_work() {
+    let page = read("docs/install.md");
+    let block = page.split("```").find(|block| block.starts_with("sh\nrelease=")).unwrap();
 
     let job = Job::new();
-    let fetch = block("\nrelease=").replace("https://github.com", &release_server(job.workspace.folder()));
+    let fetch = block.trim_start_matches("sh").replace("https://github.com", &release_server(job.workspace.folder()));
+    // The last command needs root.
+    let fetch =
+        fetch.replace("sudo install \"$name/manifest-tool\" /usr/local/bin/", "install \"$name/manifest-tool\" .");
     job.run(&format!("{fetch}./manifest-tool --version"), &[]);
 }

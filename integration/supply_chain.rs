@@ -12,7 +12,7 @@ use crate::support::{external_command, run};
 
 const ROOT: &str = env!("CARGO_MANIFEST_DIR");
 
-/// Actions that may be referenced by tag: this project's own, which the README shows with its release.
+/// Actions that may be referenced by tag: this project's own, which the documentation shows with its release.
 const NAMED_BY_TAG: &[&str] = &["OWNER/manifest-tool"];
 
 /// Folders without workflows, scripts or documentation.
@@ -153,7 +153,7 @@ fn is_install_without_version(command: &str) -> bool {
         return false;
     }
     let has_flag =
-        arguments.iter().any(|word| ["--version", "--rev"].contains(&word.split('=').next().unwrap_or(word)));
+        arguments.iter().any(|word| ["--version", "--rev", "--tag"].contains(&word.split('=').next().unwrap_or(word)));
     let mut crates = arguments.iter().filter(|word| word.starts_with(|c: char| c.is_ascii_alphabetic())).peekable();
     !has_flag && (crates.peek().is_none() || crates.any(|word| !word.contains('@')))
 }
@@ -175,6 +175,7 @@ fn cargo_installs_without_a_version_are_detected() {
         ("$(CARGO) install cargo-$(1)@$(cargo-$(1)-version)", false),
         ("cargo install just --version 1.2.3", false),
         ("cargo install --git https://example.com/tool --rev 0123abc", false),
+        ("cargo install --git https://example.com/tool --tag v1.2.3", false),
         ("cargo install --locked --path .", false),
         ("rustup toolchain install nightly", false),
         ("apt-get install -y cargo", false),
@@ -226,6 +227,9 @@ fn make_installs_a_missing_cargo_subcommand_by_version() {
         assert!(!calls.iter().any(|call| call.starts_with("install")), "{calls:?}");
         assert!(calls.iter().any(|call| call.contains(&format!("{subcommand} "))), "{calls:?}");
     }
+    let mdbook = makefile.lines().find_map(|line| line.strip_prefix("mdbook-version = ")).unwrap();
+    assert!(pin(&format!("a@{} # v{mdbook}", "0".repeat(40))).is_some(), "{mdbook} is not an exact version");
+    assert!(makefile.contains("install --locked mdbook@$(mdbook-version)"));
 }
 
 #[test]
@@ -326,6 +330,7 @@ fn dependabot_proposes_updates_each_week_in_groups() {
     };
     let set = |name: &str| -> BTreeSet<String> { ecosystems[name].iter().cloned().collect() };
     assert_eq!(set("cargo"), folders_of(&|path| path.ends_with("Cargo.toml")));
+    assert_eq!(set("gomod"), folders_of(&|path| path.ends_with("go.mod")));
     assert_eq!(set("docker"), folders_of(&|path| path.ends_with("Dockerfile")));
     let texts = files();
     let has_uses = |path: &str| is_workflow(path) && !uses(&texts[path]).is_empty();

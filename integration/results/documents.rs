@@ -1,7 +1,5 @@
 //! The JSON documents that `--output json` prints.
 
-use std::process::Command;
-
 use serde_json::{Value, json};
 
 use super::{ResultsFixture, result_document};
@@ -206,29 +204,6 @@ fn every_command_prints_a_document() {
     let (_, logout) = json(&["logout", host]);
     assert_eq!(logout["removed"], json!([login["stored"]]));
     sandbox.run(&["inspect", "--raw", &whole, "--output", "json"]).fails(2, "conflicts with --output json");
-}
-
-#[test]
-fn the_jq_examples_in_the_readme_print_what_it_shows() {
-    let fixture = ResultsFixture::new();
-    let sandbox = &fixture.sandbox;
-    sandbox.write("result.json", &fixture.push(&["--output", "json"]).stdout);
-    let readme = std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/README.md")).unwrap();
-    let examples: Vec<&str> = readme.lines().filter_map(|line| line.strip_prefix("$ jq ")).collect();
-    let digest = sandbox.registry.manifest("whole", "v1").unwrap().digest;
-    let expected = [
-        (0, format!("HOST/whole:v1@{digest}\n")),
-        (0, "linux/amd64 AMD64\nlinux/arm64 ARM64\nlinux/riscv64 RISCV64\n".into()),
-        (0, "HOST/whole:v1\nHOST/whole:latest\n".into()),
-        (1, "false\n".into()),
-    ];
-    assert_eq!(examples.len(), expected.len());
-    for (example, (exit, text)) in examples.iter().zip(expected) {
-        let output =
-            Command::new("sh").arg("-c").arg(format!("jq {example}")).current_dir(sandbox.folder()).output().unwrap();
-        let stdout = fixture.normalize(&String::from_utf8(output.stdout).unwrap());
-        assert_eq!((output.status.code(), stdout), (Some(exit), text), "{example}");
-    }
 }
 
 /// An archive is renamed to its final path after every index is written. Until then no tag counts as written.

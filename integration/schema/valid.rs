@@ -27,19 +27,19 @@ fn the_schema_is_valid_and_describes_every_key() {
 }
 
 #[test]
-fn specs_in_the_readme_and_examples_are_valid() {
-    let readme = std::fs::read_to_string(repository_path("README.md")).unwrap();
+fn specs_in_the_documentation_and_examples_are_valid() {
+    let page = std::fs::read_to_string(repository_path("docs/reference/spec.md")).unwrap();
     let mut specs: Vec<String> =
-        readme.split("```yaml\n").skip(1).map(|rest| rest.split("```").next().unwrap().to_owned()).collect();
+        page.split("```yaml\n").skip(1).map(|rest| rest.split("```").next().unwrap().to_owned()).collect();
     assert!(!specs.is_empty());
-    let readme_specs = specs.len();
+    let shown = specs.len();
     for entry in std::fs::read_dir(repository_path("examples")).unwrap() {
         let path = entry.unwrap().path();
         if path.extension().is_some_and(|extension| extension == "yaml") {
             specs.push(std::fs::read_to_string(path).unwrap());
         }
     }
-    assert!(specs.len() > readme_specs);
+    assert!(specs.len() > shown);
     specs.iter().for_each(|spec| assert_valid(&["--type", "oci", "--set", "VERSION=1.2"], spec));
 }
 

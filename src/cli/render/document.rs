@@ -1,4 +1,4 @@
-//! The JSON documents that `--output json` prints, as described in the README. While `version` is 1, keys keep their
+//! The JSON documents that `--output json` prints, as described in `docs/reference/json-output.md`. While `version` is 1, keys keep their
 //! meaning.
 
 use serde::Serialize;
