@@ -39,7 +39,7 @@ pub struct PageFixture {
 impl PageFixture {
     pub fn new() -> Self {
         let [registry, staging, mirror] = [Registry::start(), Registry::start(), Registry::start()];
-        let workspace = Workspace::new().placeholder("HOST", &registry.host);
+        let workspace = Workspace::new().placeholder("HOST", &registry.host).env("LC_ALL", "C.UTF-8");
         let fixture = Self { registry, staging, mirror, protected: Registry::with_htpasswd(), workspace };
         fixture.push_images();
         fixture.write_files();
@@ -98,7 +98,7 @@ impl PageFixture {
         let mut shell = external_command("bash".as_ref(), self.workspace.folder(), &["-o", "pipefail", "-c", &script]);
         let binaries = Path::new(env!("CARGO_BIN_EXE_manifest-tool")).parent().unwrap();
         shell.env("PATH", format!("{}:{}", binaries.display(), std::env::var("PATH").unwrap()));
-        shell.env("PASSWORD", "secret-word");
+        shell.env("PASSWORD", "secret-word").env("LC_ALL", "C.UTF-8");
         run(shell, "")
     }
 

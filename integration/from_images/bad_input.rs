@@ -60,6 +60,15 @@ fn missing_images_and_targets_are_usage_errors() {
 }
 
 #[test]
+fn a_missing_metadata_file_among_several_is_reported_as_a_file() {
+    let fixture = Fixture::new();
+    fixture.sandbox.write("one.json", &format!("{{\"containerimage.digest\": \"{}\"}}", fixture.digests[0]));
+    let outcome = fixture.push(&["-t", "HOST/parts:v1", "--metadata", "one.json", "missing.json"]);
+    assert_ne!(outcome.exit, 0, "{outcome:?}");
+    outcome.stderr_contains("missing.json: it cannot be read");
+}
+
+#[test]
 fn problems_of_a_list_have_line_numbers() {
     let fixture = Fixture::new();
     let list = indoc! {"

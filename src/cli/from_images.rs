@@ -53,7 +53,10 @@ impl FromImages {
             match image.as_str() {
                 "-" => files.read_list(),
                 // The shell expands a pattern after --metadata or --digests to several arguments.
-                file if !self.metadata.is_empty() && BuildFiles::is_file(file) => files.read_metadata(file),
+                // A missing file is reported as such: no reference of an image ends like this.
+                file if !self.metadata.is_empty() && (BuildFiles::is_file(file) || file.ends_with(".json")) => {
+                    files.read_metadata(file);
+                }
                 folder if !self.digests.is_empty() && BuildFiles::is_folder(folder) => files.read_digests(folder),
                 file if BuildFiles::is_file(file) => files.misplaced(file, "--metadata"),
                 folder if BuildFiles::is_folder(folder) => files.misplaced(folder, "--digests"),
