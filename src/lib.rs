@@ -53,8 +53,7 @@
 //! Construct options with `..Default::default()`, because later versions add fields; reports and errors gain fields as
 //! well. The public API uses two types of other crates: [`bytes::Bytes`] for content, and [`serde_json::Value`] for
 //! [`spec::schema`]. The library never prints; only [`cli`], the program itself, does. `default-features = false`
-//! leaves out that module and its dependencies clap, indicatif, regex-lite, rpassword and
-//! terminal_size.
+//! leaves out that module and its dependencies clap, indicatif, regex-lite, rpassword and terminal_size.
 
 pub mod assemble;
 #[cfg(feature = "cli")]
@@ -81,3 +80,8 @@ pub mod store;
 #[cfg(feature = "cli")]
 mod sync;
 pub mod verify;
+
+/// Compiles the program in the documentation.
+#[cfg(doctest)]
+#[doc = include_str!("../docs/library.md")]
+struct LibraryPage;

@@ -38,7 +38,7 @@ fn problems(block: &Block) -> Vec<String> {
             serde_json::from_str::<serde_json::Value>(text).err().map(|error| error.to_string()).into_iter().collect()
         }
         Some("toml") => text.parse::<toml::Table>().err().map(|error| error.to_string()).into_iter().collect(),
-        Some("console" | "text" | "groovy" | "powershell" | "rust" | "dockerfile") | None => Vec::new(),
+        Some("console" | "text" | "groovy" | "powershell" | "rust,no_run" | "dockerfile") | None => Vec::new(),
         Some(language) => vec![format!("\"{language}\" is not a language of code blocks here")],
     }
 }

@@ -66,6 +66,10 @@ fn a_missing_metadata_file_among_several_is_reported_as_a_file() {
     let outcome = fixture.push(&["-t", "HOST/parts:v1", "--metadata", "one.json", "missing.json"]);
     assert_ne!(outcome.exit, 0, "{outcome:?}");
     outcome.stderr_contains("missing.json: it cannot be read");
+
+    // A tag may end like the name of a file.
+    fixture.sandbox.run(&["copy", "HOST/parts:arm64", "HOST/parts:v1.json"]).success();
+    fixture.push(&["-t", "HOST/parts:v1", "--metadata", "one.json", "HOST/parts:v1.json"]).success();
 }
 
 #[test]

@@ -168,14 +168,18 @@ pub fn run_with_peak_memory(mut command: Command) -> (Outcome, u64) {
     let [stdout, stderr] = [(); 2].map(|()| tempfile::NamedTempFile::new().unwrap());
     let [out, err] = [&stdout, &stderr].map(|file| file.reopen().unwrap());
     let mut child = command.stdin(Stdio::null()).stdout(out).stderr(err).spawn().unwrap();
-    let status = format!("/proc/{}/status", child.id());
+    let process = format!("/proc/{}", child.id());
     // Read from /proc, because the value from wait4 includes the memory of the parent process.
     let mut peak = 0;
     let exit = loop {
-        let status = std::fs::read_to_string(&status).unwrap_or_default();
+        // For a moment after vfork has returned, the child still has the memory and the executable of this process.
+        let executable = std::fs::read_link(format!("{process}/exe")).ok();
+        let status = std::fs::read_to_string(format!("{process}/status")).unwrap_or_default();
         let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"));
         let kilobytes = line.and_then(|line| line.split_whitespace().next()?.parse::<u64>().ok());
-        peak = kilobytes.unwrap_or(0).max(peak);
+        if executable.is_some() && executable != std::env::current_exe().ok() {
+            peak = kilobytes.unwrap_or(0).max(peak);
+        }
         if let Some(exit) = child.try_wait().unwrap() {
             break exit;
         }

@@ -42,6 +42,11 @@ pub(super) struct FromImages {
     pub(super) ignore_missing: bool,
 }
 
+/// Whether an argument after `--metadata` can only be meant as a file. A reference has a tag or digest.
+fn is_missing_file(argument: &str) -> bool {
+    argument.ends_with(".json") && !argument.contains([':', '@'])
+}
+
 impl FromImages {
     /// Builds the spec that the arguments and files describe.
     /// `is_stdin_used` is whether standard input provides a password.
@@ -53,8 +58,7 @@ impl FromImages {
             match image.as_str() {
                 "-" => files.read_list(),
                 // The shell expands a pattern after --metadata or --digests to several arguments.
-                // A missing file is reported as such: no reference of an image ends like this.
-                file if !self.metadata.is_empty() && (BuildFiles::is_file(file) || file.ends_with(".json")) => {
+                file if !self.metadata.is_empty() && (BuildFiles::is_file(file) || is_missing_file(file)) => {
                     files.read_metadata(file);
                 }
                 folder if !self.digests.is_empty() && BuildFiles::is_folder(folder) => files.read_digests(folder),

@@ -1,5 +1,5 @@
-//! The JSON documents that `--output json` prints, as described in `docs/reference/json-output.md`. While `version` is 1, keys keep their
-//! meaning.
+//! The JSON documents that `--output json` prints, as described in `docs/reference/json-output.md`. While `version` is 1,
+//! keys keep their meaning.
 
 use serde::Serialize;
 
