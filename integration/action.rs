@@ -7,6 +7,7 @@ use std::path::Path;
 use indoc::{formatdoc, indoc};
 use serde_json::{Value, json};
 
+use crate::docs::markdown::Page;
 use crate::from_images::{ARCHITECTURES, Fixture, architectures, index};
 use crate::pipelines::{read, release_server, text, yaml};
 use crate::support::images::{push_attested_index, push_image, push_index};
@@ -661,9 +662,9 @@ fn examples_use_this_version_of_the_action_and_its_inputs() {
     let action = yaml("action.yml");
     let mut files: Vec<String> = Vec::new();
     for page in ["README.md", "docs/guides/github-actions.md"] {
-        let text = read(page);
-        let blocks = text.split("```yaml\n").skip(1).map(|rest| rest.split("```").next().unwrap().to_owned());
-        let snippets: Vec<String> = blocks.filter(|block| block.contains("uses: OWNER/manifest-tool@")).collect();
+        let blocks = Page::read(page).blocks().into_iter().filter(|block| block.language() == Some("yaml"));
+        let snippets = blocks.map(|block| block.text).filter(|text| text.contains("uses: OWNER/manifest-tool@"));
+        let snippets: Vec<String> = snippets.collect();
         assert!(!snippets.is_empty(), "{page}");
         files.extend(snippets);
     }

@@ -8,7 +8,7 @@ mod console;
 mod fixture;
 mod help;
 mod links;
-mod markdown;
+pub mod markdown;
 mod migrate;
 mod pictures;
 mod troubleshooting;

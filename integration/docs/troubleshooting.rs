@@ -15,7 +15,7 @@ fn sources(folder: &Path, text: &mut String) {
     }
 }
 
-/// A heading counts if the sources contain it as it is, apart from escaped quotes and broken lines.
+/// A heading counts if the sources contain its text, apart from escaped quotes and line breaks.
 #[test]
 fn headings_are_error_messages_of_the_program() {
     let mut text = String::new();

@@ -8,6 +8,7 @@ use serde_json::{Value, json};
 use super::{
     SCHEMA, assert_invalid, assert_valid, hex_digits, lint, schema_errors, spec_with, spec_with_entry, spec_with_images,
 };
+use crate::docs::markdown::Page;
 use crate::support::Workspace;
 
 fn repository_path(path: &str) -> PathBuf {
@@ -28,9 +29,9 @@ fn the_schema_is_valid_and_describes_every_key() {
 
 #[test]
 fn specs_in_the_documentation_and_examples_are_valid() {
-    let page = std::fs::read_to_string(repository_path("docs/reference/spec.md")).unwrap();
+    let blocks = Page::read("docs/reference/spec.md").blocks().into_iter();
     let mut specs: Vec<String> =
-        page.split("```yaml\n").skip(1).map(|rest| rest.split("```").next().unwrap().to_owned()).collect();
+        blocks.filter(|block| block.language() == Some("yaml")).map(|block| block.text).collect();
     assert!(!specs.is_empty());
     let shown = specs.len();
     for entry in std::fs::read_dir(repository_path("examples")).unwrap() {
